@@ -20,7 +20,7 @@ from stacks_pulumi.catalog import LONGEST_NAME
 from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.platform import PlatformFile
+    from stacks_pulumi.platform_file import PlatformFile
 
 KEYS: Final = (
     "apiKey",
@@ -308,7 +308,7 @@ def without_keys(text: str) -> str:
 
 def _platform(path: str) -> PlatformFile:
     # Imported here, because it loads msgspec, and most stacks have no platform file.
-    from stacks_pulumi.platform import read  # noqa: PLC0415
+    from stacks_pulumi.platform_file import read  # noqa: PLC0415
 
     return read(path)
 

@@ -48,7 +48,7 @@ from stacks_pulumi.errors import (
     StacksError,
     UnreadableAnswerError,
 )
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 from stacks_pulumi.pricing.money import FREE, total
 
 if TYPE_CHECKING:

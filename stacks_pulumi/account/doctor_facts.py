@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from stacks_pulumi import config, platform
+from stacks_pulumi import config, platform_file
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi._pulumi_cli import (
     Pulumi,
@@ -28,7 +28,7 @@ from stacks_pulumi._pulumi_cli import (
 from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
 from stacks_pulumi.endpoints import Scope
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.probe import Look, Scopes
@@ -215,7 +215,7 @@ class Facts:
         in_project = self.project_file is not None and source.startswith(f"{NAMESPACE}:")
         folder = self.project_file.parent if self.project_file is not None and in_project else Path()
         try:
-            return dataclasses.replace(platform.read(folder / path), path=path)
+            return dataclasses.replace(platform_file.read(folder / path), path=path)
         except ConfigError as error:
             return error
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from stacks_pulumi._identifiers import account_of, canonical_network, compare_instants
 from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, Unread
 from stacks_pulumi.account.read import Belongings
+from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.live import Entry, Snapshot
 from stacks_pulumi.cost.report import UNSEEN, Item
@@ -45,7 +46,8 @@ class ChildRecord:
         name: Its name, or its address.
         description: A description for people.
         removal: Method and path of the request that removes it.
-        automatic: Whether the platform created it automatically, so that it needs no owner.
+        automatic: Whether the platform created it automatically, so that it needs no owner; `None` if that cannot be
+            told.
         owners: The resources that manage it.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
@@ -58,7 +60,7 @@ class ChildRecord:
     name: str
     description: str
     removal: tuple[str, ...]
-    automatic: bool = False
+    automatic: bool | None = False
     owners: tuple[Managed, ...] = ()
     ownership: Ownership = "unknown"
     creating: tuple[Interrupted, ...] = ()
@@ -530,7 +532,7 @@ def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
         return "automatic"
     if child.creating:
         return "interrupted"
-    return "orphan" if complete else "unknown"
+    return "orphan" if complete and child.automatic is False else "unknown"
 
 
 def _children(one: ContainerRecord, has: Belongings) -> Iterable[ChildRecord]:
@@ -546,7 +548,7 @@ def _children(one: ContainerRecord, has: Belongings) -> Iterable[ChildRecord]:
             address,
             f"{address} ({entry.description or 'no description'})",
             ("DELETE", "containers", container, "allowed-ips", entry.id),
-            automatic=entry.is_auto_added,
+            automatic=is_auto_added(has.access, entry),
         )
     for connection in has.connections:
         target = connection.target_name or connection.target_id or "?"

@@ -24,10 +24,11 @@ from typing import Any, Final, Literal, TypeAlias
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, canonical_network
 from stacks_pulumi.account.read import Belongings
-from stacks_pulumi.api.models import AllowedIp, Connection, Container, is_known_status
+from stacks_pulumi.api.allowed_ips import is_auto_added
+from stacks_pulumi.api.models import AllowedIp, Connection, Container, ExternalAccess, is_known_status
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
 
@@ -223,7 +224,7 @@ class _Maker:
     def children(self, container: Container, has: Belongings) -> None:
         """Declare the child objects of a container."""
         self._connections(container, has.connections)
-        self._allowed_ips(container, has.access.allowed_ips)
+        self._allowed_ips(container, has.access)
         own = Reference(self.names[container.id])
         for gap in has.gaps:
             self._leave_out(f"what cannot be read of {container.name}", gap, unread=True)
@@ -301,13 +302,14 @@ class _Maker:
             else None
         )
 
-    def _allowed_ips(self, container: Container, entries: Sequence[AllowedIp]) -> None:
+    def _allowed_ips(self, container: Container, access: ExternalAccess) -> None:
+        entries = access.allowed_ips
         times = Counter(canonical_network(entry.ip_address) for entry in entries)
         placeholder = any(entry.description == PLACEHOLDER for entry in entries)
         for entry in entries:
             address = canonical_network(entry.ip_address)
             what = f"allowed address {entry.ip_address} of {container.name}"
-            if entry.is_auto_added:
+            if is_auto_added(access, entry):
                 self._leave_out(what, "the platform added it when external access was turned on")
             elif address is None:
                 self._leave_out(what, "it is not an address")

@@ -316,6 +316,17 @@ def _as_number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
+_FLAGS: Final = {
+    "yes": True,
+    "on": True,
+    "enabled": True,
+    "no": False,
+    "off": False,
+    "disabled": False,
+    "": False,
+}
+
+
 @functools.cache
 def _prepare(kind: type[Model]) -> None:
     """
@@ -328,7 +339,9 @@ def _prepare(kind: type[Model]) -> None:
 
 
 def _as_flag(value: Any) -> Any:
-    """Return the time since when something is so as true. Others stay unchanged."""
+    """Return the time since when something is so as true, and a `yes` or `no`. Others stay unchanged."""
+    if isinstance(value, str) and value.casefold() in _FLAGS:
+        return _FLAGS[value.casefold()]
     is_time = isinstance(value, str) and _TIME.match(value) is not None
     return True if is_time or (type(value) in {int, float} and value > _A_TIME) else value
 
@@ -492,15 +505,24 @@ def _created(body: Any, key: str) -> tuple[Any, str]:
     return value, path
 
 
-def backup_id_if_any(body: Any) -> models.BackupId | None:
+class ToldId(NamedTuple):
+    """An id in the answer to a request for a backup, and whether it is certainly the backup's and not that of a job."""
+
+    id: models.BackupId
+    is_certain: bool
+
+
+def backup_id_if_any(body: Any) -> ToldId | None:
     """Return the id of the new backup if the answer contains it."""
     given = snake_keys(unwrap(body, "backup")[0])
     named = _as_number(given.get("backup_id"))
     if isinstance(named, str) and named:
-        return named
-    # An `id` that is a text may be that of the request or of a job.
+        return ToldId(named, is_certain=True)
+    # An `id` may be that of the request or of a job; one that is a text probably is.
     number = given.get("id") if named is None else named
-    return number if isinstance(number, int) and not isinstance(number, bool) else None
+    if not isinstance(number, int) or isinstance(number, bool):
+        return None
+    return ToldId(number, is_certain=named is not None)
 
 
 # Answers of one endpoint

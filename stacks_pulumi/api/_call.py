@@ -8,7 +8,9 @@ reads the answer (`parse`). `call_to` makes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
@@ -21,6 +23,8 @@ T = TypeVar("T")
 
 CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
 """The errors of a call itself. Any other exception that a call raises comes from a pulse."""
+
+_CERTAIN: Final[ContextVar[bool]] = ContextVar("certain", default=False)
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
@@ -42,6 +46,8 @@ class Call(Generic[T]):
         again: Whether it is a POST that may be sent twice.
         completeness: When it matters that a list is whole, so that a number of rows that may be one page is looked
             into: always, when a caller asks for the list's `gap`, or never, because the caller wants only one page.
+            `certain`: any number of rows may be one page, because something seems to be missing.
+        finish: Returns what is left of the value after all pages of a list came: until then each row counts.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
         containers: The ids of the containers in its path.
     """
@@ -54,7 +60,8 @@ class Call(Generic[T]):
     json: Mapping[str, Any] | None = None
     poll: bool = False
     again: bool = False
-    completeness: Literal["needed", "if_asked", "unneeded"] = "if_asked"
+    completeness: Literal["certain", "needed", "if_asked", "unneeded"] = "if_asked"
+    finish: Callable[[T], T] | None = None
     pulse: Pulse | None = None
     containers: tuple[str, ...] = ()
 
@@ -62,6 +69,25 @@ class Call(Generic[T]):
     def repeatable(self) -> bool:
         """Whether the call may be sent again if the outcome of the first attempt is unknown."""
         return self.again or self.endpoint.method != "POST"
+
+
+@contextmanager
+def certain() -> Iterator[None]:
+    """
+    Enclose a look that concludes from an absence: its lists are whole whatever number of rows came.
+
+    Other lists look for further pages only after a sign of them, because that costs calls.
+    """
+    token = _CERTAIN.set(True)
+    try:
+        yield
+    finally:
+        _CERTAIN.reset(token)
+
+
+def is_certain() -> bool:
+    """Return whether the present look concludes from an absence."""
+    return _CERTAIN.get()
 
 
 def call_to(

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from stacks_pulumi.api._bodies import A_LIST, ShapeError, lists_of, scrub
-from stacks_pulumi.api._call import Answer, Call, Sender, call_to
+from stacks_pulumi.api._call import Answer, Call, Sender, call_to, is_certain
 from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
-from stacks_pulumi.api._pages import Page, Pages
+from stacks_pulumi.api._pages import Page, Pages, is_usual
 from stacks_pulumi.api._words import READING, Reading
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.endpoints import ENDPOINTS
-from stacks_pulumi.platform import UNKNOWN, Lists, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, Lists, PlatformFile
 
 T = TypeVar("T")
 
@@ -35,8 +35,6 @@ _HINT: Final = re.compile(
     r"next|more|total|pag|cursor|offset|link|meta|last|remain|token|trunc|limit|complete", re.IGNORECASE
 )
 _HEADERS: Final = re.compile(r"(x-)?(link|total|next|page|has|cursor|remaining)|content-range")
-_SIZES: Final = frozenset({10, 20, 25, 30, 40})
-"""Usual sizes of a page, beside all multiples of 50."""
 _REDIRECT: Final = range(300, 400)
 _VERSION: Final = re.compile(r"/api/v\d+$")
 _TEMPLATES: Final = replace(
@@ -69,24 +67,27 @@ class Decode:
             ApiError: The answer is an error.
             UnreadableAnswerError: The answer cannot be understood.
         """
+        value = self._whole(call)
+        return value if call.finish is None else call.finish(value)
+
+    def _whole(self, call: Call[T]) -> T:
         page = self._read(call, is_first=True)
         lists = lists_of(page.value) if call.endpoint.method == "GET" else []
         if not lists or call.completeness == "unneeded":
             return page.value
-        is_round = self._is_round(call, max(map(len, lists)))
-        if is_round or self._platform.facts.lists != Lists() or _may_have_more(call, page):
-            return self._pages.whole(call, page, self._read, is_round=is_round)
-        return page.value
+        may_be_page = self._is_round(call, max(map(len, lists)))
+        if is_certain():
+            call, may_be_page = replace(call, completeness="certain"), page.rows > 0
+        says_more = self._pages.is_full(call, page) or _may_have_more(call, page)
+        if may_be_page or says_more or self._platform.facts.lists != Lists():
+            return self._pages.whole(call, page, self._read, may_be_page=may_be_page)
+        return self._pages.single(call, page)
 
     def _is_round(self, call: Call[Any], rows: int) -> bool:
         """Whether a number of rows may be the size of a page: it is a usual one, and no list was longer."""
         longest = self._largest.get(call.endpoint.name, 0)
         self._largest[call.endpoint.name] = max(longest, rows)
-        return (
-            rows >= longest
-            and "limit" not in call.query
-            and (rows in _SIZES or (rows > 0 and rows % 50 == 0))
-        )
+        return rows >= longest and "limit" not in call.query and is_usual(rows)
 
     def _read(self, call: Call[T], *, is_first: bool = False) -> Page[T]:
         answer = self._send(call)

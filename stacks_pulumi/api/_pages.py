@@ -11,6 +11,7 @@ another server or another endpoint. A page that adds no new id ends the list as 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ from stacks_pulumi.errors import (
     ServerError,
     UnreadableAnswerError,
 )
-from stacks_pulumi.platform import PlatformFile
+from stacks_pulumi.platform_file import PlatformFile
 
 T = TypeVar("T")
 Query = Mapping[str, str | int]
@@ -38,6 +39,8 @@ MOST_PAGES: Final = 200
 _LONGEST_CURSOR: Final = 4096
 _PARTIAL: Final = 206
 _DEPTH: Final = 5
+_USUAL: Final = frozenset({10, 20, 25, 30, 40})
+"""Usual sizes of a page, beside all multiples of 50."""
 _LARGE: Final = 1000
 """The `limit` that is tried: more rows than an account has."""
 
@@ -67,6 +70,11 @@ _LINK: Final = re.compile(r"<([^>]*)>((?:\s*;\s*[^,;]+)*)")
 _REL_NEXT: Final = re.compile(r"rel\s*=\s*\"?(?:[^\";]*\s)?next\b", re.IGNORECASE)
 _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d+)/(\d+)")
 _ADDRESS: Final = re.compile(r"(\w+:)?//|/|\?|\S*\?\w+=")
+
+
+def is_usual(rows: int) -> bool:
+    """Return whether a number of rows is a usual size of a page."""
+    return rows in _USUAL or (rows > 0 and rows % 50 == 0)
 
 
 @dataclass(frozen=True)
@@ -225,13 +233,13 @@ class Pages:
         """The parameter that takes what an answer names, by endpoint."""
         self.sizes: dict[str, int] = {}
         """The rows of a page, by endpoint, if answers do not name the next one."""
-        self.unpaged: set[str] = set()
-        """Endpoints that ignore all usual parameters, so that a round number of rows is no page."""
+        self.unpaged: dict[str, int] = {}
+        """The most rows, by endpoint, for which no usual parameter got another page: so many rows are no page."""
         self.first_numbers: dict[str, int] = {}
         """The number of the first page, by endpoint, if pages have numbers."""
 
     def whole(
-        self, call: Call[T], first: Page[T], read: Callable[[Call[T]], Page[T]], *, is_round: bool
+        self, call: Call[T], first: Page[T], read: Callable[[Call[T]], Page[T]], *, may_be_page: bool
     ) -> T:
         """
         Return the rows of all pages. If a page is missing, the lists have a gap.
@@ -240,12 +248,24 @@ class Pages:
             call: The request for the first page.
             first: The first page.
             read: Requests a page.
-            is_round: Whether the first page has a number of rows that may be the size of a page.
+            may_be_page: Whether the first page has a number of rows that may be the size of a page.
 
         Raises:
             StacksError: A page that the answer names could not be read, and another attempt may help.
         """
-        return _Walk(self, call, first, read).whole(is_round=is_round)
+        return _Walk(self, call, first, read).whole(may_be_page=may_be_page)
+
+    def single(self, call: Call[T], page: Page[T]) -> T:
+        """Return the rows of a page without any sign of another. If a later list shows that it is one, it has a gap."""
+
+        def late() -> str | None:
+            return f"the API has pages of {page.rows} rows" if self.is_full(call, page) else None
+
+        return _with_gap(page.value, late) if page.rows and page.is_readable else page.value
+
+    def is_full(self, call: Call[T], page: Page[T]) -> bool:
+        """Return whether earlier lists have shown that a page with so many rows is followed by another."""
+        return self.sizes.get(call.endpoint.name) == page.rows
 
 
 class _Walk(Generic[T]):
@@ -266,7 +286,7 @@ class _Walk(Generic[T]):
         self._totals: list[int] = []
         self._is_ignored = False
 
-    def whole(self, *, is_round: bool) -> T:
+    def whole(self, *, may_be_page: bool) -> T:
         """Return the rows of all pages."""
         while True:
             signs = self._signs()
@@ -277,13 +297,20 @@ class _Walk(Generic[T]):
                 return self._result(f"it has more than {MOST_PAGES} pages")
             if not self._advance(queries, is_named=is_named, may_be_empty=is_named or self._is_full(signs)):
                 return self._result(why)
-        if len(self._taken) == 1 and is_round and not signs.is_end and self._name not in self._pages.unpaged:
-            if self._call.completeness != "needed":
-                return _with_gap(self._taken[0].value, self._late)
+        if len(self._taken) == 1 and may_be_page and not signs.is_end and not self._is_unpaged:
+            if self._call.completeness == "if_asked":
+                return _with_gap(self._taken[0].value, functools.cache(self._late))
             is_taken, gap = self._try()
-            return self.whole(is_round=False) if is_taken else self._result(gap)
+            return self.whole(may_be_page=False) if is_taken else self._result(gap)
         shrunk = self._totals and min(self._totals) < self._totals[0]
         return self._result("the list became shorter while its pages were read" if shrunk else None)
+
+    @property
+    def _is_unpaged(self) -> bool:
+        """Whether the first page was no page when it had that many rows, or at least the rows of a usual page."""
+        rows = self._taken[0].rows
+        enough = rows if self._call.completeness == "certain" else min(rows, *_USUAL)
+        return self._pages.unpaged.get(self._name, 0) >= enough
 
     def _late(self) -> str | None:
         """Find out whether a list with a round number of rows is whole; return why it is not."""
@@ -302,22 +329,26 @@ class _Walk(Generic[T]):
         Returns:
             Whether a page was taken, which has no rows if the list is whole; otherwise why the list may be partial.
         """
-        rows = self._taken[0].rows
         page, offset, *large = self._guesses()
         if self._advance([page, offset], is_named=False, may_be_empty=True):
             return True, None
         is_ignored = self._is_ignored
-        one = self._request({**self._call.query, "limit": 1}, is_named=False)
+        # If the request had a limit, or one row came, an answer with one row says nothing.
+        rows = self._taken[0].rows
+        asks = bool(large) and rows > 1
+        one = self._request({**self._call.query, "limit": 1}, is_named=False) if asks else None
         if one is not None and one.rows < rows:
             if self._advance(large, is_named=False, may_be_empty=False):
                 return True, None
+            is_ignored = self._is_ignored
+        if one is not None and one.rows < rows and is_usual(rows):
             advice = self._pages.platform.advice("lists: {page_size: 100}")
             return (
                 False,
                 f"{rows} rows came, which may be the most that the API returns; if it returns more, {advice}",
             )
         if is_ignored:
-            self._pages.unpaged.add(self._name)
+            self._pages.unpaged[self._name] = max(rows, self._pages.unpaged.get(self._name, 0))
         return False, None
 
     def _result(self, gap: str | None) -> T:
@@ -461,12 +492,14 @@ class _Walk(Generic[T]):
             if dict(query) in self._asked:
                 continue  # the answer names a page that was read, and would do so for ever
             page = self._request(query, is_named=is_named)
+            if page is not None and self._has_grown(query, page):
+                self._taken, self._ids = [page], page.ids
             if self._counts_from_zero(query, page):
                 query = {**query, "page": 1}  # noqa: PLW2901  (the number of the second page)
                 page = self._request(query, is_named=is_named)
             if page is not None and (not page.ids <= self._ids or (may_be_empty and not page.rows)):
                 self._page = _number(query.get("page"))
-                self._learn(query, is_named=is_named)
+                self._learn(query, page, is_named=is_named)
                 self._taken.append(page)
                 self._ids |= page.ids
                 self._asked.append(dict(query))
@@ -475,6 +508,11 @@ class _Walk(Generic[T]):
         if self._is_ignored and not is_named:
             self._pages.ways[self._name] = None
         return False
+
+    def _has_grown(self, query: Query, page: Page[T]) -> bool:
+        """Whether the API ignored the parameter, and the whole list has a row more than a moment ago."""
+        is_next = self._added(query) in (["page"], ["offset"])
+        return is_next and len(self._taken) == 1 and bool(self._ids) and self._ids < page.ids
 
     def _counts_from_zero(self, query: Query, page: Page[T] | None) -> bool:
         """Whether pages are counted from 0. A page with the number 2 is the third one then, or does not exist."""
@@ -498,14 +536,15 @@ class _Walk(Generic[T]):
         """Return the parameters that the first request did not have."""
         return [name for name in query if name not in self._call.query]
 
-    def _learn(self, query: Query, *, is_named: bool) -> None:
+    def _learn(self, query: Query, page: Page[T], *, is_named: bool) -> None:
         """Remember the parameter that worked."""
         added = self._added(query)
         if len(added) == 1 and is_named:
             self._pages.cursors.setdefault(self._name, added[0])
         elif len(added) == 1:
             self._pages.ways[self._name] = added[0]
-            self._pages.sizes.setdefault(self._name, self._taken[0].rows)
+            if page.rows:
+                self._pages.sizes.setdefault(self._name, self._taken[0].rows)
 
     def _request(self, query: Query, *, is_named: bool) -> Page[T] | None:
         """Return a page; `None` if the API refuses it."""

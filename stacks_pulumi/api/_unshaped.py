@@ -4,6 +4,8 @@ How the answers are read for which the guide gives no shape: credentials, keys, 
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -19,12 +21,12 @@ from stacks_pulumi.api._bodies import (
     record,
     snake,
     snake_keys,
-    text_of,
     unwrap,
 )
 from stacks_pulumi.api.models import Listing
 
-_PEM: Final = "-----BEGIN "
+_PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
+_WIREGUARD: Final = re.compile(r"^\s*\[Interface\]", re.MULTILINE)
 _ENVELOPE: Final = frozenset({"success", "message", "data"})
 
 
@@ -61,15 +63,50 @@ def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def private_key(body: Any) -> str:
     """
-    Return the private key in an answer, which may be bare or wrapped.
+    Return the private key in an answer, which may be bare or wrapped, beside a public one, or in base64.
 
     Raises:
         ShapeError: The answer contains no private key.
     """
-    text = text_of(body)
-    if _PEM not in text:
+    text = _marked(body, _PEM)
+    if text is None:
         raise ShapeError("body", "a private key in PEM form was expected")
     return text
+
+
+def configuration_if_any(body: Any) -> str | None:
+    """Return the first WireGuard configuration in an answer, in text or base64; `None` if the answer has none."""
+    return _marked(body, _WIREGUARD)
+
+
+def configuration(body: Any) -> str:
+    """
+    Return the WireGuard configuration in an answer. Another text may say that it is not ready yet.
+
+    Raises:
+        ShapeError: The answer contains no configuration.
+    """
+    text = configuration_if_any(body)
+    if text is None:
+        raise ShapeError("body", "a WireGuard configuration, with [Interface], was expected")
+    return text
+
+
+def _marked(value: Any, mark: re.Pattern[str]) -> str | None:
+    """Return the first text in an answer that has a mark; a list of texts may be its lines."""
+    if isinstance(value, str):
+        return next((text for text in (value, _from_base64(value)) if mark.search(text)), None)
+    if isinstance(value, list) and all(isinstance(line, str) for line in value):
+        value = ["\n".join(line.rstrip("\n") for line in value)] if len(value) > 1 else value
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return next((text for text in (_marked(entry, mark) for entry in inner) if text is not None), None)
+
+
+def _from_base64(text: str) -> str:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True).decode()
+    except ValueError:
+        return ""
 
 
 def private_key_if_any(body: Any) -> str | None:
@@ -83,6 +120,7 @@ def private_key_if_any(body: Any) -> str | None:
 def templates(body: Any) -> Listing[models.Template]:
     """Return the templates of an answer, which may be a list, a mapping by id, or lists by category."""
     value, path = listed(body, ("templates",)) or unwrap(body, "templates")
+    beside = dict(_beside(body, value))
     if isinstance(value, Mapping) and value and all(isinstance(entry, list) for entry in value.values()):
         value = [
             {"category": category, **(entry if isinstance(entry, Mapping) else {"id": entry})}
@@ -90,14 +128,25 @@ def templates(body: Any) -> Listing[models.Template]:
             for entry in entries
         ]
     if isinstance(value, Mapping):
-        value = {name: _with_raw(entry) for name, entry in value.items()}
+        value = {name: _with_raw(entry, beside) for name, entry in value.items()}
     elif isinstance(value, list):
-        value = [_with_raw({"id": entry} if isinstance(entry, str) else entry) for entry in value]
+        value = [_with_raw({"id": entry} if isinstance(entry, str) else entry, beside) for entry in value]
     return items(models.Template, value, path=path, bare=("id",))
 
 
-def _with_raw(entry: Any) -> Any:
-    return {**entry, "raw": entry} if isinstance(entry, Mapping) else entry
+def _beside(body: Any, rows: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Return the path and the value of each field of an answer that is not in its rows."""
+    if body is rows or not isinstance(body, Mapping):
+        return
+    for name, value in body.items():
+        if isinstance(value, Mapping):
+            yield from _beside(value, rows, f"{path}{name}.")
+        elif not isinstance(value, list):
+            yield f"{path}{name}", value
+
+
+def _with_raw(entry: Any, beside: Mapping[str, Any]) -> Any:
+    return {**entry, "raw": entry, "beside": beside} if isinstance(entry, Mapping) else entry
 
 
 _SERIES: Final = models.Metrics.__struct_fields__

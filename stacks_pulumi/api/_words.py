@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any, Final, get_args
 
 from stacks_pulumi import catalog
-from stacks_pulumi.platform import BackupStatus, BackupType, ContainerStatus, Facts
+from stacks_pulumi.platform_file import BackupStatus, BackupType, ContainerStatus, PlatformFacts
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 _PREFIX: Final = re.compile(r"[a-z]*?(?:status|state)([a-z]+)")
@@ -151,7 +151,7 @@ class Reading:
         rows: The path of the rows in a list, from the platform file.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: PlatformFacts) -> None:
         templates = {name: (template.title,) for name, template in catalog.TEMPLATES.items()}
         plans: dict[str, tuple[str, ...]] = dict.fromkeys((*catalog.PLANS, catalog.VPN_PLAN.name), ())
         services: dict[str, tuple[str, ...]] = dict.fromkeys(("http", "tcp", "both"), ())
@@ -167,7 +167,7 @@ class Reading:
         self.types: Final = Types(self.vocabularies["template"], facts.containers.type_is)
 
 
-READING: Final[ContextVar[Reading]] = ContextVar("reading", default=Reading(Facts()))  # noqa: B039  (it only remembers words)
+READING: Final[ContextVar[Reading]] = ContextVar("reading", default=Reading(PlatformFacts()))  # noqa: B039  (it only remembers words)
 """How answers are read in this thread. `Decode` sets it for each answer: clients may have different platforms."""
 
 _SHORT_FORMS: Final = frozenset(
@@ -223,7 +223,7 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
 
 def is_known_status(word: str | None, noun: str = "container") -> bool:
     """
-    Whether a status means something here; true if there is none.
+    Whether a status means something here; true for `None`.
 
     A status that does not is an unknown word of the platform, as the API sent it: only a platform file can say what it
     means.

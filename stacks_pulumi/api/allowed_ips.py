@@ -5,6 +5,7 @@ Allowed IPs: who may reach a container from outside (guide, "External Access & I
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,7 +16,12 @@ from stacks_pulumi.api._call import Handler, call_to
 from stacks_pulumi.api.models import AllowedIp, ExternalAccess
 from stacks_pulumi.api.once import Deleted, look_twice, once, settle
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
+
+AUTO_ADDED: Final = "your ip (auto-added)"
+"""The description of the caller's own address in the guide, in lower case."""
+_BY_DEFAULT: Final = "custom ip"
+"""The description of an address that is added without one."""
 
 
 class AllowedIpsApi:
@@ -119,6 +125,27 @@ class AllowedIpsApi:
 
         settle(self._send, call_to("allowed_ips.remove", container_id, ip_id, parse=done), is_gone)
         self._deleted.add(container_id, ip_id)
+
+
+def is_auto_added(access: ExternalAccess, entry: AllowedIp) -> bool | None:
+    """
+    Return whether the platform added an entry for a caller; `None` if that cannot be told.
+
+    It added the caller's address, and what has the same description: that of another machine which turned external
+    access on. If the list shows no such entry, any other may be one, unless it has the description of an address that a
+    client added without one.
+    """
+    own = canonical(access.your_ip)
+    callers = [row for row in access.allowed_ips if own and canonical(row.ip_address) == own]
+    words = {AUTO_ADDED, *map(_words, callers)} - {_BY_DEFAULT, ""}
+    if _words(entry) in words or entry in callers:
+        return True
+    is_shown = any(_words(row) in words for row in access.allowed_ips)
+    return False if is_shown or _words(entry) == _BY_DEFAULT else None
+
+
+def _words(entry: AllowedIp) -> str:
+    return (entry.description or "").strip().lower()
 
 
 def canonical(address: str | None) -> str:

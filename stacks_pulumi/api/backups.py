@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
-from stacks_pulumi.api._bodies import backup_id_if_any, done, item, items, scrub
-from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
+from stacks_pulumi._identifiers import compare_instants
+from stacks_pulumi.api._bodies import ToldId, backup_id_if_any, done, item, items, scrub
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to, certain
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api.feed import Feed, Watch
 from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing, is_known_status
@@ -29,7 +30,7 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 MOST: Final = 100
 """The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
@@ -61,9 +62,13 @@ class _Appears(Watch[Backup]):
 
     Attributes:
         before: The ids of the earlier ones.
+        told: The id in the answer to the request, which may be that of a job.
+        patience: The seconds for which only a backup with that id is accepted.
     """
 
     before: Sequence[BackupId] = ()
+    told: BackupId | None = None
+    patience: float = 0.0
 
     def limit(self, deadline: float) -> None:
         """Set when the wait times out."""
@@ -71,9 +76,11 @@ class _Appears(Watch[Backup]):
 
     def is_it(self, backup: Backup) -> bool:
         """Whether this backup is newer, and certainly not a scheduled one."""
-        newest = max((id for id in self.before if isinstance(id, int)), default=0)
-        is_newer = backup.id > newest if isinstance(backup.id, int) else backup.id not in self.before
-        return is_newer and backup.backup_type != "scheduled"
+        if backup.id in self.before or backup.backup_type == "scheduled":
+            return False
+        # A full list may have lacked older backups. Their numbers are lower, if numbers have an order at all.
+        numbers = [id for id in self.before if isinstance(id, int)] if len(self.before) >= MOST else []
+        return not isinstance(backup.id, int) or backup.id > max(numbers, default=0)
 
     def judge(self, rows: Listing[Backup]) -> bool:
         """Whether the backup has appeared."""
@@ -82,9 +89,17 @@ class _Appears(Watch[Backup]):
         order = sorted(
             filter(self.is_it, rows), key=lambda row: (row.backup_type not in {"manual", None}, *_age(row))
         )
-        self.resource = next(iter(order), None)
-        # A row that could be read only in part may be a scheduled backup. The next list may show it in full.
-        return self.resource is not None and self.resource.id not in rows.damaged
+        told = next((row for row in rows if row.id == self.told), None)
+        self.resource = told or next(iter(order), None)
+        if self.resource is None or told is not None:
+            return told is not None
+        if self.resource.id in rows.damaged and self.resource.backup_type is None:
+            # It may be a scheduled backup. The next list may show it in full.
+            self.trouble = UnreadableAnswerError(
+                f"the type of backup {self.resource.id} cannot be read", status=200
+            )
+            return False
+        return self.told is None or self.elapsed >= self.patience
 
 
 class _Completes(Watch[Backup]):
@@ -95,13 +110,22 @@ class _Completes(Watch[Backup]):
         backup_id: The backup.
         absent: How many seconds no list must show the backup, before it counts as gone.
         platform: The platform file: words and times.
+        created_at: When it began: a platform may give it another id when it is complete.
     """
 
-    def __init__(self, backup_id: BackupId, absent: float, platform: PlatformFile, **others: Any) -> None:
+    def __init__(
+        self,
+        backup_id: BackupId,
+        absent: float,
+        platform: PlatformFile,
+        created_at: str | None,
+        **others: Any,
+    ) -> None:
         super().__init__(f"backup {scrub(str(backup_id), 80)}", BACKED_UP.name, **others)
         self._id = backup_id
         self._absent = absent
         self._platform = platform
+        self._created_at = created_at
         self._since: tuple[str | None, float] = ("", 0.0)
 
     def judge(self, rows: Listing[Backup]) -> bool:
@@ -113,7 +137,7 @@ class _Completes(Watch[Backup]):
             VanishedError: It does not exist any more.
         """
         self.trouble = None
-        self.resource = next((row for row in rows if row.id == self._id), None)
+        self.resource = next((row for row in rows if row.id == self._id), None) or self._renumbered(rows)
         if self.resource is None and rows.gap is not None:
             self.trouble = UnreadableAnswerError(f"the list is incomplete ({rows.gap})", status=200)
             return False
@@ -144,6 +168,12 @@ class _Completes(Watch[Backup]):
                 unknown_status(self._platform, self.last_state),
             )
         return False
+
+    def _renumbered(self, rows: Listing[Backup]) -> Backup | None:
+        """Return the only backup on request that began at the same time."""
+        same = [row for row in rows if compare_instants(self._created_at, row.created_at)]
+        same = [row for row in same if row.backup_type != "scheduled"]
+        return same[0] if len(same) == 1 else None
 
 
 def is_unknown_status(status: str) -> bool:
@@ -202,7 +232,8 @@ class BackupsApi:
             BadRequestError: The container does not run.
             ConnectionFailedError: If `sent` is true, it is unknown whether a backup was started.
         """
-        return self._send(_trigger(container_id))
+        told = self._send(_trigger(container_id))
+        return None if told is None else told.id
 
     def start(
         self,
@@ -244,7 +275,7 @@ class BackupsApi:
                 listed.require_complete()
             watch.before = [backup.id for backup in before]
 
-            def send(call: Call[BackupId | None]) -> Backup:
+            def send(call: Call[ToldId | None]) -> Backup:
                 try:
                     number = self._send(call)
                 except CALL_ERRORS as error:
@@ -253,8 +284,10 @@ class BackupsApi:
                         with suppress(WaitError, *CALL_ERRORS):
                             return self._follow(container_id, watch, deadline)
                     raise
+                if number is not None and number.is_certain:
+                    return Backup(id=number.id, container_id=container_id)
                 if number is not None:
-                    return Backup(id=number, container_id=container_id)
+                    watch.told, watch.patience = number.id, watch.elapsed + self._platform.lag
                 try:
                     return self._follow(container_id, watch, deadline)
                 except WaitCancelledError:
@@ -348,6 +381,7 @@ class BackupsApi:
         on_tick: Callable[[Backup | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         is_new: bool = False,
+        created_at: str | None = None,
     ) -> Backup:
         """
         Wait until a backup is complete.
@@ -359,6 +393,7 @@ class BackupsApi:
             on_tick: Called at least once a second with the last known backup and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait.
             is_new: Whether the backup was started a short time ago: a list may show it later.
+            created_at: When it began, if that is known. It may then get another id while it is made.
 
         Raises:
             UnexpectedStateError: The backup failed (the message contains the API's reason), or its status is an unknown
@@ -368,18 +403,27 @@ class BackupsApi:
             WaitCancelledError: `cancelled()` was true.
         """
         absent = max(self._platform.lag, self._platform.backup_listed if is_new else 0.0)
-        watch = _Completes(
-            backup_id,
-            absent,
-            self._platform,
-            clock=self._clock,
-            deadline=deadline,
-            on_tick=on_tick,
-            cancelled=cancelled,
-        )
-        backup = self._feed(container_id).follow(watch)
-        assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
-        return backup
+        while True:
+            watch = _Completes(
+                backup_id,
+                absent,
+                self._platform,
+                created_at,
+                clock=self._clock,
+                deadline=deadline,
+                on_tick=on_tick,
+                cancelled=cancelled,
+            )
+            try:
+                backup = self._feed(container_id).follow(watch)
+            except VanishedError:
+                with certain():
+                    listed = self._list_all(container_id, watch.pulse)
+                if backup_id not in {row.id for row in listed} and not is_partial(listed):
+                    raise
+                continue
+            assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
+            return backup
 
     def stats(self) -> BackupStats:
         """Return statistics of all backups of the account (guide, "Backup Statistics")."""
@@ -449,7 +493,8 @@ class BackupsApi:
         def is_marked(_error: StacksError) -> bool:
             if container_id is None:
                 return False
-            backups = self._list_all(container_id)
+            with certain():
+                backups = self._list_all(container_id)
             return any(backup.id == backup_id and backup.pinned is pinned for backup in backups)
 
         # Pinning is idempotent, although the method is POST.
@@ -499,5 +544,5 @@ def _newest(listed: Listing[Backup]) -> Listing[Backup]:
     return listed if len(listed) < MOST else Listing(tuple(listed), damaged=listed.damaged)
 
 
-def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[BackupId | None]:
+def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[ToldId | None]:
     return call_to("backups.trigger", container_id, parse=backup_id_if_any, pulse=pulse)

@@ -18,7 +18,7 @@ from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings, check_api_key, check_base_url
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -49,12 +49,12 @@ class StacksClient:
         on_limit: Called in a thread that waits for the rate limit or a free connection: when the wait begins, then at
             least once a second. Its arguments are the seconds until the limit allows requests (0 if it does now) and
             how many requests wait. If it raises, the request is not sent.
-        platform: What is known of the platform beyond the guide; by default nothing.
+        platform: The facts about the platform that the guide does not state; by default none.
         on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
             second, with a text. If it raises, the wait ends.
 
     Attributes:
-        platform: What is known of the platform beyond the guide.
+        platform: The facts about the platform that the guide does not state.
         containers: Containers, their keys, credentials, logs and metrics.
         allowed_ips: The addresses that may reach a container from outside.
         connections: Connections between containers.

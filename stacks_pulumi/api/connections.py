@@ -18,7 +18,7 @@ from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.once import Deleted, look_twice, once, settle
 from stacks_pulumi.errors import NotFoundError, StacksError
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _EARLIEST = 600.0
 """Seconds before a request: a connection that was made earlier than that was not made by the request. Clocks differ."""

@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name, seconds_of
@@ -26,13 +26,13 @@ from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (
     DELETED_STATUS,
     ENDING_STATUSES,
-    SETTLED_STATUSES,
     Container,
     Credentials,
     ExternalAccess,
     Listing,
     Metrics,
     Template,
+    is_known_status,
 )
 from stacks_pulumi.api.once import may_be_done, once, settle
 from stacks_pulumi.catalog import PLANS
@@ -46,7 +46,7 @@ from stacks_pulumi.errors import (
     ServerError,
     StacksError,
 )
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
@@ -64,23 +64,19 @@ _NOT_LISTED: Final = (
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
-_KNOWN_STATUSES: Final = (
-    SETTLED_STATUSES
-    | ENDING_STATUSES
-    | {"pending", "creating", "created", "starting", "stopping", "restarting", "exited", "failed"}
-)
 _TOLERANCE: Final = 5.0
 """Seconds by which a new container may seem older than the request for it: the API's clocks may differ a little."""
 _HELD_PAUSE: Final = 5.0
 
 
-def _existing(body: Any) -> Listing[Container]:
-    """Return the containers in a list. A deleted container that stays listed is left out."""
-    rows = items(Container, body, "containers")
-    return Listing((row for row in rows if row.status != DELETED_STATUS), gap=rows.gap, damaged=rows.damaged)
+def _existing(rows: Listing[Container]) -> Listing[Container]:
+    """Return the containers of a list. A deleted container that stays listed is left out."""
+    return rows.where(lambda row: row.status != DELETED_STATUS)
 
 
-LIST: Final = call_to("containers.list", parse=_existing)
+LIST: Final[Call[Listing[Container]]] = replace(
+    call_to("containers.list", parse=lambda body: items(Container, body, "containers")), finish=_existing
+)
 """The request for all containers of the account (guide, "List Containers")."""
 
 
@@ -183,7 +179,7 @@ class ContainersApi:
 
     def _explain(self, status: str) -> str | None:
         """Return what to do about a status whose meaning is not known; `None` for the others."""
-        if status in _KNOWN_STATUSES:
+        if is_known_status(status):
             return None
         shown = scrub(status, 40)
         line = self._platform.advice(f"containers: {{statuses: {{{shown}: running}}}}")

@@ -37,7 +37,7 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
-from stacks_pulumi.platform import UNKNOWN
+from stacks_pulumi.platform_file import UNKNOWN
 
 _TICK: Final = 0.5
 _FATAL: Final = (InvalidApiKeyError, ForbiddenError)

@@ -83,6 +83,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 T = TypeVar("T")
+_Gap: TypeAlias = str | Callable[[], str | None] | None
 
 
 class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes only in a dictionary)
@@ -101,15 +102,9 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
     """
 
     damaged: frozenset[Any]
-    _gap: str | Callable[[], str | None] | None
+    _gap: _Gap
 
-    def __new__(
-        cls,
-        rows: Iterable[T] = (),
-        *,
-        gap: str | Callable[[], str | None] | None = None,
-        damaged: Iterable[Any] = (),
-    ) -> Listing[T]:
+    def __new__(cls, rows: Iterable[T] = (), *, gap: _Gap = None, damaged: Iterable[Any] = ()) -> Listing[T]:
         """Create a list; by default it is complete and undamaged. A list that is made of a `Listing` has its gap."""
         listing = super().__new__(cls, rows)
         listing._gap = rows._gap if isinstance(rows, Listing) and gap is None else gap  # noqa: SLF001  (its own class)
@@ -123,9 +118,11 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
 
         If the rows do not show it (a round number of rows may be one page), this sends a request, once.
         """
-        if callable(self._gap):
-            self._gap = self._gap()
-        return self._gap
+        return self._gap() if callable(self._gap) else self._gap
+
+    def where(self, wanted: Callable[[T], bool]) -> Listing[T]:
+        """Return the rows for which `wanted` is true, as a list that is as complete as this one."""
+        return Listing(filter(wanted, self), gap=self._gap, damaged=self.damaged)
 
     def find(self, wanted: Callable[[T], bool]) -> T | None:
         """
@@ -146,10 +143,8 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
         Raises:
             UnreadableAnswerError: It is incomplete, so a resource that it does not contain may exist.
         """
-        if self.gap is not None:
-            msg = (
-                f"the API's list is incomplete ({self.gap}), so it does not show what exists: try again later"
-            )
+        if (gap := self.gap) is not None:
+            msg = f"the API's list is incomplete ({gap}), so it does not show what exists: try again later"
             raise UnreadableAnswerError(msg, status=200)
 
 
@@ -259,6 +254,7 @@ class Template(Model, frozen=True, kw_only=True):
         plan: The plan that it is listed under.
         monthly_usd: Price per month in US dollars.
         raw: The whole entry, unchanged.
+        beside: What the answer says beside the list, by path: it may be the currency of all prices.
     """
 
     id: Id
@@ -268,6 +264,7 @@ class Template(Model, frozen=True, kw_only=True):
     plan: str | None = None
     monthly_usd: Amount | None = None
     raw: dict[str, Any] | None = None
+    beside: dict[str, Any] | None = None
 
     WORDS: ClassVar[Mapping[str, str]] = {"id": "template", "plan": "plan"}
 
@@ -305,11 +302,6 @@ class AllowedIp(Model, frozen=True, kw_only=True):
         "ip_address": ("ip", "address", "cidr"),
         "added_at": ("created_at",),
     }
-
-    @property
-    def is_auto_added(self) -> bool:
-        """Whether the platform added it: it has the description of the caller's own address in the guide."""
-        return (self.description or "").strip().lower() == "your ip (auto-added)"
 
 
 class ExternalAccess(Model, frozen=True, kw_only=True):
@@ -374,7 +366,7 @@ class Backup(Model, frozen=True, kw_only=True):
         "id": ("backup_id",),
         "backup_type": ("type",),
         "status": ("state",),
-        "pinned": ("is_pinned", "pinned_at"),
+        "pinned": ("is_pinned", "pinned_at", "protected", "is_protected"),
     }
 
     NULLS: ClassVar[Mapping[str, Any]] = {"pinned": False}

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
 from stacks_pulumi.api._bodies import scrub
-from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, certain
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.errors import (
@@ -101,7 +101,7 @@ def once(
     known = {row.id for row in former}
 
     def appeared() -> T | None:
-        listed = look()
+        listed = _whole(look)
         new = [row for row in listed if row.id not in known]
         # A row that could be read only in part may match, or not match, by mistake.
         created = next((row for row in new if row.id not in listed.damaged and ours(row)), None)
@@ -141,7 +141,7 @@ def once(
                 if isinstance(error, (BadRequestError, ConflictError)) and taken is not None:
                     # Another client may have created the resource before the list was read.
                     with contextlib.suppress(*CALL_ERRORS):
-                        _check_absence(call.what, look(), taken)
+                        _check_absence(call.what, _whole(look), taken)
                 raise
             else:
                 # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
@@ -151,7 +151,7 @@ def once(
                 if created is None and visible and isinstance(error, _REFUSALS):
                     # If another client has the name, that explains the refusal.
                     with contextlib.suppress(*CALL_ERRORS):
-                        _check_absence(call.what, look(), taken)
+                        _check_absence(call.what, _whole(look), taken)
                 if created is None and explains and isinstance(error, CALL_ERRORS):
                     raise _unknown(
                         doubt, f"then it was refused ({error.reason}), and no list shows it"
@@ -221,9 +221,10 @@ def look_twice(
     look: Callable[[], R | None], clock: Clock, lag: float, pulse: Pulse | None = None
 ) -> R | None:
     """
-    Return what is seen; `None` only if two looks that are `lag` seconds apart did not see it.
+    Return the object that a look finds; `None` only if two looks that are `lag` seconds apart did not find it.
 
-    One absence proves nothing: a list may be behind, and so may the answer for one id.
+    One absence proves nothing: a list may be behind, and so may the answer for one id. The second look asks for further
+    pages even if nothing says that there are any.
 
     Args:
         look: Looks for one object. It raises if what it reads is incomplete, and returns `None` if it is not there.
@@ -235,7 +236,13 @@ def look_twice(
     if seen is not None:
         return seen
     sleep_with_pulse(lag, clock, pulse)
-    return look()
+    return _whole(look)
+
+
+def _whole(look: Callable[[], R]) -> R:
+    """Return what is seen in lists that have all their pages."""
+    with certain():
+        return look()
 
 
 class Deleted:
@@ -265,9 +272,7 @@ class Deleted:
 
     def without(self, scope: str, rows: Listing[T]) -> Listing[T]:
         """Return a list without the rows of deleted objects."""
-        return Listing(
-            (row for row in rows if not self.has(scope, str(row.id))), gap=rows.gap, damaged=rows.damaged
-        )
+        return rows.where(lambda row: not self.has(scope, str(row.id)))
 
     def has(self, scope: str, id: str) -> bool:
         """Return whether this object was deleted."""

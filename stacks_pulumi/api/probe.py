@@ -24,7 +24,7 @@ from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.endpoints import SCOPES, Scope
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
-from stacks_pulumi.platform import UNKNOWN
+from stacks_pulumi.platform_file import UNKNOWN
 
 _SUCCESS: Final = range(200, 300)
 _WIDEST: Final = 20
@@ -89,7 +89,7 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
     wire = _Wire(settings, clock)
     listed, problem = None, None
     try:
-        listed = wire.handle(replace(LIST, poll=True))
+        listed = wire.handle(replace(LIST, poll=True, finish=None))
     except StacksError as error:
         problem = error
     finally:

@@ -4,19 +4,20 @@ Clients of a VPN container (guide, "VPN Management").
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api._bodies import ShapeError, done, item, items, scrub, text_of
+from stacks_pulumi.api._bodies import ShapeError, done, item, items, scrub
 from stacks_pulumi.api._call import Handler, call_to
+from stacks_pulumi.api._unshaped import configuration, configuration_if_any
 from stacks_pulumi.api.models import Listing, VpnClient
 from stacks_pulumi.api.once import Deleted, look_twice, once, settle
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.platform import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _PAUSE = 2.0
 
@@ -124,7 +125,7 @@ class VpnClientsApi:
             call_to(
                 "vpn_clients.config",
                 container_id,
-                parse=text_of,
+                parse=configuration,
                 words={"name": scrub(name, 80)},
                 query={"client": name},
             )
@@ -152,7 +153,7 @@ class VpnClientsApi:
 
 def _created(body: Any, name: str) -> VpnClient:
     """Return the client in the answer to a create request, which may be no more than its configuration."""
-    config = _configuration(body)
+    config = configuration_if_any(body)
     try:
         client = item(VpnClient, body, "client", "vpn_client")
     except ShapeError:
@@ -160,12 +161,3 @@ def _created(body: Any, name: str) -> VpnClient:
             raise
         client = VpnClient(name=name)
     return client if config is None else AddedVpnClient(**msgspec.structs.asdict(client), config=config)
-
-
-def _configuration(value: Any) -> str | None:
-    """Return the first WireGuard configuration in an answer; `None` if the answer has none."""
-    if isinstance(value, str):
-        return value if "[Interface]" in value else None
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    found = (_configuration(entry) for entry in inner)
-    return next((text for text in found if text is not None), None)

@@ -56,7 +56,7 @@ def report_error(command: str, error: StacksError | OSError, *, exit_code: int =
     text = str(error) if isinstance(error, StacksError) else with_code(str(error), "file-access")
     if isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS and "platform file" not in text:
         # It may be an answer of the API whose shape is not known here.
-        from stacks_pulumi.platform import PlatformFile  # noqa: PLC0415  (only this error needs it)
+        from stacks_pulumi.platform_file import PlatformFile  # noqa: PLC0415  (only this error needs it)
 
         advice = PlatformFile(path=os.environ.get("STACKS_PLATFORM") or None).advice(_SHAPE)
         text = with_code(

@@ -320,7 +320,8 @@ def prices(client: StacksClient) -> PriceList:
     """
     templates = client.containers.templates()
     rows = ((template.id, template.plan, template.raw) for template in templates)
-    found = price_list(rows, client.platform.facts.prices)
+    beside = next((template.beside for template in templates), None)
+    found = price_list(rows, client.platform.facts.prices, beside)
     return replace(found, gap=templates.gap)
 
 

@@ -25,7 +25,7 @@ Its rooms, from the outside in:
 - `state`: Which data has the platform, and which bytes of it are in which file?
 - `faults`: Which requests fail, and how?
 - `other_platforms`: What does a request see and change on a platform that a file describes, and when?
-- `words`: Which words, names and forms has an answer of a platform that a file describes?
+- `dialect`: Which words, names and forms has an answer of a platform that a file describes?
 - `controls`: What can a test ask and change?
 - `drift`: What happens without an API request?
 - `control_api`: What can another process ask and change over HTTP?

@@ -24,7 +24,7 @@ from typing import Any, TypeAlias, get_args
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.state import ApiKey
-from stacks_pulumi.platform import Shape
+from stacks_pulumi.platform_file import Shape
 
 
 @dataclass(frozen=True)

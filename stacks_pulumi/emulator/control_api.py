@@ -30,7 +30,7 @@ from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.server import Incoming
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform_file import PlatformFacts
 
 _CONTROL_PATH = "/_emulator"
 
@@ -258,7 +258,9 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
     yield _post("new_account", controls.new_account, lambda account: {"account": account})
     yield _post("new_key", controls.new_key, lambda key: {"key": key})
     run = _then(controls.set_platform, answered(_platform))
-    chosen = msgspec.defstruct("set_platform", [("platform", Facts | None)], forbid_unknown_fields=True)
+    chosen = msgspec.defstruct(
+        "set_platform", [("platform", PlatformFacts | None)], forbid_unknown_fields=True
+    )
     yield ControlCall(
         "POST",
         "set_platform",

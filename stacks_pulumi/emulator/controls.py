@@ -20,7 +20,7 @@ from stacks_pulumi.emulator.other_platforms import OtherPlatform
 from stacks_pulumi.emulator.platform import DrivenClock, Platform, iso, month
 from stacks_pulumi.emulator.server import Record
 from stacks_pulumi.emulator.state import ApiKey, Backup, Connection, Container, Journal, State
-from stacks_pulumi.platform import Facts, read
+from stacks_pulumi.platform_file import PlatformFacts, read
 
 _REQUESTS = 60
 """How many of the newest requests the page shows."""
@@ -193,7 +193,7 @@ class Controls:
             self._save()
             return ids
 
-    def set_platform(self, platform: Facts | str | Path | None) -> None:
+    def set_platform(self, platform: PlatformFacts | str | Path | None) -> None:
         """
         Play another platform from now on. All present objects count as visible for a long time.
 
@@ -205,7 +205,7 @@ class Controls:
             ValueError: It sets the shape of an answer that the guide specifies.
         """
         known = read(platform).facts if isinstance(platform, (str, Path)) else platform
-        facts = known or Facts()
+        facts = known or PlatformFacts()
         with self.platform.lock:
             if facts.answers.shapes is not None:
                 # An invalid shape ends the call before anything has changed.
@@ -283,7 +283,7 @@ class Controls:
 
     def _begin(self) -> None:
         """Play the platform from now on; all present objects count as visible for a long time."""
-        self.api.other = None if self.platform.facts == Facts() else OtherPlatform(self.platform)
+        self.api.other = None if self.platform.facts == PlatformFacts() else OtherPlatform(self.platform)
 
     def _save(self, *, fold: bool = False) -> None:
         if self.api.other is not None:

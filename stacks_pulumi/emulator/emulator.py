@@ -22,7 +22,7 @@ from stacks_pulumi.emulator.controls import Controls
 from stacks_pulumi.emulator.platform import DrivenClock, Platform
 from stacks_pulumi.emulator.server import Incoming, Server
 from stacks_pulumi.emulator.state import Journal, Pace, State, load
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform_file import PlatformFacts
 
 
 class Emulator(Controls):
@@ -50,8 +50,8 @@ class Emulator(Controls):
         lower_case_names: Whether names and ids are stored in lower case.
         strict: Refuse requests that the guide does not exclude, but the platform may refuse.
         shapes: The shape of responses that the guide does not specify: one of `SHAPES`, or operation -> shape.
-        platform: The platform to play: `stacks_pulumi.platform.Facts`, or the path of a platform file. By default the
-            ordinary one.
+        platform: The platform to play: `stacks_pulumi.platform_file.PlatformFacts`, or the path of a platform
+            file. By default the ordinary one.
         clock: The clock to use instead of a new one.
         state_file: The file for the state; read at the start, written after every change.
 
@@ -96,7 +96,7 @@ class Emulator(Controls):
         lower_case_names: bool = False,
         strict: bool = True,
         shapes: str | dict[str, str] = "guide",
-        platform: Facts | str | Path | None = None,
+        platform: PlatformFacts | str | Path | None = None,
         clock: DrivenClock | None = None,
         state_file: str | Path | None = None,
     ) -> None:

@@ -1,7 +1,7 @@
 """
 Keys: their account, scopes, spending caps and rate limits (guide, "Permissions", "Spending Caps", "Rate Limiting").
 
-A cap counts by calendar month of the driven clock. The window of a rate limit uses a clock that nobody drives, because
+A cap counts by calendar month of the driven clock. The window of a rate limit uses a clock that is not driven, because
 clients wait for its end.
 """
 

@@ -16,11 +16,11 @@ import msgspec
 
 from stacks_pulumi.emulator import access, answers, containers, vpn
 from stacks_pulumi.emulator.answers import Open, Refusal, Reply, Request, Response, Route, encode, not_found
+from stacks_pulumi.emulator.dialect import PAGED, Verbatim, Words
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.server import Incoming
 from stacks_pulumi.emulator.state import Connection, Container, Memory, State, Waiting
-from stacks_pulumi.emulator.words import PAGED, Verbatim, Words
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform_file import PlatformFacts
 
 _CONTAINER_ARGS: Final = ("container_id", "source_id", "target_id", "vpn_container_id")
 _ID_ARGS: Final = (*_CONTAINER_ARGS, "backup_id")
@@ -42,7 +42,7 @@ class OtherPlatform:
     """
 
     def __init__(self, platform: Platform) -> None:
-        self.facts: Facts = platform.facts
+        self.facts: PlatformFacts = platform.facts
         self.words = Words(self.facts)
         self._platform = platform
         if platform.state.memory is None:

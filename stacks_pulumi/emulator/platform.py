@@ -13,8 +13,8 @@ import datetime as dt
 import threading
 import time
 
-from stacks_pulumi.emulator.state import Backup, Container, Deleted, Memory, Pace, State, Transition
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.emulator.state import Backup, Container, DeletedContainer, Memory, Pace, State, Transition
+from stacks_pulumi.platform_file import PlatformFacts
 
 DAY = 86400.0
 """Seconds of a day."""
@@ -75,7 +75,7 @@ class Platform:
         self.refuse_repeated_delete = refuse_repeated_delete
         self.lower_case_names = lower_case_names
         self.strict = strict
-        self.facts = Facts()
+        self.facts = PlatformFacts()
         if not self.state.scheduled_until:
             self.state.scheduled_until = self.clock.now()
 
@@ -159,7 +159,7 @@ def remove_container(state: State, container: Container, at: float) -> None:
     container.next = None
     if state.memory is not None:
         container.created_at = state.memory.created_at.pop(container.id, container.created_at)
-        state.memory.deleted.append(Deleted(container, at))
+        state.memory.deleted.append(DeletedContainer(container, at))
     for backup in list(state.backups.values()):
         if backup.container_id == container.id:
             del state.backups[backup.id]
@@ -254,7 +254,7 @@ class DrivenClock:
             return self._moment()
 
     def wall(self) -> float:
-        """Return the time of a clock that begins with now, and that nobody drives or freezes."""
+        """Return the time of a clock that begins with now, and that no call drives or freezes."""
         start, origin = self._begun
         return start + (time.monotonic() - origin) * self.speed
 

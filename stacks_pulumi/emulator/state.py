@@ -247,7 +247,7 @@ class Backup:
 
 
 @dataclass
-class Deleted:
+class DeletedContainer:
     """A container that was deleted, and when."""
 
     container: Container
@@ -278,7 +278,7 @@ class Memory:
         outage_until: When the present outage ends.
     """
 
-    deleted: list[Deleted] = field(default_factory=list)
+    deleted: list[DeletedContainer] = field(default_factory=list)
     created_at: dict[str, float] = field(default_factory=dict)
     pinned_at: dict[int, float] = field(default_factory=dict)
     given: list[int] = field(default_factory=list)

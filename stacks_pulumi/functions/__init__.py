@@ -88,7 +88,8 @@ def _existing(api: StacksClient) -> Listing[models.Container]:
 def _priced(api: StacksClient) -> Listing[models.Template]:
     """Return the templates; a price that is not clearly in US dollars a month is `None`."""
     rows = api.containers.templates()
-    known = price_list(((row.id, row.plan, row.raw) for row in rows), api.platform.facts.prices)
+    beside = next((row.beside for row in rows), None)
+    known = price_list(((row.id, row.plan, row.raw) for row in rows), api.platform.facts.prices, beside)
     prices = ((row, known.listed(row.id, row.plan)) for row in rows)
     return Listing(
         (

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import snake_case
-from stacks_pulumi.platform import Prices
+from stacks_pulumi.platform_file import Prices
 from stacks_pulumi.pricing.money import usd
 
 _FACTOR: Final = 5
@@ -44,12 +44,27 @@ _NEUTRAL: Final = _PRICE | {
     "a",
     "an",
 }
-_DOLLARS: Final = frozenset({"usd", "dollar", "dollars", "$", "us$"})
+_DOLLARS: Final = frozenset({"usd", "us", "dollar", "dollars", "$", "us$"})
 _CENTS: Final = frozenset({"cent", "cents", "¢"})
 _MONTH: Final = frozenset({"month", "months", "monthly", "mo"})
 _HOUR: Final = frozenset({"hour", "hours", "hourly", "hr", "h"})
-_SAID_BESIDE: Final = frozenset({"currency", "unit", "per", "period", "interval"})
-"""Names of fields that say what the prices beside them are."""
+_CURRENCY: Final = frozenset({"currency", "symbol"})
+"""Words in the name of a field that says the currency of the prices beside it."""
+_MEASURE: Final = frozenset({"unit", "period", "interval", "cycle", "frequency", "quantity"})
+"""
+Words in the name of a field that says the unit or the period of the prices beside it, if its other words are about
+payment too: `billing_cycle`, but not `trial_period` or `storage_unit`.
+"""
+_BILLING: Final = frozenset({"billing", "payment", "charge", "subscription", "renewal", "invoice"})
+_OF_PAYMENT: Final = _NEUTRAL | _MONTH | _HOUR | _BILLING | {"meta", "data", "info", "default", "count"}
+_ADJUSTS: Final = frozenset({"tax", "taxes", "vat", "gst", "discount", "discounted", "sale", "coupon"}) | {
+    "promo",
+    "promotion",
+    "promotional",
+    "rebate",
+    "surcharge",
+}
+"""Words in the name of a field by which what is paid differs from the price beside it."""
 _WORD: Final = re.compile(r"[^\W\d_]+|[^\w\s.,/()-]+")
 _NUMBER: Final = re.compile(r"-?\d[\d.,]*")
 _LINE: Final = "prices: {field: price, unit: cents, per: month}"
@@ -78,12 +93,17 @@ class _Told:
 
 @dataclass(frozen=True)
 class _Row:
-    """A template of an answer, with its plan in lower case, and its price in US dollars a month if that is clear."""
+    """
+    A template of an answer, with its plan in lower case, and its price in US dollars a month if that is clear.
+
+    `adjusted_by` is the field beside it by which what is paid differs.
+    """
 
     template: str
     plan: str | None
     told: _Told | None
     monthly: Decimal | None
+    adjusted_by: str | None = None
 
     @property
     def listed(self) -> str | None:
@@ -183,15 +203,20 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def price_list(rows: Iterable[tuple[str, str | None, Mapping[str, Any] | None]], facts: Prices) -> PriceList:
+def price_list(
+    rows: Iterable[tuple[str, str | None, Mapping[str, Any] | None]],
+    facts: Prices,
+    beside: Mapping[str, Any] | None = None,
+) -> PriceList:
     """
     Return the prices of an answer that are believed.
 
     Args:
         rows: The templates of the answer: id, plan, and the whole entry.
         facts: The platform file's settings for prices.
+        beside: What the answer says of all templates, by path.
     """
-    read = [_row(template, plan, entry or {}, facts) for template, plan, entry in rows]
+    read = [_row(template, plan, entry or {}, facts, beside or {}) for template, plan, entry in rows]
     doubt = _doubt_of_all(read, facts)
     times = Counter(row.template for row in read)
     known: dict[tuple[str, str | None], Decimal] = {}
@@ -204,6 +229,10 @@ def price_list(rows: Iterable[tuple[str, str | None, Mapping[str, Any] | None]],
         )
         if row.told is None:
             doubts[row.template] = "it has no price"
+        elif row.adjusted_by is not None:
+            doubts[row.template] = (
+                f"{row.told.path} is not clearly what is paid: {row.adjusted_by} is beside it"
+            )
         elif row.monthly is None:
             doubts[row.template] = f"{row.told.path} is not clearly in US dollars a month"
         elif doubt:
@@ -228,11 +257,35 @@ def _doubt_of_all(rows: Iterable[_Row], facts: Prices) -> str:
     return "no template of the catalogue is listed, whose price would show the unit"
 
 
-def _row(template: str, plan: str | None, entry: Mapping[str, Any], facts: Prices) -> _Row:
-    told = _chosen(list(_prices(entry)), facts) if facts.field is None else _at(entry, facts.field)
-    return _Row(
-        template, None if plan is None else plan.lower(), told, None if told is None else told.monthly(facts)
-    )
+def _row(
+    template: str, plan: str | None, entry: Mapping[str, Any], facts: Prices, beside: Mapping[str, Any]
+) -> _Row:
+    around = _beside(beside)
+    if facts.field is None:
+        told = _chosen(list(_prices(entry, around=around)), facts)
+        # Who names the field in the platform file knows what is paid.
+        adjusted_by = next(_adjusting({**beside, **entry}, told), None)
+    else:
+        told, adjusted_by = _at(entry, facts.field, around), None
+    monthly = None if told is None or adjusted_by else told.monthly(facts)
+    return _Row(template, None if plan is None else plan.lower(), told, monthly, adjusted_by)
+
+
+def _adjusting(entry: Mapping[str, Any], told: _Told | None, path: str = "") -> Iterator[str]:
+    """Return the path of each field by which what is paid differs from a price: a tax, a discount."""
+    for name, value in entry.items():
+        words, where = _name_words(name), f"{path}{name}"
+        if isinstance(value, Mapping):
+            yield from _adjusting(value, told, f"{where}.")
+        elif not _name_words(where) & _ADJUSTS:
+            continue
+        elif isinstance(value, bool):
+            if not value and words & {"included", "inclusive"}:
+                yield where
+        elif isinstance(value, (int, float, str)):
+            number = _told(where, value, words).number
+            if value != "" and (number is None or number not in {0, told.number if told else 0}):
+                yield where
 
 
 def _chosen(prices: Sequence[_Told], facts: Prices) -> _Told | None:
@@ -250,13 +303,8 @@ def _prices(
     """Return everything in an entry that is named like a price, or is inside of something that is."""
     around |= _beside(entry)
     for name, value in entry.items():
-        words = _words(snake_case(name).replace("_", " "))
-        if (
-            snake_case(name) in _SAID_BESIDE
-            or value is None
-            or isinstance(value, bool)
-            or not (path or words & _PRICE)
-        ):
+        words = _name_words(name)
+        if _is_said(name) or value is None or isinstance(value, bool) or not (path or words & _PRICE):
             continue
         if isinstance(value, Mapping) and depth < _DEEPEST:
             yield from _prices(value, f"{path}{name}.", around | words, depth + 1)
@@ -264,9 +312,8 @@ def _prices(
             yield _told(f"{path}{name}", value, around | words)
 
 
-def _at(entry: Mapping[str, Any], path: str) -> _Told | None:
+def _at(entry: Mapping[str, Any], path: str, around: frozenset[str]) -> _Told | None:
     """Return the price in a field that the platform file names: the words of its name say nothing more."""
-    around: frozenset[str] = frozenset()
     value: Any = entry
     for name in path.split("."):
         if not isinstance(value, Mapping):
@@ -278,8 +325,33 @@ def _at(entry: Mapping[str, Any], path: str) -> _Told | None:
 
 def _beside(entry: Mapping[str, Any]) -> frozenset[str]:
     """Return the words of the fields beside a price: its currency, its unit, its period."""
-    said = (value for name, value in entry.items() if snake_case(name) in _SAID_BESIDE)
-    return frozenset().union(*(_words(value) for value in said if isinstance(value, str)))
+    said: frozenset[str] = frozenset()
+    for name, value in entry.items():
+        if _is_said(name):
+            said |= _meaning(value)
+        elif isinstance(value, Mapping) and _name_words(name) <= _BILLING:
+            said |= _beside(value)
+    return said
+
+
+def _is_said(name: str) -> bool:
+    """Whether a field of this name says what the prices beside it are."""
+    words = _name_words(name)
+    return name == "per" or bool(words & _CURRENCY or (words & _MEASURE and words <= _MEASURE | _OF_PAYMENT))
+
+
+def _meaning(value: Any) -> frozenset[str]:
+    """Return the words in a text, or in the texts of an object, and each number but 1, which is `3` in `3 months`."""
+    if isinstance(value, Mapping):
+        return frozenset().union(*map(_meaning, value.values()))
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return frozenset()
+    text = str(value)
+    return _words(text) | {number for number in _NUMBER.findall(text) if _number(number) != 1}
+
+
+def _name_words(name: str) -> frozenset[str]:
+    return _words(snake_case(name).replace("_", " "))
 
 
 def _told(path: str, value: Any, words: frozenset[str]) -> _Told:

@@ -20,7 +20,8 @@ from stacks_pulumi import _identifiers
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_before, is_unique
 from stacks_pulumi.api import models
-from stacks_pulumi.api.allowed_ips import canonical
+from stacks_pulumi.api._call import certain
+from stacks_pulumi.api.allowed_ips import AUTO_ADDED, canonical
 from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
@@ -56,7 +57,6 @@ PLACEHOLDER: Final = {
     "service_type": "http",
 }
 _REFUSED: Final = (BadRequestError, ConflictError)
-_GUIDE_WORDS: Final = "your ip (auto-added)"
 _AWAITED: Final = "awaited_address"
 """The output with the caller's own address if the API has not added it yet: a later update removes it."""
 _SLACK: Final = 60.0
@@ -127,6 +127,8 @@ class AllowedIpList:
         with self.session.turn(self.container):
             created_at = creation_time(self.session, self.container)
             access = self.open_access(address)
+            if not entries_of(access.allowed_ips, address):
+                access = self.whole()
             entries = access.allowed_ips
             present = entries_of(entries, address)
             if present and not _is_ours(present, olds, created_at) and inputs.get("adopt") != "if_matching":
@@ -169,6 +171,9 @@ class AllowedIpList:
                 )
                 return
             going += self.unwanted(access, address, olds)
+            if _only(going, access) and access.allowed_ips.gap is not None:
+                # Others may be on the next page.
+                access = self.whole()
             if _only(going, access):
                 self._make_room(access, address, going, replacing=replacing)
                 return
@@ -184,6 +189,11 @@ class AllowedIpList:
 
     def _access(self) -> models.ExternalAccess:
         return self.session.client.allowed_ips.list(self.container)
+
+    def whole(self) -> models.ExternalAccess:
+        """Return the container's access with all pages of its list, because an address seems to be missing."""
+        with certain():
+            return self._access()
 
     def _find(
         self, id_: str, olds: Mapping[str, Any], *, shared: bool = True
@@ -249,7 +259,7 @@ class AllowedIpList:
         opened_for, told = self.session.created.opened_for(self.container), canonical(access.your_ip)
         if opened_for is None:
             known = self.session.client.platform.facts.access.own_address_description
-            words = {_GUIDE_WORDS, (known or _GUIDE_WORDS).strip().lower()}
+            words = {AUTO_ADDED, (known or AUTO_ADDED).strip().lower()}
             return [
                 entry
                 for entry in rows

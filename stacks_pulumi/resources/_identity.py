@@ -28,7 +28,7 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError, WaitCancelledError
-from stacks_pulumi.platform import Operation
+from stacks_pulumi.platform_file import Operation
 from stacks_pulumi.resources._session import MAX_AGE, Session, check_operation
 
 # --- the same container? ---

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import seconds_between, seconds_since
 from stacks_pulumi.api import models
 from stacks_pulumi.api.once import look_twice
@@ -28,6 +29,8 @@ from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._session import Session
 
 R = TypeVar("R")
+
+_PAUSE: Final = 2.0
 
 
 def runs(
@@ -160,6 +163,33 @@ def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> mod
         cancelled=op.cancelled,
         warn=lambda text: op.warn(f"{container}: {text}"),
     )
+
+
+def patiently(
+    session: Session, op: Operation, what: str, ask: Callable[[], R], not_yet: tuple[type[StacksError], ...]
+) -> R:
+    """
+    Return what is asked for as soon as the API has it: it may be ready some time after it was requested.
+
+    Args:
+        session: The account.
+        op: The operation. Its progress shows why it is not ready.
+        what: What is asked for.
+        ask: Asks for it.
+        not_yet: The errors that may mean that it is not ready yet.
+
+    Raises:
+        StacksError: It is not ready within the time in which the platform's changes take effect.
+    """
+    until = min(session.clock.now() + session.client.platform.settle, op.deadline)
+    while True:
+        try:
+            return ask()
+        except not_yet as error:
+            if session.clock.now() >= until:
+                raise
+            op.progress(f"waiting for {what}: {error.reason}")
+        sleep_with_pulse(min(_PAUSE, max(until - session.clock.now(), 0.0)), session.clock, op.check_active)
 
 
 # --- is a child gone, and is it the same? ---

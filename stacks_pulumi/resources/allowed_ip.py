@@ -12,7 +12,7 @@ import pulumi
 
 from stacks_pulumi.api import models
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import ExistsError, StacksError
+from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, StacksError
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._address_list import AllowedIpList, entries_of, entry_outputs, matches
 from stacks_pulumi.resources._creation import Creation
@@ -76,9 +76,20 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
                 return self._list.put_entry((), self.inputs)[0]
         check_not_recreated(self.session, container, creation_time(self.session, container))
         self._before = self._list.open_access(address)
-        before = self._before.allowed_ips
+        try:
+            return self._add(address, self._before.allowed_ips)
+        except (BadRequestError, ConflictError):
+            if entries_of(self._before.allowed_ips, address):
+                raise
+            # The address may be in the list, on a page that was not read.
+            self._before = self._list.whole()
+            if not entries_of(self._before.allowed_ips, address):
+                raise
+            return self._add(address, self._before.allowed_ips)
+
+    def _add(self, address: str, before: models.Listing[models.AllowedIp]) -> models.AllowedIp:
         # The API added the caller's own entry, so a program that declares that address may take it over.
-        own = self._list.auto_added(self._before, {})
+        own = [] if self._before is None else self._list.auto_added(self._before, {})
         taken = [entry for entry in entries_of(before, address) if entry not in own]
         if taken:
             msg = f"{address} is in the list of {self.inputs['container']} already"

@@ -16,6 +16,7 @@ from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_unique
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import scrub
+from stacks_pulumi.api._call import certain
 from stacks_pulumi.api.backups import (
     MOST,
     NotListedError,
@@ -40,13 +41,7 @@ from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInP
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import OWNERSHIP, RECENT, find_container
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._resource import (
-    Child,
-    child_id,
-    container_id,
-    input_id,
-    parent_id,
-)
+from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
 from stacks_pulumi.resources._running import (
     find_child,
     leave_alone,
@@ -379,7 +374,11 @@ class _PinnedBackupCreation(Creation[models.Backup]):
 
     def describe_failure(self, thing: models.Backup, error: StacksError) -> str:
         if self._missing is not None:
-            return f"{_not_listed(self.inputs['container'])}. `pulumi up` looks for it again, and makes no other one"
+            advice = self.session.client.platform.advice("backups: {listed_seconds: 600}")
+            return (
+                f"{_not_listed(self.inputs['container'])}. `pulumi up` looks for it again, and makes no other one. If "
+                f"one is listed later than that, {advice}"
+            )
         backup = self.describe(thing)
         return f"{backup} is not pinned: {error.message}. `pulumi up` tries again"
 
@@ -405,7 +404,8 @@ def _pin(
     if seen.pinned:
         return seen
     if not is_complete(seen):
-        seen = _wait_until_complete(session, op, container, number, is_new=is_new)
+        seen = _wait_until_complete(session, op, container, seen, is_new=is_new)
+        number = seen.id
     if seen.status is not None and is_unknown_status(seen.status):
         op.warn(f"backup {number} of {container}: {unknown_status(session.client.platform, seen.status)}")
     op.progress(f"pinning backup {number}")
@@ -418,14 +418,16 @@ def _pinned(session: Session, op: Operation, container: str, number: models.Back
     clock = session.clock
     until = clock.now() + session.client.platform.backup_pinned
     while True:
-        listed = session.client.backups.list(container, limit=MOST)
+        is_last = clock.now() >= until
+        with certain() if is_last else contextlib.nullcontext():
+            listed = session.client.backups.list(container, limit=MOST)
         row = next((row for row in listed if row.id == number), None)
         if row is not None and row.pinned:
             return row
         if row is None and is_partial(listed):
             op.warn(f"{_out_of_sight(container, number, listed)}: the API accepted to pin it")
             return models.Backup(id=number, pinned=True)
-        if clock.now() >= until:
+        if is_last or (row is not None and row.pinned is None):
             break
         op.progress(f"backup {number}: pin not listed yet")
         op.check_time(f"the pin of backup {number}")
@@ -441,8 +443,9 @@ def _pinned(session: Session, op: Operation, container: str, number: models.Back
 
 
 def _wait_until_complete(
-    session: Session, op: Operation, container: str, number: models.BackupId, *, is_new: bool
+    session: Session, op: Operation, container: str, backup: models.Backup, *, is_new: bool
 ) -> models.Backup:
+    number = backup.id
     try:
         return session.client.backups.wait(
             container,
@@ -451,6 +454,7 @@ def _wait_until_complete(
             on_tick=_progress(session, op),
             cancelled=op.cancelled,
             is_new=is_new,
+            created_at=backup.created_at if is_new else None,
         )
     except VanishedError as error:
         if not is_new:
@@ -575,7 +579,8 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
     outs = {
         **inputs,
         "backup_id": backup.id,
-        "pinned": bool(backup.pinned),
+        # A list may not say what is pinned.
+        "pinned": bool(inputs.get("pinned") if backup.pinned is None else backup.pinned),
         "status": backup.status,
         "size_bytes": backup.size_bytes,
         "created_at": backup.created_at,

@@ -82,7 +82,7 @@ class Provider(pulumi.ProviderResource):
                 Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
             name_pattern: The pattern of the default names of the account's containers, for instance `${name}-${stack}`.
                 Default: as for the stack (`stacks:namePattern`); `${name}` leaves them unchanged.
-            platform: The file that says what is known of the platform beyond its guide. Default: as for the stack
+            platform: The file with facts about the platform that its guide does not state. Default: as for the stack
                 (`stacks:platform`).
 
         Raises:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
 from stacks_pulumi import catalog
-from stacks_pulumi.errors import VanishedError
+from stacks_pulumi.errors import ApiError, NotFoundError, StacksError, VanishedError
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Field, OnChange, ParentInProgram, changed, secret
@@ -22,7 +22,7 @@ from stacks_pulumi.resources._identity import (
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, container_id, input_id
-from stacks_pulumi.resources._running import find_child, leave_alone, runs, wait_until_running
+from stacks_pulumi.resources._running import find_child, leave_alone, patiently, runs, wait_until_running
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
@@ -81,6 +81,14 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
         return SshCertificate(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
+_NOT_AGAIN: Final = frozenset({404, 410})
+"""The status codes with which the API may refuse to give a key a second time."""
+
+
+class _StaleError(StacksError):
+    """The API still gives the old key."""
+
+
 class SshCertificateHandler(ResourceHandler):
     """Check, create, read, diff, update and delete an SSH key."""
 
@@ -117,7 +125,21 @@ class SshCertificateHandler(ResourceHandler):
         if still_same_container(session, id_, stored, container.created_at) is Identity.UNCERTAIN:
             leave_alone(op, f"the container {id_} of the SSH key", stored, container.created_at, refresh=True)
             return None
-        key = find_child(session, op, id_, lambda _shared: session.client.containers.certificate(id_))
+        old = olds.get("private_key")
+
+        def look(_shared: bool) -> str | None:
+            try:
+                return session.client.containers.certificate(id_)
+            except ApiError as error:
+                # The container exists, and a platform may give its key only once. So one in the state is never dropped.
+                if old is None or error.status not in _NOT_AGAIN:
+                    raise
+                op.warn(
+                    f"the SSH key of {id_} cannot be downloaded again ({error.reason}): the one in the state is kept"
+                )
+                return str(old)
+
+        key = find_child(session, op, id_, look)
         return None if key is None else _outputs({**olds, "container": id_}, key, container.created_at)
 
     def on_update(
@@ -136,10 +158,27 @@ class SshCertificateHandler(ResourceHandler):
             raise VanishedError(msg, subject=f"container {id_}")
         if changed(self.fields, olds, inputs):
             op.progress("making a new key")
-            key = session.client.containers.regenerate_certificate(id_)
+            key = self._renewed(session, op, id_, olds.get("private_key"))
         else:
             key = session.client.containers.certificate(id_)
         return _outputs(inputs, key, now)
+
+    def _renewed(self, session: Session, op: Operation, id_: str, old: str | None) -> str:
+        """Return a new key. The API may give the old one for some seconds more."""
+        keys = session.client.containers
+
+        def new(key: str) -> str:
+            if key == old:
+                msg = f"the API accepted to renew the SSH key of {id_}, and still gives the old one"
+                raise _StaleError(msg, code="unexpected-status")
+            return key
+
+        try:
+            return new(keys.regenerate_certificate(id_))
+        except _StaleError:
+            return patiently(
+                session, op, "the new key", lambda: new(keys.certificate(id_)), (_StaleError, NotFoundError)
+            )
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """No-op: the key belongs to the container and stays there."""
@@ -153,7 +192,13 @@ class _Download(Creation[str]):
     def create(self) -> str:
         container = self.inputs["container"]
         wait_until_running(self.session, self.op, "an SSH key", container)
-        return self.session.client.containers.certificate(container)
+        return patiently(
+            self.session,
+            self.op,
+            "the key",
+            lambda: self.session.client.containers.certificate(container),
+            (NotFoundError,),
+        )
 
     def id_of(self, thing: str) -> str:
         return str(self.inputs["container"])

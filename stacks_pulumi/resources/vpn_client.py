@@ -13,7 +13,7 @@ from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api.vpn_clients import AddedVpnClient
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, VanishedError
+from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, UnreadableAnswerError, VanishedError
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
@@ -33,6 +33,7 @@ from stacks_pulumi.resources._running import (
     find_child,
     is_own_container,
     leave_alone,
+    patiently,
     runs,
     same_time,
     wait_until_running,
@@ -284,6 +285,14 @@ class _VpnClientCreation(Creation[str]):
     def finish(self, thing: str) -> dict[str, Any]:
         added = self._added
         config = added.config if isinstance(added, AddedVpnClient) else None
+        if config is None and added is not None and self.inputs["store_config"]:
+            config = patiently(
+                self.session,
+                self.op,
+                "the configuration",
+                lambda: self.session.client.vpn_clients.config(self.inputs["container"], self.inputs["name"]),
+                (NotFoundError, *REFUSALS, UnreadableAnswerError),
+            )
         created_at = None if added is None else added.created_at
         return _outputs(self.session, self.inputs, config, created_at)
 

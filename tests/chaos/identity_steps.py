@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from stacks_pulumi.platform_file import PlatformFacts
 from tests.chaos.account import holdings
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.ministack import MiniStack, Outcome
@@ -68,6 +69,7 @@ class IdentityChaos(Chaos):
         host: Which host the providers run in.
         counts: How many steps, operations and faults there were.
         steps: The steps that this run uses.
+        platform: What the platform does. The provider then has its defaults alone.
     """
 
     def __init__(
@@ -75,9 +77,10 @@ class IdentityChaos(Chaos):
         host: str = "dynamic",
         counts: Counter[str] | None = None,
         steps: frozenset[str] = frozenset(STEPS),
+        platform: PlatformFacts | None = None,
     ) -> None:
         self.steps = steps
-        super().__init__(host, counts)
+        super().__init__(host, counts, platform)
         self.owners: dict[Identity, str] = {}
         self.other: MiniStack | None = None
         self.targeted = False
@@ -143,6 +146,7 @@ class IdentityChaos(Chaos):
             )
         # Let it boot, so that a later refusal has no other reason.
         self.emulator.drift.start(new.id)
+        self._let_time_pass()
         self.vanished |= before - holdings(self.emulator)
         self.foreign.add(new.id)
         self.released.discard(new.id)

@@ -2,21 +2,22 @@
 The life of a stack on a platform that answers otherwise than the guide's examples.
 
 One program with every kind of resource is created, found unchanged, refreshed, changed and destroyed, beside a
-container that somebody else made. Whatever the platform does, nothing may be lost, left or deleted by mistake.
+container that another person made. Whatever the platform does, nothing may be lost, left or deleted by mistake.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stacks_pulumi.emulator import DrivenClock, Emulator
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform_file import PlatformFacts
 from tests.chaos.account import claims, holdings, secrets
+from tests.chaos.hosts import Hosts
 from tests.chaos.ministack import Declared, MiniStack, Outcome, Ref
-from tests.support.host import HOSTS, Host
 
 __all__ = ["Life", "Lived"]
 
@@ -24,6 +25,8 @@ SPEED = 20.0
 """How many seconds of the clock of host and emulator pass in one second."""
 
 FOREIGN = "elder"
+
+Operation = Callable[[MiniStack], Outcome]
 
 
 def program(stage: int) -> list[Declared]:
@@ -89,19 +92,33 @@ class Lived:
 
 class Life:
     """
-    A stack, an account, and a container of somebody else in it.
+    A stack, an account, and a container of another person in it. Each operation has a process of its own.
 
     Args:
         platform: What the platform does.
         known: The platform file that the provider has; `None` for the defaults alone.
         kind: One of `HOSTS`.
+        stages: The programs that are applied, one after the other.
+        kept: How many objects may stay without a resource after the last stage: a backup that is kept, unpinned.
     """
 
-    def __init__(self, platform: Facts, known: Path | None = None, kind: str = "dynamic") -> None:
+    def __init__(
+        self,
+        platform: PlatformFacts,
+        known: Path | None = None,
+        kind: str = "dynamic",
+        *,
+        stages: Sequence[Sequence[Declared]] | None = None,
+        kept: int = 1,
+    ) -> None:
         self._platform = platform
         self._known = known
-        self._start = HOSTS[kind]
+        self._kind = kind
+        self._stages = [program(0), program(1)] if stages is None else stages
+        self._kept = kept
         self._lived = Lived()
+        self._stack: MiniStack | None = None
+        self._texts: list[str] = []
 
     def run(self) -> Lived:
         """Live it."""
@@ -110,79 +127,68 @@ class Life:
             clock=clock, platform=self._platform, boot_seconds=12, action_seconds=3, delete_seconds=3
         ) as emulator:
             emulator.load([{"name": FOREIGN, "template": "nodejs", "allowed_ips": ["203.0.113.9"]}])
-            foreign = holdings(emulator)
-            host = self._host(emulator)
+            config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+            if self._known is not None:
+                config["stacks:platform"] = str(self._known)
+            hosts = Hosts(config, self._kind, SPEED)
             try:
-                stack = MiniStack(host)
-                self._live(stack, emulator, foreign)
+                self._live(hosts, emulator, holdings(emulator))
             finally:
-                host.stop()
+                hosts.close()
             self._lived.calls = len(emulator.requests)
         return self._lived
 
-    def _host(self, emulator: Emulator) -> Host:
-        config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-        if self._known is not None:
-            config["stacks:platform"] = str(self._known)
-        return self._start(config, speed=SPEED)
-
-    def _live(self, stack: MiniStack, emulator: Emulator, foreign: set[str]) -> None:
-        for stage in (0, 1):
-            self._replaced = stage
-            whole = self._up(stack, program(stage), f"up {stage}")
-            self._compare(f"after up {stage}", stack, emulator, foreign)
+    def _live(self, hosts: Hosts, emulator: Emulator, foreign: set[str]) -> None:
+        for number, wanted in enumerate(self._stages, 1):
+            kept = self._kept if number == len(self._stages) else 0
+            apply: Operation = functools.partial(MiniStack.up, program=wanted)
+            whole = not self._do(hosts, f"up {number}", apply).errors
+            self._compare(f"after up {number}", emulator, foreign, kept)
             if whole:
-                quiet = self._up(stack, program(stage), f"second up {stage}")
-                if quiet and self._last.steps:
-                    self._lived.wrongs.append(f"the second up {stage} did {self._last.steps}")
-                self._note(stack.refresh(), f"refresh {stage}")
-                if self._up(stack, program(stage), f"up after refresh {stage}") and self._last.steps:
-                    self._lived.wrongs.append(f"after refresh {stage} an up did {self._last.steps}")
-                self._compare(f"after refresh {stage}", stack, emulator, foreign)
-        texts = [*self._lived.messages, *(line.text for line in stack.host.engine.lines)]
-        for secret in secrets(emulator, stack.in_state()):
-            if any(secret in text for text in texts):
+                for what, operate in {
+                    "second up": apply,
+                    "refresh": MiniStack.refresh,
+                    "third up": apply,
+                }.items():
+                    outcome = self._do(hosts, f"{what} {number}", operate)
+                    if outcome.steps:
+                        self._lived.wrongs.append(f"{what} {number} did {outcome.steps}")
+                self._compare(f"after refresh {number}", emulator, foreign, kept)
+        assert self._stack is not None
+        for secret in secrets(emulator, self._stack.in_state()):
+            if any(secret in text for text in (*self._texts, *self._lived.messages)):
                 self._lived.wrongs.append("a secret was shown")
         for _attempt in range(3):
-            # As a user does: what could not be deleted is refreshed, and deleted again.
-            self._note(stack.destroy(), "destroy")
-            if not stack.resources and not stack.condemned:
+            # As a user does: after a failure, a refresh and another attempt.
+            self._do(hosts, "destroy", MiniStack.destroy)
+            if not self._stack.resources and not self._stack.condemned:
                 break
-            self._note(stack.refresh(), "refresh before destroy")
-        if stack.resources:
-            self._lived.wrongs.append(f"destroy left {sorted(stack.resources)} in the state")
-        left = holdings(emulator) - foreign
-        if left:
-            self._lived.wrongs.append(f"destroy left {sorted(left)} at the platform")
-        if foreign - holdings(emulator):
-            self._lived.wrongs.append(
-                f"destroy touched {sorted(foreign - holdings(emulator))}, which is foreign"
-            )
+            self._do(hosts, "refresh before destroy", MiniStack.refresh)
+        if self._stack.resources:
+            self._lived.wrongs.append(f"destroy left {sorted(self._stack.resources)} in the state")
+        self._compare("after destroy", emulator, foreign, 0)
 
-    def _up(self, stack: MiniStack, wanted: Sequence[Declared], what: str) -> bool:
-        outcome = stack.up(wanted)
-        self._note(outcome, what)
-        return not outcome.errors
-
-    def _note(self, outcome: Outcome, what: str) -> None:
-        self._last = outcome
+    def _do(self, hosts: Hosts, what: str, operate: Operation) -> Outcome:
+        with hosts.one() as host:
+            self._stack = MiniStack(host) if self._stack is None else self._stack.on(host)
+            outcome = operate(self._stack)
+            self._texts += [line.text for line in host.engine.lines]
         self._lived.steps.update(step for step, _name in outcome.steps)
         self._lived.messages += [f"{what}: {message}" for message in outcome.messages]
-        gone = [name for step, name in outcome.steps if step == "gone"]
-        if gone:
-            self._lived.wrongs.append(f"{what} lost {gone}")
+        return outcome
 
-    def _compare(self, when: str, stack: MiniStack, emulator: Emulator, foreign: set[str]) -> None:
-        held = Counter(map(_kind, holdings(emulator) - foreign))
-        claimed = Counter(map(_kind, claims(stack.in_state())))
-        # A backup that is replaced stays, unpinned.
-        claimed["backup or connection"] += self._replaced
+    def _compare(self, when: str, emulator: Emulator, foreign: set[str], kept: int) -> None:
+        assert self._stack is not None
+        now = holdings(emulator)
+        held, claimed = (
+            Counter(map(_kind, now - foreign)),
+            Counter(map(_kind, claims(self._stack.in_state()))),
+        )
+        claimed["backup or connection"] += kept
         if held - claimed:
             self._lived.wrongs.append(f"{when} the state does not know {dict(held - claimed)}")
-        if foreign - holdings(emulator):
-            self._lived.wrongs.append(
-                f"{when} {sorted(foreign - holdings(emulator))} is gone, which is foreign"
-            )
+        if foreign - now:
+            self._lived.wrongs.append(f"{when} {sorted(foreign - now)} is gone, which is foreign")
 
 
 def _kind(id_: str) -> str:
@@ -191,9 +197,3 @@ def _kind(id_: str) -> str:
     if not slash:
         return "container"
     return "address" if own.count(".") == 3 else "laptop" if own == "laptop" else "backup or connection"
-
-
-def lives(platforms: dict[str, Facts]) -> Iterator[tuple[str, Lived]]:
-    """Yield each platform's name with what happened on it."""
-    for name, platform in platforms.items():
-        yield name, Life(platform).run()

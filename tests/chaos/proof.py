@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from stacks_pulumi.platform_file import PlatformFacts
 from tests.chaos.faults import Drawn
 from tests.chaos.identity_steps import DEFAULT, STEPS, IdentityChaos, chosen
 from tests.chaos.random_steps import Chaos, Drift, Edit, edits
 from tests.prove.proof import Case, Proof, Seen
 from tests.support.host import HOSTS
+from tests.support.platforms import READINGS
 
 __all__ = ["ChaosProof"]
 
@@ -43,6 +45,11 @@ class ChaosProof(Proof):
             help=f"all, none, or which of: {', '.join(STEPS)} (default: %(default)s)",
         )
         parser.add_argument(
+            "--platforms",
+            action="store_true",
+            help="let each program live on another platform, with the defaults of the provider alone",
+        )
+        parser.add_argument(
             "--host", choices=sorted(HOSTS), default="dynamic", help="which host the providers run in"
         )
 
@@ -50,6 +57,7 @@ class ChaosProof(Proof):
     def short(cls) -> Iterator[list[str]]:
         for host in HOSTS:
             yield ["--seed=20260401", "--cases=8", "--turns=8", f"--host={host}"]
+        yield ["--seed=20260402", "--cases=8", "--turns=6", "--platforms"]
 
     def draw(self, chance: Random) -> Iterator[Case]:
         steps, host = self.given.steps, self.given.host
@@ -63,13 +71,14 @@ class ChaosProof(Proof):
                 )
             yield {
                 "host": host,
+                "platform": chance.choice(PLATFORMS) if self.given.platforms else None,
                 "steps": sorted(steps),
                 "children": plain(edits(2, 4)(chance)),
                 "turns": drawn,
             }
 
     def run(self, case: Case, seen: Seen) -> None:
-        life = machine(case["host"], seen.counts, frozenset(case["steps"]))
+        life = machine(case["host"], seen.counts, frozenset(case["steps"]), case.get("platform"))
         try:
             life.begin(_made("children", case["children"]))
             for turn in case["turns"]:
@@ -78,12 +87,33 @@ class ChaosProof(Proof):
             life.converges()
         finally:
             life.close()
-            seen.note = f"{seen.counts['steps']} steps, {seen.counts['faults fired']} faults"
+            where = f", {case['platform']}" if case.get("platform") else ""
+            seen.note = f"{seen.counts['steps']} steps, {seen.counts['faults fired']} faults{where}"
 
 
-def machine(host: str, counts: Counter[str], steps: frozenset[str]) -> Chaos:
+def machine(host: str, counts: Counter[str], steps: frozenset[str], platform: str | None = None) -> Chaos:
     """Return an account with an empty program."""
-    return IdentityChaos(host, counts, steps) if steps else Chaos(host, counts)
+    facts = None if platform is None else READINGS[platform]
+    return IdentityChaos(host, counts, steps, facts) if steps else Chaos(host, counts, facts)
+
+
+def _keeps_ids(facts: PlatformFacts) -> bool:
+    """Return whether ids are those of the rules: chaos compares the account with the state by them."""
+    changed = (
+        facts.containers.id_form,
+        facts.containers.name_prefix,
+        facts.access.address_form,
+        facts.backups.id_form,
+    )
+    return all(form is None for form in changed)
+
+
+NEED_A_FILE: Final = frozenset({"silent pages", "silent pages with a count", "statuses as numbers"})
+"""Readings on which the defaults alone are not enough: an error names the line to write."""
+
+PLATFORMS: Final = sorted(
+    name for name, facts in READINGS.items() if _keeps_ids(facts) and name not in NEED_A_FILE
+)
 
 
 def _turns(steps: frozenset[str]) -> dict[str, dict[str, Callable[[Random], Any]]]:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.emulator.platform import DrivenClock
+from stacks_pulumi.platform_file import PlatformFacts
 from tests.chaos.account import claims, connected, failures, holdings, secrets
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.hosts import Hosts
@@ -122,14 +123,23 @@ class Chaos:
     Args:
         host: Which host the providers run in.
         counts: How many steps, operations and faults there were.
+        platform: What the platform does. The provider then has its defaults alone.
     """
 
-    def __init__(self, host: str = "dynamic", counts: Counter[str] | None = None) -> None:
+    def __init__(
+        self,
+        host: str = "dynamic",
+        counts: Counter[str] | None = None,
+        platform: PlatformFacts | None = None,
+    ) -> None:
         self.counts = Counter[str]() if counts is None else counts
-        self.emulator = Emulator(rate_window=4.0, backup_seconds=0.2, clock=DrivenClock(speed=SPEED))
+        self.platform = platform
+        speed = SPEED if platform is None else 2 * SPEED
+        clock = DrivenClock(speed=speed)
+        self.emulator = Emulator(rate_window=4.0, backup_seconds=0.2, clock=clock, platform=platform)
         self.emulator.start()
-        config = {**PROMPT, "stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
-        self.hosts = Hosts(config, host, SPEED)
+        config = {"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
+        self.hosts = Hosts({**(PROMPT if platform is None else {}), **config}, host, speed)
         self.program = self.new_program()
         # The first operation makes the stack; every operation has another host.
         self.stack: MiniStack | None = None
@@ -209,9 +219,15 @@ class Chaos:
             elif ids:
                 self._drift(action, ids[pick % len(ids)], pick)
             self.counts["drifts"] += 1
+        self._let_time_pass()
         after = holdings(self.emulator)
         self.vanished |= before - after
         self.foreign = (self.foreign | (after - before)) & after
+
+    def _let_time_pass(self) -> None:
+        """Let every list catch up: the next operation sees what another person has done."""
+        if self.platform is not None:
+            self.emulator.advance(60)
 
     def _somebody_else_makes_a_container(self, name: str) -> None:
         request = urllib.request.Request(
@@ -360,6 +376,7 @@ class Chaos:
         for id_ in sorted(self.foreign):
             if "/" not in id_ and id_ in self.emulator.state.containers:
                 self.emulator.drift.delete(id_)
+        self._let_time_pass()
         self._operate("refresh", [], lambda stack: stack.refresh())
         self.vanished.clear()
         first = self._operate("up", [], lambda stack: stack.up(list(self.program)))

@@ -224,7 +224,7 @@ def test_zero_boot_seconds_boot_immediately() -> None:
 
 def test_a_frozen_clock_resumes_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     system = FakeClock()
-    monkeypatch.setattr(platform, "time", SimpleNamespace(monotonic=system.now))
+    monkeypatch.setattr(platform, "time", SimpleNamespace(monotonic=system.now, time=system.wall))
     clock = DrivenClock(1000.0)
     system.advance(5)
     clock.freeze()

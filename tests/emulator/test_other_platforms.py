@@ -14,7 +14,7 @@ import requests
 from stacks_pulumi.emulator import DrivenClock, Emulator
 from stacks_pulumi.emulator.server import Incoming
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.platform import Facts, parse
+from stacks_pulumi.platform_file import PlatformFacts, parse
 from tests.emulator.conftest import MORNING, Caller, Control
 from tests.support.platforms import READINGS, platform, random_platform
 from tools.docs.readings import readings
@@ -64,7 +64,7 @@ def play() -> Iterator[Callable[..., Played]]:
     """Start an emulator that plays a platform with these sections of a platform file."""
     with contextlib.ExitStack() as stack:
 
-        def started(facts: Facts | None = None, **sections: Any) -> Played:
+        def started(facts: PlatformFacts | None = None, **sections: Any) -> Played:
             clock = DrivenClock(MORNING, running=False)
             emulator = Emulator(clock=clock, platform=facts or platform(**sections), **PACE)
             caller = Played(stack.enter_context(emulator))
@@ -74,7 +74,9 @@ def play() -> Iterator[Callable[..., Played]]:
         yield started
 
 
-def life(facts: Facts, *, before: Facts | None = None) -> list[tuple[int, bytes, dict[str, str]]]:
+def life(
+    facts: PlatformFacts, *, before: PlatformFacts | None = None
+) -> list[tuple[int, bytes, dict[str, str]]]:
     """Return all answers in a long life of an account: some setting of every platform shows in one of them."""
     clock = DrivenClock(MORNING, running=False)
     emulator = Emulator(clock=clock, platform=before or facts, **PACE)
@@ -163,7 +165,7 @@ def _ids(emulator: Emulator) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def ordinary() -> list[tuple[int, bytes, dict[str, str]]]:
-    return life(Facts())
+    return life(PlatformFacts())
 
 
 @pytest.mark.parametrize("reading", [name for name in READINGS if name != "rate headers in milliseconds"])
@@ -174,14 +176,14 @@ def test_each_reading_shows_in_some_answer(reading: str, ordinary: list[Any]) ->
 def test_after_another_platform_everything_is_ordinary_again(ordinary: list[Any]) -> None:
     before = platform(lists={"lag_seconds": 20}, containers={"tombstone": "deleted"}, errors={"form": "text"})
 
-    assert life(Facts(), before=before) == ordinary
+    assert life(PlatformFacts(), before=before) == ordinary
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_random_platform_answers_every_request(seed: int) -> None:
     drawn = random_platform(seed)
 
-    assert drawn == random_platform(seed) != Facts()
+    assert drawn == random_platform(seed) != PlatformFacts()
     assert {code for code, _, _ in life(drawn)} <= {200, 201, 202, 204, 206, 400, 403, 404, 409, 410, 503}
 
 
@@ -193,7 +195,9 @@ def test_there_is_a_reading_for_each_setting() -> None:
         if section != "version"
         for setting in known
     }
-    sections = {name: getattr(Facts(), name) for name in Facts.__struct_fields__ if name != "version"}
+    sections = {
+        name: getattr(PlatformFacts(), name) for name in PlatformFacts.__struct_fields__ if name != "version"
+    }
 
     assert read == {
         (name, setting) for name, section in sections.items() for setting in type(section).__struct_fields__
@@ -1020,7 +1024,7 @@ def test_a_shape_of_an_answer_that_is_not_open_is_refused(emulator: Emulator) ->
             platform(lists={"rows": "items"}, answers={"shapes": {"containers.list": "bare"}})
         )
 
-    assert emulator.platform.facts == Facts()
+    assert emulator.platform.facts == PlatformFacts()
 
 
 def test_objects_have_unknown_fields(play: Callable[..., Played]) -> None:

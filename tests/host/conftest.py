@@ -32,6 +32,7 @@ ABOUT_ONE: Final = {
     "test_canary": "dynamic",
     "test_fallbacks": "dynamic",
     "test_plugin": "native",
+    "test_second_look": "dynamic",
 }
 """Files that test only one of the hosts. All others run with both."""
 

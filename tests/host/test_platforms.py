@@ -1,7 +1,7 @@
 """
 The life of a stack on every reading of the guide, with the defaults alone and with a platform file that describes it.
 
-`tests/chaos/platform_life.py` has the rules: nothing is lost, left at the platform, or deleted by mistake. All lives
+`tests/chaos/platform_life.py` has the rules: it loses, leaves or deletes nothing by mistake. All lives
 run once, many in parallel; each test checks those of one reading.
 """
 

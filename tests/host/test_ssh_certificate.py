@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from stacks_pulumi.emulator import SHAPES, Emulator
+from stacks_pulumi.emulator.contents import private_key
 from tests.support.accounts import running
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource
 
@@ -73,6 +74,42 @@ def test_a_failed_rotation_is_retried(key: HostedResource, web: str, emulator: E
 
     assert key.up(container=web, rotate_triggers=[1]) == ["update"]
     assert emulator.state.container("web").certificate_serial == 2
+
+
+def test_a_key_that_is_not_ready_yet_is_waited_for(key: HostedResource, web: str, emulator: Emulator) -> None:
+    emulator.faults.add("containers.certificate", "status", code=404)
+
+    key.up(container=web)
+
+    assert key.outs["private_key"].startswith("-----BEGIN ")
+    emulator.faults.assert_none_left()
+
+
+def test_the_old_key_is_not_taken_for_the_new_one(key: HostedResource, web: str, emulator: Emulator) -> None:
+    key.up(container=web, rotate_triggers=[1])
+    old = key.outs["private_key"]
+    emulator.faults.add("containers.certificate", "answer", body=old, content_type="text/plain")
+
+    key.up(container=web, rotate_triggers=[2])
+
+    assert key.outs["private_key"] == private_key(emulator.state, emulator.state.container("web")) != old
+    assert emulator.state.container("web").certificate_serial == 2
+    emulator.faults.assert_none_left()
+
+
+@pytest.mark.parametrize("code", [404, 410])
+def test_a_key_that_is_given_only_once_stays_in_the_state(
+    code: int, key: HostedResource, web: str, emulator: Emulator
+) -> None:
+    key.up(container=web)
+    before = key.outs
+    emulator.faults.add("containers.certificate", "status", code=code)
+
+    assert key.read()
+
+    assert key.outs == before
+    assert any("the one in the state is kept" in line for line in key.lines())
+    emulator.faults.assert_none_left()
 
 
 def test_another_container_replaces_the_key(key: HostedResource, web: str, emulator: Emulator) -> None:

@@ -144,7 +144,7 @@ def test_a_lost_response_adds_no_second_client(laptop: HostedResource, vpn: str,
 def test_a_failed_download_keeps_the_client_and_is_retried(
     laptop: HostedResource, vpn: str, emulator: Emulator
 ) -> None:
-    emulator.faults.add("vpn_clients.config", "status", code=400)
+    emulator.faults.add("vpn_clients.config", "status", code=403)
 
     with pytest.raises(
         CallFailedError, match="was added, but its configuration could not be downloaded"
@@ -157,6 +157,25 @@ def test_a_failed_download_keeps_the_client_and_is_retried(
     assert laptop.up(container=vpn, name="laptop") == ["update"]
     assert "PrivateKey" in laptop.outs["config"]
     assert clients(emulator) == ["default", "laptop"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "answer", "body": "It is being generated", "content_type": "text/plain"},
+        {"kind": "status", "code": 404},
+        {"kind": "status", "code": 409},
+    ],
+)
+def test_a_configuration_that_is_not_ready_yet_is_waited_for(
+    fault: dict[str, Any], laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    emulator.faults.add("vpn_clients.config", **fault)
+
+    laptop.up(container=vpn, name="laptop")
+
+    assert "PrivateKey" in laptop.outs["config"]
+    emulator.faults.assert_none_left()
 
 
 def test_an_existing_client_is_adopted_only_if_asked(

@@ -13,12 +13,12 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from stacks_pulumi import cli, platform
+from stacks_pulumi import cli
 from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.doctor_facts import Diagnosis
 from stacks_pulumi.config import KEYS
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.platform import parse
+from stacks_pulumi.platform_file import PlatformFacts, parse
 from tests.support.languages import examples
 from tests.support.snippets import ROOT, commands, snippets
 
@@ -147,7 +147,7 @@ def test_the_platform_files_in_the_pages_can_be_read() -> None:
 
     assert samples
     for sample in samples:
-        assert platform.parse(sample.text, sample.name) != platform.Facts()
+        assert parse(sample.text, sample.name) != PlatformFacts()
 
 
 def test_the_doctors_document_has_the_fields_that_its_page_shows() -> None:

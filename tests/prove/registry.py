@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from tests.chaos.mechanisms_proof import MechanismsProof
+from tests.chaos.platforms_proof import PlatformsProof
 from tests.chaos.proof import ChaosProof
+from tests.prove.acceptance import AcceptanceProof
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Proof
 from tests.prove.properties import Properties
@@ -13,8 +15,10 @@ from tests.prove.properties import Properties
 __all__ = ["PROOFS"]
 
 PROOFS: Final[dict[str, type[Proof]]] = {
+    "acceptance": AcceptanceProof,
     "chaos": ChaosProof,
     "mechanisms": MechanismsProof,
     "mutants": Mutants,
+    "platforms": PlatformsProof,
     "properties": Properties,
 }

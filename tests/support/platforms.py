@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stacks_pulumi.platform import Facts
+from stacks_pulumi.platform_file import PlatformFacts
 
 STATUSES: Final = {
     "Active": "running",
@@ -33,12 +33,12 @@ _NUMBERS: Final = {
 }
 
 
-def platform(**sections: dict[str, Any]) -> Facts:
+def platform(**sections: dict[str, Any]) -> PlatformFacts:
     """Return the platform with these sections of a platform file."""
-    return msgspec.convert(sections, Facts)
+    return msgspec.convert(sections, PlatformFacts)
 
 
-READINGS: Final[dict[str, Facts]] = {
+READINGS: Final[dict[str, PlatformFacts]] = {
     # A new container.
     "invisible for 20 s": platform(containers={"visible_seconds": 20}),
     "listed after 20 s": platform(containers={"listed_seconds": 20}),
@@ -193,7 +193,7 @@ READINGS: Final[dict[str, Facts]] = {
 """One platform for each reading; its name says what is different."""
 
 
-def random_platform(seed: int, most: int = 6) -> Facts:
+def random_platform(seed: int, most: int = 6) -> PlatformFacts:
     """
     Return a platform that differs in several ways; the same for the same seed.
 

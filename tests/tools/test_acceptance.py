@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from decimal import Decimal
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stacks_pulumi import platform_file
 from stacks_pulumi.emulator import OPERATIONS, Emulator, containers, keys
 from stacks_pulumi.emulator import backups as emulated_backups
 from stacks_pulumi.emulator.answers import OPEN
+from tests.support.acceptance import (
+    EVERYTHING,
+    PREFIX,
+    emulated,
+    killed_and_swept,
+    learned_of,
+    left_on,
+    played,
+    run_on,
+    unnamed,
+    wrong,
+)
+from tests.support.platforms import READINGS
+from tools.acceptance import reading
 from tools.acceptance.api import Api
-from tools.acceptance.budget import Budget
 from tools.acceptance.contract import contract
 from tools.acceptance.findings import Findings, Verdict, find
+from tools.acceptance.learned import FACTS
 from tools.acceptance.perform import perform
+from tools.acceptance.record import Record
 from tools.acceptance.report import report
 from tools.acceptance.run import Run
 from tools.acceptance.statements import NEVER, statements
 
-PREFIX = "acc-0123abcd"
-EVERYTHING = 100
+KNOWN = Path("known.yaml")
 
 # The content of each open operation's answer; `render` converts it to each shape.
 TEXT = {"containers.logs", "containers.certificate", "vpn_clients.config"}
@@ -49,27 +64,6 @@ SWITCHED: dict[str, set[str]] = {
     "terse": CHANGES,
     "empty": CHANGES,
 }
-
-
-@contextmanager
-def emulated(**settings: Any) -> Iterator[Emulator]:
-    """An emulator whose clock only advances while the run waits, so that the run sees every status."""
-    pace: dict[str, Any] = {"boot_seconds": 2, "action_seconds": 1, "delete_seconds": 2, "backup_seconds": 2}
-    with Emulator(**pace, **settings) as api:
-        api.freeze()
-        yield api
-
-
-def run_on(api: Emulator, max_usd: float = EVERYTHING) -> Run:
-    return Run(
-        Api(api.url, api.key, sleep=api.advance),
-        PREFIX,
-        Budget(Decimal(str(max_usd))),
-        patience=20,
-        interval=1,
-        sleep=api.advance,
-        now=api.platform.clock.now,
-    )
 
 
 def performed(api: Emulator, max_usd: float = EVERYTHING) -> Run:
@@ -114,6 +108,7 @@ def test_the_default_shape_confirms_every_observable_statement() -> None:
         assert {record.operation for record in api.requests} >= set(OPERATIONS), "it uses every endpoint"
 
     assert run.findings.refuted() == []
+    assert run.learned.lines() == [], "what is as the guide says is not in the file"
     # The run cannot observe a part of each: other templates, prices, units, and errors that it does not cause.
     partly = {
         ("containers.create", "A discount code"),
@@ -244,7 +239,7 @@ def test_objects_outside_the_run_are_not_changed() -> None:
             "acc-0123abce-Main",
         }
         # The targets and the list show them, but the report must not.
-        assert "orders" not in report(run, [], "now")
+        assert "orders" not in report(run, [], "now", KNOWN)
     assert run.findings.refuted() == []
 
 
@@ -264,7 +259,7 @@ def test_a_failed_scene_is_a_problem_and_the_others_run() -> None:
     assert "backups.pin: The form of the answer." not in confirmed
 
 
-def test_a_creation_on_the_waitlist_ends_all_creations() -> None:
+def test_a_creation_on_the_waitlist_does_not_end_the_run() -> None:
     with emulated() as api:
         api.faults.add("containers.create", 503, match="Main")
         run = run_on(api)
@@ -272,10 +267,11 @@ def test_a_creation_on_the_waitlist_ends_all_creations() -> None:
         perform(run, lambda _: None)
 
         api.faults.assert_none_left()
-        asked = [record.status for record in api.requests if record.operation == "containers.create"]
-        assert asked[-1] == 503
+        assert api.state.containers == {}
     assert run.unsettled
     assert any("its container may appear later" in problem for problem in run.problems)
+    # A second container took the place of the first.
+    assert "backups.pin: The form of the answer." in names(run, Verdict.CONFIRMED)
 
 
 def test_a_rate_limited_request_is_retried_and_its_form_recorded() -> None:
@@ -307,7 +303,7 @@ def test_the_report_has_no_secret_and_every_statement_once() -> None:
     with emulated() as api:
         run = performed(api)
         text = report(
-            dataclasses.replace(run, problems=[f"odd: {api.key} {api.account}-x | y"]), ["left"], "now"
+            dataclasses.replace(run, problems=[f"odd: {api.key} {api.account}-x | y"]), ["left"], "now", KNOWN
         )
         account = api.account
         bodies = [record.describe() for record in api.requests]
@@ -336,3 +332,235 @@ def test_a_refutation_takes_precedence_and_the_first_evidence_is_kept() -> None:
 def test_a_statement_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(LookupError, match=r"0 statements about backups\.pin begin with 'Nonsense'"):
         find("backups.pin", "Nonsense")
+
+
+TOGETHER = {
+    "late": (
+        "invisible for 20 s",
+        "pages by cursor",
+        "other words for statuses",
+        "the type is a category",
+        "plans by display name",
+        "another text for the caller's address",
+        "connections at the target only",
+        "other words for backups",
+        "prices in cents",
+        "nested errors",
+        "camelCase",
+        "times as seconds",
+    ),
+    "other ids": (
+        "the id of the request in the 202",
+        "ids as UUIDs",
+        "statuses as objects",
+        "boot through created and exited",
+        "access settles after 5 s",
+        "connections listed 5 s late",
+        "backups with UUIDs",
+        "prices per hour",
+        "409 for a conflict",
+        "410 for gone",
+        "tombstones for 30 s",
+        "rows under items",
+    ),
+    "hidden": (
+        "listed after 20 s",
+        "statuses as numbers",
+        "names with a prefix",
+        "names in lower case",
+        "stopped containers are hidden",
+        "the caller's address 3 s later",
+        "addresses as networks",
+        "connections removed 5 s late",
+        "connection names made unique",
+        "pins listed 4 s late",
+        "a pin is a time",
+        "a VPN configuration once",
+        "creation time only in the status",
+        "snake_case",
+        "rate headers of the draft",
+    ),
+    "behind": (
+        "lists lag 20 s",
+        "a name that is taken is answered",
+        "a create is answered with 200",
+        "templates under other names",
+        "storage in GB",
+        "no url in the answer",
+        "a connection restarts both",
+        "a clock ten minutes ahead",
+        "unknown fields",
+        "everything in data",
+        "creation time changes with a start",
+    ),
+    "cached": (
+        "GETs cached for 5 s",
+        "names held for 10 s",
+        "hidden while pending, status late",
+        "a count above the rows",
+        "an empty list is a 404",
+        "backups listed 5 s late",
+        "prices as text with a currency",
+        "empty open answers",
+        "an outage",
+    ),
+    "both behind": ("lists and statuses lag 10 s",),
+    "waitlist": (
+        "a waitlist that creates 3 s later",
+        "pages by number",
+        "creation time changes with a restore",
+    ),
+}
+"""Readings that one run finds out together."""
+
+
+def joined(names: tuple[str, ...]) -> platform_file.PlatformFacts:
+    """Return the platform of several readings that set different things."""
+    lines: dict[str, dict[str, Any]] = {}
+    for name in names:
+        known = READINGS[name].as_json()
+        known.pop("version")
+        for section, facts in known.items():
+            assert lines.setdefault(section, {}).keys().isdisjoint(facts), name
+            lines[section].update(facts)
+    return platform_file.parse(json.dumps({"version": 1, **lines}), "joined")
+
+
+@pytest.mark.parametrize("names", TOGETHER.values(), ids=TOGETHER)
+def test_the_platform_file_names_what_differs(names: tuple[str, ...]) -> None:
+    facts = joined(names)
+    with played(facts) as api:
+        run = run_on(api)
+
+        assert perform(run, lambda _: None) == []
+
+        assert left_on(api) == []
+    learned = learned_of(run)
+    assert unnamed(facts, learned) == set()
+    assert wrong(facts, learned) == {}
+
+
+def test_every_fact_of_a_platform_is_in_a_run() -> None:
+    played_facts = {
+        f"{section}.{name}"
+        for names in TOGETHER.values()
+        for section, known in joined(names).as_json().items()
+        if section != "version"
+        for name in known
+    }
+    every = set(FACTS)
+
+    # A run does not tell servers that take turns from one that is behind, and the code of a part is a plain reading.
+    assert every - played_facts == {"lists.lag_in", "lists.page_code"}
+
+
+@pytest.mark.parametrize(
+    ("body", "location", "ids"),
+    [
+        ({"data": {"id": "a"}}, None, ["a"]),
+        ({"id": 5}, None, ["5"]),
+        ({"container_id": "a", "request_id": "r"}, None, ["a"]),
+        ({"result": {"container": {"uuid": "u"}}}, None, ["u"]),
+        ({}, "/api/v1/containers/status/a?x=1", ["a"]),
+        (7, None, ["7"]),
+        ("usr-1-web", None, ["usr-1-web"]),
+        ("a page of text", None, []),
+        ({"data": [{"id": "another's"}]}, None, []),
+        (None, None, []),
+    ],
+)
+def test_every_shape_of_an_id_is_found(body: Any, location: str | None, ids: list[str]) -> None:
+    assert reading.ids_in(body, location) == ids
+
+
+def test_a_name_and_an_id_are_on_the_disk_before_the_run_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / f"{PREFIX}.json"
+    with emulated() as api:
+        api.faults.add("containers.create", "drop_after", match="-Main")
+        run = run_on(api, record=Record(PREFIX, file, api.url))
+
+        lost = run.create("-Main", run.price("ubuntu-micro", "micro"), template="ubuntu-micro")
+        run.create("-data", run.price("redis-micro", "micro"), template="redis-micro")
+
+        api.faults.assert_none_left()
+        assert lost is not None
+        assert lost.answer.status == 0
+        ids = {it.name: it.id for it in api.state.containers.values()}
+    noted = {it.name: it.ids for it in Record.read(file).asked}
+    assert noted == {f"{PREFIX}-Main": [], f"{PREFIX}-data": [ids[f"{PREFIX}-data"]]}
+
+
+@pytest.mark.parametrize(
+    ("reading_of", "at", "sent"),
+    [
+        (None, 25, True),
+        ("no id in the 202", 27, True),
+        ("the id of the request, and invisible for 20 s", 27, True),
+        ("silent pages", 60, False),
+        ("lists lag 20 s", 45, True),
+        ("tombstones and UUIDs", 330, False),
+        ("stopped containers are hidden", 75, True),
+    ],
+)
+def test_a_run_that_is_killed_is_swept(reading_of: str | None, at: int, sent: bool, tmp_path: Path) -> None:
+    facts = platform_file.PlatformFacts() if reading_of is None else READINGS[reading_of]
+    with played(facts) as api:
+        left, _ = killed_and_swept(api, tmp_path / f"{PREFIX}.json", at, sent=sent)
+
+        assert left == []
+        assert left_on(api) == []
+        assert any(record.operation == "containers.create" for record in api.requests)
+
+
+def test_an_id_that_shows_another_name_is_not_deleted() -> None:
+    with emulated() as api:
+        api.load([{"name": "orders", "template": "nodejs"}])
+        (foreign,) = api.state.containers
+        body = {"success": True, "data": {"id": foreign}}
+        api.faults.add("containers.create", "answer", code=202, body=body, match="-Main")
+        run = run_on(api, 1)
+
+        perform(run, lambda _: None)
+
+        api.faults.assert_none_left()
+        assert list(api.state.containers) == [foreign]
+    assert any("belongs to another container" in problem for problem in run.problems)
+
+
+@pytest.mark.parametrize("body", [None, "text", [1], {"data": 5}, {"data": {"id": []}}])
+def test_any_json_is_a_finding_and_no_exception(body: Any) -> None:
+    with emulated() as api:
+        run = run_on(api, 2)
+        for operation in set(OPERATIONS) - {"containers.create", "containers.list", "containers.status"}:
+            api.faults.add(operation, "answer", code=200, body=body, times=None)
+
+        left = perform(run, lambda _: None)
+
+        assert left == []
+        assert "allowed_ips.list" not in {it.operation for it in api.faults.left()}
+    allowed = ("LookupError", "OutOfTimeError")
+    assert [it for it in run.problems if "Error: " in it and not any(name in it for name in allowed)] == []
+
+
+@pytest.mark.parametrize("operation", ["containers.create", "containers.list", "containers.status"])
+@pytest.mark.parametrize("body", [None, "text", {"data": [1, {}]}, {"data": {"id": []}}])
+def test_any_json_about_containers_is_a_finding(operation: str, body: Any) -> None:
+    with emulated() as api:
+        run = run_on(api, 1)
+        api.faults.add(operation, "answer", code=200, body=body, times=None)
+
+        perform(run, lambda _: None)
+
+    allowed = ("LookupError", "OutOfTimeError")
+    assert [it for it in run.problems if "Error: " in it and not any(name in it for name in allowed)] == []
+
+
+def test_the_time_of_a_run_is_limited_whatever_does_not_end() -> None:
+    with emulated(boot_seconds=1e6) as api:
+        began, run = api.clock.now(), run_on(api)
+
+        assert perform(run, lambda _: None) == []
+
+        assert api.clock.now() - began <= run.minutes * 60
+        assert left_on(api) == []
+    assert any("the status" in problem or "the arrival" in problem for problem in run.problems)

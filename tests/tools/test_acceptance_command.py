@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from stacks_pulumi import platform_file
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.platform_file import Containers, PlatformFacts, Prices
 from tests.support.waiting import until
 from tools.acceptance.__main__ import main
+from tools.acceptance.record import Record
 
 ROOT = Path(__file__).parents[2]
 FOREIGN = ["acc-other", "acc-0123abcd-Main", "acc-0123abcde", "acc-0123abcdx-1", "my-acc-0123abcd", "orders"]
@@ -84,6 +87,49 @@ def test_a_run_writes_its_report_and_leaves_nothing(
     assert "| Cost at most | $1.00 of $1.00 |" in text
     assert "| Left over | nothing |" in text
     assert emulator.key not in text + capsys.readouterr().out
+    assert names(emulator) == set()
+    assert records(tmp_path) == []
+
+
+def test_a_run_writes_a_platform_file_that_can_be_read(
+    command: Callable[..., int], emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.set_platform(
+        PlatformFacts(containers=Containers(type_is="category"), prices=Prices(unit="cents"))
+    )
+    file = tmp_path / "platform.yaml"
+
+    assert command("run", "--platform-out", str(file)) == 0
+
+    facts = platform_file.read(file).facts
+    assert (facts.containers.type_is, facts.prices.unit) == ("category", "cents")
+    (text,) = tmp_path.glob("acc-*.md")
+    assert "The file is `platform.yaml`" in text.read_text(encoding="utf-8")
+    assert "# the type of a ubuntu-micro in the list is System" in file.read_text(encoding="utf-8")
+
+
+def test_a_container_that_no_list_shows_is_asked_about_and_deleted(
+    command: Callable[..., int],
+    emulator: Emulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    emulator.load([{"name": "acc-0123abcd-Main", "template": "ubuntu-micro"}])
+    (id_,) = emulator.state.containers
+    emulator.set_platform(PlatformFacts(containers=Containers(listed_while_stopped=False)))
+    emulator.state.containers[id_].status = "stopped"
+    record = Record("acc-0123abcd", tmp_path / "acc-0123abcd.json", emulator.url)
+    record.create()
+    record.add_ids(record.ask("acc-0123abcd-Main", 0), [id_])
+
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    assert command("sweep") == 1
+    assert "acc-0123abcd-Main was asked for, and may be there." in capsys.readouterr().out
+    assert names(emulator) == {"acc-0123abcd-Main"}
+
+    assert command("sweep", "--yes") == 0
+
     assert names(emulator) == set()
     assert records(tmp_path) == []
 
@@ -257,6 +303,16 @@ def test_a_revoked_key_ends_the_run_before_anything_is_created(
 
     assert "the list of containers could not be read (401)" in capsys.readouterr().err
     assert records(tmp_path) == []
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "soon", "nan"])
+def test_an_invalid_limit_on_time_is_refused(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], minutes: str
+) -> None:
+    with pytest.raises(SystemExit):
+        command("run", f"--max-minutes={minutes}")
+
+    assert f"{minutes!r} is no number of minutes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("amount", ["-1", "much", "NaN"])

@@ -1,4 +1,4 @@
-"""The platform file: what is known of the platform beyond the guide."""
+"""The platform file: the facts about a platform that the guide does not state."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 
 from stacks_pulumi import config
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.platform import UNKNOWN, Facts, parse, read, schema
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFacts, parse, read, schema
 
 
 def test_a_setting_that_is_missing_is_not_known() -> None:
     facts = parse("version: 1", "facts.yaml")
 
-    assert facts == Facts() == UNKNOWN.facts
+    assert facts == PlatformFacts() == UNKNOWN.facts
     assert facts.as_json() == {"version": 1}
 
 
@@ -46,7 +46,7 @@ def test_what_is_written_is_read_again() -> None:
         ("version: 2", 1, "version is '2', and must be 1"),
         ("version: 1\nlists:\n  page_siz: 3", 3, "there is no setting page_siz; did you mean page_size?"),
         ("version: 1\nvpn: 3", 2, "there is no setting vpn; there are version, lists"),
-        ("version: 1\nlists: many", 2, "lists is 'many', and must be settings of its own"),
+        ("version: 1\nlists: many", 2, "lists is 'many', and must be a group of settings"),
         ("version: 1\nlists:\n  page_size: 0", 3, "page_size is '0', and must be a whole number, 1 or more"),
         ("version: 1\nlists:\n  page_size: 1\n  page_size: 2", 4, "page_size is there twice"),
         ("version: 1\nlists:\n  count_is_rows: on", 3, "count_is_rows is 'on', and must be true or false"),
@@ -111,6 +111,6 @@ def test_advice_names_the_file_if_there_is_one(tmp_path: Path) -> None:
 
 
 def test_the_schema_has_every_part() -> None:
-    properties = schema()["$defs"]["Facts"]["properties"]
+    properties = schema()["$defs"]["PlatformFacts"]["properties"]
 
-    assert set(properties) == set(Facts.__struct_fields__)
+    assert set(properties) == set(PlatformFacts.__struct_fields__)

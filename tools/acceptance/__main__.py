@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import secrets
 import signal
 import sys
@@ -21,8 +20,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-import requests
-
 if not __package__:
     # Run by its folder, Python puts the folder first on the path, where its modules could hide others.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
@@ -30,15 +27,16 @@ if not __package__:
 from stacks_pulumi.config import load
 from stacks_pulumi.errors import ConfigError
 from tools.acceptance.api import Api
-from tools.acceptance.budget import Budget
-from tools.acceptance.perform import perform
-from tools.acceptance.report import report
+from tools.acceptance.budget import Budget, Deadline, OutOfTimeError
+from tools.acceptance.perform import perform, sweep
+from tools.acceptance.record import Record
+from tools.acceptance.report import report, scrubbed
 from tools.acceptance.run import Run
-from tools.acceptance.sweep import PREFIX, left_over, sweep
+from tools.acceptance.sweep import PREFIX, Pace, Sweep
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _RECORDS: Final = _ROOT / ".acceptance"
-"""Reports, and the prefixes of runs that are not swept; `make clean` leaves them."""
+"""Reports, platform files, and the records of runs that are not swept; `make clean` leaves them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,47 +57,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, ValueError) as error:
         print(f"acceptance: {error}", file=sys.stderr)
         return 2
-    except requests.RequestException as error:
-        print(
-            f"acceptance: no answer from {settings.base_url}: {type(error).__name__}: {error}",
-            file=sys.stderr,
-        )
-        return 1
-    except LookupError as error:
+    except (LookupError, OutOfTimeError) as error:
         print(f"acceptance: {error}", file=sys.stderr)
         return 1
 
 
 def _run(api: Api, options: argparse.Namespace) -> int:
     began = datetime.datetime.now(datetime.timezone.utc)
+    prefix = f"acc-{secrets.token_hex(4)}"
+    folder: Path = options.records
+    record = Record(prefix, folder / f"{prefix}.json", api.base_url)
     run = Run(
         api,
-        f"acc-{secrets.token_hex(4)}",
+        prefix,
         Budget(options.max_usd),
+        record,
+        minutes=options.max_minutes,
         patience=options.patience,
         interval=options.interval,
     )
     # A key that is wrong, or a list that cannot be read, ends the run before anything is created.
-    if left_over(api, [run.prefix]):
-        print(f"acceptance: the account has containers named {run.prefix}...", file=sys.stderr)
+    if Sweep(api, [record], time.sleep, time.time).found():
+        print(f"acceptance: the account has containers named {prefix}...", file=sys.stderr)
         return 1
-    record = options.records / f"{run.prefix}.json"
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"base_url": api.base_url}), encoding="utf-8")
-    print(f"{api.base_url}: containers named {run.prefix}..., ${options.max_usd:.2f} at most.", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    record.create()
+    limits = f"${options.max_usd:.2f} and {options.max_minutes:g} minutes at most"
+    print(f"{api.base_url}: containers named {prefix}..., {limits}.", flush=True)
     signal.signal(signal.SIGTERM, _interrupt)
-    left: list[str] = [f"perhaps {run.prefix}..."]
+    left: list[str] = [f"perhaps {prefix}..."]
     try:
-        left = perform(run, lambda text: print(f"  {text}", flush=True))
+        left = perform(run, _say)
     except KeyboardInterrupt:
         run.problems.append("the run was interrupted")
-        left = [str(row["name"]) for row in left_over(api, [run.prefix])]
+        # The interrupt may have hit the sweep itself.
+        left = sweep(run, _say)
     finally:
-        file = options.report or options.records / f"{run.prefix}.md"
-        file.write_text(report(run, left, f"{began:%Y-%m-%d %H:%M} UTC"), encoding="utf-8")
-        print(f"Report: {file}")
-        if not left and not run.unsettled:
-            record.unlink()
+        _write(run, left, f"{began:%Y-%m-%d %H:%M} UTC", options)
+        if not left and not run.unsettled and record.file is not None:
+            record.file.unlink()
     for problem in run.problems:
         print(f"Problem: {problem}", file=sys.stderr)
     if run.unsettled:
@@ -109,45 +105,62 @@ def _run(api: Api, options: argparse.Namespace) -> int:
     return 1 if left or run.problems else 0
 
 
+def _write(run: Run, left: Sequence[str], at: str, options: argparse.Namespace) -> None:
+    """Write the report and the platform file."""
+    known: Path = options.platform_out or options.records / f"{run.prefix}.platform.yaml"
+    about = f"What the acceptance run {run.prefix} of {at} saw of {run.api.base_url}."
+    known.write_text(run.learned.text(about, scrubbed), encoding="utf-8")
+    file: Path = options.report or options.records / f"{run.prefix}.md"
+    file.write_text(report(run, left, at, known), encoding="utf-8")
+    print(f"Report: {file}")
+    print(f"Platform file: {known}")
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", flush=True)
+
+
 def _sweep(api: Api, options: argparse.Namespace) -> int:
-    records = _recorded(options.records, api.base_url)
-    prefixes = [options.prefix] if options.prefix else sorted(records)
-    if not prefixes:
+    recorded = _recorded(options.records, api.base_url)
+    records = (
+        [recorded.get(options.prefix, Record(options.prefix))] if options.prefix else list(recorded.values())
+    )
+    if not records:
         print("There is no interrupted run. ARGS='--prefix acc-...' names one of another machine.")
         return 0
-    found = left_over(api, prefixes)
-    print(f"{api.base_url}: {len(found)} containers of {', '.join(prefixes)}.")
+    clean = Sweep(api, records, time.sleep, time.time, Pace(options.interval))
+    api.deadline = Deadline(options.max_minutes * 60, 0, time.time)
+    found = clean.found()
+    hidden = sorted({it.name for record in records for it in record.asked if it.over is None})
+    print(f"{api.base_url}: {len(found)} containers of {', '.join(it.prefix for it in records)}.")
     for row in found:
         print(f"  {row.get('name')}  {row.get('id')}  {row.get('type')}  {row.get('status')}")
-    if found and not options.yes and not _agreed():
+    for name in hidden:
+        print(f"  {name} was asked for, and may be there.")
+    if (found or hidden) and not options.yes and not _agreed():
         print("Nothing was deleted.")
         return 1
-    left = sweep(api, prefixes, sleep=time.sleep, interval=options.interval)
+    left = clean.clean()
+    for note in clean.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    if clean.later:
+        print(f"May appear later: {', '.join(clean.later)}. Run `make sweep` again then.", file=sys.stderr)
     if left:
         print(f"Left over: {', '.join(left)}.", file=sys.stderr)
+    if left or clean.later:
         return 1
-    for prefix in prefixes:
-        if prefix in records:
-            records[prefix].unlink()
+    for record in records:
+        if record.file is not None:
+            record.file.unlink(missing_ok=True)
     print("Nothing is left.")
     return 0
 
 
-def _recorded(folder: Path, base_url: str) -> dict[str, Path]:
+def _recorded(folder: Path, base_url: str) -> dict[str, Record]:
     """The runs against this API that were not swept, by prefix."""
-    found = {}
-    for file in folder.glob("acc-*.json"):
-        # A record that a crash truncated may be of this API.
-        if PREFIX.fullmatch(file.stem) and _noted(file) in {None, base_url}:
-            found[file.stem] = file
-    return found
-
-
-def _noted(record: Path) -> str | None:
-    try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["base_url"])
-    except (ValueError, KeyError, TypeError):
-        return None
+    files = sorted(it for it in folder.glob("acc-*.json") if PREFIX.fullmatch(it.stem))
+    # A record that a crash truncated may be of this API.
+    return {it.prefix: it for it in map(Record.read, files) if it.base_url in {None, base_url}}
 
 
 def _agreed() -> bool:
@@ -174,6 +187,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--report", type=Path, metavar="FILE", help="where to write the report")
     run.add_argument(
+        "--platform-out", type=Path, metavar="FILE", help="where to write what it learns, as a platform file"
+    )
+    run.add_argument(
         "--patience",
         type=float,
         default=300.0,
@@ -186,6 +202,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     clean.add_argument("--yes", action="store_true", help="do not ask")
     for command in (run, clean):
+        command.add_argument(
+            "--max-minutes",
+            type=_minutes,
+            default=15.0,
+            metavar="MINUTES",
+            help="how long it may take at most, the sweep of a run included (default: 15)",
+        )
         command.add_argument("--interval", type=float, default=2.0, help=argparse.SUPPRESS)
         command.add_argument("--records", type=Path, default=_RECORDS, help=argparse.SUPPRESS)
     return parser
@@ -200,6 +223,17 @@ def _dollars(text: str) -> Decimal:
         msg = f"{text!r} is no amount of US dollars"
         raise argparse.ArgumentTypeError(msg)
     return amount
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes <= 24 * 60:
+        msg = f"{text!r} is no number of minutes up to a day"
+        raise argparse.ArgumentTypeError(msg)
+    return minutes
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
-"""The hard limit on the cost of a run."""
+"""The hard limits of a run: its cost and its time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "Deadline", "OutOfTimeError"]
+
+
+class OutOfTimeError(Exception):
+    """A wait of the run timed out, or the run has no time left."""
 
 
 class Budget:
@@ -37,3 +42,28 @@ class Budget:
     def give_back(self, price: Decimal) -> None:
         """Release a price that was reserved for a request that was refused."""
         self.spent -= price
+
+
+class Deadline:
+    """
+    The time of a run, with a reserve that only the sweep may use.
+
+    Args:
+        seconds: The whole time.
+        reserve: The part of it for the sweep.
+        now: The clock.
+    """
+
+    def __init__(self, seconds: float, reserve: float, now: Callable[[], float]) -> None:
+        self._now = now
+        self._end = now() + seconds
+        self._reserve = reserve
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left, without the reserve until it is released."""
+        return self._end - self._reserve - self._now()
+
+    def release(self) -> None:
+        """Let the sweep use the reserve."""
+        self._reserve = 0.0

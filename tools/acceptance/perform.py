@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Sequence
 
-import requests
-
+from tools.acceptance.budget import OutOfTimeError
 from tools.acceptance.run import Run
 from tools.acceptance.scenes import SCENES
-from tools.acceptance.sweep import left_over, sweep
+from tools.acceptance.sweep import Sweep
 
 __all__ = ["perform"]
 
@@ -21,17 +19,21 @@ def perform(run: Run, say: Say, scenes: Sequence[Callable[[Run], None]] = SCENES
     """
     Run the scenes, and delete every container of the run.
 
-    A scene that fails is recorded as a problem, and the next one begins.
+    A scene that fails is recorded as a problem, and the next one begins. Without time, the sweep is next.
 
     Returns:
-        The names of containers that could not be deleted.
+        The names of containers that could not be deleted, or may be there.
     """
     try:
         for scene in scenes:
+            if run.deadline.left <= 0:
+                run.problems.append(f"{scene.__name__}: the time of the run was over, see --max-minutes")
+                continue
             say(scene.__name__.replace("_", " "))
             _play(run, scene)
     finally:
-        left = _sweep(run, say)
+        run.conclude()
+        left = sweep(run, say)
     return left
 
 
@@ -42,17 +44,16 @@ def _play(run: Run, scene: Callable[[Run], None]) -> None:
         run.problems.append(f"{scene.__name__}: {type(error).__name__}: {error}")
         if run.main is not None:
             # The next scenes need a running container.
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(OutOfTimeError):
                 run.set_status(run.main, "running")
 
 
-def _sweep(run: Run, say: Say) -> list[str]:
+def sweep(run: Run, say: Say) -> list[str]:
+    """Delete every container of a run, with the time that is reserved for it, and return the names of the rest."""
     say("sweep")
-    clean = functools.partial(sweep, run.api, [run.prefix], sleep=run.sleep, interval=run.interval)
-    try:
-        return clean()
-    except (requests.RequestException, LookupError) as error:
-        run.problems.append(f"sweep: {type(error).__name__}: {error}")
-    with contextlib.suppress(requests.RequestException, LookupError):
-        return [str(row["name"]) for row in left_over(run.api, [run.prefix])]
-    return [f"perhaps {run.prefix}..., as the list could not be read"]
+    run.deadline.release()
+    clean = Sweep(run.api, [run.record], run.sleep, run.now, run.pace, run.lists)
+    left = clean.clean()
+    run.problems += [f"sweep: {note}" for note in clean.notes]
+    run.unsettled = bool(clean.later)
+    return left

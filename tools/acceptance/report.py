@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from tools.acceptance.findings import Finding, Verdict
 from tools.acceptance.run import Run
 from tools.acceptance.statements import Source
 
-__all__ = ["report"]
+__all__ = ["report", "scrubbed"]
 
 _TITLES: Final[dict[Source, str]] = {
     "identity": "The creation time, which identifies a container",
@@ -24,7 +25,7 @@ _ACCOUNT: Final = re.compile(r"usr-[0-9A-Za-z]+")
 _KEY: Final = re.compile(r"sk_stacks_\w+")
 
 
-def report(run: Run, left: Sequence[str], at: str) -> str:
+def report(run: Run, left: Sequence[str], at: str, known: Path) -> str:
     """
     Return the report.
 
@@ -32,6 +33,7 @@ def report(run: Run, left: Sequence[str], at: str) -> str:
         run: The run.
         left: The names of containers that could not be deleted.
         at: When it began.
+        known: The platform file.
     """
     findings = run.findings.all()
     counts = {verdict: sum(it.verdict is verdict for it in findings) for verdict in Verdict}
@@ -56,9 +58,17 @@ def report(run: Run, left: Sequence[str], at: str) -> str:
     lines += ["", "## Refuted", "", *(_findings(refuted) if refuted else ["Nothing."])]
     for source, title in _TITLES.items():
         lines += ["", f"## {title}", "", *_findings(it for it in findings if it.statement.source == source)]
+    lines += [
+        "",
+        "## What the platform file says",
+        "",
+        f"The file is `{known.name}`. Read it before you use it.",
+        "",
+    ]
+    lines += _table(("Fact", "Value", "Evidence"), run.learned.lines())
     if run.problems:
         lines += ["", "## Problems", "", *(f"- {problem}" for problem in run.problems)]
-    return _scrubbed("\n".join(lines) + "\n")
+    return scrubbed("\n".join(lines) + "\n")
 
 
 def _findings(findings: Iterable[Finding]) -> list[str]:
@@ -75,5 +85,6 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _scrubbed(text: str) -> str:
+def scrubbed(text: str) -> str:
+    """Return a text without keys and accounts."""
     return _KEY.sub("sk_stacks_[hidden]", _ACCOUNT.sub("usr-[account]", text))

@@ -38,6 +38,8 @@ _IDENTITY: Final = (
     "It stays the same over a stop and a start.",
     "It stays the same over a backup.",
     "It stays the same over a restore.",
+    "It stays the same over external access.",
+    "It stays the same over a connection.",
     "The list and the status show the same time.",
     "The answer to the creation shows the same time.",
 )

@@ -6,24 +6,24 @@ import inspect
 import json
 from typing import Any, Final, get_type_hints
 
-from stacks_pulumi import platform
+from stacks_pulumi import platform_file
 from tools.docs.docstrings import first_sentence, section
 from tools.docs.marks import table
 
 __all__ = ["schema_text", "settings"]
 
-_SECTIONS: Final[dict[str, type[platform._Section]]] = {
+_SECTIONS: Final[dict[str, type[platform_file._Section]]] = {
     name: kind
-    for name, kind in get_type_hints(platform.Facts).items()
-    if inspect.isclass(kind) and issubclass(kind, platform._Section)  # noqa: SLF001  (what all sections are)
+    for name, kind in get_type_hints(platform_file.PlatformFacts).items()
+    if inspect.isclass(kind) and issubclass(kind, platform_file._Section)  # noqa: SLF001  (what all sections are)
 }
 
 
 def schema_text() -> str:
     """Return the JSON schema of a platform file, with a description for each setting."""
-    schema = platform.schema()
-    schema["$defs"]["Facts"]["required"] = ["version"]
-    kinds: list[type[platform._Section]] = [platform.Facts, *_SECTIONS.values()]
+    schema = platform_file.schema()
+    schema["$defs"]["PlatformFacts"]["required"] = ["version"]
+    kinds: list[type[platform_file._Section]] = [platform_file.PlatformFacts, *_SECTIONS.values()]
     for kind in kinds:
         defined = schema["$defs"][kind.__name__]
         defined["description"] = first_sentence(kind)

@@ -8,8 +8,8 @@ from responses.matchers import json_params_matcher
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
-from stacks_pulumi.api._call import Answer
-from stacks_pulumi.api.allowed_ips import AllowedIpsApi
+from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api.allowed_ips import AllowedIpsApi, is_auto_added
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import URL, Script, chain, data, ok, refusal
 
@@ -97,13 +97,50 @@ def test_another_description_is_no_conflict(clock: FakeClock, other: dict[str, s
 
 def test_an_earlier_entry_is_not_the_result_of_a_lost_response(clock: FakeClock) -> None:
     old, new = entry("1", "10.0.0.7", "Old"), entry("2", "10.0.0.7")
+    adds: list[Call[Any]] = []
+
+    def answered(call: Call[Any]) -> Answer:
+        adds.append(call)
+        return [refusal(502), refusal(504)][len(adds) - 1]
+
     script = Script(
-        allowed_ips__list=[allowed(old), allowed(old), allowed(old, new)],
-        allowed_ips__add=[errors.ConnectionFailedError("x", sent=True), refusal(504)],
+        allowed_ips__list=lambda _call: allowed(old, new) if len(adds) == 2 else allowed(old),
+        allowed_ips__add=answered,
     )
 
     assert add(script, clock).id == "2"
-    assert script.operations.count("allowed_ips.add") == 2
+    assert len(adds) == 2
+
+
+OWN = "203.0.113.45"
+
+
+@pytest.mark.parametrize(
+    ("entries", "automatic"),
+    [
+        # The guide's text, also that of another machine.
+        ({OWN: "Your IP (Auto-added)", "192.0.2.1": "your ip (auto-added) ", "192.0.2.2": "Office"}, "TTF"),
+        # Another text: the caller's address shows it.
+        ({OWN: "Added automatically", "192.0.2.1": "Added automatically", "192.0.2.2": "Office"}, "TTF"),
+        ({OWN: None, "192.0.2.1": None}, "T?"),
+        # The caller's own rule does not show how the platform describes one.
+        ({OWN: "Custom IP", "192.0.2.1": "Custom IP", "192.0.2.2": "Added automatically"}, "TF?"),
+        # Nothing shows which one the platform has added.
+        ({"192.0.2.1": "Added automatically", "192.0.2.2": "Custom IP"}, "?F"),
+    ],
+)
+def test_what_the_platform_added_is_recognised_by_the_callers_address(
+    entries: dict[str, str | None], automatic: str
+) -> None:
+    rows = [
+        models.AllowedIp(id=address, ip_address=address, description=text)
+        for address, text in entries.items()
+    ]
+    access = models.ExternalAccess(your_ip=OWN, allowed_ips=models.Listing(rows))
+
+    assert (
+        "".join({True: "T", False: "F", None: "?"}[is_auto_added(access, row)] for row in rows) == automatic
+    )
 
 
 def test_an_add_after_a_look_does_not_look_again(clock: FakeClock) -> None:

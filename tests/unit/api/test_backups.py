@@ -149,10 +149,48 @@ def test_start_finds_the_backup_that_the_answer_does_not_name(clock: FakeClock) 
 
 
 def test_start_uses_the_id_in_the_answer(clock: FakeClock) -> None:
-    script = Script(backups__list=data([entry(10)]), backups__trigger=data({"id": 11}, 202))
+    script = Script(backups__list=data([entry(10)]), backups__trigger=data({"backup_id": 11}, 202))
 
     assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 11
     assert script.operations == ["backups.list", "backups.trigger"]
+
+
+@pytest.mark.parametrize("id_", [90417, 11])
+def test_an_id_in_the_answer_may_be_that_of_a_job(clock: FakeClock, id_: int) -> None:
+    lists = [data([entry(10)]), data([entry(10)]), data([entry(10), entry(11)])]
+    script = Script(backups__list=lists, backups__trigger=data({"id": id_}, 202))
+    began = clock.now()
+
+    assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 11
+    # A backup with another id may be another client's, as long as the one that was named may still appear.
+    assert (clock.now() - began >= 10) == (id_ != 11)
+
+
+def test_numbers_may_have_no_order(clock: FakeClock) -> None:
+    lists = [data([entry(500)]), data([entry(500), entry(77)])]
+    script = Script(backups__list=lists, backups__trigger=data({}, 202))
+
+    assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 77
+
+
+def test_a_field_that_no_list_shows_readably_does_not_hide_the_new_backup(clock: FakeClock) -> None:
+    lists = [data([]), data([entry(11, size_bytes="7 MB")])]
+    script = Script(backups__list=lists, backups__trigger=data({}, 202))
+
+    assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 11
+
+
+def test_a_backup_may_get_another_id_while_it_is_made(clock: FakeClock) -> None:
+    at, other = "2026-05-17T02:00:14.000Z", "2026-05-17T02:00:19.000Z"
+    lists = [
+        data([entry(3, "in_progress", created_at=at)]),
+        data([entry(11, created_at=at), entry(12, created_at=other)]),
+    ]
+    script = Script(backups__list=lists)
+
+    made = backups(script, clock).wait("a", 3, deadline=clock.now() + 60, is_new=True, created_at=at)
+
+    assert made.id == 11
 
 
 def test_two_starts_of_one_container_find_two_backups(clock: FakeClock) -> None:
@@ -327,6 +365,18 @@ def test_a_deleted_backup_ends_the_wait(clock: FakeClock) -> None:
         backups(Script(backups__list=data([])), clock).wait("a", 11, deadline=clock.now() + 60)
 
 
+def test_a_backup_on_a_page_that_no_answer_names_is_waited_for(clock: FakeClock) -> None:
+    def listed(call: Call[Any]) -> Answer:
+        newest = [entry(12), entry(11, "completed" if clock.now() > began + 30 else "in_progress")]
+        page = int(call.query.get("page", 1))
+        return data(newest[page - 1 : page])
+
+    began = clock.now()
+    script = Script(backups__list=listed)
+
+    assert backups(script, clock).wait("a", 11, deadline=clock.now() + 60).status == "completed"
+
+
 def test_a_backup_that_appears_after_its_start_was_given_up_is_found(clock: FakeClock) -> None:
     store = Store(clock, shows_after=90)
     nouns = backups(store, clock)
@@ -354,4 +404,10 @@ def test_a_deletion_is_confirmed_by_two_complete_lists(clock: FakeClock, status:
 
     with pytest.raises(errors.ApiError):
         backups(script, clock).delete(7, container_id="a")
-    assert script.operations.count("backups.list") == 2
+    # The second list asks for further pages.
+    assert [dict(call.query) for call in script.calls if call.endpoint.name == "backups.list"] == [
+        {"limit": 100},
+        {"limit": 100},
+        {"limit": 100, "page": 2},
+        {"limit": 100, "offset": 1},
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi import errors, platform
+from stacks_pulumi import errors, platform_file
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api import CREATED, GONE
 from stacks_pulumi.api._call import Answer
@@ -21,7 +21,9 @@ NOW = 1_800_000_000.0
 
 
 def api(script: Script, clock: FakeClock, facts: str = "", **more: Any) -> ContainersApi:
-    known = platform.PlatformFile(platform.parse(f"version: 1\n{facts}", "platform.yaml"), "platform.yaml")
+    known = platform_file.PlatformFile(
+        platform_file.parse(f"version: 1\n{facts}", "platform.yaml"), "platform.yaml"
+    )
     send = chain(script, clock)
     return ContainersApi(send, clock, lambda: 0.0, platform=known, server_now=clock.wall, **more)
 

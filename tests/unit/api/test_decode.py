@@ -11,7 +11,7 @@ from stacks_pulumi.api._bodies import done, item, items
 from stacks_pulumi.api._call import Answer, Call, call_to
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api.containers import LIST
-from stacks_pulumi.platform import PlatformFile, parse
+from stacks_pulumi.platform_file import PlatformFile, parse
 from tests.unit.api.scripted_api import Script, a_call, ok, refusal, text
 
 

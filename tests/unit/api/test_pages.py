@@ -11,14 +11,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stacks_pulumi import errors
-from stacks_pulumi.api._call import Answer, Call, Handler, call_to
+from stacks_pulumi.api._call import Answer, Call, Handler, call_to, certain
 from stacks_pulumi.api._limiter import Limiter
 from stacks_pulumi.api._pages import MOST_PAGES
 from stacks_pulumi.api.backups import _list_call
 from stacks_pulumi.api.client import assemble
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.platform import PlatformFile, parse
+from stacks_pulumi.platform_file import PlatformFile, parse
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import URL, Script, ok, refusal
 
@@ -47,7 +47,7 @@ class Account:
         style: What an answer says about the next page.
         size: The rows of a page.
         count: The number of all rows.
-        fault: What is done with a request for another page than the first.
+        fault: How it answers a request for another page than the first.
     """
 
     style: str
@@ -277,7 +277,7 @@ def test_a_round_number_of_rows_costs_a_call_only_if_it_matters(ten: Script) -> 
     assert [dict(call.query) for call in ten.calls] == [{}, {"page": 2}, {"offset": 10}, {"limit": 1}]
 
     assert send(LIST).gap is None
-    assert len(ten.calls) == 5, "what was found out is remembered"
+    assert len(ten.calls) == 5, "the answer is remembered"
 
 
 def test_a_list_that_was_longer_shows_that_a_page_is(clock: FakeClock) -> None:
@@ -298,6 +298,75 @@ def test_a_silent_page_that_was_found_late_is_followed_from_then_on() -> None:
 
     assert send(LIST).gap == "10 rows came, and there are more"
     assert (len(send(LIST)), send(LIST).gap) == (25, None)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("parameter", ["page", "offset"])
+def test_a_second_look_finds_what_is_on_a_silent_page_of_any_size(size: int, parameter: str) -> None:
+    everything = rows(*range(8))
+
+    def answer(call: Call[Any]) -> Answer:
+        at = int(call.query.get(parameter, 1 if parameter == "page" else 0))
+        at = (at - 1) * size if parameter == "page" else at
+        return _body(everything[at : at + size])
+
+    send, wanted = client(answer), rows(7)[0]["id"]
+    first = send(LIST)
+    assert first.find(lambda row: row.id == wanted) is None, "the first look costs one call"
+
+    with certain():
+        assert send(LIST).find(lambda row: row.id == wanted) is not None
+    # From then on it is known that a list has pages: the lists before were partial, and later ones are whole.
+    assert first.gap == f"the API has pages of {size} rows"
+    assert (len(send(LIST)), send(LIST).gap) == (8, None)
+
+
+def test_a_second_look_tries_the_usual_parameters_once(clock: FakeClock) -> None:
+    script = Script(containers__list=_body(rows(1, 2, 3)))
+    send = client(script)
+
+    with certain():
+        assert [send(LIST).gap for _ in range(3)] == [None] * 3
+    assert [dict(call.query) for call in script.calls] == [
+        {},
+        {"page": 2},
+        {"offset": 3},
+        {"limit": 1},
+        {},
+        {},
+    ]
+
+
+def test_a_second_look_believes_a_limit_that_gets_no_more_rows() -> None:
+    send = client(lambda call: _body(rows(1, 2, 3)[: int(call.query.get("limit", 100))]))
+
+    with certain():
+        assert (len(send(LIST)), send(LIST).gap) == (3, None)
+
+
+def test_a_longer_list_is_looked_into_again() -> None:
+    # An API may answer the number of a page that does not exist with the last page.
+    everything = rows(1, 2)
+
+    def answer(call: Call[Any]) -> Answer:
+        page = min(int(call.query.get("page", 1)), -(-len(everything) // 3))
+        return _body(everything[(page - 1) * 3 :][:3])
+
+    send = client(answer)
+    with certain():
+        assert len(send(LIST)) == 2
+        everything += rows(3, 4)
+        assert len(send(LIST)) == 4
+
+
+def test_a_list_that_grows_during_a_second_look_has_no_pages(clock: FakeClock) -> None:
+    script = Script(containers__list=[_body(rows(1)), _body(rows(1, 2))])
+    send = client(script)
+
+    with certain():
+        assert [row.id for row in send(LIST)] == [row["id"] for row in rows(1, 2)]
+    assert send(LIST).gap is None
+    assert len(script.calls) == 5
 
 
 def test_a_doubt_that_cannot_be_resolved_stays(clock: FakeClock) -> None:

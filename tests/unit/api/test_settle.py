@@ -37,7 +37,8 @@ class Case:
         reached: What the look shows if it was carried out.
         not_reached: What the look shows if it was not.
         unreadable: What the look shows if it shows neither.
-        looks: How many looks show the state: an absence counts only if a second look confirms it.
+        calls: How many calls show the state: an absence counts only if a second look confirms it, which asks for
+            further pages too.
     """
 
     operation: str
@@ -46,7 +47,7 @@ class Case:
     reached: Answer
     not_reached: Answer
     unreadable: Answer
-    looks: int = 1
+    calls: int = 1
 
     def __repr__(self) -> str:
         return self.operation
@@ -122,7 +123,7 @@ CASES = [
         access(True, "2"),  # noqa: FBT003  (external access)
         access(True, "1", "2"),  # noqa: FBT003  (external access)
         access(True, "2", []),  # noqa: FBT003  (external access)
-        looks=2,
+        calls=4,
     ),
     Case(
         "connections.delete",
@@ -131,7 +132,7 @@ CASES = [
         outgoing("d"),
         outgoing("c", "d"),
         outgoing("d", ""),
-        looks=2,
+        calls=4,
     ),
     Case(
         "vpn_clients.remove",
@@ -140,7 +141,7 @@ CASES = [
         clients("phone"),
         clients("phone", "laptop"),
         clients("phone", []),
-        looks=2,
+        calls=4,
     ),
     Case(
         "backups.pin",
@@ -165,7 +166,7 @@ CASES = [
         rows(8),
         rows(7, 8),
         rows(*range(8, 108)),
-        looks=2,
+        calls=4,
     ),
 ]
 
@@ -178,7 +179,7 @@ def test_a_refused_change_whose_state_is_reached_is_success(
 ) -> None:
     script = case.run(clock, [*first, refused], case.reached)
 
-    assert script.operations == [case.operation] * (len(first) + 1) + [case.look] * case.looks
+    assert script.operations == [case.operation] * (len(first) + 1) + [case.look] * case.calls
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
@@ -193,7 +194,7 @@ def test_a_refused_change_whose_state_is_not_reached_or_not_seen_is_that_error(
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_repeatedly_lost_responses_are_resolved_by_the_state(clock: FakeClock, case: Case) -> None:
     script = case.run(clock, LOST, case.reached)
-    assert script.operations == [case.operation] * 5 + [case.look] * case.looks
+    assert script.operations == [case.operation] * 5 + [case.look] * case.calls
 
     with pytest.raises(errors.ConnectionFailedError):
         case.run(clock, LOST, case.not_reached)

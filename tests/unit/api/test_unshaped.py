@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -73,6 +74,62 @@ def test_templates_come_in_any_shape(body: Any) -> None:
 
     assert (read.id, read.category, read.monthly_usd) == ("nodejs", "Runtime", 4.0)
     assert read.raw
+
+
+WIREGUARD = "[Interface]\nPrivateKey = abc\n"
+
+
+@pytest.mark.parametrize("text", [PEM, base64.b64encode(PEM.encode()).decode()])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda text: text,
+        lambda text: {"certificate": "ssh-rsa-cert AAAA", "public_key": "ssh-rsa AAAA", "private_key": text},
+        lambda text: {
+            "data": {"certificate": "-----BEGIN CERTIFICATE-----\nx", "files": [{"name": "k", "pem": text}]}
+        },
+    ],
+)
+def test_a_private_key_is_found_beside_a_public_one_and_in_base64(text: str, wrap: Any) -> None:
+    assert _unshaped.private_key(wrap(text)) == PEM
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["-----BEGIN CERTIFICATE-----\nx", "-----BEGIN PUBLIC KEY-----\nx", {"key": "https://example/k"}, None],
+)
+def test_what_is_no_private_key_is_not_taken_for_one(body: Any) -> None:
+    with pytest.raises(ShapeError, match="a private key"):
+        _unshaped.private_key(body)
+
+
+def test_a_configuration_is_found_in_any_field_as_lines_or_in_base64() -> None:
+    encoded = base64.b64encode(WIREGUARD.encode()).decode()
+
+    assert (
+        _unshaped.configuration({"data": {"qr": "data:image/png;base64,AAAA", "conf": WIREGUARD}})
+        == WIREGUARD
+    )
+    assert _unshaped.configuration({"data": {"config": encoded}}) == WIREGUARD
+    assert _unshaped.configuration(WIREGUARD.splitlines()) == WIREGUARD.rstrip("\n")
+
+
+@pytest.mark.parametrize("body", ["Configuration is being generated", {"status": "pending"}, None, ""])
+def test_another_text_is_no_configuration(body: Any) -> None:
+    with pytest.raises(ShapeError, match="WireGuard"):
+        _unshaped.configuration(body)
+
+
+def test_what_is_said_beside_the_templates_is_kept_with_each() -> None:
+    body = {
+        "currency": "EUR",
+        "meta": {"tax": {"rate": 19}},
+        "data": {"templates": [{"id": "nginx"}], "per": "week"},
+    }
+
+    (read,) = _unshaped.templates(body)
+
+    assert read.beside == {"currency": "EUR", "meta.tax.rate": 19, "data.per": "week"}
 
 
 def test_templates_may_be_only_names() -> None:

@@ -12,7 +12,7 @@ from stacks_pulumi.api import _words
 from stacks_pulumi.api._bodies import record
 from stacks_pulumi.api._words import READING, Reading
 from stacks_pulumi.api.models import AllowedIp, Backup, Container, Model, is_known_status
-from stacks_pulumi.platform import BackupStatus, ContainerStatus, parse
+from stacks_pulumi.platform_file import BackupStatus, ContainerStatus, parse
 
 
 def read(kind: type[Model], row: Mapping[str, Any], facts: str = "") -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import catalog
-from stacks_pulumi.platform import PlatformFile, Prices
+from stacks_pulumi.platform_file import PlatformFile, Prices
 from stacks_pulumi.pricing.money import price
 from stacks_pulumi.pricing.price_list import PriceList, price_list
 
@@ -39,6 +39,64 @@ def test_the_listed_prices_replace_the_catalogues_and_differences_are_named() ->
         "live prices: nodejs costs $4.50 a month, the catalogue says $4.00",
         "live prices: novelty costs $20.00 a month, the catalogue says nothing of it",
     ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"currencyCode": "EUR"},
+        {"price_currency": "EUR"},
+        {"currency": {"code": "GBP"}},
+        {"symbol": "€"},
+        {"billing_period": "week"},
+        {"billing": {"cycle": "quarterly"}},
+        {"interval": "month", "interval_count": 3},
+        {"billing_cycle": "3 months"},
+        {"price_unit": "credits"},
+        {"quantity": 4},
+    ],
+)
+@pytest.mark.parametrize("where", ["entry", "answer"])
+def test_a_price_in_another_unit_is_not_believed_wherever_the_answer_says_it(
+    said: dict[str, Any], where: str
+) -> None:
+    entry = {"id": "nodejs", "price": 4}
+
+    listed = (
+        prices({**entry, **said})
+        if where == "entry"
+        else price_list([("nodejs", None, entry)], NOTHING, said)
+    )
+
+    assert listed("nodejs", None, None) is None
+    assert "not clearly in US dollars a month" in notes(listed)[0]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"currency_code": "USD", "billing_period": "monthly", "interval_count": 1},
+        {"trial_period": "14 days", "storage_unit": "GB", "backup_frequency": "daily"},
+        {"discount": None, "tax_rate": 0, "discounted_price": 4, "discount_codes_accepted": True},
+        {"price_per_month": 4, "tax_included": True},
+    ],
+)
+def test_what_is_beside_a_price_and_changes_nothing_leaves_it_believed(said: dict[str, Any]) -> None:
+    assert prices({"id": "nodejs", "price": 4, **said})("nodejs", None, None) == Decimal(4)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"discounted_price": 2}, {"discount": {"percent": 50}}, {"vat": "19 %"}, {"tax_included": False}],
+)
+def test_a_price_is_not_what_is_paid_if_a_tax_or_discount_is_beside_it(said: dict[str, Any]) -> None:
+    entry = {"id": "nodejs", "price": 4}
+
+    for listed in (prices({**entry, **said}), price_list([("nodejs", None, entry)], NOTHING, said)):
+        assert listed("nodejs", None, None) is None
+        assert "price is not clearly what is paid" in notes(listed)[0]
+    facts = Prices(field="price", unit="dollars", per="month")
+    assert prices({**entry, **said}, facts=facts)("nodejs", None, None) == Decimal(4)
 
 
 def test_the_catalogue_is_used_where_the_platform_has_shown_that_it_is_right_and_is_named() -> None:

@@ -13,7 +13,7 @@ from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.platform import Facts, PlatformFile
+from stacks_pulumi.platform_file import PlatformFacts, PlatformFile
 from stacks_pulumi.resources._identity import OWNERSHIP
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._restarts import Restarts
@@ -77,11 +77,11 @@ class ScriptedAccount:
         replies: The script's replies, by operation.
     """
 
-    def __init__(self, facts: Facts | None = None, **replies: Reply | list[Reply]) -> None:
+    def __init__(self, facts: PlatformFacts | None = None, **replies: Reply | list[Reply]) -> None:
         OWNERSHIP.clear()
         self.clock = FakeClock()
         self.script = Script(**{"containers__list": containers("app", "db"), **replies})
-        platform = PlatformFile(facts or Facts())
+        platform = PlatformFile(facts or PlatformFacts())
         client = StacksClient(KEY, base_url=URL, clock=self.clock, platform=platform)
         send = chain(self.script, self.clock)
         client.containers = ContainersApi(send, self.clock, lambda: 0.0)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api.models import ExternalAccess
-from stacks_pulumi.platform import Access, Facts
+from stacks_pulumi.platform_file import Access, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
@@ -32,7 +33,7 @@ def listed(*entries: dict[str, Any], enabled: bool = True, your_ip: str | None =
 
 
 def account(
-    *looks: Reply, facts: Facts | None = None, opened_for: str | None = CALLER, **more: Any
+    *looks: Reply, facts: PlatformFacts | None = None, opened_for: str | None = CALLER, **more: Any
 ) -> ScriptedAccount:
     """Return an account whose operation has turned the external access on, unless `opened_for` is `None`."""
     replies: dict[str, Any] = {
@@ -188,7 +189,7 @@ def test_several_new_entries_cannot_be_told_apart_and_are_named() -> None:
 
 
 def test_a_description_of_the_platform_file_shows_drift() -> None:
-    facts = Facts(access=Access(own_address_description="You"))
+    facts = PlatformFacts(access=Access(own_address_description="You"))
     known = account(listed(MINE, OWN), facts=facts, opened_for=None)
     unknown = account(listed(MINE, OWN), opened_for=None)
 
@@ -212,8 +213,7 @@ def test_a_removed_entry_that_is_still_listed_is_not_there() -> None:
 
 def test_an_address_is_added_again_when_its_removed_entry_is_no_longer_listed() -> None:
     on = account(
-        listed(MINE),
-        listed(MINE),
+        *[listed(MINE)] * 4,
         listed(),
         opened_for=None,
         allowed_ips__add=[refusal(400, "taken"), refusal(400, "taken"), data(MINE)],
@@ -224,6 +224,48 @@ def test_an_address_is_added_again_when_its_removed_entry_is_no_longer_listed() 
     added = api.add("usr-1-app", OFFICE, before=())
 
     assert added.id == "1"
+
+
+# --- an address on a page that no answer names ---
+
+
+def paged(*entries: dict[str, Any]) -> Any:
+    """Return a list with one entry a page."""
+
+    def answer(call: Call[Any]) -> Answer:
+        page = int(call.query.get("page", 1))
+        reply = listed(*entries[page - 1 : page])
+        assert isinstance(reply, Answer)
+        return reply
+
+    return answer
+
+
+@pytest.mark.parametrize("description", ["Custom IP", "Somebody's"])
+def test_an_address_that_is_refused_because_of_a_page_that_was_not_read_exists(description: str) -> None:
+    theirs = entry("7", OFFICE, description)
+    on = account(
+        opened_for=None,
+        allowed_ips__list=paged(OWN, theirs),
+        allowed_ips__add=refusal(400, "already allowed"),
+    )
+
+    error = error_of(lambda: create(on))
+
+    assert error.code == "already-exists"
+    assert 'adopt="if_matching"' in error.message
+    assert on.sent("allowed_ips.add") == 1
+
+
+def test_an_address_that_is_on_a_page_that_was_not_read_is_changed() -> None:
+    on = account(
+        opened_for=None, allowed_ips__list=paged(OWN, MINE), allowed_ips__add=data(entry("3", OFFICE, "New"))
+    )
+    olds = {"ip_address": OFFICE, "entry_id": "1", "description": "Custom IP", "service_type": "both"}
+    inputs = {"container": "usr-1-app", **olds, "description": "New"}
+
+    assert AllowedIpHandler().on_update(on.session, on.op, ID, olds, inputs)["entry_id"] == "3"
+    assert removed(on) == ["1"]
 
 
 # --- a change that fails partway ---

@@ -18,7 +18,7 @@ from stacks_pulumi.api import models
 from stacks_pulumi.emulator import Emulator, access
 from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, StacksError
-from stacks_pulumi.platform import UNKNOWN
+from stacks_pulumi.platform_file import UNKNOWN
 from stacks_pulumi.resources._address_list import AllowedIpList
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._identity import OWNERSHIP

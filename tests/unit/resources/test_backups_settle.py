@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.platform import Backups, BackupStatus, Facts
+from stacks_pulumi.platform_file import Backups, BackupStatus, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
@@ -35,7 +35,7 @@ def rows(*given: dict[str, Any]) -> Reply:
     return data(list(given))
 
 
-def account(*looks: Reply, facts: Facts | None = None, **more: Any) -> ScriptedAccount:
+def account(*looks: Reply, facts: PlatformFacts | None = None, **more: Any) -> ScriptedAccount:
     replies: dict[str, Any] = {
         "backups__list": list(looks),
         "backups__trigger": data({"container_id": "usr-1-db", "status": "in_progress"}, 202),
@@ -75,7 +75,14 @@ def test_a_text_is_an_id() -> None:
 
 @pytest.mark.parametrize(
     "shown",
-    [{"pinned": MADE}, {"pinned": 1_800_000_000}, {"pinned": None, "pinned_at": MADE}, {"isPinned": "true"}],
+    [
+        {"pinned": MADE},
+        {"pinned": 1_800_000_000},
+        {"pinned": None, "pinned_at": MADE},
+        {"isPinned": "true"},
+        {"pinned": "yes"},
+        {"is_protected": True},
+    ],
 )
 def test_a_pin_may_be_a_time(shown: dict[str, Any]) -> None:
     pinned = {name: value for name, value in row().items() if name != "pinned"} | shown
@@ -95,6 +102,18 @@ def test_no_pin_is_no_time(shown: dict[str, Any]) -> None:
 
     assert outs is not None
     assert outs["pinned"] is False
+
+
+def test_a_list_that_does_not_say_what_is_pinned_takes_no_pin_away() -> None:
+    silent = {name: value for name, value in row().items() if name != "pinned"}
+    on = account(rows(), rows(silent), rows(silent))
+
+    id_, outs = create(on)
+
+    assert outs["pinned"] is True
+    found = PinnedBackupHandler().on_read(on.session, on.op, id_, dict(outs))
+    assert found is not None
+    assert found["pinned"] is True
 
 
 def test_a_pin_that_is_listed_later_is_awaited() -> None:
@@ -212,7 +231,7 @@ def test_a_word_for_a_backup_in_progress_is_no_problem(status: str) -> None:
 
 def test_facts_shorten_the_waits() -> None:
     words: dict[str, BackupStatus] = {}
-    on = account(rows(OLD), facts=Facts(backups=Backups(listed_seconds=5, statuses=words)))
+    on = account(rows(OLD), facts=PlatformFacts(backups=Backups(listed_seconds=5, statuses=words)))
 
     init_failed(on)
 

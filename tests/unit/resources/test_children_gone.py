@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.platform import Connections, Facts, Lists
+from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.platform_file import Connections, Lists, PlatformFacts
 from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
 from stacks_pulumi.resources.connection import ConnectionHandler
@@ -150,6 +151,34 @@ def test_one_absence_is_no_deletion(kind: Kind) -> None:
     assert account.seconds >= 10.0
 
 
+def on_a_silent_page(kind: Kind, parameter: str = "page") -> ScriptedAccount:
+    """Return an account whose lists have one row a page, and ours on the second; no answer says that there is one."""
+    other = {**kind.row, "id": 1 if kind.lists == "backups.list" else "8", "name": "other"}
+    first = kind.shows({**other, "ip_address": "192.0.2.8", "connection_name": "other"})
+
+    def answer(call: Call[Any]) -> Answer:
+        reply = {1: first, 2: kind.shows(kind.row)}.get(int(call.query.get("page", 1)), kind.shows())
+        assert isinstance(reply, Answer)
+        return reply
+
+    return kind.account(**{kind.lists.replace(".", "__"): answer})
+
+
+def test_a_child_on_a_page_that_nobody_names_is_there(kind: Kind) -> None:
+    account = on_a_silent_page(kind)
+
+    assert kind.read(account) is not None
+    assert account.call.warnings == []
+
+
+def test_a_child_on_a_page_that_nobody_names_is_deleted(kind: Kind) -> None:
+    account = on_a_silent_page(kind)
+
+    kind.delete(account)
+
+    assert account.sent(kind.deletes) == 1
+
+
 def test_two_absences_that_are_far_enough_apart_are_one(kind: Kind) -> None:
     account = kind.account(kind.shows())
 
@@ -250,7 +279,7 @@ def test_a_connection_that_only_its_target_lists_is_there() -> None:
 
 
 def test_a_known_platform_is_asked_where_it_lists_connections() -> None:
-    facts = Facts(connections=Connections(listed_at="target"))
+    facts = PlatformFacts(connections=Connections(listed_at="target"))
     account = ScriptedAccount(facts, connections__list=incoming(LINK))
 
     assert KINDS["connection"].read(account) is not None
@@ -351,7 +380,7 @@ def test_an_update_keeps_the_configuration_of_the_state() -> None:
 
 
 def test_lag_of_a_platform_file_is_used() -> None:
-    account = ScriptedAccount(Facts(lists=Lists(lag_seconds=25)), vpn_clients__list=data([]))
+    account = ScriptedAccount(PlatformFacts(lists=Lists(lag_seconds=25)), vpn_clients__list=data([]))
 
     assert KINDS["client"].read(account) is None
     assert 25.0 <= account.seconds < 30.0

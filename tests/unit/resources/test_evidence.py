@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from stacks_pulumi import platform
+from stacks_pulumi import platform_file
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
@@ -66,7 +66,7 @@ def session(clock: FakeClock, facts: str = "", **replies: Reply | list[Reply]) -
     }
     script = Script(**{**nothing, **replies})
     send = chain(script, clock)
-    known = platform.PlatformFile(platform.parse(f"version: 1\n{facts}", "platform.yaml"))
+    known = platform_file.PlatformFile(platform_file.parse(f"version: 1\n{facts}", "platform.yaml"))
     containers = ContainersApi(send, clock, lambda: 0.0, platform=known, server_now=clock.wall)
     client = SimpleNamespace(
         platform=known,
@@ -339,7 +339,7 @@ def test_the_switch_of_external_access_explains_a_new_time_in_the_next_operation
     ],
 )
 def test_an_unknown_word_is_a_spelling_and_a_known_one_only_of_what_we_made(
-    told: dict[str, str], proven: bool, expected: dict[str, str] | None
+    told: dict[str, Any], proven: bool, expected: dict[str, str] | None
 ) -> None:
     inputs = {"name": "web", "template": "nodejs", "plan": "basic"}
 

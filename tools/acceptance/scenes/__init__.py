@@ -22,8 +22,8 @@ SCENES: Final[tuple[Callable[[Run], None], ...]] = (
     connections.managed_service,
     connections.connections,
     vpn.not_a_vpn,
+    ending.deletion,
     vpn.vpn,
     plans.plans,
-    ending.deletion,
     ending.what_was_seen,
 )

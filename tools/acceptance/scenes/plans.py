@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from decimal import Decimal
+from typing import Final
 
 from stacks_pulumi import catalog
-from tools.acceptance.run import COMPUTE, Run, id_of
+from tools.acceptance import reading
+from tools.acceptance.arrival import arrive
+from tools.acceptance.departure import discard
+from tools.acceptance.run import COMPUTE, Created, Run
+from tools.acceptance.scenes.creation import try_creation
 
 __all__ = ["plans"]
 
@@ -23,10 +28,10 @@ def plans(run: Run) -> None:
     # If one is accepted, it may be billed as the larger plan. Half of the statement would confirm nothing.
     price = run.price("nginx", "standard")
     for label, template, plan in (("-p1", "nginx", "micro"), ("-p2", COMPUTE, "standard")):
-        run.try_creation("containers.create", _NEITHER, label, price, "plan", template=template, plan=plan)
+        try_creation(run, _NEITHER, label, price, "plan", template=template, plan=plan)
     vpn, standard = catalog.VPN_TEMPLATE, run.price("nginx", "standard")
-    run.try_creation(
-        "containers.create",
+    try_creation(
+        run,
         "A plan other than the default for stacks-vpn.",
         "-p3",
         max(standard, run.price(vpn, None)),
@@ -34,8 +39,8 @@ def plans(run: Run) -> None:
         template=vpn,
         plan="standard",
     )
-    run.try_creation(
-        "containers.create",
+    try_creation(
+        run,
         "Additional storage for stacks-vpn.",
         "-p4",
         run.price(vpn, None) + catalog.STORAGE_TIERS[1].usd,
@@ -49,36 +54,35 @@ def plans(run: Run) -> None:
 
 def _unnamed_plan(run: Run) -> None:
     price = run.price("nginx", "basic")
-    answer = run.create("-p5", price, template=COMPUTE)
-    if answer is None or not answer.ok:
-        reason = (
-            run.over_budget(price) if answer is None else f"the creation was refused: {answer.describe()}"
-        )
-        run.skip("containers.create", _UNNAMED, reason)
+    created = run.create("-p5", price, template=COMPUTE)
+    if created is None or not created.answer.ok:
+        run.skip("containers.create", _UNNAMED, _why_not(run, created, price))
         return
-    plan = answer.data.get("plan")
-    run.judge("containers.create", _UNNAMED, plan == "basic", f"{plan}")
-    run.discard(id_of(answer))
+    plan = created.answer.get("plan")
+    run.judge("containers.create", _UNNAMED, plan == "basic", f"{reading.word(plan)}")
+    discard(run, arrive(run, created))
 
 
 def _storage(run: Run) -> None:
     price = run.price("nginx", "basic", 1)
-    answer = run.create("-p6", price, template="nginx", plan="basic", additional_storage_tier=1)
-    if answer is None or not answer.ok:
-        reason = (
-            run.over_budget(price) if answer is None else f"the creation was refused: {answer.describe()}"
-        )
+    created = run.create("-p6", price, template="nginx", plan="basic", additional_storage_tier=1)
+    id_ = None if created is None else arrive(run, created)
+    if created is None or id_ is None:
         for subject, text in _STORED:
-            run.skip(subject, text, reason)
+            run.skip(subject, text, _why_not(run, created, price))
         return
-    id_ = id_of(answer)
     together = catalog.PLANS["basic"].storage_mb + catalog.STORAGE_TIERS[1].storage_mb
-    status: Any = run.api.call("containers.status", id_).data
     shown = (
-        answer.data.get("storage_allocated"),
-        (run.row(id_) or {}).get("storage_allocated"),
-        status.get("storageAllocated"),
+        created.answer.get("storage_allocated"),
+        reading.field(run.row(id_), "storage_allocated"),
+        run.api.call("containers.status", id_).get("storageAllocated"),
     )
     for (subject, text), storage in zip(_STORED, shown, strict=True):
-        run.judge(subject, text, storage == together, f"{storage} MB for basic and the tier 1")
-    run.discard(id_)
+        run.judge(subject, text, storage == together, f"{reading.word(storage)} MB for basic and the tier 1")
+    discard(run, id_)
+
+
+def _why_not(run: Run, created: Created | None, price: Decimal) -> str:
+    if created is None:
+        return run.over_budget(price)
+    return f"there is no container: its creation had {created.answer.describe()}"

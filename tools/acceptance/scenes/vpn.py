@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.api._bodies import items
-from stacks_pulumi.api.models import VpnClient
+from tools.acceptance import reading
 from tools.acceptance.api import Answer
-from tools.acceptance.run import LASTING, Run, id_of
+from tools.acceptance.arrival import arrive
+from tools.acceptance.departure import discard
+from tools.acceptance.run import Run
 from tools.acceptance.scenes.files import digest_of
 
 __all__ = ["not_a_vpn", "vpn"]
@@ -44,25 +45,24 @@ def not_a_vpn(run: Run) -> None:
 def vpn(run: Run) -> None:
     """A VPN and its clients."""
     price = run.price(catalog.VPN_TEMPLATE, None)
-    answer = run.create("-vpn", price, template=catalog.VPN_TEMPLATE)
-    if answer is None or not answer.ok:
+    created = run.create("-vpn", price, template=catalog.VPN_TEMPLATE)
+    id_ = None if created is None else arrive(run, created)
+    if created is None or id_ is None:
         reason = (
-            run.over_budget(price) if answer is None else f"the creation was refused: {answer.describe()}"
+            run.over_budget(price) if created is None else f"there is no VPN: {created.answer.describe()}"
         )
         for subject, text in _NEEDS_ONE:
             run.skip(subject, text, reason)
         return
-    id_ = id_of(answer)
-    plan = answer.data.get("plan")
-    run.judge("containers.create", "stacks-vpn has its own plan", plan == "vpn", f"{plan}")
-    run.wait(id_, LASTING)
+    plan = created.answer.get("plan")
+    run.judge("containers.create", "stacks-vpn has its own plan", plan == "vpn", f"{reading.word(plan)}")
     try:
         _clients(run, id_)
         run.set_status(id_, "stopped")
         stopped = run.api.call("vpn_clients.add", id_, body={"name": "too-late"})
         run.refuses("vpn_clients.add", "The VPN must run.", stopped)
     finally:
-        run.discard(id_)
+        discard(run, id_)
 
 
 def _clients(run: Run, id_: str) -> None:
@@ -84,6 +84,7 @@ def _clients(run: Run, id_: str) -> None:
     )
     config = run.api.call("vpn_clients.config", id_, query={"client": "laptop"})
     run.form("vpn_clients.config", config)
+    _where(run, added, config, run.api.call("vpn_clients.config", id_, query={"client": "laptop"}))
     default = run.api.call("vpn_clients.config", id_, query={"client": "default"})
     without = run.api.call("vpn_clients.config", id_)
     same = without.ok and digest_of(without) == digest_of(default)
@@ -93,7 +94,19 @@ def _clients(run: Run, id_: str) -> None:
     run.judge("vpn_clients.remove", "The default client", removed.ok, removed.describe())
 
 
+def _where(run: Run, added: Answer, config: Answer, again: Answer) -> None:
+    """Note which answer has the configuration of a new client; only its presence is kept."""
+    answers = (added, config, again)
+    given, later, twice = ("[Interface]" in it.text or "PrivateKey" in it.text for it in answers)
+    if later or given:
+        codes = ", ".join(it.describe() for it in answers)
+        evidence = f"the answer that adds a client, and two downloads: {codes}"
+        where = "download" if twice else "once" if later else "create"
+        run.learned.note("vpn_clients.config_in", where, evidence)
+
+
 def _names(answer: Answer) -> list[str]:
     if not answer.ok:
         return []
-    return [client.name for client in items(VpnClient, answer.body, "clients", bare=("name",)) if client.name]
+    found = answer.get("clients", "vpn_clients", "data")
+    return reading.names_in(answer.body if found is None else found, "name", "client", "client_name")

@@ -1,9 +1,9 @@
 """
-What is known of the real platform beyond the API guide, and the file that says it.
+The facts about a platform that the API guide does not state, and the file that contains them.
 
 The guide leaves much open: the words for a status, the pages of a list, the seconds until a new container is visible.
 The client tolerates all of that within its defaults. A platform file (`stacks:platform`, `STACKS_PLATFORM`) replaces a
-default with what was seen. The acceptance run writes such a file, and the emulator plays the platform that one
+default with an observed fact. The acceptance run writes such a file, and the emulator plays the platform that one
 describes.
 
     version: 1
@@ -284,9 +284,9 @@ class Answers(_Section, frozen=True):
     clock_ahead_seconds: Annotated[float, msgspec.Meta(ge=-86400, le=86400)] | None = None
 
 
-class Facts(_Section, frozen=True):
+class PlatformFacts(_Section, frozen=True):
     """
-    What is known of a platform: the content of a platform file.
+    The facts about a platform: the content of a platform file.
 
     Attributes:
         version: The version of the format.
@@ -313,7 +313,7 @@ class Facts(_Section, frozen=True):
     answers: Answers = Answers()
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is known, as the file has it: without what is not."""
+        """Return the settings that the file has."""
         known = msgspec.to_builtins(self)
         return {"version": VERSION, **{name: value for name, value in known.items() if value}}
 
@@ -321,14 +321,14 @@ class Facts(_Section, frozen=True):
 @dataclass(frozen=True)
 class PlatformFile:
     """
-    What is known of the platform that a client talks to.
+    The facts about the platform that a client talks to, and their file.
 
     Attributes:
-        facts: What is known.
+        facts: The facts.
         path: The file that says it, as it was given; `None` without a file.
     """
 
-    facts: Facts = field(default_factory=Facts)
+    facts: PlatformFacts = field(default_factory=PlatformFacts)
     path: str | None = None
 
     @property
@@ -378,7 +378,7 @@ def _or(known: float | None, default: float) -> float:
 
 
 UNKNOWN: Final = PlatformFile()
-"""A platform of which nothing is known beyond the guide."""
+"""A platform without a file: the defaults apply."""
 
 _WHERE: Final = re.compile(r"`\$(.*)`$")
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
@@ -399,7 +399,7 @@ def read(path: str | Path) -> PlatformFile:
     return PlatformFile(parse(text, str(path)), str(path))
 
 
-def parse(text: str, path: str) -> Facts:
+def parse(text: str, path: str) -> PlatformFacts:
     """
     Return what the text of a platform file says.
 
@@ -445,7 +445,7 @@ def parse(text: str, path: str) -> Facts:
     # A part without settings is empty, and not a text.
     document = {name: value for name, value in document.items() if value != ""}
     try:
-        return msgspec.convert(document, Facts, strict=False)
+        return msgspec.convert(document, PlatformFacts, strict=False)
     except msgspec.ValidationError as error:
         where, problem = _explained(str(error), document)
         raise _wrong(path, lines.get(where) or lines.get(where.split("[")[0], 1), problem) from None
@@ -453,7 +453,7 @@ def parse(text: str, path: str) -> Facts:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a platform file, for completion in editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Facts)}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(PlatformFacts)}
 
 
 def _wrong(path: str, line: int, problem: str) -> ConfigError:
@@ -480,7 +480,7 @@ def _explained(message: str, document: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _section(steps: Sequence[str]) -> type[_Section]:
-    kind: type[_Section] = Facts
+    kind: type[_Section] = PlatformFacts
     for step in steps:
         kind = get_type_hints(kind)[step]
     return kind
@@ -500,4 +500,4 @@ def _in_words(kind: Any) -> str:
         return f"words of the platform, each with what it means: {_in_words(choices[1])}"
     if origin is Annotated:
         return "a number of seconds, 86400 at most" if choices[0] is float else "a whole number, 1 or more"
-    return {bool: "true or false", str: "a text"}.get(kind, "settings of its own")
+    return {bool: "true or false", str: "a text"}.get(kind, "a group of settings")

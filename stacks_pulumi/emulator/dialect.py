@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator.answers import PlainText, Refusal, Response, encode, not_found
 from stacks_pulumi.emulator.platform import iso
-from stacks_pulumi.platform import ContainerStatus, Facts
+from stacks_pulumi.platform_file import ContainerStatus, PlatformFacts
 
 _Convert: TypeAlias = Callable[[Any], Any]
 
@@ -63,7 +63,7 @@ class Words:
         facts: The platform.
     """
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: PlatformFacts) -> None:
         self._facts = facts
         containers, backups = facts.containers, facts.backups
         status = _then(_back(containers.statuses), self._status_form)

@@ -1,0 +1,77 @@
+"""The calls of a refresh and of a deletion if something is missing, as docs/platforms.md has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from stacks_pulumi.emulator import DrivenClock, Emulator
+from tests.chaos.ministack import MiniStack
+from tests.chaos.platform_life import program
+from tests.support.host import HOSTS
+
+pytestmark = [pytest.mark.host, pytest.mark.extra]
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "platforms.md"
+BEGIN: Final = "<!-- second looks: written by `pytest tests/host/test_second_look.py --write-docs` -->\n"
+END: Final = "<!-- end of the second looks -->\n"
+
+Missing = Callable[[Emulator], Any]
+
+MISSING: Final[dict[str, tuple[str, Missing]]] = {
+    "nothing": ("", lambda _emulator: None),
+    "a container": ("old", lambda emulator: emulator.drift.delete("old")),
+    "a connection": ("link", lambda emulator: emulator.drift.disconnect("app", "primary")),
+    "an allowed address": ("ip0", lambda emulator: emulator.drift.remove_ip("app", "198.51.100.7")),
+    "a VPN client": ("laptop", lambda emulator: emulator.drift.remove_vpn_client("vpn", "laptop")),
+    "a backup": ("backup", lambda emulator: emulator.drift.delete_backup(1)),
+}
+"""What somebody deleted, with its resource in the program."""
+
+
+SPEED: Final = 20.0
+
+
+@pytest.fixture(scope="module")
+def costs(host_kind: str) -> dict[str, tuple[int, int]]:
+    """Return the calls of a refresh, and of the deletion of what is missing, for each thing that is missing."""
+    return {what: _cost(host_kind, *case) for what, case in MISSING.items()}
+
+
+def _cost(kind: str, name: str, delete: Missing) -> tuple[int, int]:
+    counted = []
+    for operate in (MiniStack.refresh, MiniStack.destroy):
+        with Emulator(clock=DrivenClock(speed=SPEED)) as emulator:
+            host = HOSTS[kind]({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, speed=SPEED)
+            stack = MiniStack(host)
+            assert stack.up(program(0)).errors == {}
+            host.stop()
+            delete(emulator)
+            # Another operation has another process, which has seen nothing yet.
+            stack.on(HOSTS[kind](host.config, speed=SPEED))
+            if operate is MiniStack.destroy:
+                stack.resources = {key: one for key, one in stack.resources.items() if key == name}
+            before = len(emulator.requests)
+            outcome = operate(stack)
+            counted.append(len(emulator.requests) - before)
+            stack.host.stop()
+        assert outcome.errors == {}
+        if operate is MiniStack.refresh:
+            assert [step for step in outcome.steps if step == ("gone", name)] == [("gone", name)] * bool(name)
+    return counted[0], counted[1]
+
+
+def test_the_documentation_has_the_calls(
+    costs: dict[str, tuple[int, int]], host_kind: str, request: pytest.FixtureRequest
+) -> None:
+    rows = [f"| {what} | {refresh} | {destroy or ''} |\n" for what, (refresh, destroy) in costs.items()]
+    table = f"{BEGIN}| missing | calls of the refresh | calls of its deletion |\n|---|--:|--:|\n{''.join(rows)}{END}"
+    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    if request.config.getoption("--write-docs"):
+        PAGE.write_text(head + table + rest.partition(END)[2], encoding="utf-8")
+        rest = table.removeprefix(BEGIN)
+
+    assert BEGIN + rest.partition(END)[0] + END == table, "run this file with --write-docs"

@@ -1,0 +1,127 @@
+"""What a run has asked for: every name and id, on the disk before the run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Asked", "Record"]
+
+
+@dataclass
+class Asked:
+    """
+    A container that was asked for.
+
+    Attributes:
+        name: Its name.
+        at: When, in seconds since the epoch.
+        ids: Everything that may be its id.
+        over: Why no container of this request can be there: it was refused, or deleted and seen to be gone.
+        doubt: Why it may still appear: the answer was lost, or was a 5xx.
+    """
+
+    name: str
+    at: float
+    ids: list[str] = field(default_factory=list)
+    over: str | None = None
+    doubt: str | None = None
+
+
+class Record:
+    """
+    The record of a run.
+
+    Each change is a line of JSON, which is on the disk when the method returns: after a crash, the file has every name
+    and id that the platform may know.
+
+    Args:
+        prefix: The prefix of the run.
+        file: The file; `None` to keep the record in memory only.
+        base_url: The API, for a new file.
+
+    Attributes:
+        base_url: The API; `None` if the file does not say it, because a crash truncated it.
+        asked: The requests; a name that is used again is a new request.
+        tombstones: Words for a container that is deleted and still listed, as the run has seen them.
+    """
+
+    def __init__(self, prefix: str, file: Path | None = None, base_url: str | None = None) -> None:
+        self.prefix = prefix
+        self.file = file
+        self.base_url = base_url
+        self.asked: list[Asked] = []
+        self.tombstones: set[str] = set()
+
+    @classmethod
+    def read(cls, file: Path) -> Record:
+        """Return what a file says; lines that cannot be read are skipped."""
+        record = cls(file.stem, file)
+        try:
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            lines = []
+        for line in lines:
+            try:
+                record._apply(json.loads(line))
+            except (ValueError, TypeError):
+                continue
+        return record
+
+    def create(self) -> None:
+        """Begin the file."""
+        self._write({"base_url": self.base_url})
+
+    def ask(self, name: str, at: float) -> Asked:
+        """Record the name of a container before the request for it."""
+        self._note({"name": name, "at": at})
+        return self.asked[-1]
+
+    def add_ids(self, asked: Asked, ids: Iterable[str]) -> None:
+        """Record ids of a container."""
+        new = [it for it in ids if it not in asked.ids]
+        if new:
+            self._note({"of": self.asked.index(asked), "ids": new})
+
+    def close(self, asked: Asked, why: str) -> None:
+        """Record that no container of a request can be there."""
+        self._note({"of": self.asked.index(asked), "over": why})
+
+    def doubt(self, asked: Asked, why: str) -> None:
+        """Record that the container of a request may still appear."""
+        self._note({"of": self.asked.index(asked), "doubt": why})
+
+    def tombstone(self, word: str) -> None:
+        """Record a word for a container that is deleted and still listed."""
+        self._note({"tombstone": word.lower()})
+
+    def _note(self, line: Mapping[str, Any]) -> None:
+        self._write(line)
+        self._apply(line)
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        if self.file is None:
+            return
+        with self.file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def _apply(self, line: Any) -> None:
+        if not isinstance(line, Mapping):
+            return
+        if "name" in line:
+            self.asked.append(Asked(str(line["name"]), float(line.get("at") or 0)))
+        elif "tombstone" in line:
+            self.tombstones.add(str(line["tombstone"]))
+        elif "of" not in line:
+            self.base_url = str(line["base_url"]) if line.get("base_url") else None
+        elif isinstance(line["of"], int) and 0 <= line["of"] < len(self.asked):
+            asked = self.asked[line["of"]]
+            asked.ids += [str(it) for it in line.get("ids") or ()]
+            asked.over = line.get("over") or asked.over
+            asked.doubt = line.get("doubt") or asked.doubt
