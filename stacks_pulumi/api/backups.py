@@ -493,8 +493,10 @@ class BackupsApi:
         def is_marked(_error: StacksError) -> bool:
             if container_id is None:
                 return False
-            with certain():
-                backups = self._list_all(container_id)
+            backups = self._list_all(container_id)
+            if backup_id not in {backup.id for backup in backups}:
+                with certain():
+                    backups = self._list_all(container_id)
             return any(backup.id == backup_id and backup.pinned is pinned for backup in backups)
 
         # Pinning is idempotent, although the method is POST.

@@ -75,12 +75,14 @@ class Lived:
     Attributes:
         wrongs: The rules that were broken; must be empty.
         messages: The errors that the user read.
+        texts: Those, and all other lines that the user read.
         steps: How many operations ran.
         calls: How many requests the platform got.
     """
 
     wrongs: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     steps: Counter[str] = field(default_factory=Counter)
     calls: int = 0
 
@@ -118,7 +120,6 @@ class Life:
         self._kept = kept
         self._lived = Lived()
         self._stack: MiniStack | None = None
-        self._texts: list[str] = []
 
     def run(self) -> Lived:
         """Live it."""
@@ -156,7 +157,7 @@ class Life:
                 self._compare(f"after refresh {number}", emulator, foreign, kept)
         assert self._stack is not None
         for secret in secrets(emulator, self._stack.in_state()):
-            if any(secret in text for text in (*self._texts, *self._lived.messages)):
+            if any(secret in text for text in self._lived.texts):
                 self._lived.wrongs.append("a secret was shown")
         for _attempt in range(3):
             # As a user does: after a failure, a refresh and another attempt.
@@ -172,7 +173,7 @@ class Life:
         with hosts.one() as host:
             self._stack = MiniStack(host) if self._stack is None else self._stack.on(host)
             outcome = operate(self._stack)
-            self._texts += [line.text for line in host.engine.lines]
+            self._lived.texts += [line.text for line in host.engine.lines] + outcome.messages
         self._lived.steps.update(step for step, _name in outcome.steps)
         self._lived.messages += [f"{what}: {message}" for message in outcome.messages]
         return outcome

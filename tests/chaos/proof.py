@@ -15,7 +15,7 @@ from tests.chaos.identity_steps import DEFAULT, STEPS, IdentityChaos, chosen
 from tests.chaos.random_steps import Chaos, Drift, Edit, edits
 from tests.prove.proof import Case, Proof, Seen
 from tests.support.host import HOSTS
-from tests.support.platforms import READINGS
+from tests.support.platforms import NEED_A_FILE, READINGS
 
 __all__ = ["ChaosProof"]
 
@@ -107,9 +107,6 @@ def _keeps_ids(facts: PlatformFacts) -> bool:
     )
     return all(form is None for form in changed)
 
-
-NEED_A_FILE: Final = frozenset({"silent pages", "silent pages with a count", "statuses as numbers"})
-"""Readings on which the defaults alone are not enough: an error names the line to write."""
 
 PLATFORMS: Final = sorted(
     name for name, facts in READINGS.items() if _keeps_ids(facts) and name not in NEED_A_FILE

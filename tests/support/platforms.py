@@ -193,6 +193,10 @@ READINGS: Final[dict[str, PlatformFacts]] = {
 """One platform for each reading; its name says what is different."""
 
 
+NEED_A_FILE: Final = frozenset({"silent pages with a count", "statuses as numbers"})
+"""Readings on which the defaults alone are not enough: an error names the line to write."""
+
+
 def random_platform(seed: int, most: int = 6) -> PlatformFacts:
     """
     Return a platform that differs in several ways; the same for the same seed.
