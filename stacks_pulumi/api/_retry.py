@@ -3,7 +3,7 @@ Decides which requests are retried, when, and how often. No other layer retries.
 
     GET, PUT, DELETE, a POST with `again`    no answer, 429, 5xx, an answer that cannot be read
     any other POST                           429, and a connection that failed before the request was sent
-    any request by a container's id          404 and 410, while the container exists and is not visible yet
+    any request by a container's id          403, 404 and 410, while the container exists and is not visible yet
 
 `once` resolves the unknown outcome of a create. That of a restore stays unknown.
 """
@@ -22,6 +22,8 @@ from stacks_pulumi.api._call import Call, Handler
 from stacks_pulumi.errors import (
     ApiError,
     ConnectionFailedError,
+    DashboardOnlyError,
+    MissingScopeError,
     NoCapacityError,
     RateLimitedError,
     ServerError,
@@ -34,7 +36,8 @@ T = TypeVar("T")
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
-_MISSING: Final = frozenset({404, 410})
+_MISSING: Final = frozenset({403, 404, 410})
+"""How a platform says that something does not exist or is not ours. A 403 that names a scope is about the key."""
 _FIND_PAUSE: Final = 2.0
 _LONGEST_OUTAGE: Final = 30.0
 """Seconds to wait at most when a server that failed asks for a pause. Its estimate may be too long."""
@@ -198,7 +201,7 @@ class UntilVisible:
             try:
                 return self._handle(call)
             except ApiError as error:
-                if error.status not in _MISSING or self._clock.now() >= until:
+                if not _is_missing(error) or self._clock.now() >= until:
                     raise
                 hidden = next((id for id in call.containers if self._is_hidden(call, id)), None)
                 # A container that is found now may not have been when the request was sent. If the second answer is
@@ -213,7 +216,11 @@ class UntilVisible:
         is_new = call.endpoint.method != "DELETE" and self._is_new(id)
         if not is_new and not self._is_listed(id):
             return False
-        return self._find(id) is None and (is_new or self._is_listed(id, new=True))
+        try:
+            missing = self._find(id) is None
+        except ApiError as error:
+            missing = _is_missing(error)
+        return missing and (is_new or self._is_listed(id, new=True))
 
     def _wait(self, call: Call[Any], text: str) -> None:
         def pulse() -> None:
@@ -221,3 +228,7 @@ class UntilVisible:
             self._on_wait(text)
 
         sleep_with_pulse(_FIND_PAUSE, self._clock, pulse)
+
+
+def _is_missing(error: ApiError) -> bool:
+    return error.status in _MISSING and not isinstance(error, (MissingScopeError, DashboardOnlyError))

@@ -304,6 +304,33 @@ def test_a_request_waits_for_a_container_that_a_list_shows(clock: FakeClock) -> 
     assert containers.external_access("usr-1-web", enabled=True).url == "web.example"
 
 
+def test_a_403_about_a_container_that_is_not_found_yet_is_waited_for(clock: FakeClock) -> None:
+    hidden = refusal(403, "Container not found")
+    script = Script(
+        **NEW,
+        containers__list=data([]),
+        containers__status=[hidden, data(row())],
+        containers__external_access=[hidden, hidden, OPENED],
+    )
+    containers = api(script, clock)
+    containers.create(name="web", template="nodejs")
+
+    assert containers.external_access("usr-1-web", enabled=True).url == "web.example"
+
+
+def test_a_403_that_names_a_scope_is_raised_at_once(clock: FakeClock) -> None:
+    denied = refusal(
+        403, "API key lacks required scope: containers:manage", required_scope="containers:manage"
+    )
+    script = Script(**NEW, containers__list=data([]), containers__external_access=denied)
+    containers = api(script, clock)
+    containers.create(name="web", template="nodejs")
+
+    with pytest.raises(errors.MissingScopeError):
+        containers.external_access("usr-1-web", enabled=True)
+    assert script.operations[-1] == "containers.external_access"
+
+
 def test_a_404_about_another_object_is_raised_at_once(clock: FakeClock) -> None:
     script = Script(
         containers__list=data([row()]),
