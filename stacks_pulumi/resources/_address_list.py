@@ -217,12 +217,12 @@ class AllowedIpList:
         """Return the container's access as soon as it is as wanted, or as it is when the time for that has passed."""
         clock = self.session.clock
         until = min(clock.now() + self.session.client.platform.settle, self.op.deadline)
-        while True:
-            access = self._access()
-            if wanted(access) or clock.now() >= until:
-                return access
+        access = self._access()
+        while not wanted(access) and clock.now() < until:
             self.op.progress(f"waiting for {what}")
             sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, self.op.check_active)
+            access = self.whole()
+        return access
 
     @property
     def was_opened(self) -> bool:

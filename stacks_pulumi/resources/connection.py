@@ -24,14 +24,13 @@ from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
 from stacks_pulumi.resources._running import (
-    are_running,
     find_child,
     is_own_container,
     leave_alone,
+    once_running,
     runs,
     same_time,
     wait_for,
-    wait_until_running,
 )
 from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
 
@@ -321,14 +320,8 @@ class _ConnectionCreation(Creation[models.Connection]):
             if self.session.created.are_running(source, target):
                 with contextlib.suppress(*REFUSALS):
                     return self._connect(before=())
-            while True:
-                wait_until_running(self.session, self.op, "a connection", source, target)
-                try:
-                    return self._connect()
-                except (BadRequestError, ConflictError):
-                    # The platform may have restarted one of the two for another connection.
-                    if are_running(self.session, source, target):
-                        raise
+            # The platform may restart one of the two for another connection.
+            return once_running(self.session, self.op, "a connection", (source, target), self._connect)
 
     def _connect(self, before: tuple[models.Connection, ...] | None = None) -> models.Connection:
         self.op.progress("connecting")
@@ -391,14 +384,12 @@ def _restart(
 def _restart_now(session: Session, op: Operation, source: str) -> None:
     op.progress("restarting source")
     OWNERSHIP.start(session, "restart", source)
+    set_status = session.client.containers.set_status
     try:
-        session.client.containers.set_status(source, "restart")
+        set_status(source, "restart")
     except (BadRequestError, ConflictError):
         # The platform may be restarting it at this moment, with or without the new variables.
-        if are_running(session, source):
-            raise
-        wait_for(session, op, STARTED, source)
-        session.client.containers.set_status(source, "restart")
+        once_running(session, op, "a restart", (source,), lambda: set_status(source, "restart"))
     wait_for(session, op, STARTED, source)
 
 

@@ -45,10 +45,10 @@ from stacks_pulumi.resources._resource import Child, child_id, container_id, inp
 from stacks_pulumi.resources._running import (
     find_child,
     leave_alone,
+    once_running,
     runs,
     same_content,
     same_time,
-    wait_until_running,
 )
 from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
 
@@ -77,8 +77,8 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
 
     container: pulumi.Output[str]
     """The container's id."""
-    backup_id: pulumi.Output[int]
-    """The backup's number, which BackupRestore takes."""
+    backup_id: pulumi.Output[int | str]
+    """The backup's number (a text where the platform has such ids), which BackupRestore takes."""
     on_delete: pulumi.Output[str]
     """What happens to the backup when this resource is deleted."""
     pinned: pulumi.Output[bool]
@@ -99,7 +99,7 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
         *,
         container: Container | pulumi.Input[str],
         triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
-        backup_id: pulumi.Input[int] | None = None,
+        backup_id: pulumi.Input[int | str] | None = None,
         on_delete: OnDelete | None = None,
     ) -> None:
         """
@@ -336,8 +336,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
             if self.session.created.are_running(container):
                 with contextlib.suppress(*REFUSALS):
                     return self._start()
-            wait_until_running(self.session, self.op, "a backup", container)
-            return self._start()
+            return once_running(self.session, self.op, "a backup", (container,), self._start)
 
     def _start(self) -> models.Backup:
         container = self.inputs["container"]

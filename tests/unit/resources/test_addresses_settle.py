@@ -268,6 +268,15 @@ def test_an_address_that_is_on_a_page_that_was_not_read_is_changed() -> None:
     assert removed(on) == ["1"]
 
 
+def test_the_callers_address_on_a_page_that_no_answer_names_is_removed() -> None:
+    on = account(allowed_ips__list=paged(entry("8", "192.0.2.8"), OWN))
+
+    create(on, revoke=True)
+
+    assert removed(on) == ["2"]
+    assert on.call.warnings == []
+
+
 # --- a change that fails partway ---
 
 

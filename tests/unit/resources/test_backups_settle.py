@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.platform_file import Backups, BackupStatus, PlatformFacts
+from stacks_pulumi.platform_file import Backups, BackupStatus, Lists, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
@@ -236,6 +236,15 @@ def test_facts_shorten_the_waits() -> None:
     init_failed(on)
 
     assert on.seconds < 20.0
+
+
+def test_what_is_listed_late_is_even_later_if_lists_are_behind() -> None:
+    facts = PlatformFacts(backups=Backups(listed_seconds=5), lists=Lists(lag_seconds=20))
+    on = account(rows(OLD), facts=facts)
+
+    init_failed(on)
+
+    assert on.seconds >= 25.0
 
 
 # --- lists that may lack a backup ---

@@ -325,6 +325,23 @@ def test_a_container_that_is_restarted_for_another_connection_is_waited_for() ->
     assert id_ == "usr-1-app/c8"
 
 
+@pytest.mark.parametrize("refusals", [1, 9])
+def test_a_refusal_because_of_a_status_that_no_list_shows_yet_is_tried_again(refusals: int) -> None:
+    made = data({"id": "c8", "connectionName": "main"})
+    account = ScriptedAccount(
+        connections__list=outgoing(LINK),
+        connections__create=[*[refusal(400, "must be running")] * refusals, made],
+    )
+    inputs = {"source": "usr-1-app", "target": "usr-1-db", "name": "new", "restart_source": False}
+    create = ConnectionHandler().creation(account.session, account.op, inputs).run
+
+    if refusals == 1:
+        assert create()[0] == "usr-1-app/c8"
+    else:
+        assert error_of(create).code == "invalid-request"
+    assert account.seconds <= 10.0, "no longer than lists may be behind"
+
+
 # --- clients ---
 
 
