@@ -61,6 +61,10 @@ class Call(Generic[T]):
         return self.again or self.endpoint.method != "POST"
 
 
+SLASH: Final = "%2F"
+"""What stands for a slash in an id here: the id of a resource has one between the container's and its own part."""
+
+
 def call_to(
     name: str,
     *ids: str | int,
@@ -96,7 +100,9 @@ def call_to(
     return Call(
         endpoint,
         endpoint.what.format_map({**variables, **(words or {})}),
-        endpoint.path.format_map({variable: quote(text, safe="") for variable, text in variables.items()}),
+        endpoint.path.format_map(
+            {variable: quote(text.replace(SLASH, "/"), safe="") for variable, text in variables.items()}
+        ),
         parse,
         query or {},
         json,
