@@ -93,7 +93,6 @@ class ContainersApi:
     Attributes:
         feed: The list of containers, shared by all threads that wait for one.
         visible: The seconds after which a new container that was never seen counts as missing.
-        server_now: Returns the time by the API's clock, in seconds since the Unix epoch; `None` if no answer told it.
     """
 
     def __init__(
@@ -109,7 +108,9 @@ class ContainersApi:
         self._clock = clock
         self._platform = platform
         self.visible = platform.visible
-        self.server_now = server_now
+        self._server_now = server_now
+        self._shift = 0.0
+        """By how many seconds creation times differ from the dates of answers, which a gateway may write."""
         self._name_held = platform.name_held
         self._prefix = platform.facts.containers.name_prefix or ""
         self._released: dict[str, float] = {}
@@ -124,6 +125,11 @@ class ContainersApi:
             lag=platform.lag,
             explain=self._explain,
         )
+
+    def server_now(self) -> float | None:
+        """Return the time by the clock of creation times, in seconds since the Unix epoch; `None` if not known."""
+        now = self._server_now()
+        return None if now is None else now + self._shift
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
@@ -271,6 +277,7 @@ class ContainersApi:
             visible=self.visible,
         )
         made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
+        since = self._with_shift(made, before, since)
         if made.id in {row.id for row in before} or is_older(made, since) or not _fits(made, template, plan):
             msg = (
                 f"{call.what}: the API answered with a container that this request did not create (id {made.id}, "
@@ -278,6 +285,21 @@ class ContainersApi:
             )
             raise ExistsError(scrub(msg), existing=made)
         return made
+
+    def _with_shift(self, made: Container, before: Listing[Container], since: float | None) -> float | None:
+        """
+        Return the time of a request by the clock of creation times.
+
+        A container that no whole list has shown, and that still boots, is not older than the time after which every
+        container is visible. If its creation time says so, that is another clock than that of the dates.
+        """
+        created = seconds_of(made.created_at)
+        if since is None or created is None or created > since - max(self.visible, _RECENT):
+            return since
+        if made.settled or before.gap is not None or any(row.id == made.id for row in before):
+            return since
+        self._shift += created - since
+        return created
 
     def has_deleted(self, name: str) -> bool:
         """Whether this client has deleted a container of that name, which a list may still show."""
@@ -432,7 +454,10 @@ def _fits(container: Container, template: str, plan: str | None) -> bool:
 def is_older(container: Container, since: float | None) -> bool:
     """Whether a container was certainly created before a moment by the API's clock."""
     created = seconds_of(container.created_at)
-    return since is not None and created is not None and created < since - _TOLERANCE
+    if since is None or created is None:
+        return False
+    # A time may be cut to the minute.
+    return created < since - _TOLERANCE and not (created % 60 == 0 and since - created < 60)
 
 
 def _is_taken(error: BadRequestError | ConflictError) -> bool:
