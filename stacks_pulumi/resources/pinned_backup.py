@@ -575,7 +575,8 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
     outs = {
         **inputs,
         "backup_id": backup.id,
-        "pinned": bool(backup.pinned),
+        # A list that does not say it shows no difference.
+        "pinned": bool(inputs.get("pinned") if backup.pinned is None else backup.pinned),
         "status": backup.status,
         "size_bytes": backup.size_bytes,
         "created_at": backup.created_at,

@@ -355,3 +355,20 @@ def test_lag_of_a_platform_file_is_used() -> None:
 
     assert KINDS["client"].read(account) is None
     assert 25.0 <= account.seconds < 30.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_there"),
+    [
+        ([{"name": "peer_laptop", "created_at": LONG_AGO}], True),
+        ([{"name": "peer_laptop", "created_at": LATER}], False),
+        ([{"name": "peer_laptop"}], False),
+        ([{"name": f"{peer}_laptop", "created_at": LONG_AGO} for peer in ("a", "b")], False),
+    ],
+)
+def test_a_client_that_is_listed_with_an_addition_has_our_creation_time(
+    rows: list[dict[str, Any]], is_there: bool
+) -> None:
+    kind = KINDS["client"]
+
+    assert (kind.read(kind.account(kind.shows(*rows))) is not None) is is_there
