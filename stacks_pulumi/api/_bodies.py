@@ -22,7 +22,8 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, 
 import msgspec
 
 from stacks_pulumi.api import models
-from stacks_pulumi.api._words import READING, Vocabulary
+from stacks_pulumi.api._call import SLASH
+from stacks_pulumi.api._words import READING, TOMBSTONES, Vocabulary
 from stacks_pulumi.api.models import Listing, Model
 from stacks_pulumi.config import without_keys
 
@@ -146,6 +147,8 @@ def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequen
     gap: str | None = None
     damaged: set[Any] = set()
     for index, entry in enumerate(entries):
+        if kind is not models.Container and isinstance(entry, Mapping) and _is_tombstone(entry):
+            continue
         try:
             row, is_damaged = _read(kind, entry, f"{path}[{index}]")
         except ShapeError as error:
@@ -193,11 +196,12 @@ def listed(
 
 
 def _guessed(value: Any, path: str) -> tuple[Any, str]:
-    """Return the rows under an unknown name, if they are the only list of objects. An empty list may be anything."""
+    """Return the rows under unknown names: all lists of objects, as one for each category; an empty one may be none."""
     if isinstance(value, Mapping):
         lists = [name for name, rows in value.items() if rows and isinstance(rows, list)]
-        if len(lists) == 1 and all(isinstance(row, Mapping) for row in value[lists[0]]):
-            return value[lists[0]], lists[0] if path == "body" else f"{path}.{lists[0]}"
+        rows = [row for name in lists for row in value[name]]
+        if rows and all(isinstance(row, Mapping) for row in rows):
+            return rows, "/".join(lists) if path == "body" else f"{path}.{'/'.join(lists)}"
     return value, path
 
 
@@ -217,6 +221,10 @@ def _is_row(kind: type[Model], entry: Any, bare: Sequence[str]) -> bool:
     return isinstance(entry, Mapping) and bool(
         bare or any(field and field.name == "id" for field in map(_names(kind).__getitem__, entry))
     )
+
+
+def _is_tombstone(row: Mapping[str, Any]) -> bool:
+    return any(row[name] not in _NO for name in TOMBSTONES & row.keys())
 
 
 def record(kind: type[M], value: Any, path: str = "body") -> M:
@@ -280,6 +288,8 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
             fields[name] = _word(value, reading.vocabularies[vocabulary])
         else:
             fields[name] = value if convert is None else convert(value)
+    if kind is models.Container and _is_tombstone(given):
+        fields["status"] = models.DELETED_STATUS
     if kind is models.Container and isinstance(fields.get("category"), str):
         fields = {**reading.types[fields.pop("category")], **fields}
         if ranks.get("template") is not None:
@@ -309,6 +319,15 @@ def _words_in(value: Mapping[str, Any], depth: int) -> Iterator[str]:
 def _as_text(value: Any) -> Any:
     """Return a number as text, for fields that hold text: `"version": 22`, `"id": 178`. Others stay unchanged."""
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+_NO: Final = (None, False, 0, "", "0", "false", "False", "no")
+_IDS: Final = frozenset({"id", "container_id", "source_id", "target_id"})
+
+
+def _as_id(value: Any) -> Any:
+    """Return an id as text without a slash, because the id of a child is `<container>/<own id>`; see `call_to`."""
+    return text.replace("/", SLASH) if isinstance(text := _as_text(value), str) else text
 
 
 def _as_number(value: Any) -> Any:
@@ -370,6 +389,7 @@ class _Names(dict[str, "_Field | None"]):
         self._known: dict[str, _Field] = {}
         for field in fields:
             convert, vocabulary = _conversion(field.type), kind.WORDS.get(field.name)
+            convert = _as_id if field.name in _IDS and convert is _as_text else convert
             for rank, spelling in enumerate(
                 (field.name, *kind.ALIASES.get(field.name, _COMMON.get(field.name, ())))
             ):

@@ -94,6 +94,10 @@ def is_certain() -> bool:
     return _CERTAIN.get()
 
 
+SLASH: Final = "%2F"
+"""What stands for a slash in an id here: the id of a resource has one between the container's and its own part."""
+
+
 def call_to(
     name: str,
     *ids: str | int,
@@ -129,7 +133,9 @@ def call_to(
     return Call(
         endpoint,
         endpoint.what.format_map({**variables, **(words or {})}),
-        endpoint.path.format_map({variable: quote(text, safe="") for variable, text in variables.items()}),
+        endpoint.path.format_map(
+            {variable: quote(text.replace(SLASH, "/"), safe="") for variable, text in variables.items()}
+        ),
         parse,
         query or {},
         json,

@@ -32,7 +32,9 @@ _PARTIAL: Final = 206
 _LISTS: Final = (".list", ".templates", ".targets")
 _GUIDE: Final = frozenset({"success", "message", "count", "data"})
 _HINT: Final = re.compile(
-    r"next|more|total|pag|cursor|offset|link|meta|last|remain|token|trunc|limit|complete", re.IGNORECASE
+    r"next|more|total|pag|cursor|offset|link|meta|last|remain|token|trunc|limit|complete|partial|degraded|warning|"
+    r"error|failures|notice|unreach",
+    re.IGNORECASE,
 )
 _HEADERS: Final = re.compile(r"(x-)?(link|total|next|page|has|cursor|remaining)|content-range")
 _REDIRECT: Final = range(300, 400)

@@ -52,6 +52,13 @@ _MORE: Final = frozenset(
         "truncated",
     }
 )
+_BROKEN: Final = frozenset({"partial", "is_partial", "incomplete", "is_incomplete", "degraded"})
+_REMARKS: Final = frozenset({"warning", "warnings", "errors", "failures", "notice", "notices", "unreachable"})
+_OUTAGE: Final = re.compile(
+    r"unreachable|unavailable|not (listed|shown|included)|missing|partial|incomplete|timed? ?out",
+    re.IGNORECASE,
+)
+UNSHOWN: Final = "the API says that the list does not show everything"
 _LAST: Final = frozenset({"last", "is_last", "is_last_page", "complete", "is_complete"})
 _CURSOR: Final = frozenset({"cursor", "after", "end_cursor", "marker", "continuation", "continuation_token"})
 _TOTAL: Final = re.compile(
@@ -80,6 +87,7 @@ class Signs:
         total: The number of all rows.
         page: The number of this page.
         size: The most rows of a page.
+        unshown: Why the answer cannot show all rows, although no page has them; `None` if nothing says so.
     """
 
     next: list[tuple[str, Any]] = field(default_factory=list)
@@ -88,6 +96,7 @@ class Signs:
     total: int | None = None
     page: int | None = None
     size: int | None = None
+    unshown: str | None = None
 
 
 def signs_of(  # noqa: PLR0912  (one branch for each sign)
@@ -120,6 +129,8 @@ def signs_of(  # noqa: PLR0912  (one branch for each sign)
                 signs.more = f"{where} says that there are more"
             elif isinstance(value, bool):
                 signs.is_end = True
+        elif value and (name in _BROKEN or (name in _REMARKS and _OUTAGE.search(str(value)))):
+            signs.unshown = f"{UNSHOWN} ({where}: {value})"
         elif name == "content_range" and (given := _RANGE.match(str(value))):
             signs.total = int(given[2])
             signs.is_end = signs.is_end or int(given[1]) + 1 >= int(given[2])
@@ -233,6 +244,7 @@ class _Walk(Generic[T]):
         self._page: int | None = None
         self._totals: list[int] = []
         self._is_ignored = False
+        self._unshown: str | None = None
 
     def whole(self, *, may_be_page: bool) -> T:
         """Return the rows of all pages."""
@@ -245,6 +257,8 @@ class _Walk(Generic[T]):
                 return self._result(f"it has more than {MOST_PAGES} pages")
             if not self._advance(queries, is_named=is_named, may_be_empty=is_named or self._is_full(signs)):
                 return self._result(why)
+        if self._unshown is not None:
+            return self._result(self._unshown)
         if len(self._taken) == 1 and may_be_page and not signs.is_end and not self._is_unpaged:
             if self._call.completeness == "if_asked":
                 return with_gap(self._taken[0].value, functools.cache(self._late))
@@ -310,6 +324,7 @@ class _Walk(Generic[T]):
         page, facts = self._taken[-1], self._facts
         from_zero = self._pages.first_numbers.get(self._name) == 0
         signs = signs_of(page, count_is_rows=facts.count_is_rows is not False, from_zero=from_zero)
+        self._unshown = self._unshown or signs.unshown
         if signs.page in {0, 1} and len(self._taken) == 1:
             self._pages.first_numbers[self._name] = signs.page
         if facts.next == "Link":

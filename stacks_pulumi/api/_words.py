@@ -154,7 +154,7 @@ class Reading:
     def __init__(self, facts: PlatformFacts) -> None:
         templates = {name: (template.title,) for name, template in catalog.TEMPLATES.items()}
         plans: dict[str, tuple[str, ...]] = dict.fromkeys((*catalog.PLANS, catalog.VPN_PLAN.name), ())
-        services: dict[str, tuple[str, ...]] = dict.fromkeys(("http", "tcp", "both"), ())
+        services = {"http": (), "tcp": (), "both": ("all", "any", "*", "http,tcp", "tcp,http", "http+tcp")}
         self.vocabularies: Final[Mapping[str, Vocabulary]] = {
             "status": Statuses(_split(_STATUSES), facts.containers.statuses, _squeezed),
             "plan": Vocabulary(plans, facts.containers.plans, _caseless),
@@ -204,6 +204,14 @@ def is_from(wanted: str, template: str | None, type: str | None) -> bool | None:
     if told is not None and known is not None and told is not known.category:
         return False
     return False if word in _TEMPLATE_WORDS and told is None else None
+
+
+TOMBSTONES: Final = frozenset(
+    spelling
+    for name in ("deleted", "removed", "destroyed", "terminated")
+    for spelling in (name, f"{name}_at", f"{name}At", f"is_{name}", f"is{name.title()}")
+)
+"""Fields of a row that is deleted and still listed, perhaps with its last status."""
 
 
 SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})

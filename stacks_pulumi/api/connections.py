@@ -59,6 +59,7 @@ class ConnectionsApi:
         target_id: str | None = None,
         *,
         ask: Callable[[str], models.Connections] | None = None,
+        same: Callable[[models.Connection], bool] = lambda _row: False,
     ) -> models.Connection | None:
         """
         Return a connection as one of its ends lists it; `None` if neither does.
@@ -70,6 +71,7 @@ class ConnectionsApi:
             source_id: Its source.
             target_id: Its target, if it is known.
             ask: Lists the connections of a container, instead of `list`.
+            same: Whether a row with another id is certainly this connection.
 
         Raises:
             NotFoundError: The API does not know the source, and the target does not list the connection.
@@ -87,7 +89,9 @@ class ConnectionsApi:
             except NotFoundError as error:
                 unknown = error if container == source_id else unknown
                 continue
-            row = next((row for row in rows if row.id == connection_id), None)
+            row = next((row for row in rows if row.id == connection_id), None) or next(
+                filter(same, rows), None
+            )
             if row is not None:
                 return row
             looked.append(rows)

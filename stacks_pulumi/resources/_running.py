@@ -36,8 +36,6 @@ from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._session import Session
 
 R = TypeVar("R")
-_PAUSE: Final = 5.0
-
 _PAUSE: Final = 2.0
 
 

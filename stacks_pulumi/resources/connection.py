@@ -238,34 +238,38 @@ class ConnectionHandler(ResourceHandler):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Delete the connection; the source keeps the variables until it is restarted."""
-        if not is_unique(own_name(id_)) and not _is_to_be_deleted(session, op, id_, olds):
+        present: str | None = own_name(id_)
+        if not is_unique(own_name(id_)):
+            present = _to_be_deleted(session, op, id_, olds)
+        if present is None:
             return
         op.progress("disconnecting")
         try:
-            _disconnect(session, id_, olds)
+            _disconnect(session, id_, olds, present)
         except NotFoundError:
             # That is no evidence: it may be listed nevertheless.
-            if _is_to_be_deleted(session, op, id_, olds, max_age=0.0):
-                _disconnect(session, id_, olds)
+            present = _to_be_deleted(session, op, id_, olds, max_age=0.0)
+            if present is not None:
+                _disconnect(session, id_, olds, present)
 
 
-def _disconnect(session: Session, id_: str, olds: Mapping[str, Any]) -> None:
+def _disconnect(session: Session, id_: str, olds: Mapping[str, Any], present: str) -> None:
     source, target = parent_id(id_), olds.get("target") or None
     OWNERSHIP.start(session, "connect", *filter(None, (source, target)))
-    session.client.connections.delete(own_name(id_), source_id=source, target_id=target)
+    session.client.connections.delete(present, source_id=source, target_id=target)
 
 
-def _is_to_be_deleted(
+def _to_be_deleted(
     session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = RECENT
-) -> bool:
-    """Return whether the connection exists and is the one in the state: another one may have got its id."""
+) -> str | None:
+    """Return the present id of the connection in the state; `None` if it is gone, or another one has got its id."""
     connection = _find(session, op, id_, olds, max_age=max_age)
     if connection is None:
-        return False
+        return None
     if not _is_ours(connection, olds):
         leave_alone(op, _named(id_, connection), olds.get("created_at"), connection.created_at)
-        return False
-    return True
+        return None
+    return connection.id
 
 
 def _find(
@@ -279,7 +283,14 @@ def _find(
             age = max_age if shared else 0.0
             return session.reads.get("connections", container, ask=lambda: api.list(container), max_age=age)
 
-        return api.find(own_name(id_), parent_id(id_), target, ask=ask)
+        return api.find(own_name(id_), parent_id(id_), target, ask=ask, same=same)
+
+    def same(row: models.Connection) -> bool:
+        # A platform may give a connection a new id, for instance when its source restarts. A source has one connection
+        # of a name, and only a list may have shown the time of ours.
+        is_same = same_time(olds.get("created_at"), row.created_at)
+        is_named = row.name is not None and row.name == olds.get("name") and "created_at" not in olds
+        return (is_same or (is_same is None and is_named)) and _has_our_content(row, olds)
 
     listed = session.client.platform.connection_listed
     return find_child(session, op, id_, look, since=olds.get("created_at"), settle=listed)
@@ -290,8 +301,11 @@ def _is_ours(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
     if is_unique(connection.id):
         return True
     same = same_time(olds.get("created_at"), connection.created_at)
-    if same is not None:
-        return same
+    return _has_our_content(connection, olds) if same is None else same
+
+
+def _has_our_content(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
+    """Return whether a connection has the target and the name of the one in the state, as far as it shows them."""
     name, target = olds.get("name"), olds.get("target")
     leads_there = connection.target_id in {None, target} and (
         connection.target_name is None or not target or is_spelling(connection.target_name, target)

@@ -116,6 +116,17 @@ def test_a_list_that_does_not_say_what_is_pinned_takes_no_pin_away() -> None:
     assert found["pinned"] is True
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_list_that_does_not_say_what_is_pinned_shows_no_difference(pinned: bool) -> None:
+    on = account(rows({name: value for name, value in row().items() if name != "pinned"}))
+    olds = {"created_at": MADE, "backup_id": 8, "pinned": pinned}
+
+    outs = PinnedBackupHandler().on_read(on.session, on.op, "usr-1-db/8", olds)
+
+    assert outs is not None
+    assert outs["pinned"] is pinned
+
+
 def test_a_pin_that_is_listed_later_is_awaited() -> None:
     on = account(rows(), rows(row()), rows(row()), rows(row()), rows(row(pinned=1)))
 

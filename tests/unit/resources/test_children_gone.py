@@ -401,3 +401,43 @@ def test_lag_of_a_platform_file_is_used() -> None:
 
     assert KINDS["client"].read(account) is None
     assert 25.0 <= account.seconds < 30.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_there"),
+    [
+        ([{"name": "peer_laptop", "created_at": LONG_AGO}], True),
+        ([{"name": "peer_laptop", "created_at": LATER}], False),
+        ([{"name": "peer_laptop"}], False),
+        ([{"name": f"{peer}_laptop", "created_at": LONG_AGO} for peer in ("a", "b")], False),
+    ],
+)
+def test_a_client_that_is_listed_with_an_addition_has_our_creation_time(
+    rows: list[dict[str, Any]], is_there: bool
+) -> None:
+    kind = KINDS["client"]
+
+    assert (kind.read(kind.account(kind.shows(*rows))) is not None) is is_there
+
+
+@pytest.mark.parametrize(
+    ("stored", "row", "is_there"),
+    [
+        ({}, {**LINK, "id": "c9"}, True),
+        ({"created_at": None}, {**LINK, "id": "c9"}, True),
+        ({}, {**LINK, "id": "c9", "created_at": LATER}, False),
+        ({}, {**LINK, "id": "c9", "created_at": None}, False),
+        ({}, {**LINK, "id": "c9", "connection_name": "other"}, False),
+        ({}, {**LINK, "id": "c9", "target_name": "cache"}, False),
+    ],
+)
+def test_a_connection_may_have_a_new_id(stored: dict[str, Any], row: dict[str, Any], is_there: bool) -> None:
+    kind = KINDS["connection"]
+    olds = {name: value for name, value in {**kind.olds, **stored}.items() if value is not None}
+    account = kind.account(kind.shows(row))
+
+    read = kind.handler.on_read(account.session, account.op, kind.id, dict(olds))
+    kind.handler.on_delete(account.session, account.op, kind.id, dict(olds))
+
+    assert (read is not None) is is_there
+    assert account.sent("connections.delete") == is_there
