@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
-from stacks_pulumi._identifiers import is_unique
+from stacks_pulumi._identifiers import is_unique, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api.connections import is_spelling
 from stacks_pulumi.api.wait import STARTED
@@ -19,7 +19,7 @@ from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import RECENT
+from stacks_pulumi.resources._identity import OWNERSHIP, RECENT
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
@@ -239,34 +239,36 @@ class ConnectionHandler(ResourceHandler):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Delete the connection; the source keeps the variables until it is restarted."""
-        if not is_unique(own_name(id_)) and not _is_to_be_deleted(session, op, id_, olds):
+        own: str | None = own_name(id_)
+        if not is_unique(own_name(id_)):
+            own = _to_be_deleted(session, op, id_, olds)
+        if own is None:
             return
         op.progress("disconnecting")
         try:
-            _disconnect(session, id_, olds)
+            _disconnect(session, id_, own, olds)
         except NotFoundError:
             # That is no evidence: it may be listed nevertheless.
-            if _is_to_be_deleted(session, op, id_, olds, max_age=0.0):
-                _disconnect(session, id_, olds)
+            own = _to_be_deleted(session, op, id_, olds, max_age=0.0)
+            if own is not None:
+                _disconnect(session, id_, own, olds)
 
 
-def _disconnect(session: Session, id_: str, olds: Mapping[str, Any]) -> None:
-    session.client.connections.delete(
-        own_name(id_), source_id=parent_id(id_), target_id=olds.get("target") or None
-    )
+def _disconnect(session: Session, id_: str, own: str, olds: Mapping[str, Any]) -> None:
+    session.client.connections.delete(own, source_id=parent_id(id_), target_id=olds.get("target") or None)
 
 
-def _is_to_be_deleted(
+def _to_be_deleted(
     session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = RECENT
-) -> bool:
-    """Return whether the connection exists and is the one in the state: another one may have got its id."""
+) -> str | None:
+    """Return the id of the connection in the state if it exists; its own id may be another one's now."""
     connection = _find(session, op, id_, olds, max_age=max_age)
     if connection is None:
-        return False
+        return None
     if not _is_ours(connection, olds):
         leave_alone(op, _named(id_, connection), olds.get("created_at"), connection.created_at)
-        return False
-    return True
+        return None
+    return connection.id
 
 
 def _find(
@@ -275,12 +277,26 @@ def _find(
     """Return the connection as one of its ends lists it; `None` if it is certainly gone."""
     api, target = session.client.connections, olds.get("target") or None
 
+    def like(connection: models.Connection) -> bool:
+        """
+        Whether it has our name, target and time, and no other resource has it.
+
+        Without a time in the state, no list has shown ours under its own id yet.
+        """
+        stored, listed = olds.get("created_at"), connection.created_at
+        return (
+            same_name(connection.name, olds.get("name") or "")
+            and _leads_there(connection, olds)
+            and (same_time(stored, listed) is True or (stored is None and listed is not None))
+            and OWNERSHIP.owner("Connection", child_id(parent_id(id_), connection.id)) is None
+        )
+
     def look(shared: bool) -> models.Connection | None:
         def ask(container: str) -> models.Connections:
             age = max_age if shared else 0.0
             return session.reads.get("connections", container, ask=lambda: api.list(container), max_age=age)
 
-        return api.find(own_name(id_), parent_id(id_), target, ask=ask)
+        return api.find(own_name(id_), parent_id(id_), target, ask=ask, like=like)
 
     listed = session.client.platform.connection_listed
     return find_child(session, op, id_, look, since=olds.get("created_at"), settle=listed)
@@ -293,11 +309,17 @@ def _is_ours(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
     same = same_time(olds.get("created_at"), connection.created_at)
     if same is not None:
         return same
-    name, target = olds.get("name"), olds.get("target")
-    leads_there = connection.target_id in {None, target} and (
+    name = olds.get("name")
+    return _leads_there(connection, olds) and (
+        not name or connection.name is None or is_spelling(name, connection.name)
+    )
+
+
+def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
+    target = olds.get("target")
+    return connection.target_id in {None, target} and (
         connection.target_name is None or not target or is_spelling(connection.target_name, target)
     )
-    return leads_there and (not name or connection.name is None or is_spelling(name, connection.name))
 
 
 def _named(id_: str, connection: models.Connection) -> str:
