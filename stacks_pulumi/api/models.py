@@ -305,6 +305,8 @@ class AllowedIp(Model, frozen=True, kw_only=True):
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "id": ("ip_id",),
         "ip_address": ("ip", "address", "cidr"),
+        "description": ("label", "comment", "note"),
+        "service_type": ("service",),
         "added_at": ("created_at",),
     }
 
