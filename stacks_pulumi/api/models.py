@@ -402,6 +402,13 @@ class BackupStats(Model, frozen=True, kw_only=True):
     total_size_bytes: int | None = None
     last_backup_at: str | None = None
 
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "total_backups": ("total", "count"),
+        "completed_backups": ("completed",),
+        "failed_backups": ("failed",),
+        "total_size_bytes": ("total_size", "size_bytes"),
+    }
+
 
 _HIDDEN = frozenset({"environment_variables", "connection_string"})
 
