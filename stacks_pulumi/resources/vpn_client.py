@@ -330,10 +330,23 @@ def _find(
             max_age=max_age if shared else 0.0,
         )
         # The API may store names in lower case.
-        return clients.find(lambda client: same_name(client.name, name))
+        client = clients.find(lambda client: same_name(client.name, name))
+        return _by_config(session, container, name, olds) if client is None and not shared else client
 
     settle = session.client.platform.settle
     return find_child(session, op, id_, look, since=olds.get(_CREATED_AT), settle=settle)
+
+
+def _by_config(
+    session: Session, container: str, name: str, olds: Mapping[str, Any]
+) -> models.VpnClient | None:
+    """Return a client that is listed under another name: the API gives the configuration in the state for its name."""
+    stored = olds.get("config")
+    if stored:
+        with contextlib.suppress(NotFoundError, UnreadableAnswerError, *REFUSALS):
+            if session.client.vpn_clients.config(container, name).split() == str(stored).split():
+                return models.VpnClient(name=name)
+    return None
 
 
 def _outputs(

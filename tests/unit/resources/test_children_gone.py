@@ -239,6 +239,22 @@ def test_a_random_id_is_never_given_twice() -> None:
     assert account.script.operations == ["connections.delete"]
 
 
+@pytest.mark.parametrize(("given", "is_there"), [("key", True), ("another key", False), (None, False)])
+def test_a_client_under_another_name_is_there_if_its_configuration_is(
+    given: str | None, is_there: bool
+) -> None:
+    configuration = "[Interface]\nPrivateKey = {}\n"
+    account = ScriptedAccount(
+        vpn_clients__list=data([{"name": "peer1"}]),
+        vpn_clients__config=refusal(404) if given is None else data({"config": configuration.format(given)}),
+    )
+    olds = {**KINDS["client"].olds, "config": configuration.format("key")}
+
+    found = VpnClientHandler().on_read(account.session, account.op, KINDS["client"].id, olds)
+
+    assert (found is not None) == is_there
+
+
 # --- connections ---
 
 
