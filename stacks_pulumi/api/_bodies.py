@@ -445,58 +445,6 @@ def as_list(value: Any, path: str) -> list[Any]:
     return value
 
 
-# Texts
-
-
-_PAGE: Final = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
-_LINE_KEYS: Final = ("line", "log", "message", "text")
-_TEXT_KEYS: Final = (
-    "data",
-    "logs",
-    "log",
-    "lines",
-    "certificate",
-    "private_key",
-    "key",
-    "config",
-    "content",
-    "text",
-)
-
-
-def text_of(body: Any) -> str:
-    """
-    Return the text of an answer, which may be bare, a list of lines, or wrapped in JSON under one of several names.
-
-    Raises:
-        ShapeError: The answer contains no text.
-    """
-    text = _text(body)
-    if text is None or _PAGE.match(text):
-        raise ShapeError("body", "a text was expected")
-    return text
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        lines = [_line(entry) for entry in value]
-        return None if None in lines else "\n".join(line.rstrip("\n") for line in lines if line is not None)
-    given = snake_keys(value)
-    texts = (_text(given[key]) for key in _TEXT_KEYS if given.get(key) is not None)
-    return next((text for text in texts if text is not None), None)
-
-
-def _line(entry: Any) -> str | None:
-    if not isinstance(entry, Mapping):
-        return _text(entry)
-    given = snake_keys(entry)
-    line = next((given[key] for key in _LINE_KEYS if isinstance(given.get(key), str)), None)
-    stamp = entry.get("timestamp")
-    return f"{stamp} {line}" if line is not None and isinstance(stamp, str) else line
-
-
 # Created objects
 
 
@@ -557,6 +505,8 @@ def allowed_ips(body: Any) -> models.ExternalAccess:
     if not isinstance(value, Mapping):
         return models.ExternalAccess(allowed_ips=items(models.AllowedIp, value, path=path, bare=_ADDRESS))
     given = snake_keys(value)
+    if isinstance(given.get("external_access"), Mapping):
+        given |= snake_keys(given.pop("external_access"))
     lists = {name: given.pop(name) for name in ("allowed_ips", "ips") if name in given}
     access = record(models.ExternalAccess, given, path)
     entries = next((rows for rows in lists.values() if rows is not None), None)
@@ -570,12 +520,21 @@ def allowed_ips(body: Any) -> models.ExternalAccess:
 def connections(body: Any) -> models.Connections:
     """Return the connections in both directions. A bare list contains the outgoing ones."""
     value, path = _sides(body, "connections", models.Connections)
-    given = {"outgoing": value} if isinstance(value, list) else snake_keys(as_mapping(value, path))
+    given = _by_direction(value) if isinstance(value, list) else snake_keys(as_mapping(value, path))
     if "outgoing" not in given:
         raise ShapeError(f"{path}.outgoing", A_LIST)
     return models.Connections(
         **_lists(models.Connections, models.Connection, given, path, prepared=_with_text_variables)
     )
+
+
+def _by_direction(rows: list[Any]) -> dict[str, Any]:
+    """Return the rows of one list by their direction; one that does not say it is outgoing."""
+    sides: dict[str, Any] = {"outgoing": [], "incoming": []}
+    for row in rows:
+        told = str(snake_keys(row).get("direction")).casefold()
+        sides["incoming" if told in {"incoming", "inbound", "in"} else "outgoing"].append(row)
+    return sides
 
 
 def _sides(body: Any, key: str, whole: type[msgspec.Struct]) -> tuple[Any, str]:

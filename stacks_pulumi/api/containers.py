@@ -16,11 +16,17 @@ from stacks_pulumi.api._bodies import (
     item,
     items,
     scrub,
-    text_of,
 )
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
 from stacks_pulumi.api._retry import UntilVisible, in_doubt
-from stacks_pulumi.api._unshaped import credentials, metrics, private_key, private_key_if_any, templates
+from stacks_pulumi.api._unshaped import (
+    credentials,
+    metrics,
+    private_key,
+    private_key_if_any,
+    templates,
+    text_of,
+)
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
-from stacks_pulumi._identifiers import is_unique
+from stacks_pulumi._identifiers import is_unique, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api.connections import is_spelling
 from stacks_pulumi.api.wait import STARTED
@@ -278,19 +278,26 @@ def _find(
     """Return the connection as one of its ends lists it; `None` if it is certainly gone."""
     api, target = session.client.connections, olds.get("target") or None
 
+    def like(connection: models.Connection) -> bool:
+        """
+        Whether it has our name, target and time, and no other resource has it.
+
+        Without a time in the state, no list has shown ours under its own id yet.
+        """
+        stored, listed = olds.get("created_at"), connection.created_at
+        return (
+            same_name(connection.name, olds.get("name") or "")
+            and _leads_there(connection, olds)
+            and (same_time(stored, listed) is True or (stored is None and listed is not None))
+            and OWNERSHIP.owner("Connection", child_id(parent_id(id_), connection.id)) is None
+        )
+
     def look(shared: bool) -> models.Connection | None:
         def ask(container: str) -> models.Connections:
             age = max_age if shared else 0.0
             return session.reads.get("connections", container, ask=lambda: api.list(container), max_age=age)
 
-        return api.find(own_name(id_), parent_id(id_), target, ask=ask, same=same)
-
-    def same(row: models.Connection) -> bool:
-        # A platform may give a connection a new id, for instance when its source restarts. A source has one connection
-        # of a name, and only a list may have shown the time of ours.
-        is_same = same_time(olds.get("created_at"), row.created_at)
-        is_named = row.name is not None and row.name == olds.get("name") and "created_at" not in olds
-        return (is_same or (is_same is None and is_named)) and _has_our_content(row, olds)
+        return api.find(own_name(id_), parent_id(id_), target, ask=ask, like=like)
 
     listed = session.client.platform.connection_listed
     return find_child(session, op, id_, look, since=olds.get("created_at"), settle=listed)
@@ -301,16 +308,19 @@ def _is_ours(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
     if is_unique(connection.id):
         return True
     same = same_time(olds.get("created_at"), connection.created_at)
-    return _has_our_content(connection, olds) if same is None else same
+    if same is not None:
+        return same
+    name = olds.get("name")
+    return _leads_there(connection, olds) and (
+        not name or connection.name is None or is_spelling(name, connection.name)
+    )
 
 
-def _has_our_content(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
-    """Return whether a connection has the target and the name of the one in the state, as far as it shows them."""
-    name, target = olds.get("name"), olds.get("target")
-    leads_there = connection.target_id in {None, target} and (
+def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
+    target = olds.get("target")
+    return connection.target_id in {None, target} and (
         connection.target_name is None or not target or is_spelling(connection.target_name, target)
     )
-    return leads_there and (not name or connection.name is None or is_spelling(name, connection.name))
 
 
 def _named(id_: str, connection: models.Connection) -> str:

@@ -336,11 +336,26 @@ def _find(
             for client in clients
             if is_spelling(name, client.name) and same_time(olds.get(_CREATED_AT), client.created_at)
         ]
-        exact = next((client for client in clients if same_name(client.name, name)), None)
-        return exact or (spelt[0] if len(spelt) == 1 else clients.find(lambda _client: False))
+        found = next((client for client in clients if same_name(client.name, name)), None)
+        found = found or (spelt[0] if len(spelt) == 1 else None)
+        if found is None and not shared:
+            found = _by_config(session, container, name, olds)
+        return found or clients.find(lambda _client: False)
 
     settle = session.client.platform.settle
     return find_child(session, op, id_, look, since=olds.get(_CREATED_AT), settle=settle)
+
+
+def _by_config(
+    session: Session, container: str, name: str, olds: Mapping[str, Any]
+) -> models.VpnClient | None:
+    """Return a client that is listed under another name: the API gives the configuration in the state for its name."""
+    stored = olds.get("config")
+    if stored:
+        with contextlib.suppress(NotFoundError, UnreadableAnswerError, *REFUSALS):
+            if session.client.vpn_clients.config(container, name).split() == str(stored).split():
+                return models.VpnClient(name=name)
+    return None
 
 
 def _outputs(

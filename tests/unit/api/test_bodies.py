@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacks_pulumi.api._bodies import ShapeError, item, items, record, snake, text_of, unwrap
+from stacks_pulumi.api._bodies import ShapeError, allowed_ips, connections, item, items, record, snake, unwrap
 from stacks_pulumi.api._call import call_to
+from stacks_pulumi.api._unshaped import text_of
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, Listing, Model, VpnClient
 from stacks_pulumi.errors import UnreadableAnswerError
 from tests.support.waiting import never
@@ -510,3 +511,18 @@ def test_a_row_as_it_comes_from_the_wire() -> None:
             id="usr-abc12345-web", name="web", template="nodejs", status="running", version="22", port=80
         ),
     )
+
+
+def test_one_list_of_connections_may_say_their_direction() -> None:
+    read = connections(
+        {"data": [{"id": "a", "direction": "outgoing"}, {"id": "b", "direction": "IN"}, {"id": "c"}]}
+    )
+
+    assert [row.id for row in read.outgoing] == ["a", "c"]
+    assert [row.id for row in read.incoming] == ["b"]
+
+
+def test_external_access_may_be_an_object() -> None:
+    read = allowed_ips({"data": {"externalAccess": {"enabled": True, "url": "u"}, "allowed_ips": []}})
+
+    assert (read.enabled, read.url) == (True, "u")

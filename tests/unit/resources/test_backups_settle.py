@@ -127,6 +127,15 @@ def test_a_list_that_does_not_say_what_is_pinned_shows_no_difference(pinned: boo
     assert outs["pinned"] is pinned
 
 
+def test_a_backup_that_cannot_be_pinned_yet_is_pinned_later() -> None:
+    busy = refusal(409)
+    looks = [rows(), *([rows(row())] * 3), rows(row(pinned=1))]
+    on = account(*looks, backups__pin=[busy, busy, ok({"success": True})])
+
+    assert create(on)[1]["pinned"] is True
+    assert on.sent("backups.pin") == 3
+
+
 def test_a_pin_that_is_listed_later_is_awaited() -> None:
     on = account(rows(), rows(row()), rows(row()), rows(row()), rows(row(pinned=1)))
 

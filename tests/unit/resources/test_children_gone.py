@@ -268,7 +268,58 @@ def test_a_random_id_is_never_given_twice() -> None:
     assert account.script.operations == ["connections.delete"]
 
 
+@pytest.mark.parametrize(("given", "is_there"), [("key", True), ("another key", False), (None, False)])
+def test_a_client_under_another_name_is_there_if_its_configuration_is(
+    given: str | None, is_there: bool
+) -> None:
+    configuration = "[Interface]\nPrivateKey = {}\n"
+    account = ScriptedAccount(
+        vpn_clients__list=data([{"name": "peer1"}]),
+        vpn_clients__config=refusal(404) if given is None else data({"config": configuration.format(given)}),
+    )
+    olds = {**KINDS["client"].olds, "config": configuration.format("key")}
+
+    found = VpnClientHandler().on_read(account.session, account.op, KINDS["client"].id, olds)
+
+    assert (found is not None) == is_there
+
+
 # --- connections ---
+
+
+@pytest.mark.parametrize("stored", [{"created_at": LONG_AGO}, {}])
+def test_a_connection_that_is_listed_under_another_id_is_there_and_is_deleted_by_that_id(
+    stored: dict[str, str],
+) -> None:
+    olds = {"source": "usr-1-app", "target": "usr-1-db", "name": "main", **stored}
+    account = ScriptedAccount(
+        connections__list=outgoing({**LINK, "id": "c8"}), connections__delete=ok({"success": True})
+    )
+
+    found = ConnectionHandler().on_read(account.session, account.op, "usr-1-app/op-1", dict(olds))
+    ConnectionHandler().on_delete(account.session, account.op, "usr-1-app/op-1", dict(olds))
+
+    assert found is not None
+    assert found["created_at"] == LONG_AGO
+    assert account.script.calls[-1].path == "/containers/connections/c8"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{**LINK, "id": "c8", "created_at": LATER}],
+        [{**LINK, "id": "c8", "created_at": None}],
+        [{**LINK, "id": "c8", "connection_name": "main2"}],
+        [{**LINK, "id": "c8", "target_name": "cache"}],
+        [{**LINK, "id": "c8"}, {**LINK, "id": "c9"}],
+    ],
+)
+def test_a_connection_under_another_id_is_ours_only_with_our_name_target_and_time(
+    rows: list[dict[str, Any]],
+) -> None:
+    kind = KINDS["connection"]
+
+    assert kind.read(kind.account(outgoing(*rows))) is None
 
 
 def test_a_connection_that_only_its_target_lists_is_there() -> None:
