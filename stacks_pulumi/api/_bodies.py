@@ -21,8 +21,8 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, 
 
 import msgspec
 
+from stacks_pulumi._identifiers import SLASH
 from stacks_pulumi.api import models
-from stacks_pulumi.api._call import SLASH
 from stacks_pulumi.api._words import READING, TOMBSTONES, Vocabulary
 from stacks_pulumi.api.models import Listing, Model
 from stacks_pulumi.config import without_keys

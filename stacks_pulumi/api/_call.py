@@ -18,6 +18,7 @@ from urllib.parse import quote
 import msgspec
 
 from stacks_pulumi._clock import Pulse
+from stacks_pulumi._identifiers import SLASH
 from stacks_pulumi.api._bodies import lists_of
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
@@ -92,10 +93,6 @@ def certain() -> Iterator[None]:
 def is_certain() -> bool:
     """Return whether the present look concludes from an absence."""
     return _CERTAIN.get()
-
-
-SLASH: Final = "%2F"
-"""What stands for a slash in an id here: the id of a resource has one between the container's and its own part."""
 
 
 def call_to(

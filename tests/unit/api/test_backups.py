@@ -182,7 +182,7 @@ def test_a_field_that_no_list_shows_readably_does_not_hide_the_new_backup(clock:
 
 def test_a_backup_may_get_another_id_while_it_is_made(clock: FakeClock) -> None:
     at, other = "2026-05-17T02:00:14.000Z", "2026-05-17T02:00:19.000Z"
-    lists = [
+    lists: list[Reply] = [
         data([entry(3, "in_progress", created_at=at)]),
         data([entry(11, created_at=at), entry(12, created_at=other)]),
     ]
