@@ -349,22 +349,26 @@ class PlatformFile:
     @property
     def settle(self) -> float:
         """The seconds in which a change of external access or of an address comes into effect."""
-        return _or(self.facts.access.settle_seconds, 60.0)
+        return self._listed(self.facts.access.settle_seconds)
 
     @property
     def connection_listed(self) -> float:
         """The seconds in which a new connection is listed, and a deleted one is not."""
-        return _or(self.facts.connections.listed_seconds, 60.0)
+        return self._listed(self.facts.connections.listed_seconds)
 
     @property
     def backup_listed(self) -> float:
         """The seconds in which a new backup is listed."""
-        return _or(self.facts.backups.listed_seconds, 60.0)
+        return self._listed(self.facts.backups.listed_seconds)
 
     @property
     def backup_pinned(self) -> float:
         """The seconds in which a list shows a pin, or its removal."""
-        return _or(self.facts.backups.pinned_seconds, 60.0)
+        return self._listed(self.facts.backups.pinned_seconds)
+
+    def _listed(self, known: float | None) -> float:
+        """Return the seconds until lists show something that takes so long: lists may be behind, too."""
+        return _or(known, 60.0) + _or(self.facts.lists.lag_seconds, 0.0)
 
     def advice(self, line: str) -> str:
         """Return where a user writes a line, for instance `containers: {statuses: {active: running}}`."""

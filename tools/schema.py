@@ -58,6 +58,9 @@ IMPORTS: Final = {
 }
 """An id of each kind that has one at the API. A restore has none."""
 
+_NUMBER_OR_TEXT: Final = "int | str"
+_TEXTS: Final = {("BackupRestore", "backup_id")}
+"""Arguments that are a number or a text, and that were a text in the first release."""
 _SCALARS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _ANY: Final = {"$ref": "pulumi.json#/Any"}
 _KINDS_OF_JSON: Final[dict[type, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -112,9 +115,10 @@ def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
     cls = getattr(stacks_pulumi, kind)
     fields = {field.name: field for field in handlers.HANDLERS[kind].fields if not field.noted}
     said, annotations = section(cls.__init__, "Args"), cls.__init__.__annotations__
+    numbers = {name for name, (annotation, _) in attributes(cls).items() if _NUMBER_OR_TEXT in annotation}
     inputs = {
         name: {
-            **_input(annotations[name], types),
+            **(_given(kind, name) if name in numbers else _input(annotations[name], types)),
             "description": said.get(name, ""),
             # The provider decides; `replaceOnChanges` would have the engine do it without asking.
             **({"willReplaceOnChanges": True} if field.on_change is OnChange.REPLACE else {}),
@@ -123,7 +127,9 @@ def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
     }
     outputs: dict[str, Any] = {}
     for name, (annotation, text) in {**attributes(cls), **_inherited(cls)}.items():
-        outputs[name] = {**_written(annotation), "description": text}
+        # Programs use the number, so it stays one. A platform with texts sends a text nevertheless.
+        type_ = {"type": "integer"} if name in numbers else _written(annotation)
+        outputs[name] = {**type_, "description": text}
     for name in fields:
         # An input without a separate output is an output unchanged.
         given = {key: value for key, value in inputs[name].items() if key != "willReplaceOnChanges"}
@@ -143,6 +149,16 @@ def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
         "required": sorted(map(camel_case, required)),
         "aliases": [{"type": f"{DYNAMIC}{kind}"}],
     }
+
+
+def _given(kind: str, name: str) -> dict[str, Any]:
+    """
+    The schema of an argument that is a number or a text.
+
+    A program that gives what the first release took goes on compiling: that is the type for languages without unions.
+    """
+    scalars = [{"type": "integer"}, {"type": "string"}]
+    return {"type": "string"} if (kind, name) in _TEXTS else {"type": "integer", "oneOf": scalars}
 
 
 def _example(kind: str) -> str:
@@ -217,6 +233,9 @@ def _of(type_: Any, types: dict[str, Any]) -> dict[str, Any]:
     if get_origin(type_) is dict:
         inner = get_args(type_)[1]
         return {"type": "object", "additionalProperties": _ANY if inner is Any else _of(inner, types)}
+    if type_ == int | str:
+        # As above: the type of programs that use the number.
+        return {"type": "integer"}
     if type_ in _KINDS_OF_JSON:
         return {"type": _KINDS_OF_JSON[type_]}
     token = f"{NATIVE}{type_.__name__}Details"

@@ -21,8 +21,9 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, 
 
 import msgspec
 
+from stacks_pulumi._identifiers import SLASH
 from stacks_pulumi.api import models
-from stacks_pulumi.api._words import READING, Vocabulary
+from stacks_pulumi.api._words import READING, TOMBSTONES, Vocabulary
 from stacks_pulumi.api.models import Listing, Model
 from stacks_pulumi.config import without_keys
 
@@ -146,6 +147,8 @@ def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequen
     gap: str | None = None
     damaged: set[Any] = set()
     for index, entry in enumerate(entries):
+        if kind is not models.Container and isinstance(entry, Mapping) and _is_tombstone(entry):
+            continue
         try:
             row, is_damaged = _read(kind, entry, f"{path}[{index}]")
         except ShapeError as error:
@@ -193,11 +196,12 @@ def listed(
 
 
 def _guessed(value: Any, path: str) -> tuple[Any, str]:
-    """Return the rows under an unknown name, if they are the only list of objects. An empty list may be anything."""
+    """Return the rows under unknown names: all lists of objects, as one for each category; an empty one may be none."""
     if isinstance(value, Mapping):
         lists = [name for name, rows in value.items() if rows and isinstance(rows, list)]
-        if len(lists) == 1 and all(isinstance(row, Mapping) for row in value[lists[0]]):
-            return value[lists[0]], lists[0] if path == "body" else f"{path}.{lists[0]}"
+        rows = [row for name in lists for row in value[name]]
+        if rows and all(isinstance(row, Mapping) for row in rows):
+            return rows, "/".join(lists) if path == "body" else f"{path}.{'/'.join(lists)}"
     return value, path
 
 
@@ -217,6 +221,10 @@ def _is_row(kind: type[Model], entry: Any, bare: Sequence[str]) -> bool:
     return isinstance(entry, Mapping) and bool(
         bare or any(field and field.name == "id" for field in map(_names(kind).__getitem__, entry))
     )
+
+
+def _is_tombstone(row: Mapping[str, Any]) -> bool:
+    return any(row[name] not in _NO for name in TOMBSTONES & row.keys())
 
 
 def record(kind: type[M], value: Any, path: str = "body") -> M:
@@ -280,6 +288,8 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
             fields[name] = _word(value, reading.vocabularies[vocabulary])
         else:
             fields[name] = value if convert is None else convert(value)
+    if kind is models.Container and _is_tombstone(given):
+        fields["status"] = models.DELETED_STATUS
     if kind is models.Container and isinstance(fields.get("category"), str):
         fields = {**reading.types[fields.pop("category")], **fields}
         if ranks.get("template") is not None:
@@ -309,6 +319,15 @@ def _words_in(value: Mapping[str, Any], depth: int) -> Iterator[str]:
 def _as_text(value: Any) -> Any:
     """Return a number as text, for fields that hold text: `"version": 22`, `"id": 178`. Others stay unchanged."""
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+_NO: Final = (None, False, 0, "", "0", "false", "False", "no")
+_IDS: Final = frozenset({"id", "container_id", "source_id", "target_id"})
+
+
+def _as_id(value: Any) -> Any:
+    """Return an id as text without a slash, because the id of a child is `<container>/<own id>`; see `call_to`."""
+    return text.replace("/", SLASH) if isinstance(text := _as_text(value), str) else text
 
 
 def _as_number(value: Any) -> Any:
@@ -370,6 +389,7 @@ class _Names(dict[str, "_Field | None"]):
         self._known: dict[str, _Field] = {}
         for field in fields:
             convert, vocabulary = _conversion(field.type), kind.WORDS.get(field.name)
+            convert = _as_id if field.name in _IDS and convert is _as_text else convert
             for rank, spelling in enumerate(
                 (field.name, *kind.ALIASES.get(field.name, _COMMON.get(field.name, ())))
             ):
@@ -423,58 +443,6 @@ def as_list(value: Any, path: str) -> list[Any]:
     if not isinstance(value, list):
         raise ShapeError(path, A_LIST)
     return value
-
-
-# Texts
-
-
-_PAGE: Final = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
-_LINE_KEYS: Final = ("line", "log", "message", "text")
-_TEXT_KEYS: Final = (
-    "data",
-    "logs",
-    "log",
-    "lines",
-    "certificate",
-    "private_key",
-    "key",
-    "config",
-    "content",
-    "text",
-)
-
-
-def text_of(body: Any) -> str:
-    """
-    Return the text of an answer, which may be bare, a list of lines, or wrapped in JSON under one of several names.
-
-    Raises:
-        ShapeError: The answer contains no text.
-    """
-    text = _text(body)
-    if text is None or _PAGE.match(text):
-        raise ShapeError("body", "a text was expected")
-    return text
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        lines = [_line(entry) for entry in value]
-        return None if None in lines else "\n".join(line.rstrip("\n") for line in lines if line is not None)
-    given = snake_keys(value)
-    texts = (_text(given[key]) for key in _TEXT_KEYS if given.get(key) is not None)
-    return next((text for text in texts if text is not None), None)
-
-
-def _line(entry: Any) -> str | None:
-    if not isinstance(entry, Mapping):
-        return _text(entry)
-    given = snake_keys(entry)
-    line = next((given[key] for key in _LINE_KEYS if isinstance(given.get(key), str)), None)
-    stamp = entry.get("timestamp")
-    return f"{stamp} {line}" if line is not None and isinstance(stamp, str) else line
 
 
 # Created objects
@@ -537,6 +505,8 @@ def allowed_ips(body: Any) -> models.ExternalAccess:
     if not isinstance(value, Mapping):
         return models.ExternalAccess(allowed_ips=items(models.AllowedIp, value, path=path, bare=_ADDRESS))
     given = snake_keys(value)
+    if isinstance(given.get("external_access"), Mapping):
+        given |= snake_keys(given.pop("external_access"))
     lists = {name: given.pop(name) for name in ("allowed_ips", "ips") if name in given}
     access = record(models.ExternalAccess, given, path)
     entries = next((rows for rows in lists.values() if rows is not None), None)
@@ -550,12 +520,21 @@ def allowed_ips(body: Any) -> models.ExternalAccess:
 def connections(body: Any) -> models.Connections:
     """Return the connections in both directions. A bare list contains the outgoing ones."""
     value, path = _sides(body, "connections", models.Connections)
-    given = {"outgoing": value} if isinstance(value, list) else snake_keys(as_mapping(value, path))
+    given = _by_direction(value) if isinstance(value, list) else snake_keys(as_mapping(value, path))
     if "outgoing" not in given:
         raise ShapeError(f"{path}.outgoing", A_LIST)
     return models.Connections(
         **_lists(models.Connections, models.Connection, given, path, prepared=_with_text_variables)
     )
+
+
+def _by_direction(rows: list[Any]) -> dict[str, Any]:
+    """Return the rows of one list by their direction; one that does not say it is outgoing."""
+    sides: dict[str, Any] = {"outgoing": [], "incoming": []}
+    for row in rows:
+        told = str(snake_keys(row).get("direction")).casefold()
+        sides["incoming" if told in {"incoming", "inbound", "in"} else "outgoing"].append(row)
+    return sides
 
 
 def _sides(body: Any, key: str, whole: type[msgspec.Struct]) -> tuple[Any, str]:

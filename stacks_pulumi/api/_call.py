@@ -1,5 +1,5 @@
 """
-What goes through the chain of handlers: a `Call` goes in, an `Answer` comes back.
+What goes through the chain of handlers: a `Call` goes in, an `Answer` comes back, for a list a `Page`.
 
 A call is plain data: an endpoint of `stacks_pulumi.endpoints` with what one request adds to it, and a function that
 reads the answer (`parse`). `call_to` makes it.
@@ -15,7 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
+import msgspec
+
 from stacks_pulumi._clock import Pulse
+from stacks_pulumi._identifiers import SLASH
+from stacks_pulumi.api._bodies import lists_of
+from stacks_pulumi.api.models import Listing
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
 from stacks_pulumi.errors import ApiError, ConnectionFailedError, InvalidIdError, UnreadableAnswerError
 
@@ -125,7 +130,9 @@ def call_to(
     return Call(
         endpoint,
         endpoint.what.format_map({**variables, **(words or {})}),
-        endpoint.path.format_map({variable: quote(text, safe="") for variable, text in variables.items()}),
+        endpoint.path.format_map(
+            {variable: quote(text.replace(SLASH, "/"), safe="") for variable, text in variables.items()}
+        ),
         parse,
         query or {},
         json,
@@ -151,6 +158,61 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     received: float = 0.0
+
+
+USUAL: Final = frozenset({10, 20, 25, 30, 40})
+"""Usual sizes of a page, beside all multiples of 50."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """
+    One answer to a request for a list.
+
+    Attributes:
+        answer: The answer.
+        body: Its body, decoded.
+        value: What was read from it: a `Listing`, or an object with several.
+    """
+
+    answer: Answer
+    body: Any
+    value: T
+
+    @property
+    def ids(self) -> set[Any]:
+        """The ids of its rows."""
+        return {row.id for rows in lists_of(self.value) for row in rows}
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has; a row that is in two of its lists counts once."""
+        return max(len(self.ids), *map(len, lists_of(self.value)), 0)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether all rows could be read."""
+        return all(rows.gap is None for rows in lists_of(self.value))
+
+
+def is_usual(rows: int) -> bool:
+    """Return whether a number of rows is a usual size of a page."""
+    return rows in USUAL or (rows > 0 and rows % 50 == 0)
+
+
+def with_gap(value: T, gap: str | Callable[[], str | None]) -> T:
+    """Return the value with lists that are incomplete, or may be."""
+    partial: T = mapped(value, lambda rows, _name: Listing(rows, gap=gap, damaged=rows.damaged))
+    return partial
+
+
+def mapped(value: Any, made: Callable[[Listing[Any], str], Listing[Any]]) -> Any:
+    if isinstance(value, Listing):
+        return made(value, "")
+    lists = {name: getattr(value, name) for name in value.__struct_fields__}
+    return msgspec.structs.replace(
+        value, **{name: made(rows, name) for name, rows in lists.items() if isinstance(rows, Listing)}
+    )
 
 
 class Sender(Protocol):

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from stacks_pulumi.api._bodies import A_LIST, ShapeError, lists_of, scrub
-from stacks_pulumi.api._call import Answer, Call, Sender, call_to, is_certain
+from stacks_pulumi.api._call import Answer, Call, Page, Sender, call_to, is_certain, is_usual, with_gap
 from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
-from stacks_pulumi.api._pages import Page, Pages, is_usual
+from stacks_pulumi.api._pages import Pages
 from stacks_pulumi.api._words import READING, Reading
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.endpoints import ENDPOINTS
@@ -32,7 +32,9 @@ _PARTIAL: Final = 206
 _LISTS: Final = (".list", ".templates", ".targets")
 _GUIDE: Final = frozenset({"success", "message", "count", "data"})
 _HINT: Final = re.compile(
-    r"next|more|total|pag|cursor|offset|link|meta|last|remain|token|trunc|limit|complete", re.IGNORECASE
+    r"next|more|total|pag|cursor|offset|link|meta|last|remain|token|trunc|limit|complete|partial|degraded|warning|"
+    r"error|failures|notice|unreach",
+    re.IGNORECASE,
 )
 _HEADERS: Final = re.compile(r"(x-)?(link|total|next|page|has|cursor|remaining)|content-range")
 _REDIRECT: Final = range(300, 400)
@@ -78,10 +80,18 @@ class Decode:
         may_be_page = self._is_round(call, max(map(len, lists)))
         if is_certain():
             call, may_be_page = replace(call, completeness="certain"), page.rows > 0
-        says_more = self._pages.is_full(call, page) or _may_have_more(call, page)
+        says_more = self._is_full(call, page) or _may_have_more(call, page)
         if may_be_page or says_more or self._platform.facts.lists != Lists():
             return self._pages.whole(call, page, self._read, may_be_page=may_be_page)
-        return self._pages.single(call, page)
+        if not page.rows or not page.is_readable:
+            return page.value
+        # A later list may show that this one was a page.
+        size = f"the API has pages of {page.rows} rows"
+        return with_gap(page.value, lambda: size if self._is_full(call, page) else None)
+
+    def _is_full(self, call: Call[T], page: Page[T]) -> bool:
+        """Whether lists have shown that a page with so many rows is followed by another."""
+        return self._pages.sizes.get(call.endpoint.name) == page.rows
 
     def _is_round(self, call: Call[Any], rows: int) -> bool:
         """Whether a number of rows may be the size of a page: it is a usual one, and no list was longer."""

@@ -40,6 +40,7 @@ _SECRET_NAME: Final = re.compile(
 )
 _DEEPEST: Final = 5
 _WIDEST: Final = 50
+_RATE: Final = re.compile(r"rate.?limit|too many requests|throttl", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,8 @@ def _no_money(failure: _Failure) -> ApiError:
 
 def _forbidden(failure: _Failure) -> ApiError:
     required, hint = failure.body.get("required_scope"), failure.body.get("hint")
+    if not required and (retry_after(failure.answer) is not None or _RATE.search(failure.words)):
+        return _rate_limited(failure)  # some platforms have no 429
     if isinstance(required, str) and required:
         has = failure.body.get("key_scopes")
         scopes = (
@@ -280,5 +283,6 @@ _BY_STATUS: Final[Mapping[int, Callable[[_Failure], ApiError]]] = {
     404: _not_found,
     409: _conflict,
     422: _bad_request,
+    423: _conflict,
     429: _rate_limited,
 }

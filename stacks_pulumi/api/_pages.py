@@ -18,10 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-import msgspec
-
 from stacks_pulumi.api._bodies import lists_of, scrub, snake
-from stacks_pulumi.api._call import CALL_ERRORS, Answer, Call
+from stacks_pulumi.api._call import CALL_ERRORS, USUAL, Call, Page, is_usual, mapped, with_gap
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.errors import (
     ApiError,
@@ -39,8 +37,6 @@ MOST_PAGES: Final = 200
 _LONGEST_CURSOR: Final = 4096
 _PARTIAL: Final = 206
 _DEPTH: Final = 5
-_USUAL: Final = frozenset({10, 20, 25, 30, 40})
-"""Usual sizes of a page, beside all multiples of 50."""
 _LARGE: Final = 1000
 """The `limit` that is tried: more rows than an account has."""
 
@@ -56,6 +52,13 @@ _MORE: Final = frozenset(
         "truncated",
     }
 )
+_BROKEN: Final = frozenset({"partial", "is_partial", "incomplete", "is_incomplete", "degraded"})
+_REMARKS: Final = frozenset({"warning", "warnings", "errors", "failures", "notice", "notices", "unreachable"})
+_OUTAGE: Final = re.compile(
+    r"unreachable|unavailable|not (listed|shown|included)|missing|partial|incomplete|timed? ?out",
+    re.IGNORECASE,
+)
+UNSHOWN: Final = "the API says that the list does not show everything"
 _LAST: Final = frozenset({"last", "is_last", "is_last_page", "complete", "is_complete"})
 _CURSOR: Final = frozenset({"cursor", "after", "end_cursor", "marker", "continuation", "continuation_token"})
 _TOTAL: Final = re.compile(
@@ -72,42 +75,6 @@ _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d+)/(\d+)")
 _ADDRESS: Final = re.compile(r"(\w+:)?//|/|\?|\S*\?\w+=")
 
 
-def is_usual(rows: int) -> bool:
-    """Return whether a number of rows is a usual size of a page."""
-    return rows in _USUAL or (rows > 0 and rows % 50 == 0)
-
-
-@dataclass(frozen=True)
-class Page(Generic[T]):
-    """
-    One answer to a request for a list.
-
-    Attributes:
-        answer: The answer.
-        body: Its body, decoded.
-        value: What was read from it: a `Listing`, or an object with several.
-    """
-
-    answer: Answer
-    body: Any
-    value: T
-
-    @property
-    def ids(self) -> set[Any]:
-        """The ids of its rows."""
-        return {row.id for rows in lists_of(self.value) for row in rows}
-
-    @property
-    def rows(self) -> int:
-        """How many rows it has; a row that is in two of its lists counts once."""
-        return max(len(self.ids), *map(len, lists_of(self.value)), 0)
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether all rows could be read."""
-        return all(rows.gap is None for rows in lists_of(self.value))
-
-
 @dataclass
 class Signs:
     """
@@ -120,6 +87,7 @@ class Signs:
         total: The number of all rows.
         page: The number of this page.
         size: The most rows of a page.
+        unshown: Why the answer cannot show all rows, although no page has them; `None` if nothing says so.
     """
 
     next: list[tuple[str, Any]] = field(default_factory=list)
@@ -128,6 +96,7 @@ class Signs:
     total: int | None = None
     page: int | None = None
     size: int | None = None
+    unshown: str | None = None
 
 
 def signs_of(  # noqa: PLR0912  (one branch for each sign)
@@ -160,6 +129,8 @@ def signs_of(  # noqa: PLR0912  (one branch for each sign)
                 signs.more = f"{where} says that there are more"
             elif isinstance(value, bool):
                 signs.is_end = True
+        elif value and (name in _BROKEN or (name in _REMARKS and _OUTAGE.search(str(value)))):
+            signs.unshown = f"{UNSHOWN} ({where}: {value})"
         elif name == "content_range" and (given := _RANGE.match(str(value))):
             signs.total = int(given[2])
             signs.is_end = signs.is_end or int(given[1]) + 1 >= int(given[2])
@@ -255,18 +226,6 @@ class Pages:
         """
         return _Walk(self, call, first, read).whole(may_be_page=may_be_page)
 
-    def single(self, call: Call[T], page: Page[T]) -> T:
-        """Return the rows of a page without any sign of another. If a later list shows that it is one, it has a gap."""
-
-        def late() -> str | None:
-            return f"the API has pages of {page.rows} rows" if self.is_full(call, page) else None
-
-        return _with_gap(page.value, late) if page.rows and page.is_readable else page.value
-
-    def is_full(self, call: Call[T], page: Page[T]) -> bool:
-        """Return whether earlier lists have shown that a page with so many rows is followed by another."""
-        return self.sizes.get(call.endpoint.name) == page.rows
-
 
 class _Walk(Generic[T]):
     """The pages of one list, while they are read."""
@@ -285,6 +244,7 @@ class _Walk(Generic[T]):
         self._page: int | None = None
         self._totals: list[int] = []
         self._is_ignored = False
+        self._unshown: str | None = None
 
     def whole(self, *, may_be_page: bool) -> T:
         """Return the rows of all pages."""
@@ -297,9 +257,11 @@ class _Walk(Generic[T]):
                 return self._result(f"it has more than {MOST_PAGES} pages")
             if not self._advance(queries, is_named=is_named, may_be_empty=is_named or self._is_full(signs)):
                 return self._result(why)
+        if self._unshown is not None:
+            return self._result(self._unshown)
         if len(self._taken) == 1 and may_be_page and not signs.is_end and not self._is_unpaged:
             if self._call.completeness == "if_asked":
-                return _with_gap(self._taken[0].value, functools.cache(self._late))
+                return with_gap(self._taken[0].value, functools.cache(self._late))
             is_taken, gap = self._try()
             return self.whole(may_be_page=False) if is_taken else self._result(gap)
         shrunk = self._totals and min(self._totals) < self._totals[0]
@@ -309,7 +271,7 @@ class _Walk(Generic[T]):
     def _is_unpaged(self) -> bool:
         """Whether the first page was no page when it had that many rows, or at least the rows of a usual page."""
         rows = self._taken[0].rows
-        enough = rows if self._call.completeness == "certain" else min(rows, *_USUAL)
+        enough = rows if self._call.completeness == "certain" else min(rows, *USUAL)
         return self._pages.unpaged.get(self._name, 0) >= enough
 
     def _late(self) -> str | None:
@@ -356,12 +318,13 @@ class _Walk(Generic[T]):
         if len(self._taken) > 1:
             value = _joined([page.value for page in self._taken])
         known = gap is None or any(rows.gap is not None for rows in lists_of(value))
-        return value if known else _with_gap(value, scrub(gap or ""))
+        return value if known else with_gap(value, scrub(gap or ""))
 
     def _signs(self) -> Signs:
         page, facts = self._taken[-1], self._facts
         from_zero = self._pages.first_numbers.get(self._name) == 0
         signs = signs_of(page, count_is_rows=facts.count_is_rows is not False, from_zero=from_zero)
+        self._unshown = self._unshown or signs.unshown
         if signs.page in {0, 1} and len(self._taken) == 1:
             self._pages.first_numbers[self._name] = signs.page
         if facts.next == "Link":
@@ -560,12 +523,6 @@ class _Walk(Generic[T]):
             return None
 
 
-def _with_gap(value: T, gap: str | Callable[[], str | None]) -> T:
-    """Return the value with lists that are incomplete, or may be."""
-    partial: T = _mapped(value, lambda rows, _name: Listing(rows, gap=gap, damaged=rows.damaged))
-    return partial
-
-
 def _joined(values: list[T]) -> T:
     """Return the lists of all pages as one. A row that is on several pages is there once."""
 
@@ -577,18 +534,9 @@ def _joined(values: list[T]) -> T:
         damaged = frozenset[Any]().union(*(part.damaged for part in parts))
         return Listing([known[id] for id in order], gap=gap, damaged=damaged)
 
-    whole: T = _mapped(values[0], made)
+    whole: T = mapped(values[0], made)
     return whole
 
 
 def _part(value: Any, name: str) -> Any:
     return getattr(value, name) if name else value
-
-
-def _mapped(value: Any, made: Callable[[Listing[Any], str], Listing[Any]]) -> Any:
-    if isinstance(value, Listing):
-        return made(value, "")
-    lists = {name: getattr(value, name) for name in value.__struct_fields__}
-    return msgspec.structs.replace(
-        value, **{name: made(rows, name) for name, rows in lists.items() if isinstance(rows, Listing)}
-    )

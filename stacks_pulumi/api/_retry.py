@@ -4,6 +4,7 @@ Decides which requests are retried, when, and how often. No other layer retries.
     GET, PUT, DELETE, a POST with `again`    no answer, 429, 5xx, an answer that cannot be read
     any other POST                           429, and a connection that failed before the request was sent
     any request by a container's id          403, 404 and 410, while the container exists and is not visible yet
+    any                                      a refusal because another operation on the same object is in progress
 
 `once` resolves the unknown outcome of a create. That of a restore stays unknown.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +23,7 @@ from stacks_pulumi._clock import Clock, beat, sleep_with_pulse
 from stacks_pulumi.api._call import Call, Handler
 from stacks_pulumi.errors import (
     ApiError,
+    ConflictError,
     ConnectionFailedError,
     DashboardOnlyError,
     MissingScopeError,
@@ -41,12 +44,30 @@ _MISSING: Final = frozenset({403, 404, 410})
 _FIND_PAUSE: Final = 2.0
 _LONGEST_OUTAGE: Final = 30.0
 """Seconds to wait at most when a server that failed asks for a pause. Its estimate may be too long."""
+_BUSY: Final = re.compile(
+    r"(another|other|an|previous) (operation|action|task|job|request|change|update)\b.*\b"
+    r"(progress|running|pending)|is (locked|busy)\b|operation in progress|try again (later|shortly|in)|please wait",
+    re.IGNORECASE,
+)
+"""Words of a refusal that ends by itself, because the platform carries out one operation at a time."""
+_BUSY_PAUSE: Final = 5.0
+
+
+_MOVED: Final = frozenset({301, 307, 308})
+"""Redirects that ask for the same request at another address, so it was not carried out at this one."""
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether a request was refused, and not carried out, only because something else is in progress."""
+    return isinstance(error, ConflictError) and _BUSY.search(error.text) is not None
 
 
 def in_doubt(error: BaseException) -> bool:
     """Whether the outcome of a request that ended with this error is unknown."""
     if isinstance(error, ConnectionFailedError):
         return error.sent
+    if isinstance(error, UnreadableAnswerError) and error.status in _MOVED:
+        return False
     return isinstance(error, (ServerError, UnreadableAnswerError)) and not isinstance(error, NoCapacityError)
 
 
@@ -62,6 +83,8 @@ def worth_another(call: Call[Any], error: BaseException) -> bool:
         return error.retry_after is None or error.retry_after <= _LONGEST_ADVICE
     if isinstance(error, ConnectionFailedError) and not error.sent:
         return True
+    if is_busy(error):
+        return True
     return call.repeatable and in_doubt(error)
 
 
@@ -69,6 +92,8 @@ def most_attempts(error: BaseException) -> int:
     """Return how often a call is sent at most if it ends with this error."""
     if isinstance(error, RateLimitedError):
         return 10  # each attempt waits as long as the API asks
+    if is_busy(error):
+        return 12  # for about a minute, in which a container starts
     if isinstance(error, UnreadableAnswerError):
         return 3  # one answer may be cut short; if several are unreadable, a retry does not help
     return 5
@@ -78,6 +103,8 @@ def pause(error: BaseException, attempt: int, chance: float) -> float:
     """Return the seconds before the next attempt: full jitter, so that calls that failed together are spread out."""
     if isinstance(error, RateLimitedError):
         return 0.0  # the limiter already delays all calls
+    if is_busy(error):
+        return _BUSY_PAUSE
     advice = (error.retry_after if isinstance(error, ServerError) else None) or 0.0
     jitter = chance * min(_FIRST_PAUSE * 2.0 ** (attempt - 1), _LONGEST_PAUSE)
     return jitter + min(advice, _LONGEST_OUTAGE)

@@ -1,5 +1,5 @@
 """
-How the answers are read for which the guide gives no shape: credentials, keys, templates and metrics.
+How the answers are read for which the guide gives no shape: credentials, logs, keys, templates and metrics.
 """
 
 from __future__ import annotations
@@ -27,6 +27,21 @@ from stacks_pulumi.api.models import Listing
 
 _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _WIREGUARD: Final = re.compile(r"^\s*\[Interface\]", re.MULTILINE)
+_PAGE: Final = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
+_LINE_KEYS: Final = ("line", "log", "message", "msg", "text")
+_TEXT_KEYS: Final = (
+    "data",
+    "logs",
+    "log",
+    "lines",
+    "certificate",
+    "private_key",
+    "key",
+    "config",
+    "content",
+    "text",
+    "entries",
+)
 _ENVELOPE: Final = frozenset({"success", "message", "data"})
 
 
@@ -55,10 +70,47 @@ def _parts(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         if isinstance(given.get(name), Mapping):
             yield given[name]
     yield given
+    yield from (part for part in given.values() if isinstance(part, Mapping))
     logins = given.get("credentials")
     for part in logins if isinstance(logins, list) else [logins]:
         if isinstance(part, Mapping):
             yield part
+
+
+def text_of(body: Any) -> str:
+    """
+    Return the text of an answer, which may be bare, a list of lines, or wrapped in JSON under one of several names.
+
+    Raises:
+        ShapeError: The answer contains no text.
+    """
+    text = _text(body)
+    if text is None or _PAGE.match(text):
+        raise ShapeError("body", "a text was expected")
+    return text
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        lines = [_line(entry) for entry in value]
+        return None if None in lines else "\n".join(line.rstrip("\n") for line in lines if line is not None)
+    given = snake_keys(value)
+    present = [given[key] for key in _TEXT_KEYS if key in given]
+    if present and all(value is None for value in present):
+        return ""
+    texts = (_text(value) for value in present if value is not None)
+    return next((text for text in texts if text is not None), None)
+
+
+def _line(entry: Any) -> str | None:
+    if not isinstance(entry, Mapping):
+        return _text(entry)
+    given = snake_keys(entry)
+    line = next((given[key] for key in _LINE_KEYS if isinstance(given.get(key), str)), None)
+    stamp = entry.get("timestamp")
+    return f"{stamp} {line}" if line is not None and isinstance(stamp, str) else line
 
 
 def private_key(body: Any) -> str:
@@ -150,6 +202,13 @@ def _with_raw(entry: Any, beside: Mapping[str, Any]) -> Any:
 
 
 _SERIES: Final = models.Metrics.__struct_fields__
+_OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "cpu": ("cpu_usage", "cpu_percent", "cpu_utilization"),
+    "memory": ("memory_usage", "memory_percent", "mem", "ram"),
+    "disk": ("disk_usage", "storage", "filesystem"),
+    "network_in": ("network_rx", "net_in", "rx", "bytes_in"),
+    "network_out": ("network_tx", "net_out", "tx", "bytes_out"),
+}
 _TIMES: Final = ("timestamp", "time", "t", "ts", "date")
 _VALUES: Final = ("value", "v", "y", "usage", "percent")
 
@@ -166,7 +225,7 @@ def metrics(body: Any) -> models.Metrics:
     """
     value, path = unwrap(body, "metrics")
     if isinstance(value, list):
-        samples = [snake_keys(as_mapping(sample, path)) for sample in value]
+        samples = [_by_series(as_mapping(sample, path)) for sample in value]
         series = {
             name: [
                 _point(_first(sample, _TIMES), sample[name])
@@ -178,8 +237,10 @@ def metrics(body: Any) -> models.Metrics:
     else:
         if not isinstance(value, Mapping):
             raise ShapeError(path, "an object or a list was expected")
-        given = snake_keys(value)
+        given = _by_series(value)
         stamps = given.get("timestamps")
+        if given and not given.keys() & set(_SERIES):
+            raise ShapeError(path, f"one of {', '.join(_SERIES)} was expected")
         series = {
             name: list(_points(given[name], stamps, f"{path}.{name}")) for name in _SERIES if given.get(name)
         }
@@ -189,8 +250,25 @@ def metrics(body: Any) -> models.Metrics:
         raise ShapeError(path, "numbers with timestamps were expected") from None
 
 
+def _by_series(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object with the series under their names here; `network` may be an object with both directions."""
+    given = snake_keys(given)
+    for name in ("network", "net"):
+        if isinstance(given.get(name), Mapping):
+            given |= {f"network_{side}": series for side, series in snake_keys(given[name]).items()}
+    for series, names in _OTHER_NAMES.items():
+        told = _first(given, (series, *names))
+        if told is not None:
+            given[series] = told
+    return given
+
+
 def _points(series: Any, stamps: Any, path: str) -> Iterator[dict[str, Any]]:
+    if isinstance(series, Mapping):
+        series = _first(snake_keys(series), ("points", "values", "data", "samples"))
     for index, entry in enumerate(as_list(series, path)):
+        if isinstance(entry, Mapping) and _first(entry, _VALUES) is None and entry.keys() & set(_VALUES):
+            continue  # nothing was measured then
         if isinstance(entry, Mapping):
             yield _point(_first(entry, _TIMES), _first(entry, _VALUES))
         elif isinstance(entry, list) and len(entry) == 2:

@@ -154,14 +154,15 @@ class Reading:
     def __init__(self, facts: PlatformFacts) -> None:
         templates = {name: (template.title,) for name, template in catalog.TEMPLATES.items()}
         plans: dict[str, tuple[str, ...]] = dict.fromkeys((*catalog.PLANS, catalog.VPN_PLAN.name), ())
-        services: dict[str, tuple[str, ...]] = dict.fromkeys(("http", "tcp", "both"), ())
+        both = ("all", "any", "*", "http,tcp", "tcp,http", "http+tcp", "http tcp", "tcp http", "http and tcp")
+        services = {"http": (), "tcp": (), "both": both}
         self.vocabularies: Final[Mapping[str, Vocabulary]] = {
             "status": Statuses(_split(_STATUSES), facts.containers.statuses, _squeezed),
             "plan": Vocabulary(plans, facts.containers.plans, _caseless),
             "template": Vocabulary(templates, facts.containers.templates, _caseless),
             "backup_status": Vocabulary(_split(_BACKUP_STATUSES), facts.backups.statuses, _squeezed),
             "backup_type": Vocabulary(_split(_BACKUP_TYPES), facts.backups.types, _squeezed),
-            "service": Vocabulary(services, None, _caseless),
+            "service": Vocabulary(services, None, _squeezed),
         }
         self.rows: Final = tuple(facts.lists.rows.split(".")) if facts.lists.rows else ()
         self.types: Final = Types(self.vocabularies["template"], facts.containers.type_is)
@@ -204,6 +205,14 @@ def is_from(wanted: str, template: str | None, type: str | None) -> bool | None:
     if told is not None and known is not None and told is not known.category:
         return False
     return False if word in _TEMPLATE_WORDS and told is None else None
+
+
+TOMBSTONES: Final = frozenset(
+    spelling
+    for name in ("deleted", "removed", "destroyed", "terminated")
+    for spelling in (name, f"{name}_at", f"{name}At", f"is_{name}", f"is{name.title()}")
+)
+"""Fields of a row that is deleted and still listed, perhaps with its last status."""
 
 
 SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})

@@ -4,6 +4,8 @@ Allowed IPs: who may reach a container from outside (guide, "External Access & I
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from collections.abc import Sequence
 from typing import Final
 
@@ -154,6 +156,10 @@ def canonical(address: str | None) -> str:
 
     `10.0.0.7` and `10.0.0.7/32` are the same address, and so are all spellings of one IPv6 address. Host bits are
     ignored: the resources reject them in a program's input, but an entry that another client added may have them, and
-    a filter treats it as the same network.
+    a filter treats it as the same network. A server may see an IPv4 caller as `::ffff:203.0.113.4`.
     """
-    return canonical_network(address) or address or ""
+    network = canonical_network(address) or address or ""
+    with contextlib.suppress(ValueError):
+        inside = ipaddress.IPv6Address(network).ipv4_mapped
+        network = network if inside is None else str(inside)
+    return network

@@ -190,6 +190,17 @@ def unknown_status(platform: PlatformFile, status: str) -> str:
     )
 
 
+def unknown_type(platform: PlatformFile, backup: Backup) -> StacksError:
+    """Return the error for a backup whose type is an unknown word."""
+    word = scrub(backup.backup_type or "", 40)
+    return StacksError(
+        f'its type "{word}" is not known (known are manual and scheduled), so it may not be the one that was started: '
+        f"if that word is for backups that are made on request, "
+        f"{platform.advice(f'backups: {{types: {{{word}: manual}}}}')}",
+        code="unexpected-status",
+    )
+
+
 def is_complete(backup: Backup) -> bool:
     """Return whether a backup is complete: by its status or, if that is unknown, because it has a completion time."""
     if backup.status in BACKED_UP.target:

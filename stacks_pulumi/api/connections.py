@@ -59,6 +59,7 @@ class ConnectionsApi:
         target_id: str | None = None,
         *,
         ask: Callable[[str], models.Connections] | None = None,
+        like: Callable[[models.Connection], bool] | None = None,
     ) -> models.Connection | None:
         """
         Return a connection as one of its ends lists it; `None` if neither does.
@@ -70,6 +71,8 @@ class ConnectionsApi:
             source_id: Its source.
             target_id: Its target, if it is known.
             ask: Lists the connections of a container, instead of `list`.
+            like: Whether a connection of the source with another id is the one that is looked for: the id in the
+                answer to a create request may be that of the request, and ids may change. Two are none.
 
         Raises:
             NotFoundError: The API does not know the source, and the target does not list the connection.
@@ -88,6 +91,11 @@ class ConnectionsApi:
                 unknown = error if container == source_id else unknown
                 continue
             row = next((row for row in rows if row.id == connection_id), None)
+            if row is None and like is not None:
+                similar = [
+                    row for row in rows if (side == "outgoing" or _comes_from(row, source_id)) and like(row)
+                ]
+                row = similar[0] if len(similar) == 1 else None
             if row is not None:
                 return row
             looked.append(rows)

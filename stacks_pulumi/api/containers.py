@@ -16,11 +16,17 @@ from stacks_pulumi.api._bodies import (
     item,
     items,
     scrub,
-    text_of,
 )
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
 from stacks_pulumi.api._retry import UntilVisible, in_doubt
-from stacks_pulumi.api._unshaped import credentials, metrics, private_key, private_key_if_any, templates
+from stacks_pulumi.api._unshaped import (
+    credentials,
+    metrics,
+    private_key,
+    private_key_if_any,
+    templates,
+    text_of,
+)
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (
@@ -96,7 +102,6 @@ class ContainersApi:
         send: The chain, which waits until a new container is found by its id.
         feed: The list of containers, shared by all threads that wait for one.
         visible: The seconds after which a new container that was never seen counts as missing.
-        server_now: Returns the time by the API's clock, in seconds since the Unix epoch; `None` if no answer told it.
     """
 
     def __init__(
@@ -125,7 +130,9 @@ class ContainersApi:
         self._clock = clock
         self._platform = platform
         self.visible = platform.visible
-        self.server_now = server_now
+        self._server_now = server_now
+        self._shift = 0.0
+        """By how many seconds creation times differ from the dates of answers, which a gateway may write."""
         self._name_held = platform.name_held
         self._prefix = platform.facts.containers.name_prefix or ""
         self._released: dict[str, float] = {}
@@ -149,6 +156,11 @@ class ContainersApi:
             with contextlib.suppress(*CALL_ERRORS):
                 self.feed.snapshot()
         return self.feed.seen(container_id) is not None
+
+    def server_now(self) -> float | None:
+        """Return the time by the clock of creation times, in seconds since the Unix epoch; `None` if not known."""
+        now = self._server_now()
+        return None if now is None else now + self._shift
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
@@ -302,6 +314,7 @@ class ContainersApi:
             visible=self.visible,
         )
         made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
+        since = self._with_shift(made, before, since)
         existed = made.id in {row.id for row in before} or is_older(made, since)
         # What a request of ours has made is ours, whatever the platform calls its template and its plan.
         timed = since is not None and seconds_of(made.created_at) is not None
@@ -314,6 +327,21 @@ class ContainersApi:
             raise ExistsError(scrub(msg), existing=made)
         self._made[made.id] = self._clock.now()
         return made
+
+    def _with_shift(self, made: Container, before: Listing[Container], since: float | None) -> float | None:
+        """
+        Return the time of a request by the clock of creation times.
+
+        A container that no whole list has shown, and that still boots, is not older than the time after which every
+        container is visible. If its creation time says so, that is another clock than that of the dates.
+        """
+        created = seconds_of(made.created_at)
+        if since is None or created is None or created > since - max(self.visible, _RECENT):
+            return since
+        if made.settled or before.gap is not None or any(row.id == made.id for row in before):
+            return since
+        self._shift += created - since
+        return created
 
     def has_deleted(self, name: str) -> bool:
         """Whether this client has deleted a container of that name, which a list may still show."""
@@ -469,7 +497,10 @@ def _fits(container: Container, template: str, plan: str | None) -> bool:
 def is_older(container: Container, since: float | None) -> bool:
     """Whether a container was certainly created before a moment by the API's clock."""
     created = seconds_of(container.created_at)
-    return since is not None and created is not None and created < since - _TOLERANCE
+    if since is None or created is None:
+        return False
+    # A time may be cut to the minute.
+    return created < since - _TOLERANCE and not (created % 60 == 0 and since - created < 60)
 
 
 def _is_taken(error: BadRequestError | ConflictError) -> bool:

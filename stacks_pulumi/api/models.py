@@ -300,6 +300,8 @@ class AllowedIp(Model, frozen=True, kw_only=True):
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "id": ("ip_id",),
         "ip_address": ("ip", "address", "cidr"),
+        "description": ("label", "comment", "note"),
+        "service_type": ("service",),
         "added_at": ("created_at",),
     }
 
@@ -389,6 +391,13 @@ class BackupStats(Model, frozen=True, kw_only=True):
     failed_backups: int | None = None
     total_size_bytes: int | None = None
     last_backup_at: str | None = None
+
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "total_backups": ("total", "count"),
+        "completed_backups": ("completed",),
+        "failed_backups": ("failed",),
+        "total_size_bytes": ("total_size", "size_bytes"),
+    }
 
 
 _HIDDEN = frozenset({"environment_variables", "connection_string"})

@@ -139,9 +139,10 @@ def once(
                 created = resolve(error, rest)
             elif doubt is None:
                 if isinstance(error, (BadRequestError, ConflictError)) and taken is not None:
-                    # Another client may have created the resource before the list was read.
+                    # Another client may have created the resource before the list was read, or it is on another page.
+                    # If the list had one like it, that explains the refusal.
                     with contextlib.suppress(*CALL_ERRORS):
-                        _check_absence(call.what, _whole(look), taken)
+                        _check_absence(call.what, look() if any(map(ours, former)) else _whole(look), taken)
                 raise
             else:
                 # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.

@@ -128,6 +128,9 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
             protect=options.protect,
             platform=client.platform,
         )
+    if not program.declared:
+        left = "; ".join(f"{one.what}: {one.reason}" for one in program.left_out)
+        raise StacksError(f"nothing was written, because nothing can be taken over: {left}", code="not-found")
     settings = config.load()
     texts = files(program, options.language, options.project or project_name(folder), settings.base_url)
     write(folder, texts)

@@ -111,7 +111,7 @@ class ExternalAccess(_ExternalAccess, Result):
 
 
 class _Backup:
-    id = Value[int]()
+    id = Value[int | str]()
     container_id = Value[str | None]()
     container_name = Value[str | None]()
     backup_type = Value[str | None]()

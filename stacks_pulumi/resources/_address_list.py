@@ -114,7 +114,9 @@ class AllowedIpList:
             **{name: value for name, value in olds.items() if name in {"adopt", _AWAITED}},
             "container": self.container,
             "ip_address": address,
-            "description": entry.description or "Custom IP",
+            "description": olds["description"]
+            if _is_label(entry, olds)
+            else entry.description or "Custom IP",
             "service_type": entry.service_type or "both",
             "revoke_auto_added": revoke,
             **entry_outputs(entry, container.created_at),
@@ -217,12 +219,12 @@ class AllowedIpList:
         """Return the container's access as soon as it is as wanted, or as it is when the time for that has passed."""
         clock = self.session.clock
         until = min(clock.now() + self.session.client.platform.settle, self.op.deadline)
-        while True:
-            access = self._access()
-            if wanted(access) or clock.now() >= until:
-                return access
+        access = self._access()
+        while not wanted(access) and clock.now() < until:
             self.op.progress(f"waiting for {what}")
             sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, self.op.check_active)
+            access = self.whole()
+        return access
 
     @property
     def was_opened(self) -> bool:
@@ -258,19 +260,29 @@ class AllowedIpList:
         ]
         opened_for, told = self.session.created.opened_for(self.container), canonical(access.your_ip)
         if opened_for is None:
-            known = self.session.client.platform.facts.access.own_address_description
-            words = {AUTO_ADDED, (known or AUTO_ADDED).strip().lower()}
             return [
                 entry
                 for entry in rows
                 if canonical(entry.ip_address) == olds.get(_AWAITED)
                 or (
-                    canonical(entry.ip_address) == told and (entry.description or "").strip().lower() in words
+                    canonical(entry.ip_address) == told
+                    and (entry.description or "").strip().lower() in self._words
                 )
             ]
         if opened_for or told:
-            return entries_of(rows, opened_for or told)
+            own = entries_of(rows, opened_for or told)
+            # The caller may have two addresses, IPv4 and IPv6.
+            said = {(entry.description or "").strip().lower() for entry in own} & self._words
+            return [
+                entry for entry in rows if entry in own or (entry.description or "").strip().lower() in said
+            ]
         return rows if len(rows) == 1 else []
+
+    @property
+    def _words(self) -> set[str]:
+        """The descriptions of the caller's own address, in lower case."""
+        known = self.session.client.platform.facts.access.own_address_description
+        return {AUTO_ADDED, (known or AUTO_ADDED).strip().lower()}
 
     def _is_managed(self, entry: models.AllowedIp) -> bool:
         return OWNERSHIP.owner("AllowedIp", child_id(self.container, canonical(entry.ip_address))) is not None
@@ -453,8 +465,13 @@ def entries_of(entries: Iterable[models.AllowedIp], address: str) -> list[models
 
 def matches(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
     """Return whether an entry has the description and the service type of the inputs."""
-    wanted = (inputs.get("description"), inputs.get("service_type"))
-    return (entry.description or "Custom IP", entry.service_type or "both") == wanted
+    return _is_label(entry, inputs) and (entry.service_type or "both") == inputs.get("service_type")
+
+
+def _is_label(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
+    """Return whether an entry has the description of the inputs, which a platform may cut or write in another case."""
+    wanted, shown = inputs.get("description"), (entry.description or "Custom IP").strip().casefold()
+    return isinstance(wanted, str) and wanted.strip().casefold().startswith(shown)
 
 
 def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) -> bool:

@@ -20,6 +20,8 @@ from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.wait import ABSENT, CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
+    BadRequestError,
+    ConflictError,
     ExistsError,
     NotFoundError,
     StacksError,
@@ -147,7 +149,7 @@ def observed(
     if inputs.get("desired_status") is not None and container.settled:
         # A temporary status (pending, restarting) is not drift; only a lasting one is.
         inputs["desired_status"] = container.status
-    if access is not None:
+    if access is not None and access.enabled is not None:
         inputs["external_access"] = access.enabled
     return inputs
 
@@ -264,7 +266,7 @@ class Lifecycle:
         acknowledged = False
         # A 404 shows nothing: the platform may not find a container that exists.
         with contextlib.suppress(NotFoundError):
-            acknowledged = self.session.client.containers.delete(found.id, olds.get("name") or found.name)
+            acknowledged = self._send_delete(found, olds.get("name") or found.name)
         if hidden and not acknowledged:
             msg = (
                 f"the container {id_} is not shown since this stack stopped it, and the API does not accept its "
@@ -283,6 +285,17 @@ class Lifecycle:
                 same_container(found.created_at, container.created_at) is not Identity.UNCERTAIN
             ),
         )
+
+    def _send_delete(self, container: models.Container, name: str | None) -> bool:
+        """Send the request; return whether it was acknowledged. A platform may want the container stopped first."""
+        api = self.session.client.containers
+        try:
+            return api.delete(container.id, name)
+        except (BadRequestError, ConflictError) as error:
+            if "stop" not in error.text.casefold():
+                raise
+        self._set_status(container, STATUS_STOPPED, STOPPED)
+        return api.delete(container.id, name)
 
     # --- identity ---
 

@@ -25,6 +25,7 @@ from stacks_pulumi._identifiers import (
     seconds_of,
 )
 from stacks_pulumi.api import models
+from stacks_pulumi.api._pages import UNSHOWN
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError, WaitCancelledError
@@ -144,6 +145,9 @@ def find_container(
         found = next((container for container in listed if container.id == id_), None)
         if found is None:
             found = client.containers.find(id_)
+            if found is None and (listed.gap or "").startswith(UNSHOWN):
+                # A part of the platform is out, and may answer 404 for what it has.
+                listed.require_complete()
         elif found.created_at is None:
             age = MAX_AGE if shared else RECENT
             alone = session.reads.get("status", id_, ask=lambda: client.containers.find(id_), max_age=age)

@@ -14,7 +14,14 @@ from stacks_pulumi._identifiers import seconds_between, seconds_since
 from stacks_pulumi.api import models
 from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.api.wait import CREATED, Wait
-from stacks_pulumi.errors import NotFoundError, StacksError, UnexpectedStateError, VanishedError
+from stacks_pulumi.errors import (
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    StacksError,
+    UnexpectedStateError,
+    VanishedError,
+)
 from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
 from stacks_pulumi.resources._fields import ParentInProgram
 from stacks_pulumi.resources._identity import (
@@ -29,7 +36,6 @@ from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._session import Session
 
 R = TypeVar("R")
-
 _PAUSE: Final = 2.0
 
 
@@ -118,6 +124,29 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         raise UnexpectedStateError(
             msg, code="container-not-running", subject=waiting.id, last_state=status, elapsed=op.elapsed()
         )
+
+
+def once_running(
+    session: Session, op: Operation, purpose: str, containers: tuple[str, ...], act: Callable[[], R]
+) -> R:
+    """
+    Wait until the containers run, and return what `act` returns.
+
+    The API may refuse it although a list shows them running: a list may be behind, and something may have restarted one
+    of them. So it is tried again for as long as a list may be behind.
+    """
+    clock, until = session.clock, None
+    while True:
+        wait_until_running(session, op, purpose, *containers)
+        try:
+            return act()
+        except (BadRequestError, ConflictError):
+            if are_running(session, *containers):
+                until = clock.now() + session.client.platform.lag if until is None else until
+                if clock.now() >= until:
+                    raise
+        op.progress(f"{purpose} was refused: tries again")
+        sleep_with_pulse(_PAUSE, clock, op.check_active)
 
 
 def are_running(session: Session, *containers: str) -> bool:

@@ -33,8 +33,8 @@ class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
     Removing the resource from the program does not undo it.
     """
 
-    backup_id: pulumi.Output[int]
-    """The backup's number."""
+    backup_id: pulumi.Output[int | str]
+    """The backup's number, or its id where that is a text."""
 
     def __init__(
         self,

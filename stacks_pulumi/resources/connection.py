@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
-from stacks_pulumi._identifiers import is_unique
+from stacks_pulumi._identifiers import is_unique, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api.connections import is_spelling
 from stacks_pulumi.api.wait import STARTED
@@ -24,14 +24,13 @@ from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
 from stacks_pulumi.resources._running import (
-    are_running,
     find_child,
     is_own_container,
     leave_alone,
+    once_running,
     runs,
     same_time,
     wait_for,
-    wait_until_running,
 )
 from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
 
@@ -239,34 +238,38 @@ class ConnectionHandler(ResourceHandler):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Delete the connection; the source keeps the variables until it is restarted."""
-        if not is_unique(own_name(id_)) and not _is_to_be_deleted(session, op, id_, olds):
+        present: str | None = own_name(id_)
+        if not is_unique(own_name(id_)):
+            present = _to_be_deleted(session, op, id_, olds)
+        if present is None:
             return
         op.progress("disconnecting")
         try:
-            _disconnect(session, id_, olds)
+            _disconnect(session, id_, olds, present)
         except NotFoundError:
             # That is no evidence: it may be listed nevertheless.
-            if _is_to_be_deleted(session, op, id_, olds, max_age=0.0):
-                _disconnect(session, id_, olds)
+            present = _to_be_deleted(session, op, id_, olds, max_age=0.0)
+            if present is not None:
+                _disconnect(session, id_, olds, present)
 
 
-def _disconnect(session: Session, id_: str, olds: Mapping[str, Any]) -> None:
+def _disconnect(session: Session, id_: str, olds: Mapping[str, Any], present: str) -> None:
     source, target = parent_id(id_), olds.get("target") or None
     OWNERSHIP.start(session, "connect", *filter(None, (source, target)))
-    session.client.connections.delete(own_name(id_), source_id=source, target_id=target)
+    session.client.connections.delete(present, source_id=source, target_id=target)
 
 
-def _is_to_be_deleted(
+def _to_be_deleted(
     session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = RECENT
-) -> bool:
-    """Return whether the connection exists and is the one in the state: another one may have got its id."""
+) -> str | None:
+    """Return the present id of the connection in the state; `None` if it is gone, or another one has got its id."""
     connection = _find(session, op, id_, olds, max_age=max_age)
     if connection is None:
-        return False
+        return None
     if not _is_ours(connection, olds):
         leave_alone(op, _named(id_, connection), olds.get("created_at"), connection.created_at)
-        return False
-    return True
+        return None
+    return connection.id
 
 
 def _find(
@@ -275,12 +278,26 @@ def _find(
     """Return the connection as one of its ends lists it; `None` if it is certainly gone."""
     api, target = session.client.connections, olds.get("target") or None
 
+    def like(connection: models.Connection) -> bool:
+        """
+        Whether it has our name, target and time, and no other resource has it.
+
+        Without a time in the state, no list has shown ours under its own id yet.
+        """
+        stored, listed = olds.get("created_at"), connection.created_at
+        return (
+            same_name(connection.name, olds.get("name") or "")
+            and _leads_there(connection, olds)
+            and (same_time(stored, listed) is True or (stored is None and listed is not None))
+            and OWNERSHIP.owner("Connection", child_id(parent_id(id_), connection.id)) is None
+        )
+
     def look(shared: bool) -> models.Connection | None:
         def ask(container: str) -> models.Connections:
             age = max_age if shared else 0.0
             return session.reads.get("connections", container, ask=lambda: api.list(container), max_age=age)
 
-        return api.find(own_name(id_), parent_id(id_), target, ask=ask)
+        return api.find(own_name(id_), parent_id(id_), target, ask=ask, like=like)
 
     listed = session.client.platform.connection_listed
     return find_child(session, op, id_, look, since=olds.get("created_at"), settle=listed)
@@ -293,11 +310,17 @@ def _is_ours(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
     same = same_time(olds.get("created_at"), connection.created_at)
     if same is not None:
         return same
-    name, target = olds.get("name"), olds.get("target")
-    leads_there = connection.target_id in {None, target} and (
+    name = olds.get("name")
+    return _leads_there(connection, olds) and (
+        not name or connection.name is None or is_spelling(name, connection.name)
+    )
+
+
+def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
+    target = olds.get("target")
+    return connection.target_id in {None, target} and (
         connection.target_name is None or not target or is_spelling(connection.target_name, target)
     )
-    return leads_there and (not name or connection.name is None or is_spelling(name, connection.name))
 
 
 def _named(id_: str, connection: models.Connection) -> str:
@@ -321,14 +344,8 @@ class _ConnectionCreation(Creation[models.Connection]):
             if self.session.created.are_running(source, target):
                 with contextlib.suppress(*REFUSALS):
                     return self._connect(before=())
-            while True:
-                wait_until_running(self.session, self.op, "a connection", source, target)
-                try:
-                    return self._connect()
-                except (BadRequestError, ConflictError):
-                    # The platform may have restarted one of the two for another connection.
-                    if are_running(self.session, source, target):
-                        raise
+            # The platform may restart one of the two for another connection.
+            return once_running(self.session, self.op, "a connection", (source, target), self._connect)
 
     def _connect(self, before: tuple[models.Connection, ...] | None = None) -> models.Connection:
         self.op.progress("connecting")
@@ -391,14 +408,12 @@ def _restart(
 def _restart_now(session: Session, op: Operation, source: str) -> None:
     op.progress("restarting source")
     OWNERSHIP.start(session, "restart", source)
+    set_status = session.client.containers.set_status
     try:
-        session.client.containers.set_status(source, "restart")
+        set_status(source, "restart")
     except (BadRequestError, ConflictError):
         # The platform may be restarting it at this moment, with or without the new variables.
-        if are_running(session, source):
-            raise
-        wait_for(session, op, STARTED, source)
-        session.client.containers.set_status(source, "restart")
+        once_running(session, op, "a restart", (source,), lambda: set_status(source, "restart"))
     wait_for(session, op, STARTED, source)
 
 

@@ -5,6 +5,7 @@ PinnedBackup: a backup that the platform's retention clean-up skips.
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,6 @@ import pulumi
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_unique
 from stacks_pulumi.api import models
-from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import certain
 from stacks_pulumi.api.backups import (
     MOST,
@@ -24,9 +24,11 @@ from stacks_pulumi.api.backups import (
     is_partial,
     is_unknown_status,
     unknown_status,
+    unknown_type,
 )
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
+    ConflictError,
     ExistsError,
     NotFoundError,
     StacksError,
@@ -45,10 +47,11 @@ from stacks_pulumi.resources._resource import Child, child_id, container_id, inp
 from stacks_pulumi.resources._running import (
     find_child,
     leave_alone,
+    once_running,
+    patiently,
     runs,
     same_content,
     same_time,
-    wait_until_running,
 )
 from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
 
@@ -77,8 +80,8 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
 
     container: pulumi.Output[str]
     """The container's id."""
-    backup_id: pulumi.Output[int]
-    """The backup's number, which BackupRestore takes."""
+    backup_id: pulumi.Output[int | str]
+    """The backup's number (a text where the platform has such ids), which BackupRestore takes."""
     on_delete: pulumi.Output[str]
     """What happens to the backup when this resource is deleted."""
     pinned: pulumi.Output[bool]
@@ -99,7 +102,7 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
         *,
         container: Container | pulumi.Input[str],
         triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
-        backup_id: pulumi.Input[int] | None = None,
+        backup_id: pulumi.Input[int | str] | None = None,
         on_delete: OnDelete | None = None,
     ) -> None:
         """
@@ -336,8 +339,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
             if self.session.created.are_running(container):
                 with contextlib.suppress(*REFUSALS):
                     return self._start()
-            wait_until_running(self.session, self.op, "a backup", container)
-            return self._start()
+            return once_running(self.session, self.op, "a backup", (container,), self._start)
 
     def _start(self) -> models.Backup:
         container = self.inputs["container"]
@@ -363,7 +365,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         if self._missing is not None:
             raise self._missing
         if self.inputs.get("backup_id") is None and thing.backup_type not in {None, "manual"}:
-            raise _unknown_type(self.session, thing)
+            raise unknown_type(self.session.client.platform, thing)
         is_new = self.inputs.get("backup_id") is None
         return _outputs(_pin(self.session, self.op, container, thing, is_new=is_new), self.inputs)
 
@@ -409,7 +411,8 @@ def _pin(
     if seen.status is not None and is_unknown_status(seen.status):
         op.warn(f"backup {number} of {container}: {unknown_status(session.client.platform, seen.status)}")
     op.progress(f"pinning backup {number}")
-    session.client.backups.pin(number, container_id=container)
+    pin = functools.partial(session.client.backups.pin, number, container_id=container)
+    patiently(session, op, f"the pin of backup {number}", pin, (ConflictError,) if is_new else ())
     return _pinned(session, op, container, number)
 
 
@@ -551,16 +554,6 @@ def _number(id_: str, olds: Mapping[str, Any]) -> models.BackupId:
         ValueError: The id has none.
     """
     return _fields.backup_number(olds.get("backup_id") or id_)
-
-
-def _unknown_type(session: Session, backup: models.Backup) -> StacksError:
-    word = scrub(backup.backup_type or "", 40)
-    advice = session.client.platform.advice(f"backups: {{types: {{{word}: manual}}}}")
-    return StacksError(
-        f'its type "{word}" is not known (known are manual and scheduled), so it may not be the one that was started: '
-        f"if that word is for backups that are made on request, {advice}",
-        code="unexpected-status",
-    )
 
 
 def _not_listed(container: str) -> str:

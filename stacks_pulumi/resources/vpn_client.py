@@ -11,6 +11,7 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
+from stacks_pulumi.api.connections import is_spelling
 from stacks_pulumi.api.vpn_clients import AddedVpnClient
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, UnreadableAnswerError, VanishedError
@@ -329,11 +330,32 @@ def _find(
             ask=lambda: session.client.vpn_clients.list(container),
             max_age=max_age if shared else 0.0,
         )
-        # The API may store names in lower case.
-        return clients.find(lambda client: same_name(client.name, name))
+        # The API may store names in lower case, or list them with an addition.
+        spelt = [
+            client
+            for client in clients
+            if is_spelling(name, client.name) and same_time(olds.get(_CREATED_AT), client.created_at)
+        ]
+        found = next((client for client in clients if same_name(client.name, name)), None)
+        found = found or (spelt[0] if len(spelt) == 1 else None)
+        if found is None and not shared:
+            found = _by_config(session, container, name, olds)
+        return found or clients.find(lambda _client: False)
 
     settle = session.client.platform.settle
     return find_child(session, op, id_, look, since=olds.get(_CREATED_AT), settle=settle)
+
+
+def _by_config(
+    session: Session, container: str, name: str, olds: Mapping[str, Any]
+) -> models.VpnClient | None:
+    """Return a client that is listed under another name: the API gives the configuration in the state for its name."""
+    stored = olds.get("config")
+    if stored:
+        with contextlib.suppress(NotFoundError, UnreadableAnswerError, *REFUSALS):
+            if session.client.vpn_clients.config(container, name).split() == str(stored).split():
+                return models.VpnClient(name=name)
+    return None
 
 
 def _outputs(

@@ -196,7 +196,7 @@ def test_a_lost_response_creates_no_second_connection(
 def test_a_failed_restart_keeps_the_connection_and_is_retried(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:
-    emulator.faults.add("containers.set_status", "status", code=400)
+    emulator.faults.add("containers.set_status", "status", code=403)
 
     with pytest.raises(
         CallFailedError, match=r"was created, but its source .* could not be restarted"

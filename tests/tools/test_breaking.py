@@ -119,6 +119,20 @@ def test_additions_and_descriptions_break_nothing() -> None:
     assert list(breaking_changes(released, changed)) == []
 
 
+def test_an_input_may_take_another_type_beside_its_own() -> None:
+    released = without_descriptions(current())
+    name = container(released)["inputProperties"]["name"]
+
+    for types, sentences in (
+        (["string", "integer"], []),
+        (["integer"], [f"{CONTAINER}: the type of the input name changed"]),
+    ):
+        changed = current()
+        set_(container(changed)["inputProperties"]["name"], "oneOf", [{"type": type_} for type_ in types])
+        assert list(breaking_changes(released, changed)) == sentences
+    assert name == {"type": "string"}
+
+
 def test_a_property_that_is_called_description_is_compared() -> None:
     released = without_descriptions(current())
     changed = current()

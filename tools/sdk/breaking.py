@@ -86,8 +86,15 @@ def _inputs(token: str, old: Schema, new: Schema) -> Iterator[str]:
     for name, was in old.items():
         if name not in new:
             yield f"{token}: the input {name} is gone"
-        elif _shape(was) != _shape(new[name]):
+        elif _shape(was) != _shape(new[name]) and not _takes_more(was, new[name]):
             yield f"{token}: the type of the input {name} changed"
+
+
+def _takes_more(was: Schema, now: Schema) -> bool:
+    """Whether an input also takes another type now, and languages without unions still have the old one."""
+    return _shape({**now, "oneOf": []}) == {**_shape(was), "oneOf": []} and _shape(was) in now.get(
+        "oneOf", ()
+    )
 
 
 def _required(token: str, old: list[str], new: list[str]) -> Iterator[str]:

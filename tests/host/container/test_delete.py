@@ -22,3 +22,21 @@ def test_delete_of_a_missing_container_succeeds(web: HostedResource, emulator: E
     web.delete()
 
     assert web.id == ""
+
+
+def test_a_platform_may_want_a_container_stopped_before_its_deletion(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs")
+    fault = emulator.faults.add(
+        "containers.delete",
+        "status",
+        code=409,
+        body={"error": "Container is running. Stop it before you delete it."},
+    )
+
+    web.delete()
+
+    assert fault.fired == 1
+    assert emulator.calls("containers.set_status") == 1
+    assert emulator.state.names() == []

@@ -218,6 +218,18 @@ def test_an_empty_choice_is_an_error(
     assert not (tmp_path / "shop").exists()
 
 
+def test_a_program_without_resources_is_not_written(
+    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with full.emulator.platform.lock:
+        for container in full.emulator.state.containers.values():
+            container.name = f"a_{container.name}"
+
+    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 1
+    assert "does not accept its name" in capsys.readouterr().err
+    assert not (tmp_path / "shop").exists()
+
+
 @pytest.mark.parametrize("existing", ["__main__.py", "Pulumi.yaml", "import.json", "requirements.txt"])
 def test_no_file_is_overwritten(
     existing: str, full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -157,7 +157,7 @@ def test_start_uses_the_id_in_the_answer(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("id_", [90417, 11])
 def test_an_id_in_the_answer_may_be_that_of_a_job(clock: FakeClock, id_: int) -> None:
-    lists = [data([entry(10)]), data([entry(10)]), data([entry(10), entry(11)])]
+    lists: list[Reply] = [data([entry(10)]), data([entry(10)]), data([entry(10), entry(11)])]
     script = Script(backups__list=lists, backups__trigger=data({"id": id_}, 202))
     began = clock.now()
 
@@ -167,14 +167,14 @@ def test_an_id_in_the_answer_may_be_that_of_a_job(clock: FakeClock, id_: int) ->
 
 
 def test_numbers_may_have_no_order(clock: FakeClock) -> None:
-    lists = [data([entry(500)]), data([entry(500), entry(77)])]
+    lists: list[Reply] = [data([entry(500)]), data([entry(500), entry(77)])]
     script = Script(backups__list=lists, backups__trigger=data({}, 202))
 
     assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 77
 
 
 def test_a_field_that_no_list_shows_readably_does_not_hide_the_new_backup(clock: FakeClock) -> None:
-    lists = [data([]), data([entry(11, size_bytes="7 MB")])]
+    lists: list[Reply] = [data([]), data([entry(11, size_bytes="7 MB")])]
     script = Script(backups__list=lists, backups__trigger=data({}, 202))
 
     assert backups(script, clock).start("a", deadline=clock.now() + 60).id == 11
@@ -182,7 +182,7 @@ def test_a_field_that_no_list_shows_readably_does_not_hide_the_new_backup(clock:
 
 def test_a_backup_may_get_another_id_while_it_is_made(clock: FakeClock) -> None:
     at, other = "2026-05-17T02:00:14.000Z", "2026-05-17T02:00:19.000Z"
-    lists = [
+    lists: list[Reply] = [
         data([entry(3, "in_progress", created_at=at)]),
         data([entry(11, created_at=at), entry(12, created_at=other)]),
     ]

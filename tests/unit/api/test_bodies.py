@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stacks_pulumi.api._bodies import ShapeError, item, items, record, snake, text_of, unwrap
+from stacks_pulumi.api._bodies import ShapeError, allowed_ips, connections, item, items, record, snake, unwrap
+from stacks_pulumi.api._call import call_to
+from stacks_pulumi.api._unshaped import text_of
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, Listing, Model, VpnClient
 from stacks_pulumi.errors import UnreadableAnswerError
 from tests.support.waiting import never
@@ -243,6 +245,45 @@ def test_rows_are_found_where_other_apis_have_them(body: Any) -> None:
     assert items(Container, body, "containers") == ONE
 
 
+def test_lists_for_each_category_are_one_list() -> None:
+    body = {"data": {"apps": [{"id": "a"}], "empty": [], "databases": [{"id": "b"}]}}
+
+    read = items(Container, body, "containers")
+
+    assert ([row.id for row in read], read.gap) == (["a", "b"], None)
+
+
+def test_another_list_of_objects_makes_the_rows_incomplete() -> None:
+    read = items(Container, {"apps": [{"id": "a"}], "remarks": [{"text": "x"}]})
+
+    assert [row.id for row in read] == ["a"]
+    assert read.gap is not None
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [
+        ({"deleted_at": "2026-05-17T02:00:14.000Z"}, "deleted"),
+        ({"isDeleted": True}, "deleted"),
+        ({"terminatedAt": 1778983214}, "deleted"),
+        ({"deleted_at": None, "deleted": False, "is_removed": "false"}, "running"),
+    ],
+)
+def test_a_row_may_say_beside_its_status_that_it_is_deleted(mark: dict[str, Any], expected: str) -> None:
+    row = {"id": "a", "name": "a", "status": "running", **mark}
+
+    (container,) = items(Container, [row])
+    assert container.status == expected
+    assert len(items(VpnClient, [row])) == (expected == "running")
+
+
+def test_an_id_has_no_slash_here_and_gets_it_back_in_a_path() -> None:
+    (container,) = items(Container, [{"id": "usr/abc/web"}])
+
+    assert container.id == "usr%2Fabc%2Fweb"
+    assert call_to("containers.status", container.id, parse=str).path == "/containers/status/usr%2Fabc%2Fweb"
+
+
 @pytest.mark.parametrize(
     "body", [None, {"data": None}, {"success": True, "items": None}, {"data": {"containers": None}}]
 )
@@ -470,3 +511,18 @@ def test_a_row_as_it_comes_from_the_wire() -> None:
             id="usr-abc12345-web", name="web", template="nodejs", status="running", version="22", port=80
         ),
     )
+
+
+def test_one_list_of_connections_may_say_their_direction() -> None:
+    read = connections(
+        {"data": [{"id": "a", "direction": "outgoing"}, {"id": "b", "direction": "IN"}, {"id": "c"}]}
+    )
+
+    assert [row.id for row in read.outgoing] == ["a", "c"]
+    assert [row.id for row in read.incoming] == ["b"]
+
+
+def test_external_access_may_be_an_object() -> None:
+    read = allowed_ips({"data": {"externalAccess": {"enabled": True, "url": "u"}, "allowed_ips": []}})
+
+    assert (read.enabled, read.url) == (True, "u")

@@ -110,6 +110,7 @@ def test_the_spelling_of_the_platform_is_no_other_container(
         ({"plan": "premium"}, False),
         ({"created_at": as_time(NOW - 60)}, False),
         ({"created_at": as_time(NOW - 4)}, True),
+        ({"created_at": as_time(NOW - 30)}, False),
         ({"created_at": None}, True),
     ],
 )
@@ -127,6 +128,45 @@ def test_which_container_may_be_ours(clock: FakeClock, container: dict[str, Any]
     containers = api(Script(), clock, "containers: {name_prefix: acme-}")
 
     assert containers.is_ours(seen, name="web", template="nodejs", plan="basic", since=NOW) is expected
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(59, True), (61, False)])
+def test_a_creation_time_may_be_cut_to_the_minute(clock: FakeClock, seconds: float, expected: bool) -> None:
+    seen = Container(id="usr-1-web", name="web", template="nodejs", created_at=as_time(NOW))
+
+    ours = api(Script(), clock).is_ours(seen, name="web", template="nodejs", plan=None, since=NOW + seconds)
+
+    assert ours is expected
+
+
+@pytest.mark.parametrize("hours", [-1, -26])
+def test_creation_times_may_come_from_another_clock_than_dates(clock: FakeClock, hours: float) -> None:
+    answer = row(createdAt=as_time(NOW + hours * 3600))
+    script = Script(containers__create=data(answer, 202), containers__list=data([]))
+    containers = api(script, clock)
+
+    assert containers.create(name="web", template="nodejs").id == "usr-1-web"
+    assert containers.server_now() == pytest.approx(NOW + hours * 3600)
+
+
+@pytest.mark.parametrize(
+    ("answer", "listed"),
+    [
+        ({"status": "running"}, []),  # it has had the time to boot
+        ({"createdAt": as_time(NOW - 100)}, []),  # lists may not show it yet
+        ({}, [{**row(), "name": "other"}]),
+    ],
+)
+def test_a_container_that_may_have_existed_is_no_proof_of_another_clock(
+    clock: FakeClock, answer: dict[str, Any], listed: list[dict[str, Any]]
+) -> None:
+    made = {**row(createdAt=as_time(NOW - 3600)), **answer}
+    script = Script(containers__create=data(made, 202), containers__list=data(listed))
+    containers = api(script, clock)
+
+    with pytest.raises(errors.ExistsError):
+        containers.create(name="web", template="nodejs")
+    assert containers.server_now() == NOW
 
 
 def test_a_name_that_is_held_after_our_deletion_is_tried_again(clock: FakeClock) -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import _bodies, _unshaped, models
-from stacks_pulumi.api._bodies import done, item, items, text_of
+from stacks_pulumi.api._bodies import done, item, items
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._unshaped import metrics
+from stacks_pulumi.api._unshaped import metrics, text_of
 from tests.unit.api.scripted_api import a_call
 
 NAMES = [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stacks_pulumi import errors
 from stacks_pulumi.api._call import Answer, Call, Handler, call_to, certain
 from stacks_pulumi.api._limiter import Limiter
-from stacks_pulumi.api._pages import MOST_PAGES
+from stacks_pulumi.api._pages import MOST_PAGES, UNSHOWN
 from stacks_pulumi.api.backups import _list_call
 from stacks_pulumi.api.client import assemble
 from stacks_pulumi.api.containers import LIST
@@ -416,6 +416,32 @@ def test_an_address_keeps_the_path_of_the_endpoint_and_gives_only_the_query() ->
         ("/containers", {}),
         ("/containers", {"cursor": "a&b", "x": ""}),
     ]
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"partial": True},
+        {"warnings": ["the host cluster1host2 is unreachable"]},
+        {"errors": [{"host": "cluster1host2", "error": "timed out"}]},
+    ],
+)
+def test_an_answer_that_lacks_rows_because_of_an_outage_is_partial(sign: dict[str, Any]) -> None:
+    script = Script(containers__list=ok({"success": True, "count": 1, "data": rows(1), **sign}))
+
+    read = client(script)(LIST)
+
+    assert [row.id for row in read] == ["usr-1"]
+    assert read.gap is not None
+    assert read.gap.startswith(UNSHOWN)
+    assert len(script.operations) == 1
+
+
+@pytest.mark.parametrize("remark", [{"warnings": []}, {"warnings": ["v1 is deprecated"]}, {"partial": False}])
+def test_other_remarks_leave_a_list_whole(remark: dict[str, Any]) -> None:
+    script = Script(containers__list=ok({"success": True, "count": 1, "data": rows(1), **remark}))
+
+    assert client(script)(LIST).gap is None
 
 
 def test_a_list_that_never_ends_is_partial() -> None:

@@ -18,6 +18,8 @@ LIMITED = errors.RateLimitedError("x", status=429, retry_after=3.0)
 FAILED = errors.ServerError("x", status=500)
 FULL = errors.NoCapacityError("x", status=503)
 GARBLED = errors.UnreadableAnswerError("x", status=200)
+MOVED = errors.UnreadableAnswerError("x", status=308)
+BUSY = errors.ConflictError("x", status=423, text="Another operation is in progress on this container")
 REFUSED = errors.BadRequestError("x", status=400)
 ABSENT = errors.NotFoundError("x", status=404)
 UNKNOWN_KEY = errors.InvalidApiKeyError("x", status=401)
@@ -47,6 +49,8 @@ class Answers:
         (FAILED, True),
         (FULL, False),
         (GARBLED, True),
+        (MOVED, False),
+        (BUSY, False),
         (REFUSED, False),
     ],
 )
@@ -105,6 +109,27 @@ def test_a_later_success_is_the_answer(clock: FakeClock) -> None:
 
     assert Retry(answers, clock, chance=lambda: 1.0)(a_call()) == "fine"
     assert clock.now() == 1001.5
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_request_is_sent_again_while_another_operation_is_in_progress(
+    clock: FakeClock, method: str
+) -> None:
+    handle, begun = Answers(BUSY, BUSY, "done"), clock.now()
+
+    assert Retry(handle, clock)(a_call(method)) == "done"
+    assert (handle.asked, clock.now() - begun) == (3, 10.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["Name already exists", "Container is being deleted", "A backup is already in progress", ""]
+)
+def test_another_conflict_is_an_error_at_once(clock: FakeClock, text: str) -> None:
+    handle = Answers(errors.ConflictError("x", status=409, text=text))
+
+    with pytest.raises(errors.ConflictError):
+        Retry(handle, clock)(a_call("PUT"))
+    assert handle.asked == 1
 
 
 def test_other_exceptions_are_raised_immediately(clock: FakeClock) -> None:

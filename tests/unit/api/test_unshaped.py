@@ -206,3 +206,38 @@ def test_a_value_without_a_private_key_is_an_error_or_none(body: Any) -> None:
     with pytest.raises(ShapeError):
         _unshaped.private_key(body)
     assert _unshaped.private_key_if_any(body) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"cpu": {"unit": "%", "points": [{"t": 1, "v": 2}]}}},
+        {"data": {"cpuUsage": [{"t": 1, "v": 2}]}},
+        {"data": {"cpu": [{"t": 0, "v": None}, {"t": 1, "v": 2}]}},
+        {"data": [{"t": 1, "cpu_percent": 2}]},
+    ],
+)
+def test_a_series_of_another_name_or_shape_is_read(body: Any) -> None:
+    assert metrics(body).cpu == (Point(timestamp="1", value=2),)
+
+
+def test_the_directions_of_a_network_may_be_in_one_object() -> None:
+    read = metrics({"network": {"in": [{"t": 1, "v": 2}], "tx": [{"t": 1, "v": 3}]}})
+
+    assert (read.network_in[0].value, read.network_out[0].value) == (2, 3)
+
+
+def test_metrics_without_any_known_series_are_not_empty() -> None:
+    with pytest.raises(ShapeError, match="cpu, memory, disk"):
+        metrics({"data": {"resultType": "matrix", "result": [{"values": []}]}})
+
+
+def test_logs_that_are_null_are_empty_and_entries_are_lines() -> None:
+    assert _unshaped.text_of({"success": True, "data": None}) == ""
+    assert _unshaped.text_of({"data": {"entries": [{"timestamp": "t", "msg": "a"}]}}) == "t a"
+    with pytest.raises(ShapeError):
+        _unshaped.text_of({"stdout": "a", "stderr": "b"})
+
+
+def test_credentials_may_be_under_a_name_of_their_own() -> None:
+    assert _unshaped.credentials({"data": {"database": {"user": "u", "pass": "p"}}}).password == "p"

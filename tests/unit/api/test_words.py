@@ -164,6 +164,7 @@ def test_a_pin_may_be_a_flag_or_the_time_of_the_pin(row: Mapping[str, Any], pinn
 
 def test_service_types_are_compared_without_case() -> None:
     assert read(AllowedIp, {"serviceType": "HTTP"}).service_type == "http"
+    assert read(AllowedIp, {"serviceType": "ALL"}).service_type == "both"
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,45 @@ def test_without_an_address_in_any_answer_the_only_new_entry_is_the_callers() ->
     assert removed(on) == ["2"]
 
 
+def test_the_caller_may_have_two_addresses() -> None:
+    own, other = (
+        entry(id_, address, "Your IP (Auto-added)") for id_, address in (("2", CALLER), ("3", "2001:db8::45"))
+    )
+    on = account(listed(), listed(MINE, own, other, entry("4", "192.0.2.50", "Colleague")))
+
+    create(on, revoke=True)
+
+    assert removed(on) == ["2", "3"]
+
+
+def test_the_callers_address_may_be_shown_as_ipv6() -> None:
+    on = account(listed(), listed(MINE, OWN, your_ip=f"::ffff:{CALLER}"), opened_for=f"::ffff:{CALLER}")
+
+    create(on, revoke=True)
+
+    assert removed(on) == ["2"]
+
+
+@pytest.mark.parametrize("word", ["BOTH", "all", "tcp+http", "both"])
+@pytest.mark.parametrize("description", ["Production serv", "PRODUCTION SERVERS", "Production servers"])
+def test_another_spelling_of_an_entry_is_no_change(word: str, description: str) -> None:
+    on = account(listed({**MINE, "description": description, "service_type": word}), opened_for=None)
+
+    found = read(on, description="Production servers")
+
+    assert found is not None
+    assert (found["description"], found["service_type"]) == ("Production servers", "both")
+
+
+def test_another_service_or_description_is_a_change() -> None:
+    on = account(listed({**MINE, "description": "Production", "service_type": "tcp"}), opened_for=None)
+
+    found = read(on, description="Office")
+
+    assert found is not None
+    assert (found["description"], found["service_type"]) == ("Production", "tcp")
+
+
 def test_several_new_entries_cannot_be_told_apart_and_are_named() -> None:
     other = entry("3", "192.0.2.50", "Colleague")
     on = account(listed(your_ip=None), listed(MINE, OWN, other, your_ip=None), opened_for="")
@@ -266,6 +305,15 @@ def test_an_address_that_is_on_a_page_that_was_not_read_is_changed() -> None:
 
     assert AllowedIpHandler().on_update(on.session, on.op, ID, olds, inputs)["entry_id"] == "3"
     assert removed(on) == ["1"]
+
+
+def test_the_callers_address_on_a_page_that_no_answer_names_is_removed() -> None:
+    on = account(allowed_ips__list=paged(entry("8", "192.0.2.8"), OWN))
+
+    create(on, revoke=True)
+
+    assert removed(on) == ["2"]
+    assert on.call.warnings == []
 
 
 # --- a change that fails partway ---

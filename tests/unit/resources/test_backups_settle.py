@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.platform_file import Backups, BackupStatus, PlatformFacts
+from stacks_pulumi.platform_file import Backups, BackupStatus, Lists, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
@@ -114,6 +114,26 @@ def test_a_list_that_does_not_say_what_is_pinned_takes_no_pin_away() -> None:
     found = PinnedBackupHandler().on_read(on.session, on.op, id_, dict(outs))
     assert found is not None
     assert found["pinned"] is True
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_list_that_does_not_say_what_is_pinned_shows_no_difference(pinned: bool) -> None:
+    on = account(rows({name: value for name, value in row().items() if name != "pinned"}))
+    olds = {"created_at": MADE, "backup_id": 8, "pinned": pinned}
+
+    outs = PinnedBackupHandler().on_read(on.session, on.op, "usr-1-db/8", olds)
+
+    assert outs is not None
+    assert outs["pinned"] is pinned
+
+
+def test_a_backup_that_cannot_be_pinned_yet_is_pinned_later() -> None:
+    busy = refusal(409)
+    looks = [rows(), *([rows(row())] * 3), rows(row(pinned=1))]
+    on = account(*looks, backups__pin=[busy, busy, ok({"success": True})])
+
+    assert create(on)[1]["pinned"] is True
+    assert on.sent("backups.pin") == 3
 
 
 def test_a_pin_that_is_listed_later_is_awaited() -> None:
@@ -236,6 +256,15 @@ def test_facts_shorten_the_waits() -> None:
     init_failed(on)
 
     assert on.seconds < 20.0
+
+
+def test_what_is_listed_late_is_even_later_if_lists_are_behind() -> None:
+    facts = PlatformFacts(backups=Backups(listed_seconds=5), lists=Lists(lag_seconds=20))
+    on = account(rows(OLD), facts=facts)
+
+    init_failed(on)
+
+    assert on.seconds >= 25.0
 
 
 # --- lists that may lack a backup ---

@@ -268,7 +268,58 @@ def test_a_random_id_is_never_given_twice() -> None:
     assert account.script.operations == ["connections.delete"]
 
 
+@pytest.mark.parametrize(("given", "is_there"), [("key", True), ("another key", False), (None, False)])
+def test_a_client_under_another_name_is_there_if_its_configuration_is(
+    given: str | None, is_there: bool
+) -> None:
+    configuration = "[Interface]\nPrivateKey = {}\n"
+    account = ScriptedAccount(
+        vpn_clients__list=data([{"name": "peer1"}]),
+        vpn_clients__config=refusal(404) if given is None else data({"config": configuration.format(given)}),
+    )
+    olds = {**KINDS["client"].olds, "config": configuration.format("key")}
+
+    found = VpnClientHandler().on_read(account.session, account.op, KINDS["client"].id, olds)
+
+    assert (found is not None) == is_there
+
+
 # --- connections ---
+
+
+@pytest.mark.parametrize("stored", [{"created_at": LONG_AGO}, {}])
+def test_a_connection_that_is_listed_under_another_id_is_there_and_is_deleted_by_that_id(
+    stored: dict[str, str],
+) -> None:
+    olds = {"source": "usr-1-app", "target": "usr-1-db", "name": "main", **stored}
+    account = ScriptedAccount(
+        connections__list=outgoing({**LINK, "id": "c8"}), connections__delete=ok({"success": True})
+    )
+
+    found = ConnectionHandler().on_read(account.session, account.op, "usr-1-app/op-1", dict(olds))
+    ConnectionHandler().on_delete(account.session, account.op, "usr-1-app/op-1", dict(olds))
+
+    assert found is not None
+    assert found["created_at"] == LONG_AGO
+    assert account.script.calls[-1].path == "/containers/connections/c8"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{**LINK, "id": "c8", "created_at": LATER}],
+        [{**LINK, "id": "c8", "created_at": None}],
+        [{**LINK, "id": "c8", "connection_name": "main2"}],
+        [{**LINK, "id": "c8", "target_name": "cache"}],
+        [{**LINK, "id": "c8"}, {**LINK, "id": "c9"}],
+    ],
+)
+def test_a_connection_under_another_id_is_ours_only_with_our_name_target_and_time(
+    rows: list[dict[str, Any]],
+) -> None:
+    kind = KINDS["connection"]
+
+    assert kind.read(kind.account(outgoing(*rows))) is None
 
 
 def test_a_connection_that_only_its_target_lists_is_there() -> None:
@@ -323,6 +374,23 @@ def test_a_container_that_is_restarted_for_another_connection_is_waited_for() ->
     id_, _ = ConnectionHandler().creation(account.session, account.op, inputs).run()
 
     assert id_ == "usr-1-app/c8"
+
+
+@pytest.mark.parametrize("refusals", [1, 9])
+def test_a_refusal_because_of_a_status_that_no_list_shows_yet_is_tried_again(refusals: int) -> None:
+    made = data({"id": "c8", "connectionName": "main"})
+    account = ScriptedAccount(
+        connections__list=outgoing(LINK),
+        connections__create=[*[refusal(400, "must be running")] * refusals, made],
+    )
+    inputs = {"source": "usr-1-app", "target": "usr-1-db", "name": "new", "restart_source": False}
+    create = ConnectionHandler().creation(account.session, account.op, inputs).run
+
+    if refusals == 1:
+        assert create()[0] == "usr-1-app/c8"
+    else:
+        assert error_of(create).code == "invalid-request"
+    assert account.seconds <= 10.0, "no longer than lists may be behind"
 
 
 # --- clients ---
@@ -384,3 +452,43 @@ def test_lag_of_a_platform_file_is_used() -> None:
 
     assert KINDS["client"].read(account) is None
     assert 25.0 <= account.seconds < 30.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_there"),
+    [
+        ([{"name": "peer_laptop", "created_at": LONG_AGO}], True),
+        ([{"name": "peer_laptop", "created_at": LATER}], False),
+        ([{"name": "peer_laptop"}], False),
+        ([{"name": f"{peer}_laptop", "created_at": LONG_AGO} for peer in ("a", "b")], False),
+    ],
+)
+def test_a_client_that_is_listed_with_an_addition_has_our_creation_time(
+    rows: list[dict[str, Any]], is_there: bool
+) -> None:
+    kind = KINDS["client"]
+
+    assert (kind.read(kind.account(kind.shows(*rows))) is not None) is is_there
+
+
+@pytest.mark.parametrize(
+    ("stored", "row", "is_there"),
+    [
+        ({}, {**LINK, "id": "c9"}, True),
+        ({"created_at": None}, {**LINK, "id": "c9"}, True),
+        ({}, {**LINK, "id": "c9", "created_at": LATER}, False),
+        ({}, {**LINK, "id": "c9", "created_at": None}, False),
+        ({}, {**LINK, "id": "c9", "connection_name": "other"}, False),
+        ({}, {**LINK, "id": "c9", "target_name": "cache"}, False),
+    ],
+)
+def test_a_connection_may_have_a_new_id(stored: dict[str, Any], row: dict[str, Any], is_there: bool) -> None:
+    kind = KINDS["connection"]
+    olds = {name: value for name, value in {**kind.olds, **stored}.items() if value is not None}
+    account = kind.account(kind.shows(row))
+
+    read = kind.handler.on_read(account.session, account.op, kind.id, dict(olds))
+    kind.handler.on_delete(account.session, account.op, kind.id, dict(olds))
+
+    assert (read is not None) is is_there
+    assert account.sent("connections.delete") == is_there

@@ -108,6 +108,14 @@ def test_a_container_is_gone_after_two_looks_that_are_further_apart_than_the_lag
     assert script.operations == ["containers.list", "containers.status"] * 2
 
 
+def test_nothing_is_gone_while_the_platform_says_that_it_does_not_show_everything(clock: FakeClock) -> None:
+    partial = ok({"success": True, "data": [], "warnings": ["the host cluster1host2 is unreachable"]})
+    made, _ = session(clock, containers__list=partial, containers__status=refusal(404))
+
+    with pytest.raises(StacksError, match="cluster1host2"):
+        find_container(made, ID, shared=True)
+
+
 def test_a_container_that_the_second_look_sees_is_there(clock: FakeClock) -> None:
     made, _ = session(clock, containers__list=[data([]), data([row()])], containers__status=refusal(404))
 
@@ -426,6 +434,14 @@ def test_the_spelling_of_the_platform_is_kept_and_no_drift() -> None:
     seen = observed(container, outs, None)
     assert (seen["name"], seen["plan"]) == ("web", "basic")
     assert outputs(container, outs, seen, None)["spelling"] == spelling
+
+
+def test_access_that_the_api_does_not_show_is_no_drift() -> None:
+    outs = {"name": "web", "template": "nodejs", "plan": "basic", "external_access": True}
+    container = models.Container(id=ID, name="web", template="nodejs", plan="basic")
+
+    assert observed(container, outs, models.ExternalAccess())["external_access"] is True
+    assert observed(container, outs, models.ExternalAccess(enabled=False))["external_access"] is False
 
 
 def test_another_spelling_than_the_known_one_is_drift() -> None:
