@@ -48,7 +48,7 @@ class Call(Generic[T]):
         completeness: When it matters that a list is whole, so that a number of rows that may be one page is looked
             into: always, when a caller asks for the list's `gap`, or never, because the caller wants only one page.
             `certain`: any number of rows may be one page, because something seems to be missing.
-        finish: Returns what is left of the value after all pages of a list came: until then each row counts.
+        finish: Returns the rows that callers get, after all pages of a list came: until then each row counts.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
     """
 
