@@ -168,6 +168,25 @@ def lists_of(value: Any) -> list[Listing[Any]]:
     return [rows for name in fields if isinstance(rows := getattr(value, name), Listing)]
 
 
+def rows_of(lists: Sequence[Listing[Any]]) -> int:
+    """Return how many rows the lists of an answer have; a row that is in two of them counts once."""
+    return max(len({row.id for rows in lists for row in rows}), *map(len, lists), 0)
+
+
+def with_gap(value: Any, gap: str | Callable[[], str | None]) -> Any:
+    """Return the value with lists that are incomplete, or may be."""
+    return mapped(value, lambda rows, _name: Listing(rows, gap=gap, damaged=rows.damaged))
+
+
+def mapped(value: Any, made: Callable[[Listing[Any], str], Listing[Any]]) -> Any:
+    if isinstance(value, Listing):
+        return made(value, "")
+    lists = {name: getattr(value, name) for name in value.__struct_fields__}
+    return msgspec.structs.replace(
+        value, **{name: made(rows, name) for name, rows in lists.items() if isinstance(rows, Listing)}
+    )
+
+
 def listed(
     body: Any, keys: Sequence[str] = (), path: str = "body", depth: int = 4
 ) -> tuple[list[Any], str] | None:

@@ -15,12 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
-import msgspec
-
 from stacks_pulumi._clock import Pulse
 from stacks_pulumi._identifiers import SLASH
-from stacks_pulumi.api._bodies import lists_of
-from stacks_pulumi.api.models import Listing
+from stacks_pulumi.api._bodies import lists_of, rows_of
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
 from stacks_pulumi.errors import ApiError, ConnectionFailedError, InvalidIdError, UnreadableAnswerError
 
@@ -29,7 +26,8 @@ T = TypeVar("T")
 CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
 """The errors of a call itself. Any other exception that a call raises comes from a pulse."""
 
-_CERTAIN: Final[ContextVar[bool]] = ContextVar("certain", default=False)
+CERTAIN: Final[ContextVar[bool]] = ContextVar("certain", default=False)
+"""Whether the present look concludes from an absence."""
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
@@ -52,7 +50,7 @@ class Call(Generic[T]):
         completeness: When it matters that a list is whole, so that a number of rows that may be one page is looked
             into: always, when a caller asks for the list's `gap`, or never, because the caller wants only one page.
             `certain`: any number of rows may be one page, because something seems to be missing.
-        finish: Returns what is left of the value after all pages of a list came: until then each row counts.
+        finish: Returns the rows that callers get, after all pages of a list came: until then each row counts.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
         containers: The ids of the containers in its path.
     """
@@ -83,16 +81,11 @@ def certain() -> Iterator[None]:
 
     Other lists look for further pages only after a sign of them, because that costs calls.
     """
-    token = _CERTAIN.set(True)
+    token = CERTAIN.set(True)
     try:
         yield
     finally:
-        _CERTAIN.reset(token)
-
-
-def is_certain() -> bool:
-    """Return whether the present look concludes from an absence."""
-    return _CERTAIN.get()
+        CERTAIN.reset(token)
 
 
 def call_to(
@@ -160,8 +153,8 @@ class Answer:
     received: float = 0.0
 
 
-USUAL: Final = frozenset({10, 20, 25, 30, 40})
-"""Usual sizes of a page, beside all multiples of 50."""
+USUAL: Final = frozenset({10, 20, 25, 30, 40, *range(50, 10_001, 50)})
+"""Usual sizes of a page."""
 
 
 @dataclass(frozen=True)
@@ -187,32 +180,12 @@ class Page(Generic[T]):
     @property
     def rows(self) -> int:
         """How many rows it has; a row that is in two of its lists counts once."""
-        return max(len(self.ids), *map(len, lists_of(self.value)), 0)
+        return rows_of(lists_of(self.value))
 
     @property
     def is_readable(self) -> bool:
         """Whether all rows could be read."""
         return all(rows.gap is None for rows in lists_of(self.value))
-
-
-def is_usual(rows: int) -> bool:
-    """Return whether a number of rows is a usual size of a page."""
-    return rows in USUAL or (rows > 0 and rows % 50 == 0)
-
-
-def with_gap(value: T, gap: str | Callable[[], str | None]) -> T:
-    """Return the value with lists that are incomplete, or may be."""
-    partial: T = mapped(value, lambda rows, _name: Listing(rows, gap=gap, damaged=rows.damaged))
-    return partial
-
-
-def mapped(value: Any, made: Callable[[Listing[Any], str], Listing[Any]]) -> Any:
-    if isinstance(value, Listing):
-        return made(value, "")
-    lists = {name: getattr(value, name) for name in value.__struct_fields__}
-    return msgspec.structs.replace(
-        value, **{name: made(rows, name) for name, rows in lists.items() if isinstance(rows, Listing)}
-    )
 
 
 class Sender(Protocol):

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.api._bodies import A_LIST, ShapeError, lists_of, scrub
-from stacks_pulumi.api._call import Answer, Call, Page, Sender, call_to, is_certain, is_usual, with_gap
+from stacks_pulumi.api._bodies import A_LIST, ShapeError, lists_of, rows_of, scrub, with_gap
+from stacks_pulumi.api._call import CERTAIN, USUAL, Answer, Call, Page, Sender, call_to
 from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
 from stacks_pulumi.api._pages import Pages
 from stacks_pulumi.api._words import READING, Reading
@@ -77,27 +77,25 @@ class Decode:
         lists = lists_of(page.value) if call.endpoint.method == "GET" else []
         if not lists or call.completeness == "unneeded":
             return page.value
+        rows, name = rows_of(lists), call.endpoint.name
         may_be_page = self._is_round(call, max(map(len, lists)))
-        if is_certain():
-            call, may_be_page = replace(call, completeness="certain"), page.rows > 0
-        says_more = self._is_full(call, page) or _may_have_more(call, page)
+        if CERTAIN.get():
+            call, may_be_page = replace(call, completeness="certain"), rows > 0
+        says_more = self._pages.sizes.get(name) == rows or _may_have_more(call, page)
         if may_be_page or says_more or self._platform.facts.lists != Lists():
             return self._pages.whole(call, page, self._read, may_be_page=may_be_page)
-        if not page.rows or not page.is_readable:
+        if not rows or any(one.gap is not None for one in lists):
             return page.value
-        # A later list may show that this one was a page.
-        size = f"the API has pages of {page.rows} rows"
-        return with_gap(page.value, lambda: size if self._is_full(call, page) else None)
-
-    def _is_full(self, call: Call[T], page: Page[T]) -> bool:
-        """Whether lists have shown that a page with so many rows is followed by another."""
-        return self._pages.sizes.get(call.endpoint.name) == page.rows
+        # A later list may show that this one was a page, because another follows one of that size.
+        size = f"the API has pages of {rows} rows"
+        value: T = with_gap(page.value, lambda: size if self._pages.sizes.get(name) == rows else None)
+        return value
 
     def _is_round(self, call: Call[Any], rows: int) -> bool:
         """Whether a number of rows may be the size of a page: it is a usual one, and no list was longer."""
         longest = self._largest.get(call.endpoint.name, 0)
         self._largest[call.endpoint.name] = max(longest, rows)
-        return rows >= longest and "limit" not in call.query and is_usual(rows)
+        return rows >= longest and "limit" not in call.query and rows in USUAL
 
     def _read(self, call: Call[T], *, is_first: bool = False) -> Page[T]:
         answer = self._send(call)

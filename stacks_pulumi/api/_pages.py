@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from stacks_pulumi.api._bodies import lists_of, scrub, snake
-from stacks_pulumi.api._call import CALL_ERRORS, USUAL, Call, Page, is_usual, mapped, with_gap
+from stacks_pulumi.api._bodies import lists_of, mapped, scrub, snake, with_gap
+from stacks_pulumi.api._call import CALL_ERRORS, USUAL, Call, Page
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.errors import (
     ApiError,
@@ -261,7 +261,8 @@ class _Walk(Generic[T]):
             return self._result(self._unshown)
         if len(self._taken) == 1 and may_be_page and not signs.is_end and not self._is_unpaged:
             if self._call.completeness == "if_asked":
-                return with_gap(self._taken[0].value, functools.cache(self._late))
+                doubtful: T = with_gap(self._taken[0].value, functools.cache(self._late))
+                return doubtful
             is_taken, gap = self._try()
             return self.whole(may_be_page=False) if is_taken else self._result(gap)
         shrunk = self._totals and min(self._totals) < self._totals[0]
@@ -303,7 +304,7 @@ class _Walk(Generic[T]):
             if self._advance(large, is_named=False, may_be_empty=False):
                 return True, None
             is_ignored = self._is_ignored
-        if one is not None and one.rows < rows and is_usual(rows):
+        if one is not None and one.rows < rows and rows in USUAL:
             advice = self._pages.platform.advice("lists: {page_size: 100}")
             return (
                 False,

@@ -504,11 +504,11 @@ class BackupsApi:
         def is_marked(_error: StacksError) -> bool:
             if container_id is None:
                 return False
-            backups = self._list_all(container_id)
-            if backup_id not in {backup.id for backup in backups}:
+            listed = self._list_all(container_id)
+            if all(backup.id != backup_id for backup in listed):
                 with certain():
-                    backups = self._list_all(container_id)
-            return any(backup.id == backup_id and backup.pinned is pinned for backup in backups)
+                    listed = self._list_all(container_id)
+            return any(backup.id == backup_id and backup.pinned is pinned for backup in listed)
 
         # Pinning is idempotent, although the method is POST.
         settle(self._send, call_to(endpoint, backup_id, parse=done, again=True), is_marked)

@@ -241,7 +241,7 @@ def look_twice(
 
 
 def _whole(look: Callable[[], R]) -> R:
-    """Return what is seen in lists that have all their pages."""
+    """Return the result of a look whose lists have all their pages."""
     with certain():
         return look()
 

@@ -21,7 +21,7 @@ import pulumi
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
 from stacks_pulumi.api import StacksClient, models
-from stacks_pulumi.api._call import is_certain
+from stacks_pulumi.api._call import CERTAIN
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.api.wait import CREATED
 from stacks_pulumi.config import AccountSettings
@@ -90,7 +90,7 @@ class Reads:
                 a request share its response, however long it takes.
         """
         came = self._clock.now()
-        if is_certain():
+        if CERTAIN.get():
             # The other lists do not show that something is missing.
             key = (*key, "certain")
         with self._changed:
