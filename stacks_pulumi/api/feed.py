@@ -251,7 +251,9 @@ class StateWatch(Watch[T]):
     def _meaning(self, rows: Listing[T]) -> WaitVerdict:
         listed = self._listed(rows)
         if listed is not None:
-            return self._seen(listed)
+            # Only its own address has the status, if the list has none.
+            alone = self._confirm(self._id) if listed.status is None and self._confirm else None
+            return self._seen(alone or listed)
         if self._confirm is None or (self._wait.acknowledged and rows.gap is None):
             rows.require_complete()
             return self._absent()

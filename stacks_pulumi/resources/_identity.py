@@ -148,7 +148,7 @@ def find_container(
             if found is None and (listed.gap or "").startswith(UNSHOWN):
                 # A part of the platform is out, and may answer 404 for what it has.
                 listed.require_complete()
-        elif found.created_at is None:
+        elif found.created_at is None or found.status is None:
             age = MAX_AGE if shared else RECENT
             alone = session.reads.get("status", id_, ask=lambda: client.containers.find(id_), max_age=age)
             found = found if alone is None else found.merge(alone)

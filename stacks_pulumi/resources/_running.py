@@ -158,7 +158,8 @@ def are_running(session: Session, *containers: str) -> bool:
 def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) -> models.Container | None:
     listed = {container.id: container for container in session.client.feed.snapshot()}
     for id_ in containers:
-        container = listed.get(id_) or _alone(session, purpose, id_)
+        row = listed.get(id_)
+        container = _alone(session, purpose, id_) if row is None or row.status is None else row
         check_not_recreated(session, id_, container.created_at)
         if container.status != STATUS_RUNNING:
             return container

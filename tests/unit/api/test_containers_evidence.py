@@ -139,6 +139,19 @@ def test_a_creation_time_may_be_cut_to_the_minute(clock: FakeClock, seconds: flo
     assert ours is expected
 
 
+def test_a_list_without_statuses_is_no_reason_to_wait(clock: FakeClock) -> None:
+    script = Script(
+        containers__list=data([row(status=None)]),
+        containers__status=ok({"id": "usr-1-web", "status": "running"}),
+    )
+
+    found = api(script, clock).feed.wait(CREATED, "usr-1-web", deadline=clock.now() + 600)
+
+    assert found is not None
+    assert found.status == "running"
+    assert clock.now() - 1000 < 5
+
+
 @pytest.mark.parametrize("hours", [-1, -26])
 def test_creation_times_may_come_from_another_clock_than_dates(clock: FakeClock, hours: float) -> None:
     answer = row(createdAt=as_time(NOW + hours * 3600))

@@ -129,6 +129,16 @@ def test_a_container_that_is_listed_needs_one_call(clock: FakeClock) -> None:
     assert (script.operations, clock.now()) == (["containers.list"], 1000)
 
 
+def test_a_status_that_the_list_lacks_is_asked_for(clock: FakeClock) -> None:
+    alone = ok({**row(), "status": "stopped"})
+    made, _ = session(clock, containers__list=data([{**row(), "status": None}]), containers__status=alone)
+
+    seen = find_container(made, ID, stored=STORED)
+
+    assert seen is not None
+    assert seen.status == "stopped"
+
+
 def test_a_row_that_is_older_than_the_state_is_looked_at_again(clock: FakeClock) -> None:
     new = row()
     made, _ = session(clock, containers__list=[data([row(NOW - 9000)]), data([new])])
