@@ -72,7 +72,8 @@ class ConnectionsApi:
             target_id: Its target, if it is known.
             ask: Lists the connections of a container, instead of `list`.
             like: Whether a connection of the source with another id is the one that is looked for: the id in the
-                answer to a create request may be that of the request, and ids may change. Two are none.
+                answer to a create request may be that of the request, and ids may change. It counts only if no other
+                one is like it.
 
         Raises:
             NotFoundError: The API does not know the source, and the target does not list the connection.

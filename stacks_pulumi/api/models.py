@@ -254,7 +254,6 @@ class Template(Model, frozen=True, kw_only=True):
         plan: The plan that it is listed under.
         monthly_usd: Price per month in US dollars.
         raw: The whole entry, unchanged.
-        beside: What the answer says beside the list, by path: it may be the currency of all prices.
     """
 
     id: Id
@@ -264,6 +263,7 @@ class Template(Model, frozen=True, kw_only=True):
     plan: str | None = None
     monthly_usd: Amount | None = None
     raw: dict[str, Any] | None = None
+    # What the answer says beside the list, by path: it may be the currency of all prices. No data function returns it.
     beside: dict[str, Any] | None = None
 
     WORDS: ClassVar[Mapping[str, str]] = {"id": "template", "plan": "plan"}
