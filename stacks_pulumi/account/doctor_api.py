@@ -31,7 +31,7 @@ from stacks_pulumi.account.doctor_facts import (
     unset_command,
     warning,
 )
-from stacks_pulumi.api.models import is_known_status
+from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
 from stacks_pulumi.cost.live import item_of
 from stacks_pulumi.cost.report import UNSEEN

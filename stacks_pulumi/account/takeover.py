@@ -24,8 +24,9 @@ from typing import Any, Final, Literal, TypeAlias
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, canonical_network
 from stacks_pulumi.account.read import Belongings
+from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.allowed_ips import is_auto_added
-from stacks_pulumi.api.models import AllowedIp, Connection, Container, ExternalAccess, is_known_status
+from stacks_pulumi.api.models import AllowedIp, Connection, Container, ExternalAccess
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile

@@ -23,7 +23,7 @@ import msgspec
 
 from stacks_pulumi._identifiers import SLASH
 from stacks_pulumi.api import models
-from stacks_pulumi.api._words import READING, TOMBSTONES, Vocabulary
+from stacks_pulumi.api._words import DELETED_STATUS, READING, TOMBSTONES, Vocabulary
 from stacks_pulumi.api.models import Listing, Model
 from stacks_pulumi.config import without_keys
 
@@ -308,7 +308,7 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
         else:
             fields[name] = value if convert is None else convert(value)
     if kind is models.Container and _is_tombstone(given):
-        fields["status"] = models.DELETED_STATUS
+        fields["status"] = DELETED_STATUS
     if kind is models.Container and isinstance(fields.get("category"), str):
         fields = {**reading.types[fields.pop("category")], **fields}
         if ranks.get("template") is not None:

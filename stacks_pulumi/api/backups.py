@@ -15,8 +15,9 @@ from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi.api._bodies import ToldId, backup_id_if_any, done, item, items, scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to, certain
 from stacks_pulumi.api._retry import in_doubt
+from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.feed import Feed, Watch
-from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing, is_known_status
+from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing
 from stacks_pulumi.api.once import look_twice, once, settle
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (

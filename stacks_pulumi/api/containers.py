@@ -27,19 +27,10 @@ from stacks_pulumi.api._unshaped import (
     templates,
     text_of,
 )
+from stacks_pulumi.api._words import DELETED_STATUS, ENDING_STATUSES, is_known_status
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.models import (
-    DELETED_STATUS,
-    ENDING_STATUSES,
-    Container,
-    Credentials,
-    ExternalAccess,
-    Listing,
-    Metrics,
-    Template,
-    is_known_status,
-)
+from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Listing, Metrics, Template
 from stacks_pulumi.api.once import may_be_done, once, settle
 from stacks_pulumi.catalog import PLANS
 from stacks_pulumi.errors import (

@@ -11,22 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
-from stacks_pulumi.api._words import (
-    DELETED_STATUS,
-    ENDING_STATUSES,
-    SETTLED_STATUSES,
-    is_from,
-    is_known_status,
-)
+from stacks_pulumi.api._words import SETTLED_STATUSES, is_from
 from stacks_pulumi.errors import UnreadableAnswerError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "DELETED_STATUS",
-    "ENDING_STATUSES",
-    "SETTLED_STATUSES",
     "AllowedIp",
     "Backup",
     "BackupStats",
@@ -42,7 +33,6 @@ __all__ = [
     "Targets",
     "Template",
     "VpnClient",
-    "is_known_status",
 ]
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]

@@ -8,7 +8,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from stacks_pulumi.api.models import SETTLED_STATUSES
+from stacks_pulumi.api._words import SETTLED_STATUSES
 
 
 class WaitVerdict(enum.Enum):

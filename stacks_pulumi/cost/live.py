@@ -413,7 +413,8 @@ def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterabl
     Raises:
         StacksError: The API cannot be read.
     """
-    from stacks_pulumi.api.models import ENDING_STATUSES, Listing  # noqa: PLC0415  (as above)
+    from stacks_pulumi.api._words import ENDING_STATUSES  # noqa: PLC0415  (as above)
+    from stacks_pulumi.api.models import Listing  # noqa: PLC0415  (as above)
     from stacks_pulumi.api.once import look_twice  # noqa: PLC0415  (as above)
 
     missing = set(ids) - {container.id for container in containers}

@@ -8,6 +8,7 @@ import pytest
 
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import record
+from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.models import Model
 
 MODELS = [name for name in models.__all__ if isinstance(getattr(models, name), type)]
@@ -48,7 +49,7 @@ def test_the_id_of_a_backup_is_a_number_or_a_text(told: object, id: object) -> N
     ],
 )
 def test_a_status_that_means_nothing_here_is_unknown(word: str, noun: str, known: bool) -> None:
-    assert models.is_known_status(word, noun) is known
+    assert is_known_status(word, noun) is known
 
 
 def test_a_vpn_client_is_known_by_its_name() -> None:

@@ -10,8 +10,8 @@ import pytest
 from stacks_pulumi import catalog
 from stacks_pulumi.api import _words
 from stacks_pulumi.api._bodies import record
-from stacks_pulumi.api._words import READING, Reading
-from stacks_pulumi.api.models import AllowedIp, Backup, Container, Model, is_known_status
+from stacks_pulumi.api._words import READING, Reading, is_known_status
+from stacks_pulumi.api.models import AllowedIp, Backup, Container, Model
 from stacks_pulumi.platform_file import BackupStatus, ContainerStatus, parse
 
 
