@@ -199,12 +199,12 @@ def patiently(
     session: Session, op: Operation, what: str, ask: Callable[[], R], not_yet: tuple[type[StacksError], ...]
 ) -> R:
     """
-    Return what is asked for as soon as the API has it: it may be ready some time after it was requested.
+    Return an answer as soon as the API has it: it may be ready some time after it was requested.
 
     Args:
         session: The account.
         op: The operation. Its progress shows why it is not ready.
-        what: What is asked for.
+        what: The requested thing, for the progress.
         ask: Asks for it.
         not_yet: The errors that may mean that it is not ready yet.
 

@@ -98,6 +98,7 @@ class MiniStack:
         condemned: Old halves of replacements that are still to be deleted.
         forgotten: Ids of resources that left the state with their parent, without a call.
         retained: Ids of resources that left the state but stay in the account, as the program asks.
+        timeout: Seconds for each operation (`custom_timeouts`); 0 for the provider's default.
     """
 
     host: Host
@@ -106,6 +107,7 @@ class MiniStack:
     condemned: list[HostedResource] = field(default_factory=list)
     forgotten: set[str] = field(default_factory=set)
     retained: set[str] = field(default_factory=set)
+    timeout: float = 0
     _declared: dict[str, Declared] = field(default_factory=dict)
 
     def on(self, host: Host) -> MiniStack:
@@ -239,7 +241,9 @@ class MiniStack:
             resource.inputs = checked
 
     def _create(self, declared: Declared, inputs: Mapping[str, Any], outcome: Outcome) -> None:
-        resource = _Patient(self.host, declared.kind, declared.name, component=declared.component)
+        resource = _Patient(
+            self.host, declared.kind, declared.name, component=declared.component, timeout=self.timeout
+        )
         checked = self._checked(resource, inputs)
         outcome.steps.append(("create", declared.name))
         try:

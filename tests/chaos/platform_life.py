@@ -24,6 +24,9 @@ __all__ = ["Life", "Lived"]
 SPEED = 20.0
 """How many seconds of the clock of host and emulator pass in one second."""
 
+TIMEOUT = 180.0
+"""Seconds for each operation: more than the time after which a new container is visible."""
+
 FOREIGN = "elder"
 
 Operation = Callable[[MiniStack], Outcome]
@@ -94,7 +97,7 @@ class Lived:
 
 class Life:
     """
-    A stack, an account, and a container of another person in it. Each operation has a process of its own.
+    A stack, an account, and a container of another person in it. Each operation has its own process.
 
     Args:
         platform: What the platform does.
@@ -171,7 +174,7 @@ class Life:
 
     def _do(self, hosts: Hosts, what: str, operate: Operation) -> Outcome:
         with hosts.one() as host:
-            self._stack = MiniStack(host) if self._stack is None else self._stack.on(host)
+            self._stack = MiniStack(host, timeout=TIMEOUT) if self._stack is None else self._stack.on(host)
             outcome = operate(self._stack)
             self._lived.texts += [line.text for line in host.engine.lines] + outcome.messages
         self._lived.steps.update(step for step, _name in outcome.steps)

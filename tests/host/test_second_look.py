@@ -29,7 +29,7 @@ MISSING: Final[dict[str, tuple[str, Missing]]] = {
     "a VPN client": ("laptop", lambda emulator: emulator.drift.remove_vpn_client("vpn", "laptop")),
     "a backup": ("backup", lambda emulator: emulator.drift.delete_backup(1)),
 }
-"""What somebody deleted, with its resource in the program."""
+"""What is missing, with its resource in the program and how it is deleted."""
 
 
 SPEED: Final = 20.0

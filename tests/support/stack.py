@@ -143,6 +143,8 @@ class Stack:
             **({} if passphrase else key_service.environment()),
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
+            # The emulator's platform, so that nothing that is missing is waited for.
+            "STACKS_PLATFORM": str(Path(__file__).with_name("prompt-platform.yaml")),
             # A command of the engine ends before a collection of its garbage is worth its time.
             "GOGC": "off",
             "GOMEMLIMIT": "200MiB",

@@ -43,6 +43,7 @@ IMPORTED = (
     "pulumi.runtime.proto.status_pb2",
     "pulumi_policy",
     "requests",
+    "yaml",
     "stacks_pulumi.functions",
     "stacks_pulumi.hosts.dynamic",
     "stacks_pulumi.hosts.plugin.wire",
