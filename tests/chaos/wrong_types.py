@@ -60,8 +60,8 @@ class Wrong:
 
     @property
     def empties(self) -> bool:
-        """Whether the value is an empty list, with or without an object around it, where a list is valid."""
-        return self.value == [] and self.path in {(), ("data",)}
+        """Whether the value is an empty list or null, with or without an object around it, where a list is valid."""
+        return (self.value is None or self.value == []) and self.path in {(), ("data",)}
 
     @property
     def renames(self) -> bool:
