@@ -65,7 +65,7 @@ def canonical_network(address: str | None) -> str | None:
     return str(network.network_address) if alone else str(network)
 
 
-SLASH: Final = "%2F"
+SLASH: Final = "\u29f8"
 """What stands for a slash in an id here: the id of a resource has one between the container's and its own part."""
 
 _TOLERANCE: Final = datetime.timedelta(seconds=1)

@@ -85,6 +85,8 @@ class Drift:
             # Real creations with the same name are at least a second apart, although the API's times have milliseconds.
             self._platform.clock.advance(1.0)
             new = containers.add(self._platform, old.account, wanted, created_by="dashboard")
+            # Subdomains are random, so the new container gets another one.
+            new.exposures = old.exposures
             self._changed()
             return new
 

@@ -99,7 +99,8 @@ class AllowedIpList:
         if access is None or container is None:
             return None
         entries = entries_of(access.allowed_ips, address)
-        if not _is_ours(entries, olds, container.created_at):
+        # A look-up has no entry in the state to compare with.
+        if olds.get("entry_id") is not None and not _is_ours(entries, olds, container.created_at):
             self.op.warn(
                 f"{_foreign(self.container, address, olds, entries, container.created_at)}: it is left alone, and "
                 f"{self.op.label!r} is reported as deleted"

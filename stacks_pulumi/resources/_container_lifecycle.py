@@ -14,7 +14,7 @@ import msgspec
 
 from stacks_pulumi import catalog
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import as_time, compare_instants
+from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api.containers import is_older
@@ -44,7 +44,6 @@ from stacks_pulumi.resources._identity import (
     RECENT,
     REQUESTED_AT,
     SPELLING,
-    STARTED_AT,
     Identity,
     find_container,
     identify,
@@ -106,7 +105,7 @@ def outputs(
         # Until the user decides who owns the container, the state keeps the identity of the earlier one.
         answered["created_at"] = None
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
-    kept = (SPELLING, FORMER_TIMES, STARTED_AT)
+    kept = (SPELLING, FORMER_TIMES)
     outs.update({name: olds.get(name) for name in kept})
     if compare_instants(olds.get("created_at"), outs["created_at"]) is False:
         # A start has changed the time. The children still have the former one.
@@ -128,7 +127,7 @@ def observed(
         olds: The previous outputs; empty for a look-up.
         access: Its external access, if this program manages that.
     """
-    hidden = {IDENTITY_CONFLICT, REQUESTED_AT, SPELLING, STOP_UNSEEN, FORMER_TIMES, STARTED_AT}
+    hidden = {IDENTITY_CONFLICT, REQUESTED_AT, SPELLING, STOP_UNSEEN, FORMER_TIMES}
     not_inputs = {*ANSWERED, "url", "subdomain", *hidden}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
     spelling = olds.get(SPELLING) or {}
@@ -361,7 +360,7 @@ class Lifecycle:
         ):
             container = self._set_status(container, STATUS_RUNNING, STARTED)
             fresh = True
-        access, switched_at = self._settle_access(container, inputs.get("external_access"), new=new)
+        access = self._settle_access(container, inputs.get("external_access"), new=new)
         if olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
             container = self._restart(container, desired)
         unseen = False
@@ -376,26 +375,21 @@ class Lifecycle:
                 )
                 container = msgspec.structs.replace(container, status=STATUS_STOPPED)
         outs = outputs(container, olds, inputs, access)
-        if switched_at is not None:
-            outs[STARTED_AT] = as_time(switched_at)
         return {**outs, STOP_UNSEEN: True} if unseen else outs
 
     def _settle_access(
         self, container: models.Container, wanted: bool | None, *, new: bool
-    ) -> tuple[models.ExternalAccess | None, float | None]:
-        """Return the external access, and when it was switched, if it was and the API's clock is known."""
+    ) -> models.ExternalAccess | None:
         if wanted is None or (new and not wanted):
-            return None, None
-        switched_at: float | None = None
+            return None
         access = None if new else self.session.client.allowed_ips.list(container.id)
         if access is None or access.enabled is not wanted:
             self.op.progress(f"external access: {'on' if wanted else 'off'}")
             OWNERSHIP.start(self.session, "external_access", container.id)
-            switched_at = self.session.client.containers.server_now()
             access = self.session.client.containers.external_access(container.id, enabled=wanted)
             self.session.created.add_access(container.id, access)
             access = self._access_in_effect(container.id, access, wanted=wanted)
-        return access, switched_at
+        return access
 
     def _access_in_effect(
         self, id_: str, access: models.ExternalAccess, *, wanted: bool

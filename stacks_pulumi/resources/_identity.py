@@ -42,9 +42,6 @@ REQUESTED_AT: Final = "requested_at"
 The output with the time of the create request, by the API's clock. Only a container that no list has shown yet has it.
 """
 
-STARTED_AT: Final = "started_at"
-"""The output with the time, by the API's clock, of the request that switched external access: it may be a start."""
-
 FORMER_TIMES: Final = "former_created_at"
 """The output with the earlier creation times of a container, on a platform where a start changes them."""
 
@@ -246,9 +243,9 @@ def is_still(
     """
     Return why a container with another creation time is still the one in the state; `None` if nothing shows that.
 
-    Either an operation of ours may have started it, and the platform counts its creation from the start; or the
-    platform's clock was moved, which changes the times of all containers by the same whole quarters of an hour; or
-    something that belongs to the container is older than it.
+    An operation of ours may have started it, and the platform counts its creation from the start; or it has our
+    subdomain; or the platform's clock was moved, and with it the times of all containers by the same quarters of an
+    hour; or something that belongs to the container is older than it.
     """
     known = stored.get("created_at")
     if reason := OWNERSHIP.why_it_moved(id_, known, container.created_at):
@@ -256,9 +253,9 @@ def is_still(
     before, now = seconds_of(known), seconds_of(container.created_at)
     if before is None or now is None:
         return None
-    started, moved = seconds_of(stored.get(STARTED_AT)), now - before
-    if started is not None and -_TOLERANCE <= now - started <= _STARTING:
-        return "the last operation has started it, and its creation time may change with a start"
+    if _has_our_subdomain(session, id_, stored):
+        return "it has the random subdomain that is in the state"
+    moved = now - before
     quarters = round(moved / _QUARTER) * _QUARTER
     if quarters and abs(moved - quarters) <= 1.0 and abs(moved) <= _MOST_HOURS:
         if OWNERSHIP.moved_together(id_, quarters):
@@ -270,6 +267,16 @@ def is_still(
             "it has a connection, an address or a backup that is older than that, so it was not created again"
         )
     return None
+
+
+def _has_our_subdomain(session: Session, id_: str, stored: Mapping[str, Any]) -> bool:
+    """Return whether a container has the random subdomain in the state, which one that was created again has not."""
+    if not stored.get("subdomain"):
+        return False
+    with contextlib.suppress(NotFoundError):
+        access = session.reads.get("allowed_ips", id_, ask=lambda: session.client.allowed_ips.list(id_))
+        return bool(access.enabled) and access.subdomain == stored["subdomain"]
+    return False
 
 
 def still_same_container(

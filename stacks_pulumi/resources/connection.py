@@ -279,16 +279,11 @@ def _find(
     api, target = session.client.connections, olds.get("target") or None
 
     def like(connection: models.Connection) -> bool:
-        """
-        Whether it has our name, target and time, and no other resource has it.
-
-        Without a time in the state, no list has shown ours under its own id yet.
-        """
-        stored, listed = olds.get("created_at"), connection.created_at
+        """Whether it has our name, target and time, and no other resource has it."""
         return (
             same_name(connection.name, olds.get("name") or "")
             and _leads_there(connection, olds)
-            and (same_time(stored, listed) is True or (stored is None and listed is not None))
+            and same_time(olds.get("created_at"), connection.created_at) is True
             and OWNERSHIP.owner("Connection", child_id(parent_id(id_), connection.id)) is None
         )
 

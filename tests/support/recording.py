@@ -56,10 +56,18 @@ def play(state: dict[str, Any], stack: Stack, api: Emulator) -> None:
         "type": "cloud",
         "state": {"url": settings["secretsprovider"], "encryptedkey": settings["encryptedkey"]},
     }
-    # The creation time also identifies a container.
+    # The creation time also identifies a container, and what belongs to it.
     moment = datetime.datetime.fromisoformat(_A_MOMENT.replace("Z", "+00:00")).timestamp()
     for container in api.state.containers.values():
         container.created_at = moment
+        for entry in container.allowed_ips:
+            entry.added_at = moment
+        for client in container.vpn_clients:
+            client.created_at = moment
+    for connection in api.state.connections.values():
+        connection.created_at = moment
+    for backup in api.state.backups.values():
+        backup.created_at = moment
     file = stack.folder / "recorded.json"
     file.write_text(json.dumps(state), encoding="utf-8")
     stack.cli("stack", "import", "--file", str(file))

@@ -280,7 +280,7 @@ def test_a_row_may_say_beside_its_status_that_it_is_deleted(mark: dict[str, Any]
 def test_an_id_has_no_slash_here_and_gets_it_back_in_a_path() -> None:
     (container,) = items(Container, [{"id": "usr/abc/web"}])
 
-    assert container.id == "usr%2Fabc%2Fweb"
+    assert container.id == "usr\u29f8abc\u29f8web"
     assert call_to("containers.status", container.id, parse=str).path == "/containers/status/usr%2Fabc%2Fweb"
 
 

@@ -26,7 +26,6 @@ from stacks_pulumi.resources._identity import (
     OWNERSHIP,
     REQUESTED_AT,
     SPELLING,
-    STARTED_AT,
     Identity,
     Owner,
     creation_time,
@@ -335,12 +334,25 @@ def test_a_child_of_a_container_whose_time_has_changed_before_is_kept(clock: Fak
     assert still_same_container(made, ID, times[0], as_time(NOW + 50)) is Identity.UNCERTAIN
 
 
-def test_the_switch_of_external_access_explains_a_new_time_in_the_next_operation(clock: FakeClock) -> None:
-    made, _ = session(clock)
-    stored = {**STORED, STARTED_AT: as_time(NOW - 100)}
+def test_the_random_subdomain_explains_a_new_time(clock: FakeClock) -> None:
+    stored = {**STORED, "subdomain": "ab1c2d"}
 
-    assert is_still(made, ID, stored, found(NOW - 98)) is not None
-    assert is_still(made, ID, stored, found(NOW - 50)) is None
+    def opened(subdomain: str, *, enabled: bool = True) -> Any:
+        return data({"external_access_enabled": enabled, "subdomain": subdomain, "allowed_ips": []})
+
+    def is_ours(answer: Any, state: dict[str, Any]) -> bool:
+        made, _ = session(
+            clock,
+            allowed_ips__list=answer,
+            connections__list=data({"outgoing": [], "incoming": []}),
+            backups__list=data([]),
+        )
+        return is_still(made, ID, state, found(NOW - 50)) is not None
+
+    assert is_ours(opened("ab1c2d"), stored)
+    assert not is_ours(opened("ffffff"), stored)
+    assert not is_ours(opened("ab1c2d", enabled=False), stored)
+    assert not is_ours(opened("ab1c2d"), STORED)
 
 
 # --- the platform's words ---
