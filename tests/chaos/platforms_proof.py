@@ -10,7 +10,7 @@ from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.platform_life import Life
 from tests.prove.proof import Case, Proof, Seen
 from tests.support.host import HOSTS
-from tests.support.platforms import READINGS, random_platform
+from tests.support.platforms import READINGS, needs_a_file, random_platform
 
 __all__ = ["PlatformsProof"]
 
@@ -42,6 +42,8 @@ class PlatformsProof(Proof):
         chance.shuffle(pairs)
         for operation, name in pairs:
             number = chance.randrange(1_000_000)
+            while needs_a_file(random_platform(number)):
+                number += 1
             yield {
                 "host": self.given.host,
                 "operation": operation,

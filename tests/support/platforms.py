@@ -197,6 +197,16 @@ NEED_A_FILE: Final = frozenset({"silent pages with a count", "statuses as number
 """Readings on which the defaults alone are not enough: an error names the line to write."""
 
 
+def needs_a_file(facts: PlatformFacts) -> bool:
+    """
+    Return whether a platform needs its file: a create whose id is never seen cannot be found under another name.
+
+    `web-app` may be our `app` with a prefix, or another container of the program that is created at the same time.
+    """
+    hidden = facts.containers.create_id in {"request", "none"}
+    return hidden and facts.containers.name_prefix is not None
+
+
 def random_platform(seed: int, most: int = 6) -> PlatformFacts:
     """
     Return a platform that differs in several ways; the same for the same seed.
