@@ -469,10 +469,7 @@ def with_children(
         for child in _children(one, belongings.get(one.container.id, Belongings())):
             key = (child.kind, child.id.casefold())
             known.add(key)
-            now = one.container.created_at
-            with_id = [
-                (resource, compare_instants(resource.created_at, now)) for resource in managed.get(key, ())
-            ]
+            with_id = [(resource, _is_child_of(resource, one)) for resource in managed.get(key, ())]
             owners = tuple(resource for resource, same in with_id if same is not False)
             of_other = tuple(resource for resource, same in with_id if same is False)
             missing += [
@@ -533,6 +530,19 @@ def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
     if child.creating:
         return "interrupted"
     return "orphan" if complete and child.automatic is False else "unknown"
+
+
+def _is_child_of(resource: Managed, one: ContainerRecord) -> bool | None:
+    """
+    Return whether a resource belongs to this container, and not to an earlier one; `None` if nothing shows it.
+
+    Some kinds do not record their container's creation time. Then the container's resource in the same stack decides.
+    """
+    now = one.container.created_at
+    if resource.created_at is None:
+        times = [owner.created_at for owner in one.owners if owner.stack == resource.stack]
+        return True if any(compare_instants(time, now) for time in times) else None
+    return compare_instants(resource.created_at, now)
 
 
 def _children(one: ContainerRecord, has: Belongings) -> Iterable[ChildRecord]:
