@@ -193,7 +193,7 @@ READINGS: Final[dict[str, PlatformFacts]] = {
 """One platform for each reading; its name says what is different."""
 
 
-NEED_A_FILE: Final = frozenset({"silent pages with a count", "statuses as numbers"})
+NEED_A_FILE: Final = frozenset({"statuses as numbers"})
 """Readings on which the defaults alone are not enough: an error names the line to write."""
 
 
