@@ -5,39 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from tests.chaos.platform_life import Lived
+from tests.support.page_block import PageBlock
 from tests.support.platforms import NEED_A_FILE, READINGS
 
-__all__ = ["PAGE", "All", "read", "render", "write"]
+__all__ = ["BLOCK", "All", "render"]
 
 All = Mapping[tuple[str, bool], Lived]
 """What happened, by reading and by whether there was a platform file."""
 
-PAGE = Path(__file__).parents[2] / "docs" / "platforms.md"
-
-_BEGIN = "<!-- readings: written by `pytest tests/host/test_platforms.py --write-docs` -->\n"
-_END = "<!-- end of the readings -->\n"
+BLOCK = PageBlock(
+    "platforms.md",
+    "<!-- readings: written by `pytest tests/host/test_platforms.py --write-docs` -->\n",
+    "<!-- end of the readings -->\n",
+)
 _CODE = re.compile(r"\[([a-z-]+)\]$")
 
 
 def render(lived: All) -> str:
     """Return the block."""
-    return "".join([_BEGIN, *_rows(lived), _END])
-
-
-def read() -> str:
-    """Return the block that is in the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    return _BEGIN + text.partition(_BEGIN)[2].partition(_END)[0] + _END
-
-
-def write(lived: All) -> None:
-    """Write the block between its two marks in the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    head, _, rest = text.partition(_BEGIN)
-    PAGE.write_text(head + render(lived) + rest.partition(_END)[2], encoding="utf-8")
+    return "".join(_rows(lived))
 
 
 def _rows(lived: All) -> Iterator[str]:

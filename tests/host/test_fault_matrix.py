@@ -48,6 +48,6 @@ def test_the_documentation_shows_the_results(
     if host_kind != "dynamic":
         pytest.skip("the documentation has the messages as a program in Python gets them")
     if request.config.getoption("--write-docs"):
-        table.write(found)
+        table.BLOCK.write(table.render(found))
 
-    assert table.read() == table.render(found), "run this file with --write-docs"
+    assert table.BLOCK.read() == table.render(found), "run this file with --write-docs"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -12,12 +11,15 @@ from stacks_pulumi.emulator import DrivenClock, Emulator
 from tests.chaos.ministack import MiniStack
 from tests.chaos.platform_life import program
 from tests.support.host import HOSTS
+from tests.support.page_block import PageBlock
 
 pytestmark = [pytest.mark.host, pytest.mark.extra]
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "platforms.md"
-BEGIN: Final = "<!-- second looks: written by `pytest tests/host/test_second_look.py --write-docs` -->\n"
-END: Final = "<!-- end of the second looks -->\n"
+BLOCK: Final = PageBlock(
+    "platforms.md",
+    "<!-- second looks: written by `pytest tests/host/test_second_look.py --write-docs` -->\n",
+    "<!-- end of the second looks -->\n",
+)
 
 Missing = Callable[[Emulator], Any]
 
@@ -65,13 +67,11 @@ def _cost(kind: str, name: str, delete: Missing) -> tuple[int, int]:
 
 
 def test_the_documentation_has_the_calls(
-    costs: dict[str, tuple[int, int]], host_kind: str, request: pytest.FixtureRequest
+    costs: dict[str, tuple[int, int]], request: pytest.FixtureRequest
 ) -> None:
     rows = [f"| {what} | {refresh} | {destroy or ''} |\n" for what, (refresh, destroy) in costs.items()]
-    table = f"{BEGIN}| missing | calls of the refresh | calls of its deletion |\n|---|--:|--:|\n{''.join(rows)}{END}"
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    table = f"| missing | calls of the refresh | calls of its deletion |\n|---|--:|--:|\n{''.join(rows)}"
     if request.config.getoption("--write-docs"):
-        PAGE.write_text(head + table + rest.partition(END)[2], encoding="utf-8")
-        rest = table.removeprefix(BEGIN)
+        BLOCK.write(table)
 
-    assert BEGIN + rest.partition(END)[0] + END == table, "run this file with --write-docs"
+    assert BLOCK.read() == table, "run this file with --write-docs"

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.chaos.matrix.cell import DONE, FAILED, KEPT
 from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.matrix.failures import FAILURES, TIMES
 from tests.chaos.matrix.run import CELLS, Found
+from tests.support.page_block import PageBlock
 
-__all__ = ["PAGE", "read", "render", "write"]
+__all__ = ["BLOCK", "render"]
 
-PAGE = Path(__file__).parents[3] / "docs" / "faults.md"
-
-_BEGIN = "<!-- matrix: written by `pytest tests/host/test_fault_matrix.py --write-docs` -->\n"
-_END = "<!-- end of the matrix -->\n"
+BLOCK = PageBlock(
+    "faults.md",
+    "<!-- matrix: written by `pytest tests/host/test_fault_matrix.py --write-docs` -->\n",
+    "<!-- end of the matrix -->\n",
+)
 _MARKS = {DONE: "✓", KEPT: "◐", FAILED: "✗"}
 _SPOKEN = "containers.create"
 
 
 def render(found: Found) -> str:
     """Return the block: the table, its notes, and the error messages."""
-    return "".join([_BEGIN, *_table(found), "\n", *_notes(), *_messages(found), _END])
-
-
-def read() -> str:
-    """Return the block that is in the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    return _BEGIN + text.partition(_BEGIN)[2].partition(_END)[0] + _END
-
-
-def write(found: Found) -> None:
-    """Write the block between its two marks in the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    head, _, rest = text.partition(_BEGIN)
-    PAGE.write_text(head + render(found) + rest.partition(_END)[2], encoding="utf-8")
+    return "".join([*_table(found), "\n", *_notes(), *_messages(found)])
 
 
 def _table(found: Found) -> Iterator[str]:
