@@ -15,6 +15,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
@@ -65,6 +66,8 @@ _TOTAL: Final = re.compile(
     r"(x_)?total(_(count|items|results|records|rows|elements|entries|containers|size))?"
 )
 _PAGES: Final = frozenset({"last_page", "total_pages", "page_count", "num_pages", "pages", "x_total_pages"})
+_MEANINGS: Final = {"flag": "has_more", "total": "total", "last_page": "last_page"}
+"""The names of fields that have what the platform file says, if that names no page."""
 _PAGE: Final = frozenset({"page", "current_page", "page_number", "number", "page_index", "x_page"})
 _SIZE: Final = frozenset({"per_page", "page_size", "limit", "x_per_page"})
 _INNER: Final = ("href", "url", "uri", "link", "cursor", "token", "page", "number", "offset", "after")
@@ -100,7 +103,12 @@ class Signs:
 
 
 def signs_of(  # noqa: PLR0912  (one branch for each sign)
-    page: Page[Any], *, count_is_rows: bool = True, from_zero: bool = False
+    page: Page[Any],
+    *,
+    count_is_rows: bool = True,
+    from_zero: bool = False,
+    asked: int | None = None,
+    meanings: Mapping[str, str] = MappingProxyType({}),
 ) -> Signs:
     """
     Return what an answer says about further pages.
@@ -109,10 +117,13 @@ def signs_of(  # noqa: PLR0912  (one branch for each sign)
         page: The answer.
         count_is_rows: Whether a `count` above the number of rows is a total.
         from_zero: Whether the first page has the number 0. A page with that number shows it, too.
+        asked: The number of the page that was asked for, which counts if the answer has none.
+        meanings: The usual names of fields that have another name, by their path.
     """
     signs, cursors, pages = Signs(), [], None
     headers = [(f"the header {name}", snake(name), value) for name, value in page.answer.headers.items()]
-    for where, name, value in [*_fields(page.body), *headers]:
+    for where, own_name, value in [*_fields(page.body), *headers]:
+        name = meanings.get(where.lower(), own_name)
         number = _number(value)
         if name == "link" and isinstance(value, str):
             links = {bool(_REL_NEXT.search(rel)): link for link, rel in _LINK.findall(value)}
@@ -147,6 +158,7 @@ def signs_of(  # noqa: PLR0912  (one branch for each sign)
         elif name in _SIZE:
             signs.size = number
     if pages is not None:
+        signs.page = asked if signs.page is None else signs.page
         current = 1 if signs.page is None else signs.page
         follow = pages - current - (1 if from_zero or current == 0 else 0)
         signs.is_end = signs.is_end or (signs.page is not None and follow <= 0)
@@ -324,13 +336,22 @@ class _Walk(Generic[T]):
     def _signs(self) -> Signs:
         page, facts = self._taken[-1], self._facts
         from_zero = self._pages.first_numbers.get(self._name) == 0
-        signs = signs_of(page, count_is_rows=facts.count_is_rows is not False, from_zero=from_zero)
+        meaning = _MEANINGS.get(facts.next_form or "")
+        signs = signs_of(
+            page,
+            count_is_rows=facts.count_is_rows is not False,
+            from_zero=from_zero,
+            asked=self._page,
+            meanings={f"{before}{facts.next}".lower(): meaning for before in ("", "the header ")}
+            if meaning
+            else {},
+        )
         self._unshown = self._unshown or signs.unshown
         if signs.page in {0, 1} and len(self._taken) == 1:
             self._pages.first_numbers[self._name] = signs.page
         if facts.next == "Link":
             signs.next = [entry for entry in signs.next if entry[0] == "Link"]
-        elif facts.next == "none":
+        elif facts.next == "none" or meaning:
             signs.next = []
         elif facts.next is not None:
             value = page.body

@@ -344,11 +344,27 @@ def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]
             except CALL_ERRORS:
                 if not may_be_done(error):
                     raise error from None
-                msg = (
-                    f"{error.reason}; the look for its result failed too, so the outcome of the request is unknown: "
-                    "look in the STACKS dashboard"
-                )
-                raise replace(error, message=msg, code="outcome-unknown") from None
+                raise _unseen(error) from None
         if not result:
             raise
         return result
+
+
+def _unseen(error: StacksError) -> StacksError:
+    """Return the error of a request whose result could not be seen."""
+    msg = (
+        f"{error.reason}; the look for its result failed too, so the outcome of the request is unknown: look in the "
+        "STACKS dashboard"
+    )
+    if in_doubt(error) or not isinstance(error, ApiError):
+        return replace(error, message=msg, code="outcome-unknown")
+    # The refusal was of a repetition. As that refusal, a 404 for instance, it would be handled as an answer.
+    return ApiError(
+        msg,
+        code="outcome-unknown",
+        status=error.status,
+        operation=error.operation,
+        text=error.text,
+        body=error.body,
+        after_doubt=True,
+    )

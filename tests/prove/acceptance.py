@@ -1,4 +1,8 @@
-"""An acceptance run finds out how a random platform differs, leaves nothing, and neither does one that is killed."""
+"""
+An acceptance run finds out how a random platform differs, leaves nothing, and neither does one that is killed.
+
+With the file that it writes, the life of a stack passes on that platform.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar
 
+from tests.chaos.platform_life import Life
 from tests.prove.proof import Case, Proof, Seen
 from tests.support.acceptance import killed_and_swept, learned_of, left_on, played, run_on, unnamed, wrong
 from tests.support.platforms import random_platform
@@ -23,10 +28,11 @@ class AcceptanceProof(Proof):
     """A case is a platform, and the request at which a second run on it is killed."""
 
     about = (
-        "an acceptance run names what differs on a random platform, and leaves nothing, also if it is killed"
+        "an acceptance run names what differs on a random platform and leaves nothing, also if it is killed; with "
+        "the file that it writes a stack lives there"
     )
     cases = 20
-    least: ClassVar[Mapping[str, int]] = {"facts": 4, "killed": 2}
+    least: ClassVar[Mapping[str, int]] = {"facts": 4, "lives": 2, "killed": 2}
 
     @classmethod
     def short(cls) -> Iterator[list[str]]:
@@ -54,9 +60,15 @@ class AcceptanceProof(Proof):
         assert unnamed(facts, learned) == set()
         assert wrong(facts, learned) == {}
         seen.counts["facts"] += len(learned)
-        with tempfile.TemporaryDirectory() as folder, played(facts) as api:
-            file = Path(folder) / "acc-0123abcd.json"
-            left, _ = killed_and_swept(api, file, case["killed_at"], sent=case["sent"])
-            assert left == []
-            assert left_on(api) == []
+        with tempfile.TemporaryDirectory() as folder:
+            written = Path(folder) / "platform.yaml"
+            written.write_text(run.learned.text("A run.", str), encoding="utf-8")
+            lived = Life(facts, written).run()
+            assert lived.works, [*lived.wrongs, *lived.messages]
+            seen.counts["lives"] += 1
+            with played(facts) as api:
+                record = Path(folder) / "acc-0123abcd.json"
+                left, _ = killed_and_swept(api, record, case["killed_at"], sent=case["sent"])
+                assert left == []
+                assert left_on(api) == []
         seen.counts["killed"] += 1

@@ -46,6 +46,8 @@ class Departure:
         self._began = run.now()
         self._gone: float | None = None
         self._stale: float | None = None
+        self._unlisted: float | None = None
+        self._relisted = False
         self._replaced = False
         self._since: dict[str, float] = {}
         self._until: dict[str, float] = {}
@@ -80,7 +82,7 @@ class Departure:
                 return True
         elif seen.word is not None:
             self._gone = None
-        over = self._gone is not None and (row is None or self._is_tombstone(listed, now))
+        over = self._gone is not None and (self._is_unlisted(row, now) or self._is_tombstone(listed, now))
         if self._gone is not None and row is not None and not self._is_new(listed):
             self._stale = now
         if not over:
@@ -89,6 +91,19 @@ class Departure:
         measured = all(now - self._since.get(word, now) >= _LOOKS * run.pace.interval for word in shown)
         # It is measured once.
         return measured or run.tombstone_measured
+
+    def _is_unlisted(self, row: object, now: float) -> bool:
+        """
+        Return whether no list has the container. One that lacks it proves nothing: the next may come from a server that
+        is behind. So the first departure of a run is looked at for as long as a list may be behind.
+        """
+        run = self._run
+        if row is not None:
+            self._relisted = self._relisted or self._unlisted is not None
+            self._unlisted = None
+            return False
+        self._unlisted = now if self._unlisted is None else self._unlisted
+        return run.tombstone_measured or now - self._unlisted >= run.pace.lag
 
     def _is_new(self, word: str | None) -> bool:
         """Return whether a word is neither that from before the deletion nor one for a deletion in progress."""
@@ -121,7 +136,7 @@ class Departure:
                 run.learned.note("containers.tombstone", word, f"a deleted container is listed as {word}")
                 run.record.tombstone(word)
                 if ended:
-                    seconds = now - since
+                    seconds = self._until[word] - since + run.pace.interval
                     run.learned.seconds(
                         "containers.tombstone_seconds",
                         seconds,
@@ -136,6 +151,12 @@ class Departure:
             run.learned.most(
                 "lists.lag_seconds", lag, "the list had a deleted container for longer than the status"
             )
+            if self._relisted:
+                run.learned.note(
+                    "lists.lag_in",
+                    "every_second",
+                    "a list had a deleted container, and one before it had not",
+                )
 
     def _last_word(self) -> str | None:
         """Return the word that means deleted: the last one, unless it is for a deletion in progress."""

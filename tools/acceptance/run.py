@@ -438,6 +438,12 @@ class Run:
             ):
                 learned.note(f"lists.{name}", value, evidence)
         lag = learned.get("lists.lag_seconds") or 0
+        if learned.get("lists.lag_in") == "every_second":
+            # Servers take turns, and a look may have met only the one that is not behind.
+            longest = max(_LISTED_LATE, key=lambda name: learned.get(name) or 0)
+            if (seconds := learned.get(longest) or 0) > lag:
+                lag = seconds
+                learned.note("lists.lag_seconds", lag, f"{longest}, which a list that is behind explains")
         for name in _LISTED_LATE:
             if (learned.get(name) or lag + 1) <= lag:
                 learned.forget(name)

@@ -537,6 +537,21 @@ def test_the_usual_parameters_are_tried_once_per_client() -> None:
             [_body(rows(1, 2)), _body(rows(3))],
             [{"start": 2}],
         ),
+        (
+            "lists: {next: info.seiten, next_form: last_page, parameter: page}",
+            [_body(rows(1, 2), info={"seiten": 2}), _body(rows(3), info={"seiten": 2})],
+            [{"page": 2}, {"page": 1}],
+        ),
+        (
+            "lists: {next: info.zahl, next_form: total, parameter: page}",
+            [_body(rows(1, 2), info={"zahl": 3}), _body(rows(3), info={"zahl": 3})],
+            [{"page": 2}, {"page": 1}],
+        ),
+        (
+            "lists: {next: X-Weiter, next_form: flag, parameter: page}",
+            [ok({"data": rows(1, 2)}, x_weiter="true"), ok({"data": rows(3)}, x_weiter="false")],
+            [{"page": 2}, {"page": 1}],
+        ),
         ("lists: {next: none, page_size: 2}", [_body(rows(1), next="?page=2")], []),
         ("lists: {next: Link}", [ok({"data": rows(1), "next": "?page=2"})], []),
     ],

@@ -183,11 +183,13 @@ def test_a_refused_change_whose_state_is_reached_is_success(
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
-@pytest.mark.parametrize("shown", ["not_reached", "unreadable"])
+@pytest.mark.parametrize(
+    ("shown", "kind"), [("not_reached", errors.BadRequestError), ("unreadable", errors.ApiError)]
+)
 def test_a_refused_change_whose_state_is_not_reached_or_not_seen_is_that_error(
-    clock: FakeClock, case: Case, shown: str
+    clock: FakeClock, case: Case, shown: str, kind: type[errors.ApiError]
 ) -> None:
-    with pytest.raises(errors.BadRequestError, match="it cannot be"):
+    with pytest.raises(kind, match="it cannot be"):
         case.run(clock, [LOST, refusal(400, "it cannot be")], getattr(case, shown))
 
 
@@ -202,7 +204,13 @@ def test_repeatedly_lost_responses_are_resolved_by_the_state(clock: FakeClock, c
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
 @pytest.mark.parametrize(
-    ("answers", "unknown"), [(refusal(500), True), ([LOST, refusal(400)], True), (refusal(400), False)]
+    ("answers", "unknown"),
+    [
+        (refusal(500), True),
+        ([LOST, refusal(400)], True),
+        ([LOST, refusal(404)], True),
+        (refusal(400), False),
+    ],
 )
 def test_a_failed_look_is_an_unknown_outcome(
     clock: FakeClock, case: Case, answers: Any, unknown: bool
@@ -214,6 +222,8 @@ def test_a_failed_look_is_an_unknown_outcome(
         "so the outcome of the request is unknown: look in the STACKS dashboard" in failed.value.message
     ) is unknown
     assert (failed.value.code == "outcome-unknown") is unknown
+    # As a refusal it would be handled as one: a 404 as "not there".
+    assert isinstance(failed.value, (errors.BadRequestError, errors.NotFoundError)) is not unknown
 
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
