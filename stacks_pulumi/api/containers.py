@@ -127,6 +127,7 @@ class ContainersApi:
         self._name_held = platform.name_held
         self._prefix = platform.facts.containers.name_prefix or ""
         self._released: dict[str, float] = {}
+        self._asked: set[str] = set()
         """When a deletion of ours was acknowledged, by the name of the container."""
         self.feed: Feed[Container] = Feed(
             send,
@@ -289,6 +290,16 @@ class ContainersApi:
             # Another client may have created a container of that name, but of another template or earlier.
             return self.is_ours(container, name=name, template=template, plan=plan, since=since)
 
+        self._asked.add(name.casefold())
+
+        def alike(container: Container) -> bool:
+            # A platform may change names: put a prefix before them, or cut them. The longest name that this client has
+            # asked for explains a new one best.
+            own = (container.name or "").casefold()
+            explained = [one for one in tuple(self._asked) if one in own or one.startswith(own)]
+            is_explained = max(explained, key=len, default="") == name.casefold()
+            return (is_explained or not own) and own != name.casefold() and not is_older(container, since)
+
         def look() -> Listing[Container]:
             self._on_wait("outcome unknown: looks")
             return self.feed.snapshot()
@@ -300,6 +311,7 @@ class ContainersApi:
             taken=taken,
             look=look,
             ours=ours,
+            alike=alike,
             clock=self._clock,
             final_error=lambda error: self._waitlist(call.what, error),
             visible=self.visible,

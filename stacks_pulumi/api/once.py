@@ -51,6 +51,7 @@ _UNKNOWN: Final = (
     "{why}, so the outcome of the request is unknown: look in the STACKS dashboard before you try again, and adopt or "
     "delete the object if it exists"
 )
+_UNREAD: Final = "no list could be read after that"
 _SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = (BadRequestError, ConflictError)
 _OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
@@ -65,6 +66,7 @@ def once(
     taken: Callable[[T], bool] | None,
     look: Callable[[], Listing[T]],
     ours: Callable[[T], bool],
+    alike: Callable[[T], bool] = lambda _row: False,
     clock: Clock,
     final_error: Callable[[StacksError], StacksError | None] = lambda _error: None,
     pauses: Sequence[float] = PAUSES,
@@ -84,6 +86,7 @@ def once(
         taken: Whether a resource prevents the creation; `None` if no resource can.
         look: Lists the resources that exist now.
         ours: Whether a new resource is the one that was requested.
+        alike: Whether a new resource that is not known to be ours may be it nevertheless. Then the outcome is unknown.
         clock: Time.
         final_error: For an error after which the request must not be sent again although its outcome is unknown: the
             error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
@@ -110,7 +113,7 @@ def once(
             msg = f"{call.what}: the list cannot be read in full, so it does not show the result"
             raise UnreadableAnswerError(msg, status=200)
         if created is None:
-            listed.require_complete()
+            _check_complete(listed, [row.id for row in new if alike(row)])
         return created
 
     def resolve(error: StacksError, rest: Sequence[float]) -> T | None:
@@ -180,7 +183,19 @@ def _check_absence(what: str, rows: Listing[T], taken: Callable[[T], bool] | Non
         raise ExistsError(scrub(msg), existing=existing) from None
 
 
-def _unknown(doubt: StacksError, why: str = "no list could be read after that") -> StacksError:
+def _check_complete(rows: Listing[Any], alike: Sequence[object]) -> None:
+    """Check that a list shows everything, and nothing that may be the result although it is not known to be."""
+    rows.require_complete()
+    if alike:
+        msg = f"{scrub(str(alike[0]))} appeared after that, and may be the result under another name"
+        raise _SuspectError(msg, status=200)
+
+
+class _SuspectError(UnreadableAnswerError):
+    """A new resource may be the result of the request, or not."""
+
+
+def _unknown(doubt: StacksError, why: str) -> StacksError:
     return replace(doubt, message=f"{doubt.reason}; {_UNKNOWN.format(why=why)}", code="outcome-unknown")
 
 
@@ -199,7 +214,7 @@ def _find(
     If the request was carried out (`done`), the list is read until the pauses end, because it may lag. Otherwise the
     first list that can be read decides.
     """
-    looked, until = 0, clock.now() + max(sum(pauses), 2 * sum(PAUSES))
+    looked, until, why = 0, clock.now() + max(sum(pauses), 2 * sum(PAUSES)), _UNREAD
     # A new resource may exist that no state contains, so neither a cancellation nor a deadline ends the search.
     with shielded():
         for pause in (0.0, *pauses) if done else pauses:
@@ -208,6 +223,10 @@ def _find(
                 break  # the looks themselves took the time, because the API fails
             try:
                 created = appeared()
+            except _SuspectError as error:
+                # It was not there at the looks before, so these show nothing.
+                looked, why = 0, error.message
+                continue
             except CALL_ERRORS:
                 continue
             looked += 1
@@ -215,7 +234,7 @@ def _find(
                 return created
     if looked >= looks:
         return None
-    raise _unknown(doubt) from None
+    raise _unknown(doubt, why) from None
 
 
 def look_twice(

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Final, NoReturn, TypeVar
 import pulumi
 
 from stacks_pulumi import config
+from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi.api._call import certain
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
     ConfigError,
@@ -330,7 +332,11 @@ class ResourceHandler(ResourceKind):
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
                 check_id_form(self.kind, self.id_form, id_)
-            outs = self.on_read(session, op, id_, stored or self.imported(session, id_))
+            outs = (
+                self.on_read(session, op, id_, stored or self.imported(session, id_))
+                if asked
+                else self._read_again(session, op, id_, stored)
+            )
             if outs is None and asked:
                 # For a look-up, the engine treats an empty id as success; the program would continue without values.
                 msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
@@ -339,10 +345,41 @@ class ResourceHandler(ResourceKind):
                 check_account(session, id_, stored.get(ORIGIN))
                 return None
             outs = {**outs, **{name: stored[name] for name in (ORIGIN, MARKER) if name in stored}}
-            seen = plain(outs)
-            return Found(outs, {**self._inputs(seen), **found_changed(changed_outside(seen))})
+            return Found(outs, self._inputs_found(outs))
 
         return self._operate(call, self.delete_timeout, work)
+
+    def _read_again(
+        self, session: Session, op: Operation, id_: str, stored: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """
+        Return what `on_read` does. A change needs two looks: an answer may be from before the last `up`.
+
+        Otherwise a refresh would write the old value into the state, and the next `up` change what is as it should be.
+        """
+        with op.provisional() as remarks:
+            outs = self.on_read(session, op, id_, stored)
+        if (
+            outs is None
+            or self._inputs_found(outs) == self._inputs_found(stored)
+            or session.client.platform.lag <= 0
+        ):
+            for say in remarks:
+                say()
+            return outs
+
+        def pulse() -> None:
+            op.check_active()
+            op.check_time(f"a second look for {id_}, which has changed")
+            op.progress("changed: looks again")
+
+        sleep_with_pulse(session.client.platform.lag, session.clock, pulse)
+        with certain():
+            return self.on_read(session, op, id_, stored)
+
+    def _inputs_found(self, outs: Mapping[str, Any]) -> dict[str, Any]:
+        seen = plain(outs)
+        return {**self._inputs(seen), **found_changed(changed_outside(seen))}
 
     def update(
         self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]

@@ -7,11 +7,12 @@ A host implements `EngineCall`; `Checked`, `Difference` and `Found` are what a c
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -148,6 +149,7 @@ class Operation:
     started: float
     deadline: float
     _last_progress: float | None = field(default=None, repr=False)
+    _held: list[Callable[[], None]] | None = field(default=None, repr=False)
 
     @property
     def label(self) -> str:
@@ -212,7 +214,7 @@ class Operation:
 
     def warn(self, text: str) -> None:
         """Show a warning that stays."""
-        self.call.warn(text)
+        self._say(self.call.warn, text)
 
     def report(self, message: str) -> None:
         """Show an error that stays, on stderr too, because the engine may be gone: something is left in the account."""
@@ -222,7 +224,27 @@ class Operation:
 
     def inform(self, text: str) -> None:
         """Show a line that stays."""
-        self.call.info(text)
+        self._say(self.call.info, text)
+
+    def _say(self, how: Callable[[str], None], text: str) -> None:
+        if self._held is None:
+            how(text)
+        else:
+            self._held.append(functools.partial(how, text))
+
+    @contextlib.contextmanager
+    def provisional(self) -> Iterator[list[Callable[[], None]]]:
+        """Hold back what stays in the output. It is shown if the enclosed work fails; else the caller decides."""
+        held: list[Callable[[], None]] = []
+        self._held = held
+        try:
+            yield held
+        except BaseException:
+            for say in held:
+                say()
+            raise
+        finally:
+            self._held = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Operation]:

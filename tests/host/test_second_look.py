@@ -1,4 +1,4 @@
-"""The calls of a refresh and of a deletion if something is missing, as docs/platforms.md has them."""
+"""The calls of a refresh and of a deletion if something is missing or has changed, as docs/platforms.md has them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ Missing = Callable[[Emulator], Any]
 
 MISSING: Final[dict[str, tuple[str, Missing]]] = {
     "nothing": ("", lambda _emulator: None),
+    "nothing, but a plan was changed": ("", lambda emulator: emulator.drift.resize("web", "standard")),
     "a container": ("old", lambda emulator: emulator.drift.delete("old")),
     "a connection": ("link", lambda emulator: emulator.drift.disconnect("app", "primary")),
     "an allowed address": ("ip0", lambda emulator: emulator.drift.remove_ip("app", "198.51.100.7")),

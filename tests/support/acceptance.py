@@ -107,6 +107,9 @@ def unnamed(facts: platform_file.PlatformFacts, learned: dict[str, Any]) -> set[
     if 0 < (facts.lists.lag_seconds or 0) <= (facts.containers.status_lag_seconds or 0):
         # A list is compared with the status, which is as late.
         excused |= {"lists.lag_seconds", *_BEHIND_A_LAG}
+    if facts.lists.lag_in == "every_second" and facts.lists.page_size and _BEHIND_A_LAG & learned.keys():
+        # The servers take turns for each page, so the same one may answer for the same page each time.
+        excused |= {"lists.lag_seconds", "lists.lag_in"}
     if facts.containers.create_id in {"request", "none"}:
         # The status of an unknown id cannot be asked for.
         excused |= {"containers.found_seconds"}

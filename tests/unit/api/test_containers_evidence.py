@@ -68,6 +68,35 @@ def test_a_name_that_is_taken_after_a_lost_create_is_an_unknown_outcome(clock: F
     assert caught.value.code == "outcome-unknown"
 
 
+@pytest.mark.parametrize("name", ["acme-web", "web-x7f3", "we", None])
+def test_a_lost_create_may_have_made_a_container_under_another_name(
+    clock: FakeClock, name: str | None
+) -> None:
+    created = as_time(clock.wall())
+    appears = {**row(created_at=created), "id": "usr-1-other", "name": name}
+    script = Script(containers__create=[LOST, data(row(), 202)], containers__list=later(clock, 20, appears))
+
+    with pytest.raises(errors.ConnectionFailedError, match="usr-1-other appeared after that") as caught:
+        api(script, clock).create(name="web", template="nodejs")
+    assert caught.value.code == "outcome-unknown"
+    assert script.operations.count("containers.create") == 1
+
+
+@pytest.mark.parametrize("name", ["shop", "acme-web-2"])
+def test_a_new_container_that_another_request_explains_is_no_result_of_a_lost_create(
+    clock: FakeClock, name: str
+) -> None:
+    appears = {**row(created_at=as_time(clock.wall())), "id": "usr-1-other", "name": name}
+    script = Script(
+        containers__create=[refusal(403), LOST, data(row(), 202)], containers__list=later(clock, 20, appears)
+    )
+    containers = api(script, clock)
+    with pytest.raises(errors.ForbiddenError):
+        containers.create(name="web-2", template="nodejs")
+
+    assert containers.create(name="web", template="nodejs").id == "usr-1-web"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
