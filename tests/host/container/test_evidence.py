@@ -76,6 +76,33 @@ def test_a_container_that_is_hidden_after_our_stop_is_kept(web: HostedResource, 
     assert emulator.state.names() == []
 
 
+# --- changed ---
+
+
+def test_a_list_from_before_the_last_change_is_no_change(web: HostedResource, emulator: Emulator) -> None:
+    web.up(name="web", template="nodejs", desired_status="running")
+    before = dict(web.outs)
+    row = {"id": web.id, "name": "web", "type": "nodejs", "plan": "basic", "status": "stopped"}
+    old = emulator.faults.add("containers.list", "answer", body={"data": [row]})
+
+    assert web.read()
+
+    assert old.fired == 1
+    assert web.outs == before
+    assert "changed: looks again" in web.lines()
+
+
+def test_a_change_that_two_looks_show_is_one(web: HostedResource, emulator: Emulator) -> None:
+    web.up(name="web", template="nodejs", desired_status="running")
+    emulator.drift.stop("web")
+    emulator.api.log.clear()
+
+    assert web.read()
+
+    assert web.outs["desired_status"] == "stopped"
+    assert emulator.calls("containers.list") > 1
+
+
 # --- not visible yet ---
 
 
