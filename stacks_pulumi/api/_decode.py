@@ -26,6 +26,8 @@ from stacks_pulumi.platform_file import UNKNOWN, Lists, PlatformFile
 T = TypeVar("T")
 
 _SUCCESS: Final = range(200, 300)
+_FORMS: Final = frozenset({"text", "html"})
+"""What the platform file says of errors that are no JSON."""
 _NOT_FOUND: Final = 404
 _NO_CONTENT: Final = 204
 _PARTIAL: Final = 206
@@ -105,8 +107,14 @@ class Decode:
             body = _body_of_error(answer)
             # A "not found" error makes the caller drop the resource from its state. So it must come from the API, not
             # from another server at a wrong address.
-            if answer.status == _NOT_FOUND and not isinstance(body, Mapping):
-                raise unreadable(call, answer.status, "it does not come from the API")
+            is_page = not isinstance(body, Mapping) and self._platform.facts.errors.form not in _FORMS
+            if answer.status == _NOT_FOUND and is_page:
+                advice = self._platform.advice("errors: {form: html}")
+                raise unreadable(
+                    call,
+                    answer.status,
+                    f"it does not come from the API; if the API's errors are pages, {advice}",
+                )
             if answer.status == _NOT_FOUND and is_first and self._is_empty(call):
                 return Page(answer, [], self._parsed(call, []))
             if answer.status == _NOT_FOUND and (call.endpoint.is_fixed or not self._reaches_the_api()):

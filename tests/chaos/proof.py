@@ -109,7 +109,10 @@ def _keeps_ids(facts: PlatformFacts) -> bool:
 
 
 PLATFORMS: Final = sorted(
-    name for name, facts in READINGS.items() if _keeps_ids(facts) and name not in NEED_A_FILE
+    name
+    for name, facts in READINGS.items()
+    # A 404 that may come from a proxy never shows that something is gone, unless the file says what errors look like.
+    if _keeps_ids(facts) and name not in NEED_A_FILE and facts.errors.form not in {"html", "text"}
 )
 
 

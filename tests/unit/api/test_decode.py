@@ -93,8 +93,17 @@ def test_not_found_counts_only_from_the_api() -> None:
     with pytest.raises(errors.NotFoundError):
         decode(ok({"error": "Container not found"}, 404))
     for body in (b"<html>nginx</html>", b"", b"404 page not found"):
-        with pytest.raises(errors.UnreadableAnswerError, match="does not come from the API"):
+        with pytest.raises(errors.UnreadableAnswerError, match=r"errors: \{form: html\}"):
             decode(Answer(404, {}, body))
+
+
+@pytest.mark.parametrize(("form", "body"), [("html", b"<html>Not found</html>"), ("text", b"not found")])
+def test_the_platform_file_says_that_errors_are_no_json(form: str, body: bytes) -> None:
+    platform = PlatformFile(parse(f"version: 1\nerrors: {{form: {form}}}\n", "platform.yaml"))
+    read = Decode(lambda _call: Answer(404, {}, body), platform=platform)
+
+    with pytest.raises(errors.NotFoundError):
+        read(a_call("GET"))
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
