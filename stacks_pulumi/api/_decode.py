@@ -21,6 +21,7 @@ from stacks_pulumi.api._pages import Pages
 from stacks_pulumi.api._words import READING, Reading
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.errors import ApiError, NotFoundError
 from stacks_pulumi.platform_file import UNKNOWN, Lists, PlatformFile
 
 T = TypeVar("T")
@@ -28,7 +29,8 @@ T = TypeVar("T")
 _SUCCESS: Final = range(200, 300)
 _FORMS: Final = frozenset({"text", "html"})
 """What the platform file says of errors that are no JSON."""
-_NOT_FOUND: Final = 404
+_MISSING: Final = frozenset({404, 410})
+_ABSENT: Final = re.compile(r"not found|no such|not exist|unknown", re.IGNORECASE)
 _NO_CONTENT: Final = 204
 _PARTIAL: Final = 206
 _LISTS: Final = (".list", ".templates", ".targets")
@@ -105,21 +107,22 @@ class Decode:
             raise unreadable(call, answer.status, _redirect(answer))
         if answer.status not in _SUCCESS:
             body = _body_of_error(answer)
+            is_missing = answer.status in {*_MISSING, self._platform.facts.errors.missing_code}
             # A "not found" error makes the caller drop the resource from its state. So it must come from the API, not
             # from another server at a wrong address.
             is_page = not isinstance(body, Mapping) and self._platform.facts.errors.form not in _FORMS
-            if answer.status == _NOT_FOUND and is_page:
+            if is_missing and is_page:
                 advice = self._platform.advice("errors: {form: html}")
                 raise unreadable(
                     call,
                     answer.status,
                     f"it does not come from the API; if the API's errors are pages, {advice}",
                 )
-            if answer.status == _NOT_FOUND and is_first and self._is_empty(call):
+            if is_missing and is_first and self._is_empty(call):
                 return Page(answer, [], self._parsed(call, []))
-            if answer.status == _NOT_FOUND and (call.endpoint.is_fixed or not self._reaches_the_api()):
+            if is_missing and (call.endpoint.is_fixed or not self._reaches_the_api()):
                 raise wrong_base_url(call, answer, body, self._base_url)
-            raise problem(call, answer, body)
+            raise self._with_advice(call, problem(call, answer, body, is_missing=is_missing))
         if call.endpoint.answer != "json" and _PAGE.match(answer.body.removeprefix(_BOM)):
             # A proxy's page may have status 200 too, although the API did not receive the request. Calls that accept
             # any text would accept that page.
@@ -149,6 +152,16 @@ class Decode:
         finally:
             READING.reset(token)
 
+    def _with_advice(self, call: Call[Any], error: ApiError) -> ApiError:
+        """Return the error of a refused look; if its words say that nothing is there, with the line that says so."""
+        looks_absent = (
+            call.endpoint.method == "GET" and not call.endpoint.is_fixed and _ABSENT.search(error.text)
+        )
+        if isinstance(error, NotFoundError) or not looks_absent:
+            return error
+        line = self._platform.advice(f"errors: {{missing_code: {error.status}}}")
+        return replace(error, message=f"{error.message}. If it means that there is no such object, {line}")
+
     def _is_empty(self, call: Call[Any]) -> bool:
         """Whether a 404 in answer to a list means an empty list: another call proves the address."""
         if not call.endpoint.name.endswith(".list"):
@@ -166,7 +179,7 @@ class Decode:
     def _reaches_the_api(self) -> bool:
         """Whether the base URL is that of the API. If its form does not show it, a list of the containers does."""
         if not self._is_trusted:
-            self._is_trusted = self._send(_PROBE).status != _NOT_FOUND
+            self._is_trusted = self._send(_PROBE).status not in _MISSING
         return self._is_trusted
 
 

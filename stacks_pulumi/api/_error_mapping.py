@@ -69,7 +69,7 @@ class _Failure:
         return f"{self.answer.status}: {self.words}" if self.words else f"{self.answer.status}"
 
 
-def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
+def problem(call: Call[Any], answer: Answer, body: Any, *, is_missing: bool = False) -> ApiError:
     """
     Return the error that an answer means.
 
@@ -77,9 +77,10 @@ def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
         call: The call that was sent.
         answer: Its answer: an error status, or a success status with a body that reports an error.
         body: The decoded body; text if it was not JSON.
+        is_missing: Whether its status means that there is no such object.
     """
     failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
-    return _BY_STATUS.get(answer.status, _by_content)(failure)
+    return _not_found(failure) if is_missing else _BY_STATUS.get(answer.status, _by_content)(failure)
 
 
 def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:

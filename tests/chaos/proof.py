@@ -111,8 +111,11 @@ def _keeps_ids(facts: PlatformFacts) -> bool:
 PLATFORMS: Final = sorted(
     name
     for name, facts in READINGS.items()
-    # A 404 that may come from a proxy never shows that something is gone, unless the file says what errors look like.
-    if _keeps_ids(facts) and name not in NEED_A_FILE and facts.errors.form not in {"html", "text"}
+    # What may come from a proxy, or be about the key, never shows that something is gone, unless the file says so.
+    if _keeps_ids(facts)
+    and name not in NEED_A_FILE
+    and facts.errors.form not in {"html", "text"}
+    and facts.errors.missing_code != 403
 )
 
 

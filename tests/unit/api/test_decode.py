@@ -97,6 +97,24 @@ def test_not_found_counts_only_from_the_api() -> None:
             decode(Answer(404, {}, body))
 
 
+def test_a_look_that_is_refused_as_absent_names_the_line_of_the_platform_file() -> None:
+    with pytest.raises(errors.ForbiddenError, match=r"errors: \{missing_code: 403\}"):
+        decode(refusal(403, "Container not found"))
+    with pytest.raises(errors.ForbiddenError) as caught:
+        decode(refusal(403, "Template not found"), method="POST")
+    assert "missing_code" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "facts"), [(410, ""), (403, "errors: {missing_code: 403}")])
+def test_another_code_may_mean_that_an_object_is_missing(status: int, facts: str) -> None:
+    platform = PlatformFile(parse(f"version: 1\n{facts}\n", "platform.yaml"))
+    read = Decode(lambda _call: refusal(status, "Container not found"), platform=platform)
+
+    with pytest.raises(errors.NotFoundError) as caught:
+        read(a_call("GET"))
+    assert caught.value.status == status
+
+
 @pytest.mark.parametrize(("form", "body"), [("html", b"<html>Not found</html>"), ("text", b"not found")])
 def test_the_platform_file_says_that_errors_are_no_json(form: str, body: bytes) -> None:
     platform = PlatformFile(parse(f"version: 1\nerrors: {{form: {form}}}\n", "platform.yaml"))
