@@ -147,10 +147,13 @@ class StacksError(Exception):
     Attributes:
         message: One line that can be understood alone, without the code.
         code: Its code in `docs/errors.md`. Most classes have one of their own.
+        after_doubt: Whether the outcome of an earlier attempt of the same request is unknown. That attempt may be the
+            reason for the error.
     """
 
     message: str
     code: ErrorCode = field(kw_only=True)
+    after_doubt: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__init__(self.message)
@@ -202,8 +205,6 @@ class ApiError(StacksError):
         operation: Its name, for instance `containers.create`.
         text: The API's own message, or an empty string.
         body: The decoded response, with secrets removed; an empty mapping if the response is not an object.
-        after_doubt: Whether the outcome of an earlier attempt of the same request is unknown. That attempt may be the
-            reason for the error.
     """
 
     code: ErrorCode = "api-error"
@@ -211,7 +212,6 @@ class ApiError(StacksError):
     operation: str = ""
     text: str = ""
     body: dict[str, Any] = field(default_factory=dict)
-    after_doubt: bool = False
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

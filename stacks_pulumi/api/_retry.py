@@ -161,7 +161,7 @@ class Retry:
                 free = isinstance(error, RateLimitedError)
                 again = worth_another(call, error) and attempt < most_attempts(error)
                 if not again or not (free or self._quota.take()):
-                    if doubtful and isinstance(error, ApiError):
+                    if doubtful:
                         raise replace(error, after_doubt=True) from None
                     raise
                 paid += not free

@@ -34,7 +34,6 @@ from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Lis
 from stacks_pulumi.api.once import may_be_done, once, settle
 from stacks_pulumi.catalog import PLANS
 from stacks_pulumi.errors import (
-    ApiError,
     BadRequestError,
     ConflictError,
     ExistsError,
@@ -48,7 +47,6 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
-_GONE: Final = 410
 _OUTAGE: Final = ("maintenance", "outage", "overload", "temporarily")
 """Words of a 503 that is not about capacity. "Service Unavailable" is only the name of the status."""
 _CAPACITY: Final = ("capacity", "waitlist", "waiting list")
@@ -175,10 +173,6 @@ class ContainersApi:
             found = self.status(container_id)
         except NotFoundError:
             return None
-        except ApiError as error:
-            if error.status == _GONE:
-                return None
-            raise
         return None if found.status == DELETED_STATUS else found
 
     def _explain(self, status: str) -> str | None:
@@ -205,6 +199,18 @@ class ContainersApi:
             lines: How many lines, 500 at most.
         """
         return self._send(call_to("containers.logs", container_id, parse=text_of, query={"lines": lines}))
+
+    def is_hidden(self, container_id: str) -> bool:
+        """Return whether the API knows a container that its list does not show, as a platform hides a stopped one."""
+        with contextlib.suppress(NotFoundError):
+            return self.status(container_id).status != DELETED_STATUS
+        # Its status may be hidden too. Its logs are not, or are only refused for now.
+        try:
+            with contextlib.suppress(BadRequestError, ConflictError):
+                self.logs(container_id, lines=1)
+        except NotFoundError:
+            return False
+        return True
 
     def metrics(self, container_id: str) -> Metrics:
         """Return measurements of a container over time (guide, "Get Container Metrics")."""

@@ -336,7 +336,7 @@ class Deleted:
 
 def may_be_done(error: StacksError) -> bool:
     """Whether the call that ended with this error may have been carried out, by any of its attempts."""
-    return in_doubt(error) or (isinstance(error, ApiError) and error.after_doubt)
+    return in_doubt(error) or error.after_doubt
 
 
 def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]) -> R:

@@ -182,10 +182,8 @@ class Lifecycle:
         access this program manages.
         """
         container = find_container(self.session, id_, stored=olds, shared=True)
-        if container is None and self._stopped_and_hidden(id_, olds):
-            return dict(olds)
         if container is None:
-            return None
+            return dict(olds) if self._is_hidden(id_, olds) else None
         olds = self.with_spelling(olds, container)
         identity = self._identify(id_, olds, container)
         if identity is Identity.OTHER:
@@ -211,7 +209,7 @@ class Lifecycle:
     def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
         """Update the container to match the inputs, also a container whose creation was not completed."""
         container = find_container(self.session, id_, stored=olds)
-        hidden = container is None and olds.get(STOP_UNSEEN) is not None
+        hidden = container is None and self._is_hidden(id_, olds)
         if hidden:
             container = _as_stored(id_, olds)
         if container is not None:
@@ -249,7 +247,7 @@ class Lifecycle:
         """Delete the container and wait until its name is free."""
         self.op.progress("deleting")
         found = find_container(self.session, id_, stored=olds, max_age=RECENT)
-        hidden = found is None and olds.get(STOP_UNSEEN) is not None
+        hidden = found is None and self._is_hidden(id_, olds)
         if hidden:
             found = _as_stored(id_, olds)
         if found is None:
@@ -268,9 +266,8 @@ class Lifecycle:
             acknowledged = self._send_delete(found, olds.get("name") or found.name)
         if hidden and not acknowledged:
             msg = (
-                f"the container {id_} is not shown since this stack stopped it, and the API does not accept its "
-                "deletion: look in the STACKS dashboard. If it does not exist, run "
-                f"`pulumi state delete '{self.op.call.urn}'`"
+                f"the container {id_} is not shown, and the API does not accept its deletion: look in the STACKS "
+                f"dashboard. If it does not exist, run `pulumi state delete '{self.op.call.urn}'`"
             )
             raise StacksError(msg, code="outcome-unknown")
         self.session.client.feed.wait(
@@ -316,13 +313,16 @@ class Lifecycle:
         )
         return Identity.SAME
 
-    def _stopped_and_hidden(self, id_: str, olds: Mapping[str, Any]) -> bool:
-        """Return whether the container is absent after our own stop, which the platform may not show."""
-        if olds.get(STOP_UNSEEN) is None:
+    def _is_hidden(self, id_: str, olds: Mapping[str, Any]) -> bool:
+        """Return whether a container that neither a list nor its status shows may exist: a platform may hide it."""
+        if olds.get(STOP_UNSEEN) is not None:
+            why = "is not shown since this stack stopped it, so nothing shows whether it still exists"
+        elif self.session.client.containers.is_hidden(id_):
+            why = "is not listed, and the API knows it, as one that somebody has stopped"
+        else:
             return False
         self.op.warn(
-            f"the container {id_} is not shown since this stack stopped it, so nothing shows whether it still exists. "
-            "It stays in the state. If it was deleted, run "
+            f"the container {id_} {why}. It stays in the state. If it was deleted, run "
             f"`pulumi state delete '{self.op.call.urn}'`"
         )
         return True

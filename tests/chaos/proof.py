@@ -116,6 +116,8 @@ PLATFORMS: Final = sorted(
     and name not in NEED_A_FILE
     and facts.errors.form not in {"html", "text"}
     and facts.errors.missing_code != 403
+    # A container that is hidden stays in the state, and its children cannot be made: no program converges.
+    and facts.containers.listed_while_stopped is not False
 )
 
 

@@ -76,6 +76,22 @@ def test_a_container_that_is_hidden_after_our_stop_is_kept(web: HostedResource, 
     assert emulator.state.names() == []
 
 
+def test_a_container_that_is_stopped_and_hidden_is_kept_and_can_be_deleted(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.stop("web")
+    hide(emulator, None)
+
+    assert web.read()
+    assert any("is not listed, and the API knows it" in line for line in web.lines())
+    web.delete()
+    assert emulator.calls("containers.delete") == 1
+
+    emulator.faults.clear()
+    assert emulator.state.names() == []
+
+
 # --- changed ---
 
 

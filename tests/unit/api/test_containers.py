@@ -9,6 +9,7 @@ from responses.matchers import json_params_matcher, query_param_matcher
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
+from stacks_pulumi.api._call import Answer
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import URL, Script, containers, data, listed, ok, refusal
 
@@ -63,6 +64,25 @@ def test_logs(client: StacksClient, http: responses.RequestsMock) -> None:
     http.get(f"{URL}/containers/a/logs", json={"logs": "x\ny"}, match=[query_param_matcher({"lines": "5"})])
 
     assert client.containers.logs("a", lines=5) == "x\ny"
+
+
+@pytest.mark.parametrize(
+    ("status", "logs", "expected"),
+    [
+        (data({"id": "a", "status": "stopped"}), refusal(404), True),
+        (data({"id": "a", "status": "deleted"}), ok({"logs": ""}), False),
+        (refusal(404), ok({"logs": ""}), True),
+        (refusal(404), refusal(400), True),
+        (refusal(404), refusal(404), False),
+    ],
+    ids=["its status", "a tombstone", "its logs", "logs that are refused", "nothing"],
+)
+def test_what_shows_a_container_that_is_not_listed(
+    clock: FakeClock, status: Answer, logs: Answer, expected: bool
+) -> None:
+    script = Script(containers__status=status, containers__logs=logs)
+
+    assert containers(script, clock).is_hidden("a") is expected
 
 
 def test_metrics(client: StacksClient, http: responses.RequestsMock) -> None:
