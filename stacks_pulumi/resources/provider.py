@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -111,14 +110,7 @@ class Provider(pulumi.ProviderResource):
             name: value for name, value in settings.items() if isinstance(value, str)
         }
         try:
-            load(
-                plain,
-                {
-                    name: value
-                    for name, value in os.environ.items()
-                    if name in {"STACKS_ALLOW_HTTP", "STACKS_PLATFORM"}
-                },
-            )
+            load(plain)
         except ConfigError as error:
             # The error is in the user's program, where only the message helps and no traceback through this package.
             raise shown_alone(replace(error, message=with_account(error.message, resource_name))) from None
