@@ -279,6 +279,33 @@ def _trusts_project(environ: Mapping[str, str]) -> bool:
     return environ.get("STACKS_TRUST_PROJECT", "").strip() == "1"
 
 
+def plain_key(stack: str | None, required: str | None, *, seen: bool = True) -> str:
+    """
+    Return the warning about a key in the configuration that is not a secret, with the command that mends it.
+
+    Args:
+        stack: The name of the stack; `None` if it is not known.
+        required: The setting `requireSecretKey`.
+        seen: Whether it was seen that it is not a secret. Otherwise it is unknown whether it is one.
+
+    Raises:
+        ConfigError: `requireSecretKey` is set, or it is malformed.
+    """
+    problem = (
+        "stacks:apiKey is not a secret, so the API key is stored in plain text"
+        if seen
+        else "no file of the stack shows that stacks:apiKey is a secret"
+    )
+    option = "" if stack is None else f" --stack {shlex.quote(stack)}"
+    text = (
+        f"{problem}: run `pulumi config set stacks:apiKey --secret{option}`, and then `pulumi up`. If its file or "
+        "the state was committed or shared, revoke the key first and create another"
+    )
+    if flag("requireSecretKey", required):
+        raise ConfigError(f"{text}. stacks:requireSecretKey is set, so this key is not used")
+    return text
+
+
 def check_spelling(get: Callable[[str], object]) -> None:
     """
     Refuse a setting that has no effect because its name is misspelt.
