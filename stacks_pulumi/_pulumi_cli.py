@@ -334,13 +334,11 @@ def _run(
     seconds_to_end: float = 0.0,
     **more: str,
 ) -> subprocess.CompletedProcess[bytes]:
-    # The key of this shell is for STACKS, and neither for the engine nor for a program or a pack that it starts.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
             ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as the user finds it)
             cwd=folder,
-            env={**environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1", **more},
+            env={**_environ(), "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1", **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -366,6 +364,11 @@ def _run(
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
+def _environ() -> dict[str, str]:
+    # The key of this shell is for STACKS, and neither for the engine nor for a program or a pack that it starts.
+    return {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
+
+
 def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     """End the command, which has some seconds to end a program and plugins. If it were killed, they would go on."""
     process.terminate()
@@ -383,7 +386,13 @@ def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
 def _below(pid: int) -> list[int]:
     """Return the processes that a process has started, and those that they have started; none without `ps`."""
     try:
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)  # noqa: S607  (found on PATH)
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607  (found on PATH)
+            env=_environ(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except OSError:
         return []
     pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
