@@ -1,4 +1,4 @@
-"""What the native plugin finds out about how the stack stores its key."""
+"""What the hosts refuse about the key: an address from another source, and how the stack stores it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 from google.protobuf import struct_pb2
+from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.runtime.proto import provider_pb2
 
+from stacks_pulumi.hosts._grpc_call import HostError
+from stacks_pulumi.hosts.dynamic import provider_for
 from stacks_pulumi.hosts.plugin.servicer import Servicer, is_key_secret
 
 KEY = "sk_stacks_" + "0" * 64
@@ -48,6 +51,26 @@ def test_the_files_of_the_stack_show_whether_its_key_is_a_secret(
 
     assert is_key_secret("dev") is is_secret
     assert is_key_secret(None) is None
+
+
+@pytest.mark.parametrize("host", ["dynamic", "native"])
+def test_no_host_sends_the_environments_key_to_an_address_of_the_project(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("STACKS_API_KEY", KEY)
+    address = "https://collector.test/api/v1"
+    if host == "native":
+        servicer, arguments = Servicer(), struct_pb2.Struct()
+        arguments.update({"baseUrl": address})
+        servicer.Configure(provider_pb2.ConfigureRequest(urn=URN, args=arguments), None)
+        check = provider_pb2.CheckRequest(urn="urn:pulumi:dev::tests::stacks:index:Container::web")
+        with pytest.raises(_RefusedError, match="the key in STACKS_API_KEY is not sent to"):
+            servicer.Check(check, _Context())
+    else:
+        provider = provider_for("Container")
+        provider.configure(ConfigureRequest(Config({"stacks:baseUrl": address}, "tests")))
+        with pytest.raises(HostError, match="the key in STACKS_API_KEY is not sent to"):
+            provider.check({}, {"template": "nodejs"})
 
 
 class _RefusedError(Exception):
