@@ -311,7 +311,7 @@ class PulumiTimeoutError(PulumiError):
 
 def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
     """
-    Run `pulumi` and return its standard output.
+    Run `pulumi` and return its standard output. It does not get the variables `STACKS_*` of this process.
 
     Args:
         arguments: The words after `pulumi`.
@@ -321,7 +321,7 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
     Raises:
         PulumiError: The command is not installed, fails, or times out.
     """
-    done = _run(arguments, folder, seconds, os.environ)
+    done = _run(arguments, folder, seconds)
     if done.returncode != 0:
         raise PulumiError(_reason(_text(done.stderr) or _text(done.stdout)))
     return done.stdout
@@ -331,14 +331,14 @@ def _run(
     arguments: Sequence[str],
     folder: Path | None,
     seconds: float,
-    environ: Mapping[str, str],
     seconds_to_end: float = 0.0,
+    **more: str,
 ) -> subprocess.CompletedProcess[bytes]:
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
             ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as the user finds it)
             cwd=folder,
-            env={**environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
+            env={**_environ(), "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1", **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -364,6 +364,11 @@ def _run(
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
+def _environ() -> dict[str, str]:
+    # The key of this shell is for STACKS, and neither for the engine nor for a program or a pack that it starts.
+    return {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
+
+
 def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     """End the command, which has some seconds to end a program and plugins. If it were killed, they would go on."""
     process.terminate()
@@ -381,7 +386,13 @@ def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
 def _below(pid: int) -> list[int]:
     """Return the processes that a process has started, and those that they have started; none without `ps`."""
     try:
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)  # noqa: S607  (found on PATH)
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607  (found on PATH)
+            env=_environ(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except OSError:
         return []
     pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()]
@@ -451,7 +462,7 @@ class Pulumi:
 
     def preview(self, packs: Sequence[Path], seconds: float) -> None:
         """
-        Preview the program, which runs it, without the variables `STACKS_*` of this process.
+        Preview the program, which runs it, without the variables `STACKS_*` of this process, as for every command.
 
         Args:
             packs: Policy packs to start.
@@ -461,12 +472,14 @@ class Pulumi:
             PulumiTimeoutError: It did not end in time.
             PulumiError: It failed; the message is the engine's own.
         """
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
-        # The events have the violations of policies and what a pack prints before it ends; a plain preview does not.
-        environ["PULUMI_ENABLE_STREAMING_JSON_PREVIEW"] = "true"
         named = [word for pack in packs for word in ("--policy-pack", str(pack))]
         done = _run(
-            ["preview", "--json", *self._chosen(), *named], self.folder, seconds, environ, _SECONDS_TO_END
+            ["preview", "--json", *self._chosen(), *named],
+            self.folder,
+            seconds,
+            _SECONDS_TO_END,
+            # The events have the violations of policies and the output of a pack; a plain preview has neither.
+            PULUMI_ENABLE_STREAMING_JSON_PREVIEW="true",
         )
         if done.returncode != 0:
             raise PulumiError(_preview_failure(done))
@@ -491,7 +504,7 @@ def read_project(file: Path) -> dict[str, Any]:
 
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}
 

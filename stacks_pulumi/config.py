@@ -2,7 +2,8 @@
 Settings from the Pulumi configuration and the environment, in one frozen value.
 
 Nothing here imports Pulumi. The provider passes the configuration from the engine; a program that uses only the
-client passes none. The environment supplies settings that the configuration lacks.
+client passes none. The environment supplies settings that the configuration lacks, but a key is sent only to an address
+from the same source: a cloned project could otherwise name the address to which the user's own key goes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import ipaddress
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -32,6 +34,7 @@ KEYS: Final = (
     "deleteChildrenWithContainer",
     "namePattern",
     "platform",
+    "requireSecretKey",
     "account",
 )
 """The settings that are read; only an explicit provider sets `account`."""
@@ -76,6 +79,7 @@ class AccountSettings:
         max_concurrency: How many operations one provider process runs in parallel.
         name_pattern: The pattern of the containers' default names; `None` to use the resource's name.
         platform: What the platform file says; `None` without a file.
+        require_secret_key: Whether a key in the configuration that is not a secret is an error and not a warning.
         account: The name of the explicit provider for this account; `None` for the stack's default account.
     """
 
@@ -88,6 +92,7 @@ class AccountSettings:
     max_concurrency: int = 64
     name_pattern: str | None = None
     platform: PlatformFile | None = None
+    require_secret_key: bool = False
     account: str | None = None
 
     @property
@@ -117,10 +122,11 @@ def load(
     Args:
         config: Keys with their namespace (`stacks:apiKey`), as the engine passes them to a provider.
         environ: The environment; by default `os.environ`. `STACKS_API_KEY`, `STACKS_BASE_URL`,
-            `STACKS_ALLOW_HTTP` and `STACKS_PLATFORM` are read.
+            `STACKS_ALLOW_HTTP`, `STACKS_PLATFORM` and `STACKS_TRUST_PROJECT` are read.
 
     Raises:
-        ConfigError: A value is malformed. The message names the key of the configuration, never an API key.
+        ConfigError: A value is malformed, or key and address come from different sources. The message names the key of
+            the configuration, never an API key.
     """
     config = config or {}
     environ = os.environ if environ is None else environ
@@ -129,19 +135,17 @@ def load(
         return given(key, config, environ)[0]
 
     account = value("account")
-    # An explicit provider has its own key: the environment's key belongs to the stack's default account.
-    api_key, _ = given("apiKey", config, environ if account is None else {})
+    api_key, _ = _key(config, environ)
     adopt = value("adopt") or AccountSettings.adopt
     if adopt not in ADOPT_MODES:
         msg = f"stacks:adopt is {_quoted(adopt)}, and must be one of {', '.join(ADOPT_MODES)}"
         raise ConfigError(msg)
-    allow_http = flag("allowHttp", value("allowHttp"))
-    base_url = value("baseUrl") or DEFAULT_BASE_URL
     name_pattern = value("namePattern")
     platform = value("platform")
+    base_url, allow_http = address_of(config, environ)
     return AccountSettings(
         api_key=None if api_key is None else check_api_key(api_key, account),
-        base_url=check_base_url(base_url, allow_http=allow_http),
+        base_url=base_url,
         allow_http=allow_http,
         delete_children_with_container=flag(
             "deleteChildrenWithContainer", value("deleteChildrenWithContainer")
@@ -153,6 +157,7 @@ def load(
         max_concurrency=_count("maxConcurrency", value("maxConcurrency"), AccountSettings.max_concurrency),
         name_pattern=None if name_pattern is None else check_name_pattern(name_pattern),
         platform=None if platform is None else _platform(platform),
+        require_secret_key=flag("requireSecretKey", value("requireSecretKey")),
         account=account,
     )
 
@@ -173,6 +178,132 @@ def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]
     if value is None and variable is not None and environ.get(variable, "").strip():
         value, source = environ[variable], variable
     return (value or "").strip() or None, source
+
+
+def address_of(config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, bool]:
+    """
+    Return the checked base URL, and whether it may be `http://` on another machine.
+
+    Args:
+        config: The configuration, as for `load`.
+        environ: The environment, as for `load`.
+
+    Raises:
+        ConfigError: The address is malformed, or the key must not be sent to it.
+    """
+    base_url = check_base_url(given("baseUrl", config, environ)[0] or DEFAULT_BASE_URL, allow_http=True)
+    check_pair(base_url, config, environ)
+    allow_http = allows_http(config, environ)
+    return check_base_url(base_url, allow_http=allow_http), allow_http
+
+
+def allows_http(config: Mapping[str, str | None], environ: Mapping[str, str]) -> bool:
+    """
+    Return whether the base URL may be `http://` on another machine.
+
+    Only the source of the key decides it, or without a key the source of the address: a project cannot let the
+    environment's key go out in plain text.
+
+    Args:
+        config: The configuration, as for `load`.
+        environ: The environment, as for `load`.
+
+    Raises:
+        ConfigError: The setting is neither true nor false.
+    """
+    key, source = _key(config, environ)
+    if _trusts_project(environ):
+        deciding = {True, False}
+    else:
+        deciding = _sources_of_address(config, environ) if key is None else {_is_variable(source)}
+    value, _ = given("allowHttp", config if False in deciding else {}, environ if True in deciding else {})
+    return flag("allowHttp", value)
+
+
+def check_pair(base_url: str, config: Mapping[str, str | None], environ: Mapping[str, str]) -> None:
+    """
+    Check that key and base URL come from one source: both from the configuration, or both from the environment.
+
+    The default address and this machine are allowed for every key. If both sources name the same address, it comes from
+    both. `STACKS_TRUST_PROJECT=1` allows every pair.
+
+    Args:
+        base_url: The base URL that `check_base_url` returned.
+        config: The configuration, as for `load`.
+        environ: The environment, as for `load`.
+
+    Raises:
+        ConfigError: They come from different sources. The message has the remedies.
+    """
+    key, source = _key(config, environ)
+    is_public = base_url == DEFAULT_BASE_URL or is_loopback(urlsplit(base_url).hostname or "")
+    if key is None or is_public or _trusts_project(environ):
+        return
+    if _is_variable(source) in _sources_of_address(config, environ):
+        return
+    url = shlex.quote(base_url)
+    if _is_variable(source):
+        msg = (
+            f"the key in {source} is not sent to {_quoted(base_url)}, because the project names this address "
+            f"(stacks:baseUrl): if you trust it, run `export STACKS_BASE_URL={url}`, or give the stack its own key: "
+            "`pulumi config set stacks:apiKey --secret`"
+        )
+    else:
+        msg = (
+            f"the key in {source} is not sent to {_quoted(base_url)}, because the environment names this address "
+            "(STACKS_BASE_URL): run `unset STACKS_BASE_URL`, or, if the key is for this address, `pulumi config set "
+            f"stacks:baseUrl {url}`"
+        )
+    raise ConfigError(f"{msg}. STACKS_TRUST_PROJECT=1 allows every such pair")
+
+
+def _key(config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str | None, str]:
+    # An explicit provider has its own key: the environment's key belongs to the stack's default account.
+    account, _ = given("account", config, {})
+    return given("apiKey", config, environ if account is None else {})
+
+
+def _is_variable(source: str) -> bool:
+    return source in _VARIABLES.values()
+
+
+def _sources_of_address(config: Mapping[str, str | None], environ: Mapping[str, str]) -> set[bool]:
+    """Return `True` if the environment names the address that is used, and `False` if the configuration does."""
+    value, source = given("baseUrl", config, environ)
+    other, _ = given("baseUrl", {}, environ)
+    same = value is not None and other is not None and value.rstrip("/") == other.rstrip("/")
+    return {_is_variable(source), same}
+
+
+def _trusts_project(environ: Mapping[str, str]) -> bool:
+    return environ.get("STACKS_TRUST_PROJECT", "").strip() == "1"
+
+
+def plain_key(stack: str | None, required: str | None, *, seen: bool = True) -> str:
+    """
+    Return the warning about a key in the configuration that is not a secret, with the command that mends it.
+
+    Args:
+        stack: The name of the stack; `None` if it is not known.
+        required: The setting `requireSecretKey`.
+        seen: Whether it was seen that it is not a secret. Otherwise it is unknown whether it is one.
+
+    Raises:
+        ConfigError: `requireSecretKey` is set, or it is malformed.
+    """
+    problem = (
+        "stacks:apiKey is not a secret, so the API key is stored in plain text"
+        if seen
+        else "no file of the stack shows that stacks:apiKey is a secret"
+    )
+    option = "" if stack is None else f" --stack {shlex.quote(stack)}"
+    text = (
+        f"{problem}: run `pulumi config set stacks:apiKey --secret{option}`, and then `pulumi up`. If its file or "
+        "the state was committed or shared, revoke the key first and create another"
+    )
+    if flag("requireSecretKey", required):
+        raise ConfigError(f"{text}. stacks:requireSecretKey is set, so this key is not used")
+    return text
 
 
 def check_spelling(get: Callable[[str], object]) -> None:
@@ -260,7 +391,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         msg = (
             f"stacks:baseUrl {shown} sends the API key in plain text: use https://, or, for an emulator in a network "
-            "that you trust, set stacks:allowHttp or STACKS_ALLOW_HTTP to true"
+            "that you trust, set stacks:allowHttp (with a key of the stack) or STACKS_ALLOW_HTTP to true"
         )
         raise ConfigError(msg)
     return base_url.rstrip("/")

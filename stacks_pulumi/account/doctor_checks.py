@@ -92,7 +92,7 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
     for file in sorted(folder.glob("Pulumi*.yaml")):
         try:
             yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             yield file, " ".join(str(error).split())
 
 
@@ -202,6 +202,13 @@ def _no_key(facts: Facts) -> Diagnosis:
 def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
     name = f"{_OURS}apiKey"
     revoke = f"if the file was committed or shared, revoke the key first and make another ({KEYS_PAGE})"
+    if facts.has_key_in_state:
+        yield warning(
+            "key-storage",
+            f"an API key stands in plain text in the stack's state, and in the backend's history; revoke it, and make "
+            f"another ({KEYS_PAGE})",
+            f"{set_key_command(facts, name)} && {pulumi_command(facts, 'up')}",
+        )
     if facts.in_project_file.get(name):
         yield warning(
             "key-storage",
@@ -212,23 +219,35 @@ def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
     elif name in facts.configured.secrets:
         yield ok("key-storage", "the API key is encrypted in the stack's configuration file")
     elif facts.configured.values.get(name):
-        yield warning(
+        yield (problem if _requires_secret_key(facts) else warning)(
             "key-storage",
             f"the API key stands in plain text in the stack's configuration file; {revoke}",
             set_key_command(facts, name),
         )
 
 
+def _requires_secret_key(facts: Facts) -> bool:
+    try:
+        return config.flag("requireSecretKey", facts.given("requireSecretKey")[0])
+    except ConfigError:
+        return True
+
+
 def base_url(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that the key may be sent to the base URL."""
+    """Check that the key may be sent to the base URL, which has to come from the same source."""
     value, source = facts.given("baseUrl")
     if value is None:
         yield ok("base-url", f"{config.DEFAULT_BASE_URL} (the default)")
         return
+    fix = _repaired(facts, value, source)
     try:
-        url = config.check_base_url(value, allow_http=_allows_http(facts))
+        url = config.check_base_url(value, allow_http=True)
+        fix = _paired(facts, url, source)
+        config.check_pair(url, facts.configured.values, facts.used_environ)
+        fix = _repaired(facts, value, source)
+        config.check_base_url(value, allow_http=_allows_http(facts))
     except ConfigError as error:
-        yield problem("base-url", error.message, _repaired(facts, value, source))
+        yield problem("base-url", error.message, fix)
         return
     yield ok("base-url", f"{url} (from {source})")
 
@@ -245,9 +264,15 @@ def _repaired(facts: Facts, value: str, source: str) -> str:
     return unset_command(facts, source)
 
 
+def _paired(facts: Facts, url: str, source: str) -> str:
+    if source.startswith(_OURS):
+        return f"if you trust the address: {set_command(facts, 'baseUrl', 'STACKS_BASE_URL', url)}"
+    return unset_command(facts, source)
+
+
 def _allows_http(facts: Facts) -> bool:
     try:
-        return config.flag("allowHttp", facts.given("allowHttp")[0])
+        return config.allows_http(facts.configured.values, facts.used_environ)
     except ConfigError:
         return False
 

@@ -164,6 +164,13 @@ class Facts:
         name = f"{NAMESPACE}:apiKey"
         return name in self.configured.secrets and self.configured.values.get(name) is None
 
+    @property
+    def used_environ(self) -> Mapping[str, str]:
+        """The environment, without its key if the stack has one that cannot be decrypted."""
+        return {
+            name: it for name, it in self.environ.items() if not self.is_locked or name != "STACKS_API_KEY"
+        }
+
     def given(self, key: str) -> tuple[str | None, str]:
         """
         Return the value of a stacks-pulumi setting, and its source.
@@ -277,13 +284,25 @@ class Facts:
     @functools.cached_property
     def resources(self) -> tuple[Owned, ...] | PulumiError:
         """The STACKS resources in the stack's state, or why the state cannot be read."""
+        stored = self.stored
+        if isinstance(stored, PulumiError):
+            return stored
+        return tuple(owned for one in stored if (owned := _owned(one)) is not None)
+
+    @property
+    def has_key_in_state(self) -> bool:
+        """Whether a provider in the stack's state has an API key that is not encrypted."""
+        return not isinstance(self.stored, PulumiError) and any(map(_has_plain_key, self.stored))
+
+    @functools.cached_property
+    def stored(self) -> list[StoredResource] | PulumiError:
+        """All resources in the stack's state, or why it cannot be read."""
         if self.project_file is None:
             return PulumiError("there is no project")
         try:
-            stored = self.pulumi.resources()
+            return self.pulumi.resources()
         except PulumiError as error:
             return error
-        return tuple(owned for one in stored if (owned := _owned(one)) is not None)
 
 
 def _as_engine(value: Any) -> str | None:
@@ -303,6 +322,19 @@ def _owned(resource: StoredResource) -> Owned | None:
     return Owned(kind, resource.id, origin if isinstance(origin, str) else None, opened, explicit)
 
 
+_KEY_INPUTS: Final = {
+    "pulumi:providers:pulumi-python": f"{NAMESPACE}:apiKey",
+    "pulumi:providers:stacks": "apiKey",
+}
+"""The input with the API key, by the type of the provider."""
+
+
+def _has_plain_key(resource: StoredResource) -> bool:
+    name = _KEY_INPUTS.get(resource.type)
+    # In an export, a secret is a mapping with its encrypted text.
+    return name is not None and isinstance((resource.inputs or {}).get(name), str)
+
+
 _VALID: Final = {
     "adopt": AccountSettings.adopt,
     "allowHttp": "false",
@@ -311,6 +343,7 @@ _VALID: Final = {
     "maxConcurrency": str(AccountSettings.max_concurrency),
     "namePattern": "${name}-${stack}",
     "requestsPerMinute": str(AccountSettings.requests_per_minute),
+    "requireSecretKey": "false",
 }
 """Values that are always valid: the defaults, and the pattern in the documentation."""
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import threading
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -69,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let web pages of this origin call the emulator, * for all; may be repeated",
     )
     parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer requests for this host name too, beside localhost and the address of --host; may be repeated",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print one JSON object: url, key, page, and control_token if needed",
@@ -76,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-file",
         metavar="FILE",
-        help="write STACKS_BASE_URL and STACKS_API_KEY to this file, for Docker or a shell",
+        help="write STACKS_BASE_URL and STACKS_API_KEY to this file, for Docker or a shell; it overwrites only a file "
+        "that has nothing else",
     )
     parser.add_argument("--key", help="the API key to accept (default: one derived from the seed)")
     parser.add_argument(
@@ -154,6 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
             host=arguments.host,
             control_token=arguments.control_token,
             cors_origins=arguments.cors_origin,
+            allow_hosts=arguments.allow_host,
             strict=not arguments.lenient,
             key=key,
             seed=arguments.seed,
@@ -232,10 +242,29 @@ def _write_environment(file: Path, server: Emulator) -> None:
     lines = [f"STACKS_BASE_URL={server.url}", f"STACKS_API_KEY={server.key}"]
     if not server.is_loopback:
         lines.append("STACKS_ALLOW_HTTP=true")
-    # The file contains a key, so it is created with read permission only for its owner.
-    file.touch(0o600)
-    file.chmod(0o600)
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if file.is_symlink() or (file.exists() and not _is_environment(file)):
+        raise ValueError(
+            f"--env-file does not overwrite {file}, which another program made: remove it, or name another"
+        )
+    # The file contains a key, so only its owner may read it. A link that was made meanwhile is replaced, not followed.
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as written:
+            written.write("\n".join(lines) + "\n")
+        Path(temporary).replace(file)
+    except OSError as exc:
+        if temporary is not None:
+            Path(temporary).unlink()
+        raise OSError(exc.errno, exc.strerror, str(file)) from None
+
+
+def _is_environment(file: Path) -> bool:
+    """Return whether a file has only lines that an emulator writes."""
+    if not file.is_file():
+        return False
+    known = (b"STACKS_BASE_URL=", b"STACKS_API_KEY=", b"STACKS_ALLOW_HTTP=")
+    return all(line.startswith(known) for line in file.read_bytes().splitlines())
 
 
 def _page(server: Emulator) -> str:

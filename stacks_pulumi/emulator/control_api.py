@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from typing import Any, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,7 +33,6 @@ from stacks_pulumi.platform_file import PlatformFacts
 
 _CONTROL_PATH = "/_emulator"
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SECURITY = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -50,6 +48,7 @@ class ControlApi:
 
     Args:
         controls: The controls that the requests call.
+        answers_for: Returns whether a header `Host` has a name of the emulator.
         allows: Returns whether web pages of another origin may send requests.
         token: The bearer token that a client needs; `None` for none.
         url: Returns the base URL of the API, which has a port once the emulator listens.
@@ -58,10 +57,12 @@ class ControlApi:
     def __init__(
         self,
         controls: Controls,
+        answers_for: Callable[[str], bool],
         allows: Callable[[str | None], bool],
         token: str | None,
         url: Callable[[], str],
     ) -> None:
+        self._answers_for = answers_for
         self._allows = allows
         self._token = token
         self._url = url
@@ -118,8 +119,7 @@ class ControlApi:
 
     def _is_local(self, headers: Mapping[str, str]) -> bool:
         host, origin = headers.get("Host", ""), headers.get("Origin")
-        known = urlsplit(f"//{host}").hostname in _LOOPBACK
-        return known and (origin in {None, f"http://{host}"} or self._allows(origin))
+        return self._answers_for(host) and (origin in {None, f"http://{host}"} or self._allows(origin))
 
 
 def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:

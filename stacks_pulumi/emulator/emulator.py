@@ -13,9 +13,10 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from stacks_pulumi.emulator import answers, keys
-from stacks_pulumi.emulator.answers import Response, Shapes
+from stacks_pulumi.emulator.answers import Response, Shapes, encode
 from stacks_pulumi.emulator.app import BASE_PATH, Api
 from stacks_pulumi.emulator.control_api import ControlApi
 from stacks_pulumi.emulator.controls import Controls
@@ -34,6 +35,7 @@ class Emulator(Controls):
         host: The address to listen on. On any but a loopback address, the control API needs `control_token`.
         control_token: The bearer token for the control API. Default: a random one if a token is needed.
         cors_origins: Origins whose web pages may send requests; `*` for all.
+        allow_hosts: Names by which clients may address it, beside the loopback names and `host`.
         boot_seconds: How long a container is `pending`.
         boot_reads: Let this many reads see it `pending` instead of counting seconds.
         action_seconds: How long a stop, start or restart takes.
@@ -80,6 +82,7 @@ class Emulator(Controls):
         host: str = "127.0.0.1",
         control_token: str | None = None,
         cors_origins: Sequence[str] = (),
+        allow_hosts: Sequence[str] = (),
         boot_seconds: float = 0.05,
         boot_reads: int | None = None,
         action_seconds: float = 0.02,
@@ -104,6 +107,7 @@ class Emulator(Controls):
         self._host = "127.0.0.1" if host == "localhost" else answers.address("host", host)
         self.control_token = control_token or (None if self.is_loopback else secrets.token_urlsafe(24))
         self._cross_origin = CrossOrigin(cors_origins)
+        self._hosts = HostNames(self._host, allow_hosts)
         self._server: Server | None = None
         file = None if state_file is None else Path(state_file)
         kept = load(file) if file is not None else None
@@ -128,7 +132,9 @@ class Emulator(Controls):
             rate_limit=rate_limit,
         )
         self.set_platform(platform)
-        self._control = ControlApi(self, self._cross_origin.allows, self.control_token, lambda: self.url)
+        self._control = ControlApi(
+            self, self._hosts.has, self._cross_origin.allows, self.control_token, lambda: self.url
+        )
 
     @property
     def port(self) -> int:
@@ -190,11 +196,39 @@ class Emulator(Controls):
         preflight = self._cross_origin.preflight(incoming.method, headers)
         if preflight is not None:
             return preflight
-        if incoming.path.startswith(f"{BASE_PATH}/"):
+        if not incoming.path.startswith(f"{BASE_PATH}/"):
+            response = self._control.respond(incoming, headers)
+        elif self._hosts.has(incoming.host):
             response = self.api.respond(incoming)
         else:
-            response = self._control.respond(incoming, headers)
+            text = f"The emulator does not answer for the host {incoming.host!r}; --allow-host adds a name"
+            response = encode(403, {"success": False, "error": text})
         return self._cross_origin.opened(response, headers)
+
+
+class HostNames:
+    """
+    The names by which clients address the emulator, in the header `Host`.
+
+    A web page can let its own name resolve to this machine (DNS rebinding). For the browser, its requests are then not
+    cross-origin, but their header still has that name.
+
+    Args:
+        bound: The address that the emulator listens on.
+        allowed: Other names.
+    """
+
+    def __init__(self, bound: str, allowed: Collection[str] = ()) -> None:
+        self._names = frozenset({"127.0.0.1", "localhost", "::1", bound, *map(str.lower, allowed)})
+        self._is_any_address = ipaddress.ip_address(bound).is_unspecified
+
+    def has(self, host: str) -> bool:
+        """Return whether a header `Host` has one of the names; if all addresses are served, also any address."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            return name in self._names or (self._is_any_address and bool(ipaddress.ip_address(name)))
+        except ValueError:
+            return False
 
 
 class CrossOrigin:

@@ -34,7 +34,7 @@ from stacks_pulumi.errors import ConfigError, StacksError, with_account
 from stacks_pulumi.functions import results
 from stacks_pulumi.pricing.price_list import price_list
 from stacks_pulumi.resources._session import Session, session_for
-from stacks_pulumi.resources.provider import Provider, shown_alone
+from stacks_pulumi.resources.provider import Provider, check_stored_key, shown_alone
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
@@ -218,6 +218,7 @@ def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
         monitor = get_monitor()
         if isinstance(monitor, MockMonitor):
             return results.result(_from_mocks(monitor, name, arguments))
+        check_stored_key()
         return results.result(answer(session_for(config.load(_settings(provider))), name, arguments))
     except StacksError as error:
         account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]

@@ -23,7 +23,7 @@ from stacks_pulumi.pricing.recognition import CONTAINER, NATIVE
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._fields import PARENT_IN_PROGRAM
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN
-from stacks_pulumi.resources.provider import shown_alone
+from stacks_pulumi.resources.provider import check_stored_key, shown_alone
 
 
 def input_id(container: pulumi.CustomResource | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
@@ -137,6 +137,7 @@ class StacksResource(dynamic.Resource):
         # Imported here, because the hosts import the resources.
         from stacks_pulumi import provider_for  # noqa: PLC0415
 
+        check_stored_key()
         if opts is not None and opts.import_ is not None:
             # Without this check the SDK fails with a KeyError, because the engine sends no provider with an import.
             remedy = 'write adopt="if_matching" instead' if "adopt" in props else "remove it"

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pulumi
+from pulumi.runtime import get_config_secret_keys_env, get_root_resource, is_config_secret
+from pulumi.runtime.mocks import MockMonitor
+from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi.config import KEYS, NAMESPACE, load
+from stacks_pulumi.config import KEYS, NAMESPACE, load, plain_key
 from stacks_pulumi.errors import ConfigError, StacksError, with_account
 from stacks_pulumi.resources._fields import AdoptMode
 
@@ -40,6 +43,33 @@ def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
 
 def _fields_of(error: StacksError) -> dict[str, Any]:
     return {field.name: getattr(error, field.name) for field in dataclasses.fields(error)}
+
+
+# One entry for each run: with the Automation API one process runs several programs, each with its own root.
+_warned: Final[weakref.WeakSet[pulumi.Resource]] = weakref.WeakSet()
+
+
+def check_stored_key() -> None:
+    """
+    Warn once in each run if the key in the stack's configuration is not a secret.
+
+    Only the program sees that: the SDK's host gets the configuration without the marks of secrets.
+
+    Raises:
+        ConfigError: It is not a secret, and `stacks:requireSecretKey` is set; or that setting is malformed.
+    """
+    name, root, config = f"{NAMESPACE}:apiKey", get_root_resource(), pulumi.Config(NAMESPACE)
+    # A thread of the program may see only the configuration in the environment.
+    is_secret = is_config_secret(name) or name in get_config_secret_keys_env()
+    if root is None or isinstance(get_monitor(), MockMonitor) or is_secret or not config.get("apiKey"):
+        return
+    try:
+        text = plain_key(pulumi.get_stack(), config.get("requireSecretKey"))
+    except ConfigError as error:
+        raise shown_alone(error) from None
+    if root not in _warned:
+        _warned.add(root)
+        pulumi.log.warn(text)
 
 
 class Provider(pulumi.ProviderResource):
@@ -111,14 +141,7 @@ class Provider(pulumi.ProviderResource):
             name: value for name, value in settings.items() if isinstance(value, str)
         }
         try:
-            load(
-                plain,
-                {
-                    name: value
-                    for name, value in os.environ.items()
-                    if name in {"STACKS_ALLOW_HTTP", "STACKS_PLATFORM"}
-                },
-            )
+            load(plain)
         except ConfigError as error:
             # The error is in the user's program, where only the message helps and no traceback through this package.
             raise shown_alone(replace(error, message=with_account(error.message, resource_name))) from None

@@ -11,6 +11,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -202,6 +203,8 @@ def test_the_compose_example_is_valid() -> None:
     assert environment["STACKS_API_KEY"] == Emulator().key
     assert services["client"]["depends_on"] == {"emulator": {"condition": "service_healthy"}}
     assert (folder / services["emulator"]["build"]["context"] / "pyproject.toml").exists()
+    started = services["emulator"]["command"]
+    assert started[started.index("--allow-host") + 1] == urlsplit(environment["STACKS_BASE_URL"]).hostname
     entry = next(line for line in image.splitlines() if line.startswith("ENTRYPOINT "))
     program, command, *options = json.loads(entry.removeprefix("ENTRYPOINT "))
     arguments = json.loads(

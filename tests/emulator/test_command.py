@@ -153,6 +153,46 @@ def test_programs_read_the_first_line_and_docker_the_file(
     assert running.end() == (0, "", "")
 
 
+@pytest.mark.parametrize("kind", ["link to a file", "link to nothing", "other content", "folder"])
+def test_a_file_that_is_not_its_own_is_not_overwritten(
+    start: Callable[..., Running], tmp_path: Path, kind: str
+) -> None:
+    file, target = tmp_path / "stacks.env", tmp_path / "target"
+    if kind == "folder":
+        file.mkdir()
+    elif kind == "other content":
+        file.write_text("STACKS_API_KEY=mine\nDATABASE_PASSWORD=hunter2\n")
+    else:
+        file.symlink_to(target)
+        if kind == "link to a file":
+            target.write_text("STACKS_API_KEY=mine\n")
+    before = file.read_bytes() if file.is_file() else None
+
+    code, said, complaint = start("--env-file", str(file)).end()
+
+    assert (code, said) == (2, "")
+    assert complaint.startswith(f"stacks-pulumi emulator: --env-file does not overwrite {file}")
+    assert (file.read_bytes() if file.is_file() else None) == before
+    assert not (kind == "link to nothing" and target.exists())
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_its_own_file_is_replaced_and_readable_only_for_its_owner(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    file, other = tmp_path / "stacks.env", tmp_path / "other"
+    file.write_text("STACKS_BASE_URL=http://127.0.0.1:1/api/v1\nSTACKS_API_KEY=old\n")
+    file.chmod(0o644)
+    # Another name of the same file keeps its content, because the file is replaced and not written into.
+    other.hardlink_to(file)
+
+    running = start("--json", "--env-file", str(file))
+
+    assert json.loads(running.said)["key"] in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "STACKS_API_KEY=old" in other.read_text()
+
+
 def test_on_all_addresses_its_control_api_needs_the_token(
     start: Callable[..., Running], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.emulator import HostNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +125,48 @@ def test_pages_of_other_origins_are_refused(
     control("POST", "reset", status=403, **headers)
     control("GET", "snapshot", status=403, **headers)
     assert requests.get(emulator.page_url, headers=headers, timeout=10).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("bound", "names", "host", "status"),
+    [
+        # A page whose own name resolves to this machine.
+        ("127.0.0.1", [], "evil.example:7822", 403),
+        ("127.0.0.1", [], "localhost.evil.example", 403),
+        ("127.0.0.1", [], "192.0.2.1", 403),
+        ("127.0.0.1", [], "", 403),
+        ("127.0.0.1", [], "[::1", 403),
+        ("0.0.0.0", [], "evil.example", 403),
+        ("0.0.0.0", ["emulator"], "emulator.evil.example", 403),
+        ("127.0.0.1", [], "LOCALHOST:7822", 200),
+        ("127.0.0.1", [], "[::1]:7822", 200),
+        ("127.0.0.1", ["Stacks.test"], "stacks.test:7822", 200),
+        ("0.0.0.0", ["emulator"], "emulator:7822", 200),
+        # A name can be made to resolve to another address, an address cannot.
+        ("0.0.0.0", [], "192.0.2.1:7822", 200),
+    ],
+)
+def test_the_api_answers_only_for_its_own_host_names(
+    bound: str, names: list[str], host: str, status: int
+) -> None:
+    with Emulator(host=bound, allow_hosts=names) as emulator:
+        headers = {"Host": host, "Authorization": f"Bearer {emulator.key}"}
+        answer = requests.get(f"{emulator.url}/containers", headers=headers, timeout=10)
+        created = requests.post(
+            f"{emulator.url}/containers",
+            json={"name": "web", "template": "nodejs"},
+            headers=headers,
+            timeout=10,
+        )
+
+        assert answer.status_code == status
+        assert (created.status_code == 403) is (status == 403)
+        assert len(emulator.platform.state.containers) == int(status == 200)
+
+
+def test_the_address_that_it_listens_on_is_one_of_its_names() -> None:
+    assert HostNames("127.0.0.2").has("127.0.0.2:7822")
+    assert not HostNames("127.0.0.2").has("127.0.0.3:7822")
 
 
 @pytest.fixture

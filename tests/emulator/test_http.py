@@ -198,7 +198,7 @@ def test_connections_are_kept_alive(emulator: Emulator) -> None:
 
 def test_a_connection_is_closed_on_request(emulator: Emulator) -> None:
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
-        raw.sendall(b"GET /api/v1/containers HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        raw.sendall(b"GET /api/v1/containers HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         received = b"".join(iter(lambda: raw.recv(65536), b""))
 
     assert received.startswith(b"HTTP/1.1 401 ")
@@ -235,7 +235,7 @@ def test_a_head_request_has_no_body(call: Caller) -> None:
 def test_expect_continue_is_answered(emulator: Emulator) -> None:
     body = b'{"name": "myapp", "template": "nodejs"}'
     head = (
-        f"POST /api/v1/containers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {emulator.key}\r\n"
+        f"POST /api/v1/containers HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {emulator.key}\r\n"
         f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
@@ -292,7 +292,7 @@ def test_an_unreadable_body_is_refused_without_a_traceback(
     emulator: Emulator, capfd: pytest.CaptureFixture[str], head: str, body: bytes, status: int
 ) -> None:
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
-        raw.sendall(f"POST /api/v1/containers HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + body)
+        raw.sendall(f"POST /api/v1/containers HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode() + body)
         received = b"".join(iter(lambda: raw.recv(65536), b""))
 
     assert received.startswith(f"HTTP/1.1 {status} ".encode())

@@ -71,6 +71,77 @@ def test_a_revoked_key_is_an_error_that_says_how_to_continue(
     assert contents(emulator)["containers"] == []
 
 
+NATIVE = 'pulumi.CustomResource("stacks:index:Container", "web", {"template": "nodejs"})\n'
+
+
+@pytest.mark.parametrize("program", [DEFAULT, NATIVE], ids=["dynamic", "native"])
+def test_a_key_in_plain_text_is_a_warning_and_can_be_made_an_error(
+    stack: Stack, emulator: Emulator, program: str
+) -> None:
+    def told(lines: list[str]) -> list[str]:
+        return [line for line in lines if "stored in plain text" in line]
+
+    stack.program(program)
+    assert told(stack.preview().warnings) == []
+    stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
+
+    for result in (stack.preview(), stack.up(quiet_afterwards=False), stack.preview()):
+        assert "pulumi config set stacks:apiKey --secret --stack" in told(result.warnings)[0], result.text
+        assert emulator.key not in result.text
+    # The plugin keeps the key encrypted in the state, and the SDK's host does not.
+    assert (emulator.key in stack.cli("stack", "export")) is (program == DEFAULT)
+
+    stack.set("stacks:requireSecretKey", "true")
+    refused = stack.preview_fails()
+    assert any("stacks:requireSecretKey is set" in line for line in told(refused.errors)), refused.text
+
+    # The command of the message mends it.
+    stack.set("stacks:apiKey", emulator.key)
+    mended = stack.up(quiet_afterwards=False)
+    assert told([*mended.warnings, *mended.errors]) == []
+    assert emulator.key not in stack.cli("stack", "export")
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "native"])
+def test_ci_previews_with_a_read_only_key_and_applies_with_a_full_one(
+    stack: Stack, emulator: Emulator, kind: str
+) -> None:
+    web = DEFAULT if kind == "dynamic" else NATIVE
+    stack.cli("config", "rm", "stacks:apiKey")
+    stack.program(web)
+    reading, full = emulator.new_key(scopes=["containers:read"]), emulator.new_key()
+    for key in (reading, full):
+        stack.env |= {"STACKS_API_KEY": key}
+        stack.preview()
+        if key == reading:
+            assert any("[missing-scope]" in line for line in stack.up_fails().errors)
+    stack.up(quiet_afterwards=False)
+    assert contents(emulator)["containers"] == ["web"]
+
+    stack.env |= {"STACKS_API_KEY": reading}
+    stack.program(web + web.replace('"web"', '"shop"'))
+    before = emulator.calls()
+    assert stack.preview().changes == {"create": 1}
+
+    assert emulator.calls() - before == 1
+    state = stack.cli("stack", "export", "--show-secrets")
+    assert (reading in state, full in state) == (False, False)
+    stack.program(web)
+    stack.refresh()
+
+
+DATA_FUNCTION = 'pulumi.export("names", [one.name for one in stacks.list_containers()])\n'
+
+
+def test_a_program_with_only_data_functions_is_warned_too(stack: Stack, emulator: Emulator) -> None:
+    stack.program(DATA_FUNCTION)
+    stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
+
+    result = stack.preview()
+
+    assert len([line for line in result.warnings if "stored in plain text" in line]) == 1
+
+
 def test_a_key_that_is_revoked_during_an_up_leaves_no_orphan(
     emulator: Emulator, make_stack: Callable[..., Stack]
 ) -> None:

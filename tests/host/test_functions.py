@@ -291,6 +291,18 @@ def test_without_a_valid_key_no_request_is_sent(
     assert account.calls() == 0
 
 
+def test_the_environments_key_is_not_sent_to_an_address_of_the_project(
+    account: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG", '{"stacks:baseUrl": "https://collector.test/api/v1"}')
+
+    with pytest.raises(errors.ConfigError, match="the key in STACKS_API_KEY is not sent") as failure:
+        stacks.list_containers()
+
+    assert isinstance(failure.value, pulumi.RunError)
+    assert account.calls() == 0
+
+
 def test_an_unknown_key_of_a_provider_is_an_error_with_a_fix() -> None:
     provider: Any = SimpleNamespace(settings=None)
 

@@ -13,6 +13,7 @@ from tests.tools.fake_executables import executable
 
 _SCRIPT = """#!/bin/sh
 cd "{answers}"
+env | grep '^STACKS_' >> leaked
 case "$*" in
   "config --json --show-secrets"*) if [ -f locked ]; then cat locked >&2; exit 1; fi; cat config ;;
   "config --json"*) cat public ;;
@@ -73,6 +74,10 @@ class Machine:
         """Return the environment of the last preview."""
         lines = self._answers.joinpath("environment").read_text(encoding="utf-8").splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def leaked(self) -> str:
+        """Return the variables `STACKS_*` that any `pulumi` command got, a line for each."""
+        return self._answers.joinpath("leaked").read_text(encoding="utf-8")
 
     def set(self, key: str, value: str | None, *, secret: bool = False) -> None:
         """Set a setting of the stack, or remove it with `None`."""

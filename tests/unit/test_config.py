@@ -32,6 +32,99 @@ def test_the_configuration_overrides_the_environment() -> None:
     assert load({}, environ).base_url == "https://other.example/v1"
 
 
+ELSEWHERE = "https://stacks.example/api/v1"
+PROJECTS_KEY, PROJECTS_ADDRESS = {"stacks:apiKey": KEY}, {"stacks:baseUrl": ELSEWHERE}
+KEY_IN_SHELL, ADDRESS_IN_SHELL = {"STACKS_API_KEY": KEY}, {"STACKS_BASE_URL": ELSEWHERE}
+TRUST = {"STACKS_TRUST_PROJECT": "1"}
+
+
+@pytest.mark.parametrize(
+    ("project", "shell", "remedies"),
+    [
+        (
+            PROJECTS_ADDRESS,
+            KEY_IN_SHELL,
+            ("the project names", f"export STACKS_BASE_URL={ELSEWHERE}", "config set stacks:apiKey --secret"),
+        ),
+        (
+            PROJECTS_KEY,
+            ADDRESS_IN_SHELL,
+            ("the environment names", "unset STACKS_BASE_URL", f"config set stacks:baseUrl {ELSEWHERE}"),
+        ),
+        # An explicit provider's key comes from the program.
+        (
+            {**PROJECTS_KEY, "stacks:account": "team-b"},
+            {**KEY_IN_SHELL, **ADDRESS_IN_SHELL},
+            ("the environment names", "unset STACKS_BASE_URL"),
+        ),
+        # What the cloned project of an attacker says.
+        (
+            {"stacks:baseUrl": "http://collector.example/x", "stacks:allowHttp": "true"},
+            KEY_IN_SHELL,
+            ("the project names", "export STACKS_BASE_URL=http://collector.example/x"),
+        ),
+        (
+            {"stacks:baseUrl": "https://x.example/$(id)"},
+            KEY_IN_SHELL,
+            ("STACKS_BASE_URL='https://x.example/$(id)'",),
+        ),
+        # The name is not resolved, and is not this machine's.
+        ({"stacks:baseUrl": "https://localhost.example/v1"}, KEY_IN_SHELL, ("the project names",)),
+        (PROJECTS_ADDRESS, {**KEY_IN_SHELL, "STACKS_TRUST_PROJECT": "no"}, ("the project names",)),
+    ],
+)
+def test_a_key_is_not_sent_to_an_address_from_another_source(
+    project: dict[str, str], shell: dict[str, str], remedies: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigError, match="STACKS_TRUST_PROJECT=1 allows") as refused:
+        load(project, shell)
+
+    assert all(remedy in str(refused.value) for remedy in remedies), refused.value
+    assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("project", "shell"),
+    [
+        ({**PROJECTS_KEY, **PROJECTS_ADDRESS}, {}),
+        ({}, {**KEY_IN_SHELL, **ADDRESS_IN_SHELL}),
+        # Both name the address, so it comes from both.
+        (PROJECTS_ADDRESS, {**KEY_IN_SHELL, "STACKS_BASE_URL": f"{ELSEWHERE}/"}),
+        (PROJECTS_ADDRESS, {**KEY_IN_SHELL, **TRUST}),
+        (PROJECTS_KEY, {**ADDRESS_IN_SHELL, **TRUST}),
+        # Without a key, nothing can be sent.
+        (PROJECTS_ADDRESS, {}),
+        ({"stacks:baseUrl": DEFAULT_BASE_URL}, KEY_IN_SHELL),
+        (PROJECTS_KEY, {"STACKS_BASE_URL": f"{DEFAULT_BASE_URL}/"}),
+        ({"stacks:baseUrl": "http://127.3.4.5:7822/api/v1"}, KEY_IN_SHELL),
+        (PROJECTS_KEY, {"STACKS_BASE_URL": "http://localhost:7822/api/v1"}),
+        ({"stacks:baseUrl": "http://[::1]:7822/api/v1"}, KEY_IN_SHELL),
+    ],
+)
+def test_a_key_is_sent_to_an_address_of_its_own_source_to_the_default_and_to_this_machine(
+    project: dict[str, str], shell: dict[str, str]
+) -> None:
+    assert load(project, shell).base_url == (project | shell).get(
+        "stacks:baseUrl", shell.get("STACKS_BASE_URL", "")
+    ).rstrip("/")
+
+
+def test_plain_http_is_allowed_only_by_the_source_of_the_key() -> None:
+    url = "http://emulator:7822/api/v1"
+    stack, shell = {**PROJECTS_KEY, "stacks:baseUrl": url}, {**KEY_IN_SHELL, "STACKS_BASE_URL": url}
+    for config, environ in (
+        (stack, {"STACKS_ALLOW_HTTP": "true"}),
+        ({"stacks:baseUrl": url, "stacks:allowHttp": "true"}, shell),
+        ({"stacks:baseUrl": url}, {"STACKS_ALLOW_HTTP": "true"}),
+    ):
+        with pytest.raises(ConfigError, match="in plain text"):
+            load(config, environ)
+
+    assert load({**stack, "stacks:allowHttp": "true"}, {}).allow_http
+    assert load({"stacks:baseUrl": url}, {**shell, "STACKS_ALLOW_HTTP": "true"}).allow_http
+    assert load(stack, {"STACKS_ALLOW_HTTP": "true", **TRUST}).allow_http
+
+
 def test_space_around_a_pasted_key_does_not_matter() -> None:
     assert load({"stacks:apiKey": f" {KEY}\n"}, {}).api_key == KEY
 

@@ -25,6 +25,7 @@ _SAID: Final = {
     "requestsPerMinute": "The budget to keep to until the API's headers say otherwise.",
     "deleteChildrenWithContainer": "Leave child resources to the deletion of their container, at a risk: see below.",
     "namePattern": "Shapes the default names of containers, for instance `${name}-${stack}`; see below.",
+    "requireSecretKey": "Refuse a key in the configuration that is not a secret; by default it is a warning.",
     "platform": "A file with facts about the platform that its guide does not have; see below.",
     "maxConcurrency": "How many operations one provider process runs in parallel.",
 }

@@ -23,6 +23,7 @@ import time
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -31,7 +32,8 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 import stacks_pulumi
 from stacks_pulumi import config, functions
-from stacks_pulumi._identifiers import camel_case, name_of, snake_case, type_of
+from stacks_pulumi._identifiers import camel_case, name_of, snake_case, stack_and_project, type_of
+from stacks_pulumi._pulumi_cli import find_project, read_project
 from stacks_pulumi.errors import ConfigError, StacksError, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
@@ -153,6 +155,26 @@ def what_is_wrong(name: str, value: Any, given: Mapping[str, Any]) -> str | None
     return None
 
 
+def is_key_secret(stack: str | None) -> bool | None:
+    """
+    Return whether the key in a stack's files is a secret; `None` if no file has it.
+
+    The engine does not say it: `CheckConfig` gets no marks of secrets. It marks the key itself, so that the key is
+    encrypted in the state.
+    """
+    file = find_project(Path())
+    if stack is None or file is None:
+        return None
+    project = read_project(file)
+    folder = file.parent / str(project.get("stackConfigDir") or "")
+    for document in (read_project(folder / f"Pulumi.{stack}{file.suffix}"), project):
+        section = document.get("config")
+        value = section.get(f"{config.NAMESPACE}:apiKey") if isinstance(section, dict) else None
+        if value is not None:
+            return isinstance(value, dict) and "secure" in value
+    return None
+
+
 _T = TypeVar("_T")
 
 _Diff = provider_pb2.DiffResponse
@@ -192,6 +214,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self.log = EngineLog(engine)
         self._handlers: dict[str, ResourceHandler] = {kind: handler() for kind, handler in HANDLERS.items()}
         self._settings: dict[str, str | None] = {}
+        self._refusal = ""
         self._free = threading.Semaphore(config.AccountSettings.max_concurrency)
         self._changed = threading.Condition()
         self._calls: set[_PluginCall] = set()
@@ -272,12 +295,27 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         }
         if request.name and request.name != "default" and not request.name.startswith("default_"):
             settings[f"{config.NAMESPACE}:account"] = request.name
+        elif settings.get(f"{config.NAMESPACE}:apiKey"):
+            self._check_stored_key(request.urn, settings.get(f"{config.NAMESPACE}:requireSecretKey"))
         self._settings = settings
         workers = {handler.configure(settings.get) for handler in self._handlers.values()}
         self._free = threading.Semaphore(next(iter(workers)) or config.AccountSettings.max_concurrency)
         return provider_pb2.ConfigureResponse(
             supportsPreview=True, acceptResources=True, supports_autonaming_configuration=True
         )
+
+    def _check_stored_key(self, urn: str, required: str | None) -> None:
+        stack, _ = stack_and_project(urn)
+        is_secret = is_key_secret(stack)
+        if is_secret:
+            return
+        try:
+            text = config.plain_key(stack, required, seen=is_secret is not None)
+        except ConfigError as error:
+            self._refusal = str(error)
+            return
+        if is_secret is not None:
+            self.log.show("WARNING", "", text)
 
     # --- resources ---
 
@@ -415,6 +453,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @contextlib.contextmanager
     def _in_progress(self, call: _PluginCall) -> Iterator[None]:
+        if self._refusal:
+            call.fail(self._refusal)
         with self._free:
             with self._changed:
                 ended = self._ended

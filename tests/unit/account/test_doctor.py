@@ -187,6 +187,74 @@ def test_a_key_in_the_environment_is_named_by_its_variable(
     assert report.of("key-storage") == []
 
 
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_the_environments_key_is_not_sent_to_an_address_of_the_project(
+    machine: Machine, emulator: Emulator, doctor: Doctor, scheme: str
+) -> None:
+    url = f"{scheme}://collector.test/api/v1"
+    machine.set("stacks:apiKey", None)
+    machine.set("stacks:baseUrl", url)
+    machine.set("stacks:allowHttp", "true")
+    machine.variable("STACKS_API_KEY", emulator.key)
+
+    report = doctor()
+
+    address = only(report, "base-url")
+    assert (address["level"], only(report, "api")["level"]) == ("problem", "unknown")
+    assert "STACKS_API_KEY is not sent" in address["text"]
+    assert address["fix"] == f"if you trust the address: export STACKS_BASE_URL={url}"
+
+
+def test_the_stacks_key_is_not_sent_to_an_address_of_the_environment(
+    machine: Machine, doctor: Doctor
+) -> None:
+    machine.set("stacks:baseUrl", None)
+    machine.variable("STACKS_BASE_URL", "https://collector.test/api/v1")
+
+    report = doctor()
+
+    address = only(report, "base-url")
+    assert (address["level"], only(report, "api")["level"]) == ("problem", "unknown")
+    assert address["fix"] == "unset STACKS_BASE_URL"
+
+
+def test_a_stack_that_requires_a_secret_key_makes_a_plain_one_a_problem(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    machine.set("stacks:apiKey", emulator.key)
+    assert only(doctor(), "key-storage")["level"] == "warning"
+    machine.set("stacks:requireSecretKey", "true")
+
+    line = only(doctor(), "key-storage")
+
+    assert line["level"] == "problem"
+    assert line["fix"].startswith("pulumi config set stacks:apiKey --secret")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("pulumi-python", "stacks:apiKey"), ("stacks", "apiKey")], ids=["dynamic", "native"]
+)
+def test_a_key_in_plain_text_in_the_state_is_found(
+    machine: Machine, emulator: Emulator, doctor: Doctor, kind: str, name: str
+) -> None:
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
+
+    def state(key: object) -> None:
+        type_ = f"pulumi:providers:{kind}"
+        urn = f"urn:pulumi:dev::tests::{type_}::default"
+        machine.state([{"type": type_, "urn": urn, "id": "1", "inputs": {name: key}}])
+
+    state(secret)
+    assert only(doctor(), "key-storage")["level"] == "ok"
+    state(emulator.key)
+
+    report = doctor()
+
+    found = [line for line in report.of("key-storage") if line["level"] == "warning"]
+    assert [("state" in line["text"], "pulumi up" in line["fix"]) for line in found] == [(True, True)]
+    assert emulator.key not in str(report.checks)
+
+
 def test_the_configuration_takes_precedence_over_the_environment(
     machine: Machine, emulator: Emulator, doctor: Doctor
 ) -> None:

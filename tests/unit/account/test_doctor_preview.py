@@ -64,6 +64,24 @@ def test_the_preview_has_no_variable_of_stacks(machine: Machine, emulator: Emula
     assert dict(os.environ) == before
 
 
+def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(
+    machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    pack = machine.project / "policy"
+    pack.mkdir()
+    for folder in (machine.project, pack):
+        folder.joinpath("PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
+    machine.variable("STACKS_API_KEY", emulator.key)
+
+    doctor()
+
+    assert machine.leaked() == ""
+    assert "policy" not in (machine.previewed() or "")
+    doctor("--policy-pack", str(pack))
+    assert machine.leaked() == ""
+    assert f"--policy-pack {pack}" in (machine.previewed() or "")
+
+
 @pytest.mark.parametrize(
     ("events", "error", "words"),
     [

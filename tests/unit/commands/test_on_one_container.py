@@ -245,6 +245,25 @@ class TestWhoseAccount:
 
         assert said("backups").startswith("backups")
 
+    @pytest.mark.parametrize("command", [["backups"], ["logs", "app"], ["credentials", "app"]])
+    def test_the_environments_key_is_not_sent_to_an_address_of_the_project(
+        self, machine: Machine, emulator: Emulator, failed: Callable[..., str], command: list[str]
+    ) -> None:
+        machine.set("stacks:baseUrl", "http://collector.test/api/v1")
+        machine.set("stacks:allowHttp", "true")
+        machine.variable("STACKS_API_KEY", emulator.key)
+
+        assert "the key in STACKS_API_KEY is not sent to 'http://collector.test/api/v1'" in failed(*command)
+        assert machine.leaked() == ""
+
+    def test_the_stacks_key_is_not_sent_to_an_address_of_the_environment(
+        self, machine: Machine, emulator: Emulator, failed: Callable[..., str]
+    ) -> None:
+        machine.set("stacks:apiKey", emulator.key, secret=True)
+        machine.variable("STACKS_BASE_URL", "https://collector.test/api/v1")
+
+        assert "the environment names this address (STACKS_BASE_URL)" in failed("backups")
+
     def test_a_project_without_a_stack_uses_the_environment_with_a_note(
         self, machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:

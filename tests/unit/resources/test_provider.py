@@ -18,13 +18,16 @@ def test_a_provider_without_a_key_is_refused() -> None:
         stacks.Provider("team-b", api_key=not_set)
 
 
-def test_plain_http_to_another_machine_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_http_to_another_machine_is_allowed_by_the_program_and_not_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     key, url = "sk_stacks_" + "ab" * 32, "http://emulator:7822/api/v1"
 
     async def program() -> None:  # A secret needs a running event loop, which the engine gives every program.
         stacks.Provider("by-argument", api_key=key, base_url=url, allow_http=True)
         monkeypatch.setenv("STACKS_ALLOW_HTTP", "true")
-        stacks.Provider("by-environment", api_key=key, base_url=url)
+        with pytest.raises(ConfigError, match="in plain text"):
+            stacks.Provider("by-environment", api_key=key, base_url=url)
 
     asyncio.run(program())
 
