@@ -118,7 +118,7 @@ lint: setup ## style, types and the layers of the package; shows every problem
 	echo "Checking layers." >&2; \
 	"$(venv)/bin/lint-imports" --no-logo || status=1; \
 	echo "Checking workflows." >&2; \
-	"$(venv)/bin/zizmor" --offline --quiet .github/workflows || status=1; \
+	"$(venv)/bin/zizmor" --offline --quiet --persona=auditor $(workflows) || status=1; \
 	$(python) tools/actionlint $(workflows) || status=1; \
 	exit $$status
 

@@ -85,11 +85,11 @@ def compile_lock(name: str, arguments: list[str]) -> None:
         # uv keeps the versions that it finds in the output.
         made = Path(folder) / "lock.txt"
         made.write_text(target.read_text(encoding="utf-8") if target.exists() else "", encoding="utf-8")
-        others = [] if name == "dev" else [f"--constraints={FOLDER}/dev.txt"]
+        others = () if name == "dev" else (f"--constraints={FOLDER}/dev.txt",)
         options = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         # Where a package comes from is a matter of the machine that installs it.
         options += ["--no-emit-index-url", "--no-emit-find-links", f"--output-file={made}"]
-        command = [Path(sys.executable).with_name("uv"), "pip", "compile", "pyproject.toml"]
+        command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "pyproject.toml"]
         subprocess.run([*command, *LOCKS[name], *others, *options, *arguments], cwd=ROOT, check=True)
         target.write_text(heading() + made.read_text(encoding="utf-8"), encoding="utf-8")
 
