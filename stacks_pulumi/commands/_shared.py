@@ -84,9 +84,12 @@ def requirement(extras: str = "", folder: Path | None = None) -> list[str] | Non
     url, repository = origin.get("url"), origin.get("vcs_info")
     if url is None:
         return None
+    parts = urlsplit(url)
+    if parts.scheme in {"http", "https"}:
+        # An installer may have kept the password that it was given, and this goes into a file or onto a screen.
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if repository is not None:
         return [f"stacks-pulumi{extras} @ {repository['vcs']}+{url}@{repository['commit_id']}"]
-    parts = urlsplit(url)
     if parts.scheme == "file" and (folder is not None or "dir_info" in origin):
         path = unquote(parts.path)
         path = path if folder is None else f"./{os.path.relpath(path, folder.resolve())}"

@@ -13,6 +13,9 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 
+# What a page says of the engine: a change is tested without it.
+pytestmark = pytest.mark.extra
+
 PROGRAM = 'stacks.Container("web", template="nodejs")\n'
 
 

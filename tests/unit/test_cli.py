@@ -146,6 +146,14 @@ def test_the_advice_names_what_the_package_was_installed_from(
             "stacks-pulumi @ git+https://example.com/it.git@abc",
         ),
         (
+            {"url": "https://me:token@example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "stacks-pulumi @ git+https://example.com/it.git@abc",
+        ),
+        (
+            {"url": "ssh://git@example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "stacks-pulumi @ git+ssh://git@example.com/it.git@abc",
+        ),
+        (
             {"url": "https://example.com/it.whl", "archive_info": {"hashes": {"sha256": "ab"}}},
             "stacks-pulumi @ https://example.com/it.whl#sha256=ab",
         ),
