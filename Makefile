@@ -27,7 +27,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test test-extra test-all unit prove bench acceptance sweep sdk wheel plugin installed lint format docs site docs-serve clean
+.PHONY: help python setup engine demo test test-extra test-all unit prove bench acceptance sweep sdk lock wheel plugin installed lint format docs site docs-serve clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -40,7 +40,7 @@ python:
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) lacks its venv module: install it (Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
 
-setup: python ## make the environment .venv; quick when nothing changed
+setup: python ## make the environment .venv from tools/locks/dev.txt; quick when nothing changed
 	@"$(PYTHON)" tools/venv.py "$(venv)" $(exact)
 
 engine: python ## find a Pulumi engine, or install or build one (once; about 4 minutes)
@@ -84,9 +84,12 @@ sweep: setup ## list, and then delete, the containers that an interrupted `make 
 sdk: setup ## generate the SDKs for TypeScript, Go and Python into build/sdk
 	@$(python) tools/sdk/generate.py
 
+lock: setup ## pin what is installed, with hashes, into tools/locks; ARGS=--upgrade takes the newest
+	@$(python) tools/lock.py $(ARGS)
+
 wheel: setup ## build the wheel into dist
 	@rm -rf dist
-	@$(python) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@$(python) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
 plugin: setup ## build the native plugin for machines without Python, with its checksum, into dist
@@ -97,9 +100,10 @@ installed: setup $(if $(WHEEL),,wheel) ## the fast tests against the installed w
 	@rm -rf build/installed && mkdir -p build/installed
 	@git ls-files -z -- . ':!stacks_pulumi' | tar --null -T - -cf - | tar -xf - -C build/installed
 	@"$(PYTHON)" -m venv build/installed/.venv
-	@build/installed/.venv/bin/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
 	@build/installed/.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		"$(or $(WHEEL),$$(ls dist/*.whl))[emulator,policy,cli]" --group dev
+		--require-hashes --requirement tools/locks/dev.txt
+	@build/installed/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		"$(or $(WHEEL),$$(ls dist/*.whl))"
 	@engine=$$($(python) tools/engine/ensure.py) || exit 1; cd build/installed && \
 		PATH="$$PWD/.venv/bin:$$engine:$$PATH" VIRTUAL_ENV="$$PWD/.venv" .venv/bin/python -m pytest -n $(WORKERS) \
 		$(if $(ARGS),$(ARGS),-m "$(fast)" tests/unit tests/host tests/emulator tests/policy)
@@ -114,7 +118,7 @@ lint: setup ## style, types and the layers of the package; shows every problem
 	echo "Checking layers." >&2; \
 	"$(venv)/bin/lint-imports" --no-logo || status=1; \
 	echo "Checking workflows." >&2; \
-	"$(venv)/bin/zizmor" --offline --quiet .github/workflows || status=1; \
+	"$(venv)/bin/zizmor" --offline --quiet --persona=auditor $(workflows) || status=1; \
 	$(python) tools/actionlint $(workflows) || status=1; \
 	exit $$status
 

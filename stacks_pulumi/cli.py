@@ -7,16 +7,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
-import json
 import os
 import shlex
 import sys
-from importlib import metadata
 from typing import TYPE_CHECKING, Final, NoReturn
-from urllib.parse import unquote, urlsplit
 
 from stacks_pulumi import __version__
-from stacks_pulumi.commands._shared import Command, one_line
+from stacks_pulumi.commands._shared import Command, one_line, requirement
 from stacks_pulumi.errors import with_code
 
 if TYPE_CHECKING:
@@ -33,25 +30,9 @@ def advice(missing: ModuleNotFoundError) -> str | None:
     extra = _EXTRAS.get(module)
     if extra is None:
         return None
-    return f"{module} is not installed. It comes with the extra {extra!r}: pip install {_requirement(f'[{extra}]')}"
-
-
-def _requirement(extras: str) -> str:
-    """Return pip's argument: the path, wheel or repository that this package was installed from, or its name."""
-    try:
-        origin = json.loads(metadata.distribution("stacks-pulumi").read_text("direct_url.json") or "{}")
-    except (metadata.PackageNotFoundError, ValueError):
-        origin = {}
-    url = origin.get("url")
-    if url is None:
-        return f"'stacks-pulumi{extras}'"
-    if "dir_info" in origin:
-        editable = "-e " if origin["dir_info"].get("editable") else ""
-        return editable + shlex.quote(f"{unquote(urlsplit(url).path)}{extras}")
-    repository = origin.get("vcs_info")
-    if repository is not None:
-        url = f"{repository['vcs']}+{url}@{repository['commit_id']}"
-    return shlex.quote(f"stacks-pulumi{extras} @ {url}")
+    # Without a known place of this package, install what is missing from it, which its users know by that name.
+    words = requirement(f"[{extra}]") or [module.replace("_", "-")]
+    return f"{module} is not installed. It comes with the extra {extra!r}: {shlex.join(['pip', 'install', *words])}"
 
 
 _MODULES: Final = ("account", "container", "cost", "doctor", "emulator", "scaffold")

@@ -5,7 +5,8 @@ Build the native plugin as a bundle that needs no Python: `make plugin`.
     dist/pulumi-resource-stacks-v0.3.0-linux-amd64.tar.gz.sha256
 
 `pulumi plugin install resource stacks 0.3.0 --file <bundle>` takes it. It is built for the machine that this runs on,
-in a new environment, so that it holds only what the package needs.
+in a new environment, so that it holds only what the package needs, from files with the hashes of
+`tools/locks/bundle.txt`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "pulumi-resource-stacks"
-PYINSTALLER = "pyinstaller==6.22.3"
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 START = "from stacks_pulumi.hosts.plugin.servicer import main\nmain()\n"
 
@@ -52,7 +52,9 @@ def freeze(folder: Path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv/bin/python"
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, str(ROOT), PYINSTALLER], check=True)
+    lock = ROOT / "tools/locks/bundle.txt"
+    subprocess.run([*pip, "--require-hashes", "--requirement", str(lock)], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", str(ROOT)], check=True)
     start = folder / "start.py"
     start.write_text(START, encoding="utf-8")
     options = ["--onedir", "--noconfirm", "--log-level=WARN", "--collect-data=stacks_pulumi.hosts.plugin"]

@@ -22,8 +22,7 @@ if not __package__:
 from tools.engine.lock import alone  # noqa: E402 - needs the line above
 
 STAMP = "stacks-pulumi.stamp"
-PIP = "pip>=25.1"  # the first that installs dependency groups
-PROJECT = ".[emulator,policy,cli]"
+LOCK = "tools/locks/dev.txt"
 PYTHON = "{}.{}".format(*sys.version_info)
 
 
@@ -34,13 +33,14 @@ def say(sentence: str) -> None:
 
 def bring_up(folder: Path, *, exact: bool) -> None:
     """
-    Make `folder` what pyproject.toml asks for.
+    Make `folder` what pyproject.toml asks for, from the files that the lock has the hashes of.
 
     The stamp is removed first and written last. So a folder without one was left by an interruption, and is
     made again rather than trusted. It names the two folders too: an environment that was moved, or whose checkout
     was, still has the old paths in its commands.
     """
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    stated = [(ROOT / name).read_bytes() for name in ("pyproject.toml", LOCK)]
+    wanted = hashlib.sha256(b"".join(stated)).hexdigest()
     stamp = folder / STAMP
     told = stamp.read_text(encoding="utf-8").splitlines() if stamp.exists() else []
     python, found, *places = told if len(told) == 4 else ("", "")
@@ -54,10 +54,11 @@ def bring_up(folder: Path, *, exact: bool) -> None:
         run(sys.executable, "-m", "venv", "--clear", folder)
         python = PYTHON
     else:
-        say(f"pyproject.toml changed; bringing {folder.name} up to date.")
+        say(f"pyproject.toml or its lock changed; bringing {folder.name} up to date.")
     pip = (folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(*pip, PIP)
-    run(*pip, "--editable", PROJECT, "--group", "dev")
+    run(*pip, "--require-hashes", "--requirement", LOCK)
+    # What builds it is in the lock too.
+    run(*pip, "--no-deps", "--no-build-isolation", "--editable", ".")
     stamp.write_text("\n".join((python, wanted, str(folder), str(ROOT), "")), encoding="utf-8")
 
 

@@ -424,7 +424,9 @@ FILES: Final[Mapping[Language, tuple[str, ...]]] = {
 _PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
 
 
-def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -> dict[str, str]:
+def files(
+    plan: ScaffoldPlan, language: Language, project: str, base_url: str, requirements: str = ""
+) -> dict[str, str]:
     """
     Return the files of the program by name.
 
@@ -433,6 +435,7 @@ def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -
         language: The language of the program.
         project: The project's name.
         base_url: The address of the API.
+        requirements: The text of `requirements.txt`.
     """
     head: dict[str, Any] = {"name": project, "description": _ABOUT, "runtime": language}
     if base_url != DEFAULT_BASE_URL:
@@ -443,7 +446,7 @@ def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -
     return {
         "Pulumi.yaml": _yaml(head),
         "__main__.py": _python(plan),
-        "requirements.txt": "stacks-pulumi\n",
+        "requirements.txt": requirements,
         _IMPORT: _import(plan),
     }
 

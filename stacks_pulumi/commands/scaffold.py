@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._shared import Command, report_error
+from stacks_pulumi.commands._shared import Command, report_error, requirements_file
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         left = "; ".join(f"{one.what}: {one.reason}" for one in program.left_out)
         raise StacksError(f"nothing was written, because nothing can be taken over: {left}", code="not-found")
     settings = config.load()
-    texts = files(program, options.language, options.project or project_name(folder), settings.base_url)
+    project = options.project or project_name(folder)
+    texts = files(program, options.language, project, settings.base_url, requirements_file(folder))
     write(folder, texts)
     sys.stdout.write(_report(folder, program, list(texts)))
     return program

@@ -4,7 +4,7 @@ Policy packs for STACKS: which containers are allowed, what they may cost, and w
 `policies/plans`, `policies/spend` and `policies/exposure` are ready to use. `StacksGuard` builds your own pack in three
 lines. `stacks_pulumi.policy.testing` tests both on plain data. `docs/policies.md` lists all policies.
 
-Needs the extra `policy` (`pip install 'stacks-pulumi[policy]'`).
+Needs the extra `policy` (`docs/install.md`).
 
 - `guard`: Which rules does a pack have, and what do its arguments set?
 - `rule`: What is a rule, what can it report, and which resources are exempt?

@@ -113,6 +113,55 @@ def test_a_change_after_the_approval_is_not_applied(gate: Gate, emulator: Emulat
     assert "shop" not in emulator.state.names()
 
 
+SPENDS = """
+import os
+import requests
+
+requests.post(
+    os.environ["ADDRESS"] + "/containers",
+    json={"name": "miner", "template": "nodejs", "plan": "premium"},
+    headers={"Authorization": "Bearer " + os.environ["STACKS_API_KEY"]},
+    timeout=30,
+).raise_for_status()
+"""
+
+
+@pytest.mark.parametrize("scopes", [["containers:read"], None])
+def test_a_program_can_do_in_a_preview_what_its_key_can_do(
+    gate: Gate, emulator: Emulator, scopes: list[str] | None
+) -> None:
+    gate.stack.cli("config", "rm", "stacks:apiKey")
+    gate.stack.env["STACKS_API_KEY"] = emulator.new_key(scopes=scopes) if scopes else emulator.key
+    gate.stack.env["ADDRESS"] = emulator.url
+    program = gate.stack.folder / "__main__.py"
+    program.write_text(program.read_text(encoding="utf-8") + SPENDS, encoding="utf-8")
+
+    done = gate.run("preview")
+
+    if scopes:
+        assert done.returncode == 1
+        assert emulator.state.names() == []
+    else:
+        # The gate is open: nothing that Pulumi does is wrong. So the README gives previews a read-only key.
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert emulator.state.names() == ["miner"]
+
+
+def test_a_read_only_key_plans_and_another_applies(gate: Gate, emulator: Emulator) -> None:
+    gate.stack.cli("config", "rm", "stacks:apiKey")
+    keys = {"preview": emulator.new_key(scopes=["containers:read"]), "apply": emulator.key}
+
+    for verb, key in keys.items():
+        gate.stack.env["STACKS_API_KEY"] = key
+        done = gate.run(verb)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    assert emulator.state.names() == ["shop", "shop-db", "shop-worker-0"]
+    written = gate.stack.cli("stack", "export", "--show-secrets")
+    written += "".join(path.read_text(encoding="utf-8") for path in gate.out.iterdir())
+    assert [verb for verb, key in keys.items() if key in written] == []
+
+
 @pytest.mark.parametrize("script", ["exit 1", 'case "$*" in *markdown*) exit 1 ;; esac'])
 def test_a_change_without_a_price_closes_the_gate_with_a_comment(
     gate: Gate, tmp_path: Path, script: str

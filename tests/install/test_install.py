@@ -73,13 +73,28 @@ def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path,
 
     assert len(needed) >= 4
     for file in needed:
-        run(python, *PIP, "--requirement", file, cwd=tmp_path)
+        # As `pulumi install` does it: in the folder, whose requirement of this package is a path.
+        run(python, *PIP, "--no-deps", "--requirement", file, cwd=file.parent)
+
+    # A program that is written for it takes it from the same wheel.
+    (tmp_path / "shop").mkdir()
+    run(python, *PIP, "--force-reinstall", "--no-deps", f"{wheel}[emulator,policy,cli]", cwd=tmp_path)
+    requirements = run(python, "-c", WRITE, cwd=tmp_path)
+    (tmp_path / "shop/requirements.txt").write_text(requirements, encoding="utf-8")
+    assert wheel.name in requirements
+    run(python, *PIP, "--no-deps", "--requirement", "requirements.txt", cwd=tmp_path / "shop")
 
     # The wheel also has the data files that the code reads.
     run(python, "-c", SERVE, cwd=tmp_path)
     run(python, "-c", "import stacks_pulumi.policy, rich, shtab", cwd=tmp_path)
     assert "complete" in run(tmp_path / "venv/bin/stacks-pulumi", "completion", "bash", cwd=tmp_path)
 
+
+WRITE = """
+from pathlib import Path
+from stacks_pulumi.commands._shared import requirements_file
+print(requirements_file(Path("shop")))
+"""
 
 SHOP = """\
 name: tests

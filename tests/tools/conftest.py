@@ -17,7 +17,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     empty.mkdir()
     monkeypatch.setenv("PATH", str(empty))
     monkeypatch.setattr(build, "USUAL_GO", ())
-    monkeypatch.setattr(installer, "download", lambda: None)
+    monkeypatch.setattr(installer, "download", lambda _address: None)
     return tmp_path / "a cache" / "stacks-pulumi" / "engine"
 
 

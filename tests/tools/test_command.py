@@ -55,7 +55,7 @@ def tool(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         env = {
             "HOME": str(tmp_path / "home"),
             "PATH": str(bin_folder),
-            # No server listens there, so the download of the official installer fails immediately.
+            # No server listens there, so the download of the official release fails immediately.
             "https_proxy": "http://127.0.0.1:9",
         }
         return subprocess.Popen(
@@ -78,7 +78,7 @@ def test_the_tool_prints_only_the_folder(tool: Callable[..., subprocess.Popen[st
 
     assert (first.returncode, out) == (0, f"{home / 'bin'}\n"), err
     told = err.splitlines()
-    assert told[0] == "engine: the official installer cannot be reached."
+    assert told[0] == "engine: the official release cannot be reached."
     assert told[1].startswith(
         f"engine: building pulumi {pins.VERSION} with Go; this is done once and takes about 4 minutes"
     )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+import io
+import platform
+import re
 import subprocess
 import sys
+import tarfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,32 +22,80 @@ from tools.engine.engine import Engine, EngineUnavailableError
 from tools.engine.lock import alone
 from tools.engine.run import CommandFailedError, run
 
-INSTALLER = f"""#!/bin/sh
-[ "$1 $2 $3 $5" = "--version {pins.VERSION} --install-root --no-edit-path" ] || exit 1
-mkdir -p "$4/bin"
-for name in {" ".join((pins.CLI, *pins.COMPANIONS))}; do
-    printf '#!/bin/sh\\necho v{pins.VERSION}\\n' > "$4/bin/$name"
-    chmod +x "$4/bin/$name"
-done
-"""
+MACHINE = ("Linux", "x86_64")
 
 
-def test_the_installer_is_preferred_to_building(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installer, "download", INSTALLER.encode)
-    monkeypatch.setenv("PATH", os.defpath)
+def release(version: str, place: str = "pulumi") -> bytes:
+    """Return an archive with an engine of a version."""
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w:gz") as archive:
+        for name in (pins.CLI, *pins.COMPANIONS):
+            script = f"#!/bin/sh\necho v{version}\n".encode()
+            member = tarfile.TarInfo(f"{place}/{name}")
+            member.size = len(script)
+            archive.addfile(member, io.BytesIO(script))
+    return written.getvalue()
+
+
+@pytest.fixture
+def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Offer an archive as the release, which by default is the pinned one."""
+
+    def offer(archive: bytes, pinned: bytes | None = None) -> None:
+        asked = "linux.tar.gz", hashlib.sha256(archive if pinned is None else pinned).hexdigest()
+        monkeypatch.setattr(pins, "RELEASES", {MACHINE: asked})
+        monkeypatch.setattr(platform, "system", lambda: MACHINE[0])
+        monkeypatch.setattr(platform, "machine", lambda: MACHINE[1])
+        monkeypatch.setattr(installer, "download", {f"{pins.ADDRESS}/linux.tar.gz": archive}.get)
+        monkeypatch.setattr(ensure, "build", make_engine)
+
+    return offer
+
+
+@pytest.mark.parametrize("place", ["pulumi", "pulumi/bin", "../../.."])
+def test_the_release_is_preferred_to_building(cache: Path, offer: Callable[..., None], place: str) -> None:
+    offer(release(pins.VERSION, place))
 
     assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "installer") == ensure.obtain()
+    assert sorted(path.name for path in (cache / pins.VERSION).iterdir()) == ["bin", "engine.json"]
 
 
-@pytest.mark.parametrize("text", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\n"])
-def test_a_failed_installer_falls_back_to_a_build(
-    cache: Path, text: str, monkeypatch: pytest.MonkeyPatch
+def test_a_download_with_another_checksum_is_not_unpacked(
+    cache: Path,
+    offer: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(installer, "download", text.encode)
-    monkeypatch.setattr(ensure, "build", make_engine)
-    monkeypatch.setenv("PATH", os.defpath)
+    offer(release("3.259.0"), pinned=b"the release")
+    unpacked: list[object] = []
+    monkeypatch.setattr(installer, "unpack", lambda *arguments: unpacked.append(arguments))
 
     assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == ensure.obtain()
+    assert unpacked == []
+    assert "has another checksum than the pinned release, so it is not used" in capsys.readouterr().err
+
+
+def test_a_release_that_does_not_run_falls_back_to_a_build(cache: Path, offer: Callable[..., None]) -> None:
+    offer(release("1.2.3"))
+
+    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == ensure.obtain()
+
+
+def test_without_a_release_for_the_machine_the_engine_is_built(
+    cache: Path, offer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(release(pins.VERSION))
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+
+    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == ensure.obtain()
+
+
+def test_every_release_is_pinned_by_its_checksum() -> None:
+    assert {name.removeprefix(f"pulumi-v{pins.VERSION}-") for name, _ in pins.RELEASES.values()} == {
+        f"{system}-{machine}.tar.gz" for system in ("linux", "darwin") for machine in ("x64", "arm64")
+    }
+    assert all(re.fullmatch("[0-9a-f]{64}", checksum) for _, checksum in pins.RELEASES.values())
+    assert len({checksum for _, checksum in pins.RELEASES.values()}) == 4
 
 
 def test_without_installer_and_go_the_message_has_the_next_step(
@@ -54,7 +107,7 @@ def test_without_installer_and_go_the_message_has_the_next_step(
     assert code == 1
     assert told.out == ""
     assert told.err.splitlines()[-1] == (
-        "engine: there is no Pulumi engine here, the official installer cannot be used, and there is no Go to build "
+        "engine: there is no Pulumi engine here, the official release cannot be used, and there is no Go to build "
         "one: install Pulumi (https://www.pulumi.com/docs/install/) so that `pulumi` is on PATH, or install Go 1.25 "
         "or newer, and run this again."
     )

@@ -14,10 +14,12 @@ from tools import venv
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Record the commands that run, in a checkout with another pyproject.toml."""
+    """Record the commands that run, in a checkout with another pyproject.toml and another lock."""
     ran: list[list[str]] = []
     monkeypatch.setattr(venv, "ROOT", tmp_path)
     (tmp_path / "pyproject.toml").write_text("first", encoding="utf-8")
+    (tmp_path / venv.LOCK).parent.mkdir(parents=True)
+    (tmp_path / venv.LOCK).write_text("first", encoding="utf-8")
 
     def run(*command: str | Path) -> None:
         ran.append([str(part) for part in command])
@@ -50,10 +52,13 @@ def test_the_environment_is_made_once(tmp_path: Path, commands: list[list[str]])
     assert verbs(commands) == []
 
 
-def test_a_changed_project_is_installed_again(tmp_path: Path, commands: list[list[str]]) -> None:
+@pytest.mark.parametrize("changed", ["pyproject.toml", venv.LOCK])
+def test_a_changed_project_is_installed_again(
+    tmp_path: Path, commands: list[list[str]], changed: str
+) -> None:
     venv.bring_up(tmp_path / ".venv", exact=False)
     verbs(commands)
-    (tmp_path / "pyproject.toml").write_text("second", encoding="utf-8")
+    (tmp_path / changed).write_text("second", encoding="utf-8")
 
     venv.bring_up(tmp_path / ".venv", exact=False)
 
@@ -77,6 +82,15 @@ def test_a_requested_python_remakes_the_environment(
     assert verbs(commands) == expected
 
 
+def test_only_what_the_lock_has_the_hash_of_is_installed(tmp_path: Path, commands: list[list[str]]) -> None:
+    venv.bring_up(tmp_path / ".venv", exact=False)
+
+    installs = [command for command in commands if "install" in command]
+    assert len(installs) == 2
+    for command in installs:
+        assert "--require-hashes" in command or {"--no-deps", "--no-build-isolation"} <= set(command)
+
+
 def test_an_environment_that_was_moved_is_made_again(tmp_path: Path, commands: list[list[str]]) -> None:
     venv.bring_up(tmp_path / ".venv", exact=False)
     verbs(commands)
@@ -94,7 +108,8 @@ def test_an_environment_outside_of_a_checkout_that_was_moved_is_made_again(
     verbs(commands)
     moved = tmp_path / "moved"
     moved.mkdir()
-    (tmp_path / "pyproject.toml").rename(moved / "pyproject.toml")
+    for name in ("pyproject.toml", "tools"):
+        (tmp_path / name).rename(moved / name)
     monkeypatch.setattr(venv, "ROOT", moved)
 
     venv.bring_up(tmp_path / ".venv", exact=False)
@@ -107,7 +122,8 @@ def test_a_checkout_may_have_spaces_in_its_path(
 ) -> None:
     spaced = tmp_path / "a new name"
     spaced.mkdir()
-    (tmp_path / "pyproject.toml").rename(spaced / "pyproject.toml")
+    for name in ("pyproject.toml", "tools"):
+        (tmp_path / name).rename(spaced / name)
     monkeypatch.setattr(venv, "ROOT", spaced)
     for _ in range(2):
         venv.bring_up(tmp_path / ".venv", exact=False)

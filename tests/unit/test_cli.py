@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 import stacks_pulumi
 from stacks_pulumi import cli
 from stacks_pulumi.cli import advice
+from stacks_pulumi.commands._shared import requirements_file
 from tests.support.waiting import until
 
 COMMAND = [sys.executable, "-m", "stacks_pulumi"]
@@ -98,7 +100,7 @@ def test_the_completion_knows_every_command_and_its_options(
 @pytest.mark.parametrize(
     ("origin", "requirement"),
     [
-        (None, "'stacks-pulumi[emulator]'"),
+        (None, "werkzeug"),
         (
             {"url": "file:///src/a%20b", "dir_info": {"editable": True}},
             "-e '/src/a b[emulator]'",
@@ -112,6 +114,10 @@ def test_the_completion_knows_every_command_and_its_options(
             {"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
             "'stacks-pulumi[emulator] @ git+https://example.com/it.git@abc'",
         ),
+        (
+            {"url": "https://example.com/it.whl", "archive_info": {"hashes": {"sha256": "ab"}}},
+            "'stacks-pulumi[emulator] @ https://example.com/it.whl#sha256=ab'",
+        ),
     ],
 )
 def test_the_advice_names_what_the_package_was_installed_from(
@@ -124,6 +130,60 @@ def test_the_advice_names_what_the_package_was_installed_from(
 
     assert told is not None
     assert told.endswith(f"pip install {requirement}")
+
+
+@pytest.mark.parametrize(
+    ("origin", "line"),
+    [
+        ({"url": "file:///src/a%20b", "dir_info": {"editable": True}}, "-e './../../src/a b'"),
+        ({"url": "file:///src/it", "dir_info": {}}, "./../../src/it"),
+        (
+            {"url": "file:///home/me/it-1-py3-none-any.whl", "archive_info": {}},
+            "./../me/it-1-py3-none-any.whl",
+        ),
+        (
+            {"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "stacks-pulumi @ git+https://example.com/it.git@abc",
+        ),
+        (
+            {"url": "https://me:token@example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "stacks-pulumi @ git+https://example.com/it.git@abc",
+        ),
+        (
+            {"url": "ssh://git@example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "stacks-pulumi @ git+ssh://git@example.com/it.git@abc",
+        ),
+        (
+            {"url": "https://example.com/it.whl", "archive_info": {"hashes": {"sha256": "ab"}}},
+            "stacks-pulumi @ https://example.com/it.whl#sha256=ab",
+        ),
+    ],
+)
+def test_a_requirements_file_names_what_the_package_was_installed_from(
+    origin: Any, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: json.dumps(origin))
+    )
+
+    *comments, told = requirements_file(Path("/home/shop")).splitlines()
+
+    assert told == line
+    assert all(comment.startswith("# ") for comment in comments)
+    # A path is of this machine, which the comment says.
+    assert bool(comments) == origin["url"].startswith("file:")
+
+
+@pytest.mark.parametrize("record", [None, "", "{}", "no JSON"])
+def test_a_requirements_file_of_an_unknown_origin_installs_nothing(
+    record: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: record))
+
+    text = requirements_file(Path("/home/shop"))
+
+    assert "stacks-pulumi @ git+https://" in text
+    assert [line for line in text.splitlines() if not line.startswith("#")] == []
 
 
 def test_a_package_of_no_extra_is_not_advised_on() -> None:

@@ -68,7 +68,7 @@ def find_go() -> str:
         if go is not None:
             return go
     message = (
-        "there is no Pulumi engine here, the official installer cannot be used, and there is no Go to build one: "
+        "there is no Pulumi engine here, the official release cannot be used, and there is no Go to build one: "
         f"{INSTALL_PULUMI}, or {INSTALL_GO}, and run this again."
     )
     raise EngineUnavailableError(message)

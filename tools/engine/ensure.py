@@ -96,7 +96,7 @@ def obtain() -> Engine:
 def fill(work: Path, log: Path) -> Origin:
     """Fill `work` with an engine that runs, one way or the other; return which."""
     log.write_bytes(b"")
-    if install(work, log) and version_of(work / "bin" / pins.CLI) == pins.VERSION:
+    if install(work) and version_of(work / "bin" / pins.CLI) == pins.VERSION:
         return "installer"
     build(work, log)
     if version_of(work / "bin" / pins.CLI) != pins.VERSION:

@@ -1,59 +1,77 @@
-"""The second way: the official installer, when it can be reached."""
+"""The second way: the official release, when it can be reached and is the one whose checksum is pinned."""
 
 from __future__ import annotations
 
+import hashlib
 import http.client
-import os
-import tempfile
+import io
+import platform
+import tarfile
 import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tools.engine import pins
-from tools.engine.run import CommandFailedError, run
 from tools.engine.say import say
 
-ADDRESS = "https://get.pulumi.com/install.sh"
-PATIENCE_SECONDS = 5
+FIRST_BYTE_SECONDS = 5
+DOWNLOAD_SECONDS = 600
 
 
-def install(root: Path, log: Path) -> bool:
-    """Put the pinned engine into `root`/bin; False when the installer cannot be reached or fails."""
-    script = download()
-    if script is None:
-        say("the official installer cannot be reached.")
+def install(root: Path) -> bool:
+    """Put the pinned engine into `root`/bin; False if its release cannot be reached or is not the pinned one."""
+    machine = (platform.system(), platform.machine())
+    found = pins.RELEASES.get(machine)
+    if found is None:
+        say(f"there is no official release for {' '.join(machine)}.")
         return False
-    say(f"installing pulumi {pins.VERSION} with the official installer; this takes about a minute.")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "install.sh"
-        path.write_bytes(script)
-        command = ["sh", str(path), "--version", pins.VERSION, "--install-root", str(root), "--no-edit-path"]
-        try:
-            run("installing", command, cwd=root, env=dict(os.environ), log=log)
-        except CommandFailedError:
-            say(f"the official installer failed; its output is in {log}.")
-            return False
+    name, checksum = found
+    archive = download(f"{pins.ADDRESS}/{name}")
+    if archive is None:
+        say("the official release cannot be reached.")
+        return False
+    if hashlib.sha256(archive).hexdigest() != checksum:
+        say(f"what was downloaded as {name} has another checksum than the pinned release, so it is not used.")
+        return False
+    unpack(archive, root / "bin")
     return True
 
 
-def download() -> bytes | None:
+def unpack(archive: bytes, folder: Path) -> None:
+    """Write the files of the archive into one folder, whatever folders it has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as release:
+        for member in release:
+            content = release.extractfile(member) if member.isfile() else None
+            if content is not None:
+                target = folder / PurePosixPath(member.name).name
+                target.write_bytes(content.read())
+                target.chmod(0o755)
+
+
+def download(address: str) -> bytes | None:
     """
-    Return the installer's text, or None when it does not come quickly.
+    Return what is at the address, or None when its first byte does not come quickly.
 
     In a thread, because a time-out given to the request does not cover the look-up of the name.
     """
     answer: list[bytes] = []
+    begun = threading.Event()
 
     def get() -> None:
         try:
-            with urllib.request.urlopen(ADDRESS, timeout=PATIENCE_SECONDS) as response:
+            with urllib.request.urlopen(address, timeout=FIRST_BYTE_SECONDS) as response:
+                begun.set()
+                say(f"downloading pulumi {pins.VERSION}; this takes about a minute.")
                 answer.append(response.read())
         except (OSError, urllib.error.URLError, http.client.HTTPException):
             return
+        finally:
+            begun.set()
 
     thread = threading.Thread(target=get, daemon=True)
     thread.start()
-    thread.join(PATIENCE_SECONDS)
-    # A portal's login page also answers 200.
-    return answer[0] if answer and answer[0].startswith(b"#!") else None
+    if begun.wait(FIRST_BYTE_SECONDS):
+        thread.join(DOWNLOAD_SECONDS)
+    return answer[0] if answer else None

@@ -8,6 +8,29 @@ from pathlib import Path
 VERSION = "3.259.0"
 """The engine that is installed or built. From 3.265 on, module proxies lack some of its dependencies."""
 
+ADDRESS = f"https://github.com/pulumi/pulumi/releases/download/v{VERSION}"
+"""Where the official release is."""
+
+RELEASES = {
+    ("Linux", "x86_64"): (
+        f"pulumi-v{VERSION}-linux-x64.tar.gz",
+        "94ba357acac23d01474084c4b00098dc0f7bc70ce13f34c777459254a5f718e5",
+    ),
+    ("Linux", "aarch64"): (
+        f"pulumi-v{VERSION}-linux-arm64.tar.gz",
+        "edc8327463a72160bb36cf82cf5062da9c8a244290a706d9980988e7bf486853",
+    ),
+    ("Darwin", "x86_64"): (
+        f"pulumi-v{VERSION}-darwin-x64.tar.gz",
+        "eaca4c3b8277bfa3ab061fa3b270d1c66358a0b2e613da8c5587a04b7226c534",
+    ),
+    ("Darwin", "arm64"): (
+        f"pulumi-v{VERSION}-darwin-arm64.tar.gz",
+        "57c27f179e527e2cf9f62b841a448af72a020e44b2fb4ee0d9bd85556c00c864",
+    ),
+}
+"""System and machine -> file and SHA-256, as Pulumi's own Homebrew formula of this version has them."""
+
 OLDEST = (3, 259)
 """The oldest engine on PATH that is used."""
 

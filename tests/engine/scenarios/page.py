@@ -31,7 +31,10 @@ _REPLACED = (
     (r"resets on \d{4}-\d\d-\d\d", "resets on 2026-12-01"),
     (r"127\.0\.0\.1:\d{2,}", "127.0.0.1:8080"),
     (r"@v[\d.]+ \(local: [^)]*\)", ""),
-    (r"pip install (-e )?\S+\[emulator\]\S*", "pip install 'stacks-pulumi[emulator]'"),
+    (
+        r"pip install (-e )?\S+\[emulator\].*?(?= \[[a-z-]+\])",
+        "pip install 'stacks-pulumi[emulator] @ git+<URL>@<COMMIT>'",
+    ),
     (r"in \d+\.\d+s", "in 0.20s"),
 )
 """What differs from run to run, and what the page has instead."""

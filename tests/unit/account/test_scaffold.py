@@ -28,6 +28,7 @@ from stacks_pulumi.api.models import (
     VpnClient,
 )
 from stacks_pulumi.cli import main
+from stacks_pulumi.commands._shared import requirements_file
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.emulator import Emulator
 from tests.support.exports import Accounts
@@ -228,6 +229,14 @@ def test_a_program_without_resources_is_not_written(
     assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 1
     assert "does not accept its name" in capsys.readouterr().err
     assert not (tmp_path / "shop").exists()
+
+
+def test_the_requirements_are_those_of_the_installed_package(full: Accounts, tmp_path: Path) -> None:
+    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 0
+
+    text = (tmp_path / "shop/requirements.txt").read_text(encoding="utf-8")
+    assert text == requirements_file(tmp_path / "shop")
+    assert "stacks-pulumi\n" not in text
 
 
 @pytest.mark.parametrize("existing", ["__main__.py", "Pulumi.yaml", "import.json", "requirements.txt"])

@@ -1,0 +1,87 @@
+"""What `.github/SECURITY.md` says that Pulumi does not protect, seen on the engine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.stack import Stack
+
+# What a page says of the engine: a change is tested without it.
+pytestmark = pytest.mark.extra
+
+PROGRAM = 'stacks.Container("web", template="nodejs")\n'
+
+
+@pytest.mark.real_processes
+def test_the_engines_own_messages_have_the_key(stack: Stack, emulator: Emulator) -> None:
+    stack.program(PROGRAM)
+    trace = stack.folder / "trace"
+
+    said = {
+        option: stack.engine("preview", *option.split()).text
+        for option in ("--debug", "-v=9 --logtostderr", f"--tracing file:{trace}")
+    }
+
+    assert {option: emulator.key in text for option, text in said.items()} == {
+        "--debug": False,
+        "-v=9 --logtostderr": True,
+        f"--tracing file:{trace}": False,
+    }
+    assert emulator.key.encode() in trace.read_bytes()
+
+
+def test_a_key_that_was_set_as_plain_text_is_plain_in_the_state(stack: Stack, emulator: Emulator) -> None:
+    stack.program(PROGRAM)
+    stack.up(quiet_afterwards=False)
+    assert emulator.key not in stack.export()
+
+    stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
+    stack.up(quiet_afterwards=False)
+
+    assert emulator.key in stack.export()
+
+
+def test_a_key_of_the_environment_is_not_in_the_state(stack: Stack, emulator: Emulator) -> None:
+    stack.cli("config", "rm", "stacks:apiKey")
+    stack.env["STACKS_API_KEY"] = emulator.key
+    stack.program(PROGRAM)
+
+    stack.up(quiet_afterwards=False)
+
+    assert "web" in stack.resources()
+    assert emulator.key not in stack.cli("stack", "export", "--show-secrets")
+
+
+class Command:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, command: str) -> None:
+        self._command = command
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (self._command,)
+
+
+def test_who_may_write_the_state_of_a_dynamic_resource_runs_code_at_the_next_refresh(
+    stack: Stack, tmp_path: Path
+) -> None:
+    stack.program(PROGRAM)
+    stack.up(quiet_afterwards=False)
+    state = json.loads(stack.export())
+    for resource in state["deployment"]["resources"]:
+        if "__provider" in resource.get("outputs", {}):
+            code = pickle.dumps(Command(f"touch '{tmp_path}/ran'"))
+            resource["outputs"]["__provider"] = base64.b64encode(code).decode()
+    (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    stack.cli("stack", "import", "--file", str(tmp_path / "state.json"))
+
+    stack.engine("refresh", "--yes", "--skip-preview")
+
+    assert (tmp_path / "ran").exists()

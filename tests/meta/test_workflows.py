@@ -1,0 +1,104 @@
+"""The workflows of this repository, and the one that people copy: pinned actions, and no secret where a branch runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+GATE = ROOT / "examples/gated_deployment/workflow.yml"
+WORKFLOWS = [*sorted((ROOT / ".github/workflows").glob("*.yml")), GATE]
+
+
+def zizmor(*files: Path) -> subprocess.CompletedProcess[str]:
+    """Run zizmor with every rule."""
+    command = [str(Path(sys.executable).with_name("zizmor")), "--offline", "--persona=auditor"]
+    options = ["--no-ignores", "--strict-collection", "--quiet", "--color=never"]
+    return subprocess.run([*command, *options, *files], capture_output=True, text=True, check=False)
+
+
+def jobs(workflow: Path) -> dict[str, Any]:
+    """Return the jobs of a workflow."""
+    found: dict[str, Any] = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"]
+    return found
+
+
+def steps(workflow: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each step with its job."""
+    for name, job in jobs(workflow).items():
+        for step in job["steps"]:
+            yield name, step
+
+
+def test_the_strictest_audit_finds_nothing() -> None:
+    done = zizmor(*WORKFLOWS)
+
+    assert len(WORKFLOWS) >= 4
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "finding"),
+    [
+        (r"actions/checkout@\w+ # v\S+", "actions/checkout@v4", "unpinned-uses"),
+        (r"persist-credentials: false", "fetch-depth: 1", "artipacked"),
+        (r"    environment: production\n", "", "secrets-outside-env"),
+        (r"run: pip install -r \S+", "run: echo ${{ github.head_ref }}", "template-injection"),
+    ],
+)
+def test_the_audit_would_find_a_mistake(before: str, after: str, finding: str, tmp_path: Path) -> None:
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    workflow = tmp_path / ".github/workflows/gate.yml"
+    workflow.write_text(re.sub(before, after, GATE.read_text(encoding="utf-8")), encoding="utf-8")
+
+    done = zizmor(workflow)
+
+    assert done.returncode != 0
+    assert finding in done.stdout
+
+
+def test_every_action_is_one_commit_everywhere() -> None:
+    used: dict[str, set[str]] = {}
+    for workflow in WORKFLOWS:
+        for line in re.findall(r"uses: (.+)$", workflow.read_text(encoding="utf-8"), re.MULTILINE):
+            pinned = re.fullmatch(r"([\w.-]+/[\w./-]+)@([0-9a-f]{40} # v\d+\.\d+\.\d+)", line)
+            assert pinned is not None, line
+            used.setdefault(pinned[1], set()).add(pinned[2])
+
+    assert len(used) >= 7
+    assert {action: commits for action, commits in used.items() if len(commits) > 1} == {}
+
+
+def test_a_pull_request_gets_nothing_of_production() -> None:
+    environments = {name: job.get("environment") for name, job in jobs(GATE).items()}
+    of_requests = {name for name, job in jobs(GATE).items() if "'push'" not in job["if"]}
+
+    assert environments == {"preview": "preview", "comment": None, "plan": "plan", "apply": "production"}
+    assert of_requests == {"preview", "comment"}
+
+
+def test_only_the_step_that_needs_a_secret_has_it() -> None:
+    with_secrets = [(job, step.get("run")) for job, step in steps(GATE) if "secrets." in str(step.get("env"))]
+
+    assert [job for job, _ in with_secrets] == ["preview", "plan", "apply"]
+    assert all(command and "./gate.sh" in command for _, command in with_secrets)
+    # None is above the steps, where every action would have it.
+    text = GATE.read_text(encoding="utf-8")
+    assert text.count("secrets.") == 2 * len(with_secrets)
+    assert all("env" not in job for job in jobs(GATE).values())
+
+
+def test_the_job_that_may_write_runs_nothing_of_the_branch() -> None:
+    writers = {name for name, job in jobs(GATE).items() if "write" in job["permissions"].values()}
+
+    assert writers == {"comment"}
+    checkout = jobs(GATE)["comment"]["steps"][0]
+    assert checkout["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
+    assert not any("gate.sh" in step.get("run", "") for step in jobs(GATE)["comment"]["steps"])
