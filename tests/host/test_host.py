@@ -146,7 +146,7 @@ def test_waiting_for_the_rate_limit_is_shown(emulator: Emulator, make_host: Call
 def test_the_rate_limit_does_not_make_a_boot_look_slow(
     make_host: Callable[..., Host],
 ) -> None:
-    with Emulator(rate_limit=4, rate_window=80, boot_seconds=20, clock=fast_clock()) as api:
+    with Emulator(rate_limit=4, rate_window=60, boot_seconds=20, clock=fast_clock()) as api:
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "4"}
         )
@@ -185,7 +185,7 @@ def test_rollback_retries_if_the_api_refuses_it_during_the_boot(host: Host, emul
 def test_rollback_waits_for_the_rate_limit(
     make_host: Callable[..., Host],
 ) -> None:
-    with Emulator(rate_limit=3, rate_window=100, boot_seconds=3600, clock=fast_clock()) as api:
+    with Emulator(rate_limit=3, rate_window=60, boot_seconds=3600, clock=fast_clock()) as api:
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "3"}
         )
@@ -200,7 +200,7 @@ def test_rollback_waits_for_the_rate_limit(
 
 
 def test_a_create_with_unknown_outcome_is_rolled_back(make_host: Callable[..., Host]) -> None:
-    with Emulator(rate_limit=2, rate_window=100, boot_seconds=3600, clock=fast_clock()) as api:
+    with Emulator(rate_limit=2, rate_window=60, boot_seconds=3600, clock=fast_clock()) as api:
         api.faults.add("containers.create", "drop_after")
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "2"}
@@ -221,7 +221,7 @@ def test_a_create_with_unknown_outcome_is_rolled_back(make_host: Callable[..., H
 
 
 def test_the_timeout_includes_the_wait_for_the_rate_limit(make_host: Callable[..., Host]) -> None:
-    with Emulator(rate_limit=1, rate_window=300, clock=fast_clock()) as api:
+    with Emulator(rate_limit=1, rate_window=60, clock=fast_clock()) as api:
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "1"}
         )
