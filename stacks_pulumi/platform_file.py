@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -385,6 +386,7 @@ UNKNOWN: Final = PlatformFile()
 """A platform without a file: the defaults apply."""
 
 _WHERE: Final = re.compile(r"`\$(.*)`$")
+_converting: Final = threading.Lock()
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 
 
@@ -449,7 +451,9 @@ def parse(text: str, path: str) -> PlatformFacts:
     # A part without settings is empty, and not a text.
     document = {name: value for name, value in document.items() if value != ""}
     try:
-        return msgspec.convert(document, PlatformFacts, strict=False)
+        # Two threads that convert to a type for the first time at the same moment crash the interpreter (msgspec 0.22).
+        with _converting:
+            return msgspec.convert(document, PlatformFacts, strict=False)
     except msgspec.ValidationError as error:
         where, problem = _explained(str(error), document)
         raise _wrong(path, lines.get(where) or lines.get(where.split("[")[0], 1), problem) from None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import durations
+from tests.support import clock, durations
 from tests.support.forked import commands
 
 # No test depends on the speed of the machine.
@@ -77,6 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Choose the processes of a test before its fixtures start one."""
+    """Choose the processes and the clocks of a test before its fixtures start one."""
     wanted = item.config.getoption("--real-processes") or item.get_closest_marker("real_processes")
     commands.Mode.real = bool(wanted)
+    clock.begin()

@@ -213,10 +213,12 @@ def patiently(
     """
     until = min(session.clock.now() + session.client.platform.settle, op.deadline)
     while True:
+        # An answer that was asked for earlier and came late says nothing about the end of that time.
+        is_last = session.clock.now() >= until
         try:
             return ask()
         except not_yet as error:
-            if session.clock.now() >= until:
+            if is_last:
                 raise
             op.progress(f"waiting for {what}: {error.reason}")
         sleep_with_pulse(min(_PAUSE, max(until - session.clock.now(), 0.0)), session.clock, op.check_active)

@@ -14,6 +14,7 @@ from tests.chaos.account import claims, holdings, secrets
 from tests.chaos.matrix import changes
 from tests.chaos.ministack import Declared, MiniStack, Outcome, Ref
 from tests.chaos.wrong_types import Wrong, altered, wrongs
+from tests.support.clock import SPEED, fast_clock, fast_wall
 from tests.support.host import PROMPT, Host, HostedResource
 
 __all__ = ["CHANGES", "READS", "Seen", "run", "sample"]
@@ -82,7 +83,11 @@ Work = Callable[["_Lane", Wrong, Seen], None]
 class _Lane:
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
-        self.host = Host({**PROMPT, "stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        self.host = Host(
+            {**PROMPT, "stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url},
+            speed=SPEED,
+            wall=fast_wall(),
+        )
         self.numbers = itertools.count()
         self._everything: MiniStack | None = None
 
@@ -98,7 +103,7 @@ class _Lane:
 
 
 def _lane(queue: Iterator[tuple[Work, Wrong]], lock: threading.Lock, found: dict[str, list[Seen]]) -> None:
-    with Emulator(rate_window=2.0) as emulator:
+    with Emulator(rate_window=8.0, clock=fast_clock()) as emulator:
         lane = _Lane(emulator)
         try:
             while True:

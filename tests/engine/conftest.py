@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.clock import fast_clock
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 from tools.engine.hosts import code_hosts, yaml_host
@@ -49,8 +50,8 @@ def sdks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """An emulator with short boots; the test fails if a fault did not fire."""
-    with Emulator(boot_seconds=0.2) as api:
+    """An emulator with short boots and a fast clock; the test fails if a fault did not fire."""
+    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
         yield api
         api.faults.assert_none_left()
 

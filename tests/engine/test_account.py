@@ -18,6 +18,7 @@ from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.chaos.account import answer_was_read
 from tests.engine.test_takeover import Caller
+from tests.support.clock import fast_clock
 from tests.support.stack import Stack
 from tests.support.waiting import until
 
@@ -132,7 +133,7 @@ def test_an_interrupted_create_is_named_with_its_stack(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Emulator(boot_seconds=3600) as emulator:
+    with Emulator(boot_seconds=3600, clock=fast_clock()) as emulator:
         monkeypatch.setenv("STACKS_API_KEY", emulator.key)
         monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
         stack = make_stack(emulator)
@@ -183,7 +184,7 @@ def test_a_state_of_another_account_is_left_out(
     stack.program('stacks.Container("web", template="nodejs")')
     stack.up(quiet_afterwards=False)
     # The same seed, so the same ids: only the address and the creation time differ.
-    with Emulator(boot_seconds=0) as other:
+    with Emulator(boot_seconds=0, clock=fast_clock()) as other:
         other.load([{"name": "web", "template": "nodejs"}])
         monkeypatch.setenv("STACKS_API_KEY", other.key)
         monkeypatch.setenv("STACKS_BASE_URL", other.url)

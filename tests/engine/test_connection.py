@@ -75,7 +75,7 @@ SLOW = ENDS + (
 def test_one_restart_for_targets_that_become_ready_at_different_times(
     emulator: Emulator, stack: Stack
 ) -> None:
-    emulator.faults.add("containers.create", "slow", seconds=4.0, match="cache")
+    emulator.faults.add("containers.create", "slow", seconds=150.0, match="cache")
     stack.program(SLOW)
 
     stack.up(quiet_afterwards=False)
@@ -85,7 +85,7 @@ def test_one_restart_for_targets_that_become_ready_at_different_times(
 
 
 def test_a_dependent_resource_does_not_wait_for_another_target(emulator: Emulator, stack: Stack) -> None:
-    emulator.faults.add("containers.create", "slow", seconds=4.0, match="cache")
+    emulator.faults.add("containers.create", "slow", seconds=150.0, match="cache")
     stack.program(
         SLOW
         + 'stacks.Container("after", template="nodejs", opts=pulumi.ResourceOptions(depends_on=[first]))\n'

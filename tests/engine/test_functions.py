@@ -8,6 +8,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator, contents
 from tests.support.accounts import running
+from tests.support.clock import fast_clock
 from tests.support.sdk import oldest_sdk
 from tests.support.stack import Stack
 
@@ -99,7 +100,7 @@ def test_an_error_is_one_line_from_either_kind_of_function(stack: Stack, emulato
 
 
 def test_a_program_that_waits_for_the_rate_limit_reports_it(make_stack: Callable[..., Stack]) -> None:
-    with Emulator(rate_limit=2, rate_window=4) as emulator:
+    with Emulator(rate_limit=2, rate_window=40, clock=fast_clock()) as emulator:
         app = running(emulator, "app")
         stack = make_stack(emulator)
         stack.program(

@@ -22,6 +22,7 @@ from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.recognition import MARKER
 from tests.support.accounts import running
+from tests.support.clock import fast_clock
 from tests.support.packs import with_packs
 from tests.support.stack import Stack
 
@@ -148,7 +149,7 @@ def test_account_costs_what_the_gate_allowed(
     story: list[tuple[list[Declared], int, bool]], engine: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / f"story-{next(FOLDERS)}"
-    with Emulator(boot_seconds=0.1, strict=False) as api:
+    with Emulator(strict=False, clock=fast_clock()) as api:
         stack = Stack(folder, engine, {"stacks:apiKey": api.key, "stacks:baseUrl": api.url})
         for program, limit, old in story:
             play(stack, api, program, limit, folder)

@@ -18,6 +18,7 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.hosts.plugin.wire import in_camel_case
 from tests.chaos.account import answer_was_read, holdings
+from tests.support.clock import fast_clock
 from tests.support.stack import Stack
 from tests.support.waiting import until
 
@@ -68,7 +69,7 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         else "container"
     )
     slow = {"container": "boot_seconds", "backup": "backup_seconds", "connection": "action_seconds"}[what]
-    with Emulator(**{slow: HOUR}) as api:  # type: ignore[arg-type]  # one of the float options
+    with Emulator(clock=fast_clock(), **{slow: HOUR}) as api:  # type: ignore[arg-type]  # one of the float options
         yield api
 
 
@@ -182,7 +183,7 @@ def _in_the_middle(stack: Stack, emulator: Emulator, what: str, host: str) -> su
 
 def _go_on(emulator: Emulator) -> None:
     """End the slow operation; later ones are quick."""
-    emulator.set_pace(boot_seconds=0.2, backup_seconds=0.2, action_seconds=0.2)
+    emulator.set_pace(boot_seconds=1, backup_seconds=1, action_seconds=1)
     emulator.advance(HOUR)
 
 

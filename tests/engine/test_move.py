@@ -8,6 +8,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.engine.test_recorded_states import FOLDER, PROGRAM, furnish
+from tests.support.clock import fast_clock
 from tests.support.recording import play
 from tests.support.stack import Stack
 
@@ -60,7 +61,7 @@ def test_the_state_of_an_earlier_version_is_moved_used_and_moved_back(
 
 
 def test_resources_of_an_explicit_provider_are_moved_and_moved_back(stack: Stack, emulator: Emulator) -> None:
-    with Emulator(boot_seconds=0.2) as other:
+    with Emulator(clock=fast_clock()) as other:
         program = TWO_ACCOUNTS.format(key=other.key, url=other.url)
         stack.native()
         stack.program(program)

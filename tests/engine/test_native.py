@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.clock import fast_clock
 from tests.support.stack import PASSPHRASE, Stack
 
 NATIVE = '''
@@ -255,7 +256,7 @@ def test_an_import_of_a_missing_object_is_an_error(stack: Stack, emulator: Emula
 
 @pytest.mark.passphrase
 def test_an_explicit_provider_has_another_account(native: Stack, emulator: Emulator) -> None:
-    with Emulator(boot_seconds=0.2) as other:
+    with Emulator(clock=fast_clock()) as other:
         native.program(
             f"""{NATIVE}
 settings = {{"apiKey": {other.key!r}, "baseUrl": {other.url!r}}}

@@ -133,7 +133,7 @@ def test_a_refused_connection_names_the_address(stack: Stack, emulator: Emulator
 
 def test_a_resumed_wait_that_times_out_names_its_option(stack: Stack, emulator: Emulator) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, boot_seconds=3600)
-    times = ", opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='2s', update='2s'))"
+    times = ", opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create='20s', update='20s'))"
     stack.program(WEB.format(times))
     assert any("create" in line for line in stack.up_fails().errors)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.clock import fast_clock
 from tests.support.stack import Stack
 
 EACH = 12
@@ -17,7 +18,7 @@ HANDFUL = 6
 
 
 def test_two_stacks_on_one_key_share_its_rate_limit(make_stack: Callable[..., Stack]) -> None:
-    with Emulator(boot_seconds=0.2, rate_limit=LIMIT, rate_window=6.0) as emulator:
+    with Emulator(rate_limit=LIMIT, clock=fast_clock()) as emulator:
         stacks = {team: make_stack(emulator) for team in ("red", "blue")}
         for team, stack in stacks.items():
             stack.program(

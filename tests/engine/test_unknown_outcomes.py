@@ -14,10 +14,12 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import running
+from tests.support.clock import fast_clock
 from tests.support.contents import contents
 from tests.support.stack import Stack
 from tests.support.waiting import until
 
+HOUR = 3600.0
 WEB = 'web = stacks.Container("web", template="nodejs")\n'
 FAMILY = """
 web = stacks.Container("web", template="nodejs", external_access=True)
@@ -33,7 +35,7 @@ stacks.VpnClient("laptop", container=vpn)
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     """An emulator; each test asserts that its faults fired."""
-    with Emulator(boot_seconds=0.2) as api:
+    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
         yield api
 
 
@@ -47,7 +49,7 @@ def test_a_deletion_whose_answer_is_lost_and_whose_retry_is_refused_succeeds(
 ) -> None:
     stack.program(WEB)
     stack.up(quiet_afterwards=False)
-    slow_deletion(emulator, 4)
+    slow_deletion(emulator, 40)
     emulator.faults.add("containers.delete", "drop_after")
 
     stack.destroy()
@@ -60,7 +62,7 @@ def test_a_deletion_whose_answer_is_lost_and_whose_retry_is_refused_succeeds(
 def test_a_destroy_after_a_kill_during_a_slow_deletion_succeeds(stack: Stack, emulator: Emulator) -> None:
     stack.program(WEB)
     stack.up(quiet_afterwards=False)
-    slow_deletion(emulator, 15)
+    slow_deletion(emulator, HOUR)
     with stack.real_processes():
         process = stack.start("destroy", "--yes", "--skip-preview")
         until(lambda: emulator.calls("containers.delete") > 0)
@@ -71,6 +73,7 @@ def test_a_destroy_after_a_kill_during_a_slow_deletion_succeeds(stack: Stack, em
     process.stdout.close()
     stack.cli("cancel", "--yes")
     assert emulator.state.container("web").status == "deleting"
+    emulator.advance(HOUR)
     stack.destroy()
 
     assert stack.resources() == {}

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.clock import SPEED, fast_clock, fast_wall
 from tests.support.host import HOSTS, PROMPT, Host
 
 
@@ -21,13 +22,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """An emulator with short boots; the test fails if a fault did not fire."""
-    with Emulator(boot_seconds=0.05) as api:
+    """An emulator with short boots and a fast clock; the test fails if a fault did not fire."""
+    with Emulator(boot_seconds=0.5, clock=fast_clock()) as api:
         yield api
         left = [fault for fault in api.faults.left() if fault.times is not None]
         assert left == []
 
 
+PATIENT: Final = {"stacks_pulumi.resources._restarts": {"GRACE": 1.0 * SPEED}}
+"""The threads of a test send their calls in real time."""
 ABOUT_ONE: Final = {
     "test_canary": "dynamic",
     "test_fallbacks": "dynamic",
@@ -48,11 +51,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
-    """Start a host with a configuration. The test fails if the host wrote any output, such as a key."""
+    """Start a host for an emulator with a fast clock. The test fails if the host wrote any output, such as a key."""
     made: list[Host] = []
 
     def make(config: Mapping[str, str], python_path: str | None = None) -> Host:
-        made.append(HOSTS[host_kind]({**PROMPT, **config}, python_path))
+        made.append(
+            HOSTS[host_kind]({**PROMPT, **config}, python_path, SPEED, fast_wall(), constants=PATIENT)
+        )
         return made[-1]
 
     yield make

@@ -9,6 +9,7 @@ import pytest
 
 from stacks_pulumi.emulator import SHAPES, Emulator, backups
 from tests.support.accounts import running
+from tests.support.clock import fast_clock
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource
 
 
@@ -117,7 +118,7 @@ def test_only_an_unknown_outcome_counts_as_done(
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
-    with Emulator(shapes=shape) as emulator:
+    with Emulator(shapes=shape, clock=fast_clock()) as emulator:
         backup = complete_backup(emulator)
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
 

@@ -11,6 +11,7 @@ import pytest
 
 from stacks_pulumi.emulator import SHAPES, Emulator, backups, containers
 from tests.support.accounts import running
+from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 from tests.support.waiting import until
 
@@ -342,7 +343,7 @@ def test_a_look_up_by_id_finds_the_target(
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
-    with Emulator(shapes=shape) as emulator:
+    with Emulator(shapes=shape, clock=fast_clock()) as emulator:
         app, db = running(emulator, "app"), running(emulator, "sql", "postgresql")
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         link = host.resource("Connection", "app-to-db")
@@ -360,11 +361,11 @@ def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], 
 def test_a_target_is_not_restarted_before_it_is_connected(
     host: Host, app: str, db: str, emulator: Emulator
 ) -> None:
-    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3.0)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=30.0)
     web = running(emulator, "web")
     first, second = host.resource("Connection", "app-to-db"), host.resource("Connection", "web-to-app")
     # By then the other connection exists and would restart its source, which is the target of this one.
-    emulator.faults.add("connections.list", "slow", seconds=2.0, match="-web/")
+    emulator.faults.add("connections.list", "slow", seconds=20.0, match="-web/")
 
     raised = in_parallel(
         lambda: first.up(source=app, target=db, name="db"),
@@ -378,9 +379,9 @@ def test_a_target_is_not_restarted_before_it_is_connected(
 def test_a_source_is_not_restarted_before_its_backup_starts(
     host: Host, app: str, db: str, emulator: Emulator
 ) -> None:
-    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3.0)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=30.0)
     link, backup = host.resource("Connection", "app-to-db"), host.resource("PinnedBackup", "before")
-    emulator.faults.add("backups.list", "slow", seconds=2.0)
+    emulator.faults.add("backups.list", "slow", seconds=20.0)
 
     raised = in_parallel(lambda: link.up(source=app, target=db, name="db"), lambda: backup.up(container=app))
 
@@ -393,7 +394,7 @@ def test_a_restore_waits_for_the_restart_of_its_container(
 ) -> None:
     made = backups.trigger(emulator.platform, emulator.state.container("app"))
     emulator.advance(60)
-    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=3.0)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=30.0)
     link, restore = host.resource("Connection", "app-to-db"), host.resource("BackupRestore", "back")
 
     def restart_under_way() -> None:

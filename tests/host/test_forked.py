@@ -14,8 +14,10 @@ from typing import Any, Final
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.clock import SPEED, fast_wall
 from tests.support.forked import commands
 from tests.support.host import HOSTS
+from tests.support.hurried import hurry
 from tests.support.waiting import until
 
 PROBE: Final = """
@@ -80,6 +82,36 @@ def in_both_ways(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]
         return found
 
     return both
+
+
+HURRIED: Final = """
+import json, sys
+from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi.resources import _restarts
+
+SYSTEM_CLOCK.sleep(HOURS)
+print(json.dumps([_restarts.GRACE, SYSTEM_CLOCK.wall() - WALL > HOURS, sys.path]))
+"""
+
+
+def test_a_fork_has_the_fast_clock_of_a_started_process(
+    tmp_path: Path, in_both_ways: Callable[..., list[Any]]
+) -> None:
+    wall, hours = 1_900_000_000.0, 36_000.0
+    script = tmp_path / "pulumi-language-python-exec"
+    script.write_text(HURRIED.replace("WALL", str(wall)).replace("HOURS", str(hours)), encoding="utf-8")
+    constants = {"stacks_pulumi.resources._restarts": {"GRACE": 1.5}}
+
+    def run() -> Any:
+        # The hours pass in less than a second.
+        environment = hurry.environment(1e6, wall=wall, constants=constants)
+        command = [commands.folder() / "python3", script]
+        return json.loads(subprocess.check_output(command, env={**os.environ, **environment}))
+
+    started, forked = in_both_ways(run)
+
+    assert started == forked
+    assert forked[:2] == [1.5, True]
 
 
 @pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "unbuffered"])
@@ -155,8 +187,13 @@ def test_signals_arrive(tmp_path: Path, way: str, number: signal.Signals) -> Non
 def test_a_forked_host_answers_as_a_started_one(
     emulator: Emulator, in_both_ways: Callable[..., list[Any]], kind: str
 ) -> None:
+    # No status line in between: whether a wait is shown depends on the machine.
+    emulator.set_pace(boot_seconds=0)
+
     def run() -> Any:
-        host = HOSTS[kind]({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        host = HOSTS[kind](
+            {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, None, SPEED, fast_wall()
+        )
         web = host.resource("Container", "web")
         failures = web.check(name="-", template="nodejs")
         web.up(name="web", template="nodejs")

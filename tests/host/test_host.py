@@ -10,6 +10,7 @@ from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.accounts import running
+from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, in_parallel, while_frozen
 from tests.support.waiting import never, until
 
@@ -72,7 +73,7 @@ def test_an_error_names_the_account_if_there_are_several(
 def test_custom_timeouts_limit_a_create(host: Host, emulator: Emulator) -> None:
     emulator.freeze()
     web = host.resource("Container", "web")
-    web.timeout = 5
+    web.timeout = 20
 
     with pytest.raises(CallFailedError, match=r'still "pending" after \d+ s') as failure:
         web.up(name="web", template="nodejs")
@@ -129,7 +130,7 @@ def test_the_number_of_concurrent_operations_can_be_limited(
 
 
 def test_waiting_for_the_rate_limit_is_shown(emulator: Emulator, make_host: Callable[..., Host]) -> None:
-    with Emulator(rate_limit=6, rate_window=4) as api:
+    with Emulator(rate_limit=6, rate_window=40, clock=fast_clock()) as api:
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "6"}
         )
@@ -145,7 +146,7 @@ def test_waiting_for_the_rate_limit_is_shown(emulator: Emulator, make_host: Call
 def test_the_rate_limit_does_not_make_a_boot_look_slow(
     make_host: Callable[..., Host],
 ) -> None:
-    with Emulator(rate_limit=4, rate_window=8, boot_seconds=2) as api:
+    with Emulator(rate_limit=4, rate_window=60, boot_seconds=20, clock=fast_clock()) as api:
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "4"}
         )
@@ -184,7 +185,7 @@ def test_rollback_retries_if_the_api_refuses_it_during_the_boot(host: Host, emul
 def test_rollback_waits_for_the_rate_limit(
     make_host: Callable[..., Host],
 ) -> None:
-    with Emulator(rate_limit=3, rate_window=10, boot_seconds=3600) as api:
+    with Emulator(rate_limit=3, rate_window=60, boot_seconds=3600, clock=fast_clock()) as api:
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "3"}
         )
@@ -199,7 +200,7 @@ def test_rollback_waits_for_the_rate_limit(
 
 
 def test_a_create_with_unknown_outcome_is_rolled_back(make_host: Callable[..., Host]) -> None:
-    with Emulator(rate_limit=2, rate_window=10, boot_seconds=3600) as api:
+    with Emulator(rate_limit=2, rate_window=60, boot_seconds=3600, clock=fast_clock()) as api:
         api.faults.add("containers.create", "drop_after")
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "2"}
@@ -220,12 +221,12 @@ def test_a_create_with_unknown_outcome_is_rolled_back(make_host: Callable[..., H
 
 
 def test_the_timeout_includes_the_wait_for_the_rate_limit(make_host: Callable[..., Host]) -> None:
-    with Emulator(rate_limit=1, rate_window=30) as api:
+    with Emulator(rate_limit=1, rate_window=60, clock=fast_clock()) as api:
         host = make_host(
             {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "1"}
         )
         web = host.resource("Container", "web")
-        web.timeout = 5
+        web.timeout = 20
 
         with pytest.raises(CallFailedError, match=r"timed out after .* while it waited for the rate limit"):
             web.up(name="web", template="nodejs")
@@ -236,7 +237,7 @@ def test_the_timeout_includes_the_wait_for_the_rate_limit(make_host: Callable[..
 def test_an_adopted_container_is_kept_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
     running(emulator, "web")
     emulator.drift.stop("web")
-    emulator.platform.pace = emulator.platform.pace.__class__(action_seconds=60)
+    emulator.platform.pace = emulator.platform.pace.__class__(action_seconds=600)
     web = host.resource("Container", "web")
     inputs = {"name": "web", "template": "nodejs", "adopt": "if_matching", "desired_status": "running"}
 

@@ -145,7 +145,7 @@ def test_a_hostile_id_from_the_api_reaches_no_other_endpoint(
     host: Host, emulator: Emulator, id_: str
 ) -> None:
     web = host.resource("Container", "web")
-    web.timeout = 3
+    web.timeout = 30
     body = {"success": True, "data": {"id": id_, "name": "web", "status": "pending"}}
     emulator.faults.add("containers.create", "answer", code=202, body=body)
 

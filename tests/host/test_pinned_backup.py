@@ -10,6 +10,7 @@ import pytest
 
 from stacks_pulumi.emulator import SHAPES, Emulator, backups
 from tests.support.accounts import running
+from tests.support.clock import fast_clock
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel, while_frozen
 from tests.support.waiting import until
 
@@ -174,7 +175,7 @@ def test_a_backup_that_times_out_is_pinned_by_the_next_up(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=3600)
-    backup.timeout = 5
+    backup.timeout = 20
 
     with pytest.raises(CallFailedError, match=r"backup 1 of .* is not pinned") as failure:
         backup.up(container=sql)
@@ -192,7 +193,7 @@ def test_a_backup_that_failed_after_the_timeout_is_retried(
 ) -> None:
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, backup_seconds=3600)
     emulator.fail_backup("sql", "disk full")
-    backup.timeout = 5
+    backup.timeout = 20
     with pytest.raises(CallFailedError):
         backup.up(container=sql)
     emulator.advance(3600)
@@ -368,7 +369,7 @@ def test_a_look_up_by_id_reads_the_backup(backup: HostedResource, sql: str, emul
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
-    with Emulator(shapes=shape) as emulator:
+    with Emulator(shapes=shape, clock=fast_clock()) as emulator:
         sql = running(emulator, "sql", "postgresql")
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         backup = host.resource("PinnedBackup", "before-v2")

@@ -21,6 +21,7 @@ import stacks_pulumi
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.recognition import KINDS, NATIVE
 from tests.chaos.account import holdings
+from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, Host, _to_dict, _to_struct
 from tests.support.waiting import until
 
@@ -329,7 +330,7 @@ def test_a_cancel_during_a_call_does_not_end_the_operation(host: Host, emulator:
 def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
     make_host: Callable[..., Host], end: str
 ) -> None:
-    with Emulator(boot_seconds=3600) as emulator:
+    with Emulator(boot_seconds=3600, clock=fast_clock()) as emulator:
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         web = host.resource("Container", "web")
         inputs = web.checked(name="web", template="nodejs")
@@ -350,7 +351,7 @@ def test_creates_in_progress_are_rolled_back_when_the_engine_is_gone(
 
 @pytest.mark.real_processes
 def test_queued_creates_do_not_start_when_the_engine_is_gone(make_host: Callable[..., Host]) -> None:
-    with Emulator(boot_seconds=3600) as emulator:
+    with Emulator(boot_seconds=3600, clock=fast_clock()) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:maxConcurrency": "1"}
         host = make_host(config)
         creating = []

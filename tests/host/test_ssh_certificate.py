@@ -9,6 +9,7 @@ import pytest
 from stacks_pulumi.emulator import SHAPES, Emulator
 from stacks_pulumi.emulator.contents import private_key
 from tests.support.accounts import running
+from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource
 
 
@@ -188,7 +189,7 @@ def test_a_look_up_by_id_downloads_the_key(key: HostedResource, web: str) -> Non
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
-    with Emulator(shapes=shape) as emulator:
+    with Emulator(shapes=shape, clock=fast_clock()) as emulator:
         web = running(emulator, "web")
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         key = host.resource("SshCertificate", "key")

@@ -11,6 +11,7 @@ import pytest
 
 from stacks_pulumi.emulator import SHAPES, Emulator
 from tests.support.accounts import running
+from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource
 
 ODD = "Ann's laptop / home?x=1#%2F"
@@ -272,7 +273,7 @@ def test_a_look_up_by_id_downloads_no_key(laptop: HostedResource, vpn: str, emul
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
-    with Emulator(shapes=shape) as emulator:
+    with Emulator(shapes=shape, clock=fast_clock()) as emulator:
         vpn = running(emulator, "vpn", "stacks-vpn")
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         laptop = host.resource("VpnClient", "laptop")

@@ -21,7 +21,7 @@ EXCEPTIONS: Final = {
     "prove/__main__.py": "prints how long the run took",
     "prove/run.py": "starts no case after the minutes that were asked for",
     "support/clock.py": "looks often at threads, and has a limit against a hang",
-    "support/forked/server.py": "lets the clock of the package run faster in a fork, and measures nothing",
+    "support/hurried/hurry.py": "lets the clock of the package run faster, and measures nothing",
     "support/waiting.py": "has a limit against a hang",
 }
 

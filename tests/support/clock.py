@@ -1,5 +1,5 @@
 """
-A clock whose waits take no real time, also with many threads.
+Two clocks for tests: one whose waits take no real time, also with many threads, and a fast one for whole processes.
 """
 
 from __future__ import annotations
@@ -7,11 +7,37 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from stacks_pulumi.emulator import DrivenClock
 from tests.support.waiting import PATIENCE
 
-__all__ = ["FakeClock"]
+__all__ = ["SPEED", "FakeClock", "begin", "fast_clock", "fast_wall"]
+
+SPEED: Final = 10.0
+"""How many seconds pass in one second for an account and the stacks on it. A create that may take ten minutes still has
+one on a loaded machine, where it takes ten seconds."""
+
+
+class _Timeline:
+    """What the fast clocks of one test have in common, also those of its processes."""
+
+    begun = time.time()
+
+
+def begin() -> None:
+    """Let the fast clocks of a new test have the present time."""
+    _Timeline.begun = time.time()
+
+
+def fast_wall() -> float:
+    """Return what a fast clock has now, in seconds since the Unix epoch, if nothing has driven it."""
+    return _Timeline.begun + (time.time() - _Timeline.begun) * SPEED
+
+
+def fast_clock() -> DrivenClock:
+    """Return the clock of an emulator for a stack, or for a host with `SPEED`."""
+    return DrivenClock(fast_wall(), speed=SPEED)
 
 
 class FakeClock:

@@ -32,6 +32,7 @@ from stacks_pulumi.pricing.recognition import MARKER
 from stacks_pulumi.resources.handlers import HANDLERS
 from tests.support.codes import has_one_code
 from tests.support.forked import commands
+from tests.support.hurried import hurry
 from tests.support.waiting import PATIENCE, until
 
 PROVIDER = "__provider"
@@ -111,11 +112,15 @@ class Host:
         config: The stack's configuration.
         python_path: Put first on the host's module path: another version of the SDK, for instance.
         speed: How many seconds of the package's clock pass in one second. Give the emulator's clock the same speed.
+        wall: With a `speed`, what the emulator's clock has now, in seconds since the epoch; by default the real time.
+        constants: With a `speed`, other values for constants of the package.
     """
 
     config: Mapping[str, str]
     python_path: str | None = None
     speed: float = 1.0
+    wall: float | None = None
+    constants: hurry.Constants | None = None
     engine: FakeEngine = field(default_factory=FakeEngine)
 
     module: ClassVar = "pulumi.dynamic"
@@ -128,8 +133,10 @@ class Host:
         self._home = tempfile.TemporaryDirectory()
         env["PULUMI_HOME"] = self._home.name
         if self.speed != 1:
-            env["TIME_SPEED"] = str(self.speed)
-        if self.python_path is not None:
+            env |= hurry.environment(
+                self.speed, wall=self.wall, python_path=self.python_path, constants=self.constants
+            )
+        elif self.python_path is not None:
             env["PYTHONPATH"] = self.python_path
         self.process = subprocess.Popen(
             [commands.folder() / "python3", "-u", "-m", self.module, self.engine.address],

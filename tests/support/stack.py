@@ -6,6 +6,8 @@ second `up` is for every kind of resource, for every story about identity, repla
 each behaviour. `quiet_afterwards=False` turns it off for an `up` that only prepares a story, that itself has to change
 nothing, or that is followed by a checked `refresh`.
 
+The clock of its processes runs fast, so its emulator needs `fast_clock()`.
+
 A story ends without a `destroy`, unless that is what it is about: its account ends with the test. `Stack.ids` shows
 that the state has everything that the account has.
 """
@@ -26,10 +28,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.support import key_service
+from tests.support.clock import SPEED, fast_wall
 from tests.support.forked import commands
+from tests.support.hurried import hurry
 from tests.support.stack_files import Saved, StackFiles
+from tests.support.waiting import PATIENCE
 
 PASSPHRASE = "a passphrase for tests"
+PATIENT: Final[hurry.Constants] = {
+    "stacks_pulumi.resources._preview_total": {"_SECONDS": PATIENCE},
+    # A connection that the engine sends later gets a restart of its own.
+    "stacks_pulumi.resources._restarts": {"GRACE": 3.0 * SPEED},
+}
+"""Limits for the engine, which runs in real time: on a loaded machine each of its steps takes seconds."""
 SAME = frozenset({"same", "read", "refresh"})
 
 _TEMPLATES: Final[dict[tuple[object, ...], Saved]] = {}
@@ -137,7 +148,7 @@ class Stack:
                 [self._commands, str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]]
             ),
             "VIRTUAL_ENV": sys.prefix,
-            **({} if python_path is None else {"PYTHONPATH": str(python_path)}),
+            **hurry.environment(SPEED, wall=fast_wall(), python_path=python_path, constants=PATIENT),
             "PULUMI_BACKEND_URL": f"file://{state}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             **({} if passphrase else key_service.environment()),
@@ -317,7 +328,7 @@ class Stack:
     def python(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Python in the project's folder; it may succeed or fail."""
         return subprocess.run(
-            [sys.executable, *arguments],
+            [Path(self._commands) / "python3", *arguments],
             cwd=self.folder,
             env={**self.env, **environment},
             text=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,32 @@ def test_the_schema_has_every_part() -> None:
     properties = schema()["$defs"]["PlatformFacts"]["properties"]
 
     assert set(properties) == set(PlatformFacts.__struct_fields__)
+
+
+PROMPT = Path(__file__).parents[1] / "support/prompt-platform.yaml"
+FIRST_READS = """
+import sys, threading
+from stacks_pulumi import platform_file
+
+sys.setswitchinterval(1e-6)
+start = threading.Barrier(12)
+
+def read():
+    start.wait()
+    platform_file.read(sys.argv[1])
+
+threads = [threading.Thread(target=read) for _ in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_functions_of_one_program_read_the_first_platform_file_at_the_same_time() -> None:
+    """Two first conversions at the same time crash the interpreter (msgspec 0.22), so each needs a new process."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_READS, PROMPT], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FAILURES", "REFUSALS", "TIMES", "Failure"]
+__all__ = ["FAILURES", "READ_SECONDS", "REFUSALS", "TIMES", "Failure"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,10 @@ class Failure:
     refused: bool = False
 
 
-BEYOND = 31.5
-"""Seconds. The client's read timeout is 30; it looks for the result of a creation one second later."""
+READ_SECONDS = 30.0
+"""The client's read timeout."""
+BEYOND = READ_SECONDS + 1.5
+"""Seconds. The client looks for the result of a creation one second after its read timeout."""
 
 FAILURES = (
     Failure("lost before", "drop_before"),

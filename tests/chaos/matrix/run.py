@@ -10,7 +10,7 @@ from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.platform import DrivenClock
 from tests.chaos.matrix.cell import Cell, Verdict
 from tests.chaos.matrix.changes import CHANGES
-from tests.chaos.matrix.failures import FAILURES, TIMES
+from tests.chaos.matrix.failures import FAILURES, READ_SECONDS, TIMES
 from tests.support.host import HOSTS, PROMPT, Host
 
 __all__ = ["CELLS", "run"]
@@ -90,4 +90,5 @@ def _account() -> Emulator:
 
 def _host(emulator: Emulator, kind: str) -> Host:
     config = {**PROMPT, "stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-    return HOSTS[kind](config, speed=SPEED)
+    reads = {"stacks_pulumi.api._transport": {"_READ_SECONDS": READ_SECONDS / SPEED}}
+    return HOSTS[kind](config, speed=SPEED, constants=reads)

@@ -76,12 +76,12 @@ WAITS = (
         "The object stays in the state with its id.",
         "Run the same command again, which waits again. `custom_timeouts` allows more time.",
         (
-            'it is still "pending" after 3 s',
+            'it is still "pending" after 30 s',
             "(timed out; custom_timeouts=pulumi.CustomTimeouts(create=",
             "It is in the state and it is billed",
         ),
         program="""web = stacks.Container(
-    "web", template="nodejs", opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="3s"))
+    "web", template="nodejs", opts=pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="30s"))
 )""",
         prepare=_boots_slowly,
         account=frozenset({"web"}),

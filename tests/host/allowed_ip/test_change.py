@@ -9,6 +9,7 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.host.allowed_ip.conftest import AUTO_ADDED, CALLER, OFFICE, inputs
 from tests.support.accounts import addresses, fewest_addresses, running
+from tests.support.clock import fast_clock
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 
 
@@ -32,7 +33,7 @@ def test_the_same_address_in_another_spelling_is_no_change(office: HostedResourc
 def test_a_change_replaces_the_entry_without_an_empty_list(
     make_host: Any, duplicates: bool, alone: bool
 ) -> None:
-    with Emulator(duplicate_ips=duplicates) as emulator:
+    with Emulator(duplicate_ips=duplicates, clock=fast_clock()) as emulator:
         web = running(emulator, "web")
         emulator.drift.set_external_access("web", enabled=True)
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
@@ -109,7 +110,7 @@ def test_the_callers_address_is_drift_and_is_removed_again(
 
 
 def test_a_second_entry_for_the_address_is_drift(make_host: Any) -> None:
-    with Emulator(duplicate_ips=True) as emulator:
+    with Emulator(duplicate_ips=True, clock=fast_clock()) as emulator:
         web = running(emulator, "web")
         emulator.drift.set_external_access("web", enabled=True)
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})

@@ -10,6 +10,7 @@ import pytest
 from stacks_pulumi.emulator import SHAPES, Emulator
 from tests.host.allowed_ip.conftest import AUTO_ADDED, CALLER, OFFICE, inputs
 from tests.support.accounts import addresses, fewest_addresses, running
+from tests.support.clock import fast_clock
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 
 
@@ -111,7 +112,7 @@ def test_an_existing_entry_is_an_error_with_the_line_to_write(
 
 @pytest.mark.parametrize("duplicates", [False, True])
 def test_an_existing_entry_is_adopted_and_updated(make_host: Any, duplicates: bool) -> None:
-    with Emulator(duplicate_ips=duplicates) as emulator:
+    with Emulator(duplicate_ips=duplicates, clock=fast_clock()) as emulator:
         web = running(emulator, "web")
         emulator.drift.set_external_access("web", enabled=True)
         emulator.drift.allow_ip("web", OFFICE, description="by hand", service_type="tcp")
@@ -128,7 +129,7 @@ def test_an_existing_entry_is_adopted_and_updated(make_host: Any, duplicates: bo
 
 @pytest.mark.parametrize("duplicates", [False, True])
 def test_the_callers_own_address_can_be_the_allowed_one(make_host: Any, duplicates: bool) -> None:
-    with Emulator(duplicate_ips=duplicates) as emulator:
+    with Emulator(duplicate_ips=duplicates, clock=fast_clock()) as emulator:
         web = running(emulator, "web")
         emulator.drift.set_external_access("web", enabled=True)
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
@@ -192,7 +193,7 @@ def test_concurrent_creates_are_added_one_by_one(host: Host, web: str, emulator:
 @pytest.fixture(params=SHAPES)
 def shaped(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """An emulator in each shape of its open answers."""
-    with Emulator(shapes=request.param) as emulator:
+    with Emulator(shapes=request.param, clock=fast_clock()) as emulator:
         yield emulator
 
 

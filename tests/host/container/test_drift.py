@@ -138,7 +138,7 @@ def test_a_stopping_container_is_waited_for(
     web: HostedResource, emulator: Emulator, change: dict[str, Any]
 ) -> None:
     web.up(name="web", template="nodejs")
-    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=1.5)
+    emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=15.0)
     with StacksClient(emulator.key, base_url=emulator.url) as client:
         client.containers.set_status(web.id, "stopped")
 

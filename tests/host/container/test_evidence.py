@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource
 from tests.support.platforms import platform
 
@@ -135,7 +136,7 @@ def test_a_container_that_is_not_visible_in_time_keeps_its_id(
     slow_web: HostedResource, emulator: Emulator
 ) -> None:
     hide(emulator, None)
-    slow_web.timeout = 3
+    slow_web.timeout = 30
 
     with pytest.raises(CallFailedError, match="it may not be visible yet") as failure:
         slow_web.up(name="web", template="nodejs")
@@ -231,7 +232,7 @@ def test_a_template_under_another_word_is_kept_and_no_drift(
     make_host: Callable[..., Host], lost: bool
 ) -> None:
     facts = platform(containers={"templates": {"node": "nodejs"}, "plans": {"Basic Plan": "basic"}})
-    with Emulator(boot_seconds=0.05, platform=facts) as emulator:
+    with Emulator(boot_seconds=0.05, platform=facts, clock=fast_clock()) as emulator:
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         web = host.resource("Container", "web")
         if lost:

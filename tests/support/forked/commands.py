@@ -21,19 +21,22 @@ import tempfile
 import threading
 from pathlib import Path
 
+from tests.support.hurried import hurry
+
 REAL = Path(sys.prefix) / "bin"
 HERE = Path(__file__).parent
 
 _PYTHON = """\
 #!/bin/sh
 # Another module path can have another SDK, so it gets a new Python.
-if [ -z "$PYTHONPATH" ]; then
+if [ -z "$PYTHONPATH" ] || [ "$PYTHONPATH" = {hurried} ]; then
     case "$* " in
     "-m pip list -v --format json ")
         # The engine looks for plugins with it in every operation.
         [ -f {list} ] || {{ {python} "$@" >{list}.$$ && mv {list}.$$ {list}; }}
         exec cat {list} ;;
-    "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | "-u -m stacks_pulumi.hosts.plugin.servicer "* | \\
+    "-m stacks_pulumi "* | "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | \\
+        "-u -m stacks_pulumi.hosts.plugin.servicer "* | \\
         /*"/pulumi-language-python-exec "* | "-u "/*"/pulumi-language-python-exec "* | /*"/pulumi-resource-stacks "*)
         exec {python} -I -S {client} {socket} "$@" ;;
     esac
@@ -88,6 +91,7 @@ def _serve() -> Path:
     words = {
         "client": HERE / "client.py",
         "folder": made,
+        "hurried": hurry.FOLDER,
         "list": made / "pip-list.json",
         "plugin": REAL / "pulumi-resource-stacks",
         "python": REAL / "python3",

@@ -21,7 +21,6 @@ import shutil
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,26 +190,16 @@ def become(request: Request) -> None:
     os.environ.clear()
     os.environ.update(request.environment)
     importlib.invalidate_caches()
-    if "TIME_SPEED" in os.environ:
-        _hurry(float(os.environ["TIME_SPEED"]))
+    if folder := os.environ.get("PYTHONPATH"):
+        # With any other module path, `python3` starts a Python. A started one imports it because of the folder's name.
+        sys.path.insert(1, folder)
+        importlib.import_module("hurry")
     option = request.arguments[0] == "-u"
     unbuffered = option or bool(os.environ.get("PYTHONUNBUFFERED"))
     sys.stdout, sys.stderr = _made_again(sys.stdout, unbuffered), _made_again(sys.stderr, unbuffered)
     sys.modules["__main__"] = ModuleType("__main__")
     sys.excepthook = _show
     _run(request.arguments[option:])
-
-
-def _hurry(speed: float) -> None:
-    """Let the clock of the package run faster, as that of an emulator with the same speed does."""
-    clock: Any = importlib.import_module("stacks_pulumi._clock").SystemClock
-    transport: Any = importlib.import_module("stacks_pulumi.api._transport")
-    born = time.time()
-    clock.now = lambda _self: time.monotonic() * speed
-    clock.wall = lambda _self: born + (time.time() - born) * speed
-    clock.sleep = lambda _self, seconds: time.sleep(max(seconds, 0.0) / speed)
-    clock.wait = lambda _self, condition, seconds: condition.wait(seconds / speed) if seconds > 0 else None
-    transport._READ_SECONDS /= speed
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -36,7 +36,7 @@ from stacks_pulumi.resources._identity import (
     still_same_container,
 )
 from stacks_pulumi.resources._operation import EngineCall, Operation
-from stacks_pulumi.resources._running import check_not_recreated
+from stacks_pulumi.resources._running import check_not_recreated, patiently
 from stacks_pulumi.resources._session import CreatedContainers, Reads, Session
 from stacks_pulumi.resources.container import ContainerCreation
 from tests.support.clock import FakeClock
@@ -440,6 +440,27 @@ def test_a_rollback_gives_up_when_the_container_would_be_visible(clock: FakeCloc
     with pytest.raises(NotFoundError):
         rollback(made)
     assert clock.now() - 1000 >= 120
+
+
+# --- not ready yet ---
+
+
+def test_a_late_refusal_says_nothing_about_the_end_of_the_time_in_which_changes_take_effect(
+    clock: FakeClock,
+) -> None:
+    made, _ = session(clock, "access: {settle_seconds: 5}")
+    op = SimpleNamespace(deadline=float("inf"), check_active=lambda: None, progress=lambda _text: None)
+    asked: list[float] = []
+
+    def ask() -> str:
+        asked.append(clock.now())
+        if len(asked) == 1:
+            clock.advance(30)
+            raise NotFoundError("not found", code="not-found")
+        return "the key"
+
+    assert patiently(made, cast("Operation", op), "the key", ask, (NotFoundError,)) == "the key"
+    assert len(asked) == 2
 
 
 # --- the platform's spelling ---

@@ -1,0 +1,90 @@
+"""
+In a process with `TIME_SPEED`, the clock of the package runs as that of an emulator with the same speed does.
+
+So boots, polls, pauses and windows pass in a fraction of their time, and nothing in the package knows of it. A started
+Python imports this because of `sitecustomize.py`, and a fork imports it itself.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+Constants = Mapping[str, Mapping[str, float]]
+"""Values by module and name."""
+
+CLOCK: Final = "stacks_pulumi._clock"
+FOLDER: Final = str(Path(__file__).parent)
+
+
+def environment(
+    speed: float,
+    *,
+    wall: float | None = None,
+    python_path: str | Path | None = None,
+    constants: Constants | None = None,
+) -> dict[str, str]:
+    """
+    Return the variables for processes whose clock runs as fast as an emulator's.
+
+    Args:
+        speed: How many seconds of the clock pass in one second.
+        wall: What the emulator's clock has now, in seconds since the Unix epoch; by default the present time.
+        python_path: Put first on the module path.
+        constants: Other values for constants of the package that are about something else than its clock.
+    """
+    now = time.time()
+    return {
+        "TIME_SPEED": f"{speed} {now} {now if wall is None else wall}",
+        "TIME_CONSTANTS": json.dumps(constants or {}),
+        "PYTHONPATH": os.pathsep.join([*([] if python_path is None else [str(python_path)]), FOLDER]),
+    }
+
+
+def _change(module: Any) -> None:
+    """Change a module that was just imported."""
+    for name, value in _constants.get(module.__name__, {}).items():
+        assert hasattr(module, name), f"{module.__name__} has no {name} any more"
+        setattr(module, name, value)
+    if module.__name__ == CLOCK:
+        speed, then, wall = map(float, os.environ["TIME_SPEED"].split())
+        clock = module.SystemClock
+        clock.now = lambda _self: time.monotonic() * speed
+        clock.wall = lambda _self: wall + (time.time() - then) * speed
+        clock.sleep = lambda _self, seconds: time.sleep(max(seconds, 0.0) / speed)
+        clock.wait = lambda _self, condition, seconds: seconds > 0 and condition.wait(seconds / speed)
+
+
+class _Finder:
+    """Change a module as soon as it is imported. Most processes of an engine import none of them."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None, _target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        spec = importlib.machinery.PathFinder.find_spec(name, path) if name in _changed else None
+        loader: Any = spec and spec.loader
+        if loader is not None:
+            load = loader.exec_module
+
+            def execute(module: ModuleType) -> None:
+                load(module)
+                _change(module)
+
+            loader.exec_module = execute
+        return spec
+
+
+if "TIME_SPEED" in os.environ:
+    _constants: Final[Constants] = json.loads(os.environ["TIME_CONSTANTS"])
+    _changed: Final = {CLOCK, *_constants}
+    for imported in _changed & sys.modules.keys():
+        _change(sys.modules[imported])
+    sys.meta_path.insert(0, _Finder)
