@@ -31,6 +31,9 @@ from stacks_pulumi.errors import (
     WaitTimeoutError,
 )
 from stacks_pulumi.resources._fields import (
+    ANY_UPDATE,
+    REPAIR,
+    Output,
     as_spelt,
     changed_outside,
     differences_to,
@@ -59,26 +62,34 @@ STATUS_RUNNING: Final = "running"
 STATUS_STOPPED: Final = "stopped"
 STATUS_ERROR: Final = "error"
 
-ANSWERED: Final = (
+_LIVE: Final = (
     "status",
-    "internal_host",
     "ip_address",
-    "cpu",
-    "memory_mb",
-    "storage_mb",
     "port",
-    "ssh_user",
     "ssh_host",
     "ssh_port",
-    "has_ssh_access",
-    "has_web_ui",
-    "vpc_network",
     "version",
     "version_major",
     "image_tag",
     "created_at",
 )
+"""What may be another value after a start, which every update may be or cause."""
+_LASTING: Final = (
+    "internal_host",
+    "cpu",
+    "memory_mb",
+    "storage_mb",
+    "ssh_user",
+    "has_ssh_access",
+    "has_web_ui",
+    "vpc_network",
+)
+ANSWERED: Final = (*_LIVE, *_LASTING)
 """Outputs with the same name as the model's attribute. The uptime is not one: it would change in every read."""
+OUTPUTS: Final = (
+    *(Output(name, (ANY_UPDATE,)) for name in (*_LIVE, "url", "subdomain", "monthly_price_usd")),
+    *(Output(name, (REPAIR,)) for name in _LASTING),
+)
 
 
 STOP_UNSEEN: Final = "stop_unseen"

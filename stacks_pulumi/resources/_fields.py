@@ -321,12 +321,44 @@ class Field:
     noted: bool = False
 
 
+ANY_UPDATE: Final = "any update"
+"""The reason for a change of an output that every update reads again at the API."""
+
+REPAIR: Final = "a repair"
+"""The reason for a change of an output by an update that completes a creation or takes over another object."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """
+    One output that is no input, or an input whose value the API may choose.
+
+    At preview, an update shows it as unknown if the update has one of the reasons to change it, and otherwise with the
+    value in the state. An update without such a reason leaves it as it is in the state, whatever the API says: only a
+    refresh changes it. So every change of an output was announced by a preview.
+
+    Attributes:
+        name: The property.
+        changes_with: The inputs whose update may change it, `ANY_UPDATE` or `REPAIR`.
+        secret: Whether the engine stores it encrypted.
+    """
+
+    name: str
+    changes_with: tuple[str, ...] = ()
+    secret: bool = False
+
+    def marked(self, value: Any) -> Any:
+        """Return a value of this output as the engine receives it."""
+        return secret(value) if self.secret else value
+
+
 def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """
     Return the inputs in their normal form, and every failure by property.
 
-    A value that is unknown at preview is returned unchanged. An invalid value is left out of the inputs, so that
-    rules over several inputs see only valid ones.
+    A value that is unknown at preview, or a list with such a value, is unknown. (In a plan, the engine compares a list
+    with the one of `up` as a whole: `up` would fail if an unknown value in it proves to be a secret.) An invalid value
+    is left out of the inputs, so that rules over several inputs see only valid ones.
     """
     inputs: dict[str, Any] = {}
     failures: dict[str, str] = {}
@@ -338,7 +370,7 @@ def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str,
             if field.required:
                 failures[field.name] = with_code(f"{field.name} is missing: set it", "missing-input")
         elif is_unknown(value):
-            inputs[field.name] = value
+            inputs[field.name] = UNKNOWN
         else:
             try:
                 inputs[field.name] = field.parse(value)

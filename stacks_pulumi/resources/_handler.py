@@ -31,8 +31,12 @@ from stacks_pulumi.errors import (
 from stacks_pulumi.pricing.recognition import MARKER, is_unknown
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import (
+    ANY_UPDATE,
+    REPAIR,
+    UNKNOWN,
     Field,
     OnChange,
+    Output,
     ParentInProgram,
     changed,
     changed_outside,
@@ -81,6 +85,7 @@ class ResourceKind:
     Attributes:
         kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
         fields: The inputs.
+        outputs: The other outputs, with what an update of which inputs may change.
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
         delete_timeout: The same for a delete.
         owns: Whether a delete removes an object at the API.
@@ -89,6 +94,7 @@ class ResourceKind:
 
     kind: ClassVar[str]
     fields: ClassVar[tuple[Field, ...]]
+    outputs: ClassVar[tuple[Output, ...]] = ()
     create_timeout: ClassVar[float] = 600.0
     delete_timeout: ClassVar[float] = 300.0
     owns: ClassVar[bool] = True
@@ -144,6 +150,11 @@ class ResourceKind:
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether an update is needed although no input differs."""
         del olds, news
+        return False
+
+    def is_provisional(self, olds: Mapping[str, Any]) -> bool:
+        """Return whether the state is that of a creation that is not completed, so that any output may change."""
+        del olds
         return False
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> Creation[Any]:
@@ -392,6 +403,34 @@ class ResourceHandler(ResourceKind):
             changes=True,
         )
 
+    def at_create(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs of a creation at preview. An input that is not set is left out: it is not unknown."""
+        later = {output.name: output.marked(UNKNOWN) for output in (*self.outputs, Output(ORIGIN))}
+        return {**later, **self._inputs(props)}
+
+    def at_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs of an update at preview: what it may change is unknown, and everything else is known."""
+        stored, inputs = plain(olds), self._inputs(news)
+        origin, settings = stored.get(ORIGIN) or "", self._settings
+        same_key = isinstance(settings, AccountSettings) and origin.startswith(settings.fingerprint)
+        known = {**self._kept(stored, inputs), **inputs}
+        return {**self.at_create(inputs), **({ORIGIN: origin} if same_key else {}), **known}
+
+    def _kept(self, stored: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs that an update leaves as they are in the state."""
+        reasons = {ANY_UPDATE, *(field.name for field in changed(self.fields, stored, inputs))}
+        if (
+            self.needs_update(stored, inputs)
+            or self.is_provisional(stored)
+            or inputs.get("adopt") == "if_matching"
+        ):
+            reasons.add(REPAIR)
+        return {
+            output.name: output.marked(stored[output.name])
+            for output in self.outputs
+            if output.name in stored and reasons.isdisjoint(output.changes_with)
+        }
+
     def delete(self, call: EngineCall, id_: str, props: dict[str, Any]) -> None:
         """Delete the object."""
         self._operate(
@@ -425,7 +464,7 @@ class ResourceHandler(ResourceKind):
     ) -> dict[str, Any]:
         if self.owns:
             check_account(session, id_, stored.get(ORIGIN))
-        outs = self.on_update(session, op, id_, stored, inputs)
+        outs = {**self.on_update(session, op, id_, stored, inputs), **self._kept(stored, inputs)}
         origin = renewed_origin(session, stored.get(ORIGIN))
         if self.owns:
             # An update may have adopted a container with another creation time; the children belong to that one.

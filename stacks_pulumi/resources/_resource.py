@@ -8,7 +8,7 @@ program sets another one. A child's id is `<container id>/<its own name>`, so th
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, cast
 
 import pulumi
@@ -31,16 +31,13 @@ def input_id(container: pulumi.CustomResource | pulumi.Input[str] | None) -> pul
     return container.id if isinstance(container, pulumi.CustomResource) else container
 
 
-def child_options(
-    opts: pulumi.ResourceOptions | None, container: Any, *, secrets: Sequence[str] = ()
-) -> pulumi.ResourceOptions:
+def child_options(opts: pulumi.ResourceOptions | None, container: Any) -> pulumi.ResourceOptions:
     """
     Return the program's options, completed for a resource that belongs to a container.
 
     Args:
         opts: The program's options, which take precedence.
         container: The Container or the id that the program passed.
-        secrets: Outputs that are secrets, for SDKs that lose the provider's own mark.
     """
     options = pulumi.ResourceOptions.merge(None, opts)
     if isinstance(container, pulumi.CustomResource) and options.id is None:
@@ -49,8 +46,6 @@ def child_options(
             container, "outlives_stack", False
         ):
             options.deleted_with = options.deleted_with or container
-    if secrets:
-        options.additional_secret_outputs = [*(options.additional_secret_outputs or []), *secrets]
     return options
 
 
@@ -145,13 +140,22 @@ class StacksResource(dynamic.Resource):
             raise shown_alone(ConfigError(msg, code="no-import"))
         types = [f"{NATIVE}{self._module_and_name[1]}", *([self._former_type] if self._former_type else [])]
         aliases = [pulumi.Alias(type_=type_) for type_ in types]
-        opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=aliases))
+        provider = provider_for(self._module_and_name[1])
+        # For SDKs that lose the provider's own mark.
+        secrets = [output.name for output in provider.handler.outputs if output.secret]
+        opts = pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(aliases=aliases, additional_secret_outputs=secrets)
+        )
         _mark_awaited(opts)
         if "adopt" in props:
             opts = _replaced_delete_first(
                 opts, "if_matching" if self._delete_first else props["adopt"], self._type_token()
             )
-        super().__init__(provider_for(self._module_and_name[1]), resource_name, {**props, ORIGIN: None}, opts)
+        super().__init__(provider, resource_name, {**props, ORIGIN: None}, opts)
+        for name in secrets:
+            if name in vars(self):
+                # At preview the engine marks only values that it knows, and in a plan a secret differs from a value.
+                setattr(self, name, pulumi.Output.secret(vars(self)[name]))
 
     @classmethod
     def _type_token(cls) -> str:
@@ -187,9 +191,8 @@ class Child(StacksResource):
         *,
         container: Any,
         facts: Mapping[str, Any] | None = None,
-        secrets: Sequence[str] = (),
     ) -> None:
-        options = child_options(opts, container, secrets=secrets)
+        options = child_options(opts, container)
         if self._unique is not None and options.id is None:
             props = {**props, **self._declared_once(self._unique, resource_name, props, options)}
         super().__init__(

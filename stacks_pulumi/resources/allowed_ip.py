@@ -25,6 +25,7 @@ from stacks_pulumi.resources._fields import (
 )
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
+    CONTAINER_CREATED_AT,
     OWNERSHIP,
     creation_time,
 )
@@ -238,6 +239,10 @@ class AllowedIpHandler(ResourceHandler):
         Field("service_type", _fields.one_of(("http", "tcp", "both")), OnChange.UPDATE, default="both"),
         Field("revoke_auto_added", _fields.boolean, OnChange.UPDATE, default=False),
         Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
+    )
+    # Every update looks for the entry, and adds another one if it differs.
+    outputs: ClassVar = tuple(
+        _fields.Output(name, (_fields.ANY_UPDATE,)) for name in ("entry_id", "added_at", CONTAINER_CREATED_AT)
     )
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:

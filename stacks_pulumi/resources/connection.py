@@ -115,7 +115,6 @@ class Connection(Child, module="stacks", name="Connection"):
                 if (opts and opts.id) or restart_source is False
                 else self._siblings(resource_name, source, target),
             },
-            secrets=["environment_variables", "connection_string"],
         )
 
     def _siblings(
@@ -164,6 +163,12 @@ class ConnectionHandler(ResourceHandler):
         Field("name", _fields.text, OnChange.REPLACE, required=True),
         Field("restart_source", _fields.boolean, OnChange.NONE, default=True),
         Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
+    )
+    outputs: ClassVar = (
+        _fields.Output("connection_type"),
+        _fields.Output("environment_variables", secret=True),
+        _fields.Output("connection_string", secret=True),
+        _fields.Output("created_at"),
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:

@@ -31,7 +31,7 @@ from stacks_pulumi.errors import (
 from stacks_pulumi.pricing.recognition import CONTAINER, is_unknown
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._container_lifecycle import (
-    ANSWERED,
+    OUTPUTS,
     STATUS_ERROR,
     STATUS_RUNNING,
     STATUS_STOPPED,
@@ -236,8 +236,7 @@ class Container(StacksResource, module="stacks", name="Container"):
                 "restart_triggers": restart_triggers,
                 "replace_on_change": replace_on_change,
                 "adopt": adopt,
-                "monthly_price_usd": None,
-                **dict.fromkeys((*ANSWERED, "url", "subdomain")),
+                **dict.fromkeys(output.name for output in OUTPUTS),
                 **by_default,
             },
             opts,
@@ -456,6 +455,7 @@ class ContainerHandler(ResourceHandler):
         Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
         Field(NAME_PATTERN, _fields.text, OnChange.NONE, noted=True),
     )
+    outputs: ClassVar = OUTPUTS
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
         """Set the container's name, and validate the inputs."""
@@ -498,6 +498,10 @@ class ContainerHandler(ResourceHandler):
         for field in changed(self.fields, olds, inputs):
             if field.on_change is OnChange.REFUSED and is_unknown(inputs.get(field.name)):
                 yield of_unknown(field.name, olds.get(field.name), inputs)
+
+    def is_provisional(self, olds: Mapping[str, Any]) -> bool:
+        """Return whether the container never ran."""
+        return olds.get("status") not in {STATUS_RUNNING, STATUS_STOPPED}
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Refuse a change that would destroy the container, unless the program opts in."""

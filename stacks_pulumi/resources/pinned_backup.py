@@ -174,6 +174,10 @@ class PinnedBackupHandler(ResourceHandler):
         Field("backup_id", _fields.backup_number, OnChange.REPLACE, computed=True),
         Field("on_delete", _fields.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
     )
+    outputs: ClassVar = tuple(
+        _fields.Output(name, (_fields.REPAIR,))
+        for name in ("backup_id", "pinned", "status", "size_bytes", "created_at", "completed_at")
+    )
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Refuse `triggers` with `backup_id`: the first requests a new backup, the second an existing one."""

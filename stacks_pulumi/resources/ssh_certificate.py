@@ -63,7 +63,6 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
             {"container": input_id(container), "rotate_triggers": rotate_triggers, "private_key": None},
             opts,
             container=container,
-            secrets=["private_key"],
         )
 
     @staticmethod
@@ -98,6 +97,11 @@ class SshCertificateHandler(ResourceHandler):
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
         Field("rotate_triggers", _fields.strings, OnChange.UPDATE),
+    )
+    # An update for another reason downloads the key, which another client may have renewed.
+    outputs: ClassVar = (
+        _fields.Output("private_key", (_fields.ANY_UPDATE,), secret=True),
+        _fields.Output(CONTAINER_CREATED_AT, (_fields.ANY_UPDATE,)),
     )
 
     def parent_rules(

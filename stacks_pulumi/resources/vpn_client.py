@@ -100,7 +100,6 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
             },
             opts,
             container=container,
-            secrets=["config"],
         )
 
     @staticmethod
@@ -140,6 +139,10 @@ class VpnClientHandler(ResourceHandler):
         Field("store_config", _fields.boolean, OnChange.UPDATE, default=True),
         Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
     )
+    outputs: ClassVar = (
+        _fields.Output("config", ("store_config", _fields.REPAIR), secret=True),
+        _fields.Output(CONTAINER_CREATED_AT, (_fields.ANY_UPDATE,)),
+    )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Remove the old client first if the new one has the same name."""
@@ -163,6 +166,11 @@ class VpnClientHandler(ResourceHandler):
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether the configuration still has to be downloaded."""
         return news.get("store_config") is True and olds.get("config") is None
+
+    def at_create(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out the configuration if it is not stored."""
+        outs = super().at_create(props)
+        return {name: value for name, value in outs.items() if name != "config" or outs["store_config"]}
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _VpnClientCreation:
         """Add the client once the VPN container runs, and download its configuration."""

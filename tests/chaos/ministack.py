@@ -1,10 +1,10 @@
 """
 A small engine: it applies a program to a state through the real host, in milliseconds.
 
-It copies what matters for faults in the real engine: the order of operations, the state after a failed operation, the
-update of a resource whose creation failed partway, the deletions at the end, the old half of a replacement that could
-not be deleted yet, `deleted_with`, `retain_on_delete`, aliases, components, `--replace` and `--target`. The engine
-tests repeat a sample of it on the real engine.
+It copies what matters for previews and faults in the real engine: the order of operations, the state after a failed
+operation, the update of a resource whose creation failed partway, the deletions at the end, the old half of a
+replacement that could not be deleted yet, `deleted_with`, `retain_on_delete`, aliases, components, `--replace` and
+`--target`. The engine tests repeat a sample of it on the real engine.
 
 With an alias, Check, Diff, Update and Create get the new URN; the Delete of a replacement's old half gets the old one.
 """
@@ -18,10 +18,12 @@ from typing import Any
 
 from pulumi.runtime.proto import provider_pb2
 
+from stacks_pulumi.resources._fields import UNKNOWN, OnChange
+from stacks_pulumi.resources.handlers import HANDLERS
 from tests.chaos.account import claims
 from tests.support.host import CallFailedError, Host, HostedResource
 
-__all__ = ["Declared", "MiniStack", "Outcome", "Ref"]
+__all__ = ["Declared", "Foreseen", "MiniStack", "Outcome", "Ref"]
 
 SECONDS = 280.0
 """The longest time for one call to the host: a deletion without any answer takes five read timeouts."""
@@ -29,9 +31,10 @@ SECONDS = 280.0
 
 @dataclass(frozen=True)
 class Ref:
-    """The id of another resource of the program, as an input."""
+    """The id of another resource of the program, or an output, as an input or in a list of one."""
 
     name: str
+    output: str = "id"
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,18 @@ class Declared:
     @property
     def needs(self) -> frozenset[str]:
         """Return the names of the resources that its inputs refer to."""
-        return frozenset(value.name for value in self.inputs.values() if isinstance(value, Ref))
+        return frozenset(ref.name for value in self.inputs.values() for ref in _refs(value))
+
+    @property
+    def replaced_with(self) -> frozenset[str]:
+        """Return the names of the resources whose replacement also replaces this one."""
+        causes = {field.name for field in HANDLERS[self.kind].fields if field.on_change is OnChange.REPLACE}
+        return frozenset(ref.name for name in causes for ref in _refs(self.inputs.get(name)))
+
+
+def _refs(value: Any) -> list[Ref]:
+    """Return the references in the value of an input."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Ref)]
 
 
 @dataclass
@@ -109,6 +123,22 @@ class MiniStack:
     retained: set[str] = field(default_factory=set)
     timeout: float = 0
     _declared: dict[str, Declared] = field(default_factory=dict)
+    _made_of: type[HostedResource] = field(default_factory=lambda: Patient)
+
+    def foreseen(self) -> MiniStack:
+        """Return a copy of the stack in which every operation is a preview, which changes nothing in the account."""
+        resources = {name: Foreseen(**vars(resource)) for name, resource in self.resources.items()}
+        condemned = [Foreseen(**vars(resource)) for resource in self.condemned]
+        return replace(
+            self,
+            resources=dict[str, HostedResource](resources),
+            unfinished=set(self.unfinished),
+            condemned=list[HostedResource](condemned),
+            forgotten=set(),
+            retained=set(),
+            _declared=dict(self._declared),
+            _made_of=Foreseen,
+        )
 
     def on(self, host: Host) -> MiniStack:
         """Return the same stack for the next operation, which runs on another host."""
@@ -241,7 +271,7 @@ class MiniStack:
             resource.inputs = checked
 
     def _create(self, declared: Declared, inputs: Mapping[str, Any], outcome: Outcome) -> None:
-        resource = _Patient(
+        resource = self._made_of(
             self.host, declared.kind, declared.name, component=declared.component, timeout=self.timeout
         )
         checked = self._checked(resource, inputs)
@@ -267,7 +297,7 @@ class MiniStack:
     ) -> None:
         if delete_first:
             for name in reversed(list(self.resources)):
-                if declared.name in self._declared[name].needs:
+                if declared.name in self._declared[name].replaced_with:
                     self._delete_one(name, outcome)
             self.resources[declared.name] = old
             self._delete_one(declared.name, outcome)
@@ -289,7 +319,14 @@ class MiniStack:
         return found
 
     def _value(self, value: Any) -> Any:
-        return self.resources[value.name].id if isinstance(value, Ref) else value
+        if isinstance(value, list):
+            return [self._value(one) for one in value]
+        if not isinstance(value, Ref):
+            return value
+        resource = self.resources[value.name]
+        # At preview, an SDK treats a property that is missing as unknown.
+        missing = UNKNOWN if isinstance(resource, Foreseen) else None
+        return resource.id if value.output == "id" else resource.outs.get(value.output, missing)
 
     # --- deletions ---
 
@@ -347,8 +384,35 @@ class _RefusedError(CallFailedError):
         self.message, self.kept_id, self.kept = message, None, {}
 
 
-class _Patient(HostedResource):
-    """Return a resource whose operations may take long."""
+class Patient(HostedResource):
+    """A resource whose operations may take long."""
 
     def _call(self, method: str, request: Any, timeout: float = SECONDS) -> Any:
         return super()._call(method, request, max(timeout, SECONDS))
+
+
+class Foreseen(HostedResource):
+    """A resource at preview: a host that supports previews returns the outputs, otherwise they are the inputs."""
+
+    def create(self, checked: Mapping[str, Any]) -> None:
+        request = provider_pb2.CreateRequest(urn=self.urn, properties=self._struct(checked), preview=True)
+        self._foresee("Create", request, UNKNOWN, checked)
+
+    def update(self, checked: Mapping[str, Any]) -> None:
+        request = provider_pb2.UpdateRequest(
+            id=self.id,
+            urn=self.urn,
+            olds=self._struct(self.outs),
+            news=self._struct(checked),
+            preview=True,
+        )
+        self._foresee("Update", request, self.id, checked)
+
+    def delete(self) -> None:
+        self.id, self.outs = "", {}
+
+    def _foresee(self, method: str, request: Any, id_: str, checked: Mapping[str, Any]) -> None:
+        raw = dict(checked)
+        if self.host.supports_preview:
+            raw = self.host.to_dict(self._call(method, request).properties)
+        self._keep(id_, checked, raw)

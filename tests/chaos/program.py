@@ -232,5 +232,6 @@ def _identity(kind: str, inputs: dict[str, Any]) -> tuple[Any, ...]:
         "AllowedIp": ("container", "ip_address"),
         "Connection": ("source", "target"),
         "VpnClient": ("container", "name"),
+        "BackupRestore": ("backup_id",),
     }
     return tuple(inputs[key] for key in keys.get(kind, ("container",)))

@@ -200,6 +200,33 @@ def test_at_preview_only_outputs_are_unknown(host: Host, emulator: Emulator) -> 
     assert emulator.calls() == 0
 
 
+def test_the_preview_of_an_update_shows_a_new_key_as_an_unknown_secret_without_a_request(
+    host: Host, emulator: Emulator
+) -> None:
+    host.resource("Container", "web").up(name="web", template="nodejs")
+    key = host.resource("SshCertificate", "key")
+    key.up(container=f"{emulator.account}-web", rotate_triggers=["1"])
+    before, state = emulator.calls(), host.to_struct("SshCertificate", key.outs)
+    news = host.to_struct("SshCertificate", {**key.inputs, "rotate_triggers": ["2"]})
+    request = provider_pb2.UpdateRequest(id=key.id, urn=key.urn, olds=state, news=news, preview=True)
+
+    foreseen = _to_dict(host.stub.Update(request).properties)
+
+    assert foreseen["privateKey"] == {**SECRET, "value": UNKNOWN}
+    assert foreseen["rotateTriggers"] == ["2"]
+    assert foreseen["origin"] == key.outs["origin"]
+    assert emulator.calls() == before
+
+
+def test_at_the_preview_of_a_creation_secrets_are_marked(host: Host) -> None:
+    client = host.resource("VpnClient", "laptop")
+    news = host.to_struct("VpnClient", client.checked(container=UNKNOWN, name="laptop"))
+
+    answer = host.stub.Create(provider_pb2.CreateRequest(urn=client.urn, properties=news, preview=True))
+
+    assert _to_dict(answer.properties)["config"] == {**SECRET, "value": UNKNOWN}
+
+
 def test_a_data_function_uses_camel_case_names(host: Host, emulator: Emulator) -> None:
     host.resource("Container", "web").up(name="web", template="nodejs")
     id_ = f"{emulator.account}-web"

@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.chaos.mechanisms_proof import MechanismsProof
 from tests.chaos.platforms_proof import PlatformsProof
+from tests.chaos.previews_proof import PreviewsProof
 from tests.chaos.proof import ChaosProof
 from tests.prove.acceptance import AcceptanceProof
 from tests.prove.mutants import Mutants
@@ -20,5 +21,6 @@ PROOFS: Final[dict[str, type[Proof]]] = {
     "mechanisms": MechanismsProof,
     "mutants": Mutants,
     "platforms": PlatformsProof,
+    "previews": PreviewsProof,
     "properties": Properties,
 }

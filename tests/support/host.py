@@ -155,7 +155,11 @@ class Host:
 
     def configure(self) -> None:
         """Send the stack's configuration."""
-        self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(self.config)))
+        self._configured(_to_struct(self.config))
+
+    def _configured(self, settings: struct_pb2.Struct) -> None:
+        answer = self.stub.Configure(provider_pb2.ConfigureRequest(args=settings))
+        self.supports_preview = bool(answer.supportsPreview)
 
     def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
         """Return the properties of a resource in the form that this host receives."""
@@ -208,7 +212,7 @@ class PluginHost(Host):
     def configure(self) -> None:
         """Send the settings, by their names in a provider."""
         settings = {name.removeprefix("stacks:"): value for name, value in self.config.items()}
-        self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(settings)))
+        self._configured(_to_struct(settings))
 
     def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
         """Return the properties of a resource as a generated SDK writes them."""

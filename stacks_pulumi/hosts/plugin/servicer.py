@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import inspect
 import os
 import signal
@@ -37,9 +36,9 @@ from stacks_pulumi._pulumi_cli import find_project, read_project
 from stacks_pulumi.errors import ConfigError, StacksError, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
-from stacks_pulumi.hosts.plugin.wire import from_struct, in_camel_case, parsed, schema, settings_of, to_struct
+from stacks_pulumi.hosts.plugin.wire import from_struct, in_camel_case, schema, settings_of, to_struct
 from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown
-from stacks_pulumi.resources._fields import UNKNOWN, secret
+from stacks_pulumi.resources._fields import secret
 from stacks_pulumi.resources._handler import ResourceHandler, end_operation
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._operation import EngineCall, Operation
@@ -179,13 +178,6 @@ _T = TypeVar("_T")
 
 _Diff = provider_pb2.DiffResponse
 _Property = provider_pb2.PropertyDiff
-
-
-@functools.cache
-def _outputs() -> dict[str, frozenset[str]]:
-    """Return the names of the outputs of each kind, in Python's spelling."""
-    resources = parsed()["resources"]
-    return {kind: frozenset(map(snake_case, resources[f"{NATIVE}{kind}"]["properties"])) for kind in HANDLERS}
 
 
 class _PluginCall(GrpcCall):
@@ -367,13 +359,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CreateResponse:
             props = from_struct(request.properties)
             if request.preview:
-                # An input that is not set is left out: a policy would treat it as unknown.
-                later = _outputs()[handler.kind] - {
-                    field.name for field in handler.fields if not field.computed
-                }
-                return provider_pb2.CreateResponse(
-                    properties=to_struct({**dict.fromkeys(later, UNKNOWN), **props})
-                )
+                return provider_pb2.CreateResponse(properties=to_struct(handler.at_create(props)))
             id_, outs = handler.create(call, props)
             return provider_pb2.CreateResponse(id=id_, properties=to_struct(outs))
 
@@ -396,12 +382,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
-        """Update the object to match the inputs."""
+        """Update the object to match the inputs; at preview, report which outputs the update may change."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.UpdateResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
             if request.preview:
-                return provider_pb2.UpdateResponse(properties=to_struct({**olds, **news}))
+                return provider_pb2.UpdateResponse(properties=to_struct(handler.at_update(olds, news)))
             return provider_pb2.UpdateResponse(
                 properties=to_struct(handler.update(call, request.id, olds, news))
             )

@@ -78,11 +78,12 @@ def test_names_outside_the_catalogue_pass_with_a_warning(web: HostedResource) ->
 
 
 @pytest.mark.parametrize("name", ["name", "template", "plan", "additional_storage_tier", "restart_triggers"])
-def test_unknown_inputs_pass_unchanged_and_unpriced(web: HostedResource, name: str) -> None:
+def test_unknown_inputs_pass_and_are_unpriced(web: HostedResource, name: str) -> None:
     value = [UNKNOWN] if name == "restart_triggers" else UNKNOWN
     checked = web.checked(**{"name": "web", "template": "nodejs", "plan": "basic", name: value})
 
-    assert checked[name] == value
+    # A list with an unknown value is unknown.
+    assert checked[name] == UNKNOWN
     assert ("monthly_price_usd" in checked) is (name in {"name", "restart_triggers"})
 
 

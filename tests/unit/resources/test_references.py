@@ -66,13 +66,11 @@ def test_the_stack_can_delete_children_with_their_container(
 
 def test_an_explicit_option_takes_precedence() -> None:
     web, other, team, theirs = Web(), Web(), account(), account()
-    given = pulumi.ResourceOptions(deleted_with=other, provider=theirs, additional_secret_outputs=["mine"])
+    given = pulumi.ResourceOptions(deleted_with=other, provider=theirs)
 
-    options = _references.child_options(given, Web(provider=team), secrets=["key"])
+    options = _references.child_options(given, Web(provider=team))
 
     assert (other, theirs) == (options.deleted_with, options.provider)
-    assert options.additional_secret_outputs == ["mine", "key"]
-    assert given.additional_secret_outputs == ["mine"]
     assert web is not options.deleted_with
 
 
