@@ -201,7 +201,9 @@ class PluginHost(Host):
     def configure(self) -> None:
         """Send the settings, by their names in a provider."""
         settings = {name.removeprefix("stacks:"): value for name, value in self.config.items()}
-        self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(settings)))
+        # The name of an explicit provider is its account's.
+        name = settings.pop("account", "default")
+        self.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(settings), name=name))
 
     def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
         """Return the properties of a resource as a generated SDK writes them."""

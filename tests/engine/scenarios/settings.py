@@ -56,9 +56,10 @@ SETTINGS = (
     Scenario(
         "invalid-setting",
         "A setting has an invalid value",
-        "The message has the setting, its value and the possible values. Nothing was sent.",
+        "The message has the setting and the possible values, and not its value: it may be a key in the wrong place. "
+        "Nothing was sent.",
         "Correct it with `pulumi config set`. [The settings](configuration.md) lists all of them.",
-        ("stacks:adopt is 'always'", "never, if_matching"),
+        ("stacks:adopt must be one of never, if_matching",),
         act=PREVIEW,
         prepare=_invalid,
     ),
