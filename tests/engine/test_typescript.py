@@ -59,6 +59,28 @@ def test_an_import_writes_its_code(typescript: Stack, emulator: Emulator, langua
     assert 'new stacks.Container("web"' in imports(typescript, emulator, "index.ts")
 
 
+def test_an_import_of_a_key_leaves_the_links_of_other_children(
+    typescript: Stack, emulator: Emulator, language_hosts: Path
+) -> None:
+    emulator.load([{"name": "web", "template": "nodejs"}])
+    emulator.drift.set_external_access("web", enabled=True)
+    emulator.drift.allow_ip("web", "198.51.100.7")
+    web = f"{emulator.account}-web"
+    ids = {"Container": web, "SshCertificate": f"{web}/ssh", "AllowedIp": f"{web}/198.51.100.7"}
+    resources = [
+        {"type": f"stacks:index:{kind}", "name": name, "id": id_}
+        for name, (kind, id_) in zip(("web", "key", "office"), ids.items(), strict=True)
+    ]
+    typescript.project({"index.ts": "", "import.json": json.dumps({"resources": resources})}, language_hosts)
+
+    typescript.cli("import", "--file", "import.json", "--yes", "--out", "index.ts")
+
+    code = (typescript.folder / "index.ts").read_text(encoding="utf-8")
+    assert code.count("container: web.id") == 2
+    assert web not in code
+    assert typescript.up(quiet_afterwards=False).changes == {}
+
+
 def test_a_stack_of_dynamic_resources_moves_to_it_without_a_change(
     stack: Stack, emulator: Emulator, packages: Path, language_hosts: Path
 ) -> None:
