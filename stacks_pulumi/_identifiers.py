@@ -9,10 +9,12 @@ resources, `ipAddress` elsewhere.
 from __future__ import annotations
 
 import datetime
+import difflib
 import email.utils
 import ipaddress
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Final
 
 _PREFIX: Final = "urn:pulumi:"
@@ -44,6 +46,22 @@ def camel_case(name: str) -> str:
 def snake_case(name: str) -> str:
     """Return `ip_address` for `ipAddress`; a name in snake case is returned unchanged."""
     return re.sub(r"(?<=[a-z0-9])[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
+
+def with_article(kind: str) -> str:
+    """Return `a Container`, `an AllowedIp` or `an SshCertificate`."""
+    return f"an {kind}" if kind.startswith(("A", "Ssh")) else f"a {kind}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that a misspelt one probably means; case, hyphens and underscores are ignored."""
+    by_letters = {_letters(it): it for it in known}
+    close = difflib.get_close_matches(_letters(name), by_letters, n=1)
+    return by_letters[close[0]] if close else None
+
+
+def _letters(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
 
 
 PLACEHOLDER: Final = "placeholder while an entry is changed"

@@ -39,6 +39,9 @@ KEYS: Final = (
 )
 """The settings that are read; only an explicit provider sets `account`."""
 
+OF_A_STACK: Final = tuple(key for key in KEYS if key != "account")
+"""The settings in a stack's configuration."""
+
 NAMESPACE: Final = "stacks"
 """The namespace of our keys in a stack's configuration: `pulumi config set stacks:apiKey --secret`."""
 
@@ -60,7 +63,9 @@ _VARIABLES: Final = {
 _NAME_EXPRESSIONS: Final = ("name", "stack", "project", "organization")
 _RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
 _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
-_LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+", re.IGNORECASE)
+_WITH_PREFIX: Final = re.compile(r"sk_stacks_\w+", re.IGNORECASE)
+_LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+|[0-9a-f]{48,}", re.IGNORECASE)
+"""A key, or most of the digits of one; ids and digests that messages contain are shorter."""
 
 
 @dataclass(frozen=True)
@@ -125,20 +130,24 @@ def load(
             `STACKS_ALLOW_HTTP`, `STACKS_PLATFORM` and `STACKS_TRUST_PROJECT` are read.
 
     Raises:
-        ConfigError: A value is malformed, or key and address come from different sources. The message names the key of
-            the configuration, never an API key.
+        ConfigError: A value is malformed, or key and address come from different sources. The message names the setting
+            and never contains its value: a user may have put a key there.
     """
     config = config or {}
     environ = os.environ if environ is None else environ
 
     def value(key: str) -> str | None:
-        return given(key, config, environ)[0]
+        found, source = given(key, config, environ)
+        if found is not None and _WITH_PREFIX.search(found):
+            msg = f"{source} contains an API key: remove it there; {_how_to_set_key(None)}"
+            raise ConfigError(msg)
+        return found
 
     account = value("account")
     api_key, _ = _key(config, environ)
     adopt = value("adopt") or AccountSettings.adopt
     if adopt not in ADOPT_MODES:
-        msg = f"stacks:adopt is {_quoted(adopt)}, and must be one of {', '.join(ADOPT_MODES)}"
+        msg = f"stacks:adopt must be one of {', '.join(ADOPT_MODES)}"
         raise ConfigError(msg)
     name_pattern = value("namePattern")
     platform = value("platform")
@@ -244,13 +253,13 @@ def check_pair(base_url: str, config: Mapping[str, str | None], environ: Mapping
     url = shlex.quote(base_url)
     if _is_variable(source):
         msg = (
-            f"the key in {source} is not sent to {_quoted(base_url)}, because the project names this address "
+            f"the key in {source} is not sent to {base_url!r}, because the project names this address "
             f"(stacks:baseUrl): if you trust it, run `export STACKS_BASE_URL={url}`, or give the stack its own key: "
             "`pulumi config set stacks:apiKey --secret`"
         )
     else:
         msg = (
-            f"the key in {source} is not sent to {_quoted(base_url)}, because the environment names this address "
+            f"the key in {source} is not sent to {base_url!r}, because the environment names this address "
             "(STACKS_BASE_URL): run `unset STACKS_BASE_URL`, or, if the key is for this address, `pulumi config set "
             f"stacks:baseUrl {url}`"
         )
@@ -352,7 +361,8 @@ def check_api_key(api_key: str, account: str | None = None) -> str:
     if not api_key.startswith("sk_stacks_"):
         seen = "it does not start with sk_stacks_"
     else:
-        seen = f"it has {len(api_key) - len('sk_stacks_')} characters after sk_stacks_, or some are not hexadecimal"
+        length = len(api_key) - len("sk_stacks_")
+        seen = f"its length after sk_stacks_ is {length}, or some characters are not hexadecimal"
     msg = (
         f"the STACKS API key is malformed ({seen}): a key is sk_stacks_ and 64 hexadecimal digits; "
         f"{_how_to_set_key(account)}"
@@ -371,26 +381,25 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
 
     Raises:
         ConfigError: It is not a URL, it contains credentials, a query or a fragment, or it is `http://` to another
-            machine. The message does not contain the text before an `@`.
+            machine. The message does not contain it.
     """
     try:
         parts = urlsplit(base_url)
         host, _port = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    shown = _quoted(base_url.rsplit("@", 1)[-1])
     if parts.scheme not in {"https", "http"} or not host:
-        msg = f"stacks:baseUrl {shown} is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
+        msg = f"stacks:baseUrl is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
         raise ConfigError(msg)
     if parts.username is not None or parts.password is not None:
-        msg = f"stacks:baseUrl holds credentials before {shown}: take them out, the API key is the credential"
+        msg = "stacks:baseUrl holds credentials before the @: take them out, the API key is the credential"
         raise ConfigError(msg)
     if parts.query or parts.fragment:
-        msg = f"stacks:baseUrl {shown} has a query or a fragment: give the address alone"
+        msg = "stacks:baseUrl has a query or a fragment: give the address alone"
         raise ConfigError(msg)
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         msg = (
-            f"stacks:baseUrl {shown} sends the API key in plain text: use https://, or, for an emulator in a network "
+            "stacks:baseUrl sends the API key in plain text: use https://, or, for an emulator in a network "
             "that you trust, set stacks:allowHttp (with a key of the stack) or STACKS_ALLOW_HTTP to true"
         )
         raise ConfigError(msg)
@@ -411,10 +420,10 @@ def check_name_pattern(pattern: str) -> str:
     literal = NAME_EXPRESSION.sub("", pattern)
     unknown = [word for word in expressions if word not in _NAME_EXPRESSIONS]
     if any(_RANDOM_EXPRESSIONS.fullmatch(word) for word in unknown):
-        problem = f"${{{unknown[0]}}} is random, and a container keeps its name"
+        problem = "an expression of it is random, and a container keeps its name"
     elif unknown:
         known = ", ".join(f"${{{word}}}" for word in _NAME_EXPRESSIONS)
-        problem = f"there is no expression ${{{unknown[0]}}}; there are {known}"
+        problem = f"it has an unknown expression; there are {known}"
     elif "$" in literal or "{" in literal or "}" in literal:
         problem = "an expression is written ${name}"
     elif "name" not in expressions:
@@ -426,7 +435,7 @@ def check_name_pattern(pattern: str) -> str:
     else:
         return pattern
     msg = (
-        f"stacks:namePattern is {_quoted(pattern)}: {problem}. For example: pulumi config "
+        f"stacks:namePattern is malformed: {problem}. For example: pulumi config "
         "set stacks:namePattern '${name}-${stack}' (with single quotes)"
     )
     raise ConfigError(msg)
@@ -437,16 +446,20 @@ def without_keys(text: str) -> str:
     return _LIKE_A_KEY.sub("sk_stacks_...", text)
 
 
+def contains_key(value: object) -> bool:
+    """Return whether a value contains something that looks like an API key, at any depth."""
+    return _LIKE_A_KEY.search(repr(value)) is not None
+
+
 def _platform(path: str) -> PlatformFile:
     # Imported here, because it loads msgspec, and most stacks have no platform file.
     from stacks_pulumi.platform_file import read  # noqa: PLC0415
 
+    if not os.path.exists(path):  # noqa: PTH110  (pathlib raises for some text that is no path)
+        # Text that is the path of no file may be a key.
+        msg = f"stacks:platform is the path of no file; a relative path starts at {os.getcwd()}"  # noqa: PTH109
+        raise ConfigError(msg, code="invalid-file")
     return read(path)
-
-
-def _quoted(value: str) -> str:
-    # A user may paste a key into the wrong setting; the message must not print it.
-    return repr(without_keys(value))
 
 
 def _how_to_set_key(account: str | None) -> str:
@@ -480,7 +493,7 @@ def flag(key: str, text: str | None) -> bool:
     if text is None:
         return False
     if text.strip().lower() not in words:
-        msg = f"stacks:{key} is {_quoted(text)}, and must be true or false"
+        msg = f"stacks:{key} must be true or false"
         raise ConfigError(msg)
     return words[text.strip().lower()]
 
@@ -491,6 +504,6 @@ def _count(key: str, text: str | None, default: int) -> int:
     # The engine may turn a whole number in an explicit provider's inputs into "60.0".
     digits = text.removesuffix(".0")
     if not (digits.isascii() and digits.isdigit() and int(digits) >= 1):
-        msg = f"stacks:{key} is {_quoted(text)}, and must be a whole number, 1 or more"
+        msg = f"stacks:{key} must be a whole number, 1 or more"
         raise ConfigError(msg)
     return int(digits)

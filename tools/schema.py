@@ -28,7 +28,7 @@ from stacks_pulumi.functions import (  # noqa: E402
     Question,
     results,
 )
-from stacks_pulumi.hosts.plugin.servicer import SETTINGS  # noqa: E402
+from stacks_pulumi.hosts.plugin.settings import SETTINGS  # noqa: E402
 from stacks_pulumi.pricing.recognition import DYNAMIC, KINDS, NATIVE  # noqa: E402
 from stacks_pulumi.resources import _fields, handlers  # noqa: E402
 from stacks_pulumi.resources._fields import OnChange  # noqa: E402
@@ -53,7 +53,7 @@ IMPORTS: Final = {
     "Connection": "usr-abc12345-web/conn-1",
     "Container": "usr-abc12345-web",
     "PinnedBackup": "usr-abc12345-db/42",
-    "SshCertificate": "usr-abc12345-web",
+    "SshCertificate": "usr-abc12345-web/ssh",
     "VpnClient": "usr-abc12345-vpn/laptop",
 }
 """An id of each kind that has one at the API. A restore has none."""
@@ -158,7 +158,7 @@ def _given(kind: str, name: str) -> dict[str, Any]:
     A program that gives what the first release took goes on compiling: that is the type for languages without unions.
     """
     scalars = [{"type": "integer"}, {"type": "string"}]
-    return {"type": "string"} if (kind, name) in _TEXTS else {"type": "integer", "oneOf": scalars}
+    return {"type": "string" if (kind, name) in _TEXTS else "integer", "oneOf": scalars}
 
 
 def _example(kind: str) -> str:
@@ -222,7 +222,9 @@ def _values(kind: type[results.Result], types: dict[str, Any]) -> tuple[dict[str
             (type_,) = (it for it in get_args(type_) if it is not type(None))
         else:
             required.append(camel_case(name))
-        properties[camel_case(name)] = {**_of(type_, types), "description": said.get(name, "")}
+        derived = getattr(kind.model, name, None)
+        text = derived.__doc__ if isinstance(derived, property) else said[name]
+        properties[camel_case(name)] = {**_of(type_, types), "description": text}
     return properties, sorted(required)
 
 

@@ -8,7 +8,6 @@ account. `doctor_api` has those that ask the API.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from stacks_pulumi import config
+from stacks_pulumi._identifiers import nearest
 from stacks_pulumi._pulumi_cli import PulumiError, PulumiTimeoutError, StackConfiguration
 from stacks_pulumi.account import doctor_api
 from stacks_pulumi.account.doctor_facts import (
@@ -41,8 +41,6 @@ from stacks_pulumi.pricing.money import count
 
 _AUTONAMING: Final = "pulumi:autonaming"
 _OURS: Final = f"{NAMESPACE}:"
-_SET_BY_PROGRAMS: Final = "account"
-"""Settings that only an explicit provider has."""
 
 _LONGEST: Final = 400
 """Characters of the engine's words that are shown: a policy has two sentences, and a line has to stay readable."""
@@ -130,7 +128,7 @@ def settings(facts: Facts) -> Iterator[Diagnosis]:
 
 def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Diagnosis]:
     full = f"{_OURS}{name}"
-    if name not in config.KEYS or name == _SET_BY_PROGRAMS:
+    if name not in config.OF_A_STACK:
         yield _misspelt(facts, name, value)
     elif name not in {"apiKey", "baseUrl", "platform"}:
         try:
@@ -141,12 +139,11 @@ def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Diagnosis]:
 
 def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
     full = f"{_OURS}{name}"
-    by_lower = {key.lower(): key for key in config.KEYS if key != _SET_BY_PROGRAMS}
-    close = difflib.get_close_matches(name.lower().replace("_", "").replace("-", ""), by_lower, 1, 0.6)
+    close = nearest(name, config.OF_A_STACK)
     remove = unset_command(facts, full)
     if not close:
         return warning("settings", f"unknown setting {full}: it has no effect", remove)
-    meant = f"{_OURS}{by_lower[close[0]]}"
+    meant = f"{_OURS}{close}"
     text = f"unknown setting {full}: it has no effect; the setting is {meant}"
     # The value may be a key.
     words = ["--secret"] if meant.endswith("apiKey") or full in facts.configured.secrets else [value or "..."]

@@ -1,18 +1,21 @@
 """
 A gRPC call from the engine, for both hosts: how it fails and ends, and the log service that shows lines beside it.
+
+Every text for the user passes `EngineLog.show` or `GrpcCall.reported`, where API keys are removed.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn, Protocol
 
 import grpc
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
 
-from stacks_pulumi.resources._operation import EngineCall
+from stacks_pulumi.config import contains_key, without_keys
+from stacks_pulumi.resources._operation import Checked, EngineCall
 
 
 class EngineLog:
@@ -40,7 +43,9 @@ class EngineLog:
         if self._stub is None:
             return
         number = engine_pb2.LogSeverity.Value(severity)
-        request = engine_pb2.LogRequest(severity=number, urn=urn, message=message, ephemeral=ephemeral)
+        request = engine_pb2.LogRequest(
+            severity=number, urn=urn, message=without_keys(message), ephemeral=ephemeral
+        )
         try:
             self._stub.Log(request, timeout=2)
         except grpc.RpcError:
@@ -117,9 +122,21 @@ class GrpcCall(EngineCall):
         """Return the message with names as the program's language writes them."""
         return message
 
+    def reported(self, message: str) -> str:
+        """Return an error as the user sees it."""
+        return without_keys(self.worded(message))
+
+    def failures(self, checked: Checked, news: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Return the failures of a check: pairs of property and reason. The engine prints the value of a property."""
+        for name, reason in checked.failures.items():
+            if contains_key(news.get(name)):
+                yield "", self.reported(f"{name}: {reason}")
+            else:
+                yield name, self.reported(reason)
+
     def fail(self, message: str) -> NoReturn:
         """End the call with an error; the user sees only this message, without a traceback."""
-        self._abort(self.worded(message), ())
+        self._abort(self.reported(message), ())
 
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
         """End a create or an update that failed part-way, and keep the resource and its id in the state."""
@@ -127,7 +144,7 @@ class GrpcCall(EngineCall):
             # Only the message can then contain the id. The reasons come last, because they end with a code.
             self.fail(f"it exists as {id_}: adopt it, or delete it; " + "; ".join(reasons))
         detail = provider_pb2.ErrorResourceInitFailed(
-            id=id_, properties=self._to_struct(outs), reasons=[self.worded(reason) for reason in reasons]
+            id=id_, properties=self._to_struct(outs), reasons=[self.reported(reason) for reason in reasons]
         )
         self._abort("; ".join(detail.reasons), (detail,))
 

@@ -93,10 +93,9 @@ class DynamicProvider(ResourceProvider):
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the inputs."""
-        result = self.handler.check(current_call(), _own(olds), _own(news))
-        return CheckResult(
-            result.inputs, [CheckFailure(name, reason) for name, reason in result.failures.items()]
-        )
+        call, given = current_call(), _own(news)
+        result = self.handler.check(call, _own(olds), given)
+        return CheckResult(result.inputs, [CheckFailure(*it) for it in call.failures(result, given)])
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare the inputs with the state."""

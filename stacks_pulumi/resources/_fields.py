@@ -29,6 +29,7 @@ from stacks_pulumi._identifiers import canonical_network, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api._words import category
 from stacks_pulumi.errors import with_code
+from stacks_pulumi.pricing.money import count
 from stacks_pulumi.pricing.recognition import SIGNATURE, is_unknown
 
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -145,7 +146,7 @@ def container_name(value: Any) -> str:
     name = text(value)
     faults = catalog.name_faults(name)
     if faults:
-        length = f"it has {len(name)} characters, and 3 to 32 are allowed"
+        length = f"it has {count(len(name), 'character')}, and 3 to 32 are allowed"
         texts = {"too short": length, "too long": length, **_NAME_FAULTS}
         proposal = (
             re.sub(r"-+", "-", re.sub(r"[^A-Za-z0-9-]", "-", name))

@@ -18,6 +18,7 @@ import pulumi
 
 from stacks_pulumi import config
 from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi._identifiers import with_article
 from stacks_pulumi.api._call import certain
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
@@ -167,6 +168,10 @@ class ResourceKind:
         """Read the object; return its outputs, or `None` if it certainly no longer exists."""
         raise NotImplementedError
 
+    def distinct_id(self, id_: str) -> str:
+        """Return the id as the native plugin stores it: code that an import writes refers to resources by their ids."""
+        return id_
+
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
         """Return the inputs of an imported object that a read does not return."""
         del session, id_
@@ -210,12 +215,11 @@ def check_id_form(kind: str, form: str, id_: str) -> None:
         StacksError: The id is malformed.
     """
     if not form:
-        msg = (
-            f"a {kind} cannot be imported or looked up, because the API does not list them: declare a new one"
-        )
+        what = with_article(kind)
+        msg = f"{what} cannot be imported or looked up, because the API does not list them: declare a new one"
         raise StacksError(msg, code="no-import")
     if ("/" in id_) != ("/" in form):
-        msg = f"{id_!r} is not the id of a {kind}, which has the form {form}"
+        msg = f"{id_!r} is not the id of {with_article(kind)}, which has the form {form}"
         raise StacksError(msg, code="invalid-id")
 
 
@@ -342,7 +346,7 @@ class ResourceHandler(ResourceKind):
             stored: dict[str, Any] = plain(props)
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
-                check_id_form(self.kind, self.id_form, id_)
+                check_id_form(self.kind, self.id_form, self.distinct_id(id_))
             outs = (
                 self.on_read(session, op, id_, stored or self.imported(session, id_))
                 if asked
@@ -530,7 +534,7 @@ class ResourceHandler(ResourceKind):
             return work()
         except InitFailedError as error:
             if not isinstance(error.__cause__, StacksError | None):
-                call.debug(self._scrubbed("".join(traceback.format_exception(error))))
+                call.debug("".join(traceback.format_exception(error)))
             end = functools.partial(
                 call.fail_keeping_id, error.id, error.outs, [self._shown(error.message, error.code)]
             )
@@ -539,7 +543,7 @@ class ResourceHandler(ResourceKind):
         except StacksError as error:
             end = functools.partial(call.fail, self._shown(error.message, error.code))
         except Exception as error:  # noqa: BLE001  (the user must see a message and no traceback)
-            call.debug(self._scrubbed(traceback.format_exc()))
+            call.debug(traceback.format_exc())
             message = (
                 f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see the "
                 "present state, then try again; please report it with what `--debug` shows"
@@ -549,15 +553,10 @@ class ResourceHandler(ResourceKind):
         return end()
 
     def _shown(self, message: str, code: ErrorCode) -> str:
-        """Return a message as the user sees it: without the key, with the name of an explicit provider's account."""
+        """Return a message with the name of an explicit provider's account and its code."""
         # The error of malformed settings has the account already.
         account = self._settings.account if isinstance(self._settings, AccountSettings) else None
-        return with_code(with_account(self._scrubbed(message), account), code)
-
-    def _scrubbed(self, text: str) -> str:
-        if isinstance(self._settings, ConfigError) or not self._settings.api_key:
-            return text
-        return text.replace(self._settings.api_key, "sk_stacks_[hidden]")
+        return with_code(with_account(message, account), code)
 
     def _inputs(self, props: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs among the properties, in their normal form."""

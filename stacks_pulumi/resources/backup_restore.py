@@ -50,7 +50,8 @@ class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
         Args:
             resource_name: Name in the program.
             opts: Pulumi's options.
-            backup_id: The number of a completed backup (or the id of a PinnedBackup); its container must run.
+            backup_id: The number of a completed backup (or the `backup_id` or id of a PinnedBackup); its container must
+                run.
             triggers: When any value in this list changes, the backup is restored again.
         """
         super().__init__(resource_name, {"backup_id": backup_id, "triggers": triggers}, opts)

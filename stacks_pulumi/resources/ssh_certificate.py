@@ -21,7 +21,7 @@ from stacks_pulumi.resources._identity import (
     still_same_container,
 )
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._resource import Child, container_id, input_id
+from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._running import find_child, leave_alone, patiently, runs, wait_until_running
 from stacks_pulumi.resources._session import Session
 
@@ -33,7 +33,8 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
     """
     A container's SSH key (guide, "Download SSH Certificate" and "Regenerate SSH Certificate").
 
-    Every compute container has one; a managed service has none. The resource's id is the container's id.
+    Every compute container has one; a managed service has none. The id is `<container id>/ssh`, or the container's
+    id for a dynamic resource; both are understood.
     """
 
     container: pulumi.Output[str]
@@ -80,6 +81,9 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
         return SshCertificate(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
+_OWN_NAME: Final = "ssh"
+"""The part after the container's id in the id of a key."""
+
 _NOT_AGAIN: Final = frozenset({404, 410})
 """The status codes with which the API may refuse to give a key a second time."""
 
@@ -92,7 +96,7 @@ class SshCertificateHandler(ResourceHandler):
     """Check, create, read, diff, update and delete an SSH key."""
 
     kind: ClassVar = "SshCertificate"
-    id_form: ClassVar = "usr-abc12345-web"
+    id_form: ClassVar = f"usr-abc12345-web/{_OWN_NAME}"
     owns: ClassVar = False
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
@@ -103,6 +107,10 @@ class SshCertificateHandler(ResourceHandler):
         _fields.Output("private_key", (_fields.ANY_UPDATE,), secret=True),
         _fields.Output(CONTAINER_CREATED_AT, (_fields.ANY_UPDATE,)),
     )
+
+    def distinct_id(self, id_: str) -> str:
+        """Return an id that is not the container's, with which an import would write links to the key."""
+        return id_ if "/" in id_ else child_id(id_, _OWN_NAME)
 
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
@@ -123,6 +131,9 @@ class SshCertificateHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Download the key again, because it may have been renewed; `None` if the container was recreated."""
+        if own_name(self.distinct_id(id_)) != _OWN_NAME:
+            return None
+        id_ = parent_id(id_)
         container, stored = find_container(session, id_, shared=True), olds.get(CONTAINER_CREATED_AT)
         if container is None:
             return None
@@ -150,6 +161,7 @@ class SshCertificateHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Create a new key if a trigger changed. Otherwise (the state is from the other host) download the key."""
+        id_ = parent_id(id_)
         container = find_container(session, id_)
         stored = olds.get(CONTAINER_CREATED_AT)
         now = None if container is None else container.created_at

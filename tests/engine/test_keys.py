@@ -170,3 +170,57 @@ def test_a_key_that_is_revoked_during_an_up_leaves_no_orphan(
     stack.up()
     assert set(stack.resources()) == {"vpn", "sql", "laptop", "backup"}
     assert stack.ids() == managed(emulator)
+
+
+DIGITS = "0123456789abcdef" * 4
+NATIVE_TEAM = """
+team = pulumi.ProviderResource("stacks", "team", {settings})
+pulumi.CustomResource(
+    "stacks:index:Container", "web", {{"template": "nodejs"}}, pulumi.ResourceOptions(provider=team)
+)
+"""
+NATIVE_DEFAULT = f"""
+props = {{"template": "nodejs", "apiKey": "sk_stacks_{DIGITS}"}}
+pulumi.CustomResource("stacks:index:Container", "web", props)
+"""
+MALFORMED = f"sk-stacks-{DIGITS}"
+KEY = f"sk_stacks_{DIGITS}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "program", "message"),
+    [
+        ({"stacks:apiKey": MALFORMED}, DEFAULT, "the STACKS API key is malformed"),
+        ({"stacks:apikey": KEY}, DEFAULT, "unknown setting stacks:apikey; did you mean stacks:apiKey?"),
+        ({"stacks:namePattern": KEY}, DEFAULT, "stacks:namePattern contains an API key"),
+        ({}, f'stacks.Provider("team", api_key="{MALFORMED}")', "the STACKS API key is malformed"),
+        (
+            {},
+            f'stacks.Provider("team", api_key="{KEY}", base_url="{KEY}")',
+            "stacks:baseUrl contains an API key",
+        ),
+        ({"stacks:apiKey": MALFORMED}, NATIVE_DEFAULT, "the STACKS API key is malformed"),
+        (
+            {"stacks:apikey": KEY},
+            NATIVE_DEFAULT,
+            "unknown setting stacks:apikey; did you mean stacks:apiKey?",
+        ),
+        ({}, NATIVE_DEFAULT, "unknown input apiKey; the inputs are"),
+        ({}, NATIVE_TEAM.format(settings={"apiKey": MALFORMED}), "the STACKS API key is malformed"),
+        ({}, NATIVE_TEAM.format(settings={"apikey": KEY}), "unknown setting apikey; did you mean apiKey?"),
+        ({}, NATIVE_TEAM.format(settings={"apiKey": KEY, "adopt": KEY}), "stacks:adopt contains an API key"),
+    ],
+)
+def test_no_output_contains_a_key_in_the_wrong_form_or_place(
+    stack: Stack, settings: dict[str, str], program: str, message: str
+) -> None:
+    stack.native()
+    for name, value in settings.items():
+        stack.set(name, value)
+    stack.program(program)
+
+    failed = stack.preview_fails("--debug")
+
+    assert message in failed.text
+    # The engine's own event log has the configuration, with what is not encrypted there.
+    assert DIGITS not in failed.text

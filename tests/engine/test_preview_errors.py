@@ -69,7 +69,9 @@ def test_a_malformed_setting_that_the_program_reads_is_shown_without_a_traceback
 
     result = stack.preview_fails()
 
-    assert any("stacks:deleteChildrenWithContainer is 'maybe'" in line for line in result.errors), result.text
+    assert any(
+        "stacks:deleteChildrenWithContainer must be true or false" in line for line in result.errors
+    ), result.text
     assert "Traceback" not in result.text
 
 

@@ -59,6 +59,28 @@ def test_an_import_writes_its_code(typescript: Stack, emulator: Emulator, langua
     assert 'new stacks.Container("web"' in imports(typescript, emulator, "index.ts")
 
 
+def test_an_import_of_a_key_leaves_the_links_of_other_children(
+    typescript: Stack, emulator: Emulator, language_hosts: Path
+) -> None:
+    emulator.load([{"name": "web", "template": "nodejs"}])
+    emulator.drift.set_external_access("web", enabled=True)
+    emulator.drift.allow_ip("web", "198.51.100.7")
+    web = f"{emulator.account}-web"
+    ids = {"Container": web, "SshCertificate": f"{web}/ssh", "AllowedIp": f"{web}/198.51.100.7"}
+    resources = [
+        {"type": f"stacks:index:{kind}", "name": name, "id": id_}
+        for name, (kind, id_) in zip(("web", "key", "office"), ids.items(), strict=True)
+    ]
+    typescript.project({"index.ts": "", "import.json": json.dumps({"resources": resources})}, language_hosts)
+
+    typescript.cli("import", "--file", "import.json", "--yes", "--out", "index.ts")
+
+    code = (typescript.folder / "index.ts").read_text(encoding="utf-8")
+    assert code.count("container: web.id") == 2
+    assert web not in code
+    assert typescript.up(quiet_afterwards=False).changes == {}
+
+
 def test_a_stack_of_dynamic_resources_moves_to_it_without_a_change(
     stack: Stack, emulator: Emulator, packages: Path, language_hosts: Path
 ) -> None:
@@ -98,6 +120,60 @@ def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: P
     typescript.up(quiet_afterwards=False)
     typescript.destroy()
     assert emulator.state.containers == {}
+
+
+WORDS = """\
+import * as pulumi from "@pulumi/pulumi";
+import * as stacks from "stacks-pulumi";
+
+declare const text: string;
+const output: pulumi.Output<string> = pulumi.output(text);
+const db = new stacks.Container("db", { template: "postgresql", plan: "basic" });
+new stacks.Container("new", { template: "a-new-template", plan: "a-new-plan" });
+new stacks.Container("text", { template: text, plan: output });
+new stacks.Container("copy", { template: db.template, plan: db.plan.apply(plan => plan ?? stacks.Plan.Basic) });
+const backup = new stacks.PinnedBackup("before", { container: db.id });
+new stacks.BackupRestore("number", { backupId: backup.backupId });
+new stacks.BackupRestore("text", { backupId: "42" });
+new stacks.BackupRestore("id", { backupId: backup.id });
+"""
+
+COMPLETIONS = """\
+const ts = require("typescript");
+const name = process.cwd() + "/completed.ts";
+const text = `import * as stacks from "stacks-pulumi";
+new stacks.Container("web", { template: "", plan: "" });`;
+const host = {
+    getScriptFileNames: () => [name],
+    getScriptVersion: () => "1",
+    getScriptSnapshot: file =>
+        ts.ScriptSnapshot.fromString(file === name ? text : (ts.sys.readFile(file) ?? "")),
+    getCurrentDirectory: () => process.cwd(),
+    getCompilationSettings: () => ({ strict: true, module: 1, skipLibCheck: true }),
+    getDefaultLibFileName: ts.getDefaultLibFilePath,
+    fileExists: ts.sys.fileExists,
+    readFile: ts.sys.readFile,
+};
+const service = ts.createLanguageService(host);
+const words = property => {
+    const at = text.indexOf(`${property}: "`) + property.length + 3;
+    return service.getCompletionsAtPosition(name, at, {})?.entries.map(it => it.name) ?? [];
+};
+console.log(JSON.stringify({ template: words("template"), plan: words("plan") }));
+"""
+
+
+def test_known_words_are_completed_and_new_ones_are_accepted(packages: Path) -> None:
+    folder = packages.parent
+    (folder / "words.ts").write_text(WORDS, encoding="utf-8")
+    (folder / "completions.js").write_text(COMPLETIONS, encoding="utf-8")
+    options = ("--strict", "--noEmit", "--target", "es2020", "--module", "commonjs", "--skipLibCheck")
+
+    run(packages / ".bin" / "tsc", *options, "words.ts", cwd=folder)
+    completed = json.loads(run("node", "completions.js", cwd=folder))
+
+    assert set(completed["plan"]) == {"micro", "basic", "standard", "premium"}
+    assert {"nodejs", "postgresql", "ubuntu-micro"} <= set(completed["template"])
 
 
 def test_every_example_compiles(packages: Path) -> None:

@@ -93,7 +93,7 @@ def test_two_equal_names_from_a_pattern_fail_at_preview(make_host: MakeHost, emu
 @pytest.mark.parametrize(
     ("pattern", "words"),
     [
-        ("${name}-${hex(4)}", "stacks:namePattern is '${name}-${hex(4)}': ${hex(4)} is random"),
+        ("${name}-${hex(4)}", "stacks:namePattern is malformed: an expression of it is random"),
         ("${stack}", "without ${name} all containers would have the same name"),
     ],
 )

@@ -19,10 +19,11 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 import stacks_pulumi
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.hosts.plugin.wire import parsed
 from stacks_pulumi.pricing.recognition import KINDS, NATIVE
 from tests.chaos.account import holdings
 from tests.support.clock import fast_clock
-from tests.support.host import SECRET, UNKNOWN, Host, _to_dict, _to_struct
+from tests.support.host import SECRET, UNKNOWN, Host, HostedResource, _to_dict, _to_struct
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,10 +43,15 @@ def invoke(host: Host, token: str, **arguments: Any) -> dict[str, Any]:
     return _to_dict(getattr(host.stub.Invoke(request), "return"))
 
 
-def failures(host: Host, **settings: Any) -> dict[str, str]:
+def failures(host: Host, urn: str = "", **settings: Any) -> list[str]:
     """Return the errors in the settings of a provider."""
-    answer = host.stub.CheckConfig(provider_pb2.CheckRequest(news=_to_struct(settings)))
-    return {failure.property: failure.reason for failure in answer.failures}
+    answer = host.stub.CheckConfig(provider_pb2.CheckRequest(urn=urn, news=_to_struct(settings)))
+    return [failure.reason for failure in answer.failures]
+
+
+def provider(name: str, project: str = "tests") -> str:
+    """Return the URN of a provider."""
+    return f"urn:pulumi:dev::{project}::pulumi:providers:stacks::{name}"
 
 
 def test_it_reports_its_name_and_version(host: Host) -> None:
@@ -62,7 +68,7 @@ def test_the_schema_is_that_of_the_classes() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_each_malformed_setting_is_reported_on_its_property(host: Host) -> None:
+def test_each_malformed_setting_is_reported(host: Host) -> None:
     found = failures(
         host,
         apiKey="sk_stacks_short",
@@ -72,13 +78,22 @@ def test_each_malformed_setting_is_reported_on_its_property(host: Host) -> None:
         baseURL="https://api.example",
     )
 
-    assert set(found) == {"apiKey", "baseUrl", "adopt", "requestsPerMinute", "baseURL"}
-    assert "did you mean stacks:baseUrl?" in found["baseURL"]
-    assert "sk_stacks_short" not in found["apiKey"]
+    expected = (
+        "stacks:adopt must be one of never, if_matching [invalid-setting]",
+        "the STACKS API key is malformed (its length after sk_stacks_ is 5",
+        "unknown setting stacks:baseURL; did you mean stacks:baseUrl? `pulumi config rm stacks:baseURL` removes it",
+        "stacks:baseUrl sends the API key in plain text",
+        "stacks:requestsPerMinute must be a whole number",
+    )
+    assert len(found) == len(expected)
+    for reason, start in zip(found, expected, strict=True):
+        assert reason.startswith(start)
+    assert "sk_stacks_short" not in "".join(found)
 
 
 def test_a_wrong_setting_is_not_reported_on_another_one(host: Host) -> None:
-    assert set(failures(host, allowHttp="yes", baseUrl="http://127.0.0.1:7822/api/v1")) == {"allowHttp"}
+    (found,) = failures(host, allowHttp="yes", baseUrl="http://127.0.0.1:7822/api/v1")
+    assert found.startswith("stacks:allowHttp must be true or false")
 
 
 def test_a_providers_key_is_always_a_secret(host: Host) -> None:
@@ -97,14 +112,125 @@ def test_settings_of_programs_and_of_the_engine_are_accepted(host: Host) -> None
     assert (
         failures(
             host,
+            urn=provider("default_0_3_0"),
             version="1.0.0",
+            pluginDownloadURL="https://plugins.example",
+            __internal={},
             deleteChildrenWithContainer="true",
-            region="of a program in a project named stacks",
+            region=None,
             baseUrl="http://emulator.example:7822",
             allowHttp=True,
         )
-        == {}
+        == []
     )
+
+
+@pytest.mark.parametrize(
+    ("urn", "settings", "expected"),
+    [
+        (
+            provider("default"),
+            {"regoin": "x"},
+            "unknown setting stacks:regoin; the settings are stacks:adopt, ",
+        ),
+        (
+            provider("default"),
+            {"baseUrls": UNKNOWN},
+            "unknown setting stacks:baseUrls; did you mean stacks:baseUrl?",
+        ),
+        (provider("default"), {"account": "x"}, "unknown setting stacks:account; "),
+        (provider("team"), {"apikey": "x"}, "unknown setting apikey; did you mean apiKey? (account team) ["),
+        (
+            provider("team"),
+            {"deleteChildrenWithContainer": True},
+            "unknown setting deleteChildrenWithContainer; ",
+        ),
+        (provider("default", "stacks"), {"region": "the program's own"}, None),
+        (
+            provider("default", "stacks"),
+            {"baseURL": "x"},
+            "unknown setting stacks:baseURL; did you mean stacks:baseUrl?",
+        ),
+        (
+            provider("team"),
+            {"apiKey": "short"},
+            "the STACKS API key is malformed (it does not start with sk_stacks_): ",
+        ),
+    ],
+)
+def test_an_unknown_setting_is_an_error(
+    host: Host, urn: str, settings: dict[str, Any], expected: str | None
+) -> None:
+    found = failures(host, urn, **settings)
+
+    assert len(found) == (expected is not None)
+    assert all(reason.startswith(str(expected)) for reason in found), found
+
+
+def test_an_address_is_not_refused_while_http_may_be_allowed(host: Host) -> None:
+    assert failures(host, baseUrl="http://emulator.example:7822", allowHttp=UNKNOWN) == []
+
+
+def unknown_inputs(host: Host, kind: str, **inputs: Any) -> list[tuple[str, str]]:
+    """Return the failures of a check that concern names: pairs of property and reason."""
+    request = provider_pb2.CheckRequest(urn=host.resource(kind).urn, news=_to_struct(inputs))
+    found = [(it.property, it.reason) for it in host.stub.Check(request).failures]
+    return [it for it in found if "unknown input" in it[1] or "is an output" in it[1]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_input_that_has_no_effect_is_an_error_with_the_nearest_name(host: Host, kind: str) -> None:
+    names = list(parsed()["resources"][f"{NATIVE}{kind}"]["inputProperties"])
+
+    for name in names:
+        wrong = f"{name}s"
+        expected = f"unknown input {wrong}; did you mean {name}? [invalid-input]"
+        # The engine prints the value of a property that a failure names, and the value may be a misspelt secret.
+        assert unknown_inputs(host, kind, **{wrong: UNKNOWN}) == [("", expected)]
+    known = dict.fromkeys(names, UNKNOWN)
+    assert unknown_inputs(host, kind, **known, wrong=None, __defaults=[]) == []
+    ((_, listed),) = unknown_inputs(host, kind, qqq=1)
+    assert listed == f"unknown input qqq; the inputs are {', '.join(sorted(names))} [invalid-input]"
+
+
+def test_an_output_cannot_be_set(host: Host) -> None:
+    assert unknown_inputs(host, "Container", url="x", externalAcess=True) == [
+        ("", "unknown input externalAcess; did you mean externalAccess? [invalid-input]"),
+        ("", "url is an output: it cannot be set [invalid-input]"),
+    ]
+
+
+def test_what_an_earlier_check_returned_is_accepted(host: Host) -> None:
+    # With `ignoreChanges: ["*"]` the engine passes all earlier inputs, and not those of the program.
+    inputs = check(host).inputs
+
+    again = host.stub.Check(provider_pb2.CheckRequest(urn=URN, olds=inputs, news=inputs))
+
+    assert [it.reason for it in again.failures] == []
+
+
+def test_a_child_is_checked_against_its_container_in_the_program(host: Host, emulator: Emulator) -> None:
+    web, sql = host.resource("Container", "web"), host.resource("Container", "sql")
+    web.up(name="web", template="nodejs", external_access=False)
+    sql.up(name="sql", template="postgresql")
+    host.stub.Cancel(empty_pb2.Empty())
+    calls = emulator.calls()
+
+    def found(kind: str, parent: HostedResource, **inputs: Any) -> dict[str, str]:
+        return host.resource(kind, "child").check(container=parent.id, **inputs)
+
+    # Without a check of the container in this operation, nothing is known about it.
+    assert found("VpnClient", web, name="laptop") == {}
+    web.diff(web.checked(name="web", template="nodejs", external_access=False))
+    sql.diff(sql.checked(name="sql", template="postgresql"))
+    assert "VPN clients need the template" in found("VpnClient", web, name="laptop")["container"]
+    assert "only a compute container has an SSH key" in found("SshCertificate", sql)["container"]
+    assert found("SshCertificate", web) == {}
+    assert (
+        "external access is off: set externalAccess: true"
+        in (found("AllowedIp", web, ip_address="198.51.100.7", service_type="http")["container"])
+    )
+    assert emulator.calls() == calls, "at preview there are no requests"
 
 
 def test_another_key_or_address_never_replaces_a_provider(host: Host) -> None:
@@ -245,7 +371,7 @@ def test_a_data_function_uses_camel_case_names(host: Host, emulator: Emulator) -
         (
             "getLogs",
             {"containerId": "usr-1-web", "line": 2},
-            "getLogs: unknown argument line; the arguments are",
+            "getLogs: unknown argument line; did you mean lines?",
             "invalid-input",
         ),
         ("getContainer", {"id": "usr-1-none"}, "getContainer: ", "not-found"),
@@ -287,6 +413,11 @@ def test_a_failed_data_function_has_a_reason(
             "Connection",
             "abc",
             "'abc' is not the id of a Connection, which has the form <source id>/<connection id>",
+        ),
+        (
+            "AllowedIp",
+            "abc",
+            "'abc' is not the id of an AllowedIp, which has the form <container id>/<address>",
         ),
         ("PinnedBackup", "usr-1-web/first", "PinnedBackup usr-1-web/first does not exist"),
         # After its import the next `up` would restore a backup over newer data.

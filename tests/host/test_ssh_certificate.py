@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import grpc
 import pytest
+from pulumi.runtime.proto import provider_pb2
 
 from stacks_pulumi.emulator import SHAPES, Emulator
 from stacks_pulumi.emulator.contents import private_key
 from tests.support.accounts import running
 from tests.support.clock import fast_clock
-from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource
+from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource, PluginHost
 
 
 @pytest.fixture
@@ -25,6 +27,11 @@ def key(host: Host) -> HostedResource:
     return host.resource("SshCertificate", "key")
 
 
+def id_of(key: HostedResource, container: str) -> str:
+    """Return the id of a new key: a dynamic one keeps the form of version 0.1."""
+    return f"{container}/ssh" if isinstance(key.host, PluginHost) else container
+
+
 def test_invalid_inputs_fail_on_their_property(key: HostedResource) -> None:
     assert key.check(container="a/b", rotate_triggers="v1").keys() == {"container", "rotate_triggers"}
 
@@ -32,7 +39,7 @@ def test_invalid_inputs_fail_on_their_property(key: HostedResource) -> None:
 def test_the_key_is_downloaded_as_a_secret(key: HostedResource, web: str, emulator: Emulator) -> None:
     key.up(container=web)
 
-    assert key.id == web
+    assert key.id == id_of(key, web)
     assert key.outs["private_key"].startswith("-----BEGIN ")
     assert SECRET.items() <= key.raw["private_key"].items()
     assert emulator.calls() == 2
@@ -119,7 +126,7 @@ def test_another_container_replaces_the_key(key: HostedResource, web: str, emula
 
     assert list(key.diff(key.checked(container=UNKNOWN)).replaces) == ["container"]
     assert key.up(container=other) == ["replace"]
-    assert key.id == other
+    assert key.id == id_of(key, other)
 
 
 def test_a_read_finds_a_key_that_was_regenerated_outside(
@@ -175,6 +182,32 @@ def test_delete_does_not_change_the_containers_key(key: HostedResource, web: str
     key.delete()
 
     assert emulator.calls() == calls
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/ssh"])
+def test_a_key_is_found_by_both_forms_of_its_id(key: HostedResource, web: str, form: str) -> None:
+    key.up(container=web, rotate_triggers=["1"])
+    first = key.outs["private_key"]
+    key.id = form.format(web)
+
+    assert key.up(container=web, rotate_triggers=["2"]) == ["update"]
+    assert key.outs["private_key"] != first
+    assert key.read()
+    assert (key.id, key.outs["container"]) == (form.format(web), web)
+    assert key.up(container=web, rotate_triggers=["2"]) == []
+
+
+def test_an_imported_key_has_another_id_than_its_container(key: HostedResource, web: str) -> None:
+    if not isinstance(key.host, PluginHost):
+        pytest.skip("dynamic resources cannot be imported")
+
+    for id_ in (web, f"{web}/ssh"):
+        imported = key.host.stub.Read(provider_pb2.ReadRequest(id=id_, urn=key.urn))
+        assert imported.id == f"{web}/ssh"
+        assert key.host.to_dict(imported.inputs) == {"container": web}
+    with pytest.raises(grpc.RpcError) as failure:
+        key.host.stub.Read(provider_pb2.ReadRequest(id=f"{web}/laptop", urn=key.urn))
+    assert "does not exist in this account" in str(failure.value.details())
 
 
 def test_a_look_up_by_id_downloads_the_key(key: HostedResource, web: str) -> None:

@@ -157,8 +157,8 @@ class Host:
         """Send the stack's configuration."""
         self._configured(_to_struct(self.config))
 
-    def _configured(self, settings: struct_pb2.Struct) -> None:
-        answer = self.stub.Configure(provider_pb2.ConfigureRequest(args=settings))
+    def _configured(self, settings: struct_pb2.Struct, name: str = "") -> None:
+        answer = self.stub.Configure(provider_pb2.ConfigureRequest(args=settings, name=name))
         self.supports_preview = bool(answer.supportsPreview)
 
     def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
@@ -212,7 +212,9 @@ class PluginHost(Host):
     def configure(self) -> None:
         """Send the settings, by their names in a provider."""
         settings = {name.removeprefix("stacks:"): value for name, value in self.config.items()}
-        self._configured(_to_struct(settings))
+        # The name of an explicit provider is its account's.
+        name = settings.pop("account", "default")
+        self._configured(_to_struct(settings), name)
 
     def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
         """Return the properties of a resource as a generated SDK writes them."""

@@ -239,7 +239,7 @@ def test_plain_http_to_another_machine_needs_an_opt_in() -> None:
     # The stack takes precedence over the environment.
     with pytest.raises(ConfigError, match="plain text"):
         load({"stacks:baseUrl": url, "stacks:allowHttp": "false"}, {"STACKS_ALLOW_HTTP": "true"})
-    with pytest.raises(ConfigError, match="stacks:allowHttp is 'yes', and must be true or false"):
+    with pytest.raises(ConfigError, match="stacks:allowHttp must be true or false"):
         load({"stacks:allowHttp": "yes"}, {})
 
 

@@ -98,8 +98,15 @@ def test_the_setting_names_the_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml cannot be read: No such file or directory"):
+    with pytest.raises(ConfigError, match=rf"{tmp_path} cannot be read: Is a directory"):
+        config.load({"stacks:platform": str(tmp_path)}, {})
+
+
+def test_text_that_is_the_path_of_no_file_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="stacks:platform is the path of no file") as error:
         config.load({"stacks:platform": str(tmp_path / "nowhere.yaml")}, {})
+
+    assert "nowhere" not in str(error.value)
 
 
 def test_advice_names_the_file_if_there_is_one(tmp_path: Path) -> None:

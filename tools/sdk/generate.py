@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,7 +60,24 @@ def generate(folder: Path, languages: Sequence[str] = LANGUAGES) -> list[Path]:
             if done.returncode:
                 raise GenerationError((done.stdout + done.stderr).strip())
             made.append(folder / language)
+            if language == "nodejs":
+                _complete_words(folder / language)
     return made
+
+
+_WORDS: Final = re.compile(r"pulumi\.Input<string \| (enums\.\w+)")
+
+
+def _complete_words(folder: Path) -> None:
+    """
+    Let editors complete the known words of inputs in TypeScript, and go on accepting any text.
+
+    TypeScript merges `string | enums.Plan` into `string`, of which it completes nothing. No schema makes a type that is
+    not merged.
+    """
+    for file in folder.glob("*.ts"):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(_WORDS.sub(r"pulumi.Input<\1 | (string & {})", text), encoding="utf-8")
 
 
 def main() -> int:

@@ -22,7 +22,6 @@ import time
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -32,13 +31,26 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 import stacks_pulumi
 from stacks_pulumi import config, functions
 from stacks_pulumi._identifiers import camel_case, name_of, snake_case, stack_and_project, type_of
-from stacks_pulumi._pulumi_cli import find_project, read_project
 from stacks_pulumi.errors import ConfigError, StacksError, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
-from stacks_pulumi.hosts.plugin.wire import from_struct, in_camel_case, schema, settings_of, to_struct
+from stacks_pulumi.hosts.plugin.settings import (
+    account_of_provider,
+    as_text,
+    is_key_secret,
+    settings_of,
+    wrong_settings,
+)
+from stacks_pulumi.hosts.plugin.wire import (
+    from_struct,
+    in_camel_case,
+    parsed,
+    schema,
+    to_struct,
+    unknown_names,
+)
 from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown
-from stacks_pulumi.resources._fields import secret
+from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM, secret
 from stacks_pulumi.resources._handler import ResourceHandler, end_operation
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._operation import EngineCall, Operation
@@ -91,10 +103,9 @@ def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     function = getattr(functions, name)
     parameters = dict(inspect.signature(function).parameters)
     del parameters["provider"]
-    unknown = sorted(map(camel_case, given.keys() - parameters.keys()))
+    unknown = unknown_names(map(camel_case, given), [*map(camel_case, parameters)], "argument")
     if unknown:
-        msg = f"unknown argument {unknown[0]}; the arguments are {', '.join(map(camel_case, parameters)) or 'none'}"
-        raise StacksError(msg, code="invalid-input")
+        raise StacksError("; ".join(unknown.values()), code="invalid-input")
     types = typing.get_type_hints(function)
     return {key: _argument(key, types[key], given.get(key, it.default)) for key, it in parameters.items()}
 
@@ -112,67 +123,8 @@ def _argument(name: str, type_: type, value: Any) -> Any:
     return value
 
 
-SETTINGS: Final = (
-    "apiKey",
-    "baseUrl",
-    "allowHttp",
-    "adopt",
-    "requestsPerMinute",
-    "maxConcurrency",
-    "namePattern",
-    "platform",
-)
-"""The provider's inputs. A stack's other settings are used only by Python programs."""
-
-ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksums", "__internal"})
-"""The names that the engine itself adds to a provider's inputs."""
-
-
-def as_text(value: Any) -> str:
-    """Return a setting as text, which `config` parses."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def what_is_wrong(name: str, value: Any, given: Mapping[str, Any]) -> str | None:
-    """Return the problem with a setting, or `None`."""
-    if name in ENGINES_OWN or is_unknown(value):
-        return None
-    # The default provider gets every `stacks:` key of the stack's configuration, also those for other hosts.
-    alone = {name: as_text(value)}
-    allowed = given.get("allowHttp")
-    known = allowed is not None and not is_unknown(allowed)
-    if name == "baseUrl" and known and what_is_wrong("allowHttp", allowed, {}) is None:
-        alone["allowHttp"] = as_text(allowed)
-    settings = {f"{config.NAMESPACE}:{key}": text for key, text in alone.items()}
-    try:
-        config.check_spelling(settings.get)
-        config.load(settings, {})
-    except ConfigError as error:
-        return str(error)
-    return None
-
-
-def is_key_secret(stack: str | None) -> bool | None:
-    """
-    Return whether the key in a stack's files is a secret; `None` if no file has it.
-
-    The engine does not say it: `CheckConfig` gets no marks of secrets. It marks the key itself, so that the key is
-    encrypted in the state.
-    """
-    file = find_project(Path())
-    if stack is None or file is None:
-        return None
-    project = read_project(file)
-    folder = file.parent / str(project.get("stackConfigDir") or "")
-    for document in (read_project(folder / f"Pulumi.{stack}{file.suffix}"), project):
-        section = document.get("config")
-        value = section.get(f"{config.NAMESPACE}:apiKey") if isinstance(section, dict) else None
-        if value is not None:
-            return isinstance(value, dict) and "secure" in value
-    return None
-
+_FOR_CHILDREN: Final = ("template", "external_access", "desired_status", "adopt")
+"""The inputs of a container that the checks of its children need."""
 
 _T = TypeVar("_T")
 
@@ -207,6 +159,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._handlers: dict[str, ResourceHandler] = {kind: handler() for kind, handler in HANDLERS.items()}
         self._settings: dict[str, str | None] = {}
         self._refusal = ""
+        self._in_program: dict[str, Mapping[str, Any]] = {}
         self._free = threading.Semaphore(config.AccountSettings.max_concurrency)
         self._changed = threading.Condition()
         self._calls: set[_PluginCall] = set()
@@ -252,18 +205,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         with self._changed:
             if not self._calls:
                 end_operation()
+                self._in_program.clear()
         return empty_pb2.Empty()
 
     # --- the configuration ---
 
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        """Report each malformed setting on its property."""
+        """Report each unknown or malformed setting. Without a property: the engine would print its value."""
         given = settings_of(request.news)
-        failures = [
-            provider_pb2.CheckFailure(property=name, reason=reason)
-            for name, value in given.items()
-            if (reason := what_is_wrong(name, value, given)) is not None
-        ]
+        failures = [provider_pb2.CheckFailure(reason=reason) for reason in wrong_settings(request.urn, given)]
         answer = provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         if isinstance(given.get("apiKey"), str) and not is_unknown(given["apiKey"]):
             # The schema marks it as a secret, but only some languages then encrypt it.
@@ -273,7 +223,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
         """Report the differences, but never a replacement: that would replace all of the provider's resources."""
         olds, news = settings_of(request.olds), settings_of(request.news)
-        names = sorted({*olds, *news} - ENGINES_OWN)
+        names = sorted({*olds, *news})
         differing = [name for name in names if olds.get(name) != news.get(name)]
         return _Diff(changes=_Diff.DIFF_SOME if differing else _Diff.DIFF_NONE, diffs=differing)
 
@@ -283,11 +233,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         settings: dict[str, str | None] = {
             f"{config.NAMESPACE}:{name}": as_text(value)
             for name, value in given.items()
-            if not is_unknown(value) and name not in ENGINES_OWN
+            if not is_unknown(value)
         }
-        if request.name and request.name != "default" and not request.name.startswith("default_"):
-            settings[f"{config.NAMESPACE}:account"] = request.name
-        elif settings.get(f"{config.NAMESPACE}:apiKey"):
+        account = settings[f"{config.NAMESPACE}:account"] = account_of_provider(request.name)
+        if account is None and settings.get(f"{config.NAMESPACE}:apiKey"):
             self._check_stored_key(request.urn, settings.get(f"{config.NAMESPACE}:requireSecretKey"))
         self._settings = settings
         workers = {handler.configure(settings.get) for handler in self._handlers.values()}
@@ -319,13 +268,20 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             failures: dict[str, str] = {}
             if any(field.name == "name" and field.required for field in handler.fields):
                 _name(request, olds, news, failures, is_container=handler.kind == "Container")
+            facts = self._in_program.get(str(news.get("source", news.get("container"))))
+            if facts is not None:
+                news[PARENT_IN_PROGRAM] = facts
             # The inputs that Read returns lack the values that `check` derives.
             checked = handler.check(call, {**handler.derived(olds), **olds} if olds else {}, news)
+            checked.failures.update(failures)
+            problems = [*call.failures(checked, news), *_unknown_inputs(handler, request)]
+            if handler.kind == "Container":
+                self._in_program[request.urn] = {name: checked.inputs.get(name) for name in _FOR_CHILDREN}
             return provider_pb2.CheckResponse(
                 inputs=to_struct(checked.inputs),
                 failures=[
-                    provider_pb2.CheckFailure(property=camel_case(name), reason=call.worded(reason))
-                    for name, reason in {**checked.failures, **failures}.items()
+                    provider_pb2.CheckFailure(property=camel_case(name), reason=reason)
+                    for name, reason in problems
                 ],
             )
 
@@ -337,6 +293,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.DiffResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
             difference = handler.diff(call, request.id, olds, news)
+            self._know(request, request.id)
             return _Diff(
                 changes=_Diff.DIFF_SOME if difference.changes else _Diff.DIFF_NONE,
                 replaces=map(camel_case, difference.replaces),
@@ -361,7 +318,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             if request.preview:
                 return provider_pb2.CreateResponse(properties=to_struct(handler.at_create(props)))
             id_, outs = handler.create(call, props)
-            return provider_pb2.CreateResponse(id=id_, properties=to_struct(outs))
+            self._know(request, id_)
+            return provider_pb2.CreateResponse(id=handler.distinct_id(id_), properties=to_struct(outs))
 
         return self._serve(request, context, work)
 
@@ -376,7 +334,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             derived = {MARKER, *handler.derived(state.inputs)} - {field.name for field in handler.fields}
             inputs = {name: value for name, value in state.inputs.items() if name not in derived}
             return provider_pb2.ReadResponse(
-                id=request.id, properties=to_struct(state.outs), inputs=to_struct(inputs)
+                # The state of a dynamic resource keeps its id.
+                id=request.id if props else handler.distinct_id(request.id),
+                properties=to_struct(state.outs),
+                inputs=to_struct(inputs),
             )
 
         return self._serve(request, context, work)
@@ -402,6 +363,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return empty_pb2.Empty()
 
         return self._serve(request, context, work)
+
+    def _know(self, request: Any, id_: str) -> None:
+        """Store the id of a container whose inputs were checked in this operation."""
+        if request.urn in self._in_program:
+            self._in_program[id_] = self._in_program[request.urn]
 
     # --- data functions ---
 
@@ -487,6 +453,19 @@ def _name(
         news["name"] = options.proposed_name
     else:
         news.update(default, name=name_of(request.urn))
+
+
+def _unknown_inputs(handler: ResourceHandler, request: Any) -> Iterator[tuple[str, str]]:
+    """Return an error for each input that has no effect; without its property, because it may be a misspelt secret."""
+    fields = [field.name for field in handler.fields]
+    # The first two are for the checks, the third is from Read for an import. With `ignoreChanges: ["*"]` the engine
+    # passes what an earlier check returned.
+    checked = {*fields, DEFAULT_NAME, PARENT_IN_PROGRAM, CHANGED_OUTSIDE, *from_struct(request.olds)}
+    given = [camel_case(name) for name in from_struct(request.news).keys() - checked]
+    known = [camel_case(field.name) for field in handler.fields if not field.noted]
+    outputs = set(parsed()["resources"][f"{NATIVE}{handler.kind}"]["properties"])
+    for problem in unknown_names(sorted(given), known, "input", outputs=outputs).values():
+        yield "", config.without_keys(with_code(problem, "invalid-input"))
 
 
 def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replaces: bool) -> Any:

@@ -12,15 +12,15 @@ import functools
 import importlib.resources
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from google.protobuf import struct_pb2
 
-from stacks_pulumi._identifiers import camel_case, snake_case
+from stacks_pulumi._identifiers import camel_case, nearest, snake_case
 from stacks_pulumi.functions import QUESTIONS
 from stacks_pulumi.pricing.recognition import SIGNATURE
-from stacks_pulumi.resources._fields import UNKNOWN, plain
+from stacks_pulumi.resources._fields import UNKNOWN
 
 
 @functools.cache
@@ -34,6 +34,40 @@ def parsed() -> dict[str, Any]:
     """Return the schema as a mapping, which callers must not change."""
     found: dict[str, Any] = json.loads(schema())
     return found
+
+
+def unknown_names(
+    given: Iterable[str],
+    known: Collection[str],
+    what: str,
+    *,
+    outputs: Collection[str] = (),
+    prefix: str = "",
+) -> dict[str, str]:
+    """
+    Return the error for each name that has no effect. Where no type checker runs, only the plugin sees it.
+
+    Args:
+        given: The names with a value, also with one that is unknown at preview.
+        known: The names that have an effect.
+        what: What they name: `input`.
+        outputs: The names of outputs, which cannot be set.
+        prefix: What stands before each name in the program.
+    """
+    return {
+        name: _unknown(name, known, what, prefix)
+        if name not in outputs
+        else f"{name} is an output: it cannot be set"
+        for name in given
+        if name not in known
+    }
+
+
+def _unknown(name: str, known: Collection[str], what: str, prefix: str) -> str:
+    near = nearest(name, known)
+    all_ = ", ".join(prefix + it for it in sorted(known))
+    hint = f"did you mean {prefix}{near}?" if near else f"the {what}s are {all_ or 'none'}"
+    return f"unknown {what} {prefix}{name}; {hint}"
 
 
 _VALUE: Final = r"""True|False|"[^"]*"|'[^']*'|\[\.\.\.\]|[\d.]*\d"""
@@ -81,14 +115,10 @@ _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Return the properties, without those that are null."""
-    values = {snake_case(name): _from_value(value) for name, value in struct.fields.items()}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Return the settings of a provider with their original spelling, so that a misspelt one can be reported."""
-    values = {name: plain(_from_value(value)) for name, value in struct.fields.items()}
+    """Return the properties, without those that are null and the engine's own."""
+    values = {
+        snake_case(name): from_value(value) for name, value in struct.fields.items() if name[:2] != "__"
+    }
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -98,18 +128,19 @@ def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
     return struct_pb2.Struct(fields=fields)
 
 
-def _from_value(value: struct_pb2.Value) -> Any:
+def from_value(value: struct_pb2.Value) -> Any:
+    """Return a value of the protocol; secrets keep their marks, and an output is its value."""
     kind = value.WhichOneof("kind")
     if kind is None or kind == "null_value":
         return None
     if kind == "list_value":
-        return [_from_value(item) for item in value.list_value.values]
+        return [from_value(item) for item in value.list_value.values]
     if kind != "struct_value":
         return getattr(value, kind)
     fields = value.struct_value.fields
     if SIGNATURE in fields and fields[SIGNATURE].string_value == _OUTPUT:
-        return _from_value(fields["value"]) if "value" in fields else UNKNOWN
-    return {name: _from_value(item) for name, item in fields.items()}
+        return from_value(fields["value"]) if "value" in fields else UNKNOWN
+    return {name: from_value(item) for name, item in fields.items()}
 
 
 def _to_value(value: Any) -> struct_pb2.Value:

@@ -56,11 +56,12 @@ SETTINGS = (
     Scenario(
         "invalid-setting",
         "A setting has an invalid value",
-        "The message has the setting, its value and the possible values. Key and base URL that come from different "
-        "sources, and a key that is not a secret with `stacks:requireSecretKey`, have this code too. Nothing was sent.",
+        "The message has the setting and the possible values, and not its value: it may be a key in the wrong place. "
+        "Key and base URL that come from different sources, and a key that is not a secret with "
+        "`stacks:requireSecretKey`, have this code too. Nothing was sent.",
         "Correct it with `pulumi config set`. [The settings](configuration.md) lists all of them. For a key that is "
         "not sent to an address, see [key and address](configuration.md#key-and-address).",
-        ("stacks:adopt is 'always'", "never, if_matching"),
+        ("stacks:adopt must be one of never, if_matching",),
         act=PREVIEW,
         prepare=_invalid,
     ),

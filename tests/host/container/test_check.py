@@ -100,6 +100,6 @@ def test_check_works_without_a_key(emulator: Emulator, make_host: type[Host]) ->
     host = make_host({})
 
     assert host.resource("Container").check(name="x") == {
-        "name": "'x': it has 1 characters, and 3 to 32 are allowed [invalid-input]",
+        "name": "'x': it has 1 character, and 3 to 32 are allowed [invalid-input]",
         "template": "template is missing: set it [missing-input]",
     }

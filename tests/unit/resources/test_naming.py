@@ -172,10 +172,10 @@ def test_a_pattern_of_known_expressions_is_accepted(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "problem"),
     [
-        ("${name}-${hex(4)}", r"\$\{hex\(4\)\} is random"),
-        ("${name}-${uuid}", r"\$\{uuid\} is random"),
-        ("${nam}", r"no expression \$\{nam\}; there are \$\{name\}, \$\{stack\}"),
-        ("${name}-${config.region}", r"no expression \$\{config.region\}"),
+        ("${name}-${hex(4)}", "an expression of it is random"),
+        ("${name}-${uuid}", "an expression of it is random"),
+        ("${nam}", r"an unknown expression; there are \$\{name\}, \$\{stack\}"),
+        ("${name}-${config.region}", "an unknown expression"),
         ("${stack}", r"without \$\{name\} all containers would have the same name"),
         ("$name-${name}", r"an expression is written \$\{name\}"),
         ("${name", r"an expression is written \$\{name\}"),
@@ -191,7 +191,11 @@ def test_a_malformed_pattern_is_an_error_that_names_the_setting(pattern: str, pr
         check_name_pattern(pattern)
 
     error = raised.value
-    assert f"stacks:namePattern is {pattern!r}: " in error.message
+    assert error.message.startswith("stacks:namePattern is malformed: ")
+    assert (
+        pattern not in error.message.removesuffix("'${name}-${stack}' (with single quotes)")
+        or len(pattern) < 8
+    )
     assert "pulumi config set stacks:namePattern '${name}-${stack}'" in error.message
     assert error.code == "invalid-setting"
 

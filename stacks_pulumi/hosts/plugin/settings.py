@@ -1,0 +1,116 @@
+"""
+The settings of a provider: which there are, and what is wrong with those that a program or a stack gives.
+
+An error never contains a value, and it names no property, because the engine prints the value of a property that an
+error names. A value may be a key under a misspelt name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from google.protobuf import struct_pb2
+
+from stacks_pulumi import config
+from stacks_pulumi._identifiers import name_of, stack_and_project
+from stacks_pulumi._pulumi_cli import find_project, read_project
+from stacks_pulumi.errors import ConfigError, with_account, with_code
+from stacks_pulumi.hosts.plugin.wire import from_value, in_camel_case, unknown_names
+from stacks_pulumi.pricing.recognition import is_unknown
+from stacks_pulumi.resources._fields import plain
+
+_ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksums"})
+
+SETTINGS: Final = (
+    "apiKey",
+    "baseUrl",
+    "allowHttp",
+    "adopt",
+    "requestsPerMinute",
+    "maxConcurrency",
+    "namePattern",
+    "platform",
+)
+"""The provider's inputs. A stack's other settings are used only by Python programs."""
+
+
+def as_text(value: Any) -> str:
+    """Return a setting as text, which `config` parses."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def account_of_provider(name: str) -> str | None:
+    """Return the account's name: that of an explicit provider; `None` for the stack's default account."""
+    return None if not name or name == "default" or name.startswith("default_") else name
+
+
+def wrong_settings(urn: str, given: Mapping[str, Any]) -> Iterator[str]:
+    """Return a problem with each setting that is unknown or malformed; none of them contains a value."""
+    account = account_of_provider(name_of(urn))
+    unknown: dict[str, str] = {}
+    if account is not None:
+        unknown = unknown_names(given, SETTINGS, "setting")
+    elif stack_and_project(urn)[1] != config.NAMESPACE:
+        # The default provider gets every `stacks:` key of the stack's configuration, also those for other hosts. In a
+        # project named `stacks` these are the program's own keys too, and only another spelling of ours is a mistake.
+        unknown = unknown_names(given, config.OF_A_STACK, "setting", prefix=f"{config.NAMESPACE}:")
+    problem: ConfigError | None
+    for name in sorted(given):
+        if name in unknown:
+            remedy = f" `pulumi config rm {config.NAMESPACE}:{name}` removes it" if account is None else ""
+            problem = ConfigError(unknown[name] + remedy, code="unknown-setting")
+        else:
+            problem = _error(name, given[name], given, account)
+        if problem is not None:
+            shown = with_code(with_account(problem.message, account), problem.code)
+            yield config.without_keys(in_camel_case(shown))
+
+
+def _error(name: str, value: Any, given: Mapping[str, Any], account: str | None) -> ConfigError | None:
+    if is_unknown(value):
+        return None
+    alone = {name: as_text(value), **({} if account is None else {"account": account})}
+    allowed = given.get("allowHttp")
+    if name == "baseUrl" and allowed is not None and _error("allowHttp", allowed, {}, account) is None:
+        alone["allowHttp"] = "true" if is_unknown(allowed) else as_text(allowed)
+    settings = {f"{config.NAMESPACE}:{key}": text for key, text in alone.items()}
+    try:
+        config.check_spelling(settings.get)
+        config.load(settings, {})
+    except ConfigError as error:
+        return error
+    return None
+
+
+def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """
+    Return the settings of a provider with their original spelling, so that a misspelt one can be reported.
+
+    Without what the engine adds to them: the plugin's version, where it is from, and names with two underscores.
+    """
+    given = {name: plain(from_value(value)) for name, value in struct.fields.items() if name[:2] != "__"}
+    return {name: value for name, value in given.items() if value is not None and name not in _ENGINES_OWN}
+
+
+def is_key_secret(stack: str | None) -> bool | None:
+    """
+    Return whether the key in a stack's files is a secret; `None` if no file has it.
+
+    The engine does not say it: `CheckConfig` gets no marks of secrets. It marks the key itself, so that the key is
+    encrypted in the state.
+    """
+    file = find_project(Path())
+    if stack is None or file is None:
+        return None
+    project = read_project(file)
+    folder = file.parent / str(project.get("stackConfigDir") or "")
+    for document in (read_project(folder / f"Pulumi.{stack}{file.suffix}"), project):
+        section = document.get("config")
+        value = section.get(f"{config.NAMESPACE}:apiKey") if isinstance(section, dict) else None
+        if value is not None:
+            return isinstance(value, dict) and "secure" in value
+    return None
