@@ -32,6 +32,7 @@ KEYS: Final = (
     "deleteChildrenWithContainer",
     "namePattern",
     "platform",
+    "hideLogs",
     "account",
 )
 """The settings that are read; only an explicit provider sets `account`."""
@@ -45,7 +46,7 @@ DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
 ADOPT_MODES: Final = ("never", "if_matching")
 """What to do if the resource to create exists already: fail, or adopt it if it matches the program."""
 
-NAME_EXPRESSION: Final = re.compile(r"\$\{([^}]*)\}")
+NAME_EXPRESSION: Final = re.compile(r"\$\{([^{}]*)\}")
 """An expression in a name pattern, as in Pulumi's own patterns."""
 
 _VARIABLES: Final = {
@@ -76,6 +77,7 @@ class AccountSettings:
         max_concurrency: How many operations one provider process runs in parallel.
         name_pattern: The pattern of the containers' default names; `None` to use the resource's name.
         platform: What the platform file says; `None` without a file.
+        hide_logs: Whether an error leaves out the last log lines of a container that did not start.
         account: The name of the explicit provider for this account; `None` for the stack's default account.
     """
 
@@ -88,6 +90,7 @@ class AccountSettings:
     max_concurrency: int = 64
     name_pattern: str | None = None
     platform: PlatformFile | None = None
+    hide_logs: bool = False
     account: str | None = None
 
     @property
@@ -153,6 +156,7 @@ def load(
         max_concurrency=_count("maxConcurrency", value("maxConcurrency"), AccountSettings.max_concurrency),
         name_pattern=None if name_pattern is None else check_name_pattern(name_pattern),
         platform=None if platform is None else _platform(platform),
+        hide_logs=flag("hideLogs", value("hideLogs")),
         account=account,
     )
 

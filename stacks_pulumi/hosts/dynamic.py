@@ -93,9 +93,11 @@ class DynamicProvider(ResourceProvider):
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the inputs."""
-        result = self.handler.check(current_call(), _own(olds), _own(news))
+        call = current_call()
+        result = self.handler.check(call, _own(olds), _own(news))
         return CheckResult(
-            result.inputs, [CheckFailure(name, reason) for name, reason in result.failures.items()]
+            result.inputs,
+            [CheckFailure(name, call.worded(reason)) for name, reason in result.failures.items()],
         )
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:

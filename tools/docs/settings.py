@@ -26,6 +26,7 @@ _SAID: Final = {
     "deleteChildrenWithContainer": "Leave child resources to the deletion of their container, at a risk: see below.",
     "namePattern": "Shapes the default names of containers, for instance `${name}-${stack}`; see below.",
     "platform": "A file with facts about the platform that its guide does not have; see below.",
+    "hideLogs": "Leave the last log lines of a failed start out of its error: they may hold a password.",
     "maxConcurrency": "How many operations one provider process runs in parallel.",
 }
 _SET_ELSEWHERE: Final = {"account"}

@@ -32,7 +32,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 import stacks_pulumi
 from stacks_pulumi import config, functions
 from stacks_pulumi._identifiers import camel_case, name_of, snake_case, type_of
-from stacks_pulumi.errors import ConfigError, StacksError, with_code
+from stacks_pulumi.errors import ConfigError, StacksError, clean, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
 from stacks_pulumi.hosts.plugin.wire import from_struct, in_camel_case, parsed, schema, settings_of, to_struct
@@ -120,6 +120,7 @@ SETTINGS: Final = (
     "maxConcurrency",
     "namePattern",
     "platform",
+    "hideLogs",
 )
 """The provider's inputs. A stack's other settings are used only by Python programs."""
 
@@ -177,7 +178,7 @@ class _PluginCall(GrpcCall):
 
     def worded(self, message: str) -> str:
         """Return the message with names as programs in other languages write them."""
-        return in_camel_case(message)
+        return super().worded(in_camel_case(message))
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -245,7 +246,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Report each malformed setting on its property."""
         given = settings_of(request.news)
         failures = [
-            provider_pb2.CheckFailure(property=name, reason=reason)
+            provider_pb2.CheckFailure(property=name, reason=clean(reason))
             for name, value in given.items()
             if (reason := what_is_wrong(name, value, given)) is not None
         ]
