@@ -191,7 +191,7 @@ def test_vpn_for_a_laptop(example: Make, emulator: Emulator) -> None:
 
 def configuration(stack: Stack, client: str) -> str:
     words = ("vpn-config", stack.outputs()["vpn"], "--client", client, "--show-secrets")
-    return stack.python("-m", "stacks_pulumi", *words)
+    return stack.python("-m", "stacks_pulumi", *words).stdout
 
 
 def test_capped_agent(example: Make, emulator: Emulator) -> None:

@@ -11,7 +11,7 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.chaos.wrong_types import Wrong, altered, texts
 from tests.support.accounts import running
-from tests.support.host import PROMPT, CallFailedError, Host, HostedResource
+from tests.support.host import CallFailedError, Host, HostedResource
 from tests.support.hostile import ALL, faults
 
 pytestmark = [pytest.mark.host, pytest.mark.slow]
@@ -30,7 +30,7 @@ MADE_BY: Final = {
     "containers.list": ("Container", {"template": "nodejs"}),
     "containers.certificate": ("SshCertificate", {"container": "web"}),
     "connections.create": ("Connection", {"source": "web", "target": "data"}),
-    "allowed_ips.add": ("AllowedIp", {"container": "web", "ip_address": "198.51.100.9"}),
+    "allowed_ips.add": ("AllowedIp", {"container": "web"}),
     "vpn_clients.add": ("VpnClient", {"container": "vpn"}),
     "vpn_clients.config": ("VpnClient", {"container": "vpn"}),
 }
@@ -42,10 +42,12 @@ def host(make_host: Callable[..., Host], emulator: Emulator) -> Host:
 
 
 @pytest.fixture
-def account(emulator: Emulator) -> dict[str, str]:
+def account(host: Host, emulator: Emulator) -> dict[str, str]:
     """Return the ids of an account's containers."""
-    templates = {"web": "nodejs", "data": "postgresql", "vpn": "stacks-vpn"}
-    return {name: running(emulator, name, template) for name, template in templates.items()}
+    web = host.resource("Container", "web")
+    web.up(name="web", template="nodejs", external_access=True)
+    others = {"data": "postgresql", "vpn": "stacks-vpn"}
+    return {"web": web.id, **{name: running(emulator, name, template) for name, template in others.items()}}
 
 
 @pytest.fixture
@@ -98,7 +100,9 @@ def test_a_create_shows_no_hostile_text(
     for number, path in enumerate(texts(operation)):
         resource = host.resource(kind, f"new{number}")
         resource.timeout = 3
-        named = {} if kind in {"SshCertificate", "AllowedIp"} else {"name": f"new{number}"}
+        named = {"AllowedIp": {"ip_address": f"198.51.100.{number + 20}"}, "SshCertificate": {}}.get(
+            kind, {"name": f"new{number}"}
+        )
         with altered(emulator, Wrong(operation, path, ALL)), failing(shown):
             resource.up(**ids, **named)
         with failing(shown):

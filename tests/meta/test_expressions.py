@@ -14,13 +14,13 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 import stacks_pulumi
-from tests.support.expressions import TooManyStepsError, attacks, steps
+from tests.support.expressions import TooManyStepsError, attacks, is_match, steps
 
 ROOT: Final = Path(stacks_pulumi.__file__).parent
 SEARCHES: Final = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
 METHODS: Final = SEARCHES | {"match", "fullmatch"}
-OF_USERS: Final = {("policy/options.py", "raw")}
-"""Expressions that a user writes: a policy's options are as trusted as its code."""
+OF_USERS: Final = {"policy/options.py"}
+"""Files that compile an expression of a user: a policy's options are as trusted as its code."""
 N: Final = 60
 """How often an attack repeats a part; a repetition with a limit has a lower one."""
 FEW: Final = 12
@@ -84,15 +84,11 @@ def expressions() -> list[Expression]:
                     used.setdefault((module if owner.id.startswith("_") else "", owner.id), set()).add(
                         node.attr
                     )
-            if is_call_of_re(node) and node.func.attr in METHODS:
-                text = node.args[0]
-                assert isinstance(text, ast.Constant), f"{file}:{node.lineno} is no constant: give it a name"
+            if isinstance(node, ast.Call) and (method := method_of_re(node)) in METHODS:
+                where, text = f"{file}:{node.lineno}", node.args[0]
+                assert isinstance(text, ast.Constant), f"{where} is no constant: give it a name"
                 flags = next((eval_flags(one.value) for one in node.keywords if one.arg == "flags"), 0)
-                found.append(
-                    Expression(
-                        f"{file}:{node.lineno}", re.compile(text.value, flags), node.func.attr not in SEARCHES
-                    )
-                )
+                found.append(Expression(where, re.compile(text.value, flags), method not in SEARCHES))
     for module, name, pattern in of_modules():
         key = (module.removeprefix("stacks_pulumi.") if name.startswith("_") else "", name)
         ways = used.get(key, set())
@@ -101,13 +97,15 @@ def expressions() -> list[Expression]:
     return found
 
 
-def is_call_of_re(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "re"
+def method_of_re(node: ast.Call) -> str:
+    """Return the name of the function of `re` that is called; empty for another call."""
+    function = node.func
+    of_re = (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Name)
+        and function.value.id == "re"
     )
+    return function.attr if of_re and isinstance(function, ast.Attribute) else ""
 
 
 def eval_flags(node: ast.expr) -> int:
@@ -117,15 +115,17 @@ def eval_flags(node: ast.expr) -> int:
 
 @pytest.mark.parametrize("expression", expressions(), ids=lambda one: one.where)
 def test_an_expression_takes_no_more_steps_than_its_input_is_long(expression: Expression) -> None:
-    slow = [
+    assert slow_texts(expression) == [], expression.pattern.pattern
+
+
+def slow_texts(expression: Expression) -> list[str]:
+    return [
         f"{short[:60]!r}... of {len(short)} characters"
         for short, long in zip(
             attacks(expression.pattern, N), attacks(expression.pattern, TIMES * N), strict=True
         )
         if is_slow(expression, short, long)
     ]
-
-    assert slow == [], expression.pattern.pattern
 
 
 def is_slow(expression: Expression, short: str, long: str) -> bool:
@@ -136,3 +136,42 @@ def is_slow(expression: Expression, short: str, long: str) -> bool:
         return steps(expression.pattern, long, anchored=expression.anchored) > few * TIMES * 2
     except TooManyStepsError:
         return True
+
+
+def test_only_a_cached_function_compiles_an_expression() -> None:
+    """Another one would not be found here."""
+    files = {
+        file
+        for file, tree in sources()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        and not any(ast.unparse(one) == "functools.cache" for one in function.decorator_list)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and method_of_re(node) == "compile"
+    }
+
+    assert files == OF_USERS
+
+
+@pytest.mark.parametrize(
+    ("text", "anchored"),
+    [(r"\S+\(host=[^)]*\): ", False), (r"(a+)+b", True), (r" - at `(.*)`$", False), (r"(a|aa)*b", True)],
+)
+def test_a_slow_expression_is_found(text: str, anchored: bool) -> None:
+    expression = Expression("here", re.compile(text), anchored)
+
+    assert slow_texts(expression)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "matches"),
+    [
+        (r"a(b|c)*?d", "abcbd", True),
+        (r"(?<!x)y\b", "y", True),
+        (r"[^a-c]{2,3}", "zzz", True),
+        (r"(?i)AB$", "ac", False),
+    ],
+)
+def test_the_steps_are_those_of_a_match(text: str, given: str, matches: bool) -> None:
+    assert (re.fullmatch(text, given) is not None) is matches
+    assert is_match(re.compile(text), given) is matches

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import io
 import json
 import os
@@ -187,8 +188,16 @@ def _answer(case: Case, path: str) -> tuple[int, Any]:
     return 200, {"success": True, "data": rows}
 
 
+_parser = functools.cache(cli.build_parser)
+"""To build the parsers would be half of the work."""
+
+
 def _run(words: list[str]) -> tuple[int, str, str]:
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+        mock.patch.object(cli, "build_parser", _parser),
+    ):
         code = cli.main(words)
     return code, out.getvalue(), err.getvalue()
 

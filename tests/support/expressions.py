@@ -19,14 +19,14 @@ else:
     import sre_constants as sre
     import sre_parse as parser
 
-__all__ = ["TooManyStepsError", "attacks", "steps"]
+__all__ = ["TooManyStepsError", "attacks", "is_match", "steps"]
 
 Then = Callable[[int], bool]
 """What has to match after a part, from a position."""
 
 Part = Callable[[int, Then], bool]
 
-_MOST: Final = 4_000_000
+_MOST: Final = 300_000
 _CHOICES: Final = 5
 """How many characters are tried where an expression takes several."""
 _SIGNS: Final = "aZ0 -_.,:;/<>()[]{}\"'`=?&@#*\\\t\n\u00e9"
@@ -198,7 +198,7 @@ def steps(pattern: re.Pattern[Any], text: str, *, anchored: bool) -> int:
             for as often as it occurs.
 
     Raises:
-        TooManyStepsError: There are millions.
+        TooManyStepsError: There are hundreds of thousands.
     """
     engine = _engine(pattern)
     engine.text, engine.count = text, 0
@@ -221,6 +221,13 @@ def steps(pattern: re.Pattern[Any], text: str, *, anchored: bool) -> int:
     finally:
         sys.setrecursionlimit(limit)
     return engine.count
+
+
+def is_match(pattern: re.Pattern[Any], text: str) -> bool:
+    """Return whether the expression matches the whole text, by the engine that counts."""
+    engine = _engine(pattern)
+    engine.text, engine.count = text, 0
+    return engine.whole(0, lambda end: end == len(text))
 
 
 def attacks(pattern: re.Pattern[Any], number: int) -> Iterator[str]:
