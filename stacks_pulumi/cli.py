@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from stacks_pulumi import __version__
-from stacks_pulumi.commands._shared import Command, one_line, requirement
+from stacks_pulumi.commands._shared import Command, one_line, requirement, tell
 from stacks_pulumi.errors import with_code
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = advice(missing)
         if told is None:
             raise
-        sys.stderr.write(f"stacks-pulumi {words[0]}: {with_code(told, 'missing-extra')}\n")
+        tell(words[0], with_code(told, "missing-extra"))
         return _WRONG_OPTION.get(words[0], 2)
 
 

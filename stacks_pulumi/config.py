@@ -35,6 +35,7 @@ KEYS: Final = (
     "namePattern",
     "platform",
     "requireSecretKey",
+    "hideLogs",
     "account",
 )
 """The settings that are read; only an explicit provider sets `account`."""
@@ -51,7 +52,7 @@ DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
 ADOPT_MODES: Final = ("never", "if_matching")
 """What to do if the resource to create exists already: fail, or adopt it if it matches the program."""
 
-NAME_EXPRESSION: Final = re.compile(r"\$\{([^}]*)\}")
+NAME_EXPRESSION: Final = re.compile(r"\$\{([^{}]*)\}")
 """An expression in a name pattern, as in Pulumi's own patterns."""
 
 _VARIABLES: Final = {
@@ -85,6 +86,7 @@ class AccountSettings:
         name_pattern: The pattern of the containers' default names; `None` to use the resource's name.
         platform: What the platform file says; `None` without a file.
         require_secret_key: Whether a key in the configuration that is not a secret is an error and not a warning.
+        hide_logs: Whether an error leaves out the last log lines of a container that did not start.
         account: The name of the explicit provider for this account; `None` for the stack's default account.
     """
 
@@ -98,6 +100,7 @@ class AccountSettings:
     name_pattern: str | None = None
     platform: PlatformFile | None = None
     require_secret_key: bool = False
+    hide_logs: bool = False
     account: str | None = None
 
     @property
@@ -167,6 +170,7 @@ def load(
         name_pattern=None if name_pattern is None else check_name_pattern(name_pattern),
         platform=None if platform is None else _platform(platform),
         require_secret_key=flag("requireSecretKey", value("requireSecretKey")),
+        hide_logs=flag("hideLogs", value("hideLogs")),
         account=account,
     )
 

@@ -33,8 +33,9 @@ key. Errors can be pickled.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 __all__ = [
     "ApiError",
@@ -62,6 +63,8 @@ __all__ = [
     "WaitCancelledError",
     "WaitError",
     "WaitTimeoutError",
+    "clean",
+    "clean_lines",
     "with_account",
     "with_code",
 ]
@@ -132,6 +135,45 @@ ErrorCode = Literal[
 """The codes of all errors. A code never changes its meaning, so that it can be searched for and tested."""
 
 
+_COMMANDS: Final = re.compile(
+    r"^ *(?P<github>:)(?=:(?![0-9a-f:./]*(?: |$)))|#(?P<hash>#)(?=\w{0,20}\[)|<(?P<colour>\{)(?=%)",
+    re.IGNORECASE,
+)
+"""
+What a reader of our output carries out. CI systems: `::name` at the beginning of a line (GitHub; an IPv6 address is
+none), `##[name` and `##name[` (Azure, TeamCity). The engine: `<{%name%}>` is a colour, and an unknown one crashes it.
+"""
+
+
+def clean(text: str) -> str:
+    r"""
+    Return a text from outside on one line, and so that nothing that shows it carries it out.
+
+    Every message to the engine and every output of a command passes this function: names and messages come from the
+    API, from project files and from states. A line break could forge a line, an escape code could erase one.
+
+    Unprintable characters are escaped, also those that change the direction: `\n`, `\x1b`, `\u202e`. So is one
+    character of a command to a CI system or to the engine: `\x3a:`, `#\x23`, `<\x7b%`.
+    """
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
+    return _COMMANDS.sub(_disarmed, text)
+
+
+def clean_lines(text: str) -> str:
+    """Return a text with each of its lines cleaned, where more than one is meant."""
+    return "\n".join(map(clean, text.split("\n")))
+
+
+def _disarmed(found: re.Match[str]) -> str:
+    start, end = found.span(str(found.lastgroup))
+    return f"{found.string[found.start() : start]}\\x{ord(found.string[start]):02x}{found.string[end : found.end()]}"
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape").decode()
+
+
 def with_code(message: str, code: ErrorCode) -> str:
     """Return a message as users see it: followed by its code in brackets."""
     return f"{message} [{code}]"
@@ -170,7 +212,7 @@ class StacksError(Exception):
         return self.message
 
     def __str__(self) -> str:
-        return with_code(self.message, self.code)
+        return clean(with_code(self.message, self.code))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An exception is otherwise pickled by its positional arguments, and `code` is a keyword.

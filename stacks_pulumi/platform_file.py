@@ -385,7 +385,6 @@ def _or(known: float | None, default: float) -> float:
 UNKNOWN: Final = PlatformFile()
 """A platform without a file: the defaults apply."""
 
-_WHERE: Final = re.compile(r"`\$(.*)`$")
 _converting: Final = threading.Lock()
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 
@@ -470,8 +469,7 @@ def _wrong(path: str, line: int, problem: str) -> ConfigError:
 
 def _explained(message: str, document: Mapping[str, Any]) -> tuple[str, str]:
     """Return where in the document msgspec found an error, and what is wrong there in words of the file."""
-    found = _WHERE.search(message)
-    where = found[1] if found else ""
+    where = message.partition(" - at `$")[2].removesuffix("`")
     steps = where.split("[")[0].split(".")[1:]
     unknown = _UNKNOWN_FIELD.search(message)
     if unknown:

@@ -7,7 +7,7 @@ vpn = stacks.Container("office-vpn", template="stacks-vpn")
 # The configuration with its private key is in the state, encrypted, and comes out as a secret output.
 laptop = stacks.VpnClient("laptop", container=vpn, rotate_triggers=[pulumi.Config().require("rotation")])
 
-# This one's is not in the state: download it with download.py.
+# This one's is not in the state: `stacks-pulumi vpn-config` downloads it.
 phone = stacks.VpnClient("phone", container=vpn, store_config=False)
 
 pulumi.export("wireguard", laptop.config)

@@ -96,8 +96,10 @@ def read_budgets(path: Path) -> tuple[Budget, ...]:
 
     try:
         document = yaml.load(utf8(read_file(path)), Loader)  # noqa: S506  (a kind of SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        reason = (
+            "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        )
         raise InputError(f"the budget file {path} is not YAML: {reason}") from None
     entries = document.get("budgets") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not entries:

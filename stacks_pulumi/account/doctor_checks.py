@@ -90,7 +90,9 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
     for file in sorted(folder.glob("Pulumi*.yaml")):
         try:
             yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        except RecursionError:
+            yield file, "it is nested too deeply"
+        except (OSError, ValueError, yaml.YAMLError) as error:
             yield file, " ".join(str(error).split())
 
 

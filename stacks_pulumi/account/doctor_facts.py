@@ -340,6 +340,7 @@ _VALID: Final = {
     "allowHttp": "false",
     "baseUrl": DEFAULT_BASE_URL,
     "deleteChildrenWithContainer": "false",
+    "hideLogs": "false",
     "maxConcurrency": str(AccountSettings.max_concurrency),
     "namePattern": "${name}-${stack}",
     "requestsPerMinute": str(AccountSettings.requests_per_minute),

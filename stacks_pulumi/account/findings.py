@@ -359,7 +359,9 @@ def _missing(account: Reconciliation, missing: Missing) -> Remedy:
 def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
     method, *segments = removal
     url = "/".join([account.base_url, *(quote(segment, safe="") for segment in segments)])
-    return f'curl -fsS -X {method} -H "Authorization: Bearer $STACKS_API_KEY" {shlex.quote(url)}'
+    # Not as an argument of curl: every user of the machine sees the arguments of a process. printf is none.
+    header = "printf 'Authorization: Bearer %s' \"$STACKS_API_KEY\""
+    return f"{header} | curl -fsS -X {method} -H @- {shlex.quote(url)}"
 
 
 def _where(account: Reconciliation, stack: str) -> str:

@@ -68,7 +68,6 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _A_TIME: Final = 1e9
 """In seconds since the Unix epoch."""
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}|0")
-_WHERE: Final = re.compile(r" - at `\$?(.*)`$")
 
 
 def scrub(text: str, longest: int = _LONGEST) -> str:
@@ -265,12 +264,12 @@ def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
         try:
             return msgspec.convert(fields, kind, strict=False), is_damaged
         except msgspec.ValidationError as error:
-            message = str(error)
-            where = _WHERE.search(message)
-            spot = where.group(1) if where else ""
+            # msgspec adds the place: "Expected `int`, got `str` - at `$.port`".
+            message, _, where = str(error).partition(" - at `")
+            spot = where.removesuffix("`").removeprefix("$")
             name = re.split(r"[.\[]", spot.removeprefix("."), maxsplit=1)[0]
             if name not in fields or name in _names(kind).required:
-                raise ShapeError(path + spot, _WHERE.sub("", message)) from None
+                raise ShapeError(path + spot, message) from None
             del fields[name]
             is_damaged = True
 

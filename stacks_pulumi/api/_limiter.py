@@ -241,8 +241,8 @@ class Limiter:
         self._ends = self._paused_until
 
 
-_COUNT: Final = re.compile(r"\s*(\d{1,9})(?!\w)")
-_SECONDS: Final = re.compile(r"\s*(\d{1,11}(?:\.\d+)?)(?!\w)")
+_COUNT: Final = re.compile(r"(\d{1,9})(?!\w)")
+_SECONDS: Final = re.compile(r"(\d{1,11}(?:\.\d+)?)(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,7 @@ def _server_time(answer: Answer) -> float:
 
 
 def _number(pattern: re.Pattern[str], text: str | None) -> float | None:
-    match = pattern.match(text) if text else None
+    match = pattern.match(text.strip()) if text else None
     return float(match.group(1)) if match else None
 
 

@@ -72,8 +72,8 @@ _PAGE: Final = frozenset({"page", "current_page", "page_number", "number", "page
 _SIZE: Final = frozenset({"per_page", "page_size", "limit", "x_per_page"})
 _INNER: Final = ("href", "url", "uri", "link", "cursor", "token", "page", "number", "offset", "after")
 _GROUPS: Final = frozenset({"meta", "pagination", "paging", "page", "page_info", "links", "cursors"})
-_LINK: Final = re.compile(r"<([^>]*)>((?:\s*;\s*[^,;]+)*)")
-_REL_NEXT: Final = re.compile(r"rel\s*=\s*\"?(?:[^\";]*\s)?next\b", re.IGNORECASE)
+_LINK: Final = re.compile(r"<([^<>]*)>((?:\s*;\s*[^,;]+)*)")
+_REL_NEXT: Final = re.compile(r"rel\s{0,9}=\s{0,9}\"?(?:[^\";]{0,40}\s)?next\b", re.IGNORECASE)
 _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d+)/(\d+)")
 _ADDRESS: Final = re.compile(r"(\w+:)?//|/|\?|\S*\?\w+=")
 

@@ -118,7 +118,8 @@ _POLL_SECONDS: Final = 10.0
 """Timeout of a poll in seconds, from its start to the last byte. The next poll is due by then."""
 _CHUNK: Final = 64 * 1024
 
-_NOISE: Final = re.compile(r"\S+\(host=[^)]*\): |Failed to establish a new connection: ")
+_NOISE: Final = re.compile(r"[\w.]{1,40}\(host=[^()]{0,300}\): |Failed to establish a new connection: ")
+_LONGEST_REASON: Final = 2000
 _LOG: Final = logging.getLogger("stacks_pulumi.api")
 
 
@@ -291,5 +292,6 @@ def _never_sent(error: requests.RequestException) -> bool:
 def _innermost(error: BaseException) -> str:
     """Return the short reason inside the nested errors, without object descriptions and repeated text."""
     inner: Any = getattr(error.args[0], "reason", error.args[0]) if error.args else error
-    text = str(inner.args[-1] if isinstance(inner, BaseException) and inner.args else inner)
+    # Shortened first: it may contain a line of the answer, which may have 65,536 characters.
+    text = str(inner.args[-1] if isinstance(inner, BaseException) and inner.args else inner)[:_LONGEST_REASON]
     return scrub(_NOISE.sub("", text) or type(inner).__name__, 120)

@@ -26,7 +26,7 @@ from stacks_pulumi.api._bodies import (
 from stacks_pulumi.api.models import Listing
 
 _PEM: Final = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
-_WIREGUARD: Final = re.compile(r"^\s*\[Interface\]", re.MULTILINE)
+_WIREGUARD: Final = re.compile(r"^[ \t]*\[Interface\]", re.MULTILINE)
 _PAGE: Final = re.compile(r"\s*<(!doctype|html)", re.IGNORECASE)
 _LINE_KEYS: Final = ("line", "log", "message", "msg", "text")
 _TEXT_KEYS: Final = (

@@ -17,11 +17,11 @@ from stacks_pulumi import catalog
 from stacks_pulumi.platform_file import BackupStatus, BackupType, ContainerStatus, PlatformFacts
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
-_PREFIX: Final = re.compile(r"[a-z]*?(?:status|state)([a-z]+)")
+_PREFIX: Final = re.compile(r"[a-z]{0,40}?(?:status|state)([a-z]{1,40})")
 """`CONTAINER_STATUS_RUNNING`, without case and separators."""
 _DOCKER: Final = (
     (re.compile(r"up (?:about |less than )?\w+ \w+(?: \(healthy\))?", re.IGNORECASE), "running"),
-    (re.compile(r"up .*\(health: starting\)", re.IGNORECASE), "starting"),
+    (re.compile(r"up [\w ]{0,40}\(health: starting\)", re.IGNORECASE), "starting"),
     (re.compile(r"exited \(\d+\).*", re.IGNORECASE), "stopped"),
     (re.compile(r"restarting \(\d+\).*", re.IGNORECASE), "restarting"),
 )

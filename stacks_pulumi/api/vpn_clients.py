@@ -4,8 +4,9 @@ Clients of a VPN container (guide, "VPN Management").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +21,48 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _PAUSE = 2.0
+
+_HARMLESS: Final = {
+    "[interface]": frozenset({"privatekey", "listenport", "address", "dns", "mtu"}),
+    "[peer]": frozenset({"publickey", "presharedkey", "allowedips", "endpoint", "persistentkeepalive"}),
+}
+"""
+The settings that no WireGuard program carries out. Others do: `PostUp` runs a command, `SaveConfig` writes a file,
+`Table` and `FwMark` change the routes of the machine.
+"""
+_VALUE: Final = re.compile(r"[A-Za-z0-9+/=.,:_%\[\] \t-]*")
+_SHOWN_RISKS: Final = 3
+
+
+def risks_of(config: str) -> str:
+    """
+    Return which lines of a WireGuard configuration a program may carry out, as part of a sentence; empty if none.
+
+    `wg-quick` runs the commands in a configuration as root. So every line has to be one that is known to be harmless,
+    as `wg-quick` reads it: it ignores case, and needs no section and no `=` to run a command.
+    """
+    found = [f"line {number} {risk}" for number, risk in _risks(config)]
+    if not found:
+        return ""
+    more = f" and {len(found) - _SHOWN_RISKS} more" if len(found) > _SHOWN_RISKS else ""
+    return f"wg-quick may run commands of this configuration as root: {', '.join(found[:_SHOWN_RISKS])}{more}"
+
+
+def _risks(config: str) -> Iterator[tuple[int, str]]:
+    known: frozenset[str] = frozenset()
+    # Only a line feed ends a line there; a null byte is left out of a word.
+    for number, line in enumerate(config.split("\n"), start=1):
+        text = line.removesuffix("\r")
+        setting = text.partition("#")[0].strip()
+        key, _, value = (part.strip() for part in setting.partition("="))
+        if not text.replace("\t", " ").isprintable():
+            yield number, "has control characters"
+        elif setting.casefold() in _HARMLESS:
+            known = _HARMLESS[setting.casefold()]
+        elif setting and key.casefold() not in known:
+            yield number, f"sets {key}" if key.isidentifier() and len(key) <= 40 else "is not a known setting"
+        elif not _VALUE.fullmatch(value):
+            yield number, f"has characters that {key} does not need"
 
 
 class AddedVpnClient(VpnClient, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
 from stacks_pulumi.config import without_keys
-from stacks_pulumi.errors import ConfigError, StacksError, UnreadableAnswerError, with_code
+from stacks_pulumi.errors import ConfigError, StacksError, UnreadableAnswerError, clean, with_code
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
@@ -49,8 +49,13 @@ def not_a_folder(folder: Path) -> ConfigError:
 
 
 def one_line(text: str) -> str:
-    """Return a text in one line and without API keys: a user may paste one as an argument."""
-    return " ".join(without_keys(text).split())
+    """Return a text in one line, cleaned and without API keys: a user may paste one as an argument."""
+    return clean(" ".join(without_keys(text).split()))
+
+
+def tell(command: str, text: str) -> None:
+    """Print a message as one line on standard error."""
+    sys.stderr.write(f"stacks-pulumi {command}: {one_line(text)}\n")
 
 
 PLACE_UNKNOWN: Final = """\
@@ -123,7 +128,7 @@ def report_error(command: str, error: StacksError | OSError, *, exit_code: int =
         text = with_code(
             f"{error.message}; if the platform has its rows or pages elsewhere, {advice}", error.code
         )
-    sys.stderr.write(f"stacks-pulumi {command}: {one_line(text)}\n")
+    tell(command, text)
     return exit_code
 
 
@@ -144,7 +149,7 @@ def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str
     from stacks_pulumi.cost.live import write_snapshot  # noqa: PLC0415  (other commands do not need it)
 
     if gap:
-        sys.stderr.write(f"stacks-pulumi {command}: {one_line(f'{file} was not written: {gap}')}\n")
+        tell(command, f"{file} was not written: {gap}")
     else:
         write_snapshot(Path(file), document)
 
@@ -223,7 +228,7 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
     except PulumiError as error:
         if stack is not None or "STACKS_API_KEY" not in os.environ:
             raise
-        sys.stderr.write(f"stacks-pulumi {command}: the stack's settings are not used: {error.message}\n")
+        tell(command, f"the stack's settings are not used: {error.message}")
         return config.load()
     if configured.error and f"{config.NAMESPACE}:apiKey" in configured.secrets:
         raise PulumiError(
@@ -256,11 +261,6 @@ def container_of(client: StacksClient, wanted: str) -> Container:
     return container
 
 
-def as_json(value: Any) -> str:
-    """Return a value as a JSON document with a line break at the end."""
-    return json.dumps(value, indent=2) + "\n"
-
-
 class _Waiting:
     """Prints one line when the command waits for the rate limit."""
 
@@ -271,4 +271,4 @@ class _Waiting:
     def __call__(self, seconds: float, _queued: int) -> None:
         if seconds >= 1 and not self._said:
             self._said = True
-            sys.stderr.write(f"stacks-pulumi {self._command}: rate limit: {seconds:.0f} s\n")
+            tell(self._command, f"rate limit: {seconds:.0f} s")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._shared import Command, report_error, save_snapshot
+from stacks_pulumi.commands._shared import Command, report_error, save_snapshot, tell
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.write(_shown(document, options))
     if not result.account.complete:
         # The report contains it too, but its output may go to a pipe.
-        sys.stderr.write("stacks-pulumi account: not everything could be read, so the report is incomplete\n")
+        tell("account", "not everything could be read, so the report is incomplete")
     return result.exit_code
 
 

@@ -19,10 +19,10 @@ from stacks_pulumi.commands._shared import (
     Command,
     add_container,
     add_stack,
-    as_json,
     carry_out,
     container_of,
     number_to,
+    tell,
 )
 from stacks_pulumi.errors import (
     ConnectionFailedError,
@@ -31,10 +31,12 @@ from stacks_pulumi.errors import (
     ServerError,
     StacksError,
     UnreadableAnswerError,
+    clean,
+    clean_lines,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Backup, BackupStats
@@ -63,27 +65,25 @@ def _add_backups(parser: argparse.ArgumentParser) -> None:
 
 def _run_backups(arguments: argparse.Namespace) -> int:
     """Print the list or the statistics."""
-    import msgspec  # noqa: PLC0415  (only this command needs it)
 
     def work(client: StacksClient) -> int:
         if arguments.container is None:
             stats = client.backups.stats()
-            sys.stdout.write(as_json(msgspec.to_builtins(stats)) if arguments.json else _figures(stats))
+            sys.stdout.write(_as_json(stats) if arguments.json else _figures(stats))
             return 0
         container = container_of(client, arguments.container)
         listed = client.backups.list(container.id, arguments.limit)
         # The newest backups are all that was asked for.
         gap = listed.gap if len(listed) < arguments.limit else None
         if arguments.json:
-            rows = [msgspec.to_builtins(backup) for backup in listed]
-            said = {"container": container.id, "complete": gap is None, "gap": gap, "backups": rows}
-            sys.stdout.write(as_json(said))
+            said = {"container": container.id, "complete": gap is None, "gap": gap, "backups": list(listed)}
+            sys.stdout.write(_as_json(said))
         elif gap is None:
             sys.stdout.write(_table(listed))
         else:
             sys.stdout.write(f"Incomplete: {_shown(gap)}\n{_table(listed) if listed else ''}")
         if gap is not None:
-            sys.stderr.write(f"stacks-pulumi backups: the list is incomplete: {_shown(gap)}\n")
+            tell("backups", f"the list is incomplete: {gap}")
         return 0 if gap is None else 1
 
     return carry_out("backups", arguments, work)
@@ -101,7 +101,7 @@ def _figures(stats: BackupStats) -> str:
 
 
 def _table(listed: Sequence[Backup]) -> str:
-    from stacks_pulumi.reports.writers import aligned  # noqa: PLC0415  (as above)
+    from stacks_pulumi.reports.writers import aligned  # noqa: PLC0415  (only this table needs it)
 
     if not listed:
         return "There are no backups. The platform makes one each day at 2:00 UTC.\n"
@@ -120,9 +120,13 @@ def _table(listed: Sequence[Backup]) -> str:
     return "".join(f"{line}\n" for line in aligned([head, *rows]))
 
 
-def _shown(value: object) -> str:
-    from stacks_pulumi.reports import clean  # noqa: PLC0415  (as above)
+def _as_json(value: Any) -> str:
+    from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (only --json needs it)
 
+    return as_json(value)
+
+
+def _shown(value: object) -> str:
     return "?" if value is None else clean(str(value))
 
 
@@ -163,10 +167,8 @@ def _run_credentials(arguments: argparse.Namespace) -> int:
             shown["password"] = HIDDEN
         if arguments.json:
             # The answer differs from template to template, and any part of it may be a secret.
-            sys.stdout.write(as_json({**shown, "raw": said.raw} if arguments.show_secrets else shown))
+            sys.stdout.write(_as_json({**shown, "raw": said.raw} if arguments.show_secrets else shown))
         else:
-            from stacks_pulumi.reports import clean  # noqa: PLC0415  (as JSON nothing needs it)
-
             rows = [(name, clean(str(value))) for name, value in shown.items() if value is not None]
             sys.stdout.write("".join(f"{name:<14} {value}\n" for name, value in rows))
         return 0
@@ -179,7 +181,8 @@ _LOGS: Final = "print a container's log"
 _MOST: Final = 500
 """Lines that the API returns at most (guide, "Get Container Logs")."""
 
-_CONTROL: Final = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]{0,40}m")
+_NO_COLOUR: Final = "\x1b[0m"
 
 
 def _add_logs(parser: argparse.ArgumentParser) -> None:
@@ -197,6 +200,11 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("-f", "--follow", action="store_true", help="print new lines as they appear")
     how.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="print the lines unchanged; otherwise control characters and commands to a CI system are escaped",
+    )
     parser.add_argument(
         "--interval",
         type=_seconds,
@@ -221,22 +229,29 @@ def _run_logs(arguments: argparse.Namespace) -> int:
 
     def work(client: StacksClient) -> int:
         container = container_of(client, arguments.container)
+        write = _write_raw if arguments.raw else _write
         if arguments.follow:
-            _follow(client, container.id, arguments.lines, arguments.interval)
+            _follow(client, container.id, arguments.lines, arguments.interval, write)
         lines = client.containers.logs(container.id, arguments.lines).splitlines()
         if arguments.json:
-            sys.stdout.write(as_json({"container": container.id, "lines": lines}))
+            sys.stdout.write(_as_json({"container": container.id, "lines": lines}))
         else:
-            _write(lines)
+            write(lines)
         return 0
 
     return carry_out("logs", arguments, work)
 
 
-def _follow(client: StacksClient, container_id: str, first: int, interval: float) -> NoReturn:
+def _follow(
+    client: StacksClient,
+    container_id: str,
+    first: int,
+    interval: float,
+    write: Callable[[Sequence[str]], None],
+) -> NoReturn:
     """Print new lines until the process is interrupted, or the log can no longer be read."""
     seen = client.containers.logs(container_id, _MOST).splitlines()
-    _write(seen[-first:])
+    write(seen[-first:])
     failed = False
     while True:
         SYSTEM_CLOCK.sleep(interval)
@@ -245,15 +260,15 @@ def _follow(client: StacksClient, container_id: str, first: int, interval: float
         except (ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError) as error:
             # Following continues during an outage of the API.
             if not failed:
-                sys.stderr.write(f"stacks-pulumi logs: {error.message}; still trying\n")
+                tell("logs", f"{error.message}; still trying")
             failed = True
             continue
         failed = False
         added = new_lines(seen, lines)
         if added is None:
-            sys.stderr.write("stacks-pulumi logs: the log was restarted, or lines were missed\n")
+            tell("logs", "the log was restarted, or lines were missed")
             added = lines
-        _write(added)
+        write(added)
         seen = lines or seen
 
 
@@ -275,16 +290,23 @@ def new_lines(before: list[str], now: list[str]) -> list[str] | None:
     return None
 
 
-def _write(lines: list[str]) -> None:
-    if sys.stdout.isatty():
-        lines = [_CONTROL.sub(_harmless, line) for line in lines]
+def _write(lines: Sequence[str]) -> None:
+    _write_raw([_harmless(line.expandtabs()) for line in lines])
+
+
+def _write_raw(lines: Sequence[str]) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 
-def _harmless(match: re.Match[str]) -> str:
-    """Keep colours, and escape other control sequences: they could change the terminal's title or earlier output."""
-    return match[0] if match[0].startswith("\x1b[") else "\N{REPLACEMENT CHARACTER}"
+def _harmless(line: str) -> str:
+    """Return a line whose colours are kept on a terminal, and left out of a pipe."""
+    if not sys.stdout.isatty():
+        return clean(_COLOUR.sub("", line))
+    parts, colours = _COLOUR.split(line), _COLOUR.findall(line)
+    # A colour ends with its line, so that it does not hide the next ones.
+    ends = [*colours, _NO_COLOUR if colours else ""]
+    return "".join(clean(part) + end for part, end in zip(parts, ends, strict=True))
 
 
 _VPN_CONFIG: Final = "write a VPN client's WireGuard configuration"
@@ -293,7 +315,7 @@ _VPN_CONFIG: Final = "write a VPN client's WireGuard configuration"
 def _add_vpn_config(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write the WireGuard configuration of a VPN client. It contains a private key, so it is written to a file that "
-        "only you can read, or printed if --show-secrets is given."
+        "only you can read, or printed if --show-secrets is given. A file that can run commands is not written."
     )
     add_container(parser, "VPN_CONTAINER")
     add_stack(parser)
@@ -301,6 +323,11 @@ def _add_vpn_config(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("-o", "--out", metavar="FILE", help="write it to this file, which must not exist")
     where.add_argument("--show-secrets", action="store_true", help="print it")
+    parser.add_argument(
+        "--allow-commands",
+        action="store_true",
+        help="also write a configuration that can run commands: wg-quick runs them as root",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -311,14 +338,25 @@ def _run_vpn_config(arguments: argparse.Namespace) -> int:
         container = container_of(client, arguments.container)
         text = _config(client, container.id, arguments.client)
         said = {"container": container.id, "client": arguments.client}
+        from stacks_pulumi.api.vpn_clients import risks_of  # noqa: PLC0415  (a wrong option needs no HTTP)
+
+        risks = risks_of(text)
         if arguments.out is not None:
+            if risks and not arguments.allow_commands:
+                raise StacksError(
+                    f"{arguments.out} was not written: {risks}; read the configuration with --show-secrets, and ask "
+                    "who changed it; --allow-commands writes it all the same",
+                    code="invalid-file",
+                )
             _write_file(Path(arguments.out), text)
             said["file"] = arguments.out
             told = f"wrote {arguments.out}\n"
         else:
             said["config"] = text
-            told = text if text.endswith("\n") else f"{text}\n"
-        sys.stdout.write(as_json(said) if arguments.json else told)
+            told = clean_lines(text.rstrip("\n")) + "\n"
+        if risks:
+            tell("vpn-config", f"warning: {risks}; read the configuration before you use it")
+        sys.stdout.write(_as_json(said) if arguments.json else told)
         return 0
 
     return carry_out("vpn-config", arguments, work)

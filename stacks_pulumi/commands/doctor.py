@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi.commands._shared import Command, not_a_folder, report_error
+from stacks_pulumi.errors import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,8 +120,6 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 
 def _line(finding: Diagnosis) -> str:
-    from stacks_pulumi.reports import clean  # noqa: PLC0415  (not to list the commands)
-
     fix = f" | fix: {finding.fix}" if finding.fix else ""
     # A message may contain an answer of another server or a text of the project, and this output has to be one line.
     return clean(" ".join(f"{finding.level:<8} {finding.check:<12}{finding.text}{fix}".splitlines()))
@@ -149,9 +147,10 @@ def _plural(number: int, name: str) -> str:
 
 
 def _as_json(findings: Sequence[Diagnosis]) -> str:
+    from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (only --json needs it)
+
     failed = any(finding.level == "problem" for finding in findings)
-    document = {"ok": not failed, "checks": [asdict(finding) for finding in findings]}
-    return json.dumps(document, indent=2) + "\n"
+    return as_json({"ok": not failed, "checks": [asdict(finding) for finding in findings]})
 
 
 COMMANDS = {"doctor": Command(_HELP, add_arguments, run)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from stacks_pulumi.commands._shared import Command, one_line
+from stacks_pulumi.commands._shared import Command, tell
 from stacks_pulumi.config import check_api_key
 from stacks_pulumi.errors import ConfigError, with_code
 
@@ -351,7 +351,7 @@ def _dollars(text: str) -> Decimal | None:
 
 def _fail(text: str) -> int:
     """Print why it cannot go on, and return the exit code."""
-    sys.stderr.write(f"stacks-pulumi emulator: {with_code(one_line(text), 'emulator-start')}\n")
+    tell("emulator", with_code(text, "emulator-start"))
     return 2
 
 

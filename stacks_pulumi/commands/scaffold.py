@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._shared import Command, report_error, requirements_file
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.commands._shared import Command, report_error, requirements_file, tell
+from stacks_pulumi.errors import StacksError, clean
 
 if TYPE_CHECKING:
     from stacks_pulumi.account.takeover import ScaffoldPlan
@@ -91,9 +91,7 @@ def run(options: argparse.Namespace) -> int:
         return report_error("scaffold", error)
     if not program.complete:
         # The report contains it too, but its output may go to a pipe.
-        sys.stderr.write(
-            "stacks-pulumi scaffold: not everything could be read, so the program lacks what the report names\n"
-        )
+        tell("scaffold", "not everything could be read, so the program lacks what the report names")
     return 0 if program.complete else 1
 
 
@@ -149,7 +147,6 @@ def _nothing_chosen(number: int) -> str:
 
 def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
-    from stacks_pulumi.reports import clean  # noqa: PLC0415  (as above)
 
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())
     lines = [f"Wrote {', '.join(names)} to {folder}: {count(len(program.declared), 'resource')} ({kinds})."]

@@ -29,10 +29,12 @@ from pulumi.runtime.settings import get_monitor
 from stacks_pulumi import config
 from stacks_pulumi.api import models
 from stacks_pulumi.api.models import Listing
+from stacks_pulumi.api.vpn_clients import risks_of
 from stacks_pulumi.config import NAMESPACE
-from stacks_pulumi.errors import ConfigError, StacksError, with_account
+from stacks_pulumi.errors import ConfigError, StacksError, clean, with_account
 from stacks_pulumi.functions import results
 from stacks_pulumi.pricing.price_list import price_list
+from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._session import Session, session_for
 from stacks_pulumi.resources.provider import Provider, check_stored_key, shown_alone
 
@@ -181,7 +183,18 @@ def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
         # The newest backups are all that the caller asked for.
         if isinstance(listing, Listing) and len(listing) < arguments.get("limit", math.inf):
             _check_complete(name, listing)
+    risks = risks_of(told) if name == "get_vpn_config" else ""
+    if risks:
+        _warn(f"{name}: {risks}. Read the configuration before you use it, and ask who changed it")
     return told
+
+
+def _warn(text: str) -> None:
+    operation = current_operation()
+    if operation is None:
+        pulumi.log.warn(clean(text))
+    else:
+        operation.warn(text)
 
 
 def _check_complete(name: str, listing: Listing[Any]) -> None:

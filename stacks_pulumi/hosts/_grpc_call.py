@@ -15,6 +15,7 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
 
 from stacks_pulumi.config import contains_key, without_keys
+from stacks_pulumi.errors import clean
 from stacks_pulumi.resources._operation import Checked, EngineCall
 
 
@@ -119,8 +120,8 @@ class GrpcCall(EngineCall):
         return self._context is None or self._context.is_active()
 
     def worded(self, message: str) -> str:
-        """Return the message with names as the program's language writes them."""
-        return message
+        """Return the message as the engine gets it: cleaned. A host may change names to the program's language."""
+        return clean(message)
 
     def reported(self, message: str) -> str:
         """Return an error as the user sees it."""

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 import pulumi_policy
 
-from stacks_pulumi.errors import with_code
+from stacks_pulumi.errors import clean_lines, with_code
 from stacks_pulumi.policy._analyzer import UnknownValueError, write_properties
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import (
@@ -207,12 +207,22 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
         args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs,
         report_violation: Report,
     ) -> None:
+        report_violation = _cleaned(report_violation)
         if isinstance(args, pulumi_policy.ResourceValidationArgs):
             self._pack.kind_of(args)
             if self._configuration.concerns(args):
                 self._configuration.reports_problem(args, report_violation)
         elif not self._configuration.reports_problem(args, report_violation):
             self._check(args, report_violation)
+
+
+def _cleaned(report: Report) -> Report:
+    """Return a report that cleans its messages: they have names and properties of the program."""
+
+    def cleaned(message: str, urn: str | None = None) -> None:
+        report(clean_lines(message), urn)
+
+    return cleaned
 
 
 def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.ResourceValidation:
@@ -225,6 +235,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             return exemptions.setdefault(exemption, urn) != urn
 
     def validate(args: pulumi_policy.ResourceValidationArgs, report: Report) -> None:
+        report = _cleaned(report)
         if configuration.concerns(args) and configuration.reports_problem(args, report):
             return
         rest: list[Finding] = []

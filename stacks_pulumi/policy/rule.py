@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import pulumi_policy
 
-from stacks_pulumi.errors import with_code
+from stacks_pulumi.errors import clean, clean_lines, with_code
 from stacks_pulumi.policy._analyzer import UNKNOWN_STRING_VALUE, UnknownValueError
 from stacks_pulumi.policy.options import Option, OptionError, Settings, new_names
 from stacks_pulumi.pricing.views import ResourceView, StackView
@@ -268,7 +268,8 @@ def crashed(rule: Rule, subject: str, error: Exception) -> str:
 
 def not_enforced(rule: Rule, name: str, exemption: Exemption) -> None:
     """Report an exemption that was used, on standard error."""
-    sys.stderr.write(f"{rule.name}: {name!r} is exempt until {exemption.expires}: {exemption.reason}\n")
+    text = f"{rule.name}: {name!r} is exempt until {exemption.expires}: {exemption.reason}"
+    sys.stderr.write(f"{clean(text)}\n")
 
 
 def ended_note(exemption: Exemption | None) -> str:
@@ -298,7 +299,7 @@ def limit_missing(rule: Rule, option: str, other: str) -> str:
 
 def show(rule: Rule, message: str) -> None:
     """Print a notice on standard error: the engine shows it in the operation's output, and it does not block."""
-    sys.stderr.write(f"{rule.name}:\n{message}\n")
+    sys.stderr.write(f"{rule.name}:\n{clean_lines(message)}\n")
 
 
 def tell_sdk(

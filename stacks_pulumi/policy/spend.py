@@ -14,6 +14,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol, TypeAlias
 
+from stacks_pulumi.errors import clean
 from stacks_pulumi.policy.options import Settings, choice, money, percent, whole
 from stacks_pulumi.policy.rule import (
     Deferred,
@@ -182,7 +183,7 @@ def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
     if not stack.containers:
         yield NotApplicable("the stack has no container")
         return
-    rows = [(container.name, container.kind, str(container.price)) for container in stack.containers]
+    rows = [(clean(container.name), container.kind, str(container.price)) for container in stack.containers]
     rows.append(("total", "", str(stack.price)))
     if settings["format"] == "markdown":
         lines = [

@@ -25,23 +25,11 @@ __all__ = [
     "Row",
     "Table",
     "Weight",
-    "clean",
 ]
 
 Weight: TypeAlias = Literal["error", "warning", "note"]
 Action: TypeAlias = Literal["create", "update", "replace", "delete", "keep", "same"]
 """What happens to an object; `keep` is an object that leaves the stack but is not deleted."""
-
-
-def clean(text: str) -> str:
-    r"""
-    Return the text with every unprintable character escaped: `\n`, `\x1b`, `\u202e`.
-
-    A line break in a name could forge a row, an escape code could erase one.
-    """
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ reviewed program and are untrusted input, so all markup in them is escaped.
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -17,7 +18,8 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from stacks_pulumi.reports import Column, Document, Folded, PolicyViolation, Row, Table, clean
+from stacks_pulumi.errors import clean, clean_lines
+from stacks_pulumi.reports import Column, Document, Folded, PolicyViolation, Row, Table
 
 MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "keep": "=", "same": " "}
 """One character for each action."""
@@ -91,7 +93,7 @@ def _rows(table: Table) -> list[list[str]]:
         ]
         for row in table.rows
     ]
-    return [*rows, [*table.total]] if table.total else rows
+    return [*rows, [clean(cell) for cell in table.total]] if table.total else rows
 
 
 def _short(text: str, widest: int | None) -> str:
@@ -133,7 +135,7 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
         highlight=False,
         legacy_windows=False,
     )
-    console.print(Text(document.title, style="bold"))
+    console.print(Text(clean(document.title), style="bold"))
     for reason in document.incomplete:
         console.print(Text.assemble(("error", _WEIGHTS["error"]), f": {clean(reason)}"))
     for table in document.tables:
@@ -324,8 +326,9 @@ def escape(text: str) -> str:
 
 
 def as_json(data: Mapping[str, Any]) -> str:
-    """Return data as JSON for people and programs."""
-    return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+    """Return data as JSON for people and programs: only ASCII, and no command to a CI system."""
+    text = json.dumps(msgspec.to_builtins(data, str_keys=True), indent=2)
+    return text.replace("##", "#\\u0023") + "\n"
 
 
 def as_junit(document: Document, suite_name: str) -> str:
@@ -339,7 +342,7 @@ def as_junit(document: Document, suite_name: str) -> str:
         test = ET.SubElement(
             suite, "testcase", classname=clean(f"{suite_name}.{check.group}"), name=clean(check.name)
         )
-        text = "\n".join(clean(line) for line in check.text.split("\n"))
+        text = clean_lines(check.text)
         if check.failed:
             ET.SubElement(test, "failure", message=text.partition("\n")[0]).text = text
         elif text:

@@ -523,7 +523,9 @@ class Lifecycle:
         )
 
     def last_log_lines(self, id_: str) -> str:
-        """Return the end of the container's log as a sentence; empty if it has no log."""
+        """Return the end of the container's log as a sentence; empty if it has no log, or logs are not shown."""
+        if self.session.settings.hide_logs:
+            return ""
         try:
             logs = self.session.client.containers.logs(id_, lines=_LOG_LINES)
         except WaitCancelledError:

@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn
 from stacks_pulumi._clock import Clock, is_shielded, shielded
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import pulumi_home
-from stacks_pulumi.errors import WaitCancelledError, WaitTimeoutError, with_code
+from stacks_pulumi.errors import WaitCancelledError, WaitTimeoutError, clean, with_code
 
 
 class EngineCall(ABC):
@@ -220,7 +220,7 @@ class Operation:
         """Show an error that stays, on stderr too, because the engine may be gone: something is left in the account."""
         text = with_code(message, "rollback-failed")
         self.call.error(text)
-        print(f"stacks-pulumi: {self.label}: {text}", file=sys.stderr, flush=True)  # noqa: T201  (works without the engine)
+        print(clean(f"stacks-pulumi: {self.label}: {text}"), file=sys.stderr, flush=True)  # noqa: T201  (works without the engine)
 
     def inform(self, text: str) -> None:
         """Show a line that stays."""

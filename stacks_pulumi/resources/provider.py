@@ -94,6 +94,7 @@ class Provider(pulumi.ProviderResource):
         delete_children_with_container: bool | None = None,
         name_pattern: pulumi.Input[str] | None = None,
         platform: pulumi.Input[str] | None = None,
+        hide_logs: pulumi.Input[bool] | None = None,
     ) -> None:
         """
         Declare an account.
@@ -114,6 +115,8 @@ class Provider(pulumi.ProviderResource):
                 Default: as for the stack (`stacks:namePattern`); `${name}` leaves them unchanged.
             platform: The file with facts about the platform that its guide does not state. Default: as for the stack
                 (`stacks:platform`).
+            hide_logs: Leave the last log lines of a container that did not start out of its error, because they may
+                contain a password. Default: as for the stack (`stacks:hideLogs`, false).
 
         Raises:
             ConfigError: `api_key` is `None`, for instance because the configuration value is not set; or the program
@@ -134,6 +137,7 @@ class Provider(pulumi.ProviderResource):
             "maxConcurrency": _text(max_concurrency),
             "namePattern": name_pattern,
             "platform": platform or pulumi.Config(NAMESPACE).get("platform"),
+            "hideLogs": pulumi.Config(NAMESPACE).get("hideLogs") if hide_logs is None else _text(hide_logs),
             "account": resource_name,
         }
         settings = {f"{NAMESPACE}:{name}": value for name, value in given.items() if value is not None}

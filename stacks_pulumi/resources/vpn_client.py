@@ -12,7 +12,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api.connections import is_spelling
-from stacks_pulumi.api.vpn_clients import AddedVpnClient
+from stacks_pulumi.api.vpn_clients import AddedVpnClient, risks_of
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, UnreadableAnswerError, VanishedError
 from stacks_pulumi.resources import _fields
@@ -200,7 +200,10 @@ class VpnClientHandler(ResourceHandler):
         outs.update(self._identity(session, op, id_, olds))
         if client.created_at is not None:
             outs[_CREATED_AT] = client.created_at
-        return {**outs, "config": secret(config)} if config is not None else outs
+        if config is not None:
+            _warn_of_commands(op, id_, config)
+            outs["config"] = secret(config)
+        return outs
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
@@ -215,7 +218,7 @@ class VpnClientHandler(ResourceHandler):
         elif not adopts and not self._is_there(session, op, id_, olds):
             msg = f"the VPN client {id_} of the state is gone. Nothing was changed: run `pulumi refresh`"
             raise VanishedError(msg, subject=f"VPN client {id_}")
-        return _outputs(session, inputs, config, olds.get(_CREATED_AT))
+        return _outputs(session, op, inputs, config, olds.get(_CREATED_AT))
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove the client; its key then becomes invalid."""
@@ -303,7 +306,7 @@ class _VpnClientCreation(Creation[str]):
                 (NotFoundError, *REFUSALS, UnreadableAnswerError),
             )
         created_at = None if added is None else added.created_at
-        return _outputs(self.session, self.inputs, config, created_at)
+        return _outputs(self.session, self.op, self.inputs, config, created_at)
 
     def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
         return self.inputs
@@ -367,14 +370,23 @@ def _by_config(
 
 
 def _outputs(
-    session: Session, inputs: Mapping[str, Any], config: str | None, created_at: str | None
+    session: Session, op: Operation, inputs: Mapping[str, Any], config: str | None, created_at: str | None
 ) -> dict[str, Any]:
     container = inputs["container"]
     outs = {**inputs, CONTAINER_CREATED_AT: creation_time(session, container), _CREATED_AT: created_at}
     if inputs["store_config"]:
         config = config or session.client.vpn_clients.config(container, inputs["name"])
+        _warn_of_commands(op, child_id(container, inputs["name"]), config)
         outs["config"] = secret(config)
     return {name: value for name, value in outs.items() if value is not None}
+
+
+def _warn_of_commands(op: Operation, id_: str, config: str) -> None:
+    risks = risks_of(config)
+    if risks:
+        op.warn(
+            f"the VPN client {id_}: {risks}. Read its output `config` before you use it, and ask who changed it"
+        )
 
 
 def _check_not_recreated(session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from stacks_pulumi.emulator.app import BASE_PATH, match
 from stacks_pulumi.emulator.server import Incoming
 from tests.support.openapi import contract
 
-__all__ = ["OPERATIONS", "Wrong", "altered", "wrongs"]
+__all__ = ["OPERATIONS", "Wrong", "altered", "texts", "wrongs"]
 
 _WRONG: dict[str, tuple[Any, ...]] = {
     "string": (None, True, 7, [], {}),
@@ -91,6 +91,11 @@ def wrongs(operation: str) -> list[Wrong]:
         for value in _WRONG[kind]
         if not _fits(value, kind)
     ]
+
+
+def texts(operation: str) -> list[tuple[_Step, ...]]:
+    """Return the path of every text in the operation's answer."""
+    return list(dict.fromkeys(path for path, kind in _fields(_schemas()[operation], ()) if kind == "string"))
 
 
 def _fields(schema: dict[str, Any], path: tuple[_Step, ...]) -> Iterator[tuple[tuple[_Step, ...], str]]:

@@ -174,7 +174,7 @@ def test_vpn_for_a_laptop(example: Make, emulator: Emulator) -> None:
 
     stack.up(quiet_afterwards=False)
     before = stack.outputs(secrets=True)["wireguard"]
-    phone = stack.script("download.py", stack.outputs()["vpn"], "phone")
+    phone = configuration(stack, "phone")
     private = next(line for line in phone.splitlines() if line.startswith("PrivateKey"))
 
     assert "PrivateKey" in before
@@ -186,7 +186,12 @@ def test_vpn_for_a_laptop(example: Make, emulator: Emulator) -> None:
 
     after = stack.outputs(secrets=True)["wireguard"]
     assert before != after
-    assert phone == stack.script("download.py", stack.outputs()["vpn"], "phone")
+    assert phone == configuration(stack, "phone")
+
+
+def configuration(stack: Stack, client: str) -> str:
+    words = ("vpn-config", stack.outputs()["vpn"], "--client", client, "--show-secrets")
+    return stack.python("-m", "stacks_pulumi", *words).stdout
 
 
 def test_capped_agent(example: Make, emulator: Emulator) -> None:

@@ -155,3 +155,9 @@ def test_progress_fits_a_terminal_of_100_columns(stack: Stack, emulator: Emulato
         line for line in told if not re.search(r"^created|^orders(-db)?: (\$|\w+ing?$)|^usr-|^create$", line)
     }
     assert shown - whole == {"pending, 10 to 30 s"}
+
+
+def test_a_colour_of_the_engine_in_a_name_does_not_crash_it(stack: Stack) -> None:
+    stack.program('stacks.Container("app", template="no<{%boom%}>de\\x1b[2J", plan="basic")')
+
+    assert r"the template 'no<\x7b%boom%}>de\x1b[2J'" in stack.cli("preview", "--color", "always")

@@ -285,3 +285,18 @@ def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], 
         laptop.delete()
 
         assert clients(emulator) == ["default"]
+
+
+def test_commands_in_a_configuration_are_a_warning(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    config = "[Interface]\nPrivateKey = aGk=\nPostUp = id\n"
+    emulator.faults.add("vpn_clients.config", "answer", body={"success": True, "data": {"config": config}})
+
+    laptop.up(container=vpn, name="laptop")
+
+    warned = [line for line in laptop.lines() if "line 3 sets PostUp" in line]
+    assert len(warned) == 1
+    assert warned[0].startswith(f"the VPN client {vpn}/laptop: wg-quick may run commands")
+    laptop.read()
+    assert len([line for line in laptop.lines() if "line 3 sets PostUp" in line]) == 2

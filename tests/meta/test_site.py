@@ -78,7 +78,7 @@ def test_a_page_of_a_function_has_its_arguments_result_and_call(site: Path) -> N
 def test_an_example_shows_its_files(site: Path) -> None:
     page = text(site / "examples/vpn_for_a_laptop.html")
 
-    for file in ("__main__.py", "download.py", "Pulumi.yaml"):
+    for file in ("__main__.py", "Pulumi.yaml"):
         assert (ROOT / "examples/vpn_for_a_laptop" / file).read_text(encoding="utf-8").splitlines()[
             -1
         ] in page

@@ -9,6 +9,7 @@ from tests.chaos.platforms_proof import PlatformsProof
 from tests.chaos.previews_proof import PreviewsProof
 from tests.chaos.proof import ChaosProof
 from tests.prove.acceptance import AcceptanceProof
+from tests.prove.hostile import HostileProof
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Proof
 from tests.prove.properties import Properties
@@ -18,6 +19,7 @@ __all__ = ["PROOFS"]
 PROOFS: Final[dict[str, type[Proof]]] = {
     "acceptance": AcceptanceProof,
     "chaos": ChaosProof,
+    "hostile": HostileProof,
     "mechanisms": MechanismsProof,
     "mutants": Mutants,
     "platforms": PlatformsProof,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
-from stacks_pulumi.errors import ErrorCode
+from stacks_pulumi.errors import ErrorCode, StacksError, clean
 
 ALL = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)]
 
@@ -116,3 +116,24 @@ def test_the_drawn_tree_is_the_real_one() -> None:
 )
 def test_the_reason_ends_before_what_to_do(message: str, reason: str) -> None:
     assert errors.ServerError(message).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ünïcode ☃ ::1 x::y #1 ## Title", "ünïcode ☃ ::1 x::y #1 ## Title"),
+        ("a\nb\x1b[2J\x9b\u202e\u2028\U000e0041", r"a\nb\x1b[2J\x9b\u202e\u2028\U000e0041"),
+        ("::set-output name=a::b", r"\x3a:set-output name=a::b"),
+        ("  ::debug::x", r"  \x3a:debug::x"),
+        ("::ffff:198.51.100.7", "::ffff:198.51.100.7"),
+        ("a ##vso[x] ##[y] ###teamcity[z]", r"a #\x23vso[x] #\x23[y] ##\x23teamcity[z]"),
+        ("<{%boom%}>", r"<\x7b%boom%}>"),
+    ],
+)
+def test_a_clean_text_is_carried_out_by_nothing(text: str, shown: str) -> None:
+    assert clean(text) == shown
+    assert clean(shown) == shown
+
+
+def test_the_text_of_an_error_is_clean() -> None:
+    assert str(StacksError("a\x1b[2J", code="not-found")) == r"a\x1b[2J [not-found]"

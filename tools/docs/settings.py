@@ -27,6 +27,7 @@ _SAID: Final = {
     "namePattern": "Shapes the default names of containers, for instance `${name}-${stack}`; see below.",
     "requireSecretKey": "Refuse a key in the configuration that is not a secret; by default it is a warning.",
     "platform": "A file with facts about the platform that its guide does not have; see below.",
+    "hideLogs": "Leave the last log lines of a failed start out of its error: they may hold a password.",
     "maxConcurrency": "How many operations one provider process runs in parallel.",
 }
 _SET_ELSEWHERE: Final = {"account"}

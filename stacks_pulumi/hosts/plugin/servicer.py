@@ -31,7 +31,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 import stacks_pulumi
 from stacks_pulumi import config, functions
 from stacks_pulumi._identifiers import camel_case, name_of, snake_case, stack_and_project, type_of
-from stacks_pulumi.errors import ConfigError, StacksError, with_code
+from stacks_pulumi.errors import ConfigError, StacksError, clean, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
 from stacks_pulumi.hosts.plugin.settings import (
@@ -143,7 +143,7 @@ class _PluginCall(GrpcCall):
 
     def worded(self, message: str) -> str:
         """Return the message with names as programs in other languages write them."""
-        return in_camel_case(message)
+        return super().worded(in_camel_case(message))
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -213,7 +213,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
         """Report each unknown or malformed setting. Without a property: the engine would print its value."""
         given = settings_of(request.news)
-        failures = [provider_pb2.CheckFailure(reason=reason) for reason in wrong_settings(request.urn, given)]
+        failures = [
+            provider_pb2.CheckFailure(reason=clean(reason)) for reason in wrong_settings(request.urn, given)
+        ]
         answer = provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         if isinstance(given.get("apiKey"), str) and not is_unknown(given["apiKey"]):
             # The schema marks it as a secret, but only some languages then encrypt it.

@@ -32,6 +32,7 @@ SETTINGS: Final = (
     "maxConcurrency",
     "namePattern",
     "platform",
+    "hideLogs",
 )
 """The provider's inputs. A stack's other settings are used only by Python programs."""
 

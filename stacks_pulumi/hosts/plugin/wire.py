@@ -72,8 +72,8 @@ def _unknown(name: str, known: Collection[str], what: str, prefix: str) -> str:
 
 _VALUE: Final = r"""True|False|"[^"]*"|'[^']*'|\[\.\.\.\]|[\d.]*\d"""
 _RESOURCE: Final = re.compile(rf"""stacks\.(\w+)\(("[^"]*"), \.\.\., (\w+=(?:{_VALUE}))\)""")
-_OPTIONS: Final = re.compile(r"(?:opts=)?pulumi\.ResourceOptions\((.*?)\)")
-_TIMEOUTS: Final = re.compile(r"custom_timeouts=pulumi\.CustomTimeouts\((.*?)\)")
+_OPTIONS: Final = re.compile(r"(?:opts=)?pulumi\.ResourceOptions\(([^()]*)\)")
+_TIMEOUTS: Final = re.compile(r"custom_timeouts=pulumi\.CustomTimeouts\(([^()]*)\)")
 _OF_PULUMI: Final = frozenset({"aliases", "custom_timeouts", "delete_before_replace", "protect"})
 _OF_TIMEOUTS: Final = frozenset({"create", "update", "delete"})
 

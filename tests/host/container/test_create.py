@@ -105,6 +105,21 @@ def test_a_failed_boot_keeps_the_id_and_is_retried(web: HostedResource, emulator
     assert emulator.state.names() == []
 
 
+def test_log_lines_of_a_failed_boot_can_be_left_out(
+    make_host: Callable[..., Host], emulator: Emulator
+) -> None:
+    settings = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    messages = []
+    for name, more in (("shown", {}), ("hidden", {"stacks:hideLogs": "true"})):
+        emulator.fail_boot(name, 1)
+        with pytest.raises(CallFailedError) as failure:
+            make_host({**settings, **more}).resource("Container", name).up(name=name, template="nodejs")
+        messages.append(failure.value.message)
+
+    assert ["Its last log lines:" in message for message in messages] == [True, False]
+    assert emulator.calls("containers.logs") == 1
+
+
 def test_a_failure_after_the_boot_keeps_the_id(web: HostedResource, emulator: Emulator) -> None:
     emulator.faults.add("containers.external_access", "status", code=400)
 

@@ -279,6 +279,7 @@ def test_budgets_are_over_stacks_projects_and_the_account(
     ("text", "problem"),
     [
         ("[", "is not YAML"),
+        pytest.param("[" * 3000, "is not YAML: it is nested too deeply", id="deep"),
         ("budgets: []", "needs a list `budgets`"),
         ("budgets: [{max_total: 5, max_total: 5000}]", "has the key 'max_total' twice in one mapping"),
         ("budgets: [5]", "entry 1: it is not a mapping"),

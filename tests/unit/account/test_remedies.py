@@ -34,7 +34,9 @@ def test_the_command_that_deletes_an_orphan_names_exactly_that_container() -> No
     [command] = commands(Container(id=HOSTILE, name="x"))
 
     words = shlex.split(command)
-    assert words[:-1] == ["curl", "-fsS", "-X", "DELETE", "-H", "Authorization: Bearer $STACKS_API_KEY"]
+    # The key is no argument of a process: printf is a part of the shell.
+    assert words[:3] == ["printf", "Authorization: Bearer %s", "$STACKS_API_KEY"]
+    assert words[3:-1] == ["|", "curl", "-fsS", "-X", "DELETE", "-H", "@-"]
     assert words[-1] == (
         f"{URL}/containers/usr-1-x%27%3B%20rm%20-rf%20%22%24HOME%22%20%60id%60%20..%2F..%3Fa%3D1%23b"
     )

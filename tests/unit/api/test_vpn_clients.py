@@ -8,7 +8,7 @@ from responses.matchers import json_params_matcher, query_param_matcher
 
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
-from stacks_pulumi.api.vpn_clients import AddedVpnClient, VpnClientsApi
+from stacks_pulumi.api.vpn_clients import AddedVpnClient, VpnClientsApi, risks_of
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import URL, Script, chain, data, ok, refusal
 
@@ -118,3 +118,62 @@ def test_a_configuration_in_the_answer_is_not_shown(clock: FakeClock) -> None:
     assert isinstance(added, AddedVpnClient)
     assert added.config == text
     assert "secret" not in repr(added)
+
+
+CONFIG = """[Interface]
+PrivateKey = aGk=
+Address = 10.13.13.2/24, fd00::2/64
+DNS = 10.13.13.1
+MTU = 1420
+
+# the gateway
+[PEER]  # only one
+publickey=aGk=
+PresharedKey = aGk=
+AllowedIPs = 0.0.0.0/0, ::/0
+Endpoint = [2001:db8::1]:51820
+PersistentKeepalive = 25
+"""
+
+
+@pytest.mark.parametrize("config", [CONFIG, CONFIG.replace("\n", "\r\n"), "\n" + CONFIG.rstrip("\n")])
+def test_a_configuration_without_commands_has_no_risk(config: str) -> None:
+    assert risks_of(config) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "risk"),
+    [
+        ("PostUp = id", "sets PostUp"),
+        (" \tpOSTuP=id", "sets pOSTuP"),
+        ("PreUp=id", "sets PreUp"),
+        ("PreDown", "sets PreDown"),
+        ("PostDown # = x", "sets PostDown"),
+        ("SaveConfig = true", "sets SaveConfig"),
+        ("Table = local", "sets Table"),
+        ("FwMark = 254", "sets FwMark"),
+        ("Unknown = 1", "sets Unknown"),
+        ("[Interface] PostUp = id", "is not a known setting"),
+        ("= id", "is not a known setting"),
+        ("Post\0Up = id", "has control characters"),
+        ("# hidden\rPostUp = id", "has control characters"),
+        ("DNS = 1\vPostUp = id", "has control characters"),
+        ("DNS = $(id)", "has characters that DNS does not need"),
+        ("Address = 10.0.0.2 \\", "has characters that Address does not need"),
+        ("PublicKey = aGk=", "sets PublicKey"),
+    ],
+)
+def test_a_line_that_may_be_carried_out_is_named(line: str, risk: str) -> None:
+    config = CONFIG.replace("MTU = 1420", line)
+
+    assert risks_of(config).endswith(f"as root: line 5 {risk}")
+
+
+def test_a_setting_before_the_first_section_is_a_risk() -> None:
+    assert "line 1 sets Address" in risks_of("Address = 10.0.0.2\n" + CONFIG)
+
+
+def test_many_risks_are_counted() -> None:
+    assert risks_of(CONFIG + "PostUp=a\n" * 9).endswith(
+        "line 14 sets PostUp, line 15 sets PostUp, line 16 sets PostUp and 6 more"
+    )

@@ -147,16 +147,47 @@ def test_a_container_that_is_deleted_ends_it_with_one_line(
     assert printed.err.count("\n") == 1
 
 
-def test_a_terminal_gets_colours_and_nothing_else_that_steers_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+LINE = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J a\tb \x9b ##vso[x] \u202e"
+SAFE = "\\x1b]0;title\\x07 \\x1b[2J a  b \\x9b #\\x23vso[x] \\u202e"
 
-    shown, piped = Terminal(), io.StringIO()
-    line = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J a\tb"
-    for out in (shown, piped):
-        monkeypatch.setattr(sys, "stdout", out)
-        container._write([line])
 
-    assert shown.getvalue() == "\x1b[31mred\x1b[0m \ufffd]0;title\ufffd \ufffd[2J a\tb\n"
-    assert piped.getvalue() == f"{line}\n"
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("out", "shown"),
+    [
+        (Terminal(), f"\x1b[31mred\x1b[0m {SAFE}\x1b[0m\n"),
+        (io.StringIO(), f"red {SAFE}\n"),
+    ],
+    ids=["terminal", "pipe"],
+)
+def test_nothing_in_a_line_is_carried_out(
+    out: io.StringIO, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", out)
+
+    container._write([LINE])
+
+    assert out.getvalue() == shown
+
+
+@pytest.mark.parametrize("line", ["::set-output name=a::b", "  ::add-mask::x", "::error file=a.py::x"])
+def test_a_line_is_no_command_to_a_ci_system(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", out := io.StringIO())
+
+    container._write([line])
+
+    assert not out.getvalue().lstrip().startswith("::")
+
+
+def test_raw_lines_are_printed_unchanged(
+    log: list[str], emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log[:] = [LINE, "::error::x"]
+
+    assert main(["logs", "app", "--raw"]) == 0
+
+    assert capsys.readouterr().out == f"{LINE}\n::error::x\n"

@@ -194,6 +194,29 @@ class TestVpnConfig:
 
         assert told == {"container": told["container"], "client": "default", "file": file}
 
+    def test_commands_are_not_written_unless_that_is_allowed(
+        self,
+        emulator: Emulator,
+        failed: Callable[..., str],
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+    ) -> None:
+        config = "[Interface]\nPrivateKey = a\nPostUp = id\x1b[2J > /tmp/x\n"
+        emulator.faults.add("vpn_clients.config", "answer", 3, body={"data": {"config": config}})
+        file = tmp_path / "wg.conf"
+
+        line = failed("vpn-config", "net", "--out", str(file))
+
+        assert "as root: line 3 has control characters" in line
+        assert not file.exists()
+        assert main(["vpn-config", "net", "--show-secrets"]) == 0
+        shown = capsys.readouterr()
+        assert shown.out.splitlines()[2] == r"PostUp = id\x1b[2J > /tmp/x"
+        assert "warning: wg-quick may run commands" in shown.err
+        assert main(["vpn-config", "net", "--out", str(file), "--allow-commands"]) == 0
+        assert file.read_text(encoding="utf-8") == config
+        assert "warning: wg-quick may run commands" in capsys.readouterr().err
+
     def test_another_client_is_answered_with_those_that_are(self, failed: Callable[..., str]) -> None:
         line = failed("vpn-config", "net", "--client", "phone", "--show-secrets")
 

@@ -1,0 +1,177 @@
+"""No regular expression of the package is slow: its steps grow with its input's length, and not faster."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+import stacks_pulumi
+from tests.support.expressions import TooManyStepsError, attacks, is_match, steps
+
+ROOT: Final = Path(stacks_pulumi.__file__).parent
+SEARCHES: Final = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
+METHODS: Final = SEARCHES | {"match", "fullmatch"}
+OF_USERS: Final = {"policy/options.py"}
+"""Files that compile an expression of a user: a policy's options are as trusted as its code."""
+N: Final = 60
+"""How often an attack repeats a part; a repetition with a limit has a lower one."""
+FEW: Final = 12
+"""Steps per character that need no comparison with a longer text."""
+TIMES: Final = 6
+"""How much longer the other text is. The steps may grow by twice as much, and not by the square."""
+
+
+class Expression(NamedTuple):
+    """An expression, where it is, and whether it is only tried at the beginning of a text."""
+
+    where: str
+    pattern: re.Pattern[Any]
+    anchored: bool
+
+
+def of_modules() -> Iterator[tuple[str, str, re.Pattern[Any]]]:
+    """Yield the expressions that a module has by a name, also inside of tuples, and those of cached functions."""
+    for info in pkgutil.walk_packages([str(ROOT)], "stacks_pulumi."):
+        if info.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(info.name)
+        for name, value in vars(module).items():
+            for pattern in patterns_in(value):
+                yield info.name, name, pattern
+            if isinstance(value, functools._lru_cache_wrapper) and value.__module__ == info.name:
+                returned = value.__wrapped__.__annotations__.get("return")
+                if "Pattern" in str(returned):
+                    yield info.name, name, value()
+
+
+def patterns_in(value: object) -> Iterator[re.Pattern[Any]]:
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for one in value:
+            yield from patterns_in(one)
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from patterns_in(pair)
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    for file in sorted(ROOT.rglob("*.py")):
+        yield str(file.relative_to(ROOT)), ast.parse(file.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def expressions() -> list[Expression]:
+    """Return all expressions of the package: those with a name, and those in calls of `re`."""
+    used: dict[tuple[str, str], set[str]] = {}
+    found: list[Expression] = []
+    for file, tree in sources():
+        module = "" if file.endswith("__init__.py") else file.removesuffix(".py").replace("/", ".")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in METHODS:
+                owner = node.value
+                owner = owner.func if isinstance(owner, ast.Call) else owner
+                if isinstance(owner, ast.Name):
+                    # A public name may be used anywhere.
+                    used.setdefault((module if owner.id.startswith("_") else "", owner.id), set()).add(
+                        node.attr
+                    )
+            if isinstance(node, ast.Call) and (method := method_of_re(node)) in METHODS:
+                where, text = f"{file}:{node.lineno}", node.args[0]
+                assert isinstance(text, ast.Constant), f"{where} is no constant: give it a name"
+                flags = next((eval_flags(one.value) for one in node.keywords if one.arg == "flags"), 0)
+                found.append(Expression(where, re.compile(text.value, flags), method not in SEARCHES))
+    for module, name, pattern in of_modules():
+        key = (module.removeprefix("stacks_pulumi.") if name.startswith("_") else "", name)
+        ways = used.get(key, set())
+        # Without a known use, the worst is assumed.
+        found.append(Expression(f"{module}.{name}", pattern, bool(ways) and not ways & SEARCHES))
+    return found
+
+
+def method_of_re(node: ast.Call) -> str:
+    """Return the name of the function of `re` that is called; empty for another call."""
+    function = node.func
+    of_re = (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Name)
+        and function.value.id == "re"
+    )
+    return function.attr if of_re and isinstance(function, ast.Attribute) else ""
+
+
+def eval_flags(node: ast.expr) -> int:
+    assert isinstance(node, ast.Attribute)
+    return int(getattr(re, node.attr))
+
+
+@pytest.mark.parametrize("expression", expressions(), ids=lambda one: one.where)
+def test_an_expression_takes_no_more_steps_than_its_input_is_long(expression: Expression) -> None:
+    assert slow_texts(expression) == [], expression.pattern.pattern
+
+
+def slow_texts(expression: Expression) -> list[str]:
+    return [
+        f"{short[:60]!r}... of {len(short)} characters"
+        for short, long in zip(
+            attacks(expression.pattern, N), attacks(expression.pattern, TIMES * N), strict=True
+        )
+        if is_slow(expression, short, long)
+    ]
+
+
+def is_slow(expression: Expression, short: str, long: str) -> bool:
+    try:
+        few = steps(expression.pattern, short, anchored=expression.anchored)
+        if few <= FEW * len(short):
+            return False
+        return steps(expression.pattern, long, anchored=expression.anchored) > few * TIMES * 2
+    except TooManyStepsError:
+        return True
+
+
+def test_only_a_cached_function_compiles_an_expression() -> None:
+    """Another one would not be found here."""
+    files = {
+        file
+        for file, tree in sources()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        and not any(ast.unparse(one) == "functools.cache" for one in function.decorator_list)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and method_of_re(node) == "compile"
+    }
+
+    assert files == OF_USERS
+
+
+@pytest.mark.parametrize(
+    ("text", "anchored"),
+    [(r"\S+\(host=[^)]*\): ", False), (r"(a+)+b", True), (r" - at `(.*)`$", False), (r"(a|aa)*b", True)],
+)
+def test_a_slow_expression_is_found(text: str, anchored: bool) -> None:
+    expression = Expression("here", re.compile(text), anchored)
+
+    assert slow_texts(expression)
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "matches"),
+    [
+        (r"a(b|c)*?d", "abcbd", True),
+        (r"(?<!x)y\b", "y", True),
+        (r"[^a-c]{2,3}", "zzz", True),
+        (r"(?i)AB$", "ac", False),
+    ],
+)
+def test_the_steps_are_those_of_a_match(text: str, given: str, matches: bool) -> None:
+    assert (re.fullmatch(text, given) is not None) is matches
+    assert is_match(re.compile(text), given) is matches
