@@ -17,7 +17,6 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.examples import EXAMPLES
 from tests.support.snippets import commands
 from tools.engine.ensure import ensure
-from tools.engine.hosts import yaml_host
 from tools.engine.pack import argument
 
 TOUR = EXAMPLES.parent / "docs/tour.md"
@@ -89,17 +88,10 @@ class Newcomer:
         return said
 
 
-def _project(name: str) -> str:
-    file = EXAMPLES / name / "Pulumi.yaml"
-    return file.read_text(encoding="utf-8") if file.exists() else ""
-
-
 @pytest.mark.extra
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_the_commands_of_a_readme_work(name: str, tmp_path: Path, engine: Path) -> None:
     newcomer = Newcomer(tmp_path, engine)
-    if "runtime: yaml" in _project(name):
-        newcomer.env["PATH"] += f"{os.pathsep}{yaml_host()}"
     folder = newcomer.checkout if name == "quickstart" else newcomer.checkout / "examples" / name
     cap = 10 if name == "capped_agent" else None
     with Emulator(spending_cap=cap) as emulator, Emulator(seed=1) as other:

@@ -15,7 +15,6 @@ import stacks_pulumi
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
-from tools.engine.hosts import yaml_host
 
 ROOT = Path(__file__).parents[2]
 PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -101,12 +100,12 @@ def test_the_plugin_runs_a_program_in_yaml_where_no_python_is(tmp_path: Path) ->
     digest, name = bundle.with_name(f"{bundle.name}.sha256").read_text(encoding="utf-8").split()
     assert (digest, name) == (hashlib.sha256(bundle.read_bytes()).hexdigest(), bundle.name)
 
-    engine, language_host = ensure().bin, yaml_host()
+    engine = ensure().bin
     with Emulator(boot_seconds=0.2) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
         stack = Stack(tmp_path / "stack", engine, config, passphrase=True)
-        stack.yaml(SHOP, language_host)
-        stack.env["PATH"] = f"{language_host}{os.pathsep}{engine}"
+        stack.yaml(SHOP, engine)
+        stack.env["PATH"] = str(engine)
         del stack.env["VIRTUAL_ENV"]
         assert shutil.which("python3", path=stack.env["PATH"]) is None
 
