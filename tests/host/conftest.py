@@ -31,6 +31,7 @@ def emulator() -> Iterator[Emulator]:
 ABOUT_ONE: Final = {
     "test_canary": "dynamic",
     "test_fallbacks": "dynamic",
+    "test_listing": "native",
     "test_platforms": "dynamic",
     "test_plugin": "native",
     "test_second_look": "dynamic",

@@ -35,6 +35,7 @@ from stacks_pulumi._identifiers import camel_case, name_of, snake_case, type_of
 from stacks_pulumi.errors import ConfigError, StacksError, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
+from stacks_pulumi.hosts.plugin.listing import pages
 from stacks_pulumi.hosts.plugin.wire import from_struct, in_camel_case, parsed, schema, settings_of, to_struct
 from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown
 from stacks_pulumi.resources._fields import UNKNOWN, secret
@@ -394,6 +395,22 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.InvokeResponse(**{"return": to_struct(given)})  # type: ignore[arg-type]  # a word of Python's
         # Outside of the `except` block: inside it, the error would include our traceback.
         return call.fail(message)
+
+    # --- lists ---
+
+    def List(self, request: Any, context: Any) -> Iterator[provider_pb2.ListResponse]:
+        """List the objects of a kind in the account, whether a stack manages them or not."""
+        call = _PluginCall(self.log, to_struct, context=context)
+        try:
+            with self._in_progress(call):
+                found = list(pages(call, self._settings, request))
+        except StacksError as error:
+            message = with_code(error.message, error.code)
+        else:
+            yield from found
+            return
+        # As for `Invoke`.
+        call.fail(message)
 
     # --- how calls are carried out ---
 
