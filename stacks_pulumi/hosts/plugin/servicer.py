@@ -32,7 +32,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 import stacks_pulumi
 from stacks_pulumi import config, functions
 from stacks_pulumi._identifiers import camel_case, name_of, snake_case, type_of
-from stacks_pulumi.errors import ConfigError, StacksError, with_code
+from stacks_pulumi.errors import ConfigError, StacksError, with_account, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
 from stacks_pulumi.hosts.plugin.listing import pages
@@ -42,6 +42,7 @@ from stacks_pulumi.resources._fields import UNKNOWN, secret
 from stacks_pulumi.resources._handler import ResourceHandler, end_operation
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._operation import EngineCall, Operation
+from stacks_pulumi.resources._preview_total import CheckedPrices
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.handlers import HANDLERS
 
@@ -197,6 +198,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._changed = threading.Condition()
         self._calls: set[_PluginCall] = set()
         self._ended = False
+        self._prices = CheckedPrices()
 
     def end(self) -> None:
         """Roll back the operations in progress, because the engine has ended; return when all calls have ended."""
@@ -233,11 +235,15 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
         The engine also calls this after each operation. After Ctrl-C the engine waits for the calls in progress, and
         they run to their end, as in the dynamic host: a half-created container would have to be repaired by the next
-        `up`.
+        `up`. A preview ends with its price.
         """
         with self._changed:
-            if not self._calls:
-                end_operation()
+            if self._calls:
+                return empty_pb2.Empty()
+            end_operation()
+        total = self._prices.take()
+        if total is not None:
+            self.log.show("INFO", "", with_account(total, self._settings.get(f"{config.NAMESPACE}:account")))
         return empty_pb2.Empty()
 
     # --- the configuration ---
@@ -292,6 +298,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 _name(request, olds, news, failures, is_container=handler.kind == "Container")
             # The inputs that Read returns lack the values that `check` derives.
             checked = handler.check(call, {**handler.derived(olds), **olds} if olds else {}, news)
+            if handler.kind == "Container":
+                price = checked.inputs.get("monthly_price_usd")
+                self._prices.checked(request.urn, price, failed=bool(checked.failures or failures))
             return provider_pb2.CheckResponse(
                 inputs=to_struct(checked.inputs),
                 failures=[
@@ -427,6 +436,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         if handler is None:
             msg = f"stacks has no resource {token!r}: check the name, or install a newer plugin"
             call.fail(with_code(msg, "unknown-type"))
+        if getattr(request, "preview", False):
+            self._prices.previewed()
         with self._in_progress(call):
             return work(handler, call)
 
