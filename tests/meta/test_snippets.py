@@ -35,6 +35,7 @@ SCRIPTS: Final = {
     "pulumi",
     "python",
     "python3",
+    "sha256sum",
     "stacks-pulumi",
 }
 REGISTRY: Final = "docs/registry/_index.md"
