@@ -30,7 +30,6 @@ SCRIPTS: Final = {
     "curl",
     "docker",
     "make",
-    "npm",
     "pip",
     "pulumi",
     "python",

@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-import pulumi_stacks as generated
+import pulumi_stacks as generated  # type: ignore[import-not-found]  # a test generates it
 
 Container = generated.Container
 Provider = generated.Provider
 
 
-def _child(kind: type[pulumi.CustomResource], parent: str) -> type[pulumi.CustomResource]:
+def _child(kind: Any, parent: str) -> Any:
     def __init__(  # noqa: N807  (the method of the class that is made below)
         self: Any, resource_name: str, opts: pulumi.ResourceOptions | None = None, **inputs: Any
     ) -> None:
