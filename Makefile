@@ -27,7 +27,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine demo test test-extra test-all unit prove bench acceptance sweep sdk lock wheel plugin installed lint format docs site docs-serve clean
+.PHONY: help python setup engine languages demo test test-extra test-all unit prove bench acceptance sweep sdk lock wheel plugin installed lint format docs site docs-serve clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -43,8 +43,11 @@ python:
 setup: python ## make the environment .venv from tools/locks/dev.txt; quick when nothing changed
 	@"$(PYTHON)" tools/venv.py "$(venv)" $(exact)
 
-engine: python ## find a Pulumi engine, or install or build one (once; about 4 minutes)
+engine: python ## find a Pulumi engine for Python and YAML, or install or build one (once; about 7 minutes)
 	@"$(PYTHON)" tools/engine/ensure.py
+
+languages: python ## the same with TypeScript, Go and code generation; prints what belongs on PATH (once; about 4 minutes more)
+	@"$(PYTHON)" tools/engine/hosts.py
 
 demo: setup ## the tour: a stack, its policies and its prices, on this machine, without an account
 	@$(with_engine) $(python) tools/demo $(ARGS)
@@ -81,7 +84,7 @@ acceptance: setup ## check what the guide leaves open against the account of STA
 sweep: setup ## list, and then delete, the containers that an interrupted `make acceptance` has left
 	@$(python) tools/acceptance sweep $(ARGS)
 
-sdk: setup ## generate the SDKs for TypeScript, Go and Python into build/sdk
+sdk: setup ## generate the SDKs for TypeScript, Go and Python into build/sdk, to publish them
 	@$(python) tools/sdk/generate.py
 
 lock: setup ## pin what is installed, with hashes, into tools/locks; ARGS=--upgrade takes the newest

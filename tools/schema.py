@@ -28,6 +28,7 @@ from stacks_pulumi.functions import (  # noqa: E402
     Question,
     results,
 )
+from stacks_pulumi.hosts.plugin.listing import CHILDREN  # noqa: E402
 from stacks_pulumi.hosts.plugin.settings import SETTINGS  # noqa: E402
 from stacks_pulumi.pricing.recognition import DYNAMIC, KINDS, NATIVE  # noqa: E402
 from stacks_pulumi.resources import _fields, handlers  # noqa: E402
@@ -148,6 +149,23 @@ def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
         "properties": _spelt(outputs),
         "required": sorted(map(camel_case, required)),
         "aliases": [{"type": f"{DYNAMIC}{kind}"}],
+        **_listed(kind),
+    }
+
+
+def _listed(kind: str) -> dict[str, Any]:
+    """What `pulumi do stacks:index:<kind> list` takes, if the plugin lists the kind."""
+    if kind != "Container" and kind not in CHILDREN:
+        return {}
+    container = {
+        "type": "string",
+        "description": "The id of a container; without it all containers of the account.",
+    }
+    return {
+        "listInputs": {
+            "type": "object",
+            "properties": {} if kind == "Container" else {"container": container},
+        }
     }
 
 

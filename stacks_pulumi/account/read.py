@@ -229,6 +229,7 @@ def ask(
     containers: Sequence[Container],
     *,
     backups: bool = True,
+    kind: str | None = None,
     progress: Callable[[int], None] = lambda _done: None,
     stop: threading.Event | None = None,
 ) -> dict[str, Belongings]:
@@ -239,6 +240,7 @@ def ask(
         client: The API.
         containers: The containers.
         backups: Whether the account has any backups.
+        kind: The only kind that is wanted; by default all are.
         progress: Called after each call, with the number of calls that are done.
         stop: Set if this function ends with an error. It ends all waits for the rate limit.
 
@@ -246,7 +248,10 @@ def ask(
         StacksError: A list cannot be read completely.
     """
     calls = [
-        (container.id, part) for container in containers for part in calls_for(container, backups=backups)
+        (container.id, part)
+        for container in containers
+        for part in calls_for(container, backups=backups)
+        if kind in {None, part.kind}
     ]
     listings: dict[str, dict[str, Any]] = defaultdict(dict)
     pool = ThreadPoolExecutor(_AT_ONCE)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -142,17 +143,20 @@ def _collect(run: _Run, state: _State | None, _: Any) -> None:
 async def _show(lookups: list[bool], state: _State | None, values: list[Any]) -> None:
     urns, ids, prices = values[::3], values[1::3], values[2::3]
     rows = [Declared(*parts) for parts in zip(urns, ids, prices, lookups, strict=True)]
-    owned = [row for row in rows if not row.is_lookup]
+    owned = [row.price for row in rows if not row.is_lookup]
     if not owned:
         return
-    known = [row.price for row in owned if isinstance(row.price, int | float)]
-    unknown = len(owned) - len(known)
-    text = f"{len(owned)} container{'' if len(owned) == 1 else 's'}: ${sum(known):.2f} a month"
-    if unknown:
-        text += f", plus {unknown} with an unknown price"
-    elif state is not None:
+    known = [price for price in owned if isinstance(price, int | float)]
+    text = _total(owned, known)
+    if len(known) == len(owned) and state is not None:
         text += _change(sum(known), await asyncio.wrap_future(state), rows)
     pulumi.log.info(text)
+
+
+def _total(prices: Collection[Any], known: Collection[float], where: str = "") -> str:
+    text = f"{len(prices)} container{'' if len(prices) == 1 else 's'}{where}: ${sum(known):.2f} a month"
+    unknown = len(prices) - len(known)
+    return f"{text}, plus {unknown} with an unknown price" if unknown else text
 
 
 def _change(planned: float, state: list[StoredResource] | None, rows: list[Declared]) -> str:
@@ -162,3 +166,36 @@ def _change(planned: float, state: list[StoredResource] | None, rows: list[Decla
         return ""
     change = round(planned - past, 2)
     return f" ({'+' if change > 0 else '-'}${abs(change):.2f})" if change else " (no change)"
+
+
+class CheckedPrices:
+    """
+    The prices of the containers that one operation of the engine has checked, for a host that sees no program.
+
+    The engine does not check what `--target` leaves out, and names no container that a preview would delete. So the
+    line counts what was checked, and compares it with nothing.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._prices: dict[str, Any] = {}
+        self._is_preview = self._has_failed = False
+
+    def checked(self, urn: str, price: Any, *, failed: bool) -> None:
+        """Note a container, and whether the program will be refused because of it."""
+        with self._lock:
+            self._prices[urn] = price
+            self._has_failed |= failed
+
+    def previewed(self) -> None:
+        """Note that the operation is a preview: the engine says so only with a create or an update."""
+        self._is_preview = True
+
+    def take(self) -> str | None:
+        """Return the line of a preview that has ended, and forget the operation; `None` if there is no line."""
+        with self._lock:
+            prices, shown = list(self._prices.values()), self._is_preview and not self._has_failed
+            self._prices, self._is_preview, self._has_failed = {}, False, False
+        if not prices or not shown:
+            return None
+        return _total(prices, [it for it in prices if isinstance(it, int | float)], " in this preview")

@@ -11,7 +11,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.clock import fast_clock
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
-from tools.engine.hosts import code_hosts, yaml_host
+from tools.engine.hosts import code_hosts
 from tools.sdk.generate import generate
 
 
@@ -29,9 +29,9 @@ def engine() -> Path:
 
 
 @pytest.fixture(scope="session")
-def yaml_language_host() -> Path:
-    """Return the folder of the language host for YAML programs."""
-    return yaml_host()
+def yaml_language_host(engine: Path) -> Path:
+    """Return the folder of the language host for YAML programs, which `make engine` puts beside the engine."""
+    return engine
 
 
 @pytest.fixture(scope="session")

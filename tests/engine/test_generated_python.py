@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from tests.support.languages import examples, imports, lives, project_file
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.timeout(1800)  # the language hosts may have to be built
+
+LAYER = Path(__file__).parents[1] / "support" / "thin_layer.py"
 
 SHOP = """\
 import pulumi
@@ -94,3 +97,62 @@ def test_every_example_runs_on_mocks(kind: str, installed: Path, tmp_path: Path)
     )
 
     assert done.returncode == 0, done.stderr
+
+
+MOVED = """
+app = stacks.Container("app", template="nodejs", external_access=True)
+sql = stacks.Container("sql", template="postgresql")
+stacks.Connection("link", source=app, target=sql, name="primary-db")
+stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24")
+pulumi.export("url", app.url)
+"""
+TEAM = """
+url = pulumi.Config("stacks").require("baseUrl")
+team = stacks.Provider("team-b", api_key=pulumi.Config().require_secret("apiKey"), base_url=url)
+site = stacks.Container("site", template="nodejs", external_access=True, opts=pulumi.ResourceOptions(provider=team))
+stacks.AllowedIp("home", container=site, ip_address="198.51.100.7")
+"""
+
+
+def thin(stack: Stack, source: str) -> None:
+    """Use a program with the prototype of decision 18, which keeps the names of this package."""
+    shutil.copy(LAYER, stack.folder / "layer.py")
+    text = f"import pulumi\nimport layer as stacks\n\n{source}"
+    (stack.folder / "__main__.py").write_text(text, encoding="utf-8")
+
+
+def test_a_program_of_this_package_moves_to_a_thin_layer_on_the_sdk(
+    make_stack: Callable[..., Stack], emulator: Emulator, installed: Path
+) -> None:
+    stack = make_stack(emulator, python_path=installed)
+    stack.set("stacks:namePattern", "${name}-${stack}")
+    stack.set("stacks:deleteChildrenWithContainer", "true")
+    stack.program(MOVED)
+    stack.up()
+    before = stack.outputs()
+    writes = [it.path for it in emulator.requests if it.method != "GET"]
+
+    stack.native()
+    thin(stack, MOVED)
+
+    # The engine counts no change; only the types in the state are others.
+    assert stack.up(quiet_afterwards=False).changes == {}
+    assert stack.outputs() == before
+    assert [it.path for it in emulator.requests if it.method != "GET"] == writes
+    held = stack.resources()
+    assert {it["type"].rpartition(":")[0] for it in held.values()} == {"stacks:index"}
+    assert held["app"]["outputs"]["name"] == "app-dev", "the plugin applies the name pattern"
+    assert held["office"]["deletedWith"] == held["app"]["urn"]
+    assert held["link"]["deletedWith"] == held["app"]["urn"]
+
+    other = emulator.new_account()
+    stack.set("tests:apiKey", emulator.new_key(account=other))
+    thin(stack, MOVED + TEAM)
+    stack.up()
+    assert stack.resources()["home"]["provider"] == stack.resources()["site"]["provider"]
+
+    calls = len(emulator.requests)
+    stack.destroy()
+    deleted = [it.operation for it in emulator.requests[calls:] if it.method == "DELETE"]
+    assert set(deleted) == {"containers.delete"}, "the children end with their containers"
+    assert emulator.state.containers == {}

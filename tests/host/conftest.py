@@ -34,6 +34,7 @@ PATIENT: Final = {"stacks_pulumi.resources._restarts": {"GRACE": 1.0 * SPEED}}
 ABOUT_ONE: Final = {
     "test_canary": "dynamic",
     "test_fallbacks": "dynamic",
+    "test_listing": "native",
     "test_platforms": "dynamic",
     "test_plugin": "native",
     "test_second_look": "dynamic",

@@ -536,3 +536,49 @@ def _create(resource: Any, inputs: dict[str, Any]) -> None:
         resource.create(inputs)
     except Exception as error:  # noqa: BLE001  (the thread ends with the plugin)
         del error
+
+
+def price_at_the_end(host: Host) -> list[str]:
+    """End the operation, and return the lines on the stack itself."""
+    before = len(host.engine.lines)
+    host.stub.Cancel(empty_pb2.Empty())
+    return [line.text for line in host.engine.lines[before:] if line.urn == "" and not line.ephemeral]
+
+
+def test_a_preview_ends_with_the_price_of_what_was_checked(host: Host) -> None:
+    for name, template in (("web", "nodejs"), ("sql", "postgresql"), ("other", UNKNOWN)):
+        request = provider_pb2.CheckRequest(
+            urn=URN.replace("::web", f"::{name}"), news=_to_struct({"template": template})
+        )
+        host.stub.Check(request)
+        # The engine checks a resource that it replaces once more.
+        inputs = host.stub.Check(request).inputs
+    host.stub.Create(provider_pb2.CreateRequest(urn=URN, properties=inputs, preview=True))
+
+    assert price_at_the_end(host) == [
+        "3 containers in this preview: $8.00 a month, plus 1 with an unknown price"
+    ]
+    assert price_at_the_end(host) == [], "the next operation is another one"
+
+
+def test_the_price_names_the_account_of_an_explicit_provider(host: Host) -> None:
+    host.stub.Configure(provider_pb2.ConfigureRequest(args=_to_struct(host.config), name="team-b"))
+    inputs = check(host).inputs
+    host.stub.Update(
+        provider_pb2.UpdateRequest(urn=URN, id="usr-1-web", olds=inputs, news=inputs, preview=True)
+    )
+
+    assert price_at_the_end(host) == ["1 container in this preview: $4.00 a month (account team-b)"]
+
+
+@pytest.mark.parametrize("template", [{"template": "nodejs"}, {}], ids=["an up", "a refused preview"])
+def test_only_a_preview_that_succeeds_shows_a_price(host: Host, template: dict[str, str]) -> None:
+    host.stub.Check(provider_pb2.CheckRequest(urn=URN, news=_to_struct(template)))
+    if not template:
+        other = URN.replace("::web", "::sql")
+        inputs = host.stub.Check(
+            provider_pb2.CheckRequest(urn=other, news=_to_struct({"template": "postgresql"}))
+        ).inputs
+        host.stub.Create(provider_pb2.CreateRequest(urn=other, properties=inputs, preview=True))
+
+    assert price_at_the_end(host) == []

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 import stacks_pulumi
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
-from tools.engine.hosts import yaml_host
 
 ROOT = Path(__file__).parents[2]
 PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -108,30 +112,85 @@ outputs:
 """
 
 
-@pytest.mark.engine
-@pytest.mark.timeout(1200)
-def test_the_plugin_runs_a_program_in_yaml_where_no_python_is(tmp_path: Path) -> None:
-    run(sys.executable, ROOT / "tools/plugin.py", tmp_path, cwd=tmp_path)
-    (bundle,) = tmp_path.glob("pulumi-resource-stacks-*.tar.gz")
-    digest, name = bundle.with_name(f"{bundle.name}.sha256").read_text(encoding="utf-8").split()
-    assert (digest, name) == (hashlib.sha256(bundle.read_bytes()).hexdigest(), bundle.name)
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the plugin for this machine, with its checksum beside it."""
+    folder = tmp_path_factory.mktemp("bundle")
+    run(sys.executable, ROOT / "tools/plugin.py", folder, cwd=folder)
+    (built,) = folder.glob("pulumi-resource-stacks-*.tar.gz")
+    return built
 
-    engine, language_host = ensure().bin, yaml_host()
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[tuple[Stack, Emulator]]:
+    """A stack on a machine without Python and without this package."""
+    engine = ensure().bin
     with Emulator(boot_seconds=0.2) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
         stack = Stack(tmp_path / "stack", engine, config, passphrase=True)
-        stack.yaml(SHOP, language_host)
-        stack.env["PATH"] = f"{language_host}{os.pathsep}{engine}"
+        stack.yaml(SHOP, engine)
+        tools = tmp_path / "tools"
+        tools.mkdir()
+        for name in ("bash", "sha256sum"):
+            (tools / name).symlink_to(shutil.which(name) or pytest.skip(f"needs {name}"))
+        stack.env["PATH"] = f"{engine}{os.pathsep}{tools}"
         del stack.env["VIRTUAL_ENV"]
         assert shutil.which("python3", path=stack.env["PATH"]) is None
+        yield stack, emulator
 
-        version = stacks_pulumi.__version__
-        stack.cli("plugin", "install", "resource", "stacks", version, "--file", str(bundle))
-        assert stack.up().changes == {"create": 2}
 
-        assert stack.outputs() == {"price": 4}
-        stack.destroy()
-        assert emulator.state.containers == {}
+def documented(mark: str, **instead: str) -> str:
+    """Return the commands of the page about the plugin below a mark, for this version and machine."""
+    text = (ROOT / "docs/native.md").read_text(encoding="utf-8")
+    (found,) = re.findall(rf"^<!-- {mark} -->\n```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for old, new in {"0.3.0": stacks_pulumi.__version__, **instead}.items():
+        assert old in found
+        found = found.replace(old, new)
+    return str(found)
+
+
+def lives(stack: Stack, emulator: Emulator) -> None:
+    """Apply the program and destroy it."""
+    assert stack.up().changes == {"create": 2}
+    assert stack.outputs() == {"price": 4}
+    stack.destroy()
+    assert emulator.state.containers == {}
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(2400)
+def test_a_bundle_is_checked_and_installed_and_runs_a_program_where_no_python_is(
+    bare: tuple[Stack, Emulator], bundle: Path
+) -> None:
+    stack, emulator = bare
+    platform = bundle.name.partition(f"v{stacks_pulumi.__version__}-")[2].removesuffix(".tar.gz")
+    commands = documented("file", **{"linux-amd64": platform})
+
+    run("bash", "-ec", commands, cwd=bundle.parent, **stack.env)
+
+    lives(stack, emulator)
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(2400)
+def test_one_command_adds_the_plugin_from_a_server_and_another_machine_installs_it_by_itself(
+    bare: tuple[Stack, Emulator], bundle: Path
+) -> None:
+    stack, emulator = bare
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(bundle.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        command = documented("bundle", **{"https://plugins.example.com/stacks": url})
+
+        run("bash", "-ec", command, cwd=stack.folder, **stack.env)
+
+        project = yaml.safe_load((stack.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+        assert project["packages"]["stacks"]["pluginDownloadURL"] == url
+        # Another machine has the project and no plugin.
+        shutil.rmtree(Path(stack.env["PULUMI_HOME"]) / "plugins")
+        lives(stack, emulator)
+        server.shutdown()
 
 
 SERVE = """

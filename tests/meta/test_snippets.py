@@ -30,11 +30,11 @@ SCRIPTS: Final = {
     "curl",
     "docker",
     "make",
-    "npm",
     "pip",
     "pulumi",
     "python",
     "python3",
+    "sha256sum",
     "stacks-pulumi",
 }
 REGISTRY: Final = "docs/registry/_index.md"

@@ -87,6 +87,7 @@ def lives(stack: Stack, emulator: Emulator) -> None:
     preview = stack.preview()
     assert emulator.calls() == 0
     assert preview.changes == {"create": 5}
+    assert "2 containers in this preview: $8.00 a month" in preview.text
 
     assert stack.up().changes == {"create": 5}
     outputs = stack.outputs()

@@ -15,7 +15,7 @@ import pytest
 from tests.support.waiting import until
 from tests.tools.fake_executables import executable
 from tools.engine import build, ensure, pins
-from tools.engine.engine import Engine, load
+from tools.engine.engine import Engine, is_executable, load
 
 SCRIPT = Path(ensure.__file__)
 
@@ -83,6 +83,7 @@ def test_the_tool_prints_only_the_folder(tool: Callable[..., subprocess.Popen[st
         f"engine: building pulumi {pins.VERSION} with Go; this is done once and takes about 4 minutes"
     )
     assert Engine(home / "bin", pins.VERSION, "built") == load(home)
+    assert is_executable(home / "bin" / pins.YAML_HOST)
 
     out, err = tool("#!/bin/sh\nexit 1\n").communicate()
 

@@ -21,6 +21,7 @@ NAMES = {pins.NODEJS_HOST, pins.GO_HOST, pins.LANGUAGE_HOST}
 def engine(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A built engine in the cache."""
     folder = engine_in(cache / pins.VERSION / "bin", pins.VERSION)
+    executable(folder / pins.YAML_HOST)
     record(folder.parent, pins.VERSION, "built")
     monkeypatch.setattr(hosts, "find_go", lambda: "go")
     return folder
@@ -45,10 +46,10 @@ def test_they_are_built_next_to_the_hosts_that_they_start(
 
 
 def test_an_engine_with_them_needs_no_build(engine: Path) -> None:
-    for name in (*NAMES, pins.YAML_HOST):
+    for name in NAMES:
         executable(engine / name)
 
-    assert hosts.code_hosts() == hosts.yaml_host() == engine
+    assert hosts.code_hosts() == engine
 
 
 @pytest.mark.usefixtures("engine")
@@ -100,12 +101,10 @@ def test_two_concurrent_runs_build_once(monkeypatch: pytest.MonkeyPatch) -> None
         compile_(_go, _module, _package, target, log=log)
 
     monkeypatch.setattr(hosts, "compile_binary", slowly)
-    threads = [
-        threading.Thread(target=make) for make in (hosts.code_hosts, hosts.code_hosts, hosts.yaml_host)
-    ]
+    threads = [threading.Thread(target=hosts.code_hosts) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert sorted(path.name for path in built) == sorted([*NAMES, pins.YAML_HOST])
+    assert sorted(path.name for path in built) == sorted(NAMES)

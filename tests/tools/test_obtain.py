@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import platform
 import re
 import subprocess
@@ -16,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import never
-from tests.tools.fake_executables import engine_in, make_engine
+from tests.tools.fake_executables import engine_in, executable, make_engine
 from tools.engine import build, ensure, installer, pins
-from tools.engine.engine import Engine, EngineUnavailableError
+from tools.engine.engine import Engine, EngineUnavailableError, record
 from tools.engine.lock import alone
 from tools.engine.run import CommandFailedError, run
 
@@ -192,6 +193,80 @@ def test_two_concurrent_runs_build_once(cache: Path, monkeypatch: pytest.MonkeyP
     assert len(built) == 1
     assert len(got) == 4
     assert len(set(got)) == 1
+
+
+def compile_yaml_host(_go: str, module: str, _package: str, target: Path, *, log: Path) -> None:
+    """Stand in for Go."""
+    del log
+    assert module == "yaml_host"
+    executable(target)
+
+
+def test_an_engine_in_the_cache_gets_the_language_host_for_yaml(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = engine_in(cache / pins.VERSION / "bin", pins.VERSION).parent
+    record(home, pins.VERSION, "built")
+    before = {path.name: path.stat().st_mtime_ns for path in (home / "bin").iterdir()}
+    monkeypatch.setattr(build, "find_go", lambda: "go")
+    monkeypatch.setattr(build, "compile_binary", compile_yaml_host)
+
+    assert ensure.ensure().bin == home / "bin"
+
+    after = {path.name: path.stat().st_mtime_ns for path in (home / "bin").iterdir()}
+    assert after.keys() - before.keys() == {pins.YAML_HOST}
+    assert before.items() <= after.items(), "other checkouts use these files"
+
+
+def test_a_language_host_for_yaml_of_an_earlier_version_is_not_built_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(engine_in(cache / pins.VERSION / "bin", pins.VERSION).parent, pins.VERSION, "built")
+    kept = executable(cache / f"yaml-host-{pins.YAML_VERSION}" / pins.YAML_HOST, "#!/bin/sh\necho kept\n")
+    monkeypatch.setattr(build, "find_go", lambda: pytest.fail("it is there"))
+
+    copied = ensure.ensure().bin / pins.YAML_HOST
+
+    assert copied.read_bytes() == kept.read_bytes()
+    assert os.access(copied, os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (EngineUnavailableError("there is no Go."), "there is no Go."),
+        (CommandFailedError("go", "x.go:1:1: undefined: y"), "Go's output is in"),
+        (OSError(30, "Read-only file system"), "Read-only file system"),
+    ],
+)
+def test_an_engine_without_the_language_host_for_yaml_is_used_and_this_is_said(
+    cache: Path,
+    error: Exception,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = engine_in(cache / pins.VERSION / "bin", pins.VERSION)
+    record(folder.parent, pins.VERSION, "built")
+
+    def fail(_go: str, module: str, package: str, target: Path, *, log: Path) -> None:
+        compile_yaml_host(_go, module, package, target, log=log)
+        raise error
+
+    monkeypatch.setattr(build, "find_go", lambda: "go")
+    monkeypatch.setattr(build, "compile_binary", fail)
+
+    assert ensure.ensure().bin == folder
+
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("engine: programs in YAML do not run, because their language host is missing: ")
+    assert sentence in told
+    assert [path.name for path in folder.iterdir() if "yaml" in path.name] == []
+
+
+def test_the_folder_of_the_engine_is_named_after_its_pins() -> None:
+    # Checkouts with other pins share the cache: if this fails, give `home` a name that no checkout has used.
+    assert (pins.home().name, pins.VERSION, pins.YAML_VERSION) == ("3.259.0", "3.259.0", "1.32.0")
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:

@@ -8,13 +8,15 @@ import shutil
 from pathlib import Path
 
 from tools.engine import pins
-from tools.engine.engine import EngineUnavailableError
+from tools.engine.engine import Engine, EngineUnavailableError, is_executable
+from tools.engine.lock import alone
 from tools.engine.run import CommandFailedError, run
 from tools.engine.say import say
 
 SDK = "github.com/pulumi/pulumi/sdk/v3"
 CLI_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 HOST_PACKAGE = f"{SDK}/python/cmd/{pins.LANGUAGE_HOST}"
+YAML_PACKAGE = f"github.com/pulumi/pulumi-yaml/cmd/{pins.YAML_HOST}"
 SCRIPTS = (f"python/cmd/{pins.LAUNCHER}", f"python/dist/{pins.DYNAMIC_PROVIDER}")
 
 # Without this `pulumi version` prints nothing.
@@ -54,6 +56,45 @@ def build(root: Path, log: Path) -> None:
     except CommandFailedError as error:
         raise EngineUnavailableError(explain(error.output, log)) from None
     shutil.rmtree(object_files(), ignore_errors=True)
+
+
+def add_yaml_host(engine: Engine) -> None:
+    """
+    Add the language host for YAML to an engine that was built and has none.
+
+    Other checkouts use the same engine, so it gets the whole file or none. Programs in Python run without it: a
+    failure is said, and is no error.
+    """
+    target = engine.bin / pins.YAML_HOST
+    if engine.origin != "built" or is_executable(target):
+        return
+    log = pins.cache() / f"{pins.VERSION}.log"
+    work = target.with_name(f".making-{target.name}")
+    try:
+        with alone(pins.cache() / f"{pins.VERSION}.lock", "building the language host for YAML"):
+            if not is_executable(target):
+                _make_yaml_host(work, log)
+                work.rename(target)
+    except (CommandFailedError, EngineUnavailableError, OSError) as error:
+        problem = explain(error.output, log) if isinstance(error, CommandFailedError) else str(error)
+        say(f"programs in YAML do not run, because their language host is missing: {problem}")
+
+
+def _make_yaml_host(work: Path, log: Path) -> None:
+    # Earlier versions of this tool kept the same file there.
+    kept = pins.cache() / f"yaml-host-{pins.YAML_VERSION}" / pins.YAML_HOST
+    try:
+        if is_executable(kept):
+            shutil.copy(kept, work)
+            return
+        say(
+            f"building {pins.YAML_HOST} {pins.YAML_VERSION} with Go; this is done once and takes about 3 minutes."
+        )
+        compile_binary(find_go(), "yaml_host", YAML_PACKAGE, work, log=log)
+        shutil.rmtree(object_files(), ignore_errors=True)
+    except BaseException:
+        work.unlink(missing_ok=True)
+        raise
 
 
 def find_go() -> str:

@@ -21,7 +21,7 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.engine import pins
-from tools.engine.build import build
+from tools.engine.build import add_yaml_host, build
 from tools.engine.engine import Engine, EngineUnavailableError, Origin, load, record
 from tools.engine.installer import install
 from tools.engine.lock import alone
@@ -36,22 +36,21 @@ def find() -> Engine | None:
 
 def ensure() -> Engine:
     """
-    Return an engine, getting one if need be.
+    Return an engine, getting one if need be. It runs programs in Python and in YAML.
 
     Raises:
         EngineUnavailableError: No engine was found, and it could be neither installed nor built.
     """
-    engine = find()
-    if engine is not None:
-        return engine
     try:
-        return obtain()
+        engine = find() or obtain()
     except OSError as error:
         message = (
             f"{pins.cache()} cannot be used ({error.strerror}): "
             "set XDG_CACHE_HOME to a folder that can be written and has 3 GB free, and run this again."
         )
         raise EngineUnavailableError(message) from error
+    add_yaml_host(engine)
+    return engine
 
 
 def obtain() -> Engine:

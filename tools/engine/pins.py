@@ -43,7 +43,7 @@ NODEJS_HOST = "pulumi-language-nodejs"
 GO_HOST = "pulumi-language-go"
 YAML_HOST = "pulumi-language-yaml"
 YAML_VERSION = "1.32.0"
-"""The newest that is built with the engine's own modules; 1.37 is not."""
+"""The newest that is built with the engine's own modules; 1.37 is not. It is kept in the engine's folder."""
 
 COMPANIONS = (LANGUAGE_HOST, LAUNCHER, DYNAMIC_PROVIDER)
 """What the engine starts to run a Python program with dynamic providers."""
@@ -62,5 +62,9 @@ def cache() -> Path:
 
 
 def home() -> Path:
-    """Return the folder of the pinned engine: `bin` with the executables, and the marker beside it."""
+    """
+    Return the folder of the pinned engine: `bin` with the executables, and the marker beside it.
+
+    Checkouts with other pins share the cache. So a change of any pin needs a name that no checkout has used.
+    """
     return cache() / VERSION

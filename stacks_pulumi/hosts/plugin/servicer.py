@@ -31,9 +31,10 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 import stacks_pulumi
 from stacks_pulumi import config, functions
 from stacks_pulumi._identifiers import camel_case, name_of, snake_case, stack_and_project, type_of
-from stacks_pulumi.errors import ConfigError, StacksError, clean, with_code
+from stacks_pulumi.errors import ConfigError, StacksError, clean, with_account, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
+from stacks_pulumi.hosts.plugin.listing import pages
 from stacks_pulumi.hosts.plugin.settings import (
     account_of_provider,
     as_text,
@@ -54,6 +55,7 @@ from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM, 
 from stacks_pulumi.resources._handler import ResourceHandler, end_operation
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._operation import EngineCall, Operation
+from stacks_pulumi.resources._preview_total import CheckedPrices
 from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.handlers import HANDLERS
 
@@ -164,6 +166,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._changed = threading.Condition()
         self._calls: set[_PluginCall] = set()
         self._ended = False
+        self._prices = CheckedPrices()
 
     def end(self) -> None:
         """Roll back the operations in progress, because the engine has ended; return when all calls have ended."""
@@ -200,12 +203,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
         The engine also calls this after each operation. After Ctrl-C the engine waits for the calls in progress, and
         they run to their end, as in the dynamic host: a half-created container would have to be repaired by the next
-        `up`.
+        `up`. A preview ends with its price.
         """
         with self._changed:
-            if not self._calls:
-                end_operation()
-                self._in_program.clear()
+            if self._calls:
+                return empty_pb2.Empty()
+            end_operation()
+            self._in_program.clear()
+        total = self._prices.take()
+        if total is not None:
+            self.log.show("INFO", "", with_account(total, self._settings.get(f"{config.NAMESPACE}:account")))
         return empty_pb2.Empty()
 
     # --- the configuration ---
@@ -278,6 +285,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             checked.failures.update(failures)
             problems = [*call.failures(checked, news), *_unknown_inputs(handler, request)]
             if handler.kind == "Container":
+                price = checked.inputs.get("monthly_price_usd")
+                self._prices.checked(request.urn, price, failed=bool(problems))
                 self._in_program[request.urn] = {name: checked.inputs.get(name) for name in _FOR_CHILDREN}
             return provider_pb2.CheckResponse(
                 inputs=to_struct(checked.inputs),
@@ -387,6 +396,22 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         # Outside of the `except` block: inside it, the error would include our traceback.
         return call.fail(message)
 
+    # --- lists ---
+
+    def List(self, request: Any, context: Any) -> Iterator[provider_pb2.ListResponse]:
+        """List the objects of a kind in the account, whether a stack manages them or not."""
+        call = _PluginCall(self.log, to_struct, context=context)
+        try:
+            with self._in_progress(call):
+                found = list(pages(call, self._settings, request))
+        except StacksError as error:
+            message = with_code(error.message, error.code)
+        else:
+            yield from found
+            return
+        # As for `Invoke`.
+        call.fail(message)
+
     # --- how calls are carried out ---
 
     def _serve(self, request: Any, context: Any, work: Callable[[ResourceHandler, GrpcCall], _T]) -> _T:
@@ -402,6 +427,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         if handler is None:
             msg = f"stacks has no resource {token!r}: check the name, or install a newer plugin"
             call.fail(with_code(msg, "unknown-type"))
+        if getattr(request, "preview", False):
+            self._prices.previewed()
         with self._in_progress(call):
             return work(handler, call)
 

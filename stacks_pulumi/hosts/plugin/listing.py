@@ -1,0 +1,114 @@
+"""
+Which objects of a kind does the account have? It answers the protocol's `List`, with which `pulumi do` finds them.
+
+The ids are those that `pulumi import` takes. A list that may lack one is an error.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+from pulumi.runtime.proto import provider_pb2
+
+from stacks_pulumi import config
+from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi.account import read
+from stacks_pulumi.account.read import Belongings
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.errors import StacksError, UnreadableAnswerError
+from stacks_pulumi.functions import answer
+from stacks_pulumi.hosts.plugin.wire import from_struct
+from stacks_pulumi.pricing.recognition import NATIVE, is_unknown
+from stacks_pulumi.resources._operation import EngineCall, Operation
+from stacks_pulumi.resources._session import Session, session_for
+
+_TIMEOUT: Final = 1800.0
+"""Seconds: an account with many containers needs many calls, and the API limits them."""
+
+_Row: TypeAlias = tuple[str, str]
+"""An own name (what follows the container in the id), and a name for people."""
+
+CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
+    "AllowedIp": lambda has: (
+        (address, address)
+        for address in dict.fromkeys(canonical_network(it.ip_address) for it in has.access.allowed_ips)
+        if address is not None
+    ),
+    "Connection": lambda has: ((str(it.id), it.name or "") for it in has.connections),
+    "PinnedBackup": lambda has: ((str(it.id), str(it.id)) for it in has.backups),
+    "VpnClient": lambda has: ((it.name, it.name) for it in has.vpn_clients),
+}
+"""What a container can have, by kind. Each has a certificate under its own id, and the API lists no past restores."""
+
+
+def pages(
+    call: EngineCall, settings: Mapping[str, str | None], request: Any
+) -> Iterator[provider_pb2.ListResponse]:
+    """
+    Yield the answer to a request: the objects, and then where the next page begins if there is one.
+
+    Args:
+        call: The engine's call.
+        settings: The provider's settings.
+        request: The protocol's `ListRequest`.
+
+    Raises:
+        StacksError: The kind cannot be listed, the container does not exist, or the API does not say all of it.
+    """
+    query = from_struct(request.query)
+    if any(map(is_unknown, query.values())):
+        yield provider_pb2.ListResponse(computed=provider_pb2.ListResponse.Computed())
+        return
+    session = session_for(config.load(settings))
+    now = session.clock.now()
+    with Operation(call, session.clock, now, now + _TIMEOUT).running():
+        rows = sorted(_rows(session, request.token.removeprefix(NATIVE), query.get("container")))
+    start = int(request.continuation_token or 0)
+    sizes = [size for size in (request.limit, request.page_size) if size > 0]
+    end = min([len(rows), *(start + size for size in sizes)])
+    for id_, name in itertools.islice(rows, start, end):
+        yield provider_pb2.ListResponse(result=provider_pb2.ListResponse.Result(id=id_, name=name))
+    if end < len(rows):
+        more = provider_pb2.ListResponse.Continuation(continuation_token=str(end))
+        yield provider_pb2.ListResponse(continuation=more)
+
+
+def _rows(session: Session, kind: str, container: str | None) -> Iterator[tuple[str, str]]:
+    if kind != "Container" and kind not in CHILDREN:
+        msg = f"{kind} cannot be listed: list {', '.join(['Container', *CHILDREN])}"
+        raise StacksError(msg, code="unknown-type")
+    everything: list[Container] = list(answer(session, "list_containers", {}))
+    chosen = [it for it in everything if container in {None, it.id}]
+    if container is not None and not chosen:
+        msg = f"the account's list has no container {container}: check container"
+        raise StacksError(msg, code="not-found")
+    if kind == "Container":
+        return ((it.id, it.name or "") for it in chosen)
+    return _children(session, kind, everything, {it.id for it in chosen})
+
+
+def _children(
+    session: Session, kind: str, everything: list[Container], chosen: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    # A platform may list a connection only at its target, which can be any container.
+    at_source = session.client.platform.facts.connections.listed_at in {"both", "source"}
+    asked = [
+        it
+        for it in everything
+        if (it.id in chosen or (kind == "Connection" and not at_source))
+        # A VPN has no connections, and other containers have no clients.
+        and any(part.kind == kind for part in read.calls_for(it))
+    ]
+    for id_, has in read.ask(session.client, asked, kind=kind, stop=threading.Event()).items():
+        if id_ not in chosen:
+            continue
+        if kind not in has.known:
+            newest = "the API lists only the newest backups, and older ones may be pinned"
+            gap = "it was deleted meanwhile" if has.deleted else "; ".join(has.gaps) or newest
+            msg = f"{kind} of {id_} cannot be listed completely: {gap}"
+            raise UnreadableAnswerError(msg)
+        for own, name in CHILDREN[kind](has):
+            yield f"{id_}/{own}", name
