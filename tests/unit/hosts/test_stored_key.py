@@ -12,7 +12,8 @@ from pulumi.runtime.proto import provider_pb2
 
 from stacks_pulumi.hosts._grpc_call import HostError
 from stacks_pulumi.hosts.dynamic import provider_for
-from stacks_pulumi.hosts.plugin.servicer import Servicer, is_key_secret
+from stacks_pulumi.hosts.plugin.servicer import Servicer
+from stacks_pulumi.hosts.plugin.settings import is_key_secret
 
 KEY = "sk_stacks_" + "0" * 64
 SECRET, PLAIN = "config:\n  stacks:apiKey:\n    secure: v1:abc\n", f"config:\n  stacks:apiKey: {KEY}\n"
