@@ -172,6 +172,10 @@ class ResourceKind:
         """Return the id as the native plugin stores it: code that an import writes refers to resources by their ids."""
         return id_
 
+    def plain_id(self, id_: str) -> str:
+        """Return the id that a handler knows: the opposite of `distinct_id`."""
+        return id_
+
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
         """Return the inputs of an imported object that a read does not return."""
         del session, id_

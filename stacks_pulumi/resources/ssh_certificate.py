@@ -112,6 +112,10 @@ class SshCertificateHandler(ResourceHandler):
         """Return an id that is not the container's, with which an import would write links to the key."""
         return id_ if "/" in id_ else child_id(id_, _OWN_NAME)
 
+    def plain_id(self, id_: str) -> str:
+        """Return the container's id, as which a key is created, owned and looked for."""
+        return parent_id(id_) if self.distinct_id(parent_id(id_)) == id_ else id_
+
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:

@@ -303,7 +303,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.DiffResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
-            difference = handler.diff(call, request.id, olds, news)
+            difference = handler.diff(call, handler.plain_id(request.id), olds, news)
             self._know(request, request.id)
             return _Diff(
                 changes=_Diff.DIFF_SOME if difference.changes else _Diff.DIFF_NONE,
@@ -339,7 +339,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.ReadResponse:
             props = from_struct(request.properties) or from_struct(request.inputs)
-            state = handler.read(call, request.id, props)
+            state = handler.read(call, handler.plain_id(request.id), props)
             if state is None:
                 return provider_pb2.ReadResponse()
             derived = {MARKER, *handler.derived(state.inputs)} - {field.name for field in handler.fields}
@@ -361,7 +361,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             if request.preview:
                 return provider_pb2.UpdateResponse(properties=to_struct(handler.at_update(olds, news)))
             return provider_pb2.UpdateResponse(
-                properties=to_struct(handler.update(call, request.id, olds, news))
+                properties=to_struct(handler.update(call, handler.plain_id(request.id), olds, news))
             )
 
         return self._serve(request, context, work)
@@ -370,7 +370,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Delete the object."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> empty_pb2.Empty:
-            handler.delete(call, request.id, from_struct(request.properties))
+            handler.delete(call, handler.plain_id(request.id), from_struct(request.properties))
             return empty_pb2.Empty()
 
         return self._serve(request, context, work)
