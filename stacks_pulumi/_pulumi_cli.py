@@ -375,7 +375,7 @@ def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     try:
         process.communicate(timeout=seconds_to_end)
     except subprocess.TimeoutExpired:
-        # Plugins have process groups of their own, and after the kill nothing shows that they belong to the command.
+        # Plugins have their own process groups, and after the kill nothing shows that they belong to the command.
         below = _below(process.pid)
         process.kill()
         for pid in below:

@@ -299,7 +299,7 @@ def _trusts_project(environ: Mapping[str, str]) -> bool:
 
 def plain_key(stack: str | None, required: str | None, *, seen: bool = True) -> str:
     """
-    Return the warning about a key in the configuration that is not a secret, with the command that mends it.
+    Return the warning about a key in the configuration that is not a secret, with the command that encrypts it.
 
     Args:
         stack: The name of the stack; `None` if it is not known.

@@ -153,7 +153,7 @@ class Decode:
             READING.reset(token)
 
     def _with_advice(self, call: Call[Any], error: ApiError) -> ApiError:
-        """Return the error of a refused look; if its words say that nothing is there, with the line that says so."""
+        """Return the error of a refused look; if its words say that nothing is there, with the line for it."""
         looks_absent = (
             call.endpoint.method == "GET" and not call.endpoint.is_fixed and _ABSENT.search(error.text)
         )

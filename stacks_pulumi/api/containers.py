@@ -342,7 +342,7 @@ class ContainersApi:
         Return the time of a request by the clock of creation times.
 
         A container that no whole list has shown, and that still boots, is not older than the time after which every
-        container is visible. If its creation time says so, that is another clock than that of the dates.
+        container is visible. If its creation time is older, that is another clock than that of the dates.
         """
         created = seconds_of(made.created_at)
         if since is None or created is None or created > since - max(self.visible, _RECENT):

@@ -329,7 +329,7 @@ class Lifecycle:
         if olds.get(STOP_UNSEEN) is not None:
             why = "is not shown since this stack stopped it, so nothing shows whether it still exists"
         elif self.session.client.containers.is_hidden(id_):
-            why = "is not listed, and the API knows it, as one that somebody has stopped"
+            why = "is not listed, and the API knows it, as a container that was stopped in the dashboard"
         else:
             return False
         self.op.warn(

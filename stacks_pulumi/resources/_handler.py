@@ -86,7 +86,7 @@ class ResourceKind:
     Attributes:
         kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
         fields: The inputs.
-        outputs: The other outputs, with what an update of which inputs may change.
+        outputs: The other outputs, with the inputs whose update may change them.
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
         delete_timeout: The same for a delete.
         owns: Whether a delete removes an object at the API.

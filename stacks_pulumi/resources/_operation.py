@@ -234,7 +234,7 @@ class Operation:
 
     @contextlib.contextmanager
     def provisional(self) -> Iterator[list[Callable[[], None]]]:
-        """Hold back what stays in the output. It is shown if the enclosed work fails; else the caller decides."""
+        """Hold back what stays in the output. It is shown if the enclosed work fails; otherwise the caller decides."""
         held: list[Callable[[], None]] = []
         self._held = held
         try:

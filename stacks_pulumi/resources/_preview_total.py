@@ -188,7 +188,7 @@ class CheckedPrices:
             self._has_failed |= failed
 
     def previewed(self) -> None:
-        """Note that the operation is a preview: the engine says so only with a create or an update."""
+        """Note that the operation is a preview: only a create or an update shows it."""
         self._is_preview = True
 
     def take(self) -> str | None:
