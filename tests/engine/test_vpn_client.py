@@ -67,7 +67,9 @@ pulumi.export("config", device.config)
     )
     assert stack.up(quiet_afterwards=False).steps("laptop") == ["update"]
     assert second not in stack.cli("stack", "export", "--show-secrets")
-    assert stack.outputs() == {}
+    # A secret output stays a secret, also without a value: a plan could not be followed otherwise.
+    assert stack.outputs() == {"config": "[secret]"}
+    assert json.loads(stack.cli("stack", "output", "--json", "--show-secrets"))["config"] is None
 
     removals = emulator.calls("vpn_clients.remove")
     stack.destroy()
