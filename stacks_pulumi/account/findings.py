@@ -359,7 +359,7 @@ def _missing(account: Reconciliation, missing: Missing) -> Remedy:
 def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
     method, *segments = removal
     url = "/".join([account.base_url, *(quote(segment, safe="") for segment in segments)])
-    # Not as an argument of curl: every user of the machine sees the arguments of a process. printf is none.
+    # No argument of curl: every user of the machine sees those of a process. The shell itself runs printf.
     header = "printf 'Authorization: Bearer %s' \"$STACKS_API_KEY\""
     return f"{header} | curl -fsS -X {method} -H @- {shlex.quote(url)}"
 
