@@ -345,7 +345,7 @@ def _run_vpn_config(arguments: argparse.Namespace) -> int:
             if risks and not arguments.allow_commands:
                 raise StacksError(
                     f"{arguments.out} was not written: {risks}; read the configuration with --show-secrets, and ask "
-                    "who changed it; --allow-commands writes it all the same",
+                    "who changed it; --allow-commands writes it anyway",
                     code="invalid-file",
                 )
             _write_file(Path(arguments.out), text)

@@ -81,7 +81,8 @@ def test_a_wrong_key_is_described_and_never_repeated(stack: Stack, emulator: Emu
     )
     malformed = stack.preview_fails()
     assert any(
-        "key is malformed (its length after sk_stacks_ is 4" in text and text.endswith("(account short) [malformed-api-key]")
+        "key is malformed (its length after sk_stacks_ is 4" in text
+        and text.endswith("(account short) [malformed-api-key]")
         for text in malformed.errors
     )
     assert "sk_stacks_1234" not in malformed.text

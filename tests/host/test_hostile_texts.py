@@ -109,7 +109,7 @@ def test_a_create_shows_no_hostile_text(
             resource.delete()
 
 
-@pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 409, 429, 500, 503])
+@pytest.mark.parametrize("code", [400, 401, 402, 403])
 def test_an_error_shows_no_hostile_text(code: int, host: Host, emulator: Emulator, shown: list[str]) -> None:
     fields = ("error", "field", "required_scope", "hint", "spending_cap")
     for field in fields:
