@@ -159,7 +159,8 @@ def test_every_pulumi_command_in_the_pages_has_valid_options(engine: Path) -> No
         (tuple(itertools.takewhile(_is_subcommand, words[1:])), word.partition("=")[0])
         for _page, words in commands("pulumi")
         for word in words
-        if word.startswith("-")
+        # `pulumi do` takes the options of a provider's schema.
+        if word.startswith("-") and "do" not in words[:2]
     }
     assert len(asked) > 20
 
@@ -172,4 +173,4 @@ def test_every_pulumi_command_in_the_pages_has_valid_options(engine: Path) -> No
 
 
 def _is_subcommand(word: str) -> bool:
-    return word.isalpha()
+    return word.replace("-", "").isalpha() and not word.startswith("-")

@@ -120,7 +120,7 @@ def test_a_configuration_in_the_answer_is_not_shown(clock: FakeClock) -> None:
     assert "secret" not in repr(added)
 
 
-CONFIG = """[Interface]
+WHOLE = """[Interface]
 PrivateKey = aGk=
 Address = 10.13.13.2/24, fd00::2/64
 DNS = 10.13.13.1
@@ -136,7 +136,7 @@ PersistentKeepalive = 25
 """
 
 
-@pytest.mark.parametrize("config", [CONFIG, CONFIG.replace("\n", "\r\n"), "\n" + CONFIG.rstrip("\n")])
+@pytest.mark.parametrize("config", [WHOLE, WHOLE.replace("\n", "\r\n"), "\n" + WHOLE.rstrip("\n")])
 def test_a_configuration_without_commands_has_no_risk(config: str) -> None:
     assert risks_of(config) == ""
 
@@ -164,16 +164,16 @@ def test_a_configuration_without_commands_has_no_risk(config: str) -> None:
     ],
 )
 def test_a_line_that_may_be_carried_out_is_named(line: str, risk: str) -> None:
-    config = CONFIG.replace("MTU = 1420", line)
+    config = WHOLE.replace("MTU = 1420", line)
 
     assert risks_of(config).endswith(f"as root: line 5 {risk}")
 
 
 def test_a_setting_before_the_first_section_is_a_risk() -> None:
-    assert "line 1 sets Address" in risks_of("Address = 10.0.0.2\n" + CONFIG)
+    assert "line 1 sets Address" in risks_of("Address = 10.0.0.2\n" + WHOLE)
 
 
 def test_many_risks_are_counted() -> None:
-    assert risks_of(CONFIG + "PostUp=a\n" * 9).endswith(
+    assert risks_of(WHOLE + "PostUp=a\n" * 9).endswith(
         "line 14 sets PostUp, line 15 sets PostUp, line 16 sets PostUp and 6 more"
     )
