@@ -134,6 +134,8 @@ class IdentityChaos(Chaos):
         self.counts["recreate"] += 1
         self.counts["steps"] += 1
         before = holdings(self.emulator)
+        # Two containers of one moment have the same creation time.
+        self.emulator.advance(1)
         with self.emulator.platform.lock:
             found = list(self.emulator.state.containers.values())
             if not found:

@@ -184,7 +184,7 @@ class MiniStack:
                 if declared.alias is not None and declared.name not in self.resources
             }
             going = [name for name in self.resources if name not in wanted]
-            self._delete([name for name in going if target is None or name in target], outcome)
+            self._delete([name for name in going if target is None or name in target], outcome, target)
         return outcome
 
     def destroy(self) -> Outcome:
@@ -330,9 +330,11 @@ class MiniStack:
 
     # --- deletions ---
 
-    def _delete(self, names: Sequence[str], outcome: Outcome) -> None:
+    def _delete(self, names: Sequence[str], outcome: Outcome, target: Collection[str] | None = None) -> None:
         going = set(names)
         for old in list(self.condemned):
+            if target is not None and old.name not in target:
+                continue  # the engine leaves these halves too to an `up` that is about them
             try:
                 self._delete_at_host(old, outcome)
                 self.condemned.remove(old)
