@@ -81,6 +81,10 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
     owner = OWNERSHIP.owner("Container", id_)
     if owner is None:
         return
+    if created_at is None and owner.created_at is not None:
+        # A list may lack the time, or could not be read, which shows nothing.
+        found = find_container(session, id_)
+        created_at = None if found is None else found.created_at
     if still_same_container(session, id_, owner.created_at, created_at) is Identity.UNCERTAIN:
         msg = (
             f"the container {id_} was created at {created_at}, and {owner.name!r} of this program at "

@@ -6,13 +6,16 @@ For each omitted look, a test has the case that the look would find: the child e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import addresses, running
+from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource
+from tests.support.platforms import platform
 
 OFFICE = "198.51.100.0/24"
 
@@ -198,6 +201,24 @@ def test_a_container_that_was_recreated_meanwhile_is_refused(
         link(host, app, db)
 
     assert emulator.calls("connections.create") == 0
+
+
+def test_a_recreated_container_is_refused_although_only_its_status_has_the_creation_time(
+    make_host: Callable[..., Host],
+) -> None:
+    facts = platform(containers={"created_at_in": "status"})
+    with Emulator(clock=fast_clock(), platform=facts) as emulator:
+        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+        app = created(host, emulator, "app")
+        db = created(host, emulator, "sql", "postgresql")
+        emulator.advance(60)
+        emulator.drift.recreate("app")
+        assert host.resource("Container", "sql").get(db)
+
+        with pytest.raises(CallFailedError, match="may be another stack's container"):
+            link(host, app, db)
+
+        assert emulator.calls("connections.create") == 0
 
 
 def test_an_end_that_has_stopped_meanwhile_is_reported(
