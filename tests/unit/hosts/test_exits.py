@@ -25,7 +25,7 @@ class Stub:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def Log(self, request: Any, timeout: float) -> None:
+    def Log(self, request: Any, timeout: float) -> None:  # noqa: N802  (the protocol's name)
         """Keep a line."""
         self.lines.append(request.message)
 
