@@ -141,11 +141,7 @@ def load(
     environ = os.environ if environ is None else environ
 
     def value(key: str) -> str | None:
-        found, source = given(key, config, environ)
-        if found is not None and _WITH_PREFIX.search(found):
-            msg = f"{source} contains an API key: remove it there; {_how_to_set_key(None)}"
-            raise ConfigError(msg)
-        return found
+        return _keyless(key, config, environ)
 
     account = value("account")
     api_key, _ = _key(config, environ)
@@ -194,6 +190,14 @@ def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]
     return (value or "").strip() or None, source
 
 
+def _keyless(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]) -> str | None:
+    found, source = given(key, config, environ)
+    if found is not None and _WITH_PREFIX.search(found):
+        msg = f"{source} contains an API key: remove it there; {_how_to_set_key(None)}"
+        raise ConfigError(msg)
+    return found
+
+
 def address_of(config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, bool]:
     """
     Return the checked base URL, and whether it may be `http://` on another machine.
@@ -205,7 +209,7 @@ def address_of(config: Mapping[str, str | None], environ: Mapping[str, str]) -> 
     Raises:
         ConfigError: The address is malformed, or the key must not be sent to it.
     """
-    base_url = check_base_url(given("baseUrl", config, environ)[0] or DEFAULT_BASE_URL, allow_http=True)
+    base_url = check_base_url(_keyless("baseUrl", config, environ) or DEFAULT_BASE_URL, allow_http=True)
     check_pair(base_url, config, environ)
     allow_http = allows_http(config, environ)
     return check_base_url(base_url, allow_http=allow_http), allow_http

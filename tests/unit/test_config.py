@@ -275,3 +275,14 @@ def test_errors_survive_pickling() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
 
     assert (type(caught.value), str(caught.value)) == (type(again), str(again))
+
+
+@pytest.mark.parametrize("url", [f"https://{KEY}.example/api", f"https://api.example/{KEY}"])
+@pytest.mark.parametrize("of_stack", [True, False], ids=["stack", "environment"])
+def test_an_address_with_a_key_is_refused_and_not_shown(url: str, of_stack: bool) -> None:
+    project: dict[str, str | None] = {"stacks:baseUrl": url, **({"stacks:apiKey": KEY} if of_stack else {})}
+
+    with pytest.raises(ConfigError, match="stacks:baseUrl contains an API key") as refused:
+        load(project, {"STACKS_API_KEY": KEY})
+
+    assert KEY not in str(refused.value)
