@@ -524,6 +524,9 @@ def _configuration(text: bytes) -> StackConfiguration:
 def _document(text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text)
+    except RecursionError:
+        # The engine prints a setting of any depth, and a project may have any setting.
+        raise PulumiError("a setting in the stack's configuration is nested too deeply: remove it") from None
     except ValueError:
         document = None
     if not isinstance(document, dict):

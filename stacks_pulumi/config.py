@@ -63,6 +63,7 @@ _VARIABLES: Final = {
 }
 _NAME_EXPRESSIONS: Final = ("name", "stack", "project", "organization")
 _RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
+_NETLOC: Final = re.compile(r"[^\[\]\\]+|\[[^\[\]\\]+\](:\d{0,5})?")
 _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
 _WITH_PREFIX: Final = re.compile(r"sk_stacks_\w+", re.IGNORECASE)
 _LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+|[0-9a-f]{48,}", re.IGNORECASE)
@@ -397,13 +398,15 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
         host, _port = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    if parts.scheme not in {"https", "http"} or not host:
+    # What two parsers read differently is no address: one could see this machine where the other sees another host.
+    is_plain = base_url.isprintable() and " " not in base_url and _NETLOC.fullmatch(parts.netloc) is not None
+    if parts.scheme not in {"https", "http"} or not host or not is_plain:
         msg = f"stacks:baseUrl is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
         raise ConfigError(msg)
     if parts.username is not None or parts.password is not None:
         msg = "stacks:baseUrl holds credentials before the @: take them out, the API key is the credential"
         raise ConfigError(msg)
-    if parts.query or parts.fragment:
+    if "?" in base_url or "#" in base_url:
         msg = "stacks:baseUrl has a query or a fragment: give the address alone"
         raise ConfigError(msg)
     if parts.scheme == "http" and not allow_http and not is_loopback(host):

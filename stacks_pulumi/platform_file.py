@@ -385,6 +385,9 @@ def _or(known: float | None, default: float) -> float:
 UNKNOWN: Final = PlatformFile()
 """A platform without a file: the defaults apply."""
 
+_MOST_VALUES: Final = 10_000
+"""A file needs hundreds. Aliases of aliases in a few lines could say billions."""
+
 _converting: Final = threading.Lock()
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 
@@ -396,6 +399,11 @@ def read(path: str | Path) -> PlatformFile:
     Raises:
         ConfigError: The file cannot be read, or says something that is not in the format. The message has the line.
     """
+    if Path(path).is_fifo() or Path(path).is_char_device():
+        # A project names the file: a pipe or a device may never end.
+        raise ConfigError(
+            f"the platform file {path} cannot be read: it is no regular file", code="invalid-file"
+        )
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -418,9 +426,14 @@ def parse(text: str, path: str) -> PlatformFacts:
     import yaml  # noqa: PLC0415  (only a platform file needs it)
 
     lines: dict[str, int] = {"": 1}
+    left = _MOST_VALUES
 
     def plain(node: yaml.Node, where: str) -> Any:
         """Return the node's value, with every scalar as text: a word of the platform may be `on` or `3`."""
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise _wrong(path, node.start_mark.line + 1, f"it has more than {_MOST_VALUES} values")
         lines.setdefault(where, node.start_mark.line + 1)
         if isinstance(node, yaml.SequenceNode):
             return [plain(entry, f"{where}[{index}]") for index, entry in enumerate(node.value)]

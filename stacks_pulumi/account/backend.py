@@ -425,7 +425,7 @@ def _list(*options: str) -> list[_Listed]:
         return msgspec.json.decode(
             run(["stack", "ls", "--all", "--json", *options]) or b"[]", type=list[_Listed]
         )
-    except (PulumiError, msgspec.DecodeError) as error:
+    except (PulumiError, msgspec.DecodeError, RecursionError) as error:
         why = error.message if isinstance(error, PulumiError) else error
         raise PulumiError(
             f"`pulumi stack ls` failed ({why}): correct that, or pass files that `pulumi stack export` wrote, with "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -66,6 +67,9 @@ PLACE_UNKNOWN: Final = """\
 """
 """A `requirements.txt` for a package whose place is not known; `pip install -r` of it installs nothing."""
 
+_PATH: Final = re.compile(r"(?:[\w./+~@%,=\'()-]| (?![-# ])(?!$))*")
+"""A path that pip reads as one. In others it sees a marker, a comment, a variable, an option or a second line."""
+
 _THIS_MACHINE: Final = (
     "# A path from this folder. Elsewhere: stacks-pulumi @ git+https://HOST/REPOSITORY@COMMIT\n"
 )
@@ -107,6 +111,8 @@ def requirements_file(folder: Path) -> str:
     """Return the `requirements.txt` of a program in a folder: this package, from the place it was installed from."""
     words = requirement(folder=folder)
     if words is None:
+        return PLACE_UNKNOWN
+    if words[-1].startswith(".") and not _PATH.fullmatch(words[-1]):
         return PLACE_UNKNOWN
     # Only the argument of an option is split into words as in a shell.
     line = words[0] if len(words) == 1 else shlex.join(words)

@@ -155,10 +155,12 @@ def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
     """
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder: name a file for the snapshot", code="file-access")
-    # A crash must not leave a partly written file.
+    # A crash must not leave a partly written file. What is there already may be a link of a project to another file.
     beside = path.with_name(f".{path.name}.new")
     try:
-        beside.write_bytes(as_json(document).encode())
+        beside.unlink(missing_ok=True)
+        with beside.open("xb") as file:
+            file.write(as_json(document).encode())
         beside.replace(path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}", code="file-access") from None

@@ -464,7 +464,9 @@ class Journal:
         path = _beside(self._path)
         try:
             # Unbuffered and in one call, so that a line is complete unless the disk is full.
-            with open(os.open(path, os.O_WRONLY | flags, 0o666), "wb", buffering=0) as file:  # noqa: PTH123  (of a descriptor)
+            # A project may have a link of this name to another file.
+            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | flags, 0o666)
+            with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123  (of a descriptor)
                 written = file.write(content)
         except OSError as exc:
             # The file lacks the remembered changes: write everything in the next call.
@@ -510,7 +512,7 @@ def load(path: Path) -> State | None:
         return None
     try:
         snapshot = msgspec.json.decode(content, type=_File)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         hint = "give another --state, or remove the file to start again"
         raise StateFileError(f"the state file {path} is not an emulator's ({exc}): {hint}") from None
     if snapshot.version not in _READS:
@@ -520,7 +522,7 @@ def load(path: Path) -> State | None:
         )
     try:
         return _replayed(snapshot, _read(_beside(path)))
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError) as exc:
         hint = "give another --state, or remove both files to start again"
         raise StateFileError(f"the journal {_beside(path)} is damaged ({exc}): {hint}") from None
 

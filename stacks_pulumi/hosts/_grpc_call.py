@@ -1,7 +1,7 @@
 """
 A gRPC call from the engine, for both hosts: how it fails and ends, and the log service that shows lines beside it.
 
-Every text for the user passes `EngineLog.show` or `GrpcCall.reported`, where API keys are removed.
+Every text for the user passes `EngineLog.show` or `GrpcCall.reported`, which clean it and remove API keys.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class EngineLog:
             return
         number = engine_pb2.LogSeverity.Value(severity)
         request = engine_pb2.LogRequest(
-            severity=number, urn=urn, message=without_keys(message), ephemeral=ephemeral
+            severity=number, urn=urn, message=without_keys(clean(message)), ephemeral=ephemeral
         )
         try:
             self._stub.Log(request, timeout=2)

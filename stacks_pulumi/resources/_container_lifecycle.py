@@ -278,7 +278,7 @@ class Lifecycle:
         if hidden and not acknowledged:
             msg = (
                 f"the container {id_} is not shown, and the API does not accept its deletion: look in the STACKS "
-                f"dashboard. If it does not exist, run `pulumi state delete '{self.op.call.urn}'`"
+                f"dashboard. If it does not exist, run `pulumi state delete {self.op.quoted_urn}`"
             )
             raise StacksError(msg, code="outcome-unknown")
         self.session.client.feed.wait(
@@ -334,7 +334,7 @@ class Lifecycle:
             return False
         self.op.warn(
             f"the container {id_} {why}. It stays in the state. If it was deleted, run "
-            f"`pulumi state delete '{self.op.call.urn}'`"
+            f"`pulumi state delete {self.op.quoted_urn}`"
         )
         return True
 
@@ -355,7 +355,7 @@ class Lifecycle:
         return (
             f'If it is this stack\'s (resized or restored), write adopt="if_matching" on {self.op.label!r} and run '
             "`pulumi up --refresh`, which binds it again. If it is not, remove the resource from the state with "
-            f"`pulumi state delete '{self.op.call.urn}'`"
+            f"`pulumi state delete {self.op.quoted_urn}`"
         )
 
     # --- bring the container to its desired state ---

@@ -156,6 +156,11 @@ class Operation:
         """The resource's name in the program."""
         return self.call.name
 
+    @property
+    def quoted_urn(self) -> str:
+        """The resource's URN as one word of a command for a shell; its name may have quotes."""
+        return "'" + self.call.urn.replace("'", "'\"'\"'") + "'"
+
     def elapsed(self) -> float:
         """Return the seconds since the start."""
         return self.clock.now() - self.started

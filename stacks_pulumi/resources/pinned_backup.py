@@ -279,7 +279,7 @@ class PinnedBackupHandler(ResourceHandler):
         except NotListedError as error:
             msg = (
                 f"{_not_listed(container)}. If the dashboard shows no new backup, none was made: `pulumi up --replace "
-                f"'{op.call.urn}'` makes one"
+                f"{op.quoted_urn}` makes one"
             )
             raise replace(error, message=msg) from None
         return _outputs(_pin(session, op, container, backup, is_new=True), inputs)

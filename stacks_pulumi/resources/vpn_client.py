@@ -407,5 +407,5 @@ def _recreated(id_: str, stored: str | None, now: str | None) -> str:
 def _remedies(op: Operation) -> str:
     return (
         f'If it is this stack\'s, write adopt="if_matching" on {op.label!r} and run `pulumi up --refresh`, which binds '
-        f"it again. If it is not, remove it from the state with `pulumi state delete '{op.call.urn}'`"
+        f"it again. If it is not, remove it from the state with `pulumi state delete {op.quoted_urn}`"
     )

@@ -176,6 +176,25 @@ def test_every_change_is_in_the_journal(platform: OneAccount, tmp_path: Path) ->
     assert load(path) == state
 
 
+def test_a_journal_that_is_a_link_is_not_followed(platform: OneAccount, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine", encoding="utf-8")
+    (tmp_path / "state.json.journal").symlink_to("precious")
+
+    with pytest.raises(StateFileError, match=r"state\.json\.journal cannot be written"):
+        Journal(tmp_path / "state.json").save(platform.state)
+
+    assert (tmp_path / "precious").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("name", ["state.json", "state.json.journal"])
+def test_a_file_that_is_nested_too_deeply_is_refused(name: str, platform: OneAccount, tmp_path: Path) -> None:
+    save(tmp_path / "state.json", platform.state)
+    (tmp_path / name).write_text(f'{{"generation": 0, "x": {"[" * 9999}{"]" * 9999}}}\n', encoding="utf-8")
+
+    with pytest.raises(StateFileError, match=r"state\.json.* is (not an emulator's|damaged) \("):
+        load(tmp_path / "state.json")
+
+
 def test_a_save_without_changes_writes_nothing(platform: OneAccount, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "state.json")
     journal.save(platform.state)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.packs import with_packs
 from tests.support.stack import Stack
 
 # What a page says of the engine: a change is tested without it.
@@ -85,3 +86,39 @@ def test_who_may_write_the_state_of_a_dynamic_resource_runs_code_at_the_next_ref
     stack.engine("refresh", "--yes", "--skip-preview")
 
     assert (tmp_path / "ran").exists()
+
+
+PACK = """
+import json
+import os
+from pathlib import Path
+
+from pulumi_policy import PolicyPack, ResourceValidationPolicy
+
+def look(args, report):
+    settings = dict(args.provider.props) if args.provider else {}
+    variables = [name for name in os.environ if name.startswith("STACKS_")]
+    with Path(os.environ["SEEN"]).open("a") as seen:
+        print(json.dumps([settings.get("stacks:apiKey"), variables]), file=seen)
+
+PolicyPack("looks", policies=[ResourceValidationPolicy(name="looks", description="Looks.", validate=look)])
+"""
+
+
+def test_a_pack_that_the_doctor_starts_gets_the_stacks_key_and_not_that_of_the_environment(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    stack.program(PROGRAM)
+    pack, seen = tmp_path / "pack", tmp_path / "seen"
+    pack.mkdir()
+    (pack / "PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
+    (pack / "__main__.py").write_text(PACK, encoding="utf-8")
+    environment = {"STACKS_API_KEY": f"sk_stacks_{'0' * 64}", "SEEN": str(seen)}
+
+    packs = with_packs(stack.folder, {pack: {}})[:2]
+    done = stack.python("-m", "stacks_pulumi", "doctor", *packs, **environment)
+
+    assert "starts 1 policy pack, and succeeds" in done.stdout, done.stdout
+    found = [json.loads(line) for line in seen.read_text(encoding="utf-8").splitlines()]
+    assert [emulator.key, []] in found
+    assert all(variables == [] for _, variables in found)

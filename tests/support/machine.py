@@ -95,6 +95,12 @@ class Machine:
         """Make the stack's secrets unreadable."""
         self._answers.joinpath("locked").write_text(f"error: {error}\n", encoding="utf-8")
 
+    def deepen(self, deep: str) -> None:
+        """Give the stack a setting with this JSON."""
+        text = f'{{"tests:deep": {{"objectValue": {deep}}}}}'
+        for name in ("config", "public"):
+            self._answers.joinpath(name).write_text(text, encoding="utf-8")
+
     def break_config(self) -> None:
         """Make the stack's configuration unreadable."""
         self.lock("no stack selected; please use `pulumi stack select`")

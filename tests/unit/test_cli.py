@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -183,6 +184,23 @@ def test_a_requirements_file_of_an_unknown_origin_installs_nothing(
     text = requirements_file(Path("/home/shop"))
 
     assert "stacks-pulumi @ git+https://" in text
+    assert [line for line in text.splitlines() if not line.startswith("#")] == []
+
+
+@pytest.mark.parametrize("editable", [True, False])
+@pytest.mark.parametrize(
+    "folder", ["a\nstacks-pulumi", "a -e b", "a #b", "a;b", "a${HOME}b", "a[b]", "a @ \nb"]
+)
+def test_a_path_that_pip_reads_as_something_else_is_not_written(
+    folder: str, editable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = {"url": f"file:///src/{quote(folder)}", "dir_info": {"editable": editable}}
+    monkeypatch.setattr(
+        metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: json.dumps(origin))
+    )
+
+    text = requirements_file(Path("/home/shop"))
+
     assert [line for line in text.splitlines() if not line.startswith("#")] == []
 
 

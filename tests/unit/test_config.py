@@ -213,6 +213,15 @@ def test_addresses_that_a_key_may_go_to(url: str) -> None:
         ("https://", "not a valid API URL"),
         ("https://api.example:port", "not a valid API URL"),
         ("https://[::1", "not a valid API URL"),
+        # One parser sees this machine in it, another one evil.example.
+        ("http://evil.example[::1]:80", "not a valid API URL"),
+        ("http://[::1].evil.example", "not a valid API URL"),
+        ("https://localhost\\.evil.example", "not a valid API URL"),
+        ("http://local\thost", "not a valid API URL"),
+        ("http://localhost/\r\nX: 1", "not a valid API URL"),
+        ("http://localhost/ /x", "not a valid API URL"),
+        ("http://localhost?", "a query or a fragment"),
+        ("http://localhost#", "a query or a fragment"),
         ("http://api.example/v1", "plain text"),
         ("http://127.0.0.1.example/v1", "plain text"),
         ("http://10.0.0.1/v1", "plain text"),
@@ -266,3 +275,14 @@ def test_errors_survive_pickling() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
 
     assert (type(caught.value), str(caught.value)) == (type(again), str(again))
+
+
+@pytest.mark.parametrize("url", [f"https://{KEY}.example/api", f"https://api.example/{KEY}"])
+@pytest.mark.parametrize("of_stack", [True, False], ids=["stack", "environment"])
+def test_an_address_with_a_key_is_refused_and_not_shown(url: str, of_stack: bool) -> None:
+    project: dict[str, str | None] = {"stacks:baseUrl": url, **({"stacks:apiKey": KEY} if of_stack else {})}
+
+    with pytest.raises(ConfigError, match="stacks:baseUrl contains an API key") as refused:
+        load(project, {"STACKS_API_KEY": KEY})
+
+    assert KEY not in str(refused.value)

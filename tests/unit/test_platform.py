@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,12 @@ def test_what_is_written_is_read_again() -> None:
         ("[1]", 1, "settings are needed: begin with `version: 1`"),
         ("version: 1\nlists: [", 2, "it is not YAML"),
         ("&a [*a]", 1, "it is nested too deeply"),
+        (
+            "version: 1\na: &a [x, x, x, x]\n"
+            + "".join(f"{b}: &{b} [*{a}, *{a}, *{a}, *{a}]\n" for a, b in pairwise("abcdefghijklmnop")),
+            2,
+            "it has more than 10000 values",
+        ),
         ("version: 2", 1, "version is '2', and must be 1"),
         ("version: 1\nlists:\n  page_siz: 3", 3, "there is no setting page_siz; did you mean page_size?"),
         ("version: 1\nvpn: 3", 2, "there is no setting vpn; there are version, lists"),
@@ -95,6 +103,15 @@ def test_the_setting_names_the_file(tmp_path: Path) -> None:
     assert from_stack.platform == from_environment.platform == read(file)
     assert read(file).facts.lists.lag_seconds == 20
     assert config.load({}, {}).platform is None
+
+
+@pytest.mark.parametrize("special", ["/dev/zero", "pipe"])
+def test_a_file_without_an_end_is_not_read(special: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "facts.yaml").symlink_to(special)
+
+    with pytest.raises(ConfigError, match=r"facts\.yaml cannot be read: it is no regular file"):
+        read(tmp_path / "facts.yaml")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -494,7 +494,7 @@ def _unknown_inputs(handler: ResourceHandler, request: Any) -> Iterator[tuple[st
     known = [camel_case(field.name) for field in handler.fields if not field.noted]
     outputs = set(parsed()["resources"][f"{NATIVE}{handler.kind}"]["properties"])
     for problem in unknown_names(sorted(given), known, "input", outputs=outputs).values():
-        yield "", config.without_keys(with_code(problem, "invalid-input"))
+        yield "", config.without_keys(clean(with_code(problem, "invalid-input")))
 
 
 def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replaces: bool) -> Any:

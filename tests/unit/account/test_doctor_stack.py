@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
+from stacks_pulumi.cli import main
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.emulator import Emulator
 from tests.support.machine import Machine, resource
@@ -50,3 +53,18 @@ def test_an_old_state_and_an_empty_account_cannot_be_compared(machine: Machine, 
     machine.state([resource("Container", "usr-gone-web")])
 
     assert only(doctor(), "account")["level"] == "unknown"
+
+
+def test_a_setting_that_is_nested_too_deeply_is_a_problem_for_every_command(
+    machine: Machine, doctor: Doctor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = "[" * 5000 + "]" * 5000
+    machine.deepen(deep)
+    (machine.project / "Pulumi.dev.yaml").write_text(f"config:\n  tests:deep: {deep}\n", encoding="utf-8")
+
+    report = doctor()
+    assert (report.code, only(report, "stack")["level"]) == (1, "problem")
+    assert only(report, "stack")["text"].endswith("Pulumi.dev.yaml is no valid YAML: it is nested too deeply")
+
+    assert main(["logs", "web", "-C", str(machine.project)]) == 1
+    assert "a setting in the stack's configuration is nested too deeply" in capsys.readouterr().err

@@ -47,6 +47,17 @@ def test_a_snapshot_that_was_saved_is_read_as_it_was(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_link_that_lies_there_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine", encoding="utf-8")
+    for name in (".a.json.new", "a.json"):
+        (tmp_path / name).symlink_to("precious")
+
+    write_snapshot(tmp_path / "a.json", snapshot(entry("web")).describe())
+
+    assert (tmp_path / "precious").read_text(encoding="utf-8") == "mine"
+    assert read_snapshot(tmp_path / "a.json") == snapshot(entry("web"))
+
+
 def test_a_comparison_shows_new_deleted_changed_and_unchanged() -> None:
     before = snapshot(entry("old"), entry("web"), entry("api", 4))
     after = snapshot(entry("web"), entry("api", 10), entry("fresh", 5))

@@ -1,0 +1,61 @@
+"""Every text to the engine is cleaned where it leaves, whatever calls that, and a command in it is one for a shell."""
+
+from __future__ import annotations
+
+import shlex
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from google.protobuf import struct_pb2
+from pulumi.runtime.proto import provider_pb2
+
+from stacks_pulumi.hosts._grpc_call import EngineLog
+from stacks_pulumi.hosts.plugin.servicer import Servicer
+from stacks_pulumi.resources._operation import EngineCall, Operation
+from tests.support.clock import FakeClock
+from tests.support.hostile import ALL, faults
+
+KEY = "sk_stacks_" + "0" * 64
+
+
+class Stub:
+    """The engine's log service."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def Log(self, request: Any, timeout: float) -> None:  # noqa: N802  (the protocol's name)
+        """Keep a line."""
+        self.lines.append(request.message)
+
+
+def test_a_line_is_cleaned_where_it_is_shown() -> None:
+    log = EngineLog("127.0.0.1:1")
+    log._stub = shown = Stub()
+
+    log.show("INFO", "", f"1 container: $4.00 a month (account {ALL}) {KEY}")
+
+    (line,) = shown.lines
+    assert faults(line.replace("\n", "\0")) == []
+    assert KEY not in line
+
+
+def test_the_name_of_an_unknown_input_is_cleaned() -> None:
+    news = struct_pb2.Struct()
+    news.update({"template": "nodejs", f"a{ALL}": 1})
+    check = provider_pb2.CheckRequest(urn="urn:pulumi:dev::tests::stacks:index:Container::web", news=news)
+
+    failures = Servicer().Check(check, cast("Any", SimpleNamespace(is_active=lambda: True))).failures
+
+    (reason,) = [failure.reason for failure in failures]
+    assert "unknown input" in reason
+    assert faults(reason.replace("\n", "\0")) == []
+
+
+@pytest.mark.parametrize("name", ["web", "a'; id; '", 'a"$(id)`id`', "a b\\"])
+def test_a_urn_is_one_word_of_a_command(name: str) -> None:
+    urn = f"urn:pulumi:dev::tests::stacks:index:Container::{name}"
+    op = Operation(cast("EngineCall", SimpleNamespace(urn=urn)), FakeClock(), 0, 1)
+
+    assert shlex.split(f"pulumi state delete {op.quoted_urn}") == ["pulumi", "state", "delete", urn]
