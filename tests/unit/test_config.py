@@ -266,3 +266,15 @@ def test_errors_survive_pickling() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
 
     assert (type(caught.value), str(caught.value)) == (type(again), str(again))
+
+
+@pytest.mark.parametrize("source", ["stacks:baseUrl", "STACKS_BASE_URL"])
+def test_an_address_that_contains_a_key_is_refused(source: str) -> None:
+    """A look-up of its host would send the key to name servers."""
+    key = "sk_stacks_" + "0123456789abcdef" * 4
+    given = {source: f"https://{key}.example/api/v1"}
+
+    with pytest.raises(ConfigError, match="contains an API key") as error:
+        load(*([given, {}] if source.startswith("stacks:") else [{}, given]))
+
+    assert key not in str(error.value)
