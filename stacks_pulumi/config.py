@@ -390,9 +390,11 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
             are then readable on the network.
 
     Raises:
-        ConfigError: It is not a URL, it contains credentials, a query or a fragment, or it is `http://` to another
-            machine. The message does not contain it.
+        ConfigError: It is not a URL, it contains an API key, credentials, a query or a fragment, or it is `http://` to
+            another machine. The message does not contain it.
     """
+    if _WITH_PREFIX.search(base_url):
+        raise ConfigError(f"stacks:baseUrl contains an API key: remove it there; {_how_to_set_key(None)}")
     try:
         parts = urlsplit(base_url)
         host, _port = parts.hostname, parts.port

@@ -120,7 +120,7 @@ def strings(value: Any) -> list[str]:
     if not isinstance(value, list):
         msg = f"it is {_kind(value)}, and a list is needed"
         raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
-    return [item if isinstance(item, str) else _whole(item) for item in value]
+    return [item if isinstance(item, str) else _whole(_ordered(item)) for item in value]
 
 
 def one_of(choices: Collection[str]) -> Callable[[Any], str]:
@@ -231,6 +231,13 @@ def _kind(value: Any) -> str:
         dict: "a mapping",
     }
     return names.get(type(value), type(value).__name__)
+
+
+def _ordered(value: Any) -> Any:
+    """Return the value with sorted mappings: they come in another order in each call, which is no change."""
+    if isinstance(value, dict):
+        return {name: _ordered(value[name]) for name in sorted(value)}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
 
 
 def _whole(value: Any) -> str:

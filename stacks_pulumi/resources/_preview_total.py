@@ -181,11 +181,14 @@ class CheckedPrices:
         self._prices: dict[str, Any] = {}
         self._is_preview = self._has_failed = False
 
-    def checked(self, urn: str, price: Any, *, failed: bool) -> None:
-        """Note a container, and whether the program will be refused because of it."""
+    def checked(self, urn: str, price: Any) -> None:
+        """Note a container."""
         with self._lock:
             self._prices[urn] = price
-            self._has_failed |= failed
+
+    def refused(self) -> None:
+        """Note that a call failed: the engine then does not check the rest of the program."""
+        self._has_failed = True
 
     def previewed(self) -> None:
         """Note that the operation is a preview: only a create or an update shows it."""

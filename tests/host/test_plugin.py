@@ -571,14 +571,35 @@ def test_the_price_names_the_account_of_an_explicit_provider(host: Host) -> None
     assert price_at_the_end(host) == ["1 container in this preview: $4.00 a month (account team-b)"]
 
 
-@pytest.mark.parametrize("template", [{"template": "nodejs"}, {}], ids=["an up", "a refused preview"])
-def test_only_a_preview_that_succeeds_shows_a_price(host: Host, template: dict[str, str]) -> None:
-    host.stub.Check(provider_pb2.CheckRequest(urn=URN, news=_to_struct(template)))
-    if not template:
-        other = URN.replace("::web", "::sql")
-        inputs = host.stub.Check(
-            provider_pb2.CheckRequest(urn=other, news=_to_struct({"template": "postgresql"}))
-        ).inputs
-        host.stub.Create(provider_pb2.CreateRequest(urn=other, properties=inputs, preview=True))
+def refuse_a_check(host: Host) -> None:
+    """Check a container without its template, which is refused."""
+    host.stub.Check(provider_pb2.CheckRequest(urn=URN.replace("::web", "::other"), news=_to_struct({})))
+
+
+def refuse_a_child(host: Host) -> None:
+    """Check a child with an unknown input, which is refused."""
+    news = _to_struct({"container": UNKNOWN, "ipAdress": "198.51.100.7"})
+    child = URN.replace("Container::web", "AllowedIp::office")
+    host.stub.Check(provider_pb2.CheckRequest(urn=child, news=news))
+
+
+def refuse_a_function(host: Host) -> None:
+    """Call a function with an unknown argument, which fails."""
+    with pytest.raises(grpc.RpcError, match="unknown argument"):
+        host.stub.Invoke(provider_pb2.InvokeRequest(tok="stacks:index:getLogs", args=_to_struct({"x": 1})))
+
+
+@pytest.mark.parametrize("refuse", [refuse_a_check, refuse_a_child, refuse_a_function])
+def test_a_preview_that_fails_shows_no_price(host: Host, refuse: Callable[[Host], None]) -> None:
+    """The engine stops at the first error: the price would be that of some containers of the program."""
+    inputs = check(host).inputs
+    refuse(host)
+    host.stub.Create(provider_pb2.CreateRequest(urn=URN, properties=inputs, preview=True))
+
+    assert price_at_the_end(host) == []
+
+
+def test_an_up_shows_no_price(host: Host) -> None:
+    check(host)
 
     assert price_at_the_end(host) == []

@@ -284,9 +284,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             checked = handler.check(call, {**handler.derived(olds), **olds} if olds else {}, news)
             checked.failures.update(failures)
             problems = [*call.failures(checked, news), *_unknown_inputs(handler, request)]
+            if problems:
+                self._prices.refused()
             if handler.kind == "Container":
-                price = checked.inputs.get("monthly_price_usd")
-                self._prices.checked(request.urn, price, failed=bool(problems))
+                self._prices.checked(request.urn, checked.inputs.get("monthly_price_usd"))
                 self._in_program[request.urn] = {name: checked.inputs.get(name) for name in _FOR_CHILDREN}
             return provider_pb2.CheckResponse(
                 inputs=to_struct(checked.inputs),
@@ -446,6 +447,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 call.fail(with_code("the engine is gone", "cancelled"))
             try:
                 yield
+            except BaseException:
+                self._prices.refused()
+                raise
             finally:
                 with self._changed:
                     self._calls.discard(call)

@@ -83,6 +83,15 @@ def test_triggers_are_compared_as_text() -> None:
     assert _fields.strings(["v1", 2.0, 2.5, True, {"a": 1}]) == ["v1", "2", "2.5", "True", "{'a': 1}"]
 
 
+def test_a_trigger_with_the_entries_of_a_mapping_in_another_order_is_no_change() -> None:
+    """On the wire a mapping has no order: each call may bring another one, and a key would be rotated."""
+    some = [{"host": "a", "ports": [{"tcp": 1, "udp": 2}]}]
+    same = [{"ports": [{"udp": 2, "tcp": 1}], "host": "a"}]
+
+    assert _fields.strings(some) == _fields.strings(same)
+    assert _fields.strings(_fields.strings(some)) == _fields.strings(some)
+
+
 def test_a_typing_error_is_guessed() -> None:
     with pytest.raises(ValueError, match="did you mean 'running'"):
         _fields.one_of(("running", "stopped"))("runnning")
