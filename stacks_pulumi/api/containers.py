@@ -302,9 +302,10 @@ class ContainersApi:
             # A platform may change names: put a prefix before them, or cut them. The longest name that this client has
             # asked for explains a new one best.
             own = (container.name or "").casefold()
-            explained = [one for one in tuple(self._asked) if one in own or one.startswith(own)]
-            is_explained = max(explained, key=len, default="") == name.casefold()
-            return (is_explained or not own) and own != name.casefold() and not is_older(container, since)
+            asked = tuple(self._asked)
+            explained = [one for one in asked if one in own or one.startswith(own)]
+            is_explained = own not in asked and max(explained, key=len, default="") == name.casefold()
+            return (is_explained or not own) and not is_older(container, since)
 
         def look() -> Listing[Container]:
             self._on_wait("outcome unknown: looks")

@@ -97,6 +97,21 @@ def test_a_new_container_that_another_request_explains_is_no_result_of_a_lost_cr
     assert containers.create(name="web", template="nodejs").id == "usr-1-web"
 
 
+def test_a_container_with_exactly_another_name_of_the_program_is_no_result_of_a_lost_create(
+    clock: FakeClock,
+) -> None:
+    first = {**row(created_at=as_time(clock.wall())), "id": "usr-1-app", "name": "app"}
+    second = {**row(), "id": "usr-1-app-db", "name": "app-db"}
+    script = Script(
+        containers__create=[refusal(403), LOST, data(second, 202)], containers__list=later(clock, 20, first)
+    )
+    containers = api(script, clock)
+    with pytest.raises(errors.ForbiddenError):
+        containers.create(name="app", template="nodejs")
+
+    assert containers.create(name="app-db", template="nodejs").id == "usr-1-app-db"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
