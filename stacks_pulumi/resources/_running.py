@@ -260,7 +260,7 @@ def find_parent(session: Session, id_: str, *, shared: bool = False) -> models.C
     hidden = functools.partial(session.client.containers.is_hidden, id_)
     if session.reads.get("hidden", id_, ask=hidden, max_age=MAX_AGE if shared else RECENT):
         msg = (
-            f"the container {id_} is not listed, and the API knows it, as one that somebody has stopped: start it. If "
+            f"the container {id_} is not listed, and the API knows it, perhaps as a stopped one: start it. If "
             "it was deleted, run `pulumi state delete --target-dependents` with its URN"
         )
         raise UnseenError(msg)
