@@ -319,6 +319,9 @@ class ContainersApi:
             look=look,
             ours=ours,
             alike=alike,
+            is_proven=lambda row: (
+                since is not None and (seconds_of(row.created_at) or 0) >= since - _TOLERANCE
+            ),
             clock=self._clock,
             final_error=lambda error: self._waitlist(call.what, error),
             visible=self.visible,
