@@ -219,8 +219,7 @@ class PinnedBackupHandler(ResourceHandler):
     ) -> dict[str, Any] | None:
         """Find it among the container's backups; one request serves all backups of a container."""
         container = parent_id(id_)
-        if _SOUGHT in olds:
-            # The next update looks for it.
+        if _SOUGHT in olds:  # the next update looks for it
             return None if find_parent(session, container, shared=True) is None else olds
         try:
             number = _number(id_, olds)
