@@ -47,6 +47,7 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
+_GONE: Final = 410
 _OUTAGE: Final = ("maintenance", "outage", "overload", "temporarily")
 """Words of a 503 that is not about capacity. "Service Unavailable" is only the name of the status."""
 _CAPACITY: Final = ("capacity", "waitlist", "waiting list")
@@ -202,8 +203,11 @@ class ContainersApi:
 
     def is_hidden(self, container_id: str) -> bool:
         """Return whether the API knows a container that its list does not show, as a platform hides a stopped one."""
-        with contextlib.suppress(NotFoundError):
+        try:
             return self.status(container_id).status != DELETED_STATUS
+        except NotFoundError as error:
+            if error.status == _GONE:
+                return False  # it existed and does not any more, whatever is kept of it
         # Its status may be hidden too. Its logs are not, or are only refused for now.
         try:
             with contextlib.suppress(BadRequestError, ConflictError):
