@@ -94,6 +94,11 @@ def account_of(id_: str) -> str:
     return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])
 
 
+def may_be_of(id_: str, name: str) -> bool:
+    """Return whether a container with this id may have this name: the id ends with it, or has a form without a name."""
+    return id_.casefold().endswith(name.casefold()) or not id_.startswith("usr-")
+
+
 def same_name(one: str | None, other: str) -> bool:
     """Return whether two names are equal, ignoring case: the API may store a name in lower case."""
     return one is not None and one.casefold() == other.casefold()

@@ -210,7 +210,7 @@ def address_of(config: Mapping[str, str | None], environ: Mapping[str, str]) -> 
     Raises:
         ConfigError: The address is malformed, or the key must not be sent to it.
     """
-    base_url = check_base_url(_without_key("baseUrl", config, environ) or DEFAULT_BASE_URL, allow_http=True)
+    base_url = check_base_url(given("baseUrl", config, environ)[0] or DEFAULT_BASE_URL, allow_http=True)
     check_pair(base_url, config, environ)
     allow_http = allows_http(config, environ)
     return check_base_url(base_url, allow_http=allow_http), allow_http

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from stacks_pulumi._clock import Clock, Pulse
-from stacks_pulumi._identifiers import same_name, seconds_since
+from stacks_pulumi._identifiers import may_be_of, same_name, seconds_since
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import connections, created_connection, done, scrub, targets
 from stacks_pulumi.api._call import Handler, call_to
@@ -94,7 +94,9 @@ class ConnectionsApi:
             row = next((row for row in rows if row.id == connection_id), None)
             if row is None and like is not None:
                 similar = [
-                    row for row in rows if (side == "outgoing" or _comes_from(row, source_id)) and like(row)
+                    row
+                    for row in rows
+                    if (side == "outgoing" or self._comes_from(row, source_id)) and like(row)
                 ]
                 row = similar[0] if len(similar) == 1 else None
             if row is not None:
@@ -159,7 +161,7 @@ class ConnectionsApi:
             if any(row.id not in known for row in listed):
                 return listed
             incoming = self.list(target_id).incoming
-            new = [row for row in incoming if _comes_from(row, source_id)]
+            new = [row for row in incoming if self._comes_from(row, source_id)]
             rows = [*listed, *(row.merge(models.Connection(id=row.id, target_id=target_id)) for row in new)]
             return Listing(
                 {row.id: row for row in rows}.values(),
@@ -227,10 +229,24 @@ class ConnectionsApi:
         # The list contains only the target's name. An id ends with the name, but the id of `other-db` also ends with
         # `db`. So a call checks the containers, but only if the name may be that of the target.
         name = connection.target_name
-        if name is None or not target_id.casefold().endswith(name.casefold()):
+        return name is not None and may_be_of(target_id, name) and self._is_named(target_id, name)
+
+    def _comes_from(self, connection: models.Connection, source_id: str) -> bool:
+        """Return whether a connection that its target lists has this source."""
+        if connection.source_id is not None:
+            return connection.source_id == source_id
+        name = connection.source_name
+        if name is None:
             return False
-        target = self._containers.find(target_id)
-        return target is None or target.name is None or same_name(target.name, name)
+        return source_id.casefold().endswith(name.casefold()) or (
+            may_be_of(source_id, name) and self._is_named(source_id, name)
+        )
+
+    def _is_named(self, container_id: str, name: str) -> bool:
+        container = self._containers.find(container_id)
+        if container is None or container.name is None:
+            return container_id.casefold().endswith(name.casefold())
+        return same_name(container.name, name)
 
 
 def is_spelling(name: str, shown: str | None) -> bool:
@@ -240,11 +256,3 @@ def is_spelling(name: str, shown: str | None) -> bool:
     It may be in another case, and have additions that make it unique.
     """
     return shown is not None and name.casefold() in shown.casefold()
-
-
-def _comes_from(connection: models.Connection, source_id: str) -> bool:
-    """Return whether a connection that its target lists has this source."""
-    if connection.source_id is not None:
-        return connection.source_id == source_id
-    name = connection.source_name
-    return name is not None and source_id.casefold().endswith(name.casefold())

@@ -47,6 +47,7 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
+_GONE: Final = 410
 _OUTAGE: Final = ("maintenance", "outage", "overload", "temporarily")
 """Words of a 503 that is not about capacity. "Service Unavailable" is only the name of the status."""
 _CAPACITY: Final = ("capacity", "waitlist", "waiting list")
@@ -202,8 +203,11 @@ class ContainersApi:
 
     def is_hidden(self, container_id: str) -> bool:
         """Return whether the API knows a container that its list does not show, as a platform hides a stopped one."""
-        with contextlib.suppress(NotFoundError):
+        try:
             return self.status(container_id).status != DELETED_STATUS
+        except NotFoundError as error:
+            if error.status == _GONE:
+                return False  # it existed and does not any more, whatever is kept of it
         # Its status may be hidden too. Its logs are not, or are only refused for now.
         try:
             with contextlib.suppress(BadRequestError, ConflictError):
@@ -302,9 +306,10 @@ class ContainersApi:
             # A platform may change names: put a prefix before them, or cut them. The longest name that this client has
             # asked for explains a new one best.
             own = (container.name or "").casefold()
-            explained = [one for one in tuple(self._asked) if one in own or one.startswith(own)]
-            is_explained = max(explained, key=len, default="") == name.casefold()
-            return (is_explained or not own) and own != name.casefold() and not is_older(container, since)
+            asked = tuple(self._asked)
+            explained = [one for one in asked if one in own or one.startswith(own)]
+            is_explained = own not in asked and max(explained, key=len, default="") == name.casefold()
+            return (is_explained or not own) and not is_older(container, since)
 
         def look() -> Listing[Container]:
             self._on_wait("outcome unknown: looks")
@@ -318,6 +323,9 @@ class ContainersApi:
             look=look,
             ours=ours,
             alike=alike,
+            is_proven=lambda row: (
+                since is not None and (seconds_of(row.created_at) or 0) >= since - _TOLERANCE
+            ),
             clock=self._clock,
             final_error=lambda error: self._waitlist(call.what, error),
             visible=self.visible,

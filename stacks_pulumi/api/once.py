@@ -67,6 +67,7 @@ def once(
     look: Callable[[], Listing[T]],
     ours: Callable[[T], bool],
     alike: Callable[[T], bool] = lambda _row: False,
+    is_proven: Callable[[T], bool] = lambda _row: False,
     clock: Clock,
     final_error: Callable[[StacksError], StacksError | None] = lambda _error: None,
     pauses: Sequence[float] = PAUSES,
@@ -87,6 +88,7 @@ def once(
         look: Lists the resources that exist now.
         ours: Whether a new resource is the one that was requested.
         alike: Whether a new resource that is not known to be ours may be it nevertheless. Then the outcome is unknown.
+        is_proven: Whether a resource that is ours shows by itself that it is new, so that an incomplete list is enough.
         clock: Time.
         final_error: For an error after which the request must not be sent again although its outcome is unknown: the
             error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
@@ -108,10 +110,10 @@ def once(
         new = [row for row in listed if row.id not in known]
         # A row that could be read only in part may match, or not match, by mistake.
         created = next((row for row in new if row.id not in listed.damaged and ours(row)), None)
-        damaged = any(row.id in listed.damaged for row in new)
-        if former.gap is not None or (created is None and damaged):
-            msg = f"{call.what}: the list cannot be read in full, so it does not show the result"
-            raise UnreadableAnswerError(msg, status=200)
+        is_shown = created is not None and (former.gap is None or is_proven(created))
+        if not is_shown and (former.gap is not None or any(row.id in listed.damaged for row in new)):
+            msg = f"the list cannot be read in full ({scrub(former.gap or 'a row')}), so it does not show the result"
+            raise _SuspectError(msg, status=200)
         if created is None:
             _check_complete(listed, [row.id for row in new if alike(row)])
         return created
@@ -192,7 +194,7 @@ def _check_complete(rows: Listing[Any], alike: Sequence[object]) -> None:
 
 
 class _SuspectError(UnreadableAnswerError):
-    """A new resource may be the result of the request, or not."""
+    """A list does not show whether the request had a result."""
 
 
 def _unknown(doubt: StacksError, why: str) -> StacksError:

@@ -38,13 +38,13 @@ from stacks_pulumi.resources._identity import (
     OWNERSHIP,
     Identity,
     creation_time,
-    find_container,
     same_container,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import child_id, own_name
 from stacks_pulumi.resources._running import (
     find_child,
+    find_parent,
     same_content,
     same_time,
 )
@@ -95,7 +95,7 @@ class AllowedIpList:
         """Return the entry's outputs; `None` if the entry or the container is deleted, or external access is off."""
         address = own_name(id_)
         access = self._find(id_, olds)
-        container = find_container(self.session, self.container, shared=True)
+        container = find_parent(self.session, self.container, shared=True)
         if access is None or container is None:
             return None
         entries = entries_of(access.allowed_ips, address)

@@ -65,6 +65,7 @@ from stacks_pulumi.resources._operation import (
 )
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
+from stacks_pulumi.resources._running import UnseenError
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
 
 
@@ -351,11 +352,17 @@ class ResourceHandler(ResourceKind):
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
                 check_id_form(self.kind, self.id_form, self.distinct_id(id_))
-            outs = (
-                self.on_read(session, op, id_, stored or self.imported(session, id_))
-                if asked
-                else self._read_again(session, op, id_, stored)
-            )
+            try:
+                outs = (
+                    self.on_read(session, op, id_, stored or self.imported(session, id_))
+                    if asked
+                    else self._read_again(session, op, id_, stored)
+                )
+            except UnseenError as error:
+                if asked:
+                    raise
+                op.warn(f"{error.message}. {id_} stays in the state as it is")
+                outs = stored
             if outs is None and asked:
                 # For a look-up, the engine treats an empty id as success; the program would continue without values.
                 msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"

@@ -130,7 +130,7 @@ def find_container(
         max_age: Otherwise, the greatest age of the list in seconds. A caller that acts on the status needs a new list.
     """
     feed, client, state = session.client.feed, session.client, stored or {}
-    first = True
+    first, known = True, state.get("created_at")
 
     def look() -> models.Container | None:
         nonlocal first
@@ -145,10 +145,12 @@ def find_container(
             if found is None and (listed.gap or "").startswith(UNSHOWN):
                 # A part of the platform is out, and may answer 404 for what it has.
                 listed.require_complete()
-        elif found.created_at is None or found.status is None:
+        elif (was := is_before(found.created_at, known)) or None in {found.created_at, found.status}:
+            # A server whose list is behind may answer every look, so an earlier container is no evidence alone.
             age = MAX_AGE if shared else RECENT
             alone = session.reads.get("status", id_, ask=lambda: client.containers.find(id_), max_age=age)
-            found = found if alone is None else found.merge(alone)
+            if alone is not None:
+                found = alone.merge(found) if was else found.merge(alone)
         if found is None and REQUESTED_AT in state:
             found = _by_name(state, listed)
         return found
@@ -158,7 +160,7 @@ def find_container(
     def current() -> models.Container | None:
         nonlocal stale
         found = look()
-        stale = found if found is not None and is_before(found.created_at, state.get("created_at")) else None
+        stale = found if found is not None and is_before(found.created_at, known) else None
         return None if stale is not None else found
 
     found = current()

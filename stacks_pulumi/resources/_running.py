@@ -5,8 +5,10 @@ child is gone, or is the one in the state.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
@@ -17,6 +19,7 @@ from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
+    ErrorCode,
     NotFoundError,
     StacksError,
     UnexpectedStateError,
@@ -26,6 +29,7 @@ from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
 from stacks_pulumi.resources._fields import ParentInProgram
 from stacks_pulumi.resources._identity import (
     OWNERSHIP,
+    RECENT,
     Identity,
     creation_time,
     find_container,
@@ -33,7 +37,7 @@ from stacks_pulumi.resources._identity import (
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import parent_id
-from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._session import MAX_AGE, Session
 
 R = TypeVar("R")
 _PAUSE: Final = 2.0
@@ -172,7 +176,7 @@ def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) ->
 
 def _alone(session: Session, purpose: str, id_: str) -> models.Container:
     """Return a container that is missing in the list, because the list may be wrong or behind."""
-    found = find_container(session, id_)
+    found = find_parent(session, id_)
     if found is None:
         msg = (
             f"{purpose} needs the container {id_}, and the account has no container of that id. If it was deleted "
@@ -235,6 +239,38 @@ class _ContainerGoneError(Exception):
     """The container is certainly gone, and so are its children."""
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
+class UnseenError(StacksError):
+    """The container of a child is not shown, and the API knows it. So its child may exist."""
+
+    code: ErrorCode = "outcome-unknown"
+
+
+def find_parent(session: Session, id_: str, *, shared: bool = False) -> models.Container | None:
+    """
+    Return the container of a child; `None` only if it is certainly gone.
+
+    Args:
+        session: The account.
+        id_: The container's id.
+        shared: See `find_container`.
+
+    Raises:
+        UnseenError: Neither a list nor its status shows the container, and the API knows it.
+    """
+    found = find_container(session, id_, shared=shared)
+    if found is not None:
+        return found
+    hidden = functools.partial(session.client.containers.is_hidden, id_)
+    if session.reads.get("hidden", id_, ask=hidden, max_age=MAX_AGE if shared else RECENT):
+        msg = (
+            f"the container {id_} is not listed, and the API knows it, perhaps as a stopped one: start it. If "
+            "it was deleted, run `pulumi state delete --target-dependents` with its URN"
+        )
+        raise UnseenError(msg)
+    return None
+
+
 def find_child(
     session: Session,
     op: Operation,
@@ -269,7 +305,7 @@ def find_child(
             return look(is_first)
         except NotFoundError:
             # The API knows no such list. Whether the container exists is decided by the rule for containers.
-            if find_container(session, parent_id(id_), shared=is_first) is None:
+            if find_parent(session, parent_id(id_), shared=is_first) is None:
                 raise _ContainerGoneError from None
             return None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
-from stacks_pulumi._identifiers import is_unique, same_name
+from stacks_pulumi._identifiers import is_unique, may_be_of, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api.connections import is_spelling
 from stacks_pulumi.api.wait import STARTED
@@ -318,9 +318,9 @@ def _is_ours(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
 
 def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
     target = olds.get("target")
-    return connection.target_id in {None, target} and (
-        connection.target_name is None or not target or is_spelling(connection.target_name, target)
-    )
+    name = connection.target_name
+    named = name is None or not target or is_spelling(name, target) or may_be_of(target, name)
+    return named and connection.target_id in {None, target}
 
 
 def _named(id_: str, connection: models.Connection) -> str:

@@ -41,11 +41,12 @@ from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInProgram
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import OWNERSHIP, RECENT, find_container
+from stacks_pulumi.resources._identity import OWNERSHIP, RECENT
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
 from stacks_pulumi.resources._running import (
     find_child,
+    find_parent,
     leave_alone,
     once_running,
     patiently,
@@ -218,9 +219,8 @@ class PinnedBackupHandler(ResourceHandler):
     ) -> dict[str, Any] | None:
         """Find it among the container's backups; one request serves all backups of a container."""
         container = parent_id(id_)
-        if _SOUGHT in olds:
-            # The next update looks for it.
-            return None if find_container(session, container, shared=True) is None else olds
+        if _SOUGHT in olds:  # the next update looks for it
+            return None if find_parent(session, container, shared=True) is None else olds
         try:
             number = _number(id_, olds)
         except ValueError:

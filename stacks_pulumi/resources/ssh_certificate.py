@@ -22,7 +22,14 @@ from stacks_pulumi.resources._identity import (
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
-from stacks_pulumi.resources._running import find_child, leave_alone, patiently, runs, wait_until_running
+from stacks_pulumi.resources._running import (
+    find_child,
+    find_parent,
+    leave_alone,
+    patiently,
+    runs,
+    wait_until_running,
+)
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
@@ -138,7 +145,7 @@ class SshCertificateHandler(ResourceHandler):
         if own_name(self.distinct_id(id_)) != _OWN_NAME:
             return None
         id_ = parent_id(id_)
-        container, stored = find_container(session, id_, shared=True), olds.get(CONTAINER_CREATED_AT)
+        container, stored = find_parent(session, id_, shared=True), olds.get(CONTAINER_CREATED_AT)
         if container is None:
             return None
         if still_same_container(session, id_, stored, container.created_at) is Identity.UNCERTAIN:

@@ -93,6 +93,25 @@ def test_a_container_that_is_stopped_and_hidden_is_kept_and_can_be_deleted(
     assert emulator.state.names() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "inputs"), [("AllowedIp", {"ip_address": "198.51.100.7"}), ("SshCertificate", {})]
+)
+def test_a_child_of_a_container_that_is_stopped_and_hidden_is_kept(
+    web: HostedResource, host: Host, emulator: Emulator, kind: str, inputs: dict[str, str]
+) -> None:
+    web.up(name="web", template="nodejs", external_access=True)
+    child = host.resource(kind, "child")
+    child.up(container=web.id, **inputs)
+    before = dict(child.outs)
+    emulator.drift.stop("web")
+    hide(emulator, None)
+
+    assert child.read()
+    assert child.outs == before
+    assert any("stays in the state as it is" in line for line in child.lines())
+    emulator.faults.clear()
+
+
 # --- changed ---
 
 

@@ -89,6 +89,24 @@ def test_another_name_or_target_is_no_conflict(clock: FakeClock, there: dict[str
     assert "containers.list" not in script.operations
 
 
+@pytest.mark.parametrize("other", ["target", "source"])
+def test_a_lost_response_is_recognised_by_names_if_ids_have_none(clock: FakeClock, other: str) -> None:
+    app, db = "513bdd2e-05ad-4b70-a8bc-1b645f2e5737", "48003"
+    made = {"id": "c", "connection_name": "main", f"{other}_name": {"target": "db", "source": "app"}[other]}
+    # The source lists it, or only the target does.
+    looks = (
+        [outgoing(made)] if other == "target" else [outgoing(), data({"outgoing": [], "incoming": [made]})]
+    )
+    script = Script(
+        connections__list=[outgoing(), *looks],
+        connections__create=errors.ConnectionFailedError("x", sent=True),
+        containers__list=data([{"id": app, "name": "app"}, {"id": db, "name": "db"}]),
+    )
+
+    assert connections(script, clock).create(app, db, name="main").id == "c"
+    assert script.operations.count("connections.create") == 1
+
+
 def test_a_target_whose_name_only_ends_the_same_is_another_one(clock: FakeClock) -> None:
     script = Script(
         connections__list=outgoing(entry("c", "main", "db")),

@@ -74,8 +74,16 @@ def test_logs(client: StacksClient, http: responses.RequestsMock) -> None:
         (refusal(404), ok({"logs": ""}), True),
         (refusal(404), refusal(400), True),
         (refusal(404), refusal(404), False),
+        (refusal(410), ok({"logs": ""}), False),
     ],
-    ids=["its status", "a tombstone", "its logs", "logs that are refused", "nothing"],
+    ids=[
+        "its status",
+        "a tombstone",
+        "its logs",
+        "logs that are refused",
+        "nothing",
+        "logs of a deleted one",
+    ],
 )
 def test_what_shows_a_container_that_is_not_listed(
     clock: FakeClock, status: Answer, logs: Answer, expected: bool

@@ -53,6 +53,40 @@ def test_a_lost_create_is_recognised_although_the_list_is_behind(clock: FakeCloc
     assert script.operations.count("containers.create") == 1
 
 
+def counting(clock: FakeClock, new: dict[str, Any]) -> Callable[[Any], Answer]:
+    """Return a list that shows a row after ten seconds, and whose count is always above its rows."""
+    shows = clock.now() + 10
+
+    def answer(_call: Any) -> Answer:
+        rows = [new] if clock.now() >= shows else []
+        return ok({"success": True, "count": len(rows) + 2, "data": rows})
+
+    return answer
+
+
+def test_a_lost_create_is_recognised_in_a_list_that_may_lack_rows(clock: FakeClock) -> None:
+    new = row(created_at=as_time(clock.wall() + 1))
+    script = Script(containers__create=LOST, containers__list=counting(clock, new))
+
+    assert api(script, clock).create(name="web", template="nodejs").id == "usr-1-web"
+    assert script.operations.count("containers.create") == 1
+
+
+@pytest.mark.parametrize("has_time", [False, True])
+def test_a_row_without_proof_in_a_list_that_may_lack_rows_is_an_unknown_outcome(
+    clock: FakeClock, has_time: bool
+) -> None:
+    clock.advance(30)
+    # A time that may be cut to the minute may be from before the request.
+    created = as_time(clock.wall() // 60 * 60) if has_time else None
+    new = row(created_at=created)
+    script = Script(containers__create=LOST, containers__list=counting(clock, new))
+
+    with pytest.raises(errors.ConnectionFailedError, match="count_is_rows: false") as caught:
+        api(script, clock).create(name="web", template="nodejs")
+    assert caught.value.code == "outcome-unknown"
+
+
 def test_a_lost_create_that_no_list_shows_in_time_is_sent_a_second_time(clock: FakeClock) -> None:
     script = Script(containers__create=[LOST, data(row(), 202)], containers__list=data([]))
 
@@ -95,6 +129,21 @@ def test_a_new_container_that_another_request_explains_is_no_result_of_a_lost_cr
         containers.create(name="web-2", template="nodejs")
 
     assert containers.create(name="web", template="nodejs").id == "usr-1-web"
+
+
+def test_a_container_with_exactly_another_name_of_the_program_is_no_result_of_a_lost_create(
+    clock: FakeClock,
+) -> None:
+    first = {**row(created_at=as_time(clock.wall())), "id": "usr-1-app", "name": "app"}
+    second = {**row(), "id": "usr-1-app-db", "name": "app-db"}
+    script = Script(
+        containers__create=[refusal(403), LOST, data(second, 202)], containers__list=later(clock, 20, first)
+    )
+    containers = api(script, clock)
+    with pytest.raises(errors.ForbiddenError):
+        containers.create(name="app", template="nodejs")
+
+    assert containers.create(name="app-db", template="nodejs").id == "usr-1-app-db"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.platform_file import Connections, Lists, PlatformFacts
 from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._running import UnseenError
 from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
 from stacks_pulumi.resources.connection import ConnectionHandler
 from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
@@ -189,10 +190,25 @@ def test_two_absences_that_are_far_enough_apart_are_one(kind: Kind) -> None:
 
 def test_a_container_that_is_gone_takes_its_children_with_it(kind: Kind) -> None:
     account = kind.account(
-        refusal(404), containers__list=containers("other"), containers__status=refusal(404)
+        refusal(404),
+        containers__list=containers("other"),
+        containers__status=refusal(404),
+        containers__logs=refusal(404),
     )
 
     assert kind.read(account) is None
+
+
+def test_a_container_that_is_only_hidden_takes_no_children_with_it(kind: Kind) -> None:
+    account = kind.account(
+        refusal(404),
+        containers__list=containers("other"),
+        containers__status=refusal(404),
+        containers__logs=ok({"logs": ""}),
+    )
+
+    with pytest.raises(UnseenError, match="usr-1-app is not listed, and the API knows it"):
+        kind.read(account)
 
 
 def test_a_list_that_is_not_found_is_no_deletion_while_the_container_exists(kind: Kind) -> None:

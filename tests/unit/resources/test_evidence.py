@@ -140,7 +140,9 @@ def test_a_status_that_the_list_lacks_is_asked_for(clock: FakeClock) -> None:
 
 def test_a_row_that_is_older_than_the_state_is_looked_at_again(clock: FakeClock) -> None:
     new = row()
-    made, _ = session(clock, containers__list=[data([row(NOW - 9000)]), data([new])])
+    made, _ = session(
+        clock, containers__list=[data([row(NOW - 9000)]), data([new])], containers__status=refusal(404)
+    )
 
     seen = find_container(made, ID, stored=STORED)
 
@@ -148,8 +150,20 @@ def test_a_row_that_is_older_than_the_state_is_looked_at_again(clock: FakeClock)
     assert seen.created_at == new["created_at"]
 
 
+def test_a_list_that_stays_behind_is_no_evidence_against_the_status(clock: FakeClock) -> None:
+    former = {**row(NOW - 9000), "type": "redis"}
+    made, script = session(clock, containers__list=data([former]), containers__status=ok(row()))
+
+    outs = Lifecycle(made, operation(clock)).read(ID, STORED)
+
+    assert outs is not None
+    assert (outs["template"], outs["created_at"]) == ("nodejs", STORED["created_at"])
+    assert script.operations == ["containers.list", "containers.status"]
+
+
 def test_a_row_that_stays_older_is_returned_as_it_is(clock: FakeClock) -> None:
-    made, _ = session(clock, containers__list=data([row(NOW - 9000)]))
+    older = row(NOW - 9000)
+    made, _ = session(clock, containers__list=data([older]), containers__status=ok(older))
 
     seen = find_container(made, ID, stored=STORED)
 
