@@ -176,7 +176,7 @@ def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) ->
 
 def _alone(session: Session, purpose: str, id_: str) -> models.Container:
     """Return a container that is missing in the list, because the list may be wrong or behind."""
-    found = find_parent(session, id_)
+    found = find_container(session, id_)
     if found is None:
         msg = (
             f"{purpose} needs the container {id_}, and the account has no container of that id. If it was deleted "
