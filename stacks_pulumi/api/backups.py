@@ -16,6 +16,7 @@ from stacks_pulumi.api._bodies import ToldId, backup_id_if_any, done, item, item
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to, certain
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api._words import is_known_status
+from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.feed import Feed, Watch
 from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing
 from stacks_pulumi.api.once import look_twice, once, settle
@@ -63,11 +64,13 @@ class _Appears(Watch[Backup]):
 
     Attributes:
         before: The ids of the earlier ones.
+        since: When it was requested, by the API's clock; `None` if that is not known.
         told: The id in the answer to the request, which may be that of a job.
         patience: The seconds for which only a backup with that id is accepted.
     """
 
     before: Sequence[BackupId] = ()
+    since: float | None = None
     told: BackupId | None = None
     patience: float = 0.0
 
@@ -77,7 +80,7 @@ class _Appears(Watch[Backup]):
 
     def is_it(self, backup: Backup) -> bool:
         """Whether this backup is newer, and certainly not a scheduled one."""
-        if backup.id in self.before or backup.backup_type == "scheduled":
+        if backup.id in self.before or backup.backup_type == "scheduled" or is_older(backup, self.since):
             return False
         # A full list may have lacked older backups. Their numbers are lower, if numbers have an order at all.
         numbers = [id for id in self.before if isinstance(id, int)] if len(self.before) >= MOST else []
@@ -214,12 +217,18 @@ class BackupsApi:
     """Methods for backups. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
     def __init__(
-        self, send: Handler, clock: Clock, pace: Callable[[], float], platform: PlatformFile = UNKNOWN
+        self,
+        send: Handler,
+        clock: Clock,
+        pace: Callable[[], float],
+        platform: PlatformFile = UNKNOWN,
+        server_now: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._send = send
         self._clock = clock
         self._pace = pace
         self._platform = platform
+        self._server_now = server_now
         self._changed = threading.Condition()
         self._starting: set[str] = set()
 
@@ -286,6 +295,8 @@ class BackupsApi:
                 before = listed = _newest(self._list_all(container_id, watch.pulse))
                 listed.require_complete()
             watch.before = [backup.id for backup in before]
+            # The list before the request may be behind, and lack an older one that a later list has.
+            watch.since = self._server_now()
 
             def send(call: Call[ToldId | None]) -> Backup:
                 try:

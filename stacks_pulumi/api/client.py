@@ -96,7 +96,7 @@ class StacksClient:
         self.feed: Feed[Container] = self.containers.feed
         self.allowed_ips = AllowedIpsApi(send, clock, self.platform)
         self.connections = ConnectionsApi(send, clock, self.feed, self.platform)
-        self.backups = BackupsApi(send, clock, limiter.pace, self.platform)
+        self.backups = BackupsApi(send, clock, limiter.pace, self.platform, self.containers.server_now)
         self.vpn_clients = VpnClientsApi(send, clock, self.platform)
 
     @classmethod

@@ -30,7 +30,15 @@ from stacks_pulumi.api._unshaped import (
 from stacks_pulumi.api._words import DELETED_STATUS, ENDING_STATUSES, is_known_status
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
-from stacks_pulumi.api.models import Container, Credentials, ExternalAccess, Listing, Metrics, Template
+from stacks_pulumi.api.models import (
+    Backup,
+    Container,
+    Credentials,
+    ExternalAccess,
+    Listing,
+    Metrics,
+    Template,
+)
 from stacks_pulumi.api.once import may_be_done, once, settle
 from stacks_pulumi.catalog import PLANS
 from stacks_pulumi.errors import (
@@ -511,9 +519,9 @@ def _fits(container: Container, template: str, plan: str | None) -> bool:
     )
 
 
-def is_older(container: Container, since: float | None) -> bool:
-    """Whether a container was certainly created before a moment by the API's clock."""
-    created = seconds_of(container.created_at)
+def is_older(thing: Container | Backup, since: float | None) -> bool:
+    """Whether a container or a backup was certainly created before a moment by the API's clock."""
+    created = seconds_of(thing.created_at)
     if since is None or created is None:
         return False
     # A time may be cut to the minute.

@@ -9,6 +9,7 @@ import responses
 from responses.matchers import query_param_matcher
 
 from stacks_pulumi import errors
+from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api.backups import BackupsApi, NotListedError
@@ -191,6 +192,16 @@ def test_a_backup_may_get_another_id_while_it_is_made(clock: FakeClock) -> None:
     made = backups(script, clock).wait("a", 3, deadline=clock.now() + 60, is_new=True, created_at=at)
 
     assert made.id == 11
+
+
+def test_a_backup_that_is_older_than_the_request_is_not_the_result(clock: FakeClock) -> None:
+    """The list before the request was behind, and a list after it shows a backup of some seconds ago."""
+    now = clock.wall()
+    lists = [[], [entry(1, created_at=as_time(now - 8))], [entry(2, created_at=as_time(now + 1))]]
+    script = Script(backups__list=[data(rows) for rows in lists], backups__trigger=data({}, 202))
+    api = BackupsApi(chain(script, clock), clock, lambda: 0.0, server_now=clock.wall)
+
+    assert api.start("a", deadline=clock.now() + 60).id == 2
 
 
 def test_two_starts_of_one_container_find_two_backups(clock: FakeClock) -> None:
