@@ -110,6 +110,9 @@ def unnamed(facts: platform_file.PlatformFacts, learned: dict[str, Any]) -> set[
     if facts.lists.lag_in == "every_second" and facts.lists.page_size and _BEHIND_A_LAG & learned.keys():
         # The servers take turns for each page, so the same one may answer for the same page each time.
         excused |= {"lists.lag_seconds", "lists.lag_in"}
+    if (facts.errors.outage_seconds or _INTERVAL) < _INTERVAL:
+        # It is over before the second request.
+        excused |= {"errors.unavailable", "errors.outage_seconds"}
     if facts.containers.create_id in {"request", "none"}:
         # The status of an unknown id cannot be asked for.
         excused |= {"containers.found_seconds"}
@@ -124,10 +127,13 @@ def unnamed(facts: platform_file.PlatformFacts, learned: dict[str, Any]) -> set[
 
 def wrong(facts: platform_file.PlatformFacts, learned: dict[str, Any]) -> dict[str, Any]:
     """Return what a run has found out about a platform that is not so."""
+    late = facts.containers.listed_seconds or facts.containers.visible_seconds
+    # The wait for capacity ends when the container is seen.
+    unclear = {"errors.waitlist_seconds"} if late else set()
     return {
         name: learned[name]
         for name, value in _differences(facts).items()
-        if name in learned and not _agrees(name, value, learned[name])
+        if name in learned and name not in unclear and not _agrees(name, value, learned[name])
     }
 
 
