@@ -95,4 +95,4 @@ def empty_up(engine: Path, rounds: int = 3) -> float:
 
 def _stack(folder: Path, engine: Path, emulator: Emulator) -> Stack:
     config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-    return Stack(folder, engine, config, passphrase=True)
+    return Stack(folder, engine, config, passphrase=True, hurried=False)

@@ -57,7 +57,7 @@ def main() -> None:
     for host in ("dynamic", "native"):
         with Emulator(boot_seconds=0.2) as emulator, tempfile.TemporaryDirectory() as folder:
             config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-            stack = Stack(Path(folder), ensure().bin, config)
+            stack = Stack(Path(folder), ensure().bin, config, hurried=False)
             if host == "native":
                 stack.native()
             stack.program(PROGRAM, host=host)

@@ -120,6 +120,7 @@ class Stack:
         config: The stack's configuration; a value under a key that ends with `apiKey` is set as a secret.
         python_path: Put first on the module path of programs and providers: another version of the SDK, for instance.
         passphrase: Encrypt secrets with a passphrase, as most users do, and not with the tests' key service.
+        hurried: Give the processes the fast clock of the tests. Without it they measure real time, as a benchmark does.
     """
 
     def __init__(
@@ -130,7 +131,11 @@ class Stack:
         *,
         python_path: Path | None = None,
         passphrase: bool = False,
+        hurried: bool = True,
     ) -> None:
+        clock = {} if python_path is None else {"PYTHONPATH": str(python_path)}
+        if hurried:
+            clock = hurry.environment(SPEED, wall=fast_wall(), python_path=python_path, constants=PATIENT)
         self.folder = folder
         self._files = StackFiles(folder)
         self._commands = str(commands.folder())
@@ -148,7 +153,7 @@ class Stack:
                 [self._commands, str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]]
             ),
             "VIRTUAL_ENV": sys.prefix,
-            **hurry.environment(SPEED, wall=fast_wall(), python_path=python_path, constants=PATIENT),
+            **clock,
             "PULUMI_BACKEND_URL": f"file://{state}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             **({} if passphrase else key_service.environment()),
