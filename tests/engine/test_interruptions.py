@@ -145,6 +145,9 @@ def test_a_create_of_killed_engine_and_provider_is_adopted(
     process = _in_the_middle(stack, emulator, "container", host)
 
     providers = _providers(process)
+    for pid in providers:
+        # It would notice the end of the engine, and delete what it has created.
+        os.kill(pid, signal.SIGSTOP)
     _kill(process)
     for pid in providers:
         os.kill(pid, signal.SIGKILL)

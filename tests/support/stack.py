@@ -239,6 +239,9 @@ class Stack:
             shutil.copy(Path(__file__).with_name(f"{package}.py"), self.folder)
         text = f"import pulumi\nimport {package} as stacks\n\n" + textwrap.dedent(source)
         (self.folder / "__main__.py").write_text(text, encoding="utf-8")
+        # Python takes the compiled one if the new program has the same length and the same second.
+        for compiled in (self.folder / "__pycache__").glob("__main__.*"):
+            compiled.unlink()
 
     def up(self, *arguments: str, quiet_afterwards: bool = True) -> Result:
         """Run `pulumi up`; it must succeed, and by default a second one must change nothing."""
