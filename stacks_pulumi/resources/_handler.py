@@ -46,6 +46,7 @@ from stacks_pulumi.resources._fields import (
     plain,
 )
 from stacks_pulumi.resources._identity import (
+    CONTAINER_CREATED_AT,
     FORMER_TIMES,
     ORIGIN,
     OWNERSHIP,
@@ -65,7 +66,7 @@ from stacks_pulumi.resources._operation import (
 )
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
-from stacks_pulumi.resources._running import UnseenError
+from stacks_pulumi.resources._running import UnseenError, forget_containers, record_container
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
 
 
@@ -78,6 +79,7 @@ def end_operation() -> None:
     close_sessions()
     OWNERSHIP.clear()
     EXPECTED.clear()
+    forget_containers()
 
 
 class ResourceKind:
@@ -322,6 +324,9 @@ class ResourceHandler(ResourceKind):
                 OWNERSHIP.keep(self.kind, id_, owner)
                 if FORMER_TIMES in olds:
                     OWNERSHIP.know_times(id_, plain(olds))
+                made = olds.get(CONTAINER_CREATED_AT)
+                if made is not None and news.get("adopt") != "if_matching":
+                    record_container(parent_id(id_), str(plain(made)))
             return Difference(
                 changes=(
                     bool(differing or changed_outside(olds))

@@ -70,6 +70,20 @@ def is_own_container(session: Session, id_: str) -> bool:
     return still_same_container(session, id_, owner.created_at, now) is Identity.SAME
 
 
+_RECORDED: Final[dict[str, str]] = {}
+"""When containers were created, by what the states of their children have."""
+
+
+def record_container(id_: str, created_at: str) -> None:
+    """Remember when a container was created: with `--target`, the provider may see a child and not its container."""
+    _RECORDED[id_] = created_at
+
+
+def forget_containers() -> None:
+    """Forget what was recorded: the run of the engine has ended."""
+    _RECORDED.clear()
+
+
 def check_not_recreated(session: Session, id_: str, created_at: str | None) -> None:
     """
     Refuse to create a child in a container that has the same id as this program's container, but is another one.
@@ -83,17 +97,19 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
         StacksError: The state has a container of that id with another creation time.
     """
     owner = OWNERSHIP.owner("Container", id_)
-    if owner is None:
+    known = _RECORDED.get(id_) if owner is None else owner.created_at
+    if owner is None and known is None:
         return
-    if created_at is None and owner.created_at is not None:
+    if created_at is None and known is not None:
         # A list may lack the time, or could not be read, which shows nothing.
         found = find_container(session, id_)
         created_at = None if found is None else found.created_at
-    if still_same_container(session, id_, owner.created_at, created_at) is Identity.UNCERTAIN:
+    if still_same_container(session, id_, known, created_at) is Identity.UNCERTAIN:
+        name = "that" if owner is None else repr(owner.name)
         msg = (
-            f"the container {id_} was created at {created_at}, and {owner.name!r} of this program at "
-            f"{owner.created_at}: it may be another stack's container with the same name. Nothing was created in it: "
-            "run `pulumi refresh`, which says what to do"
+            f"the container {id_} was created at {created_at}, and {name} of this program at {known}: "
+            "it may be another stack's container with the same name. Nothing was created in it: run `pulumi refresh`, "
+            "which says what to do"
         )
         raise StacksError(msg, code="identity-unclear")
 
