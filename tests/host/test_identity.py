@@ -110,6 +110,23 @@ def test_refresh_reports_the_child_of_a_recreated_container_as_deleted(
     assert found is False
 
 
+@pytest.mark.parametrize(
+    ("child", "change"),
+    [("AllowedIp", {"ip_address": "198.51.100.8"}), ("VpnClient", {"rotate_triggers": ["2"]})],
+    indirect=["child"],
+)
+def test_no_replacement_is_made_in_a_recreated_container(
+    child: HostedResource, emulator: Emulator, ids: dict[str, str], change: dict[str, Any]
+) -> None:
+    """With `--target` the provider does not see the container of the program, only what the child's state has."""
+    standing = contents(emulator)
+
+    with pytest.raises(CallFailedError, match="may be another stack's container"):
+        child.up(**{**INPUTS[child.kind](ids), **change})
+
+    assert contents(emulator) == standing
+
+
 @pytest.mark.parametrize("child", CHANGES, indirect=True)
 def test_update_keeps_the_child_of_a_recreated_container(
     child: HostedResource, emulator: Emulator, ids: dict[str, str]
