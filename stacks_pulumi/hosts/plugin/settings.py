@@ -23,18 +23,10 @@ from stacks_pulumi.resources._fields import plain
 
 _ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksums"})
 
-SETTINGS: Final = (
-    "apiKey",
-    "baseUrl",
-    "allowHttp",
-    "adopt",
-    "requestsPerMinute",
-    "maxConcurrency",
-    "namePattern",
-    "platform",
-    "hideLogs",
-)
-"""The provider's inputs. A stack's other settings are used only by Python programs."""
+_NOT_OF_THE_PLUGIN: Final = frozenset({"deleteChildrenWithContainer", "requireSecretKey"})
+
+SETTINGS: Final = tuple(key for key in config.OF_A_STACK if key not in _NOT_OF_THE_PLUGIN)
+"""The provider's inputs. A stack's other settings are no inputs of the schema."""
 
 
 def as_text(value: Any) -> str:
