@@ -387,6 +387,8 @@ UNKNOWN: Final = PlatformFile()
 
 _MOST_VALUES: Final = 10_000
 """A file needs hundreds. Aliases of aliases in a few lines could say billions."""
+_MOST_BYTES: Final = 200_000
+"""Such a file is read in seconds. Each process reads it, and one of 10 MB would take minutes."""
 
 _converting: Final = threading.Lock()
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
@@ -405,7 +407,14 @@ def read(path: str | Path) -> PlatformFile:
             f"the platform file {path} cannot be read: it is no regular file", code="invalid-file"
         )
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ConfigError(
+                f"the platform file {path} cannot be read: it has more than {_MOST_BYTES} bytes",
+                code="invalid-file",
+            )
+        text = content.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"the platform file {path} cannot be read: {reason}", code="invalid-file") from None
@@ -439,10 +448,15 @@ def parse(text: str, path: str) -> PlatformFacts:
             return [plain(entry, f"{where}[{index}]") for index, entry in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             values: dict[str, Any] = {}
+            names: set[str] = set()
             for key, value in node.value:
                 name, line = str(key.value), key.start_mark.line + 1
-                if name in values:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise _wrong(path, line, "a name is needed before the colon")
+                # Words are compared without case, so two spellings of one would say two things.
+                if name.casefold() in names:
                     raise _wrong(path, line, f"{name} is there twice")
+                names.add(name.casefold())
                 lines[f"{where}.{name}"] = line
                 values[name] = plain(value, f"{where}.{name}")
             return values
