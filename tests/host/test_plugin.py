@@ -141,6 +141,20 @@ def test_settings_of_programs_and_of_the_engine_are_accepted(host: Host) -> None
         (provider("default"), {"account": "x"}, "unknown setting stacks:account; "),
         (provider("team"), {"apikey": "x"}, "unknown setting apikey; did you mean apiKey? (account team) ["),
         (
+            provider("default_eu"),
+            {"apikey": "x"},
+            "unknown setting apikey; did you mean apiKey? (account default_eu) [",
+        ),
+        *(
+            (provider(name), {"baseUrls": "x"}, "unknown setting stacks:baseUrls; did you mean stacks:baseUrl?")
+            for name in (
+                "default_0_3_0",
+                "default_0_3_0_rc_1",
+                "default_0_3_0_https_/plugins.example.com/stacks",
+                "default_https_/plugins.example.com/stacks",
+            )
+        ),
+        (
             provider("team"),
             {"deleteChildrenWithContainer": True},
             "unknown setting deleteChildrenWithContainer; ",
