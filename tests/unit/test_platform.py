@@ -114,6 +114,13 @@ def test_a_file_without_an_end_is_not_read(special: str, tmp_path: Path) -> None
         read(tmp_path / "facts.yaml")
 
 
+def test_a_very_long_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "facts.yaml").write_text("version: 1\n" + "#" * 4_000_000, encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=r"facts\.yaml cannot be read: it is longer than 4000000 bytes"):
+        read(tmp_path / "facts.yaml")
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf"{tmp_path} cannot be read: Is a directory"):
         config.load({"stacks:platform": str(tmp_path)}, {})
