@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stacks_pulumi.config import text_of
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import kind_of
 
@@ -503,7 +504,7 @@ def read_project(file: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415  (installed with the Pulumi SDK; not needed when this module is only imported)
 
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.safe_load(text_of(file))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -30,7 +30,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 
 import msgspec
 
-from stacks_pulumi.config import without_keys
+from stacks_pulumi.config import text_of, without_keys
 from stacks_pulumi.errors import ConfigError
 
 VERSION: Final = 1
@@ -401,22 +401,12 @@ def read(path: str | Path) -> PlatformFile:
     Raises:
         ConfigError: The file cannot be read, or says something that is not in the format. The message has the line.
     """
-    if Path(path).is_fifo() or Path(path).is_char_device():
-        # A project names the file: a pipe or a device may never end.
-        raise ConfigError(
-            f"the platform file {path} cannot be read: it is no regular file", code="invalid-file"
-        )
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ConfigError(
-                f"the platform file {path} cannot be read: it has more than {_MOST_BYTES} bytes",
-                code="invalid-file",
-            )
-        text = content.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        text = text_of(Path(path), longest=_MOST_BYTES)
+    except (OSError, ValueError) as error:
+        # With a null byte in it, a path is a `ValueError` too.
+        unreadable = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = error.strerror if isinstance(error, OSError) else unreadable
         raise ConfigError(f"the platform file {path} cannot be read: {reason}", code="invalid-file") from None
     return PlatformFile(parse(text, str(path)), str(path))
 

@@ -96,7 +96,8 @@ def read_budgets(path: Path) -> tuple[Budget, ...]:
 
     try:
         document = yaml.load(utf8(read_file(path)), Loader)  # noqa: S506  (a kind of SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # A date or a number that cannot exist, or bytes that are not UTF-8, are a `ValueError`.
         reason = (
             "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from stacks_pulumi._identifiers import SLASH
 from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation, StackTotal
@@ -343,7 +344,8 @@ def _remedy(
             f"{name} is managed by {len(one.owners)} resources: {owners}",
             f"To make {last.stack} forget it (choose the resource that should not own it)"
             + _where(account, last.stack),
-            f"pulumi state delete {shlex.quote(last.urn)} --stack {_ref(account, last.stack)}",
+            # What stands for a URN in a state may be an option, for instance `--all`.
+            f"pulumi state delete --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
         )
 
 
@@ -358,7 +360,7 @@ def _missing(account: Reconciliation, missing: Missing) -> Remedy:
 
 def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
     method, *segments = removal
-    url = "/".join([account.base_url, *(quote(segment, safe="") for segment in segments)])
+    url = "/".join([account.base_url, *(quote(segment.replace(SLASH, "/"), safe="") for segment in segments)])
     # Not as an argument of curl: all users of the machine see the arguments of a process. The shell has its own printf.
     header = "printf 'Authorization: Bearer %s' \"$STACKS_API_KEY\""
     return f"{header} | curl -fsS -X {method} -H @- {shlex.quote(url)}"

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 _CONFIRMED: Final = 3
 """How many containers that seem to be missing are requested one by one."""
+_HIGHEST: Final = 1_000_000_000
+"""The highest price in a snapshot that is read, in dollars."""
 _HELP: Final = (
     "pass the output of `stacks-pulumi account --save FILE` or `stacks-pulumi cost --account --save FILE`"
 )
@@ -191,8 +193,9 @@ def read_snapshot(path: Path) -> Snapshot:
 def _entry_of_row(container: _Container, *, complete: bool) -> Entry:
     low, high = Decimal(container.price.low), container.price.high
     price = Price(low, None if high is None else Decimal(high))
-    if not low.is_finite() or (price.high is not None and not price.high.is_finite()):
-        raise ValueError(f"the price of {container.id!r} is not a number")
+    # Also an amount of a million digits is finite, and no sum or text can be made of it.
+    if not all(it.is_finite() and 0 <= it <= _HIGHEST for it in (low, price.high) if it is not None):
+        raise ValueError(f"the price of {container.id!r} is not a number from 0 to {_HIGHEST}")
     # In an incomplete report, a stack that could not be read may own a container that seems to have none.
     is_unknown = container.stacks is None or not (container.stacks or complete)
     stacks = None if is_unknown else tuple(container.stacks or ())

@@ -435,7 +435,7 @@ def test_every_finding_has_a_command_that_is_not_run(
     out = capsys.readouterr().out
     assert "curl -fsS -X DELETE" in out
     assert f"{accounts.emulator.url}/containers/{accounts.id('alone')}" in out
-    assert f"pulumi state delete {urn('prod', 'shop', 'Container', 'both')} --stack prod" in out
+    assert f"pulumi state delete --stack prod -- {urn('prod', 'shop', 'Container', 'both')}" in out
     # An export does not name the organization; in the project's folder the engine knows it.
     assert "To update the state of the stack, in the folder of the project shop:" in out
     assert "pulumi refresh --stack dev" in out

@@ -279,6 +279,8 @@ def test_budgets_are_over_stacks_projects_and_the_account(
     ("text", "problem"),
     [
         ("[", "is not YAML"),
+        ("budgets: [{name: 2026-99-99}]", "is not YAML"),
+        pytest.param(f"budgets: [{{max_total: {'9' * 5000}}}]", "is not YAML", id="digits"),
         pytest.param("[" * 3000, "is not YAML: it is nested too deeply", id="deep"),
         ("budgets: []", "needs a list `budgets`"),
         ("budgets: [{max_total: 5, max_total: 5000}]", "has the key 'max_total' twice in one mapping"),
