@@ -57,7 +57,7 @@ class ResourceState(msgspec.Struct, rename="camel"):
     @property
     def kind(self) -> str | None:
         """Its kind, as `kind_of` returns it."""
-        return kind_of(self.type, self.inputs or {})
+        return kind_of(self.type, self.inputs or {}, custom=self.custom)
 
 
 class StoredResource(ResourceState, rename="camel"):

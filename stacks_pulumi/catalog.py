@@ -32,6 +32,7 @@ __all__ = [
     "default_plan",
     "is_database",
     "is_micro",
+    "is_site",
     "monthly_price",
     "name_faults",
 ]
@@ -99,6 +100,11 @@ class Template:
     compute: bool | None = False
     port: int | None = None
 
+    @property
+    def data(self) -> str:
+        """The data that is stored in the container and nowhere else, so that it is lost with it; empty for none."""
+        return _DATA.get(self.id, "")
+
 
 @dataclass(frozen=True)
 class StorageTier:
@@ -138,6 +144,19 @@ STORAGE_TIERS: Final[dict[int, StorageTier]] = {
     )
 }
 """Every additional storage tier; a tier's number is equal to its price."""
+
+_DATA: Final = {
+    **dict.fromkeys(("postgresql", "mysql", "rqlite-micro"), "its tables"),
+    "mongodb": "its documents",
+    **dict.fromkeys(("redis", "redis-micro"), "its keys and values"),
+    **dict.fromkeys(("pocketbase", "pocketbase-micro"), "its records and files"),
+    **dict.fromkeys(("minio", "storage-micro"), "its objects"),
+    "secrets-micro": "its secrets",
+    **dict.fromkeys(("forgejo", "forgejo-micro"), "its repositories and issues"),
+    **dict.fromkeys(("wordpress", "ghost"), "its posts and uploads"),
+    **dict.fromkeys(("picoclaw", "picoclaw-micro"), "what the agent remembers"),
+}
+"""Template -> the data that its containers hold. What others contain comes from elsewhere: it is deployed to them."""
 
 VPN_TEMPLATE: Final = "stacks-vpn"
 """The template whose containers hold VPN clients."""
@@ -219,6 +238,12 @@ def is_database(template: str) -> bool:
     """Return whether a template is a database; false for a template that is not in the catalogue."""
     known = TEMPLATES.get(template)
     return known is not None and known.category is Category.DATABASE
+
+
+def is_site(template: str) -> bool:
+    """Return whether a template is an application that people reach by HTTP; false if it is not in the catalogue."""
+    known = TEMPLATES.get(template)
+    return known is not None and known.category is Category.APPLICATION
 
 
 def default_plan(template: str) -> str | None:

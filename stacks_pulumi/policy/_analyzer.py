@@ -86,6 +86,7 @@ class Resource:
         protect: Whether the engine refuses to delete it.
         sources: By property, the names of the resources that its value depends on.
         parent: The type of its parent component; empty for none.
+        component: Whether it is a component, which has no provider.
     """
 
     type: str
@@ -94,6 +95,7 @@ class Resource:
     protect: bool = False
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict)
     parent: str = ""
+    component: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a malformed type: no policy would check the resource, and every test would pass."""
@@ -167,8 +169,7 @@ class Analyzer:
 
     def remediate(self, resource: Resource) -> Resource:
         """Return the resource after the policies of level `remediate` have corrected it."""
-        request = proto.AnalyzeRequest(type=resource.type, urn=resource.urn, name=resource.name)
-        request.options.protect = resource.protect
+        request = _filled(proto.AnalyzeRequest(), resource)
         # The engine marks secrets only in this call.
         request.properties.update(
             {name: _to_wire(value, secrets=True) for name, value in resource.properties.items()}
@@ -183,8 +184,7 @@ class Analyzer:
 
     def analyze(self, resource: Resource) -> list[Diagnostic]:
         """Return the reports of the policies for single resources."""
-        request = proto.AnalyzeRequest(type=resource.type, urn=resource.urn, name=resource.name)
-        request.options.protect = resource.protect
+        request = _filled(proto.AnalyzeRequest(), resource)
         request.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
         return self._findings(self._servicer.Analyze(request, None), {}, resource.name)
 
@@ -193,8 +193,7 @@ class Analyzer:
         names = {resource.urn: resource.name for resource in resources}
         request = proto.AnalyzeStackRequest()
         for resource in resources:
-            message = request.resources.add(type=resource.type, urn=resource.urn, name=resource.name)
-            message.options.protect = resource.protect
+            message = _filled(request.resources.add(), resource)
             message.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
             for property_name, sources in resource.sources.items():
                 urns = [urn for urn, name in names.items() if name in sources]
@@ -214,6 +213,15 @@ class Analyzer:
             )
             for found in response.diagnostics
         ]
+
+
+def _filled(message: Any, resource: Resource) -> Any:
+    """Return a message of the protocol with everything of a resource except for its properties."""
+    message.type, message.urn, message.name = resource.type, resource.urn, resource.name
+    message.options.protect = resource.protect
+    if not (resource.component or resource.type == recognition.STACK):
+        message.provider.type = f"pulumi:providers:{resource.type.partition(':')[0]}"
+    return message
 
 
 def _reconciled(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, TypeAlias
 
 import pulumi_policy
@@ -42,9 +42,12 @@ from stacks_pulumi.pricing.money import price
 from stacks_pulumi.pricing.recognition import STACK, UNKNOWN, UNRECOGNISED, kind_of, known
 from stacks_pulumi.pricing.views import (
     AllowedIpView,
+    ChildView,
+    ConnectionView,
     ContainerView,
     PinnedBackupView,
     ResourceView,
+    SshCertificateView,
     StackView,
     UnrecognisedView,
     VpnClientView,
@@ -78,7 +81,9 @@ class Pack:
         outputs written by version 0.2 do not contain the kind.
         """
         if resource.urn not in self._kinds:
-            self._kinds[resource.urn] = kind_of(resource.resource_type, plain(resource.props))
+            self._kinds[resource.urn] = kind_of(
+                resource.resource_type, plain(resource.props), custom=resource.provider is not None
+            )
         return self._kinds[resource.urn]
 
     def limit_missing(self, rule: Rule, settings: Settings) -> str:
@@ -153,7 +158,6 @@ class PackConfiguration:
 
 
 _PRICE_INPUTS: Final = ("monthly_price_usd", "monthlyPriceUsd")
-_EXEMPTED_IN_STACK: Final = ("Container", "PinnedBackup", "VpnClient", UNRECOGNISED)
 
 
 def policy_of(rule: Rule, pack: Pack) -> pulumi_policy.Policy:
@@ -320,19 +324,23 @@ def _ours(resources: Iterable[pulumi_policy.PolicyResource], pack: Pack) -> list
 
 
 def _exempt(
-    rule: Rule, ours: Iterable[_Ours], settings: Settings, today: datetime.date
+    rule: StackRule, ours: Sequence[_Ours], settings: Settings, today: datetime.date
 ) -> tuple[set[str], dict[str, Exemption], list[Exemption]]:
     """Return the exempt URNs, the exemptions that have ended, and those whose name several resources have."""
     live: dict[Exemption, dict[str, str]] = {}
     ended: dict[str, Exemption] = {}
-    for one in ours:
-        if one.kind in _EXEMPTED_IN_STACK:
-            urn, name = one.resource.urn, one.resource.name
-            holds, past = covering(settings["exempt"] or (), urn, name, today)
-            if holds is not None:
-                live.setdefault(holds, {})[urn] = name
-            elif past is not None:
-                ended[urn] = past
+    for kind in rule.subjects:
+        found: dict[Exemption, dict[str, str]] = {}
+        for one in ours:
+            if one.kind == kind:
+                urn, name = one.resource.urn, one.resource.name
+                holds, past = covering(settings["exempt"] or (), urn, name, today)
+                if holds is not None:
+                    found.setdefault(holds, {})[urn] = name
+                elif past is not None:
+                    ended[urn] = past
+        # A child often has its container's name.
+        live = {**found, **live}
     # Otherwise a sum would leave all of these resources out, although the exemption is meant for one.
     unclear = [exemption for exemption, covered in live.items() if len(covered) > 1]
     exempt: set[str] = set()
@@ -352,16 +360,19 @@ def _stack(ours: list[_Ours], exempt: set[str]) -> StackView:
         VpnClientView,
         AllowedIpView,
         UnrecognisedView,
+        ConnectionView,
+        SshCertificateView,
     )
     containers = {one.resource.urn for one in ours if one.kind == ContainerView.KIND}
     for one in ours:
         resource = one.resource
-        if resource.urn in exempt or not (one.properties or one.kind == UNRECOGNISED):
+        if not (one.properties or one.kind == UNRECOGNISED):
             continue
-        sources = {source.urn for source in resource.property_dependencies.get("container", [])}
         for view in kinds:
             if one.kind == view.KIND:
-                views.setdefault(one.kind, []).append(
+                parent = view.PARENT if issubclass(view, ChildView) else ""
+                sources = {source.urn for source in resource.property_dependencies.get(parent, [])}
+                views.setdefault(one.kind if resource.urn not in exempt else f"exempt {one.kind}", []).append(
                     view.of(
                         resource.urn,
                         resource.name,
@@ -370,7 +381,8 @@ def _stack(ours: list[_Ours], exempt: set[str]) -> StackView:
                         made_from=frozenset(sources & containers),
                     )
                 )
-    return StackView(*(tuple(views.get(view.KIND, ())) for view in kinds))
+    stack = StackView(*(tuple(views.get(view.KIND, ())) for view in kinds))
+    return replace(stack, exempt=tuple(views.get(f"exempt {ContainerView.KIND}", ())))
 
 
 def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from stacks_pulumi import catalog
-from stacks_pulumi.policy.options import Settings, choice, money, names, tag, whole
+from stacks_pulumi.policy.options import NEW_NAMES, Settings, choice, money, names, tag, whole
 from stacks_pulumi.policy.rule import Deferred, Finding, NotApplicable, ResourceRule, StackRule, Violation
 from stacks_pulumi.policy.spend import up_to
 from stacks_pulumi.pricing.money import usd
 from stacks_pulumi.pricing.recognition import Unknown
-from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, StackView
+from stacks_pulumi.pricing.views import AllowedIpView, BackupRestoreView, ChildView, ContainerView, StackView
 
-_DATABASES = tuple(template for template in catalog.TEMPLATES if catalog.is_database(template))
+_HOLD_DATA = tuple(name for name, template in catalog.TEMPLATES.items() if template.data)
 _TEMPLATES = names(
-    "templates", "templates whose containers hold data", _DATABASES, catalogue=catalog.TEMPLATES
+    "templates", "templates whose containers hold data", _HOLD_DATA, catalogue=catalog.TEMPLATES
 )
 _MIN_PREFIX = whole("min_prefix", "the shortest IPv4 prefix that is allowed for a database", 32, 32)
 _MIN_PREFIX_V6 = whole("min_prefix_v6", "the shortest IPv6 prefix that is allowed for a database", 128, 128)
@@ -86,6 +86,23 @@ def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Findi
         )
 
 
+def _holds_data(container: ContainerView, settings: Settings) -> str:
+    """
+    Return what a container holds, as the end of a sentence; empty if it holds no data.
+
+    A template that the catalogue does not have may hold data, unless the configuration lists it in `new_names` only.
+    """
+    template = container.template
+    if template is None or isinstance(template, Unknown):
+        return "may hold data (template unknown)"
+    if template in settings.names("templates"):
+        what = catalog.TEMPLATES[template].data if template in catalog.TEMPLATES else ""
+        return f"holds data: {what} ({container.kind})" if what else f"holds data ({container.kind})"
+    if template in catalog.TEMPLATES or template in settings.names(NEW_NAMES):
+        return ""
+    return f"may hold data ({container.kind})"
+
+
 def protect_data(container: ContainerView, settings: Settings) -> Iterator[Finding]:
     """A container that holds data cannot be deleted by mistake: that also deletes its volumes and backups."""
     if not _in_scope(settings):
@@ -94,10 +111,10 @@ def protect_data(container: ContainerView, settings: Settings) -> Iterator[Findi
         return
     elif isinstance(container.template, Unknown):
         yield Deferred("template")
-    elif container.template in settings.names("templates"):
+    elif holds := _holds_data(container, settings):
         yield Violation(
-            f"container {container.name!r} holds data ({container.kind}) and is not protected: deleting it deletes "
-            "its volumes and all its backups. Add opts=pulumi.ResourceOptions(protect=True)."
+            f"container {container.name!r} {holds} and is not protected: deleting it deletes its volumes and all its "
+            "backups. Add opts=pulumi.ResourceOptions(protect=True)."
         )
 
 
@@ -107,32 +124,52 @@ def backup_required(stack: StackView, settings: Settings) -> Iterator[Finding]:
         yield _elsewhere(settings)
         return
     for container in stack.containers:
-        unknown = isinstance(container.template, Unknown)
-        if not unknown and container.template not in settings.names("templates"):
-            continue
-        if any(backup.belongs_to(container) for backup in stack.pinned_backups):
-            continue
-        what = "may hold data (template unknown)" if unknown else f"holds data ({container.kind})"
-        yield Violation(
-            f"container {container.name!r} {what} and has no pinned backup in this stack. "
-            f"Add stacks.PinnedBackup(..., container=...) for it.",
-            container.urn,
-        )
+        holds = _holds_data(container, settings)
+        if holds and not any(backup.belongs_to(container) for backup in stack.pinned_backups):
+            yield Violation(
+                f"container {container.name!r} {holds} and has no pinned backup in this stack. "
+                f"Add stacks.PinnedBackup(..., container=...) for it.",
+                container.urn,
+            )
+
+
+def no_restore_over_data(restore: BackupRestoreView, settings: Settings) -> Iterator[Finding]:
+    """No restore replaces the data of a container, unless it is agreed on for a time: with an exemption."""
+    if not _in_scope(settings):
+        yield _elsewhere(settings)
+        return
+    yield Violation(
+        f"restore {restore.name!r} replaces all data of the container that the backup is of, whether that is protected "
+        "or not, and the number of a backup does not show which one it is. Exempt a restore that is meant, until a day "
+        "that is near. Remove the BackupRestore from the program afterwards: that undoes nothing."
+    )
+
+
+def _access(container: ContainerView, stack: StackView) -> str:
+    """
+    Return `has`, `may have` or nothing: whether a container has external access.
+
+    If the program does not set it, it stays as it is. Then it is on if the state has a public address, and it counts as
+    on if the stack has an address for the container: without external access, the API takes none.
+    """
+    if container.external_access is None:
+        listed = any(address.may_belong_to(container) for address in stack.allowed_ips)
+        return "has" if isinstance(container.url, str) else "may have" if listed else ""
+    if isinstance(container.external_access, Unknown):
+        return "may have"
+    return "has" if container.external_access else ""
 
 
 def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """A database that is reachable from outside allows single addresses only."""
+    """A container that holds data and is reachable from outside allows single addresses only."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
         return
     for container in stack.containers:
-        unknown = isinstance(container.template, Unknown)
-        if not unknown and container.template not in settings.names("templates"):
+        holds, access = _holds_data(container, settings), _access(container, stack)
+        if not (holds and access):
             continue
-        if container.external_access is None or container.external_access is False:
-            continue
-        sure = container.external_access is True and not unknown
-        what = f"container {container.name!r} {'is' if sure else 'may be'} a database with external access"
+        what = f"container {container.name!r} {holds}, and {access} external access"
         if not any(address.belongs_to(container) for address in stack.allowed_ips):
             yield Violation(
                 f"{what}, and no AllowedIp of this stack says who may connect. Set external_access to False and use a "
@@ -141,12 +178,28 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
             )
         for address in stack.allowed_ips:
             if address.may_belong_to(container) and _too_wide(address, settings):
+                # A site is for visitors; its other services are not.
+                if catalog.is_site(str(container.template)) and address.service_type == "http":
+                    continue
                 yield Violation(
-                    f"{what}, and allowed address {address.name!r} lets in more than a network of "
-                    f"/{settings['min_prefix']} (IPv6: /{settings['min_prefix_v6']}), or its value is not known. "
-                    "Write a narrower address as a plain value, or use a VpnClient.",
+                    f"{what}, and allowed address {address.name!r} lets in more than {_most(settings)}. {_NARROWER}",
                     container.urn,
                 )
+    for address in stack.allowed_ips:
+        if not address.is_of(stack) and _too_wide(address, settings):
+            yield Violation(
+                f"allowed address {address.name!r} is for a container that this stack does not have, as far as is "
+                f"known, so it may be one that holds data, and it lets in more than {_most(settings)}. {_NARROWER} Or "
+                "declare the address in the stack of the container, or exempt it.",
+                address.urn,
+            )
+
+
+_NARROWER = "Write a narrower address as a plain value, or use a VpnClient."
+
+
+def _most(settings: Settings) -> str:
+    return f"a network of /{settings['min_prefix']} (IPv6: /{settings['min_prefix_v6']}), or its value is not known"
 
 
 def _too_wide(address: AllowedIpView, settings: Settings) -> bool:
@@ -168,18 +221,39 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
         yield _elsewhere(settings)
         return
     for container in stack.containers:
-        if container.external_access is None or container.external_access is False:
-            continue
+        access = _access(container, stack)
         listed = [address for address in stack.allowed_ips if address.belongs_to(container)]
-        if any(address.revoke_auto_added is True for address in listed):
+        if not access or any(address.revoke_auto_added is True for address in listed):
             continue
-        has = "has" if container.external_access is True else "may have"
         why = "its AllowedIps keep" if listed else "there is no AllowedIp for it, so it keeps"
         yield Violation(
-            f"container {container.name!r} {has} external access, and {why} the address that the API added by itself: "
-            "that of the machine which turned external access on. Add an AllowedIp with revoke_auto_added=True.",
+            f"container {container.name!r} {access} external access, and {why} the address that the API added by "
+            "itself: that of the machine which turned external access on. Add an AllowedIp with "
+            "revoke_auto_added=True.",
             container.urn,
         )
+
+
+def unmanaged_target(stack: StackView, settings: Settings) -> Iterator[Finding]:
+    """Access is given only to containers of the stack, which its policies judge."""
+    if not _in_scope(settings):
+        yield _elsewhere(settings)
+        return
+    groups: tuple[tuple[str, tuple[ChildView, ...]], ...] = (
+        ("allowed address", stack.allowed_ips),
+        ("VPN client", stack.vpn_clients),
+        ("connection", stack.connections),
+        ("SSH certificate", stack.ssh_certificates),
+    )
+    for noun, children in groups:
+        for child in children:
+            if not child.is_of(stack):
+                yield Violation(
+                    f"{noun} {child.name!r} gives access to a container that this stack does not have, as far as is "
+                    f"known, so no policy judges the container. Declare the {noun} in the stack of the container, or "
+                    "exempt it.",
+                    child.urn,
+                )
 
 
 RULES = (
@@ -247,12 +321,13 @@ RULES = (
     ),
     StackRule(
         "no-public-database",
-        "Databases with external access allow single addresses only.",
+        "Containers that hold data and have external access allow single addresses only; a site allows any by http.",
         "mandatory",
         "critical",
         "Turn external access off, or narrow its AllowedIps.",
         options=(_TEMPLATES, _MIN_PREFIX, _MIN_PREFIX_V6, _TAG),
         check=no_public_database,
+        subjects=("Container", "AllowedIp"),
     ),
     StackRule(
         "no-unmanaged-access",
@@ -262,6 +337,26 @@ RULES = (
         "Add an AllowedIp with revoke_auto_added=True.",
         options=(_TAG,),
         check=no_unmanaged_access,
+    ),
+    ResourceRule(
+        "no-restore-over-data",
+        "No restore replaces the data of a container.",
+        "mandatory",
+        "critical",
+        "Exempt a restore that is meant, until a day that is near.",
+        options=(_TAG,),
+        view=BackupRestoreView,
+        check=no_restore_over_data,
+    ),
+    StackRule(
+        "unmanaged-target",
+        "Addresses, clients, connections and certificates are for containers of the stack.",
+        "advisory",
+        "medium",
+        "Declare it in the stack that has the container, or exempt it.",
+        options=(_TAG,),
+        check=unmanaged_target,
+        subjects=("AllowedIp", "VpnClient", "Connection", "SshCertificate"),
     ),
 )
 """The rules of this file."""

@@ -47,6 +47,8 @@ EXPOSURE: Final = (
     "backup-required",
     "no-public-database",
     "no-unmanaged-access",
+    "no-restore-over-data",
+    "unmanaged-target",
     KNOWN_RESOURCES,
 )
 """Who may connect, and which containers must be protected."""

@@ -137,12 +137,13 @@ def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
 
 
 def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[Finding]:
-    """This version knows the kind of every resource with the type prefix of STACKS."""
+    """This version knows the kind of every resource that is one of STACKS by its type, its mark or its inputs."""
     del settings
     yield Violation(
-        f"resource {resource.name!r} has the type prefix of STACKS, but this version of stacks-pulumi does not know "
-        "its kind: the policies cannot check it, and it has no price. Upgrade stacks-pulumi where the policies run; if "
-        "it is your own component, give it a type with another prefix."
+        f"resource {resource.name!r} has the type prefix or the inputs of a STACKS resource, but this version of "
+        "stacks-pulumi does not know its kind: the policies cannot check it, and it has no price. Upgrade "
+        "stacks-pulumi, for the program and for the policies. If it is not one of STACKS, give it a type with another "
+        "prefix, or exempt it in each policy that reports it."
     )
 
 

@@ -19,6 +19,7 @@ import pulumi_policy
 from stacks_pulumi.errors import clean, clean_lines, with_code
 from stacks_pulumi.policy._analyzer import UNKNOWN_STRING_VALUE, UnknownValueError
 from stacks_pulumi.policy.options import Option, OptionError, Settings, new_names
+from stacks_pulumi.pricing.recognition import UNRECOGNISED
 from stacks_pulumi.pricing.views import ResourceView, StackView
 
 
@@ -218,9 +219,12 @@ class StackRule(Rule):
 
     Attributes:
         check: Yields the findings for a stack.
+        subjects: The kinds of resources that can be exempt. A name that resources of several kinds have exempts the one
+            of the first kind.
     """
 
     check: Callable[[StackView, Settings], Iterable[Finding]] = field(kw_only=True)
+    subjects: tuple[str, ...] = field(default=("Container", UNRECOGNISED), kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def _worst(price: Price) -> Decimal:
 def up_to(price: Price) -> str:
     """Return the upper bound of a price as text."""
     if price.high is None:
-        return f"an unknown sum, at least {usd(price.low)}"
+        return f"an unknown sum, at least {usd(price.low)}" if price.low else "an unknown sum"
     return usd(price.high) if price.exact else f"up to {usd(price.high)}"
 
 
@@ -93,8 +93,10 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
         counted = stack.containers
     price = total(container.price for container in counted) + unpriced
     if _worst(price) > limit:
+        parts = [f"{one.name!r} has no known price (its kind is not known)" for one in stack.unrecognised]
+        shown = "; ".join([*parts[:_SHOWN], *([breakdown(counted)] if counted else [])])
         yield Violation(
-            f"the stack costs {up_to(price)} a month; the limit is {usd(limit)}: {breakdown(counted)}. "
+            f"the stack costs {up_to(price)} a month; the limit is {usd(limit)}: {shown}. "
             f"Remove a container, choose smaller plans{_write_it(price)}, or raise max_monthly_usd."
         )
 
@@ -352,6 +354,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
                 whole("pinned_backups", "the most pinned backups that the stack may have; unset for any"),
             ),
             check=max_resources,
+            subjects=("Container", "VpnClient", "PinnedBackup"),
         ),
         StackRule(
             "cost-report",

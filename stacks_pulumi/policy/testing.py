@@ -109,7 +109,8 @@ def allowed_ip(
         of: The name of the Container resource that it refers to; `None` for a container outside of the program.
         properties: More inputs.
     """
-    inputs = {"container": _APP, "ip_address": ip_address, "service_type": service_type, **properties}
+    id_ = _APP if of is None else f"usr-00000000-{of}"
+    inputs = {"container": id_, "ip_address": ip_address, "service_type": service_type, **properties}
     return Resource(recognition.ALLOWED_IP, name, inputs, sources={} if of is None else {"container": [of]})
 
 

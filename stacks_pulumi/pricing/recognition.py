@@ -3,7 +3,8 @@ Which resources are ours, and which of their values are known: read from a previ
 
 The type alone does not show the kind: a program can give a STACKS resource any type, and a policy cannot see which
 dynamic provider creates it. So the provider's `check` writes the kind into the inputs (`MARKER`). If that marker is
-missing (states of 0.1 and 0.2), the type decides, or the pickled provider if it can be read.
+missing (states and programs of 0.1 and 0.2), the type decides, or the pickled provider if it can be read, or else the
+names of the inputs: what looks like a container of ours is not taken for another provider's.
 
 A value is `UNKNOWN` if it is an output that does not exist yet, a secret that the engine hides, or of a type that the
 property cannot have. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken
@@ -22,7 +23,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from stacks_pulumi import _identifiers
+from stacks_pulumi import _identifiers, catalog
 
 KINDS: Final = (
     "AllowedIp",
@@ -40,6 +41,8 @@ MARKER: Final = "stacks_kind"
 
 DYNAMIC: Final = "pulumi-python:dynamic/stacks:"
 """The type prefix of the dynamic STACKS resources."""
+
+_ANY_DYNAMIC: Final = "pulumi-python:dynamic"
 
 PACKAGE: Final = "stacks:"
 """The type prefix of the native plugin's package."""
@@ -136,26 +139,29 @@ def boolean(properties: Mapping[str, Any], name: str) -> bool | Unknown | None:
 
 
 UNRECOGNISED: Final = "unrecognised"
-"""The kind of a resource whose type or marker is of STACKS, but whose kind this version does not know."""
+"""The kind of a resource whose type, marker or inputs are of STACKS, but whose kind this version does not know."""
 
 _PROVIDER: Final = "__provider"
 _REFERENCE: Final = ("stacks_pulumi", "provider_for")
 
 
-def kind_of(type_: str, properties: Mapping[str, Any]) -> str | None:
+def kind_of(type_: str, properties: Mapping[str, Any], *, custom: bool = True) -> str | None:
     """
     Return a resource's kind: one of `KINDS`, `UNRECOGNISED`, or `None` if it is not a STACKS resource.
 
     Args:
         type_: Its type token.
         properties: Its inputs or outputs, in camelCase or snake_case; `__provider` is read if it exists.
+        custom: Whether it has a provider. A component has none: it creates nothing itself, whatever its type.
     """
     named = _by_type(type_)
     marker = snake_case(properties).get(MARKER)
     if marker is None or known(marker) is UNKNOWN:
         if named in KINDS:
             return named
-        unmarked = None if marker is None else UNRECOGNISED
+        if marker is None and not custom and not type_.startswith((DYNAMIC, NATIVE)):
+            return None
+        unmarked = None if marker is None and not _looks_like_ours(type_, properties) else UNRECOGNISED
         return _by_provider(properties.get(_PROVIDER)) or named or unmarked
     # The marker and the type contradict each other, so neither can be trusted.
     return marker if marker in KINDS and named in (None, UNRECOGNISED, marker) else UNRECOGNISED
@@ -179,6 +185,22 @@ def _by_type(type_: str) -> str | None:
             name = type_.removeprefix(prefix)
             return name if name in KINDS else UNRECOGNISED
     return None
+
+
+def _looks_like_ours(type_: str, properties: Mapping[str, Any]) -> bool:
+    """
+    Return whether a dynamic resource has the inputs of a container or of an allowed address of ours.
+
+    Version 0.2 wrote no marker, and policies do not see the provider of a dynamic resource with another type.
+    """
+    if not type_.startswith(_ANY_DYNAMIC):
+        return False
+    given = snake_case(properties)
+    if {"container", "ip_address"} <= given.keys():
+        return True
+    template = known(given.get("template"))
+    ours = template is UNKNOWN or (isinstance(template, str) and template in catalog.TEMPLATES)
+    return {"name", "template"} <= given.keys() and (ours or "monthly_price_usd" in given)
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ outputs of an existing resource, which have the same names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,8 @@ from stacks_pulumi.pricing.recognition import UNKNOWN, UNRECOGNISED, Unknown, bo
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+
+_GUIDES_ID: Final = re.compile(r"usr-[0-9a-f]+-")
 
 UNPRICED: Final = Price(Decimal(0), None, ("kind",))
 """The price of a resource of unknown kind: it has no upper bound."""
@@ -79,7 +82,9 @@ class ContainerView(ResourceView):
         template: Template id.
         plan: Plan name; `None` for a `stacks-vpn` container, which has no plan.
         tier: Additional storage tier; `None` for none.
-        external_access: Whether it is reachable from outside; `None` if the program does not set it.
+        external_access: Whether it is reachable from outside; `None` if the program does not set it, which leaves it
+            as it is.
+        url: Its public address, if the state has one.
         id: Its id in the account, if it is known.
     """
 
@@ -90,6 +95,7 @@ class ContainerView(ResourceView):
         "plan": partial(text, name="plan"),
         "tier": partial(whole, name="additional_storage_tier"),
         "external_access": partial(boolean, name="external_access"),
+        "url": partial(text, name="url"),
         # The host name inside the account's network is the id.
         "id": lambda properties: text(properties, "internal_host") or text(properties, "id"),
     }
@@ -99,6 +105,7 @@ class ContainerView(ResourceView):
     plan: str | Unknown | None = None
     tier: int | Unknown | None = None
     external_access: bool | Unknown | None = None
+    url: str | Unknown | None = None
     id: str | Unknown | None = None
 
     @property
@@ -124,12 +131,16 @@ class ChildView(ResourceView):
     """
     A resource that belongs to a container.
 
+    Class attributes:
+        PARENT: The property with the container's id.
+
     Attributes:
         container: The id of its container.
         made_from: The URNs of the containers that `container` depends on. They are known before the id is.
     """
 
-    READS: ClassVar = {"container": partial(text, name="container")}
+    PARENT: ClassVar = "container"
+    READS: ClassVar = {"container": partial(text, name=PARENT)}
 
     container: str | Unknown | None = None
     made_from: frozenset[str] = frozenset()
@@ -141,10 +152,27 @@ class ChildView(ResourceView):
         return self.made_from == {container.urn}
 
     def may_belong_to(self, container: ContainerView) -> bool:
-        """Whether it may belong to this container."""
+        """Whether it may belong to this container, by its id or by what its unknown id depends on."""
         if isinstance(self.container, str) and isinstance(container.id, str):
             return self.container == container.id
-        return container.urn in self.made_from or not self.made_from
+        return container.urn in self.made_from and not self._names_another(container)
+
+    def _names_another(self, container: ContainerView) -> bool:
+        """
+        Whether its id contains another name than this container's, whose id is not known.
+
+        A program can compute an id from another one. An id of another form than the guide's shows no name.
+        """
+        name = container.container_name
+        if not isinstance(self.container, str) or not isinstance(name, str):
+            return False
+        return _GUIDES_ID.match(self.container) is not None and not self.container.lower().endswith(
+            f"-{name.lower()}"
+        )
+
+    def is_of(self, stack: StackView) -> bool:
+        """Whether it may belong to a container of this stack, and depends on no other one as far as is known."""
+        return any(self.may_belong_to(container) for container in (*stack.containers, *stack.exempt))
 
 
 @dataclass(frozen=True)
@@ -179,10 +207,33 @@ class PinnedBackupView(ChildView):
 
 
 @dataclass(frozen=True)
-class VpnClientView(ResourceView):
+class VpnClientView(ChildView):
     """A VpnClient."""
 
     KIND = "VpnClient"
+
+
+@dataclass(frozen=True)
+class SshCertificateView(ChildView):
+    """An SshCertificate."""
+
+    KIND = "SshCertificate"
+
+
+@dataclass(frozen=True)
+class ConnectionView(ChildView):
+    """A Connection; `container` is its target, to which it gives the source access."""
+
+    KIND = "Connection"
+    PARENT = "target"
+    READS: ClassVar = {"container": partial(text, name=PARENT)}
+
+
+@dataclass(frozen=True)
+class BackupRestoreView(ResourceView):
+    """A BackupRestore. The number of a backup does not show which container it belongs to."""
+
+    KIND = "BackupRestore"
 
 
 @dataclass(frozen=True)
@@ -195,6 +246,9 @@ class StackView:
         pinned_backups: The pinned backups.
         vpn_clients: The VPN clients.
         allowed_ips: The allowed addresses.
+        connections: The connections.
+        ssh_certificates: The SSH certificates.
+        exempt: The containers that the rule does not check.
         unrecognised: The STACKS resources whose kind is unknown.
     """
 
@@ -203,6 +257,9 @@ class StackView:
     vpn_clients: tuple[VpnClientView, ...] = ()
     allowed_ips: tuple[AllowedIpView, ...] = ()
     unrecognised: tuple[UnrecognisedView, ...] = ()
+    connections: tuple[ConnectionView, ...] = ()
+    ssh_certificates: tuple[SshCertificateView, ...] = ()
+    exempt: tuple[ContainerView, ...] = ()
 
     @property
     def price(self) -> Price:

@@ -439,7 +439,9 @@ class ParentInProgram:
         if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
             return None
         container = news.get("source", news.get("container"))
-        return cls({name: value for name, value in facts.items() if value is not None}, is_unknown(container))
+        # The id of a container that is only looked up is unknown at preview too.
+        is_new = is_unknown(container) and not facts.get("exists")
+        return cls({name: value for name, value in facts.items() if value is not None}, is_new)
 
     @property
     def template(self) -> str:

@@ -245,7 +245,7 @@ class Container(StacksResource, module="stacks", name="Container"):
             # For a container that is older than the pattern, only the provider knows the name.
             self.name.apply(lambda known: declare_container_name(known, resource_name, provider))
         self.in_program: Mapping[str, pulumi.Input[Any]] = (
-            {"template": self.template}
+            {"template": self.template, "exists": True}
             if is_lookup
             else {
                 "template": template,

@@ -19,6 +19,7 @@ from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
 from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.rule import ResourceRule, StackRule
 from stacks_pulumi.pricing.money import Price
+from tests.support.accounts import running
 from tests.support.packs import violations, with_packs
 from tests.support.stack import Stack
 
@@ -48,15 +49,19 @@ BAD = """
     blog = stacks.Container("blog-dev", template="wordpress")
     data = stacks.Container("data-dev", template="mysql", external_access=True)
     stacks.AllowedIp("all", container=site, ip_address="0.0.0.0/0")
+    stacks.AllowedIp("far", container="usr-00000000-far", ip_address="198.51.100.7")
+    stacks.BackupRestore("back", backup_id=7)
 """
 # The resource of BAD that violates each policy.
 CULPRITS = {
     "allowed-templates": ["blog-dev"],
-    "protect-data": ["data-dev"],
-    "backup-required": ["data-dev"],
+    "protect-data": ["blog-dev", "data-dev"],
+    "backup-required": ["blog-dev", "data-dev"],
     "no-public-database": ["data-dev"],
     "no-unmanaged-access": ["site-dev", "data-dev"],
     "open-allowed-ip": ["all"],
+    "unmanaged-target": ["far"],
+    "no-restore-over-data": ["back"],
     "max-resources": ["big"],
     "monthly-budget": ["big"],
     "budget-warning": ["big"],
@@ -86,6 +91,7 @@ SINGLE = {
     "protect-paid",
     "protect-data",
     "open-allowed-ip",
+    "no-restore-over-data",
     "known-resources",
 }
 # All of them stop an update in the same way, so it meets one or two of each pack: a change, before which it stops.
@@ -415,3 +421,95 @@ def test_no_disguised_premium_container_passes_the_gates(
     # An existing container is judged by its outputs.
     assert {"monthly-budget", "allowed-plans"} <= violations(stack.preview_fails(*gates)).keys()
     assert report_of(stack.export().encode()).planned == Price(Decimal(10), Decimal(10))
+
+
+def test_a_database_is_not_opened_in_two_steps(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:
+    gates = with_packs(tmp_path, {"exposure": {}})
+    stack.program("""
+        data = stacks.Container("data", template="mysql", external_access=True)
+        stacks.AllowedIp("one", container=data, ip_address="198.51.100.7/32")
+    """)
+    stack.up(*gates, quiet_afterwards=False)
+
+    # Without the argument, external access is not managed: it stays on.
+    stack.program("""
+        data = stacks.Container("data", template="mysql")
+        stacks.AllowedIp("one", container=data, ip_address="198.51.0.0/16")
+    """)
+    refused = violations(stack.preview_fails(*gates))
+    assert refused.keys() == {"no-public-database"}
+    assert (
+        "container 'data' holds data: its tables (mysql, basic), and may have"
+        in refused["no-public-database"]
+    )
+
+    stack.program("""
+        data = stacks.Container("data", template="mysql")
+        stacks.AllowedIp("one", container=data, ip_address="198.51.100.7/32")
+    """)
+    stack.up(*gates, quiet_afterwards=False)
+    stack.program("""
+        data = stacks.Container("data", template="mysql")
+        stacks.AllowedIp("one", container=data, ip_address="198.51.0.0/16")
+    """)
+    assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
+
+
+def test_an_address_for_a_container_that_is_looked_up(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    other = running(emulator, "elsewhere", "mysql")
+    gates = with_packs(tmp_path, {"exposure": {}})
+    program = f"""
+        there = stacks.Container.get("there", {other!r})
+        stacks.Container("data", template="mysql", opts=pulumi.ResourceOptions(protect=True))
+        stacks.AllowedIp("door", container=%s, ip_address="198.51.%s")
+    """
+
+    for container in ("there", repr(other)):
+        stack.program(program % (container, "100.7"))
+        allowed = stack.preview(*gates)
+        assert violations(allowed) == {}
+        assert violations(allowed, "advisory").keys() == {"backup-required", "unmanaged-target"}
+        stack.program(program % (container, "0.0/16"))
+        refused = violations(stack.preview_fails(*gates))
+        assert "'door' is for a container that this stack does not have" in refused["no-public-database"]
+        assert "'data'" not in refused["no-public-database"]
+
+
+def test_a_component_of_any_type_and_what_looks_like_a_container(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    gates = with_packs(
+        tmp_path,
+        {
+            "plans": {},
+            "spend": {
+                "monthly-budget": {"max_monthly_usd": 5},
+                "spend-gate": {"max_monthly_usd": 5},
+                "budget-warning": "disabled",
+            },
+        },
+    )
+    stack.program("""
+        pulumi.ComponentResource("stacks:app:Web", "web")
+        stacks.Container("site", template="nginx")
+    """)
+    assert violations(stack.preview(*gates)) == {}
+
+    # As a program on version 0.2: no marker, and a type of its own.
+    stack.program("""
+        class Old(pulumi.dynamic.ResourceProvider):
+            def create(self, props):
+                return pulumi.dynamic.CreateResult("usr-1-db", props)
+
+        class Db(pulumi.dynamic.Resource, module="acme", name="Db"): ...
+
+        Db(Old(), "db", dict(name="db", template="nodejs", plan="premium", monthly_price_usd=10))
+    """)
+    refused = violations(stack.preview_fails(*gates))
+    assert refused.keys() == {"known-resources", "monthly-budget"}
+    assert (
+        "costs an unknown sum a month; the limit is $5.00: 'db' has no known price"
+        in refused["monthly-budget"]
+    )

@@ -195,8 +195,12 @@ def test_no_message_contains_a_value_of_a_property(
 def test_the_kind_comes_from_the_checked_inputs() -> None:
     shared = Pack(datetime.date.today)
     own = "pulumi-python:dynamic/acme:Db"
-    inputs: Any = SimpleNamespace(urn="urn:a", resource_type=own, props={"stacks_kind": "Container"})
-    outputs: Any = SimpleNamespace(urn="urn:a", resource_type=own, props={"plan": "premium"})
+    inputs: Any = SimpleNamespace(
+        urn="urn:a", resource_type=own, props={"stacks_kind": "Container"}, provider=object()
+    )
+    outputs: Any = SimpleNamespace(
+        urn="urn:a", resource_type=own, props={"plan": "premium"}, provider=object()
+    )
 
     assert shared.kind_of(inputs) == shared.kind_of(outputs) == "Container"
     assert Pack(datetime.date.today).kind_of(outputs) is None

@@ -150,5 +150,5 @@ def test_resource_of_an_unknown_kind_fits_into_no_budget(unknown: str) -> None:
     pack = PackTester(StacksGuard("test", ["monthly-budget"]), config)
 
     pack.preview(resource("stacks:index:Gpu", "gpu", size="large")).assert_blocked_by(
-        "monthly-budget", "an unknown sum, at least $0.00"
+        "monthly-budget", "an unknown sum"
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from stacks_pulumi.policy.testing import (
     container,
     pinned_backup,
     resource,
+    vpn_client,
 )
 
 
@@ -118,3 +120,138 @@ def test_the_violation_is_on_the_container() -> None:
     [found] = preview("backup-required", container("db", "mysql"), container("web")).findings
 
     assert found.resource == "db"
+
+
+DB = container("db", "mysql")
+THERE = container("db", "mysql", internal_host="usr-1-db")
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        (DB, allowed_ip("a", "198.51.100.0/24", of="db", container="usr-1-db")),
+        (THERE, allowed_ip("a", "198.51.100.0/24", container="usr-1-db")),
+        (DB, allowed_ip("a", UNKNOWN, of="db")),
+    ],
+    ids=["changed", "unchanged", "address unknown"],
+)
+def test_external_access_that_is_not_managed_counts_as_open(resources: tuple[Resource, ...]) -> None:
+    preview("no-public-database", *resources).assert_blocked_by(
+        "no-public-database", "may have external access", "'a' lets in more than"
+    )
+
+
+def test_a_public_address_in_the_state_shows_an_open_database() -> None:
+    there = container("db", "mysql", internal_host="usr-1-db", url="https://db.example")
+
+    preview("no-public-database", there).assert_blocked_by("no-public-database", "has external access")
+    preview("no-public-database", THERE).assert_passes()
+    preview("no-unmanaged-access", there).assert_warned_by("no-unmanaged-access", "has external access")
+
+
+def test_a_single_address_of_a_database_with_unmanaged_access_passes() -> None:
+    preview("no-public-database", DB, allowed_ip("a", "198.51.100.7", of="db")).assert_passes()
+
+
+@pytest.mark.parametrize("target", ["usr-2-other", UNKNOWN])
+@pytest.mark.parametrize("own", [(), (DB,), (THERE,), (container("web", external_access=True),)])
+def test_an_address_for_a_container_elsewhere_is_judged_once(target: Any, own: tuple[Resource, ...]) -> None:
+    wide = allowed_ip("door", "198.51.100.0/24", container=target)
+
+    [found] = preview("no-public-database", *own, wide).findings
+
+    assert "is for a container that this stack does not have, as far as is known" in found.message
+    assert (found.resource, found.level) == ("door", "mandatory")
+    preview("no-public-database", *own, allowed_ip("door", "198.51.100.7", container=target)).assert_passes()
+
+
+def test_an_id_that_is_computed_from_another_container_is_not_that_containers() -> None:
+    door = allowed_ip("door", "198.51.100.0/24", of="web", container="usr-1-orders")
+
+    preview("no-public-database", container("web"), door).assert_blocked_by(
+        "no-public-database", "a container that this stack does not have"
+    )
+    for id_ in ("usr-1-WEB", "71", UNKNOWN):
+        own = replace(door, properties={**door.properties, "container": id_})
+        preview("no-public-database", container("web"), own).assert_passes()
+
+
+def test_an_exempt_container_is_one_of_the_stack() -> None:
+    exempt = [{"name": "db", "reason": "agreed", "expires": "2026-12-31"}]
+    wide = allowed_ip("db", "198.51.100.0/24", of="db")
+
+    preview("no-public-database", DB, wide, exempt=exempt).assert_passes()
+    preview("unmanaged-target", DB, wide, exempt=exempt).assert_passes()
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["minio", "storage-micro", "forgejo", "secrets-micro", "wordpress", "ghost", "picoclaw", "oracle"],
+)
+def test_a_template_with_data_is_known_as_such_and_an_unknown_one_may_hold_data(template: str) -> None:
+    box = container("box", template, external_access=True)
+    holds = "may hold data" if template == "oracle" else "holds data: "
+
+    preview("protect-data", box).assert_warned_by("protect-data", holds)
+    preview("backup-required", box).assert_warned_by("backup-required", holds)
+    preview("no-public-database", box).assert_blocked_by("no-public-database", holds)
+
+
+def test_an_unknown_template_that_is_named_as_new_holds_no_data_unless_it_is_listed() -> None:
+    box = container("box", "proxy")
+
+    preview("protect-data", box, new_names=["proxy"]).assert_passes()
+    preview("protect-data", box, new_names=["proxy"], templates=["proxy"]).assert_warned_by("protect-data")
+
+
+def test_a_site_is_for_everybody_by_http_and_its_database_is_not() -> None:
+    def judged(template: str, service: str) -> Outcome:
+        site = container("site", template, external_access=True)
+        return preview("no-public-database", site, allowed_ip("all", "0.0.0.0/0", service, of="site"))
+
+    judged("wordpress", "http").assert_passes()
+    for template, service in (
+        ("wordpress", "both"),
+        ("wordpress", "tcp"),
+        ("pocketbase", "http"),
+        ("minio", "http"),
+    ):
+        judged(template, service).assert_blocked_by("no-public-database", "'all' lets in more than")
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        vpn_client("x", container="usr-2-vpn"),
+        resource("SshCertificate", "x", container="usr-2-web"),
+        resource("Connection", "x", source="usr-1-web", target="usr-2-db"),
+        allowed_ip("x", "198.51.100.7", container=UNKNOWN),
+    ],
+    ids=lambda one: str(one.type),
+)
+def test_access_to_a_container_of_another_stack_is_named(child: Resource) -> None:
+    web = container("web", internal_host="usr-1-web")
+    outcome = preview("unmanaged-target", web, child)
+
+    outcome.assert_warned_by(
+        "unmanaged-target", "'x' gives access to a container that this stack does not have"
+    )
+    target = "target" if "target" in child.properties else "container"
+    preview(
+        "unmanaged-target", web, replace(child, properties={**child.properties, target: "usr-1-web"})
+    ).assert_passes()
+    unknown = replace(
+        child, properties={**child.properties, target: UNKNOWN}, sources={target: ["db"], "source": ["web"]}
+    )
+    preview("unmanaged-target", DB, unknown).assert_passes()
+    preview("unmanaged-target", container("web"), unknown).assert_warned_by("unmanaged-target")
+
+
+def test_a_backup_with_the_name_of_its_container_makes_no_exemption_ambiguous() -> None:
+    exempt = [{"name": "db", "reason": "agreed", "expires": "2026-12-31"}]
+    backup = pinned_backup("db", of="db", container=UNKNOWN)
+
+    preview(
+        "monthly-budget", container("db", plan="premium"), backup, max_monthly_usd=5, exempt=exempt
+    ).assert_passes()
+    preview("max-resources", DB, backup, containers=0, exempt=exempt).assert_passes()

@@ -47,7 +47,7 @@ def test_unknown_prices_can_be_ignored_and_known_ones_still_count() -> None:
 
 def test_a_plan_without_a_price_exceeds_every_budget() -> None:
     preview("monthly-budget", container("a", plan="colossal"), max_monthly_usd=100_000).assert_blocked_by(
-        "monthly-budget", "an unknown sum, at least $0.00"
+        "monthly-budget", "an unknown sum"
     )
 
 
@@ -62,7 +62,7 @@ def test_a_plan_without_a_price_exceeds_every_budget() -> None:
 def test_a_template_without_a_price_exceeds_every_limit(policy: str, limit: str) -> None:
     """The provider adds a default plan, which does not determine the price of such a template."""
     preview(policy, container("a", "stacks-gpu"), **{limit: 100_000}).assert_blocked_by(
-        policy, "an unknown sum, at least $0.00"
+        policy, "an unknown sum"
     )
 
 

@@ -100,3 +100,47 @@ def test_kinds_are_those_of_the_providers() -> None:
     from stacks_pulumi.resources.handlers import HANDLERS
 
     assert sorted(HANDLERS) == sorted(tokens.KINDS)
+
+
+OWN = "pulumi-python:dynamic/acme:Db"
+
+
+@pytest.mark.parametrize(
+    ("type_", "properties"),
+    [
+        (OWN, {"name": "db", "template": "mysql", "plan": "premium"}),
+        (OWN, {"name": "db", "template": SENTINEL}),
+        (OWN, {"name": SENTINEL, "template": "[secret]"}),
+        (OWN, {"name": "db", "template": "newer", "monthly_price_usd": 10}),
+        ("pulumi-python:dynamic:Resource", {"name": "db", "template": "mysql"}),
+        (OWN, {"container": SENTINEL, "ip_address": "0.0.0.0/0"}),
+        (OWN, {"container": "usr-1-db", "ipAddress": "0.0.0.0/0"}),
+    ],
+)
+def test_what_looks_like_one_of_ours_is_not_taken_for_another_providers(
+    type_: str, properties: dict[str, Any]
+) -> None:
+    assert kind_of(type_, properties) == UNRECOGNISED
+
+
+@pytest.mark.parametrize(
+    ("type_", "properties"),
+    [
+        (OWN, {"name": "letter", "template": "welcome"}),
+        (OWN, {"template": "mysql"}),
+        ("aws:ec2/launchTemplate:LaunchTemplate", {"name": "db", "template": "mysql"}),
+    ],
+)
+def test_another_providers_resource_with_similar_inputs_is_not_ours(
+    type_: str, properties: dict[str, Any]
+) -> None:
+    assert kind_of(type_, properties) is None
+
+
+@pytest.mark.parametrize("properties", [{}, {"size": 3}])
+def test_a_component_is_not_ours_whatever_its_type(properties: dict[str, Any]) -> None:
+    assert kind_of("stacks:app:Web", properties, custom=False) is None
+    assert kind_of("stacks:app:Web", properties) == UNRECOGNISED
+    # Without a provider that is known to be absent, our own types stay ours.
+    assert kind_of("stacks:index:Gpu", properties, custom=False) == UNRECOGNISED
+    assert kind_of("stacks:app:Web", {"stacks_kind": "Container"}, custom=False) == "Container"
