@@ -183,10 +183,6 @@ _LATEST: Final = 3600.0
 """Seconds after a create request: it has made no container later than that, also if it waited and was repeated."""
 
 
-def _server_now(session: Session) -> float | None:
-    return session.client.containers.server_now()
-
-
 def _by_name(stored: Mapping[str, Any], listed: Iterable[models.Container]) -> models.Container | None:
     """Return the container that a create request of ours made, if its answer had an id that no list shows."""
     return next(
@@ -210,7 +206,7 @@ def _may_be_of_request(container: models.Container, stored: Mapping[str, Any]) -
 
 def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:
     """Return whether a container that was never seen may have been created a moment ago."""
-    requested, now = seconds_of(stored.get(REQUESTED_AT)), _server_now(session)
+    requested, now = seconds_of(stored.get(REQUESTED_AT)), session.client.containers.server_now()
     return requested is not None and now is not None and now < requested + session.client.containers.visible
 
 
@@ -355,8 +351,8 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
 
     With the key of another account, or another base URL, every resource seems to be deleted. A refresh would then
     remove it from the state, while it is still billed and reachable. An id begins with the account's part
-    (`usr-abc12345-web`), which is the same for all containers of an account. If the key is the one of the last change,
-    no request is sent.
+    (`usr-abc12345-web`), which is the same for all containers of an account. An id of another form has no such part:
+    only the container itself shows its account. If the key is the one of the last change, no request is sent.
 
     Args:
         session: The account of the key.
@@ -370,8 +366,10 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
     if origin is not None and origin.partition("-")[0] == session.fingerprint:
         return
     listed = session.reads.get("containers", ask=session.client.feed.snapshot)
-    accounts = {account_of(container.id) for container in listed}
-    if account_of(id_) in accounts:
+    accounts = {account_of(container.id) for container in listed if container.id.startswith("usr-")}
+    container = id_.partition("/")[0]
+    is_shown = not id_.startswith("usr-") and session.client.containers.hidden(container) is not None
+    if is_shown or account_of(id_) in accounts:
         return
     if accounts:
         msg = (
@@ -381,10 +379,11 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
         )
         raise ConfigError(msg, code="other-account")
     if origin is not None:
+        shown = "does not show it" if listed else "has no containers"
         msg = (
-            f"{id_} was created with another API key, and the account of this key has no containers, so it is probably "
-            "another account: configure the key of the account that has it. If this is that account and everything in "
-            "it was deleted, remove the resource from the state with `pulumi state delete`"
+            f"{id_} was created with another API key, and the account of this key {shown}, so it is probably another "
+            "account: configure the key of the account that has it. If this is that account and everything in it was "
+            "deleted, remove the resource from the state with `pulumi state delete`"
         )
         raise ConfigError(msg, code="other-account")
 
@@ -471,7 +470,10 @@ class Ownership:
             operation: What the request does.
             ids: The containers; none if it is not known which one, as with the number of a backup.
         """
-        changing, now = session.client.platform.facts.containers.created_at_changes, _server_now(session)
+        changing, now = (
+            session.client.platform.facts.containers.created_at_changes,
+            session.client.containers.server_now(),
+        )
         with self._lock:
             for id_ in ids or (_ANY,):
                 times = self._started.setdefault(id_, [])
