@@ -66,7 +66,7 @@ from stacks_pulumi.resources._operation import (
 )
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
-from stacks_pulumi.resources._running import UnseenError, forget_containers, record_container
+from stacks_pulumi.resources._running import UnseenError
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
 
 
@@ -79,7 +79,6 @@ def end_operation() -> None:
     close_sessions()
     OWNERSHIP.clear()
     EXPECTED.clear()
-    forget_containers()
 
 
 class ResourceKind:
@@ -326,7 +325,7 @@ class ResourceHandler(ResourceKind):
                     OWNERSHIP.know_times(id_, plain(olds))
                 made = olds.get(CONTAINER_CREATED_AT)
                 if made is not None and news.get("adopt") != "if_matching":
-                    record_container(parent_id(id_), str(plain(made)))
+                    OWNERSHIP.know_container(parent_id(id_), str(plain(made)))
             return Difference(
                 changes=(
                     bool(differing or changed_outside(olds))
@@ -399,11 +398,7 @@ class ResourceHandler(ResourceKind):
                 say()
             return outs
 
-        def pulse() -> None:
-            op.check_active()
-            op.check_time(f"a second look for {id_}, which has changed")
-            op.progress("changed: looks again")
-
+        pulse = op.second_look(id_, "has changed")
         sleep_with_pulse(session.client.platform.lag, session.clock, pulse)
         with certain():
             return self.on_read(session, op, id_, stored)

@@ -28,7 +28,6 @@ from stacks_pulumi.resources._identity import (
     SPELLING,
     Identity,
     Owner,
-    creation_time,
     find_container,
     identify,
     is_still,
@@ -36,7 +35,7 @@ from stacks_pulumi.resources._identity import (
     still_same_container,
 )
 from stacks_pulumi.resources._operation import EngineCall, Operation
-from stacks_pulumi.resources._running import check_not_recreated, patiently
+from stacks_pulumi.resources._running import check_not_recreated, creation_time, patiently
 from stacks_pulumi.resources._session import CreatedContainers, Reads, Session
 from stacks_pulumi.resources.container import ContainerCreation
 from tests.support.clock import FakeClock
