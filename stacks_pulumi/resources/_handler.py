@@ -281,7 +281,7 @@ class ResourceHandler(ResourceKind):
             inputs, failures = checked(self.fields, news)
             for warning in self.warnings(stored, inputs):
                 call.warn(warning)
-            parent = ParentInProgram.of(news)
+            parent = ParentInProgram.of(news, settings.adopt)
             of_parent = self.parent_rules(parent, stored, inputs) if parent is not None else ()
             problems: tuple[tuple[ErrorCode, Iterable[tuple[str, str]]], ...] = (
                 ("invalid-input", self.rules(inputs)),
