@@ -280,7 +280,7 @@ class ResourceHandler(ResourceKind):
             inputs, failures = checked(self.fields, news)
             for warning in self.warnings(stored, inputs):
                 call.warn(warning)
-            parent = ParentInProgram.of(news)
+            parent = ParentInProgram.of(news, settings.adopt)
             of_parent = self.parent_rules(parent, stored, inputs) if parent is not None else ()
             problems: tuple[tuple[ErrorCode, Iterable[tuple[str, str]]], ...] = (
                 ("invalid-input", self.rules(inputs)),
@@ -557,7 +557,7 @@ class ResourceHandler(ResourceKind):
             call.debug(traceback.format_exc())
             message = (
                 f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see the "
-                "present state, then try again; please report it with what `--debug` shows"
+                "present state, then try again; please report it with the traceback that `--debug` shows"
             )
             end = functools.partial(call.fail, self._shown(message, "internal-error"))
         # Outside of the `except` block: inside it, the SDK's traceback would show our error twice.
