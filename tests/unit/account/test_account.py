@@ -442,6 +442,17 @@ def test_every_finding_has_a_command_that_is_not_run(
     assert {request.method for request in accounts.emulator.requests} == {"GET"}
 
 
+@pytest.mark.parametrize("form", [[], ["--json"], ["--markdown"]], ids=str)
+def test_a_key_that_was_given_as_the_name_of_a_file_is_not_shown(
+    form: list[str], accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["account", "--state", f"sk_stacks_{'a' * 64}", *form]) == 1
+
+    shown = "".join(capsys.readouterr())
+    assert "No such file or directory" in shown
+    assert "a" * 64 not in shown
+
+
 def test_one_call_for_a_thousand_containers_and_thirty_stacks(
     emulator: Emulator, accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
