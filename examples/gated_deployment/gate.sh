@@ -39,6 +39,8 @@ preview() {
     mkdir -p "$OUT"
     rm -f "$OUT/plan.json" "$OUT/comment.md" "$OUT/junit.xml"
     allowed=0
+    # The engine ignores a misspelt policy in these files.
+    stacks-pulumi policy check policies/*.json >&2 || allowed=$?
     # Only the streaming events tell which policy was violated.
     PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true \
         guarded preview --json --save-plan "$OUT/plan.json" >"$OUT/preview.jsonl" || allowed=$?

@@ -75,6 +75,9 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+_NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
 def read_budgets(path: Path) -> tuple[Budget, ...]:
     """
     Read a file of budgets, YAML or JSON.
@@ -94,6 +97,11 @@ def read_budgets(path: Path) -> tuple[Budget, ...]:
                 raise InputError(f"the budget file {path} has the key {twice!r} twice in one mapping")
             return super().construct_mapping(node, deep)
 
+    # YAML 1.1 reads 1:30 as 90 and 010 as 8. Without a type, a number is read as it is written.
+    Loader.yaml_implicit_resolvers = {
+        first: [(kind, pattern) for kind, pattern in kinds if kind not in _NUMBERS]
+        for first, kinds in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
     try:
         document = yaml.load(utf8(read_file(path)), Loader)  # noqa: S506  (a kind of SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -5,7 +5,7 @@ The subcommands of `stacks-pulumi`. Each file except `_shared` has a table `COMM
 - `account`: Which options has `account`, and with which code does it end?
 - `container`: Which backups, credentials, logs and VPN configurations does one container have?
 - `cost`: Which options has `cost`, and with which code does it end?
-- `doctor`: Which options has `doctor`, and with which code does it end?
+- `doctor`: Which options have `doctor` and `policy`, and with which codes do they end?
 - `emulator`: How does the emulator start?
 - `scaffold`: Which options has `scaffold`, and which files does it write?
 """

@@ -1,4 +1,4 @@
-"""`stacks-pulumi doctor`: find out what prevents an `up`, and how to fix it."""
+"""`stacks-pulumi doctor` and `policy`: find out what prevents an `up`, and what would make a policy ineffective."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._shared import Command, not_a_folder, report_error
-from stacks_pulumi.errors import clean
+from stacks_pulumi._pulumi_cli import read_file
+from stacks_pulumi.commands._shared import Command, not_a_folder, one_line, report_error
+from stacks_pulumi.errors import StacksError, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -153,4 +154,50 @@ def _as_json(findings: Sequence[Diagnosis]) -> str:
     return as_json({"ok": not failed, "checks": [asdict(finding) for finding in findings]})
 
 
-COMMANDS = {"doctor": Command(_HELP, add_arguments, run)}
+_POLICY_EXIT_CODES: Final = """\
+exit codes:
+  0  every file is correct
+  1  a file is wrong or cannot be read
+  2  a wrong option
+"""
+
+
+def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `policy`."""
+    parser.description = (
+        "Check files for `--policy-pack-config`, without an engine, a program or an account: names of policies, "
+        "levels, options and double keys. The engine ignores many errors in them, and then a policy has no effect."
+    )
+    parser.epilog = _POLICY_EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("action", choices=("check",), help="what to do")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a file for --policy-pack-config")
+    parser.add_argument(
+        "--pack",
+        metavar="DIR",
+        help="the pack that the files are for, whose program is run (default: the ready pack with these policies)",
+    )
+
+
+def check_policies(arguments: argparse.Namespace) -> int:
+    """Check the files; print one line for each problem, and one for each correct file."""
+    from stacks_pulumi.policy.testing import configuration_problems  # noqa: PLC0415  (it needs an extra)
+
+    failed = False
+    for file in arguments.files:
+        try:
+            problems = configuration_problems(read_file(Path(file)).decode(), arguments.pack)
+        except (StacksError, OSError) as error:
+            return report_error("policy", error)
+        except ValueError as error:
+            problems = [str(error)]
+        failed = failed or bool(problems)
+        for text in problems or ["correct"]:
+            sys.stdout.write(f"{one_line(f'{file}: {text}')}\n")
+    return int(failed)
+
+
+COMMANDS = {
+    "doctor": Command(_HELP, add_arguments, run),
+    "policy": Command("check the configuration of policy packs", add_policy_arguments, check_policies),
+}

@@ -6,7 +6,7 @@ no public way to do that.
 
 | Part | Used to |
 |---|---|
-| `pulumi_policy.policy._PolicyAnalyzerServicer` | run a pack without an engine (`testing`) |
+| `pulumi_policy.policy._PolicyAnalyzerServicer` | run a pack without an engine; check a whole configuration |
 | `pulumi_policy.proxy.UNKNOWN_STRING_VALUE` | send an unknown value to a policy, and name one in an error |
 | `pulumi_policy.proxy.UnknownValueError` | recognise an unknown value, and report that a check waits for one |
 | properties that can be written | change a property in a remediation, so that the marks of secrets are kept |
@@ -17,16 +17,20 @@ changes one of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
+import grpc
 import pulumi_policy
 from google.protobuf import json_format
 from pulumi.runtime import proto
+from pulumi_policy import policy as sdk
 from pulumi_policy.policy import _PolicyAnalyzerServicer as AnalyzerServicer
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
+from stacks_pulumi.errors import with_code
 from stacks_pulumi.pricing import recognition
 from stacks_pulumi.pricing.recognition import SIGNATURE, UNKNOWN, known
 
@@ -34,12 +38,77 @@ __all__ = [
     "UNKNOWN_STRING_VALUE",
     "Analyzer",
     "AnalyzerServicer",
+    "CheckedServicer",
     "Diagnostic",
     "Resource",
     "Secret",
     "UnknownValueError",
+    "serve",
     "write_properties",
 ]
+
+TAG: Final = "stacks"
+"""The tag of the policies of this package, which other policies in the same pack do not have."""
+
+
+class CheckedServicer(AnalyzerServicer):
+    """
+    The SDK's analyzer, which also refuses options that have no effect because their policy is disabled.
+
+    The engine gives the level of `all` to every policy whose entry has none. So `{"all": "disabled", "monthly-budget":
+    {"max_monthly_usd": 5}}` sets a limit that no policy keeps, and a policy that is disabled cannot report it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        policies: list[pulumi_policy.Policy],
+        enforcement_level: pulumi_policy.EnforcementLevel,
+        initial_config: Mapping[str, Any] | None = None,
+        *more: Any,
+    ) -> None:
+        super().__init__(name, version, policies, enforcement_level, dict(initial_config or {}), *more)
+        self._own = {policy.name: policy for policy in policies if TAG in (policy.tags or ())}
+        self._initial = initial_config or {}
+
+    def Configure(self, request: Any, _context: Any) -> Any:  # noqa: N802  (the name in the protocol)
+        """Store the configuration; fail if an option has no effect."""
+        texts = [
+            text
+            for name, given in request.policyConfig.items()
+            if name in self._own and given.enforcementLevel == proto.DISABLED
+            for text in self._without_effect(name, json_format.MessageToDict(given.properties))
+        ]
+        if texts:
+            if _context is not None:
+                _context.abort(grpc.StatusCode.INVALID_ARGUMENT, "\n".join(texts))
+            raise ValueError("\n".join(texts))
+        return super().Configure(request, _context)  # type: ignore[no-untyped-call]  # (the SDK has no types here)
+
+    def _without_effect(self, name: str, given: Mapping[str, Any]) -> Iterator[str]:
+        schema = self._own[name].config_schema
+        known = {
+            option: described.get("default")
+            for option, described in (schema.properties if schema else {}).items()
+        }
+        initial = self._initial.get(name)
+        known |= initial if isinstance(initial, Mapping) else {}
+        options = [option for option, value in given.items() if value != known.get(option)]
+        if options:
+            text = (
+                f"{name} is disabled, so its {' and its '.join(options)} would have no effect: the level of 'all' is "
+                f"also that of a policy whose entry has no level. Write the enforcementLevel of {name}, or remove its "
+                "options."
+            )
+            yield with_code(text, "policy-settings")
+
+
+def serve(**pack: Any) -> None:
+    """Serve a pack to the engine; the arguments are those of the SDK's `PolicyPack`. Never returns."""
+    # The SDK has no other way to see the configuration of a policy that is disabled.
+    sdk._PolicyAnalyzerServicer = CheckedServicer  # type: ignore[misc, assignment]  # noqa: SLF001  (see the table above)
+    pulumi_policy.PolicyPack(**pack)
 
 
 def write_properties(properties: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
@@ -155,7 +224,7 @@ class Analyzer:
         tags: Mapping[str, str],
     ) -> None:
         self.not_applicable: dict[str, str] = {}
-        self._servicer = AnalyzerServicer(
+        self._servicer: Any = CheckedServicer(
             name, "0.0.1", list(policies), pulumi_policy.EnforcementLevel.ADVISORY, dict(initial)
         )
         request = proto.ConfigureAnalyzerRequest()
@@ -224,6 +293,13 @@ def _filled(message: Any, resource: Resource) -> Any:
     return message
 
 
+def not_a_policy(name: str, known: Iterable[str]) -> str:
+    """Return the text for a name in a configuration that no policy of the pack has."""
+    close = difflib.get_close_matches(name, list(known), 1)
+    meant = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"the configuration names {name!r}, which is not a policy of this pack{meant}: it has {', '.join(known)}"
+
+
 def _reconciled(
     policies: Iterable[pulumi_policy.Policy],
     initial: Mapping[str, Any],
@@ -251,8 +327,7 @@ def _reconciled(
             if name == "all":
                 continue
             if name not in levels:
-                msg = f"the configuration names {name!r}, which is not a policy of the pack: it has {', '.join(levels)}"
-                raise ValueError(msg)
+                raise ValueError(not_a_policy(name, levels))
             levels[name] = level or levels[name]
             properties[name] |= values
     return {name: (level, properties[name]) for name, level in levels.items()}

@@ -16,9 +16,10 @@ from typing import Any, Final, TypeAlias
 import pulumi_policy
 
 from stacks_pulumi.errors import clean_lines, with_code
-from stacks_pulumi.policy._analyzer import UnknownValueError, write_properties
+from stacks_pulumi.policy._analyzer import TAG, UnknownValueError, write_properties
 from stacks_pulumi.policy.options import Settings
 from stacks_pulumi.policy.rule import (
+    LONGEST_EXEMPTION,
     Deferred,
     Exemption,
     Finding,
@@ -37,6 +38,7 @@ from stacks_pulumi.policy.rule import (
     not_enforced,
     show,
     tell_sdk,
+    too_long,
 )
 from stacks_pulumi.pricing.money import price
 from stacks_pulumi.pricing.recognition import STACK, UNKNOWN, UNRECOGNISED, kind_of, known
@@ -64,9 +66,11 @@ class Pack:
 
     Attributes:
         today: Returns the day in UTC, on which exemptions may end.
+        longest_exemption: The most days from today for which an exemption may be valid.
     """
 
     today: Today
+    longest_exemption: int = LONGEST_EXEMPTION
     _kinds: dict[str, str | None] = field(default_factory=dict)
     _limits: dict[str, dict[str, bool]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -118,10 +122,13 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings_of(
-    rule: Rule, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs
+    rule: Rule, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs, pack: Pack
 ) -> Settings:
     """Return the input of a rule: its configuration and the stack's tags."""
-    return Settings(rule.all_options, args.get_config(), args.stack_tags)
+    settings = Settings(rule.all_options, args.get_config(), args.stack_tags)
+    if not settings.problems:
+        settings.problems += too_long(settings["exempt"] or (), pack.today(), pack.longest_exemption)
+    return settings
 
 
 class PackConfiguration:
@@ -136,7 +143,7 @@ class PackConfiguration:
         self, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs, report: Report
     ) -> bool:
         """Return whether the configuration is wrong, and report it the first time."""
-        settings = settings_of(self._rule, args)
+        settings = settings_of(self._rule, args, self._pack)
         text = (
             misconfigured(self._rule, settings)
             if settings.problems
@@ -168,7 +175,7 @@ def policy_of(rule: Rule, pack: Pack) -> pulumi_policy.Policy:
         "enforcement_level": pulumi_policy.EnforcementLevel(rule.level),
         "severity": pulumi_policy.Severity(rule.severity),
         "remediation_steps": rule.fix,
-        "tags": ["stacks"],
+        "tags": [TAG],
         "config_schema": pulumi_policy.PolicyConfigSchema(
             {option.name: option.schema for option in rule.all_options}
         ),
@@ -251,7 +258,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             # A new resource outside of --target has no properties here: this operation does not create it.
             if not (properties or kind == UNRECOGNISED):
                 return
-            settings = settings_of(rule, args)
+            settings = settings_of(rule, args, pack)
             if settings.problems:
                 report(misconfigured(rule, settings), None)
                 return
@@ -280,7 +287,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
 
 def _stack_check(rule: StackRule, pack: Pack) -> Callable[[pulumi_policy.StackValidationArgs, Report], None]:
     def check(args: pulumi_policy.StackValidationArgs, report: Report) -> None:
-        settings = settings_of(rule, args)
+        settings = settings_of(rule, args, pack)
         rest: list[Finding] = []
         try:
             ours = _ours(args.resources, pack)
@@ -408,7 +415,7 @@ def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
 def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRemediation:
     def remediate(args: pulumi_policy.ResourceValidationArgs) -> Any:
         try:
-            settings = settings_of(rule, args)
+            settings = settings_of(rule, args, pack)
             if pack.kind_of(args) != rule.view.KIND or settings.problems:
                 return None
             properties = plain(args.props)

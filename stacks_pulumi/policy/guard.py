@@ -13,9 +13,10 @@ import pulumi_policy
 
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.policy import exposure, plans, spend
+from stacks_pulumi.policy._analyzer import serve
 from stacks_pulumi.policy.adapter import Pack, Today, policy_of
 from stacks_pulumi.policy.plans import KNOWN_RESOURCES
-from stacks_pulumi.policy.rule import Level, Rule
+from stacks_pulumi.policy.rule import LONGEST_EXEMPTION, Level, Rule
 from stacks_pulumi.policy.spend import Account
 
 PLANS: Final = (
@@ -109,6 +110,7 @@ class StacksGuard:
         config: By policy, a level or an object, as in the file for `--policy-pack-config`; for `all`, a level. It
             overrides the arguments above; the file overrides it.
         account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
+        longest_exemption_days: The most days from today for which an exemption may be valid. The file cannot raise it.
         extra: Your own rules (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
 
     Raises:
@@ -128,6 +130,7 @@ class StacksGuard:
         allowed_templates: Iterable[str] | None = None,
         config: Mapping[str, Level | Mapping[str, Any]] | None = None,
         account: Account | None = None,
+        longest_exemption_days: int = LONGEST_EXEMPTION,
         extra: Iterable[Rule | pulumi_policy.Policy] = (),
     ) -> None:
         everything = rules(account)
@@ -138,6 +141,7 @@ class StacksGuard:
             wanted.append(KNOWN_RESOURCES)
         self.name = name
         self._only, self._account, self._extra = tuple(wanted), account, tuple(extra)
+        self._longest = longest_exemption_days
         wanted += [part.name for part in self._extra]
         _once(wanted)
         given = {
@@ -157,8 +161,8 @@ class StacksGuard:
         _known(config or {}, [*wanted, "all"], "config")
         for policy, setting in (config or {}).items():
             properties = {"enforcementLevel": setting} if isinstance(setting, str) else dict(setting)
-            if policy == "all":
-                _level_alone(properties)
+            if policy == "all" and options_of_all(properties):
+                raise _wrong(options_of_all(properties))
             if "enforcementLevel" in properties:
                 _level(properties["enforcementLevel"], policy)
             self._config.setdefault(policy, {}).update(properties)
@@ -182,7 +186,7 @@ class StacksGuard:
         # New objects for each operation, because spend-gate keeps a running total.
         everything = rules(self._account)
         parts = (*(everything[name] for name in self._only), *self._extra)
-        pack = Pack(today)
+        pack = Pack(today, self._longest)
         return [policy_of(part, pack) if isinstance(part, Rule) else part for part in parts]
 
     def initial_config(self) -> dict[str, Any]:
@@ -202,7 +206,7 @@ class StacksGuard:
 
         The program must not write to standard output before: the engine reads a port number from it.
         """
-        pulumi_policy.PolicyPack(
+        serve(
             name=self.name,
             policies=self.policies(),
             enforcement_level=pulumi_policy.EnforcementLevel.MANDATORY,
@@ -239,16 +243,22 @@ def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
         raise _wrong(msg)
 
 
-def _level_alone(properties: Mapping[str, Any]) -> None:
-    # The engine ignores every other key of 'all', so a limit there would have no effect.
+def options_of_all(properties: Mapping[str, Any]) -> str:
+    """Return the problem with an entry for `all`: the engine ignores every key except for the level."""
     options = [option for option in properties if option != "enforcementLevel"]
     if options:
-        msg = f"config sets {options[0]!r} for 'all', which takes a level and nothing else: set it for each policy"
-        raise _wrong(msg)
+        return (
+            f"{options[0]!r} is set for 'all', which takes a level and nothing else: set it for each policy"
+        )
+    return ""
+
+
+def wrong_level(policy: str, level: Any) -> str:
+    """Return the text for a level that does not exist."""
+    return f"the level of {policy!r} is {level!r}: it must be one of {', '.join(get_args(Level))}"
 
 
 def _level(level: str, policy: str) -> str:
     if level not in get_args(Level):
-        msg = f"the level of {policy!r} is {level!r}: it must be one of {', '.join(get_args(Level))}"
-        raise _wrong(msg)
+        raise _wrong(wrong_level(policy, level))
     return level

@@ -17,7 +17,13 @@ from stacks_pulumi.pricing.views import ContainerView, UnrecognisedView
 KNOWN_RESOURCES = "known-resources"
 
 
-_ALLOWED = names("allowed", "plans that a container may have", tuple(catalog.PLANS), catalogue=catalog.PLANS)
+_ALLOWED = names(
+    "allowed",
+    f"plans that a container may have; a {catalog.VPN_TEMPLATE} container ({usd(catalog.VPN_PLAN.usd)} a month) has "
+    "none: allowed-templates can deny it",
+    tuple(catalog.PLANS),
+    catalogue=catalog.PLANS,
+)
 _WHEN_UNKNOWN = choice(
     "unknown",
     "what a preview does with an unknown value: defer warns, and the update decides; deny refuses",

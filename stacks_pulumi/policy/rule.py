@@ -161,6 +161,21 @@ def covering(
     return (live[0] if live else None), (ended[-1] if ended else None)
 
 
+LONGEST_EXEMPTION: Final = 366
+"""The most days from today for which an exemption may be valid, unless the pack sets another number."""
+
+
+def too_long(exemptions: tuple[Exemption, ...], today: datetime.date, days: int) -> list[str]:
+    """Return the errors of the exemptions that end too late: without a review, it disables the rule."""
+    latest = today + datetime.timedelta(days)
+    return [
+        f"'exempt' entry {number} ends on {exemption.expires}, more than {days} days from now: {latest} is the last "
+        "possible day"
+        for number, exemption in enumerate(exemptions, 1)
+        if exemption.expires > latest
+    ]
+
+
 Level: TypeAlias = Literal["advisory", "mandatory", "remediate", "disabled"]
 Severity: TypeAlias = Literal["low", "medium", "high", "critical"]
 

@@ -20,18 +20,21 @@ secrets, levels and configuration are treated as in a real operation. It works f
 from __future__ import annotations
 
 import datetime
+import json
 import runpy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from unittest import mock
 
 import pulumi_policy
 
 from stacks_pulumi import catalog
-from stacks_pulumi.policy._analyzer import Analyzer, Diagnostic, Resource, Secret
-from stacks_pulumi.policy.guard import StacksGuard
+from stacks_pulumi.errors import with_code
+from stacks_pulumi.policy._analyzer import TAG, Analyzer, Diagnostic, Resource, Secret, not_a_policy
+from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, StacksGuard, options_of_all, rules, wrong_level
+from stacks_pulumi.policy.rule import Level
 from stacks_pulumi.pricing import recognition
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
@@ -43,6 +46,7 @@ __all__ = [
     "Resource",
     "Secret",
     "allowed_ip",
+    "configuration_problems",
     "container",
     "load_pack",
     "pinned_backup",
@@ -199,6 +203,110 @@ def load_pack(directory: str | Path) -> tuple[str, list[pulumi_policy.Policy], d
         msg = f"{directory} serves no policy pack: its __main__.py has to call StacksGuard(...).run()"
         raise ValueError(msg)
     return served[0]
+
+
+_READY: Final = {"stacks-plans": PLANS, "stacks-spend": SPEND, "stacks-exposure": EXPOSURE}
+
+
+def configuration_problems(text: str, pack: str | Path | None = None) -> list[str]:
+    """
+    Return what is wrong with a file for `--policy-pack-config`, also what the engine ignores without a message.
+
+    The engine ignores the names of policies that the pack does not have, all but the last of equal keys, the options of
+    `all`, and an empty file. What a pack itself refuses has the text that the pack reports.
+
+    Args:
+        text: The file's content.
+        pack: The pack's folder; by default that of the three ready packs which has all policies that the file names.
+
+    Raises:
+        ValueError: The folder serves no pack, or a wrong one.
+    """
+    document, problems = _read(text)
+    if document is None:
+        return problems
+    if pack is None:
+        name, policies, initial = _ready(document, problems)
+    else:
+        name, policies, initial = load_pack(pack)
+    by_name = {policy.name: policy for policy in policies}
+    sound: dict[str, Any] = {}
+    for key, entry in document.items():
+        wrong = _entry_problem(key, entry, by_name)
+        if wrong:
+            problems.append(with_code(wrong, "policy-settings"))
+        else:
+            sound[key] = entry
+    try:
+        analyzer = Analyzer(name, policies, initial, sound, {})
+    except ValueError as error:
+        return [*problems, *str(error).splitlines()]
+    # A rule with a limit that others have too knows theirs at the second resource.
+    resources = (Resource(recognition.STACK, "test-dev", {}), Resource("pulumi:providers:none", "none", {}))
+    found = [finding for one in resources for finding in analyzer.analyze(one)]
+    own = {policy.name for policy in policies if TAG in (policy.tags or ())}
+    problems += [finding.message.partition("\n")[2] for finding in found if finding.policy in own]
+    return list(dict.fromkeys(problems))
+
+
+def _read(text: str) -> tuple[dict[str, Any] | None, list[str]]:
+    problems: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        problems.extend(
+            with_code(
+                f"the key {key!r} is twice in one object, and the engine takes the last one",
+                "policy-settings",
+            )
+            for key in dict.fromkeys(key for key in keys if keys.count(key) > 1)
+        )
+        return dict(pairs)
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is not a number in JSON")
+
+    try:
+        document = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        why = (
+            "it is empty, which the engine takes for no configuration"
+            if not text.strip()
+            else f"not JSON: {error}"
+        )
+        return None, [with_code(why, "invalid-file")]
+    if not isinstance(document, dict):
+        return None, [with_code("it is not an object with an entry for each policy", "invalid-file")]
+    return document, problems
+
+
+def _ready(
+    document: Mapping[str, Any], problems: list[str]
+) -> tuple[str, list[pulumi_policy.Policy], dict[str, Any]]:
+    """Return the ready pack that has the policies of a file; if none has, one with all policies, with a problem."""
+    named = [key for key in document if key != "all"]
+    fitting = [pack for pack, policies in _READY.items() if set(named) <= set(policies)]
+    guard = StacksGuard(fitting[0], _READY[fitting[0]]) if fitting else StacksGuard()
+    if not fitting and set(named) <= set(rules()):
+        text = f"no ready pack has all of {', '.join(named)}: write a file for each; for your own pack, use --pack DIR"
+        problems.append(with_code(text, "policy-settings"))
+    return guard.name, guard.policies(), guard.initial_config()
+
+
+def _entry_problem(name: str, entry: Any, policies: Mapping[str, pulumi_policy.Policy]) -> str:
+    """Return the problem with the name, the form or the level of an entry; empty for a correct one."""
+    if name != "all" and name not in policies:
+        return not_a_policy(name, policies)
+    if not isinstance(entry, str | Mapping):
+        return f"the entry of {name!r} is neither a level nor an object"
+    level = entry if isinstance(entry, str) else entry.get("enforcementLevel", "mandatory")
+    if level not in get_args(Level):
+        return wrong_level(name, level)
+    if name == "all":
+        return "" if isinstance(entry, str) else options_of_all(entry)
+    if level == "remediate" and not policies[name].has_remediation():  # type: ignore[attr-defined]
+        return f"the level of {name!r} is 'remediate', but it changes nothing: write mandatory"
+    return ""
 
 
 class PackTester:

@@ -3,8 +3,8 @@ Which resources are ours, and which of their values are known: read from a previ
 
 The type alone does not show the kind: a program can give a STACKS resource any type, and a policy cannot see which
 dynamic provider creates it. So the provider's `check` writes the kind into the inputs (`MARKER`). If that marker is
-missing (states and programs of 0.1 and 0.2), the type decides, or the pickled provider if it can be read, or else the
-names of the inputs: what looks like a container of ours is not taken for another provider's.
+missing (states and programs of 0.1 and 0.2), the type decides, or the pickled provider if it can be read. If neither
+shows the kind, the inputs decide whether it may be one of ours.
 
 A value is `UNKNOWN` if it is an output that does not exist yet, a secret that the engine hides, or of a type that the
 property cannot have. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken

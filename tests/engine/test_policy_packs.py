@@ -18,9 +18,11 @@ from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
 from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.rule import ResourceRule, StackRule
+from stacks_pulumi.policy.testing import configuration_problems
 from stacks_pulumi.pricing.money import Price
 from tests.support.accounts import running
 from tests.support.packs import violations, with_packs
+from tests.support.policy_cases import SOON
 from tests.support.stack import Stack
 
 PACKS = {"plans": PLANS, "spend": SPEND, "exposure": EXPOSURE}
@@ -296,9 +298,9 @@ def test_a_misspelt_setting_or_wrong_value_blocks(guarded: Stack, tmp_path: Path
 def test_exemptions_hold_until_their_last_day(guarded: Stack, tmp_path: Path) -> None:
     guarded.program(BAD)
 
-    held = guarded.engine("preview", *packs(tmp_path, exempt("2999-12-31")))
+    held = guarded.engine("preview", *packs(tmp_path, exempt(SOON)))
     assert held.code == 0, violations(held)
-    assert "allowed-plans: 'big' is exempt until 2999-12-31: agreed" in held.text
+    assert f"allowed-plans: 'big' is exempt until {SOON}: agreed" in held.text
 
     ended = guarded.preview_fails(*packs(tmp_path, exempt("2020-12-31")))
     assert violations(ended).keys() == BLOCKING
@@ -497,7 +499,7 @@ def test_a_component_of_any_type_and_what_looks_like_a_container(
     """)
     assert violations(stack.preview(*gates)) == {}
 
-    # As a program on version 0.2: no marker, and a type of its own.
+    # As a program on version 0.2: no marker, and another type.
     stack.program("""
         class Old(pulumi.dynamic.ResourceProvider):
             def create(self, props):
@@ -512,4 +514,30 @@ def test_a_component_of_any_type_and_what_looks_like_a_container(
     assert (
         "costs an unknown sum a month; the limit is $5.00: 'db' has no known price"
         in refused["monthly-budget"]
+    )
+
+
+def test_a_budget_is_not_disabled_by_all(stack: Stack, tmp_path: Path) -> None:
+    stack.program('stacks.Container("web", template="nodejs", plan="premium")')
+    config = {"all": "disabled", "monthly-budget": {"max_monthly_usd": 1}}
+
+    refused = stack.preview_fails(*with_packs(tmp_path, {"spend": config}))
+    assert "monthly-budget is disabled, so its max_monthly_usd would have no effect" in refused.text
+
+    config["monthly-budget"] = {"max_monthly_usd": 1, "enforcementLevel": "mandatory"}
+    assert violations(stack.preview_fails(*with_packs(tmp_path, {"spend": config}))).keys() == {
+        "monthly-budget"
+    }
+
+
+def test_what_the_engine_ignores_is_found_by_the_command(stack: Stack, tmp_path: Path) -> None:
+    """The pack does not get an entry for a policy that it does not have, so it cannot report it."""
+    stack.program('stacks.Container("web", template="nodejs", plan="premium")')
+    misspelt = {"allowed_plans": {"allowed": ["micro"], "enforcementLevel": "mandatory"}}
+    arguments = with_packs(tmp_path, {"plans": misspelt})
+
+    assert violations(stack.preview(*arguments)) == {}
+    assert (
+        "did you mean 'allowed-plans'?"
+        in configuration_problems(Path(arguments[-1]).read_text(encoding="utf-8"))[0]
     )

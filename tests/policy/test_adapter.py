@@ -26,6 +26,7 @@ from stacks_pulumi.policy import (
 from stacks_pulumi.policy.adapter import Pack
 from stacks_pulumi.policy.rule import Finding, Remediation
 from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Secret, allowed_ip, container, resource
+from tests.support.policy_cases import SOON
 
 PASSWORD = "hunter2-hunter2"
 
@@ -108,7 +109,7 @@ class TestExemptionByName:
 
     def budget(self, **exemption: str) -> Any:
         component = replace(self.TWO, parent="shop:index:Site")
-        exempt = [{"reason": "agreed", "expires": "2999-12-31", **exemption}]
+        exempt = [{"reason": "agreed", "expires": SOON, **exemption}]
         config = {"monthly-budget": {"max_monthly_usd": 5, "exempt": exempt}}
         return PackTester(StacksGuard("test", ["monthly-budget"]), config).preview(self.ONE, component)
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stacks_pulumi.cli import main
 from stacks_pulumi.policy import SPEND, StacksGuard
-from stacks_pulumi.policy.testing import Outcome, PackTester, container, pinned_backup, resource
+from stacks_pulumi.policy.testing import (
+    Outcome,
+    PackTester,
+    configuration_problems,
+    container,
+    pinned_backup,
+    resource,
+)
+from tests.support.policy_cases import SOON
 
+ROOT = Path(__file__).parents[2]
 KEEPERS = ("monthly-budget", "budget-warning", "spend-gate")
 
 
@@ -93,7 +107,7 @@ class TestNameThatTwoResourcesShare:
     )
 
     def gate(self, **exemption: str) -> PackTester:
-        exempt = [{"reason": "agreed", "expires": "2999-12-31", **exemption}]
+        exempt = [{"reason": "agreed", "expires": SOON, **exemption}]
         return PackTester(
             StacksGuard("test", ["spend-gate"]), {"spend-gate": {"max_monthly_usd": 5, "exempt": exempt}}
         )
@@ -152,3 +166,138 @@ def test_resource_of_an_unknown_kind_fits_into_no_budget(unknown: str) -> None:
     pack.preview(resource("stacks:index:Gpu", "gpu", size="large")).assert_blocked_by(
         "monthly-budget", "an unknown sum"
     )
+
+
+LIMITS = {name: {"max_monthly_usd": 5} for name in KEEPERS}
+
+
+def problems(config: Any, pack: str | None = None) -> str:
+    text = config if isinstance(config, str) else json.dumps(config)
+    return "\n".join(configuration_problems(text, pack))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            {"allowed_plans": {"allowed": ["micro"], "enforcementLevel": "mandatory"}},
+            "did you mean 'allowed-plans'?",
+        ),
+        ({"Monthly-budget": "mandatory"}, "names 'Monthly-budget', which is not a policy of this pack"),
+        ({"monthly-budget": "Mandatory"}, "the level of 'monthly-budget' is 'Mandatory': it must be one of"),
+        ({"monthly-budget": {"enforcementLevel": None}}, "the level of 'monthly-budget' is None"),
+        ({"monthly-budget": None}, "the entry of 'monthly-budget' is neither a level nor an object"),
+        ({"monthly-budget": "remediate"}, "'remediate', but it changes nothing: write mandatory"),
+        (
+            {"all": {"enforcementLevel": "advisory", "max_monthly_usd": 5}},
+            "'max_monthly_usd' is set for 'all'",
+        ),
+        ({"all": "Disabled"}, "the level of 'all' is 'Disabled'"),
+        ({**LIMITS, "monthly-budget": {"max_montly_usd": 5}}, "'max_montly_usd' is not an option"),
+        ({**LIMITS, "spend-gate": {}}, "spend-gate has no max_monthly_usd, and monthly-budget has one"),
+        ({"monthly-budget": {"max_monthly_usd": 5}}, "budget-warning has no max_monthly_usd"),
+        ({"allowed-plans": {"allowed": ["micor"]}}, "did you mean 'micro'?"),
+        (
+            {"spend-gate": "advisory", "allowed-plans": "advisory"},
+            "no ready pack has all of spend-gate, allowed-plans",
+        ),
+        (
+            {"all": "disabled", **LIMITS},
+            "monthly-budget is disabled, so its max_monthly_usd would have no effect",
+        ),
+        (
+            '{"allowed-plans": {"allowed": ["micro"], "allowed": ["premium"]}}',
+            "the key 'allowed' is twice in one object, and the engine takes the last one",
+        ),
+        ('{"allowed-plans": "mandatory", "allowed-plans": "disabled"}', "the key 'allowed-plans' is twice"),
+        ("", "it is empty, which the engine takes for no configuration"),
+        ("[]", "it is not an object"),
+        ('{"naming": NaN}', "NaN is not a number in JSON"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_a_file_is_checked_for_what_the_engine_ignores(config: Any, said: str) -> None:
+    assert said in problems(config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        LIMITS,
+        {**LIMITS, "all": "advisory"},
+        {"all": "disabled", **{name: {**LIMITS[name], "enforcementLevel": "mandatory"} for name in KEEPERS}},
+        {"budget-warning": "disabled", "cost-report": "advisory"},
+        {"clamp-plan": "remediate", "known-resources": "mandatory"},
+    ],
+)
+def test_a_correct_file_has_no_problem(config: Any) -> None:
+    assert problems(config) == ""
+
+
+@pytest.mark.parametrize("pack", ["plans", "spend", "exposure"])
+def test_the_examples_of_the_packs_are_correct(pack: str) -> None:
+    folder = ROOT / "policies" / pack
+    [example] = re.findall(
+        r"```json\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+
+    assert problems(example) == problems(example, str(folder)) == ""
+
+
+def test_the_packs_own_error_is_the_same_text(tmp_path: Path) -> None:
+    (tmp_path / "__main__.py").write_text(
+        "from stacks_pulumi.policy import StacksGuard\n"
+        "StacksGuard('own', ['naming'], longest_exemption_days=3).run()\n",
+        encoding="utf-8",
+    )
+    config = {"naming": {"exempt": [{"name": "web", "reason": "agreed", "expires": SOON}]}}
+
+    [text] = configuration_problems(json.dumps(config), tmp_path)
+    found = PackTester(tmp_path, config).preview(container("web")).of("naming")[0]
+
+    assert found.message.endswith(text)
+    assert "more than 3 days from now" in text
+    assert "names 'spend-gate'" in problems({"spend-gate": "advisory"}, str(tmp_path))
+
+
+def test_an_exemption_ends_within_a_year() -> None:
+    def judged(expires: str) -> Outcome:
+        exempt = [{"name": "web", "reason": "agreed", "expires": expires}]
+        config = {"allowed-plans": {"allowed": ["micro"], "exempt": exempt}}
+        pack = StacksGuard("test", ["allowed-plans"])
+        return PackTester(pack, config, today=datetime.date(2026, 1, 1)).preview(container("web"))
+
+    judged("2027-01-02").assert_passes()
+    judged("2027-01-03").assert_blocked_by(
+        "allowed-plans",
+        "'exempt' entry 1 ends on 2027-01-03, more than 366 days from now: 2027-01-02 is the last",
+    )
+
+
+@pytest.mark.parametrize("level", ["disabled", {"enforcementLevel": "disabled"}])
+def test_options_of_a_policy_that_all_disables_are_refused(level: Any) -> None:
+    with pytest.raises(
+        ValueError, match="monthly-budget is disabled, so its max_monthly_usd would have no effect"
+    ):
+        spend(all=level, monthly_budget={"max_monthly_usd": 5}).preview(container("a"))
+
+    own = StacksGuard("test", SPEND, max_monthly_usd=5)
+    PackTester(own, {"all": "disabled"}).preview(container("a", plan="premium")).assert_passes()
+
+
+def test_the_command_prints_each_problem_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, wrong = tmp_path / "right.json", tmp_path / "wrong.json"
+    right.write_text(json.dumps(LIMITS), encoding="utf-8")
+    wrong.write_text(
+        '{"allowed_plans": {"allowed": ["micro"], "enforcementLevel": "mandatory"}}', encoding="utf-8"
+    )
+
+    assert main(["policy", "check", str(right)]) == 0
+    assert capsys.readouterr().out == f"{right}: correct\n"
+    assert main(["policy", "check", str(right), str(wrong)]) == 1
+    assert f"{wrong}: the configuration names 'allowed_plans'" in capsys.readouterr().out
+    assert main(["policy", "check", str(tmp_path / "none.json")]) == 1
+    assert main(["policy", "check", str(right), "--pack", str(tmp_path)]) == 1

@@ -17,6 +17,7 @@ from stacks_pulumi.policy.testing import (
     resource,
     vpn_client,
 )
+from tests.support.policy_cases import SOON
 
 
 def preview(policy: str, *resources: Resource, tags: dict[str, str] | None = None, **config: Any) -> Outcome:
@@ -177,7 +178,7 @@ def test_an_id_that_is_computed_from_another_container_is_not_that_containers() 
 
 
 def test_an_exempt_container_is_one_of_the_stack() -> None:
-    exempt = [{"name": "db", "reason": "agreed", "expires": "2026-12-31"}]
+    exempt = [{"name": "db", "reason": "agreed", "expires": SOON}]
     wide = allowed_ip("db", "198.51.100.0/24", of="db")
 
     preview("no-public-database", DB, wide, exempt=exempt).assert_passes()
@@ -248,7 +249,7 @@ def test_access_to_a_container_of_another_stack_is_named(child: Resource) -> Non
 
 
 def test_a_backup_with_the_name_of_its_container_makes_no_exemption_ambiguous() -> None:
-    exempt = [{"name": "db", "reason": "agreed", "expires": "2026-12-31"}]
+    exempt = [{"name": "db", "reason": "agreed", "expires": SOON}]
     backup = pinned_backup("db", of="db", container=UNKNOWN)
 
     preview(

@@ -79,9 +79,9 @@ def test_a_policys_level_overrides_the_common_level() -> None:
         ),
         (
             {"config": {"all": {"enforcementLevel": "mandatory", "max_monthly_usd": 5}}},
-            "config sets 'max_monthly_usd' for 'all', which takes a level and nothing else",
+            "'max_monthly_usd' is set for 'all', which takes a level and nothing else",
         ),
-        ({"config": {"all": {"exempt": []}}}, "config sets 'exempt' for 'all'"),
+        ({"config": {"all": {"exempt": []}}}, "'exempt' is set for 'all'"),
         ({"only": "naming"}, "only is the text 'naming': it must be a list"),
         ({"allowed_plans": "basic"}, "allowed_plans is the text 'basic': it must be a list"),
         ({"allowed_templates": "nodejs"}, "allowed_templates is the text 'nodejs': it must be a list"),

@@ -6,6 +6,7 @@ import pytest
 
 from stacks_pulumi.policy import StacksGuard
 from stacks_pulumi.policy.testing import UNKNOWN, Outcome, PackTester, Resource, Secret, container
+from tests.support.policy_cases import SOON
 
 BY_TAG = {"env=prod": ["standard", "premium"], "team=web": ["basic", "standard"]}
 
@@ -162,7 +163,7 @@ class TestClampPlan:
         )
 
     def test_an_exempt_container_keeps_its_plan(self) -> None:
-        exempt = [{"name": "web", "reason": "load test", "expires": "2999-01-01"}]
+        exempt = [{"name": "web", "reason": "load test", "expires": SOON}]
 
         assert (
             self.clamp(container("web", plan="premium"), exempt=exempt).properties["web"]["plan"] == "premium"

@@ -10,6 +10,7 @@ from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.spend import SpendGate
 from stacks_pulumi.policy.testing import UNKNOWN, Outcome, PackTester, Resource, container
 from stacks_pulumi.pricing.recognition import UNKNOWN as UNKNOWN_VALUE
+from tests.support.policy_cases import SOON
 
 
 def preview(policy: str, *resources: Resource, **config: Any) -> Outcome:
@@ -118,7 +119,7 @@ def test_the_gate_counts_each_container_once() -> None:
 
 
 def test_the_gate_leaves_an_exempt_container_out_of_its_sum() -> None:
-    exempt = [{"name": "a", "reason": "paid by another team", "expires": "2999-01-01"}]
+    exempt = [{"name": "a", "reason": "paid by another team", "expires": SOON}]
     guard = StacksGuard("test", ["spend-gate"], max_monthly_usd=4, config={"spend-gate": {"exempt": exempt}})
 
     assert PackTester(guard).update(container("a", plan="premium"), container("b")).made == ("a", "b")
@@ -195,7 +196,7 @@ def test_cost_report_is_a_table_of_every_container_and_the_sum(capfd: pytest.Cap
 
 
 def test_exempt_container_is_not_in_the_cost_report(capfd: pytest.CaptureFixture[str]) -> None:
-    exempt = [{"name": "web", "reason": "agreed", "expires": "2999-12-31"}]
+    exempt = [{"name": "web", "reason": "agreed", "expires": SOON}]
 
     assert report(capfd, container("web"), container("two"), exempt=exempt) == [
         "two    nodejs, basic  $4.00",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -10,6 +11,9 @@ from typing import Any, Literal
 from stacks_pulumi.policy import UNKNOWN
 from stacks_pulumi.policy.testing import Resource, allowed_ip, container, pinned_backup, resource, vpn_client
 from stacks_pulumi.pricing.money import price
+
+SOON = str(datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(60))
+"""A day on which an exemption may end."""
 
 Unknown = Literal["deferred", "violates"]
 

@@ -288,6 +288,7 @@ def test_budgets_are_over_stacks_projects_and_the_account(
         ("budgets: [{max_totl: 5}]", "entry 1: unknown key 'max_totl'; known are name, stacks"),
         ("budgets: [{name: x}]", "entry 1: it sets no limit"),
         ("budgets: [{max_total: lots}]", "entry 1: max_total: 'lots' is not a number"),
+        ("budgets: [{max_total: 1:30}]", "entry 1: max_total: '1:30' is not a number"),
         ("budgets: [{max_total: yes}]", "entry 1: max_total: 'true' is not a number"),
         ("budgets: [{max_total: 1}, {max_total: 5, stacks: []}]", "entry 2: `stacks` is not a list"),
         ("budgets: [{max_total: 5, tags: [a]}]", "entry 1: `tags` is not a mapping"),
