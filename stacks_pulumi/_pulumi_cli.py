@@ -18,7 +18,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import msgspec
 
@@ -68,18 +68,32 @@ class StoredResource(ResourceState, rename="camel"):
     outputs: dict[str, Any] | None = None
 
 
+class _Size(TypedDict, total=False):
+    """The outputs that show what a container costs, in the spelling of each host. The others are not decoded."""
+
+    plan: Any
+    storage_mb: Any
+    storageMb: Any
+
+
+class PlannedState(ResourceState, rename="camel"):
+    """A resource in a preview."""
+
+    outputs: _Size | None = None
+
+
 class Step(msgspec.Struct):
     """What happens to a resource, with its state before and after it."""
 
     op: str
     urn: str
-    old: ResourceState | None = None
-    new: ResourceState | None = None
+    old: PlannedState | None = None
+    new: PlannedState | None = None
 
 
 class _PreviewStep(Step):
-    old: ResourceState | None = msgspec.field(default=None, name="oldState")
-    new: ResourceState | None = msgspec.field(default=None, name="newState")
+    old: PlannedState | None = msgspec.field(default=None, name="oldState")
+    new: PlannedState | None = msgspec.field(default=None, name="newState")
 
 
 class EngineDiagnostic(msgspec.Struct):
@@ -105,10 +119,11 @@ class PolicyEvent(msgspec.Struct, rename="camel"):
     enforcement_level: str = ""
 
 
-class SummaryEvent(msgspec.Struct):
+class SummaryEvent(msgspec.Struct, rename="camel"):
     """The end of an operation."""
 
     result: str = ""
+    resource_changes: dict[str, int] | None = None
 
 
 class Event(msgspec.Struct, rename="camel"):

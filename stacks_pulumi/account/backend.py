@@ -228,7 +228,7 @@ def _managed(stack: str, resource: StoredResource, base_url: str | None) -> Mana
         created_at=_text(outputs, created),
         origin=_text(outputs, "origin"),
         base_url=base_url,
-        item=item(resource.inputs or {}) if kind == "Container" else None,
+        item=item(resource.inputs or {}, outputs=resource.outputs) if kind == "Container" else None,
         protect=resource.protect,
         retain=resource.retain_on_delete,
         left_over=resource.delete,

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 
 VERSION: Final = 1
+_CURRENCY: Final = "USD"
+_PER: Final = "month"
 _CONFIRMED: Final = 3
 """How many containers that seem to be missing are requested one by one."""
 _HIGHEST: Final = 1_000_000_000
@@ -103,8 +105,8 @@ class Snapshot:
             "version": VERSION,
             "taken_at": self.taken_at,
             "base_url": self.base_url,
-            "currency": "USD",
-            "per": "month",
+            "currency": _CURRENCY,
+            "per": _PER,
         }
 
     def describe(self) -> dict[str, Any]:
@@ -130,6 +132,8 @@ class _Document(msgspec.Struct):
     version: int
     taken_at: str
     base_url: str
+    currency: str
+    per: str
     containers: list[_Container]
     complete: bool = True
 
@@ -186,6 +190,10 @@ def read_snapshot(path: Path) -> Snapshot:
         raise InputError(
             f"{path} is a snapshot of format {document.version}, and this program reads format {VERSION}: make a new "
             "one with --save, or use the stacks-pulumi that wrote it"
+        )
+    if (document.currency, document.per) != (_CURRENCY, _PER):
+        raise InputError(
+            f"{path} has prices in {document.currency} a {document.per}, and these are in {_CURRENCY} a {_PER}: {_HELP}"
         )
     return Snapshot(document.taken_at, document.base_url, entries)
 
@@ -386,7 +394,7 @@ def described(client: StacksClient, containers: Listing[Container]) -> Listing[C
     """
     from stacks_pulumi.api.models import Listing  # noqa: PLC0415  (as above)
 
-    rows = [_described(client, container) for container in containers]
+    rows = [row for row in (_described(client, one) for one in containers) if row.status != "deleted"]
     return Listing(rows, gap=containers.gap, damaged=containers.damaged)
 
 

@@ -528,4 +528,8 @@ def differences_to(
         wanted = catalog.PLANS[plan].storage_mb + catalog.STORAGE_TIERS[tier].storage_mb
         if container.storage_mb != wanted:
             differences.append(f"it has {container.storage_mb} MB of storage, not {wanted} MB")
+    elif tier is None and (more := catalog.added_tier(catalog.PLANS.get(plan or ""), container.storage_mb)):
+        # It would be billed, and neither a preview nor a policy would know it.
+        size = f"{catalog.STORAGE_TIERS[more].storage_mb // 1024} GB"
+        differences.append(f"it has {size} of additional storage: write additional_storage_tier={more}")
     return differences

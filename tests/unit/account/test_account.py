@@ -69,8 +69,10 @@ def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFix
             {"name": "alone", "template": "postgresql", "plan": "standard"},
         ]
     )
-    dev = accounts.export("dev.json", accounts.container("web"), accounts.container("tiny"))
-    prod = accounts.export("prod.json", accounts.container("vpn", "prod"), accounts.container("tiny", "prod"))
+    inputs = {"name": "tiny", "template": "redis-micro", "plan": "micro"}
+    tiny = [accounts.container("tiny", stack, inputs=inputs) for stack in ("dev", "prod")]
+    dev = accounts.export("dev.json", accounts.container("web"), tiny[0])
+    prod = accounts.export("prod.json", accounts.container("vpn", "prod"), tiny[1])
     held = accounts.emulator.state.containers.values()
     bill = sum(
         (catalog.monthly_price(one.template, one.plan, one.storage_tier) or Decimal(0) for one in held),
