@@ -194,7 +194,8 @@ class Lifecycle:
         """
         container = find_container(self.session, id_, stored=olds, shared=True)
         if container is None:
-            container = self._hidden(id_, olds, acts=False)
+            # A look-up and an import have nothing that could be kept.
+            container = self._hidden(id_, olds, acts="status" not in olds)
             if container is None or container.status is None or STOP_UNSEEN in olds:
                 return None if container is None else dict(olds)
         olds = self.with_spelling(olds, container)
@@ -339,7 +340,7 @@ class Lifecycle:
             why = "is not listed, and the API knows it, as a container that was stopped in the dashboard"
             if acts:
                 msg = (
-                    f"the container {id_} {why}. It may be another one with the same name, so it was not changed: "
+                    f"the container {id_} {why}. It may be another one with the same name, so nothing was done: "
                     f"start it in the dashboard, and try again. {deleted}"
                 )
                 raise StacksError(msg, code="identity-unclear")

@@ -95,6 +95,18 @@ def test_a_container_that_is_stopped_and_hidden_is_kept_and_deleted_after_a_star
     assert emulator.state.names() == []
 
 
+def test_a_container_that_is_stopped_and_hidden_cannot_be_looked_up(
+    host: Host, there: str, emulator: Emulator
+) -> None:
+    emulator.clock.advance(5)
+    emulator.drift.stop("web")
+    hide(emulator, None)
+
+    with pytest.raises(CallFailedError, match="start it in the dashboard, and try again"):
+        host.resource("Container", "found").get(there)
+    emulator.faults.clear()
+
+
 @pytest.fixture(params=["delete", "update"])
 def act(request: pytest.FixtureRequest, web: HostedResource) -> Callable[[], object]:
     """Return an operation that changes the container."""
