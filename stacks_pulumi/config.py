@@ -479,7 +479,7 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
         UnicodeDecodeError: It is not UTF-8.
     """
     mode = file.stat().st_mode
-    # To open a folder fails with an error of its own.
+    # To open a folder is an error too.
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "it is no regular file")
     with file.open("rb") as opened:

@@ -161,7 +161,7 @@ def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
     """
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder: name a file for the snapshot", code="file-access")
-    # A crash must not leave a partly written file. What is there already may be a link of a project to another file.
+    # A crash must not leave a partly written file. The path may be a link of a project to another file.
     beside = path.with_name(f".{path.name}.new")
     try:
         beside.unlink(missing_ok=True)

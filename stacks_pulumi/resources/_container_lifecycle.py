@@ -340,7 +340,7 @@ class Lifecycle:
             why = "is not listed, and the API knows it, as a container that was stopped in the dashboard"
             if acts:
                 msg = (
-                    f"the container {id_} {why}. It may be another one with the same name, so nothing was done: "
+                    f"the container {id_} {why}. It may be another one with the same name, so it was not changed: "
                     f"start it in the dashboard, and try again. {deleted}"
                 )
                 raise StacksError(msg, code="identity-unclear")

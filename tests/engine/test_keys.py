@@ -95,7 +95,7 @@ def test_a_key_in_plain_text_is_a_warning_and_can_be_made_an_error(
     refused = stack.preview_fails()
     assert any("stacks:requireSecretKey is set" in line for line in told(refused.errors)), refused.text
 
-    # The command of the message mends it.
+    # The command of the message fixes it.
     stack.set("stacks:apiKey", emulator.key)
     mended = stack.up(quiet_afterwards=False)
     assert told([*mended.warnings, *mended.errors]) == []

@@ -389,7 +389,7 @@ DISGUISES = {
     "subclass with its own type": (
         'class Db(stacks.Container, module="acme", name="Db"): ...\nDb("orders", template="nodejs", plan="premium")'
     ),
-    "a dynamic class of its own": (
+    "another dynamic class": (
         'class Db(pulumi.dynamic.Resource, module="acme", name="Db"): ...\n'
         'Db(stacks.provider_for("Container"), "orders", dict(name="orders", template="nodejs", plan="premium"))'
     ),

@@ -237,7 +237,7 @@ def test_a_child_is_checked_against_its_container_in_the_program(host: Host, emu
     def found(kind: str, parent: HostedResource, **inputs: Any) -> dict[str, str]:
         return host.resource(kind, "child").check(container=parent.id, **inputs)
 
-    # Without a check of the container in this operation, nothing is known about it.
+    # The plugin knows nothing about a container that this operation has not checked.
     assert found("VpnClient", web, name="laptop") == {}
     web.diff(web.checked(name="web", template="nodejs", external_access=False))
     sql.diff(sql.checked(name="sql", template="postgresql"))
