@@ -66,6 +66,19 @@ def test_a_budget_over_what_was_left_out_has_no_upper_bound(
     account(capsys, mine, other, "--fail-on", "orphans,double,missing")
 
 
+def test_a_container_that_may_be_a_stacks_counts_in_its_budget(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("resized", "made", "alone")])
+    creating = {"type": "creating", "resource": accounts.container("made", id="")}
+    resized = accounts.container("resized", created_at=OLD)
+    dev = accounts.export("dev.json", resized, pending=(creating,))
+
+    for limit, code in (("8", 0), ("7.99", 2)):
+        file = budgets(tmp_path, f"budgets: [{{stacks: shop/dev, max_total: {limit}}}]")
+        account(capsys, dev, "--budgets", file, code=code)
+
+
 @pytest.mark.parametrize("listed", [True, False])
 def test_fail_on_fails_where_the_account_of_a_resource_is_not_known(
     listed: bool, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
