@@ -19,7 +19,7 @@ A budget without `stacks`, `projects` and `tags` covers the whole account. Patte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -234,10 +234,12 @@ def judged(
         if left_out:
             # They may cost any sum, and zero would be within every limit.
             gap = f"resources of {', '.join(left_out)} are in another account, and were left out"
-        report = compare(
-            _part(now if before is None else before, budget, stacks),
-            replace(_part(now, budget, stacks), gap=gap),
+        # A container may be a stack's too if that was creating one, or has its id with another creation time.
+        possible = {one.container.id for one in account.containers if not stacks.isdisjoint(_may_own(one))}
+        then, part = (
+            _part(one, budget, stacks, possible) for one in (now if before is None else before, now)
         )
+        report = compare(then, replace(part, gap=gap))
         for verdict in judge(report, budget.limits):
             why = "" if verdict.passed or not left_out else f" ({gap})"
             verdicts.append((budget, replace(verdict, text=f"{verdict.text}{why}")))
@@ -287,10 +289,18 @@ def _check_patterns(budget: Budget, account: Reconciliation) -> None:
             raise InputError(f"the budget {budget.name!r}: {wrong!r} matches none of {shown or 'no stacks'}")
 
 
-def _part(snapshot: Snapshot, budget: Budget, stacks: set[str]) -> Snapshot:
+def _may_own(one: ContainerRecord) -> Iterable[str]:
+    return [*(operation.stack for operation in one.creating), *(resource.stack for resource in one.recreated)]
+
+
+def _part(snapshot: Snapshot, budget: Budget, stacks: set[str], possible: Collection[str]) -> Snapshot:
     if budget.everything:
         return snapshot
-    part = (entry for entry in snapshot.containers if stacks.intersection(entry.stacks or ()))
+    part = (
+        entry
+        for entry in snapshot.containers
+        if entry.id in possible or stacks.intersection(entry.stacks or ())
+    )
     return replace(snapshot, containers=tuple(part))
 
 

@@ -113,6 +113,36 @@ def test_a_change_after_the_approval_is_not_applied(gate: Gate, emulator: Emulat
     assert "shop" not in emulator.state.names()
 
 
+TOGETHER = """
+import pulumi
+import stacks_pulumi as stacks
+
+web = stacks.Container("web", template="nodejs")
+stacks.Container("kept", template="nodejs", opts=pulumi.ResourceOptions(deleted_with=web))
+"""
+
+
+def test_what_is_deleted_with_another_container_stays_billed(gate: Gate, emulator: Emulator) -> None:
+    program = gate.stack.folder / "__main__.py"
+    program.write_text(TOGETHER, encoding="utf-8")
+    for word in ("preview", "apply"):
+        done = gate.run(word)
+        assert done.returncode == 0, done.stdout + done.stderr
+    program.write_text("import pulumi\n", encoding="utf-8")
+
+    preview = gate.run("preview")
+
+    assert preview.stdout.startswith("The monthly cost changes by -$4.00: from $8.00 to $4.00."), (
+        preview.stderr
+    )
+    assert "kept (leaves the stack, still billed)" in preview.stdout
+    assert not (gate.out / "state.json").exists()
+    # The engine deletes only one of them, and the state has neither afterwards.
+    applied = gate.run("apply")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert emulator.state.names() == ["kept"]
+
+
 SPENDS = """
 import os
 import requests

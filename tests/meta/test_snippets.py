@@ -17,6 +17,7 @@ from stacks_pulumi import cli
 from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.doctor_facts import Diagnosis
 from stacks_pulumi.config import KEYS
+from stacks_pulumi.cost.report import read_prices
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.platform_file import PlatformFacts, parse
 from tests.support.languages import examples
@@ -123,7 +124,7 @@ def test_every_platform_file_in_the_pages_is_valid() -> None:
 
 
 def test_every_setting_in_a_project_file_exists() -> None:
-    others = re.compile("budgets:|version: 1")
+    others = re.compile("budgets:|version: 1|^prices:", re.MULTILINE)
     projects = [snippet for snippet in snippets("yaml") if not others.search(snippet.text)]
 
     assert len(projects) >= 4
@@ -133,6 +134,13 @@ def test_every_setting_in_a_project_file_exists() -> None:
         assert {key for key in found.get("config", {}) if key.startswith("stacks:")} <= {
             f"stacks:{it}" for it in KEYS
         }
+
+
+def test_the_prices_in_the_pages_can_be_read(tmp_path: Path) -> None:
+    (sample,) = (snippet for snippet in snippets("yaml") if snippet.text.startswith("prices:"))
+    (tmp_path / "prices.yaml").write_text(sample.text, encoding="utf-8")
+
+    assert len(read_prices(tmp_path / "prices.yaml").entries) == 3
 
 
 def test_the_budgets_in_the_pages_can_be_read(tmp_path: Path) -> None:

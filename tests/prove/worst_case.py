@@ -58,7 +58,7 @@ class WorstCaseProof(Proof):
 
     @classmethod
     def short(cls) -> list[list[str]]:
-        return [["--seed", "27", "--cases", "300"]]
+        return [["--seed=27", "--cases=300"]]
 
     def draw(self, chance: Random) -> Iterator[Case]:
         while True:

@@ -1,4 +1,4 @@
-"""What the account command does not know, or what two sources tell in two ways, counts as the worst case."""
+"""What the account command does not know counts as the worst case, also where two sources differ."""
 
 from __future__ import annotations
 
@@ -62,8 +62,21 @@ def test_a_budget_over_what_was_left_out_has_no_upper_bound(
     assert limits(data) == {"shop/prod": False, "shop/dev": True, "all": True}
     assert "shop/prod are in another account" in data["limits"][0]["text"]
     assert data["other_accounts"][0]["certain"] is True
-    # It is certain that it is another account, so it is none of the findings.
+    # It is certain that it is another account, so `--fail-on` does not concern it.
     account(capsys, mine, other, "--fail-on", "orphans,double,missing")
+
+
+def test_a_container_that_may_be_a_stacks_counts_in_its_budget(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("resized", "made", "alone")])
+    creating = {"type": "creating", "resource": accounts.container("made", id="")}
+    resized = accounts.container("resized", created_at=OLD)
+    dev = accounts.export("dev.json", resized, pending=(creating,))
+
+    for limit, code in (("8", 0), ("7.99", 2)):
+        file = budgets(tmp_path, f"budgets: [{{stacks: shop/dev, max_total: {limit}}}]")
+        account(capsys, dev, "--budgets", file, code=code)
 
 
 @pytest.mark.parametrize("listed", [True, False])
