@@ -18,10 +18,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import msgspec
 
+from stacks_pulumi.config import text_of
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import kind_of
 
@@ -67,18 +68,32 @@ class StoredResource(ResourceState, rename="camel"):
     outputs: dict[str, Any] | None = None
 
 
+class _Size(TypedDict, total=False):
+    """The outputs that show what a container costs, in the spelling of each host. The others are not decoded."""
+
+    plan: Any
+    storage_mb: Any
+    storageMb: Any
+
+
+class PlannedState(ResourceState, rename="camel"):
+    """A resource in a preview."""
+
+    outputs: _Size | None = None
+
+
 class Step(msgspec.Struct):
     """What happens to a resource, with its state before and after it."""
 
     op: str
     urn: str
-    old: ResourceState | None = None
-    new: ResourceState | None = None
+    old: PlannedState | None = None
+    new: PlannedState | None = None
 
 
 class _PreviewStep(Step):
-    old: ResourceState | None = msgspec.field(default=None, name="oldState")
-    new: ResourceState | None = msgspec.field(default=None, name="newState")
+    old: PlannedState | None = msgspec.field(default=None, name="oldState")
+    new: PlannedState | None = msgspec.field(default=None, name="newState")
 
 
 class EngineDiagnostic(msgspec.Struct):
@@ -104,10 +119,11 @@ class PolicyEvent(msgspec.Struct, rename="camel"):
     enforcement_level: str = ""
 
 
-class SummaryEvent(msgspec.Struct):
+class SummaryEvent(msgspec.Struct, rename="camel"):
     """The end of an operation."""
 
     result: str = ""
+    resource_changes: dict[str, int] | None = None
 
 
 class Event(msgspec.Struct, rename="camel"):
@@ -503,7 +519,7 @@ def read_project(file: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415  (installed with the Pulumi SDK; not needed when this module is only imported)
 
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.safe_load(text_of(file))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}

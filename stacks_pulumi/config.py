@@ -8,13 +8,16 @@ from the same source: a cloned project could otherwise name the address to which
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import ipaddress
 import os
 import re
 import shlex
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -66,6 +69,8 @@ _RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
 _NETLOC: Final = re.compile(r"[^\[\]\\]+|\[[^\[\]\\]+\](:\d{0,5})?")
 _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
 _WITH_PREFIX: Final = re.compile(r"sk_stacks_\w+", re.IGNORECASE)
+_LONGEST_FILE: Final = 4_000_000
+"""A program in YAML with a thousand resources has a tenth of it, and a longer file takes a parser minutes."""
 _LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+|[0-9a-f]{48,}", re.IGNORECASE)
 """A key, or most of the digits of one; ids and digests that messages contain are shorter."""
 
@@ -463,6 +468,25 @@ def without_keys(text: str) -> str:
 def contains_key(value: object) -> bool:
     """Return whether a value contains something that looks like an API key, at any depth."""
     return _LIKE_A_KEY.search(repr(value)) is not None
+
+
+def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
+    """
+    Return the text of a file that a project has made, and not its user: a pipe or a device may never end.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is too long.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    mode = file.stat().st_mode
+    # To open a folder fails with an error of its own.
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    with file.open("rb") as opened:
+        content = opened.read(longest + 1)
+    if len(content) > longest:
+        raise OSError(errno.EFBIG, f"it is longer than {longest} bytes")
+    return content.decode("utf-8")
 
 
 def _platform(path: str) -> PlatformFile:

@@ -30,7 +30,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 
 import msgspec
 
-from stacks_pulumi.config import without_keys
+from stacks_pulumi.config import text_of, without_keys
 from stacks_pulumi.errors import ConfigError
 
 VERSION: Final = 1
@@ -387,6 +387,8 @@ UNKNOWN: Final = PlatformFile()
 
 _MOST_VALUES: Final = 10_000
 """A file needs hundreds. Aliases of aliases in a few lines could say billions."""
+_MOST_BYTES: Final = 200_000
+"""Such a file is read in seconds. Each process reads it, and one of 10 MB would take minutes."""
 
 _converting: Final = threading.Lock()
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
@@ -399,15 +401,12 @@ def read(path: str | Path) -> PlatformFile:
     Raises:
         ConfigError: The file cannot be read, or says something that is not in the format. The message has the line.
     """
-    if Path(path).is_fifo() or Path(path).is_char_device():
-        # A project names the file: a pipe or a device may never end.
-        raise ConfigError(
-            f"the platform file {path} cannot be read: it is no regular file", code="invalid-file"
-        )
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        text = text_of(Path(path), longest=_MOST_BYTES)
+    except (OSError, ValueError) as error:
+        # With a null byte in it, a path is a `ValueError` too.
+        unreadable = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = error.strerror if isinstance(error, OSError) else unreadable
         raise ConfigError(f"the platform file {path} cannot be read: {reason}", code="invalid-file") from None
     return PlatformFile(parse(text, str(path)), str(path))
 
@@ -439,10 +438,15 @@ def parse(text: str, path: str) -> PlatformFacts:
             return [plain(entry, f"{where}[{index}]") for index, entry in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             values: dict[str, Any] = {}
+            names: set[str] = set()
             for key, value in node.value:
                 name, line = str(key.value), key.start_mark.line + 1
-                if name in values:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise _wrong(path, line, "a name is needed before the colon")
+                # Words are compared without case, so two spellings of one would say two things.
+                if name.casefold() in names:
                     raise _wrong(path, line, f"{name} is there twice")
+                names.add(name.casefold())
                 lines[f"{where}.{name}"] = line
                 values[name] = plain(value, f"{where}.{name}")
             return values

@@ -32,7 +32,7 @@ guarded() {
 }
 
 cost() {
-    stacks-pulumi cost "$OUT/preview.jsonl" --max-increase "$MAX_INCREASE" --name "gated-deployment/$STACK" "$@"
+    stacks-pulumi cost "$OUT/preview.jsonl" --state "$OUT/state.json" --max-increase "$MAX_INCREASE" --name "gated-deployment/$STACK" "$@"
 }
 
 preview() {
@@ -44,10 +44,14 @@ preview() {
     # Only the streaming events tell which policy was violated.
     PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true \
         guarded preview --json --save-plan "$OUT/plan.json" >"$OUT/preview.jsonl" || allowed=$?
+    # The events do not say which containers are deleted with another resource, and so stay billed. A state that is not
+    # whole is an error of `cost`.
+    pulumi stack export >"$OUT/state.json" || true
     affordable=0
     cost --rest-of-month || affordable=$?
     cost --rest-of-month --format markdown >"$OUT/comment.md" || true
     cost --format junit >"$OUT/junit.xml" || true
+    rm -f "$OUT/state.json"
     if [ ! -s "$OUT/comment.md" ]; then
         affordable=1
         # The comment of the run before must not stay there as if it told of this one.

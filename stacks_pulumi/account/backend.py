@@ -26,6 +26,7 @@ from stacks_pulumi._pulumi_cli import (
     read_stack,
     run,
 )
+from stacks_pulumi.config import without_keys
 from stacks_pulumi.cost.report import Item, item
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.money import count
@@ -227,7 +228,7 @@ def _managed(stack: str, resource: StoredResource, base_url: str | None) -> Mana
         created_at=_text(outputs, created),
         origin=_text(outputs, "origin"),
         base_url=base_url,
-        item=item(resource.inputs or {}) if kind == "Container" else None,
+        item=item(resource.inputs or {}, outputs=resource.outputs) if kind == "Container" else None,
         protect=resource.protect,
         retain=resource.retain_on_delete,
         left_over=resource.delete,
@@ -453,9 +454,14 @@ def _from_file(path: Path) -> _Result:
     try:
         return read_export(path.read_bytes())
     except InputError as error:
-        return Unread(str(path), error.message)
+        return Unread(_named(path), error.message)
     except OSError as error:
-        return Unread(str(path), error.strerror or str(error))
+        return Unread(_named(path), error.strerror or str(error))
+
+
+def _named(path: Path) -> str:
+    # A key that was pasted as the name of a file would be in the report.
+    return without_keys(str(path))
 
 
 def _renamed(state: StackState, name: str) -> StackState:

@@ -1,8 +1,10 @@
 """
-Which budgets does a file set over several stacks, and is the account within them?
+Which budgets does a file set over several stacks, and is the account within them, now and after a preview's change?
 
+    covers: all
     budgets:
       - name: production
+        owner: team web
         stacks: ["*/prod"]
         max_total: 50
       - projects: [shop]
@@ -11,23 +13,42 @@ Which budgets does a file set over several stacks, and is the account within the
       - tags: {team: web}
         max_total: 30
 
-A budget without `stacks`, `projects` and `tags` covers the whole account. Patterns are those of a shell.
+A budget without `stacks`, `projects` and `tags` covers the whole account. Patterns are those of a shell. With
+`covers: all`, a stack that no budget chooses is an excess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi._pulumi_cli import InputError, read_file, utf8
-from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
+from stacks_pulumi._identifiers import account_of, name_of
+from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.account.backend import Managed
+from stacks_pulumi.account.reconcile import ContainerRecord, Reconciliation, StackTotal
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.cost.build import REPLACES, ObjectChange
 from stacks_pulumi.cost.live import Snapshot, compare
-from stacks_pulumi.cost.report import LIMITS, CostLimit, LimitVerdict, judge, limits_of, number
+from stacks_pulumi.cost.report import (
+    LIMITS,
+    CostLimit,
+    Item,
+    LimitVerdict,
+    Line,
+    higher,
+    judge,
+    limits_of,
+    number,
+    read_yaml,
+)
+from stacks_pulumi.pricing.money import FREE, Price, count, total
+from stacks_pulumi.pricing.recognition import snake_case, text
 
-_CHOICES: Final = ("name", "stacks", "projects", "tags")
+_CHOICES: Final = ("name", "owner", "stacks", "projects", "tags")
 _SHOWN: Final = 20
 _WHERE: Final = "the budget file {path}, entry {number}: "
 
@@ -43,6 +64,7 @@ class Budget:
         stacks: Patterns of stack names.
         projects: Patterns of project names.
         tags: Stack tags with their values.
+        owner: Who is asked about it; empty if the file does not say.
     """
 
     name: str
@@ -50,6 +72,12 @@ class Budget:
     stacks: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
+    owner: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, with its owner if it has one."""
+        return f"{self.name} (owner: {self.owner})" if self.owner else self.name
 
     @property
     def everything(self) -> bool:
@@ -75,79 +103,72 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-_NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+@dataclass(frozen=True)
+class BudgetFile:
+    """
+    A file of budgets.
+
+    Attributes:
+        budgets: The budgets.
+        covers_all: Whether every stack has to be chosen by one of them (`covers: all`).
+    """
+
+    budgets: tuple[Budget, ...] = ()
+    covers_all: bool = False
 
 
-def read_budgets(path: Path) -> tuple[Budget, ...]:
+def read_budgets(path: Path) -> BudgetFile:
     """
     Read a file of budgets, YAML or JSON.
 
     Raises:
         InputError: The file cannot be read, or is not a file of budgets.
     """
-    import yaml  # noqa: PLC0415  (only a budget file needs it)
-
-    class Loader(yaml.SafeLoader):
-        """YAML takes the last of two equal keys, and a limit would be replaced without a word."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
-            if twice is not None:
-                raise InputError(f"the budget file {path} has the key {twice!r} twice in one mapping")
-            return super().construct_mapping(node, deep)
-
-    # YAML 1.1 reads 1:30 as 90 and 010 as 8. Without a type, a number is read as it is written.
-    Loader.yaml_implicit_resolvers = {
-        first: [(kind, pattern) for kind, pattern in kinds if kind not in _NUMBERS]
-        for first, kinds in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    try:
-        document = yaml.load(utf8(read_file(path)), Loader)  # noqa: S506  (a kind of SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = (
-            "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
-        )
-        raise InputError(f"the budget file {path} is not YAML: {reason}") from None
+    document = read_yaml(path, "budget file")
     entries = document.get("budgets") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not entries:
         raise InputError(f"the budget file {path} needs a list `budgets` with at least one entry")
-    return tuple(
+    unknown = next((key for key in document if key not in {"budgets", "covers"}), None)
+    if unknown is not None:
+        raise InputError(f"the budget file {path} has the unknown key {unknown!r}; known are budgets, covers")
+    if document.get("covers", "all") != "all":
+        raise InputError(f"the budget file {path}: the only value of `covers` is all")
+    budgets = tuple(
         _budget(entry, _WHERE.format(path=path, number=position))
         for position, entry in enumerate(entries, start=1)
     )
+    return BudgetFile(budgets, "covers" in document)
 
 
 def _budget(entry: Any, where: str) -> Budget:
     if not isinstance(entry, dict):
         raise InputError(f"{where}it is not a mapping")
-    unknown = [str(key) for key in entry if key not in (*_CHOICES, *LIMITS)]
+    unknown = [key for key in entry if key not in (*_CHOICES, *LIMITS)]
     if unknown:
         raise InputError(f"{where}unknown key {unknown[0]!r}; known are {', '.join((*_CHOICES, *LIMITS))}")
-    limits = limits_of({name: _dollars(entry[name], name, where) for name in LIMITS if name in entry})
+    limits = limits_of({name: _number(entry[name], name, where) for name in LIMITS if name in entry})
     if not limits:
         raise InputError(f"{where}it sets no limit: give one of {', '.join(LIMITS)}")
     stacks, projects = (_texts(entry, key, where) for key in ("stacks", "projects"))
     tags = entry.get("tags", {})
     if not isinstance(tags, dict) or ("tags" in entry and not tags):
         raise InputError(f"{where}`tags` is not a mapping of names to values")
-    wrong = [
-        str(name) for name, value in tags.items() if isinstance(value, (bool, dict, list)) or value is None
-    ]
+    wrong = [name for name, value in tags.items() if not isinstance(value, str) or not value]
     if wrong:
-        # YAML reads yes, no, on and off as booleans.
-        raise InputError(f"{where}the value of the tag {wrong[0]!r} is not text: write it in quotes")
-    pairs = tuple((str(name), str(value)) for name, value in tags.items())
+        raise InputError(f"{where}the value of the tag {wrong[0]!r} is not text")
+    pairs = tuple(tags.items())
     words = [*stacks, *projects, *(f"{name}={value}" for name, value in pairs)]
     name = entry.get("name", ", ".join(words) or "the account")
-    if not isinstance(name, str):
-        raise InputError(f"{where}`name` is not text")
-    return Budget(name, limits, stacks, projects, pairs)
+    owner = entry.get("owner", "")
+    for key, value in (("name", name), ("owner", owner)):
+        if not isinstance(value, str):
+            raise InputError(f"{where}`{key}` is not text")
+    return Budget(name, limits, stacks, projects, pairs, owner)
 
 
-def _dollars(value: Any, name: str, where: str) -> Any:
+def _number(value: Any, name: str, where: str) -> Decimal:
     try:
-        return number(str(value)) if not isinstance(value, bool) else number("true")
+        return number(str(value), LIMITS[name][0])
     except ValueError as error:
         raise InputError(f"{where}{name}: {error}") from None
 
@@ -208,9 +229,46 @@ def judged(
                 f"the snapshot does not say which stack owns what, so the increase of {budget.name!r} is not "
                 "known: compare with one that `stacks-pulumi account --save` wrote"
             )
-        report = compare(_part(now if before is None else before, budget, stacks), _part(now, budget, stacks))
-        verdicts += [(budget, verdict) for verdict in judge(report, budget.limits)]
+        left_out = [] if budget.everything else sorted(stacks & account.elsewhere.keys())
+        gap = now.gap
+        if left_out:
+            # They may cost any sum, and zero would be within every limit.
+            gap = f"resources of {', '.join(left_out)} are in another account, and were left out"
+        report = compare(
+            _part(now if before is None else before, budget, stacks),
+            replace(_part(now, budget, stacks), gap=gap),
+        )
+        for verdict in judge(report, budget.limits):
+            why = "" if verdict.passed or not left_out else f" ({gap})"
+            verdicts.append((budget, replace(verdict, text=f"{verdict.text}{why}")))
     return tuple(verdicts)
+
+
+def uncovered(
+    account: Reconciliation, budgets: Sequence[Budget], tagged: Callable[[str, str], frozenset[str]]
+) -> tuple[str, ...]:
+    """
+    Return what no budget chooses, with its price: stacks, and the containers of no stack.
+
+    A budget over the whole account does not choose a stack: a stack that is renamed would lose its own limit.
+
+    Args:
+        account: The account.
+        budgets: The budgets.
+        tagged: Returns the names for `pulumi --stack` of the stacks with a tag.
+    """
+    choosing = [budget for budget in budgets if not budget.everything]
+    by_tag = {tag: tagged(*tag) for tag in dict.fromkeys(tag for budget in choosing for tag in budget.tags)}
+    found = [
+        f"{stack.name} ({stack.price})"
+        for stack in account.stacks
+        if (stack.containers or stack.name in account.unplaced)
+        and not any(budget.covers(stack, by_tag) for budget in choosing)
+    ]
+    none = account.without_stack
+    if none and len(choosing) == len(budgets):
+        found.append(f"{count(len(none), 'container')} of no stack ({total(one.item.price for one in none)})")
+    return tuple(found)
 
 
 def _check_patterns(budget: Budget, account: Reconciliation) -> None:
@@ -233,4 +291,88 @@ def _part(snapshot: Snapshot, budget: Budget, stacks: set[str]) -> Snapshot:
     if budget.everything:
         return snapshot
     part = (entry for entry in snapshot.containers if stacks.intersection(entry.stacks or ()))
-    return Snapshot(snapshot.taken_at, snapshot.base_url, tuple(part))
+    return replace(snapshot, containers=tuple(part))
+
+
+def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]]) -> Reconciliation:
+    """
+    Return the account as it will be after a preview's change.
+
+    A container leaves the account only if the preview deletes it and the account shows that it is this stack's. A new
+    one is the account's container of its name if there is one, because names are unique.
+
+    Args:
+        account: The account.
+        changes: What happens to each object that the preview prices.
+
+    Raises:
+        InputError: It is not known which of the account's stacks the preview is of.
+    """
+    changes = list(changes)
+    if not changes:
+        return account
+    parts = changes[0][0].urn.split("::")
+    known, account = _stack_of(account, parts[0].removeprefix("urn:pulumi:"), parts[1])
+    records = {one.container.id: one for one in account.containers}
+    accounts = {account_of(id_) for id_ in records}
+    foreign = {
+        change.before.id
+        for change, _ in changes
+        if change.before and accounts and account_of(change.before.id) not in accounts
+    }
+    if foreign:
+        reason = f"its ids begin with {account_of(min(foreign))}-"
+        account = replace(account, elsewhere={**account.elsewhere, known.name: reason})
+    notes = []
+    for change, line in changes:
+        gone = change.before if line.after is None or line.action == "replace" else None
+        record = None if gone is None else records.get(gone.id)
+        if record is None:
+            continue
+        if record.ownership == "owned" and [one.urn for one in record.owners] == [change.urn]:
+            del records[record.container.id]
+        else:
+            notes.append(
+                f"{record.name} counts also after the change: it is not certain that it is this stack's alone"
+            )
+    for change, line in changes:
+        if line.after is not None and (change.before is None or change.before.id not in foreign):
+            mine = Managed(known.name, change.urn, "Container", change.urn)
+            one = _existing(records.values(), change) or _new(change, line.after)
+            owners = one.owners if change.urn in {it.urn for it in one.owners} else (*one.owners, mine)
+            records[one.container.id] = replace(one, item=higher(one.item, line.after), owners=owners)
+    containers = tuple(records.values())
+    stacks = tuple(_with_total(stack, containers, account.unseen) for stack in account.stacks)
+    return replace(account, containers=containers, stacks=stacks, notes=(*account.notes, *notes))
+
+
+def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTotal, Reconciliation]:
+    """Return the stack of this name and project, and the account with it."""
+    found = [one for one in account.stacks if one.project == project and one.ref.rpartition("/")[2] == name]
+    if len(found) > 1:
+        names = ", ".join(one.name for one in found)
+        raise InputError(
+            f"the preview is of {project}/{name}, and that may be each of {names}: leave all but one out"
+        )
+    if found:
+        return found[0], account
+    new = StackTotal(f"{project}/{name}", project, name, 0, FREE)
+    return new, replace(account, stacks=(*account.stacks, new))
+
+
+def _existing(records: Iterable[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
+    """Return the container that a change is about: by its id, or by the name of a new one."""
+    states = [state for state in (change.before, change.after) if state is not None and state.id]
+    ids = {state.id for state in states} if change.op not in REPLACES else set()
+    wanted = text(snake_case((change.after.inputs if change.after else None) or {}), "name")
+    name = wanted.casefold() if isinstance(wanted, str) else None
+    return next((one for one in records if one.container.id in ids or one.name.casefold() == name), None)
+
+
+def _new(change: ObjectChange, item: Item) -> ContainerRecord:
+    return ContainerRecord(Container(id=change.urn, name=name_of(change.urn)), item)
+
+
+def _with_total(stack: StackTotal, containers: Iterable[ContainerRecord], unseen: Price) -> StackTotal:
+    mine = [one.item.price for one in containers if stack.name in one.stacks]
+    return replace(stack, containers=len(mine), price=total(mine) + unseen)

@@ -89,10 +89,13 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
     folder = facts.folder if facts.project_file is None else facts.project_file.parent
     for file in sorted(folder.glob("Pulumi*.yaml")):
         try:
-            yaml.safe_load(file.read_text(encoding="utf-8"))
+            yaml.safe_load(config.text_of(file))
         except RecursionError:
             yield file, "it is nested too deeply"
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except OSError:
+            # The engine names a file that cannot be read. One that is only not read here may be another one.
+            continue
+        except (ValueError, yaml.YAMLError) as error:
             yield file, " ".join(str(error).split())
 
 
@@ -147,8 +150,9 @@ def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
         return warning("settings", f"unknown setting {full}: it has no effect", remove)
     meant = f"{_OURS}{close}"
     text = f"unknown setting {full}: it has no effect; the setting is {meant}"
-    # The value may be a key.
-    words = ["--secret"] if meant.endswith("apiKey") or full in facts.configured.secrets else [value or "..."]
+    # The value may be a key, and of a project's own value the command would read an option.
+    shown = "..." if not value or value.startswith("-") else value
+    words = ["--secret"] if meant.endswith("apiKey") or full in facts.configured.secrets else [shown]
     joint = ", and then: " if facts.is_in_project_file(full) else " && "
     fix = f"{remove}{joint}{pulumi_command(facts, 'config', 'set', meant, *words)}"
     try:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
+from stacks_pulumi._identifiers import SLASH
 from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation, StackTotal
@@ -23,6 +24,7 @@ from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
 from stacks_pulumi.reports.writers import MARKS
 
 _WIDEST: Final = 60
+_SHOWN: Final = 20
 _OWNED_BY_NONE: Final = {
     "orphan": "none",
     "interrupted": "none (interrupted create)",
@@ -42,6 +44,10 @@ class AccountResult:
         verdicts: The verdicts of the limits.
         failed: The findings of --fail-on that exist.
         children: Whether the child objects of the containers were read.
+        uncovered: What no budget chooses, if there are budgets.
+        covers_all: Whether that is an excess.
+        after: The account after a preview's change, if there is one. The limits are for that.
+        preview: The report on that preview.
     """
 
     account: Reconciliation
@@ -49,13 +55,26 @@ class AccountResult:
     verdicts: Sequence[tuple[Budget, LimitVerdict]] = ()
     failed: Sequence[str] = ()
     children: bool = False
+    uncovered: Sequence[str] = ()
+    covers_all: bool = False
+    after: Reconciliation | None = None
+    preview: Report | None = None
 
     @property
     def exit_code(self) -> int:
         """0 nothing to complain about; 1 not everything was read; 2 a finding, or over a limit."""
-        if not self.account.complete:
+        if not self.account.complete or (self.preview is not None and self.preview.incomplete):
             return 1
-        return 2 if self.failed or any(verdict.blocks for _, verdict in self.verdicts) else 0
+        if self.preview is not None and self.preview.blocked:
+            return 2
+        return 2 if self.failed or self.is_over else 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a limit is exceeded, or what has to be covered by a budget is not."""
+        return (self.covers_all and bool(self.uncovered)) or any(
+            verdict.blocks for _, verdict in self.verdicts
+        )
 
 
 def document_of(result: AccountResult) -> Document:
@@ -63,11 +82,15 @@ def document_of(result: AccountResult) -> Document:
     account = result.account
     of = f"{count(len(account.containers), 'container')}, {count(len(account.stacks), 'stack')}"
     tables = [_containers(account), _totals(account)]
+    planned = ""
+    if result.after is not None:
+        planned = f" After the change: {result.after.price}."
+        tables.append(replace(_totals(result.after), title="After the change"))
     if result.report is not None:
         tables.append(_changes(result.report))
     return Document(
-        f"The account costs {account.price} a month: {of}.",
-        tuple(_incomplete(account)),
+        f"The account costs {account.price} a month: {of}.{planned}",
+        (*_incomplete(account), *filter(None, [result.preview.incomplete if result.preview else ""])),
         tuple(_remarks(result)),
         tuple(tables),
         advice=_advice(account),
@@ -88,13 +111,23 @@ def _incomplete(account: Reconciliation) -> Iterator[str]:
 
 def _remarks(result: AccountResult) -> Iterator[tuple[Weight, str]]:
     account = result.account
+    if result.preview is not None and result.preview.blocked:
+        yield "error", result.preview.blocked
     for finding in result.failed:
         yield "error", finding
     for budget, verdict in result.verdicts:
-        yield verdict.weight, f"{budget.name}: {verdict.text}"
+        yield verdict.weight, f"{budget.title}: {verdict.text}"
+    if result.uncovered:
+        named = ", ".join(result.uncovered[:_SHOWN])
+        more = len(result.uncovered) - _SHOWN
+        rest = f" and {more} more" if more > 0 else ""
+        yield "error" if result.covers_all else "note", f"no budget covers {named}{rest}"
     for stack, reason in account.elsewhere.items():
         yield "note", f"resources of {stack} are in another account and left out: {reason}"
-    for note in (*account.notes, *(() if result.report is None else result.report.notes[1:])):
+    for note in (
+        *(result.after or account).notes,
+        *(() if result.report is None else result.report.notes[1:]),
+    ):
         yield "note", note
 
 
@@ -166,28 +199,40 @@ def _changes(report: Report) -> Table:
 
 
 def _data(result: AccountResult) -> dict[str, Any]:
-    account, report = result.account, result.report
-    none = account.without_stack
+    account, report, after = result.account, result.report, result.after
     return {
         **account.snapshot.header(),
         "complete": account.complete,
         "containers": [_container(account, one, children=result.children) for one in account.containers],
         "missing": [_missing_row(missing) for missing in account.missing],
-        "totals": {
-            "account": {"containers": len(account.containers), **priced(account.price)},
-            "stacks": {stack.name: _stack(stack) for stack in account.stacks},
-            "none": {"containers": len(none), **priced(_price_of(account, none))},
-            "counted_twice": priced(account.counted_twice),
-        },
+        "totals": _totals_row(account),
+        "after": None if after is None else _totals_row(after),
         "unread": [{"stack": unread.stack, "error": unread.error} for unread in account.unread],
         "gaps": list(account.gaps),
-        "other_accounts": [{"stack": stack, "reason": reason} for stack, reason in account.elsewhere.items()],
+        "other_accounts": [
+            {"stack": stack, "reason": reason, "certain": stack not in account.unplaced}
+            for stack, reason in account.elsewhere.items()
+        ],
         "changes": None
         if report is None
         else [_change(line) for line in report.lines if line.action != "same"],
-        "limits": [{"budget": budget.name, **verdict.describe()} for budget, verdict in result.verdicts],
+        "limits": [
+            {"budget": budget.name, "owner": budget.owner or None, **verdict.describe()}
+            for budget, verdict in result.verdicts
+        ],
+        "uncovered": list(result.uncovered),
         "failed": list(result.failed),
-        "notes": list(account.notes),
+        "notes": list((after or account).notes),
+    }
+
+
+def _totals_row(account: Reconciliation) -> dict[str, Any]:
+    none = account.without_stack
+    return {
+        "account": {"containers": len(account.containers), **priced(account.price)},
+        "stacks": {stack.name: _stack(stack) for stack in account.stacks},
+        "none": {"containers": len(none), **priced(_price_of(account, none))},
+        "counted_twice": priced(account.counted_twice),
     }
 
 
@@ -343,7 +388,8 @@ def _remedy(
             f"{name} is managed by {len(one.owners)} resources: {owners}",
             f"To make {last.stack} forget it (choose the resource that should not own it)"
             + _where(account, last.stack),
-            f"pulumi state delete {shlex.quote(last.urn)} --stack {_ref(account, last.stack)}",
+            # What stands for a URN in a state may be an option, for instance `--all`.
+            f"pulumi state delete --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
         )
 
 
@@ -358,7 +404,7 @@ def _missing(account: Reconciliation, missing: Missing) -> Remedy:
 
 def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
     method, *segments = removal
-    url = "/".join([account.base_url, *(quote(segment, safe="") for segment in segments)])
+    url = "/".join([account.base_url, *(quote(segment.replace(SLASH, "/"), safe="") for segment in segments)])
     # Not as an argument of curl: all users of the machine see the arguments of a process. The shell has its own printf.
     header = "printf 'Authorization: Bearer %s' \"$STACKS_API_KEY\""
     return f"{header} | curl -fsS -X {method} -H @- {shlex.quote(url)}"

@@ -20,7 +20,7 @@ from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.live import Entry, Snapshot
-from stacks_pulumi.cost.report import UNSEEN, Item
+from stacks_pulumi.cost.report import UNSEEN, Item, higher
 from stacks_pulumi.pricing.money import FREE, Price, total
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 
@@ -160,6 +160,7 @@ class Reconciliation:
         gaps: The parts of the account that could not be read.
         gap: Why there may be more containers; empty if these are all. It is one of the gaps too.
         elsewhere: Stack -> why some of its resources are of another account.
+        unplaced: The stacks of `elsewhere` with a resource that may be of this account after all.
         source: Where the stacks come from.
         notes: Notes for the reader.
     """
@@ -173,6 +174,7 @@ class Reconciliation:
     gaps: tuple[str, ...] = ()
     gap: str = ""
     elsewhere: dict[str, str] = field(default_factory=dict)
+    unplaced: frozenset[str] = frozenset()
     source: str = ""
     notes: tuple[str, ...] = ()
 
@@ -253,8 +255,12 @@ class ThisAccount:
             return f"its ids begin with {own}-, but those of this account with {min(self._accounts)}-"
         return "it was made with another key, and this account has no containers to recognise it by"
 
+    def is_certain(self, resource: Managed) -> bool:
+        """Return whether a resource that seems to be elsewhere certainly is: its id has another account's prefix."""
+        return bool(self._accounts) and account_of(resource.id) not in self._accounts
+
     def is_other_api(self, base_url: str | None) -> bool:
-        """Return whether a provider certainly uses another API."""
+        """Return whether a provider uses another address. Two addresses may lead to one API."""
         return base_url is not None and _normal(base_url) != _normal(self.base_url)
 
 
@@ -276,20 +282,23 @@ def reconcile(
         this: Whether a resource of a state is in this account.
         taken_at: When the account was read.
         gap: Why there may be more containers; empty if these are all.
-        live_prices: Whether the prices are the platform's. A price in a state, which is the catalogue's, then replaces
-            none of them.
+        live_prices: Whether the prices are the platform's. A price in a state is the catalogue's, so the two cannot be
+            compared.
     """
     by_id = {container.id: container for container, _ in containers}
     claims = _Claims()
     for resource in (one for state in stacks.read for one in state.managed):
         if resource.kind in _CONTAINERS:
-            claims.add(resource, by_id.get(resource.id), this.why_elsewhere(resource), complete=not gap)
+            elsewhere = this.why_elsewhere(resource)
+            claims.add(resource, by_id.get(resource.id), elsewhere, complete=not gap)
+            if elsewhere is not None and not this.is_certain(resource):
+                claims.unplaced.add(resource.stack)
     free = [container for container, _ in containers if container.id not in claims.owners]
     creating = _creating(stacks, this, free)
     records = [
         _record(
             container,
-            item if live_prices else _refined(item, claims.owners.get(container.id, ())),
+            item if live_prices else _higher(item, claims.owners.get(container.id, ())),
             claims,
             creating.get(container.id, []),
             complete=not (stacks.unread or gap),
@@ -307,6 +316,7 @@ def reconcile(
         gaps=(gap,) if gap else (),
         gap=gap,
         elsewhere=claims.elsewhere,
+        unplaced=frozenset(claims.unplaced),
         source=stacks.source,
         notes=stacks.notes,
     )
@@ -320,6 +330,7 @@ class _Claims:
     recreated: dict[str, list[Managed]] = field(default_factory=lambda: defaultdict(list))
     remarks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     unsure: set[str] = field(default_factory=set)
+    unplaced: set[str] = field(default_factory=set)
     missing: list[Missing] = field(default_factory=list)
     elsewhere: dict[str, str] = field(default_factory=dict)
 
@@ -402,14 +413,12 @@ def _record(
     )
 
 
-def _refined(item: Item, owners: Sequence[Managed]) -> Item:
-    """Replace an item whose price is a range by that in the owner's state, if its price is exact and in the range."""
-    if item.price.exact or not owners:
-        return item
-    told = owners[0].item
-    if told is None or not told.price.exact or told.price.low < item.price.low:
-        return item
-    return told if item.price.high is None or told.price.low <= item.price.high else item
+def _higher(item: Item, owners: Sequence[Managed]) -> Item:
+    """Return what a container costs at most: as the account lists it, or as a state of an owner declares it."""
+    for told in (owner.item for owner in owners):
+        if told is not None:
+            item = higher(item, told)
+    return item
 
 
 def _totals(stacks: Stacks, records: Iterable[ContainerRecord], unseen: Price) -> tuple[StackTotal, ...]:

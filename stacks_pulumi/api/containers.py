@@ -65,6 +65,8 @@ _NOT_LISTED: Final = (
     "If no list shows a container of that name, it may not be visible yet, for instance after an interrupted `up`: try "
     "again in some minutes"
 )
+_WANTED: Final = {"gone": ("deleted", "is deleted"), "stopped": ("stopped", "is stopped")}
+"""Wanted state -> its word in a platform file, and in a sentence. Any other wait is for a container that runs."""
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 
@@ -184,15 +186,16 @@ class ContainersApi:
             return None
         return None if found.status == DELETED_STATUS else found
 
-    def _explain(self, status: str) -> str | None:
-        """Return what to do about a status whose meaning is not known; `None` for the others."""
+    def _explain(self, status: str, wanted: str) -> str | None:
+        """Return what to do about a status whose meaning is not known, in a wait for a state; `None` for the others."""
         if is_known_status(status):
             return None
         shown = scrub(status, 40)
-        line = self._platform.advice(f"containers: {{statuses: {{{shown}: running}}}}")
+        word, means = _WANTED.get(wanted, ("running", "runs"))
+        line = self._platform.advice(f"containers: {{statuses: {{{shown}: {word}}}}}")
         return (
             f'the status "{shown}" is not known (known are pending, running, stopped, error and others): if it means '
-            f"that a container runs, {line}"
+            f"that a container {means}, {line}"
         )
 
     def credentials(self, container_id: str) -> Credentials:
@@ -209,20 +212,26 @@ class ContainersApi:
         """
         return self._send(call_to("containers.logs", container_id, parse=text_of, query={"lines": lines}))
 
-    def is_hidden(self, container_id: str) -> bool:
-        """Return whether the API knows a container that its list does not show, as a platform hides a stopped one."""
+    def hidden(self, container_id: str) -> Container | None:
+        """
+        Return a container that the API knows although its list does not show it, as a platform hides a stopped one.
+
+        If only its logs show that, it has nothing but its id: it may be another one with the same name.
+        """
         try:
-            return self.status(container_id).status != DELETED_STATUS
+            found = self.status(container_id)
         except NotFoundError as error:
             if error.status == _GONE:
-                return False  # it existed and does not any more, whatever is kept of it
+                return None  # it existed and does not any more, whatever is kept of it
+        else:
+            return None if found.status == DELETED_STATUS else found
         # Its status may be hidden too. Its logs are not, or are only refused for now.
         try:
             with contextlib.suppress(BadRequestError, ConflictError):
                 self.logs(container_id, lines=1)
         except NotFoundError:
-            return False
-        return True
+            return None
+        return Container(id=container_id)
 
     def metrics(self, container_id: str) -> Metrics:
         """Return measurements of a container over time (guide, "Get Container Metrics")."""

@@ -176,7 +176,7 @@ class StateWatch(Watch[T]):
         is_it: Whether the resource with that id is the right one. If not, it counts as absent.
         named: Whether a row without that id is the resource, while no list has shown the id: the id may be that of the
             request.
-        explain: Returns what to do about a status that is not known; `None` for the others.
+        explain: Returns what to do about a status that is not known, in a wait for a state; `None` for the others.
         warn: Called with that text, once for each such status.
         others: See `Watch`.
     """
@@ -192,7 +192,7 @@ class StateWatch(Watch[T]):
         confirm: Callable[[Any], T | None] | None = None,
         is_it: Callable[[T], bool] | None = None,
         named: Callable[[T], bool] | None = None,
-        explain: Callable[[str], str | None] = lambda _status: None,
+        explain: Callable[[str, str], str | None] = lambda _status, _wanted: None,
         warn: Callable[[str], None] | None = None,
         **others: Any,
     ) -> None:
@@ -228,6 +228,8 @@ class StateWatch(Watch[T]):
         try:
             meaning = self._meaning(rows)
         except CALL_ERRORS as error:
+            if isinstance(error, _FATAL) and self._was_seen:
+                raise  # a platform may answer 403 for what is gone: the error says what to do, and no retry helps
             self.trouble = error
             return False
         if meaning is WaitVerdict.FAILED:
@@ -283,7 +285,7 @@ class StateWatch(Watch[T]):
         self._looks += 1
         self.resource, self.last_state = resource, resource.status
         if state and state not in self._explained:
-            text = self._explained[state] = self._explain(state)
+            text = self._explained[state] = self._explain(state, self._wait.name)
             if text is not None and self._warn is not None:
                 self._warn(text)
         return verdict(self._wait, state, self._looks, now - self._state_since)
@@ -343,7 +345,7 @@ class Feed(Generic[T]):
         pace: Returns the seconds between calls that the rate limit allows. A poll that takes the last request of a
             window makes all calls wait for the next one, so polls are slower when few requests are left.
         lag: How many seconds the list may be behind.
-        explain: Returns what to do about a status that is not known; `None` for the others.
+        explain: Returns what to do about a status that is not known, in a wait for a state; `None` for the others.
     """
 
     def __init__(
@@ -356,7 +358,7 @@ class Feed(Generic[T]):
         confirm: Callable[[Any], T | None] | None = None,
         pace: Callable[[], float] = lambda: 0.0,
         lag: float = UNKNOWN.lag,
-        explain: Callable[[str], str | None] = lambda _status: None,
+        explain: Callable[[str, str], str | None] = lambda _status, _wanted: None,
     ) -> None:
         self._send = send
         self._call = call

@@ -138,9 +138,11 @@ def report_error(command: str, error: StacksError | OSError, *, exit_code: int =
     return exit_code
 
 
-def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str) -> None:
+def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str, *, blocked: bool) -> None:
     """
-    Save a snapshot of the account, if it has all containers: a later comparison would be wrong otherwise.
+    Save a snapshot of the account, if it has all containers and is within the limits.
+
+    Otherwise a later comparison would be wrong, or would accept what a limit has just refused.
 
     Args:
         command: The command's name.
@@ -148,12 +150,15 @@ def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str
         document: The snapshot.
         gap: Why the account may have more containers; empty if these are all. Otherwise nothing is written, and a line
             on standard error has the reason.
+        blocked: Whether a limit is exceeded. Then nothing is written either.
 
     Raises:
         InputError: The file cannot be written.
     """
     from stacks_pulumi.cost.live import write_snapshot  # noqa: PLC0415  (other commands do not need it)
 
+    if blocked and not gap:
+        gap = "a limit is exceeded; to accept the account as it is, save it without that limit"
     if gap:
         tell(command, f"{file} was not written: {gap}")
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,10 +13,13 @@ from stacks_pulumi.commands._shared import Command, report_error, save_snapshot,
 from stacks_pulumi.errors import StacksError
 
 if TYPE_CHECKING:
+    from stacks_pulumi.account.budgets import BudgetFile
     from stacks_pulumi.account.findings import AccountResult
     from stacks_pulumi.account.read import Belongings
     from stacks_pulumi.account.reconcile import Reconciliation
     from stacks_pulumi.api.models import Container, Listing
+    from stacks_pulumi.cost.live import Snapshot
+    from stacks_pulumi.pricing.price_list import PriceList
     from stacks_pulumi.reports import Document
 
 
@@ -67,6 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budgets", metavar="FILE", help="limits on what several stacks cost together (YAML)"
     )
+    parser.add_argument(
+        "--after",
+        metavar="FILE",
+        help="judge the account as it will be after this preview (`pulumi preview --json --show-sames`)",
+    )
     parser.add_argument("--live-prices", action="store_true", help="ask the API for prices")
     add_limits(parser)
 
@@ -87,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
         result = _result(options)
         document = document_of(result)
         if options.save is not None:
-            save_snapshot("account", options.save, document.data, result.account.gap)
+            save_snapshot("account", options.save, document.data, result.account.gap, blocked=result.is_over)
     except StacksError as error:
         return report_error("account", error)
     sys.stdout.write(_shown(document, options))
@@ -108,16 +117,11 @@ def _shown(document: Document, options: argparse.Namespace) -> str:
 def _result(options: argparse.Namespace) -> AccountResult:
     from stacks_pulumi import catalog, config  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.findings import AccountResult  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.read import belongings, connected, read_twice  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.report import limits_of  # noqa: PLC0415  (as above)
 
-    limits = [] if options.budgets is None else list(budgets.read_budgets(Path(options.budgets)))
-    own = limits_of(options)
-    if own:
-        limits.insert(0, budgets.Budget("the account", own))
+    file = budgets.BudgetFile() if options.budgets is None else budgets.read_budgets(Path(options.budgets))
     before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
     settings = config.load()
     fingerprint = settings.fingerprint
@@ -165,11 +169,47 @@ def _result(options: argparse.Namespace) -> AccountResult:
             gaps = filter(None, (*account.gaps, prices.incomplete))
             account = dataclasses.replace(account, gaps=tuple(gaps))
     account = dataclasses.replace(account, notes=(*account.notes, *notes, _may_be_owned(account)))
-    report = None if before is None else live.compare(before, account.snapshot)
-    tagged = _no_tags if options.state else backend.tagged
-    verdicts = budgets.judged(account, limits, before, tagged)
+    return _judged(options, account, file, before, prices)
+
+
+def _judged(
+    options: argparse.Namespace,
+    account: Reconciliation,
+    file: BudgetFile,
+    before: Snapshot | None,
+    prices: PriceList | None,
+) -> AccountResult:
+    """Return the account with the verdicts on it, or on what it will be after a preview's change."""
+    from stacks_pulumi import catalog  # noqa: PLC0415  (as above)
+    from stacks_pulumi._pulumi_cli import read_file  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.findings import AccountResult  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.build import Pricer, changes_of  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.report import limits_of  # noqa: PLC0415  (as above)
+
+    own = limits_of(options)
+    limits = [*([budgets.Budget("the account", own)] if own else []), *file.budgets]
+    planned, preview = account, None
+    if options.after is not None:
+        preview, changes = changes_of(read_file(Path(options.after)), Pricer(prices or catalog.monthly_price))
+        planned = budgets.after(account, changes)
+    # Without a snapshot, an increase is that of the change.
+    since = account.snapshot if before is None and options.after is not None else before
+    report = None if since is None else live.compare(since, planned.snapshot)
+    if report is not None and before is None:
+        report = dataclasses.replace(report, notes=(f"the change of {options.after}", *report.notes[1:]))
+    tagged = functools.cache(_no_tags if options.state else backend.tagged)
     return AccountResult(
-        account, report, verdicts, tuple(_failed(account, options.fail_on)), children=options.children
+        account,
+        report,
+        budgets.judged(planned, limits, since, tagged),
+        tuple(_failed(account, options.fail_on)),
+        options.children,
+        budgets.uncovered(planned, file.budgets, tagged) if file.budgets else (),
+        file.covers_all,
+        None if preview is None else planned,
+        preview,
     )
 
 
@@ -210,6 +250,11 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
     # In an incomplete report, what was not read is named, and the exit code is 1.
     if fail_on and unknown and account.complete:
         found.append(f"{count(unknown, 'object')} whose owner is not known (--fail-on {','.join(fail_on)})")
+    if fail_on and account.unplaced:
+        found.append(
+            f"{count(len(account.unplaced), 'stack')} with resources that may be in this account, or in another one: "
+            f"{', '.join(sorted(account.unplaced))} (--fail-on {','.join(fail_on)})"
+        )
     return found
 
 

@@ -250,13 +250,14 @@ def _follow(
     write: Callable[[Sequence[str]], None],
 ) -> NoReturn:
     """Print new lines until the process is interrupted, or the log can no longer be read."""
-    seen = client.containers.logs(container_id, _MOST).splitlines()
+    # A platform may answer with more lines, and to compare very many takes minutes.
+    seen = client.containers.logs(container_id, _MOST).splitlines()[-_MOST:]
     write(seen[-first:])
     failed = False
     while True:
         SYSTEM_CLOCK.sleep(interval)
         try:
-            lines = client.containers.logs(container_id, _MOST).splitlines()
+            lines = client.containers.logs(container_id, _MOST).splitlines()[-_MOST:]
         except (ConnectionFailedError, NoCapacityError, ServerError, UnreadableAnswerError) as error:
             # Following continues during an outage of the API.
             if not failed:

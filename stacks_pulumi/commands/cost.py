@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING, Final, TextIO
 from stacks_pulumi import catalog, config
 from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.commands._shared import Command, report_error, save_snapshot
-from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.report import CostLimit, Report, add_limits, judge, limits_of, rest_of_month
+from stacks_pulumi.cost.build import Pricer, report_of
+from stacks_pulumi.cost.report import (
+    CostLimit,
+    Report,
+    add_limits,
+    judge,
+    limits_of,
+    read_prices,
+    rest_of_month,
+)
 from stacks_pulumi.cost.result import CostResult, document_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.money import MonthlyPrice
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.cost.live import Snapshot
     from stacks_pulumi.reports import Document
 
 
@@ -57,6 +66,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save", metavar="FILE", help="with --account: also save a snapshot, which `account` reads too"
     )
     parser.add_argument(
+        "--state",
+        metavar="FILE",
+        help="with a preview: the output of `pulumi stack export` before it, for what the preview does not say",
+    )
+    parser.add_argument(
+        "--prices",
+        metavar="FILE",
+        help="also price resources of other providers (YAML); what the file does not list has no upper bound",
+    )
+    parser.add_argument(
         "--compare-to", metavar="FILE", help="with --account: show what changed since this snapshot"
     )
     parser.add_argument("--live-prices", action="store_true", help="ask the API for prices (STACKS_API_KEY)")
@@ -82,13 +101,16 @@ def run(options: argparse.Namespace) -> int:
         if len(options.input) > 1:
             raise InputError("more than one file is given: pass only one", code="invalid-argument")
         options.input = options.input[0] if options.input else "-"
-        report = _report(options)
+        report, snapshot = _report(options)
         _check_increase_limits(limits, report)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        rest = rest_of_month(now) if options.rest_of_month else None
+        result = CostResult(report, judge(report, limits), rest, options.strict)
+        if snapshot is not None:
+            blocked = any(verdict.blocks for verdict in result.verdicts)
+            save_snapshot("cost", options.save, snapshot.describe(), snapshot.gap, blocked=blocked)
     except (StacksError, OSError) as error:
         return report_error("cost", error)
-    now = datetime.datetime.now(datetime.timezone.utc)
-    rest = rest_of_month(now) if options.rest_of_month else None
-    result = CostResult(report, judge(report, limits), rest, options.strict)
     sys.stdout.write(_shown(document_of(result), options, sys.stdout))
     return result.exit_code
 
@@ -119,14 +141,20 @@ def _check_increase_limits(limits: tuple[CostLimit, ...], report: Report) -> Non
         )
 
 
-def _report(options: argparse.Namespace) -> Report:
+def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
+    """Return the report, and the snapshot to save."""
     if not options.account and (options.save or options.compare_to):
         raise InputError(
             "--save and --compare-to are for --account: a preview compares by itself, and an export is its own record",
             code="invalid-argument",
         )
+    for name in ("state", "prices"):
+        if options.account and getattr(options, name):
+            raise InputError(f"--{name} is for a file: remove it, or --account", code="invalid-argument")
+    state = None if options.state is None else read_file(Path(options.state))
+    others = None if options.prices is None else read_prices(Path(options.prices))
     if not (options.account or options.live_prices):
-        return report_of(_read(options.input))
+        return report_of(_read(options.input), Pricer(others=others), state), None
     if options.account and options.input != "-":
         msg = "--account and a file cannot be combined: remove one of them"
         raise InputError(msg, code="invalid-argument")
@@ -135,22 +163,26 @@ def _report(options: argparse.Namespace) -> Report:
     with live.connect() as client:
         listed = live.prices(client) if options.live_prices else None
         monthly: MonthlyPrice = catalog.monthly_price if listed is None else listed
-        report = (
+        report, snapshot = (
             _account(client, monthly, options)
             if options.account
-            else report_of(_read(options.input), monthly)
+            else (report_of(_read(options.input), Pricer(monthly, others), state), None)
         )
     if listed is None:
-        return report
+        return report, snapshot
     reasons = filter(None, (report.incomplete, listed.incomplete))
-    return dataclasses.replace(
+    report = dataclasses.replace(
         report,
         notes=(*report.notes, *listed.notes(client.platform.advice)),
         incomplete="; ".join(reasons),
+        borrowed=tuple(listed.borrowed),
     )
+    return report, snapshot
 
 
-def _account(client: StacksClient, monthly: MonthlyPrice, options: argparse.Namespace) -> Report:
+def _account(
+    client: StacksClient, monthly: MonthlyPrice, options: argparse.Namespace
+) -> tuple[Report, Snapshot | None]:
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
     before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
@@ -159,9 +191,7 @@ def _account(client: StacksClient, monthly: MonthlyPrice, options: argparse.Name
         containers = live.confirmed(client, containers, (entry.id for entry in before.containers))
     now = live.snapshot_of(containers, monthly, config.load().base_url)
     report = live.report_on(now) if before is None else live.compare(before, now)
-    if options.save is not None:
-        save_snapshot("cost", options.save, now.describe(), now.gap)
-    return report
+    return report, now if options.save is not None else None
 
 
 def _read(name: str) -> bytes:

@@ -9,14 +9,25 @@ one. `docs/cost.md` has the table, and `tests/unit/cost/test_steps.py` has a rec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi._pulumi_cli import Event, Preview, ResourceState, Stack, Step, read
-from stacks_pulumi.cost.report import Item, Line, NotPriced, Reason, Report, item
+from stacks_pulumi._pulumi_cli import (
+    Event,
+    InputError,
+    PlannedState,
+    Preview,
+    ResourceState,
+    Stack,
+    Step,
+    StoredResource,
+    read,
+    read_stack,
+)
+from stacks_pulumi.cost.report import Item, Line, NotPriced, PriceTable, Reason, Report, item
 from stacks_pulumi.pricing.money import FREE, Change, MonthlyPrice, Price, count, total
 from stacks_pulumi.pricing.recognition import STACK, UNRECOGNISED
 from stacks_pulumi.pricing.views import UNPRICED
@@ -26,13 +37,19 @@ _DELETES: Final = frozenset({"delete", "delete-replaced"})
 _DISCARDS: Final = frozenset({"discard", "discard-replaced"})
 _READS: Final = frozenset({"read", "read-replacement"})
 _CREATES: Final = frozenset({"create", "import"})
-_REPLACES: Final = frozenset({"replace", "create-replacement", "read-replacement", "import-replacement"})
-_EVERY_STEP: Final = _REPLACES - {"replace"}
+REPLACES: Final = frozenset({"replace", "create-replacement", "read-replacement", "import-replacement"})
+"""The operations by which another object takes a resource's place."""
+_EVERY_STEP: Final = REPLACES - {"replace"}
 _ROOT: Final = f"::{STACK}::"
 
 INTERRUPTED: Final = " (creation interrupted, may exist)"
 LEFT_OVER: Final = " (left over from a replacement)"
 KEPT: Final = " (leaves the stack, still billed)"
+MAY_BE_KEPT: Final = " (leaves the stack, may stay billed)"
+_WITH_ANOTHER: Final = (
+    "the events do not say which containers have `deleted_with`, and such a container stays billed: pass the state too "
+    "(--state FILE, the output of `pulumi stack export`)"
+)
 
 
 @dataclass(frozen=True)
@@ -75,13 +92,20 @@ def only_refreshes(steps: Iterable[Step]) -> bool:
     return any(op == "refresh" for op, _ in ops) and not any(root and op != "refresh" for op, root in ops)
 
 
-def plan_of(steps: list[Step]) -> PreviewPlan:
+def plan_of(
+    steps: Sequence[Step], deleted_with: Callable[[ResourceState], str | None] | None = None
+) -> PreviewPlan:
     """
     Return the combined effects of all steps.
 
     With `--refresh` every resource has a `refresh` step before its other steps. The JSON shows the recorded state in
     that step, even if the resource is gone. So the other steps show what exists now. In a preview of the whole stack, a
     resource without other steps does not exist, and the program does not declare it.
+
+    Args:
+        steps: The steps.
+        deleted_with: Returns the URN of the resource with which another is deleted, empty for none, and `None` if that
+            is not known. By default the steps say it.
     """
     plan = PreviewPlan()
     refreshed: dict[str, ResourceState] = {}
@@ -98,7 +122,7 @@ def plan_of(steps: list[Step]) -> PreviewPlan:
             by_urn.setdefault(step.urn, []).append(step)
     deleted = {step.urn for step in steps if step.op == "delete"}
     for urn, of_urn in by_urn.items():
-        plan.changes += _changes_of(urn, of_urn, deleted)
+        plan.changes += _changes_of(urn, of_urn, deleted, deleted_with or _deleted_with)
     if only_refreshes(steps):
         # The objects that a refresh finds do not change.
         plan.changes += [
@@ -113,9 +137,18 @@ def _is_untargeted(step: Step) -> bool:
     return step.op == "same" and old is not None and not old.id and not old.inputs and old.kind is not None
 
 
-def _changes_of(urn: str, steps: list[Step], deleted: set[str]) -> list[ObjectChange]:
+def _deleted_with(state: ResourceState) -> str:
+    return state.deleted_with
+
+
+def _changes_of(
+    urn: str,
+    steps: list[Step],
+    deleted: set[str],
+    deleted_with: Callable[[ResourceState], str | None],
+) -> list[ObjectChange]:
     """Return the objects of one resource: an id is an object, and the planned state is another if it is replaced."""
-    olds: dict[str, ResourceState] = {}
+    olds: dict[str, PlannedState] = {}
     ends: dict[str, str] = {}
     main: Step | None = None
     for step in steps:
@@ -126,8 +159,8 @@ def _changes_of(urn: str, steps: list[Step], deleted: set[str]) -> list[ObjectCh
             if step.op in _DELETES or step.op in _DISCARDS:
                 ends[old.id] = step.op
         if step.new is not None and step.op != "remove-pending-replace":
-            main = step if main is None or main.op not in _REPLACES else main
-    replaced = {step.old.id for step in steps if step.old is not None and step.op in _REPLACES}
+            main = step if main is None or main.op not in REPLACES else main
+    replaced = {step.old.id for step in steps if step.old is not None and step.op in REPLACES}
     gone = {step.old.id for step in steps if step.old is not None and step.op == "remove-pending-replace"}
     if any(step.op in _EVERY_STEP for step in steps):
         # All steps are shown, and none deletes it: an interrupted replacement has already deleted it.
@@ -140,8 +173,11 @@ def _changes_of(urn: str, steps: list[Step], deleted: set[str]) -> list[ObjectCh
     current = "" if main is None or main.old is None else main.old.id
     for id_, old in olds.items():
         is_read = main is not None and main.op in _READS
-        if (id_ in ends and _is_kept(old, ends[id_], deleted)) or (id_ == current and is_read):
+        kept_with = _is_kept(old, ends[id_], deleted, deleted_with(old)) if id_ in ends else False
+        if kept_with or (id_ == current and is_read):
             changes.append(ObjectChange(urn, "keep", old, old, KEPT))
+        elif kept_with is None:
+            changes.append(ObjectChange(urn, "delete", old, old, MAY_BE_KEPT))
         elif id_ in ends and id_ != current:
             changes.append(
                 ObjectChange(urn, "delete", old, None, LEFT_OVER if ends[id_] == "delete-replaced" else "")
@@ -149,47 +185,118 @@ def _changes_of(urn: str, steps: list[Step], deleted: set[str]) -> list[ObjectCh
     kept = {change.before.id for change in changes if change.before is not None and change.op == "keep"}
     if main is not None:
         before = None if current in kept else olds.get(current)
-        changes.append(ObjectChange(urn, "replace" if main.op in _REPLACES else main.op, before, main.new))
+        changes.append(ObjectChange(urn, "replace" if main.op in REPLACES else main.op, before, main.new))
     return changes
 
 
-def _is_kept(old: ResourceState, end: str, deleted: set[str]) -> bool:
+def _is_kept(old: ResourceState, end: str, deleted: set[str], deleted_with: str | None) -> bool | None:
     """
-    Whether an object still exists after its resource leaves the stack.
+    Whether an object still exists after its resource leaves the stack; `None` if that is not known.
 
     The engine does not delete an object that is retained, or that it only removes from the state. Nor does it delete
     one whose resource is deleted with another resource; but no container is deleted with another container.
     """
-    with_another = end == "delete" and old.deleted_with in deleted
-    return old.retain_on_delete or with_another or end in _DISCARDS
+    if old.retain_on_delete or end in _DISCARDS:
+        return True
+    if end != "delete":
+        return False
+    if deleted_with is None:
+        return None if deleted - {old.urn} else False
+    return deleted_with in deleted
 
 
 _ORDER: Final[dict[Action, int]] = {"create": 0, "replace": 1, "update": 2, "delete": 3, "keep": 4, "same": 5}
 _POLICIES_ONLY: Final = "preview failed"
 _SHOWN: Final = 5
+_TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 
-def report_of(data: bytes, monthly: MonthlyPrice = catalog.monthly_price) -> Report:
+@dataclass(frozen=True)
+class Pricer:
+    """
+    Prices resources by their kind, or by their type.
+
+    Attributes:
+        monthly: Returns the prices of containers.
+        others: The prices of resources of other providers. Without them, such resources are listed and not priced.
+    """
+
+    monthly: MonthlyPrice = catalog.monthly_price
+    others: PriceTable | None = None
+
+    def item(self, state: ResourceState | None, stays: ResourceState | None = None) -> Item | None:
+        """Return the billed item; `None` for a resource without a price. `stays` is the state that shows its size."""
+        if state is None or not state.custom or state.external:
+            return None
+        kind = state.kind
+        if kind == UNRECOGNISED:
+            return Item("kind not known", UNPRICED)
+        if kind == "Container":
+            return item(state.inputs or {}, self.monthly, _shown(stays or state))
+        if kind is not None or self.others is None or state.type.startswith("pulumi:"):
+            return None
+        return self.others.item(state.type, state.inputs or {})
+
+
+CATALOGUE: Final = Pricer()
+"""Prices containers by the catalogue, and nothing else."""
+
+
+def report_of(data: bytes, pricer: Pricer = CATALOGUE, state: bytes | None = None) -> Report:
     """
     Return the report on a preview, the events of a preview, or the state of a stack.
 
     Args:
         data: Pulumi's output.
-        monthly: Returns the prices.
+        pricer: Returns the prices.
+        state: The export of the stack before a preview, for what the preview does not say.
 
     Raises:
         InputError: The data cannot be priced.
     """
     document = read(data)
     if isinstance(document, Stack):
-        return _stack(document, monthly)
+        return _stack(document, pricer)
+    with_another = None if state is None else _from_state(state)
     if isinstance(document, Preview):
         steps: list[Step] = [*document.steps]
         errors = [one.message for one in document.diagnostics if one.severity == "error"]
-        missing = document.change_summary.get("same", 0) - sum(step.op == "same" for step in steps)
-        incomplete = _unfinished(errors) or _only_refreshes(steps) or _without_sames(missing)
-        return _preview(steps, monthly, errors, incomplete, ())
-    return _events(document, monthly)
+        incomplete = _unfinished(errors) or _only_refreshes(steps) or _lacking(document.change_summary, steps)
+        return _preview(plan_of(steps, with_another), pricer, errors, incomplete, ())
+    return _events(document, pricer, with_another or _not_said)
+
+
+def changes_of(data: bytes, pricer: Pricer = CATALOGUE) -> tuple[Report, list[tuple[ObjectChange, Line]]]:
+    """
+    Return the report on a preview, and what happens to each object that it prices.
+
+    Args:
+        data: The output of `pulumi preview`.
+        pricer: Returns the prices.
+
+    Raises:
+        InputError: It is not a preview.
+    """
+    document = read(data)
+    if isinstance(document, Stack):
+        raise InputError(
+            "this is the export of a stack, and not a preview: pass the output of `pulumi preview --json`"
+        )
+    is_whole = isinstance(document, Preview)
+    steps: Sequence[Step] = document.steps if isinstance(document, Preview) else _steps_of(document)
+    plan = plan_of(steps, None if is_whole else _not_said)
+    priced = [(change, line) for change in plan.changes for line in _line(change, pricer)]
+    return report_of(data, pricer), priced
+
+
+def _not_said(_state: ResourceState) -> None:
+    """Return that it is not known with which resource this one is deleted: no event says it."""
+
+
+def _from_state(data: bytes) -> Callable[[ResourceState], str | None]:
+    """Return how an export says with which resource another is deleted."""
+    known = {(one.urn, one.id): one.deleted_with for one in read_stack(data).resources}
+    return lambda state: state.deleted_with or known.get((state.urn, state.id))
 
 
 def _only_refreshes(steps: list[Step]) -> str:
@@ -201,11 +308,21 @@ def _only_refreshes(steps: list[Step]) -> str:
     )
 
 
-def _without_sames(missing: int) -> str:
-    if missing <= 0:
+def _lacking(summary: Mapping[str, int], steps: list[Step]) -> str:
+    """Return which resources the summary counts and the steps lack; empty if each has its step."""
+    shown = Counter(op for op, _ in {(step.op, step.urn) for step in steps})
+    missing = {op: number - shown[op] for op, number in summary.items() if number > shown[op]}
+    sames = missing.pop("same", 0)
+    if missing:
+        words = ", ".join(f"{number} {_TIMES} {op}" for op, number in sorted(missing.items()))
+        return (
+            f"the preview's summary has changes whose steps are missing ({words}), so its totals are wrong: "
+            "pass the whole output of `pulumi preview --json --show-sames`"
+        )
+    if not sames:
         return ""
     return (
-        f"the preview omits unchanged resources ({count(missing, 'resource')}), so its totals are wrong: "
+        f"the preview omits unchanged resources ({count(sames, 'resource')}), so its totals are wrong: "
         "run `pulumi preview --json --show-sames`"
     )
 
@@ -218,14 +335,10 @@ def _unfinished(errors: list[str]) -> str:
     return f"the preview failed and shows only a part ({first[0] if first else 'no reason given'}): fix that first"
 
 
-def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
-    steps = [
-        event.metadata
-        for line in events
-        # The second of a resource's two events has more fields, but is missing if the operation failed.
-        for event in (line.resource_pre_event, line.res_outputs_event)
-        if event is not None
-    ]
+def _events(
+    events: list[Event], pricer: Pricer, deleted_with: Callable[[ResourceState], str | None]
+) -> Report:
+    steps = _steps_of(events)
     errors = [
         line.diagnostic_event.message
         for line in events
@@ -243,10 +356,21 @@ def _events(events: list[Event], monthly: MonthlyPrice) -> Report:
         if event is not None
     ]
     mandatory_first = sorted(dict.fromkeys(violations), key=lambda violation: violation.level != "mandatory")
-    incomplete = _unfinished(errors) or _unexplained(
-        [line.summary_event.result for line in events if line.summary_event is not None], mandatory_first
-    )
-    return _preview(steps, monthly, errors, incomplete, tuple(mandatory_first))
+    ends = [line.summary_event for line in events if line.summary_event is not None]
+    incomplete = _unfinished(errors) or _unexplained([end.result for end in ends], mandatory_first)
+    for end in ends:
+        incomplete = incomplete or _lacking(end.resource_changes or {}, steps)
+    return _preview(plan_of(steps, deleted_with), pricer, errors, incomplete, tuple(mandatory_first))
+
+
+def _steps_of(events: list[Event]) -> list[Step]:
+    return [
+        event.metadata
+        for line in events
+        # The second of a resource's two events has more fields, but is missing if the operation failed.
+        for event in (line.resource_pre_event, line.res_outputs_event)
+        if event is not None
+    ]
 
 
 def _unexplained(results: list[str], violations: list[PolicyViolation]) -> str:
@@ -264,17 +388,20 @@ def _unexplained(results: list[str], violations: list[PolicyViolation]) -> str:
 
 
 def _preview(
-    steps: list[Step],
-    monthly: MonthlyPrice,
+    plan: PreviewPlan,
+    pricer: Pricer,
     errors: list[str],
     incomplete: str,
     violations: tuple[PolicyViolation, ...],
 ) -> Report:
-    plan = plan_of(steps)
-    lines = _lines(plan.changes, monthly)
+    lines = _lines(plan.changes, pricer)
+    if any(line.name.endswith(MAY_BE_KEPT) for line in lines):
+        plan.notes.append(_WITH_ANOTHER)
     notes = tuple(dict.fromkeys([*plan.notes, *_charged_again(lines)]))
     blocked = _blocked(errors, violations) if not incomplete else ""
-    return Report("preview", lines, _not_priced(_afterwards(plan)), violations, notes, blocked, incomplete)
+    return Report(
+        "preview", lines, _not_priced(_afterwards(plan), pricer), violations, notes, blocked, incomplete
+    )
 
 
 def _afterwards(plan: PreviewPlan) -> Iterator[ResourceState]:
@@ -308,14 +435,21 @@ def _blocked(errors: list[str], violations: tuple[PolicyViolation, ...]) -> str:
     return ""
 
 
-def _lines(changes: Iterable[ObjectChange], monthly: MonthlyPrice) -> tuple[Line, ...]:
-    lines = [line for change in changes for line in _line(change, monthly)]
+def _lines(changes: Iterable[ObjectChange], pricer: Pricer) -> tuple[Line, ...]:
+    lines = [line for change in changes for line in _line(change, pricer)]
     lines.sort(key=lambda line: (_ORDER[line.action], line.name))
     return tuple(lines)
 
 
-def _line(change: ObjectChange, monthly: MonthlyPrice) -> Iterator[Line]:
-    before, after = _item(change.before, monthly), _item(change.after, monthly)
+def _line(change: ObjectChange, pricer: Pricer) -> Iterator[Line]:
+    before = pricer.item(change.before)
+    # What keeps its container keeps the size that the state shows, whatever the program declares.
+    stays = change.before if change.op not in REPLACES else None
+    after = pricer.item(change.after, stays)
+    if change.note == MAY_BE_KEPT and after is not None:
+        after = Item(
+            after.kind, replace(after.price, low=FREE.low, unknown=(*after.price.unknown, "deleted_with"))
+        )
     if before is None and after is None:
         return
     action = _action(change.op, before, after)
@@ -325,34 +459,32 @@ def _line(change: ObjectChange, monthly: MonthlyPrice) -> Iterator[Line]:
     yield Line(f"{name_of(change.urn)}{change.note}", change.urn, action, before, after)
 
 
-def _item(state: ResourceState | None, monthly: MonthlyPrice) -> Item | None:
-    """Return the billed item; `None` for a resource without a price."""
-    if state is None or not state.custom or state.external:
-        return None
-    kind = state.kind
-    if kind == UNRECOGNISED:
-        return Item("kind not known", UNPRICED)
-    return item(state.inputs or {}, monthly) if kind == "Container" else None
+def _shown(state: ResourceState) -> Mapping[str, Any] | None:
+    """Return what the outputs of a state say; `None` if it has none."""
+    return state.outputs if isinstance(state, (PlannedState, StoredResource)) else None
 
 
 def _action(op: str, before: Item | None, after: Item | None) -> Action:
     if op == "keep":
         return "keep"
-    if after is None:
+    if after is None or op == "delete":
         return "delete"
     if before is None:
         return "create"
     return "replace" if op == "replace" else "update" if op == "update" else "same"
 
 
-def _not_priced(states: Iterable[ResourceState]) -> tuple[NotPriced, ...]:
+def _not_priced(states: Iterable[ResourceState], pricer: Pricer) -> tuple[NotPriced, ...]:
     counts: Counter[tuple[str, Reason]] = Counter()
     for state in states:
         if not state.custom or state.type.startswith("pulumi:providers:"):
             continue
         kind = state.kind
         if kind is None:
-            counts[state.type, "elsewhere"] += 1
+            if pricer.others is None:
+                counts[state.type, "elsewhere"] += 1
+            elif pricer.item(state) is None:
+                counts[state.type, "listed"] += 1
         elif state.external:
             counts[state.type, "read"] += 1
         elif kind not in {"Container", UNRECOGNISED}:
@@ -360,7 +492,7 @@ def _not_priced(states: Iterable[ResourceState]) -> tuple[NotPriced, ...]:
     return tuple(NotPriced(type_, count, reason) for (type_, reason), count in sorted(counts.items()))
 
 
-def _stack(stack: Stack, monthly: MonthlyPrice) -> Report:
+def _stack(stack: Stack, pricer: Pricer) -> Report:
     changes = [
         ObjectChange(state.urn, "same", state, state, LEFT_OVER if state.delete else "")
         for state in stack.resources
@@ -369,5 +501,5 @@ def _stack(stack: Stack, monthly: MonthlyPrice) -> Report:
     ]
     # The outcome of an interrupted create is unknown, so it counts.
     changes += [ObjectChange(state.urn, "keep", state, state, INTERRUPTED) for state in stack.creating]
-    lines = sorted(_lines(changes, monthly), key=lambda line: line.name)
-    return Report("stack", tuple(lines), _not_priced(stack.resources))
+    lines = sorted(_lines(changes, pricer), key=lambda line: line.name)
+    return Report("stack", tuple(lines), _not_priced(stack.resources, pricer))

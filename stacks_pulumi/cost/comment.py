@@ -13,6 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -24,14 +25,21 @@ _MARKER: Final = re.compile(r"<!-- stacks-pulumi cost: \S+ -->")
 _PAGE: Final = 100
 _MOST_PAGES: Final = 100
 _TIMEOUT_S: Final = 30
+_NO_USER: Final = frozenset({403, 404})
 _CUT: Final = "\n\n(cut: the platform takes no more)\n"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class CommentError(StacksError):
-    """Raised if the comment was not posted."""
+    """
+    Raised if the comment was not posted.
+
+    Attributes:
+        status: The status of the API's answer; `None` without one.
+    """
 
     code: ErrorCode = "comment-failed"
+    status: int | None = None
 
 
 class _Platform(ABC):
@@ -129,7 +137,7 @@ class _Platform(ABC):
             404: ": there is no such pull request, or the token cannot see it",
         }.get(response.status_code, "")
         msg = f"{method} {path} failed with status {response.status_code}{hint}"
-        raise CommentError(msg)
+        raise CommentError(msg, status=response.status_code)
 
 
 class _GitHub(_Platform):
@@ -150,7 +158,18 @@ class _GitHub(_Platform):
         return f"/repos/{self.variable('GITHUB_REPOSITORY')}/issues/comments/{id_}"
 
     def is_ours(self, row: Mapping[str, Any]) -> bool:
-        return bool((row.get("user") or {}).get("type") == "Bot")
+        user = row.get("user") or {}
+        return bool(user.get("type") == "Bot" or (self._me is not None and user.get("id") == self._me))
+
+    @cached_property
+    def _me(self) -> int | None:
+        """The id of the user of a personal token; `None` for the token of a bot, which may not ask."""
+        try:
+            return int(self.call("GET", "/user")["id"])
+        except CommentError as error:
+            if error.status in _NO_USER:
+                return None
+            raise
 
     def _number(self) -> int:
         ref = re.fullmatch(r"refs/pull/(\d+)/\w+", self._env.get("GITHUB_REF", ""))

@@ -35,8 +35,12 @@ if TYPE_CHECKING:
 
 
 VERSION: Final = 1
+_CURRENCY: Final = "USD"
+_PER: Final = "month"
 _CONFIRMED: Final = 3
 """How many containers that seem to be missing are requested one by one."""
+_HIGHEST: Final = 1_000_000_000
+"""The highest price in a snapshot that is read, in dollars."""
 _HELP: Final = (
     "pass the output of `stacks-pulumi account --save FILE` or `stacks-pulumi cost --account --save FILE`"
 )
@@ -101,8 +105,8 @@ class Snapshot:
             "version": VERSION,
             "taken_at": self.taken_at,
             "base_url": self.base_url,
-            "currency": "USD",
-            "per": "month",
+            "currency": _CURRENCY,
+            "per": _PER,
         }
 
     def describe(self) -> dict[str, Any]:
@@ -128,6 +132,8 @@ class _Document(msgspec.Struct):
     version: int
     taken_at: str
     base_url: str
+    currency: str
+    per: str
     containers: list[_Container]
     complete: bool = True
 
@@ -185,14 +191,19 @@ def read_snapshot(path: Path) -> Snapshot:
             f"{path} is a snapshot of format {document.version}, and this program reads format {VERSION}: make a new "
             "one with --save, or use the stacks-pulumi that wrote it"
         )
+    if (document.currency, document.per) != (_CURRENCY, _PER):
+        raise InputError(
+            f"{path} has prices in {document.currency} a {document.per}, and these are in {_CURRENCY} a {_PER}: {_HELP}"
+        )
     return Snapshot(document.taken_at, document.base_url, entries)
 
 
 def _entry_of_row(container: _Container, *, complete: bool) -> Entry:
     low, high = Decimal(container.price.low), container.price.high
     price = Price(low, None if high is None else Decimal(high))
-    if not low.is_finite() or (price.high is not None and not price.high.is_finite()):
-        raise ValueError(f"the price of {container.id!r} is not a number")
+    # Also an amount of a million digits is finite, and no sum or text can be made of it.
+    if not all(it.is_finite() and 0 <= it <= _HIGHEST for it in (low, price.high) if it is not None):
+        raise ValueError(f"the price of {container.id!r} is not a number from 0 to {_HIGHEST}")
     # In an incomplete report, a stack that could not be read may own a container that seems to have none.
     is_unknown = container.stacks is None or not (container.stacks or complete)
     stacks = None if is_unknown else tuple(container.stacks or ())
@@ -383,7 +394,7 @@ def described(client: StacksClient, containers: Listing[Container]) -> Listing[C
     """
     from stacks_pulumi.api.models import Listing  # noqa: PLC0415  (as above)
 
-    rows = [_described(client, container) for container in containers]
+    rows = [row for row in (_described(client, one) for one in containers) if row.status != "deleted"]
     return Listing(rows, gap=containers.gap, damaged=containers.damaged)
 
 

@@ -12,22 +12,40 @@ import argparse
 import calendar
 import datetime
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal, InvalidOperation
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi.pricing.money import FREE, Change, MonthlyPrice, Price, describe, price, signed, total, usd
-from stacks_pulumi.pricing.recognition import snake_case, text, whole
+from stacks_pulumi._pulumi_cli import InputError, read_file, utf8
+from stacks_pulumi.pricing.money import (
+    FREE,
+    Change,
+    MonthlyPrice,
+    Price,
+    billed,
+    describe,
+    higher_plan,
+    signed,
+    total,
+    usd,
+)
+from stacks_pulumi.pricing.recognition import UNKNOWN, known, snake_case, text, whole
 from stacks_pulumi.reports import Action, PolicyViolation, Weight
 
-Reason: TypeAlias = Literal["free", "elsewhere", "read"]
+Reason: TypeAlias = Literal["free", "listed", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
 
 FOOTER: Final = "Prices of whole months in US dollars, before discount codes."
 """What every report says of its figures."""
 
 _NOTHING: Final = Change.between(FREE, FREE)
+
+_UNLISTED: Final = Price(Decimal(0), None, ("price",))
+_ANY: Final = "*"
+"""The key of a price file for every value that is not listed."""
 
 UNSEEN: Final = Price(Decimal(0), None)
 """What the unlisted containers of an account cost, if its list is incomplete: nothing, or any sum."""
@@ -47,12 +65,32 @@ class Item:
     price: Price
 
 
-def item(inputs: Mapping[str, Any], monthly: MonthlyPrice = catalog.monthly_price) -> Item:
-    """Return the item for a container with these inputs, in camelCase or snake_case."""
-    inputs = snake_case(inputs)
-    template, plan = text(inputs, "template"), text(inputs, "plan")
+def item(
+    inputs: Mapping[str, Any],
+    monthly: MonthlyPrice = catalog.monthly_price,
+    outputs: Mapping[str, Any] | None = None,
+) -> Item:
+    """
+    Return the item for a container: the higher of what is declared and what the state shows.
+
+    Args:
+        inputs: Its inputs, in camelCase or snake_case.
+        monthly: Returns the prices.
+        outputs: Its outputs in the state, if it exists.
+    """
+    inputs, shown = snake_case(inputs), snake_case(outputs or {})
+    template = text(inputs, "template")
+    plan = higher_plan(template, text(inputs, "plan"), text(shown, "plan"))
     tier = whole(inputs, "additional_storage_tier")
-    return Item(describe(template, plan, tier), price(template, plan, tier, monthly))
+    price, tier = billed(template, plan, tier, whole(shown, "storage_mb"), monthly)
+    return Item(describe(template, plan, tier), price)
+
+
+def higher(one: Item, other: Item) -> Item:
+    """Return the more expensive of two descriptions of a container; a bound of the price is the higher one."""
+    first, second = one.price.high, other.price.high
+    is_first = first is None or (second is not None and first >= second)
+    return Item((one if is_first else other).kind, one.price.or_higher(other.price))
 
 
 def bounds(value: Price | Change) -> dict[str, str | None]:
@@ -141,6 +179,7 @@ class Report:
         blocked: Why the preview failed, if policies made it fail; otherwise empty.
         incomplete: Why the figures are incomplete; empty if they are complete. An incomplete account has sums without
             an upper bound.
+        borrowed: What is priced by the catalogue although live prices were asked for.
     """
 
     source: Source
@@ -150,6 +189,7 @@ class Report:
     notes: tuple[str, ...] = ()
     blocked: str = ""
     incomplete: str = ""
+    borrowed: tuple[str, ...] = ()
 
     @property
     def compares(self) -> bool:
@@ -298,12 +338,13 @@ LIMITS: Final = {
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """Add the options `--max-...` and `--warn-...`."""
     for measure, unit, help_text in _MEASURES:
-        parser.add_argument(
-            f"--max-{measure}", type=_number, metavar=unit, help=f"block if {help_text} is more"
-        )
-        parser.add_argument(
-            f"--warn-{measure}", type=_number, metavar=unit, help=f"warn if {help_text} is more"
-        )
+        for word, does in (("max", "block"), ("warn", "warn")):
+            parser.add_argument(
+                f"--{word}-{measure}",
+                type=_Number(measure),
+                metavar=unit,
+                help=f"{does} if {help_text} is more",
+            )
 
 
 def limits_of(options: argparse.Namespace | Mapping[str, Any]) -> tuple[CostLimit, ...]:
@@ -316,15 +357,148 @@ def limits_of(options: argparse.Namespace | Mapping[str, Any]) -> tuple[CostLimi
     )
 
 
-def number(text: str) -> Decimal:
+@dataclass(frozen=True)
+class _Entry:
+    """The price of resources of a type: one, or one for each value of a property."""
+
+    type: str
+    price: Price | None
+    property: str = ""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+
+    def item(self, inputs: Mapping[str, Any]) -> Item:
+        if self.price is not None:
+            return Item("", self.price)
+        value: Any = inputs
+        for name in self.property.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        written = _written(value)
+        if written is not None:
+            found = self.prices.get(written, self.prices.get(_ANY))
+            return Item(written if written in self.prices else "", found or _UNLISTED)
+        if _ANY not in self.prices:
+            return Item("", _UNLISTED)
+        lows, highs = zip(
+            *((price.low, price.high or price.low) for price in self.prices.values()), strict=True
+        )
+        return Item("", Price(min(lows), max(highs), (self.property,)))
+
+
+def _written(value: Any) -> str | None:
+    """Return a property as a price file writes it; `None` if it is not known, or is no single value."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value == value // 1:
+        value = int(value)
+    is_single = isinstance(value, (str, int, float)) and known(value) is not UNKNOWN
+    return str(value) if is_single else None
+
+
+@dataclass(frozen=True)
+class PriceTable:
     """
-    Return a limit as a number; a dollar or percent sign is allowed.
+    The prices of resources of other providers, from a price file.
+
+    Attributes:
+        entries: The prices by type.
+    """
+
+    entries: tuple[_Entry, ...]
+
+    def item(self, type_: str, inputs: Mapping[str, Any]) -> Item | None:
+        """Return what a resource costs; `None` if it is listed as free. What is not listed has no upper bound."""
+        fits = [one for one in self.entries if one.type == type_]
+        fits = fits or [one for one in self.entries if fnmatchcase(type_, one.type)]
+        if not fits:
+            return Item(type_, _UNLISTED)
+        item = fits[0].item(inputs)
+        for one in fits[1:]:
+            item = higher(item, one.item(inputs))
+        return (
+            None if item.price == FREE else Item(f"{type_}, {item.kind}" if item.kind else type_, item.price)
+        )
+
+
+def read_prices(path: Path) -> PriceTable:
+    """
+    Read a price file, YAML or JSON.
 
     Raises:
-        ValueError: It is not a number, or out of range.
+        InputError: It cannot be read, or is not a price file.
     """
+    document = read_yaml(path, "price file")
+    entries = document.get("prices") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not entries or len(document) > 1:
+        raise InputError(
+            f"the price file {path} needs a list `prices` with at least one entry, and nothing else"
+        )
+    read = tuple(
+        _entry(entry, f"the price file {path}, entry {position}: ")
+        for position, entry in enumerate(entries, start=1)
+    )
+    twice = next(
+        (one.type for position, one in enumerate(read) if one.type in {it.type for it in read[:position]}),
+        None,
+    )
+    if twice is not None:
+        raise InputError(f"the price file {path} has the type {twice!r} twice")
+    return PriceTable(read)
+
+
+def _entry(entry: Any, where: str) -> _Entry:
+    keys = set(entry) if isinstance(entry, dict) else set()
+    type_ = entry.get("type") if isinstance(entry, dict) else None
+    if (
+        not isinstance(type_, str)
+        or not type_
+        or keys not in ({"type", "price"}, {"type", "property", "prices"})
+    ):
+        raise InputError(
+            f"{where}it needs `type` and `price`, or `type`, `property` and `prices`, and nothing else"
+        )
+    if "price" in entry:
+        return _Entry(type_, _range(entry["price"], where))
+    name, prices = entry["property"], entry["prices"]
+    if not isinstance(name, str) or not name or not isinstance(prices, dict) or not prices:
+        raise InputError(
+            f"{where}`property` is not a name, or `prices` is not a mapping of its values to prices"
+        )
+    return _Entry(type_, None, name, {value: _range(told, where) for value, told in prices.items()})
+
+
+def _range(told: Any, where: str) -> Price:
+    """Return a price that is written as `free`, as a number, or as a range (`20-90`)."""
+    if told == "free":
+        return FREE
     try:
-        parsed = Decimal(text.removeprefix("$").removesuffix("%"))
+        low, _, high = str(told).partition("-")
+        bounds = number(low.strip(), "total"), number((high or low).strip(), "total")
+    except ValueError as error:
+        raise InputError(f"{where}{error}; a price is `free`, a number, or a range such as 20-90") from None
+    if bounds[0] > bounds[1]:
+        raise InputError(f"{where}the range {told!r} ends before it begins")
+    return Price(*bounds, ("price",) if bounds[0] != bounds[1] else ())
+
+
+def number(text: str, measure: Measure) -> Decimal:
+    """
+    Return a limit as a number; the sign of its unit, dollars or percent, is allowed.
+
+    Args:
+        text: The limit as it was written.
+        measure: What it limits.
+
+    Raises:
+        ValueError: It is not a number, out of range, or has the sign of another unit.
+    """
+    is_share = measure == "increase-pct"
+    if text.startswith("$") if is_share else text.endswith("%"):
+        unit, other = ("percent", "increase") if is_share else ("US dollars", "increase-pct")
+        raise ValueError(f"{text!r} is not in {unit}, which this limit is in: use the limit {other}")
+    try:
+        parsed = Decimal(text.removesuffix("%") if is_share else text.removeprefix("$"))
     except InvalidOperation:
         parsed = Decimal("NaN")
     if not parsed.is_finite() or not 0 <= parsed <= _MOST:
@@ -332,11 +506,49 @@ def number(text: str) -> Decimal:
     return parsed
 
 
-def _number(text: str) -> Decimal:
+@dataclass(frozen=True)
+class _Number:
+    """Parses the argument of a limit."""
+
+    measure: Measure
+
+    def __call__(self, text: str) -> Decimal:
+        try:
+            return number(text, self.measure)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """
+    Return the content of a YAML or JSON file. Every value is the text that is written: `1:30`, `yes` and `007` too.
+
+    Args:
+        path: The file.
+        what: What it is, for messages: `budget file`.
+
+    Raises:
+        InputError: It cannot be read, or is not YAML, or has a key twice.
+    """
+    import yaml  # noqa: PLC0415  (most runs read no such file)
+
+    class Loader(yaml.BaseLoader):
+        """YAML takes the last of two equal keys, and a limit would be replaced without a word."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
+            if twice is not None:
+                raise InputError(f"the {what} {path} has the key {twice!r} twice in one mapping")
+            return super().construct_mapping(node, deep)
+
     try:
-        return number(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        return yaml.load(utf8(read_file(path)), Loader)  # noqa: S506  (it makes only texts, lists and mappings)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        reason = (
+            "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        )
+        raise InputError(f"the {what} {path} is not YAML: {reason}") from None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from stacks_pulumi.reports import Check, Column, Document, Folded, Row, Table, W
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 _REASONS: Final = {
     "free": "no separate price in the guide",
+    "listed": "listed as free",
     "elsewhere": "not of STACKS, not priced",
     "read": "only looked up, paid elsewhere",
 }
@@ -44,7 +45,7 @@ class CostResult:
             return 1
         if self.report.blocked or any(verdict.blocks for verdict in self.verdicts):
             return 2
-        return 3 if self.strict and self.report.unknown else 0
+        return 3 if self.strict and _not_exact(self.report) else 0
 
 
 def result_of(result: CostResult) -> str:
@@ -89,7 +90,7 @@ def _remarks(result: CostResult) -> Iterator[tuple[Weight, str]]:
         yield "error", report.blocked
     for verdict in result.verdicts:
         yield verdict.weight, verdict.text
-    if report.unknown:
+    if report.unknown or (result.strict and report.borrowed):
         yield "error" if result.strict else "warning", _not_exact(report)
     if rest is not None and report.source == "preview":
         yield "note", f"this month, if applied now: about {rest.change(report.difference)} ({rest} are left)"
@@ -102,6 +103,8 @@ def _remarks(result: CostResult) -> Iterator[tuple[Weight, str]]:
 def _not_exact(report: Report) -> str:
     """Return a text on the prices that are ranges; empty if all are exact."""
     unknown = report.unknown
+    if report.borrowed and not unknown:
+        return f"not listed by the API, so priced by the catalogue: {', '.join(report.borrowed[:_SHOWN])}"
     if not unknown:
         return ""
     names = ", ".join(f"{line.name!r} ({', '.join(line.unknown) or 'price'})" for line in unknown[:_SHOWN])
@@ -162,7 +165,7 @@ def _checks(result: CostResult) -> Iterator[Check]:
         name = f"--{'max' if limit.block else 'warn'}-{limit.measure} {limit.most:f}"
         yield Check("limits", name, verdict.text, verdict.blocks)
     if result.strict:
-        yield Check("limits", "--strict", _not_exact(report), bool(report.unknown))
+        yield Check("limits", "--strict", _not_exact(report), bool(_not_exact(report)))
     for violation in report.violations:
         name = f"{violation.policy} on {violation.resource}"
         yield Check(f"policies.{violation.pack}", name, violation.message, violation.level == "mandatory")

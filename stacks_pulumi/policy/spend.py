@@ -26,6 +26,7 @@ from stacks_pulumi.policy.rule import (
     Violation,
 )
 from stacks_pulumi.pricing.money import FREE, Price, count, total, usd
+from stacks_pulumi.pricing.recognition import Unknown
 from stacks_pulumi.pricing.views import UNPRICED, ContainerView, StackView
 
 LIMIT = replace(
@@ -188,6 +189,9 @@ def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
     rows = [(clean(container.name), container.kind, str(container.price)) for container in stack.containers]
     rows.append(("total", "", str(stack.price)))
     if settings["format"] == "markdown":
+        from stacks_pulumi.reports.writers import escape  # noqa: PLC0415  (only this format needs it)
+
+        rows = [(escape(name), kind, price) for name, kind, price in rows]
         lines = [
             "| Container | Kind | A month |",
             "|---|---|---:|",
@@ -239,7 +243,7 @@ class _Headroom:
             )
             return
         try:
-            others = _beside(stack.containers, self._account(float(settings["timeout_s"])))
+            others, listed = _beside(stack.containers, self._account(float(settings["timeout_s"])))
         except Exception as error:  # noqa: BLE001  (a user's function may raise anything)
             text = (
                 f"the account could not be read ({type(error).__name__}), so it is not known whether the stack stays "
@@ -251,18 +255,29 @@ class _Headroom:
                 sys.stderr.write(f"account-headroom: {text}\n")
             return
         elsewhere = total(container.price for container in others)
-        both = elsewhere + stack.price
+        # A container that was enlarged in the dashboard costs what the account lists.
+        ours = total(
+            container.price.or_higher(listed.get(container.id, FREE)) for container in stack.containers
+        ) + total(UNPRICED for _ in stack.unrecognised)
+        both = elsewhere + ours
         if both.high is None or both.high > cap:
             beside = f"{count(len(others), 'other container')} {up_to(elsewhere)}"
+            more = (
+                ""
+                if ours == stack.price
+                else f", where the account lists more than the {up_to(stack.price)} declared"
+            )
             yield Violation(
-                f"the account would cost {up_to(both)} a month: this stack {up_to(stack.price)}, {beside}; "
+                f"the account would cost {up_to(both)} a month: this stack {up_to(ours)}{more}, {beside}; "
                 f"the cap is {usd(cap)}. Remove a container, or raise the cap."
             )
 
 
-def _beside(ours: Iterable[ContainerView], account: Iterable[Priced]) -> list[Priced]:
+def _beside(
+    ours: Iterable[ContainerView], account: Iterable[Priced]
+) -> tuple[list[Priced], dict[str | Unknown | None, Price]]:
     """
-    Return the containers of the account that are not in this stack.
+    Return the containers of the account that are not in this stack, and the listed prices of those that are, by id.
 
     A stack may have containers in several accounts, so a name alone does not identify one. Containers are matched by id
     if it is known, else by name and price, one to one. An uncertain match is counted twice, so that the sum is never
@@ -275,16 +290,17 @@ def _beside(ours: Iterable[ContainerView], account: Iterable[Priced]) -> list[Pr
         for container in ours
         if not isinstance(container.id, str)
     )
-    others = []
+    others: list[Priced] = []
+    listed: dict[str | Unknown | None, Price] = {}
     for container in account:
         alike = (container.name, container.price.low, container.price.high)
         if container.id is not None and container.id in ids:
-            continue
-        if known[alike] > 0:
+            listed[container.id] = container.price.or_higher(listed.get(container.id, FREE))
+        elif known[alike] > 0:
             known[alike] -= 1
         else:
             others.append(container)
-    return others
+    return others, listed
 
 
 def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackRule, ...]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 _CENT: Final = Decimal("0.01")
+_SAME_SIZE: Final = Decimal("1.05")
+"""Up to this factor, a greater size is the same one in another unit (10 GB, 10 GiB)."""
 
 
 def usd(amount: Decimal) -> str:
@@ -62,6 +64,14 @@ class Price:
     def __add__(self, other: Price) -> Price:
         high = None if self.high is None or other.high is None else self.high + other.high
         return Price(self.low + other.low, high, tuple(dict.fromkeys(self.unknown + other.unknown)))
+
+    def or_higher(self, other: Price) -> Price:
+        """Return the price of something that costs this or another price: each bound is the higher one."""
+        low = max(self.low, other.low)
+        if self.high is None or other.high is None:
+            return Price(low, None, self.unknown if self.high is None else other.unknown)
+        high = max(self.high, other.high)
+        return Price(low, high, () if low == high else tuple(dict.fromkeys(self.unknown + other.unknown)))
 
     def __str__(self) -> str:
         if self.high is None:
@@ -128,6 +138,8 @@ def price(
     plan: str | Unknown | None,
     tier: int | Unknown | None,
     monthly: MonthlyPrice = catalog.monthly_price,
+    *,
+    sized: bool = False,
 ) -> Price:
     """
     Return the monthly price of a container, before any discount code.
@@ -137,20 +149,25 @@ def price(
         plan: Plan name; `None` for the template's default.
         tier: Additional storage tier; `None` for none.
         monthly: Returns the prices: `catalog.monthly_price`, or live prices.
+        sized: Whether its size shows additional storage, also if its template takes none.
     """
-    return _price(UNKNOWN if template is None else template, plan, tier, monthly)
+    return _price(UNKNOWN if template is None else template, plan, tier, monthly, sized)
 
 
 # Cached, because most containers of a large stack are of a few kinds.
 @lru_cache(maxsize=4096)
 def _price(
-    template: str | Unknown, plan: str | Unknown | None, tier: int | Unknown | None, monthly: MonthlyPrice
+    template: str | Unknown,
+    plan: str | Unknown | None,
+    tier: int | Unknown | None,
+    monthly: MonthlyPrice,
+    sized: bool,
 ) -> Price:
     prices = [
         (monthly(a_template, a_plan, a_tier), monthly(a_template, a_plan, None))
         for a_template in _templates(template)
         for a_plan in _plans(a_template, plan)
-        for a_tier in _tiers(a_template, a_plan, tier)
+        for a_tier in _tiers(a_template, a_plan, tier, sized=sized)
     ]
     unknown = [name for name, value in zip(_NAMES, (template, plan, tier), strict=True) if value is UNKNOWN]
     # If the tier is not in the catalogue, the price is at least that of the plan.
@@ -172,13 +189,76 @@ def _plans(template: str, plan: str | Unknown | None) -> tuple[str | None, ...]:
     return tuple(catalog.PLANS) if isinstance(plan, Unknown) else (plan,)
 
 
-def _tiers(template: str, plan: str | None, tier: int | Unknown | None) -> tuple[int | None, ...]:
+def _tiers(
+    template: str, plan: str | None, tier: int | Unknown | None, *, sized: bool
+) -> tuple[int | None, ...]:
     if not isinstance(tier, Unknown):
         return (tier,)
     # The API rejects additional storage for both (guide, "Additional Storage"), so it cannot be charged.
-    if catalog.is_micro(template, plan) or catalog.is_database(template):
+    if not sized and (catalog.is_micro(template, plan) or catalog.is_database(template)):
         return (None,)
     return (None, *catalog.STORAGE_TIERS)
+
+
+def storage_tier(
+    template: str | Unknown | None,
+    plan: str | Unknown | None,
+    tier: int | Unknown | None,
+    storage_mb: int | Unknown | None,
+) -> int | Unknown | None:
+    """
+    Return the storage tier that counts: the higher of the declared one and that which the container's size shows.
+
+    Args:
+        template: Its template.
+        plan: Its plan.
+        tier: The declared tier; `None` for none.
+        storage_mb: All its storage in MB, as the state says; `None` if it does not.
+    """
+    if isinstance(tier, Unknown) or not isinstance(storage_mb, int):
+        return tier
+    if template == catalog.VPN_TEMPLATE:
+        size: catalog.Plan | None = catalog.VPN_PLAN
+    elif isinstance(plan, Unknown):
+        largest = max(size.storage_mb for size in catalog.PLANS.values())
+        return tier if storage_mb <= largest * _SAME_SIZE else UNKNOWN
+    else:
+        size = catalog.PLANS.get(_plan(template, plan) or "")
+    if size is None or storage_mb <= size.storage_mb * _SAME_SIZE:
+        return tier
+    shown = catalog.added_tier(size, storage_mb)
+    declared = catalog.STORAGE_TIERS.get(tier or 0)
+    if shown is None and declared and storage_mb <= (size.storage_mb + declared.storage_mb) * _SAME_SIZE:
+        return tier
+    return UNKNOWN if shown is None else max(shown, tier or 0)
+
+
+def billed(
+    template: str | Unknown | None,
+    plan: str | Unknown | None,
+    tier: int | Unknown | None,
+    storage_mb: int | Unknown | None,
+    monthly: MonthlyPrice = catalog.monthly_price,
+) -> tuple[Price, int | Unknown | None]:
+    """Return the price of a container whose size may be known, and the storage tier that counts (`storage_tier`)."""
+    counts = storage_tier(template, plan, tier, storage_mb)
+    sized = isinstance(counts, Unknown) and not isinstance(tier, Unknown)
+    return price(template, plan, counts, monthly, sized=sized), counts
+
+
+def higher_plan(
+    template: str | Unknown | None, declared: str | Unknown | None, shown: str | Unknown | None
+) -> str | Unknown | None:
+    """Return the plan that counts: the more expensive of the declared one and that which the state shows."""
+    if isinstance(declared, Unknown) or not isinstance(shown, str):
+        return declared
+    one, other = catalog.PLANS.get(_plan(template, declared) or ""), catalog.PLANS.get(shown)
+    # A word that is not in the catalogue is the platform's own for the declared plan.
+    return shown if one and other and other.usd > one.usd else declared
+
+
+def _plan(template: str | Unknown | None, plan: str | None) -> str | None:
+    return plan or (catalog.default_plan(template) if isinstance(template, str) else None)
 
 
 def describe(template: str | Unknown | None, plan: str | Unknown | None, tier: int | Unknown | None) -> str:

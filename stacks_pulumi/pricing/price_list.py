@@ -48,8 +48,12 @@ _DOLLARS: Final = frozenset({"usd", "us", "dollar", "dollars", "$", "us$"})
 _CENTS: Final = frozenset({"cent", "cents", "¢"})
 _MONTH: Final = frozenset({"month", "months", "monthly", "mo"})
 _HOUR: Final = frozenset({"hour", "hours", "hourly", "hr", "h"})
-_CURRENCY: Final = frozenset({"currency", "symbol"})
+_CURRENCY: Final = frozenset({"currency", "currencies", "ccy", "symbol"})
 """Words in the name of a field that says the currency of the prices beside it."""
+_SIZES: Final = frozenset(
+    {*catalog.PLANS, "plans", "tiers", "tier", "storage", "disk", "additional", "extra"}
+)
+"""Words on the way to the price of another plan, or of additional storage."""
 _MEASURE: Final = frozenset({"unit", "period", "interval", "cycle", "frequency", "quantity"})
 """
 Words in the name of a field that says the unit or the period of the prices beside it, if its other words are about
@@ -140,6 +144,7 @@ class PriceList:
         doubts: Template -> why its price is not known.
         differing: Template -> its price and the catalogue's, if they differ.
         gap: Why the platform's list is incomplete; `None` if it is complete.
+        more: The templates for which the platform has prices of plans or storage that are not read here.
         borrowed: What is priced by the catalogue, because the platform does not list it.
     """
 
@@ -147,6 +152,7 @@ class PriceList:
     doubts: Mapping[str, str]
     differing: Mapping[str, tuple[Decimal, Decimal | None]]
     gap: str | None = None
+    more: frozenset[str] = frozenset()
     borrowed: dict[str, None] = field(default_factory=dict)
 
     def listed(self, template: str, plan: str | None) -> Decimal | None:
@@ -158,7 +164,11 @@ class PriceList:
         told = self.listed(template, plan)
         if told is not None and tier is None:
             return told
-        if template in self.differing or not any(listed == template for listed, _ in self.known):
+        if (
+            template in self.differing
+            or template in self.more
+            or not any(listed == template for listed, _ in self.known)
+        ):
             return None
         price = catalog.monthly_price(template, plan, tier)
         if price is not None:
@@ -191,6 +201,11 @@ class PriceList:
             f"its period, {advice(_LINE)}"
             for reason, templates in by_reason.items()
         ]
+        if self.more:
+            notes.append(
+                "live prices: the API has prices for plans or storage that are not read here, so only the listed plan "
+                f"is priced: {_some(sorted(self.more))}"
+            )
         if self.borrowed:
             notes.append(
                 f"live prices: the API does not list, so the catalogue's is used: {_some([*self.borrowed])}"
@@ -216,6 +231,7 @@ def price_list(
         facts: The platform file's settings for prices.
         beside: What the answer says of all templates, by path.
     """
+    rows = list(rows)
     read = [_row(template, plan, entry or {}, facts, beside or {}) for template, plan, entry in rows]
     doubt = _doubt_of_all(read, facts)
     times = Counter(row.template for row in read)
@@ -241,7 +257,12 @@ def price_list(
             doubts[row.template] = "it is listed with two prices"
         elif row.monthly != row.catalogue:
             differing[row.template] = (row.monthly, row.catalogue)
-    return PriceList({key: price for key, price in known.items() if key[0] not in doubts}, doubts, differing)
+    believed = {key: price for key, price in known.items() if key[0] not in doubts}
+    listed = {template for template, _ in believed}
+    more = frozenset(
+        template for template, _, entry in rows if template in listed and _prices_more(entry or {})
+    )
+    return PriceList(believed, doubts, differing, more=more)
 
 
 def _doubt_of_all(rows: Iterable[_Row], facts: Prices) -> str:
@@ -323,15 +344,28 @@ def _at(entry: Mapping[str, Any], path: str, around: frozenset[str]) -> _Told | 
     return None if value is None else _told(path, value, around)
 
 
-def _beside(entry: Mapping[str, Any]) -> frozenset[str]:
-    """Return the words of the fields beside a price: its currency, its unit, its period."""
+def _beside(entry: Mapping[str, Any], *, measures: bool = True) -> frozenset[str]:
+    """
+    Return the words of the fields beside a price: its currency, its unit, its period.
+
+    In a field that is about something else than payment only a currency counts, because other things have units too.
+    """
     said: frozenset[str] = frozenset()
     for name, value in entry.items():
-        if _is_said(name):
+        if _is_said(name) if measures else _name_words(name) & _CURRENCY:
             said |= _meaning(value)
-        elif isinstance(value, Mapping) and _name_words(name) <= _BILLING:
-            said |= _beside(value)
+        elif isinstance(value, Mapping):
+            said |= _beside(value, measures=measures and _name_words(name) <= _BILLING)
     return said
+
+
+def _prices_more(value: Any, path: frozenset[str] = frozenset()) -> bool:
+    """Whether an entry has prices of its own for plans or for storage."""
+    if isinstance(value, Mapping):
+        return any(_prices_more(inner, path | _name_words(name)) for name, inner in value.items())
+    if isinstance(value, list):
+        return any(_prices_more(inner, path) for inner in value)
+    return bool(path & _PRICE and path & _SIZES) and isinstance(value, (int, float, str)) and value != ""
 
 
 def _is_said(name: str) -> bool:
@@ -342,8 +376,8 @@ def _is_said(name: str) -> bool:
 
 def _meaning(value: Any) -> frozenset[str]:
     """Return the words in a text, or in the texts of an object, and each number but 1, which is `3` in `3 months`."""
-    if isinstance(value, Mapping):
-        return frozenset().union(*map(_meaning, value.values()))
+    if isinstance(value, (Mapping, list)):
+        return frozenset().union(*map(_meaning, value.values() if isinstance(value, Mapping) else value))
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return frozenset()
     text = str(value)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.pricing.money import Price, describe, price, total
+from stacks_pulumi.pricing.money import Price, billed, describe, total
 from stacks_pulumi.pricing.recognition import UNKNOWN, UNRECOGNISED, Unknown, boolean, snake_case, text, whole
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class ContainerView(ResourceView):
         external_access: Whether it is reachable from outside; `None` if the program does not set it, which leaves it
             as it is.
         url: Its public address, if the state has one.
+        storage_mb: All its storage in MB, if the state is known.
         id: Its id in the account, if it is known.
     """
 
@@ -96,6 +97,7 @@ class ContainerView(ResourceView):
         "tier": partial(whole, name="additional_storage_tier"),
         "external_access": partial(boolean, name="external_access"),
         "url": partial(text, name="url"),
+        "storage_mb": partial(whole, name="storage_mb"),
         # The host name inside the account's network is the id.
         "id": lambda properties: text(properties, "internal_host") or text(properties, "id"),
     }
@@ -106,17 +108,19 @@ class ContainerView(ResourceView):
     tier: int | Unknown | None = None
     external_access: bool | Unknown | None = None
     url: str | Unknown | None = None
+    storage_mb: int | Unknown | None = None
     id: str | Unknown | None = None
 
     @property
     def price(self) -> Price:
         """The monthly price; a range if a property is unknown."""
-        return price(self.template, self.plan, self.tier)
+        return billed(self.template, self.plan, self.tier, self.storage_mb)[0]
 
     @property
     def kind(self) -> str:
         """Template, plan and storage, only with words of the catalogue."""
-        return describe(self.template, self.plan, self.tier)
+        _, tier = billed(self.template, self.plan, self.tier, self.storage_mb)
+        return describe(self.template, self.plan, tier)
 
     @property
     def database(self) -> bool | Unknown:

@@ -67,7 +67,7 @@ def plain(document: Document) -> str:
     lines += [f"{weight}: {clean(text)}" for weight, text in document.remarks]
     lines += _others(document)
     for violation in document.violations:
-        lines.append(f"{violation.level} policy {clean(f'{violation.policy} on {violation.resource}')}:")
+        lines.append(clean(f"{violation.level} policy {violation.policy} on {violation.resource}:"))
         lines += _indented(violation.message)
     for advice in document.advice:
         lines += ["", f"{clean(advice.text)}:"]
@@ -156,7 +156,9 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
         console.print(Text(text, style="dim"))
     for violation in document.violations:
         where = clean(f"{violation.policy} on {violation.resource}")
-        console.print(Text.assemble((violation.level, _WEIGHTS[violation.weight]), f" policy {where}:"))
+        console.print(
+            Text.assemble((clean(violation.level), _WEIGHTS[violation.weight]), f" policy {where}:")
+        )
         console.print(Text("\n".join(_indented(violation.message))))
     return buffer.getvalue()
 

@@ -37,12 +37,12 @@ from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     OWNERSHIP,
     Identity,
-    creation_time,
     same_container,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import child_id, own_name
 from stacks_pulumi.resources._running import (
+    creation_time,
     find_child,
     find_parent,
     same_content,

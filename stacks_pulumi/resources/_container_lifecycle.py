@@ -55,7 +55,7 @@ from stacks_pulumi.resources._identity import (
     same_container,
     uncertain,
 )
-from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._operation import Operation, reason_of
 from stacks_pulumi.resources._session import Session
 
 STATUS_RUNNING: Final = "running"
@@ -194,7 +194,9 @@ class Lifecycle:
         """
         container = find_container(self.session, id_, stored=olds, shared=True)
         if container is None:
-            return dict(olds) if self._is_hidden(id_, olds) else None
+            container = self._hidden(id_, olds, acts=False)
+            if container is None or container.status is None or STOP_UNSEEN in olds:
+                return None if container is None else dict(olds)
         olds = self.with_spelling(olds, container)
         identity = self._identify(id_, olds, container)
         if identity is Identity.OTHER:
@@ -220,9 +222,9 @@ class Lifecycle:
     def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
         """Update the container to match the inputs, also a container whose creation was not completed."""
         container = find_container(self.session, id_, stored=olds)
-        hidden = container is None and self._is_hidden(id_, olds)
-        if hidden:
-            container = _as_stored(id_, olds)
+        unseen = container is None and STOP_UNSEEN in olds
+        if container is None:
+            container = self._hidden(id_, olds)
         if container is not None:
             olds = self.with_spelling(olds, container)
         identity = Identity.OTHER if container is None else self._identify(id_, olds, container)
@@ -243,7 +245,7 @@ class Lifecycle:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
             outs = self.settle(container, olds, inputs, new=False)
-            if hidden and outs["status"] == STATUS_STOPPED:
+            if unseen and outs["status"] == STATUS_STOPPED:
                 outs[STOP_UNSEEN] = True
             return {**outs, **_by_request(id_, olds, container)}
         except (UnexpectedStateError, WaitTimeoutError) as error:
@@ -258,9 +260,9 @@ class Lifecycle:
         """Delete the container and wait until its name is free."""
         self.op.progress("deleting")
         found = find_container(self.session, id_, stored=olds, max_age=RECENT)
-        hidden = found is None and self._is_hidden(id_, olds)
-        if hidden:
-            found = _as_stored(id_, olds)
+        unseen = found is None and STOP_UNSEEN in olds
+        if found is None:
+            found = self._hidden(id_, olds)
         if found is None:
             return
         identity = self._identify(id_, olds, found)
@@ -275,7 +277,7 @@ class Lifecycle:
         # A 404 shows nothing: the platform may not find a container that exists.
         with contextlib.suppress(NotFoundError):
             acknowledged = self._send_delete(found, olds.get("name") or found.name)
-        if hidden and not acknowledged:
+        if unseen and not acknowledged:
             msg = (
                 f"the container {id_} is not shown, and the API does not accept its deletion: look in the STACKS "
                 f"dashboard. If it does not exist, run `pulumi state delete {self.op.quoted_urn}`"
@@ -324,19 +326,25 @@ class Lifecycle:
         )
         return Identity.SAME
 
-    def _is_hidden(self, id_: str, olds: Mapping[str, Any]) -> bool:
-        """Return whether a container that neither a list nor its status shows may exist: a platform may hide it."""
+    def _hidden(self, id_: str, olds: Mapping[str, Any], *, acts: bool = True) -> models.Container | None:
+        """Return a container that no look has shown, because the platform may hide it; `None` if it is gone."""
+        deleted = f"If it was deleted, run `pulumi state delete {self.op.quoted_urn}`"
         if olds.get(STOP_UNSEEN) is not None:
+            found: models.Container | None = _as_stored(id_, olds)
             why = "is not shown since this stack stopped it, so nothing shows whether it still exists"
-        elif self.session.client.containers.is_hidden(id_):
-            why = "is not listed, and the API knows it, as a container that was stopped in the dashboard"
         else:
-            return False
-        self.op.warn(
-            f"the container {id_} {why}. It stays in the state. If it was deleted, run "
-            f"`pulumi state delete {self.op.quoted_urn}`"
-        )
-        return True
+            found = self.session.client.containers.hidden(id_)
+            if found is None or found.status is not None:
+                return found
+            why = "is not listed, and the API knows it, as a container that was stopped in the dashboard"
+            if acts:
+                msg = (
+                    f"the container {id_} {why}. It may be another one with the same name, so it was not changed: "
+                    f"start it in the dashboard, and try again. {deleted}"
+                )
+                raise StacksError(msg, code="identity-unclear")
+        self.op.warn(f"the container {id_} {why}. It stays in the state. {deleted}")
+        return found
 
     def _bind(
         self, id_: str, olds: Mapping[str, Any], inputs: Mapping[str, Any], container: models.Container
@@ -583,14 +591,3 @@ def _as_stored(id_: str, olds: Mapping[str, Any]) -> models.Container:
         status=STATUS_STOPPED,
         created_at=olds.get("created_at"),
     )
-
-
-def reason_of(error: StacksError, timeout: Literal["create", "update"]) -> str:
-    if isinstance(error, WaitTimeoutError) and error.last_state is not None:
-        return (
-            f'it is still "{error.last_state}" after {error.elapsed:.0f} s (timed out; '
-            f'custom_timeouts=pulumi.CustomTimeouts({timeout}="30m") allows more time)'
-        )
-    if isinstance(error, UnexpectedStateError):
-        return f'its status is "{error.last_state}" after {error.elapsed:.0f} s'
-    return error.message

@@ -188,8 +188,8 @@ class Creation(ABC, Generic[T]):
             cause, code = error, "internal-error"
             message = (
                 f"{self.describe(thing)} was created and is in the state; then stacks-pulumi had an internal error "
-                f"({type(error).__name__}: {error}). Run `pulumi up` again, and please report the error with what "
-                "`--debug` shows"
+                f"({type(error).__name__}: {error}). Run `pulumi up` again, and please report the error with the "
+                "traceback that `--debug` shows"
             )
         outs = {**self.known(thing, cause), ORIGIN: origin}
         # If the engine has ended, no state keeps the id. Check again: `known` may have waited for the rate limit.

@@ -433,15 +433,16 @@ class ParentInProgram:
     is_new: bool
 
     @classmethod
-    def of(cls, news: Mapping[str, Any]) -> ParentInProgram | None:
-        """Read the extra input; return `None` if it is missing, or part of it is unknown."""
+    def of(cls, news: Mapping[str, Any], adopt: str = "never") -> ParentInProgram | None:
+        """Read the extra input; return `None` if it is missing, or part of it is unknown. `adopt` is the stack's."""
         facts = plain(news.get(PARENT_IN_PROGRAM))
         if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
             return None
         container = news.get("source", news.get("container"))
         # The id of a container that is only looked up is unknown at preview too.
         is_new = is_unknown(container) and not facts.get("exists")
-        return cls({name: value for name, value in facts.items() if value is not None}, is_new)
+        given = {name: value for name, value in facts.items() if value is not None}
+        return cls({"adopt": adopt, **given}, is_new)
 
     @property
     def template(self) -> str:
@@ -527,4 +528,8 @@ def differences_to(
         wanted = catalog.PLANS[plan].storage_mb + catalog.STORAGE_TIERS[tier].storage_mb
         if container.storage_mb != wanted:
             differences.append(f"it has {container.storage_mb} MB of storage, not {wanted} MB")
+    elif tier is None and (more := catalog.added_tier(catalog.PLANS.get(plan or ""), container.storage_mb)):
+        # It would be billed, and neither a preview nor a policy would know it.
+        size = f"{catalog.STORAGE_TIERS[more].storage_mb // 1024} GB"
+        differences.append(f"it has {size} of additional storage: write additional_storage_tier={more}")
     return differences

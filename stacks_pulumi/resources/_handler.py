@@ -66,7 +66,7 @@ from stacks_pulumi.resources._operation import (
 )
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
-from stacks_pulumi.resources._running import UnseenError, forget_containers, record_container
+from stacks_pulumi.resources._running import UnseenError
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
 
 
@@ -79,7 +79,6 @@ def end_operation() -> None:
     close_sessions()
     OWNERSHIP.clear()
     EXPECTED.clear()
-    forget_containers()
 
 
 class ResourceKind:
@@ -281,7 +280,7 @@ class ResourceHandler(ResourceKind):
             inputs, failures = checked(self.fields, news)
             for warning in self.warnings(stored, inputs):
                 call.warn(warning)
-            parent = ParentInProgram.of(news)
+            parent = ParentInProgram.of(news, settings.adopt)
             of_parent = self.parent_rules(parent, stored, inputs) if parent is not None else ()
             problems: tuple[tuple[ErrorCode, Iterable[tuple[str, str]]], ...] = (
                 ("invalid-input", self.rules(inputs)),
@@ -326,7 +325,7 @@ class ResourceHandler(ResourceKind):
                     OWNERSHIP.know_times(id_, plain(olds))
                 made = olds.get(CONTAINER_CREATED_AT)
                 if made is not None and news.get("adopt") != "if_matching":
-                    record_container(parent_id(id_), str(plain(made)))
+                    OWNERSHIP.know_container(parent_id(id_), str(plain(made)))
             return Difference(
                 changes=(
                     bool(differing or changed_outside(olds))
@@ -399,11 +398,7 @@ class ResourceHandler(ResourceKind):
                 say()
             return outs
 
-        def pulse() -> None:
-            op.check_active()
-            op.check_time(f"a second look for {id_}, which has changed")
-            op.progress("changed: looks again")
-
+        pulse = op.second_look(id_, "has changed")
         sleep_with_pulse(session.client.platform.lag, session.clock, pulse)
         with certain():
             return self.on_read(session, op, id_, stored)
@@ -562,7 +557,7 @@ class ResourceHandler(ResourceKind):
             call.debug(traceback.format_exc())
             message = (
                 f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see the "
-                "present state, then try again; please report it with what `--debug` shows"
+                "present state, then try again; please report it with the traceback that `--debug` shows"
             )
             end = functools.partial(call.fail, self._shown(message, "internal-error"))
         # Outside of the `except` block: inside it, the SDK's traceback would show our error twice.

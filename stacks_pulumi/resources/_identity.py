@@ -28,7 +28,7 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api._pages import UNSHOWN
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.once import look_twice
-from stacks_pulumi.errors import ConfigError, NotFoundError, StacksError, WaitCancelledError
+from stacks_pulumi.errors import ConfigError, NotFoundError
 from stacks_pulumi.platform_file import Operation
 from stacks_pulumi.resources._session import MAX_AGE, Session, check_operation
 
@@ -39,7 +39,8 @@ CONTAINER_CREATED_AT: Final = "container_created_at"
 
 REQUESTED_AT: Final = "requested_at"
 """
-The output with the time of the create request, by the API's clock. Only a container that no list has shown yet has it.
+The output with the time of the create request, by the API's clock. Only a container has it whose creation time no list
+has shown yet.
 """
 
 FORMER_TIMES: Final = "former_created_at"
@@ -76,7 +77,7 @@ def same_container(stored_created_at: str | None, created_at: str | None) -> Ide
     Compare two creation times of containers with one id.
 
     Children use it too: they record the time of their container (`CONTAINER_CREATED_AT`), and get the present one from
-    `find_container` or `creation_time`, which ask the container's status if the list has no time.
+    `find_container` or `_running.creation_time`, which ask the container's status if the list has no time.
 
     Returns:
         `SAME` if both times are there and equal to the second, `UNCERTAIN` if they differ, `UNKNOWN` if one is missing.
@@ -94,7 +95,7 @@ def identify(stored: Mapping[str, Any], container: models.Container) -> Identity
         container: The container that has the id now.
     """
     identity = same_container(stored.get("created_at"), container.created_at)
-    if identity is Identity.UNKNOWN and is_older(container, seconds_of(stored.get(REQUESTED_AT))):
+    if identity is Identity.UNKNOWN and not _may_be_of_request(container, stored):
         identity = Identity.UNCERTAIN
     if identity is not Identity.UNCERTAIN:
         return identity
@@ -178,54 +179,35 @@ def find_container(
 
 
 _PAUSE: Final = 5.0
-
-
-def _server_now(session: Session) -> float | None:
-    return session.client.containers.server_now()
+_LATEST: Final = 3600.0
+"""Seconds after a create request: it has made no container later than that, also if it waited and was repeated."""
 
 
 def _by_name(stored: Mapping[str, Any], listed: Iterable[models.Container]) -> models.Container | None:
     """Return the container that a create request of ours made, if its answer had an id that no list shows."""
-    requested = seconds_of(stored[REQUESTED_AT])
     return next(
         (
             row
             for row in listed
             if same_name(row.name, str(stored.get("name")))
             and row.is_from(str(stored.get("template"))) is not False
-            and not is_older(row, requested)
+            and _may_be_of_request(row, stored)
         ),
         None,
     )
 
 
+def _may_be_of_request(container: models.Container, stored: Mapping[str, Any]) -> bool:
+    """Return whether a create request of ours may have made a container, by the time of the request in the state."""
+    requested, created = seconds_of(stored.get(REQUESTED_AT)), seconds_of(container.created_at)
+    is_later = requested is not None and created is not None and created > requested + _LATEST
+    return not is_later and not is_older(container, requested)
+
+
 def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:
     """Return whether a container that was never seen may have been created a moment ago."""
-    requested, now = seconds_of(stored.get(REQUESTED_AT)), _server_now(session)
+    requested, now = seconds_of(stored.get(REQUESTED_AT)), session.client.containers.server_now()
     return requested is not None and now is not None and now < requested + session.client.containers.visible
-
-
-def creation_time(session: Session, id_: str) -> str | None:
-    """
-    Return a container's creation time from a recent list, or from its status; `None` if neither shows it.
-
-    A container that this operation has created needs no recent list. A list that cannot be read is not an error here,
-    because the outputs of an existing object must not be lost.
-    """
-    created_at = session.created.created_at(id_)
-    if created_at is not None:
-        return created_at
-    feed, client = session.client.feed, session.client
-    try:
-        # After a creation this sends no request: the wait for the new container has just read a list.
-        container = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=RECENT)
-        if container is not None and container.created_at is None:
-            container = session.reads.get("status", id_, ask=lambda: client.containers.find(id_))
-    except WaitCancelledError:
-        raise
-    except StacksError:
-        return None
-    return None if container is None else container.created_at
 
 
 # --- may its creation time have changed? ---
@@ -332,9 +314,10 @@ def other_container(id_: str, container: models.Container) -> str:
 
 def uncertain(id_: str, stored: Mapping[str, Any], container: models.Container) -> str:
     """Return the description of a container that may be ours or another one."""
+    known = stored.get("created_at") or stored.get(REQUESTED_AT)
     return (
-        f"the container {id_} was created at {container.created_at}, and the one in the state at "
-        f"{stored.get('created_at')}: it may be another stack's container with the same name"
+        f"the container {id_} was created at {container.created_at}, and the one in the state at {known}: it may be "
+        "another stack's container with the same name"
     )
 
 
@@ -368,8 +351,8 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
 
     With the key of another account, or another base URL, every resource seems to be deleted. A refresh would then
     remove it from the state, while it is still billed and reachable. An id begins with the account's part
-    (`usr-abc12345-web`), which is the same for all containers of an account. If the key is the one of the last change,
-    no request is sent.
+    (`usr-abc12345-web`), which is the same for all containers of an account. An id of another form has no such part:
+    only the container itself shows its account. If the key is the one of the last change, no request is sent.
 
     Args:
         session: The account of the key.
@@ -383,8 +366,10 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
     if origin is not None and origin.partition("-")[0] == session.fingerprint:
         return
     listed = session.reads.get("containers", ask=session.client.feed.snapshot)
-    accounts = {account_of(container.id) for container in listed}
-    if account_of(id_) in accounts:
+    accounts = {account_of(container.id) for container in listed if container.id.startswith("usr-")}
+    container = id_.partition("/")[0]
+    is_shown = not id_.startswith("usr-") and session.client.containers.hidden(container) is not None
+    if is_shown or account_of(id_) in accounts:
         return
     if accounts:
         msg = (
@@ -394,10 +379,11 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
         )
         raise ConfigError(msg, code="other-account")
     if origin is not None:
+        shown = "does not show it" if listed else "has no containers"
         msg = (
-            f"{id_} was created with another API key, and the account of this key has no containers, so it is probably "
-            "another account: configure the key of the account that has it. If this is that account and everything in "
-            "it was deleted, remove the resource from the state with `pulumi state delete`"
+            f"{id_} was created with another API key, and the account of this key {shown}, so it is probably another "
+            "account: configure the key of the account that has it. If this is that account and everything in it was "
+            "deleted, remove the resource from the state with `pulumi state delete`"
         )
         raise ConfigError(msg, code="other-account")
 
@@ -461,6 +447,7 @@ class Ownership:
         self._started: dict[str, list[float]] = {}
         self._moved: dict[str, float] = {}
         self._times: dict[str, list[str]] = {}
+        self._of_children: dict[str, str] = {}
 
     def clear(self) -> None:
         """Forget everything: the run of the engine has ended."""
@@ -472,6 +459,7 @@ class Ownership:
             self._started.clear()
             self._moved.clear()
             self._times.clear()
+            self._of_children.clear()
 
     def start(self, session: Session, operation: Operation, *ids: str) -> None:
         """
@@ -482,7 +470,10 @@ class Ownership:
             operation: What the request does.
             ids: The containers; none if it is not known which one, as with the number of a backup.
         """
-        changing, now = session.client.platform.facts.containers.created_at_changes, _server_now(session)
+        changing, now = (
+            session.client.platform.facts.containers.created_at_changes,
+            session.client.containers.server_now(),
+        )
         with self._lock:
             for id_ in ids or (_ANY,):
                 times = self._started.setdefault(id_, [])
@@ -499,6 +490,17 @@ class Ownership:
         times = (*outs.get(FORMER_TIMES, ()), outs.get("created_at"), *others)
         with self._lock:
             self._times.setdefault(id_, []).extend(time for time in times if time is not None)
+
+    def know_container(self, id_: str, created_at: str) -> None:
+        """Record when a container was created, by a child's state: `--target` may leave the container itself out."""
+        with self._lock:
+            self._of_children[id_] = created_at
+
+    def container_time(self, id_: str) -> str | None:
+        """Return when our container with this id was created, by its own state or else by that of a child."""
+        owner = self.owner("Container", id_)
+        with self._lock:
+            return self._of_children.get(id_) if owner is None else owner.created_at
 
     def why_it_moved(self, id_: str, stored: str | None, created_at: str | None) -> str | None:
         """Return why a container may have this creation time now and the stored one before; `None` if unknown."""

@@ -15,12 +15,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from stacks_pulumi._clock import Clock, is_shielded, shielded
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import pulumi_home
-from stacks_pulumi.errors import WaitCancelledError, WaitTimeoutError, clean, with_code
+from stacks_pulumi.errors import (
+    StacksError,
+    UnexpectedStateError,
+    WaitCancelledError,
+    WaitTimeoutError,
+    clean,
+    with_code,
+)
 
 
 class EngineCall(ABC):
@@ -197,6 +204,16 @@ class Operation:
             )
             raise WaitTimeoutError(msg, subject=self.label, elapsed=self.elapsed())
 
+    def second_look(self, id_: str, why: str) -> Callable[[], None]:
+        """Return what is called during the wait for a second look at an object, which is not listed, for instance."""
+
+        def pulse() -> None:
+            self.check_active()
+            self.check_time(f"a second look for {id_}, which {why}")
+            self.progress(f"{why.removeprefix('is ').removeprefix('has ')}: looks again")
+
+        return pulse
+
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:
         """
@@ -320,3 +337,15 @@ def _file(engine: str) -> Path | None:
     if not engine:
         return None
     return pulumi_home() / "stacks-adoptions" / engine.rpartition(":")[2]
+
+
+def reason_of(error: StacksError, timeout: Literal["create", "update"]) -> str:
+    """Return why a wait for a container ended, for a message; `timeout` is the one that allows more time."""
+    if isinstance(error, WaitTimeoutError) and error.last_state is not None:
+        return (
+            f'it is still "{error.last_state}" after {error.elapsed:.0f} s (timed out; '
+            f'custom_timeouts=pulumi.CustomTimeouts({timeout}="30m") allows more time)'
+        )
+    if isinstance(error, UnexpectedStateError):
+        return f'its status is "{error.last_state}" after {error.elapsed:.0f} s'
+    return error.message

@@ -24,6 +24,7 @@ from stacks_pulumi.errors import (
     StacksError,
     UnexpectedStateError,
     VanishedError,
+    WaitCancelledError,
 )
 from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
 from stacks_pulumi.resources._fields import ParentInProgram
@@ -31,7 +32,6 @@ from stacks_pulumi.resources._identity import (
     OWNERSHIP,
     RECENT,
     Identity,
-    creation_time,
     find_container,
     still_same_container,
 )
@@ -70,18 +70,27 @@ def is_own_container(session: Session, id_: str) -> bool:
     return still_same_container(session, id_, owner.created_at, now) is Identity.SAME
 
 
-_RECORDED: Final[dict[str, str]] = {}
-"""When containers were created, by what the states of their children have."""
+def creation_time(session: Session, id_: str) -> str | None:
+    """
+    Return a container's creation time from a recent list, or from its status; `None` if neither shows it.
 
-
-def record_container(id_: str, created_at: str) -> None:
-    """Remember when a container was created: with `--target`, the provider may see a child and not its container."""
-    _RECORDED[id_] = created_at
-
-
-def forget_containers() -> None:
-    """Forget what was recorded: the run of the engine has ended."""
-    _RECORDED.clear()
+    A container that this operation has created needs no recent list. A list that cannot be read is not an error here,
+    because the outputs of an existing object must not be lost.
+    """
+    created_at = session.created.created_at(id_)
+    if created_at is not None:
+        return created_at
+    feed, client = session.client.feed, session.client
+    try:
+        # After a creation this sends no request: the wait for the new container has just read a list.
+        container = feed.find(id_, max_age=60.0) or feed.find(id_, max_age=RECENT)
+        if container is not None and container.created_at is None:
+            container = session.reads.get("status", id_, ask=lambda: client.containers.find(id_))
+    except WaitCancelledError:
+        raise
+    except StacksError:
+        return None
+    return None if container is None else container.created_at
 
 
 def check_not_recreated(session: Session, id_: str, created_at: str | None) -> None:
@@ -97,7 +106,7 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
         StacksError: The state has a container of that id with another creation time.
     """
     owner = OWNERSHIP.owner("Container", id_)
-    known = _RECORDED.get(id_) if owner is None else owner.created_at
+    known = OWNERSHIP.container_time(id_)
     if owner is None and known is None:
         return
     if created_at is None and known is not None:
@@ -277,14 +286,15 @@ def find_parent(session: Session, id_: str, *, shared: bool = False) -> models.C
     found = find_container(session, id_, shared=shared)
     if found is not None:
         return found
-    hidden = functools.partial(session.client.containers.is_hidden, id_)
-    if session.reads.get("hidden", id_, ask=hidden, max_age=MAX_AGE if shared else RECENT):
+    ask = functools.partial(session.client.containers.hidden, id_)
+    hidden = session.reads.get("hidden", id_, ask=ask, max_age=MAX_AGE if shared else RECENT)
+    if hidden is not None and hidden.status is None:
         msg = (
             f"the container {id_} is not listed, and the API knows it, perhaps as a stopped one: start it. If "
             "it was deleted, run `pulumi state delete --target-dependents` with its URN"
         )
         raise UnseenError(msg)
-    return None
+    return hidden
 
 
 def find_child(
@@ -325,16 +335,14 @@ def find_child(
                 raise _ContainerGoneError from None
             return None
 
-    def pulse() -> None:
-        op.check_active()
-        op.check_time(f"a second look for {id_}, which is not listed")
-        op.progress("not listed: looks again")
-
     age = seconds_since(since, session.clock.wall())
     lag = session.client.platform.lag
     try:
         return look_twice(
-            seen, session.clock, lag if age is not None and age > settle else max(lag, settle), pulse
+            seen,
+            session.clock,
+            lag if age is not None and age > settle else max(lag, settle),
+            op.second_look(id_, "is not listed"),
         )
     except _ContainerGoneError:
         return None

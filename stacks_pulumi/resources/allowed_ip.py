@@ -27,12 +27,12 @@ from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     OWNERSHIP,
-    creation_time,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
 from stacks_pulumi.resources._running import (
     check_not_recreated,
+    creation_time,
     is_own_container,
 )
 from stacks_pulumi.resources._session import REFUSALS, Session

@@ -37,7 +37,6 @@ from stacks_pulumi.resources._container_lifecycle import (
     STATUS_STOPPED,
     Lifecycle,
     outputs,
-    reason_of,
 )
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import (
@@ -56,7 +55,7 @@ from stacks_pulumi.resources._fields import (
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import REQUESTED_AT
 from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, how_to_rename, named
-from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
+from stacks_pulumi.resources._operation import Checked, EngineCall, Operation, reason_of
 from stacks_pulumi.resources._preview_total import show_in_preview
 from stacks_pulumi.resources._resource import (
     StacksResource,
@@ -358,20 +357,17 @@ class ContainerCreation(Creation[models.Container]):
             # The time in the response is provisional. Without one in the state, the first refresh or update stores it.
             outs.pop("created_at", None)
             seen = self.session.client.feed.seen(self.id_of(thing))
-            outs.update(self._listed_created_at(seen))
+            # No request here: the creation may have failed because the API does not answer list requests.
+            if (created_at := None if seen is None else seen.created_at) is not None:
+                outs["created_at"] = created_at
+            else:
+                outs[REQUESTED_AT] = as_time(self._since or self.session.clock.wall())
             outs = self._lifecycle.with_spelling(
                 outs, thing if seen is None else seen.merge(thing), proven=True
             )
         if isinstance(error, WaitError) and error.last_state is not None:
             outs["status"] = error.last_state
         return outs
-
-    def _listed_created_at(self, seen: models.Container | None) -> dict[str, Any]:
-        # No request here: the creation may have failed because the API does not answer list requests.
-        if seen is not None:
-            return {"created_at": seen.created_at} if seen.created_at else {}
-        since = self._since or self.session.clock.wall()
-        return {REQUESTED_AT: as_time(since)}
 
     def describe_failure(self, thing: models.Container, error: StacksError) -> str:
         """Return the message: why the container is not ready, with the end of its log."""
@@ -424,7 +420,12 @@ class ContainerCreation(Creation[models.Container]):
         begun = clock.now()
         while True:
             try:
-                containers.delete(self.id_of(thing), thing.name)
+                # If it was refused, an absence shows nothing: the container may not be visible yet.
+                if (
+                    containers.delete(self.id_of(thing), thing.name)
+                    or clock.now() >= begun + containers.visible
+                ):
+                    return
             except NotFoundError:
                 if clock.now() >= begun + containers.visible:
                     raise
@@ -432,8 +433,6 @@ class ContainerCreation(Creation[models.Container]):
             except (BadRequestError, ConflictError):
                 if clock.now() >= begun + _PATIENCE:
                     raise
-            else:
-                return
             clock.sleep(_PAUSE)
 
 

@@ -16,13 +16,13 @@ from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     Identity,
-    creation_time,
     find_container,
     still_same_container,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._running import (
+    creation_time,
     find_child,
     find_parent,
     leave_alone,

@@ -18,7 +18,7 @@ from tools.sdk.generate import generate
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test in this folder as an engine test."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if item.nodeid.startswith("tests/engine/"):
             item.add_marker(pytest.mark.engine)
 
 

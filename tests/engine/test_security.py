@@ -6,7 +6,10 @@ import base64
 import json
 import os
 import pickle
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -36,6 +39,41 @@ def test_the_engines_own_messages_have_the_key(stack: Stack, emulator: Emulator)
         f"--tracing file:{trace}": False,
     }
     assert emulator.key.encode() in trace.read_bytes()
+    stack.env["PULUMI_DEBUG_GRPC"] = str(stack.folder / "requests")
+    assert emulator.key not in stack.engine("preview").text
+    assert emulator.key in (stack.folder / "requests").read_text(encoding="utf-8")
+
+
+class Backend(BaseHTTPRequestHandler):
+    """Keeps what it is asked with."""
+
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append(str(self.headers))
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["in the project", "in the environment"])
+def test_the_backend_that_a_project_names_gets_pulumis_token_and_not_the_key(
+    stack: Stack, emulator: Emulator, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backend, "seen", [])
+    if not named:
+        del stack.env["PULUMI_BACKEND_URL"]
+    stack.env["PULUMI_ACCESS_TOKEN"] = "pul-token"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with (stack.folder / "Pulumi.yaml").open("a", encoding="utf-8") as project:
+            project.write(f"\nbackend: {{url: http://127.0.0.1:{server.server_port}}}\n")
+        stack.python("-m", "stacks_pulumi", "logs", "web", STACKS_API_KEY=emulator.key)
+        server.shutdown()
+
+    assert ("pul-token" in "".join(Backend.seen)) is not named
+    assert emulator.key not in "".join(Backend.seen)
 
 
 def test_a_key_that_was_set_as_plain_text_is_plain_in_the_state(stack: Stack, emulator: Emulator) -> None:

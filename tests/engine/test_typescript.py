@@ -163,6 +163,29 @@ console.log(JSON.stringify({ template: words("template"), plan: words("plan") })
 """
 
 
+OWN_KEY = """\
+import * as pulumi from "@pulumi/pulumi";
+import * as stacks from "stacks-pulumi";
+
+const apiKey = pulumi.secret(process.env.TEAM_KEY!);
+const team = new stacks.Provider("team", { apiKey, baseUrl: process.env.TEAM_URL });
+new stacks.Container("web", { template: "nodejs" }, { provider: team });
+"""
+
+
+def test_only_debug_output_has_the_key_of_a_provider_resource(
+    typescript: Stack, emulator: Emulator, language_hosts: Path
+) -> None:
+    """Pulumi's SDK writes it. If this test fails, correct what SECURITY.md says about `--debug`."""
+    typescript.cli("config", "rm", "stacks:apiKey")
+    typescript.env |= {"TEAM_KEY": emulator.key, "TEAM_URL": emulator.url}
+    typescript.project({"index.ts": OWN_KEY}, language_hosts)
+
+    said = {option: typescript.engine("preview", *option).text for option in ((), ("--debug",))}
+
+    assert {option: emulator.key in text for option, text in said.items()} == {(): False, ("--debug",): True}
+
+
 def test_known_words_are_completed_and_new_ones_are_accepted(packages: Path) -> None:
     folder = packages.parent
     (folder / "words.ts").write_text(WORDS, encoding="utf-8")

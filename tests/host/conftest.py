@@ -16,7 +16,7 @@ from tests.support.host import HOSTS, PROMPT, Host
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test in this folder as a host test."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if item.nodeid.startswith("tests/host/"):
             item.add_marker(pytest.mark.host)
 
 

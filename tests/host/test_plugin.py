@@ -141,6 +141,24 @@ def test_settings_of_programs_and_of_the_engine_are_accepted(host: Host) -> None
         (provider("default"), {"account": "x"}, "unknown setting stacks:account; "),
         (provider("team"), {"apikey": "x"}, "unknown setting apikey; did you mean apiKey? (account team) ["),
         (
+            provider("default_eu"),
+            {"apikey": "x"},
+            "unknown setting apikey; did you mean apiKey? (account default_eu) [",
+        ),
+        *(
+            (
+                provider(name),
+                {"baseUrls": "x"},
+                "unknown setting stacks:baseUrls; did you mean stacks:baseUrl?",
+            )
+            for name in (
+                "default_0_3_0",
+                "default_0_3_0_rc_1",
+                "default_0_3_0_https_/plugins.example.com/stacks",
+                "default_https_/plugins.example.com/stacks",
+            )
+        ),
+        (
             provider("team"),
             {"deleteChildrenWithContainer": True},
             "unknown setting deleteChildrenWithContainer; ",
@@ -389,7 +407,13 @@ def test_a_data_function_uses_camel_case_names(host: Host, emulator: Emulator) -
             "getVpnConfig: client is True: it must be text",
             "invalid-input",
         ),
-        ("getNothing", {}, "getNothing: stacks has no such function", "unknown-type"),
+        ("restart", {}, "restart: stacks has no such function: check the name, or install", "unknown-type"),
+        (
+            "getContaner",
+            {},
+            "getContaner: stacks has no such function: did you mean getContainer?",
+            "unknown-type",
+        ),
     ],
 )
 def test_a_failed_data_function_has_a_reason(
@@ -433,13 +457,20 @@ def test_an_impossible_import_has_a_reason(host: Host, kind: str, id_: str, expe
     assert str(failure.value.details()).startswith(expected)
 
 
-def test_an_unknown_type_is_an_error_that_names_it(host: Host) -> None:
-    urn = URN.replace("Container", "Cluster")
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("Cluster", "check the name, or install a newer plugin"),
+        ("VPNClient", "did you mean stacks:index:VpnClient?"),
+    ],
+)
+def test_an_unknown_type_is_an_error_that_names_it(host: Host, kind: str, hint: str) -> None:
+    urn = URN.replace("Container", kind)
 
     with pytest.raises(grpc.RpcError) as failure:
         host.stub.Check(provider_pb2.CheckRequest(urn=urn))
 
-    assert "stacks has no resource 'stacks:index:Cluster'" in str(failure.value.details())
+    assert f"stacks has no resource 'stacks:index:{kind}': {hint}" in str(failure.value.details())
 
 
 def test_after_an_operation_it_serves_another_one(host: Host, emulator: Emulator) -> None:

@@ -90,6 +90,13 @@ def test_every_private_key_in_the_pages_goes_into_a_file_that_only_its_owner_rea
     assert [line for line in writing if not line.startswith("(umask 077; ")] == []
 
 
+def test_no_command_in_the_pages_has_a_key_as_an_argument_of_a_process() -> None:
+    # All users of the machine see the arguments of a process; `printf` is a part of the shell.
+    found = re.compile(r'(?:-H|--header)[ =]"Authorization: Bearer')
+
+    assert [name(page) for page in PAGES if found.search(page.read_text(encoding="utf-8"))] == []
+
+
 def test_every_program_in_the_pages_runs_on_mocks() -> None:
     programs = {
         f"{name(page)} {number}": source

@@ -209,3 +209,10 @@ def test_cost_report_can_be_markdown(capfd: pytest.CaptureFixture[str]) -> None:
         "| web | nodejs, basic | $4.00 |",
         "| total |  | $4.00 |",
     ]
+
+
+def test_cost_report_has_no_markup_of_a_name(capfd: pytest.CaptureFixture[str]) -> None:
+    [row, _] = report(capfd, container("a|b @all <img> `x` [l](//y)"), format="markdown")[2:]
+
+    assert row.count("|") - row.count("\\|") == 4
+    assert not any(part in row for part in ("@all", "<img>", "`x`", "](//"))

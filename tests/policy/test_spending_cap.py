@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.policy import StacksGuard
 from stacks_pulumi.policy.testing import UNKNOWN, PackTester, Resource, container
+from stacks_pulumi.pricing.money import price
 from tests.support.policy_cases import account
 
 
@@ -44,6 +46,31 @@ def test_a_container_of_the_stack_is_matched_by_its_id() -> None:
     headroom(account, cap_usd=7).preview(namesake).assert_blocked_by(
         "account-headroom", "would cost $8.00", "this stack $4.00, 1 other container $4.00"
     )
+
+
+def test_the_higher_of_the_declared_and_the_listed_price_counts() -> None:
+    def listed(plan: str) -> Any:
+        return lambda _timeout_s: [
+            SimpleNamespace(id="usr-1-web", name="web", price=price("nodejs", plan, None))
+        ]
+
+    ours = container("web", plan="standard", internal_host="usr-1-web")
+    # It was enlarged in the dashboard.
+    headroom(listed("premium"), cap_usd=9).preview(ours).assert_blocked_by(
+        "account-headroom", "this stack $10.00, where the account lists more than the $5.00 declared"
+    )
+    headroom(listed("premium"), cap_usd=10).preview(ours).assert_passes()
+    headroom(listed("micro"), cap_usd=4).preview(ours).assert_blocked_by(
+        "account-headroom", "this stack $5.00,"
+    )
+    headroom(listed("micro"), cap_usd=5).preview(ours).assert_passes()
+
+
+def test_a_size_that_the_state_shows_counts() -> None:
+    grown = container("web", internal_host="usr-9-web", storage_mb=138 * 1024)
+
+    headroom(account, cap_usd=12).preview(grown).assert_blocked_by("account-headroom", "this stack $9.00")
+    PackTester(StacksGuard(max_monthly_usd=8)).preview(grown).assert_blocked_by("monthly-budget", "$9.00")
 
 
 @pytest.mark.parametrize(

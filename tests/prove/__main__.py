@@ -66,7 +66,8 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def prove(given: argparse.Namespace) -> tuple[list[Ran], Counter[str]]:
     """Run the cases that the options ask for; return the failures, reduced, and the sum of the counts."""
     proof = PROOFS[given.proof]
-    began, ran = time.monotonic(), list[Ran]()
+    began, ran, written = time.monotonic(), list[Ran](), 0.0
+    results = RESULTS / f"{given.proof}-{given.file.stem if given.file else given.seed}.json"
     runner = Runner(proof, given)
     try:
         for one in runner.run(_cases(given), minutes=given.minutes):
@@ -74,7 +75,10 @@ def prove(given: argparse.Namespace) -> tuple[list[Ran], Counter[str]]:
             say(f"{len(ran):4} {time.monotonic() - began:6.0f} s  {one.note}")
             if one.failure is not None:
                 say(one.failure)
-            _write(RESULTS / f"{given.proof}-{given.file.stem if given.file else given.seed}.json", ran)
+            # The whole file each time, so only now and then: thousands of cases would be slower to write than to run.
+            if time.monotonic() - written > 10:
+                _write(results, ran)
+                written = time.monotonic()
         failed = [one for one in ran if one.failure is not None]
         if failed and proof.searches and not given.file:
             say("Reducing the first failure.")
@@ -82,6 +86,7 @@ def prove(given: argparse.Namespace) -> tuple[list[Ran], Counter[str]]:
             kept = keep(given.proof, str(given.seed), failed[0])
             say(f"{last_line(failed[0])}\nKept as {kept}, which make test runs from now on.")
     finally:
+        _write(results, ran)
         runner.close()
     total = sum((one.counts for one in ran), Counter[str]())
     sums = ", ".join(f"{count} {name}" for name, count in total.most_common())

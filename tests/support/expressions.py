@@ -66,8 +66,7 @@ class _Engine:
         if sign is not None:
             return lambda at, then: self._takes(sign, at) and then(at + 1)
         if kind is sre.BRANCH:
-            ways = [self._sequence(way) for way in value[1]]
-            return lambda at, then: any(way(at, then) for way in ways)
+            return self._choice(value[1])
         if kind is sre.SUBPATTERN:
             return self._sequence(value[-1])
         if kind is sre.AT:
@@ -84,6 +83,20 @@ class _Engine:
         if kind in {sre.MAX_REPEAT, sre.MIN_REPEAT}:
             return self._repeat(*value, greedy=kind is sre.MAX_REPEAT)
         raise NotImplementedError(str(kind))
+
+    def _choice(self, choices: Sequence[Any]) -> Part:
+        ways = [(self._sign(*nodes[0]) if nodes else None, self._sequence(nodes)) for nodes in choices]
+
+        @functools.cache
+        def possible(sign: str) -> list[Part]:
+            """Return the ways that can begin with a character; hundreds of names begin with another one."""
+            return [way for first, way in ways if first is None or (sign and first(sign))]
+
+        def run(at: int, then: Then) -> bool:
+            self.step()
+            return any(way(at, then) for way in possible(self.text[at : at + 1]))
+
+        return run
 
     def _repeat(self, least: int, most: Any, body: Any, *, greedy: bool) -> Part:
         most = sys.maxsize if most is sre.MAXREPEAT else int(most)
@@ -128,6 +141,10 @@ class _Engine:
 
     def _sign(self, kind: Any, value: Any) -> Callable[[str], bool] | None:
         """Return the test of a part that is one character; `None` for another part."""
+        test = self._test(kind, value)
+        return test and functools.cache(test)
+
+    def _test(self, kind: Any, value: Any) -> Callable[[str], bool] | None:
         if kind is sre.ANY:
             return lambda sign: self._all or sign != "\n"
         if kind in {sre.LITERAL, sre.NOT_LITERAL}:

@@ -59,6 +59,12 @@ def test_what_is_written_is_read_again() -> None:
         ("version: 1\nlists: many", 2, "lists is 'many', and must be a group of settings"),
         ("version: 1\nlists:\n  page_size: 0", 3, "page_size is '0', and must be a whole number, 1 or more"),
         ("version: 1\nlists:\n  page_size: 1\n  page_size: 2", 4, "page_size is there twice"),
+        (
+            "version: 1\ncontainers:\n  statuses:\n    up: running\n    UP: stopped",
+            5,
+            "UP is there twice",
+        ),
+        ("version: 1\ncontainers:\n  statuses: {[up]: running}", 3, "a name is needed before the colon"),
         ("version: 1\nlists:\n  count_is_rows: on", 3, "count_is_rows is 'on', and must be true or false"),
         (
             "version: 1\ncontainers:\n  visible_seconds: 1e9",
@@ -117,6 +123,15 @@ def test_a_file_without_an_end_is_not_read(special: str, tmp_path: Path) -> None
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=rf"{tmp_path} cannot be read: Is a directory"):
         config.load({"stacks:platform": str(tmp_path)}, {})
+
+
+@pytest.mark.parametrize("last", [b"x", b"\xc3\xa9"])
+def test_a_file_that_would_take_minutes_is_not_read(last: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "facts.yaml"
+    file.write_bytes(b"version: 1\n#".ljust(200_000) + last)
+
+    with pytest.raises(ConfigError, match="it is longer than 200000 bytes"):
+        read(file)
 
 
 def test_text_that_is_the_path_of_no_file_is_not_shown(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any, Final, TypeVar
 
@@ -30,7 +30,14 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 import stacks_pulumi
 from stacks_pulumi import config, functions
-from stacks_pulumi._identifiers import camel_case, name_of, snake_case, stack_and_project, type_of
+from stacks_pulumi._identifiers import (
+    camel_case,
+    name_of,
+    nearest,
+    snake_case,
+    stack_and_project,
+    type_of,
+)
 from stacks_pulumi.errors import ConfigError, StacksError, clean, with_account, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
@@ -80,9 +87,8 @@ def answered(
     """
     name = snake_case(token)
     if name not in QUESTIONS:
-        raise StacksError(
-            "stacks has no such function: check the name, or install a newer plugin", code="unknown-type"
-        )
+        msg = f"stacks has no such function: {_maybe(token, map(camel_case, QUESTIONS))}"
+        raise StacksError(msg, code="unknown-type")
     session = session_for(config.load(settings))
     now = session.clock.now()
     with Operation(call, session.clock, now, now + _TIMEOUT).running():
@@ -91,6 +97,11 @@ def answered(
     if not QUESTIONS[name].secret:
         return values
     return {key: secret(value) for key, value in values.items()}
+
+
+def _maybe(name: str, known: Iterable[str], prefix: str = "") -> str:
+    near = nearest(name, known)
+    return f"did you mean {prefix}{near}?" if near else "check the name, or install a newer plugin"
 
 
 def _spelt(value: Any) -> Any:
@@ -426,7 +437,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         token = type_of(request.urn)
         handler = self._handlers.get(token.removeprefix(NATIVE))
         if handler is None:
-            msg = f"stacks has no resource {token!r}: check the name, or install a newer plugin"
+            hint = _maybe(token.removeprefix(NATIVE), self._handlers, NATIVE)
+            msg = f"stacks has no resource {token!r}: {hint}"
             call.fail(with_code(msg, "unknown-type"))
         if getattr(request, "preview", False):
             self._prices.previewed()

@@ -7,6 +7,7 @@ error names. A value may be a key under a misspelt name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -36,9 +37,13 @@ def as_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+_OF_THE_ENGINE: Final = re.compile(r"default(_\d+_\d+_\d+(_.*)?|_[^/]+/.*)?")
+"""The name of a default provider: with the version that an SDK asks for, and the address of the plugin, if any."""
+
+
 def account_of_provider(name: str) -> str | None:
     """Return the account's name: that of an explicit provider; `None` for the stack's default account."""
-    return None if not name or name == "default" or name.startswith("default_") else name
+    return None if not name or _OF_THE_ENGINE.fullmatch(name) else name
 
 
 def wrong_settings(urn: str, given: Mapping[str, Any]) -> Iterator[str]:

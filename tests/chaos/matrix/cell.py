@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.faults import Fault
+from stacks_pulumi.emulator.server import Record
 from tests.chaos.account import claims, holdings, secrets
 from tests.chaos.matrix.changes import Change
 from tests.chaos.matrix.failures import REFUSALS, TIMES, Failure
@@ -29,12 +30,14 @@ class Verdict:
         message: The error that the user reads; empty if the `up` succeeded.
         wrongs: The rules that were broken; must be empty.
         fired: How often the fault fired.
+        sent: How often the `up` with the fault sent the request.
     """
 
     outcome: str = DONE
     message: str = ""
     wrongs: list[str] = field(default_factory=list)
     fired: int = 0
+    sent: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ class Cell:
         creates = self.change.operation == "containers.create"
         return bool(self.failure.options.get("done")) if creates else self.times != "every time"
 
+    def repeats(self, verdict: Verdict) -> bool:
+        """Return whether the cell with more times would be the same: its fault would meet no further request."""
+        met = 1 if self.failure.refused else TIMES[self.times]
+        return met is not None and verdict.sent <= met
+
     def run(self, host: Host, emulator: Emulator) -> Verdict:
         """Run the cell: apply without faults, apply with the fault, apply again without faults, and destroy."""
         verdict = Verdict()
@@ -82,8 +90,15 @@ class Cell:
             self.change.operation, self.failure.kind, times, match=match, **self.failure.options
         )
         refusals = self._refusals(emulator, match)
+        answered = emulator.calls()
         met = stack.up(self.change.after(self.name))
         verdict.fired = fault.fired
+        # A request that met a fault may still be unanswered.
+        verdict.sent = sum(one.fired for one in (fault, *refusals)) + sum(
+            record.operation == self.change.operation and record.fault is None and _is_about(record, match)
+            for record in emulator.requests
+            if record.number > answered
+        )
         fault.times = fault.fired
         for refusal in refusals:
             # An operation that looks first sends no second request, so it meets no refusal.
@@ -188,6 +203,10 @@ class Cell:
             verdict.wrongs.append(f"{when} the account lacks {sorted(missing)}")
 
 
+def _is_about(record: Record, match: str | None) -> bool:
+    return match is None or match in f"{record.path} {record.subject}"
+
+
 def _await_the_late(fault: Fault, emulator: Emulator) -> None:
     """Wait until the API has carried out the requests that timed out, so that none runs after the cell."""
 
@@ -195,8 +214,7 @@ def _await_the_late(fault: Fault, emulator: Emulator) -> None:
         done = [
             record
             for record in emulator.requests
-            if record.fault == fault.kind
-            and (fault.match is None or fault.match in f"{record.path} {record.subject}")
+            if record.fault == fault.kind and _is_about(record, fault.match)
         ]
         return len(done) >= fault.fired
 

@@ -33,8 +33,9 @@ BUGS = (
         "internal-error",
         "A bug in this package",
         "Something happened that the package does not handle.",
-        "`pulumi refresh` shows what exists; then try again. Please report it with the output of `pulumi up --debug`, "
-        "which does not contain the key.",
+        "`pulumi refresh` shows what exists; then try again. Please report it with the traceback that "
+        "`pulumi up --debug` shows, and not with the whole output: in a program in TypeScript, Pulumi writes the "
+        "outputs of all resources into it, and the settings of providers, with keys.",
         ("internal error in stacks-pulumi (KeyError: 'plan')", "pulumi refresh"),
         prepare=_with_a_bug,
     ),

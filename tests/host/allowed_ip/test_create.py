@@ -15,6 +15,29 @@ from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, i
 
 
 @pytest.mark.parametrize(
+    ("stack", "own", "is_refused"),
+    [
+        ("never", None, True),
+        ("never", "if_matching", False),
+        ("if_matching", None, False),
+        ("if_matching", "never", True),
+    ],
+)
+def test_an_address_in_a_container_that_may_be_adopted_is_not_refused(
+    make_host: Any, emulator: Emulator, stack: str, own: str | None, is_refused: bool
+) -> None:
+    """External access of a container that exists may be on, and a new one's is off."""
+    host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:adopt": stack})
+    facts = {"template": "nodejs", "adopt": own}
+
+    failures = host.resource("AllowedIp").check(
+        container=UNKNOWN, ip_address="198.51.100.7", container_in_program=facts
+    )
+
+    assert ("external access is off" in failures.get("container", "")) is is_refused
+
+
+@pytest.mark.parametrize(
     ("given", "canonical"),
     [
         ("10.0.0.7", "10.0.0.7"),

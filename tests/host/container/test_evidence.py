@@ -11,6 +11,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource
 from tests.support.platforms import platform
+from tests.support.waiting import until
 
 EMPTY = {"success": True, "count": 0, "data": []}
 
@@ -77,7 +78,7 @@ def test_a_container_that_is_hidden_after_our_stop_is_kept(web: HostedResource, 
     assert emulator.state.names() == []
 
 
-def test_a_container_that_is_stopped_and_hidden_is_kept_and_can_be_deleted(
+def test_a_container_that_is_stopped_and_hidden_is_kept_and_deleted_after_a_start(
     web: HostedResource, emulator: Emulator
 ) -> None:
     web.up(name="web", template="nodejs")
@@ -86,11 +87,59 @@ def test_a_container_that_is_stopped_and_hidden_is_kept_and_can_be_deleted(
 
     assert web.read()
     assert any("is not listed, and the API knows it" in line for line in web.lines())
-    web.delete()
-    assert emulator.calls("containers.delete") == 1
-
+    with pytest.raises(CallFailedError, match="start it in the dashboard, and try again"):
+        web.delete()
     emulator.faults.clear()
+    emulator.drift.start("web")
+    web.delete()
     assert emulator.state.names() == []
+
+
+@pytest.fixture(params=["delete", "update"])
+def act(request: pytest.FixtureRequest, web: HostedResource) -> Callable[[], object]:
+    """Return an operation that changes the container."""
+    if request.param == "delete":
+        return web.delete
+    return lambda: web.up(name="web", template="nodejs", desired_status="stopped")
+
+
+def test_another_container_that_is_stopped_and_hidden_is_not_touched(
+    web: HostedResource,
+    act: Callable[[], object],
+    make_host: Callable[..., Host],
+    emulator: Emulator,
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.recreate("web")
+    emulator.clock.advance(5)
+    emulator.drift.stop("web")
+    web.host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+    before = len(emulator.requests)
+    hide(emulator, None)
+
+    with pytest.raises(CallFailedError, match="It may be another one with the same name"):
+        act()
+
+    assert {record.method for record in list(emulator.requests)[before:]} == {"GET"}
+    emulator.faults.clear()
+
+
+def test_another_container_that_only_the_third_look_shows_is_not_touched(
+    web: HostedResource,
+    act: Callable[[], object],
+    make_host: Callable[..., Host],
+    emulator: Emulator,
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.recreate("web")
+    web.host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
+    before = len(emulator.requests)
+    hide(emulator, 2)
+
+    with pytest.raises(CallFailedError, match="it may be another stack's container with the same name"):
+        act()
+
+    assert {record.method for record in list(emulator.requests)[before:]} == {"GET"}
 
 
 @pytest.mark.parametrize(
@@ -168,6 +217,43 @@ def test_a_container_that_is_not_visible_in_time_keeps_its_id(
     slow_web.update(slow_web.checked(name="web", template="nodejs"))
     assert slow_web.outs["status"] == "running"
     assert "requested_at" not in slow_web.outs
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_container_that_is_much_newer_than_the_request_is_another_one(
+    web: HostedResource, emulator: Emulator, listed: bool
+) -> None:
+    row = {"id": f"{emulator.account}-web", "name": "web", "type": "nodejs", "status": "pending"}
+    rows = {"success": True, "count": 1, "data": [row]} if listed else EMPTY
+    emulator.faults.add("containers.list", "pass")
+    emulator.faults.add("containers.list", "answer", body=rows, times=None)
+    emulator.faults.add("containers.status", "status", code=404, times=None)
+    web.timeout = 1
+    with pytest.raises(CallFailedError, match="timed-out"):
+        web.up(name="web", template="nodejs")
+    assert "created_at" not in web.outs
+    web.timeout = 0
+    emulator.faults.clear()
+    emulator.clock.advance(86400)
+    emulator.drift.recreate("web")
+
+    with pytest.raises(CallFailedError, match="It was not deleted"):
+        web.delete()
+
+    assert emulator.state.names() == ["web"]
+
+
+def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    checked = web.checked(name="web", template="nodejs")
+    slow = emulator.faults.add("containers.create", "slow", seconds=1.0)
+    refused = emulator.faults.add("containers.delete", "status", code=409)
+    hidden = emulator.faults.add("containers.status", "status", code=404)
+
+    web.abandon_create(checked, lambda: slow.fired == 1)
+
+    until(lambda: emulator.state.names() == [] and refused.fired == hidden.fired == 1)
 
 
 def test_a_container_that_is_never_visible_leaves_nothing(web: HostedResource, emulator: Emulator) -> None:

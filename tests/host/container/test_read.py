@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
+from tests.support.platforms import platform
 
 
 @pytest.mark.parametrize("fault", [401, 403, 500, 503])
@@ -69,6 +72,26 @@ def test_the_key_of_another_account_keeps_the_state(
         getattr(web, operation)()
 
     assert set(emulator.state.names()) == {"web", "theirs"}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_id_without_the_account_shows_its_account_by_the_container_alone(
+    make_host: Callable[..., Host], there: bool
+) -> None:
+    with Emulator(platform=platform(containers={"id_form": "uuid"}), clock=fast_clock()) as api:
+        api.load([{"name": "elder", "template": "nodejs"}])
+        config = {"stacks:apiKey": api.key, "stacks:baseUrl": api.url}
+        web = make_host(config).resource("Container", "web")
+        web.up(name="web", template="nodejs")
+        web.host = make_host({**config, "stacks:apiKey": api.new_key()})
+        api.faults.add("containers.list", "answer", body={"data": [{"id": str(uuid.uuid4())}]}, times=None)
+        if there:
+            web.delete()
+            assert api.state.names() == ["elder"]
+        else:
+            api.drift.delete("web")
+            with pytest.raises(CallFailedError, match="the account of this key does not show it"):
+                web.read()
 
 
 def test_a_failed_boot_is_retried_after_a_refresh(web: HostedResource, emulator: Emulator) -> None:

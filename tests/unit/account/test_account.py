@@ -69,8 +69,10 @@ def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFix
             {"name": "alone", "template": "postgresql", "plan": "standard"},
         ]
     )
-    dev = accounts.export("dev.json", accounts.container("web"), accounts.container("tiny"))
-    prod = accounts.export("prod.json", accounts.container("vpn", "prod"), accounts.container("tiny", "prod"))
+    inputs = {"name": "tiny", "template": "redis-micro", "plan": "micro"}
+    tiny = [accounts.container("tiny", stack, inputs=inputs) for stack in ("dev", "prod")]
+    dev = accounts.export("dev.json", accounts.container("web"), tiny[0])
+    prod = accounts.export("prod.json", accounts.container("vpn", "prod"), tiny[1])
     held = accounts.emulator.state.containers.values()
     bill = sum(
         (catalog.monthly_price(one.template, one.plan, one.storage_tier) or Decimal(0) for one in held),
@@ -435,11 +437,22 @@ def test_every_finding_has_a_command_that_is_not_run(
     out = capsys.readouterr().out
     assert "curl -fsS -X DELETE" in out
     assert f"{accounts.emulator.url}/containers/{accounts.id('alone')}" in out
-    assert f"pulumi state delete {urn('prod', 'shop', 'Container', 'both')} --stack prod" in out
+    assert f"pulumi state delete --stack prod -- {urn('prod', 'shop', 'Container', 'both')}" in out
     # An export does not name the organization; in the project's folder the engine knows it.
     assert "To update the state of the stack, in the folder of the project shop:" in out
     assert "pulumi refresh --stack dev" in out
     assert {request.method for request in accounts.emulator.requests} == {"GET"}
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--markdown"]], ids=str)
+def test_a_key_that_was_given_as_the_name_of_a_file_is_not_shown(
+    form: list[str], accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["account", "--state", f"sk_stacks_{'a' * 64}", *form]) == 1
+
+    shown = "".join(capsys.readouterr())
+    assert "No such file or directory" in shown
+    assert "a" * 64 not in shown
 
 
 def test_one_call_for_a_thousand_containers_and_thirty_stacks(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 
 import pytest
 
+from stacks_pulumi import config
+from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
+from tests.support.hostile import ALL, faults
 from tests.support.machine import Machine, resource
-from tests.unit.account.conftest import Report
+from tests.unit.account.conftest import Report, only
 
 Doctor = Callable[..., Report]
 
@@ -182,6 +187,58 @@ def test_a_file_that_is_not_yaml_is_named(machine: Machine, doctor: Doctor) -> N
 
     assert fix(report, "stack") == f"correct {file}"
     assert report.code == 1
+
+
+@pytest.mark.parametrize("special", ["/dev/zero", "pipe"])
+def test_a_file_without_an_end_is_not_read(special: str, machine: Machine, doctor: Doctor) -> None:
+    machine.lock("invalid YAML file: yaml: line 2: did not find expected node content")
+    machine.break_config()
+    os.mkfifo(machine.project / "pipe")
+    (machine.project / "Pulumi.dev.yaml").symlink_to(special)
+
+    assert "no stack selected" in only(doctor(), "stack")["text"]
+
+
+def test_the_value_of_a_misspelt_setting_is_no_option_of_the_command(
+    machine: Machine, doctor: Doctor
+) -> None:
+    machine.set("stacks:hideLogz", "--tracing=https://evil.example")
+
+    assert " set stacks:hideLogs ..." in fix(doctor(), "settings")
+
+
+@pytest.mark.parametrize(
+    "named", ["config", "runtime", "plugins", "stackConfigDir", "error", "state", "preview"]
+)
+@pytest.mark.parametrize("as_json", [False, True], ids=["plain", "json"])
+def test_no_text_of_a_project_is_carried_out(
+    named: str, as_json: bool, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attack = f"{ALL} sk_stacks_{'a' * 64}"
+    settings = {f"stacks:{key}": attack for key in (*config.OF_A_STACK, "hideLogz", attack)}
+    document = {"name": attack, "description": attack, "runtime": "python", "config": settings}
+    if named == "config":
+        for name in settings:
+            machine.set(name, attack)
+    elif named == "error":
+        machine.lock(attack)
+    elif named == "state":
+        machine.state([resource("Container", f"usr-{attack}", origin=attack, provider=attack)])
+    elif named == "preview":
+        machine.preview(
+            {"policyEvent": {"policyName": attack, "message": attack, "enforcementLevel": "mandatory"}}
+        )
+    else:
+        document[named] = {"name": attack, "options": attack, "providers": [{"name": attack, "path": attack}]}
+    machine.project_file.write_text(json.dumps(document), encoding="utf-8")
+
+    main(["doctor", "-C", str(machine.project), *(["--json"] if as_json else [])])
+
+    shown = capsys.readouterr()
+    # The engine does not read a JSON document of ours.
+    assert faults(shown.out.replace("<{%", "") if as_json else shown.out) + faults(shown.err) == []
+    assert "a" * 64 not in shown.out + shown.err
+    assert "check failed" not in shown.out
 
 
 def test_a_project_without_a_runtime_runs_no_program(machine: Machine, doctor: Doctor) -> None:

@@ -67,4 +67,4 @@ def test_the_budgets_on_the_page_are_valid(tmp_path: Path) -> None:
 
     found = read_budgets(tmp_path / "budgets.yaml")
 
-    assert [budget.name for budget in found] == ["development", "shop", "team=web"]
+    assert [budget.name for budget in found.budgets] == ["development", "shop", "team=web"]

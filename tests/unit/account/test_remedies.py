@@ -7,9 +7,10 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
-from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi._identifiers import SLASH, canonical_network
 from stacks_pulumi.account.backend import Managed, Stacks, StackState
 from stacks_pulumi.account.findings import remedies
 from stacks_pulumi.account.read import ask
@@ -48,7 +49,23 @@ def test_the_state_delete_command_quotes_urn_and_stack() -> None:
 
     [command] = commands(Container(id="usr-1-web", created_at=CREATED_AT), *owners, ref="a b;c")
 
-    assert shlex.split(command) == ["pulumi", "state", "delete", urn, "--stack", "a b;c"]
+    assert shlex.split(command) == ["pulumi", "state", "delete", "--stack", "a b;c", "--", urn]
+
+
+def test_what_stands_for_a_urn_in_a_state_is_no_option_of_the_command() -> None:
+    owners = [Managed("shop/dev", "--all", "Container", "usr-1-web", CREATED_AT) for _ in range(2)]
+
+    [command] = commands(Container(id="usr-1-web", created_at=CREATED_AT), *owners)
+
+    assert shlex.split(command)[-2:] == ["--", "--all"]
+
+
+def test_the_command_has_the_slashes_of_an_id_as_the_platform_has_them() -> None:
+    container = msgspec.convert({"id": f"usr{SLASH}1{SLASH}web", "name": "x"}, Container)
+
+    [command] = commands(container)
+
+    assert shlex.split(command)[-1] == f"{URL}/containers/usr%2F1%2Fweb"
 
 
 @pytest.mark.parametrize(

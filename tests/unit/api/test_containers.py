@@ -10,6 +10,9 @@ from responses.matchers import json_params_matcher, query_param_matcher
 from stacks_pulumi import errors
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.wait import CREATED as CREATED_WAIT
+from stacks_pulumi.api.wait import GONE, Wait
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import URL, Script, containers, data, listed, ok, refusal
 
@@ -69,12 +72,12 @@ def test_logs(client: StacksClient, http: responses.RequestsMock) -> None:
 @pytest.mark.parametrize(
     ("status", "logs", "expected"),
     [
-        (data({"id": "a", "status": "stopped"}), refusal(404), True),
-        (data({"id": "a", "status": "deleted"}), ok({"logs": ""}), False),
-        (refusal(404), ok({"logs": ""}), True),
-        (refusal(404), refusal(400), True),
-        (refusal(404), refusal(404), False),
-        (refusal(410), ok({"logs": ""}), False),
+        (data({"id": "a", "status": "stopped"}), refusal(404), Container(id="a", status="stopped")),
+        (data({"id": "a", "status": "deleted"}), ok({"logs": ""}), None),
+        (refusal(404), ok({"logs": ""}), Container(id="a")),
+        (refusal(404), refusal(400), Container(id="a")),
+        (refusal(404), refusal(404), None),
+        (refusal(410), ok({"logs": ""}), None),
     ],
     ids=[
         "its status",
@@ -86,11 +89,28 @@ def test_logs(client: StacksClient, http: responses.RequestsMock) -> None:
     ],
 )
 def test_what_shows_a_container_that_is_not_listed(
-    clock: FakeClock, status: Answer, logs: Answer, expected: bool
+    clock: FakeClock, status: Answer, logs: Answer, expected: Container | None
 ) -> None:
     script = Script(containers__status=status, containers__logs=logs)
 
-    assert containers(script, clock).is_hidden("a") is expected
+    assert containers(script, clock).hidden("a") == expected
+
+
+@pytest.mark.parametrize(
+    ("wait", "line"), [(CREATED_WAIT, "runs, {}: running"), (GONE, "is deleted, {}: deleted")]
+)
+def test_an_unknown_status_is_explained_by_what_is_waited_for(
+    clock: FakeClock, wait: Wait, line: str
+) -> None:
+    script = Script(containers__list=listed(web="archived"))
+    said: list[str] = []
+
+    with pytest.raises(errors.WaitTimeoutError):
+        containers(script, clock).feed.wait(wait, "usr-1-web", deadline=clock.now() + 5, warn=said.append)
+
+    means, word = line.split(", {}: ")
+    assert f"if it means that a container {means}, " in said[0]
+    assert said[0].endswith(f"containers: {{statuses: {{archived: {word}}}}}")
 
 
 def test_metrics(client: StacksClient, http: responses.RequestsMock) -> None:

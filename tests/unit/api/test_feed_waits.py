@@ -12,7 +12,7 @@ from stacks_pulumi.api._call import Call
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.feed import Feed, interval
 from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED
+from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED, Wait
 from tests.support.clock import FakeClock
 from tests.support.codes import has_one_code
 from tests.unit.api.changing_account import ChangingAccount, job
@@ -260,7 +260,7 @@ def test_an_unknown_status_is_named_at_the_first_look_and_by_the_timeout(
         LIST,
         clock,
         noun="container",
-        explain=lambda status: "map the word" if status == "active" else None,
+        explain=lambda status, _wanted: "map the word" if status == "active" else None,
     )
     account.put("a", "active")
 
@@ -333,6 +333,20 @@ def test_a_failed_verification_does_not_end_the_wait(account: ChangingAccount, c
     account.put("a", "running", after=20)
 
     assert feed.wait(CREATED, "a", deadline=clock.now() + 60) == Container(id="a", status="running")
+
+
+@pytest.mark.parametrize("wait", [GONE, CREATED])
+def test_a_refused_verification_of_what_was_seen_ends_the_wait(clock: FakeClock, wait: Wait) -> None:
+    def confirm(id: str) -> Container | None:
+        raise errors.ForbiddenError("look at container a: refused", status=403)
+
+    def send(_: Call[Any]) -> Any:
+        return Listing[Container](gap="data[0]")
+
+    feed = Feed(send, LIST, clock, noun="container", confirm=confirm)
+
+    with pytest.raises(errors.ForbiddenError):
+        feed.wait(wait, "a", deadline=clock.now() + 600)
 
 
 def test_a_wait_times_out(feed: Feed[Container], account: ChangingAccount, clock: FakeClock) -> None:

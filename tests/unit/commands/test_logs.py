@@ -113,6 +113,26 @@ def test_an_empty_answer_repeats_no_line(
 
 
 @pytest.mark.usefixtures("log")
+def test_of_an_answer_with_more_lines_than_were_asked_for_only_the_last_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = iter(["\n".join(f"{turn}-{number}" for number in range(60_000)) for turn in range(2)])
+    monkeypatch.setattr(ContainersApi, "logs", lambda *_: next(answers))
+    compared: list[int] = []
+    new_lines = container.new_lines
+
+    def counted(before: list[str], now: list[str]) -> list[str] | None:
+        compared.append(len(before) + len(now))
+        return new_lines(before, now)
+
+    monkeypatch.setattr(container, "new_lines", counted)
+
+    follow(monkeypatch, lambda: None)
+
+    assert compared == [1000]
+
+
+@pytest.mark.usefixtures("log")
 def test_a_log_is_followed_through_an_outage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,21 @@ def test_live_prices_confirm_the_catalogue(
     assert "live prices:" not in capsys.readouterr().out
 
 
+def test_a_price_that_the_platform_does_not_list_is_not_exact(
+    account: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "preview.json"
+    file.write_bytes(preview(step("create", "new", None, web("premium"))))
+
+    assert main(["cost", str(file), "--live-prices"]) == 0
+    assert main(["cost", str(file), "--live-prices", "--strict"]) == 3
+    assert (
+        "error: not listed by the API, so priced by the catalogue: nodejs premium" in capsys.readouterr().out
+    )
+    file.write_bytes(preview(step("create", "new", None, web())))
+    assert main(["cost", str(file), "--live-prices", "--strict"]) == 0
+
+
 def test_a_policy_reads_the_account(account: Emulator) -> None:
     assert sorted((one.name, str(one.price)) for one in live.containers(10)) == [
         ("data", "$4.00"),

@@ -23,6 +23,7 @@ GITLAB = {
     "CI_PROJECT_ID": "42",
     "CI_MERGE_REQUEST_IID": "7",
 }
+GITHUB_USER = "https://api.github.com/user"
 GITHUB_COMMENTS = "https://api.github.com/repos/team/shop/issues/7/comments"
 GITLAB_NOTES = "https://git.example/api/v4/projects/42/merge_requests/7/notes"
 
@@ -40,12 +41,35 @@ def sent(call: Any) -> dict[str, Any]:
 def test_github_comment_is_posted_where_there_is_none() -> None:
     others = [of_bot(1, "LGTM"), of_bot(2, TEXT, "User"), of_bot(3, TEXT.replace("dev", "prod"))]
     responses.get(GITHUB_COMMENTS, json=others)
+    # The token of a run is no user's.
+    responses.get(GITHUB_USER, status=403)
     responses.post(GITHUB_COMMENTS, json={"id": 9}, status=201)
 
     assert post("github", TEXT, GITHUB) == "posted the comment"
 
     assert sent(responses.calls[-1]) == {"body": TEXT}
     assert responses.calls[-1].request.headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+@responses.activate
+def test_github_comment_of_a_personal_token_replaces_its_own() -> None:
+    others = [
+        {"id": id_, "body": TEXT, "user": {"type": "User", "id": user}} for id_, user in ((1, 6), (2, 5))
+    ]
+    responses.get(GITHUB_COMMENTS, json=others)
+    responses.get(GITHUB_USER, json={"id": 5})
+    responses.patch("https://api.github.com/repos/team/shop/issues/comments/2", json={"id": 2})
+
+    assert post("github", TEXT, GITHUB) == "replaced comment 2"
+
+
+@responses.activate
+def test_github_comment_is_not_posted_beside_one_that_may_be_its_own() -> None:
+    responses.get(GITHUB_COMMENTS, json=[{"id": 1, "body": TEXT, "user": {"type": "User", "id": 5}}])
+    responses.get(GITHUB_USER, status=500)
+
+    with pytest.raises(CommentError, match="GET /user failed with status 500"):
+        post("github", TEXT, GITHUB)
 
 
 @responses.activate

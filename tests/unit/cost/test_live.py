@@ -59,6 +59,13 @@ def test_a_field_that_the_api_omits_is_a_range(container: Container, low: int, h
     assert (price.low, price.high) == (Decimal(low), Decimal(high))
 
 
+def test_a_container_whose_own_answer_says_that_it_is_deleted_costs_nothing() -> None:
+    listed = client([Container(id="x", name="x", plan="basic", storage_mb=10240)])
+    listed.containers.status = lambda _id: Container(id="x", template="nodejs", status="deleted")
+
+    assert live.account(listed).lines == ()
+
+
 def test_a_policy_does_not_wait_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
 

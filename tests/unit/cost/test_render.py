@@ -4,6 +4,7 @@ import datetime
 import json
 import re
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
@@ -18,6 +19,7 @@ from stacks_pulumi.cost.result import CostResult, document_of
 from stacks_pulumi.reports import writers as in_text
 from stacks_pulumi.reports.writers import LIMIT, as_json, as_junit, comment, marker
 from tests.support import previews
+from tests.support.hostile import ALL, faults
 from tests.support.previews import BUCKET, UNKNOWN, events, preview, step, web
 
 STEPS = (
@@ -336,6 +338,16 @@ def test_name_cannot_forge_a_row_or_erase_one() -> None:
         assert not {"\x1b", "\r", "\u202e"} & set(text)
         assert not any(line.lstrip().startswith("Total  $0.00") for line in text.splitlines())
     assert "web\\n   Total  $0.00\\x1b[2K\\r\\u202e" in plain(result)
+
+
+@pytest.mark.parametrize("form", [plain, markdown, junit, lambda it: rich_text(it, width=900, color=False)])
+def test_no_text_of_a_violation_is_carried_out(form: Callable[[CostResult], str]) -> None:
+    violation = previews.violation(ALL, ALL, ALL, level=ALL, pack=ALL)
+
+    shown = form(result(data=events(*STEPS, policies=(violation,))))
+
+    assert "teamcity" in shown
+    assert faults(shown, breaks="\u200b" if form is markdown else "") == []
 
 
 def test_junit_fails_where_the_exit_code_is_not_0() -> None:

@@ -102,6 +102,8 @@ def test_a_snapshot_of_another_account_at_the_same_api_is_refused() -> None:
         b'{"deployment": {}}',
         b'{"version": 2, "taken_at": "", "base_url": "", "containers": []}',
         PRICED % b"nan",
+        PRICED % b"-1",
+        PRICED % b"1e999999",
         PRICED % b"much",
         b"[" * 100_000,
     ],

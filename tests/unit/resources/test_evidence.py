@@ -28,7 +28,6 @@ from stacks_pulumi.resources._identity import (
     SPELLING,
     Identity,
     Owner,
-    creation_time,
     find_container,
     identify,
     is_still,
@@ -36,7 +35,7 @@ from stacks_pulumi.resources._identity import (
     still_same_container,
 )
 from stacks_pulumi.resources._operation import EngineCall, Operation
-from stacks_pulumi.resources._running import check_not_recreated, patiently
+from stacks_pulumi.resources._running import check_not_recreated, creation_time, patiently
 from stacks_pulumi.resources._session import CreatedContainers, Reads, Session
 from stacks_pulumi.resources.container import ContainerCreation
 from tests.support.clock import FakeClock
@@ -394,6 +393,26 @@ def test_a_container_whose_template_is_unknown_is_not_adopted() -> None:
     unknown = models.Container(id=ID, name="web", category="Runtime")
 
     assert differences_to({"template": "nodejs"}, unknown) == ["its template is 'Runtime', not 'nodejs'"]
+
+
+@pytest.mark.parametrize(
+    ("tier", "storage_mb", "difference"),
+    [
+        (None, 138 * 1024, ["it has 128 GB of additional storage: write additional_storage_tier=5"]),
+        (5, 138 * 1024, []),
+        (None, 10 * 1024, []),
+        # A size in another unit, or one that fits no tier, shows nothing.
+        (None, 10_737, []),
+        (None, None, []),
+    ],
+)
+def test_a_container_with_storage_that_the_program_does_not_declare_is_not_adopted(
+    tier: int | None, storage_mb: int | None, difference: list[str]
+) -> None:
+    inputs = {"template": "nodejs", "plan": "basic", "additional_storage_tier": tier}
+    container = models.Container(id=ID, template="nodejs", plan="basic", storage_mb=storage_mb)
+
+    assert differences_to(inputs, container) == difference
 
 
 def test_the_spelling_in_the_state_identifies_the_template() -> None:

@@ -1,0 +1,322 @@
+"""What the account command does not know, or what two sources tell in two ways, counts as the worst case."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from stacks_pulumi.api import StacksClient
+from stacks_pulumi.cli import main
+from tests.support.exports import DYNAMIC, Accounts, urn
+from tests.unit.account.test_account import OF_PROVIDER, OTHER_ORIGIN, account, provider
+from tests.unit.account.test_options import budgets
+
+pytestmark = pytest.mark.usefixtures("key_in_environment")
+
+OLD = "2026-01-01T00:00:00Z"
+
+
+def limits(data: dict[str, Any]) -> dict[str, bool]:
+    return {one["budget"]: one["passed"] for one in data["limits"]}
+
+
+@pytest.mark.parametrize("command", ["account", "cost"])
+def test_a_snapshot_is_not_replaced_by_what_a_limit_refuses(
+    command: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    then = tmp_path / "then"
+    options = ["--state", accounts.export("dev.json")] if command == "account" else ["--account"]
+    assert main([command, *options, "--save", str(then)]) == 0
+    saved = then.read_bytes()
+    accounts.emulator.load([{"name": "big", "template": "nodejs", "plan": "premium"}])
+    refused = [command, *options, "--compare-to", str(then), "--save", str(then), "--max-increase", "5"]
+
+    assert [main(refused), main(refused)] == [2, 2]
+
+    assert then.read_bytes() == saved
+    assert "was not written: a limit is exceeded" in capsys.readouterr().err
+    # To accept it, leave the limit out.
+    assert main([command, *options, "--save", str(then)]) == 0
+    assert main(refused) == 0
+
+
+def test_a_budget_over_what_was_left_out_has_no_upper_bound(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    mine = accounts.export("mine.json", accounts.container("web"))
+    foreign = accounts.container("far", "prod", created_at=OLD, id="usr-99999999-far", **OTHER_ORIGIN)
+    other = accounts.export("other.json", foreign)
+    file = budgets(
+        tmp_path,
+        "budgets: [{stacks: shop/prod, max_total: 100}, {stacks: shop/dev, max_total: 4}, {name: all, max_total: 4}]",
+    )
+
+    data = account(capsys, mine, other, "--budgets", file, code=2)
+
+    assert limits(data) == {"shop/prod": False, "shop/dev": True, "all": True}
+    assert "shop/prod are in another account" in data["limits"][0]["text"]
+    assert data["other_accounts"][0]["certain"] is True
+    # It is certain that it is another account, so it is none of the findings.
+    account(capsys, mine, other, "--fail-on", "orphans,double,missing")
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_fail_on_fails_where_the_account_of_a_resource_is_not_known(
+    listed: bool, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    if listed:
+        accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    # Another spelling of the address, perhaps.
+    gone = accounts.container("gone", created_at=OLD, **OF_PROVIDER)
+    state = accounts.export("dev.json", provider("https://api.other.example/api/v1"), gone)
+
+    data = account(capsys, state, "--fail-on", "missing", code=2)
+
+    assert "1 stack with resources that may be in this account" in data["failed"][0]
+    file = budgets(tmp_path, "budgets: [{stacks: shop/dev, max_total: 100}]")
+    assert limits(account(capsys, state, "--budgets", file, code=2)) == {"shop/dev": False}
+
+
+def test_what_no_budget_covers_is_named_and_fails_where_all_has_to_be_covered(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "blog", "alone")])
+    files = [
+        accounts.export("dev.json", accounts.container("web")),
+        accounts.export("blog.json", accounts.container("blog", "prod2", "blog")),
+        accounts.export("empty.json"),
+    ]
+    entries = "budgets: [{stacks: 'shop/*', max_total: 4, owner: team web}, {name: all, max_total: 100}]"
+
+    data = account(capsys, *files, "--budgets", budgets(tmp_path, entries))
+    assert data["uncovered"] == ["blog/prod2 ($4.00)"]
+    assert [one["owner"] for one in data["limits"]] == ["team web", None]
+    data = account(capsys, *files, "--budgets", budgets(tmp_path, f"covers: all\n{entries}"), code=2)
+    assert data["uncovered"] == ["blog/prod2 ($4.00)"]
+    only = budgets(tmp_path, "covers: all\nbudgets: [{stacks: '*/*', max_total: 100}]")
+    assert account(capsys, *files, "--budgets", only, code=2)["uncovered"] == [
+        "1 container of no stack ($4.00)"
+    ]
+
+    assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", only]) == 2
+    assert "error: no budget covers 1 container of no stack ($4.00)" in capsys.readouterr().out
+    covered = budgets(tmp_path, f"covers: all\n{entries.replace('shop/*', '[a-z]*')}")
+    assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", covered]) == 2
+    assert "error: [a-z]* (owner: team web): the total is $8.00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("budgets: [{max_total: 5%}]", "entry 1: max_total: '5%' is not in US dollars"),
+        ("budgets: [{max_increase_pct: $5}]", "entry 1: max_increase_pct: '$5' is not in percent"),
+        ("budgets: [{max_total: 1:30}]", "max_total: '1:30' is not a number"),
+        ("budgets: [{max_total: 2026-13-45}]", "max_total: '2026-13-45' is not a number"),
+        ("budgets: [{max_total: !!int x}]", "max_total: 'x' is not a number"),
+        ("budgets: [{max_total: {? {a: b} : c}}]", "is not YAML"),
+        ("budgets: &a [*a]", "is not YAML"),
+        ("budgets: [{max_total: 5, owner: [a]}]", "entry 1: `owner` is not text"),
+        ("covers: some\nbudgets: [{max_total: 5}]", "the only value of `covers` is all"),
+        ("cover: all\nbudgets: [{max_total: 5}]", "has the unknown key 'cover'"),
+    ],
+)
+def test_a_budget_file_that_is_misread_is_an_error_of_one_line(
+    text: str, problem: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    state = accounts.export("dev.json")
+
+    assert main(["account", "--state", state, "--budgets", budgets(tmp_path, text)]) == 1
+
+    error = capsys.readouterr().err
+    assert problem in error
+    assert error.count("\n") == 1
+
+
+def test_the_higher_of_the_listed_and_the_declared_price_counts(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load(
+        [
+            {"name": "listed", "template": "nodejs", "plan": "premium"},
+            {"name": "declared", "template": "nodejs"},
+            {"name": "unsized", "template": "nodejs"},
+        ]
+    )
+    declared = accounts.container("declared")
+    declared["inputs"]["plan"] = "premium"
+    state = accounts.export("dev.json", accounts.container("listed"), declared, accounts.container("unsized"))
+    with StacksClient(accounts.emulator.key, base_url=accounts.emulator.url) as client:
+        rows = [msgspec.to_builtins(one) for one in client.containers.list()]
+    next(row for row in rows if row["name"] == "unsized")["storage_mb"] = 11_111
+    accounts.emulator.faults.add("containers.list", "answer", body={"success": True, "data": rows})
+
+    data = account(capsys, state)
+
+    assert {one["name"]: (one["price"]["low"], one["price"]["high"]) for one in data["containers"]} == {
+        "listed": ("10.00", "10.00"),
+        "declared": ("10.00", "10.00"),
+        # The state says $4, and the platform has a size that fits no tier.
+        "unsized": ("4.00", "9.00"),
+    }
+
+
+# --- after a preview ---
+
+
+def step(
+    op: str, name: str, old: Any = None, new: Any = None, *, id_: str = "", **more: Any
+) -> dict[str, Any]:
+    one: dict[str, Any] = {"op": op, "urn": urn("dev", "shop", "Container", name)}
+    common = {"urn": one["urn"], "type": f"{DYNAMIC}Container", "custom": True, **more}
+    for key, plan in (("oldState", old), ("newState", new)):
+        if plan is not None:
+            inputs = {"name": name, "template": "nodejs", "plan": plan, "stacks_kind": "Container"}
+            one[key] = {**common, "inputs": inputs, "id": id_ if key == "oldState" or op != "create" else ""}
+    return one
+
+
+def preview(folder: Path, *steps: dict[str, Any], **more: Any) -> str:
+    path = folder / "preview"
+    summary: dict[str, int] = {}
+    for one in steps:
+        summary[one["op"]] = summary.get(one["op"], 0) + 1
+    path.write_text(json.dumps({"steps": steps, "changeSummary": summary, **more}), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def three(accounts: Accounts) -> tuple[Accounts, str]:
+    """An account with a container of shop/dev, one of blog/prod and one of no stack: $12."""
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "blog", "alone")])
+    accounts.export("blog.json", accounts.container("blog", "prod", "blog"))
+    return accounts, accounts.export("dev.json", accounts.container("web"))
+
+
+def planned(data: dict[str, Any]) -> tuple[str, str]:
+    """The price after the change: of the account, and of the stack."""
+    after = data["after"]
+    return after["account"]["price"]["high"], after["stacks"]["shop/dev"]["price"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "account_price", "stack_price"),
+    [
+        ([("same", "web", "basic", "basic")], "12.00", "4.00"),
+        ([("create", "new", None, "premium")], "22.00", "14.00"),
+        ([("delete", "web", "basic", None)], "8.00", "0.00"),
+        ([("replace", "web", "basic", "premium")], "18.00", "10.00"),
+        ([("replace", "web", "basic", "micro")], "9.00", "1.00"),
+        # The state says it is this stack's, but the account shows another owner, or none.
+        ([("delete", "blog", "basic", None)], "12.00", "4.00"),
+        ([("delete", "alone", "basic", None)], "12.00", "4.00"),
+        # Names are unique in an account: this container is adopted, or the create fails.
+        ([("create", "alone", None, "basic")], "12.00", "8.00"),
+        ([("create", "alone", None, "premium")], "18.00", "14.00"),
+        ([("update", "web", "basic", "micro")], "12.00", "4.00"),
+    ],
+)
+def test_the_account_after_a_preview(
+    steps: list[Any],
+    account_price: str,
+    stack_price: str,
+    *,
+    three: tuple[Accounts, str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    accounts, dev = three
+    made = [step(op, name, old, new, id_=accounts.id(name)) for op, name, old, new in steps]
+
+    data = account(
+        capsys,
+        dev,
+        str(tmp_path / "blog.json"),
+        "--after",
+        preview(tmp_path, *made),
+        "--max-total",
+        account_price,
+    )
+
+    assert planned(data) == (account_price, stack_price)
+    assert data["totals"]["account"]["price"]["high"] == "12.00"
+
+
+def test_all_budgets_are_judged_as_they_will_be_after_the_preview(
+    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts, dev = three
+    steps = [
+        step("create", "new", None, "standard"),
+        step("same", "web", "basic", "basic", id_=accounts.id("web")),
+    ]
+    file = budgets(
+        tmp_path,
+        "budgets: [{projects: shop, max_total: 8.99}, {projects: blog, max_total: 4}, {name: all, max_increase: 4.99}]",
+    )
+    given = [dev, str(tmp_path / "blog.json"), "--budgets", file, "--after", preview(tmp_path, *steps)]
+
+    data = account(capsys, *given, code=2)
+
+    assert limits(data) == {"shop": False, "blog": True, "all": False}
+    assert [(one["name"], one["action"]) for one in data["changes"]] == [("new", "create")]
+    words = [word for file in given[:2] for word in ("--state", file)]
+    assert main(["account", *words, *given[2:]]) == 2
+    out = capsys.readouterr().out
+    assert "After the change: $17.00." in out.splitlines()[0]
+    assert "preview: +$5.00" in out
+
+
+def test_a_preview_of_a_stack_that_is_not_known_adds_to_the_account(
+    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, _ = three
+    file = budgets(
+        tmp_path, "covers: all\nbudgets: [{projects: blog, max_total: 4}, {name: all, max_total: 100}]"
+    )
+    made = preview(tmp_path, step("create", "new", None, "basic"))
+
+    data = account(capsys, str(tmp_path / "blog.json"), "--after", made, "--budgets", file, code=2)
+
+    assert data["uncovered"] == ["shop/dev ($4.00)"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "more", "code"),
+    [
+        ([("create", "new", None, "basic")], {"changeSummary": {"create": 2}}, 1),
+        ([("create", "new", None, "basic")], {"changeSummary": {"create": 1, "same": 3}}, 1),
+        (
+            [("create", "new", None, "basic")],
+            {"diagnostics": [{"message": "error: preview failed", "severity": "error"}]},
+            2,
+        ),
+        # A container of another account is neither counted here nor free.
+        ([("same", "far", "basic", "basic")], {}, 2),
+    ],
+)
+def test_a_preview_that_is_not_whole_passes_no_budget(
+    steps: list[Any],
+    more: dict[str, Any],
+    code: int,
+    *,
+    three: tuple[Accounts, str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    _, dev = three
+    made = preview(tmp_path, *(step(*one, id_="usr-99999999-far") for one in steps), **more)
+    file = budgets(tmp_path, "budgets: [{stacks: shop/dev, max_total: 100}]")
+
+    account(capsys, dev, "--after", made, "--budgets", file, code=code)
+
+
+def test_an_export_is_no_preview(three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["account", "--state", three[1], "--after", three[1]]) == 1
+
+    assert "this is the export of a stack, and not a preview" in capsys.readouterr().err

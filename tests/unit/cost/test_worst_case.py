@@ -1,0 +1,305 @@
+"""What a preview, a state or a price list does not say counts as the worst case."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.cli import main
+from stacks_pulumi.cost.build import Pricer, report_of
+from stacks_pulumi.cost.report import read_prices
+from stacks_pulumi.platform_file import Prices
+from stacks_pulumi.pricing.money import FREE
+from stacks_pulumi.pricing.price_list import price_list
+from tests.support.previews import BUCKET, UNKNOWN, events, export, preview, state, step, web
+
+GB = 1024
+
+
+def shown(data: Any, **outputs: Any) -> Any:
+    """Put outputs into the state of each step, as after a refresh or an adoption."""
+    for key in ("oldState", "newState"):
+        if key in data:
+            data[key]["outputs"] = outputs if key == "oldState" or data["op"] == "same" else None
+    return data
+
+
+@pytest.mark.parametrize("form", [preview, events])
+@pytest.mark.parametrize("op", ["same", "update"])
+@pytest.mark.parametrize(
+    ("outputs", "high"),
+    [
+        ({"storage_mb": 138 * GB}, "9"),
+        ({"storageMb": 138 * GB}, "9"),
+        ({"plan": "premium"}, "10"),
+        ({"plan": "premium", "storage_mb": 168 * GB}, "15"),
+        # A size that fits no tier.
+        ({"storage_mb": 20 * GB}, "9"),
+        # The same size in another unit, or a word of the platform's own.
+        ({"storage_mb": 10_737}, "4"),
+        ({"storage_mb": 10_000, "plan": "Starter"}, "4"),
+        ({"plan": "micro"}, "4"),
+        ({"storage_mb": None, "plan": {"4dabf18193072939515e22adb298388d": "x"}}, "4"),
+    ],
+)
+def test_what_a_state_shows_counts_if_it_is_more_than_what_is_declared(
+    form: Any, op: str, outputs: dict[str, Any], high: str
+) -> None:
+    report = report_of(form(shown(step(op, "web", web(), web()), **outputs)))
+
+    assert report.planned.high == Decimal(high)
+    assert report_of(export(state("web", web(), id="x", outputs=outputs))).planned.high == Decimal(high)
+
+
+def test_a_declared_tier_is_compared_with_the_size_too() -> None:
+    def high(tier: int, storage_mb: int) -> Decimal | None:
+        inputs = web(additional_storage_tier=tier)
+        return report_of(
+            export(state("web", inputs, id="x", outputs={"storage_mb": storage_mb}))
+        ).planned.high
+
+    assert [high(1, 42 * GB), high(1, 74 * GB), high(3, 42 * GB), high(1, 43_500)] == [5, 7, 7, 5]
+
+
+def test_a_replaced_container_costs_what_is_declared() -> None:
+    report = report_of(preview(shown(step("replace", "web", web(), web()), plan="premium")))
+
+    assert (report.past.high, report.planned.high) == (Decimal(10), Decimal(4))
+
+
+# --- a deletion that the engine does not do ---
+
+
+def deletions(*deleted: str, with_: str = "") -> list[dict[str, Any]]:
+    return [step("delete", name, web("premium"), None) for name in deleted]
+
+
+def test_events_do_not_say_what_is_deleted_with_another_resource() -> None:
+    alone = report_of(events(*deletions("web")))
+    assert (alone.planned, alone.notes) == (FREE, ())
+
+    two = report_of(events(*deletions("web"), step("delete", "bucket", {}, None, BUCKET)))
+
+    assert [str(two.planned), str(two.difference)] == ["$0.00\N{EN DASH}$10.00", "-$10.00 to $0.00"]
+    assert [line.action for line in two.lines] == ["delete"]
+    assert "--state FILE" in two.notes[0]
+
+
+@pytest.mark.parametrize(("with_", "planned"), [("bucket", 10), ("other", 0), ("", 0)])
+def test_the_state_says_what_is_deleted_with_another_resource(with_: str, planned: int) -> None:
+    bucket = step("delete", "bucket", {}, None, BUCKET)
+    urn = "" if not with_ else bucket["urn"].replace("::bucket", f"::{with_}")
+    saved = export(state("web", web("premium"), id="id-web", deletedWith=urn))
+
+    report = report_of(events(*deletions("web"), bucket), state=saved)
+
+    assert report.planned.high == report.planned.low == planned
+
+
+def test_a_state_that_lacks_the_container_says_nothing() -> None:
+    bucket = step("delete", "bucket", {}, None, BUCKET)
+
+    assert report_of(events(*deletions("web"), bucket), state=export()).planned.high == 10
+
+
+def test_the_command_reads_the_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bucket = step("delete", "bucket", {}, None, BUCKET)
+    (tmp_path / "preview").write_bytes(events(*deletions("web"), bucket))
+    (tmp_path / "state").write_bytes(export(state("web", web("premium"), id="id-web", deletedWith="")))
+
+    assert main(["cost", str(tmp_path / "preview"), "--strict"]) == 3
+    assert main(["cost", str(tmp_path / "preview"), "--strict", "--state", str(tmp_path / "state")]) == 0
+    assert main(["cost", "--account", "--state", str(tmp_path / "state")]) == 1
+    assert "--state is for a file" in capsys.readouterr().err
+
+
+# --- a preview that is not whole ---
+
+
+@pytest.mark.parametrize("form", ["json", "events"])
+@pytest.mark.parametrize(
+    ("summary", "problem"),
+    [
+        ({"create": 2, "same": 2}, "missing (1 \N{MULTIPLICATION SIGN} create)"),
+        (
+            {"replace": 3, "update": 1},
+            "missing (3 \N{MULTIPLICATION SIGN} replace, 1 \N{MULTIPLICATION SIGN} update)",
+        ),
+        ({"create": 1, "same": 9}, "omits unchanged resources (7 resources)"),
+        ({"create": 1, "same": 2}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_summary_with_more_than_the_steps_is_incomplete(
+    form: str, summary: dict[str, int], problem: str
+) -> None:
+    steps = step("create", "new", None, web()), step("same", "old", web(), web())
+    if form == "json":
+        data = json.dumps({**json.loads(preview(*steps)), "changeSummary": summary}).encode()
+    else:
+        data = events(*steps).replace(
+            b'"resourceChanges": {}', b'"resourceChanges": ' + json.dumps(summary).encode()
+        )
+
+    incomplete = report_of(data).incomplete
+
+    assert problem in incomplete
+    assert bool(incomplete) == bool(problem)
+
+
+# --- limits and snapshots ---
+
+
+@pytest.mark.parametrize("option", ["--max-increase=5%", "--max-total=5%", "--warn-increase-pct=$5"])
+def test_a_limit_in_another_unit_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main(["cost", option])
+
+    assert ", which this limit is in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changed", [{"currency": "EUR"}, {"per": "year"}, {"currency": None}])
+def test_a_snapshot_in_another_unit_is_refused(changed: dict[str, Any], tmp_path: Path) -> None:
+    from stacks_pulumi.cost.live import Snapshot, read_snapshot
+    from stacks_pulumi.errors import StacksError
+
+    document = {**Snapshot("2026-01-01T00:00:00Z", "https://x", ()).describe(), **changed}
+    (tmp_path / "then").write_text(json.dumps(document), encoding="utf-8")
+
+    with pytest.raises(StacksError, match=r"prices in|not a snapshot"):
+        read_snapshot(tmp_path / "then")
+
+
+# --- live prices ---
+
+
+def listed(entry: dict[str, Any], plan: str | None = "basic", tier: int | None = None) -> Decimal | None:
+    found = price_list([("nodejs", "basic", entry)], Prices())
+    return found("nodejs", plan, tier)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"currency": ["EUR"]},
+        {"ccy": "EUR"},
+        {"plan": {"name": "basic", "currency": "EUR"}},
+        {"meta": {"billing": {"currency": {"code": "EUR"}}}},
+    ],
+)
+def test_a_currency_anywhere_beside_a_price_counts(beside: dict[str, Any]) -> None:
+    assert listed({"price": 4}) == 4
+    assert listed({"price": 4, **beside}) is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "plan", "tier"),
+    [
+        ({"plans": [{"name": "premium", "price": 20}]}, "premium", None),
+        ({"plans": {"premium": {"price": 20}}}, "premium", None),
+        ({"storage_price": {"1": 20}}, "basic", 1),
+    ],
+)
+def test_the_catalogue_is_not_used_for_what_the_platform_prices_itself(
+    entry: dict[str, Any], plan: str, tier: int | None
+) -> None:
+    assert listed({"price": 4}, plan, tier) is not None
+    assert listed({"price": 4, **entry}, plan, tier) is None
+    found = price_list([("nodejs", "basic", {"price": 4, **entry})], Prices())
+    assert "prices for plans or storage that are not read here" in "".join(found.notes(str))
+
+
+# --- resources of other providers ---
+
+PRICES = """
+prices:
+  - {type: aws:ec2/instance:Instance, property: instanceType, prices: {t3.micro: 7.60, t3.small: 15.20}}
+  - {type: aws:rds/instance:Instance, property: size.class, prices: {"3": 10, "true": 20-30, "*": 40}}
+  - {type: "aws:*", price: 20-90}
+  - {type: "*:ec2/*", price: 100}
+  - {type: "cloudflare:*", price: free}
+"""
+
+
+@pytest.mark.parametrize(
+    ("type_", "inputs", "low", "high"),
+    [
+        ("aws:ec2/instance:Instance", {"instanceType": "t3.small"}, "15.20", "15.20"),
+        ("aws:ec2/instance:Instance", {"instanceType": "t3.huge"}, "0", None),
+        ("aws:ec2/instance:Instance", {"instanceType": UNKNOWN}, "0", None),
+        ("aws:ec2/instance:Instance", {"instanceType": "[secret]"}, "0", None),
+        ("aws:ec2/instance:Instance", {}, "0", None),
+        ("aws:rds/instance:Instance", {"size": {"class": 3.0}}, "10", "10"),
+        ("aws:rds/instance:Instance", {"size": {"class": True}}, "20", "30"),
+        ("aws:rds/instance:Instance", {"size": {"class": "x"}}, "40", "40"),
+        ("aws:rds/instance:Instance", {"size": []}, "40", "40"),
+        ("aws:rds/instance:Instance", {"size": {"class": UNKNOWN}}, "10", "40"),
+        ("aws:rds/instance:Instance", {"size": {"class": ["3"]}}, "10", "40"),
+        ("aws:s3/bucket:Bucket", {}, "20", "90"),
+        ("aws:ec2/vpc:Vpc", {}, "100", "100"),
+        ("cloudflare:index/record:Record", {}, "0", "0"),
+        ("gcp:storage/bucket:Bucket", {}, "0", None),
+        ("pulumi:providers:aws", {}, "0", "0"),
+    ],
+)
+def test_a_price_file_prices_other_resources(
+    type_: str, inputs: dict[str, Any], low: str, high: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "prices.yaml").write_text(PRICES, encoding="utf-8")
+    pricer = Pricer(others=read_prices(tmp_path / "prices.yaml"))
+
+    for data in (preview(step("create", "x", None, inputs, type_)), export(state("x", inputs, type_))):
+        report = report_of(data, pricer)
+        assert (report.planned.low, report.planned.high) == (
+            Decimal(low),
+            None if high is None else Decimal(high),
+        )
+
+
+def test_what_is_listed_as_free_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "prices.yaml").write_text(PRICES, encoding="utf-8")
+    steps = step("create", "x", None, {}, "cloudflare:a:B"), step("create", "y", None, {}, "gcp:a:B")
+    (tmp_path / "preview").write_bytes(preview(*steps))
+    command = ["cost", str(tmp_path / "preview"), "--max-total", "1000"]
+
+    assert main(command) == 0
+    assert main([*command, "--prices", str(tmp_path / "prices.yaml")]) == 2
+
+    out = capsys.readouterr().out
+    assert "cloudflare:a:B (listed as free)" in out
+    assert "'y' (price)" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("prices: []", "needs a list `prices`"),
+        ("prices: [{type: a, price: 1}]\nprice: 2", "and nothing else"),
+        ("prices: [{type: a}]", "entry 1: it needs `type` and `price`"),
+        ("prices: [{type: a, price: 1, property: b}]", "entry 1: it needs `type` and `price`"),
+        ("prices: [5]", "entry 1: it needs `type` and `price`"),
+        ("prices: [{type: a, price: none}]", "'none' is not a number"),
+        ("prices: [{type: a, price: 9-5}]", "ends before it begins"),
+        ("prices: [{type: a, price: 5%}]", "is not in US dollars"),
+        ("prices: [{type: a, price: -5}]", "'' is not a number"),
+        ("prices: [{type: a, price: [5]}]", "is not a number"),
+        ("prices: [{type: a, property: b, prices: {}}]", "`prices` is not a mapping"),
+        ("prices: [{type: a, price: 1}, {type: a, price: free}]", "has the type 'a' twice"),
+        ("prices: [{type: a, property: b, prices: {x: 1, x: 2}}]", "has the key 'x' twice"),
+    ],
+)
+def test_a_price_file_that_is_misread_is_an_error_of_one_line(
+    text: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prices.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "preview").write_bytes(preview())
+
+    assert main(["cost", str(tmp_path / "preview"), "--prices", str(tmp_path / "prices.yaml")]) == 1
+
+    error = capsys.readouterr().err
+    assert problem in error
+    assert error.count("\n") == 1
