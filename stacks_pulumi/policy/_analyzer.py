@@ -96,12 +96,16 @@ class CheckedServicer(AnalyzerServicer):
         known |= initial if isinstance(initial, Mapping) else {}
         options = [option for option, value in given.items() if value != known.get(option)]
         if options:
-            text = (
-                f"{name} is disabled, so its {' and its '.join(options)} would have no effect: the level of 'all' is "
-                f"also that of a policy whose entry has no level. Write the enforcementLevel of {name}, or remove its "
-                "options."
-            )
-            yield with_code(text, "policy-settings")
+            yield with_code(without_effect(name, options), "policy-settings")
+
+
+def without_effect(policy: str, options: Sequence[str]) -> str:
+    """Return the text for options of a policy that is disabled."""
+    return (
+        f"{policy} is disabled, so its {' and its '.join(options)} would have no effect: a policy whose entry has no "
+        f"enforcementLevel has that of 'all', or its default. Write the enforcementLevel of {policy}, or remove its "
+        "options."
+    )
 
 
 def serve(**pack: Any) -> None:

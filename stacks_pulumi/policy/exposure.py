@@ -149,12 +149,12 @@ def _access(container: ContainerView, stack: StackView) -> str:
     """
     Return `has`, `may have` or nothing: whether a container has external access.
 
-    If the program does not set it, it stays as it is. Then it is on if the state has a public address, and it counts as
-    on if the stack has an address for the container: without external access, the API takes none.
+    If the program does not set it, it stays as it is. Then it counts as on if the provider has seen that, or if the
+    stack has an address for the container: without external access, the API takes none.
     """
     if container.external_access is None:
         listed = any(address.may_belong_to(container) for address in stack.allowed_ips)
-        return "has" if isinstance(container.url, str) else "may have" if listed else ""
+        return "may have" if container.open_unmanaged or listed else ""
     if isinstance(container.external_access, Unknown):
         return "may have"
     return "has" if container.external_access else ""

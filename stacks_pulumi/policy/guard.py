@@ -13,7 +13,7 @@ import pulumi_policy
 
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.policy import exposure, plans, spend
-from stacks_pulumi.policy._analyzer import serve
+from stacks_pulumi.policy._analyzer import serve, without_effect
 from stacks_pulumi.policy.adapter import Pack, Today, policy_of
 from stacks_pulumi.policy.plans import KNOWN_RESOURCES
 from stacks_pulumi.policy.rule import LONGEST_EXEMPTION, Level, Rule
@@ -166,6 +166,21 @@ class StacksGuard:
             if "enforcementLevel" in properties:
                 _level(properties["enforcementLevel"], policy)
             self._config.setdefault(policy, {}).update(properties)
+            options = [option for option in properties if option != "enforcementLevel"]
+            if options and len(options) == len(properties) and self._is_disabled(policy, everything):
+                raise _wrong(without_effect(policy, options))
+        for argument in (argument for argument, value in given.items() if value is not None):
+            users = [policy for policy, _ in _FAN_OUT[argument] if policy in wanted]
+            # A policy that is disabled by default waits for the file to enable it.
+            if [policy for policy in users if self._is_disabled(policy, {})] == users:
+                raise _wrong(
+                    f"{argument} would have no effect, because these are disabled: {', '.join(users)}"
+                )
+
+    def _is_disabled(self, policy: str, everything: Mapping[str, Rule]) -> bool:
+        levels = [self._config.get(name, {}).get("enforcementLevel") for name in (policy, "all")]
+        default = everything[policy].level if policy in everything else None
+        return next((level for level in (*levels, default) if level is not None), None) == "disabled"
 
     def _fan_out(self, argument: str, value: Any, wanted: list[str]) -> None:
         targets = [(policy, option) for policy, option in _FAN_OUT[argument] if policy in wanted]

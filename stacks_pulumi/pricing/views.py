@@ -84,7 +84,7 @@ class ContainerView(ResourceView):
         tier: Additional storage tier; `None` for none.
         external_access: Whether it is reachable from outside; `None` if the program does not set it, which leaves it
             as it is.
-        url: Its public address, if the state has one.
+        open_unmanaged: Whether it was seen to be reachable from outside although the program does not set that.
         storage_mb: All its storage in MB, if the state is known.
         id: Its id in the account, if it is known.
     """
@@ -96,7 +96,7 @@ class ContainerView(ResourceView):
         "plan": partial(text, name="plan"),
         "tier": partial(whole, name="additional_storage_tier"),
         "external_access": partial(boolean, name="external_access"),
-        "url": partial(text, name="url"),
+        "open_unmanaged": partial(boolean, name="open_unmanaged"),
         "storage_mb": partial(whole, name="storage_mb"),
         # The host name inside the account's network is the id.
         "id": lambda properties: text(properties, "internal_host") or text(properties, "id"),
@@ -107,7 +107,7 @@ class ContainerView(ResourceView):
     plan: str | Unknown | None = None
     tier: int | Unknown | None = None
     external_access: bool | Unknown | None = None
-    url: str | Unknown | None = None
+    open_unmanaged: bool | Unknown | None = None
     storage_mb: int | Unknown | None = None
     id: str | Unknown | None = None
 

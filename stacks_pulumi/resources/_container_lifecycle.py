@@ -92,6 +92,9 @@ OUTPUTS: Final = (
 )
 
 
+OPEN_UNMANAGED: Final = (
+    "open_unmanaged"  # external access is on, and the program does not set it; for policies
+)
 STOP_UNSEEN: Final = "stop_unseen"
 """The output of a container that was stopped by this stack and is not shown since: a platform may hide it."""
 
@@ -122,6 +125,9 @@ def outputs(
         # A start has changed the time. The children still have the former one.
         outs[FORMER_TIMES] = [*olds.get(FORMER_TIMES, ()), olds["created_at"]][-_MOST_TIMES:]
     outs.update(inputs)
+    if inputs.get("external_access") is None:
+        seen, before = container.external_access, olds.get("external_access") or olds.get(OPEN_UNMANAGED)
+        outs[OPEN_UNMANAGED] = (before if seen is None else seen) or None
     if access is not None and access.enabled:
         outs.update(url=access.url, subdomain=access.subdomain)
     return {name: value for name, value in outs.items() if value is not None}
@@ -138,7 +144,7 @@ def observed(
         olds: The previous outputs; empty for a look-up.
         access: Its external access, if this program manages that.
     """
-    hidden = {IDENTITY_CONFLICT, REQUESTED_AT, SPELLING, STOP_UNSEEN, FORMER_TIMES}
+    hidden = {IDENTITY_CONFLICT, REQUESTED_AT, SPELLING, STOP_UNSEEN, FORMER_TIMES, OPEN_UNMANAGED}
     not_inputs = {*ANSWERED, "url", "subdomain", *hidden}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
     spelling = olds.get(SPELLING) or {}

@@ -210,6 +210,10 @@ def problems(config: Any, pack: str | None = None) -> str:
             "the key 'allowed' is twice in one object, and the engine takes the last one",
         ),
         ('{"allowed-plans": "mandatory", "allowed-plans": "disabled"}', "the key 'allowed-plans' is twice"),
+        (
+            {"account-headroom": {"cap_usd": 100}},
+            "account-headroom is disabled, so its cap_usd would have no effect",
+        ),
         ("", "it is empty, which the engine takes for no configuration"),
         ("[]", "it is not an object"),
         ('{"naming": NaN}', "NaN is not a number in JSON"),

@@ -82,6 +82,18 @@ def test_a_policys_level_overrides_the_common_level() -> None:
             "'max_monthly_usd' is set for 'all', which takes a level and nothing else",
         ),
         ({"config": {"all": {"exempt": []}}}, "'exempt' is set for 'all'"),
+        (
+            {"all": "disabled", "max_monthly_usd": 50},
+            "max_monthly_usd would have no effect, because these are disabled: monthly-budget, budget-warning, spend-",
+        ),
+        (
+            {"config": {"account-headroom": {"cap_usd": 50}}},
+            "account-headroom is disabled, so its cap_usd would have",
+        ),
+        (
+            {"all": "disabled", "config": {"naming": {"pattern": "a"}}},
+            "naming is disabled, so its pattern would have no effect",
+        ),
         ({"only": "naming"}, "only is the text 'naming': it must be a list"),
         ({"allowed_plans": "basic"}, "allowed_plans is the text 'basic': it must be a list"),
         ({"allowed_templates": "nodejs"}, "allowed_templates is the text 'nodejs': it must be a list"),
@@ -150,3 +162,13 @@ def test_every_policy_has_a_description(rule: Any) -> None:
     assert schema is not None
     assert "exempt" in schema.properties
     assert all(option["description"] for option in schema.properties.values())
+
+
+def test_a_pack_may_have_options_for_a_policy_that_a_file_enables() -> None:
+    preset = {"enforcementLevel": "disabled", "pattern": "shop-.*"}
+    pack = StacksGuard("own", ["naming"], config={"naming": preset})
+
+    PackTester(pack).preview(container("web")).assert_passes()
+    PackTester(pack, {"naming": "mandatory"}).preview(container("web")).assert_blocked_by("naming")
+    some = StacksGuard("own", all="disabled", max_monthly_usd=3, config={"monthly-budget": "mandatory"})
+    PackTester(some).preview(container("web")).assert_blocked_by("monthly-budget")

@@ -120,3 +120,23 @@ def test_an_update_of_a_deleted_container_says_what_to_do(web: HostedResource, e
 
     with pytest.raises(CallFailedError, match="pulumi refresh"):
         web.up(name="web", template="nodejs", external_access=True)
+
+
+def test_the_state_keeps_that_external_access_is_on_if_the_program_no_longer_sets_it(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    inputs = {"name": "web", "template": "mysql"}
+    web.up(**inputs)
+    assert "open_unmanaged" not in web.outs
+
+    web.up(**inputs, external_access=True)
+    assert "open_unmanaged" not in web.outs
+    web.up(**inputs)
+    assert web.outs["open_unmanaged"] is True
+    web.read()
+    assert web.outs["open_unmanaged"] is True
+    assert web.up(**inputs) == []
+
+    web.up(**inputs, external_access=False)
+    assert "open_unmanaged" not in web.outs
+    assert not emulator.state.container("web").external_access
