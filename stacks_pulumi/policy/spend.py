@@ -154,7 +154,7 @@ class SpendGate:
             so_far = (
                 "nothing was declared before it"
                 if before == FREE
-                else f"with {usd(before.low)} declared before it, which this update may have created"
+                else f"with {usd(before.low)} declared before it, which an update may have created"
             )
             yield Violation(
                 f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}, that exceeds "

@@ -102,6 +102,19 @@ def test_a_warning_comes_before_the_limit() -> None:
     )
 
 
+def test_the_gate_does_not_know_what_the_program_declares_later() -> None:
+    """A limit of policies, in docs/policies.md: without a preview, a new container that comes first is created."""
+    pack = StacksGuard("test", ["spend-gate", "monthly-budget"], max_monthly_usd=8)
+    new_first = container("new"), container("a"), container("b")
+
+    PackTester(pack).preview(*new_first).assert_blocked_by("monthly-budget", "costs $12.00 a month")
+    outcome = PackTester(pack).update(*new_first)
+    outcome.assert_blocked_by(
+        "spend-gate", "container 'b'", "declared before it, which an update may have created"
+    )
+    assert outcome.made == ("new", "a")
+
+
 def test_the_gate_stops_the_container_above_the_limit() -> None:
     gate = PackTester(StacksGuard("test", ["spend-gate"], max_monthly_usd=8))
 
