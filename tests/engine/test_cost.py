@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.money import Change, Price
+from tests.support.packs import violations, with_packs
 from tests.support.stack import Stack
 
 BEFORE = """
@@ -41,6 +43,28 @@ def written(stack: Stack, *arguments: str, **environment: str) -> bytes:
         check=True,
     )
     return done.stdout
+
+
+def test_a_size_that_only_the_state_shows_is_priced_and_passes_no_budget(
+    stack: Stack, tmp_path: Path
+) -> None:
+    stack.program('stacks.Container("web", template="nodejs")')
+    stack.up(quiet_afterwards=False)
+    # So it was after an adoption, until the next refresh.
+    state = json.loads(stack.export())
+    for resource in state["deployment"]["resources"]:
+        if resource["type"].endswith(":Container"):
+            resource["outputs"]["storage_mb"] = 138 * 1024
+    (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    stack.cli("stack", "import", "--file", str(tmp_path / "state.json"))
+
+    nine = Price(Decimal(9), Decimal(9))
+    assert report_of(written(stack, "preview", "--json", "--show-sames")).planned == nine
+    streamed = written(stack, "preview", "--json", PULUMI_ENABLE_STREAMING_JSON_PREVIEW="true")
+    assert report_of(streamed).planned == nine
+    limit = {key: {"max_monthly_usd": 8} for key in ("monthly-budget", "budget-warning", "spend-gate")}
+    refused = violations(stack.preview_fails(*with_packs(tmp_path, {"spend": limit})))
+    assert "the stack costs $9.00 a month; the limit is $8.00" in refused["monthly-budget"]
 
 
 def test_a_container_that_a_refresh_found_deleted_is_new(stack: Stack, emulator: Emulator) -> None:

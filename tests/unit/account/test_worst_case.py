@@ -260,6 +260,20 @@ def test_the_account_after_a_preview(
     assert data["totals"]["account"]["price"]["high"] == "12.00"
 
 
+def test_a_container_that_may_be_another_one_is_not_deleted_by_a_preview(
+    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts, _ = three
+    untimed = accounts.container("web")
+    del untimed["outputs"]["created_at"]
+    made = preview(tmp_path, step("delete", "web", "basic", None, id_=accounts.id("web")))
+
+    data = account(capsys, accounts.export("dev.json", untimed), "--after", made)
+
+    assert planned(data) == ("12.00", "4.00")
+    assert any(note.startswith("web counts also after the change") for note in data["notes"])
+
+
 def test_all_budgets_are_judged_as_they_will_be_after_the_preview(
     three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
