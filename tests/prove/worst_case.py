@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, Final
 
@@ -295,10 +298,8 @@ def _high(price: Price) -> Decimal:
     return Decimal("Infinity") if price.high is None else price.high
 
 
+@functools.cache
 def _table() -> PriceTable:
-    import tempfile
-    from pathlib import Path
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prices.yaml"
         path.write_text(PRICES, encoding="utf-8")
