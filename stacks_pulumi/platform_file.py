@@ -20,6 +20,7 @@ guide says.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -411,6 +412,8 @@ def read(path: str | Path) -> PlatformFile:
     return PlatformFile(parse(text, str(path)), str(path))
 
 
+# The native provider reads the file once for each kind of resource, and a file takes 15 ms.
+@functools.lru_cache(maxsize=8)
 def parse(text: str, path: str) -> PlatformFacts:
     """
     Return what the text of a platform file says.

@@ -7,7 +7,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.controls import snapshot
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
 def test_the_description_is_valid_and_lists_every_call(emulator: Emulator, control: Control) -> None:
     described = control("GET", "openapi.json")
+    # Imported here, because that takes a quarter of a second, also in each worker that only collects these tests.
+    from openapi_spec_validator import OpenAPIV31SpecValidator
+
     OpenAPIV31SpecValidator(described).validate()
     summaries = [it["summary"] for methods in described["paths"].values() for it in methods.values()]
 

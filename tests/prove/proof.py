@@ -50,6 +50,9 @@ class Proof(abc.ABC):
     at_once: ClassVar[int] = 1
     """How many cases run in parallel by default."""
 
+    new_process: ClassVar[bool] = False
+    """Whether its cases cannot run in the process that draws them."""
+
     least: ClassVar[Mapping[str, int]] = {}
     """The counts that each short form has to reach, because a run in which nothing happens proves nothing."""
 

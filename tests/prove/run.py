@@ -9,10 +9,11 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.prove.proof import Case, Proof, Seen
 from tests.prove.reduce import reduced
@@ -35,9 +36,18 @@ class Ran:
     note: str = ""
 
 
+class _Here(futures.Executor):
+    """Runs each case in this process, which has imported all that it needs, and forks its hosts already."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        done = futures.Future[Any]()
+        done.set_result(work(*args, **kwargs))
+        return done
+
+
 class Runner:
     """
-    Runs cases of one proof.
+    Runs cases of one proof: several at once in other processes, or one by one in this process.
 
     Args:
         proof: The proof.
@@ -46,11 +56,16 @@ class Runner:
 
     def __init__(self, proof: type[Proof], given: argparse.Namespace) -> None:
         self._proof = proof
-        # A new interpreter for each process, as the cases start threads.
-        self._pool = futures.ProcessPoolExecutor(
-            given.at_once, multiprocessing.get_context("spawn"), _start, (proof, given)
-        )
         self._at_once = given.at_once
+        self._pool: futures.Executor
+        if self._at_once == 1 and not proof.new_process:
+            _start(proof, given)
+            self._pool = _Here()
+        else:
+            # A new interpreter for each process, as the cases start threads.
+            self._pool = futures.ProcessPoolExecutor(
+                self._at_once, multiprocessing.get_context("spawn"), _start, (proof, given)
+            )
 
     def run(self, cases: Iterable[Case], *, minutes: float | None = None) -> Iterator[Ran]:
         """Yield the result of each case as it ends; start none after the minutes, or after what ends the run."""
@@ -118,7 +133,7 @@ _proofs: list[Proof] = []
 
 
 def _start(proof: type[Proof], given: argparse.Namespace) -> None:
-    _proofs.append(proof(given))
+    _proofs[:] = [proof(given)]
 
 
 def _run(case: Case) -> Ran:

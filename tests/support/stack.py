@@ -164,6 +164,8 @@ class Stack:
             # A command of the engine ends before a collection of its garbage is worth its time.
             "GOGC": "off",
             "GOMEMLIMIT": "200MiB",
+            # Several commands run at the same time, and each is quicker than its threads wake each other.
+            "GOMAXPROCS": "1",
             # The engine writes its events to a file, as for the Automation API.
             "PULUMI_DEBUG_COMMANDS": "true",
             # Python compiles the tested programs and this package once, not once for each run.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import platform
 import shlex
 import socket
 import subprocess
@@ -31,6 +32,9 @@ _PYTHON = """\
 # Another module path can have another SDK, so it gets a new Python.
 if [ -z "$PYTHONPATH" ] || [ "$PYTHONPATH" = {hurried} ]; then
     case "$* " in
+    "--version ")
+        echo "Python {version}"
+        exit ;;
     "-m pip list -v --format json ")
         # The engine looks for plugins with it in every operation.
         [ -f {list} ] || {{ {python} "$@" >{list}.$$ && mv {list}.$$ {list}; }}
@@ -96,6 +100,7 @@ def _serve() -> Path:
         "plugin": REAL / "pulumi-resource-stacks",
         "python": REAL / "python3",
         "socket": address,
+        "version": platform.python_version(),
     }
     quoted = {name: shlex.quote(str(word)) for name, word in words.items()}
     for name, text in {"python3": _PYTHON, "pulumi-resource-stacks": _PLUGIN}.items():
