@@ -367,10 +367,14 @@ class ContainersApi:
         Return the time of a request by the clock of creation times.
 
         A container that no whole list has shown, and that still boots, is not older than the time after which every
-        container is visible. If its creation time is older, that is another clock than that of the dates.
+        container is visible, and not newer than the answer. If its creation time says so, that is another clock than
+        that of the dates: a platform may write its local time without the zone.
         """
-        created = seconds_of(made.created_at)
-        if since is None or created is None or created > since - max(self.visible, _RECENT):
+        created, now = seconds_of(made.created_at), self.server_now()
+        if since is None or now is None or created is None:
+            return since
+        slack = max(self.visible, _RECENT)
+        if since - slack < created < now + slack:
             return since
         if made.settled or before.gap is not None or any(row.id == made.id for row in before):
             return since

@@ -325,7 +325,9 @@ class ResourceHandler(ResourceKind):
                     OWNERSHIP.know_times(id_, plain(olds))
                 made = olds.get(CONTAINER_CREATED_AT)
                 if made is not None and news.get("adopt") != "if_matching":
-                    OWNERSHIP.know_container(parent_id(id_), str(plain(made)))
+                    # If the engine replaces the container, the id is unknown, and another process may create it.
+                    known = None if is_unknown(news.get("container")) else str(plain(made))
+                    OWNERSHIP.know_container(parent_id(id_), known)
             return Difference(
                 changes=(
                     bool(differing or changed_outside(olds))

@@ -171,7 +171,8 @@ def find_container(
     found = look_twice(
         lambda: looked.pop() if looked else current(), session.clock, client.platform.lag, check_operation
     )
-    while found is None and stale is None and _is_not_visible_yet(session, state):
+    until = session.clock.now() + client.containers.visible
+    while found is None and stale is None and _is_not_visible_yet(session, state, until):
         sleep_with_pulse(_PAUSE, session.clock, check_operation)
         found = current()
     # A row that is still older is another container, or the clock was moved.
@@ -204,10 +205,14 @@ def _may_be_of_request(container: models.Container, stored: Mapping[str, Any]) -
     return not is_later and not is_older(container, requested)
 
 
-def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:
-    """Return whether a container that was never seen may have been created a moment ago."""
+def _is_not_visible_yet(session: Session, stored: Mapping[str, Any], until: float) -> bool:
+    """Return whether a container that was never seen may have been created a moment ago; wait until then for it."""
     requested, now = seconds_of(stored.get(REQUESTED_AT)), session.client.containers.server_now()
-    return requested is not None and now is not None and now < requested + session.client.containers.visible
+    if requested is None or now is None or session.clock.now() >= until:
+        return False
+    # The request's time is by the clock of creation times, which may be in another time zone than that of the dates.
+    passed, visible = now - requested, session.client.containers.visible
+    return passed % _QUARTER < visible and abs(passed) <= _MOST_HOURS
 
 
 # --- may its creation time have changed? ---
@@ -447,19 +452,14 @@ class Ownership:
         self._started: dict[str, list[float]] = {}
         self._moved: dict[str, float] = {}
         self._times: dict[str, list[str]] = {}
-        self._of_children: dict[str, str] = {}
+        self._of_children: dict[str, str | None] = {}
 
     def clear(self) -> None:
         """Forget everything: the run of the engine has ended."""
         with self._lock:
-            self._owners.clear()
-            self._names.clear()
-            self._declared.clear()
-            self._undecided.clear()
-            self._started.clear()
-            self._moved.clear()
-            self._times.clear()
-            self._of_children.clear()
+            for known in vars(self).values():
+                if known is not self._lock:
+                    known.clear()
 
     def start(self, session: Session, operation: Operation, *ids: str) -> None:
         """
@@ -470,10 +470,8 @@ class Ownership:
             operation: What the request does.
             ids: The containers; none if it is not known which one, as with the number of a backup.
         """
-        changing, now = (
-            session.client.platform.facts.containers.created_at_changes,
-            session.client.containers.server_now(),
-        )
+        changing = session.client.platform.facts.containers.created_at_changes
+        now = session.client.containers.server_now()
         with self._lock:
             for id_ in ids or (_ANY,):
                 times = self._started.setdefault(id_, [])
@@ -491,10 +489,11 @@ class Ownership:
         with self._lock:
             self._times.setdefault(id_, []).extend(time for time in times if time is not None)
 
-    def know_container(self, id_: str, created_at: str) -> None:
-        """Record when a container was created, by a child's state: `--target` may leave the container itself out."""
+    def know_container(self, id_: str, created_at: str | None) -> None:
+        """Record when a container was created, by a child's state; `None` if this operation replaces the container."""
         with self._lock:
-            self._of_children[id_] = created_at
+            if self._of_children.get(id_, created_at) is not None:
+                self._of_children[id_] = created_at
 
     def container_time(self, id_: str) -> str | None:
         """Return when our container with this id was created, by its own state or else by that of a child."""

@@ -305,11 +305,15 @@ class _VpnClientCreation(Creation[str]):
                 lambda: self.session.client.vpn_clients.config(self.inputs["container"], self.inputs["name"]),
                 (NotFoundError, *REFUSALS, UnreadableAnswerError),
             )
-        created_at = None if added is None else added.created_at
-        return _outputs(self.session, self.op, self.inputs, config, created_at)
+        return _outputs(self.session, self.op, self.inputs, config, self._created_at)
+
+    @property
+    def _created_at(self) -> str | None:
+        return None if self._added is None else self._added.created_at
 
     def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
-        return self.inputs
+        # Without these times, a later operation would take any client of that name for ours.
+        return {**self.inputs, **_times(self.session, self.inputs["container"], self._created_at)}
 
     def describe_failure(self, thing: str, error: StacksError) -> str:
         return (
@@ -373,12 +377,18 @@ def _outputs(
     session: Session, op: Operation, inputs: Mapping[str, Any], config: str | None, created_at: str | None
 ) -> dict[str, Any]:
     container = inputs["container"]
-    outs = {**inputs, CONTAINER_CREATED_AT: creation_time(session, container), _CREATED_AT: created_at}
+    outs = {**inputs, **_times(session, container, created_at)}
     if inputs["store_config"]:
         config = config or session.client.vpn_clients.config(container, inputs["name"])
         _warn_of_commands(op, child_id(container, inputs["name"]), config)
         outs["config"] = secret(config)
-    return {name: value for name, value in outs.items() if value is not None}
+    return outs
+
+
+def _times(session: Session, container: str, created_at: str | None) -> dict[str, Any]:
+    """Return the outputs with the times of the container and of the client, as far as they are known."""
+    times = {CONTAINER_CREATED_AT: creation_time(session, container), _CREATED_AT: created_at}
+    return {name: time for name, time in times.items() if time is not None}
 
 
 def _warn_of_commands(op: Operation, id_: str, config: str) -> None:

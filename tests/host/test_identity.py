@@ -14,7 +14,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.contents import contents, writes
-from tests.support.host import CallFailedError, Host, HostedResource
+from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource
 
 Inputs = dict[str, Any]
 
@@ -125,6 +125,30 @@ def test_no_replacement_is_made_in_a_recreated_container(
         child.up(**{**INPUTS[child.kind](ids), **change})
 
     assert contents(emulator) == standing
+
+
+@pytest.mark.parametrize("kind", ["AllowedIp", "VpnClient"])
+def test_a_child_with_another_provider_follows_a_replacement_of_its_container(
+    host: Host,
+    make_host: Callable[..., Host],
+    emulator: Emulator,
+    ids: dict[str, str],
+    kind: str,
+) -> None:
+    """Each explicit provider has its own process: the child's does not see who creates the container."""
+    child, inputs = host.resource(kind, "child"), INPUTS[kind](ids)
+    child.up(**inputs)
+    child.host = make_host(host.config)
+    # Before the engine deletes the container and then creates it, it asks with an unknown id which children go too.
+    assert child.diff(child.checked(**{**inputs, "container": UNKNOWN})).replaces == ["container"]
+    name = "vpn" if kind == "VpnClient" else "web"
+    emulator.advance(60)
+    emulator.drift.start(emulator.drift.recreate(name).id)
+    if kind == "AllowedIp":
+        emulator.drift.set_external_access("web", enabled=True)
+    child.id, child.outs = "", {}
+
+    assert child.up(**inputs) == ["create"]
 
 
 @pytest.mark.parametrize("child", CHANGES, indirect=True)

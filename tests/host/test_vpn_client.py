@@ -160,6 +160,24 @@ def test_a_failed_download_keeps_the_client_and_is_retried(
     assert clients(emulator) == ["default", "laptop"]
 
 
+def test_a_client_whose_creation_failed_partway_is_compared_with_a_later_one(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    fault = emulator.faults.add("vpn_clients.config", "status", code=500, times=None)
+    with pytest.raises(CallFailedError, match="could not be downloaded"):
+        laptop.up(container=vpn, name="laptop")
+    assert fault.fired
+    emulator.faults.clear()
+    emulator.clock.advance(300)
+    emulator.drift.start(emulator.drift.recreate("vpn").id)
+    emulator.drift.add_vpn_client("vpn", "laptop")
+
+    laptop.delete()
+
+    assert clients(emulator) == ["default", "laptop"]
+    assert any("it is left alone" in line for line in laptop.lines())
+
+
 @pytest.mark.parametrize(
     "fault",
     [

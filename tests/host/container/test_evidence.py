@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.dialect import Words
 from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource
 from tests.support.platforms import platform
@@ -253,6 +254,44 @@ def test_a_container_that_is_much_newer_than_the_request_is_another_one(
         web.delete()
 
     assert emulator.state.names() == ["web"]
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_creation_times_of_another_time_zone_than_the_dates(
+    *,
+    slow_web: HostedResource,
+    make_host: Callable[..., Host],
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    hours: int,
+    is_there: bool,
+) -> None:
+    """A create that ended before the container was visible has only the time of the request."""
+    emulator.set_platform(platform(answers={"clock_ahead_seconds": hours * 3600, "times": "zoneless"}))
+    monkeypatch.setattr(emulator.api.other, "words", WithoutShift(emulator.platform.facts))
+    hide(emulator, None)
+    slow_web.timeout = 3
+    with pytest.raises(CallFailedError, match="it may not be visible yet"):
+        slow_web.up(name="web", template="nodejs")
+    emulator.faults.clear()
+    slow_web.host, slow_web.timeout = make_host(slow_web.host.config), 100
+    if is_there:
+        hide(emulator, 5)
+    else:
+        emulator.drift.delete("web")
+
+    slow_web.delete()
+
+    assert emulator.state.names() == []
+
+
+class WithoutShift(Words):
+    """The words of a platform whose dates are right, although its times are not."""
+
+    def date(self, now: float) -> dict[str, str]:
+        del now
+        return {}
 
 
 def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
