@@ -128,7 +128,7 @@ class Life:
         """Live it."""
         clock = DrivenClock(speed=SPEED)
         with Emulator(
-            clock=clock, platform=self._platform, boot_seconds=12, action_seconds=3, delete_seconds=3
+            clock=clock, platform=self._platform, boot_seconds=6, action_seconds=3, delete_seconds=3
         ) as emulator:
             emulator.load([{"name": FOREIGN, "template": "nodejs", "allowed_ips": ["203.0.113.9"]}])
             config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
@@ -148,12 +148,10 @@ class Life:
             apply: Operation = functools.partial(MiniStack.up, program=wanted)
             whole = not self._do(hosts, f"up {number}", apply).errors
             self._compare(f"after up {number}", emulator, foreign, kept)
+            # What the first stage has made is in the last one too, or is there made again.
+            after = {"refresh": MiniStack.refresh, "third up": apply} if wanted is self._stages[-1] else {}
             if whole:
-                for what, operate in {
-                    "second up": apply,
-                    "refresh": MiniStack.refresh,
-                    "third up": apply,
-                }.items():
+                for what, operate in {"second up": apply, **after}.items():
                     outcome = self._do(hosts, f"{what} {number}", operate)
                     if outcome.steps:
                         self._lived.wrongs.append(f"{what} {number} did {outcome.steps}")

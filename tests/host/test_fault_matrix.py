@@ -21,7 +21,7 @@ from tests.chaos.matrix.run import CELLS, Found, run
 pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.chaos]
 
 
-NATIVE = {"lost before", "429", "500", "503, done", "refused: already done", "HTML, not done"}
+NATIVE = {"lost before", "429", "500", "503", "503, done", "refused: already done", "HTML, not done"}
 """The faults of the native host: of those that are retried, looked into, refused and not understood, one each."""
 
 

@@ -141,6 +141,16 @@ def test_text_that_is_the_path_of_no_file_is_not_shown(tmp_path: Path) -> None:
     assert "nowhere" not in str(error.value)
 
 
+def test_a_file_is_parsed_once_until_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "platform.yaml"
+    path.write_text("version: 1\n", encoding="utf-8")
+    first = read(path).facts
+
+    assert read(path).facts is first
+    path.write_text("version: 1\ncontainers: {visible_seconds: 45}\n", encoding="utf-8")
+    assert read(path).facts.containers.visible_seconds == 45
+
+
 def test_advice_names_the_file_if_there_is_one(tmp_path: Path) -> None:
     file = tmp_path / "facts.yaml"
     file.write_text("version: 1")
