@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import json
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -379,6 +380,20 @@ class PlatformFile:
         return f"write it into the platform file {self.path}: {line}"
 
 
+_PLAIN: Final = re.compile(r"\w(?:[\w ./+-]*\w)?", re.ASCII)
+
+
+def as_yaml(word: str) -> str:
+    """Return a word of the API as it is written in a platform file: quoted, where YAML would read something else."""
+    return word if _PLAIN.fullmatch(word) else in_json(word)
+
+
+def in_json(value: Any) -> str:
+    """Return a value as JSON that is YAML too: YAML has one escape for a character, and JSON two for an emoji."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08X}" for char in text)
+
+
 def _or(known: float | None, default: float) -> float:
     return default if known is None else known
 
@@ -474,7 +489,11 @@ def parse(text: str, path: str) -> PlatformFacts:
         with _converting:
             return msgspec.convert(document, PlatformFacts, strict=False)
     except msgspec.ValidationError as error:
-        where, problem = _explained(str(error), document)
+        try:
+            where, problem = _explained(str(error), document)
+        except (LookupError, AttributeError):
+            # The message has texts of the file, and one of them looks like a part of the message.
+            where, problem = "", "it is not in the format"
         raise _wrong(path, lines.get(where) or lines.get(where.split("[")[0], 1), problem) from None
 
 

@@ -168,7 +168,8 @@ def _budget(entry: Any, where: str) -> Budget:
 
 def _number(value: Any, name: str, where: str) -> Decimal:
     try:
-        return number(str(value), LIMITS[name][0])
+        # The text of a list could take all memory, with aliases of aliases.
+        return number(value if isinstance(value, str) else "", LIMITS[name][0])
     except ValueError as error:
         raise InputError(f"{where}{name}: {error}") from None
 
@@ -322,6 +323,8 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
     if not changes:
         return account
     parts = changes[0][0].urn.split("::")
+    if len(parts) < 4:
+        raise InputError(f"the preview has a resource without a stack in its URN ({changes[0][0].urn!r})")
     known, account = _stack_of(account, parts[0].removeprefix("urn:pulumi:"), parts[1])
     records = {one.container.id: one for one in account.containers}
     accounts = {account_of(id_) for id_ in records}

@@ -48,7 +48,7 @@ from stacks_pulumi.errors import (
     StacksError,
     UnreadableAnswerError,
 )
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
 from stacks_pulumi.pricing.money import FREE, total
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _observed(seen: Look, listed: Listing[Container], known: PlatformFile) -> It
             yield warning(
                 "platform",
                 f"a container has the status {word}, which is not known here",
-                f"if it means running, {known.advice(f'containers: {{statuses: {{{word}: running}}}}')}",
+                f"if it means running, {known.advice(f'containers: {{statuses: {{{as_yaml(word)}: running}}}}')}",
             )
     if "deleted" in words:
         yield ok("platform", "the list of containers has deleted ones, which are left out everywhere")

@@ -29,7 +29,7 @@ from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import AllowedIp, Connection, Container, ExternalAccess
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
 
@@ -261,7 +261,7 @@ class _Maker:
         if status is None:
             return "the API does not say its status"
         means = "running" if section == "containers" else "completed"
-        line = f"{section}: {{statuses: {{{status}: {means}}}}}"
+        line = f"{section}: {{statuses: {{{as_yaml(status)}: {means}}}}}"
         return f"its status {status} is not known here; if it means {means}, {self.platform.advice(line)}"
 
     def _why_not(self, container: Container) -> str | None:

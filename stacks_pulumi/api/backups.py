@@ -32,7 +32,7 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
 
 MOST: Final = 100
 """The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
@@ -190,7 +190,7 @@ def unknown_status(platform: PlatformFile, status: str) -> str:
     word = scrub(status, 40)
     return (
         f'the status "{word}" is not known (known are in_progress, completed and failed): if it means that the backup '
-        f"is complete, {platform.advice(f'backups: {{statuses: {{{word}: completed}}}}')}"
+        f"is complete, {platform.advice(f'backups: {{statuses: {{{as_yaml(word)}: completed}}}}')}"
     )
 
 
@@ -200,7 +200,7 @@ def unknown_type(platform: PlatformFile, backup: Backup) -> StacksError:
     return StacksError(
         f'its type "{word}" is not known (known are manual and scheduled), so it may not be the one that was started: '
         f"if that word is for backups that are made on request, "
-        f"{platform.advice(f'backups: {{types: {{{word}: manual}}}}')}",
+        f"{platform.advice(f'backups: {{types: {{{as_yaml(word)}: manual}}}}')}",
         code="unexpected-status",
     )
 

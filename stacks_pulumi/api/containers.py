@@ -50,7 +50,7 @@ from stacks_pulumi.errors import (
     ServerError,
     StacksError,
 )
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
 
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
@@ -192,7 +192,7 @@ class ContainersApi:
             return None
         shown = scrub(status, 40)
         word, means = _WANTED.get(wanted, ("running", "runs"))
-        line = self._platform.advice(f"containers: {{statuses: {{{shown}: {word}}}}}")
+        line = self._platform.advice(f"containers: {{statuses: {{{as_yaml(shown)}: {word}}}}}")
         return (
             f'the status "{shown}" is not known (known are pending, running, stopped, error and others): if it means '
             f"that a container {means}, {line}"

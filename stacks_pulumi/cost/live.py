@@ -7,7 +7,9 @@ is a JSON document; the output of `stacks-pulumi account --json` is one with mor
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -161,14 +163,16 @@ def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
     """
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder: name a file for the snapshot", code="file-access")
-    # A crash must not leave a partly written file. The path may be a link of a project to another file.
-    beside = path.with_name(f".{path.name}.new")
+    # A crash must not leave a partly written file, and two commands at once must not write into one. The random name
+    # is that of no link of a project to another file.
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        beside.unlink(missing_ok=True)
         with beside.open("xb") as file:
             file.write(as_json(document).encode())
         beside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise InputError(f"{path} cannot be written: {error.strerror}", code="file-access") from None
 
 

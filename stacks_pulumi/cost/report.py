@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import calendar
 import datetime
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal, InvalidOperation
@@ -318,8 +319,9 @@ def _verdict(
     )
 
 
-# Far higher than any useful limit, with few enough digits to calculate with.
+# Far higher than any useful limit, with few enough digits to calculate with. `1E-99999999` is written with as many.
 _MOST: Final = Decimal(1_000_000_000)
+_LONGEST: Final = 40
 
 _MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
     ("total", "USD", "the planned total a month"),
@@ -438,11 +440,8 @@ def read_prices(path: Path) -> PriceTable:
         _entry(entry, f"the price file {path}, entry {position}: ")
         for position, entry in enumerate(entries, start=1)
     )
-    twice = next(
-        (one.type for position, one in enumerate(read) if one.type in {it.type for it in read[:position]}),
-        None,
-    )
-    if twice is not None:
+    twice, times = Counter(one.type for one in read).most_common(1)[0]
+    if times > 1:
         raise InputError(f"the price file {path} has the type {twice!r} twice")
     return PriceTable(read)
 
@@ -473,7 +472,7 @@ def _range(told: Any, where: str) -> Price:
     if told == "free":
         return FREE
     try:
-        low, _, high = str(told).partition("-")
+        low, _, high = told.partition("-") if isinstance(told, str) else ("", "", "")
         bounds = number(low.strip(), "total"), number((high or low).strip(), "total")
     except ValueError as error:
         raise InputError(f"{where}{error}; a price is `free`, a number, or a range such as 20-90") from None
@@ -501,8 +500,11 @@ def number(text: str, measure: Measure) -> Decimal:
         parsed = Decimal(text.removesuffix("%") if is_share else text.removeprefix("$"))
     except InvalidOperation:
         parsed = Decimal("NaN")
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     if not parsed.is_finite() or not 0 <= parsed <= _MOST:
-        raise ValueError(f"{text!r} is not a number from 0 to {_MOST:,}")
+        raise ValueError(f"{shown!r} is not a number from 0 to {_MOST:,}")
+    if parsed.as_tuple().exponent < -_LONGEST:  # type: ignore[operator]  # a finite one has an exponent
+        raise ValueError(f"{shown!r} has too many decimals")
     return parsed
 
 
@@ -536,11 +538,12 @@ def read_yaml(path: Path, what: str) -> Any:
         """YAML takes the last of two equal keys, and a limit would be replaced without a word."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            twice = next((key for position, key in enumerate(keys) if key in keys[:position]), None)
-            if twice is not None:
+            made = super().construct_mapping(node, deep)
+            if len(made) < len(node.value):
+                keys = Counter(self.construct_object(key, deep=True) for key, _ in node.value)
+                twice = keys.most_common(1)[0][0]
                 raise InputError(f"the {what} {path} has the key {twice!r} twice in one mapping")
-            return super().construct_mapping(node, deep)
+            return made
 
     try:
         return yaml.load(utf8(read_file(path)), Loader)  # noqa: S506  (it makes only texts, lists and mappings)

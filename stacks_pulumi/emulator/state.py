@@ -464,8 +464,9 @@ class Journal:
         path = _beside(self._path)
         try:
             # Unbuffered and in one call, so that a line is complete unless the disk is full.
-            # A project may have a link of this name to another file.
-            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | flags, 0o666)
+            # A project may have a link of this name to another file. Only the owner may read it, as the snapshot.
+            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | flags, 0o600)
+            os.fchmod(descriptor, 0o600)
             with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123  (of a descriptor)
                 written = file.write(content)
         except OSError as exc:

@@ -30,6 +30,7 @@ from stacks_pulumi.errors import (
     WaitCancelledError,
     WaitTimeoutError,
 )
+from stacks_pulumi.platform_file import as_yaml
 from stacks_pulumi.resources._fields import (
     ANY_UPDATE,
     REPAIR,
@@ -461,7 +462,9 @@ class Lifecycle:
     def is_its_word(self, name: str, word: str, value: str) -> str:
         """Return what to do about a word that may be the platform's for a template or a plan."""
         shown = scrub(word, 40)
-        advice = self.session.client.platform.advice(f"containers: {{{name}s: {{{shown}: {value}}}}}")
+        advice = self.session.client.platform.advice(
+            f"containers: {{{name}s: {{{as_yaml(shown)}: {value}}}}}"
+        )
         return f'the API says "{shown}" for the {name} {value}: if that is its word for it, {advice}'
 
     def with_spelling(

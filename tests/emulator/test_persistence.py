@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import stat
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -45,6 +46,14 @@ def test_the_file_contains_no_key(platform: OneAccount, tmp_path: Path) -> None:
 
     assert platform.secret not in content
     assert "sk_stacks_" not in content
+
+
+def test_only_the_owner_may_read_the_snapshot_and_the_journal(platform: OneAccount, tmp_path: Path) -> None:
+    full(platform)
+    (tmp_path / "state.json.journal").touch(0o644)
+    Journal(tmp_path / "state.json").save(platform.state)
+
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_save_leaves_no_other_file(platform: OneAccount, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from stacks_pulumi import config
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFacts, parse, read, schema
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFacts, as_yaml, parse, read, schema
 
 
 def test_a_setting_that_is_missing_is_not_known() -> None:
@@ -55,6 +55,8 @@ def test_what_is_written_is_read_again() -> None:
         ),
         ("version: 2", 1, "version is '2', and must be 1"),
         ("version: 1\nlists:\n  page_siz: 3", 3, "there is no setting page_siz; did you mean page_size?"),
+        ('version: 1\nlists: {"x` - at `$.containers": 1}', 1, "it is not in the format"),
+        ('version: 1\n"` - at `$.lists.rows`": 1', 1, "it is not in the format"),
         ("version: 1\nvpn: 3", 2, "there is no setting vpn; there are version, lists"),
         ("version: 1\nlists: many", 2, "lists is 'many', and must be a group of settings"),
         ("version: 1\nlists:\n  page_size: 0", 3, "page_size is '0', and must be a whole number, 1 or more"),
@@ -194,3 +196,32 @@ def test_functions_of_one_program_read_the_first_platform_file_at_the_same_time(
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("running", "Warming Up", "3", "on", "v1.2", ""),
+        *(
+            "a: b",
+            "a, b",
+            "{a}",
+            "#a",
+            " a",
+            "a ",
+            "- a",
+            '"',
+            "'",
+            "\\\\",
+            "*a",
+            "a\nb",
+            "up: running}}, x: {y",
+        ),
+        *("\x1b[31m", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\ufeff", "\U0001f600", "\ud800"),
+    ],
+)
+def test_an_advised_line_says_the_word(word: str) -> None:
+    line = f"containers: {{statuses: {{{as_yaml(word)}: running}}}}"
+
+    assert line.isprintable()
+    assert parse(f"version: 1\n{line}", "facts.yaml").containers.statuses == {word: "running"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -138,7 +137,7 @@ class Learned:
     def lines(self) -> list[tuple[str, str, str]]:
         """Return each fact as the file has it: its name, its value in YAML, and the evidence."""
         return [
-            (name, json.dumps(value, ensure_ascii=False), evidence)
+            (name, platform_file.in_json(value), evidence)
             for name, (value, evidence) in sorted(self._known.items(), key=lambda it: FACTS.index(it[0]))
         ]
 

@@ -134,6 +134,10 @@ def test_what_no_budget_covers_is_named_and_fails_where_all_has_to_be_covered(
         ("budgets: [{max_total: !!int x}]", "max_total: 'x' is not a number"),
         ("budgets: [{max_total: {? {a: b} : c}}]", "is not YAML"),
         ("budgets: &a [*a]", "is not YAML"),
+        ("budgets: [{max_total: 1e-99999999}]", "max_total: '1e-99999999' has too many decimals"),
+        (f"budgets: [{{max_total: {'9' * 9999}}}]", f"max_total: '{'9' * 40}...' is not a number"),
+        ("budgets: [{max_total: [5]}]", "entry 1: max_total: '' is not a number"),
+        ("budgets: [{max_total: 5, max_total: 6}]", "has the key 'max_total' twice"),
         ("budgets: [{max_total: 5, owner: [a]}]", "entry 1: `owner` is not text"),
         ("covers: some\nbudgets: [{max_total: 5}]", "the only value of `covers` is all"),
         ("cover: all\nbudgets: [{max_total: 5}]", "has the unknown key 'cover'"),
@@ -341,6 +345,18 @@ def test_a_preview_that_is_not_whole_passes_no_budget(
     file = budgets(tmp_path, "budgets: [{stacks: shop/dev, max_total: 100}]")
 
     account(capsys, dev, "--after", made, "--budgets", file, code=code)
+
+
+@pytest.mark.parametrize("name", ["", "web", "urn:pulumi:dev"])
+def test_a_preview_whose_urns_have_no_stack_is_an_error(
+    name: str, three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    made = step("create", "web", None, "basic")
+    made["urn"] = made["newState"]["urn"] = name
+
+    assert main(["account", "--state", three[1], "--after", preview(tmp_path, made)]) == 1
+
+    assert f"a resource without a stack in its URN ({name!r})" in capsys.readouterr().err
 
 
 def test_an_export_is_no_preview(three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,13 +49,33 @@ def test_a_snapshot_that_was_saved_is_read_as_it_was(tmp_path: Path) -> None:
 
 def test_a_link_that_lies_there_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine", encoding="utf-8")
-    for name in (".a.json.new", "a.json"):
-        (tmp_path / name).symlink_to("precious")
+    (tmp_path / "a.json").symlink_to("precious")
 
     write_snapshot(tmp_path / "a.json", snapshot(entry("web")).describe())
 
     assert (tmp_path / "precious").read_text(encoding="utf-8") == "mine"
     assert read_snapshot(tmp_path / "a.json") == snapshot(entry("web"))
+
+
+def test_two_commands_at_once_do_not_write_into_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = (snapshot(entry(name)) for name in ("mine", "other"))
+    file = tmp_path / "a.json"
+    replace_ = Path.replace
+
+    def late(self: Path, target: Path) -> Path:
+        monkeypatch.undo()
+        write_snapshot(file, other.describe())
+        assert read_snapshot(file) == other
+        return replace_(self, target)
+
+    monkeypatch.setattr(Path, "replace", late)
+
+    write_snapshot(file, mine.describe())
+
+    assert read_snapshot(file) == mine
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_comparison_shows_new_deleted_changed_and_unchanged() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cli import main
 from stacks_pulumi.cost.build import Pricer, report_of
 from stacks_pulumi.cost.report import read_prices
@@ -258,6 +259,17 @@ def test_a_price_file_prices_other_resources(
             Decimal(low),
             None if high is None else Decimal(high),
         )
+
+
+def test_a_price_that_is_a_list_is_not_written_out(tmp_path: Path) -> None:
+    lists = "".join(f"    - &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 7))
+    text = f"prices:\n- type: a\n  price:\n    - &a0 [x]\n{lists}"
+    (tmp_path / "prices.yaml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(InputError) as caught:
+        read_prices(tmp_path / "prices.yaml")
+
+    assert len(caught.value.message) < 500
 
 
 def test_what_is_listed_as_free_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
