@@ -154,6 +154,7 @@ def _as_json(findings: Sequence[Diagnosis]) -> str:
     return as_json({"ok": not failed, "checks": [asdict(finding) for finding in findings]})
 
 
+_KEYS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _POLICY_EXIT_CODES: Final = """\
 exit codes:
   0  every file is correct
@@ -184,6 +185,9 @@ def check_policies(arguments: argparse.Namespace) -> int:
     from stacks_pulumi.policy.testing import configuration_problems  # noqa: PLC0415  (it needs an extra)
 
     failed = False
+    for name in [one for one in os.environ if one.startswith("STACKS_") or one in _KEYS]:
+        # The program of a pack needs no key.
+        del os.environ[name]
     for file in arguments.files:
         try:
             problems = configuration_problems(read_file(Path(file)).decode(), arguments.pack)

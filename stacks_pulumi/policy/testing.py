@@ -229,6 +229,8 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
         name, policies, initial = _ready(document, problems)
     else:
         name, policies, initial = load_pack(pack)
+    if not policies:
+        raise ValueError(f"the pack {name} has no policies")
     by_name = {policy.name: policy for policy in policies}
     sound: dict[str, Any] = {}
     for key, entry in document.items():

@@ -305,3 +305,20 @@ def test_the_command_prints_each_problem_and_fails(
     assert f"{wrong}: the configuration names 'allowed_plans'" in capsys.readouterr().out
     assert main(["policy", "check", str(tmp_path / "none.json")]) == 1
     assert main(["policy", "check", str(right), "--pack", str(tmp_path)]) == 1
+
+
+def test_the_program_of_a_pack_gets_no_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("STACKS_API_KEY", "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE")
+    for name in names:
+        monkeypatch.setenv(name, "secret")
+    (tmp_path / "PulumiPolicy.yaml").write_text("runtime: python\nname: x\n", encoding="utf-8")
+    program = f"import os, pulumi_policy\nassert not {set(names)!r} & set(os.environ)\n"
+    program += "pulumi_policy.PolicyPack('x', policies=[])\n"
+    (tmp_path / "__main__.py").write_text(program, encoding="utf-8")
+    (tmp_path / "rules.json").write_text("{}", encoding="utf-8")
+
+    assert main(["policy", "check", str(tmp_path / "rules.json"), "--pack", str(tmp_path)]) == 1
+
+    assert "the pack x has no policies" in capsys.readouterr().out

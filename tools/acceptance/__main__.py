@@ -26,6 +26,7 @@ if not __package__:
 
 from stacks_pulumi.config import load
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import clean as escaped
 from tools.acceptance.api import Api
 from tools.acceptance.budget import Budget, Deadline, OutOfTimeError
 from tools.acceptance.perform import perform, sweep
@@ -97,7 +98,7 @@ def _run(api: Api, options: argparse.Namespace) -> int:
         if not left and not run.unsettled and record.file is not None:
             record.file.unlink()
     for problem in run.problems:
-        print(f"Problem: {problem}", file=sys.stderr)
+        print(escaped(f"Problem: {problem}"), file=sys.stderr)
     if run.unsettled:
         print("A container of the run may appear later: run `make sweep` again then.", file=sys.stderr)
     if left:
@@ -117,7 +118,7 @@ def _write(run: Run, left: Sequence[str], at: str, options: argparse.Namespace) 
 
 
 def _say(text: str) -> None:
-    print(f"  {text}", flush=True)
+    print(escaped(f"  {text}"), flush=True)
 
 
 def _sweep(api: Api, options: argparse.Namespace) -> int:
@@ -134,7 +135,7 @@ def _sweep(api: Api, options: argparse.Namespace) -> int:
     hidden = sorted({it.name for record in records for it in record.asked if it.over is None})
     print(f"{api.base_url}: {len(found)} containers of {', '.join(it.prefix for it in records)}.")
     for row in found:
-        print(f"  {row.get('name')}  {row.get('id')}  {row.get('type')}  {row.get('status')}")
+        print(escaped(f"  {row.get('name')}  {row.get('id')}  {row.get('type')}  {row.get('status')}"))
     for name in hidden:
         print(f"  {name} was asked for, and may be there.")
     if (found or hidden) and not options.yes and not _agreed():
@@ -142,7 +143,7 @@ def _sweep(api: Api, options: argparse.Namespace) -> int:
         return 1
     left = clean.clean()
     for note in clean.notes:
-        print(f"Note: {note}", file=sys.stderr)
+        print(escaped(f"Note: {note}"), file=sys.stderr)
     if clean.later:
         print(f"May appear later: {', '.join(clean.later)}. Run `make sweep` again then.", file=sys.stderr)
     if left:
