@@ -17,10 +17,13 @@ from typing import Any, Final
 
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import (
+    MOST_HOURS,
+    QUARTER,
     account_of,
     compare_instants,
     is_before,
     name_of,
+    quarters_of,
     same_name,
     seconds_of,
 )
@@ -212,7 +215,7 @@ def _is_not_visible_yet(session: Session, stored: Mapping[str, Any], until: floa
         return False
     # The request's time is by the clock of creation times, which may be in another time zone than that of the dates.
     passed, visible = now - requested, session.client.containers.visible
-    return passed % _QUARTER < visible and abs(passed) <= _MOST_HOURS
+    return passed % QUARTER < visible and abs(passed) <= MOST_HOURS
 
 
 # --- may its creation time have changed? ---
@@ -222,8 +225,6 @@ _ANY: Final = ""
 _STARTING: Final = 30.0
 """Seconds after our request in which a container starts (guide: 10 to 30 seconds)."""
 _TOLERANCE: Final = 5.0
-_QUARTER: Final = 900.0
-_MOST_HOURS: Final = 26 * 3600.0
 
 
 def is_still(
@@ -245,8 +246,8 @@ def is_still(
     if _has_our_subdomain(session, id_, stored):
         return "it has the random subdomain that is in the state"
     moved = now - before
-    quarters = round(moved / _QUARTER) * _QUARTER
-    if quarters and abs(moved - quarters) <= 1.0 and abs(moved) <= _MOST_HOURS:
+    quarters = quarters_of(moved)
+    if quarters is not None:
         if OWNERSHIP.moved_together(id_, quarters):
             return f"the times of all known containers moved by {quarters / 60:.0f} minutes"
     else:

@@ -5,6 +5,7 @@ child is gone, or is the one in the state.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
@@ -12,14 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import seconds_between, seconds_since
+from stacks_pulumi._identifiers import quarters_of, seconds_between, seconds_since
 from stacks_pulumi.api import models
+from stacks_pulumi.api._call import certain
 from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
     ErrorCode,
+    ForbiddenError,
     NotFoundError,
     StacksError,
     UnexpectedStateError,
@@ -266,7 +269,7 @@ class _ContainerGoneError(Exception):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class UnseenError(StacksError):
-    """The container of a child is not shown, and the API knows it. So its child may exist."""
+    """A child's container is not shown, and the API knows it. So the child may exist."""
 
     code: ErrorCode = "outcome-unknown"
 
@@ -322,6 +325,7 @@ def find_child(
 
     Raises:
         StacksError: What can be read is incomplete.
+        UnseenError: The list of containers lacks its container, which runs: then no list is evidence.
     """
     looks = itertools.count()
 
@@ -338,7 +342,7 @@ def find_child(
     age = seconds_since(since, session.clock.wall())
     lag = session.client.platform.lag
     try:
-        return look_twice(
+        found = look_twice(
             seen,
             session.clock,
             lag if age is not None and age > settle else max(lag, settle),
@@ -346,9 +350,42 @@ def find_child(
         )
     except _ContainerGoneError:
         return None
+    if found is None:
+        _check_lists(session, id_)
+    return found
 
 
-def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> bool | None:
+def _check_lists(session: Session, id_: str) -> None:
+    """Check that the list of containers has the container of a child that no list shows, if that container runs."""
+    container, client = parent_id(id_), session.client
+
+    def shown() -> bool:
+        listed = session.reads.get("containers", ask=client.feed.snapshot)
+        return listed.gap is not None or any(row.id == container for row in listed)
+
+    # A key may have no right to read containers.
+    with contextlib.suppress(ForbiddenError):
+        if client.feed.seen(container) is not None or shown():
+            return
+        with certain():
+            if shown():
+                return
+        found = session.reads.get("status", container, ask=lambda: client.containers.find(container))
+        if found is not None and found.status == STATUS_RUNNING:
+            msg = (
+                f"{id_} is not listed, and neither is its container, which runs: so lists show nothing at the moment. "
+                "Try again later"
+            )
+            raise UnseenError(msg)
+
+
+def same_time(
+    stored: str | None,
+    listed: str | None,
+    *,
+    slack: float = 1.0,
+    beside: tuple[str | None, str | None] = (None, None),
+) -> bool | None:
     """
     Return whether two times of an object are the same; `None` if one is missing or unreadable, which proves nothing.
 
@@ -356,9 +393,14 @@ def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> 
         stored: The time in the state.
         listed: The time in a list.
         slack: How many seconds they may differ. The time in the answer to a create request is provisional.
+        beside: Another time that belongs to the object, in the state and now. If both moved by the same quarters of an
+            hour, the platform's clock or its time zone was changed.
     """
-    seconds = seconds_between(stored, listed)
-    return None if seconds is None else abs(seconds) <= slack
+    seconds, other = seconds_between(stored, listed), seconds_between(*beside)
+    if seconds is None or abs(seconds) <= slack or other is None:
+        return None if seconds is None else abs(seconds) <= slack
+    quarters = quarters_of(other)
+    return quarters is not None and abs(seconds - quarters) <= slack
 
 
 def same_content(stored: Mapping[str, Any], listed: Mapping[str, Any]) -> bool:

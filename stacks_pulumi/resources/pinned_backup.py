@@ -402,8 +402,7 @@ def _pin(
     session: Session, op: Operation, container: str, backup: models.Backup, *, is_new: bool
 ) -> models.Backup:
     """Wait until the backup is complete, and pin it if necessary. One that is too old for the list is complete."""
-    number = backup.id
-    seen = backup
+    number, seen = backup.id, backup
     if backup.status is None and not is_new:
         found = _existing(session, op, container, number)
         seen = models.Backup(id=number, status="completed") if isinstance(found, _OutOfSight) else found
@@ -520,8 +519,7 @@ def _find(
     """Return the backup, or that it may be too old for the list; `None` if it is certainly gone."""
     container = parent_id(id_)
 
-    # mypy joins the two types to `object`.
-    def look(shared: bool) -> Any:
+    def look(shared: bool) -> Any:  # mypy joins the two types to `object`
         listed = session.reads.get(
             "backups",
             container,
@@ -544,10 +542,12 @@ def _is_ours(backup: models.Backup, olds: Mapping[str, Any]) -> bool:
     """Return whether a backup with our number is the one in the state, and not a later one with the same number."""
     if is_unique(backup.id):
         return True
-    same = same_time(olds.get("created_at"), backup.created_at)
+    size = {"size_bytes": backup.size_bytes}
+    end = olds.get("completed_at"), backup.completed_at if same_content(olds, size) else None
+    same = same_time(olds.get("created_at"), backup.created_at, beside=end)
     if same is not None:
         return same
-    return same_content(olds, {"completed_at": backup.completed_at, "size_bytes": backup.size_bytes})
+    return same_content(olds, {"completed_at": backup.completed_at, **size})
 
 
 def _number(id_: str, olds: Mapping[str, Any]) -> models.BackupId:

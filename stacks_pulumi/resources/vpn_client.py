@@ -190,14 +190,14 @@ class VpnClientHandler(ResourceHandler):
         client = _find(session, op, id_, olds)
         if client is None:
             return None
-        same = same_time(olds.get(_CREATED_AT), client.created_at, slack=_SLACK)
+        same = _is_same(session, id_, olds, client)
         if same is False:
             leave_alone(op, f"the VPN client {id_}", olds.get(_CREATED_AT), client.created_at, refresh=True)
             return None
         config = olds.get("config")
         outs = {**olds, "container": parent_id(id_), "name": own_name(id_)}
         outs.pop(IDENTITY_CONFLICT, None)
-        outs.update(self._identity(session, op, id_, olds))
+        outs.update(self._identity(session, op, id_, olds, client))
         if client.created_at is not None:
             outs[_CREATED_AT] = client.created_at
         if config is not None:
@@ -241,7 +241,7 @@ class VpnClientHandler(ResourceHandler):
         client = _find(session, op, id_, olds, max_age=max_age)
         if client is None:
             return False
-        same = same_time(olds.get(_CREATED_AT), client.created_at, slack=_SLACK)
+        same = _is_same(session, id_, olds, client)
         if same is False:
             leave_alone(op, f"the VPN client {id_}", olds.get(_CREATED_AT), client.created_at)
             return False
@@ -250,12 +250,14 @@ class VpnClientHandler(ResourceHandler):
         return True
 
     def _identity(
-        self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]
+        self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], client: models.VpnClient
     ) -> dict[str, str | None]:
         """Return the container's creation time. If it differs, the owner is uncertain: a client has no unique id."""
         container = find_container(session, parent_id(id_), shared=True)
         now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
-        if still_same_container(session, parent_id(id_), stored, now) is not Identity.UNCERTAIN:
+        same = still_same_container(session, parent_id(id_), stored, now)
+        beside = olds.get(_CREATED_AT), client.created_at
+        if same is not Identity.UNCERTAIN or same_time(stored, now, beside=beside):
             return {CONTAINER_CREATED_AT: now or stored}
         op.warn(f"{_recreated(id_, stored, now)}. It stays in the state. {_remedies(op)}")
         return {CONTAINER_CREATED_AT: stored, IDENTITY_CONFLICT: now}
@@ -359,6 +361,16 @@ def _find(
 
     settle = session.client.platform.settle
     return find_child(session, op, id_, look, since=olds.get(_CREATED_AT), settle=settle)
+
+
+def _is_same(session: Session, id_: str, olds: Mapping[str, Any], client: models.VpnClient) -> bool | None:
+    """Return whether a client of our name is the one in the state; `None` if a time is missing."""
+    stored, made = olds.get(_CREATED_AT), olds.get(CONTAINER_CREATED_AT)
+    same = same_time(stored, client.created_at, slack=_SLACK)
+    if same is not False or made is None:
+        return same
+    beside = made, creation_time(session, parent_id(id_))
+    return same_time(stored, client.created_at, slack=_SLACK, beside=beside)
 
 
 def _by_config(

@@ -12,6 +12,7 @@ from stacks_pulumi.emulator import SHAPES, Emulator, backups
 from tests.support.accounts import running
 from tests.support.clock import fast_clock
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel, while_frozen
+from tests.support.platforms import platform
 from tests.support.waiting import until
 
 
@@ -380,3 +381,41 @@ def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], 
         backup.delete()
 
         assert pins(emulator) == {}
+
+
+# --- evidence ---
+
+
+@pytest.mark.parametrize("hours", [1, -5.75])
+def test_a_backup_stays_when_the_clock_of_the_platform_is_moved(
+    backup: HostedResource, sql: str, make_host: Callable[..., Host], emulator: Emulator, hours: float
+) -> None:
+    backup.up(container=sql)
+    emulator.set_platform(platform(answers={"clock_ahead_seconds": hours * 3600, "times": "zoneless"}))
+    backup.host = make_host(backup.host.config)
+
+    assert backup.read()
+
+    backup.delete()
+    assert pins(emulator) == {1: False}
+
+
+def test_a_list_is_no_evidence_while_the_list_of_containers_lacks_one_that_runs(
+    backup: HostedResource, sql: str, make_host: Callable[..., Host], emulator: Emulator
+) -> None:
+    backup.up(container=sql)
+    backup.host = make_host(backup.host.config)
+    empty = {"success": True, "count": 0, "data": []}
+    fired = [
+        emulator.faults.add(operation, "answer", body=empty, times=None)
+        for operation in ("containers.list", "backups.list")
+    ]
+
+    assert backup.read()
+    with pytest.raises(CallFailedError, match="neither is its container, which runs"):
+        backup.delete()
+
+    assert all(fault.fired for fault in fired)
+    assert any("stays in the state as it is" in line for line in backup.lines())
+    assert pins(emulator) == {1: True}
+    emulator.faults.clear()

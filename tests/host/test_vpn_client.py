@@ -13,6 +13,7 @@ from stacks_pulumi.emulator import SHAPES, Emulator
 from tests.support.accounts import running
 from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource
+from tests.support.platforms import platform
 
 ODD = "Ann's laptop / home?x=1#%2F"
 
@@ -158,6 +159,25 @@ def test_a_failed_download_keeps_the_client_and_is_retried(
     assert laptop.up(container=vpn, name="laptop") == ["update"]
     assert "PrivateKey" in laptop.outs["config"]
     assert clients(emulator) == ["default", "laptop"]
+
+
+@pytest.mark.parametrize("hours", [1, -5.75])
+def test_a_client_stays_when_the_clock_of_the_platform_is_moved(
+    laptop: HostedResource,
+    vpn: str,
+    make_host: Callable[..., Host],
+    emulator: Emulator,
+    hours: float,
+) -> None:
+    laptop.up(container=vpn, name="laptop")
+    emulator.set_platform(platform(answers={"clock_ahead_seconds": hours * 3600}))
+    laptop.host = make_host(laptop.host.config)
+
+    assert laptop.read()
+
+    assert "identity_conflict" not in laptop.outs
+    laptop.delete()
+    assert clients(emulator) == ["default"]
 
 
 def test_a_client_whose_creation_failed_partway_is_compared_with_a_later_one(
