@@ -87,7 +87,7 @@ class Mutants(Proof):
 
     def run(self, case: Case, seen: Seen) -> None:
         path = self._copy / case["file"]
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
         mutation = Mutation(**{name: value for name, value in case.items() if name != "file"})
         mutated = mutation.applied(text)
         if mutated is None:
