@@ -53,9 +53,9 @@ class Account:
         self.fewest = 99
         self.allowed_ips = SimpleNamespace(list=self._list, add=self._add, remove=self._remove)
         self.containers = SimpleNamespace(external_access=self._external_access, server_now=lambda: None)
-        self.feed = SimpleNamespace(find=lambda _id, max_age: None)
         self.platform = UNKNOWN
         listed = models.Container(id=self.id, status="running", created_at="2026-05-16T18:00:00.000Z")
+        self.feed = SimpleNamespace(find=lambda _id, max_age: None, seen=lambda _id: listed)
         self.created = CreatedContainers(lambda _id: listed)
         if is_new:
             self.created.add(self.id)
