@@ -214,6 +214,7 @@ class StateWatch(Watch[T]):
         self._state: str | None = None
         self._state_since = self._started
         self._looks = 0
+        self._has_changed = False
         self._explained: dict[str, str | None] = {}
 
     def judge(self, rows: Listing[T]) -> bool:
@@ -281,6 +282,7 @@ class StateWatch(Watch[T]):
         self._was_seen, self.missing, self._absent_since = True, False, None
         now, state = self._clock.now(), resource.status or ""
         if state != self._state:
+            self._has_changed = self._has_changed or self._state is not None
             self._state, self._state_since, self._looks = state, now, 0
         self._looks += 1
         self.resource, self.last_state = resource, resource.status
@@ -288,7 +290,9 @@ class StateWatch(Watch[T]):
             text = self._explained[state] = self._explain(state, self._wait.name)
             if text is not None and self._warn is not None:
                 self._warn(text)
-        return verdict(self._wait, state, self._looks, now - self._state_since)
+        # If it may be in a failed state when the wait begins, that state shows nothing while lists may be behind.
+        may_be_old = self._wait.failures > 1 and not self._has_changed and self.elapsed < self._lag
+        return verdict(self._wait, state, self._looks, now - self._state_since, may_be_old=may_be_old)
 
     def _absent(self) -> WaitVerdict:
         now = self._clock.now()

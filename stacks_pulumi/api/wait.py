@@ -79,7 +79,9 @@ BACKED_UP: Final = Wait("completed", frozenset({"completed"}), _FAILED)
 """A backup is complete."""
 
 
-def verdict(wait: Wait, state: str, looks: int, seconds: float = 0.0) -> WaitVerdict:
+def verdict(
+    wait: Wait, state: str, looks: int, seconds: float = 0.0, *, may_be_old: bool = False
+) -> WaitVerdict:
     """
     Return what the state in a list means for a wait.
 
@@ -88,11 +90,12 @@ def verdict(wait: Wait, state: str, looks: int, seconds: float = 0.0) -> WaitVer
         state: The state of the resource.
         looks: How many lists in a row have shown that state, including this one.
         seconds: The time since the first of them.
+        may_be_old: Whether it may be the state from before the request, because the lists may be behind.
     """
     if state in wait.target:
         return WaitVerdict.REACHED
     lasting = state in wait.passing and looks >= _LASTING and seconds >= PATIENCE
-    if lasting or (state in wait.failed and looks >= wait.failures):
+    if not may_be_old and (lasting or (state in wait.failed and looks >= wait.failures)):
         return WaitVerdict.FAILED
     return WaitVerdict.GO_ON
 

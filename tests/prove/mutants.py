@@ -36,6 +36,7 @@ class Mutants(Proof):
     about = "every small change of the package's code makes a test fail; a mutant that survives needs a test"
     cases = 40
     searches = False
+    new_process = True  # the copy of the checkout is removed with the process
 
     @classmethod
     def add_options(cls, parser: argparse.ArgumentParser) -> None:

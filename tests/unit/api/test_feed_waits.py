@@ -116,8 +116,10 @@ def test_another_object_with_the_id_counts_as_absent(clock: FakeClock) -> None:
 
 
 def test_a_failed_state_ends_a_wait_with_its_reason(clock: FakeClock) -> None:
+    statuses = itertools.chain(["pending"], itertools.repeat("error"))
+
     def send(_: Call[Any]) -> Any:
-        return Listing([Container(id="a", status="error", error_message="no\nspace")])
+        return Listing([Container(id="a", status=next(statuses), error_message="no\nspace")])
 
     feed = Feed(send, LIST, clock, noun="container")
 
@@ -125,23 +127,24 @@ def test_a_failed_state_ends_a_wait_with_its_reason(clock: FakeClock) -> None:
         feed.wait(CREATED, "a", deadline=clock.now() + 60)
 
     assert caught.value.message == (
-        'container a: is "error" (no space) after 3 s, wanted running; read its logs, fix the cause, '
+        'container a: is "error" (no space) after 5 s, wanted running; read its logs, fix the cause, '
         "then start it again or delete it"
     )
     assert (caught.value.code, caught.value.subject, caught.value.last_state, caught.value.elapsed) == (
         "unexpected-status",
         "container a",
         "error",
-        3.0,
+        5.0,
     )
 
 
+@pytest.mark.parametrize("behind", [0, 7])
 def test_a_container_that_had_failed_may_be_started(
-    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+    behind: int, feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     account.put("a", "error")
-    account.put("a", "pending", after=2)
-    account.put("a", "running", after=9)
+    account.put("a", "pending", after=behind + 2)
+    account.put("a", "running", after=behind + 9)
 
     found = feed.wait(STARTED, "a", deadline=clock.now() + 60)
 
