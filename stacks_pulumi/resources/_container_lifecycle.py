@@ -92,9 +92,8 @@ OUTPUTS: Final = (
 )
 
 
-OPEN_UNMANAGED: Final = (
-    "open_unmanaged"  # external access is on, and the program does not set it; for policies
-)
+OPEN_UNMANAGED: Final = "open_unmanaged"  # external access that the program does not set is on; for policies
+TAKEN: Final = {OPEN_UNMANAGED: "unknown"}  # of a container that was not created here, and may be open
 STOP_UNSEEN: Final = "stop_unseen"
 """The output of a container that was stopped by this stack and is not shown since: a platform may hide it."""
 
@@ -213,6 +212,7 @@ class Lifecycle:
             return None
         if not olds.get("template"):
             container = self.with_template(container)
+        olds = olds if olds.get("name") else {**olds, **TAKEN}
         access, listed_id = None, container.id
         if olds.get("external_access") is not None:
             access = self.session.reads.get(
@@ -248,6 +248,7 @@ class Lifecycle:
             self._bind(id_, olds, inputs, container)
             # The children of the former container have its time, and are not in this one.
             olds = {name: value for name, value in olds.items() if name not in {"created_at", FORMER_TIMES}}
+            olds.update(TAKEN)
         try:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
@@ -323,8 +324,7 @@ class Lifecycle:
             OWNERSHIP.know_times(id_, olds)
         if identity is not Identity.UNCERTAIN:
             return identity
-        reason = is_still(self.session, id_, olds, container)
-        if reason is None:
+        if (reason := is_still(self.session, id_, olds, container)) is None:
             return identity
         OWNERSHIP.know_times(id_, olds, container.created_at)
         self.op.warn(
@@ -387,7 +387,7 @@ class Lifecycle:
             container = self._set_status(container, STATUS_RUNNING, STARTED)
             fresh = True
         access = self._settle_access(container, inputs.get("external_access"), new=new)
-        if olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
+        if "name" in olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
             container = self._restart(container, desired)
         unseen = False
         if desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
@@ -401,6 +401,11 @@ class Lifecycle:
                 )
                 container = msgspec.structs.replace(container, status=STATUS_STOPPED)
         outs = outputs(container, olds, inputs, access)
+        if outs.get(OPEN_UNMANAGED) == TAKEN[OPEN_UNMANAGED]:
+            # Without an answer it stays unknown, which a policy takes for open.
+            with contextlib.suppress(StacksError):
+                seen = self.session.client.allowed_ips.list(container.id).enabled
+                outs.update({} if seen is None else {OPEN_UNMANAGED: seen})
         return {**outs, STOP_UNSEEN: True} if unseen else outs
 
     def _settle_access(
@@ -509,13 +514,8 @@ class Lifecycle:
         named = functools.partial(self._is_ours, inputs, since)
         # After a replacement, a list may still show the old container, which has the same id.
         replaced = since is not None and self.session.client.containers.has_deleted(inputs["name"])
-        found = self._wait(
-            CREATED,
-            container,
-            visible=visible,
-            named=named,
-            is_it=(lambda row: not is_older(row, since)) if replaced else None,
-        )
+        is_it = (lambda row: not is_older(row, since)) if replaced else None
+        found = self._wait(CREATED, container, visible=visible, named=named, is_it=is_it)
         if found.created_at is None:
             # Only then the list has no creation time.
             found = found.merge(self.session.client.containers.find(found.id) or found)
