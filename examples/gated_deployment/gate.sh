@@ -39,8 +39,10 @@ preview() {
     mkdir -p "$OUT"
     rm -f "$OUT/plan.json" "$OUT/comment.md" "$OUT/junit.xml"
     allowed=0
-    # The engine ignores a misspelt policy in these files.
-    stacks-pulumi policy check policies/*.json >&2 || allowed=$?
+    # The engine ignores a policy in these files that is misspelt, or that another pack has.
+    for pack in plans spend exposure; do
+        stacks-pulumi policy check --pack "$PACKS/$pack" "policies/$pack.json" >&2 || allowed=$?
+    done
     # Only the streaming events tell which policy was violated.
     PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true \
         guarded preview --json --save-plan "$OUT/plan.json" >"$OUT/preview.jsonl" || allowed=$?

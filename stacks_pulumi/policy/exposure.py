@@ -25,6 +25,7 @@ _MIN_PREFIX_V6 = whole("min_prefix_v6", "the shortest IPv6 prefix that is allowe
 _TAG = tag("tag", "check only stacks with this tag, such as env=prod; unset for every stack")
 # All IPv4 addresses in IPv6 notation.
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+_ANY = tuple(map(ipaddress.ip_address, ("0.0.0.0", "::", "::ffff:0.0.0.0")))  # noqa: S104  (nothing is bound)
 
 
 def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Finding]:
@@ -57,7 +58,13 @@ def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Find
 
 
 def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, int]:
-    """Return IP version and prefix length; an IPv4 network in IPv6 notation is treated as IPv4."""
+    """
+    Return IP version and prefix length; an IPv4 network in IPv6 notation is treated as IPv4.
+
+    No machine has the address 0.0.0.0, and where it is written alone it often means every address.
+    """
+    if network.network_address in _ANY:
+        return 4 if network.version == 4 or network.network_address in _MAPPED else 6, 0
     if isinstance(network, ipaddress.IPv6Network):
         if network.subnet_of(_MAPPED):
             return 4, network.prefixlen - _MAPPED.prefixlen

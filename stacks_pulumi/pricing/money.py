@@ -151,6 +151,9 @@ def price(
         monthly: Returns the prices: `catalog.monthly_price`, or live prices.
         sized: Whether its size shows additional storage, also if its template takes none.
     """
+    if template is None and plan is None:
+        # Its properties are missing, so that no default can be counted.
+        plan, tier = UNKNOWN, UNKNOWN if tier is None else tier
     return _price(UNKNOWN if template is None else template, plan, tier, monthly, sized)
 
 

@@ -154,6 +154,16 @@ def kind_of(type_: str, properties: Mapping[str, Any], *, custom: bool = True) -
         properties: Its inputs or outputs, in camelCase or snake_case; `__provider` is read if it exists.
         custom: Whether it has a provider. A component has none: it creates nothing itself, whatever its type.
     """
+    kind = _told_kind(type_, properties, custom=custom)
+    # No other kind has both of these, whatever its type and its marker say.
+    is_container = custom and snake_case(properties).keys() >= _MADE_OF
+    return UNRECOGNISED if is_container and kind in KINDS and kind != "Container" else kind
+
+
+_MADE_OF: Final = frozenset({"name", "template"})
+
+
+def _told_kind(type_: str, properties: Mapping[str, Any], *, custom: bool) -> str | None:
     named = _by_type(type_)
     marker = snake_case(properties).get(MARKER)
     if marker is None or known(marker) is UNKNOWN:
@@ -200,7 +210,7 @@ def _looks_like_ours(type_: str, properties: Mapping[str, Any]) -> bool:
         return True
     template = known(given.get("template"))
     ours = template is UNKNOWN or (isinstance(template, str) and template in catalog.TEMPLATES)
-    return {"name", "template"} <= given.keys() and (ours or "monthly_price_usd" in given)
+    return given.keys() >= _MADE_OF and (ours or "monthly_price_usd" in given)
 
 
 @lru_cache(maxsize=256)

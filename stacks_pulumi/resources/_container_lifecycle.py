@@ -93,9 +93,8 @@ OUTPUTS: Final = (
 )
 
 
-OPEN_UNMANAGED: Final = (
-    "open_unmanaged"  # external access is on, and the program does not set it; for policies
-)
+OPEN_UNMANAGED: Final = "open_unmanaged"  # external access that the program does not set is on; for policies
+TAKEN: Final = {OPEN_UNMANAGED: "unknown"}  # of a container that was not created here, and may be open
 STOP_UNSEEN: Final = "stop_unseen"
 """The output of a container that was stopped by this stack and is not shown since: a platform may hide it."""
 
@@ -214,6 +213,7 @@ class Lifecycle:
             return None
         if not olds.get("template"):
             container = self.with_template(container)
+        olds = olds if olds.get("name") else {**olds, **TAKEN}
         access, listed_id = None, container.id
         if olds.get("external_access") is not None:
             access = self.session.reads.get(
@@ -249,6 +249,7 @@ class Lifecycle:
             self._bind(id_, olds, inputs, container)
             # The children of the former container have its time, and are not in this one.
             olds = {name: value for name, value in olds.items() if name not in {"created_at", FORMER_TIMES}}
+            olds.update(TAKEN)
         try:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
@@ -298,9 +299,7 @@ class Lifecycle:
             on_tick=lambda _container, _elapsed: self.op.progress("still listed"),
             cancelled=self.op.cancelled,
             # Another container may take the name as soon as it is free, before a list has shown the name as free.
-            is_it=lambda container: (
-                same_container(found.created_at, container.created_at) is not Identity.UNCERTAIN
-            ),
+            is_it=lambda row: same_container(found.created_at, row.created_at) is not Identity.UNCERTAIN,
         )
 
     def _send_delete(self, container: models.Container, name: str | None) -> bool:
@@ -324,8 +323,7 @@ class Lifecycle:
             OWNERSHIP.know_times(id_, olds)
         if identity is not Identity.UNCERTAIN:
             return identity
-        reason = is_still(self.session, id_, olds, container)
-        if reason is None:
+        if (reason := is_still(self.session, id_, olds, container)) is None:
             return identity
         OWNERSHIP.know_times(id_, olds, container.created_at)
         self.op.warn(
@@ -380,15 +378,14 @@ class Lifecycle:
         self, container: models.Container, olds: Mapping[str, Any], inputs: Mapping[str, Any], *, new: bool
     ) -> dict[str, Any]:
         """Start, set external access, restart, stop: in the order in which each step is possible."""
-        desired = inputs.get("desired_status")
-        fresh = new
+        desired, fresh = inputs.get("desired_status"), new
         if container.status == STATUS_ERROR or (
             container.status == STATUS_STOPPED and desired == STATUS_RUNNING
         ):
             container = self._set_status(container, STATUS_RUNNING, STARTED)
             fresh = True
         access = self._settle_access(container, inputs.get("external_access"), new=new)
-        if olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
+        if "name" in olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
             container = self._restart(container, desired)
         unseen = False
         if desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
@@ -402,6 +399,11 @@ class Lifecycle:
                 )
                 container = msgspec.structs.replace(container, status=STATUS_STOPPED)
         outs = outputs(container, olds, inputs, access)
+        if outs.get(OPEN_UNMANAGED) == TAKEN[OPEN_UNMANAGED]:
+            # Without an answer it stays unknown, which a policy takes for open.
+            with contextlib.suppress(StacksError):
+                seen = self.session.client.allowed_ips.list(container.id).enabled
+                outs.update({} if seen is None else {OPEN_UNMANAGED: seen})
         return {**outs, STOP_UNSEEN: True} if unseen else outs
 
     def _settle_access(
@@ -512,13 +514,8 @@ class Lifecycle:
         named = functools.partial(self._is_ours, inputs, since)
         # After a replacement, a list may still show the old container, which has the same id.
         replaced = since is not None and self.session.client.containers.has_deleted(inputs["name"])
-        found = self._wait(
-            CREATED,
-            container,
-            visible=visible,
-            named=named,
-            is_it=(lambda row: not is_older(row, since)) if replaced else None,
-        )
+        is_it = (lambda row: not is_older(row, since)) if replaced else None
+        found = self._wait(CREATED, container, visible=visible, named=named, is_it=is_it)
         if found.created_at is None:
             # Only then the list has no creation time.
             found = found.merge(self.session.client.containers.find(found.id) or found)

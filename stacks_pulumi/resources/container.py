@@ -35,6 +35,7 @@ from stacks_pulumi.resources._container_lifecycle import (
     STATUS_ERROR,
     STATUS_RUNNING,
     STATUS_STOPPED,
+    TAKEN,
     Lifecycle,
     outputs,
 )
@@ -347,12 +348,12 @@ class ContainerCreation(Creation[models.Container]):
             self._listed_id = thing.id
         if not self.adopted:
             self.session.created.add(thing.id)
-        outs = self._lifecycle.settle(thing, {}, self.inputs, new=not self.adopted)
+        outs = self._lifecycle.settle(thing, TAKEN if self.adopted else {}, self.inputs, new=not self.adopted)
         return outs if self.adopted else self._lifecycle.with_spelling(outs, thing, proven=True)
 
     def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
         """Return the outputs from the create response, with the status and creation time from a list."""
-        outs = outputs(thing, {}, self.inputs, None)
+        outs = outputs(thing, TAKEN if self.adopted else {}, self.inputs, None)
         if not self.adopted:
             # The time in the response is provisional. Without one in the state, the first refresh or update stores it.
             outs.pop("created_at", None)

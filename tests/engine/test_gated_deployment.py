@@ -102,6 +102,19 @@ def test_unrestricted_access_closes_the_gate(gate: Gate) -> None:
     assert "❌ **open-allowed-ip** on **office**" in gate.closed()
 
 
+def test_the_configuration_of_another_pack_closes_the_gate(gate: Gate) -> None:
+    policies = gate.stack.folder / "policies"
+    shutil.copy(policies / "plans.json", policies / "spend.json")
+
+    gate.closed()
+
+    done = gate.run("preview")
+    assert (
+        "spend.json: the configuration names 'allowed-plans', which is not a policy of this pack"
+        in done.stderr
+    )
+
+
 def test_a_change_after_the_approval_is_not_applied(gate: Gate, emulator: Emulator) -> None:
     assert gate.run("preview").returncode == 0
     gate.stack.set("plan", "standard")

@@ -142,12 +142,19 @@ def test_external_access_that_is_not_managed_counts_as_open(resources: tuple[Res
     )
 
 
-def test_access_that_the_provider_saw_counts_although_the_program_does_not_set_it() -> None:
-    there = container("db", "mysql", internal_host="usr-1-db", open_unmanaged=True)
+@pytest.mark.parametrize("seen", [True, "unknown"])
+def test_access_that_the_provider_saw_counts_although_the_program_does_not_set_it(seen: bool | str) -> None:
+    there = container("db", "mysql", internal_host="usr-1-db", open_unmanaged=seen)
 
     preview("no-public-database", there).assert_blocked_by("no-public-database", "may have external access")
     preview("no-public-database", THERE).assert_passes()
     preview("no-unmanaged-access", there).assert_warned_by("no-unmanaged-access", "may have external access")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "0.0.0.0/32", "::", "::/128", "::ffff:0.0.0.0"])
+def test_the_address_that_no_machine_has_counts_as_every_address(address: str) -> None:
+    for policy in ("no-public-database", "open-allowed-ip"):
+        preview(policy, DB, allowed_ip("a", address, of="db")).assert_blocked_by(policy, "'a' lets in")
 
 
 def test_a_single_address_of_a_database_with_unmanaged_access_passes() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import CallFailedError, Host, HostedResource
 
@@ -116,3 +117,46 @@ def test_the_configuration_can_allow_adoption_for_all(
     web.up(name="web", template="nodejs")
 
     assert web.id == there
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_an_adoption_reads_once_whether_the_container_was_opened_before(
+    web: HostedResource, there: str, emulator: Emulator, is_open: bool
+) -> None:
+    with StacksClient(emulator.key, base_url=emulator.url) as client:
+        client.containers.external_access(there, enabled=is_open)
+
+    web.up(name="web", template="nodejs", adopt="if_matching")
+
+    assert (there, is_open) == (web.id, web.outs["open_unmanaged"])
+    assert emulator.calls("allowed_ips.list") == 1
+    web.up(name="web", template="nodejs", adopt="if_matching", restart_triggers=["a"])
+    web.read()
+    assert web.outs.get("open_unmanaged") is (True if is_open else None)
+    assert emulator.calls("allowed_ips.list") == 1
+
+
+def test_access_that_an_adoption_could_not_read_stays_unknown(
+    web: HostedResource, there: str, emulator: Emulator
+) -> None:
+    emulator.faults.add("allowed_ips.list", 403)
+
+    web.up(name="web", template="nodejs", adopt="if_matching")
+
+    assert (there, "unknown") == (web.id, web.outs["open_unmanaged"])
+    assert emulator.calls("allowed_ips.list") == 1
+    web.up(name="web", template="nodejs", adopt="if_matching", external_access=False)
+    assert "open_unmanaged" not in web.outs
+
+
+def test_nothing_shows_whether_an_imported_container_was_opened_before(
+    web: HostedResource, there: str, emulator: Emulator
+) -> None:
+    assert web.get(there)
+    assert web.outs["open_unmanaged"] == "unknown"
+    web.read()
+    assert web.outs["open_unmanaged"] == "unknown"
+    assert emulator.calls("allowed_ips.list") == 0
+
+    web.up(name="web", template="nodejs", restart_triggers=["a"])
+    assert web.outs["open_unmanaged"] is False

@@ -102,3 +102,7 @@ def test_an_unknown_word_is_not_repeated(word: str) -> None:
 
 def test_other_prices_can_be_used() -> None:
     assert price("nodejs", "basic", None, lambda *_: Decimal(7)) == dollars(7)
+
+
+def test_without_a_template_no_default_plan_counts() -> None:
+    assert price(None, None, None) == price(UNKNOWN, UNKNOWN, UNKNOWN)

@@ -144,3 +144,11 @@ def test_a_component_is_not_ours_whatever_its_type(properties: dict[str, Any]) -
     # Without a provider that is known to be absent, our own types stay ours.
     assert kind_of("stacks:index:Gpu", properties, custom=False) == UNRECOGNISED
     assert kind_of("stacks:app:Web", {"stacks_kind": "Container"}, custom=False) == "Container"
+
+
+@pytest.mark.parametrize("marked", [{}, {"stacks_kind": "AllowedIp"}])
+def test_a_container_under_the_type_of_another_kind_is_not_taken_for_that(marked: dict[str, Any]) -> None:
+    container = {"name": "db", "template": "mysql", **marked}
+
+    assert kind_of("pulumi-python:dynamic/stacks:AllowedIp", container) == UNRECOGNISED
+    assert kind_of("pulumi-python:dynamic/stacks:AllowedIp", {"container": "usr-1-db"}) == "AllowedIp"
