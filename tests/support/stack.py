@@ -348,7 +348,7 @@ class Stack:
         )
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        done = self._command(*arguments, "--non-interactive")
+        done = self._command("--non-interactive", *arguments)
         assert done.returncode == 0, f"pulumi {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
         return done
 
