@@ -493,7 +493,7 @@ class Ownership:
     def know_container(self, id_: str, created_at: str | None) -> None:
         """Record when a container was created, by a child's state; `None` if this operation replaces the container."""
         with self._lock:
-            if self._of_children.get(id_, created_at) is not None:
+            if self._of_children.get(id_, "") is not None:
                 self._of_children[id_] = created_at
 
     def container_time(self, id_: str) -> str | None:

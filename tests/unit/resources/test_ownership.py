@@ -90,3 +90,14 @@ def test_an_object_of_a_resource_that_left_the_program_may_be_adopted() -> None:
     ownership.keep(*WEB, Owner(ONE, "1"))
 
     assert ownership.owner(*WEB) is None
+
+
+@pytest.mark.parametrize("times", [(None, "1"), ("1", None), ("1", None, "1")])
+def test_a_container_that_is_replaced_has_no_known_time(
+    times: tuple[str | None, ...], ownership: Ownership
+) -> None:
+    """Its children are compared in any order."""
+    for time in times:
+        ownership.know_container(WEB[1], time)
+
+    assert ownership.container_time(WEB[1]) is None
