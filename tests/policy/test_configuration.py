@@ -305,3 +305,13 @@ def test_the_command_prints_each_problem_and_fails(
     assert f"{wrong}: the configuration names 'allowed_plans'" in capsys.readouterr().out
     assert main(["policy", "check", str(tmp_path / "none.json")]) == 1
     assert main(["policy", "check", str(right), "--pack", str(tmp_path)]) == 1
+
+
+def test_a_limit_that_is_null_is_not_taken_for_no_limit() -> None:
+    limit = '{"max_monthly_usd": null}'
+    given = f'{{"monthly-budget": {limit}, "budget-warning": {limit}, "spend-gate": {limit}}}'
+
+    problems = configuration_problems(given)
+
+    assert len(problems) == 3
+    assert all("'max_monthly_usd' is null: write a value, or leave the option out" in one for one in problems)
