@@ -374,12 +374,20 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTo
 
 
 def _existing(records: Iterable[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
-    """Return the container that a change is about: by its id, or by the name of a new one."""
+    """
+    Return the container that a change is about: by its id, or by the name of a new one.
+
+    A container that this preview makes too is not that one: it may be in another account, where a name is free.
+    """
     states = [state for state in (change.before, change.after) if state is not None and state.id]
-    ids = {state.id for state in states} if change.op not in REPLACES else set()
+    ids = {change.urn, *(state.id for state in states if change.op not in REPLACES)}
     wanted = text(snake_case((change.after.inputs if change.after else None) or {}), "name")
     name = wanted.casefold() if isinstance(wanted, str) else None
-    return next((one for one in records if one.container.id in ids or one.name.casefold() == name), None)
+    return next((one for one in records if one.container.id in ids or _is_named(one, name)), None)
+
+
+def _is_named(one: ContainerRecord, name: str | None) -> bool:
+    return one.name.casefold() == name and not one.container.id.startswith("urn:")
 
 
 def _new(change: ObjectChange, item: Item) -> ContainerRecord:

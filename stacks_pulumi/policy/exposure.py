@@ -156,12 +156,13 @@ def _access(container: ContainerView, stack: StackView) -> str:
     """
     Return `has`, `may have` or nothing: whether a container has external access.
 
-    If the program does not set it, it stays as it is. Then it counts as on if the provider has seen that, or if the
-    stack has an address for the container: without external access, the API takes none.
+    If the program does not set it, it stays as it is. Then it counts as on if the provider has seen that, if the stack
+    has an address for the container (without external access, the API takes none), or if this operation may adopt one.
     """
     if container.external_access is None:
         listed = any(address.may_belong_to(container) for address in stack.allowed_ips)
-        return "may have" if container.open_unmanaged or listed else ""
+        adopted = container.adopt not in {None, "never"} and not isinstance(container.id, str)
+        return "may have" if container.open_unmanaged or listed or adopted else ""
     if isinstance(container.external_access, Unknown):
         return "may have"
     return "has" if container.external_access else ""

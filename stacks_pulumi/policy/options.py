@@ -190,8 +190,9 @@ class Settings:
             f"{key!r} is not an option: it has {', '.join(known)}" for key in raw if key not in known
         ]
         for option in options:
-            value = raw.get(option.name)
-            value = option.default if value is None else value
+            value = raw.get(option.name, option.default)
+            if value is None and option.name in raw:
+                self.problems.append(f"{option.name!r} is null: write a value, or leave the option out")
             try:
                 self._values[option.name] = None if value is None else option.parse(value)
             except OptionError as error:

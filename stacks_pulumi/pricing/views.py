@@ -85,6 +85,7 @@ class ContainerView(ResourceView):
         external_access: Whether it is reachable from outside; `None` if the program does not set it, which leaves it
             as it is.
         open_unmanaged: Whether it was seen to be reachable from outside although the program does not set that.
+        adopt: Whether it may be one that exists already: `if_matching`.
         storage_mb: All its storage in MB, if the state is known.
         id: Its id in the account, if it is known.
     """
@@ -97,6 +98,7 @@ class ContainerView(ResourceView):
         "tier": partial(whole, name="additional_storage_tier"),
         "external_access": partial(boolean, name="external_access"),
         "open_unmanaged": partial(boolean, name="open_unmanaged"),
+        "adopt": partial(text, name="adopt"),
         "storage_mb": partial(whole, name="storage_mb"),
         # The host name inside the account's network is the id.
         "id": lambda properties: text(properties, "internal_host") or text(properties, "id"),
@@ -108,6 +110,7 @@ class ContainerView(ResourceView):
     tier: int | Unknown | None = None
     external_access: bool | Unknown | None = None
     open_unmanaged: bool | Unknown | None = None
+    adopt: str | Unknown | None = None
     storage_mb: int | Unknown | None = None
     id: str | Unknown | None = None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
@@ -548,3 +549,25 @@ def test_what_the_engine_ignores_is_found_by_the_command(stack: Stack, tmp_path:
         "did you mean 'allowed-plans'?"
         in configuration_problems(Path(arguments[-1]).read_text(encoding="utf-8"))[0]
     )
+
+
+def test_a_database_that_was_opened_before_it_was_adopted_counts_as_open(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    gates = with_packs(tmp_path, {"exposure": {}})
+    with StacksClient(emulator.key, base_url=emulator.url) as client:
+        data = client.containers.create(name="data", template="mysql", plan="basic")
+        client.containers.external_access(data.id, enabled=True)
+    adopted = 'stacks.Container("data", template="mysql", adopt="if_matching"{})'
+
+    stack.program(adopted.format(""))
+    assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
+    stack.up(quiet_afterwards=False)
+    # Now the state shows it.
+    assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
+
+    stack.program(adopted.format(", external_access=False"))
+    assert violations(stack.up(*gates, quiet_afterwards=False)) == {}
+    stack.program(adopted.format(""))
+    stack.up(quiet_afterwards=False)
+    assert violations(stack.preview(*gates)) == {}

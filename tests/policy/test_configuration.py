@@ -322,3 +322,13 @@ def test_the_program_of_a_pack_gets_no_key(
     assert main(["policy", "check", str(tmp_path / "rules.json"), "--pack", str(tmp_path)]) == 1
 
     assert "the pack x has no policies" in capsys.readouterr().out
+
+
+def test_a_limit_that_is_null_is_not_taken_for_no_limit() -> None:
+    limit = '{"max_monthly_usd": null}'
+    given = f'{{"monthly-budget": {limit}, "budget-warning": {limit}, "spend-gate": {limit}}}'
+
+    problems = configuration_problems(given)
+
+    assert len(problems) == 3
+    assert all("'max_monthly_usd' is null: write a value, or leave the option out" in one for one in problems)

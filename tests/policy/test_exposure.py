@@ -151,6 +151,16 @@ def test_access_that_the_provider_saw_counts_although_the_program_does_not_set_i
     preview("no-unmanaged-access", there).assert_warned_by("no-unmanaged-access", "may have external access")
 
 
+def test_a_database_that_may_be_adopted_counts_as_open_until_the_state_shows_it() -> None:
+    adopted = container("db", "mysql", adopt="if_matching")
+    there = container("db", "mysql", adopt="if_matching", internal_host="usr-1-db")
+    closed = container("db", "mysql", adopt="if_matching", external_access=False)
+
+    preview("no-public-database", adopted).assert_blocked_by("no-public-database", "may have external access")
+    for one in (there, closed, container("db", "mysql", adopt="never")):
+        preview("no-public-database", one).assert_passes()
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0", "0.0.0.0/32", "::", "::/128", "::ffff:0.0.0.0"])
 def test_the_address_that_no_machine_has_counts_as_every_address(address: str) -> None:
     for policy in ("no-public-database", "open-allowed-ip"):

@@ -278,6 +278,18 @@ def test_a_container_that_may_be_another_one_is_not_deleted_by_a_preview(
     assert any(note.startswith("web counts also after the change") for note in data["notes"])
 
 
+def test_two_new_containers_with_one_name_count_twice(
+    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # They may be in two accounts: a preview of new containers shows no ids.
+    one = step("create", "new", None, "standard")
+    other = {**one, "urn": urn("dev", "shop", "Container", "other")}
+
+    data = account(capsys, three[1], str(tmp_path / "blog.json"), "--after", preview(tmp_path, one, other))
+
+    assert planned(data) == ("22.00", "14.00")
+
+
 def test_all_budgets_are_judged_as_they_will_be_after_the_preview(
     three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
