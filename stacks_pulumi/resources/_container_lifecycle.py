@@ -527,10 +527,10 @@ class Lifecycle:
             )
         return found.merge(container)
 
-    def id_by_name(self, inputs: Mapping[str, Any], since: float | None) -> str | None:
-        """Return the id of the container that we requested, by its row in the list; `None` if no row is ours."""
-        rows = self.session.client.feed.snapshot()
-        return next((row.id for row in rows if self._is_ours(inputs, since, row)), None)
+    def id_by_name(self, inputs: Mapping[str, Any], since: float | None, id_: str = "") -> str | None:
+        """Return the id of the container that we requested, by its row in the last list; `None` if no row is ours."""
+        row = self.session.client.feed.seen(id_, functools.partial(self._is_ours, inputs, since))
+        return None if row is None else row.id
 
     def _is_ours(self, inputs: Mapping[str, Any], since: float | None, row: models.Container) -> bool:
         return self.session.client.containers.is_ours(

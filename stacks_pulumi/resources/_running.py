@@ -146,10 +146,12 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
     while (waiting := _not_running(session, purpose, containers)) is not None:
         status = waiting.status
         started = OWNERSHIP.has_started(waiting.id) or session.created.created_at(waiting.id) is not None
-        # A container that this operation has started may pass through other statuses.
-        if status not in CREATED.failed | (frozenset() if started else CREATED.passing):
+        # A container that this operation has started may pass through other statuses, and a list that is behind may
+        # still show the failed state from before the start.
+        if started or status not in CREATED.failed | CREATED.passing:
             try:
                 wait_for(session, op, CREATED, waiting.id)
+                op.check_time(f"{waiting.id}, which lists show as running and not running in turn")
                 continue
             except UnexpectedStateError as error:
                 status = error.last_state

@@ -363,15 +363,16 @@ class ContainerCreation(Creation[models.Container]):
                 outs["created_at"] = created_at
             else:
                 outs[REQUESTED_AT] = as_time(self._since or self.session.clock.wall())
-            outs = self._lifecycle.with_spelling(
-                outs, thing if seen is None else seen.merge(thing), proven=True
-            )
+            row = thing if seen is None else seen.merge(thing)
+            outs = self._lifecycle.with_spelling(outs, row, proven=True)
         if isinstance(error, WaitError) and error.last_state is not None:
             outs["status"] = error.last_state
         return outs
 
     def describe_failure(self, thing: models.Container, error: StacksError) -> str:
         """Return the message: why the container is not ready, with the end of its log."""
+        if self._since is not None and self._listed_id is None:  # if it failed, no wait has returned its row
+            self._listed_id = self._lifecycle.id_by_name(self.inputs, self._since, thing.id)
         unseen = not self.adopted and self.session.client.feed.seen(self.id_of(thing)) is None
         if unseen and isinstance(error, WaitTimeoutError) and error.last_state is None:
             return (
@@ -422,14 +423,13 @@ class ContainerCreation(Creation[models.Container]):
         while True:
             try:
                 # If it was refused, an absence shows nothing: the container may not be visible yet.
-                if (
-                    containers.delete(self.id_of(thing), thing.name)
-                    or clock.now() >= begun + containers.visible
-                ):
+                acknowledged = containers.delete(self.id_of(thing), thing.name)
+                if acknowledged or clock.now() >= begun + containers.visible:
                     return
             except NotFoundError:
                 if clock.now() >= begun + containers.visible:
                     raise
+                self.session.client.feed.snapshot()
                 self._listed_id = self._lifecycle.id_by_name(self.inputs, self._since) or self._listed_id
             except (BadRequestError, ConflictError):
                 if clock.now() >= begun + _PATIENCE:

@@ -73,6 +73,25 @@ def test_everything_but_provider_options_replaces(link: HostedResource, app: str
     assert link.up(**quick(app, db, restart_source=True, adopt="if_matching")) == []
 
 
+def test_a_list_from_before_a_start_of_this_operation_does_not_end_a_connection(
+    host: Host, link: HostedResource, emulator: Emulator, app: str
+) -> None:
+    sql = host.resource("Container", "sql")
+    sql.up(name="sql", template="postgresql")
+    emulator.drift.fail("sql")
+    sql.update(sql.checked(name="sql", template="postgresql"))
+    rows = [
+        {"id": app, "name": "app", "type": "nodejs", "status": "running"},
+        {"id": sql.id, "name": "sql", "type": "postgresql", "status": "error"},
+    ]
+    old = emulator.faults.add("containers.list", "answer", body={"data": rows})
+
+    link.up(**quick(app, sql.id))
+
+    assert old.fired == 1
+    assert link.id.startswith(app)
+
+
 # --- create ---
 
 

@@ -333,6 +333,23 @@ def test_an_answer_with_another_id_is_resolved_by_the_name(
     assert set(emulator.state.containers) == before
 
 
+def test_a_failed_boot_after_an_answer_with_another_id_keeps_the_id_of_the_container(
+    web: HostedResource, host: Host, emulator: Emulator
+) -> None:
+    data = {"id": "job-7", "name": "web", "template": "nodejs", "status": "pending"}
+    emulator.faults.add("containers.create", "answer", code=202, body={"success": True, "data": data})
+    emulator.fail_boot("web")
+
+    with pytest.raises(CallFailedError, match='its status is "error"') as failure:
+        web.up(name="web", template="nodejs")
+
+    assert [failure.value.kept_id] == list(emulator.state.containers) == [web.id]
+    assert web.id in failure.value.message
+    web.update(web.checked(name="web", template="nodejs"))
+    # A child is made in the container with that id.
+    host.resource("PinnedBackup", "backup").up(container=web.id)
+
+
 # --- the same ---
 
 
