@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks_pulumi.pricing.money import FREE, Change, Price, count, signed, total, usd
+from stacks_pulumi.pricing.money import FREE, Change, Price, count, signed, storage_tier, total, usd
+from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 
 amounts = st.decimals(0, 1000, places=2)
 
@@ -93,3 +94,34 @@ def test_one_thing_has_no_plural() -> None:
         "1 container",
         "2 containers",
     ]
+
+
+GB = 1024
+
+
+@pytest.mark.parametrize(
+    ("tier", "storage_mb", "counts"),
+    [
+        (3, None, 3),
+        (None, 10 * GB, None),
+        (3, 10 * GB, 3),
+        (None, 10 * 1000, None),
+        (None, 74 * GB, 3),
+        (1, 74 * GB, 3),
+        (5, 74 * GB, 5),
+        (3, 74 * 1000, 3),
+        (None, 74 * 1000, UNKNOWN),
+        (3, 100 * GB, UNKNOWN),
+        (UNKNOWN, 74 * GB, UNKNOWN),
+    ],
+)
+def test_the_higher_of_the_declared_storage_and_that_of_the_state_counts(
+    tier: int | Unknown | None, storage_mb: int | None, counts: int | Unknown | None
+) -> None:
+    """The plan basic has 10 GB; the tiers have 32, 64 and 128."""
+    assert storage_tier("nodejs", "basic", tier, storage_mb) == counts
+
+
+@pytest.mark.parametrize(("storage_mb", "counts"), [(40 * GB, 1), (400 * GB, UNKNOWN)])
+def test_an_unknown_plan_has_no_more_storage_than_the_largest(storage_mb: int, counts: int | Unknown) -> None:
+    assert storage_tier("nodejs", UNKNOWN, 1, storage_mb) == counts
