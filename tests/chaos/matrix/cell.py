@@ -153,7 +153,7 @@ class Cell:
                 if not _is_clear(message, emulator)
             )
         if verdict.fired == 0:
-            verdict.wrongs.append("the fault did not fire")
+            verdict.wrongs.append(f"the fault did not fire: {met.messages}")
         wanted = TIMES[self.times]
         if (
             not self.failure.refused
