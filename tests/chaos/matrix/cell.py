@@ -51,8 +51,8 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The container's name; no other name in the account begins with it."""
-        return f"cell{self.number:03}x"
+        """The container's name; no other name in the account begins with it, so no other cell meets its late requests."""
+        return f"cell{self.number:03}{list(TIMES).index(self.times)}x"
 
     @property
     def key(self) -> tuple[str, str, str]:
