@@ -51,7 +51,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The container's name; no other name in the account begins with it, so no other cell meets its late requests."""
+        """The container's name; no other name in the account begins with it, so no other meets its late requests."""
         return f"cell{self.number:03}{list(TIMES).index(self.times)}x"
 
     @property
