@@ -306,7 +306,10 @@ def _entry_problem(name: str, entry: Any, policies: Mapping[str, pulumi_policy.P
         return wrong_level(name, level)
     if name == "all":
         return "" if isinstance(entry, str) else options_of_all(entry)
-    if level == "remediate" and not policies[name].has_remediation():  # type: ignore[attr-defined]
+    policy = policies[name]
+    # A stack policy of the SDK has no such method.
+    remediates = isinstance(policy, pulumi_policy.ResourceValidationPolicy) and policy.has_remediation()
+    if level == "remediate" and not remediates:
         return f"the level of {name!r} is 'remediate', but it changes nothing: write mandatory"
     return ""
 

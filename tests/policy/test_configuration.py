@@ -239,6 +239,18 @@ def test_a_correct_file_has_no_problem(config: Any) -> None:
     assert problems(config) == ""
 
 
+def test_a_policy_of_the_sdk_for_the_whole_stack_remediates_nothing(tmp_path: Path) -> None:
+    theirs = "pulumi_policy.StackValidationPolicy('theirs', 'Anything.', lambda args, report: None)"
+    (tmp_path / "PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
+    (tmp_path / "__main__.py").write_text(
+        f"import pulumi_policy\npulumi_policy.PolicyPack('x', policies=[{theirs}])\n", encoding="utf-8"
+    )
+
+    (problem,) = configuration_problems('{"theirs": "remediate"}', tmp_path)
+
+    assert "'remediate', but it changes nothing: write mandatory" in problem
+
+
 @pytest.mark.parametrize("pack", ["plans", "spend", "exposure"])
 def test_the_examples_of_the_packs_are_correct(pack: str) -> None:
     folder = ROOT / "policies" / pack
