@@ -193,12 +193,15 @@ def widen_worker_pool(workers: int) -> bool:
         pool = reference() if callable(reference) else None
         if isinstance(getattr(pool, "_max_workers", None), int):
             pool._max_workers = max(pool._max_workers, workers)  # type: ignore[union-attr]  # noqa: SLF001  (the point of this function)
-            queue, start = getattr(pool, "_work_queue", None), getattr(pool, "_adjust_thread_count", None)
-            if queue is None or start is None:
+            names = ("_work_queue", "_adjust_thread_count", "_shutdown_lock")
+            queue, start, lock = (getattr(pool, name, None) for name in names)
+            if queue is None or start is None or lock is None:
                 _miss("widen_worker_pool")
             else:
-                for _ in range(queue.qsize()):
-                    start()
+                # Without the pool's lock, the thread that takes the engine's calls may start one too many meanwhile.
+                with lock:
+                    for _ in range(queue.qsize()):
+                        start()
             return True
     _miss("widen_worker_pool")
     return False
