@@ -297,6 +297,8 @@ class WithoutShift(Words):
 def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
     web: HostedResource, emulator: Emulator
 ) -> None:
+    # On a slow machine the create call would else end before it is cancelled.
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=3600)
     checked = web.checked(name="web", template="nodejs")
     slow = emulator.faults.add("containers.create", "slow", seconds=1.0)
     refused = emulator.faults.add("containers.delete", "status", code=409)
