@@ -109,6 +109,13 @@ class ResourceEvent(msgspec.Struct):
     metadata: Step
 
 
+class PolicyEventException(msgspec.Struct):
+    """An exception in the configuration of a pack, which lets a violation pass."""
+
+    id: str
+    reason: str = ""
+
+
 class PolicyEvent(msgspec.Struct, rename="camel"):
     """A policy violation."""
 
@@ -117,6 +124,12 @@ class PolicyEvent(msgspec.Struct, rename="camel"):
     message: str = ""
     policy_pack_name: str = ""
     enforcement_level: str = ""
+    exceptions: list[PolicyEventException] = []
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it makes the operation fail."""
+        return self.enforcement_level == "mandatory" and not self.exceptions
 
 
 class SummaryEvent(msgspec.Struct, rename="camel"):
@@ -560,7 +573,7 @@ def _preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     violations = [
         f"{event.policy_name}: {event.message}"
         for event in (one.policy_event for one in events)
-        if event is not None and event.enforcement_level == "mandatory"
+        if event is not None and event.blocks
     ]
     messages = [event for one in events if (event := one.diagnostic_event) is not None]
     errors = [message.message for message in messages if message.severity == "error"]

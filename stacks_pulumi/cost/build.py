@@ -19,6 +19,7 @@ from stacks_pulumi._pulumi_cli import (
     Event,
     InputError,
     PlannedState,
+    PolicyEventException,
     Preview,
     ResourceState,
     Stack,
@@ -348,9 +349,9 @@ def _events(
         PolicyViolation(
             event.policy_name,
             event.policy_pack_name,
-            event.enforcement_level,
+            "exempted" if event.exceptions else event.enforcement_level,
             name_of(event.resource_urn),
-            event.message.strip(),
+            "\n".join([*map(_exempted, event.exceptions), event.message.strip()]),
         )
         for event in (line.policy_event for line in events)
         if event is not None
@@ -361,6 +362,10 @@ def _events(
     for end in ends:
         incomplete = incomplete or _lacking(end.resource_changes or {}, steps)
     return _preview(plan_of(steps, deleted_with), pricer, errors, incomplete, tuple(mandatory_first))
+
+
+def _exempted(exception: PolicyEventException) -> str:
+    return f"Exempted by {exception.id}: {exception.reason}"
 
 
 def _steps_of(events: list[Event]) -> list[Step]:
