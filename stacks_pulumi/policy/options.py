@@ -386,7 +386,7 @@ def _match(raw: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
             raise OptionError(f"has no {key} in an entry of match")
     policies, targets = found
     if "all" in policies or "" in policies:
-        raise OptionError("must name its policies: 'all' and '' are none")
+        raise OptionError("must name its policies, not 'all' and not ''")
     wrong = [target for target in targets if not _URN.fullmatch(target)]
     if wrong:
         raise OptionError(f"has the target {wrong[0]!r}, which is not the URN of a resource")
