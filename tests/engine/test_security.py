@@ -160,3 +160,34 @@ def test_a_pack_that_the_doctor_starts_gets_the_stacks_key_and_not_that_of_the_e
     found = [json.loads(line) for line in seen.read_text(encoding="utf-8").splitlines()]
     assert [emulator.key, []] in found
     assert all(variables == [] for _, variables in found)
+
+
+PROTECTED = 'stacks.Container("db", template="postgresql", opts=pulumi.ResourceOptions(protect=True))\n'
+
+
+@pytest.mark.parametrize("way", ["option", "variable", "state"])
+def test_protect_prevents_a_mistake_and_not_intent(stack: Stack, emulator: Emulator, way: str) -> None:
+    stack.program(PROTECTED)
+    stack.up(quiet_afterwards=False)
+    stack.destroy_fails()
+    assert emulator.state.names() == ["db"]
+
+    if way == "variable":
+        stack.env["PULUMI_OPTION_IGNORE_PROTECT"] = "true"
+    if way == "state":
+        stack.cli("state", "unprotect", "--all", "--yes")
+    stack.destroy(*(["--ignore-protect"] if way == "option" else []))
+
+    assert emulator.state.names() == []
+
+
+def test_a_key_without_the_scope_deletes_nothing_with_any_option(stack: Stack, emulator: Emulator) -> None:
+    stack.program(PROTECTED)
+    stack.cli("config", "rm", "stacks:apiKey")
+    scopes = ["containers:read", "containers:create", "containers:manage"]
+    stack.env["STACKS_API_KEY"] = emulator.new_key(scopes=scopes)
+    stack.up(quiet_afterwards=False)
+
+    assert "containers:delete" in stack.destroy_fails("--ignore-protect").text
+
+    assert emulator.state.names() == ["db"]
