@@ -164,7 +164,7 @@ def test_a_pack_that_the_doctor_starts_gets_the_stacks_key_and_not_that_of_the_e
     assert all(variables == [] for _, variables in found)
 
 
-PROTECTED = 'stacks.Container("db", template="postgresql", opts=pulumi.ResourceOptions(protect=True))\n'
+PROTECTED = 'stacks.Container("data", template="postgresql", opts=pulumi.ResourceOptions(protect=True))\n'
 
 
 @pytest.mark.parametrize("way", ["option", "variable", "state"])
@@ -172,7 +172,7 @@ def test_protect_prevents_a_mistake_and_not_intent(stack: Stack, emulator: Emula
     stack.program(PROTECTED)
     stack.up(quiet_afterwards=False)
     stack.destroy_fails()
-    assert emulator.state.names() == ["db"]
+    assert emulator.state.names() == ["data"]
 
     if way == "variable":
         stack.env["PULUMI_OPTION_IGNORE_PROTECT"] = "true"
@@ -192,7 +192,7 @@ def test_a_key_without_the_scope_deletes_nothing_with_any_option(stack: Stack, e
 
     assert "containers:delete" in stack.destroy_fails("--ignore-protect").text
 
-    assert emulator.state.names() == ["db"]
+    assert emulator.state.names() == ["data"]
 
 
 def do(stack: Stack, emulator: Emulator, key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -215,17 +215,18 @@ def test_do_needs_no_program_and_the_key_alone_limits_it(
 ) -> None:
     stack.program(PROTECTED)
     stack.up(quiet_afterwards=False)
-    protected = stack.resources()["db"]["id"]
-    new = tmp_path / "new.yaml"
-    new.write_text("{name: miner, template: nodejs, plan: premium}\n", encoding="utf-8")
-    create = ("create", "--input-file", str(new))
+    protected = stack.resources()["data"]["id"]
+    new = tmp_path / "new.pcl"
+    new.write_text('name = "miner"\ntemplate = "nodejs"\nplan = "premium"\n', encoding="utf-8")
+    # For YAML the engine downloads a converter.
+    create = ("create", "--input", "pcl", "--input-file", str(new))
     reader = emulator.new_key(scopes=["containers:read"])
     worker = emulator.new_key(scopes=["containers:read", "containers:create"], spending_cap=5)
 
     assert "containers:create" in do(stack, emulator, reader, *create).stderr
     assert "spending cap" in do(stack, emulator, worker, *create).stderr
     assert "containers:delete" in do(stack, emulator, worker, "delete", protected).stderr
-    assert emulator.state.names() == ["db"]
+    assert emulator.state.names() == ["data"]
 
     # With the full key it creates what a policy would refuse, and deletes what is protected.
     for arguments in (create, ("delete", protected)):
