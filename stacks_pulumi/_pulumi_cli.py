@@ -109,13 +109,6 @@ class ResourceEvent(msgspec.Struct):
     metadata: Step
 
 
-class PolicyEventException(msgspec.Struct):
-    """An exception in the configuration of a pack, which lets a violation pass."""
-
-    id: str
-    reason: str = ""
-
-
 class PolicyEvent(msgspec.Struct, rename="camel"):
     """A policy violation."""
 
@@ -124,12 +117,8 @@ class PolicyEvent(msgspec.Struct, rename="camel"):
     message: str = ""
     policy_pack_name: str = ""
     enforcement_level: str = ""
-    exceptions: list[PolicyEventException] = []
-
-    @property
-    def blocks(self) -> bool:
-        """Whether it makes the operation fail."""
-        return self.enforcement_level == "mandatory" and not self.exceptions
+    # Those in the pack's configuration that let the violation pass, each with its id and its reason.
+    exceptions: list[dict[str, str]] = []
 
 
 class SummaryEvent(msgspec.Struct, rename="camel"):
@@ -573,7 +562,7 @@ def _preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     violations = [
         f"{event.policy_name}: {event.message}"
         for event in (one.policy_event for one in events)
-        if event is not None and event.blocks
+        if event is not None and event.enforcement_level == "mandatory" and not event.exceptions
     ]
     messages = [event for one in events if (event := one.diagnostic_event) is not None]
     errors = [message.message for message in messages if message.severity == "error"]

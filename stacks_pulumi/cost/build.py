@@ -19,7 +19,6 @@ from stacks_pulumi._pulumi_cli import (
     Event,
     InputError,
     PlannedState,
-    PolicyEventException,
     Preview,
     ResourceState,
     Stack,
@@ -364,8 +363,8 @@ def _events(
     return _preview(plan_of(steps, deleted_with), pricer, errors, incomplete, tuple(mandatory_first))
 
 
-def _exempted(exception: PolicyEventException) -> str:
-    return f"Exempted by {exception.id}: {exception.reason}"
+def _exempted(exception: dict[str, str]) -> str:
+    return f"Exempted by {exception.get('id', '')}: {exception.get('reason', '')}"
 
 
 def _steps_of(events: list[Event]) -> list[Step]:

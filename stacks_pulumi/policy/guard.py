@@ -191,7 +191,7 @@ class StacksGuard:
             )
             raise _wrong(msg)
         if read.problems:
-            raise ValueError("\n".join(read.problems))
+            raise _wrong("; ".join(read.problems))
         return read.policies
 
     def _is_disabled(self, policy: str, everything: Mapping[str, Rule]) -> bool:

@@ -307,18 +307,18 @@ def read_configuration(text: str, today: datetime.date, longest: int) -> Configu
         return dict(pairs)
 
     def refuse(word: str) -> None:
-        raise ValueError(f"{word} is not a number in JSON")
+        raise OptionError(f"{word} is not a number in JSON")
 
     try:
         document = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OptionError) as error:
         empty = "it is empty, which the engine takes for no configuration"
         return _no_configuration(f"not JSON: {error}" if text.strip() else empty)
     if not isinstance(document, dict):
         return _no_configuration("it is not an object with an entry for each policy")
     found = configuration_of(document, today, longest)
-    coded = [with_code(problem, "policy-settings") for problem in problems]
-    return Configuration(found.policies, found.exceptions, (*coded, *found.problems))
+    coded = (with_code(problem, "policy-settings") for problem in (*problems, *found.problems))
+    return Configuration(found.policies, found.exceptions, tuple(coded))
 
 
 def _no_configuration(why: str) -> Configuration:
@@ -326,7 +326,7 @@ def _no_configuration(why: str) -> Configuration:
 
 
 def configuration_of(document: Mapping[str, Any], today: datetime.date, longest: int) -> Configuration:
-    """Return the same as `read_configuration` from the file's object."""
+    """Return the same as `read_configuration` from the file's object; the problems have no codes."""
     version = document.get("version")
     # The engine takes any other value of `version` for the entry of a policy with this name.
     if not isinstance(version, int | float) or isinstance(version, bool):
@@ -349,8 +349,7 @@ def configuration_of(document: Mapping[str, Any], today: datetime.date, longest:
             exceptions.append(_exception(id_, raw, today, longest))
         except OptionError as error:
             problems.append(f"exception {id_!r} {error}")
-    coded = tuple(with_code(problem, "policy-settings") for problem in problems)
-    return Configuration(policies, tuple(exceptions), coded)
+    return Configuration(policies, tuple(exceptions), tuple(problems))
 
 
 def _exception(id_: str, raw: Any, today: datetime.date, longest: int) -> PolicyException:
