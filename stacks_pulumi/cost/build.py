@@ -348,9 +348,9 @@ def _events(
         PolicyViolation(
             event.policy_name,
             event.policy_pack_name,
-            event.enforcement_level,
+            "exempted" if event.exceptions else event.enforcement_level,
             name_of(event.resource_urn),
-            event.message.strip(),
+            "\n".join([*map(_exempted, event.exceptions), event.message.strip()]),
         )
         for event in (line.policy_event for line in events)
         if event is not None
@@ -361,6 +361,10 @@ def _events(
     for end in ends:
         incomplete = incomplete or _lacking(end.resource_changes or {}, steps)
     return _preview(plan_of(steps, deleted_with), pricer, errors, incomplete, tuple(mandatory_first))
+
+
+def _exempted(exception: dict[str, str]) -> str:
+    return f"Exempted by {exception.get('id', '')}: {exception.get('reason', '')}"
 
 
 def _steps_of(events: list[Event]) -> list[Step]:

@@ -31,6 +31,7 @@ from pulumi_policy.policy import _PolicyAnalyzerServicer as AnalyzerServicer
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
 from stacks_pulumi.errors import with_code
+from stacks_pulumi.policy.options import PolicyException
 from stacks_pulumi.pricing import recognition
 from stacks_pulumi.pricing.recognition import SIGNATURE, UNKNOWN, known
 
@@ -183,6 +184,10 @@ class Resource:
         return f"urn:pulumi:dev::test::{kind}::{self.name}"
 
 
+_ROOT: Final = Resource(recognition.STACK, "test-dev", {})
+"""The stack itself: the engine reports a violation of the whole stack on it."""
+
+
 @dataclass(frozen=True)
 class Diagnostic:
     """
@@ -193,15 +198,23 @@ class Diagnostic:
         level: `advisory` or `mandatory`.
         message: The text, with the policy's description above it.
         resource: The name of the resource with the violation; `None` for the whole stack.
+        exceptions: The ids of the exceptions in the configuration that let it pass.
     """
 
     policy: str
     level: str
     message: str
     resource: str | None
+    exceptions: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it makes an operation fail."""
+        return self.level == "mandatory" and not self.exceptions
 
     def __str__(self) -> str:
-        return f"[{self.level}] {self.policy} on {self.resource or 'the stack'}: {self.message}"
+        level = f"{self.level}, exempted by {', '.join(self.exceptions)}" if self.exceptions else self.level
+        return f"[{level}] {self.policy} on {self.resource or 'the stack'}: {self.message}"
 
 
 class Analyzer:
@@ -214,6 +227,7 @@ class Analyzer:
         initial: The pack's own configuration.
         config: The user's configuration; it overrides `initial`.
         tags: The stack's tags.
+        exceptions: The violations that the engine lets pass.
 
     Attributes:
         not_applicable: By policy, the reason why it checked nothing.
@@ -226,7 +240,10 @@ class Analyzer:
         initial: Mapping[str, Any],
         config: Mapping[str, str | Mapping[str, Any]],
         tags: Mapping[str, str],
+        *,
+        exceptions: Sequence[PolicyException] = (),
     ) -> None:
+        self._exceptions = exceptions
         self.not_applicable: dict[str, str] = {}
         self._servicer: Any = CheckedServicer(
             name, "0.0.1", list(policies), pulumi_policy.EnforcementLevel.ADVISORY, dict(initial)
@@ -259,7 +276,7 @@ class Analyzer:
         """Return the reports of the policies for single resources."""
         request = _filled(proto.AnalyzeRequest(), resource)
         request.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
-        return self._findings(self._servicer.Analyze(request, None), {}, resource.name)
+        return self._findings(self._servicer.Analyze(request, None), {}, resource)
 
     def analyze_stack(self, resources: Sequence[Resource]) -> list[Diagnostic]:
         """Return the reports of the policies for the whole stack."""
@@ -274,15 +291,23 @@ class Analyzer:
                 message.dependencies.extend(urns)
         return self._findings(self._servicer.AnalyzeStack(request, None), names, None)
 
-    def _findings(self, response: Any, names: Mapping[str, str], name: str | None) -> list[Diagnostic]:
+    def _findings(
+        self, response: Any, names: Mapping[str, str], resource: Resource | None
+    ) -> list[Diagnostic]:
         for skipped in response.not_applicable:
             self.not_applicable[skipped.policy_name] = skipped.reason
+        one = resource or _ROOT
         return [
             Diagnostic(
                 found.policyName,
                 _FROM_WIRE[found.enforcementLevel],
                 found.message,
-                names.get(found.urn, name),
+                names.get(found.urn, None if resource is None else resource.name),
+                tuple(
+                    exception.id
+                    for exception in self._exceptions
+                    if exception.covers(found.policyName, found.urn if found.urn in names else one.urn)
+                ),
             )
             for found in response.diagnostics
         ]

@@ -47,11 +47,11 @@ class Gate:
         """Put a folder first on PATH."""
         self.stack.env["PATH"] = os.pathsep.join([str(folder), self.stack.env["PATH"]])
 
-    def closed(self) -> str:
-        """Run the preview, which must be refused and leave no plan; return the comment."""
+    def closed(self, code: int = 2) -> str:
+        """Run the preview, which must end with this code (2: refused) and leave no plan; return the comment."""
         done = self.run("preview")
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert "The gate is closed." in done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "The gate is closed: " in done.stderr
         assert not (self.out / "plan.json").exists()
         return (self.out / "comment.md").read_text(encoding="utf-8")
 
@@ -106,7 +106,7 @@ def test_the_configuration_of_another_pack_closes_the_gate(gate: Gate) -> None:
     policies = gate.stack.folder / "policies"
     shutil.copy(policies / "plans.json", policies / "spend.json")
 
-    gate.closed()
+    gate.closed(1)
 
     done = gate.run("preview")
     assert (
@@ -121,9 +121,84 @@ def test_a_change_after_the_approval_is_not_applied(gate: Gate, emulator: Emulat
 
     applied = gate.run("apply")
 
-    assert applied.returncode != 0
+    assert applied.returncode == 1
     assert "violates plan" in applied.stdout + applied.stderr
     assert "shop" not in emulator.state.names()
+
+
+def test_a_policy_that_stops_the_update_is_a_refusal(gate: Gate, emulator: Emulator) -> None:
+    assert gate.run("preview").returncode == 0
+    plans = gate.stack.folder / "policies" / "plans.json"
+    config = json.loads(plans.read_text(encoding="utf-8"))
+    config["allowed-plans"]["allowed"] = ["micro"]
+    plans.write_text(json.dumps(config), encoding="utf-8")
+
+    applied = gate.run("apply")
+
+    assert applied.returncode == 2, applied.stdout + applied.stderr
+    assert "Refused: a policy stopped the update." in applied.stderr
+    assert "shop" not in emulator.state.names()
+    assert not (gate.out / "apply.jsonl").exists()
+
+
+def test_a_failure_of_the_api_is_no_refusal(gate: Gate, emulator: Emulator) -> None:
+    assert gate.run("preview").returncode == 0
+    emulator.faults.add("containers.create", 422)
+
+    applied = gate.run("apply")
+
+    assert applied.returncode == 1, applied.stdout + applied.stderr
+    assert "Refused" not in applied.stderr
+
+
+def test_an_engine_that_waits_is_told_from_one_that_fails(gate: Gate, tmp_path: Path) -> None:
+    assert gate.run("preview").returncode == 0
+    script = 'case "$*" in up*) exit 10 ;; esac\n'
+    executable(tmp_path / "fakes" / "pulumi", f"#!/bin/sh\n{script}echo dev\n")
+    gate.first_on_path(tmp_path / "fakes")
+
+    applied = gate.run("apply")
+
+    assert applied.returncode == 10
+    assert "Waiting: STACKS has no capacity" in applied.stderr
+
+
+def test_options_of_the_environment_do_not_reach_the_engine(gate: Gate) -> None:
+    gate.stack.set("protect", "true")
+    for word in ("preview", "apply"):
+        assert gate.run(word).returncode == 0
+    (gate.stack.folder / "__main__.py").write_text("import pulumi\n", encoding="utf-8")
+    gate.stack.env["PULUMI_OPTION_IGNORE_PROTECT"] = "true"
+    assert gate.stack.engine("preview").code == 0
+
+    gate.closed(1)
+
+
+def test_an_exception_that_has_ended_closes_the_gate(gate: Gate, emulator: Emulator) -> None:
+    file = gate.stack.folder / "policies" / "spend.json"
+    limits = json.loads(file.read_text(encoding="utf-8"))
+    exception = {
+        "reason": "agreed",
+        "expires": "2020-01-01",
+        "match": [
+            {
+                "policies": ["monthly-budget"],
+                "targets": ["urn:pulumi:dev::tests::pulumi:pulumi:Stack::tests-dev"],
+            }
+        ],
+    }
+    assert gate.run("preview").returncode == 0
+    file.write_text(
+        json.dumps({"version": 2, "policies": limits, "exceptions": {"a": exception}}), encoding="utf-8"
+    )
+
+    # Approved before the exception ended.
+    applied = gate.run("apply")
+    assert applied.returncode == 1
+    assert "exception 'a' ended on 2020-01-01" in applied.stderr
+    assert emulator.calls("containers.create") == 0
+    gate.run("preview")
+    assert not (gate.out / "plan.json").exists()
 
 
 TOGETHER = """
@@ -212,7 +287,7 @@ def test_a_change_without_a_price_closes_the_gate_with_a_comment(
     executable(tmp_path / "fakes" / "stacks-pulumi", f"#!/bin/sh\n{script}\n")
     gate.first_on_path(tmp_path / "fakes")
 
-    assert gate.closed().splitlines() == [
+    assert gate.closed(1).splitlines() == [
         "<!-- stacks-pulumi cost: gated-deployment/dev -->",
         "❌ The gate could not price this change; the log says why.",
     ]

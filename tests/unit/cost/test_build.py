@@ -304,6 +304,23 @@ def test_a_preview_that_failed_before_its_first_step_is_not_the_whole() -> None:
     assert "--show-sames" in report_of(b'{"changeSummary":{"same":8}}').incomplete
 
 
+def test_a_violation_that_an_exception_lets_pass_blocks_nothing_and_is_shown() -> None:
+    waived = previews.violation("monthly-budget", "new", "Budget.\ntoo much\n") | {
+        "exceptions": [{"id": "EXC-7", "reason": "agreed"}]
+    }
+    hard = previews.violation("allowed-plans", "new", "Plans.\ntoo large\n")
+    new = step("create", "new", None, web())
+
+    report = report_of(events(new, policies=(waived,)))
+    assert (report.blocked, report.incomplete) == ("", "")
+    [found] = report.violations
+    assert (found.level, found.weight) == ("exempted", "warning")
+    assert found.message == "Exempted by EXC-7: agreed\nBudget.\ntoo much"
+
+    report = report_of(events(new, policies=(waived, hard), errors=("preview failed",)))
+    assert report.blocked == "1 violation of mandatory policies"
+
+
 def test_advisory_violations_block_nothing() -> None:
     soft = previews.violation("naming", "new", "wrong name", "advisory")
 
