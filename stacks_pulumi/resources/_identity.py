@@ -247,15 +247,14 @@ def is_still(
         return "it has the random subdomain that is in the state"
     moved = now - before
     quarters = quarters_of(moved)
-    if quarters is not None:
-        if OWNERSHIP.moved_together(id_, quarters):
-            return f"the times of all known containers moved by {quarters / 60:.0f} minutes"
-    else:
-        OWNERSHIP.moved_together(id_, moved)
-    if _has_older_child(session, id_, known, container.created_at):
-        return (
-            "it has a connection, an address or a backup that is older than that, so it was not created again"
-        )
+    together = OWNERSHIP.moved_together(id_, moved if quarters is None else quarters)
+    if quarters is not None and together:
+        return f"the times of all known containers moved by {quarters / 60:.0f} minutes"
+    # What another client has created again, and then started, has such an object as well, but another address.
+    ip = container.ip_address
+    is_elsewhere = ip is not None and stored.get("ip_address", ip) != ip
+    if not is_elsewhere and _has_older_child(session, id_, known, container.created_at):
+        return "it has a connection, an address or a backup that is older, so it was not created again"
     return None
 
 

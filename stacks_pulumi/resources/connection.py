@@ -16,7 +16,7 @@ from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import BadRequestError, ConflictError, NotFoundError, StacksError
 from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _fields
-from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._creation import Creation, adopts
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import OWNERSHIP, RECENT
@@ -363,8 +363,10 @@ class _ConnectionCreation(Creation[models.Connection]):
         return child_id(self.inputs["source"], thing.id)
 
     def finish(self, thing: models.Connection) -> dict[str, Any]:
-        # The source of an adopted connection already has the variables.
-        if self.inputs["restart_source"] and not self.adopted:
+        # The source of a connection that the program adopts uses it already. One that is taken back may be of an `up`
+        # that was killed before the restart.
+        is_used = self.adopted and adopts(self.session, self.inputs)
+        if self.inputs["restart_source"] and not is_used:
             _restart(self.session, self.op, self.inputs, self._made)
         return self.known(thing, None)
 
