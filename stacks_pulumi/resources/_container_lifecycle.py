@@ -117,7 +117,7 @@ def outputs(
     answered = {name: getattr(container, name) for name in ANSWERED}
     if inputs.get(IDENTITY_CONFLICT) is not None:
         # Until the user decides who owns the container, the state keeps the identity of the earlier one.
-        answered["created_at"] = None
+        answered.update(created_at=None, ip_address=None)
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
     kept = (SPELLING, FORMER_TIMES)
     outs.update({name: olds.get(name) for name in kept})

@@ -262,6 +262,7 @@ def _disconnect(session: Session, id_: str, olds: Mapping[str, Any], present: st
     source, target = parent_id(id_), olds.get("target") or None
     OWNERSHIP.start(session, "connect", *filter(None, (source, target)))
     session.client.connections.delete(present, source_id=source, target_id=target)
+    OWNERSHIP.had_ours(session.client.containers.server_now(), *filter(None, (source, target)))
 
 
 def _to_be_deleted(

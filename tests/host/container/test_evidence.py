@@ -404,6 +404,25 @@ def test_a_creation_time_that_only_the_status_has_is_compared(
     emulator.faults.clear()
 
 
+def test_a_container_that_its_connection_has_restarted_is_deleted_after_it(
+    web: HostedResource, host: Host, emulator: Emulator, make_host: Callable[..., Host]
+) -> None:
+    """A `destroy` right after an `up`, on a platform where a restart changes the creation time."""
+    emulator.set_platform(platform(containers={"created_at_changes": ["restart"]}))
+    data, link = host.resource("Container", "data"), host.resource("Connection", "link")
+    web.up(name="web", template="nodejs")
+    data.up(name="data", template="postgresql")
+    emulator.advance(60)
+    link.up(source=web.id, target=data.id, name="data")
+    emulator.advance(60)
+    link.host = web.host = make_host(host.config)
+
+    link.delete()
+    web.delete()
+
+    assert emulator.state.names() == ["data"]
+
+
 # --- external access ---
 
 

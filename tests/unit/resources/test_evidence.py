@@ -23,6 +23,7 @@ from stacks_pulumi.resources._container_lifecycle import (
 from stacks_pulumi.resources._fields import differences_to, spelling_of
 from stacks_pulumi.resources._identity import (
     FORMER_TIMES,
+    IDENTITY_CONFLICT,
     OWNERSHIP,
     REQUESTED_AT,
     SPELLING,
@@ -353,6 +354,26 @@ def test_a_connection_that_is_older_than_the_container_shows_that_it_is_the_same
     )
 
     assert (is_still(made, ID, STORED, found(NOW - 110)) is not None) is expected
+
+
+def test_what_was_there_before_our_connection_was_deleted_is_ours(clock: FakeClock) -> None:
+    made, _ = session(clock)
+    assert is_still(made, ID, STORED, found(NOW - 500)) is None
+
+    OWNERSHIP.had_ours(NOW, ID)
+
+    assert is_still(made, ID, STORED, found(NOW - 500)) is not None
+    # Created since then, by another client.
+    assert is_still(made, ID, STORED, found(NOW + 1)) is None
+
+
+def test_while_it_is_not_known_whose_a_container_is_the_state_keeps_its_address() -> None:
+    theirs = models.Container(id=ID, ip_address="10.52.0.6", created_at=as_time(NOW), status="running")
+    olds = {**STORED, "ip_address": "10.52.0.5"}
+
+    kept = outputs(theirs, olds, {**STORED, IDENTITY_CONFLICT: as_time(NOW)}, None)
+
+    assert (kept["ip_address"], kept["created_at"]) == ("10.52.0.5", as_time(NOW - 1000))
 
 
 def test_a_container_with_another_address_in_the_network_is_not_the_same(clock: FakeClock) -> None:
