@@ -14,16 +14,8 @@ from stacks_pulumi import catalog, config
 from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.commands._shared import Command, report_error, save_snapshot
 from stacks_pulumi.cost.build import Pricer, report_of
-from stacks_pulumi.cost.report import (
-    CostLimit,
-    Report,
-    add_limits,
-    judge,
-    limits_of,
-    read_prices,
-    rest_of_month,
-)
-from stacks_pulumi.cost.result import CostResult, document_of
+from stacks_pulumi.cost.report import Report, read_prices, rest_of_month
+from stacks_pulumi.cost.result import CostLimit, CostResult, add_limits, document_of, judge, limits_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.money import MonthlyPrice
 

@@ -58,7 +58,7 @@ def up_to(price: Price) -> str:
 
 
 def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """One container does not cost more than a limit; unknown values count as the most expensive ones."""
+    """One container does not cost more than a limit; an unknown value has no upper bound."""
     limit, price = settings.money("max_usd"), container.price
     if limit is None:
         yield NotApplicable("max_usd is not set")
@@ -75,7 +75,7 @@ def _write_it(price: Price) -> str:
 
 
 def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """The stack does not cost more than a limit; unknown values count as the most expensive ones."""
+    """The stack does not cost more than a limit; an unknown value has no upper bound."""
     limit, mode = settings.money("max_monthly_usd"), settings["unknown"]
     if limit is None:
         yield NotApplicable("max_monthly_usd is not set")
@@ -142,8 +142,8 @@ class SpendGate:
             yield NotApplicable("max_monthly_usd is not set")
             return
         price = container.price
-        if not price.exact and price.high is not None:
-            # Only a preview has such values, and there monthly-budget counts them as the most expensive ones.
+        if price.unknown and "price" not in price.unknown:
+            # Only a preview has such values, and there monthly-budget refuses them.
             yield Deferred(price.unknown[0])
             return
         with self._lock:
@@ -269,7 +269,7 @@ class _Headroom:
             )
             yield Violation(
                 f"the account would cost {up_to(both)} a month: this stack {up_to(ours)}{more}, {beside}; "
-                f"the cap is {usd(cap)}. Remove a container, or raise the cap."
+                f"the cap is {usd(cap)}. Remove a container{_write_it(ours)}, or raise the cap."
             )
 
 
@@ -331,7 +331,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
                 LIMIT,
                 choice(
                     "unknown",
-                    "how an unknown price counts: as the highest possible price, as a violation, or (at your risk) not",
+                    "how an unknown price counts: without an upper bound, as a violation, or (at your risk) not",
                     "worst-case",
                     "deny",
                     "ignore",

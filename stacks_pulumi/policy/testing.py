@@ -32,8 +32,16 @@ import pulumi_policy
 
 from stacks_pulumi import catalog
 from stacks_pulumi.errors import with_code
-from stacks_pulumi.policy._analyzer import TAG, Analyzer, Diagnostic, Resource, Secret, not_a_policy
-from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, StacksGuard, options_of_all, rules, wrong_level
+from stacks_pulumi.policy._analyzer import (
+    TAG,
+    Analyzer,
+    Diagnostic,
+    Resource,
+    Secret,
+    not_a_policy,
+    options_of_all,
+)
+from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, StacksGuard, rules, wrong_level
 from stacks_pulumi.policy.rule import Level
 from stacks_pulumi.pricing import recognition
 from stacks_pulumi.pricing.recognition import UNKNOWN

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.cli import main
-from tests.support.previews import UNKNOWN, preview, step, web
+from tests.support.previews import preview, step, web
 
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(sys.path)}
-PREVIEW = preview(step("create", "new", None, web(UNKNOWN)), step("same", "kept", web(), web()))
+# A size that fits no tier costs $4 to $9.
+PREVIEW = preview(
+    step("create", "new", None, web("premium")),
+    step("same", "kept", web(), web(), outputs={"storage_mb": 11_111}),
+)
 
 
 def cost(*arguments: str) -> int:
@@ -30,7 +34,7 @@ def file(tmp_path: Path) -> str:
 def test_a_file_is_priced(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cost(file) == 0
 
-    assert "from $4.00 to $5.00" in capsys.readouterr().out
+    assert "by +$10.00: from $4.00" in capsys.readouterr().out
 
 
 def test_standard_input_is_priced(
@@ -52,9 +56,9 @@ def test_markdown_carries_its_name(file: str, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["--max-total", "14"], 0),
-        (["--max-total", "13.99"], 2),
-        (["--max-total", "$13.99"], 2),
+        (["--max-total", "19"], 0),
+        (["--max-total", "18.99"], 2),
+        (["--max-total", "$18.99"], 2),
         (["--warn-total", "1"], 0),
         (["--max-increase", "9.99"], 2),
         (["--max-increase-pct", "250%"], 0),
@@ -184,4 +188,4 @@ def test_a_terminal_that_cannot_show_a_sign_gets_another(file: str) -> None:
     done = subprocess.run(command, capture_output=True, env=environment, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert b"$1.00?$10.00" in done.stdout
+    assert b"$4.00?$9.00" in done.stdout
