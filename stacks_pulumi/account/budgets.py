@@ -370,21 +370,18 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTo
     return new, replace(account, stacks=(*account.stacks, new))
 
 
-def _existing(records: Iterable[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
+def _existing(records: Collection[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
     """
-    Return the container that a change is about: by its id, or by the name of a new one.
+    Return the container that a change is about: by its id, or by the name of a new one if no resource has it yet.
 
-    A container that this preview makes too is not that one: it may be in another account, where a name is free.
+    One that another resource has, or that this preview makes too, is not that one: the new one may be in another
+    account, or the platform may tell names in another case apart.
     """
     states = [state for state in (change.before, change.after) if state is not None and state.id]
     ids = {change.urn, *(state.id for state in states if change.op not in REPLACES)}
     wanted = text(snake_case((change.after.inputs if change.after else None) or {}), "name")
-    name = wanted.casefold() if isinstance(wanted, str) else None
-    return next((one for one in records if one.container.id in ids or _is_named(one, name)), None)
-
-
-def _is_named(one: ContainerRecord, name: str | None) -> bool:
-    return one.name.casefold() == name and not one.container.id.startswith("urn:")
+    by_id = next((one for one in records if one.container.id in ids), None)
+    return by_id or next((one for one in records if one.name == wanted and not one.owners), None)
 
 
 def _new(change: ObjectChange, item: Item) -> ContainerRecord:

@@ -275,6 +275,9 @@ def planned(data: dict[str, Any]) -> tuple[str, str]:
         # Names are unique in an account: this container is adopted, or the create fails.
         ([("create", "alone", None, "basic")], "12.00", "8.00"),
         ([("create", "alone", None, "premium")], "18.00", "14.00"),
+        # Another resource has it: the new one may be in another account, or a name in another case is another one.
+        ([("create", "blog", None, "basic")], "16.00", "8.00"),
+        ([("create", "ALONE", None, "basic")], "16.00", "8.00"),
         ([("update", "web", "basic", "micro")], "12.00", "4.00"),
     ],
 )
