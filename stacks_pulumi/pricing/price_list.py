@@ -21,6 +21,11 @@ from stacks_pulumi._identifiers import snake_case
 from stacks_pulumi.platform_file import Prices
 from stacks_pulumi.pricing.money import usd
 
+
+def _these(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 _FACTOR: Final = 5
 """How far a price may be from the catalogue's: more than a discount, less than another unit or period."""
 _HOURS: Final = 730
@@ -74,68 +79,19 @@ _ADJUSTS: Final = frozenset({"tax", "taxes", "vat", "gst", "discount", "discount
     "surcharge",
 }
 """Words in the name of a field by which what is paid differs from the price beside it."""
-_PERIODS: Final = (
-    _HOUR
-    | {"day", "days", "daily", "week", "weeks", "weekly", "quarter", "quarterly"}
-    | {
-        "year",
-        "years",
-        "yearly",
-        "yr",
-        "annual",
-        "annually",
-    }
+_PERIODS: Final = _HOUR | _these(
+    "day days daily week weeks weekly quarter quarterly year years yearly yr annual annually"
 )
-_ELSE: Final = (
-    _SIZES
-    | _PERIODS
-    | {
-        "id",
-        "ids",
-        "code",
-        "key",
-        "ref",
-        "sku",
-        "version",
-        "count",
-        "decimals",
-        "precision",
-        "setup",
-        "once",
-        "onetime",
-    }
-    | {
-        "gb",
-        "mb",
-        "tb",
-        "overage",
-        "traffic",
-        "bandwidth",
-        "transfer",
-        "backup",
-        "backups",
-        "snapshot",
-        "snapshots",
-    }
-    | {"addon", "addons", "option", "options", "extras", "support", "domain", "domains", "limit", "limits"}
-    | {
-        "eur",
-        "gbp",
-        "chf",
-        "jpy",
-        "inr",
-        "cad",
-        "aud",
-        "nzd",
-        "sgd",
-        "hkd",
-        "brl",
-        "mxn",
-        "sek",
-        "nok",
-        "dkk",
-        "pln",
-    }
+_CURRENCIES: Final = _these(
+    "EUR GBP CHF JPY INR CAD AUD NZD SGD HKD BRL MXN SEK NOK DKK PLN CZK HUF ZAR CNY KRW ILS AED UAH BTC ETH XMR "
+    "€ £ ¥ ₹ ₩ ₪ ₴ ₿"
+)
+_ELSE: Final = _SIZES.union(
+    _PERIODS,
+    map(str.lower, _CURRENCIES),
+    _these("id ids code key ref sku version count decimals precision setup once onetime"),
+    _these("gb mb tb overage traffic bandwidth transfer backup backups snapshot snapshots limit limits"),
+    _these("addon addons option options extras support domain domains"),
 )
 """Words in the name of a price that is not of a month of this plan in dollars."""
 _LATER: Final = frozenset(
@@ -459,9 +415,10 @@ def _beside(entry: Mapping[str, Any], *, measures: bool = True) -> frozenset[str
     for name, value in entry.items():
         if _is_said(name) if measures else _name_words(name) & _CURRENCY:
             said |= _meaning(value)
-        elif isinstance(value, str) and _name_words(name) <= _BILLING:
-            # `billing` may be `weekly`, or `prepaid`.
-            said |= _words(value) & _PERIODS
+        elif isinstance(value, str):
+            # Whatever the field is called, `EUR` alone is a currency. `billing` may be `weekly`, or `prepaid`.
+            said |= _words(value) if value.strip() in _CURRENCIES else frozenset()
+            said |= _words(value) & _PERIODS if _name_words(name) <= _BILLING else frozenset()
         elif isinstance(value, Mapping):
             said |= _beside(value, measures=measures and _name_words(name) <= _BILLING)
     return said

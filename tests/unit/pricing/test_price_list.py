@@ -179,6 +179,8 @@ UNCLEAR = [
     {"price": 4, "symbol": "A$"},
     {"price": "$4/a"},
     {"price": "4 USD/yr"},
+    {"price": 4, "denomination": "EUR"},
+    {"price": 4, "money": {"sign": "€"}},
     {"price": 4, "billing": "weekly"},
     {"price": 4, "term": "week"},
     {"price": 4, "recurring": "weekly"},
