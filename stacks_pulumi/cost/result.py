@@ -175,21 +175,40 @@ class CostResult:
         verdicts: The verdicts of the limits.
         rest: The rest of the month, if it was requested.
         strict: Whether a price that is not exact is a failure.
+        fail_on: The findings that block: `kept`, a container that leaves the stack and stays billed.
     """
 
     report: Report
     verdicts: tuple[LimitVerdict, ...] = ()
     rest: Rest | None = None
     strict: bool = False
+    fail_on: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """0 within all limits; 1 the figures are incomplete; 2 blocked; 3 strict, and a price is not exact."""
         if self.report.incomplete:
             return 1
-        if self.report.blocked or any(verdict.blocks for verdict in self.verdicts):
+        if self.report.blocked or self.failed or any(verdict.blocks for verdict in self.verdicts):
             return 2
         return 3 if self.strict and _not_exact(self.report) else 0
+
+    @property
+    def failed(self) -> str:
+        """Which finding of `fail_on` there is; empty for none."""
+        kept = (
+            [line for line in self.report.lines if _leaves(line)] if self.report.source == "preview" else []
+        )
+        if not kept or "kept" not in self.fail_on:
+            return ""
+        names = ", ".join(repr(line.name) for line in kept[:_SHOWN])
+        more = f" and {len(kept) - _SHOWN} more" if len(kept) > _SHOWN else ""
+        return f"no later total of this stack has what leaves it here and stays billed: {names}{more} (--fail-on kept)"
+
+
+def _leaves(line: Line) -> bool:
+    """Whether a container stays billed, or may, although its resource leaves the stack."""
+    return line.after is not None and line.action in {"keep", "delete"}
 
 
 def result_of(result: CostResult) -> str:
@@ -230,8 +249,8 @@ def _headline(report: Report) -> str:
 
 def _remarks(result: CostResult) -> Iterator[tuple[Weight, str]]:
     report, rest = result.report, result.rest
-    if report.blocked:
-        yield "error", report.blocked
+    for text in filter(None, (report.blocked, result.failed)):
+        yield "error", text
     for verdict in result.verdicts:
         yield verdict.weight, verdict.text
     if report.unknown or (result.strict and report.borrowed):
@@ -304,6 +323,8 @@ def _checks(result: CostResult) -> Iterator[Check]:
     # Always there, so that a report without limits has a test too.
     yield Check("preview", "the figures are complete", report.incomplete, bool(report.incomplete))
     yield Check("preview", "no mandatory policy is violated", report.blocked, bool(report.blocked))
+    if result.fail_on:
+        yield Check("limits", "--fail-on", result.failed, bool(result.failed))
     for verdict in result.verdicts:
         limit = verdict.limit
         name = f"--{'max' if limit.block else 'warn'}-{limit.measure} {limit.most:f}"
@@ -334,6 +355,7 @@ def _data(result: CostResult) -> dict[str, Any]:
         "limits": [verdict.describe() for verdict in result.verdicts],
         "violations": [asdict(violation) for violation in report.violations],
         "blocked": report.blocked or None,
+        "failed": result.failed or None,
         "complete": not report.incomplete,
         "incomplete": report.incomplete or None,
         "notes": list(report.notes),

@@ -83,12 +83,13 @@ _PERIODS: Final = _HOUR | _these(
     "day days daily week weeks weekly quarter quarterly year years yearly yr annual annually"
 )
 _CURRENCIES: Final = _these(
-    "EUR GBP CHF JPY INR CAD AUD NZD SGD HKD BRL MXN SEK NOK DKK PLN CZK HUF ZAR CNY KRW ILS AED UAH BTC ETH XMR "
-    "€ £ ¥ ₹ ₩ ₪ ₴ ₿"
+    "eur gbp chf jpy inr cad aud nzd sgd hkd brl mxn sek nok dkk pln czk huf zar cny krw ils aed uah "
+    "euro euros pounds sterling francs yen rupees € £ ¥ ₹ ₩ ₪ ₴"
 )
+_CURRENCY_ALONE: Final = re.compile(rf"{'|'.join(_CURRENCIES)}|(?!us)[a-z]{{1,3}}\$", re.IGNORECASE)
 _ELSE: Final = _SIZES.union(
     _PERIODS,
-    map(str.lower, _CURRENCIES),
+    _CURRENCIES,
     _these("id ids code key ref sku version count decimals precision setup once onetime"),
     _these("gb mb tb overage traffic bandwidth transfer backup backups snapshot snapshots limit limits"),
     _these("addon addons option options extras support domain domains"),
@@ -388,8 +389,13 @@ def _prices(
         words = _name_words(name)
         if _is_said(name) or value is None or isinstance(value, bool):
             continue
-        if isinstance(value, Mapping) and depth < _DEEPEST:
-            yield from _prices(value, f"{path}{name}.", said | words, depth + 1)
+        # In a list of prices each is of its own plan or period.
+        inner = value if isinstance(value, list) else [value]
+        inside = [one for one in inner if isinstance(one, Mapping)] if depth < _DEEPEST else []
+        if inside:
+            for one in inside:
+                plan = _words(" ".join(text for text in one.values() if isinstance(text, str))) & _SIZES
+                yield from _prices(one, f"{path}{name}.", said | words | plan, depth + 1)
         elif _name_words(f"{path}{name}") & _PRICE:
             yield _told(f"{path}{name}", value, said | words)
 
@@ -417,7 +423,7 @@ def _beside(entry: Mapping[str, Any], *, measures: bool = True) -> frozenset[str
             said |= _meaning(value)
         elif isinstance(value, str):
             # Whatever the field is called, `EUR` alone is a currency. `billing` may be `weekly`, or `prepaid`.
-            said |= _words(value) if value.strip() in _CURRENCIES else frozenset()
+            said |= _words(value) if _CURRENCY_ALONE.fullmatch(value.strip()) else frozenset()
             said |= _words(value) & _PERIODS if _name_words(name) <= _BILLING else frozenset()
         elif isinstance(value, Mapping):
             said |= _beside(value, measures=measures and _name_words(name) <= _BILLING)

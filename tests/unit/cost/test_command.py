@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stacks_pulumi.cli import main
-from tests.support.previews import preview, step, web
+from tests.support.previews import BUCKET, events, export, preview, step, web
 
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(sys.path)}
 # A size that fits no tier costs $4 to $9.
@@ -189,3 +190,34 @@ def test_a_terminal_that_cannot_show_a_sign_gets_another(file: str) -> None:
 
     assert done.returncode == 0, done.stderr
     assert b"$4.00?$9.00" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "steps", "code"),
+    [
+        (preview, [step("delete", "old", web(), retainOnDelete=True)], 2),
+        (preview, [step("replace", "old", web(), web("premium"), retainOnDelete=True)], 2),
+        (preview, [step("discard", "old", web())], 2),
+        # The events do not say whether it is deleted with the other.
+        (events, [step("delete", "old", web()), step("delete", "x", {}, None, BUCKET)], 2),
+        (preview, [step("delete", "old", web()), step("delete", "x", {}, None, BUCKET)], 0),
+        (preview, [step("update", "old", web(), web())], 0),
+    ],
+)
+def test_a_container_that_stays_billed_outside_of_the_stack_blocks_if_that_is_asked_for(
+    form: Any, steps: list[Any], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(form(*steps))
+
+    assert cost(str(tmp_path / "file"), "--max-total", "100") == 0
+    assert cost(str(tmp_path / "file"), "--max-total", "100", "--fail-on", "kept") == code
+
+    out = capsys.readouterr().out
+    assert ("what leaves it here and stays billed: 'old (leaves" in out) == (code == 2)
+
+
+def test_only_a_preview_shows_what_leaves_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(export())
+
+    assert cost(str(tmp_path / "file"), "--fail-on", "kept") == 1
+    assert "--fail-on kept is for a preview" in capsys.readouterr().err

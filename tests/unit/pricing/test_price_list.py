@@ -151,7 +151,15 @@ DOLLARS = [
     {"price": "US$4"},
     {"price": 4, "renewal_price": 4, "renewal": {"price": "4 USD"}},
     {"price": 4, "price_eur": "3.70 EUR", "backup_price": 5, "price_per_week": 5},
-    {"price": 4, "currency": "USD", "port": 15, "billing": "prepaid", "recurring": True},
+    {
+        "price": 4,
+        "currency": "USD",
+        "port": 15,
+        "billing": "prepaid",
+        "recurring": True,
+        "tags": ["cad", "web"],
+    },
+    {"price": 4, "prices": [{"plan": "basic", "price": 4}, {"plan": "premium", "price": 10}]},
 ]
 
 UNCLEAR = [
@@ -180,6 +188,8 @@ UNCLEAR = [
     {"price": "$4/a"},
     {"price": "4 USD/yr"},
     {"price": 4, "denomination": "EUR"},
+    {"price": 4, "sold_in": "Euro"},
+    {"price": 4, "sold_in": "A$"},
     {"price": 4, "money": {"sign": "€"}},
     {"price": 4, "billing": "weekly"},
     {"price": 4, "term": "week"},
@@ -219,6 +229,7 @@ def test_any_other_price_is_unknown_and_named_and_has_no_upper_bound(entry: dict
         {"price_monthly": 3, "regular_price": 9},
         {"renewal_price_cents": 900},
         {"price_eu": 9},
+        {"prices": [{"amount": 9, "interval": "month"}, {"amount": 30, "interval": "year"}]},
     ],
     ids=str,
 )
