@@ -65,13 +65,20 @@ def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator
     elif _worst(price) > limit:
         yield Violation(
             f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; the limit for one "
-            f"container is {usd(limit)}. Choose a smaller plan or less storage{_write_it(price)}."
+            f"container is {usd(limit)}. {_fix(price, 'Choose a smaller plan or less storage')}."
         )
 
 
-def _write_it(price: Price) -> str:
-    known_later = [name for name in price.unknown if name != "price"]
-    return f", and write the {' and the '.join(known_later)} as a plain value" if known_later else ""
+def _fix(price: Price, otherwise: str) -> str:
+    """Return how to keep a limit. What has no upper bound exceeds every one, so a higher limit does not help."""
+    later = [name for name in price.unknown if name not in {"price", "kind"}]
+    fixes = [f"write the {' and the '.join(later)} as a plain value"] if later else []
+    if "price" in price.unknown:
+        fixes.append("choose a template, a plan and storage that the catalogue has")
+    if "kind" in price.unknown:
+        fixes.append("upgrade stacks-pulumi where the policies run")
+    text = ", and ".join(fixes) if price.high is None else otherwise
+    return text[:1].upper() + text[1:]
 
 
 def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
@@ -98,7 +105,7 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
         shown = "; ".join([*parts[:_SHOWN], *([breakdown(counted)] if counted else [])])
         yield Violation(
             f"the stack costs {up_to(price)} a month; the limit is {usd(limit)}: {shown}. "
-            f"Remove a container, choose smaller plans{_write_it(price)}, or raise max_monthly_usd."
+            f"{_fix(price, 'Remove a container, choose smaller plans, or raise max_monthly_usd')}."
         )
 
 
@@ -158,8 +165,8 @@ class SpendGate:
             )
             yield Violation(
                 f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}, that exceeds "
-                f"the limit of {usd(limit)} for the stack. Remove a container, choose a smaller plan, or "
-                "raise max_monthly_usd."
+                f"the limit of {usd(limit)} for the stack. "
+                f"{_fix(before + price, 'Remove a container, choose a smaller plan, or raise max_monthly_usd')}."
             )
 
 
@@ -269,7 +276,7 @@ class _Headroom:
             )
             yield Violation(
                 f"the account would cost {up_to(both)} a month: this stack {up_to(ours)}{more}, {beside}; "
-                f"the cap is {usd(cap)}. Remove a container{_write_it(ours)}, or raise the cap."
+                f"the cap is {usd(cap)}. {_fix(both, 'Remove a container, or raise the cap')}."
             )
 
 

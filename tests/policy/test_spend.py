@@ -8,7 +8,7 @@ import pytest
 from stacks_pulumi.policy import ContainerView, Settings, StacksGuard, Violation
 from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.spend import SpendGate
-from stacks_pulumi.policy.testing import UNKNOWN, Outcome, PackTester, Resource, container
+from stacks_pulumi.policy.testing import UNKNOWN, Outcome, PackTester, Resource, container, resource
 from stacks_pulumi.pricing.recognition import UNKNOWN as UNKNOWN_VALUE
 from tests.support.policy_cases import SOON
 
@@ -23,7 +23,11 @@ def test_a_budget_with_one_unknown_plan_does_not_pass_by_default() -> None:
     )
 
     outcome.assert_blocked_by(
-        "monthly-budget", "at least $11.00", "limit is $19.00", "'b' $1.00 or more", "write the plan as"
+        "monthly-budget",
+        "at least $11.00",
+        "limit is $19.00",
+        "'b' $1.00 or more",
+        "Write the plan as a plain value.",
     )
 
 
@@ -32,6 +36,19 @@ def test_an_unknown_plan_is_refused_where_a_plan_that_the_catalogue_lacks_is() -
         preview("monthly-budget", container("b", plan=plan), max_monthly_usd=1000).assert_blocked_by(
             "monthly-budget", "an unknown sum"
         )
+
+
+def test_a_price_without_an_upper_bound_is_not_said_to_fit_a_higher_limit() -> None:
+    mystery = resource("stacks:index:Mystery", "what")
+    for one, fix in (
+        (container("b", plan=UNKNOWN), "Write the plan as a plain value."),
+        (container("b", plan="colossal"), "Choose a template, a plan and storage that the catalogue has."),
+        (mystery, "Upgrade stacks-pulumi where the policies run."),
+    ):
+        outcome = preview("monthly-budget", one, max_monthly_usd=5)
+        [found] = [found.message for found in outcome.of("monthly-budget") if found.level == "mandatory"]
+        assert found.endswith(fix)
+        assert "raise max_monthly_usd" not in found
 
 
 def test_the_gate_leaves_an_unknown_plan_to_the_update_and_refuses_a_new_one() -> None:
