@@ -47,7 +47,8 @@ guarded() {
 }
 
 cost() {
-    stacks-pulumi cost "$OUT/preview.jsonl" --state "$OUT/state.json" --max-increase "$MAX_INCREASE" --name "gated-deployment/$STACK" "$@"
+    stacks-pulumi cost "$OUT/preview.jsonl" --state "$OUT/state.json" --max-increase "$MAX_INCREASE" \
+        --fail-on kept --name "gated-deployment/$STACK" "$@"
 }
 
 preview() {

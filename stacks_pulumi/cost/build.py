@@ -224,15 +224,21 @@ class Pricer:
     monthly: MonthlyPrice = catalog.monthly_price
     others: PriceTable | None = None
 
-    def item(self, state: ResourceState | None, stays: ResourceState | None = None) -> Item | None:
-        """Return the billed item; `None` for a resource without a price. `stays` is the state that shows its size."""
+    def item(self, state: ResourceState | None, sized: ResourceState | None = None) -> Item | None:
+        """
+        Return the billed item; `None` for a resource without a price.
+
+        Args:
+            state: The resource.
+            sized: Its state in which its size was seen, if it exists.
+        """
         if state is None or not state.custom or state.external:
             return None
         kind = state.kind
         if kind == UNRECOGNISED:
             return Item("kind not known", UNPRICED)
         if kind == "Container":
-            return item(state.inputs or {}, self.monthly, _shown(stays or state))
+            return item(state.inputs or {}, self.monthly, _shown(sized))
         if kind is not None or self.others is None or state.type.startswith("pulumi:"):
             return None
         return self.others.item(state.type, state.inputs or {})
@@ -446,10 +452,11 @@ def _lines(changes: Iterable[ObjectChange], pricer: Pricer) -> tuple[Line, ...]:
 
 
 def _line(change: ObjectChange, pricer: Pricer) -> Iterator[Line]:
-    before = pricer.item(change.before)
-    # What keeps its container keeps the size that the state shows, whatever the program declares.
-    stays = change.before if change.op not in REPLACES else None
-    after = pricer.item(change.after, stays)
+    before = pricer.item(change.before, change.before)
+    # What keeps its container keeps the size that the state shows, whatever the program declares. A new one has no size
+    # yet: where a preview has outputs for it, they are not known, or hidden.
+    stays = change.before or (change.after if change.after is not None and change.after.id else None)
+    after = pricer.item(change.after, stays if change.op not in REPLACES else None)
     if change.note == MAY_BE_KEPT and after is not None:
         after = Item(
             after.kind, replace(after.price, low=FREE.low, unknown=(*after.price.unknown, "deleted_with"))
@@ -463,7 +470,7 @@ def _line(change: ObjectChange, pricer: Pricer) -> Iterator[Line]:
     yield Line(f"{name_of(change.urn)}{change.note}", change.urn, action, before, after)
 
 
-def _shown(state: ResourceState) -> Mapping[str, Any] | None:
+def _shown(state: ResourceState | None) -> Mapping[str, Any] | None:
     """Return what the outputs of a state say; `None` if it has none."""
     return state.outputs if isinstance(state, (PlannedState, StoredResource)) else None
 

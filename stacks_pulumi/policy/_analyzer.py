@@ -48,16 +48,20 @@ __all__ = [
     "write_properties",
 ]
 
+ALL: Final = "all"
+"""The key of a configuration for the level of every policy."""
+
 TAG: Final = "stacks"
 """The tag of the policies of this package, which other policies in the same pack do not have."""
 
 
 class CheckedServicer(AnalyzerServicer):
     """
-    The SDK's analyzer, which also refuses options that have no effect because their policy is disabled.
+    The SDK's analyzer, which also refuses a configuration with a part that has no effect.
 
     The engine gives the level of `all` to every policy whose entry has none. So `{"all": "disabled", "monthly-budget":
-    {"max_monthly_usd": 5}}` sets a limit that no policy keeps, and a policy that is disabled cannot report it.
+    {"max_monthly_usd": 5}}` sets a limit that no policy keeps, and a policy that is disabled cannot report it. The
+    engine also passes on an entry with a level for a policy that the pack does not have, and the options of `all`.
     """
 
     def __init__(
@@ -70,22 +74,31 @@ class CheckedServicer(AnalyzerServicer):
         *more: Any,
     ) -> None:
         super().__init__(name, version, policies, enforcement_level, dict(initial_config or {}), *more)
+        self._names = [policy.name for policy in policies]
         self._own = {policy.name: policy for policy in policies if TAG in (policy.tags or ())}
         self._initial = initial_config or {}
 
     def Configure(self, request: Any, _context: Any) -> Any:  # noqa: N802  (the name in the protocol)
-        """Store the configuration; fail if an option has no effect."""
+        """Store the configuration; fail if an entry or an option has no effect."""
         texts = [
-            text
-            for name, given in request.policyConfig.items()
-            if name in self._own and given.enforcementLevel == proto.DISABLED
-            for text in self._without_effect(name, json_format.MessageToDict(given.properties))
+            with_code(text, "policy-settings")
+            for name, given in sorted(request.policyConfig.items())
+            for text in self._problems(name, given)
         ]
         if texts:
             if _context is not None:
                 _context.abort(grpc.StatusCode.INVALID_ARGUMENT, "\n".join(texts))
             raise ValueError("\n".join(texts))
         return super().Configure(request, _context)  # type: ignore[no-untyped-call]  # (the SDK has no types here)
+
+    def _problems(self, name: str, given: Any) -> Iterator[str]:
+        properties = json_format.MessageToDict(given.properties)
+        if name == ALL:
+            yield from filter(None, [options_of_all(properties)])
+        elif name not in self._names:
+            yield not_a_policy(name, self._names)
+        elif name in self._own and given.enforcementLevel == proto.DISABLED:
+            yield from self._without_effect(name, properties)
 
     def _without_effect(self, name: str, given: Mapping[str, Any]) -> Iterator[str]:
         schema = self._own[name].config_schema
@@ -97,7 +110,7 @@ class CheckedServicer(AnalyzerServicer):
         known |= initial if isinstance(initial, Mapping) else {}
         options = [option for option, value in given.items() if value != known.get(option)]
         if options:
-            yield with_code(without_effect(name, options), "policy-settings")
+            yield without_effect(name, options)
 
 
 def without_effect(policy: str, options: Sequence[str]) -> str:
@@ -107,6 +120,16 @@ def without_effect(policy: str, options: Sequence[str]) -> str:
         f"enforcementLevel has that of 'all', or its default. Write the enforcementLevel of {policy}, or remove its "
         "options."
     )
+
+
+def options_of_all(properties: Mapping[str, Any]) -> str:
+    """Return the problem with an entry for `all`: the engine ignores every key except for the level."""
+    options = [option for option in properties if option != "enforcementLevel"]
+    if options:
+        return (
+            f"{options[0]!r} is set for 'all', which takes a level and nothing else: set it for each policy"
+        )
+    return ""
 
 
 def serve(**pack: Any) -> None:
@@ -350,10 +373,10 @@ def _reconciled(
         }
     for given in (initial, config):
         entries = {name: _entry(entry) for name, entry in given.items()}
-        if "all" in entries and entries["all"][0] is not None:
-            levels = dict.fromkeys(levels, entries["all"][0])
+        if ALL in entries and entries[ALL][0] is not None:
+            levels = dict.fromkeys(levels, entries[ALL][0])
         for name, (level, values) in entries.items():
-            if name == "all":
+            if name == ALL:
                 continue
             if name not in levels:
                 raise ValueError(not_a_policy(name, levels))

@@ -13,7 +13,7 @@ import pulumi_policy
 
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.policy import exposure, plans, spend
-from stacks_pulumi.policy._analyzer import serve, without_effect
+from stacks_pulumi.policy._analyzer import options_of_all, serve, without_effect
 from stacks_pulumi.policy.adapter import Pack, Today, policy_of
 from stacks_pulumi.policy.options import configuration_of
 from stacks_pulumi.policy.plans import KNOWN_RESOURCES
@@ -273,16 +273,6 @@ def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
             f"{argument} names {missing[0]!r}, which is not a policy of this pack: it has {', '.join(known)}"
         )
         raise _wrong(msg)
-
-
-def options_of_all(properties: Mapping[str, Any]) -> str:
-    """Return the problem with an entry for `all`: the engine ignores every key except for the level."""
-    options = [option for option in properties if option != "enforcementLevel"]
-    if options:
-        return (
-            f"{options[0]!r} is set for 'all', which takes a level and nothing else: set it for each policy"
-        )
-    return ""
 
 
 def wrong_level(policy: str, level: Any) -> str:

@@ -31,18 +31,17 @@ import pulumi_policy
 
 from stacks_pulumi import catalog
 from stacks_pulumi.errors import with_code
-from stacks_pulumi.policy._analyzer import TAG, Analyzer, Diagnostic, Resource, Secret, not_a_policy
-from stacks_pulumi.policy.adapter import longest_exemption
-from stacks_pulumi.policy.guard import (
-    EXPOSURE,
-    PLANS,
-    SPEND,
-    StacksGuard,
+from stacks_pulumi.policy._analyzer import (
+    TAG,
+    Analyzer,
+    Diagnostic,
+    Resource,
+    Secret,
+    not_a_policy,
     options_of_all,
-    rules,
-    utc_today,
-    wrong_level,
 )
+from stacks_pulumi.policy.adapter import longest_exemption
+from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, StacksGuard, rules, utc_today, wrong_level
 from stacks_pulumi.policy.options import configuration_of, read_configuration
 from stacks_pulumi.policy.rule import LONGEST_EXEMPTION, Level
 from stacks_pulumi.pricing import recognition
