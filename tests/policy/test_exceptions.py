@@ -96,7 +96,7 @@ def test_a_correct_file_of_version_2_has_no_problem(document: Any) -> None:
         ({"version": 2, "monthly-budget": {}}, "'monthly-budget' is not a key of a file of version 2"),
         # Settings from elsewhere: what they say cannot be checked in the file.
         ({"version": 2, "environments": ["prod"]}, "'environments' is not a key of a file of version 2"),
-        # Without a version, the engine takes it for the configuration of a policy, and ignores it.
+        # Without a version, the engine reads it as the configuration of a policy, and ignores it.
         ({"exceptions": {"a": exception()}}, "the configuration names 'exceptions', which is not a policy"),
         ({"version": 2, "policies": {"monthly-bugdet": {}}}, "did you mean 'monthly-budget'?"),
         ({"version": 2, "policies": {"naming": {"patern": "a"}}}, "'patern' is not an option"),

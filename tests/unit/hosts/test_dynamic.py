@@ -63,7 +63,7 @@ def test_the_pool_is_widened_under_its_lock_so_that_it_never_has_a_thread_too_ma
     with Pool() as pool:
         widened = pool.submit(first)
         others = threading.Barrier(2)
-        # They can only end if both run at once, beside the first.
+        # They can only end if both run beside the first.
         waiting = [pool.submit(others.wait, 60) for _ in range(2)]
         queued.set()
         assert widened.result(60)
