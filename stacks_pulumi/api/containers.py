@@ -372,16 +372,16 @@ class ContainersApi:
         Return the time of a request by the clock of creation times.
 
         A container that no whole list has shown, and that still boots, is not older than the time after which every
-        container is visible, and not newer than the answer. If its creation time is outside of that, it is from another clock than
-        that of the dates: a platform may write its local time without the zone, or its database may have a clock of
-        its own. If it is only a little older, or the answer has no time, the first list after the answer decides: a
+        container is visible, and not newer than the answer. If its creation time is outside of that, it is from another
+        clock than that of the dates: a platform may write its local time without the zone, or its database may have
+        another clock. If it is only a little older, or the answer has no time, the first list after the answer decides: a
         container that appeared with the request was made by it.
 
         Args:
             made: The container in the answer.
             before: The list from before the request.
             since: When the request was sent, by the clock of creation times as far as it was known then.
-            shift: By how much that clock differs from the dates, as far as known before. Other threads may know more now.
+            shift: By how much that clock differs from the dates, as far as was known. Other threads may know more now.
         """
         created, date = seconds_of(made.created_at), self._server_now()
         if since is None or date is None:

@@ -163,7 +163,7 @@ def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
     """
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder: name a file for the snapshot", code="file-access")
-    # A crash must not leave a partly written file, and two commands at once must not write into one. The random name
+    # A crash must not leave a partly written file, and two concurrent commands must not write into one. The random name
     # is that of no link of a project to another file.
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:

@@ -431,7 +431,7 @@ def _beside(entry: Mapping[str, Any], *, measures: bool = True) -> frozenset[str
 
 
 def _prices_more(value: Any, path: frozenset[str] = frozenset()) -> bool:
-    """Whether an entry has prices of its own for plans or for storage."""
+    """Whether an entry itself has prices for plans or for storage."""
     if isinstance(value, Mapping):
         return any(_prices_more(inner, path | _name_words(name)) for name, inner in value.items())
     if isinstance(value, list):
