@@ -374,8 +374,8 @@ class ContainersApi:
         A container that no whole list has shown, and that still boots, is not older than the time after which every
         container is visible, and not newer than the answer. If its creation time is outside of that, it is from another
         clock than that of the dates: a platform may write its local time without the zone, or its database may have
-        another clock. If it is only a little older, or the answer has no time, the first list after the answer decides: a
-        container that appeared with the request was made by it.
+        another clock. If it is only a little older, or the answer has no time, the first list after the answer decides:
+        a container that appeared with the request was made by it.
 
         Args:
             made: The container in the answer.
