@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 import pulumi
@@ -310,6 +309,7 @@ class ContainerCreation(Creation[models.Container]):
         inputs = self.inputs
         name, tier = inputs["name"], inputs.get("additional_storage_tier")
         price = catalog.monthly_price(inputs["template"], inputs.get("plan"), tier)
+        self.session.waitlist.admit(name)
         # A promotional code may lower the price, so only the API can decide.
         self.session.spending.admit(name, None if inputs.get("discount_code") else price)
         self.op.progress("creating" if price is None else f"${price:.2f} a month")
@@ -327,11 +327,7 @@ class ContainerCreation(Creation[models.Container]):
         except SpendingCapError as error:
             raise self.session.spending.learn(name, price, error) from None
         except NoCapacityError as error:
-            msg = (
-                f"{error.message}. If STACKS creates it later from the waitlist, the next `pulumi up` reports that "
-                'the name is taken: then adopt it (adopt="if_matching")'
-            )
-            raise replace(error, message=msg) from None
+            raise self.session.waitlist.join(name, error) from None
         now = client.containers.server_now()
         self._since = None if now is None else now - (clock.now() - begun)
         return made
