@@ -9,7 +9,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.clock import fast_clock
-from tests.support.stack import PASSPHRASE, Stack
+from tests.support.stack import PASSPHRASE, Stack, shows_traceback
 
 NATIVE = '''
 def native(kind, resource_name, opts=None, **props):
@@ -251,7 +251,7 @@ def test_an_import_of_a_missing_object_is_an_error(stack: Stack, emulator: Emula
 
     assert failed.code != 0
     assert "Container usr-1-none does not exist in this account" in failed.text
-    assert "Traceback" not in failed.text
+    assert not shows_traceback(failed.text)
 
 
 @pytest.mark.passphrase
