@@ -80,7 +80,7 @@ def add_yaml_host(engine: Engine) -> None:
 
 
 def _make_yaml_host(work: Path, log: Path) -> None:
-    # The same file is beside the oldest engine, and earlier versions of this tool kept it in a folder of its own.
+    # The same file is beside the oldest engine, and earlier versions of this tool kept it in another folder.
     kept = (
         pins.home(pins.OLDEST) / "bin" / pins.YAML_HOST,
         pins.cache() / f"yaml-host-{pins.YAML_VERSION}" / pins.YAML_HOST,
