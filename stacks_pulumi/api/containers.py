@@ -393,7 +393,7 @@ class ContainersApi:
             made: The container in the answer.
             before: The list from before the request.
             since: When the request was sent, by the clock of creation times as far as it was known then.
-            shift: What was known: by how much that clock differs from the dates. Other threads may know more now.
+            shift: By how much that clock differed from the dates by then. Other threads may know more now.
         """
         created, date = seconds_of(made.created_at), self._server_now()
         if since is None or date is None or created is None:
