@@ -302,7 +302,9 @@ def billed(
     added: Added = "any" if isinstance(counts, Unknown) and not isinstance(tier, Unknown) else "none"
     if added == "any" and isinstance(storage_mb, int) and size is not None:
         added = "tier" if storage_mb <= (size.storage_mb + _MOST_STORAGE) * _SAME_SIZE else "any"
-    return price(template, plan, counts, monthly, added=added), counts
+    cost = price(template, plan, counts, monthly, added=added)
+    # Where the API takes no additional storage, an unknown tier is none.
+    return cost, None if isinstance(counts, Unknown) and cost.exact else counts
 
 
 def _size(template: str | Unknown | None, plan: str | Unknown | None) -> catalog.Plan | None:
