@@ -303,7 +303,7 @@ def billed(
     if added == "any" and isinstance(storage_mb, int) and size is not None:
         added = "tier" if storage_mb <= (size.storage_mb + _MOST_STORAGE) * _SAME_SIZE else "any"
     cost = price(template, plan, counts, monthly, added=added)
-    # Where the API takes no additional storage, an unknown tier is none.
+    # Where the API takes no additional storage, an unknown tier is no storage.
     return cost, None if isinstance(counts, Unknown) and cost.exact else counts
 
 
