@@ -383,7 +383,7 @@ def test_a_plain_sdk_budget_fails_too_late(stack: Stack, emulator: Emulator, tmp
     ours = with_packs(
         tmp_path, {"spend": {"monthly-budget": {"max_monthly_usd": 10}, "spend-gate": "disabled"}}
     )
-    assert "at least $2.00" in violations(stack.preview_fails(*ours))["monthly-budget"]
+    assert "$11.00" in violations(stack.preview_fails(*ours))["monthly-budget"]
 
 
 DISGUISES = {
