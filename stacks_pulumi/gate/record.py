@@ -1,0 +1,241 @@
+"""
+What is in a record?
+
+A record is a folder, which can be moved to another machine:
+
+| File | Content |
+|---|---|
+| `record.json` | the stack, the times, and the digests of what is approved; its own digest is what is signed |
+| `plan.json` | the engine's saved plan |
+| `state.json` | the export of the stack that the plan was made against, with its secrets encrypted |
+| `events.jsonl` | the events of the preview, with the violations of policies |
+| `comment.md`, `junit.xml` | how `plan` judged it, for people; nothing reads them |
+| `approvals/` | the signed approvals |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from stacks_pulumi._pulumi_cli import InputError, read_file
+
+RECORD: Final = "record.json"
+PLAN: Final = "plan.json"
+STATE: Final = "state.json"
+EVENTS: Final = "events.jsonl"
+COMMENT: Final = "comment.md"
+JUNIT: Final = "junit.xml"
+APPROVALS: Final = "approvals"
+STARTED: Final = "started.json"
+"""Written before the update begins; removed if the update has changed nothing."""
+
+_FILES: Final = (RECORD, PLAN, STATE, EVENTS, COMMENT, JUNIT, STARTED)
+_VERSION: Final = 1
+
+
+class Digests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    What exactly was approved: a SHA-256 of each part, in hexadecimal.
+
+    Attributes:
+        plan: Of `plan.json`.
+        export: Of `state.json`.
+        events: Of `events.jsonl`.
+        program: Of the project's files.
+        configuration: Of the stack's configuration, with its secrets; keyed.
+        gate: Of the files in the gate's folder.
+        state: Of the state, with its secrets; keyed.
+    """
+
+    plan: str
+    export: str
+    events: str
+    program: str
+    configuration: str
+    gate: str
+    state: str
+
+
+class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    The content of `record.json`.
+
+    Attributes:
+        version: The version of this format.
+        stack: The stack's full name: `organization/project/stack`.
+        made_at: When it was made, in UTC.
+        expires_at: The last instant at which it can be applied, in UTC.
+        gate_source: Where the gate's folder was read from.
+        runtime: The program's runtime, for instance `yaml`.
+        author: Who made the last commit of the project, as `Name <address>`; empty outside of git. It can be forged.
+        digests: The digests.
+        versions: Of the engine, of this package, and of each policy pack and plugin.
+        sealed_key: The key of the keyed digests, encrypted by the stack's secrets provider.
+    """
+
+    stack: str
+    made_at: datetime.datetime
+    expires_at: datetime.datetime
+    gate_source: str
+    runtime: str
+    author: str
+    digests: Digests
+    versions: dict[str, str]
+    sealed_key: str
+    version: int = _VERSION
+
+
+@dataclass(frozen=True)
+class Record:
+    """
+    A record that was read.
+
+    Attributes:
+        folder: Its folder.
+        content: The content of `record.json`.
+        digest: The digest of `record.json`, which an approval signs.
+        plan: The saved plan.
+        state: The export of the stack.
+        events: The events of the preview.
+    """
+
+    folder: Path
+    content: Content
+    digest: str
+    plan: bytes
+    state: bytes
+    events: bytes
+
+    @property
+    def approvals(self) -> Path:
+        """The folder of the approvals; it may not exist."""
+        return self.folder / APPROVALS
+
+    @property
+    def stack_name(self) -> str:
+        """The stack as `project/stack`, as patterns of stacks are written."""
+        return "/".join(self.content.stack.split("/")[-2:])
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write(folder: Path, content: Content, plan: bytes, state: bytes, events: bytes) -> Record:
+    """
+    Write a record in place of the one that the folder has, with its approvals.
+
+    The file `record.json` is written last, so that a folder without one is no record.
+
+    Raises:
+        InputError: The folder cannot be written, or has other files.
+    """
+    clear(folder)
+    data = msgspec.json.format(msgspec.json.encode(content, order="deterministic"), indent=2) + b"\n"
+    for name, what in ((PLAN, plan), (STATE, state), (EVENTS, events), (RECORD, data)):
+        put(folder, name, what)
+    return Record(folder, content, digest_of(data), plan, state, events)
+
+
+def put(folder: Path, name: str, data: bytes) -> None:
+    """
+    Write one file of a record, whole or not at all. Only its owner can read it.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    temporary = folder / f".{name}.{os.getpid()}"
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / name)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise InputError(
+            f"the record {folder} cannot be written: {error.strerror}", code="file-access"
+        ) from None
+
+
+def clear(folder: Path) -> None:
+    """
+    Remove the record in a folder and its approvals; make the folder if there is none.
+
+    Raises:
+        InputError: It has files that are no record's, or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = [
+            one.name
+            for one in folder.iterdir()
+            if one.name not in (*_FILES, APPROVALS) and not one.name.startswith(".")
+        ]
+        if foreign:
+            raise InputError(
+                f"{folder} has files that are no record's ({', '.join(sorted(foreign)[:3])}): "
+                "name an empty folder with --record"
+            )
+        # The first, so that what is left of an interrupted removal is no record.
+        for name in _FILES:
+            (folder / name).unlink(missing_ok=True)
+        if (folder / APPROVALS).is_symlink():
+            (folder / APPROVALS).unlink()
+        elif (folder / APPROVALS).exists():
+            shutil.rmtree(folder / APPROVALS)
+    except OSError as error:
+        raise InputError(
+            f"the record {folder} cannot be written: {error.strerror}", code="file-access"
+        ) from None
+
+
+def read(folder: Path) -> Record:
+    """
+    Return a record whose plan, state and events are those that its digests name.
+
+    Raises:
+        InputError: There is none, it cannot be read, or one of its files was changed.
+    """
+    if not (folder / RECORD).is_file():
+        raise InputError(
+            f"{folder} is not a record: `stacks-pulumi gate plan` writes one", code="file-access"
+        )
+    data = read_file(folder / RECORD)
+    try:
+        content = msgspec.json.decode(data, type=Content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{folder / RECORD} is not readable ({error}): plan again") from None
+    if content.version != _VERSION:
+        raise InputError(
+            f"{folder / RECORD} has version {content.version}, and this one reads {_VERSION}: plan again"
+        )
+    for instant in (content.made_at, content.expires_at):
+        if instant.tzinfo is None:
+            raise InputError(f"{folder / RECORD} has a time without a time zone: plan again")
+    files: Mapping[str, tuple[bytes, str]] = {
+        name: (read_file(folder / name), expected)
+        for name, expected in (
+            (PLAN, content.digests.plan),
+            (STATE, content.digests.export),
+            (EVENTS, content.digests.events),
+        )
+    }
+    changed = [name for name, (found, expected) in files.items() if digest_of(found) != expected]
+    if changed:
+        raise InputError(
+            f"{folder / changed[0]} is not the file that the record names: it was changed after `plan`; plan again"
+        )
+    return Record(folder, content, digest_of(data), files[PLAN][0], files[STATE][0], files[EVENTS][0])
