@@ -55,12 +55,8 @@ _TIME: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 _A_TEXT: Final = {"type": "string", "minLength": 1}
-_MONEY: Final = {"type": ["number", "string"], "description": "US dollars a month"}
-_A_TIME: Final = {"type": "string", "pattern": "^[1-9][0-9]{0,5}[mhd]$", "description": "30m, 4h or 2d"}
 
 Text = Annotated[str, msgspec.Meta(extra_json_schema=_A_TEXT)]
-Money = Annotated[Decimal, msgspec.Meta(extra_json_schema=_MONEY)]
-Time = Annotated[datetime.timedelta, msgspec.Meta(extra_json_schema=_A_TIME)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -90,8 +86,8 @@ class Limits(_Section, frozen=True):
         max_total: The highest price after a change.
     """
 
-    max_increase: Money | None = None
-    max_total: Money | None = None
+    max_increase: Decimal | None = None
+    max_total: Decimal | None = None
 
 
 class DestroysData(_Section, frozen=True):
@@ -99,8 +95,9 @@ class DestroysData(_Section, frozen=True):
     What happens to a change that destroys data.
 
     Attributes:
-        backup_within_hours: A pinned backup that is younger than this makes the rule pass.
-        otherwise: What happens without such a backup.
+        backup_within_hours: A pinned backup may be deleted while the same container has another one that is younger.
+            No backup excuses the deletion of a container, because that deletes its backups too.
+        otherwise: What happens to every other such change.
     """
 
     backup_within_hours: Annotated[int, msgspec.Meta(ge=1)]
@@ -149,7 +146,7 @@ class Free(_Section, frozen=True):
         increase_per_day: The most that changes of 24 hours may add to the monthly price.
     """
 
-    increase_per_day: Money
+    increase_per_day: Decimal
 
 
 class ApproverLimit(_Section, frozen=True):
@@ -162,7 +159,7 @@ class ApproverLimit(_Section, frozen=True):
         may_destroy: Whether they may approve a change that destroys or overwrites data.
     """
 
-    ceiling: Money | None = None
+    ceiling: Decimal | None = None
     stacks: list[Text] | None = None
     may_destroy: bool = True
 
@@ -188,6 +185,8 @@ class GateFile(_Section, frozen=True):
         two_approvals: The rules whose findings need the approvals of two people.
         other_than_author: Whether the author of the last commit may not approve it.
         record_expires: How old a record may be when it is applied.
+        harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`. All
+            others count as the worst.
         prices: The file with the prices of other providers' resources.
         live_prices: Whether prices are asked from the API, and not taken from the catalogue.
         budgets: The file with budgets over several stacks.
@@ -205,7 +204,8 @@ class GateFile(_Section, frozen=True):
     approver_limits: dict[str, ApproverLimit] = {}
     two_approvals: list[Text] = []
     other_than_author: bool = False
-    record_expires: Time = datetime.timedelta(hours=24)
+    record_expires: datetime.timedelta = datetime.timedelta(hours=24)
+    harmless: list[Text] = []
     prices: Text | None = None
     live_prices: bool = False
     budgets: Text | None = None
@@ -356,7 +356,21 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of `gate.yaml`, for completion in editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(GateFile)}
+    made: dict[str, Any] = _as_written(msgspec.json.schema(GateFile))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def _as_written(part: Any) -> Any:
+    """Return a part of the schema with amounts and times as the file has them: `12.50`, and not a text; `4h`."""
+    if isinstance(part, list):
+        return [_as_written(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    written = {
+        "decimal": {"type": ["number", "string"]},
+        "duration": {"type": "string", "pattern": "^[1-9][0-9]{0,5}[mhd]$"},
+    }
+    return written.get(part.get("format", "")) or {name: _as_written(value) for name, value in part.items()}
 
 
 def duration(text: str) -> datetime.timedelta:
@@ -435,9 +449,9 @@ class _Reader:
 
 
 def _scalar(text: str, kind: Any) -> Any:
-    if kind == Money:
+    if kind is Decimal:
         return number(text, "total")
-    if kind == Time:
+    if kind is datetime.timedelta:
         return duration(text)
     return msgspec.convert(text, kind, strict=False)
 
@@ -445,9 +459,9 @@ def _scalar(text: str, kind: Any) -> Any:
 def _in_words(kind: Any) -> str:
     """Return what a setting of this type must be."""
     origin, parts = get_origin(kind), [part for part in get_args(kind) if part is not type(None)]
-    if kind in (Money, Money | None):
+    if kind is Decimal:
         return "a number of US dollars"
-    if kind == Time:
+    if kind is datetime.timedelta:
         return "a time such as 30m, 4h or 2d, 90 days at most"
     if origin in {Union, UnionType}:
         return " or ".join(map(_in_words, parts))

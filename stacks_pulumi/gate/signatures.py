@@ -41,6 +41,9 @@ _ANY: Final = "any"
 _NONE: Final = "nothing"
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _BEGIN: Final = b"-----BEGIN SSH SIGNATURE-----"
+_ARMOUR: Final = re.compile(
+    rb"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+\n-----END SSH SIGNATURE-----\n?"
+)
 _MOST: Final = 100_000
 _SECONDS: Final = 60
 
@@ -59,12 +62,39 @@ class Judged(Protocol):
         """The highest increase of the monthly price; `None` if it has no known bound."""
 
     @property
-    def accepts(self) -> frozenset[str]:
-        """What an approver has to accept: the rules that ask for an approval, and `unknown`."""
+    def rules(self) -> frozenset[str]:
+        """The rules that ask for an approval."""
 
     @property
-    def destroys(self) -> bool:
+    def unknown(self) -> tuple[str, ...]:
+        """What is not known until the change is made, and has to be accepted too."""
+
+    @property
+    def needs_destroy(self) -> bool:
         """Whether data is destroyed or overwritten, also if a rule passes because there is a backup."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """
+    What has to be approved.
+
+    Attributes:
+        digest: The record's digest.
+        stack: The stack, as the record names it: `organization/project/stack`.
+        author: The author of the change, as `Name <address>`; empty if not known.
+        judged: The verdict on the change, made now.
+    """
+
+    digest: str
+    stack: str
+    author: str
+    judged: Judged
+
+    @property
+    def accepts(self) -> frozenset[str]:
+        """What an approver has to accept: the rules that ask for an approval, and `unknown`."""
+        return self.judged.rules | ({UNKNOWN} if self.judged.unknown else frozenset())
 
 
 @dataclass(frozen=True)
@@ -192,6 +222,8 @@ def verify(text: bytes, signature: bytes, signers: Path, at: datetime.datetime) 
         ConfigError: The file of signers is wrong.
     """
     statement = _parse(text)
+    if not _ARMOUR.fullmatch(signature):
+        raise SignatureError("its signature is damaged", code="invalid-file")
     names = names_of(signers)
     time = f"verify-time={at.astimezone(datetime.timezone.utc):%Y%m%d%H%M%S}"
     with tempfile.TemporaryDirectory(prefix="stacks-approval-") as folder:
@@ -232,26 +264,15 @@ def save(approval: Approval, folder: Path) -> Path:
     return path
 
 
-def check(
-    folder: Path,
-    digest: str,
-    stack: str,
-    gate: Gate,
-    judged: Judged,
-    now: datetime.datetime,
-    author: str,
-) -> Approvals:
+def check(folder: Path, subject: Subject, gate: Gate, now: datetime.datetime) -> Approvals:
     """
     Return which approvals of a record count, and whether they are enough for the change as it is judged now.
 
     Args:
-        folder: The folder of its approvals; it may not exist.
-        digest: The record's digest.
-        stack: The stack, as the record names it: `organization/project/stack`.
+        folder: The folder of the record's approvals; it may not exist.
+        subject: What has to be approved.
         gate: The gate.
-        judged: The verdict on the change, made now.
         now: The time now, in UTC.
-        author: The author of the change, as `Name <address>`; empty if not known.
 
     Raises:
         ConfigError: The file of signers is wrong.
@@ -261,15 +282,14 @@ def check(
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
             approval = _read(path, gate.signers, now)
+            reason = _void(approval, subject, gate, now)
         except InputError as error:
-            problems.append(clean(f"{path.name}: {error.message}"))
-            continue
-        reason = _void(approval, digest, stack, gate, judged, now, author)
+            reason = error.message
         if reason:
             problems.append(clean(f"{path.name}: {reason}"))
         else:
             valid.setdefault(approval.name, approval)
-    needed = 2 if gate.two_approvals & judged.accepts else 1
+    needed = 2 if gate.two_approvals & subject.accepts else 1
     return Approvals(tuple(valid.values()), tuple(problems), _missing(len(valid), needed, problems))
 
 
@@ -282,57 +302,47 @@ def _missing(number: int, needed: int, problems: Sequence[str]) -> str:
     return "; ".join((said, *(f"not valid: {one}" for one in problems)))
 
 
-def _void(
-    approval: Approval,
-    digest: str,
-    stack: str,
-    gate: Gate,
-    judged: Judged,
-    now: datetime.datetime,
-    author: str,
-) -> str:
+def _void(approval: Approval, subject: Subject, gate: Gate, now: datetime.datetime) -> str:
     """Return why an approval does not count; empty if it does."""
-    stated = approval.statement
-    if stated.digest != digest:
+    stated, increase = approval.statement, subject.judged.increase
+    if stated.digest != subject.digest:
         return f"{approval.name} approved another record"
-    if stated.stack != stack:
-        return f"{approval.name} approved a change of {stated.stack}, and this is {stack}"
+    if stated.stack != subject.stack:
+        return f"{approval.name} approved a change of {stated.stack}, and this is {subject.stack}"
     if now > stated.until:
         return f"the approval of {approval.name} ended at {stated.until:{_TIME}}"
-    if stated.ceiling is not None and (judged.increase is None or judged.increase > stated.ceiling):
+    if stated.ceiling is not None and (increase is None or increase > stated.ceiling):
         return (
             f"{approval.name} approved an increase of {usd(stated.ceiling)} a month at most, "
-            f"and it is {_amount(judged.increase)}"
+            f"and it is {_amount(increase)}"
         )
-    unseen = sorted(judged.accepts - {*stated.accepts})
+    unseen = sorted(subject.accepts - {*stated.accepts})
     if unseen:
         return f"{approval.name} did not accept {', '.join(unseen)}"
-    return why_not(approval.name, stated.ceiling, stack, gate, judged, author)
+    return why_not(approval.name, stated.ceiling, subject, gate)
 
 
-def why_not(name: str, ceiling: Decimal | None, stack: str, gate: Gate, judged: Judged, author: str) -> str:
+def why_not(name: str, ceiling: Decimal | None, subject: Subject, gate: Gate) -> str:
     """
     Return why a person may not approve a change; empty if they may.
 
     Args:
         name: The approver's name.
         ceiling: The increase that they approve; `None` for any.
-        stack: The stack: `organization/project/stack`.
+        subject: What has to be approved.
         gate: The gate.
-        judged: The verdict on the change.
-        author: The author of the change, as `Name <address>`; empty if not known.
     """
     if gate.file.other_than_author:
-        if not author:
+        if not subject.author:
             return "the author of the change is not known, and the gate wants another person to approve it"
-        if _is(name, author):
+        if _is(name, subject.author):
             return f"{name} is the author of the change, and the gate wants another person to approve it"
     limit: ApproverLimit | None = gate.file.approver_limits.get(name)
     if limit is None:
         return ""
-    if not limit.covers("/".join(stack.split("/")[-2:])):
-        return f"{name} may not approve changes of {stack}"
-    if judged.destroys and not limit.may_destroy:
+    if not limit.covers("/".join(subject.stack.split("/")[-2:])):
+        return f"{name} may not approve changes of {subject.stack}"
+    if subject.judged.needs_destroy and not limit.may_destroy:
         return f"{name} may not approve that data is destroyed or overwritten"
     if limit.ceiling is not None and (ceiling is None or ceiling > limit.ceiling):
         return (
@@ -356,7 +366,7 @@ def _amount(increase: Decimal | None) -> str:
 def _read(path: Path, signers: Path, now: datetime.datetime) -> Approval:
     data = b"" if path.is_symlink() else read_file(path)
     text, begin, rest = data.partition(_BEGIN)
-    if not begin or len(data) > _MOST:
+    if len(data) > _MOST or not begin:
         raise SignatureError("it is not an approval", code="invalid-file")
     return verify(text, begin + rest, signers, now)
 
@@ -385,22 +395,27 @@ def _signers(path: Path) -> Mapping[bytes, str]:
     """Return the name for each key."""
     found: dict[bytes, str] = {}
     text = read_file(path)
-    for number_, line in enumerate(text.decode(errors="replace").splitlines(), start=1):
+    for position, line in enumerate(text.decode(errors="replace").splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
             name, key = _signer(line)
-            if found.get(key, name) != name:
-                raise ValueError(f"the key of {name} is {found[key]}'s too, and one person would be two")
-            twin = next(
-                (one for one in found.values() if one != name and one.casefold() == name.casefold()), None
-            )
-            if twin is not None:
-                raise ValueError(f"{name} and {twin} would be two people")
+            problem = _twice(name, key, found)
         except ValueError as error:
-            raise ConfigError(f"{path}, line {number_}: {error}", code="invalid-file") from None
+            problem = str(error)
+        if problem:
+            raise ConfigError(f"{path}, line {position}: {problem}", code="invalid-file")
         found[key] = name
     return found
+
+
+def _twice(name: str, key: bytes, found: Mapping[bytes, str]) -> str:
+    """Return why one person would count as two; empty if they do not."""
+    owner = found.get(key, name)
+    if owner != name:
+        return f"the key of {name} is the key of {owner} too"
+    twin = next((one for one in found.values() if one != name and one.casefold() == name.casefold()), None)
+    return "" if twin is None else f"{name} and {twin} are one name in two spellings"
 
 
 def _signer(line: str) -> tuple[str, bytes]:
