@@ -22,12 +22,16 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from stacks_pulumi import catalog
 from stacks_pulumi._pulumi_cli import InputError, read_file
+from stacks_pulumi.pricing.money import MonthlyPrice
+from stacks_pulumi.pricing.price_list import PriceList
 
 RECORD: Final = "record.json"
 PLAN: Final = "plan.json"
@@ -66,6 +70,47 @@ class Digests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: str
 
 
+class LivePrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    The platform's prices, as they were read; `apply` compares them with those that it reads.
+
+    Attributes:
+        known: Template, plan and US dollars a month.
+        doubts: Template -> why its price is not known.
+        differing: Template, its price and the catalogue's, if they differ.
+        gap: Why the platform's list is incomplete; `None` if it is complete.
+        more: The templates for which the platform has prices that are not read.
+    """
+
+    known: list[tuple[str, str | None, Decimal]]
+    doubts: dict[str, str]
+    differing: list[tuple[str, Decimal, Decimal | None]]
+    gap: str | None
+    more: list[str]
+
+    @classmethod
+    def of(cls, prices: PriceList) -> LivePrices:
+        """Return the prices of a list."""
+        return cls(
+            sorted((*key, price) for key, price in prices.known.items()),
+            dict(sorted(prices.doubts.items())),
+            sorted((template, *pair) for template, pair in prices.differing.items()),
+            prices.gap,
+            sorted(prices.more),
+        )
+
+    @property
+    def list(self) -> PriceList:
+        """The list of these prices."""
+        return PriceList(
+            {(template, plan): price for template, plan, price in self.known},
+            self.doubts,
+            {template: (price, listed) for template, price, listed in self.differing},
+            self.gap,
+            frozenset(self.more),
+        )
+
+
 class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     The content of `record.json`.
@@ -75,23 +120,27 @@ class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         stack: The stack's full name: `organization/project/stack`.
         made_at: When it was made, in UTC.
         expires_at: The last instant at which it can be applied, in UTC.
+        backend: The address of the backend; only `file://` for one of files, whose address depends on the machine.
         gate_source: Where the gate's folder was read from.
         runtime: The program's runtime, for instance `yaml`.
         author: Who made the last commit of the project, as `Name <address>`; empty outside of git. It can be forged.
         digests: The digests.
         versions: Of the engine, of this package, and of each policy pack and plugin.
         sealed_key: The key of the keyed digests, encrypted by the stack's secrets provider.
+        prices: The platform's prices, if the gate reads them; otherwise the catalogue's are used.
     """
 
     stack: str
     made_at: datetime.datetime
     expires_at: datetime.datetime
+    backend: str
     gate_source: str
     runtime: str
     author: str
     digests: Digests
     versions: dict[str, str]
     sealed_key: str
+    prices: LivePrices | None = None
     version: int = _VERSION
 
 
@@ -117,6 +166,11 @@ class Record:
     events: bytes
 
     @property
+    def monthly(self) -> MonthlyPrice:
+        """The prices of containers for this record."""
+        return catalog.monthly_price if self.content.prices is None else self.content.prices.list
+
+    @property
     def approvals(self) -> Path:
         """The folder of the approvals; it may not exist."""
         return self.folder / APPROVALS
@@ -124,7 +178,12 @@ class Record:
     @property
     def stack_name(self) -> str:
         """The stack as `project/stack`, as patterns of stacks are written."""
-        return "/".join(self.content.stack.split("/")[-2:])
+        return short_name(self.content.stack)
+
+
+def short_name(stack: str) -> str:
+    """Return a stack's full name without its organization: `project/stack`."""
+    return "/".join(stack.split("/")[-2:])
 
 
 def digest_of(data: bytes) -> str:

@@ -1,0 +1,539 @@
+"""
+How does the gate run `pulumi`, and with which environment?
+
+Neither the change nor the environment is trusted to choose how the engine works. A project that names a backend, a
+plugin or an option is refused unless the gate allows it. Of the engine's variables only those below are passed, and the
+backend is passed explicitly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import yaml
+
+from stacks_pulumi import __version__
+from stacks_pulumi._pulumi_cli import (
+    InputError,
+    PulumiError,
+    execute,
+    failure,
+    find_project,
+    pulumi_home,
+    read_project,
+)
+from stacks_pulumi.config import text_of
+from stacks_pulumi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stacks_pulumi.gate.settings import Gate, Pack
+
+PYTHON: Final = sys.executable
+"""The Python that runs packs in Python where the language host cannot, and the gate's own pack."""
+
+_SECONDS: Final = 300.0
+_PREVIEW_SECONDS: Final = 3600.0
+_SECONDS_TO_END: Final = 20.0
+
+_REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
+"""The settings of a project that can run other code or move the stack."""
+
+_PASSED: Final = frozenset(
+    {
+        "PULUMI_ACCESS_TOKEN",
+        "PULUMI_API",
+        "PULUMI_CONFIG_PASSPHRASE",
+        "PULUMI_CONFIG_PASSPHRASE_FILE",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION",
+        "PULUMI_HOME",
+    }
+)
+"""The engine's variables that say who the user is. Others change what an operation does."""
+
+_PASSED_PREFIX: Final = "PULUMI_DIY_BACKEND_"
+
+_LOGIN: Final = "log in with `pulumi login`, or set PULUMI_BACKEND_URL"
+_KEY: Final = "stacks-pulumi-gate:key"
+_HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
+"""The command beside an engine whose language host starts packs in Python."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    A stack's configuration.
+
+    Attributes:
+        values: Every setting, as the engine prints it, with its secrets.
+        key: The record's key.
+        sealed_key: That key, encrypted by the stack's secrets provider.
+    """
+
+    values: Mapping[str, Any]
+    key: bytes
+    sealed_key: str
+
+    def __repr__(self) -> str:
+        """Return no secret."""
+        return "Configuration(...)"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """
+    What a preview left.
+
+    Attributes:
+        plan: The saved plan; `None` if it failed.
+        events: Its events, one in a line.
+        error: What it printed if it failed; empty if it succeeded.
+    """
+
+    plan: bytes | None
+    events: bytes
+    error: str
+
+
+@dataclass(frozen=True)
+class Engine:
+    """
+    The `pulumi` command for one stack.
+
+    Attributes:
+        project: The project's folder.
+        runtime: The runtime of its program.
+        stack: The stack's full name: `organization/project/stack`.
+        backend: The address of the backend.
+        environment: The variables for the command.
+    """
+
+    project: Path
+    runtime: str
+    stack: str
+    backend: str
+    environment: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        """Return no variable: one has a key."""
+        return f"Engine({self.stack!r})"
+
+    def export(self) -> bytes:
+        """
+        Return the export of the stack, with its secrets decrypted.
+
+        Raises:
+            PulumiError: It cannot be read.
+        """
+        return self._read("stack", "export", "--show-secrets")
+
+    def history(self) -> list[dict[str, Any]]:
+        """
+        Return the stack's history, the newest first.
+
+        Raises:
+            PulumiError: It cannot be read.
+        """
+        text = self._read("stack", "history", "--json", "--full-dates", "--page-size", "0")
+        try:
+            entries = msgspec.json.decode(text or b"[]", type=list[dict[str, Any]])
+        except msgspec.DecodeError as error:
+            raise PulumiError(f"the history of {self.stack} cannot be read: {error}") from None
+        return entries
+
+    def versions(self, packages: Sequence[str]) -> dict[str, str]:
+        """
+        Return the versions of the engine, of this package, of the SDKs and of the plugins.
+
+        Args:
+            packages: The packages whose plugins are used.
+
+        Raises:
+            PulumiError: They cannot be read.
+        """
+        found = {
+            "pulumi": self._run("version").strip().decode(errors="replace"),
+            "stacks-pulumi": __version__,
+        }
+        for name in ("pulumi", "pulumi-policy"):
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                found[f"{name} for Python"] = metadata.version(name)
+        wanted = sorted({*packages} - {"pulumi", "pulumi-python"})
+        if not wanted:
+            return found
+        installed: dict[str, list[str]] = {}
+        for plugin in _listed(self._run("plugin", "ls", "--json")):
+            if plugin.get("kind") == "resource":
+                installed.setdefault(str(plugin.get("name")), []).append(str(plugin.get("version")))
+        for name in wanted:
+            # The engine takes a plugin on PATH before an installed one.
+            first = shutil.which(f"pulumi-resource-{name}", path=self.environment.get("PATH"))
+            words = [*sorted(installed.get(name, [])), *(["on PATH"] if first else [])]
+            found[f"plugin {name}"] = ", ".join(words) or "not installed"
+        return found
+
+    def configuration(self, sealed_key: str | None = None) -> Configuration:
+        """
+        Return the stack's configuration, and the record's key.
+
+        The key is encrypted with the stack's secrets provider, in a copy of the stack's settings: whoever can read the
+        record cannot guess a secret from its digest, and whoever can decrypt the stack's secrets can compare it.
+
+        Args:
+            sealed_key: The encrypted key of a record; without one, a new key is made.
+
+        Raises:
+            PulumiError: It cannot be read or decrypted.
+        """
+        with tempfile.TemporaryDirectory(prefix="stacks-gate-") as folder:
+            copy = Path(folder) / "settings.yaml"
+            file = self._settings()
+            settings = _settings_in(file)
+            words = ("--config-file", str(copy), *self._chosen)
+            if sealed_key is None:
+                copy.write_bytes(b"" if file is None else file.read_bytes())
+                self._run("config", "set", "--secret", _KEY, *words, text=os.urandom(32).hex().encode())
+                sealed_key = _sealed_in(copy)
+            # Plan and apply read the same copy, so that they read each value in the same way.
+            settings["config"] = {**(settings.get("config") or {}), _KEY: {"secure": sealed_key}}
+            copy.write_text(yaml.safe_dump(settings), encoding="utf-8")
+            values = _object(self._run("config", "--json", "--show-secrets", *words))
+        key = values.pop(_KEY, {}).get("value")
+        if not isinstance(key, str) or not key:
+            raise PulumiError(
+                "the record's key cannot be decrypted: plan and apply with the same secrets provider and passphrase"
+            )
+        return Configuration(values, key.encode(), sealed_key)
+
+    def preview(self, packs: Sequence[str], scratch: Path) -> Preview:
+        """
+        Preview the program.
+
+        Args:
+            packs: The options that start the policy packs.
+            scratch: A folder for the plan.
+
+        Raises:
+            PulumiError: The command does not start, or times out.
+        """
+        plan = scratch / "plan.json"
+        done = execute(
+            ["preview", "--json", "--show-sames", "--save-plan", str(plan), *self._chosen, *packs],
+            self.project,
+            _PREVIEW_SECONDS,
+            seconds_to_end=_SECONDS_TO_END,
+            # Only the streaming events have the violations of policies.
+            environment={**self._with_account, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+        )
+        saved = plan.read_bytes() if done.returncode == 0 and plan.is_file() else None
+        error = "" if saved is not None else failure(done) or "it wrote no plan"
+        return Preview(saved, done.stdout, error)
+
+    def up(self, plan: Path, packs: Sequence[str], message: str, held: Sequence[int] = ()) -> int:
+        """
+        Carry out a plan; the output of the engine is that of this process.
+
+        Args:
+            plan: The file of the plan.
+            packs: The options that start the policy packs.
+            message: The message for the stack's history.
+            held: Files that stay open until the engine ends, also if this process is killed.
+
+        Returns:
+            The engine's exit code.
+
+        Raises:
+            PulumiError: The command does not start.
+        """
+        words = ["up", "--yes", "--skip-preview", "--plan", str(plan), "--message", message]
+        environment = {**self._with_account, "PULUMI_SKIP_UPDATE_CHECK": "1"}
+        try:
+            process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
+                [_command(environment), *words, *self._chosen, *packs, "--non-interactive"],
+                cwd=self.project,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                pass_fds=tuple(held),
+            )
+        except OSError as error:
+            raise PulumiError(f"the command `pulumi` does not start ({error.strerror})") from None
+        return _awaited(process)
+
+    def pack_options(self, packs: Sequence[Pack], scratch: Path) -> list[str]:
+        """
+        Return the options that start policy packs.
+
+        Where the language host cannot start a pack in Python from its folder, a script starts it.
+
+        Args:
+            packs: The packs.
+            scratch: A folder for scripts and configurations.
+
+        Raises:
+            ConfigError: A pack has no readable `PulumiPolicy.yaml`.
+        """
+        words: list[str] = []
+        for number, pack in enumerate(packs):
+            config = pack.config
+            if config is None:
+                # Configurations belong to packs by their position.
+                config = scratch / "no-configuration.json"
+                config.write_text("{}", encoding="utf-8")
+            start = self._start_of(pack.path, scratch / f"pack-{number}-{pack.path.name}")
+            words += ["--policy-pack", str(start), "--policy-pack-config", str(config)]
+        return words
+
+    def _start_of(self, pack: Path, script: Path) -> Path:
+        file = next(
+            (one for name in ("yaml", "yml", "json") if (one := pack / f"PulumiPolicy.{name}").is_file()),
+            None,
+        )
+        runtime, options = runtime_of({} if file is None else read_project(file))
+        if not runtime:
+            raise ConfigError(
+                f"{pack} is not a policy pack: it has no PulumiPolicy.yaml with a runtime",
+                code="invalid-file",
+            )
+        if runtime != "python" or options or shutil.which(_HOST_OF_PACKS, path=self.environment.get("PATH")):
+            return pack
+        write_script(script, [PYTHON, "-u", "-m", "pulumi.policy"], ["."], folder=pack)
+        return script
+
+    @property
+    def _chosen(self) -> tuple[str, str]:
+        return ("--stack", self.stack)
+
+    @property
+    def _with_account(self) -> dict[str, str]:
+        """The variables for a command that runs the program and its providers."""
+        mine = {name: value for name, value in os.environ.items() if name.startswith("STACKS_")}
+        return {**self.environment, **mine}
+
+    def _settings(self) -> Path | None:
+        """Return the file with the stack's settings; `None` if the stack has none."""
+        name = self.stack.rpartition("/")[2]
+        found = (self.project / f"Pulumi.{name}.{ending}" for ending in ("yaml", "yml", "json"))
+        file = next((one for one in found if one.is_file()), None)
+        if file is not None and file.suffix == ".json":
+            raise InputError(f"{file.name}: the gate reads a stack's settings in YAML only")
+        return file
+
+    def _read(self, *words: str) -> bytes:
+        return self._run(*words, *self._chosen)
+
+    def _run(self, *words: str, text: bytes = b"") -> bytes:
+        return _output(words, self.project, self.environment, text)
+
+
+def opened(folder: Path, stack: str | None, gate: Gate | None) -> Engine:
+    """
+    Return the engine for a stack.
+
+    Args:
+        folder: The project's folder, or one below it.
+        stack: The stack's name; by default the selected stack.
+        gate: The gate, which says which settings a project may have; without one, nothing runs the program.
+
+    Raises:
+        InputError: There is no project, or it has a setting that the gate does not allow.
+        PulumiError: The stack cannot be found.
+    """
+    file = find_project(folder)
+    if file is None:
+        raise InputError(
+            f"{folder} has no Pulumi.yaml: name the project's folder with -C", code="file-access"
+        )
+    project = read_project(file)
+    if gate is not None:
+        check_project(file, project, gate.project_settings)
+    environment = _environment()
+    backend = environment.get("PULUMI_BACKEND_URL") or _logged_in(file.parent, environment)
+    environment["PULUMI_BACKEND_URL"] = backend
+    chosen = () if stack is None else ("--stack", stack)
+    name = _output(("stack", "--show-name", "--fully-qualify-stack-names", *chosen), file.parent, environment)
+    full = name.decode(errors="replace").strip()
+    return Engine(file.parent, runtime_of(project)[0], full, backend, environment)
+
+
+def check_project(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    """
+    Refuse a project with a setting that can run other code or move the stack.
+
+    Args:
+        file: The project's file.
+        project: Its content.
+        allowed: The settings that the gate allows.
+
+    Raises:
+        InputError: It has one, or cannot be read.
+    """
+    if not project:
+        raise InputError(f"{file} cannot be read as a project")
+    spellings = {name.casefold(): name for name in _REFUSED}
+    found = [
+        name
+        for key in project
+        if (name := spellings.get(str(key).casefold())) is not None and name not in allowed
+    ]
+    if found:
+        raise InputError(
+            f"{file} sets `{found[0]}`, which can run other code or move the stack: remove it, or allow it in the gate "
+            f"(`project_settings: [{found[0]}]` in gate.yaml)"
+        )
+
+
+def runtime_of(project: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return the name of a project's or a pack's runtime, and its options; empty if it has none."""
+    runtime = project.get("runtime")
+    if isinstance(runtime, dict):
+        options = runtime.get("options")
+        return str(runtime.get("name", "")), options if isinstance(options, dict) else {}
+    return str(runtime or ""), {}
+
+
+def write_script(
+    script: Path, before: Sequence[str], after: Sequence[str], folder: Path | None = None
+) -> None:
+    """
+    Write a script that the engine can start in place of a pack; its first argument is the engine's address.
+
+    Args:
+        script: The file.
+        before: The words before the engine's address.
+        after: The words after it.
+        folder: The working directory; by default that of the engine.
+    """
+    move = "" if folder is None else f"cd {shlex.quote(str(folder))} && "
+    script.write_text(
+        f'#!/bin/sh\n{move}exec {shlex.join(before)} "$1" {shlex.join(after)}\n', encoding="utf-8"
+    )
+    script.chmod(0o700)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a folder that only this user can read, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="stacks-gate-") as folder:
+        yield Path(folder)
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables for commands that run no program: none of the account."""
+    passed = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(("PULUMI_", "STACKS_"))
+        or name in _PASSED
+        or name.startswith(_PASSED_PREFIX)
+    }
+    backend = os.environ.get("PULUMI_BACKEND_URL")
+    return {
+        **passed,
+        **({"PULUMI_BACKEND_URL": backend} if backend else {}),
+        # Plans are still behind this switch.
+        "PULUMI_EXPERIMENTAL": "true",
+    }
+
+
+def _logged_in(folder: Path, environment: Mapping[str, str]) -> str:
+    """Return the address of the backend that the user is logged in to."""
+    try:
+        text = (pulumi_home() / "credentials.json").read_text(encoding="utf-8")
+        current = json.loads(text).get("current")
+    except (OSError, ValueError, AttributeError):
+        current = None
+    if isinstance(current, str) and current:
+        return current
+    url = _object(_output(("whoami", "--verbose", "--json"), folder, environment)).get("url")
+    if not isinstance(url, str) or not url:
+        raise PulumiError(f"the backend is not known: {_LOGIN}")
+    return url
+
+
+def _output(words: Sequence[str], folder: Path, environment: Mapping[str, str], text: bytes = b"") -> bytes:
+    done = execute(words, folder, _SECONDS, environment=environment, text=text)
+    if done.returncode != 0:
+        raise PulumiError(failure(done))
+    return done.stdout
+
+
+def _command(environment: Mapping[str, str]) -> str:
+    found = shutil.which("pulumi", path=environment.get("PATH"))
+    if found is None:
+        raise PulumiError("the command `pulumi` is not on PATH: install Pulumi, or add its folder to PATH")
+    return found
+
+
+def _awaited(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the engine, which has the terminal: Ctrl-C is for it, and a request to end is passed on."""
+
+    def passed_on(number: int, _frame: object) -> None:
+        process.send_signal(number)
+
+    before = {
+        signal.SIGINT: signal.getsignal(signal.SIGINT),
+        signal.SIGTERM: signal.getsignal(signal.SIGTERM),
+    }
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, passed_on)
+    except ValueError:
+        # Only the main thread gets signals.
+        return process.wait()
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        document = None
+    if not isinstance(document, dict):
+        raise PulumiError("`pulumi` printed no JSON object")
+    return document
+
+
+def _listed(text: bytes) -> list[dict[str, Any]]:
+    try:
+        return msgspec.json.decode(text or b"[]", type=list[dict[str, Any]])
+    except msgspec.DecodeError:
+        raise PulumiError("`pulumi plugin ls` printed no list") from None
+
+
+def _settings_in(file: Path | None) -> dict[str, Any]:
+    """Return a stack's settings; each value is the text that is written."""
+    try:
+        # A loader that makes only texts, lists and mappings.
+        document = {} if file is None else yaml.load(text_of(file), yaml.BaseLoader) or {}  # noqa: S506
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
+        raise InputError(f"{file} has no settings of a stack")
+    return document
+
+
+def _sealed_in(settings: Path) -> str:
+    entry = (_settings_in(settings).get("config") or {}).get(_KEY)
+    sealed = entry.get("secure") if isinstance(entry, dict) else None
+    if not isinstance(sealed, str):
+        raise PulumiError(
+            "the stack's secrets provider encrypted nothing: see `pulumi stack change-secrets-provider`"
+        )
+    return sealed
