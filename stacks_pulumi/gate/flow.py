@@ -1,16 +1,52 @@
-"""How is a change planned and applied?"""
+"""
+How is a change planned and applied?
+
+`plan` previews the change, judges it and writes its record. `apply` compares everything that the record names with what
+is there now, judges the change again, and carries out exactly that plan. It never reads how `plan` judged it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.gate.record import Record
+import msgspec
+
+from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home
+from stacks_pulumi.cost.build import report_of
+from stacks_pulumi.errors import ErrorCode, StacksError
+from stacks_pulumi.gate import account, digests, engine, history, signatures, state_pack, texts
+from stacks_pulumi.gate import record as records
+from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
+from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record
+from stacks_pulumi.gate.verdict import Verdict, judge
+from stacks_pulumi.pricing.money import MonthlyPrice
+from stacks_pulumi.reports import PolicyViolation
 
 if TYPE_CHECKING:
+    from stacks_pulumi.gate.engine import Configuration, Engine
     from stacks_pulumi.gate.settings import Gate
-    from stacks_pulumi.gate.verdict import Verdict
+    from stacks_pulumi.gate.signatures import Approval
+
+_AHEAD: Final = datetime.timedelta(minutes=10)
+"""How far the clock of the machine that planned may be ahead."""
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class RefusedError(StacksError):
+    """The record or its approval is void, or the gate refuses the change; nothing was changed."""
+
+    code: ErrorCode = "gate-refused"
 
 
 @dataclass(frozen=True)
@@ -19,12 +55,14 @@ class Planned:
     What `plan` found.
 
     Attributes:
-        record: The record that it wrote.
+        record: The record that it wrote; `None` if policies refuse the change, which then has no plan.
         verdict: Whether the change may be applied.
+        changes: What happens to each resource; empty without a plan.
     """
 
-    record: Record
+    record: Record | None
     verdict: Verdict
+    changes: tuple[Change, ...]
 
 
 def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
@@ -38,14 +76,67 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         stack: The stack's name; by default the selected stack.
 
     Raises:
+        RefusedError: The gate is for other stacks, or does not allow a setting of the project.
         StacksError: It could not be planned; the record's folder then has no record.
     """
-    raise NotImplementedError
+    records.clear(record)
+    with engine.scratch_folder() as scratch:
+        pulumi = _opened(gate, project, stack)
+        now = _now()
+        configuration = pulumi.configuration()
+        read = account.read(gate, configuration.values, now)
+        program = _program(pulumi, record)
+        state = pulumi.export()
+        preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
+        if preview.plan is None:
+            return _without_plan(gate, record, preview, read)
+        after = pulumi.export()
+        digest = digests.of_state(after, configuration.key)
+        if digest != digests.of_state(state, configuration.key):
+            raise InputError("the state was changed while the change was planned: plan again")
+        if program != _program(pulumi, record):
+            raise InputError(
+                "the program changed its own files while it was planned, so it cannot be approved"
+            )
+        shown = digests.without_secrets(after)
+        content = Content(
+            pulumi.stack,
+            now,
+            now + gate.record_expires,
+            _backend(pulumi),
+            gate.source,
+            pulumi.runtime,
+            _author(pulumi.project),
+            Digests(
+                plan=records.digest_of(preview.plan),
+                export=records.digest_of(shown),
+                events=records.digest_of(preview.events),
+                program=program,
+                configuration=digests.of_configuration(configuration.values, configuration.key),
+                gate=digests.of_folder(gate.folder),
+                state=digest,
+            ),
+            pulumi.versions(_packages(preview.plan)),
+            configuration.sealed_key,
+            None if read.prices is None else LivePrices.of(read.prices),
+        )
+        monthly = records.monthly(content)
+        changes, violations = _changes(gate, preview.plan, shown, preview.events, monthly)
+        verdict = judge(gate, changes, read.stacks, _spent(pulumi, gate, read, now), violations, now=now)
+        written = records.write(record, content, preview.plan, shown, preview.events)
+        _write_texts(record, written, verdict, changes)
+        return Planned(written, verdict, changes)
 
 
 def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
     """
     Apply a record; the output of the engine goes to standard output.
+
+    Args:
+        gate: The gate.
+        record: The folder of the record.
+        project: The project's folder.
+        stack: The stack's name; by default the selected stack.
 
     Returns:
         The engine's exit code.
@@ -54,4 +145,341 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         RefusedError: The record or its approval is void, or the gate refuses the change. Nothing was changed.
         StacksError: It could not be tried.
     """
-    raise NotImplementedError
+    with _machine_lock() as lock, engine.scratch_folder() as scratch:
+        pulumi = _opened(gate, project, stack)
+        now = _now()
+        read = _read(record)
+        configuration = pulumi.configuration(read.content.sealed_key)
+        state = pulumi.export()
+        # Python would run what a file here has compiled, and not the program's files.
+        for folder in digests.compiled_folders(pulumi.project):
+            shutil.rmtree(folder, ignore_errors=True)
+        _compare(gate, pulumi, read, configuration, state, now=now)
+        seen = account.read(gate, configuration.values, now)
+        _compare_prices(read, seen)
+        changes, violations = _changes(
+            gate, read.plan, digests.without_secrets(state), read.events, records.monthly(read.content)
+        )
+        verdict = judge(gate, changes, seen.stacks, _spent(pulumi, gate, seen, now), violations, now=now)
+        approvals = _approved(gate, pulumi, read, verdict, now)
+        packs = [
+            *pulumi.pack_options(gate.packs, scratch),
+            *_state_pack(pulumi, read, configuration, scratch),
+        ]
+        file = scratch / records.PLAN
+        file.write_bytes(read.plan)
+        message = history.message(read, verdict, approvals)
+        _begin(read, pulumi, verdict, now)
+        try:
+            code = pulumi.up(file, packs, message, [lock])
+        except PulumiError:
+            _end(read)
+            raise
+        said = scratch / _SAID
+        if said.is_file():
+            _end(read)
+            raise RefusedError(said.read_text(encoding="utf-8"))
+        changed = (
+            code == 0 or digests.of_state(pulumi.export(), configuration.key) != read.content.digests.state
+        )
+        _end(read, changed=changed)
+        return code
+
+
+def judged(gate: Gate, record: Record) -> tuple[tuple[Change, ...], Verdict]:
+    """
+    Return the changes of a record and how the gate judges them, without the account and without the stack.
+
+    Both come from the plan and the state of the record alone, for the person who approves.
+
+    Raises:
+        InputError: They do not fit together.
+    """
+    changes, violations = _changes(gate, record.plan, record.state, record.events, record.monthly)
+    return changes, judge(gate, changes, violations=violations, without_account=True)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
+    for name in [name for name in os.environ if name.startswith("PULUMI_OPTION_")]:
+        # They are options of every command, also of those that read the backend's stacks.
+        del os.environ[name]
+    try:
+        pulumi = engine.opened(project, stack, gate)
+    except InputError as error:
+        raise RefusedError(error.message) from None
+    name = records.short_name(pulumi.stack)
+    if not gate.serves(name):
+        raise RefusedError(
+            f"the gate {gate.source} is not for the stack {name}: see `stacks` in its gate.yaml"
+        )
+    return pulumi
+
+
+def _read(folder: Path) -> Record:
+    try:
+        read = records.read(folder)
+    except InputError as error:
+        raise RefusedError(error.message) from None
+    if (folder / records.STARTED).exists():
+        raise RefusedError(
+            "an `apply` of this record began before: `pulumi cancel` if it was killed, then plan again"
+        )
+    return read
+
+
+def _has_changed(pulumi: Engine, record: Record, configuration: Configuration) -> bool:
+    """Return whether an update that failed has changed the state, or may have."""
+    try:
+        return digests.of_state(pulumi.export(), configuration.key) != record.content.digests.state
+    except StacksError:
+        return True
+
+
+def _compare(
+    gate: Gate,
+    pulumi: Engine,
+    record: Record,
+    configuration: Configuration,
+    state: bytes,
+    *,
+    now: datetime.datetime,
+) -> None:
+    """
+    Compare everything that a record names with what is there now.
+
+    Raises:
+        RefusedError: Something is not what was planned; the message has every difference.
+    """
+    content, named = record.content, record.content.digests
+    differences = []
+    if content.stack != pulumi.stack:
+        differences.append(f"the record is of the stack {content.stack}, and this is {pulumi.stack}")
+    if content.backend != _backend(pulumi):
+        differences.append(f"the record is of the backend {content.backend}, and this is {_backend(pulumi)}")
+    expires = min(content.expires_at, content.made_at + gate.record_expires)
+    if now > expires:
+        differences.append(f"the record expired at {expires:%Y-%m-%d %H:%M} UTC")
+    if content.made_at > now + _AHEAD:
+        differences.append(f"the record is of the future ({content.made_at:%Y-%m-%d %H:%M} UTC)")
+    if digests.of_folder(gate.folder) != named.gate:
+        differences.append("the gate's folder is not the one that it was planned with")
+    if _program(pulumi, record.folder) != named.program:
+        differences.append("the program's files are not those that were planned")
+    if digests.of_configuration(configuration.values, configuration.key) != named.configuration:
+        differences.append("the stack's configuration is not the one that was planned with")
+    versions = pulumi.versions(_packages(record.plan))
+    for name in sorted({*versions, *content.versions}):
+        before, there = content.versions.get(name, "none"), versions.get(name, "none")
+        if before != there:
+            differences.append(f"{name} is {there}, and it was planned with {before}")
+    if digests.of_state(state, configuration.key) != named.state:
+        differences.append("the state was changed after the plan was made")
+    elif digests.of_state(digests.without_secrets(state), b"") != digests.of_state(record.state, b""):
+        differences.append("the record shows another state than the stack has")
+    if differences:
+        raise RefusedError(f"{'; '.join(differences)}: plan again")
+
+
+def _compare_prices(record: Record, read: account.Account) -> None:
+    now = None if read.prices is None else LivePrices.of(read.prices)
+    if now != record.content.prices:
+        raise RefusedError("the platform's prices are not those that it was planned with: plan again")
+
+
+def _changes(
+    gate: Gate, planned: bytes, state: bytes, events: bytes, monthly: MonthlyPrice
+) -> tuple[tuple[Change, ...], tuple[PolicyViolation, ...]]:
+    """
+    Return the changes, and the policy violations of the preview.
+
+    Raises:
+        RefusedError: Plan, state and events do not fit together.
+    """
+    try:
+        changes = changes_of(planned, state, pricer_of(gate, monthly))
+        against = contradictions(changes, events)
+    except InputError as error:
+        raise RefusedError(f"the plan cannot be judged: {error.message}") from None
+    if against:
+        raise RefusedError(f"the preview and its saved plan do not agree: {'; '.join(against)}")
+    return changes, report_of(events).violations
+
+
+def _approved(
+    gate: Gate, pulumi: Engine, record: Record, verdict: Verdict, now: datetime.datetime
+) -> tuple[Approval, ...]:
+    """
+    Return the approvals with which a change may be applied; none if it needs none.
+
+    Raises:
+        RefusedError: It may not be applied.
+    """
+    if verdict.result == "refused":
+        reasons = [str(reason) for reason in verdict.reasons if reason.result == "refused"]
+        raise RefusedError(f"the gate refuses this change: {'; '.join(reasons)}")
+    if verdict.result != "needs_approval":
+        return ()
+    subject = signatures.Subject(record.digest, pulumi.stack, _author(pulumi.project), verdict)
+    found = signatures.check(record.approvals, subject, gate, now)
+    if found.missing:
+        raise RefusedError(f"{found.missing}: `stacks-pulumi gate approve` signs this record")
+    return found.valid
+
+
+def _spent(pulumi: Engine, gate: Gate, read: account.Account, now: datetime.datetime) -> Decimal | None:
+    """Return what the last 24 hours added to the monthly price; `None` if it is not known, or not needed."""
+    if gate.free is None:
+        return None
+    found = history.entries(pulumi.history(), pulumi.stack, None)
+    return history.spent(found, _unfinished(now), read.added, now)
+
+
+def _without_plan(gate: Gate, record: Path, preview: engine.Preview, read: account.Account) -> Planned:
+    """
+    Return that policies refuse a change.
+
+    Raises:
+        PulumiError: The preview failed for another reason.
+    """
+    try:
+        violations = report_of(preview.events).violations
+    except InputError:
+        violations = ()
+    if not any(violation.level == "mandatory" for violation in violations):
+        raise PulumiError(preview.error)
+    verdict = judge(gate, (), read.stacks, violations=violations)
+    _write_texts(record, None, verdict, ())
+    return Planned(None, verdict, ())
+
+
+def _write_texts(folder: Path, record: Record | None, verdict: Verdict, changes: Sequence[Change]) -> None:
+    records.put(folder, records.COMMENT, texts.comment(record, verdict, changes).encode())
+    records.put(folder, records.JUNIT, texts.junit(record, verdict, changes).encode())
+
+
+def _program(pulumi: Engine, record: Path) -> str:
+    return digests.of_folder(pulumi.project, (record, pulumi_home()))
+
+
+def _author(project: Path) -> str:
+    return digests.git(project, "log", "-1", "--format=%an <%ae>").strip()
+
+
+def _backend(pulumi: Engine) -> str:
+    """Return the backend's address; of one of files only that, because its path depends on the machine."""
+    return "file://" if pulumi.backend.startswith("file://") else pulumi.backend
+
+
+def _packages(planned: bytes) -> list[str]:
+    """Return the packages whose plugins a plan uses."""
+    plans = msgspec.json.decode(planned).get("resourcePlans")
+    types = [urn.split("::")[2].rpartition("$")[2] for urn in plans or () if urn.count("::") >= 3]
+    providers = "pulumi:providers:"
+    return sorted(
+        {one.removeprefix(providers) if one.startswith(providers) else one.partition(":")[0] for one in types}
+    )
+
+
+_SAID: Final = "refused.txt"
+
+
+def _state_pack(pulumi: Engine, record: Record, configuration: Configuration, scratch: Path) -> list[str]:
+    """Return the options that start the gate's own pack."""
+    expected = state_pack.Expected(
+        str(pulumi.project),
+        pulumi.stack,
+        configuration.key.decode(),
+        record.content.digests.state,
+        str(scratch / _SAID),
+    )
+    file, script, config = (scratch / name for name in ("state.json", "state-pack", "state-pack.json"))
+    file.write_bytes(msgspec.json.encode(expected))
+    config.write_text("{}", encoding="utf-8")
+    words = [engine.PYTHON, "-u", "-m", "stacks_pulumi.gate.state_pack", str(file)]
+    # Not in the project's folder, where a module could hide one of ours.
+    engine.write_script(script, words, [], folder=scratch)
+    return ["--policy-pack", str(script), "--policy-pack-config", str(config)]
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    """An `apply` that began, and whose end is not known."""
+
+    record: str
+    stack: str
+    at: datetime.datetime
+    increase: Decimal | None
+
+
+def _folder_of_machine() -> Path:
+    """Return the folder with the gate's lock and with what began and did not end on this machine."""
+    base = os.environ.get("XDG_STATE_HOME") or ""
+    root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
+    return root / "stacks-pulumi" / "gate"
+
+
+@contextlib.contextmanager
+def _machine_lock() -> Iterator[int]:
+    """
+    Hold the lock of this machine: budgets over several stacks hold only if one change after the other is judged.
+
+    Yields:
+        The open file; the engine keeps it open too, so that the lock ends with the engine.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    folder = _folder_of_machine()
+    file = folder / "lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.stderr.write(f"stacks-pulumi gate: waiting for another one on this machine ({file})\n")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _begun_file(record: Record) -> Path:
+    name = hashlib.sha256(record.digest.encode()).hexdigest()
+    return _folder_of_machine() / f"begun-{name[:32]}.json"
+
+
+def _begin(record: Record, pulumi: Engine, verdict: Verdict, now: datetime.datetime) -> None:
+    """Write down that an update begins: if it is killed, its approval is void and it counts in full."""
+    begun = msgspec.json.encode(_Begun(record.digest, pulumi.stack, now, verdict.increase))
+    file = _begun_file(record)
+    records.put(file.parent, file.name, begun)
+    records.put(record.folder, records.STARTED, begun)
+
+
+def _end(record: Record, *, changed: bool = False) -> None:
+    """Write down that an update has ended; if it has changed nothing, its record can be applied again."""
+    _begun_file(record).unlink(missing_ok=True)
+    if not changed:
+        (record.folder / records.STARTED).unlink(missing_ok=True)
+
+
+def _unfinished(now: datetime.datetime) -> list[Decimal | None]:
+    """Return the increases of what began on this machine in the last 24 hours and has no end."""
+    found: list[Decimal | None] = []
+    for file in sorted(_folder_of_machine().glob("begun-*.json")):
+        try:
+            begun = msgspec.json.decode(file.read_bytes(), type=_Begun)
+        except (OSError, msgspec.DecodeError):
+            # Any increase is possible.
+            found.append(None)
+            continue
+        if begun.at > now - datetime.timedelta(hours=24):
+            found.append(begun.increase)
+    return found

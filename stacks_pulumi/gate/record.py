@@ -92,7 +92,7 @@ class LivePrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def of(cls, prices: PriceList) -> LivePrices:
         """Return the prices of a list."""
         return cls(
-            sorted((*key, price) for key, price in prices.known.items()),
+            sorted(((*key, price) for key, price in prices.known.items()), key=str),
             dict(sorted(prices.doubts.items())),
             sorted((template, *pair) for template, pair in prices.differing.items()),
             prices.gap,
@@ -100,7 +100,7 @@ class LivePrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     @property
-    def list(self) -> PriceList:
+    def price_list(self) -> PriceList:
         """The list of these prices."""
         return PriceList(
             {(template, plan): price for template, plan, price in self.known},
@@ -168,7 +168,7 @@ class Record:
     @property
     def monthly(self) -> MonthlyPrice:
         """The prices of containers for this record."""
-        return catalog.monthly_price if self.content.prices is None else self.content.prices.list
+        return monthly(self.content)
 
     @property
     def approvals(self) -> Path:
@@ -179,6 +179,11 @@ class Record:
     def stack_name(self) -> str:
         """The stack as `project/stack`, as patterns of stacks are written."""
         return short_name(self.content.stack)
+
+
+def monthly(content: Content) -> MonthlyPrice:
+    """Return the prices of containers for a record: those that the platform had, or the catalogue's."""
+    return catalog.monthly_price if content.prices is None else content.prices.price_list
 
 
 def short_name(stack: str) -> str:
