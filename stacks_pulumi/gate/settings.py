@@ -354,6 +354,11 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
     )
 
 
+def strict(folder: Path) -> Gate:
+    """Return a gate without files: the strict rules, no limits, no packs and no approver."""
+    return Gate(folder, "no gate", GateFile(), (), (), folder / GateFile().approvers, None, None)
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON schema of `gate.yaml`, for completion in editors."""
     made: dict[str, Any] = _as_written(msgspec.json.schema(GateFile))

@@ -33,7 +33,7 @@ NAMESPACE: Final = "stacks-pulumi-gate"
 """What a signature is for. A signature of a git commit is in another namespace, and no approval."""
 
 UNKNOWN: Final = "unknown"
-"""What an approver accepts in addition to rules: values that are not known until the change is made."""
+"""What an approver accepts beside rules: values that are not known until the change is made."""
 
 _TITLE: Final = "stacks-pulumi gate: approval, version 1"
 _FIELDS: Final = ("record", "stack", "ceiling", "accepts", "until")
@@ -178,7 +178,33 @@ def names_of(signers: Path) -> frozenset[str]:
     Raises:
         ConfigError: A line does not name one person by one key. A pattern would verify as anybody.
     """
-    return frozenset(_signers(signers).values())
+    return names_in(read_file(signers).decode(errors="replace"), str(signers))
+
+
+def names_in(text: str, path: str) -> frozenset[str]:
+    """
+    Return the names in the text of a file of signers.
+
+    Args:
+        text: The text.
+        path: The file's name, for messages.
+
+    Raises:
+        ConfigError: As `names_of`.
+    """
+    found: dict[bytes, str] = {}
+    for position, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            name, key = _signer(line)
+            problem = _twice(name, key, found)
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            raise ConfigError(f"{path}, line {position}: {problem}", code="invalid-file")
+        found[key] = name
+    return frozenset(found.values())
 
 
 def sign(statement: Statement, key: Path, signers: Path, at: datetime.datetime) -> Approval:
@@ -389,24 +415,6 @@ def _parse(text: bytes) -> Statement:
     if statement is None or statement.text != text or not _DIGEST.fullmatch(statement.digest):
         raise SignatureError("its text is not that of an approval", code="invalid-file")
     return statement
-
-
-def _signers(path: Path) -> Mapping[bytes, str]:
-    """Return the name for each key."""
-    found: dict[bytes, str] = {}
-    text = read_file(path)
-    for position, line in enumerate(text.decode(errors="replace").splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        try:
-            name, key = _signer(line)
-            problem = _twice(name, key, found)
-        except ValueError as error:
-            problem = str(error)
-        if problem:
-            raise ConfigError(f"{path}, line {position}: {problem}", code="invalid-file")
-        found[key] = name
-    return found
 
 
 def _twice(name: str, key: bytes, found: Mapping[bytes, str]) -> str:

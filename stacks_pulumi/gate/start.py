@@ -1,0 +1,143 @@
+"""
+How does a gate's folder begin?
+
+It has the three packs of this package with limits, the rules of the gate with the strict choices, and the keys of the
+approvers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from stacks_pulumi import __version__
+from stacks_pulumi._pulumi_cli import InputError, read_file
+from stacks_pulumi.account.takeover import check_overwrites_nothing, write
+from stacks_pulumi.errors import clean
+from stacks_pulumi.gate import signatures
+from stacks_pulumi.gate.settings import FILE
+
+_SIGNERS: Final = "allowed_signers"
+
+_SETTINGS: Final = """\
+# Which changes are applied, and who approves them. This folder has to be where the author of a change cannot edit it:
+# outside of the project, or read from a git ref (--gate-ref origin/main). docs/gate.md explains each setting.
+version: 1
+
+# The stacks that this gate is for, as PROJECT/STACK. Left out: all.
+# stacks: [shop/prod]
+
+# Every plan is made, and applied, under these policies.
+packs:
+  - {{path: packs/plans, config: plans.json}}
+  - {{path: packs/spend, config: spend.json}}
+  - {{path: packs/exposure, config: exposure.json}}
+
+# US dollars a month, for the stack. What is over a limit is refused.
+limits: {{max_increase: {increase}, max_total: {total}}}
+
+# approve: the change needs an approval. refuse: it is refused.
+rules:
+  destroys-data: approve
+  restores-data: approve
+  opens-access: approve
+  max-deletions: {{limit: 3, otherwise: refuse}}
+  unpriced: refuse
+
+# Types of other providers that hold no data and open nothing.
+# harmless: ["random:*"]
+# What they cost: a file with a list `prices`.
+# prices: prices.yaml
+
+# What needs no approval. Left out: every change with a step needs one.
+# free: {{increase_per_day: 5}}
+
+# Whose signature counts: NAME namespaces="stacks-pulumi-gate" KEYTYPE KEY
+approvers: allowed_signers
+# approver_limits:
+#   ann: {{ceiling: 50, stacks: ["*/dev"], may_destroy: false}}
+# two_approvals: [destroys-data]
+
+# How old a record may be when it is applied.
+record_expires: 24h
+"""
+
+_PACK: Final = """\
+description: "{description}"
+runtime: python
+version: {version}
+"""
+
+_PACKS: Final = {
+    "plans": (
+        "Which plans, templates, storage and names containers may have, and how many there may be.",
+        'from stacks_pulumi.policy import PLANS, StacksGuard\n\nStacksGuard("stacks-plans", PLANS).run()\n',
+    ),
+    "spend": (
+        "What a stack may cost a month, with what is not known counted at its worst.",
+        'from stacks_pulumi.policy import SPEND, StacksGuard\n\nStacksGuard("stacks-spend", SPEND).run()\n',
+    ),
+    "exposure": (
+        "No door open to the world, and no data that can be deleted by mistake.",
+        'from stacks_pulumi.policy import EXPOSURE, StacksGuard\n\nStacksGuard("stacks-exposure", EXPOSURE).run()\n',
+    ),
+}
+
+_NOBODY: Final = f"""\
+# Who may approve, one line for each key: a name and their public key. Nobody is named yet, so nothing can be approved.
+#
+#   ann namespaces="{signatures.NAMESPACE}" ssh-ed25519 AAAA...
+"""
+
+
+def init(folder: Path, approvers: Mapping[str, Path], total: Decimal, increase: Decimal) -> tuple[str, ...]:
+    """
+    Write a gate's folder, and return the names of its files.
+
+    Args:
+        folder: Where to write; no file in it is overwritten.
+        approvers: By name, the file with their public key.
+        total: The highest monthly price of a stack.
+        increase: The most that a change may add to it.
+
+    Raises:
+        StacksError: A file exists or cannot be written, or a key cannot be read.
+    """
+    texts = {
+        FILE: _SETTINGS.format(total=total, increase=increase),
+        _SIGNERS: "".join(_line(name, key) for name, key in approvers.items()) or _NOBODY,
+        "plans.json": _as_json({"allowed-plans": {"allowed": ["micro", "basic", "standard"]}}),
+        "spend.json": _as_json(
+            {
+                name: {"max_monthly_usd": float(total)}
+                for name in ("monthly-budget", "budget-warning", "spend-gate")
+            }
+        ),
+        "exposure.json": _as_json({"open-allowed-ip": {"min_prefix": 24}}),
+    }
+    for name, (description, program) in _PACKS.items():
+        texts[f"packs/{name}/PulumiPolicy.yaml"] = _PACK.format(description=description, version=__version__)
+        texts[f"packs/{name}/__main__.py"] = program
+    signatures.names_in(texts[_SIGNERS], _SIGNERS)
+    check_overwrites_nothing(folder, texts)
+    for name in _PACKS:
+        (folder / "packs" / name).mkdir(parents=True, exist_ok=True)
+    write(folder, texts)
+    return tuple(texts)
+
+
+def _line(name: str, key: Path) -> str:
+    words = read_file(key).decode(errors="replace").split()
+    if len(words) < 2 or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
+        raise InputError(
+            f"{clean(str(key))} has no public key of SSH: name the file that ends with .pub",
+            code="invalid-file",
+        )
+    return f'{name} namespaces="{signatures.NAMESPACE}" {words[0]} {words[1]}\n'
+
+
+def _as_json(value: Any) -> str:
+    return f"{json.dumps(value, indent=4)}\n"
