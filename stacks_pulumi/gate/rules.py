@@ -38,7 +38,7 @@ from stacks_pulumi.pricing.views import AllowedIpView, ConnectionView, Container
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import AtMost, Gate
 
-Rule: TypeAlias = Callable[[Sequence[Change]], Iterable[Finding]]
+Rule: TypeAlias = Callable[[Sequence[Change]], Iterable[Any]]
 
 _V = TypeVar("_V", bound=ResourceView)
 
