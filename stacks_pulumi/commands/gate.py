@@ -15,7 +15,7 @@ from stacks_pulumi.commands._shared import Command, add_stack, not_a_folder, one
 from stacks_pulumi.errors import StacksError, clean_lines
 
 if TYPE_CHECKING:
-    from stacks_pulumi.gate.change import Change
+    from stacks_pulumi.gate.history import Entry
     from stacks_pulumi.gate.record import Record
     from stacks_pulumi.gate.settings import Gate
     from stacks_pulumi.gate.signatures import Statement, Subject
@@ -232,29 +232,29 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import record, settings, texts  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import flow, record, settings, texts  # noqa: PLC0415  (each action needs its own modules)
 
     read = record.read(options.record)
     if options.gate is None:
         gate = settings.strict(options.record)
         tell("gate", "no gate is named (--gate), so the change is judged by the strict rules, without limits")
-        changes, verdict = _judged(gate, read)
+        changes, verdict = flow.judged(gate, read)
         _print(texts.show(read, verdict, changes))
         return 0
     with settings.opened(options.gate, options.gate_ref) as gate:
         _check_gate(gate, read)
-        changes, verdict = _judged(gate, read)
+        changes, verdict = flow.judged(gate, read)
         _print(texts.show(read, verdict, changes, _approvals(gate, read, verdict)))
     return 0
 
 
 def _approve(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import record, settings, signatures, texts  # noqa: PLC0415  (each needs its own)
+    from stacks_pulumi.gate import flow, record, settings, signatures, texts  # noqa: PLC0415  (as above)
 
     read = record.read(options.record)
     with settings.opened(options.gate, options.gate_ref) as gate:
         _check_gate(gate, read)
-        changes, verdict = _judged(gate, read)
+        changes, verdict = flow.judged(gate, read)
         _print(texts.show(read, verdict, changes))
         if verdict.result == "refused":
             tell("gate", "the gate refuses this change, so no approval helps")
@@ -338,12 +338,16 @@ def _log(options: argparse.Namespace) -> int:
         sys.stdout.write(as_json({"entries": [entry.describe() for entry in entries]}))
         return 0
     for entry in entries:
-        prices = f"{entry.price_before} → {entry.price_after}" if entry.digest else "not by the gate"
-        who = f"approved by {', '.join(entry.approvers)}" if entry.approvers else "no approval"
-        said = f"{prices}; {who}" if entry.verified else f"{prices}; not verified: {entry.doubt}"
-        line = f"{entry.version:>4}  {entry.at:{_TIME}}  {entry.kind} {entry.result}: {said}"
-        sys.stdout.write(f"{one_line(line)}\n")
+        sys.stdout.write(f"{one_line(_line(entry))}\n")
     return 0
+
+
+def _line(entry: Entry) -> str:
+    """Return the line of the log for an update."""
+    prices = "not by the gate" if entry.said is None else f"from {entry.said.before} to {entry.said.after}"
+    who = f"approved by {', '.join(entry.approvers)}" if entry.approvers else "no approval"
+    doubt = f"; {entry.doubt}" if entry.doubt else ""
+    return f"{entry.version:>4}  {entry.at:{_TIME}}  {entry.kind} {entry.result}: {prices}; {who}{doubt}"
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -388,17 +392,6 @@ def _check_gate(gate: Gate, read: Record) -> None:
             f"the record was planned with another gate than {gate.source}: plan again, or name that one",
             code="invalid-argument",
         )
-
-
-def _judged(gate: Gate, read: Record) -> tuple[tuple[Change, ...], Verdict]:
-    """Judge a record again, in this environment: what `plan` wrote of it is not trusted."""
-    from stacks_pulumi.cost.build import report_of  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.gate import change, verdict  # noqa: PLC0415  (as above)
-
-    pricer = change.pricer_of(gate, read.monthly)
-    changes = change.changes_of(read.plan, read.state, pricer)
-    violations = report_of(read.events, pricer).violations
-    return changes, verdict.judge(gate, changes, violations=violations, without_account=True)
 
 
 def _approvals(gate: Gate, read: Record, verdict: Verdict) -> tuple[str, ...]:

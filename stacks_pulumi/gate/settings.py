@@ -531,6 +531,8 @@ def _extract(folder: Path, ref: str, into: Path) -> str:
                 target = into / member.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content.read())
+                # It is in the digest too.
+                target.chmod(0o700 if member.mode & 0o100 else 0o600)
             elif not member.isdir():
                 problem = (
                     f"{folder} of {ref} has {member.name}, which is neither a file nor a folder: use a copy"
