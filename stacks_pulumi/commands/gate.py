@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +17,7 @@ from stacks_pulumi.commands._shared import Command, add_stack, not_a_folder, one
 from stacks_pulumi.errors import StacksError, clean_lines
 
 if TYPE_CHECKING:
+    from stacks_pulumi.gate.change import Change
     from stacks_pulumi.gate.history import Entry
     from stacks_pulumi.gate.record import Record
     from stacks_pulumi.gate.settings import Gate
@@ -127,6 +130,9 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
 def _add_show(parser: argparse.ArgumentParser) -> None:
     _add_record(parser)
     _add_gate(parser, required=False)
+    parser.add_argument(
+        "--format", choices=("table", "json", "markdown"), default="table", help="default: table"
+    )
 
 
 def _add_approve(parser: argparse.ArgumentParser) -> None:
@@ -221,41 +227,47 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import flow, settings, texts  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import flow, settings  # noqa: PLC0415  (each action needs its own modules)
 
     project = _project(options)
     with settings.opened(options.gate, options.gate_ref) as gate:
         _tell_source(gate, project)
         planned = flow.plan(gate, options.record, project, options.stack)
-        _print(texts.show(planned.record, planned.verdict, planned.changes))
+        _show_change(planned.record, planned.verdict, planned.changes)
     return _RESULTS[planned.verdict.result]
 
 
 def _show(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import flow, record, settings, texts  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import flow, record, texts  # noqa: PLC0415  (each action needs its own)
 
     read = record.read(options.record)
-    if options.gate is None:
-        gate = settings.strict(options.record)
-        tell("gate", "no gate is named (--gate), so the change is judged by the strict rules, without limits")
+    with _gate_of(options) as gate:
+        if options.gate is None:
+            tell(
+                "gate",
+                "no gate is named (--gate), so the change is judged by the strict rules, without limits",
+            )
+        else:
+            _check_gate(gate, read)
         changes, verdict = flow.judged(gate, read)
-        _print(texts.show(read, verdict, changes))
-        return 0
-    with settings.opened(options.gate, options.gate_ref) as gate:
-        _check_gate(gate, read)
-        changes, verdict = flow.judged(gate, read)
-        _print(texts.show(read, verdict, changes, _approvals(gate, read, verdict)))
+        lines = () if options.gate is None else _approvals(gate, read, verdict)
+        if options.format == "json":
+            sys.stdout.write(texts.json(read, verdict, changes))
+        elif options.format == "markdown":
+            sys.stdout.write(texts.summary(read, verdict, changes))
+        else:
+            _show_change(read, verdict, changes, lines)
     return 0
 
 
 def _approve(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import flow, record, settings, signatures, texts  # noqa: PLC0415  (as above)
+    from stacks_pulumi.gate import flow, record, settings, signatures  # noqa: PLC0415  (each needs its own)
 
     read = record.read(options.record)
     with settings.opened(options.gate, options.gate_ref) as gate:
         _check_gate(gate, read)
         changes, verdict = flow.judged(gate, read)
-        _print(texts.show(read, verdict, changes))
+        _show_change(read, verdict, changes)
         if verdict.result == "refused":
             tell("gate", "the gate refuses this change, so no approval helps")
             return _REFUSED
@@ -325,15 +337,12 @@ def _apply(options: argparse.Namespace) -> int:
 
 
 def _log(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import history, settings  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import history  # noqa: PLC0415  (each action needs its own modules)
     from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (as above)
 
     project = _project(options)
-    if options.gate is None:
-        entries = history.log(project, options.stack)
-    else:
-        with settings.opened(options.gate, options.gate_ref) as gate:
-            entries = history.log(project, options.stack, gate)
+    with _gate_of(options) as gate:
+        entries = history.log(project, options.stack, None if options.gate is None else gate)
     if options.json:
         sys.stdout.write(as_json({"entries": [entry.describe() for entry in entries]}))
         return 0
@@ -404,6 +413,29 @@ def _approvals(gate: Gate, read: Record, verdict: Verdict) -> tuple[str, ...]:
     lines = [f"approved by {one.name} until {one.statement.until:{_TIME}}" for one in found.valid]
     missing = found.missing if verdict.approvals_needed else ""
     return (*lines, *([missing] if missing else []))
+
+
+@contextlib.contextmanager
+def _gate_of(options: argparse.Namespace) -> Iterator[Gate]:
+    """Yield the gate that is named; without one, the strict rules."""
+    from stacks_pulumi.gate import settings  # noqa: PLC0415  (each action needs its own modules)
+
+    if options.gate is None:
+        yield settings.strict(Path.cwd())
+    else:
+        with settings.opened(options.gate, options.gate_ref) as gate:
+            yield gate
+
+
+def _show_change(
+    read: Record | None, verdict: Verdict, changes: Sequence[Change], lines: Sequence[str] = ()
+) -> None:
+    """Print a change for a person: with colours on a terminal."""
+    from stacks_pulumi.gate import texts  # noqa: PLC0415  (each action needs its own modules)
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    sys.stdout.write(texts.show(read, verdict, changes, lines, width=width, color=width is not None))
+    sys.stdout.flush()
 
 
 def _print(text: str) -> None:
