@@ -328,6 +328,9 @@ def _compared(
     for urn, ops in events.items():
         told[urn if urn in planned else moved.get(urn, urn)] |= ops
     for urn in dict.fromkeys((*planned, *told)):
+        if type_of(urn).startswith(PROVIDERS) and name_of(urn).startswith("default"):
+            # No event shows a default provider.
+            continue
         one, other = planned.get(urn, set()) - _SILENT, told.get(urn, set()) - _SILENT
         if one != other:
             yield (f"{name_of(urn)!r}: the plan has {_listed(one)}, and the preview showed {_listed(other)}")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from stacks_pulumi._identifiers import name_of, stack_and_project
+from stacks_pulumi._identifiers import stack_and_project
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.account import backend, budgets
 from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
@@ -361,6 +361,10 @@ _NEVER_FREE: Final = {
 }
 
 
+_PLAIN: Final = frozenset({"version"})
+"""The inputs of a provider without a setting."""
+
+
 def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
     """Return why `free` does not cover a change; empty if it does, as far as this change alone shows."""
     if change.operation in _NEVER_FREE and not (change.operation == "read" and not change.id):
@@ -371,8 +375,11 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
         return "is managed by another provider from now on"
     inputs = snake_case(change.after)
     if change.type.startswith(PROVIDERS):
-        is_new_default = change.operation == "create" and name_of(change.urn).startswith("default")
-        return "" if is_new_default else "is a provider, whose settings decide which account is changed"
+        # A program can give a provider of its own any name, also that of a default one.
+        is_plain = (
+            change.operation == "create" and not {one for one in inputs if not one.startswith("__")} - _PLAIN
+        )
+        return "" if is_plain else "is a provider, whose settings decide which account is changed"
     if change.kind == UNRECOGNISED:
         return "is of a kind that is not known"
     if change.foreign and not rules.is_harmless(change, harmless):
