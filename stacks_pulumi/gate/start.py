@@ -1,8 +1,8 @@
 """
 How does a gate's folder begin?
 
-It has the three packs of this package with limits, the rules of the gate with the strict choices, and the keys of the
-approvers.
+It has a pack with all policies of this package, limits, the rules of the gate with the strict choices, and the keys of
+the approvers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.account.takeover import check_overwrites_nothing, write
 from stacks_pulumi.errors import clean
@@ -21,6 +20,7 @@ from stacks_pulumi.gate import signatures
 from stacks_pulumi.gate.settings import FILE
 
 _SIGNERS: Final = "allowed_signers"
+_FOLDER: Final = "packs/guard"
 
 _SETTINGS: Final = """\
 # Which changes are applied, and who approves them. This folder has to be where the author of a change cannot edit it:
@@ -32,9 +32,7 @@ version: 1
 
 # Every plan is made, and applied, under these policies.
 packs:
-  - {{path: packs/plans, config: plans.json}}
-  - {{path: packs/spend, config: spend.json}}
-  - {{path: packs/exposure, config: exposure.json}}
+  - {{path: packs/guard, config: guard.json}}
 
 # US dollars a month, for the stack. What is over a limit is refused.
 limits: {{max_increase: {increase}, max_total: {total}}}
@@ -66,25 +64,19 @@ record_expires: 24h
 """
 
 _PACK: Final = """\
-description: "{description}"
+description: Which containers a stack may have, what they may cost, and who may connect.
 runtime: python
-version: {version}
+version: 1.0.0
 """
 
-_PACKS: Final = {
-    "plans": (
-        "Which plans, templates, storage and names containers may have, and how many there may be.",
-        'from stacks_pulumi.policy import PLANS, StacksGuard\n\nStacksGuard("stacks-plans", PLANS).run()\n',
-    ),
-    "spend": (
-        "What a stack may cost a month, with what is not known counted at its worst.",
-        'from stacks_pulumi.policy import SPEND, StacksGuard\n\nStacksGuard("stacks-spend", SPEND).run()\n',
-    ),
-    "exposure": (
-        "No door open to the world, and no data that can be deleted by mistake.",
-        'from stacks_pulumi.policy import EXPOSURE, StacksGuard\n\nStacksGuard("stacks-exposure", EXPOSURE).run()\n',
-    ),
-}
+_PROGRAM: Final = """\
+from stacks_pulumi.policy import StacksGuard
+
+StacksGuard().run()
+"""
+
+_LIMITED: Final = ("monthly-budget", "budget-warning", "spend-gate")
+"""The policies that have the limit of the stack's price."""
 
 _NOBODY: Final = f"""\
 # Who may approve, one line for each key: a name and their public key. Nobody is named yet, so nothing can be approved.
@@ -109,22 +101,19 @@ def init(folder: Path, approvers: Mapping[str, Path], total: Decimal, increase: 
     texts = {
         FILE: _SETTINGS.format(total=total, increase=increase),
         _SIGNERS: "".join(_line(name, key) for name, key in approvers.items()) or _NOBODY,
-        "plans.json": _as_json({"allowed-plans": {"allowed": ["micro", "basic", "standard"]}}),
-        "spend.json": _as_json(
+        "guard.json": _as_json(
             {
-                name: {"max_monthly_usd": float(total)}
-                for name in ("monthly-budget", "budget-warning", "spend-gate")
+                "allowed-plans": {"allowed": ["micro", "basic", "standard"]},
+                **{name: {"max_monthly_usd": float(total)} for name in _LIMITED},
+                "open-allowed-ip": {"min_prefix": 24},
             }
         ),
-        "exposure.json": _as_json({"open-allowed-ip": {"min_prefix": 24}}),
+        f"{_FOLDER}/PulumiPolicy.yaml": _PACK,
+        f"{_FOLDER}/__main__.py": _PROGRAM,
     }
-    for name, (description, program) in _PACKS.items():
-        texts[f"packs/{name}/PulumiPolicy.yaml"] = _PACK.format(description=description, version=__version__)
-        texts[f"packs/{name}/__main__.py"] = program
     signatures.names_in(texts[_SIGNERS], _SIGNERS)
     check_overwrites_nothing(folder, texts)
-    for name in _PACKS:
-        (folder / "packs" / name).mkdir(parents=True, exist_ok=True)
+    (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
     write(folder, texts)
     return tuple(texts)
 

@@ -39,13 +39,13 @@ def test_a_new_folder_has_no_mistake(folder: Path) -> None:
     assert found(folder) == []
     gate = settings.read_gate(folder)
     assert gate.limits == settings.Limits(max_total=Decimal(40), max_increase=Decimal(15))
-    assert [pack.path.name for pack in gate.packs] == ["plans", "spend", "exposure"]
+    assert [pack.path.name for pack in gate.packs] == ["guard"]
     assert signatures.names_of(gate.signers) == {"ann"}
     assert gate.free is None
 
 
 def test_the_packs_of_a_new_folder_refuse(folder: Path) -> None:
-    tester = PackTester(folder / "packs" / "spend", json.loads((folder / "spend.json").read_text()))
+    tester = PackTester(folder / "packs" / "guard", json.loads((folder / "guard.json").read_text()))
 
     tester.preview(container("a"), container("b")).assert_passes()
     tester.preview(*(container(f"c{number}", plan="premium") for number in range(5))).assert_blocked_by(
@@ -60,7 +60,7 @@ def test_no_file_is_overwritten(folder: Path, key: Path) -> None:
     with pytest.raises(StacksError, match="already has allowed_signers"):
         start.init(folder, {"ann": key}, Decimal(1), Decimal(1))
     assert not (folder / "gate.yaml").exists()
-    assert before[folder / "spend.json"] == (folder / "spend.json").read_bytes()
+    assert before[folder / "guard.json"] == (folder / "guard.json").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -112,38 +112,38 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
     ("change", "problems"),
     [
         (
-            replaced("spend.json", "monthly-budget", "monthly-budge"),
-            ["spend.json (pack packs/spend): the configuration names 'monthly-budge'"],
+            replaced("guard.json", "monthly-budget", "monthly-budge"),
+            ["guard.json (pack packs/guard): the configuration names 'monthly-budge'"],
         ),
         (
-            replaced("spend.json", '"max_monthly_usd": 40.0', '"max_montly_usd": 40.0'),
+            replaced("guard.json", '"max_monthly_usd": 40.0', '"max_montly_usd": 40.0'),
             ["'max_montly_usd' is not an option"],
         ),
         (
-            replaced("exposure.json", '"min_prefix": 24', '"enforcementLevel": "mandatry"'),
+            replaced("guard.json", '"min_prefix": 24', '"enforcementLevel": "mandatry"'),
             ["the level of 'open-allowed-ip' is 'mandatry'"],
         ),
         (
             replaced(
-                "exposure.json",
+                "guard.json",
                 '"min_prefix": 24',
                 '"min_prefix": 24, "exempt": [{"name": "office", "reason": "a demonstration"}]',
             ),
-            ["exposure.json (pack packs/exposure): ", "entry 1 has no valid date in expires"],
+            ["guard.json (pack packs/guard): ", "entry 1 has no valid date in expires"],
         ),
         (
-            replaced("packs/plans/__main__.py", "StacksGuard(", "StacksGard("),
-            ["the pack packs/plans does not start: NameError"],
+            replaced("packs/guard/__main__.py", "StacksGuard(", "StacksGard("),
+            ["the pack packs/guard does not start: NameError"],
         ),
         (
             replaced(
-                "packs/plans/__main__.py", "from stacks_pulumi", "raise SystemExit(3)\nfrom stacks_pulumi"
+                "packs/guard/__main__.py", "from stacks_pulumi", "raise SystemExit(3)\nfrom stacks_pulumi"
             ),
-            ["the pack packs/plans does not start: SystemExit: 3"],
+            ["the pack packs/guard does not start: SystemExit: 3"],
         ),
         (
-            replaced("gate.yaml", "  - {path: packs/plans, config: plans.json}\n", ""),
-            ["the pack packs/plans is not used"],
+            replaced("gate.yaml", "packs:\n  - {path: packs/guard, config: guard.json}\n", ""),
+            ["the pack packs/guard is not used"],
         ),
         (
             added("budgets.yaml", "budgets: [{max_total: 1}]\n"),
@@ -226,6 +226,6 @@ def test_the_packs_run_without_the_keys_of_the_environment(
     for name in ("STACKS_API_KEY", "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE"):
         monkeypatch.setenv(name, "secret")
     program = "import os\nfor name in os.environ:\n    assert os.environ[name] != 'secret', name\n"
-    replaced("packs/plans/__main__.py", "from stacks_pulumi", f"{program}from stacks_pulumi")(folder)
+    replaced("packs/guard/__main__.py", "from stacks_pulumi", f"{program}from stacks_pulumi")(folder)
 
     assert found(folder) == []
