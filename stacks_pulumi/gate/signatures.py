@@ -47,6 +47,8 @@ _ARMOUR: Final = re.compile(
 _MOST: Final = 100_000
 _SECONDS: Final = 60
 
+_TITLES: Final = re.compile(rb"(?m)^(?=%s$)" % _TITLE.encode())
+
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}", re.ASCII)
 _KEY_TYPE: Final = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+", re.ASCII)
@@ -307,14 +309,20 @@ def check(folder: Path, subject: Subject, gate: Gate, now: datetime.datetime) ->
     problems: list[str] = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
-            approval = _read(path, gate.signers, now)
-            reason = _void(approval, subject, gate, now)
+            documents = _documents(path)
         except InputError as error:
-            reason = error.message
-        if reason:
-            problems.append(clean(f"{path.name}: {reason}"))
-        else:
-            valid.setdefault(approval.name, approval)
+            problems.append(clean(f"{path.name}: {error.message}"))
+            continue
+        for document in documents:
+            try:
+                approval = _read(document, gate.signers, now)
+                reason = _void(approval, subject, gate, now)
+            except InputError as error:
+                reason = error.message
+            if reason:
+                problems.append(clean(f"{path.name}: {reason}"))
+            else:
+                valid.setdefault(approval.name, approval)
     needed = 2 if gate.two_approvals & subject.accepts else 1
     return Approvals(tuple(valid.values()), tuple(problems), _missing(len(valid), needed, problems))
 
@@ -389,10 +397,17 @@ def _amount(increase: Decimal | None) -> str:
     return "without a known upper bound" if increase is None else usd(increase)
 
 
-def _read(path: Path, signers: Path, now: datetime.datetime) -> Approval:
+def _documents(path: Path) -> list[bytes]:
+    """Return the approvals in a file: one, or several after each other, as a pipeline may hand them over."""
     data = b"" if path.is_symlink() else read_file(path)
-    text, begin, rest = data.partition(_BEGIN)
-    if len(data) > _MOST or not begin:
+    if not data or len(data) > _MOST:
+        raise SignatureError("it is not an approval", code="invalid-file")
+    return _TITLES.split(data)[1:] or [data]
+
+
+def _read(document: bytes, signers: Path, now: datetime.datetime) -> Approval:
+    text, begin, rest = document.partition(_BEGIN)
+    if not begin:
         raise SignatureError("it is not an approval", code="invalid-file")
     return verify(text, begin + rest, signers, now)
 

@@ -319,6 +319,17 @@ def test_two_people_approve_what_needs_two(record: Record) -> None:
     assert not record.check(two_approvals=["destroys-data"]).missing
 
 
+def test_one_file_may_have_several_approvals(record: Record) -> None:
+    ann, dan = record.approve("ann"), record.approve("dan")
+    ann.write_bytes(ann.read_bytes() + dan.read_bytes())
+    dan.unlink()
+
+    approvals = record.check(two_approvals=["opens-access"])
+
+    assert [one.name for one in approvals.valid] == ["ann", "dan"]
+    assert not approvals.missing
+
+
 @pytest.mark.parametrize(
     ("limit", "judged", "ceiling", "reason"),
     [
