@@ -9,6 +9,7 @@ backend is passed explicitly.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shlex
@@ -66,6 +67,8 @@ _PASSED: Final = frozenset(
 
 _PASSED_PREFIX: Final = "PULUMI_DIY_BACKEND_"
 
+_OUR_PLUGIN: Final = "pulumi-resource-stacks"
+_DIGITS: Final = 16
 _LOGIN: Final = "log in with `pulumi login`, or set PULUMI_BACKEND_URL"
 _KEY: Final = "stacks-pulumi-gate:key"
 _HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
@@ -181,7 +184,7 @@ class Engine:
         for name in wanted:
             # The engine takes a plugin on PATH before an installed one.
             first = shutil.which(f"pulumi-resource-{name}", path=self.environment.get("PATH"))
-            words = [*sorted(installed.get(name, [])), *(["on PATH"] if first else [])]
+            words = [_version_of(Path(first))] if first else sorted(installed.get(name, []))
             found[f"plugin {name}"] = ", ".join(words) or "not installed"
         return found
 
@@ -527,6 +530,25 @@ def _settings_in(file: Path | None) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
         raise InputError(f"{file} has no settings of a stack")
     return document
+
+
+def _version_of(plugin: Path) -> str:
+    """Return which plugin on PATH this is: by its content, and ours also by what it says of its version."""
+    try:
+        content = hashlib.sha256(plugin.read_bytes()).hexdigest()[:_DIGITS]
+        if plugin.name != _OUR_PLUGIN:
+            return f"on PATH, SHA-256 {content}"
+        # Its file only imports this package.
+        done = subprocess.run(  # noqa: S603  (what the engine would start)
+            [str(plugin), "--version"],
+            capture_output=True,
+            timeout=_SECONDS,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PulumiError(f"{plugin} does not start: {error}") from None
+    return f"{done.stdout.decode(errors='replace').strip()} on PATH"
 
 
 def _sealed_in(settings: Path) -> str:

@@ -146,15 +146,16 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         StacksError: It could not be tried.
     """
     with _machine_lock() as lock, engine.scratch_folder() as scratch:
-        pulumi = _opened(gate, project, stack)
         now = _now()
         read = _read(record)
-        configuration = pulumi.configuration(read.content.sealed_key)
-        state = pulumi.export()
+        pulumi = _opened(gate, project, stack)
         # Python would run what a file here has compiled, and not the program's files.
         for folder in digests.compiled_folders(pulumi.project):
             shutil.rmtree(folder, ignore_errors=True)
-        _compare(gate, pulumi, read, configuration, state, now=now)
+        _compare_files(gate, pulumi, read, now)
+        configuration = pulumi.configuration(read.content.sealed_key)
+        state = pulumi.export()
+        _compare_stack(pulumi, read, configuration, state)
         seen = account.read(gate, configuration.values, now)
         _compare_prices(read, seen)
         changes, violations = _changes(
@@ -239,22 +240,14 @@ def _has_changed(pulumi: Engine, record: Record, configuration: Configuration) -
         return True
 
 
-def _compare(
-    gate: Gate,
-    pulumi: Engine,
-    record: Record,
-    configuration: Configuration,
-    state: bytes,
-    *,
-    now: datetime.datetime,
-) -> None:
+def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.datetime) -> None:
     """
-    Compare everything that a record names with what is there now.
+    Compare the files and the times that a record names with those that are there now.
 
     Raises:
         RefusedError: Something is not what was planned; the message has every difference.
     """
-    content, named = record.content, record.content.digests
+    content = record.content
     differences = []
     if content.stack != pulumi.stack:
         differences.append(f"the record is of the stack {content.stack}, and this is {pulumi.stack}")
@@ -265,21 +258,37 @@ def _compare(
         differences.append(f"the record expired at {expires:%Y-%m-%d %H:%M} UTC")
     if content.made_at > now + _AHEAD:
         differences.append(f"the record is of the future ({content.made_at:%Y-%m-%d %H:%M} UTC)")
-    if digests.of_folder(gate.folder) != named.gate:
+    if digests.of_folder(gate.folder) != content.digests.gate:
         differences.append("the gate's folder is not the one that it was planned with")
-    if _program(pulumi, record.folder) != named.program:
+    if _program(pulumi, record.folder) != content.digests.program:
         differences.append("the program's files are not those that were planned")
-    if digests.of_configuration(configuration.values, configuration.key) != named.configuration:
+    _refuse(differences)
+
+
+def _compare_stack(pulumi: Engine, record: Record, configuration: Configuration, state: bytes) -> None:
+    """
+    Compare the configuration, the versions and the state that a record names with those that are there now.
+
+    Raises:
+        RefusedError: Something is not what was planned; the message has every difference.
+    """
+    content, key = record.content, configuration.key
+    differences = []
+    if digests.of_configuration(configuration.values, key) != content.digests.configuration:
         differences.append("the stack's configuration is not the one that was planned with")
     versions = pulumi.versions(_packages(record.plan))
     for name in sorted({*versions, *content.versions}):
         before, there = content.versions.get(name, "none"), versions.get(name, "none")
         if before != there:
             differences.append(f"{name} is {there}, and it was planned with {before}")
-    if digests.of_state(state, configuration.key) != named.state:
+    if digests.of_state(state, key) != content.digests.state:
         differences.append("the state was changed after the plan was made")
     elif digests.of_state(digests.without_secrets(state), b"") != digests.of_state(record.state, b""):
         differences.append("the record shows another state than the stack has")
+    _refuse(differences)
+
+
+def _refuse(differences: Sequence[str]) -> None:
     if differences:
         raise RefusedError(f"{'; '.join(differences)}: plan again")
 

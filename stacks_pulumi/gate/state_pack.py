@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import execute, failure
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import digests
@@ -87,12 +88,13 @@ def _serve() -> None:
         def GetAnalyzerInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
             return proto.AnalyzerInfo(
                 name="stacks-pulumi-gate",
+                version=__version__,
                 displayName="the gate's comparison of the state",
                 supportsConfig=True,
             )
 
         def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
-            return proto.PluginInfo(version="1.0.0")
+            return proto.PluginInfo(version=__version__)
 
         def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
             return Empty()

@@ -22,7 +22,7 @@ from unittest import mock
 
 import yaml
 
-from stacks_pulumi.gate import engine, flow, history, record, settings, signatures
+from stacks_pulumi.gate import digests, engine, flow, history, record, settings, signatures
 from stacks_pulumi.gate.flow import Planned, RefusedError
 from stacks_pulumi.gate.history import Entry
 from tests.support.forked import commands
@@ -157,6 +157,15 @@ class Gated:
         except RefusedError as error:
             return str(error)
         raise AssertionError(f"it was applied: exit code {code}")
+
+    def state(self) -> str:
+        """Return the digest of the state, as the gate compares it."""
+        with self.environment():
+            return digests.of_state(engine.opened(self.stack.folder, None, None).export(), b"a key")
+
+    def copy(self, name: str) -> Path:
+        """Return a copy of the record, as another machine gets it."""
+        return shutil.copytree(self.record, self.record.parent / name)
 
     def log(self) -> tuple[Entry, ...]:
         """Return the history of the stack."""

@@ -2,32 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 
 import pytest
 
+from stacks_pulumi._pulumi_cli import InputError, PulumiError
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.gate import record
+from stacks_pulumi.gate.flow import RefusedError
 from tests.support.gate import Gated
 from tests.support.stack import Stack
 
-
-@pytest.fixture
-def gated(stack: Stack, tmp_path: Path) -> Gated:
-    return Gated(stack, tmp_path / "gated")
+WEB = 'stacks.Container("web", template="nodejs")\n'
 
 
 def test_a_change_is_planned_approved_and_applied_once(gated: Gated, emulator: Emulator) -> None:
-    gated.stack.program('stacks.Container("web", template="nodejs")')
+    gated.stack.program(WEB)
 
     planned = gated.plan()
     assert planned.verdict.result == "needs_approval"
-    assert gated.refused()
+    assert emulator.calls("containers.create") == 0
+    assert "it needs an approval" in gated.refused()
     gated.approve()
+    copy = gated.copy("copy")
 
     assert gated.apply() == 0
     assert emulator.state.names() == ["web"]
-    (entry,) = [one for one in gated.log() if one.result == "succeeded"]
-    assert entry.approvers == ("ann",)
-    assert entry.verified
+    # Neither the record nor a copy of it from before can be used again.
     assert "an `apply` of this record began before" in gated.refused()
+    assert "the state was changed after the plan was made" in gated.refused(copy)
+
+    entry = gated.log()[0]
+    assert (entry.result, entry.approvers, entry.doubt) == ("succeeded", ("ann",), "")
+    assert entry.message.startswith("gate: $0.00 -> $4.00 a month, approved by ann (record ")
+    # A refresh, and an update without changes, leave the state as it is for the gate.
+    before = gated.state()
+    gated.stack.refresh()
+    assert gated.state() == before
+
+    # No secret is in the record, and nothing is left to do.
+    written = "".join(file.read_text(encoding="utf-8") for file in copy.iterdir() if file.is_file())
+    assert emulator.key not in written
+    assert "ciphertext" not in (copy / record.STATE).read_text(encoding="utf-8").replace(
+        '"ciphertext": ""', ""
+    )
+    assert gated.plan().verdict.result == "nothing"
+    assert not (gated.record / record.APPROVALS).exists()
+    assert gated.apply() == 0
+
+
+def test_a_policy_refuses_in_plan_and_in_apply(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:
+    gated = Gated(stack, tmp_path / "gated", packs={"plans": {"allowed-plans": {"allowed": ["basic"]}}})
+    stack.program('stacks.Container("web", template="nodejs", plan="premium")')
+
+    planned = gated.plan()
+
+    assert planned.record is None
+    assert planned.verdict.result == "refused"
+    assert "allowed-plans" in (gated.record / record.COMMENT).read_text(encoding="utf-8")
+    assert "is not a record" in gated.refused()
+
+    # What is not known at the preview is judged by the same packs in the update.
+    stack.program(
+        WEB + 'stacks.Container("later", template="nodejs", plan=pulumi.Output.from_input("web").apply(\n'
+        '    lambda name: "premium" if not pulumi.runtime.is_dry_run() else "basic"))\n'
+    )
+    assert gated.plan().verdict.result == "needs_approval"
+    gated.approve()
+    assert gated.apply() != 0
+    assert "later" not in emulator.state.names()
+
+
+def test_nothing_of_the_environment_or_the_project_chooses_how_the_engine_works(
+    gated: Gated, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gated.stack.program(
+        'stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(protect=True))'
+    )
+    gated.stack.up(quiet_afterwards=False)
+    gated.stack.program("")
+    gated.stack.env["PULUMI_OPTION_IGNORE_PROTECT"] = "true"
+    gated.stack.env["PULUMI_CONTINUE_ON_ERROR"] = "true"
+
+    with pytest.raises(PulumiError, match="protected"):
+        gated.plan()
+
+    project = gated.stack.folder / "Pulumi.yaml"
+    text = project.read_text(encoding="utf-8")
+    for name in ("backend: {url: file:///tmp}", "Plugins: {}", "options: {refresh: always}", "main: other"):
+        project.write_text(f"{text}{name}\n", encoding="utf-8")
+        with pytest.raises(RefusedError, match="can run other code or move the stack"):
+            gated.plan()
+    gated.add(project_settings=["options"])
+    project.write_text(f"{text}options: {{refresh: always}}\n", encoding="utf-8")
+    with pytest.raises(PulumiError, match="protected"):
+        gated.plan()
+    assert emulator.state.names() == ["web"]
+
+
+def test_a_program_that_changes_itself_has_no_plan(gated: Gated) -> None:
+    gated.stack.program('open("extra.txt", "w").write("x")')
+
+    with pytest.raises(InputError, match="the program changed its own files"):
+        gated.plan()
+
+    assert not (gated.record / record.RECORD).exists()
+
+
+def test_a_change_within_what_is_free_needs_no_approval(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 9}, "live_prices": True})
+    stack.program(WEB)
+
+    assert gated.plan().verdict.result == "free"
+    # A price that the platform changes after the plan makes the record void.
+    template = emulator.state.templates["nodejs"] if hasattr(emulator.state, "templates") else None
+    assert template is None or template
+    assert gated.apply() == 0
+    assert emulator.state.names() == ["web"]
+    assert "nobody signed it" in gated.log()[0].doubt
+
+    stack.program(WEB + 'stacks.Container("second", template="nodejs")\n')
+    assert gated.plan().verdict.result == "free"
+    assert gated.apply() == 0
+    # A deletion gives nothing back, so the third of a day is over what is free.
+    stack.program(WEB + 'stacks.Container("third", template="nodejs")\n')
+    reasons = json.dumps([str(reason) for reason in gated.plan().verdict.reasons])
+    assert "after $8.00 in the last 24 hours, is over the $9.00 that are free in a day" in reasons
+    assert "third" not in emulator.state.names()
