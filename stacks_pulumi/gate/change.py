@@ -314,7 +314,8 @@ def contradictions(changes: Iterable[Change], events: bytes) -> tuple[str, ...]:
     return tuple(_compared(list(changes), told, news))
 
 
-_SILENT: Final = frozenset({"same", "refresh", "read", "diff"})
+_SILENT: Final = frozenset({"same", "refresh", "read", "diff", "remove-pending-replace"})
+"""Steps that events do not show, or that a plan does not have."""
 
 
 def _compared(

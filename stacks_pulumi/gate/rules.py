@@ -4,12 +4,12 @@ Which rules judge a change, and what do they find?
 A rule is a function that gets all changes of a stack and yields what it finds. The built-in ones are here. A gate's
 folder can have more, in a Python file:
 
-    RULES = [no_premium]
-
     def no_premium(changes):
         for change in changes:
             if change.kind == "Container" and change.after.get("plan") == "premium":
                 yield change.refuse("premium is for production")
+
+    RULES = [no_premium]
 
 What is not known counts as the worst case. A rule that fails, or returns anything else than findings, refuses.
 """

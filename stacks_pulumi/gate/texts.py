@@ -25,6 +25,7 @@ from stacks_pulumi.reports.writers import comment as as_comment
 
 _SUITE: Final = "stacks-pulumi gate"
 _WIDEST: Final = 60
+_NONE: Final = "\N{EN DASH}"
 _DEPENDANTS: Final = 5
 _NOT_SHOWN: Final = frozenset(
     {MARKER, "stacksKind", "monthly_price_usd", "monthlyPriceUsd", "changed_outside"}
@@ -185,7 +186,7 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
             more = (
                 f" and {len(one.dependants) - _DEPENDANTS} more" if len(one.dependants) > _DEPENDANTS else ""
             )
-            yield "note", f"{name}: {users}{more} depend on it"
+            yield "note", f"{name} is needed by {users}{more}"
         if one.operation == "replace" and one.price_before != FREE and not one.deleted_first:
             yield "note", f"{name}: both are billed until the old one is deleted"
         if one.operation == "keep":
@@ -282,7 +283,7 @@ def _step(one: Change) -> str:
 
 def _prices(one: Change) -> tuple[str, str, str]:
     if one.line is None:
-        return "", "", ""
+        return _NONE, _NONE, _NONE
     return str(one.price_before), str(one.price_after), str(one.line.difference)
 
 
