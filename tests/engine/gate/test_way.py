@@ -116,7 +116,8 @@ def test_a_change_within_what_is_free_needs_no_approval(
     gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 9}, "live_prices": True})
     stack.program(WEB)
 
-    assert gated.plan().verdict.result == "free"
+    planned = gated.plan()
+    assert planned.verdict.result == "free", planned.verdict.reasons
     # A price that the platform changes after the plan makes the record void.
     template = emulator.state.templates["nodejs"] if hasattr(emulator.state, "templates") else None
     assert template is None or template

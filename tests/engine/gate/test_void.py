@@ -1,0 +1,171 @@
+"""Whatever changes between the approval and `apply`, or is no approval of this change: nothing is created."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.gate import record
+from tests.support.gate import Gated
+from tests.support.stack import Stack
+
+WEB = 'stacks.Container("web", template="nodejs")\n'
+
+
+@pytest.fixture
+def approved(stack: Stack, tmp_path: Path) -> Gated:
+    """A stack with a change that is approved."""
+    gated = Gated(stack, tmp_path / "gated", packs={"plans": {"allowed-plans": {"allowed": ["basic"]}}})
+    stack.program(WEB)
+    assert gated.plan().verdict.result == "needs_approval"
+    gated.approve()
+    return gated
+
+
+def flipped(file: Path) -> Callable[[], None]:
+    """Change one byte of a file; return what changes it back."""
+    before = file.read_bytes()
+    place = len(before) // 2
+    file.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
+    return lambda: file.write_bytes(before) and None
+
+
+def test_whatever_changes_between_approval_and_apply_nothing_is_created(
+    approved: Gated, emulator: Emulator
+) -> None:
+    gated, stack = approved, approved.stack
+    files = {
+        stack.folder / "__main__.py": "the program's files are not those",
+        stack.folder / "Pulumi.dev.yaml": "",
+        gated.folder / "plans" / "__main__.py": "the gate's folder is not the one",
+        gated.folder / "plans.json": "",
+        gated.folder / "gate.yaml": "",
+        gated.folder / "allowed_signers": "",
+        gated.record / record.PLAN: "plan.json is not the file that the record names",
+        gated.record / record.STATE: "state.json is not the file that the record names",
+        gated.record / record.EVENTS: "events.jsonl is not the file that the record names",
+        gated.record / record.RECORD: "",
+    }
+    for file, reason in files.items():
+        back = flipped(file)
+        with pytest.raises(Exception) as refused:  # noqa: PT011  (a byte may also make a file unreadable)
+            gated.apply()
+        assert reason in str(refused.value), file
+        back()
+
+    # A file that is new, in a place where Python would look first.
+    for new in ("os_.py", "lib/pyvenv.py"):
+        file = stack.folder / new
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("x = 1\n", encoding="utf-8")
+        assert "the program's files are not those" in gated.refused()
+        file.unlink()
+        if file.parent != stack.folder:
+            file.parent.rmdir()
+
+    # The configuration as the engine reads it, and the state.
+    stack.set("size", "2")
+    assert "the program's files are not those" in gated.refused()
+    text = (stack.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8")
+    (stack.folder / "Pulumi.dev.yaml").write_text(text.replace("tests:size: '2'\n", ""), encoding="utf-8")
+
+    assert emulator.calls("containers.create") == 0
+    assert emulator.state.names() == []
+
+
+def test_only_an_approval_of_this_change_by_a_person_who_may_counts(
+    approved: Gated, emulator: Emulator
+) -> None:
+    gated = approved
+    (right,) = (gated.record / record.APPROVALS).iterdir()
+    text = right.read_bytes()
+    right.unlink()
+
+    def wrong(file: Path, reason: str) -> None:
+        assert reason in gated.refused()
+        file.unlink()
+
+    wrong(gated.approve("eve"), "no valid key in allowed_signers made this signature")
+    wrong(gated.approve(hours=-1), "the approval of ann ended at")
+    wrong(
+        gated.approve(ceiling=Decimal("3.99")),
+        "approved an increase of $3.99 a month at most, and it is $4.00",
+    )
+    wrong(gated.approve(stack="organization/tests/prod"), "approved a change of organization/tests/prod")
+
+    forged = right.with_name("forged.txt")
+    forged.write_bytes(text.replace(b"ceiling: any", b"ceiling: 99.00"))
+    wrong(forged, "the signature does not verify")
+    # The signature of another text with the same key.
+    forged.write_bytes(text.replace(b"ceiling: any", b"ceiling: any "))
+    wrong(forged, "forged.txt")
+
+    # The approval of another record, and of this one after it was planned again.
+    other = gated.folder.parent / "other"
+    gated.plan(to=other)
+    gated.approve(to=other)
+    (taken,) = (other / record.APPROVALS).iterdir()
+    right.write_bytes(taken.read_bytes())
+    wrong(right, "approved another record")
+
+    # A record that says that it holds longer than the gate lets it.
+    right.write_bytes(text)
+    file = gated.record / record.RECORD
+    before = file.read_bytes()
+    content = json.loads(before)
+    for name, value, reason in (
+        ("expires_at", "2999-01-01T00:00:00Z", "it needs an approval"),
+        ("made_at", "2020-01-01T00:00:00Z", "the record expired"),
+        ("made_at", "2999-01-01T00:00:00Z", "the record is of the future"),
+        ("stack", "organization/tests/prod", "the record is of the stack organization/tests/prod"),
+        ("backend", "s3://elsewhere", "the record is of the backend s3://elsewhere"),
+        ("versions", {"pulumi": "v3.1.0"}, "pulumi is v3.2"),
+    ):
+        file.write_bytes(msgspec.json.encode({**content, name: value}))
+        assert reason in gated.refused(), name
+    file.write_bytes(before)
+
+    assert emulator.calls("containers.create") == 0
+    # It was only these: with the approval, it is applied.
+    assert gated.apply() == 0
+    assert emulator.state.names() == ["web"]
+
+
+def test_a_state_that_changes_after_the_plan_or_inside_of_apply_refuses(
+    approved: Gated, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gated = approved
+    file = gated.stack.folder / "state" / ".pulumi" / "stacks" / "tests" / "dev.json"
+    before = file.read_bytes()
+    stored = json.loads(before)
+    root = {"urn": "urn:pulumi:dev::tests::pulumi:pulumi:Stack::tests-dev", "custom": False}
+    stored["checkpoint"]["latest"]["resources"] = [{**root, "type": "pulumi:pulumi:Stack"}]
+    changed = json.dumps(stored).encode()
+
+    file.write_bytes(changed)
+    assert "the state was changed after the plan was made" in gated.refused()
+    file.write_bytes(before)
+
+    from stacks_pulumi.gate.engine import Engine
+
+    real = Engine.up
+
+    def up(*arguments: object) -> int:
+        # Another update ends between the comparison and the engine's lock.
+        file.write_bytes(changed)
+        return real(*arguments)  # type: ignore[arg-type]  # what the gate has passed
+
+    monkeypatch.setattr(Engine, "up", up)
+    assert "the state was changed after the plan was made: plan again" in gated.refused()
+    assert emulator.calls("containers.create") == 0
+
+    # Nothing was changed, so the approval still holds for the state that it is for.
+    monkeypatch.setattr(Engine, "up", real)
+    file.write_bytes(before)
+    assert gated.apply() == 0
