@@ -506,7 +506,7 @@ class Pulumi:
             environment={**_environ(), "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
         )
         if done.returncode != 0:
-            raise PulumiError(_preview_failure(done))
+            raise PulumiError(preview_failure(done))
 
     def _read(self, *arguments: str) -> bytes:
         return run([*arguments, *self._chosen()], folder=self.folder)
@@ -558,7 +558,7 @@ def _document(text: bytes) -> dict[str, Any]:
     return document
 
 
-def _preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
+def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     """Return what the engine says of the reason: violations, errors and, without them, the end of the output."""
     try:
         document = read(done.stdout)

@@ -34,6 +34,7 @@ from stacks_pulumi._pulumi_cli import (
     execute,
     failure,
     find_project,
+    preview_failure,
     pulumi_home,
     read_project,
 )
@@ -242,7 +243,7 @@ class Engine:
             environment={**self._with_account, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
         )
         saved = plan.read_bytes() if done.returncode == 0 and plan.is_file() else None
-        error = "" if saved is not None else failure(done) or "it wrote no plan"
+        error = "" if saved is not None else preview_failure(done)
         return Preview(saved, done.stdout, error)
 
     def up(self, plan: Path, packs: Sequence[str], message: str, held: Sequence[int] = ()) -> int:
