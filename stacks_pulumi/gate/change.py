@@ -18,7 +18,7 @@ from stacks_pulumi._identifiers import name_of, type_of
 from stacks_pulumi._pulumi_cli import InputError, read
 from stacks_pulumi.cost.build import INTERRUPTED, KEPT, REPLACES, ObjectChange, Pricer, line_of, plan_of
 from stacks_pulumi.cost.report import Line, PriceTable
-from stacks_pulumi.gate.saved import NEW, Goal, Saved, Stored, shown
+from stacks_pulumi.gate.saved import NEW, PROVIDERS, Goal, Saved, Stored, identity, shown
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
 from stacks_pulumi.pricing.recognition import STACK, UNRECOGNISED, is_hidden, is_unknown
 
@@ -33,9 +33,6 @@ Operation: TypeAlias = Literal[
 What happens to an object. `keep`: it leaves the stack and is not deleted. `read`: it is only looked up from now on.
 `unclear`: the state has it, and the plan does not say what becomes of it.
 """
-
-PROVIDERS: Final = "pulumi:providers:"
-"""The prefix of the types of providers."""
 
 _IMPORTS: Final = frozenset({"import", "import-replacement"})
 _ALL_INPUTS: Final = "all inputs"
@@ -75,7 +72,8 @@ class Change:
         price_before: What it costs a month now.
         price_after: What it costs a month after the change.
         dependants: The URNs of the resources that depend on it, now or after the change.
-        unknown: The inputs of which the plan has no value, or only an encrypted one: the update takes any value.
+        unknown: The inputs of which the plan has no value, so that the update takes any; of our resources also those
+            of which it has only an encrypted one.
         changed: The names of the inputs that change.
         outputs: What the state says of it.
         id: Its id now; empty if it does not exist.
@@ -83,6 +81,7 @@ class Change:
         protected_before: Whether the state protects it from deletion.
         protected_after: Whether it will be protected.
         provider_changes: Whether another provider will manage it.
+        engines_own: Whether it is a provider that the engine makes by itself, with the stack's configuration.
         made_from: For an unknown input, the URNs that its value depends on.
         steps: The engine's names of the steps, in their order.
         note: What else is known of it.
@@ -107,6 +106,7 @@ class Change:
     protected_before: bool = False
     protected_after: bool = False
     provider_changes: bool = False
+    engines_own: bool = False
     made_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     note: str = ""
@@ -189,7 +189,7 @@ def changes_of(plan: bytes, state: bytes, pricer: Pricer) -> tuple[Change, ...]:
 def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
     """Return what a plan says of an object."""
     urn, before, after = change.urn, change.before, change.after
-    old = next((one for one in saved.olds(urn) if before is not None and one.id == before.id), None)
+    old = next((one for one in saved.olds(urn) if before is not None and identity(one) == before.id), None)
     # A resource has one object that goes on, and may have others that end.
     goal = None if after is None or change.op == "keep" or change.note else saved.goal(urn)
     told = _told(change, old, pricer)
@@ -197,6 +197,7 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
     told = replace(
         told,
         operation=_operation(change, words),
+        engines_own=saved.is_engines_own(urn),
         dependants=saved.dependants.get(urn, ()),
         steps=words,
     )
@@ -204,7 +205,7 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
         return replace(told, protected_after=told.protected_before and after is not None)
     return replace(
         told,
-        unknown=_unknown(saved, urn, goal),
+        unknown=_unknown(saved, goal, told),
         changed=_changed(told.before, told.after) if change.op != "same" else (),
         protected_after=goal.protect,
         provider_changes=old is not None and saved.is_other_provider(old.provider, goal.provider),
@@ -250,16 +251,17 @@ def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
     )
 
 
-def _unknown(saved: Saved, urn: str, goal: Goal) -> tuple[str, ...]:
+def _unknown(saved: Saved, goal: Goal, told: Change) -> tuple[str, ...]:
     """Return the inputs of which a plan has no value."""
-    if _IMPORTS.intersection(saved.words(urn)):
+    if _IMPORTS.intersection(told.steps):
         # The plan has the differences to what the preview has read, which it does not have.
         return (_ALL_INPUTS,)
     given = {**goal.input_diff.updates, **goal.input_diff.adds}
-    names = [name for name, value in given.items() if not name.startswith(_INTERNAL) and _is_open(value)]
-    if saved.is_ambiguous(urn):
-        old = saved.olds(urn).current
-        names += [] if old is None else (old.inputs or {}).keys() - given.keys()
+    # An encrypted value may be a placeholder too. Of other providers, secrets are usual, and no rule reads them.
+    is_open = is_unknown if told.kind is None else _is_open
+    names = [name for name, value in given.items() if not name.startswith(_INTERNAL) and is_open(value)]
+    if saved.is_ambiguous(told.urn):
+        names += told.before.keys() - given.keys()
     return tuple(names)
 
 

@@ -157,7 +157,9 @@ def _built_in(gate: Gate, changes: Sequence[Change], now: datetime.datetime) -> 
                 change.urn,
                 f"what {change.name!r} ({change.type}) costs has no known upper bound: {_how_to_price(change)}",
             )
-    gone = sum(change.operation in {"delete", "keep", "unclear"} for change in changes)
+    gone = sum(
+        change.operation in {"delete", "keep", "unclear"} and not change.engines_own for change in changes
+    )
     yield from _at_most("max-deletions", settings.max_deletions, gone, "deletion")
     replaced = sum(change.operation == "replace" for change in changes)
     yield from _at_most("max-replacements", settings.max_replacements, replaced, "replacement")

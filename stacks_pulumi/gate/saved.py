@@ -23,6 +23,9 @@ from stacks_pulumi.pricing.recognition import STACK
 NEW: Final = frozenset({"create", "import", "read"})
 """The steps by which a resource comes into the state."""
 
+PROVIDERS: Final = "pulumi:providers:"
+"""The prefix of the types of providers."""
+
 _DELETES: Final = frozenset({"delete", "delete-replaced", "discard", "discard-replaced"})
 _STAYS: Final = frozenset({"same", "update"})
 _GONE: Final = "remove-pending-replace"
@@ -216,6 +219,16 @@ class Saved:
         both_default = all(name_of(urn).startswith("default") for urn in (one, other))
         return not (both_default and type_of(one) == type_of(other))
 
+    def is_engines_own(self, urn: str) -> bool:
+        """
+        Return whether a resource is a provider that the engine makes by itself, with the stack's configuration.
+
+        A program's own provider has the stack, or a component, as its parent.
+        """
+        states = [*self.olds(urn), *([] if (goal := self.goal(urn)) is None else [goal])]
+        is_default = type_of(urn).startswith(PROVIDERS) and name_of(urn).startswith("default")
+        return is_default and not any(one.parent for one in states)
+
     def is_ambiguous(self, urn: str) -> bool:
         """
         Return whether it is not known which inputs of the old object a new one keeps.
@@ -350,7 +363,7 @@ def _after(urn: str, goal: Goal, words: Sequence[str], old: Stored | None) -> Pl
     return PlannedState(
         type=goal.type,
         urn=urn,
-        id=old.id if stays and old is not None else goal.id,
+        id=identity(old) if stays and old is not None else goal.id,
         custom=goal.custom,
         external="read" in words,
         inputs=_inputs(goal, words, old),
@@ -379,7 +392,7 @@ def shown(one: Stored) -> PlannedState:
     return PlannedState(
         type=one.type,
         urn=one.urn,
-        id=one.id,
+        id=identity(one),
         custom=one.custom,
         delete=one.delete,
         external=one.external,
@@ -389,6 +402,11 @@ def shown(one: Stored) -> PlannedState:
         inputs=one.inputs,
         outputs=cast("Any", one.outputs),
     )
+
+
+def identity(one: Stored) -> str:
+    """Return what tells an object from others of its URN: its id, or the URN for a component, which has none."""
+    return one.id or one.urn
 
 
 def _alias_urns(urn: str, goal: Goal) -> Iterator[str]:

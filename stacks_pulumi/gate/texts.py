@@ -78,8 +78,10 @@ def document_of(
         changes: What happens to each resource.
         lines: More texts, for instance on its approvals.
     """
-    acting = sorted((one for one in changes if one.acts), key=lambda one: _ORDER.index(one.operation))
-    same = [one for one in changes if not one.acts]
+    # The engine does not show its own providers either.
+    listed = [one for one in changes if not one.engines_own or one.operation == "update"]
+    acting = sorted((one for one in listed if one.acts), key=lambda one: _ORDER.index(one.operation))
+    same = [one for one in listed if not one.acts]
     return Document(
         _headline(record, verdict),
         remarks=(

@@ -24,7 +24,8 @@ from stacks_pulumi.cost.live import compare
 from stacks_pulumi.cost.report import Line, Report
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules
-from stacks_pulumi.gate.change import PROVIDERS, Change, Finding
+from stacks_pulumi.gate.change import Change, Finding
+from stacks_pulumi.gate.saved import PROVIDERS
 from stacks_pulumi.pricing.money import FREE, Price, usd
 from stacks_pulumi.pricing.money import Change as Difference
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, snake_case, text
@@ -329,6 +330,9 @@ def _not_free(found: _Found, spent: Decimal | None, ruled: Sequence[Finding]) ->
         yield _ask("the gate has no `free`, so every change needs an approval")
         return
     told = {finding.urn for finding in ruled if finding.urn}
+    adopting = [one for one in found.changes if one.type.startswith(PROVIDERS) and _adopts_by_default(one)]
+    if adopting and any(one.operation == "create" and one.kind for one in found.acting):
+        yield _ask(f"the provider {adopting[0].name!r} may adopt what exists already", adopting[0].urn)
     for change in found.acting:
         why = _why_not_free(change, found.gate.file.harmless)
         if why and change.urn not in told:
@@ -361,12 +365,11 @@ _NEVER_FREE: Final = {
 }
 
 
-_PLAIN: Final = frozenset({"version"})
-"""The inputs of a provider without a setting."""
-
-
 def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
     """Return why `free` does not cover a change; empty if it does, as far as this change alone shows."""
+    if change.engines_own and change.operation in {"create", "delete"}:
+        # Its settings are the stack's configuration.
+        return ""
     if change.operation in _NEVER_FREE and not (change.operation == "read" and not change.id):
         return _NEVER_FREE[change.operation]
     if change.unprotected:
@@ -375,11 +378,7 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
         return "is managed by another provider from now on"
     inputs = snake_case(change.after)
     if change.type.startswith(PROVIDERS):
-        # A program can give a provider of its own any name, also that of a default one.
-        is_plain = (
-            change.operation == "create" and not {one for one in inputs if not one.startswith("__")} - _PLAIN
-        )
-        return "" if is_plain else "is a provider, whose settings decide which account is changed"
+        return "is a provider, whose settings decide which account is changed"
     if change.kind == UNRECOGNISED:
         return "is of a kind that is not known"
     if change.foreign and not rules.is_harmless(change, harmless):
@@ -391,6 +390,13 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
     if change.kind == "Container" and change.operation == "update" and _stops(change):
         return "is stopped"
     return ""
+
+
+def _adopts_by_default(provider: Change) -> bool:
+    """Whether the settings of a provider are to adopt, in any of the spellings of the hosts."""
+    inputs = provider.after or provider.before
+    values = [text(inputs, name) for name in inputs if name.rpartition(":")[2].lower() == "adopt"]
+    return any(value not in {None, "never"} for value in values)
 
 
 def _stops(change: Change) -> bool:

@@ -123,6 +123,12 @@ def never_free() -> dict[str, Saved]:
     case("retained").plan("web", None, "delete")
     case("provider").plan("mine", {"baseUrl": "https://elsewhere.example"}, "create", kind=PROVIDER)
     case("provider, named as a default one").plan("default_x", {"apiKey": HIDDEN}, "create", kind=PROVIDER)
+    case("settings of the default provider").old("default", {"version": "1"}, PROVIDER, parent="")
+    case("settings of the default provider").plan(
+        "default", {"version": "1", "apiKey": HIDDEN}, "update", kind=PROVIDER, parent=""
+    )
+    case("adopt by default").same("default", {"stacks:adopt": "if_matching"}, PROVIDER, parent="")
+    case("adopt by default").plan("web", web(), "create")
     case("foreign").plan("it", {"length": 3}, "create", kind=RANDOM)
     case("unrecognised").plan("it", {}, "create", kind=CONTAINER.replace("Container", "New"))
     case("interrupted").plan("web", web(), "create")
@@ -148,7 +154,7 @@ def test_free_never_covers_it(make_gate: MakeGate, case: str) -> None:
 
 def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     saved = Saved()
-    saved.plan("default_0_3_0", {"version": "0.3.0"}, "create", kind=PROVIDER)
+    saved.plan("default_0_3_0", {"apiKey": HIDDEN, "version": "0.3.0"}, "create", kind=PROVIDER, parent="")
     saved.old("web", web())
     saved.plan("web", web(desired_status="running", restart_triggers=["1"]), "update")
     saved.plan("new", web(), "create")
