@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import name_of, type_of
-from stacks_pulumi._pulumi_cli import InputError, read
+from stacks_pulumi._pulumi_cli import InputError, ResourceState, read
 from stacks_pulumi.cost.build import INTERRUPTED, KEPT, REPLACES, ObjectChange, Pricer, line_of, plan_of
-from stacks_pulumi.cost.report import Line, PriceTable
+from stacks_pulumi.cost.report import Item, Line, PriceTable
 from stacks_pulumi.gate.saved import NEW, PROVIDERS, Goal, Saved, Stored, identity, shown
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
-from stacks_pulumi.pricing.recognition import STACK, UNRECOGNISED, is_hidden, is_unknown
+from stacks_pulumi.pricing.recognition import PACKAGE, STACK, UNRECOGNISED, is_hidden, is_unknown
+from stacks_pulumi.pricing.views import UNPRICED
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate
@@ -33,6 +34,9 @@ Operation: TypeAlias = Literal[
 What happens to an object. `keep`: it leaves the stack and is not deleted. `read`: it is only looked up from now on.
 `unclear`: the state has it, and the plan does not say what becomes of it.
 """
+
+DYNAMIC_TYPES: Final = "pulumi-python:dynamic"
+"""The prefix of the types of dynamic resources in Python; ours can have any type with it."""
 
 _IMPORTS: Final = frozenset({"import", "import-replacement"})
 _ALL_INPUTS: Final = "all inputs"
@@ -155,7 +159,27 @@ def pricer_of(gate: Gate, monthly: MonthlyPrice = catalog.monthly_price) -> Pric
         gate: The gate.
         monthly: Returns the prices of containers.
     """
-    return Pricer(monthly, gate.prices or PriceTable(()))
+    return _Pricer(monthly, gate.prices or PriceTable(()))
+
+
+class _Pricer(Pricer):
+    """Prices what only says that it is of STACKS as what it may be: anything."""
+
+    def item(self, state: ResourceState | None, stays: ResourceState | None = None) -> Item | None:
+        """Return the billed item, without an upper bound for a resource of another package with our marker."""
+        item = super().item(state, stays)
+        if state is None or not _is_pretended(state):
+            return item
+        return Item("kind not known", UNPRICED)
+
+
+def _is_pretended(state: ResourceState) -> bool:
+    """
+    Whether a resource of another package has our marker.
+
+    Its provider may ignore an input that it does not know, and our rules would take it for an address or a backup.
+    """
+    return state.kind is not None and not state.type.startswith((DYNAMIC_TYPES, PACKAGE))
 
 
 def changes_of(plan: bytes, state: bytes, pricer: Pricer) -> tuple[Change, ...]:
@@ -228,7 +252,7 @@ def _aside(change: ObjectChange, old: Stored, pricer: Pricer) -> Change:
 def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
     """Return what a change and the state say of an object."""
     states = [state for state in (change.before, change.after) if state is not None]
-    kinds = {state.kind for state in states}
+    kinds = {UNRECOGNISED if _is_pretended(state) else state.kind for state in states}
     line = line_of(change, pricer)
     after = None if change.after is None else change.after.inputs
     return Change(

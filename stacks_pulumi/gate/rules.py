@@ -178,7 +178,9 @@ def _how_to_price(change: Change) -> str:
 
 def is_harmless(change: Change, patterns: Iterable[str]) -> bool:
     """Return whether a resource of another provider is of a type that the gate lists as harmless."""
-    return change.foreign and any(fnmatchcase(change.type, pattern) for pattern in patterns)
+    before = None if change.object is None else change.object.before
+    types = {change.type, *(() if before is None else (before.type,))}
+    return change.foreign and all(any(fnmatchcase(type_, pattern) for pattern in patterns) for type_ in types)
 
 
 def view_of(kind: type[_V], change: Change, inputs: Mapping[str, Any]) -> _V:

@@ -231,6 +231,25 @@ def test_what_is_foreign_counts_as_the_worst_unless_it_is_listed(make_gate: Make
     assert [one.rule for one in found(everything, saved)] == ["destroys-data"]
 
 
+def test_our_marker_on_a_resource_of_another_package_is_no_evidence(make_gate: MakeGate) -> None:
+    gate = make_gate("harmless: ['*']\nprices: prices.yaml", prices_yaml="prices: [{type: '*', price: free}]")
+    saved = Saved()
+    saved.plan(
+        "it", {"stacksKind": "PinnedBackup", "size": "huge"}, "create", kind="aws:ec2/instance:Instance"
+    )
+    assert {one.rule for one in found(gate, saved)} == {"opens-access", "unpriced"}
+
+
+def test_a_type_that_an_alias_changes_is_harmless_only_if_both_are(make_gate: MakeGate) -> None:
+    gate = make_gate(
+        "harmless: ['random:*']\nprices: prices.yaml", prices_yaml="prices: [{type: '*', price: free}]"
+    )
+    saved = Saved()
+    old = saved.old("it", {"length": 3}, "aws:rds/instance:Instance")
+    saved.plan("it", {"length": 4}, *REPLACED, kind=RANDOM, base={}, structuredAliases=[{"URN": old}])
+    assert {one.rule for one in found(gate, saved)} == {"destroys-data", "opens-access"}
+
+
 def test_deletions_and_replacements_are_counted(make_gate: MakeGate) -> None:
     gate = make_gate(
         "rules: {max-deletions: {limit: 1, otherwise: refuse}, max-replacements: {limit: 0, otherwise: approve}}"
