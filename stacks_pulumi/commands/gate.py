@@ -100,6 +100,11 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
         help="a person who may approve, with the file of their public key (.pub); may be given several times",
     )
     parser.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="the address of the API, if it is another one: that of an emulator, for instance",
+    )
+    parser.add_argument(
         "--max-total",
         type=_usd,
         default=Decimal(40),
@@ -214,8 +219,8 @@ def _init(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate.start import init  # noqa: PLC0415  (each action needs its own modules)
 
     approvers = dict(options.approver)
-    names = init(options.folder, approvers, options.max_total, options.max_increase)
-    who = ", ".join(approvers) or "nobody yet: add a line to allowed_signers"
+    names = init(options.folder, approvers, options.max_total, options.max_increase, options.base_url)
+    who = ", ".join(approvers) or "none yet: add a line to allowed_signers"
     sys.stdout.write(
         f"Wrote {', '.join(names)} to {options.folder}.\n\n"
         f"Approvers: {one_line(who)}\n\n"
@@ -300,7 +305,7 @@ def _statement(
     options: argparse.Namespace, read: Record, subject: Subject, now: datetime.datetime
 ) -> Statement:
     """
-    Return what is to be signed.
+    Return the statement that the approver signs.
 
     Raises:
         InputError: The approver has to say that they accept an increase without a bound, or unknown values.
@@ -356,7 +361,7 @@ def _line(entry: Entry) -> str:
     prices = "not by the gate" if entry.said is None else f"from {entry.said.before} to {entry.said.after}"
     who = f"approved by {', '.join(entry.approvers)}" if entry.approvers else "no approval"
     doubt = f"; {entry.doubt}" if entry.doubt else ""
-    return f"{entry.version:>4}  {entry.at:{_TIME}}  {entry.kind} {entry.result}: {prices}; {who}{doubt}"
+    return f"{entry.at:{_TIME}}  {entry.kind} {entry.result}: {prices}; {who}{doubt}"
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -386,7 +391,9 @@ def _tell_source(gate: Gate, project: Path) -> None:
     """Say where the gate is from. In the project's folder, the author of the change can edit it."""
     edited = gate.folder.is_relative_to(project)
     warning = (
-        "; it is in the project, so whoever edits the project can edit it (--gate-ref REF)" if edited else ""
+        "; it is in the project, whose author can edit it (use --gate-ref REF, or a folder outside)"
+        if edited
+        else ""
     )
     tell("gate", f"the gate is {gate.source}{warning}")
 

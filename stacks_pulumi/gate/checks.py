@@ -1,8 +1,8 @@
 """
 Which mistakes are in a gate's folder?
 
-Everything is found without an engine, an account or the network: what the engine ignores without a message, what covers
-nothing, and what nobody could approve.
+Everything is found without an engine, an account or the network: what the engine ignores without a message, patterns
+that match nothing, and changes that no person could approve.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stacks_pulumi._pulumi_cli import read_file, utf8
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules, signatures
-from stacks_pulumi.gate.settings import BUILT_IN, FILE, Gate, Pack
+from stacks_pulumi.gate.settings import BUILT_IN, FILE, Gate, GatePack
 
 _PATTERN: Final = frozenset("*?[")
 _SECRETS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
@@ -46,7 +46,7 @@ def problems(gate: Gate) -> Iterator[str]:
     yield from _budgets(gate)
 
 
-def _pack(gate: Gate, pack: Pack) -> Iterator[str]:
+def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
     from stacks_pulumi.policy.testing import (  # noqa: PLC0415  (it needs an extra)
         configuration_problems,
         load_pack,
@@ -112,7 +112,7 @@ def _approvers(gate: Gate) -> Iterator[str]:
     file = gate.signers.relative_to(gate.folder).as_posix()
     if not names:
         line = f'NAME namespaces="{signatures.NAMESPACE}" KEYTYPE KEY'
-        yield f"{file} names nobody, so nothing can be approved: add a line {line}"
+        yield f"{file} has no name, so no change can be approved: add a line {line}"
         return
     for name in gate.file.approver_limits:
         if name not in names:
@@ -120,7 +120,7 @@ def _approvers(gate: Gate) -> Iterator[str]:
     if gate.file.two_approvals and len(names) < 2:
         yield f"two_approvals needs two people, and {file} has {names[0]} alone"
     if gate.file.other_than_author and len(names) < 2:
-        yield f"other_than_author: {names[0]} is the only approver, so nobody could approve their changes"
+        yield f"other_than_author: {names[0]} is the only approver, so no other person could approve their changes"
 
 
 def _patterns(gate: Gate) -> Iterator[str]:

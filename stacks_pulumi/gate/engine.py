@@ -18,7 +18,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -42,7 +43,7 @@ from stacks_pulumi.config import text_of
 from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.gate.settings import Gate, Pack
+    from stacks_pulumi.gate.settings import Gate, GatePack
 
 PYTHON: Final = sys.executable
 """The Python that runs packs in Python where the language host cannot, and the gate's own pack."""
@@ -246,7 +247,7 @@ class Engine:
         error = "" if saved is not None else preview_failure(done)
         return Preview(saved, done.stdout, error)
 
-    def up(self, plan: Path, packs: Sequence[str], message: str, held: Sequence[int] = ()) -> int:
+    def up(self, plan: Path, packs: Sequence[str], message: str, on_start: Callable[[int], None]) -> int:
         """
         Carry out a plan; the output of the engine is that of this process.
 
@@ -254,7 +255,7 @@ class Engine:
             plan: The file of the plan.
             packs: The options that start the policy packs.
             message: The message for the stack's history.
-            held: Files that stay open until the engine ends, also if this process is killed.
+            on_start: Called with the engine's process id.
 
         Returns:
             The engine's exit code.
@@ -270,13 +271,12 @@ class Engine:
                 cwd=self.project,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                pass_fds=tuple(held),
             )
         except OSError as error:
             raise PulumiError(f"the command `pulumi` does not start ({error.strerror})") from None
-        return _awaited(process)
+        return _awaited(process, on_start)
 
-    def pack_options(self, packs: Sequence[Pack], scratch: Path) -> list[str]:
+    def pack_options(self, packs: Sequence[GatePack], scratch: Path) -> list[str]:
         """
         Return the options that start policy packs.
 
@@ -481,7 +481,22 @@ def _command(environment: Mapping[str, str]) -> str:
     return found
 
 
-def _awaited(process: subprocess.Popen[bytes]) -> int:
+def is_running(pid: int) -> bool:
+    """Return whether a process is an engine that runs; true also if that cannot be found out."""
+    try:
+        listed = subprocess.run(  # noqa: S603  (a number)
+            ["ps", "-o", "stat=,comm=", "-p", str(pid)],  # noqa: S607  (found on PATH)
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return True
+    state, _, command = listed.stdout.strip().partition(" ")
+    return "pulumi" in command and not state.startswith("Z")
+
+
+def _awaited(process: subprocess.Popen[bytes], on_start: Callable[[int], None]) -> int:
     """Wait for the engine, which has the terminal: Ctrl-C is for it, and a request to end is passed on."""
 
     def passed_on(number: int, _frame: object) -> None:
@@ -491,16 +506,16 @@ def _awaited(process: subprocess.Popen[bytes]) -> int:
         signal.SIGINT: signal.getsignal(signal.SIGINT),
         signal.SIGTERM: signal.getsignal(signal.SIGTERM),
     }
-    try:
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main:
+        # Other threads get no signals.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, passed_on)
-    except ValueError:
-        # Only the main thread gets signals.
-        return process.wait()
     try:
+        on_start(process.pid)
         return process.wait()
     finally:
-        for number, handler in before.items():
+        for number, handler in before.items() if is_main else ():
             signal.signal(number, handler)
 
 

@@ -79,7 +79,7 @@ class PackFile(_Section, frozen=True):
 
 class Limits(_Section, frozen=True):
     """
-    Limits on the monthly price of the stack. What exceeds one is refused, whoever approves it.
+    Limits on the monthly price of the stack. A change that exceeds one is refused, and no approval helps.
 
     Attributes:
         max_increase: The most that a change may add.
@@ -190,6 +190,8 @@ class GateFile(_Section, frozen=True):
         prices: The file with the prices of other providers' resources.
         live_prices: Whether prices are asked from the API, and not taken from the catalogue.
         budgets: The file with budgets over several stacks.
+        base_url: The address of the API, if it is not the default. A stack with another address is refused.
+        platform: The file with facts about the platform (`stacks:platform`), for `live_prices`.
         project_settings: The settings of Pulumi.yaml that are allowed although they can run other code.
     """
 
@@ -209,11 +211,13 @@ class GateFile(_Section, frozen=True):
     prices: Text | None = None
     live_prices: bool = False
     budgets: Text | None = None
+    base_url: Text | None = None
+    platform: Text | None = None
     project_settings: list[ProjectSetting] = []
 
 
 @dataclass(frozen=True)
-class Pack:
+class GatePack:
     """
     A policy pack.
 
@@ -240,16 +244,18 @@ class Gate:
         signers: The file with the keys of the approvers.
         prices: The prices of other providers' resources.
         budgets: The budgets over several stacks.
+        platform: The file with facts about the platform.
     """
 
     folder: Path
     source: str
     file: GateFile
-    packs: tuple[Pack, ...]
+    packs: tuple[GatePack, ...]
     own_rules: tuple[Path, ...]
     signers: Path
     prices: PriceTable | None
     budgets: BudgetFile | None
+    platform: Path | None = None
 
     @property
     def limits(self) -> Limits:
@@ -336,7 +342,7 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
     file: GateFile = reader.read(document, GateFile, "")
     inside = _Inside(folder, reader)
     packs = tuple(
-        Pack(
+        GatePack(
             inside.folder(pack.path, f".packs[{index}].path"),
             None if pack.config is None else inside.file(pack.config, f".packs[{index}].config"),
         )
@@ -351,6 +357,7 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
         inside.file(file.approvers, ".approvers"),
         None if file.prices is None else read_prices(inside.file(file.prices, ".prices")),
         None if file.budgets is None else read_budgets(inside.file(file.budgets, ".budgets")),
+        None if file.platform is None else inside.file(file.platform, ".platform"),
     )
 
 

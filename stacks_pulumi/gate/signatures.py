@@ -474,7 +474,7 @@ def _check_options(text: str) -> None:
 
 
 def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen where it can ask nobody for a passphrase. It reads local times, so that those are UTC."""
+    """Run ssh-keygen without a terminal, where it cannot ask for a passphrase. It reads local times, hence UTC."""
     environment = {**os.environ, "TZ": "UTC", "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
     for name in ("SSH_ASKPASS", "DISPLAY"):
         environment.pop(name, None)

@@ -63,6 +63,8 @@ approvers: allowed_signers
 record_expires: 24h
 """
 
+_ADDRESS: Final = "\n# The address of the API. A stack with another address is refused.\n"
+
 _PACK: Final = """\
 description: Which containers a stack may have, what they may cost, and who may connect.
 runtime: python
@@ -78,14 +80,20 @@ StacksGuard().run()
 _LIMITED: Final = ("monthly-budget", "budget-warning", "spend-gate")
 """The policies that have the limit of the stack's price."""
 
-_NOBODY: Final = f"""\
-# Who may approve, one line for each key: a name and their public key. Nobody is named yet, so nothing can be approved.
+_NO_NAMES: Final = f"""\
+# Who may approve: one line for each key, with a name. There is no name yet, so no change can be approved.
 #
 #   ann namespaces="{signatures.NAMESPACE}" ssh-ed25519 AAAA...
 """
 
 
-def init(folder: Path, approvers: Mapping[str, Path], total: Decimal, increase: Decimal) -> tuple[str, ...]:
+def init(
+    folder: Path,
+    approvers: Mapping[str, Path],
+    total: Decimal,
+    increase: Decimal,
+    base_url: str | None = None,
+) -> tuple[str, ...]:
     """
     Write a gate's folder, and return the names of its files.
 
@@ -94,13 +102,15 @@ def init(folder: Path, approvers: Mapping[str, Path], total: Decimal, increase: 
         approvers: By name, the file with their public key.
         total: The highest monthly price of a stack.
         increase: The most that a change may add to it.
+        base_url: The address of the API, if it is not the default.
 
     Raises:
         StacksError: A file exists or cannot be written, or a key cannot be read.
     """
     texts = {
-        FILE: _SETTINGS.format(total=total, increase=increase),
-        _SIGNERS: "".join(_line(name, key) for name, key in approvers.items()) or _NOBODY,
+        FILE: _SETTINGS.format(total=total, increase=increase)
+        + ("" if base_url is None else f"{_ADDRESS}base_url: {json.dumps(base_url)}\n"),
+        _SIGNERS: "".join(_line(name, key) for name, key in approvers.items()) or _NO_NAMES,
         "guard.json": _as_json(
             {
                 "allowed-plans": {"allowed": ["micro", "basic", "standard"]},

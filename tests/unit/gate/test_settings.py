@@ -63,7 +63,7 @@ def test_a_folder_is_read_whole(folder: Path) -> None:
     gate = settings.read_gate(folder)
 
     assert gate.source == str(folder)
-    assert gate.packs == (settings.Pack(folder / "packs" / "spend", folder / "spend.json"),)
+    assert gate.packs == (settings.GatePack(folder / "packs" / "spend", folder / "spend.json"),)
     assert gate.limits == settings.Limits(max_increase=Decimal(15), max_total=Decimal("40.50"))
     assert gate.rules.destroys_data == settings.DestroysData(backup_within_hours=24, otherwise="approve")
     assert gate.rules.opens_access == "refuse"

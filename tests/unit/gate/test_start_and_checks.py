@@ -44,6 +44,12 @@ def test_a_new_folder_has_no_mistake(folder: Path) -> None:
     assert gate.free is None
 
 
+def test_a_new_folder_may_name_the_address_of_the_api(tmp_path: Path, key: Path) -> None:
+    start.init(tmp_path / "gate", {"ann": key}, Decimal(1), Decimal(1), "http://localhost:7822/api/v1")
+
+    assert settings.read_gate(tmp_path / "gate").file.base_url == "http://localhost:7822/api/v1"
+
+
 def test_the_packs_of_a_new_folder_refuse(folder: Path) -> None:
     tester = PackTester(folder / "packs" / "guard", json.loads((folder / "guard.json").read_text()))
 
@@ -190,8 +196,8 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
         (added("x", "", "stacks: ['shop/*']\napprover_limits: {ann: {stacks: ['*/dev']}}\n"), []),
         (added("x", "", "other_than_author: true\n"), ["other_than_author: ann is the only approver"]),
         (
-            added("allowed_signers", "# nobody\n"),
-            ["allowed_signers names nobody, so nothing can be approved"],
+            added("allowed_signers", "# no name\n"),
+            ["allowed_signers has no name, so no change can be approved"],
         ),
         (
             replaced("allowed_signers", "ann", "*"),
