@@ -18,7 +18,7 @@ from stacks_pulumi._identifiers import name_of, type_of
 from stacks_pulumi._pulumi_cli import InputError, ResourceState, read
 from stacks_pulumi.cost.build import INTERRUPTED, KEPT, REPLACES, ObjectChange, Pricer, line_of, plan_of
 from stacks_pulumi.cost.report import Item, Line, PriceTable
-from stacks_pulumi.gate.saved import NEW, PROVIDERS, Goal, Saved, Stored, identity, shown
+from stacks_pulumi.gate.saved import IMPORTS, NEW, PROVIDERS, Goal, Saved, Stored, identity, shown
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
 from stacks_pulumi.pricing.recognition import PACKAGE, STACK, UNRECOGNISED, is_hidden, is_unknown
 from stacks_pulumi.pricing.views import UNPRICED
@@ -38,7 +38,6 @@ What happens to an object. `keep`: it leaves the stack and is not deleted. `read
 DYNAMIC_TYPES: Final = "pulumi-python:dynamic"
 """The prefix of the types of dynamic resources in Python; ours can have any type with it."""
 
-_IMPORTS: Final = frozenset({"import", "import-replacement"})
 _ALL_INPUTS: Final = "all inputs"
 _INTERNAL: Final = "__"
 
@@ -277,7 +276,7 @@ def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
 
 def _unknown(saved: Saved, goal: Goal, told: Change) -> tuple[str, ...]:
     """Return the inputs of which a plan has no value."""
-    if _IMPORTS.intersection(told.steps):
+    if IMPORTS.intersection(told.steps):
         # The plan has the differences to what the preview has read, which it does not have.
         return (_ALL_INPUTS,)
     given = {**goal.input_diff.updates, **goal.input_diff.adds}
@@ -363,7 +362,11 @@ def _compared(
             yield (f"{name_of(urn)!r}: the plan has {_listed(one)}, and the preview showed {_listed(other)}")
     for change in changes:
         given = news.get(change.urn, {})
-        if change.operation not in {"create", "update", "replace"} or change.note:
+        if (
+            change.operation not in {"create", "update", "replace"}
+            or change.note
+            or _ALL_INPUTS in change.unknown
+        ):
             continue
         names = [
             name

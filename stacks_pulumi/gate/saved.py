@@ -23,6 +23,9 @@ from stacks_pulumi.pricing.recognition import STACK
 NEW: Final = frozenset({"create", "import", "read"})
 """The steps by which a resource comes into the state."""
 
+IMPORTS: Final = frozenset({"import", "import-replacement"})
+"""The steps that import an object."""
+
 PROVIDERS: Final = "pulumi:providers:"
 """The prefix of the types of providers."""
 
@@ -200,6 +203,10 @@ class Saved:
     def olds(self, urn: str) -> Olds:
         """Return the objects in the state that a resource of the plan is about."""
         own, old = self._olds.get(urn, Olds()), self.moved.get(urn)
+        goal = self.goal(urn)
+        if goal is not None and own.current is None and self.is_imported_and_replaced(urn):
+            # Nothing but its id is known.
+            return Olds(Stored(type=goal.type, urn=urn, id=goal.id, custom=goal.custom), own.left_over)
         if old is None:
             return own
         aliased = self._olds[old]
@@ -218,6 +225,11 @@ class Saved:
         # The default provider of a package has the package's version in its name.
         both_default = all(name_of(urn).startswith("default") for urn in (one, other))
         return not (both_default and type_of(one) == type_of(other))
+
+    def is_imported_and_replaced(self, urn: str) -> bool:
+        """Return whether an object is imported, and another one takes its place at once."""
+        words = self.words(urn)
+        return "import" in words and bool(REPLACES.intersection(words))
 
     def is_engines_own(self, urn: str) -> bool:
         """
@@ -250,6 +262,10 @@ class Saved:
                 f"the step {unknown[0]!r}, which this version does not know" if unknown else "no step for it"
             )
             raise _does_not_fit(urn, f"the plan has {what}")
+        if IMPORTS.intersection(words):
+            # An update of what was imported belongs to the import, and the import to a replacement of it.
+            left_out = {"import"} if self.is_imported_and_replaced(urn) else _STAYS
+            words = tuple(word for word in words if word not in left_out)
         after = None if planned.goal is None else _after(urn, planned.goal, words, olds.current)
         ending = _ending(urn, words, olds)
         for word in words:

@@ -12,6 +12,7 @@ from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.cost.report import PriceTable
 from stacks_pulumi.gate.change import Change, changes_of, contradictions
 from stacks_pulumi.gate.rules import Rule
+from stacks_pulumi.pricing.money import FREE
 from tests.support.previews import events, step
 from tests.support.saved_plans import (
     ADDRESS,
@@ -27,6 +28,7 @@ from tests.support.saved_plans import (
     web,
 )
 
+FIRST_DELETED = ("delete-replaced", "replace", "create-replacement")
 PRICER = Pricer(others=PriceTable(()))
 
 
@@ -166,6 +168,32 @@ def test_an_import_is_of_unknown_inputs() -> None:
     assert (one.operation, one.unknown) == ("import", ("all inputs",))
     assert one.price_after.high is not None
     assert one.price_after.high >= 10
+
+
+def test_an_update_of_what_is_imported_belongs_to_the_import() -> None:
+    saved = Saved()
+    saved.plan("web", web(), "import", "update", id="usr-1-web")
+    one = changes(saved)["web"]
+    assert (one.operation, one.unknown, one.price_before) == ("import", ("all inputs",), FREE)
+
+
+@pytest.mark.parametrize(
+    "steps", [("import", *FIRST_DELETED), ("import", "create-replacement", "replace", "delete-replaced")]
+)
+def test_what_is_imported_and_replaced_at_once_is_a_replacement(steps: tuple[str, ...]) -> None:
+    saved = Saved()
+    saved.plan("web", web("premium"), *steps, id="usr-1-web")
+    one = changes(saved)["web"]
+    assert (one.operation, one.id, one.unknown) == ("replace", "usr-1-web", ("all inputs",))
+    assert one.price_after.high is not None
+
+
+def test_an_import_in_the_place_of_an_object_replaces_it() -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", web(), "import-replacement", "replace", "update", "delete-replaced", id="usr-1-other")
+    one = changes(saved)["web"]
+    assert (one.operation, one.id, one.unknown) == ("replace", "usr-1-web", ("all inputs",))
 
 
 def test_an_interrupted_create_may_exist_and_counts() -> None:
