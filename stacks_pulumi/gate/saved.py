@@ -178,7 +178,7 @@ class Saved:
 
     def forgotten(self) -> Iterator[Stored]:
         """
-        Return the objects in the state of which the plan does not say what becomes of them.
+        Return the objects in the state whose future the plan does not say.
 
         The engine plans a step for every object that it manages, also outside of the plan's targets, except for one
         that the program only looks up from now on.
@@ -227,7 +227,7 @@ class Saved:
         return not (both_default and type_of(one) == type_of(other))
 
     def is_imported_and_replaced(self, urn: str) -> bool:
-        """Return whether an object is imported, and another one takes its place at once."""
+        """Return whether an object is imported, and another one takes its place in the same operation."""
         words = self.words(urn)
         return "import" in words and bool(REPLACES.intersection(words))
 

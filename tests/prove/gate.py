@@ -2,8 +2,8 @@
 Random programs on the real engine: what the gate saw in a plan is what `up` did with it, in both hosts.
 
 A case is a stack with some programs, one after the other. Each of them is previewed with `--save-plan`, judged from the
-plan and the state alone, and made with `up --plan`. Beside the resources of ours each program has some of a dynamic
-provider of its own.
+plan and the state alone, and made with `up --plan`. Each program also has resources of a second provider,
+which is a dynamic one in Python.
 """
 
 from __future__ import annotations
