@@ -194,8 +194,8 @@ class Engine:
         """
         Return the stack's configuration, and the record's key.
 
-        The key is encrypted with the stack's secrets provider, in a copy of the stack's settings: whoever can read the
-        record cannot guess a secret from its digest, and whoever can decrypt the stack's secrets can compare it.
+        The key is encrypted with the stack's secrets provider, in a copy of the stack's settings. So a reader of the
+        record cannot guess a secret from its digest, and a user who can decrypt the stack's secrets can compare it.
 
         Args:
             sealed_key: The encrypted key of a record; without one, a new key is made.

@@ -2,7 +2,7 @@
 Who has changed what, for how much, and approved by whom?
 
 `apply` writes it into the message of the update, which every backend keeps in the stack's history. The history is for
-people and no ledger: whoever can write to the backend can write an entry. So an entry names an approver only if the
+people and no ledger: every user of the backend can write an entry. So an entry names an approver only if the
 signature in it verifies, and what was spent is never less than what the account shows.
 """
 
@@ -259,7 +259,7 @@ def spent(
     Args:
         found: The stack's history.
         unfinished: The increases of what began and did not end; `None` for one without a bound.
-        added: The price of what was created in the account in the last 24 hours; `None` if that is not known.
+        added: The price of the containers that are 24 hours old or younger; `None` if that is not known.
         now: The time, with a time zone.
     """
     said = [entry.said.increase for entry in found if entry.said is not None and entry.at > now - _DAY]

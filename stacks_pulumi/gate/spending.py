@@ -40,7 +40,7 @@ class AccountNow:
 
     Attributes:
         stacks: The account with all stacks; `None` if the gate has no budgets.
-        added: The price of what was created in the last 24 hours; `None` if it is not known, or not needed.
+        added: The price of the containers that are 24 hours old or younger; `None` if it is not known, or not needed.
         prices: The platform's prices; `None` if the gate does not read them.
     """
 
