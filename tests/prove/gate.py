@@ -262,7 +262,8 @@ class _Life:
         resources = json.loads(self.stack.export())["deployment"].get("resources") or []
         now = {one["urn"]: one for one in resources if not one.get("delete")}
         for one in changes:
-            if one.operation in {"create", "update", "replace"} and not one.note and done.code == 0:
+            is_known = "all inputs" not in one.unknown and not one.note
+            if one.operation in {"create", "update", "replace"} and is_known and done.code == 0:
                 assert one.urn in now, one.urn
                 inputs = now[one.urn].get("inputs", {})
                 names = {*one.after, *inputs} - set(one.unknown) - {"__provider", "__defaults"}
