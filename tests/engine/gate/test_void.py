@@ -32,12 +32,12 @@ def approved(stack: Stack, tmp_path: Path) -> Gated:
     return gated
 
 
-def flipped(file: Path) -> Callable[[], None]:
+def flipped(file: Path) -> Callable[[], object]:
     """Change one byte of a file; return what changes it back."""
     before = file.read_bytes()
     place = len(before) // 2
     file.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
-    return lambda: file.write_bytes(before) and None
+    return lambda: file.write_bytes(before)
 
 
 def test_whatever_changes_between_approval_and_apply_nothing_is_created(
