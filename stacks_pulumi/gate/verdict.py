@@ -251,7 +251,12 @@ def _reason(finding: Finding) -> Reason:
 
 
 def _pairs(changes: Sequence[Change]) -> list[tuple[ObjectChange, Line]]:
-    return [(one.object, one.line) for one in changes if one.object is not None and one.line is not None]
+    """Return what happens to each object that may be in the account: other providers have other accounts."""
+    return [
+        (one.object, one.line)
+        for one in changes
+        if one.kind is not None and one.object is not None and one.line is not None
+    ]
 
 
 def _with_account(found: _Found, account: Reconciliation) -> None:

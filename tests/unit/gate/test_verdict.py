@@ -278,6 +278,31 @@ def new_beside_c0() -> Saved:
     return saved
 
 
+def test_a_budget_is_over_the_account_alone(make_gate: MakeGate) -> None:
+    saved = new_beside_c0()
+    saved.same("it", {"size": "large"}, RANDOM)
+    gate = make_gate(
+        f"{FREE}\nbudgets: budgets.yaml\nprices: prices.yaml",
+        budgets_yaml="budgets: [{name: all, max_total: 14}]",
+        prices_yaml="prices: [{type: 'random:*', price: 100}]",
+    )
+    verdict = judged(gate, saved, account=account("premium"), tagged=untagged)
+    assert verdict.result == "free", why(verdict)
+    assert verdict.price_after.high == 114
+
+
+def test_an_import_counts_and_needs_an_approval(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.plan("c0", {}, "same", base={}, id="usr-1-c0")
+    gate = with_budgets(make_gate, "budgets: [{stacks: shop/dev, max_total: 1000}]")
+    now = account("premium", stacks=("prod",))
+    verdict = judged(gate, saved, account=now, tagged=untagged)
+    assert verdict.result == "needs_approval"
+    assert "is imported" in why(verdict)[0]
+    assert verdict.price_after.high is not None
+    assert verdict.price_after.high >= 10
+
+
 def test_a_budget_can_warn(make_gate: MakeGate) -> None:
     gate = with_budgets(make_gate, "budgets: [{name: all, warn_total: 1}]")
     verdict = judged(gate, new_beside_c0(), account=account("premium"), tagged=untagged)
