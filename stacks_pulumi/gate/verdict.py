@@ -26,6 +26,7 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules
 from stacks_pulumi.gate.change import Change, Finding
 from stacks_pulumi.gate.saved import PROVIDERS
+from stacks_pulumi.gate.settings import BUILT_IN
 from stacks_pulumi.pricing.money import FREE, Price, usd
 from stacks_pulumi.pricing.money import Change as Difference
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, snake_case, text
@@ -160,11 +161,7 @@ class _Found:
     def verdict(self, violations: tuple[PolicyViolation, ...]) -> Verdict:
         """Return what all of this together means."""
         acting = self.acting
-        reasons = tuple(
-            sorted(
-                dict.fromkeys(self.reasons), key=lambda one: (one.result != "refused", one.rule == FREE_RULE)
-            )
-        )
+        reasons = tuple(sorted(dict.fromkeys(self.reasons), key=_weight))
         asked = {one.rule for one in reasons if one.result == "needs_approval" and one.rule != FREE_RULE}
         result: Result = "free"
         if any(one.result == "refused" for one in reasons):
@@ -241,6 +238,13 @@ def judge(
     if found.acting:
         found.reasons += _not_free(found, spent, ruled)
     return found.verdict(tuple(violations))
+
+
+def _weight(reason: Reason) -> tuple[bool, int]:
+    """Return what sorts reasons: the worst first, and last what only says why `free` does not cover something."""
+    ranks = {rule: number for number, rule in enumerate(BUILT_IN)}
+    last = len(ranks) + (reason.rule == FREE_RULE)
+    return reason.result != "refused", ranks.get(reason.rule, last)
 
 
 def _reason(finding: Finding) -> Reason:
