@@ -97,6 +97,18 @@ def test_secrets_are_not_shown(make_gate: MakeGate) -> None:
     assert UNKNOWN not in shown
 
 
+def test_a_value_that_is_cut_is_named_and_whole_in_the_json(make_gate: MakeGate) -> None:
+    long = "x" * 400 + "the end"
+    saved = Saved()
+    saved.plan("web", web(restart_triggers=[long]), "create")
+    verdict, changes = judged(make_gate(), saved)
+    shown = texts.show(record(), verdict, changes)
+    assert "the end" not in shown
+    assert "warning: 'web': restart_triggers may be cut" in shown
+    data = json.loads(texts.json(record(), verdict, changes))
+    assert data["changes"][0]["inputs"]["restart_triggers"] == {"before": "", "after": f"[{long}]"}
+
+
 def test_nothing_of_a_program_is_carried_out(make_gate: MakeGate) -> None:
     saved = Saved()
     saved.plan("x\n::error::y", web(discount_code="**@all** \x1b[2J\n::set-output"), "create")
