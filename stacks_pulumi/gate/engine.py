@@ -9,6 +9,7 @@ backend is passed explicitly.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -69,6 +70,8 @@ _PASSED: Final = frozenset(
 
 _PASSED_PREFIX: Final = "PULUMI_DIY_BACKEND_"
 
+_SLASHES: Final = 2
+"""In a stack's full name."""
 _OUR_PLUGIN: Final = "pulumi-resource-stacks"
 _DIGITS: Final = 16
 _LOGIN: Final = "log in with `pulumi login`, or set PULUMI_BACKEND_URL"
@@ -366,10 +369,11 @@ def opened(folder: Path, stack: str | None, gate: Gate | None) -> Engine:
     environment = _environment()
     backend = environment.get("PULUMI_BACKEND_URL") or _logged_in(file.parent, environment)
     environment["PULUMI_BACKEND_URL"] = backend
-    chosen = () if stack is None else ("--stack", stack)
-    name = _output(("stack", "--show-name", "--fully-qualify-stack-names", *chosen), file.parent, environment)
-    full = name.decode(errors="replace").strip()
-    return Engine(file.parent, runtime_of(project)[0], full, backend, environment)
+    if stack is None or stack.count("/") != _SLASHES:
+        chosen = () if stack is None else ("--stack", stack)
+        words = ("stack", "--show-name", "--fully-qualify-stack-names", *chosen)
+        stack = _output(words, file.parent, environment).decode(errors="replace").strip()
+    return Engine(file.parent, runtime_of(project)[0], stack, backend, environment)
 
 
 def check_project(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> None:
@@ -494,6 +498,21 @@ def is_running(pid: int) -> bool:
         return True
     state, _, command = listed.stdout.strip().partition(" ")
     return "pulumi" in command and not state.startswith("Z")
+
+
+def _engine_version(command: str) -> str:
+    facts = Path(command).stat()
+    return _version_by(command, facts.st_mtime_ns, facts.st_size)
+
+
+@functools.cache
+def _version_by(command: str, _modified: int, _size: int) -> str:
+    """Return the version of an engine. Its file is the same one, so it is asked once."""
+    try:
+        done = subprocess.run([command, "version"], capture_output=True, timeout=_SECONDS, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PulumiError(f"{command} does not say its version: {error}") from None
+    return done.stdout.decode(errors="replace").strip()
 
 
 def _awaited(process: subprocess.Popen[bytes], on_start: Callable[[int], None]) -> int:

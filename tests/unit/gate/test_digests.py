@@ -101,6 +101,24 @@ def test_what_git_has_is_a_part_of_the_program_everywhere(program: Path, folder:
     assert digests.of_folder(program) != before
 
 
+def test_a_repository_that_an_author_has_committed_is_not_used(program: Path) -> None:
+    # Its settings can name programs, and its commits can have any author.
+    folder = program / "lib"
+    subprocess.run(["git", "init", "-q", "--bare", str(folder)], check=True)
+    named = ["-c", "user.name=Mallory", "-c", "user.email=m@example.com", "-C", str(folder)]
+    tree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+    made = subprocess.run(
+        ["git", *named, "commit-tree", "-m", "x", tree], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    for reference in ("refs/heads/master", "refs/heads/main"):
+        subprocess.run(["git", *named, "update-ref", reference, made], check=True)
+    words = ["log", "-1", "--format=%an"]
+    found = subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "Mallory"
+
+    assert digests.git(folder, *words) == ""
+
+
 def test_a_link_out_of_the_program_and_a_pipe_are_refused(program: Path, tmp_path: Path) -> None:
     (tmp_path / "outside.py").write_text("x = 1\n", encoding="utf-8")
     (program / "link.py").symlink_to("../outside.py")
