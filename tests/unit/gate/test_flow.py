@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from concurrent import futures
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pytest
 from stacks_pulumi.gate import digests, engine, flow, state_pack
 from stacks_pulumi.gate.flow import RefusedError
 from stacks_pulumi.gate.state_pack import Expected
+from tests.support.waiting import until
 from tests.tools.fake_executables import executable
 
 NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
@@ -75,6 +77,24 @@ def test_nothing_begins_while_the_engine_of_a_killed_apply_runs(
 
     monkeypatch.setattr(engine, "is_running", lambda _pid: False)
     flow._await_nobody()
+
+
+@pytest.mark.usefixtures("machine")
+def test_changes_on_one_machine_are_judged_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    order = []
+    with futures.ThreadPoolExecutor(1) as pool:
+
+        def second() -> None:
+            with flow._machine_lock():
+                order.append("second")
+
+        with flow._machine_lock():
+            waiting = pool.submit(second)
+            until(lambda: "waiting for another one on this machine" in capsys.readouterr().err)
+            order.append("first")
+        waiting.result()
+
+    assert order == ["first", "second"]
 
 
 def state(name: str) -> bytes:
