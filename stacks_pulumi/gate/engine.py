@@ -155,12 +155,7 @@ class Engine:
         Raises:
             PulumiError: It cannot be read.
         """
-        text = self._read("stack", "history", "--json", "--full-dates", "--page-size", "0")
-        try:
-            entries = msgspec.json.decode(text or b"[]", type=list[dict[str, Any]])
-        except msgspec.DecodeError as error:
-            raise PulumiError(f"the history of {self.stack} cannot be read: {error}") from None
-        return entries
+        return _objects(self._read("stack", "history", "--json", "--full-dates", "--page-size", "0"))
 
     def versions(self, packages: Sequence[str]) -> dict[str, str]:
         """
@@ -183,7 +178,7 @@ class Engine:
         if not wanted:
             return found
         installed: dict[str, list[str]] = {}
-        for plugin in _listed(self._run("plugin", "ls", "--json")):
+        for plugin in _objects(self._run("plugin", "ls", "--json")):
             if plugin.get("kind") == "resource":
                 installed.setdefault(str(plugin.get("name")), []).append(str(plugin.get("version")))
         for name in wanted:
@@ -396,6 +391,10 @@ def check_project(file: Path, project: Mapping[str, Any], allowed: frozenset[str
         for key in project
         if (name := spellings.get(str(key).casefold())) is not None and name not in allowed
     ]
+    runtime, options = runtime_of(project)
+    if runtime == "yaml" and options and "options" not in allowed:
+        # The option `compiler` is a command.
+        found.append("options")
     if found:
         raise InputError(
             f"{file} sets `{found[0]}`, which can run other code or move the stack: remove it, or allow it in the gate "
@@ -539,20 +538,15 @@ def _awaited(process: subprocess.Popen[bytes], on_start: Callable[[int], None]) 
 
 
 def _object(text: bytes) -> dict[str, Any]:
-    try:
-        document = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        document = None
-    if not isinstance(document, dict):
-        raise PulumiError("`pulumi` printed no JSON object")
-    return document
+    (found,) = _objects(b"[" + text + b"]")
+    return found
 
 
-def _listed(text: bytes) -> list[dict[str, Any]]:
+def _objects(text: bytes) -> list[dict[str, Any]]:
     try:
         return msgspec.json.decode(text or b"[]", type=list[dict[str, Any]])
-    except msgspec.DecodeError:
-        raise PulumiError("`pulumi plugin ls` printed no list") from None
+    except msgspec.DecodeError as error:
+        raise PulumiError(f"`pulumi` printed something else than JSON objects: {error}") from None
 
 
 def _settings_in(file: Path | None) -> dict[str, Any]:

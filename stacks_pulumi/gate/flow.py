@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate
     from stacks_pulumi.gate.signatures import Approval
 
+_DAY: Final = datetime.timedelta(hours=24)
 _AHEAD: Final = datetime.timedelta(minutes=10)
 """How far the clock of the machine that planned may be ahead."""
 
@@ -173,6 +174,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         file = scratch / records.PLAN
         file.write_bytes(read.plan)
         message = history.message(read, verdict, approvals)
+        _forget_old(now)
         begun = _Begun(read.digest, pulumi.stack, now, verdict.increase)
         _begin(read, begun)
         try:
@@ -489,6 +491,13 @@ def _begin(record: Record, begun: _Begun) -> None:
     records.put(record.folder, records.STARTED, msgspec.json.encode(begun))
 
 
+def _forget_old(now: datetime.datetime) -> None:
+    """Remove what began more than a day ago: it counts no longer."""
+    for file, one in _all_begun():
+        if one is not None and one.at <= now - _DAY and not (one.engine and engine.is_running(one.engine)):
+            file.unlink(missing_ok=True)
+
+
 def _write_begun(record: Record, begun: _Begun) -> None:
     file = _begun_file(record)
     records.put(file.parent, file.name, msgspec.json.encode(begun))
@@ -503,9 +512,10 @@ def _end(record: Record, *, changed: bool = False) -> None:
 
 def _unfinished(now: datetime.datetime) -> list[Decimal | None]:
     """Return the increases of what began on this machine in the last 24 hours and has no end."""
-    recent = now - datetime.timedelta(hours=24)
     # Of one that cannot be read, any increase is possible.
-    return [None if one is None else one.increase for one in _all_begun() if one is None or one.at > recent]
+    return [
+        None if one is None else one.increase for _, one in _all_begun() if one is None or one.at > now - _DAY
+    ]
 
 
 def _await_nobody() -> None:
@@ -515,7 +525,7 @@ def _await_nobody() -> None:
     Raises:
         RefusedError: It runs.
     """
-    for one in _all_begun():
+    for _, one in _all_begun():
         if one is not None and one.engine and engine.is_running(one.engine):
             raise RefusedError(
                 f"the engine of an `apply` that was killed still changes the stack {one.stack} (process {one.engine}): "
@@ -523,12 +533,12 @@ def _await_nobody() -> None:
             )
 
 
-def _all_begun() -> list[_Begun | None]:
-    """Return what began on this machine and has no end; `None` for one that cannot be read."""
-    found: list[_Begun | None] = []
+def _all_begun() -> list[tuple[Path, _Begun | None]]:
+    """Return what began on this machine and has no end, with its file; `None` for one that cannot be read."""
+    found: list[tuple[Path, _Begun | None]] = []
     for file in sorted(_folder_of_machine().glob("begun-*.json")):
         try:
-            found.append(msgspec.json.decode(file.read_bytes(), type=_Begun))
+            found.append((file, msgspec.json.decode(file.read_bytes(), type=_Begun)))
         except (OSError, msgspec.DecodeError):
-            found.append(None)
+            found.append((file, None))
     return found

@@ -112,6 +112,15 @@ def test_a_setting_that_runs_other_code_is_refused_unless_the_gate_allows_it(set
     engine.check_project(Path("Pulumi.yaml"), content, frozenset({spelled}))
 
 
+def test_a_program_in_yaml_has_no_compiler_unless_the_gate_allows_it() -> None:
+    content = {"name": "shop", "runtime": {"name": "yaml", "options": {"compiler": "sh -c 'touch ran'"}}}
+
+    with pytest.raises(InputError, match="sets `options`"):
+        engine.check_project(Path("Pulumi.yaml"), content, frozenset())
+
+    engine.check_project(Path("Pulumi.yaml"), content, frozenset({"options"}))
+
+
 def test_a_project_that_cannot_be_read_is_refused(project: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as a project"):
         engine.check_project(project / "Pulumi.yaml", {}, frozenset())

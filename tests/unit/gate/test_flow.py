@@ -47,6 +47,8 @@ def test_an_apply_without_an_end_counts_in_full_for_a_day(machine: Path, tmp_pat
     flow._end(ended, changed=True)
 
     assert sorted(flow._unfinished(NOW), key=str) == [Decimal(4), None]
+    flow._forget_old(NOW)
+    assert len(list(machine.glob("begun-*"))) == 2
     (machine / "begun-damaged.json").write_text("{", encoding="utf-8")
     assert sorted(flow._unfinished(NOW), key=str) == [Decimal(4), None, None]
 

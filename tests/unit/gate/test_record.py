@@ -99,6 +99,8 @@ def test_a_new_record_takes_the_place_of_the_one_before_with_its_approvals(tmp_p
     (tmp_path / "approvals").mkdir()
     (tmp_path / "approvals" / "ann.txt").write_text("signed", encoding="utf-8")
     record.put(tmp_path, record.STARTED, b"{}")
+    (tmp_path / ".plan.json.4242").write_text("half of it", encoding="utf-8")
+    assert record.read(tmp_path).plan == PLAN
 
     record.write(tmp_path, content(), PLAN, STATE, EVENTS)
 
@@ -119,6 +121,14 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
         record.clear(tmp_path)
 
     assert (tmp_path / "Pulumi.yaml").exists()
+
+
+def test_a_record_has_no_other_files(tmp_path: Path) -> None:
+    record.write(tmp_path, content(), PLAN, STATE, EVENTS)
+    (tmp_path / "evil.py").write_text("x = 1\n", encoding="utf-8")
+
+    with pytest.raises(InputError, match=r"has files that are no record's \(evil.py\): remove them"):
+        record.read(tmp_path)
 
 
 def test_approvals_that_are_a_link_are_not_followed(tmp_path: Path) -> None:
