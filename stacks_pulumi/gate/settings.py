@@ -145,9 +145,12 @@ class Free(_Section, frozen=True):
 
     Attributes:
         increase_per_day: The most that changes of 24 hours may add to the monthly price.
+        code: Whether a change of a program that can run its own code may be free too. Everybody who can change such a
+            program can then use the key of `apply` without an approval.
     """
 
     increase_per_day: Decimal
+    code: bool = False
 
 
 class ApproverLimit(_Section, frozen=True):
