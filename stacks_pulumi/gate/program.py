@@ -27,6 +27,7 @@ _OPTIONS: Final = ("dependsOn", "protect")
 _FUNCTIONS: Final = ("join", "select", "split", "tojson", "secret")
 _TYPE: Final = re.compile(r"stacks:(index:)?[A-Za-z]+", re.ASCII)
 _MOST: Final = 200_000
+_DEEPEST: Final = 50
 
 # Readers of YAML do not agree on other line breaks, or on what a tab is.
 _PLAIN: Final = re.compile(
@@ -77,13 +78,16 @@ def _check(project: Path) -> None:
 
 def _check_syntax(text: str) -> None:
     """Refuse what one reader of YAML may take for something else than another."""
-    documents = 0
+    documents = depth = 0
     for event in yaml.parse(text, yaml.BaseLoader):
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1 or event.explicit or event.version or event.tags:
                 raise _FoundError(f"{_FILE}, line {line}: a directive, or a mark of a document")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise _FoundError(f"{_FILE}, line {line}: it is nested too deeply")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise _FoundError(f"{_FILE}, line {line}: an anchor or an alias")
         if getattr(event, "tag", None) is not None:

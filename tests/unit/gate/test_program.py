@@ -114,4 +114,4 @@ def test_a_program_that_cannot_be_read_may_be_code(tmp_path: Path) -> None:
     assert own_code(tmp_path) == "Pulumi.yaml cannot be read"
     (tmp_path / "Pulumi.yaml").write_bytes(b"\xff\xfe")
     assert own_code(tmp_path) == "Pulumi.yaml cannot be read"
-    assert found(tmp_path, "[" * 5000) == "Pulumi.yaml cannot be read"
+    assert found(tmp_path, "[" * 5000) == "Pulumi.yaml, line 1: it is nested too deeply"
