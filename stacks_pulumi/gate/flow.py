@@ -25,7 +25,7 @@ import msgspec
 from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import ErrorCode, StacksError
-from stacks_pulumi.gate import digests, engine, history, signatures, spending, state_pack, texts
+from stacks_pulumi.gate import digests, engine, history, program, signatures, spending, state_pack, texts
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record
@@ -87,7 +87,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         configuration = pulumi.configuration()
         _check_address(gate, configuration)
         read = spending.read(gate, configuration.values, now)
-        program = _program(pulumi, record)
+        files = _program(pulumi, record)
         state = pulumi.export()
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
         if preview.plan is None:
@@ -96,7 +96,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         digest = digests.of_state(after, configuration.key)
         if digest != digests.of_state(state, configuration.key):
             raise InputError("the state was changed while the change was planned: plan again")
-        if program != _program(pulumi, record):
+        if files != _program(pulumi, record):
             raise InputError(
                 "the program changed its own files while it was planned, so it cannot be approved"
             )
@@ -108,12 +108,13 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             _backend(pulumi),
             gate.source,
             pulumi.runtime,
+            program.own_code(pulumi.project),
             _author(pulumi.project),
             Digests(
                 plan=records.digest_of(preview.plan),
                 export=records.digest_of(shown),
                 events=records.digest_of(preview.events),
-                program=program,
+                program=files,
                 configuration=digests.of_configuration(configuration.values, configuration.key),
                 gate=digests.of_folder(gate.folder),
                 state=digest,
@@ -167,6 +168,10 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         )
         verdict = judge(gate, changes, seen.stacks, _spent(pulumi, gate, seen, now), violations, now=now)
         approvals = _approved(gate, pulumi, read, verdict, now)
+        if verdict.result == "nothing" and read.content.code:
+            # No person has approved that its code runs with this key.
+            sys.stdout.write("Nothing changes, so the program was not run.\n")
+            return 0
         packs = [
             *pulumi.pack_options(gate.packs, scratch),
             *_state_pack(pulumi, read, configuration, scratch),
@@ -280,6 +285,8 @@ def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.dat
         differences.append("the gate's folder is not the one that it was planned with")
     if _program(pulumi, record.folder) != content.digests.program:
         differences.append("the program's files are not those that were planned")
+    elif program.own_code(pulumi.project) != content.code:
+        differences.append("the record says something else of the program than its files")
     _refuse(differences)
 
 

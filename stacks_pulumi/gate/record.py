@@ -126,6 +126,7 @@ class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         backend: The address of the backend; only `file://` for one of files, whose address depends on the machine.
         gate_source: Where the gate's folder was read from.
         runtime: The program's runtime, for instance `yaml`.
+        code: Why the program may run its own code; empty if it cannot.
         author: Who made the last commit of the project, as `Name <address>`; empty outside of git. It can be forged.
         digests: The digests.
         versions: Of the engine, of this package, and of each policy pack and plugin.
@@ -139,6 +140,7 @@ class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: str
     gate_source: str
     runtime: str
+    code: str
     author: str
     digests: Digests
     versions: dict[str, str]

@@ -30,6 +30,7 @@ def content(prices: LivePrices | None = None) -> Content:
         "s3://bucket",
         "gate of origin/main",
         "yaml",
+        "",
         "Ann <ann@example.com>",
         Digests(**named, **others),
         {"pulumi": "v3.259.0"},
