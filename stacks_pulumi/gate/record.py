@@ -234,9 +234,7 @@ def put(folder: Path, name: str, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise InputError(
-            f"the record {folder} cannot be written: {error.strerror}", code="file-access"
-        ) from None
+        raise InputError(f"{folder / name} cannot be written: {error.strerror}", code="file-access") from None
 
 
 def clear(folder: Path) -> None:

@@ -21,7 +21,9 @@ from tests.support.stack import Stack
 WEB = 'stacks.Container("web", template="nodejs")\n'
 
 
-def test_a_change_is_planned_approved_and_applied_once(gated: Gated, emulator: Emulator) -> None:
+def test_a_change_is_planned_approved_and_applied_once(
+    gated: Gated, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
     gated.stack.program(WEB)
 
     # The stack that is selected.
@@ -54,6 +56,44 @@ def test_a_change_is_planned_approved_and_applied_once(gated: Gated, emulator: E
     )
     assert gated.plan().verdict.result == "nothing"
     assert not (gated.record / record.APPROVALS).exists()
+    # The program could run its own code, with a key that no person has let it have.
+    assert gated.apply() == 0
+    assert "the program was not run" in capsys.readouterr().out
+
+
+_YAML = """\
+name: tests
+runtime: {runtime}
+resources:
+  web:
+    type: stacks:index:Container
+    properties: {{template: nodejs, plan: {plan}}}
+"""
+
+
+def test_a_program_in_yaml_runs_no_code_and_is_updated_in_place(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    stack.yaml(_YAML.format(runtime="yaml", plan="basic"), yaml_language_host)
+
+    planned = gated.plan()
+    assert planned.record is not None
+    assert planned.record.content.code == ""
+    assert "plugin stacks" in planned.record.content.versions
+    assert planned.verdict.result == "free", planned.verdict.reasons
+    assert gated.apply() == 0
+    assert emulator.state.names() == ["web"]
+    # Without a change the update is made, because it runs no code; then the same record is void.
+    assert gated.plan().verdict.result == "nothing"
+    assert gated.apply() == 0
+
+    stack.yaml(
+        _YAML.format(runtime="{name: yaml, options: {compiler: touch ran}}", plan="basic"), yaml_language_host
+    )
+    with pytest.raises(RefusedError, match="sets `options`"):
+        gated.plan()
+    assert not (stack.folder / "ran").exists()
 
 
 def test_a_policy_refuses_in_plan_and_in_apply(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:
