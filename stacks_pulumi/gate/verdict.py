@@ -196,6 +196,7 @@ def judge(
     now: datetime.datetime | None = None,
     tagged: Tagged = backend.tagged,
     without_account: bool = False,
+    code: str = "",
 ) -> Verdict:
     """
     Judge a change.
@@ -210,6 +211,7 @@ def judge(
         tagged: Returns the names for `pulumi --stack` of the stacks with a tag.
         without_account: Whether the reader has no key: what needs the account is then not known, and is judged when
             the change is applied.
+        code: Why the program may run its own code; empty if it cannot.
     """
     report = Report("preview", tuple(change.line for change in changes if change.line is not None))
     found = _Found(gate, changes, report.past, report.planned, report.difference.high)
@@ -236,6 +238,8 @@ def judge(
         if change.unknown
     ]
     if found.acting:
+        if gate.free is not None and code and not gate.free.code:
+            found.ask(FREE_RULE, f"the program may run its own code with the key: {code}")
         found.reasons += _not_free(found, spent, ruled)
     return found.verdict(tuple(violations))
 

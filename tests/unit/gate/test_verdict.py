@@ -161,6 +161,19 @@ def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     assert judged(make_gate(FREE), saved).result == "free"
 
 
+def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
+    code = "its runtime is python, so it is code"
+    verdict = judged(make_gate(FREE), one_new(), code=code)
+    assert verdict.result == "needs_approval"
+    assert why(verdict) == [f"free: the program may run its own code with the key: {code}"]
+    trusted = make_gate("free: {increase_per_day: 5, code: true}")
+    assert judged(trusted, one_new(), code=code).result == "free"
+    # Nothing changes, so nothing is asked for; `apply` then does not run the program.
+    saved = Saved()
+    saved.same("web", web())
+    assert judged(make_gate(FREE), saved, code=code).result == "nothing"
+
+
 def test_limits_refuse_and_name_both_sums(make_gate: MakeGate) -> None:
     saved = one_new("premium")
     saved.same("old", web("premium"))
