@@ -125,7 +125,15 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         )
         monthly = records.monthly(content)
         changes, violations = _changes(gate, preview.plan, shown, preview.events, monthly)
-        verdict = judge(gate, changes, read.stacks, _spent(pulumi, gate, read, now), violations, now=now)
+        verdict = judge(
+            gate,
+            changes,
+            read.stacks,
+            _spent(pulumi, gate, read, now),
+            violations,
+            now=now,
+            code=content.code,
+        )
         written = records.write(record, content, preview.plan, shown, preview.events)
         _write_texts(record, written, verdict, changes)
         return Planned(written, verdict, changes)
@@ -166,7 +174,15 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         changes, violations = _changes(
             gate, read.plan, digests.without_secrets(state), read.events, records.monthly(read.content)
         )
-        verdict = judge(gate, changes, seen.stacks, _spent(pulumi, gate, seen, now), violations, now=now)
+        verdict = judge(
+            gate,
+            changes,
+            seen.stacks,
+            _spent(pulumi, gate, seen, now),
+            violations,
+            now=now,
+            code=read.content.code,
+        )
         approvals = _approved(gate, pulumi, read, verdict, now)
         if verdict.result == "nothing" and read.content.code:
             # No person has approved that its code runs with this key.
@@ -213,7 +229,8 @@ def judged(gate: Gate, record: Record) -> tuple[tuple[Change, ...], Verdict]:
         InputError: They do not fit together.
     """
     changes, violations = _changes(gate, record.plan, record.state, record.events, record.monthly)
-    return changes, judge(gate, changes, violations=violations, without_account=True)
+    code = record.content.code
+    return changes, judge(gate, changes, violations=violations, without_account=True, code=code)
 
 
 def _now() -> datetime.datetime:

@@ -164,7 +164,9 @@ def test_an_address_of_the_author_gets_no_request_of_the_gate(gated: Gated, emul
 def test_a_change_within_what_is_free_needs_no_approval(
     stack: Stack, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 9}, "live_prices": True})
+    gated = Gated(
+        stack, tmp_path / "gated", {"free": {"increase_per_day": 9, "code": True}, "live_prices": True}
+    )
     stack.program(WEB)
 
     planned = gated.plan()
