@@ -53,6 +53,7 @@ def written(gate: Path, folder: Path) -> Callable[..., record.Record]:
             backend="file://",
             gate_source="gate",
             runtime="yaml",
+            code="",
             author="Ann <ann@example.com>",
             digests=Digests(
                 record.digest_of(plan),
