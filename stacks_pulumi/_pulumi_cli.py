@@ -117,6 +117,8 @@ class PolicyEvent(msgspec.Struct, rename="camel"):
     message: str = ""
     policy_pack_name: str = ""
     enforcement_level: str = ""
+    # Those in the pack's configuration that let the violation pass, each with its id and its reason.
+    exceptions: list[dict[str, str]] = []
 
 
 class SummaryEvent(msgspec.Struct, rename="camel"):
@@ -568,7 +570,7 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     violations = [
         f"{event.policy_name}: {event.message}"
         for event in (one.policy_event for one in events)
-        if event is not None and event.enforcement_level == "mandatory"
+        if event is not None and event.enforcement_level == "mandatory" and not event.exceptions
     ]
     messages = [event for one in events if (event := one.diagnostic_event) is not None]
     errors = [message.message for message in messages if message.severity == "error"]

@@ -94,6 +94,7 @@ class Change:
         protected_after: Whether it will be protected.
         provider_changes: Whether another provider will manage it.
         engines_own: Whether it is a provider that the engine makes by itself, with the stack's configuration.
+        old_urn: The URN that the state has for it; empty if that is the same.
         made_from: For an unknown input, the URNs that its value depends on.
         steps: The engine's names of the steps, in their order.
         note: What else is known of it.
@@ -119,6 +120,7 @@ class Change:
     protected_after: bool = False
     provider_changes: bool = False
     engines_own: bool = False
+    old_urn: str = ""
     made_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     note: str = ""
@@ -231,6 +233,7 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
         told,
         operation=_operation(change, words),
         engines_own=saved.is_engines_own(urn),
+        old_urn=saved.moved.get(urn, ""),
         dependants=saved.dependants.get(urn, ()),
         steps=words,
     )
@@ -359,7 +362,7 @@ def _compared(
     planned: dict[str, set[str]] = defaultdict(set)
     for change in changes:
         planned[change.urn] |= set(change.steps)
-    moved = {one.before.urn: change.urn for change in changes if (one := change.object) and one.before}
+    moved = {change.old_urn: change.urn for change in changes if change.old_urn}
     told: dict[str, set[str]] = defaultdict(set)
     for urn, ops in events.items():
         told[urn if urn in planned else moved.get(urn, urn)] |= ops

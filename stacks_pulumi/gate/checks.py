@@ -150,10 +150,12 @@ def _budgets(gate: Gate) -> Iterator[str]:
 
 
 def _may_cover(budget: Budget, stack: str) -> bool:
-    """Return whether a budget covers a stack, as far as names tell: a stack's tags are not in a file."""
+    """Return whether a budget covers a stack, as far as names tell: no file has a stack's tags."""
     project = stack.partition("/")[0]
-    return (not budget.stacks or any(fnmatchcase(stack, one) for one in budget.stacks)) and (
-        not budget.projects or any(fnmatchcase(project, one) for one in budget.projects)
+    return (
+        budget.refuses
+        and (not budget.stacks or any(fnmatchcase(stack, one) for one in budget.stacks))
+        and (not budget.projects or any(fnmatchcase(project, one) for one in budget.projects))
     )
 
 

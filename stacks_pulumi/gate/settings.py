@@ -28,9 +28,10 @@ import msgspec
 
 from stacks_pulumi.account.budgets import BudgetFile, read_budgets
 from stacks_pulumi.config import text_of, without_keys
-from stacks_pulumi.cost.report import PriceTable, number, read_prices
+from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.platform_file import positioned
+from stacks_pulumi.pricing.money import number
 
 FILE: Final = "gate.yaml"
 """The name of the settings in a gate's folder."""
@@ -466,7 +467,7 @@ class _Reader:
 
 def _scalar(text: str, kind: Any) -> Any:
     if kind is Decimal:
-        return number(text, "total")
+        return number(text)
     if kind is datetime.timedelta:
         return duration(text)
     return msgspec.convert(text, kind, strict=False)
