@@ -237,6 +237,11 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
         dependants=saved.dependants.get(urn, ()),
         steps=words,
     )
+    if told.line is not None and told.line.after is not None and IMPORTS.intersection(words):
+        # The plan has the differences to what the preview has read, which it does not have.
+        price = Price(FREE.low, None, (_ALL_INPUTS,))
+        line = replace(told.line, after=Item(told.line.after.kind, price))
+        told = replace(told, line=line, price_after=price)
     if goal is None:
         return replace(told, protected_after=told.protected_before and after is not None)
     return replace(
@@ -290,7 +295,6 @@ def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
 def _unknown(saved: Saved, goal: Goal, told: Change) -> tuple[str, ...]:
     """Return the inputs that have no value in a plan."""
     if IMPORTS.intersection(told.steps):
-        # The plan has the differences to what the preview has read, which it does not have.
         return (_ALL_INPUTS,)
     given = {**goal.input_diff.updates, **goal.input_diff.adds}
     # An encrypted value may be a placeholder too. Of other providers, secrets are usual, and no rule reads them.
