@@ -29,8 +29,7 @@ from stacks_pulumi.pricing.recognition import kind_of
 
 def pulumi_home() -> Path:
     """Return `PULUMI_HOME`, or `~/.pulumi` if it is not set, as the engine does."""
-    home = os.environ.get("PULUMI_HOME")
-    return Path(home) if home else Path.home() / ".pulumi"
+    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -183,9 +182,8 @@ class Stack(msgspec.Struct):
     @property
     def saved_at(self) -> str:
         """When the state was saved; empty if the export does not say it."""
-        return (
-            "" if self.deployment is None or not self.deployment.manifest else self.deployment.manifest.time
-        )
+        manifest = None if self.deployment is None else self.deployment.manifest
+        return "" if manifest is None else manifest.time
 
 
 class _Any(msgspec.Struct, rename="camel"):
