@@ -46,6 +46,7 @@ BUILT_IN: Final = (
     "destroys-data",
     "restores-data",
     "opens-access",
+    "keeps-billed",
     "max-deletions",
     "max-replacements",
     "unpriced",
@@ -127,6 +128,8 @@ class Rules(_Section, frozen=True, rename="kebab"):
         destroys_data: Deletion or replacement of what has data.
         restores_data: A restore of a backup, which overwrites data.
         opens_access: An address, or external access, that is opened.
+        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, or a look-up
+            in its place). No later total of the stack has it.
         max_deletions: The most deletions.
         max_replacements: The most replacements.
         unpriced: Resources whose price has no known upper bound.
@@ -135,6 +138,7 @@ class Rules(_Section, frozen=True, rename="kebab"):
     destroys_data: Action | DestroysData = "approve"
     restores_data: Action = "approve"
     opens_access: Action = "approve"
+    keeps_billed: Action = "refuse"
     max_deletions: AtMost | None = None
     max_replacements: AtMost | None = None
     unpriced: Action = "refuse"
