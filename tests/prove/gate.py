@@ -45,7 +45,7 @@ ENDS: Final = frozenset({"delete", "delete-replaced"})
 GATE: Final = """\
 version: 1
 free: {increase_per_day: 1000}
-rules: {unpriced: approve}
+rules: {unpriced: approve, keeps-billed: approve}
 prices: prices.yaml
 """
 PRICES: Final = """\

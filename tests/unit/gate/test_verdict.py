@@ -146,7 +146,7 @@ def never_free() -> dict[str, Saved]:
 @pytest.mark.parametrize("case", never_free())
 def test_free_never_covers_it(make_gate: MakeGate, case: str) -> None:
     lenient = make_gate(
-        "free: {increase_per_day: 1000}\nrules: {unpriced: approve}\nprices: prices.yaml",
+        "free: {increase_per_day: 1000}\nrules: {unpriced: approve, keeps-billed: approve}\nprices: prices.yaml",
         prices_yaml="prices: [{type: '*', price: free}]",
     )
     verdict = judged(lenient, never_free()[case])
