@@ -155,8 +155,8 @@ def _built_in(gate: Gate, changes: Sequence[Change], now: datetime.datetime) -> 
                 "keeps-billed",
                 settings.keeps_billed,
                 change.urn,
-                f"{change.name!r} leaves the stack and is not deleted, so {change.price_after} a month go on: keep it in "
-                "the program, or let it be deleted",
+                f"{change.name!r} leaves the stack and is not deleted, so {change.price_after} a month go on: keep it "
+                "in the program, or let it be deleted",
             )
         if change.operation in _ACTS and change.price_after.high is None:
             yield Finding(
