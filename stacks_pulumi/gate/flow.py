@@ -24,6 +24,7 @@ from stacks_pulumi._pulumi_cli import read as read_output
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import (
+    checks,
     digests,
     engine,
     history,
@@ -89,6 +90,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
     records.clear(record)
     with engine.scratch_folder() as scratch:
         pulumi = _opened(gate, project, stack)
+        _check_packs(gate)
         now = _now()
         configuration = pulumi.configuration()
         _check_address(gate, configuration)
@@ -171,6 +173,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         for folder in digests.compiled_folders(pulumi.project):
             shutil.rmtree(folder, ignore_errors=True)
         _compare_files(gate, pulumi, read, now)
+        _check_packs(gate)
         configuration = pulumi.configuration(read.content.sealed_key)
         _check_address(gate, configuration)
         state = pulumi.export()
@@ -257,6 +260,18 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
             f"the gate {gate.source} is not for the stack {name}: see `stacks` in its gate.yaml"
         )
     return pulumi
+
+
+def _check_packs(gate: Gate) -> None:
+    """
+    Refuse a pack whose configuration has a mistake: the engine ignores most of them, and the end of an exception.
+
+    Raises:
+        RefusedError: A configuration has one.
+    """
+    wrong = checks.of_packs(gate)
+    if wrong:
+        raise RefusedError(f"the gate's packs have mistakes: {'; '.join(wrong)}")
 
 
 def _check_address(gate: Gate, configuration: Configuration) -> None:
