@@ -60,7 +60,7 @@ class Finding:
         rule: The rule's name; the gate sets it.
         action: `approve`: the change needs an approval. `refuse`: it is refused.
         urn: The resource that it is about; empty for the whole change.
-        text: What was found, and why it matters, as a sentence.
+        text: The finding, and why it matters, as a sentence.
     """
 
     rule: str

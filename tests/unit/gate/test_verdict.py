@@ -170,7 +170,7 @@ def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
     assert why(verdict) == [f"free: the program may run its own code with the key: {code}"]
     trusted = make_gate("free: {increase_per_day: 5, code: true}")
     assert judged(trusted, one_new(), code=code).result == "free"
-    # Nothing changes, so nothing is asked for; `apply` then does not run the program.
+    # Without a step no approval is needed; `apply` then does not run the program.
     saved = Saved()
     saved.same("web", web())
     assert judged(make_gate(FREE), saved, code=code).result == "nothing"
