@@ -137,7 +137,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             gate,
             changes,
             read.stacks,
-            _spent(pulumi, gate, read, now),
+            _spent(pulumi, gate, read, shown, now),
             violations,
             now=now,
             code=content.code,
@@ -187,7 +187,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             gate,
             changes,
             seen.stacks,
-            _spent(pulumi, gate, seen, now),
+            _spent(pulumi, gate, seen, state, now),
             violations,
             now=now,
             code=read.content.code,
@@ -415,12 +415,15 @@ def _approved(
     return found.valid
 
 
-def _spent(pulumi: Engine, gate: Gate, read: spending.AccountNow, now: datetime.datetime) -> Decimal | None:
+def _spent(
+    pulumi: Engine, gate: Gate, read: spending.AccountNow, state: bytes, now: datetime.datetime
+) -> Decimal | None:
     """Return what the last 24 hours added to the monthly price; `None` if it is not known, or not needed."""
     if gate.free is None:
         return None
     found = history.entries(pulumi.history(), pulumi.stack, None)
-    return history.spent(found, machine.unfinished(now), read.added, now)
+    interrupted = spending.interrupted(state, pricer_of(gate, read.monthly))
+    return history.spent(found, [*machine.unfinished(now), *interrupted], read.added, now)
 
 
 def _without_plan(
