@@ -61,6 +61,7 @@ _ORDER: Final[tuple[Operation, ...]] = (
     "read",
     "same",
 )
+_MADE: Final = frozenset({"create", "delete"})
 _SIGNED: Final = (
     "what is signed is what `stacks-pulumi gate show` prints for the record: the job that wrote this comment may have "
     "run the program"
@@ -87,6 +88,7 @@ def document_of(
         _headline(record, verdict),
         remarks=(
             *_reasons(verdict),
+            *_engines_own(changes),
             *_facts(acting),
             *_record_lines(record),
             *(("note", line) for line in lines),
@@ -204,6 +206,13 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
             yield "warning", f"{name} is no longer protected from deletion"
         if one.provider_changes:
             yield "warning", f"{name} is managed by another provider from now on"
+
+
+def _engines_own(changes: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
+    """Return a line on the providers that the engine makes by itself, which have no row."""
+    names = [f"{one.name} is {_step(one)}" for one in changes if one.engines_own and one.operation in _MADE]
+    if names:
+        yield "note", f"providers of the engine, with the stack's configuration: {', '.join(names)}"
 
 
 def _record_lines(record: Record | None) -> Iterator[tuple[Weight, str]]:
