@@ -271,6 +271,9 @@ def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
     states = [state for state in (change.before, change.after) if state is not None]
     kinds = {UNRECOGNISED if _is_pretended(state) else state.kind for state in states}
     line = line_of(change, pricer)
+    if line is not None and len(kinds) > 1:
+        # What becomes of the object of the first kind is not known, and the second may be anything.
+        line = replace(line, after=Item("kind not known", UNPRICED))
     after = None if change.after is None else change.after.inputs
     return Change(
         change.urn,

@@ -137,6 +137,16 @@ def test_nothing_of_a_program_is_carried_out(make_gate: MakeGate) -> None:
     assert comment.startswith("<!-- stacks-pulumi cost: gate%20shop/dev -->")
 
 
+def test_spaces_cannot_imitate_the_columns_of_the_table(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("db   Container: redis, basic   unchanged", web(template="redis"))
+    saved.plan("db   Container: redis, basic   unchanged", None, "delete")
+    shown = texts.show(record(), *judged(make_gate(), saved))
+    assert re.search(
+        r"^- +db···Container: redis, basic···unchanged +Container: redis, basic +deleted", shown, re.MULTILINE
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "result"),
     [
