@@ -175,9 +175,9 @@ def pricer_of(gate: Gate, monthly: MonthlyPrice = catalog.monthly_price) -> Pric
 class _Pricer(Pricer):
     """Prices what only says that it is of STACKS as what it may be: anything."""
 
-    def item(self, state: ResourceState | None, stays: ResourceState | None = None) -> Item | None:
+    def item(self, state: ResourceState | None, sized: ResourceState | None = None) -> Item | None:
         """Return the billed item, without an upper bound for a resource of another package with our marker."""
-        item = super().item(state, stays)
+        item = super().item(state, sized)
         if state is None or not _is_pretended(state):
             return item
         return Item("kind not known", UNPRICED)
