@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -169,9 +168,9 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         read = _read(record)
         machine.check_idle()
         pulumi = _opened(gate, project, stack)
-        # Python would run what a file here has compiled, and not the program's files.
-        for folder in digests.compiled_folders(pulumi.project):
-            shutil.rmtree(folder, ignore_errors=True)
+        # Python would run what such a file has, and not the program's files.
+        for compiled in digests.compiled_files(pulumi.project):
+            compiled.unlink(missing_ok=True)
         _compare_files(gate, pulumi, read, now)
         _check_packs(gate)
         configuration = pulumi.configuration(read.content.sealed_key)
