@@ -359,8 +359,10 @@ def contradictions(changes: Iterable[Change], events: bytes) -> tuple[str, ...]:
     return tuple(_compared(list(changes), told, news))
 
 
-_SILENT: Final = frozenset({"same", "refresh", "read", "diff", "remove-pending-replace"})
-"""Steps that events do not show, or that a plan does not have."""
+_SILENT: Final = frozenset(
+    {"same", "refresh", "read", "diff", "remove-pending-replace", "discard", "discard-replaced"}
+)
+"""Steps that change no object. Events do not show all of them, and a plan does not have all."""
 
 
 def _compared(

@@ -465,6 +465,14 @@ class TestContradictions:
         )
         assert contradictions(changes_of(*saved.files, PRICER), shown) == ()
 
+    def test_what_is_no_longer_looked_up_is_no_step(self) -> None:
+        saved = Saved()
+        saved.old("web", web(), external=True)
+        saved.plan("web", None, "discard")
+        found = changes_of(*saved.files, PRICER)
+        assert found == ()
+        assert contradictions(found, events(step("discard", "web", web()))) == ()
+
     def test_other_documents_are_no_events(self) -> None:
         with pytest.raises(InputError, match="events of a preview"):
             contradictions((), Saved().files[1])
