@@ -29,8 +29,7 @@ from stacks_pulumi.pricing.recognition import kind_of
 
 def pulumi_home() -> Path:
     """Return `PULUMI_HOME`, or `~/.pulumi` if it is not set, as the engine does."""
-    home = os.environ.get("PULUMI_HOME")
-    return Path(home) if home else Path.home() / ".pulumi"
+    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -183,9 +182,8 @@ class Stack(msgspec.Struct):
     @property
     def saved_at(self) -> str:
         """When the state was saved; empty if the export does not say it."""
-        return (
-            "" if self.deployment is None or not self.deployment.manifest else self.deployment.manifest.time
-        )
+        manifest = None if self.deployment is None else self.deployment.manifest
+        return "" if manifest is None else manifest.time
 
 
 class _Any(msgspec.Struct, rename="camel"):
@@ -339,25 +337,33 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
     Raises:
         PulumiError: The command is not installed, fails, or times out.
     """
-    done = _run(arguments, folder, seconds)
+    done = execute(arguments, folder, seconds)
     if done.returncode != 0:
-        raise PulumiError(_reason(_text(done.stderr) or _text(done.stdout)))
+        raise PulumiError(failure(done))
     return done.stdout
 
 
-def _run(
+def failure(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return the error of a command that failed, in one line."""
+    return _reason(_text(done.stderr) or _text(done.stdout))
+
+
+def execute(
     arguments: Sequence[str],
     folder: Path | None,
     seconds: float,
+    *,
     seconds_to_end: float = 0.0,
-    **more: str,
+    environment: Mapping[str, str] | None = None,
+    text: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
+    """Run `pulumi`, which may fail; `text` is its input, and by default it gets no variables `STACKS_*`."""
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
             ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as the user finds it)
             cwd=folder,
-            env={**_environ(), "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1", **more},
-            stdin=subprocess.DEVNULL,
+            env={**(environment or _environ()), "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -371,7 +377,7 @@ def _run(
         ) from None
     with process:
         try:
-            output, errors = process.communicate(timeout=seconds)
+            output, errors = process.communicate(text, timeout=seconds)
         except subprocess.TimeoutExpired:
             _end(process, seconds_to_end)
             msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
@@ -491,16 +497,16 @@ class Pulumi:
             PulumiError: It failed; the message is the engine's own.
         """
         named = [word for pack in packs for word in ("--policy-pack", str(pack))]
-        done = _run(
+        done = execute(
             ["preview", "--json", *self._chosen(), *named],
             self.folder,
             seconds,
-            _SECONDS_TO_END,
+            seconds_to_end=_SECONDS_TO_END,
             # The events have the violations of policies and the output of a pack; a plain preview has neither.
-            PULUMI_ENABLE_STREAMING_JSON_PREVIEW="true",
+            environment={**_environ(), "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
         )
         if done.returncode != 0:
-            raise PulumiError(_preview_failure(done))
+            raise PulumiError(preview_failure(done))
 
     def _read(self, *arguments: str) -> bytes:
         return run([*arguments, *self._chosen()], folder=self.folder)
@@ -552,7 +558,7 @@ def _document(text: bytes) -> dict[str, Any]:
     return document
 
 
-def _preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
+def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     """Return what the engine says of the reason: violations, errors and, without them, the end of the output."""
     try:
         document = read(done.stdout)

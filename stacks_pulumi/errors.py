@@ -125,6 +125,7 @@ ErrorCode = Literal[
     "comment-failed",
     "missing-extra",
     "emulator-start",
+    "gate-refused",
     # Policies
     "policy-settings",
     "policy-crashed",

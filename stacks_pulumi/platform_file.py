@@ -24,7 +24,7 @@ import functools
 import json
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -440,44 +440,7 @@ def parse(text: str, path: str) -> PlatformFacts:
     Raises:
         ConfigError: It says something that is not in the format. The message has the line.
     """
-    import yaml  # noqa: PLC0415  (only a platform file needs it)
-
-    lines: dict[str, int] = {"": 1}
-    left = _MOST_VALUES
-
-    def plain(node: yaml.Node, where: str) -> Any:
-        """Return the node's value, with every scalar as text: a word of the platform may be `on` or `3`."""
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise _wrong(path, node.start_mark.line + 1, f"it has more than {_MOST_VALUES} values")
-        lines.setdefault(where, node.start_mark.line + 1)
-        if isinstance(node, yaml.SequenceNode):
-            return [plain(entry, f"{where}[{index}]") for index, entry in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
-            values: dict[str, Any] = {}
-            names: set[str] = set()
-            for key, value in node.value:
-                name, line = str(key.value), key.start_mark.line + 1
-                if not isinstance(key, yaml.ScalarNode):
-                    raise _wrong(path, line, "a name is needed before the colon")
-                # Words are compared without case, so two spellings of one would say two things.
-                if name.casefold() in names:
-                    raise _wrong(path, line, f"{name} is there twice")
-                names.add(name.casefold())
-                lines[f"{where}.{name}"] = line
-                values[name] = plain(value, f"{where}.{name}")
-            return values
-        return node.value
-
-    try:
-        node = yaml.compose(text, yaml.BaseLoader)
-        document = {} if node is None else plain(node, "")
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise _wrong(path, 1 if mark is None else mark.line + 1, "it is not YAML") from None
-    except RecursionError:
-        raise _wrong(path, 1, "it is nested too deeply") from None
+    document, lines = positioned(text, lambda line, problem: _wrong(path, line, problem))
     if not isinstance(document, dict):
         raise _wrong(path, 1, f"settings are needed: begin with `version: {VERSION}`")
     if "version" not in document:
@@ -495,6 +458,57 @@ def parse(text: str, path: str) -> PlatformFacts:
             # The message has texts of the file, and one of them looks like a part of the message.
             where, problem = "", "it is not in the format"
         raise _wrong(path, lines.get(where) or lines.get(where.split("[")[0], 1), problem) from None
+
+
+def positioned(text: str, wrong: Callable[[int, str], ConfigError]) -> tuple[Any, dict[str, int]]:
+    """
+    Return the content of a YAML text, with every scalar as text, and the line of each value by its path (`.a.b`).
+
+    Args:
+        text: YAML.
+        wrong: Returns the error for a line and what is wrong there.
+
+    Raises:
+        ConfigError: It is not YAML, has a name twice, or is too large.
+    """
+    import yaml  # noqa: PLC0415  (only such a file needs it)
+
+    lines: dict[str, int] = {"": 1}
+    left = _MOST_VALUES
+
+    def plain(node: yaml.Node, where: str) -> Any:
+        """Return the node's value, with every scalar as text: a word of the platform may be `on` or `3`."""
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise wrong(node.start_mark.line + 1, f"it has more than {_MOST_VALUES} values")
+        lines.setdefault(where, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            return [plain(entry, f"{where}[{index}]") for index, entry in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            values: dict[str, Any] = {}
+            names: set[str] = set()
+            for key, value in node.value:
+                name, line = str(key.value), key.start_mark.line + 1
+                if not isinstance(key, yaml.ScalarNode):
+                    raise wrong(line, "a name is needed before the colon")
+                # Words are compared without case, so two spellings of one would say two things.
+                if name.casefold() in names:
+                    raise wrong(line, f"{name} is there twice")
+                names.add(name.casefold())
+                lines[f"{where}.{name}"] = line
+                values[name] = plain(value, f"{where}.{name}")
+            return values
+        return node.value
+
+    try:
+        node = yaml.compose(text, yaml.BaseLoader)
+        return ({} if node is None else plain(node, "")), lines
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise wrong(1 if mark is None else mark.line + 1, "it is not YAML") from None
+    except RecursionError:
+        raise wrong(1, "it is nested too deeply") from None
 
 
 def schema() -> dict[str, Any]:

@@ -7,5 +7,6 @@ The subcommands of `stacks-pulumi`. Each file except `_shared` has a table `COMM
 - `cost`: Which options has `cost`, and with which code does it end?
 - `doctor`: Which options have `doctor` and `policy`, and with which codes do they end?
 - `emulator`: How does the emulator start?
+- `gate`: Which actions has `gate`, and with which codes do they end?
 - `scaffold`: Which options has `scaffold`, and which files does it write?
 """

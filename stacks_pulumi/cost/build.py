@@ -120,7 +120,7 @@ def plan_of(
             )
         else:
             by_urn.setdefault(step.urn, []).append(step)
-    deleted = {step.urn for step in steps if step.op == "delete"}
+    deleted = {step.urn for step in steps if step.op in _DELETES}
     for urn, of_urn in by_urn.items():
         plan.changes += _changes_of(urn, of_urn, deleted, deleted_with or _deleted_with)
     if only_refreshes(steps):
@@ -198,10 +198,8 @@ def _is_kept(old: ResourceState, end: str, deleted: set[str], deleted_with: str 
     """
     if old.retain_on_delete or end in _DISCARDS:
         return True
-    if end != "delete":
-        return False
     if deleted_with is None:
-        return None if deleted - {old.urn} else False
+        return None if end == "delete" and deleted - {old.urn} else False
     return deleted_with in deleted
 
 
@@ -291,7 +289,7 @@ def changes_of(data: bytes, pricer: Pricer = CATALOGUE) -> tuple[Report, list[tu
     is_whole = isinstance(document, Preview)
     steps: Sequence[Step] = document.steps if isinstance(document, Preview) else _steps_of(document)
     plan = plan_of(steps, None if is_whole else _not_said)
-    priced = [(change, line) for change in plan.changes for line in _line(change, pricer)]
+    priced = [(change, line) for change in plan.changes if (line := line_of(change, pricer)) is not None]
     return report_of(data, pricer), priced
 
 
@@ -449,12 +447,13 @@ def _blocked(errors: list[str], violations: tuple[PolicyViolation, ...]) -> str:
 
 
 def _lines(changes: Iterable[ObjectChange], pricer: Pricer) -> tuple[Line, ...]:
-    lines = [line for change in changes for line in _line(change, pricer)]
+    lines = [line for change in changes if (line := line_of(change, pricer)) is not None]
     lines.sort(key=lambda line: (_ORDER[line.action], line.name))
     return tuple(lines)
 
 
-def _line(change: ObjectChange, pricer: Pricer) -> Iterator[Line]:
+def line_of(change: ObjectChange, pricer: Pricer) -> Line | None:
+    """Return an object before and after a change, with its prices; `None` if it has none."""
     before = pricer.item(change.before, change.before)
     # What keeps its container keeps the size that the state shows, whatever the program declares. A new one has no size
     # yet: where a preview has outputs for it, they are not known, or hidden.
@@ -465,12 +464,12 @@ def _line(change: ObjectChange, pricer: Pricer) -> Iterator[Line]:
             after.kind, replace(after.price, low=FREE.low, unknown=(*after.price.unknown, "deleted_with"))
         )
     if before is None and after is None:
-        return
+        return None
     action = _action(change.op, before, after)
     if action in {"same", "keep"} and before is not None and after is not None:
         # The engine reports no change, so if only one side has a price, the other has the same.
         before = after = after if after.price.exact else before
-    yield Line(f"{name_of(change.urn)}{change.note}", change.urn, action, before, after)
+    return Line(f"{name_of(change.urn)}{change.note}", change.urn, action, before, after)
 
 
 def _shown(state: ResourceState | None) -> Mapping[str, Any] | None:

@@ -15,7 +15,7 @@ from stacks_pulumi.config import KEYS
 from stacks_pulumi.resources.handlers import HANDLERS
 from tools.docs import marks
 from tools.docs.parts import generate
-from tools.docs.platform_file import schema_text
+from tools.docs.platform_file import gate_schema_text, schema_text
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -27,7 +27,10 @@ PAGES = sorted(
     ]
 )
 GENERATED = marks.pages(ROOT)
-PLATFORM_SCHEMA = ROOT / "stacks_pulumi" / "platform.schema.json"
+SCHEMAS = {
+    "stacks_pulumi/platform.schema.json": schema_text,
+    "stacks_pulumi/gate/gate.schema.json": gate_schema_text,
+}
 RESOURCES = sorted((ROOT / "docs/resources").glob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^( *)```python\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -45,10 +48,11 @@ def test_generated_parts_are_up_to_date(page: Path) -> None:
     assert text == marks.filled(text, generate), "run `make docs ARGS=--tables`"
 
 
-def test_the_schema_of_the_platform_file_is_up_to_date_and_describes_each_setting() -> None:
-    text = PLATFORM_SCHEMA.read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", SCHEMAS)
+def test_a_schema_is_up_to_date_and_describes_each_setting(file: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
 
-    assert text == schema_text(), "run `make docs ARGS=--tables`"
+    assert text == SCHEMAS[file](), "run `make docs ARGS=--tables`"
     parts = json.loads(text)["$defs"].values()
     assert [name for part in parts for name, it in part["properties"].items() if not it["description"]] == []
 

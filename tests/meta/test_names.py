@@ -17,12 +17,15 @@ SHARED_MODULES: Final = {
         ("backups", "connections", "container", "containers"),
         "a noun of the API",
     ),
+    "settings": "those of the native plugin, and those of a gate",
     "emulator": "the emulator, and the subcommand that starts it",
     "testing": "helpers for users, of the package and of the policies; both are public",
 }
 SHARED_CLASSES: Final = {
     # The client's model, the result of a data function, the resource, and the emulator's record of one thing.
     **dict.fromkeys(models.__all__, "a thing of the API"),
+    "Change": "the gate's step, which own rules see under this name, and a difference of prices",
+    "Record": "the gate's, which its documentation calls so, and a request that the emulator's server wrote down",
 }
 
 

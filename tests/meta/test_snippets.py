@@ -19,6 +19,8 @@ from stacks_pulumi.account.doctor_facts import Diagnosis
 from stacks_pulumi.config import KEYS
 from stacks_pulumi.cost.report import read_prices
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.gate.rules import own_rules
+from stacks_pulumi.gate.settings import read_gate
 from stacks_pulumi.platform_file import PlatformFacts, parse
 from tests.support.languages import examples
 from tests.support.snippets import ROOT, commands, snippets
@@ -27,7 +29,6 @@ LANGUAGES: Final = {"console", "go", "json", "python", "sh", "text", "typescript
 """`text` is what a program printed, `console` that with the command above it: other tests compare those."""
 HARMLESS: Final = {".", "cd", "cp", "export", "printf", "rm", "scp", "ssh", "umask"}
 SCRIPTS: Final = {
-    "./gate.sh",
     "curl",
     "docker",
     "make",
@@ -36,8 +37,10 @@ SCRIPTS: Final = {
     "python",
     "python3",
     "sha256sum",
+    "ssh-keygen",
     "stacks-pulumi",
 }
+GATE: Final = "docs/gate.md"
 REGISTRY: Final = "docs/registry/_index.md"
 """Its programs use the generated SDKs: they are those of an example that is compiled with them."""
 FRAGMENTS: Final = {"docs/errors.md", "examples/component/README.md"}
@@ -64,7 +67,7 @@ def test_every_command_is_known_to_a_test() -> None:
     programs = {(page, words[0]) for page, words in commands() if not re.match(r"\w+=", words[0])}
 
     assert {it for it in programs if it[1] not in HARMLESS | SCRIPTS} == set()
-    assert {program for _page, program in programs} >= SCRIPTS - {"./gate.sh"}
+    assert {program for _page, program in programs} >= SCRIPTS
 
 
 def test_the_commands_in_the_pages_have_valid_options() -> None:
@@ -116,11 +119,34 @@ def test_every_call_of_the_control_api_in_the_pages_is_accepted() -> None:
 
 
 def test_every_platform_file_in_the_pages_is_valid() -> None:
-    files = [snippet for snippet in snippets("yaml") if snippet.text.startswith("version: 1")]
+    files = [it for it in snippets("yaml") if it.text.startswith("version: 1") and it.name != GATE]
 
     assert files
     for snippet in files:
         parse(snippet.text, snippet.name)
+
+
+def test_the_gates_settings_in_the_pages_are_valid(tmp_path: Path) -> None:
+    (sample,) = (it for it in snippets("yaml") if it.name == GATE)
+    (rules,) = (it for it in snippets("python") if it.name == GATE)
+    (tmp_path / "packs" / "guard").mkdir(parents=True)
+    budgets, prices = "budgets: [{max_total: 5}]", "prices: [{type: a, price: free}]"
+    for name, text in {
+        "gate.yaml": sample.text,
+        "rules.py": rules.text,
+        "guard.json": "{}",
+        "allowed_signers": "",
+        "prices.yaml": prices,
+        "budgets.yaml": budgets,
+    }.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+
+    gate = read_gate(tmp_path)
+
+    assert [rule.name for rule in own_rules(gate.own_rules[0])] == ["no-premium-on-friday"]
+    # The sample shows every group of settings.
+    assert gate.free is not None
+    assert gate.file.approver_limits["ann"].covers("shop/dev")
 
 
 def test_every_setting_in_a_project_file_exists() -> None:
@@ -144,14 +170,16 @@ def test_the_prices_in_the_pages_can_be_read(tmp_path: Path) -> None:
 
 
 def test_the_budgets_in_the_pages_can_be_read(tmp_path: Path) -> None:
-    (sample,) = (snippet for snippet in snippets("yaml") if "budgets:" in snippet.text)
+    (sample,) = (it for it in snippets("yaml") if "budgets:" in it.text and it.name != GATE)
     (tmp_path / "budgets.yaml").write_text(sample.text, encoding="utf-8")
 
     assert len(read_budgets(tmp_path / "budgets.yaml").budgets) == 3
 
 
 def test_the_platform_files_in_the_pages_can_be_read() -> None:
-    samples = [it for it in snippets("yaml") if "version: 1\n" in it.text]
+    # An error's page has a gate without a setting.
+    empty = "version: 1\n"
+    samples = [it for it in snippets("yaml") if empty in it.text and it.text != empty and it.name != GATE]
 
     assert samples
     for sample in samples:

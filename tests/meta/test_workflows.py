@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 GATE = ROOT / "examples/gated_deployment/workflow.yml"
+ACTION = ROOT / "action.yml"
 WORKFLOWS = [*sorted((ROOT / ".github/workflows").glob("*.yml")), GATE]
 
 
@@ -38,7 +39,7 @@ def steps(workflow: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_the_strictest_audit_finds_nothing() -> None:
-    done = zizmor(*WORKFLOWS)
+    done = zizmor(*WORKFLOWS, ACTION)
 
     assert len(WORKFLOWS) >= 4
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,17 +79,21 @@ def test_every_action_is_one_commit_everywhere() -> None:
 
 def test_a_pull_request_gets_nothing_of_production() -> None:
     environments = {name: job.get("environment") for name, job in jobs(GATE).items()}
-    of_requests = {name for name, job in jobs(GATE).items() if "'push'" not in job["if"]}
+    of_requests = {name for name, job in jobs(GATE).items() if "'pull_request'" in job["if"]}
 
     assert environments == {"preview": "preview", "comment": None, "plan": "plan", "apply": "production"}
     assert of_requests == {"preview", "comment"}
+    # The gate of a pull request is that of its base branch.
+    (plan,) = [step for step in jobs(GATE)["preview"]["steps"] if "gate plan" in step.get("run", "")]
+    assert '--gate-ref "origin/$BASE"' in plan["run"]
+    assert plan["env"]["BASE"] == "${{ github.base_ref }}"
 
 
 def test_only_the_step_that_needs_a_secret_has_it() -> None:
     with_secrets = [(job, step.get("run")) for job, step in steps(GATE) if "secrets." in str(step.get("env"))]
 
     assert [job for job, _ in with_secrets] == ["preview", "plan", "apply"]
-    assert all(command and "./gate.sh" in command for _, command in with_secrets)
+    assert all(command and "stacks-pulumi gate" in command for _, command in with_secrets)
     # None is above the steps, where every action would have it.
     text = GATE.read_text(encoding="utf-8")
     assert text.count("secrets.") == 2 * len(with_secrets)
@@ -101,4 +106,15 @@ def test_the_job_that_may_write_runs_nothing_of_the_branch() -> None:
     assert writers == {"comment"}
     checkout = jobs(GATE)["comment"]["steps"][0]
     assert checkout["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
-    assert not any("gate.sh" in step.get("run", "") for step in jobs(GATE)["comment"]["steps"])
+    assert not any("stacks-pulumi gate" in step.get("run", "") for step in jobs(GATE)["comment"]["steps"])
+
+
+def test_the_pipelines_call_the_gate_in_the_same_way() -> None:
+    gitlab = (GATE.parent / "gitlab-ci.yml").read_text(encoding="utf-8")
+    parsed = yaml.safe_load(gitlab)
+
+    assert {"preview", "comment", "plan", "apply"} <= parsed.keys()
+    for file in (GATE.read_text(encoding="utf-8"), gitlab):
+        assert "stacks-pulumi gate plan --gate gate --gate-ref HEAD --record record -s prod" in file
+        assert "stacks-pulumi gate apply record --gate gate --gate-ref HEAD -s prod" in file
+    assert parsed["plan"]["allow_failure"] == {"exit_codes": 3}

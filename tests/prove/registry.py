@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.chaos.gate_kills import GateKillsProof
 from tests.chaos.mechanisms_proof import MechanismsProof
 from tests.chaos.platforms_proof import PlatformsProof
 from tests.chaos.previews_proof import PreviewsProof
 from tests.chaos.proof import ChaosProof
 from tests.prove.acceptance import AcceptanceProof
+from tests.prove.gate import GateProof
 from tests.prove.hostile import HostileProof
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Proof
@@ -20,6 +22,8 @@ __all__ = ["PROOFS"]
 PROOFS: Final[dict[str, type[Proof]]] = {
     "acceptance": AcceptanceProof,
     "chaos": ChaosProof,
+    "gate": GateProof,
+    "gate-kills": GateKillsProof,
     "hostile": HostileProof,
     "mechanisms": MechanismsProof,
     "mutants": Mutants,

@@ -24,6 +24,7 @@ __all__ = ["generate", "linked"]
 
 _PARTS: Final[dict[str, Callable[[], str]]] = {
     "configuration": settings.configuration,
+    "gate file": platform_file.gate_settings,
     "platform file": platform_file.settings,
     "plans": sizes.plans,
     "storage tiers": sizes.storage,

@@ -1,16 +1,20 @@
-"""The platform file: its JSON schema, with which editors complete, and the table of its settings."""
+"""The platform file and the gate's settings: their JSON schemas, with which editors complete, and their tables."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from typing import Any, Final, get_type_hints
+from collections.abc import Sequence
+from typing import Any, Final, get_args, get_type_hints
+
+import msgspec
 
 from stacks_pulumi import platform_file
+from stacks_pulumi.gate import settings as gate
 from tools.docs.docstrings import first_sentence, section
 from tools.docs.marks import table
 
-__all__ = ["schema_text", "settings"]
+__all__ = ["gate_schema_text", "gate_settings", "schema_text", "settings"]
 
 _SECTIONS: Final[dict[str, type[platform_file._Section]]] = {
     name: kind
@@ -21,23 +25,45 @@ _SECTIONS: Final[dict[str, type[platform_file._Section]]] = {
 
 def schema_text() -> str:
     """Return the JSON schema of a platform file, with a description for each setting."""
-    schema = platform_file.schema()
-    schema["$defs"]["PlatformFacts"]["required"] = ["version"]
-    kinds: list[type[platform_file._Section]] = [platform_file.PlatformFacts, *_SECTIONS.values()]
+    return _text(platform_file.schema(), (platform_file.PlatformFacts, *_SECTIONS.values()))
+
+
+def gate_schema_text() -> str:
+    """Return the JSON schema of a gate's settings, with a description for each of them."""
+    return _text(gate.schema(), _sections(gate.GateFile))
+
+
+def _text(schema: dict[str, Any], kinds: Sequence[type[msgspec.Struct]]) -> str:
+    schema["$defs"][kinds[0].__name__]["required"] = ["version"]
     for kind in kinds:
         defined = schema["$defs"][kind.__name__]
         defined["description"] = first_sentence(kind)
-        for name, said in section(kind, "Attributes").items():
+        names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
+        for field, said in section(kind, "Attributes").items():
+            name = names[field]
             defined["properties"][name] = {**_without_null(defined["properties"][name]), "description": said}
     return f"{json.dumps(schema, indent=2)}\n"
+
+
+def _sections(kind: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], ...]:
+    """Return a group of settings and all groups in it."""
+    found = [kind]
+    parts: list[Any] = list(get_type_hints(kind).values())
+    for part in parts:
+        parts += get_args(part)
+        if inspect.isclass(part) and issubclass(part, msgspec.Struct) and part not in found:
+            found += [one for one in _sections(part) if one not in found]
+    return tuple(found)
 
 
 def _without_null(given: dict[str, Any]) -> dict[str, Any]:
     """Return what a setting can be. A setting that is not known is left out, so none is `null`."""
     if "anyOf" not in given:
         return {name: value for name, value in given.items() if name != "default"}
-    (kind,) = [choice for choice in given["anyOf"] if choice != {"type": "null"}]
-    return {name: _choices(value) for name, value in kind.items()}
+    kinds = [choice for choice in given["anyOf"] if choice != {"type": "null"}]
+    if len(kinds) > 1:
+        return {"anyOf": kinds}
+    return {name: _choices(value) for name, value in kinds[0].items()}
 
 
 def _choices(value: Any) -> Any:
@@ -52,3 +78,25 @@ def settings() -> str:
         for name, said in section(kind, "Attributes").items()
     ]
     return table(("Setting", "What it says"), rows)
+
+
+def gate_settings() -> str:
+    """Return a row for each setting of a gate; a group's settings follow it."""
+    rows = [
+        (f"`{_ROWS.get(kind, '')}{encoded}`", section(kind, "Attributes")[field])
+        for kind in _sections(gate.GateFile)
+        for field, encoded in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+    ]
+    return table(("Setting", "What it says"), rows)
+
+
+_ROWS: Final[dict[type[msgspec.Struct], str]] = {
+    gate.PackFile: "packs[].",
+    gate.Limits: "limits.",
+    gate.Rules: "rules.",
+    gate.DestroysData: "rules.destroys-data.",
+    gate.AtMost: "rules.max-*.",
+    gate.Free: "free.",
+    gate.ApproverLimit: "approver_limits.NAME.",
+}
+"""How a setting of each group is named."""

@@ -1,0 +1,3 @@
+from stacks_pulumi.policy import StacksGuard
+
+StacksGuard().run()

@@ -1,0 +1,475 @@
+"""`stacks-pulumi gate`: plan a change, judge it, let a person approve it, and apply exactly that change."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.commands._shared import Command, add_stack, not_a_folder, one_line, report_error, tell
+from stacks_pulumi.errors import StacksError, clean_lines
+
+if TYPE_CHECKING:
+    from stacks_pulumi.gate.change import Change
+    from stacks_pulumi.gate.history import LoggedUpdate
+    from stacks_pulumi.gate.record import Record
+    from stacks_pulumi.gate.settings import Gate
+    from stacks_pulumi.gate.signatures import Statement, Subject
+    from stacks_pulumi.gate.verdict import Verdict
+
+_HELP: Final = "plan a change, judge it, let a person approve it, and apply exactly that change"
+
+_EXIT_CODES: Final = """\
+exit codes:
+  0  plan: the change may be applied; approve: it is signed; check: the folder has no mistake; others: done
+  1  an error, or a wrong option
+  2  plan: refused; approve: this person may not approve it; apply: refused, or the approval is void, and nothing
+     was changed; check: a mistake
+  3  plan: the change needs an approval
+  10 apply: what has to wait for capacity was not created, and the rest is done
+  otherwise, for apply: the exit code of `pulumi up`
+"""
+
+_REFUSED: Final = 2
+_WAITING: Final = 10
+"""How `pulumi up` ends if an operation has to wait (3.274.1 or newer)."""
+_RESULTS: Final = {"nothing": 0, "free": 0, "needs_approval": 3, "refused": _REFUSED}
+_TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "A change is previewed under policies, priced, judged by rules, approved by a person's SSH signature, and "
+        "applied as exactly that change. docs/gate.md describes it."
+    )
+    parser.epilog = _EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, (help_text, add, run_action) in _ACTIONS.items():
+        action = actions.add_parser(
+            name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
+        )
+        add(action)
+        action.set_defaults(run_action=run_action)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the action; the exit code is one of those that `--help` lists."""
+    from stacks_pulumi.gate.flow import RefusedError  # noqa: PLC0415  (not to list the commands)
+
+    action: Callable[[argparse.Namespace], int] = options.run_action
+    try:
+        return action(options)
+    except RefusedError as error:
+        return report_error("gate", error, exit_code=_REFUSED)
+    except (StacksError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        return report_error("gate", error)
+
+
+def _add_gate(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument(
+        "--gate", required=required, type=Path, metavar="DIR", help="the gate's folder, which has gate.yaml"
+    )
+    parser.add_argument(
+        "--gate-ref",
+        metavar="REF",
+        help="read the gate's folder from this git ref, such as origin/main, and not from the working tree",
+    )
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("record", type=Path, metavar="RECORD", help="the folder of the record")
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="where to write; no file in it is overwritten"
+    )
+    parser.add_argument(
+        "--approver",
+        action="append",
+        default=[],
+        type=_approver,
+        metavar="NAME=FILE",
+        help="a person who may approve, with the file of their public key (.pub); may be given several times",
+    )
+    parser.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="the address of the API, if it is another one: that of an emulator, for instance",
+    )
+    parser.add_argument(
+        "--max-total",
+        type=_usd,
+        default=Decimal(40),
+        metavar="USD",
+        help="the most that a stack may cost a month",
+    )
+    parser.add_argument(
+        "--max-increase",
+        type=_usd,
+        default=Decimal(15),
+        metavar="USD",
+        help="the most that a change may add to it",
+    )
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    _add_gate(parser)
+    parser.add_argument(
+        "--record",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="where to write the record; one that is there is replaced, with its approvals",
+    )
+    add_stack(parser)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    _add_record(parser)
+    _add_gate(parser, required=False)
+    parser.add_argument(
+        "--format", choices=("table", "json", "markdown"), default="table", help="default: table"
+    )
+
+
+def _add_approve(parser: argparse.ArgumentParser) -> None:
+    _add_record(parser)
+    _add_gate(parser)
+    parser.add_argument(
+        "--key",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="your private key of SSH, or the public one (.pub) of a key that an agent or a hardware key has",
+    )
+    parser.add_argument("--as", dest="name", metavar="NAME", help="fail unless this is whose key it is")
+    parser.add_argument(
+        "--ceiling",
+        type=_ceiling,
+        metavar="USD",
+        help="the highest increase of the monthly price that you approve, or `any` (default: the one that is shown)",
+    )
+    parser.add_argument(
+        "--expires",
+        type=_duration,
+        default=datetime.timedelta(hours=4),
+        metavar="TIME",
+        help="how long the approval holds: 30m, 4h or 2d (default: 4h; never longer than the record)",
+    )
+    parser.add_argument(
+        "--accept-unknown",
+        action="store_true",
+        help="approve values that are not known until the change is made",
+    )
+
+
+def _add_apply(parser: argparse.ArgumentParser) -> None:
+    _add_record(parser)
+    _add_gate(parser)
+    add_stack(parser)
+
+
+def _add_log(parser: argparse.ArgumentParser) -> None:
+    _add_gate(parser, required=False)
+    add_stack(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _approver(text: str) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    if not name or not file:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FILE")
+    return name, Path(file).expanduser()
+
+
+def _usd(text: str) -> Decimal:
+    from stacks_pulumi.pricing.money import number  # noqa: PLC0415  (not to list the commands)
+
+    try:
+        return number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _ceiling(text: str) -> Decimal | str:
+    return text if text == _ANY else _usd(text)
+
+
+_ANY: Final = "any"
+
+
+def _duration(text: str) -> datetime.timedelta:
+    from stacks_pulumi.gate.settings import duration  # noqa: PLC0415  (not to list the commands)
+
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _init(options: argparse.Namespace) -> int:
+    from stacks_pulumi.gate.start import init  # noqa: PLC0415  (each action needs its own modules)
+
+    approvers = dict(options.approver)
+    names = init(options.folder, approvers, options.max_total, options.max_increase, options.base_url)
+    who = ", ".join(approvers) or "none yet: add a line to allowed_signers"
+    sys.stdout.write(
+        f"Wrote {', '.join(names)} to {options.folder}.\n\n"
+        f"Approvers: {one_line(who)}\n\n"
+        "Next, in a project with a stack:\n"
+        f"  stacks-pulumi gate check --gate {options.folder}\n"
+        f"  stacks-pulumi gate plan --gate {options.folder} --record RECORD\n"
+    )
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from stacks_pulumi.gate import flow, settings  # noqa: PLC0415  (each action needs its own modules)
+
+    project = _project(options)
+    with settings.opened(options.gate, options.gate_ref) as gate:
+        _tell_source(gate, project)
+        planned = flow.plan(gate, options.record, project, options.stack)
+        _show_change(planned.record, planned.verdict, planned.changes)
+    return _RESULTS[planned.verdict.result]
+
+
+def _show(options: argparse.Namespace) -> int:
+    from stacks_pulumi.gate import flow, record, texts  # noqa: PLC0415  (each action needs its own)
+
+    read = record.read(options.record)
+    with _gate_of(options) as gate:
+        if options.gate is None:
+            tell(
+                "gate",
+                "no gate is named (--gate), so the change is judged by the strict rules, without limits",
+            )
+        else:
+            _check_gate(gate, read)
+        changes, verdict = flow.judged(gate, read)
+        lines = () if options.gate is None else _approvals(gate, read, verdict)
+        if options.format == "json":
+            sys.stdout.write(texts.json(read, verdict, changes))
+        elif options.format == "markdown":
+            sys.stdout.write(texts.summary(read, verdict, changes))
+        else:
+            _show_change(read, verdict, changes, lines)
+    return 0
+
+
+def _approve(options: argparse.Namespace) -> int:
+    from stacks_pulumi.gate import flow, record, settings, signatures  # noqa: PLC0415  (each needs its own)
+
+    read = record.read(options.record)
+    with settings.opened(options.gate, options.gate_ref) as gate:
+        _check_gate(gate, read)
+        changes, verdict = flow.judged(gate, read)
+        _show_change(read, verdict, changes)
+        if verdict.result == "refused":
+            tell("gate", "the gate refuses this change, so no approval helps")
+            return _REFUSED
+        if verdict.result == "nothing":
+            tell("gate", "nothing changes, so there is nothing to approve")
+            return 0
+        subject = signatures.Subject(read.digest, read.content.stack, read.content.author, verdict)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        statement = _statement(options, read, subject, now)
+        try:
+            approval = signatures.sign(statement, options.key, gate.signers, now)
+        except signatures.SignatureError as error:
+            return report_error("gate", error, exit_code=_REFUSED if error.code == "invalid-argument" else 1)
+        reason = signatures.why_not(approval.name, statement.ceiling, subject, gate)
+        if options.name is not None and options.name != approval.name:
+            reason = f"the key is that of {approval.name}, and not of {options.name}"
+        if reason:
+            tell("gate", f"not approved: {reason}")
+            return _REFUSED
+        file = signatures.save(approval, read.approvals)
+        lines = _approvals(gate, read, verdict)
+    _print(
+        f"\n{approval.text.decode()}\n{approval.name} signed this: {file}\n"
+        + "".join(f"{one}\n" for one in lines)
+    )
+    return 0
+
+
+def _statement(
+    options: argparse.Namespace, read: Record, subject: Subject, now: datetime.datetime
+) -> Statement:
+    """
+    Return the statement that the approver signs.
+
+    Raises:
+        InputError: The approver has to say that they accept an increase without a bound, or unknown values.
+    """
+    from stacks_pulumi.gate import signatures  # noqa: PLC0415  (each action needs its own modules)
+
+    increase = subject.judged.increase
+    if options.ceiling is None and increase is None:
+        raise InputError(
+            "the increase has no known upper bound: approve one with --ceiling USD, or `--ceiling any`",
+            code="invalid-argument",
+        )
+    if subject.judged.unknown and not options.accept_unknown:
+        raise InputError(
+            f"not known until the change is made: {'; '.join(subject.judged.unknown)}; to approve it whatever the "
+            "values will be, add --accept-unknown",
+            code="invalid-argument",
+        )
+    ceiling = None if options.ceiling == _ANY else options.ceiling
+    if options.ceiling is None and increase is not None:
+        ceiling = max(increase, Decimal(0))
+    # In whole seconds, as the text has it.
+    until = min(now + options.expires, read.content.expires_at).replace(microsecond=0)
+    return signatures.Statement(subject.digest, subject.stack, ceiling, tuple(sorted(subject.accepts)), until)
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from stacks_pulumi.gate import flow, settings  # noqa: PLC0415  (each action needs its own modules)
+
+    project = _project(options)
+    with settings.opened(options.gate, options.gate_ref) as gate:
+        _tell_source(gate, project)
+        code = flow.apply(gate, options.record, project, options.stack)
+    if code == _WAITING:
+        tell(
+            "gate",
+            "waiting: STACKS has no capacity for some containers, and the rest is done; plan again later",
+        )
+    return code
+
+
+def _log(options: argparse.Namespace) -> int:
+    from stacks_pulumi.gate import history  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (as above)
+
+    project = _project(options)
+    with _gate_of(options) as gate:
+        entries = history.log(project, options.stack, None if options.gate is None else gate)
+    if options.json:
+        sys.stdout.write(as_json({"entries": [entry.describe() for entry in entries]}))
+        return 0
+    for entry in entries:
+        sys.stdout.write(f"{one_line(_line(entry))}\n")
+    return 0
+
+
+def _line(entry: LoggedUpdate) -> str:
+    """Return the line of the log for an update."""
+    prices = "not by the gate" if entry.said is None else f"from {entry.said.before} to {entry.said.after}"
+    who = f"approved by {', '.join(entry.approvers)}" if entry.approvers else "no approval"
+    doubt = f"; {entry.doubt}" if entry.doubt else ""
+    return f"{entry.at:{_TIME}}  {entry.kind} {entry.result}: {prices}; {who}{doubt}"
+
+
+def _check(options: argparse.Namespace) -> int:
+    from stacks_pulumi.errors import ConfigError  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import checks, settings  # noqa: PLC0415  (as above)
+
+    try:
+        with settings.opened(options.gate, options.gate_ref) as gate:
+            found = tuple(checks.problems(gate))
+    except (ConfigError, InputError) as error:
+        found = (str(error),)
+    for problem in found:
+        sys.stdout.write(f"{one_line(problem)}\n")
+    if not found:
+        sys.stdout.write(f"{one_line(f'{options.gate}: correct')}\n")
+    return _REFUSED if found else 0
+
+
+def _project(options: argparse.Namespace) -> Path:
+    folder = Path(options.cwd)
+    if not folder.is_dir():
+        raise not_a_folder(folder)
+    return folder.resolve()
+
+
+def _tell_source(gate: Gate, project: Path) -> None:
+    """Say where the gate is from. In the project's folder, the author of the change can edit it."""
+    edited = gate.folder.is_relative_to(project)
+    warning = (
+        "; it is in the project, whose author can edit it (use --gate-ref REF, or a folder outside)"
+        if edited
+        else ""
+    )
+    tell("gate", f"the gate is {gate.source}{warning}")
+
+
+def _check_gate(gate: Gate, read: Record) -> None:
+    """Refuse a gate that is not the one that the record was made with: `apply` would refuse the record."""
+    from stacks_pulumi.gate import digests  # noqa: PLC0415  (each action needs its own modules)
+
+    tell("gate", f"the gate is {gate.source}")
+    if digests.of_folder(gate.folder) != read.content.digests.gate:
+        raise InputError(
+            f"the record was planned with another gate than {gate.source}: plan again, or name that one",
+            code="invalid-argument",
+        )
+
+
+def _approvals(gate: Gate, read: Record, verdict: Verdict) -> tuple[str, ...]:
+    """Return a line for each approval of a record, and for what is missing."""
+    from stacks_pulumi.gate import signatures  # noqa: PLC0415  (each action needs its own modules)
+
+    subject = signatures.Subject(read.digest, read.content.stack, read.content.author, verdict)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    found = signatures.check(read.approvals, subject, gate, now)
+    lines = [f"approved by {one.name} until {one.statement.until:{_TIME}}" for one in found.valid]
+    missing = found.missing if verdict.approvals_needed else ""
+    return (*lines, *([missing] if missing else []))
+
+
+@contextlib.contextmanager
+def _gate_of(options: argparse.Namespace) -> Iterator[Gate]:
+    """Yield the gate that is named; without one, the strict rules."""
+    from stacks_pulumi.gate import settings  # noqa: PLC0415  (each action needs its own modules)
+
+    if options.gate is None:
+        yield settings.strict(Path.cwd())
+    else:
+        with settings.opened(options.gate, options.gate_ref) as gate:
+            yield gate
+
+
+def _show_change(
+    read: Record | None, verdict: Verdict, changes: Sequence[Change], lines: Sequence[str] = ()
+) -> None:
+    """Print a change for a person: with colours on a terminal."""
+    from stacks_pulumi.gate import texts  # noqa: PLC0415  (each action needs its own modules)
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    sys.stdout.write(texts.show(read, verdict, changes, lines, width=width, color=width is not None))
+    sys.stdout.flush()
+
+
+def _print(text: str) -> None:
+    """Print a text of several lines; it has texts of the program."""
+    sys.stdout.write(f"{clean_lines(text).rstrip()}\n")
+    sys.stdout.flush()
+
+
+_Action = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
+
+_ACTIONS: Final[dict[str, _Action]] = {
+    "init": ("write a gate's folder, with policy packs and limits", _add_init, _init),
+    "plan": ("preview a change, judge it, and write its record", _add_plan, _plan),
+    "show": ("show a record's change as a person reads it", _add_show, _show),
+    "approve": ("show a record's change, and sign it", _add_approve, _approve),
+    "apply": ("check a record and its approvals again, and apply exactly its change", _add_apply, _apply),
+    "log": ("list the updates of a stack: who changed what, for how much, approved by whom", _add_log, _log),
+    "check": ("find the mistakes in a gate's folder, offline", _add_gate, _check),
+}
+
+COMMANDS = {"gate": Command(_HELP, add_arguments, run)}

@@ -1,0 +1,25 @@
+"""
+A change is planned, shown, approved by a person, and applied as exactly that change.
+
+The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing this package imports no other module.
+
+- `settings`: What does `gate.yaml` say?
+- `checks`: Which mistakes are in a gate's folder?
+- `start`: How does a gate's folder begin?
+- `project`: Which files does a project have, and which of its settings are refused?
+- `program`: Can a program run its own code?
+- `engine`: How does the gate run `pulumi`, and with which environment?
+- `digests`: What exactly was approved?
+- `record`: What is in a record?
+- `saved`: What do a saved plan and the state that it was made against say, as the steps of a preview?
+- `change`: What changes, with the values before and after it?
+- `rules`: Which rules judge a change, and what do they find?
+- `verdict`: May a change be applied, does it need an approval, or is it refused?
+- `texts`: How is a change shown to a person, and in a comment?
+- `signatures`: Who has approved a record, and does the approval hold?
+- `flow`: How is a change planned and applied?
+- `machine`: What began on this machine and has no end, and which change is made at the moment?
+- `state_pack`: Is the state inside the update the one that the plan was made against?
+- `spending`: What does the account cost now, and what was added to it in a day?
+- `history`: Who has changed what, for how much, and approved by whom?
+"""

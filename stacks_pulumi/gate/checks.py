@@ -1,0 +1,211 @@
+"""
+Which mistakes are in a gate's folder?
+
+Everything is found without an engine, an account or the network: what the engine ignores without a message, patterns
+that match nothing, and changes that no person could approve.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
+
+from stacks_pulumi._pulumi_cli import read_file, read_project, utf8
+from stacks_pulumi.account.budgets import Budget
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.gate import rules, signatures
+from stacks_pulumi.gate.project import runtime_of
+from stacks_pulumi.gate.settings import BUILT_IN, FILE, Gate, GatePack
+
+_PATTERN: Final = frozenset("*?[")
+_SECRETS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+_NAMED: Final = {"prices": "prices.yaml", "budgets": "budgets.yaml"}
+"""Settings that name a file, with the name that most people choose. Without the setting, nothing reads it."""
+
+
+def problems(gate: Gate) -> Iterator[str]:
+    """
+    Yield the mistakes in a gate's folder, each as a sentence.
+
+    The packs and the files with own rules are run, without the keys of the environment.
+
+    Raises:
+        ModuleNotFoundError: A pack needs the extra `policy`.
+    """
+    yield from of_packs(gate)
+    with _without_keys():
+        # In one piece: a generator may be left in the middle.
+        found = tuple(_rules(gate))
+    yield from found
+    yield from _files(gate)
+    yield from _approvers(gate)
+    yield from _patterns(gate)
+    yield from _budgets(gate)
+
+
+def of_packs(gate: Gate) -> tuple[str, ...]:
+    """
+    Return the mistakes in the configurations of a gate's packs, which the engine would ignore.
+
+    The packs are run, without the keys of the environment. An exception that has ended is a mistake too.
+
+    Raises:
+        ModuleNotFoundError: A pack needs the extra `policy`.
+    """
+    with _without_keys():
+        return tuple(problem for pack in gate.packs for problem in _pack(gate, pack))
+
+
+@contextlib.contextmanager
+def _without_keys() -> Iterator[None]:
+    """Run the programs of a gate's folder without keys: they need none."""
+    kept = {
+        name: value for name, value in os.environ.items() if name.startswith("STACKS_") or name in _SECRETS
+    }
+    for name in kept:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
+def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
+    from stacks_pulumi.policy.testing import (  # noqa: PLC0415  (it needs an extra)
+        configuration_problems,
+        load_pack,
+    )
+
+    name = pack.path.relative_to(gate.folder).as_posix()
+    text = None if pack.config is None else utf8(read_file(pack.config)).decode()
+    try:
+        if not _is_ours_to_run(pack):
+            found = [] if text is None else _exceptions(text)
+        elif text is None:
+            load_pack(pack.path)
+            found = []
+        else:
+            found = configuration_problems(text, pack.path)
+    except ModuleNotFoundError as error:
+        if error.name == "pulumi_policy":
+            raise
+        yield f"the pack {name} does not start: {error}"
+        return
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (a pack is code, and can fail in any way)
+        yield f"the pack {name} does not start: {type(error).__name__}: {error}"
+        return
+    for problem in found:
+        file = "" if pack.config is None else f"{pack.config.relative_to(gate.folder).as_posix()} "
+        yield f"{file}(pack {name}): {problem}"
+
+
+def _is_ours_to_run(pack: GatePack) -> bool:
+    """Return whether this Python can run a pack: it is in Python, and names no environment."""
+    files = (pack.path / f"PulumiPolicy.{ending}" for ending in ("yaml", "yml", "json"))
+    runtime, options = runtime_of(read_project(next((one for one in files if one.is_file()), pack.path)))
+    return runtime == "python" and not options
+
+
+def _exceptions(text: str) -> tuple[str, ...]:
+    """Return what is wrong with a configuration whatever its pack is: double keys, and exceptions without an end."""
+    from stacks_pulumi.policy.guard import utc_today  # noqa: PLC0415  (it needs an extra)
+    from stacks_pulumi.policy.options import read_configuration  # noqa: PLC0415  (as above)
+    from stacks_pulumi.policy.rule import LONGEST_EXEMPTION  # noqa: PLC0415  (as above)
+
+    return read_configuration(text, utc_today(), LONGEST_EXEMPTION).problems
+
+
+def _files(gate: Gate) -> Iterator[str]:
+    """Yield the files that look like a part of the gate, and that nothing reads."""
+    for setting, name in _NAMED.items():
+        if getattr(gate.file, setting) is None and (gate.folder / name).is_file():
+            yield f"nothing reads {name}: write `{setting}: {name}` into {FILE}, or delete it"
+    named = {pack.path for pack in gate.packs}
+    for file in sorted(gate.folder.glob("**/PulumiPolicy.yaml")):
+        if file.parent not in named:
+            path = file.parent.relative_to(gate.folder).as_posix()
+            yield f"the pack {path} is not used: add it to `packs` in {FILE}, or delete it"
+
+
+def _rules(gate: Gate) -> Iterator[str]:
+    known = [*BUILT_IN, signatures.UNKNOWN]
+    for path in gate.own_rules:
+        try:
+            own = [rule.name for rule in rules.own_rules(path)]
+        except StacksError as error:
+            yield error.message
+            continue
+        yield from (
+            f"{path.name}: the rule {name} has the name of a built-in one" for name in own if name in known
+        )
+        known += own
+    for name in gate.file.two_approvals:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            yield f"two_approvals: there is no rule {name}; {hint}"
+    yield from (
+        f"harmless: {pattern} matches every type, so that no deletion would need an approval"
+        for pattern in gate.file.harmless
+        if not pattern.strip("*?:")
+    )
+
+
+def _approvers(gate: Gate) -> Iterator[str]:
+    try:
+        names = sorted(signatures.names_of(gate.signers))
+    except StacksError as error:
+        yield error.message
+        return
+    file = gate.signers.relative_to(gate.folder).as_posix()
+    if not names:
+        line = f'NAME namespaces="{signatures.NAMESPACE}" KEYTYPE KEY'
+        yield f"{file} has no name, so no change can be approved: add a line {line}"
+        return
+    for name in gate.file.approver_limits:
+        if name not in names:
+            yield f"approver_limits: {name} is not in {file}, which has {', '.join(names)}"
+    if gate.file.two_approvals and len(names) < 2:
+        yield f"two_approvals needs two people, and {file} has {names[0]} alone"
+    if gate.file.other_than_author and len(names) < 2:
+        yield f"other_than_author: {names[0]} is the only approver, so no other person could approve their changes"
+
+
+def _patterns(gate: Gate) -> Iterator[str]:
+    """Yield the patterns for stacks that match none of those that the gate is for, where these are all named."""
+    stacks = _named_stacks(gate)
+    if not stacks:
+        return
+    for name, limit in gate.file.approver_limits.items():
+        for pattern in limit.stacks or ():
+            if not any(fnmatchcase(stack, pattern) for stack in stacks):
+                yield f"approver_limits: {pattern}, of {name}, matches none of {', '.join(stacks)}"
+
+
+def _budgets(gate: Gate) -> Iterator[str]:
+    if gate.limits.max_total is None and gate.budgets is None:
+        yield f"no stack has a budget: write `limits: {{max_total: USD}}` or `budgets: FILE` into {FILE}"
+    elif gate.limits.max_total is None and gate.budgets is not None:
+        for stack in _named_stacks(gate):
+            if not any(_may_cover(budget, stack) for budget in gate.budgets.budgets):
+                yield f"no budget covers {stack}: add one, or set limits.max_total in {FILE}"
+
+
+def _may_cover(budget: Budget, stack: str) -> bool:
+    """Return whether a budget covers a stack, as far as names tell: no file has a stack's tags."""
+    project = stack.partition("/")[0]
+    return (
+        budget.refuses
+        and (not budget.stacks or any(fnmatchcase(stack, one) for one in budget.stacks))
+        and (not budget.projects or any(fnmatchcase(project, one) for one in budget.projects))
+    )
+
+
+def _named_stacks(gate: Gate) -> Sequence[str]:
+    """Return the stacks that the gate is for; none if a pattern may name others too."""
+    stacks = gate.file.stacks or ()
+    return () if any(_PATTERN.intersection(stack) for stack in stacks) else stacks

@@ -1,0 +1,498 @@
+"""
+How is a change planned and applied?
+
+`plan` previews the change, judges it and writes its record. `apply` compares everything that the record names with what
+is there now, judges the change again, and carries out exactly that plan. It never reads how `plan` judged it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file
+from stacks_pulumi._pulumi_cli import read as read_output
+from stacks_pulumi.cost.build import report_of
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.gate import (
+    checks,
+    digests,
+    engine,
+    history,
+    machine,
+    program,
+    signatures,
+    spending,
+    state_pack,
+    texts,
+)
+from stacks_pulumi.gate import record as records
+from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
+from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record, RefusedError
+from stacks_pulumi.gate.verdict import Verdict, judge
+from stacks_pulumi.pricing.money import MonthlyPrice
+from stacks_pulumi.reports import PolicyViolation
+
+if TYPE_CHECKING:
+    from stacks_pulumi.gate.engine import Engine, SealedConfiguration
+    from stacks_pulumi.gate.settings import Gate
+    from stacks_pulumi.gate.signatures import Approval
+
+__all__ = ["REFUSED", "Planned", "RefusedError", "apply", "judged", "plan"]
+
+REFUSED: Final = 2
+"""The exit code if the gate or a policy refuses a change."""
+_WAITING: Final = 10
+"""The engine's exit code if something has to wait, and everything else is done."""
+_AHEAD: Final = datetime.timedelta(minutes=10)
+"""How far the clock of the machine that planned may be ahead."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """
+    What `plan` found.
+
+    Attributes:
+        record: The record that it wrote; `None` if policies refuse the change, which then has no plan.
+        verdict: Whether the change may be applied.
+        changes: What happens to each resource; empty without a plan.
+    """
+
+    record: Record | None
+    verdict: Verdict
+    changes: tuple[Change, ...]
+
+
+def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
+    """
+    Preview a change, judge it, and write its record.
+
+    Args:
+        gate: The gate.
+        record: The folder of the record; a record that it has is replaced, with its approvals.
+        project: The project's folder.
+        stack: The stack's name; by default the selected stack.
+
+    Raises:
+        RefusedError: The gate is for other stacks, or does not allow a setting of the project.
+        StacksError: It could not be planned; the record's folder then has no record.
+    """
+    records.clear(record)
+    with engine.scratch_folder() as scratch:
+        pulumi = _opened(gate, project, stack)
+        _check_packs(gate)
+        now = _now()
+        configuration = pulumi.configuration()
+        _check_address(gate, configuration)
+        read = spending.read(gate, configuration.values, now)
+        files = _program(pulumi, record)
+        state = pulumi.export()
+        preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
+        if preview.plan is None:
+            return _without_plan(gate, record, preview, read)
+        after = pulumi.export()
+        digest = digests.of_state(after, configuration.key)
+        if digest != digests.of_state(state, configuration.key):
+            raise InputError("the state was changed while the change was planned: plan again")
+        if files != _program(pulumi, record):
+            raise InputError(
+                "the program changed its own files while it was planned, so it cannot be approved"
+            )
+        shown = digests.without_secrets(after)
+        content = Content(
+            pulumi.stack,
+            now,
+            now + gate.record_expires,
+            _backend(pulumi),
+            gate.source,
+            pulumi.runtime,
+            program.own_code(pulumi.project),
+            _author(pulumi.project),
+            Digests(
+                plan=records.digest_of(preview.plan),
+                export=records.digest_of(shown),
+                events=records.digest_of(preview.events),
+                program=files,
+                configuration=digests.of_configuration(configuration.values, configuration.key),
+                gate=digests.of_folder(gate.folder),
+                state=digest,
+            ),
+            pulumi.versions(_packages(preview.plan)),
+            configuration.sealed_key,
+            None if read.prices is None else LivePrices.of(read.prices),
+        )
+        monthly = records.monthly(content)
+        changes, violations = _changes(gate, preview.plan, shown, preview.events, monthly)
+        verdict = judge(
+            gate,
+            changes,
+            read.stacks,
+            _spent(pulumi, gate, read, shown, now),
+            violations,
+            now=now,
+            code=content.code,
+        )
+        written = records.write(record, content, preview.plan, shown, preview.events)
+        _write_texts(record, written, verdict, changes)
+        return Planned(written, verdict, changes)
+
+
+def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
+    """
+    Apply a record; the output of the engine goes to standard output.
+
+    Args:
+        gate: The gate.
+        record: The folder of the record.
+        project: The project's folder.
+        stack: The stack's name; by default the selected stack.
+
+    Returns:
+        The engine's exit code; `REFUSED` if a policy stopped it.
+
+    Raises:
+        RefusedError: The record or its approval is void, or the gate refuses the change. Nothing was changed.
+        StacksError: It could not be tried.
+    """
+    with machine.lock(), engine.scratch_folder() as scratch:
+        now = _now()
+        read = _read(record)
+        machine.check_idle()
+        pulumi = _opened(gate, project, stack)
+        # Python would run what such a file has, and not the program's files.
+        for compiled in digests.compiled_files(pulumi.project):
+            compiled.unlink(missing_ok=True)
+        _compare_files(gate, pulumi, read, now)
+        _check_packs(gate)
+        configuration = pulumi.configuration(read.content.sealed_key)
+        _check_address(gate, configuration)
+        state = pulumi.export()
+        _compare_stack(pulumi, read, configuration, state)
+        seen = spending.read(gate, configuration.values, now)
+        _compare_prices(read, seen)
+        changes, violations = _changes(
+            gate, read.plan, digests.without_secrets(state), read.events, records.monthly(read.content)
+        )
+        verdict = judge(
+            gate,
+            changes,
+            seen.stacks,
+            _spent(pulumi, gate, seen, state, now),
+            violations,
+            now=now,
+            code=read.content.code,
+        )
+        approvals = _approved(gate, pulumi, read, verdict, now)
+        if verdict.result == "nothing" and read.content.code:
+            # No person has approved that its code runs with this key.
+            sys.stdout.write("Nothing changes, so the program was not run.\n")
+            return 0
+        packs = [
+            *pulumi.pack_options(gate.packs, scratch),
+            *_state_pack(pulumi, read, configuration, scratch),
+        ]
+        file = scratch / records.PLAN
+        file.write_bytes(read.plan)
+        message = history.message(read, verdict, approvals)
+        begun = machine.Begun(read.digest, pulumi.stack, now, verdict.increase)
+        machine.begin(read, begun)
+        try:
+            code = pulumi.up(
+                file,
+                packs,
+                message,
+                events=scratch / records.EVENTS,
+                on_start=lambda pid: machine.write(msgspec.structs.replace(begun, engine=pid)),
+            )
+        except PulumiError:
+            machine.end(read)
+            raise
+        said = scratch / _SAID
+        if said.is_file():
+            machine.end(read)
+            raise RefusedError(said.read_text(encoding="utf-8"))
+        machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
+        if code not in {0, _WAITING} and _is_refused(scratch / records.EVENTS):
+            sys.stderr.write(
+                "stacks-pulumi gate: a policy stopped the update; the resources that were created before it stay\n"
+            )
+            return REFUSED
+        return code
+
+
+def judged(gate: Gate, record: Record) -> tuple[tuple[Change, ...], Verdict]:
+    """
+    Return the changes of a record and how the gate judges them, without the account and without the stack.
+
+    Both come from the plan and the state of the record alone, for the person who approves.
+
+    Raises:
+        InputError: They do not fit together.
+    """
+    changes, violations = _changes(gate, record.plan, record.state, record.events, record.monthly)
+    code = record.content.code
+    return changes, judge(gate, changes, violations=violations, without_account=True, code=code)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
+    for name in [name for name in os.environ if name.startswith("PULUMI_OPTION_")]:
+        # They are options of every command, also of those that read the backend's stacks.
+        del os.environ[name]
+    try:
+        pulumi = engine.opened(project, stack, gate)
+    except InputError as error:
+        raise RefusedError(error.message) from None
+    name = records.short_name(pulumi.stack)
+    if not gate.serves(name):
+        raise RefusedError(
+            f"the gate {gate.source} is not for the stack {name}: see `stacks` in its gate.yaml"
+        )
+    return pulumi
+
+
+def _check_packs(gate: Gate) -> None:
+    """
+    Refuse a pack whose configuration has a mistake: the engine ignores most of them, and the end of an exception.
+
+    Raises:
+        RefusedError: A configuration has one.
+    """
+    wrong = checks.of_packs(gate)
+    if wrong:
+        raise RefusedError(f"the gate's packs have mistakes: {'; '.join(wrong)}")
+
+
+def _check_address(gate: Gate, configuration: SealedConfiguration) -> None:
+    try:
+        spending.check_address(gate, configuration.values)
+    except StacksError as error:
+        raise RefusedError(error.message) from None
+
+
+def _read(folder: Path) -> Record:
+    try:
+        read = records.read(folder)
+    except InputError as error:
+        raise RefusedError(error.message) from None
+    if (folder / records.STARTED).exists():
+        raise RefusedError(
+            "this record was applied before, or its `apply` was killed: in that case `pulumi cancel`; then plan again"
+        )
+    return read
+
+
+def _is_refused(events: Path) -> bool:
+    """Return whether a policy stopped an update. The engine ends with the same exit code after other failures."""
+    try:
+        document = read_output(read_file(events))
+    except InputError:
+        return False
+    violations = (line.policy_event for line in document) if isinstance(document, list) else ()
+    return any(
+        event is not None and event.enforcement_level == "mandatory" and not event.exceptions
+        for event in violations
+    )
+
+
+def _has_changed(pulumi: Engine, record: Record, configuration: SealedConfiguration) -> bool:
+    """Return whether an update that failed has changed the state, or may have."""
+    try:
+        return digests.of_state(pulumi.export(), configuration.key) != record.content.digests.state
+    except StacksError:
+        return True
+
+
+def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.datetime) -> None:
+    """
+    Compare the files and the times that a record names with those that are there now.
+
+    Raises:
+        RefusedError: Something is not what was planned; the message has every difference.
+    """
+    content = record.content
+    differences = []
+    if content.stack != pulumi.stack:
+        differences.append(f"the record is of the stack {content.stack}, and this is {pulumi.stack}")
+    if content.backend != _backend(pulumi):
+        differences.append(f"the record is of the backend {content.backend}, and this is {_backend(pulumi)}")
+    expires = min(content.expires_at, content.made_at + gate.record_expires)
+    if now > expires:
+        differences.append(f"the record expired at {expires:%Y-%m-%d %H:%M} UTC")
+    if content.made_at > now + _AHEAD:
+        differences.append(f"the record is of the future ({content.made_at:%Y-%m-%d %H:%M} UTC)")
+    if digests.of_folder(gate.folder) != content.digests.gate:
+        differences.append("the gate's folder is not the one that it was planned with")
+    if _program(pulumi, record.folder) != content.digests.program:
+        differences.append("the program's files are not those that were planned")
+    elif program.own_code(pulumi.project) != content.code:
+        differences.append("the record says something else of the program than its files")
+    _refuse(differences)
+
+
+def _compare_stack(pulumi: Engine, record: Record, configuration: SealedConfiguration, state: bytes) -> None:
+    """
+    Compare the configuration, the versions and the state that a record names with those that are there now.
+
+    Raises:
+        RefusedError: Something is not what was planned; the message has every difference.
+    """
+    content, key = record.content, configuration.key
+    differences = []
+    if digests.of_configuration(configuration.values, key) != content.digests.configuration:
+        differences.append("the stack's configuration is not the one that was planned with")
+    versions = pulumi.versions(_packages(record.plan))
+    for name in sorted({*versions, *content.versions}):
+        before, there = content.versions.get(name, "none"), versions.get(name, "none")
+        if before != there:
+            differences.append(f"{name} is {there}, and it was planned with {before}")
+    if digests.of_state(state, key) != content.digests.state:
+        differences.append("the state was changed after the plan was made")
+    elif digests.of_state(digests.without_secrets(state), b"") != digests.of_state(record.state, b""):
+        differences.append("the record shows another state than the stack has")
+    _refuse(differences)
+
+
+def _refuse(differences: Sequence[str]) -> None:
+    if differences:
+        raise RefusedError(f"{'; '.join(differences)}: plan again")
+
+
+def _compare_prices(record: Record, read: spending.AccountNow) -> None:
+    now = None if read.prices is None else LivePrices.of(read.prices)
+    if now != record.content.prices:
+        raise RefusedError("the platform's prices are not those that it was planned with: plan again")
+
+
+def _changes(
+    gate: Gate, planned: bytes, state: bytes, events: bytes, monthly: MonthlyPrice
+) -> tuple[tuple[Change, ...], tuple[PolicyViolation, ...]]:
+    """
+    Return the changes, and the policy violations of the preview.
+
+    Raises:
+        RefusedError: Plan, state and events do not fit together.
+    """
+    try:
+        changes = changes_of(planned, state, pricer_of(gate, monthly))
+        against = contradictions(changes, events)
+    except InputError as error:
+        raise RefusedError(f"the plan cannot be judged: {error.message}") from None
+    if against:
+        raise RefusedError(f"the preview and its saved plan do not agree: {'; '.join(against)}")
+    return changes, report_of(events).violations
+
+
+def _approved(
+    gate: Gate, pulumi: Engine, record: Record, verdict: Verdict, now: datetime.datetime
+) -> tuple[Approval, ...]:
+    """
+    Return the approvals with which a change may be applied; none if it needs none.
+
+    Raises:
+        RefusedError: It may not be applied.
+    """
+    if verdict.result == "refused":
+        reasons = [str(reason) for reason in verdict.reasons if reason.result == "refused"]
+        raise RefusedError(f"the gate refuses this change: {'; '.join(reasons)}")
+    if verdict.result != "needs_approval":
+        return ()
+    subject = signatures.Subject(record.digest, pulumi.stack, _author(pulumi.project), verdict)
+    found = signatures.check(record.approvals, subject, gate, now)
+    if found.missing:
+        raise RefusedError(f"{found.missing}: `stacks-pulumi gate approve` signs this record")
+    return found.valid
+
+
+def _spent(
+    pulumi: Engine, gate: Gate, read: spending.AccountNow, state: bytes, now: datetime.datetime
+) -> Decimal | None:
+    """Return what the last 24 hours added to the monthly price; `None` if it is not known, or not needed."""
+    if gate.free is None:
+        return None
+    found = history.entries(pulumi.history(), pulumi.stack, None)
+    interrupted = spending.interrupted(state, pricer_of(gate, read.monthly))
+    return history.spent(found, [*machine.unfinished(now), *interrupted], read.added, now)
+
+
+def _without_plan(
+    gate: Gate, record: Path, preview: engine.PlannedPreview, read: spending.AccountNow
+) -> Planned:
+    """
+    Return that policies refuse a change.
+
+    Raises:
+        PulumiError: The preview failed for another reason.
+    """
+    try:
+        violations = report_of(preview.events).violations
+    except InputError:
+        violations = ()
+    if not any(violation.level == "mandatory" for violation in violations):
+        raise PulumiError(preview.error)
+    verdict = judge(gate, (), read.stacks, violations=violations)
+    _write_texts(record, None, verdict, ())
+    return Planned(None, verdict, ())
+
+
+def _write_texts(folder: Path, record: Record | None, verdict: Verdict, changes: Sequence[Change]) -> None:
+    records.put(folder, records.COMMENT, texts.comment(record, verdict, changes).encode())
+    records.put(folder, records.JUNIT, texts.junit(record, verdict, changes).encode())
+
+
+def _program(pulumi: Engine, record: Path) -> str:
+    return digests.of_folder(pulumi.project, (record, pulumi_home()))
+
+
+def _author(project: Path) -> str:
+    return digests.git(project, "log", "-1", "--format=%an <%ae>").strip()
+
+
+def _backend(pulumi: Engine) -> str:
+    """Return the backend's address; of one of files only that, because its path depends on the machine."""
+    return "file://" if pulumi.backend.startswith("file://") else pulumi.backend
+
+
+def _packages(planned: bytes) -> list[str]:
+    """Return the packages whose plugins a plan uses."""
+    plans = msgspec.json.decode(planned).get("resourcePlans")
+    types = [urn.split("::")[2].rpartition("$")[2] for urn in plans or () if urn.count("::") >= 3]
+    providers = "pulumi:providers:"
+    return sorted(
+        {one.removeprefix(providers) if one.startswith(providers) else one.partition(":")[0] for one in types}
+    )
+
+
+_SAID: Final = "refused.txt"
+
+
+def _state_pack(
+    pulumi: Engine, record: Record, configuration: SealedConfiguration, scratch: Path
+) -> list[str]:
+    """Return the options that start the gate's own pack."""
+    expected = state_pack.Expected(
+        str(pulumi.project),
+        pulumi.stack,
+        configuration.key.decode(),
+        record.content.digests.state,
+        str(scratch / _SAID),
+    )
+    file, script, config = (scratch / name for name in ("state.json", "state-pack", "state-pack.json"))
+    file.write_bytes(msgspec.json.encode(expected))
+    config.write_text("{}", encoding="utf-8")
+    words = [engine.PYTHON, "-u", "-m", "stacks_pulumi.gate.state_pack", str(file)]
+    # Not in the project's folder, where a module could hide one of ours.
+    engine.write_script(script, words, [], folder=scratch)
+    return ["--policy-pack", str(script), "--policy-pack-config", str(config)]

@@ -1,0 +1,482 @@
+"""
+What do a saved plan and the state that it was made against say, as the steps of a preview?
+
+A plan has for each URN the words of its steps, and the differences of its inputs to those in the state. What does not
+fit together, or has a word that is not known here, is an error: it cannot be judged.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from stacks_pulumi._identifiers import name_of, stack_and_project, type_of
+from stacks_pulumi._pulumi_cli import InputError, PlannedState, ResourceState, Step, StoredResource, utf8
+from stacks_pulumi.cost.build import REPLACES
+from stacks_pulumi.pricing.recognition import STACK, is_hidden
+
+NEW: Final = frozenset({"create", "import", "read"})
+"""The steps by which a resource comes into the state."""
+
+IMPORTS: Final = frozenset({"import", "import-replacement"})
+"""The steps that import an object."""
+
+PROVIDERS: Final = "pulumi:providers:"
+"""The prefix of the types of providers."""
+
+_DELETES: Final = frozenset({"delete", "delete-replaced", "discard", "discard-replaced"})
+_STAYS: Final = frozenset({"same", "update"})
+_GONE: Final = "remove-pending-replace"
+_STEPS: Final = NEW | _DELETES | _STAYS | REPLACES | {_GONE}
+_SHOWN: Final = 5
+
+_ENGINES_NAME: Final = re.compile(r"default(_(alpha|beta|rc|dev)?\d*)*", re.ASCII)
+"""The name of the engine's own provider: with the version of its package, and with an address if its plugin has one."""
+
+_T = TypeVar("_T")
+
+
+class _Diff(msgspec.Struct):
+    adds: dict[str, Any] = {}
+    deletes: list[str] = []
+    updates: dict[str, Any] = {}
+
+
+class _Alias(msgspec.Struct, rename="pascal"):
+    urn: str = msgspec.field(default="", name="URN")
+    name: str = ""
+    type: str = ""
+    project: str = ""
+    stack: str = ""
+    parent: str = ""
+    no_parent: bool = False
+
+
+class Goal(msgspec.Struct, rename="camel"):
+    """What a resource will be, as its plan says it."""
+
+    type: str
+    name: str
+    custom: bool = False
+    input_diff: _Diff = msgspec.field(default_factory=_Diff)
+    parent: str = ""
+    protect: bool = False
+    dependencies: list[str] = []
+    provider: str = ""
+    property_dependencies: dict[str, list[str] | None] = {}
+    aliases: list[str] = []
+    structured_aliases: list[_Alias] = []
+    id: str = ""
+
+
+class _ResourcePlan(msgspec.Struct):
+    goal: Goal | None = None
+    steps: list[str] = []
+
+
+class _Plan(msgspec.Struct, rename="camel"):
+    # A document without it is no plan, and would otherwise be one that changes nothing.
+    manifest: dict[str, Any]
+    config: dict[str, Any] = {}
+    resource_plans: dict[str, _ResourcePlan] = {}
+
+
+class Stored(StoredResource, rename="camel"):
+    """A resource in the state, with what it depends on."""
+
+    import_id: str = msgspec.field(default="", name="importID")
+    parent: str = ""
+    dependencies: list[str] | None = None
+    property_dependencies: dict[str, list[str] | None] | None = None
+    view_of: str = ""
+
+
+class _Operation(msgspec.Struct):
+    resource: Stored
+    type: str = ""
+
+
+class _Deployment(msgspec.Struct):
+    resources: list[Stored] | None = None
+    pending_operations: list[_Operation] | None = None
+
+
+class _Export(msgspec.Struct):
+    # It is null for a stack that was never updated.
+    deployment: _Deployment | None
+
+
+def _decoded(data: bytes, kind: type[_T], what: str) -> _T:
+    try:
+        return msgspec.json.decode(utf8(data), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(
+            f"this is not {what} ({error}): make the record again with `stacks-pulumi gate plan`"
+        ) from None
+
+
+@dataclass
+class Olds:
+    """
+    The objects in the state that one resource of the plan is about.
+
+    Attributes:
+        current: The object that its URN, or its alias, names.
+        left_over: The objects that earlier replacements left.
+    """
+
+    current: Stored | None = None
+    left_over: list[Stored] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Stored]:
+        return iter([*([] if self.current is None else [self.current]), *self.left_over])
+
+
+class Saved:
+    """
+    A plan beside the state that it was made against.
+
+    Args:
+        plan: The content of the file that `pulumi preview --save-plan` wrote.
+        state: The output of `pulumi stack export`.
+
+    Attributes:
+        creating: The resources whose create was interrupted: it is not known whether they exist.
+        moved: URN in the plan -> URN in the state, of resources that are named in another way from now on.
+        dependants: URN -> the URNs of the resources that depend on it.
+
+    Raises:
+        InputError: One of them cannot be read, or they do not fit together.
+    """
+
+    def __init__(self, plan: bytes, state: bytes) -> None:
+        decoded = _decoded(plan, _Plan, "a saved plan")
+        self._plans, self._config = decoded.resource_plans, decoded.config
+        deployment = _decoded(state, _Export, "an export of a stack").deployment or _Deployment()
+        resources = deployment.resources or []
+        self.creating = [
+            one.resource for one in deployment.pending_operations or () if one.type == "creating"
+        ]
+        self._olds: dict[str, Olds] = defaultdict(Olds)
+        for one in resources:
+            olds = self._olds[one.urn]
+            if one.delete:
+                olds.left_over.append(one)
+            elif olds.current is None:
+                olds.current = one
+            else:
+                raise _does_not_fit(one.urn, "the state has it twice")
+        self.moved: dict[str, str] = {}
+        self._find_aliases()
+        self.dependants = self._dependants(resources)
+
+    def steps(self) -> Iterator[Step]:
+        """Return the steps, with the states before and after them."""
+        old_urns = set(self.moved.values())
+        for urn, planned in self._plans.items():
+            # The steps under a URN that a resource had are those of the resource.
+            if urn not in old_urns or planned.goal is not None:
+                yield from self._steps(urn, planned)
+
+    def forgotten(self) -> Iterator[Stored]:
+        """
+        Return the objects in the state whose future the plan does not say.
+
+        The engine plans a step for every object that it manages, also outside of the plan's targets, except for one
+        that the program only looks up from now on.
+        """
+        told = {*self._plans, *self.moved.values()}
+        for urn, olds in self._olds.items():
+            if urn not in told:
+                yield from (one for one in olds if one.custom and not one.external and not one.view_of)
+
+    def staying(self) -> Iterator[Stored]:
+        """Return the leftovers of earlier replacements that the plan does not delete: its targets leave them out."""
+        for urn in self._plans:
+            if not _DELETES.intersection(self.words(urn)):
+                yield from self.olds(urn).left_over
+
+    def goal(self, urn: str) -> Goal | None:
+        """Return what a resource will be; `None` if it is deleted, or if the plan does not have it."""
+        planned = self._plans.get(urn)
+        return None if planned is None else planned.goal
+
+    def words(self, urn: str) -> tuple[str, ...]:
+        """Return the words of a resource's steps."""
+        planned, old = self._plans.get(urn, _ResourcePlan()), self.moved.get(urn)
+        # The engine notes the deletion of the old object of an aliased replacement under its old URN.
+        under_old = _ResourcePlan() if old is None else self._plans.get(old, _ResourcePlan())
+        words = (*planned.steps, *(() if under_old.goal is not None else under_old.steps))
+        return (*self._imports(urn, planned.goal, words), *words)
+
+    def _imports(self, urn: str, goal: Goal | None, words: Sequence[str]) -> tuple[str, ...]:
+        """
+        Return the steps of an import, which the engine takes and does not note in the plan.
+
+        It imports if the id in the program is not that of the object in the state.
+        """
+        if goal is None or not (goal.custom and goal.id) or IMPORTS.intersection(words):
+            return ()
+        current = self._olds.get(self.moved.get(urn, urn), Olds()).current
+        if current is None or current.external:
+            return ("import",)
+        is_same = (current.import_id or current.id) == goal.id
+        return () if is_same else ("import-replacement", "replace")
+
+    def olds(self, urn: str) -> Olds:
+        """Return the objects in the state that a resource of the plan is about."""
+        own, old = self._olds.get(urn, Olds()), self.moved.get(urn)
+        goal = self.goal(urn)
+        if goal is not None and own.current is None and self.is_imported_and_replaced(urn):
+            # Nothing but its id is known.
+            return Olds(Stored(type=goal.type, urn=urn, id=goal.id, custom=goal.custom), own.left_over)
+        if old is None:
+            return own
+        aliased = self._olds[old]
+        return Olds(aliased.current, [*own.left_over, *aliased.left_over])
+
+    def deleted_with(self, state: ResourceState) -> str:
+        """Return the URN of the resource with which an object is deleted; empty for none."""
+        now = {old: urn for urn, old in self.moved.items()}
+        return now.get(state.deleted_with, state.deleted_with)
+
+    def is_other_provider(self, before: str, after: str) -> bool:
+        """Return whether two references to a provider are to different ones."""
+        one, other = _urn_of(before), _urn_of(after)
+        if one == other or not (one and other) or self.moved.get(other) == one:
+            return False
+        # The default provider of a package has the package's version in its name.
+        both_default = all(name_of(urn).startswith("default") for urn in (one, other))
+        return not (both_default and type_of(one) == type_of(other))
+
+    def is_imported_and_replaced(self, urn: str) -> bool:
+        """Return whether an object is imported, and another one takes its place in the same operation."""
+        words = self.words(urn)
+        return "import" in words and bool(REPLACES.intersection(words))
+
+    def is_engines_own(self, urn: str) -> bool:
+        """
+        Return whether a resource is a provider that the engine makes by itself, with the stack's configuration.
+
+        A program's own provider has the stack, or a component, as its parent. A program that is code can leave that
+        out, but then it gains nothing by it: the settings are those of the configuration.
+        """
+        goal = self.goal(urn)
+        states = [*self.olds(urn), *([] if goal is None else [goal])]
+        if not (type_of(urn).startswith(PROVIDERS) and _ENGINES_NAME.fullmatch(name_of(urn))):
+            return False
+        given = {} if goal is None else {**goal.input_diff.adds, **goal.input_diff.updates}
+        package = type_of(urn).removeprefix(PROVIDERS)
+        return not any(one.parent for one in states) and all(
+            name == "version" or self._is_configured(name, f"{package}:{name}", value)
+            for name, value in given.items()
+            if not name.startswith("__")
+        )
+
+    def _is_configured(self, name: str, with_package: str, value: Any) -> bool:
+        """Whether the configuration has this value, or a secret where the value is one, which cannot be compared."""
+        set_to = self._config.get(name, self._config.get(with_package))
+        return set_to is not None and (is_hidden(value) or value == set_to)
+
+    def is_ambiguous(self, urn: str) -> bool:
+        """
+        Return whether it is not known which inputs of the old object a new one keeps.
+
+        After the deletion of the old object the engine compares with it, or with nothing.
+        """
+        goal, old = self.goal(urn), self.olds(urn).current
+        if goal is None or old is None or self.words(urn)[:1] != ("delete-replaced",):
+            return False
+        difference = goal.input_diff
+        surely = difference.updates or difference.deletes or _overlaps(difference, old)
+        return bool(old.inputs and difference.adds) and not surely
+
+    def _steps(self, urn: str, planned: _ResourcePlan) -> Iterator[Step]:
+        olds, words = self.olds(urn), self.words(urn)
+        unknown = [word for word in words if word not in _STEPS]
+        if unknown or not words:
+            what = (
+                f"the step {unknown[0]!r}, which this version does not know" if unknown else "no step for it"
+            )
+            raise _does_not_fit(urn, f"the plan has {what}")
+        if IMPORTS.intersection(words):
+            # An update of what was imported belongs to the import, and the import to a replacement of it.
+            left_out = {"import"} if self.is_imported_and_replaced(urn) else _STAYS
+            words = tuple(word for word in words if word not in left_out)
+        after = None if planned.goal is None else _after(urn, planned.goal, words, olds.current)
+        ending = _ending(urn, words, olds)
+        for word in words:
+            if word in _DELETES:
+                yield Step(word, urn, shown(next(ending)), None)
+            elif word == _GONE:
+                # Else this operation deletes it, and has a step for that.
+                if olds.current is not None and olds.current.pending_replacement:
+                    yield Step(word, urn, shown(olds.current), None)
+            elif word in NEW:
+                # An object that was only looked up is another stack's.
+                if olds.current is not None and not olds.current.external:
+                    raise _does_not_fit(urn, f"the plan has the step {word!r}, and the state has it already")
+                yield Step(word, urn, None, after)
+            elif olds.current is not None:
+                old = shown(olds.current)
+                yield Step(word, urn, old, old if after is None else after)
+            elif word != "same":
+                # One that is the same and not in the state is new, and outside of the plan's targets.
+                raise _does_not_fit(urn, f"the plan has the step {word!r}, and the state does not have it")
+
+    def _find_aliases(self) -> None:
+        moved = self.moved
+        free = {
+            urn for urn, olds in self._olds.items() if olds.current is not None and self.goal(urn) is None
+        }
+        for urn, planned in self._plans.items():
+            goal, own = planned.goal, self._olds.get(urn)
+            if goal is None or (own is not None and own.current is not None):
+                continue
+            if not set(planned.steps) & (_STAYS | REPLACES):
+                continue
+            told = [one for one in _alias_urns(urn, goal) if one in free]
+            found = told[:1] or [one for one in sorted(free) if self._is_inherited(one, goal, moved)]
+            if len(found) > 1:
+                raise _does_not_fit(
+                    urn, f"it may be each of {', '.join(found[:_SHOWN])}: give it an alias that is a URN"
+                )
+            if found:
+                moved[urn] = found[0]
+                free.discard(found[0])
+
+    def _is_inherited(self, old_urn: str, goal: Goal, moved: Mapping[str, str]) -> bool:
+        """Whether a resource has had this URN because its parent has had another one."""
+        old = self._olds[old_urn].current
+        if old is None or old.type != goal.type or old.custom != goal.custom:
+            return False
+        if goal.parent not in moved or old.parent != moved[goal.parent]:
+            return False
+        before, after = name_of(old.parent), name_of(goal.parent)
+        inherited = before + goal.name.removeprefix(after) if goal.name.startswith(after) else goal.name
+        return name_of(old_urn) in {goal.name, inherited}
+
+    def _dependants(self, resources: Iterable[Stored]) -> dict[str, tuple[str, ...]]:
+        now = {old: urn for urn, old in self.moved.items()}
+        users: dict[str, dict[str, None]] = defaultdict(dict)
+        needs: list[tuple[str, Iterable[str]]] = [
+            (one.urn, (one.deleted_with, *_needs(one))) for one in resources
+        ]
+        needs += [
+            (urn, _needs(planned.goal)) for urn, planned in self._plans.items() if planned.goal is not None
+        ]
+        for user, urns in needs:
+            for urn in urns:
+                if urn and urn != user:
+                    users[now.get(urn, urn)][now.get(user, user)] = None
+        return {urn: tuple(by) for urn, by in users.items() if type_of(urn) != STACK}
+
+
+def _needs(one: Stored | Goal) -> Iterator[str]:
+    yield from (one.parent, _urn_of(one.provider), *(one.dependencies or ()))
+    yield from itertools.chain.from_iterable(
+        urns or () for urns in (one.property_dependencies or {}).values()
+    )
+
+
+def _urn_of(provider: str) -> str:
+    """Return the URN in a reference to a provider, which has its id too."""
+    return provider.rpartition("::")[0]
+
+
+def _does_not_fit(urn: str, why: str) -> InputError:
+    what = f"{name_of(urn)!r} ({type_of(urn)})" if None not in stack_and_project(urn) else repr(urn)
+    return InputError(
+        f"plan and state do not fit together at {what}: {why}. Make the record again with `stacks-pulumi gate plan`"
+    )
+
+
+def _ending(urn: str, words: Sequence[str], olds: Olds) -> Iterator[Stored]:
+    """Return the objects that the steps of a resource delete, each once."""
+    current = olds.current
+    ends = current is not None and not (current.pending_replacement or _STAYS.intersection(words))
+    ending = [one for one in olds if ends or one is not current]
+    number = sum(word in _DELETES for word in words)
+    if current is not None and current.external and number == len(olds.left_over):
+        return iter(olds.left_over)
+    if number == 0 and not REPLACES.intersection(words):
+        # Outside of the plan's targets a leftover stays.
+        return iter(())
+    if number != len(ending):
+        raise _does_not_fit(
+            urn,
+            f"the plan has {number} deletions of it, and the state {len(ending)} objects that they may be about",
+        )
+    return iter(ending)
+
+
+def _after(urn: str, goal: Goal, words: Sequence[str], old: Stored | None) -> PlannedState:
+    stays = old is not None and bool(_STAYS.intersection(words))
+    return PlannedState(
+        type=goal.type,
+        urn=urn,
+        id=identity(old) if stays and old is not None else goal.id,
+        custom=goal.custom,
+        external="read" in words,
+        inputs=_inputs(goal, words, old),
+    )
+
+
+def _inputs(goal: Goal, words: Sequence[str], old: Stored | None) -> dict[str, Any]:
+    difference = goal.input_diff
+    base: Mapping[str, Any] = {}
+    if old is not None and not (old.external or NEW.intersection(words) or _overlaps(difference, old)):
+        base = old.inputs or {}
+    return {
+        name: value
+        for name, value in {**base, **difference.updates, **difference.adds}.items()
+        if name not in difference.deletes
+    }
+
+
+def _overlaps(difference: _Diff, old: Stored) -> bool:
+    """Whether inputs are added that the old object has: then the engine compared with nothing, and not with it."""
+    return any((old.inputs or {}).get(name) is not None for name in difference.adds)
+
+
+def shown(one: Stored) -> PlannedState:
+    """Return a resource in the state as a preview shows it."""
+    return PlannedState(
+        type=one.type,
+        urn=one.urn,
+        id=identity(one),
+        custom=one.custom,
+        delete=one.delete,
+        external=one.external,
+        pending_replacement=one.pending_replacement,
+        retain_on_delete=one.retain_on_delete,
+        deleted_with=one.deleted_with,
+        inputs=one.inputs,
+        outputs=cast("Any", one.outputs),
+    )
+
+
+def identity(one: Stored) -> str:
+    """Return what tells an object from others of its URN: its id, or the URN for a component, which has none."""
+    return one.id or one.urn
+
+
+def _alias_urns(urn: str, goal: Goal) -> Iterator[str]:
+    """Return the URNs that a resource's own aliases name."""
+    yield from goal.aliases
+    stack, project = stack_and_project(urn)
+    for alias in goal.structured_aliases:
+        if alias.urn:
+            yield alias.urn
+            continue
+        parent = "" if alias.no_parent else alias.parent or goal.parent
+        above = parent.split("::")[2] if None not in stack_and_project(parent) else ""
+        type_ = alias.type or goal.type
+        whole = type_ if above in {"", STACK} else f"{above}${type_}"
+        yield f"urn:pulumi:{alias.stack or stack}::{alias.project or project}::{whole}::{alias.name or goal.name}"

@@ -1,0 +1,184 @@
+"""
+What does the account cost now, and what was added to it in a day?
+
+The account is read only if the gate needs it: for budgets over several stacks, for what is free in a day, and for the
+platform's prices.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from stacks_pulumi import catalog, config
+from stacks_pulumi._identifiers import seconds_of
+from stacks_pulumi._pulumi_cli import read_stack
+from stacks_pulumi.account import backend
+from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconcile
+from stacks_pulumi.cost import live
+from stacks_pulumi.cost.build import Pricer
+from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.pricing.money import MonthlyPrice
+from stacks_pulumi.pricing.price_list import PriceList
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.api.models import Container, Listing
+    from stacks_pulumi.gate.settings import Gate
+
+_BASE_URL: Final = f"{config.NAMESPACE}:baseUrl"
+_PLATFORM: Final = f"{config.NAMESPACE}:platform"
+_DAY: Final = datetime.timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class AccountNow:
+    """
+    What was read of the account.
+
+    Attributes:
+        stacks: The account with all stacks; `None` if the gate has no budgets.
+        added: The price of the containers that are 24 hours old or younger; `None` if it is not known, or not needed.
+        prices: The platform's prices; `None` if the gate does not read them.
+    """
+
+    stacks: Reconciliation | None = None
+    added: Decimal | None = None
+    prices: PriceList | None = None
+
+    @property
+    def monthly(self) -> MonthlyPrice:
+        """The prices of containers: the platform's, or the catalogue's."""
+        return catalog.monthly_price if self.prices is None else self.prices
+
+
+def interrupted(state: bytes, pricer: Pricer) -> list[Decimal | None]:
+    """
+    Return the highest monthly price of each resource whose create was interrupted; `None` without a bound.
+
+    Args:
+        state: The export of the stack.
+        pricer: Returns the prices.
+
+    Raises:
+        InputError: It is not an export.
+    """
+    items = (pricer.item(one) for one in read_stack(state).creating)
+    return [item.price.high for item in items if item is not None]
+
+
+def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -> AccountNow:
+    """
+    Return what the gate needs of the account.
+
+    Args:
+        gate: The gate.
+        configuration: The stack's configuration, as the engine prints it. It says which account it is.
+        now: The time, with a time zone.
+
+    Raises:
+        StacksError: There is no key for it, or it cannot be read.
+    """
+    if not needed(gate):
+        return AccountNow()
+    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a gate that does not read the account needs no HTTP)
+
+    values = _values(configuration)
+    config.check_spelling(values.get)
+    # A platform file of the project could say that a price is in another field or unit.
+    values = {name: value for name, value in values.items() if name != _PLATFORM}
+    settings = config.load(values | ({} if gate.platform is None else {_PLATFORM: str(gate.platform)}))
+    with StacksClient.of(settings) as client:
+        prices = live.prices(client) if gate.file.live_prices else None
+        monthly = AccountNow(prices=prices).monthly
+        containers = live.described(client, live.listed(client))
+        this = ThisAccount(containers, settings.base_url, settings.fingerprint)
+        stacks = None if gate.budgets is None else _with_stacks(client, containers, this, monthly)
+        return AccountNow(stacks, _added(containers, monthly, now), prices)
+
+
+def check_address(gate: Gate, configuration: Mapping[str, Any]) -> None:
+    """
+    Refuse a stack whose API is another one than the gate's: it could show any account and any price.
+
+    Args:
+        gate: The gate.
+        configuration: The stack's configuration, as the engine prints it.
+
+    Raises:
+        ConfigError: The address in the configuration, or in the environment, is another one.
+    """
+    expected = gate.file.base_url or config.DEFAULT_BASE_URL
+    for source, url in (
+        ("the stack's configuration (stacks:baseUrl)", _values(configuration).get(_BASE_URL)),
+        ("the environment (STACKS_BASE_URL)", os.environ.get("STACKS_BASE_URL")),
+    ):
+        if url is not None and url.rstrip("/") != expected.rstrip("/"):
+            raise ConfigError(
+                f"{source} has another address of the API than the gate, which has {expected}: remove it, or write "
+                "`base_url` into gate.yaml",
+                code="invalid-setting",
+            )
+    if (
+        gate.file.base_url is not None
+        and _BASE_URL not in configuration
+        and "STACKS_BASE_URL" not in os.environ
+    ):
+        raise ConfigError(
+            f"the gate is for the API at {expected}, and neither the stack's configuration (stacks:baseUrl) nor the "
+            "environment (STACKS_BASE_URL) has this address",
+            code="invalid-setting",
+        )
+
+
+def _values(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of a configuration that are texts."""
+    found = {name: entry.get("value") for name, entry in configuration.items() if isinstance(entry, dict)}
+    return {name: value if isinstance(value, str) else "" for name, value in found.items()}
+
+
+def needed(gate: Gate) -> bool:
+    """Return whether the gate needs the account."""
+    return gate.budgets is not None or gate.free is not None or gate.file.live_prices
+
+
+def _with_stacks(
+    client: StacksClient, containers: Listing[Container], this: ThisAccount, monthly: MonthlyPrice
+) -> Reconciliation:
+    """Return the account, compared with every stack of the backend."""
+    stacks = backend.caught_up(backend.from_backend())
+    taken_at = live.now()
+
+    def compared(listing: Listing[Container]) -> Reconciliation:
+        items = [(one, live.item_of(one, monthly)) for one in listing]
+        return reconcile(
+            items,
+            stacks,
+            this,
+            taken_at=taken_at,
+            gap=live.gap_of(listing),
+            live_prices=monthly is not catalog.monthly_price,
+        )
+
+    account = compared(containers)
+    confirmed = live.confirmed(client, containers, account.not_listed)
+    return account if confirmed.gap == containers.gap else compared(confirmed)
+
+
+def _added(containers: Listing[Container], monthly: MonthlyPrice, now: datetime.datetime) -> Decimal | None:
+    """Return what the containers cost that were created in the last 24 hours, or may have been."""
+    if containers.gap is not None:
+        return None
+    total = Decimal(0)
+    for container in containers:
+        created = seconds_of(container.created_at)
+        if created is None or created > (now - _DAY).timestamp():
+            price = live.item_of(container, monthly).price.high
+            if price is None:
+                return None
+            total += price
+    return total

@@ -1,0 +1,143 @@
+"""
+How does a gate's folder begin?
+
+It has a pack with all policies of this package, limits, the rules of the gate with the strict choices, and the keys of
+the approvers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from stacks_pulumi._pulumi_cli import InputError, read_file
+from stacks_pulumi.account.takeover import check_overwrites_nothing, write
+from stacks_pulumi.errors import clean
+from stacks_pulumi.gate import signatures
+from stacks_pulumi.gate.settings import FILE
+
+_SIGNERS: Final = "allowed_signers"
+_FOLDER: Final = "packs/guard"
+
+_SETTINGS: Final = """\
+# Which changes are applied, and who approves them. This folder has to be where the author of a change cannot edit it:
+# outside of the project, or read from a git ref (--gate-ref origin/main). docs/gate.md explains each setting.
+version: 1
+
+# The stacks that this gate is for, as PROJECT/STACK. Left out: all.
+# stacks: [shop/prod]
+
+# Every plan is made, and applied, under these policies.
+packs:
+  - {{path: packs/guard, config: guard.json}}
+
+# US dollars a month, for the stack. What is over a limit is refused.
+limits: {{max_increase: {increase}, max_total: {total}}}
+
+# approve: the change needs an approval. refuse: it is refused.
+rules:
+  destroys-data: approve
+  restores-data: approve
+  opens-access: approve
+  keeps-billed: refuse
+  max-deletions: {{limit: 3, otherwise: refuse}}
+  unpriced: refuse
+
+# Types of other providers that hold no data and open nothing.
+# harmless: ["random:*"]
+# What they cost: a file with a list `prices`.
+# prices: prices.yaml
+
+# What needs no approval. Left out: every change with a step needs one.
+# free: {{increase_per_day: 5}}
+
+# Whose signature counts: NAME namespaces="stacks-pulumi-gate" KEYTYPE KEY
+approvers: allowed_signers
+# approver_limits:
+#   ann: {{ceiling: 50, stacks: ["*/dev"], may_destroy: false}}
+# two_approvals: [destroys-data]
+
+# How old a record may be when it is applied.
+record_expires: 24h
+"""
+
+_ADDRESS: Final = "\n# The address of the API. A stack with another address is refused.\n"
+
+_PACK: Final = """\
+description: Which containers a stack may have, what they may cost, and who may connect.
+runtime: python
+version: 1.0.0
+"""
+
+_PROGRAM: Final = """\
+from stacks_pulumi.policy import StacksGuard
+
+StacksGuard().run()
+"""
+
+_LIMITED: Final = ("monthly-budget", "budget-warning", "spend-gate")
+"""The policies that have the limit of the stack's price."""
+
+_NO_NAMES: Final = f"""\
+# Who may approve: one line for each key, with a name. There is no name yet, so no change can be approved.
+#
+#   ann namespaces="{signatures.NAMESPACE}" ssh-ed25519 AAAA...
+"""
+
+
+def init(
+    folder: Path,
+    approvers: Mapping[str, Path],
+    total: Decimal,
+    increase: Decimal,
+    base_url: str | None = None,
+) -> tuple[str, ...]:
+    """
+    Write a gate's folder, and return the names of its files.
+
+    Args:
+        folder: Where to write; no file in it is overwritten.
+        approvers: By name, the file with their public key.
+        total: The highest monthly price of a stack.
+        increase: The most that a change may add to it.
+        base_url: The address of the API, if it is not the default.
+
+    Raises:
+        StacksError: A file exists or cannot be written, or a key cannot be read.
+    """
+    texts = {
+        FILE: _SETTINGS.format(total=total, increase=increase)
+        + ("" if base_url is None else f"{_ADDRESS}base_url: {json.dumps(base_url)}\n"),
+        _SIGNERS: "".join(_line(name, key) for name, key in approvers.items()) or _NO_NAMES,
+        "guard.json": _as_json(
+            {
+                "allowed-plans": {"allowed": ["micro", "basic", "standard"]},
+                **{name: {"max_monthly_usd": float(total)} for name in _LIMITED},
+                "open-allowed-ip": {"min_prefix": 24},
+            }
+        ),
+        f"{_FOLDER}/PulumiPolicy.yaml": _PACK,
+        f"{_FOLDER}/__main__.py": _PROGRAM,
+    }
+    signatures.names_in(texts[_SIGNERS], _SIGNERS)
+    check_overwrites_nothing(folder, texts)
+    (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
+    write(folder, texts)
+    return tuple(texts)
+
+
+def _line(name: str, key: Path) -> str:
+    words = read_file(key).decode(errors="replace").split()
+    if len(words) < 2 or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
+        raise InputError(
+            f"{clean(str(key))} has no public key of SSH: name the file that ends with .pub",
+            code="invalid-file",
+        )
+    return f'{name} namespaces="{signatures.NAMESPACE}" {words[0]} {words[1]}\n'
+
+
+def _as_json(value: Any) -> str:
+    return f"{json.dumps(value, indent=4)}\n"

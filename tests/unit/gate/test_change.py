@@ -1,0 +1,486 @@
+"""What changes: each operation of the engine, read from a saved plan and the state alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.cost.build import Pricer
+from stacks_pulumi.cost.report import PriceTable, read_prices
+from stacks_pulumi.gate.change import Change, changes_of, contradictions
+from stacks_pulumi.gate.rules import Rule
+from stacks_pulumi.pricing.money import FREE
+from tests.support.previews import events, step
+from tests.support.saved_plans import (
+    ADDRESS,
+    COMPONENT,
+    CONTAINER,
+    HIDDEN,
+    RANDOM,
+    ROOT,
+    UNKNOWN,
+    Saved,
+    inputs,
+    urn,
+    web,
+)
+
+FIRST_DELETED = ("delete-replaced", "replace", "create-replacement")
+PRICER = Pricer(others=PriceTable(()))
+
+
+def changes(saved: Saved) -> dict[str, Change]:
+    found = changes_of(*saved.files, PRICER)
+    assert len({f"{one.name}{one.note}" for one in found}) == len(found)
+    return {f"{one.name}{one.note}": one for one in found}
+
+
+def prices(one: Change) -> tuple[int, int | None]:
+    high = one.price_after.high
+    return int(one.price_before.low), None if high is None else int(high)
+
+
+def test_a_new_container_has_the_inputs_of_the_plan_and_no_values_before() -> None:
+    saved = Saved()
+    saved.plan("web", web(), "create")
+    one = changes(saved)["web"]
+    assert (one.operation, one.kind, dict(one.before), one.after["plan"]) == (
+        "create",
+        "Container",
+        {},
+        "basic",
+    )
+    assert prices(one) == (0, 4)
+    assert one.steps == ("create",)
+
+
+def test_an_update_has_the_values_before_and_after() -> None:
+    saved = Saved()
+    saved.old("web", web(desired_status="running", restart_triggers=["1"]))
+    saved.plan("web", web(desired_status="stopped"), "update")
+    one = changes(saved)["web"]
+    assert one.operation == "update"
+    assert (one.before["desired_status"], one.after["desired_status"]) == ("running", "stopped")
+    assert "restart_triggers" not in one.after
+    assert set(one.changed) == {"desired_status", "restart_triggers"}
+    assert prices(one) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("steps", "deleted_first"),
+    [
+        (("delete-replaced", "replace", "create-replacement"), True),
+        (("create-replacement", "replace", "delete-replaced"), False),
+    ],
+)
+def test_a_replacement_is_one_change_in_both_orders(steps: tuple[str, ...], deleted_first: bool) -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", web("premium"), *steps)
+    one = changes(saved)["web"]
+    assert (one.operation, one.deleted_first) == ("replace", deleted_first)
+    assert (one.before["plan"], one.after["plan"]) == ("basic", "premium")
+    assert prices(one) == (4, 10)
+
+
+def test_after_its_deletion_a_resource_is_compared_with_nothing() -> None:
+    """The engine deletes what depends on a replaced resource first, and then plans it as if it were new."""
+    saved = Saved()
+    saved.old("web", web(restart_triggers=["1"]))
+    saved.plan("web", web("premium"), "delete-replaced", "replace", "create-replacement", base={})
+    one = changes(saved)["web"]
+    assert "restart_triggers" not in one.after
+    assert one.after["plan"] == "premium"
+    assert prices(one) == (4, 10)
+
+
+def test_what_may_be_compared_with_two_objects_is_unknown() -> None:
+    saved = Saved()
+    saved.old("it", {"size": "1"}, RANDOM)
+    saved.plan("it", {"length": 3}, "delete-replaced", "replace", "create-replacement", kind=RANDOM, base={})
+    assert changes(saved)["it"].unknown == ("size",)
+
+
+def test_a_deletion_and_a_retained_object() -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.old("kept", web(), retainOnDelete=True)
+    saved.plan("web", None, "delete")
+    saved.plan("kept", None, "delete")
+    found = changes(saved)
+    assert found["web"].operation == "delete"
+    assert prices(found["web"]) == (4, 0)
+    kept = found["kept (leaves the stack, still billed)"]
+    assert (kept.operation, prices(kept)) == ("keep", (4, 4))
+
+
+@pytest.mark.parametrize("ending", ["delete", "replace"])
+def test_what_is_deleted_with_a_resource_that_ends_stays_billed(ending: str) -> None:
+    saved = Saved()
+    other = saved.old("other", web())
+    saved.old("web", web(), deletedWith=other)
+    saved.plan("web", None, "delete")
+    if ending == "delete":
+        saved.plan("other", None, "delete")
+    else:
+        saved.plan("other", web("premium"), "delete-replaced", "replace", "create-replacement")
+    one = changes(saved)["web (leaves the stack, still billed)"]
+    assert (one.operation, prices(one)) == ("keep", (4, 4))
+
+
+def test_a_leftover_of_a_replacement_is_a_deletion_of_its_own() -> None:
+    saved = Saved()
+    saved.old("web", web("premium"))
+    saved.old("web", web(), delete=True, id="usr-1-old")
+    saved.plan("web", web("premium"), "same", "delete-replaced")
+    found = changes(saved)
+    assert found["web"].operation == "same"
+    left = found["web (left over from a replacement)"]
+    assert (left.operation, left.id, prices(left)) == ("delete", "usr-1-old", (4, 0))
+
+
+def test_a_replacement_beside_a_leftover_deletes_both() -> None:
+    saved = Saved()
+    saved.old("web", web("premium"))
+    saved.old("web", web(), delete=True, id="usr-1-old")
+    saved.plan("web", web(), "create-replacement", "replace", "delete-replaced", "delete-replaced")
+    found = changes(saved)
+    assert prices(found["web"]) == (10, 4)
+    assert prices(found["web (left over from a replacement)"]) == (4, 0)
+
+
+def test_a_replacement_that_was_interrupted_has_no_old_object() -> None:
+    saved = Saved()
+    saved.old("web", web(), pendingReplacement=True)
+    saved.plan("web", web("premium"), "replace", "create-replacement")
+    assert prices(changes(saved)["web"]) == (0, 10)
+    saved.plan("web", None, "remove-pending-replace")
+    assert changes(saved) == {}
+
+
+@pytest.mark.parametrize("steps", [("same",), ("update",), ("import", "update")])
+def test_an_import_is_of_unknown_inputs(steps: tuple[str, ...]) -> None:
+    """
+    The engine does not note that it imports. What the preview has read is in neither of the two files, and the plan has
+    only the differences to that.
+    """
+    saved = Saved()
+    saved.plan("web", {}, *steps, base={}, id="usr-1-web")
+    one = changes(saved)["web"]
+    assert (one.operation, one.unknown, one.price_before) == ("import", ("all inputs",), FREE)
+    assert one.steps[0] == "import"
+    assert one.price_after.high is None
+
+
+def test_what_was_imported_before_is_not_imported_again() -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", web(), "same", id="usr-1-web")
+    saved.old("it", web(), id="another", importID="its-own")
+    saved.plan("it", web(), "same", id="its-own")
+    assert {one.operation for one in changes(saved).values()} == {"same"}
+
+
+@pytest.mark.parametrize("steps", [FIRST_DELETED, ("create-replacement", "replace", "delete-replaced")])
+def test_what_is_imported_and_replaced_at_once_is_a_replacement(steps: tuple[str, ...]) -> None:
+    saved = Saved()
+    saved.plan("web", web("premium"), *steps, base={}, id="usr-1-web")
+    one = changes(saved)["web"]
+    assert (one.operation, one.id, one.unknown) == ("replace", "usr-1-web", ("all inputs",))
+    assert one.price_after.high is None
+
+
+@pytest.mark.parametrize("step", ["same", "update"])
+def test_an_import_in_the_place_of_an_object_replaces_it(step: str) -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", web(), step, "delete-replaced", id="usr-1-other")
+    one = changes(saved)["web"]
+    assert (one.operation, one.id, one.unknown) == ("replace", "usr-1-web", ("all inputs",))
+    assert prices(one)[0] == 4
+
+
+def test_an_interrupted_create_may_exist_and_counts() -> None:
+    saved = Saved()
+    saved.pending.append(
+        {
+            "type": "creating",
+            "resource": {"urn": urn("web"), "custom": True, "type": CONTAINER, "inputs": web()},
+        }
+    )
+    one = changes(saved)["web (creation interrupted, may exist)"]
+    assert (one.operation, one.unknown, prices(one)) == ("same", ("whether it exists",), (4, 4))
+
+
+def test_an_alias_names_the_object_before() -> None:
+    saved = Saved()
+    old = saved.old("old", web())
+    saved.old("kept", web("premium"))
+    saved.plan("new", web(restart_triggers=["2"]), "update", base=web(), structuredAliases=[{"URN": old}])
+    saved.plan("kept", web("premium"), "same")
+    found = changes(saved)
+    assert set(found) == {"new", "kept"}
+    assert (found["new"].operation, found["new"].id) == ("update", "usr-1-old")
+
+
+@pytest.mark.parametrize("alias", [{"Name": "old"}, {"Name": "old", "NoParent": True}])
+def test_an_alias_without_a_urn_is_completed_as_the_engine_does(alias: dict[str, Any]) -> None:
+    saved = Saved()
+    saved.old("old", web())
+    saved.plan("new", web(), "same", base=web(), structuredAliases=[alias])
+    assert changes(saved)["new"].id == "usr-1-old"
+
+
+def test_a_child_of_an_aliased_component_is_the_old_child() -> None:
+    saved = Saved()
+    component = saved.old("shop", {}, COMPONENT)
+    child = f"urn:pulumi:dev::shop::{COMPONENT}${CONTAINER}::shop-web"
+    saved.old("x", web(), parent=component)
+    saved.resources[-1]["urn"] = child
+    new = saved.plan("store", {}, "same", kind=COMPONENT, structuredAliases=[{"Name": "shop"}])
+    saved.plan("store-web", web(), "same", base=web(), parent=new)
+    found = changes(saved)
+    assert {name: one.operation for name, one in found.items()} == {"store": "same", "store-web": "same"}
+    assert found["store-web"].id == "usr-1-x"
+
+
+def test_the_old_object_of_an_aliased_replacement_is_under_its_old_urn() -> None:
+    saved = Saved()
+    old = saved.old("old", web())
+    saved.plan(
+        "new", web("premium"), "create-replacement", "replace", base=web(), structuredAliases=[{"URN": old}]
+    )
+    saved.plan("old", None, "delete-replaced")
+    found = changes(saved)
+    assert prices(found["new"]) == (4, 10)
+    assert set(found) == {"new"}
+
+
+def test_what_the_plan_does_not_tell_of_is_unclear_and_still_billed() -> None:
+    saved = Saved()
+    saved.old("web", web())
+    one = changes(saved)["web (leaves the stack, still billed)"]
+    assert (one.operation, prices(one)) == ("unclear", (4, 4))
+
+
+def test_what_was_only_looked_up_is_not_told_of() -> None:
+    saved = Saved()
+    saved.old("web", web(), external=True)
+    assert changes(saved) == {}
+
+
+def test_outside_of_the_targets_nothing_changes() -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.old("web", web(), delete=True, id="usr-1-old")
+    saved.plan("web", None, "same", "same")
+    saved.plan("new", web(), "same")
+    found = changes(saved)
+    left = "web (left over from a replacement)"
+    assert {name: one.operation for name, one in found.items()} == {"web": "same", left: "same"}
+    assert prices(found[left]) == (4, 4)
+
+
+@pytest.mark.parametrize("value", [UNKNOWN, HIDDEN, {"deep": [UNKNOWN]}, [{"more": HIDDEN}]])
+def test_a_value_that_the_plan_does_not_have_is_unknown(value: Any) -> None:
+    saved = Saved()
+    saved.plan("web", web(discount_code=value), "create")
+    assert changes(saved)["web"].unknown == ("discount_code",)
+
+
+def test_the_code_of_a_dynamic_provider_is_no_input_that_a_person_can_judge() -> None:
+    saved = Saved()
+    saved.plan("web", {**web(), "__provider": HIDDEN, "__defaults": [UNKNOWN]}, "create")
+    assert changes(saved)["web"].unknown == ()
+
+
+def test_an_unknown_plan_has_no_upper_bound() -> None:
+    saved = Saved()
+    saved.plan("web", web(UNKNOWN), "create")
+    one = changes(saved)["web"]
+    assert one.unknown == ("plan",)
+    assert prices(one) == (0, None)
+
+
+def test_protection_that_is_taken_away_is_a_change_without_a_step() -> None:
+    saved = Saved()
+    saved.old("web", web(), protect=True)
+    saved.plan("web", web(), "same", protect=False)
+    saved.same("kept", web(), protect=True)
+    found = changes(saved)
+    assert found["web"].unprotected
+    assert found["web"].acts
+    assert not found["kept"].acts
+
+
+def test_another_provider_is_a_change_and_a_newer_default_provider_is_none() -> None:
+    saved = Saved()
+    provider = "urn:pulumi:dev::shop::pulumi:providers:stacks::{}::id-1"
+    for name, now in (("moved", "mine"), ("kept", "default_0_3_1")):
+        saved.old(name, web(), provider=provider.format("default_0_3_0"))
+        saved.plan(name, web(), "same", provider=provider.format(now))
+    found = changes(saved)
+    assert found["moved"].provider_changes
+    assert found["moved"].acts
+    assert not found["kept"].acts
+
+
+def test_dependants_are_those_of_the_state_and_those_of_the_plan() -> None:
+    saved = Saved()
+    container = saved.old("web", web())
+    address = inputs("AllowedIp", container="usr-1-web", ip_address="198.51.100.7")
+    saved.old("old", address, ADDRESS, dependencies=[container])
+    saved.plan("web", None, "delete")
+    saved.plan("old", None, "delete", kind=ADDRESS)
+    saved.plan("new", address, "create", kind=ADDRESS, propertyDependencies={"container": [container]})
+    found = changes(saved)
+    assert found["web"].dependants == (urn("old", ADDRESS), urn("new", ADDRESS))
+    assert found["new"].made_from == {"container": (container,)}
+
+
+def test_a_resource_of_another_provider_has_no_upper_bound_without_a_price() -> None:
+    saved = Saved()
+    saved.plan("it", {"length": 3}, "create", kind=RANDOM)
+    one = changes(saved)["it"]
+    assert one.foreign
+    assert one.price_after.high is None
+
+
+def test_two_kinds_contradict_each_other() -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", {**web(), "stacks_kind": "AllowedIp"}, "update")
+    one = changes(saved)["web"]
+    assert (one.kind, prices(one)) == ("unrecognised", (4, None))
+
+
+def test_an_alias_from_a_container_to_another_kind_does_not_make_it_cheaper(tmp_path: Path) -> None:
+    saved = Saved()
+    old = saved.old("db", web())
+    saved.plan("db", {"size": 1}, "update", kind=RANDOM, base=web(), structuredAliases=[{"URN": old}])
+    file = tmp_path / "prices.yaml"
+    file.write_text("prices: [{type: 'random:*', price: free}]")
+    (one,) = changes_of(*saved.files, Pricer(others=read_prices(file)))
+    assert (one.kind, prices(one)) == ("unrecognised", (4, None))
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (("invent",), "'invent'"),
+        ((), "no step"),
+        (("create",), "the state has it already"),
+        (("delete", "delete"), "2 deletions"),
+        (("create-replacement", "replace"), "0 deletions"),
+        (("same", "delete-replaced"), "1 deletions"),
+    ],
+)
+def test_a_plan_that_does_not_fit_the_state_is_an_error(steps: tuple[str, ...], words: str) -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", web(), *steps)
+    with pytest.raises(InputError, match=words):
+        changes(saved)
+
+
+def test_a_step_on_what_the_state_does_not_have_is_an_error() -> None:
+    saved = Saved()
+    saved.plan("web", web(), "update")
+    with pytest.raises(InputError, match="does not have it"):
+        changes(saved)
+
+
+def test_an_alias_of_two_objects_is_an_error() -> None:
+    saved = Saved()
+    component = saved.old("shop", {}, COMPONENT)
+    for name in ("shop-web", "store-web"):
+        saved.old(name, web(), parent=component)
+    new = saved.plan("store", {}, "same", kind=COMPONENT, structuredAliases=[{"Name": "shop"}])
+    saved.plan("store-web", web(), "update", base=web(), parent=new)
+    # Under its own URN it would be found first.
+    saved.resources[-1]["urn"] = f"urn:pulumi:dev::shop::{COMPONENT}${CONTAINER}::store-web"
+    with pytest.raises(InputError, match="give it an alias"):
+        changes(saved)
+
+
+@pytest.mark.parametrize("files", [(b"{}", None), (b"[]", None), (b"\xff", None), (None, b"{}"), (None, b"")])
+def test_what_is_no_plan_and_no_state_is_an_error(files: tuple[bytes | None, bytes | None]) -> None:
+    good = Saved().files
+    with pytest.raises(InputError, match="this is not"):
+        changes_of(files[0] or good[0], good[1] if files[1] is None else files[1], PRICER)
+
+
+def test_the_root_of_the_stack_is_no_change() -> None:
+    assert changes_of(*Saved().files, PRICER) == ()
+    assert ROOT.encode() in Saved().files[0]
+
+
+class TestContradictions:
+    """The events of a preview are compared with what the plan says."""
+
+    def saved(self) -> Saved:
+        saved = Saved()
+        saved.old("web", web())
+        saved.plan("web", web(restart_triggers=["1"]), "update")
+        saved.plan("db", web("premium"), "create")
+        return saved
+
+    def shown(self, *, plan: str = "premium", op: str = "update") -> bytes:
+        return events(
+            step(op, "web", web(), web(restart_triggers=["1"])), step("create", "db", None, web(plan))
+        )
+
+    def test_the_same_steps_and_inputs_agree(self) -> None:
+        assert contradictions(changes_of(*self.saved().files, PRICER), self.shown()) == ()
+
+    def test_another_step_contradicts(self) -> None:
+        [text] = contradictions(changes_of(*self.saved().files, PRICER), self.shown(op="replace"))
+        assert text == "'web': the plan has update, and the preview showed replace"
+
+    def test_a_missing_step_contradicts(self) -> None:
+        saved = self.saved()
+        del saved.plans[urn("db")]
+        [text] = contradictions(changes_of(*saved.files, PRICER), self.shown())
+        assert text == "'db': the plan has no step, and the preview showed create"
+
+    def test_another_value_contradicts(self) -> None:
+        """A policy that remediates changes an input after the engine has planned it."""
+        [text] = contradictions(changes_of(*self.saved().files, PRICER), self.shown(plan="micro"))
+        assert "another plan" in text
+        assert "remediates" in text
+
+    def test_the_steps_under_an_old_name_are_those_of_the_resource(self) -> None:
+        saved = Saved()
+        old = saved.old("old", web(), external=True)
+        aliases = [{"URN": old}]
+        saved.plan("new", web(), "create-replacement", "replace", base={}, structuredAliases=aliases)
+        saved.plan("old", None, "discard-replaced")
+        shown = events(
+            step("create-replacement", "new", None, web()),
+            step("replace", "new", None, web()),
+            step("discard-replaced", "old", web()),
+        )
+        assert contradictions(changes_of(*saved.files, PRICER), shown) == ()
+
+    def test_what_is_no_longer_looked_up_is_no_step(self) -> None:
+        saved = Saved()
+        saved.old("web", web(), external=True)
+        saved.plan("web", None, "discard")
+        found = changes_of(*saved.files, PRICER)
+        assert found == ()
+        assert contradictions(found, events(step("discard", "web", web()))) == ()
+
+    def test_other_documents_are_no_events(self) -> None:
+        with pytest.raises(InputError, match="events of a preview"):
+            contradictions((), Saved().files[1])
+
+
+def test_rules_get_changes() -> None:
+    """The type of a rule is what the documentation says."""
+    rule: Rule = lambda changes: [one.refuse("no") for one in changes]  # noqa: E731
+    saved = Saved()
+    saved.plan("web", web(), "create")
+    assert [one.urn for one in rule(changes_of(*saved.files, PRICER))] == [urn("web")]

@@ -1,0 +1,300 @@
+"""A gate's folder is read whole, and an error names its line."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import yaml
+from openapi_schema_validator import OAS31Validator
+
+from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.gate import settings
+
+TEXT = """\
+version: 1
+stacks: ["shop/*"]
+packs:
+  - {path: packs/spend, config: spend.json}
+limits: {max_increase: 15, max_total: 40.50}
+rules:
+  destroys-data: {backup_within_hours: 24, otherwise: approve}
+  restores-data: approve
+  opens-access: refuse
+  max-deletions: {limit: 3, otherwise: refuse}
+  unpriced: refuse
+own_rules: [rules.py]
+free: {increase_per_day: 5}
+approvers: allowed_signers
+approver_limits:
+  ann: {ceiling: 50, stacks: ["*/dev"], may_destroy: false}
+two_approvals: [destroys-data]
+other_than_author: false
+record_expires: 12h
+prices: prices.yaml
+budgets: budgets.yaml
+project_settings: [main]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the folder of a gate."""
+    gate = tmp_path / "gate"
+    (gate / "packs" / "spend").mkdir(parents=True)
+    for name, text in (
+        ("gate.yaml", TEXT),
+        ("packs/spend/PulumiPolicy.yaml", "runtime: python\n"),
+        ("spend.json", "{}"),
+        ("rules.py", ""),
+        ("allowed_signers", ""),
+        ("prices.yaml", "prices: [{type: 'aws:*', price: free}]\n"),
+        ("budgets.yaml", "budgets: [{max_total: 50}]\n"),
+    ):
+        (gate / name).write_text(text)
+    return gate
+
+
+def test_a_folder_is_read_whole(folder: Path) -> None:
+    gate = settings.read_gate(folder)
+
+    assert gate.source == str(folder)
+    assert gate.packs == (settings.GatePack(folder / "packs" / "spend", folder / "spend.json"),)
+    assert gate.limits == settings.Limits(max_increase=Decimal(15), max_total=Decimal("40.50"))
+    assert gate.rules.destroys_data == settings.DestroysData(backup_within_hours=24, otherwise="approve")
+    assert gate.rules.opens_access == "refuse"
+    assert gate.rules.max_deletions == settings.AtMost(limit=3, otherwise="refuse")
+    assert gate.own_rules == (folder / "rules.py",)
+    assert gate.free == settings.Free(increase_per_day=Decimal(5))
+    assert gate.signers == folder / "allowed_signers"
+    assert gate.record_expires == datetime.timedelta(hours=12)
+    assert gate.two_approvals == {"destroys-data"}
+    assert gate.project_settings == {"main"}
+    assert gate.prices is not None
+    assert gate.budgets is not None
+    assert gate.serves("shop/prod")
+    assert not gate.serves("other/prod")
+    ann = gate.file.approver_limits["ann"]
+    assert (ann.ceiling, ann.may_destroy, ann.covers("shop/dev"), ann.covers("shop/prod")) == (
+        Decimal(50),
+        False,
+        True,
+        False,
+    )
+
+
+def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
+    (folder / "gate.yaml").write_text("version: 1\n")
+
+    gate = settings.read_gate(folder)
+
+    assert gate.free is None
+    assert (gate.rules.destroys_data, gate.rules.restores_data, gate.rules.opens_access) == ("approve",) * 3
+    assert gate.rules.unpriced == "refuse"
+    assert gate.project_settings == frozenset()
+    assert gate.record_expires == datetime.timedelta(hours=24)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "problem"),
+    [
+        ("version: 1", "verson: 1", 1, "its version is missing: write `version: 1`"),
+        ("version: 1", "version: 2", 1, "version is '2', and must be 1"),
+        (
+            "max_increase: 15",
+            "max_increas: 15",
+            5,
+            "there is no setting max_increas; did you mean max_increase?",
+        ),
+        (
+            "max_increase: 15",
+            "max_increase: lots",
+            5,
+            "max_increase is 'lots', and must be a number of US dollars",
+        ),
+        (
+            "max_increase: 15",
+            "max_increase: -1",
+            5,
+            "max_increase is '-1', and must be a number of US dollars",
+        ),
+        (
+            "max_increase: 15",
+            "max_increase: NaN",
+            5,
+            "max_increase is 'NaN', and must be a number of US dollars",
+        ),
+        (
+            "restores-data: approve",
+            "restores-data: free",
+            8,
+            "restores-data is 'free', and must be approve or refuse",
+        ),
+        (
+            "restores-data",
+            "restores_data",
+            8,
+            "there is no setting restores_data; did you mean restores-data?",
+        ),
+        ("backup_within_hours: 24", "backup_within_hours: 0", 7, "must be a whole number"),
+        ("limit: 3, ", "", 10, "limit is missing: it must be a whole number"),
+        ("{increase_per_day: 5}", "", 13, "free is empty: write a value, or leave it out"),
+        ("{increase_per_day: 5}", "5", 13, "free is '5', and must be settings (increase_per_day, code)"),
+        ('["*/dev"]', "[]", 16, "stacks is empty: write a value, or leave it out"),
+        ("may_destroy: false", "may_destroy: perhaps", 16, "must be true or false"),
+        ("[destroys-data]", "destroys-data", 17, "two_approvals is 'destroys-data', and must be a list"),
+        ("12h", "1 day", 19, "record_expires is '1 day', and must be a time such as 30m, 4h or 2d"),
+        ("12h", "91d", 19, "90 days at most"),
+        ("[main]", "[runtime]", 22, "must be backend or plugins"),
+        ("packs/spend", "../packs", 4, "../packs is outside of the gate's folder"),
+        ("packs/spend", "/etc", 4, "/etc is outside of the gate's folder"),
+        ("packs/spend", ".", 4, ". is outside of the gate's folder"),
+        ("packs/spend", "packs/spent", 4, "there is no folder packs/spent"),
+        ("config: spend.json", "config: packs", 4, "there is no file packs"),
+        ("rules.py", "rule.py", 12, "there is no file rule.py"),
+        ("approvers: allowed_signers", "approvers: signers", 14, "there is no file signers"),
+        ("prices: prices.yaml", "prices: p.yaml", 20, "there is no file p.yaml"),
+        ("free:", "Rules:", 13, "Rules is there twice"),
+        ("free: {", "free: [", 13, "it is not YAML"),
+    ],
+)
+def test_an_error_names_its_line(folder: Path, before: str, after: str, line: int, problem: str) -> None:
+    assert before in TEXT
+    (folder / "gate.yaml").write_text(TEXT.replace(before, after, 1))
+
+    with pytest.raises(ConfigError) as caught:
+        settings.read_gate(folder)
+
+    assert f"gate.yaml, line {line}: " in str(caught.value)
+    assert problem in str(caught.value)
+    assert caught.value.code == "invalid-file"
+
+
+def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.json").write_text("{}")
+    (folder / "spend.json").unlink()
+    (folder / "spend.json").symlink_to("../elsewhere.json")
+
+    with pytest.raises(ConfigError, match=r"line 4: spend\.json is outside of the gate's folder"):
+        settings.read_gate(folder)
+
+
+def test_a_folder_without_settings_names_the_command_that_writes_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no gate\.yaml: `stacks-pulumi gate init DIR` writes one"):
+        settings.read_gate(tmp_path)
+
+
+def _git(folder: Path, *words: str) -> None:
+    identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
+    subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)
+
+
+def test_a_gate_of_a_git_ref_is_not_that_of_the_working_tree(folder: Path, tmp_path: Path) -> None:
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "The gate")
+    (folder / "gate.yaml").write_text("version: 1\n")
+
+    with settings.opened(folder, "main") as gate:
+        assert gate.limits.max_increase == Decimal(15)
+        assert gate.packs[0].path == gate.folder / "packs" / "spend"
+        assert (gate.packs[0].path / "PulumiPolicy.yaml").is_file()
+        assert gate.source.startswith(f"{folder} of main, commit ")
+        extracted = gate.folder
+    assert not extracted.exists()
+
+
+def test_a_gate_of_a_git_ref_has_no_links(folder: Path, tmp_path: Path) -> None:
+    (folder / "spend.json").unlink()
+    (folder / "spend.json").symlink_to("../elsewhere.json")
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "The gate")
+
+    with (
+        pytest.raises(ConfigError, match=r"spend\.json, which is neither a file nor a folder"),
+        settings.opened(folder, "main"),
+    ):
+        pass
+
+
+def test_a_repository_that_the_author_made_up_is_not_read(folder: Path, tmp_path: Path) -> None:
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "The gate")
+    # The folder looks like a repository itself, with another gate on its branch main.
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "gate.yaml").write_text("version: 1\n")
+    (other / "allowed_signers").write_text("")
+    _git(other, "init", "-q", "-b", "main")
+    _git(other, "add", ".")
+    _git(other, "commit", "-qm", "Another gate")
+    shutil.copytree(other / ".git", folder, dirs_exist_ok=True)
+    _git(other, "config", "--file", str(folder / "config"), "core.worktree", str(other))
+    found = subprocess.run(
+        ["git", "-C", str(folder), "rev-parse", "--show-toplevel"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.strip() == str(other), "git no longer takes such a folder for a repository"
+
+    with settings.opened(folder, "main") as gate:
+        assert gate.limits.max_increase == Decimal(15)
+
+
+def test_a_link_of_the_working_tree_leads_to_no_other_gate(folder: Path, tmp_path: Path) -> None:
+    lenient = tmp_path / "lenient"
+    lenient.mkdir()
+    (lenient / "gate.yaml").write_text("version: 1\n")
+    (lenient / "allowed_signers").write_text("")
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "Two gates")
+    shutil.rmtree(folder)
+    folder.symlink_to("lenient")
+
+    with settings.opened(folder, "main") as gate:
+        assert gate.limits.max_increase == Decimal(15)
+
+
+def test_a_folder_outside_of_a_repository_has_no_ref(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="is in no git repository"), settings.opened(folder, "main"):
+        pass
+
+
+def test_a_ref_that_is_missing_is_an_error(folder: Path, tmp_path: Path) -> None:
+    _git(tmp_path, "init", "-q")
+
+    with (
+        pytest.raises(ConfigError, match="the gate cannot be read from git: fatal:"),
+        settings.opened(folder, "--output=x"),
+    ):
+        pass
+    assert not (folder / "x").exists()
+
+
+def test_the_schema_accepts_what_is_read() -> None:
+    validator = OAS31Validator(json.loads(json.dumps(settings.schema())))
+
+    assert validator.is_valid(yaml.safe_load(TEXT))
+    assert not validator.is_valid(yaml.safe_load(TEXT.replace("max_increase", "max_increas")))
+    assert not validator.is_valid(yaml.safe_load(TEXT.replace("opens-access: refuse", "opens-access: never")))
+    assert not validator.is_valid(yaml.safe_load(TEXT.replace("12h", "1 day")))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30m", 1800), ("4h", 14400), ("90d", 7776000)])
+def test_a_time_is_read(text: str, seconds: int) -> None:
+    assert settings.duration(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0h", "4", "4 h", "-1h", "1w", "٣h", "91d", "999999d", "1h30m"])
+def test_another_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time such as 30m, 4h or 2d, 90 days at most"):
+        settings.duration(text)

@@ -1,0 +1,264 @@
+"""A new gate's folder has no mistake, and each mistake in one is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.gate import checks, settings, signatures, start
+from stacks_pulumi.policy.testing import PackTester, container
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a public key."""
+    file = tmp_path_factory.mktemp("keys") / "ann"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True)
+    return file.with_suffix(".pub")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, key: Path) -> Path:
+    """Return a new gate's folder."""
+    start.init(tmp_path / "gate", {"ann": key}, Decimal(40), Decimal(15))
+    return tmp_path / "gate"
+
+
+def found(folder: Path) -> list[str]:
+    """Return the mistakes in a folder."""
+    return list(checks.problems(settings.read_gate(folder)))
+
+
+def test_a_new_folder_has_no_mistake(folder: Path) -> None:
+    assert found(folder) == []
+    gate = settings.read_gate(folder)
+    assert gate.limits == settings.Limits(max_total=Decimal(40), max_increase=Decimal(15))
+    assert [pack.path.name for pack in gate.packs] == ["guard"]
+    assert signatures.names_of(gate.signers) == {"ann"}
+    assert gate.free is None
+
+
+def test_a_new_folder_may_name_the_address_of_the_api(tmp_path: Path, key: Path) -> None:
+    start.init(tmp_path / "gate", {"ann": key}, Decimal(1), Decimal(1), "http://localhost:7822/api/v1")
+
+    assert settings.read_gate(tmp_path / "gate").file.base_url == "http://localhost:7822/api/v1"
+
+
+def test_the_packs_of_a_new_folder_refuse(folder: Path) -> None:
+    tester = PackTester(folder / "packs" / "guard", json.loads((folder / "guard.json").read_text()))
+
+    tester.preview(container("a"), container("b")).assert_passes()
+    tester.preview(*(container(f"c{number}", plan="premium") for number in range(5))).assert_blocked_by(
+        "monthly-budget"
+    )
+
+
+def test_no_file_is_overwritten(folder: Path, key: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (folder / "gate.yaml").unlink()
+
+    with pytest.raises(StacksError, match="already has allowed_signers"):
+        start.init(folder, {"ann": key}, Decimal(1), Decimal(1))
+    assert not (folder / "gate.yaml").exists()
+    assert before[folder / "guard.json"] == (folder / "guard.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("*", None, "is not the name of one person"),
+        ("ann", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n", "has no public key of SSH"),
+        ("ann", "", "has no public key of SSH"),
+    ],
+)
+def test_nothing_is_written_for_a_wrong_approver(
+    tmp_path: Path, key: Path, name: str, text: str | None, problem: str
+) -> None:
+    if text is not None:
+        key = tmp_path / "key"
+        key.write_text(text)
+
+    with pytest.raises(StacksError, match=problem):
+        start.init(tmp_path / "gate", {name: key}, Decimal(1), Decimal(1))
+    assert not (tmp_path / "gate").exists()
+
+
+def replaced(name: str, before: str, after: str) -> Callable[[Path], None]:
+    """Return a change of a file in the folder."""
+
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert before in text
+        (folder / name).write_text(text.replace(before, after, 1))
+
+    return change
+
+
+def added(name: str, text: str, settings_: str = "") -> Callable[[Path], None]:
+    """Return a change that adds a file to the folder, and lines to its settings."""
+
+    def change(folder: Path) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+        (folder / "gate.yaml").write_text(f"{(folder / 'gate.yaml').read_text()}{settings_}")
+
+    return change
+
+
+ONE = 'ann namespaces="stacks-pulumi-gate" '
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        (
+            replaced("guard.json", "monthly-budget", "monthly-budge"),
+            ["guard.json (pack packs/guard): the configuration names 'monthly-budge'"],
+        ),
+        (
+            replaced("guard.json", '"max_monthly_usd": 40.0', '"max_montly_usd": 40.0'),
+            ["'max_montly_usd' is not an option"],
+        ),
+        (
+            replaced("guard.json", '"min_prefix": 24', '"enforcementLevel": "mandatry"'),
+            ["the level of 'open-allowed-ip' is 'mandatry'"],
+        ),
+        (
+            replaced(
+                "guard.json",
+                '"min_prefix": 24',
+                '"min_prefix": 24, "exempt": [{"name": "office", "reason": "a demonstration"}]',
+            ),
+            ["guard.json (pack packs/guard): ", "entry 1 has no valid date in expires"],
+        ),
+        (
+            added(
+                "guard.json",
+                '{"version": 2, "policies": {}, "exceptions": {"agreed": {"match": [{"policies": ["naming"]}]}}}',
+            ),
+            ["guard.json (pack packs/guard): ", "'agreed'"],
+        ),
+        (
+            added(
+                "guard.json",
+                '{"version": 2, "policies": {}, "exceptions": {"agreed": {"match": [{"policies": ["monthly-budget"]}], '
+                '"reason": "agreed", "expires": "2020-01-01"}}}',
+            ),
+            ["exception 'agreed' ended on 2020-01-01"],
+        ),
+        (
+            replaced("packs/guard/__main__.py", "StacksGuard(", "StacksGard("),
+            ["the pack packs/guard does not start: NameError"],
+        ),
+        (
+            replaced(
+                "packs/guard/__main__.py", "from stacks_pulumi", "raise SystemExit(3)\nfrom stacks_pulumi"
+            ),
+            ["the pack packs/guard does not start: SystemExit: 3"],
+        ),
+        (
+            replaced("gate.yaml", "packs:\n  - {path: packs/guard, config: guard.json}\n", ""),
+            ["the pack packs/guard is not used"],
+        ),
+        (
+            added("budgets.yaml", "budgets: [{max_total: 1}]\n"),
+            ["nothing reads budgets.yaml: write `budgets: budgets.yaml`"],
+        ),
+        (added("prices.yaml", "x"), ["nothing reads prices.yaml"]),
+        (
+            replaced("gate.yaml", ", max_total: 40", ""),
+            ["no stack has a budget: write `limits: {max_total: USD}` or `budgets: FILE`"],
+        ),
+        (
+            added(
+                "budgets.yaml",
+                "budgets: [{stacks: ['shop/dev*'], max_total: 1}]\n",
+                "budgets: budgets.yaml\nstacks: [shop/dev, shop/prod]\n",
+            ),
+            [],
+        ),
+        (
+            added("rules.py", "RULES = []\n", "own_rules: [rules.py]\ntwo_approvals: [destroys-dat]\n"),
+            [
+                "two_approvals: there is no rule destroys-dat; did you mean destroys-data?",
+                "two_approvals needs two people",
+            ],
+        ),
+        (added("rules.py", "RULES = 1 / 0\n", "own_rules: [rules.py]\n"), ["ZeroDivisionError"]),
+        (
+            added(
+                "rules.py",
+                "def unpriced(changes): return []\nRULES = [unpriced]\n",
+                "own_rules: [rules.py]\n",
+            ),
+            ["rules.py: the rule unpriced has the name of a built-in one"],
+        ),
+        (added("x", "", 'harmless: ["*"]\n'), ["harmless: * matches every type"]),
+        (
+            added("x", "", "approver_limits: {bob: {ceiling: 5}}\n"),
+            ["approver_limits: bob is not in allowed_signers, which has ann"],
+        ),
+        (
+            added("x", "", "stacks: [shop/prod]\napprover_limits: {ann: {stacks: ['*/dev']}}\n"),
+            ["approver_limits: */dev, of ann, matches none of shop/prod"],
+        ),
+        (added("x", "", "stacks: ['shop/*']\napprover_limits: {ann: {stacks: ['*/dev']}}\n"), []),
+        (added("x", "", "other_than_author: true\n"), ["other_than_author: ann is the only approver"]),
+        (
+            added("allowed_signers", "# no name\n"),
+            ["allowed_signers has no name, so no change can be approved"],
+        ),
+        (
+            replaced("allowed_signers", "ann", "*"),
+            ["allowed_signers, line 1: * is not the name of one person"],
+        ),
+    ],
+)
+def test_a_mistake_is_named(folder: Path, change: Callable[[Path], None], problems: list[str]) -> None:
+    change(folder)
+
+    texts = found(folder)
+
+    assert bool(texts) is bool(problems)
+    for problem in problems:
+        assert any(problem in text for text in texts), texts
+
+
+@pytest.mark.parametrize("runtime", ["nodejs", "{name: python, options: {virtualenv: venv}}"])
+def test_of_a_pack_that_this_python_cannot_run_the_exceptions_are_checked(folder: Path, runtime: str) -> None:
+    replaced("packs/guard/PulumiPolicy.yaml", "runtime: python", f"runtime: {runtime}")(folder)
+    assert found(folder) == []
+    exception = '{"agreed": {"match": [{"policies": ["any"]}], "reason": "agreed", "expires": "2020-01-01"}}'
+    (folder / "guard.json").write_text(f'{{"version": 2, "policies": {{}}, "exceptions": {exception}}}')
+
+    (problem,) = found(folder)
+
+    assert "exception 'agreed' ended on 2020-01-01" in problem
+
+
+def test_a_stack_that_no_budget_covers_is_named(folder: Path) -> None:
+    replaced("gate.yaml", ", max_total: 40", "")(folder)
+    added(
+        "budgets.yaml",
+        "budgets: [{stacks: ['shop/dev*'], max_total: 1}]\n",
+        "budgets: budgets.yaml\nstacks: [shop/dev, shop/prod]\n",
+    )(folder)
+
+    assert found(folder) == ["no budget covers shop/prod: add one, or set limits.max_total in gate.yaml"]
+
+
+def test_the_packs_run_without_the_keys_of_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("STACKS_API_KEY", "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE"):
+        monkeypatch.setenv(name, "secret")
+    program = "import os\nfor name in os.environ:\n    assert os.environ[name] != 'secret', name\n"
+    replaced("packs/guard/__main__.py", "from stacks_pulumi", f"{program}from stacks_pulumi")(folder)
+
+    assert found(folder) == []

@@ -1,0 +1,192 @@
+"""How a change is shown to a person, in a comment and to a CI."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from stacks_pulumi.gate import texts
+from stacks_pulumi.gate.change import Change, changes_of, pricer_of
+from stacks_pulumi.gate.record import Content, Digests, Record
+from stacks_pulumi.gate.settings import Gate
+from stacks_pulumi.gate.verdict import Verdict, judge
+from stacks_pulumi.reports import PolicyViolation
+from tests.support.saved_plans import ADDRESS, CONNECTION, HIDDEN, PROVIDER, UNKNOWN, Saved, inputs, web
+from tests.unit.gate.conftest import MakeGate
+
+NOW = datetime.datetime(2026, 5, 17, 12, tzinfo=datetime.timezone.utc)
+
+
+def record(code: str = "", **more: Any) -> Record:
+    digests = Digests(*["0" * 64] * 7)
+    content = Content(
+        stack="organization/shop/dev",
+        made_at=NOW,
+        expires_at=NOW + datetime.timedelta(hours=24),
+        backend="file://",
+        gate_source="gate of origin/main",
+        runtime="python" if code else "yaml",
+        code=code,
+        author="Ann <ann@example.org>",
+        digests=digests,
+        versions={"pulumi": "3.259.0"},
+        sealed_key="",
+        **more,
+    )
+    return Record(Path("record"), content, "ab" * 32, b"", b"", b"")
+
+
+def change() -> Saved:
+    """Return a change with a step of each kind that a person has to see."""
+    saved = Saved()
+    db = saved.old("db", web(template="redis"))
+    saved.old(
+        "user",
+        inputs("Connection", source="usr-1-web", target="usr-1-db", name="DB"),
+        CONNECTION,
+        dependencies=[db],
+    )
+    saved.plan("db", None, "delete")
+    saved.plan("user", None, "delete", kind=CONNECTION)
+    saved.old("big", web("basic"))
+    saved.plan("big", web("premium"), "create-replacement", "replace", "delete-replaced")
+    saved.plan("me", inputs("AllowedIp", container="usr-1-web", ip_address=UNKNOWN), "create", kind=ADDRESS)
+    saved.old("web", web(discount_code=HIDDEN, restart_triggers=["1"]))
+    saved.plan("web", web(discount_code=HIDDEN, restart_triggers=["2"]), "update")
+    saved.same("kept", web())
+    return saved
+
+
+def judged(gate: Gate, saved: Saved, **more: Any) -> tuple[Verdict, tuple[Change, ...]]:
+    changes = changes_of(*saved.files, pricer_of(gate))
+    return judge(gate, changes, now=NOW, **more), changes
+
+
+def test_a_person_sees_every_step_with_its_values_and_what_is_unknown(make_gate: MakeGate) -> None:
+    shown = texts.show(
+        record("its runtime is python, so it is code"),
+        *judged(make_gate(), change()),
+        ("approved by no one",),
+    )
+    assert shown.startswith("The change of shop/dev: needs an approval; the monthly cost changes by")
+    for expected in (
+        "replaced, created first",
+        "'big': both are billed until the old one is deleted",
+        "'db' is needed by user",
+        "destroys-data: 'db' is deleted, and with it its keys and values",
+        "not known, so the update takes any value: 'me'",
+        "the program may run its own code (its runtime is python, so it is code)",
+        f"the record {'ab' * 32}, made at 2026-05-17 12:00:00 UTC",
+        "approved by no one",
+    ):
+        assert expected in shown, shown
+    assert re.search(r"^~ +web +restart_triggers +\[1\] +\[2\]$", shown, re.MULTILINE)
+    assert "kept" not in shown
+    # The most that matters comes first.
+    assert shown.index("deleted ") < shown.index("created first") < shown.index("changed ")
+
+
+def test_a_provider_of_the_engine_has_a_line_and_no_row(make_gate: MakeGate) -> None:
+    saved = Saved(config={"stacks:apiKey": {"secure": "v1:x"}})
+    saved.plan("default_0_3_1", {"apiKey": HIDDEN}, "create", kind=PROVIDER, parent="")
+    saved.plan("default", {"apiKey": HIDDEN, "baseUrl": "https://there"}, "create", kind=PROVIDER, parent="")
+    shown = texts.show(record(), *judged(make_gate(), saved))
+    assert "note: providers of the engine, with the stack's configuration: default_0_3_1 is created" in shown
+    assert not re.search(r"^[+] +default_0_3_1 ", shown, re.MULTILINE)
+    # With other settings it is the program's.
+    assert re.search(r"^[+] +default +pulumi:providers:stacks", shown, re.MULTILINE)
+
+
+def test_secrets_are_not_shown(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.plan("web", web(discount_code=HIDDEN, restart_triggers=[{"a": HIDDEN}, UNKNOWN]), "create")
+    shown = texts.show(record(), *judged(make_gate(), saved))
+    assert "[secret]" in shown
+    assert "[{a: [secret]}, ?]" in shown
+    assert "ciphertext" not in shown
+    assert UNKNOWN not in shown
+
+
+def test_a_value_that_is_cut_is_named_and_whole_in_the_json(make_gate: MakeGate) -> None:
+    long = "x" * 400 + "the end"
+    saved = Saved()
+    saved.plan("web", web(restart_triggers=[long]), "create")
+    verdict, changes = judged(make_gate(), saved)
+    shown = texts.show(record(), verdict, changes)
+    assert "the end" not in shown
+    assert "warning: 'web': restart_triggers may be cut" in shown
+    data = json.loads(texts.json(record(), verdict, changes))
+    assert data["changes"][0]["inputs"]["restart_triggers"] == {"before": "", "after": f"[{long}]"}
+
+
+def test_nothing_of_a_program_is_carried_out(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.plan("x\n::error::y", web(discount_code="**@all** \x1b[2J\n::set-output"), "create")
+    verdict, changes = judged(make_gate(), saved)
+    for text in (texts.show(record(), verdict, changes), texts.comment(record(), verdict, changes)):
+        assert "\x1b" not in text
+        assert not [line for line in text.splitlines() if line.startswith("::")]
+    comment = texts.comment(record(), verdict, changes)
+    assert "**@all**" not in comment
+    assert comment.startswith("<!-- stacks-pulumi cost: gate%20shop/dev -->")
+
+
+def test_spaces_cannot_imitate_the_columns_of_the_table(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("db   Container: redis, basic   unchanged", web(template="redis"))
+    saved.plan("db   Container: redis, basic   unchanged", None, "delete")
+    shown = texts.show(record(), *judged(make_gate(), saved))
+    assert re.search(
+        r"^- +db···Container: redis, basic···unchanged +Container: redis, basic +deleted", shown, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("", "needs an approval"),
+        ("limits: {max_total: 1}", "refused"),
+        ("two_approvals: [destroys-data]", "of two people"),
+    ],
+)
+def test_the_comment_begins_with_the_result(make_gate: MakeGate, text: str, result: str) -> None:
+    verdict, changes = judged(make_gate(text), change())
+    comment = texts.comment(record(), verdict, changes)
+    assert result in comment.splitlines()[1]
+    assert ("what is signed is what" in comment) == (verdict.result == "needs_approval")
+    assert "1 unchanged resource" in comment
+
+
+def test_a_mandatory_violation_is_shown_once(make_gate: MakeGate) -> None:
+    violation = PolicyViolation("allowed-plans", "plans", "mandatory", "web", "not this plan")
+    verdict, _ = judged(make_gate(), Saved(), violations=[violation])
+    shown = texts.show(None, verdict, ())
+    assert shown.count("not this plan") == 1
+    assert texts.comment(None, verdict, (), "shop/dev").startswith("<!-- stacks-pulumi cost: gate%20shop/dev")
+
+
+def test_junit_fails_for_refusals_alone(make_gate: MakeGate) -> None:
+    gate = make_gate("rules: {destroys-data: refuse}\nlimits: {max_total: 100}")
+    verdict, changes = judged(gate, change())
+    suite = ET.fromstring(texts.junit(record(), verdict, changes))
+    failed = {test.get("name"): test.find("failure") is not None for test in suite}
+    assert failed["destroys-data"]
+    assert not failed["opens-access"]
+    assert not failed["max_total"]
+    assert not failed["no mandatory policy is violated"]
+    assert not failed["refused"]
+
+
+def test_programs_get_the_same_as_json(make_gate: MakeGate) -> None:
+    verdict, changes = judged(make_gate(), change())
+    data = json.loads(texts.json(record(), verdict, changes))
+    assert data["result"] == "needs_approval"
+    assert {one["operation"] for one in data["changes"]} == {"delete", "replace", "create", "update"}
+    assert data["unknown"] == list(verdict.unknown)
+    assert texts.summary(record(), verdict, changes).startswith("### ")

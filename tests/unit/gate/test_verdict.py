@@ -1,0 +1,399 @@
+"""May a change be applied: limits, budgets of the account after the change, rules, and what is free."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.account.backend import Managed, Unread
+from stacks_pulumi.account.reconcile import ContainerRecord, Reconciliation, StackTotal
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.cost.report import Item
+from stacks_pulumi.gate.change import changes_of, pricer_of
+from stacks_pulumi.gate.settings import Gate
+from stacks_pulumi.gate.verdict import Verdict, judge
+from stacks_pulumi.pricing.money import FREE as FREE_OF_CHARGE
+from stacks_pulumi.pricing.money import Price
+from stacks_pulumi.reports import PolicyViolation
+from tests.support.saved_plans import (
+    ADDRESS,
+    CONTAINER,
+    HIDDEN,
+    PROVIDER,
+    RANDOM,
+    RESTORE,
+    UNKNOWN,
+    Saved,
+    inputs,
+    urn,
+    web,
+)
+from tests.unit.gate.conftest import MakeGate
+
+FREE = "free: {increase_per_day: 5}"
+REPLACED = ("delete-replaced", "replace", "create-replacement")
+
+
+def judged(gate: Gate, saved: Saved, spent: Decimal | None = Decimal(0), **more: Any) -> Verdict:
+    changes = changes_of(
+        *saved.files, pricer_of(gate, **({"monthly": more.pop("monthly")} if "monthly" in more else {}))
+    )
+    return judge(gate, changes, spent=spent, **more)
+
+
+def why(verdict: Verdict) -> list[str]:
+    return [str(reason) for reason in verdict.reasons]
+
+
+def one_new(plan: str = "basic", **given: Any) -> Saved:
+    saved = Saved()
+    saved.plan("web", web(plan, **given), "create")
+    return saved
+
+
+def test_a_change_without_a_step_needs_nothing(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.same("web", web("premium"))
+    verdict = judged(make_gate(), saved, None)
+    assert (verdict.result, verdict.reasons, verdict.approvals_needed) == ("nothing", (), 0)
+    assert verdict.price_after == Price(Decimal(10), Decimal(10))
+
+
+def test_without_free_every_change_needs_an_approval(make_gate: MakeGate) -> None:
+    verdict = judged(make_gate(), one_new())
+    assert (verdict.result, verdict.approvals_needed) == ("needs_approval", 1)
+    assert why(verdict) == ["free: the gate has no `free`, so every change needs an approval"]
+    assert verdict.rules == frozenset()
+    assert verdict.increase == 4
+    assert (verdict.price_before, verdict.price_after) == (FREE_OF_CHARGE, Price(Decimal(4), Decimal(4)))
+
+
+@pytest.mark.parametrize(
+    ("spent", "result"),
+    [
+        (Decimal(0), "free"),
+        (Decimal(1), "free"),
+        (Decimal("1.01"), "needs_approval"),
+        (None, "needs_approval"),
+    ],
+)
+def test_free_is_for_what_a_day_adds(make_gate: MakeGate, spent: Decimal | None, result: str) -> None:
+    assert judged(make_gate(FREE), one_new(), spent).result == result
+
+
+def test_a_fall_of_the_price_gives_nothing_back(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("web", web(restart_triggers=["1"]))
+    saved.plan("web", web("micro", restart_triggers=["1"]), "update")
+    verdict = judged(make_gate(FREE), saved, Decimal("5.01"))
+    # It keeps the size that the state shows, so its price does not fall for certain.
+    assert verdict.increase == 0
+    assert verdict.result == "needs_approval"
+    assert judged(make_gate(FREE), saved, Decimal(5)).result == "free"
+
+
+def never_free() -> dict[str, Saved]:
+    """Return a change of each kind that `free` never covers."""
+    cases: dict[str, Saved] = {}
+
+    def case(name: str) -> Saved:
+        return cases.setdefault(name, Saved())
+
+    case("delete").old("web", web())
+    case("delete").plan("web", None, "delete")
+    case("replace").old("web", web())
+    case("replace").plan("web", web(restart_triggers=["1"]), *REPLACED)
+    case("stop").old("web", web())
+    case("stop").plan("web", web(desired_status="stopped"), "update")
+    case("stop, hidden").old("web", web())
+    case("stop, hidden").plan("web", web(desired_status=HIDDEN), "update")
+    case("restore").plan("back", inputs("BackupRestore", backup_id="1"), "create", kind=RESTORE)
+    case("adopt").plan("web", web(adopt="if_matching"), "create")
+    case("adopt, hidden").plan("web", web(adopt=HIDDEN), "create")
+    case("import").plan("web", {}, "same", base={}, id="usr-1-web")
+    case("open").plan(
+        "me", inputs("AllowedIp", container="w", ip_address="198.51.100.7"), "create", kind=ADDRESS
+    )
+    case("unknown").plan("web", web(discount_code=UNKNOWN), "create")
+    case("unprotect").old("web", web(), protect=True)
+    case("unprotect").plan("web", web(), "same", protect=False)
+    case("retained").old("web", web(), retainOnDelete=True)
+    case("retained").plan("web", None, "delete")
+    case("provider").plan("mine", {"baseUrl": "https://elsewhere.example"}, "create", kind=PROVIDER)
+    case("provider, named as a default one").plan("default_x", {"apiKey": HIDDEN}, "create", kind=PROVIDER)
+    case("a default provider with other settings").config = {"stacks:baseUrl": "https://here"}
+    case("a default provider with other settings").plan(
+        "default", {"baseUrl": "https://there"}, "create", kind=PROVIDER, parent=""
+    )
+    case("a default provider whose plugin has an address").plan(
+        "default_0_3_0_https___there_example", {"version": "0.3.0"}, "create", kind=PROVIDER, parent=""
+    )
+    case("settings of the default provider").old("default", {"version": "1"}, PROVIDER, parent="")
+    case("settings of the default provider").plan(
+        "default", {"version": "1", "apiKey": HIDDEN}, "update", kind=PROVIDER, parent=""
+    )
+    case("adopt by default").same("default", {"stacks:adopt": "if_matching"}, PROVIDER, parent="")
+    case("adopt by default").plan("web", web(), "create")
+    case("foreign").plan("it", {"length": 3}, "create", kind=RANDOM)
+    case("unrecognised").plan("it", {}, "create", kind=CONTAINER.replace("Container", "New"))
+    case("interrupted").plan("web", web(), "create")
+    case("interrupted").pending.append(
+        {
+            "type": "creating",
+            "resource": {"urn": urn("w"), "custom": True, "type": CONTAINER, "inputs": web("micro")},
+        }
+    )
+    return cases
+
+
+@pytest.mark.parametrize("case", never_free())
+def test_free_never_covers_it(make_gate: MakeGate, case: str) -> None:
+    lenient = make_gate(
+        "free: {increase_per_day: 1000}\nrules: {unpriced: approve, keeps-billed: approve}\nprices: prices.yaml",
+        prices_yaml="prices: [{type: '*', price: free}]",
+    )
+    verdict = judged(lenient, never_free()[case])
+    assert verdict.result == "needs_approval"
+    assert verdict.reasons
+
+
+def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.config = {"stacks:apiKey": {"secure": "v1:x"}, "stacks:baseUrl": "https://here"}
+    settings = {"apiKey": HIDDEN, "baseUrl": "https://here", "version": "0.3.0"}
+    saved.plan("default_0_3_0", settings, "create", kind=PROVIDER, parent="")
+    saved.old("web", web())
+    saved.plan("web", web(desired_status="running", restart_triggers=["1"]), "update")
+    saved.plan("new", web(), "create")
+    assert judged(make_gate(FREE), saved).result == "free"
+
+
+def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
+    code = "its runtime is python, so it is code"
+    verdict = judged(make_gate(FREE), one_new(), code=code)
+    assert verdict.result == "needs_approval"
+    assert why(verdict) == [f"free: the program may run its own code with the key: {code}"]
+    trusted = make_gate("free: {increase_per_day: 5, code: true}")
+    assert judged(trusted, one_new(), code=code).result == "free"
+    # Without a step no approval is needed; `apply` then does not run the program.
+    saved = Saved()
+    saved.same("web", web())
+    assert judged(make_gate(FREE), saved, code=code).result == "nothing"
+
+
+def test_limits_refuse_and_name_both_sums(make_gate: MakeGate) -> None:
+    saved = one_new("premium")
+    saved.same("old", web("premium"))
+    verdict = judged(make_gate(f"{FREE}\nlimits: {{max_increase: 9, max_total: 19}}"), saved)
+    assert verdict.result == "refused"
+    assert why(verdict)[:2] == [
+        "max_total: the stack's price a month after the change is $20.00 at most; the limit is $19.00",
+        "max_increase: the increase a month is $10.00 at most; the limit is $9.00",
+    ]
+    assert judged(make_gate("limits: {max_increase: 10, max_total: 20}"), saved).result == "needs_approval"
+
+
+def test_an_unknown_price_exceeds_a_limit(make_gate: MakeGate) -> None:
+    gate = make_gate("limits: {max_total: 9}\nrules: {unpriced: approve}")
+    assert judged(gate, one_new(UNKNOWN)).result == "refused"
+    verdict = judged(gate, one_new("huge"))
+    assert verdict.result == "refused"
+    assert "has no known upper bound; the limit is $9.00" in why(verdict)[0]
+    assert verdict.increase is None
+
+
+def test_a_mandatory_policy_refuses_and_an_advisory_one_does_not(make_gate: MakeGate) -> None:
+    violation = PolicyViolation("allowed-plans", "plans", "mandatory", "web", "not this one")
+    verdict = judged(make_gate(FREE), one_new(), violations=[violation])
+    assert (verdict.result, why(verdict)) == ("refused", ["allowed-plans: web: not this one"])
+    advice = dataclasses.replace(violation, level="advisory")
+    assert judged(make_gate(FREE), one_new(), violations=[advice]).result == "free"
+
+
+def test_what_the_plan_forgets_is_refused(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("web", web())
+    verdict = judged(make_gate(FREE), saved)
+    assert verdict.result == "refused"
+    assert "does not say what becomes of it" in why(verdict)[0]
+
+
+def test_a_rule_can_ask_for_two_people(make_gate: MakeGate) -> None:
+    gate = make_gate("two_approvals: [destroys-data]")
+    saved = Saved()
+    saved.old("db", web(template="redis"))
+    saved.plan("db", None, "delete")
+    verdict = judged(gate, saved)
+    assert (verdict.result, verdict.approvals_needed) == ("needs_approval", 2)
+    assert verdict.rules == {"destroys-data"}
+    assert verdict.needs_destroy
+    assert judged(gate, one_new()).approvals_needed == 1
+    assert not judged(gate, one_new()).needs_destroy
+
+
+def test_an_unknown_is_told_to_the_approver(make_gate: MakeGate) -> None:
+    assert judged(make_gate(), one_new(UNKNOWN)).result == "refused"
+    verdict = judged(make_gate("rules: {unpriced: approve}"), one_new(UNKNOWN))
+    assert verdict.unknown == (f"'web' ({CONTAINER}): plan",)
+    assert verdict.result == "needs_approval"
+
+
+def test_live_prices_count(make_gate: MakeGate) -> None:
+    verdict = judged(make_gate("limits: {max_total: 10}"), one_new(), monthly=lambda *_: Decimal(11))
+    assert verdict.result == "refused"
+    assert verdict.increase == 11
+
+
+ID = "usr-1-web"
+
+
+def account(*plans: str, stacks: tuple[str, ...] = ("dev",), **more: Any) -> Reconciliation:
+    """Return an account with a container of each plan, the first ones owned by one stack each."""
+    records = []
+    for number, plan in enumerate(plans):
+        name = f"c{number}"
+        price = Price(
+            Decimal({"micro": 1, "basic": 4, "premium": 10}[plan]),
+            Decimal({"micro": 1, "basic": 4, "premium": 10}[plan]),
+        )
+        owners: tuple[Managed, ...] = ()
+        if number < len(stacks):
+            owner = f"shop/{stacks[number]}"
+            its = urn(name).replace(":dev:", f":{stacks[number]}:")
+            owners = (Managed(owner, its, "Container", f"usr-1-{name}"),)
+        item = Item(plan, price)
+        container = Container(id=f"usr-1-{name}", name=name)
+        records.append(ContainerRecord(container, item, owners, "owned" if owners else "orphan"))
+    totals = tuple(
+        StackTotal(f"shop/{stack}", "shop", stack, 0, sum_of(records, stack))
+        for stack in dict.fromkeys(stacks)
+    )
+    return Reconciliation("https://api", "2026-05-17T12:00:00Z", tuple(records), stacks=totals, **more)
+
+
+def sum_of(records: list[ContainerRecord], stack: str) -> Price:
+    amount = sum((one.item.price.low for one in records if f"shop/{stack}" in one.stacks), Decimal(0))
+    return Price(amount, amount)
+
+
+def untagged(name: str, value: str) -> frozenset[str]:
+    raise InputError(f"no tags here: {name}={value}")
+
+
+def with_budgets(make_gate: MakeGate, budgets: str, more: str = FREE) -> Gate:
+    return make_gate(f"{more}\nbudgets: budgets.yaml", budgets_yaml=budgets)
+
+
+def test_a_budget_is_judged_after_the_change(make_gate: MakeGate) -> None:
+    now = account("premium", "premium", stacks=("dev", "prod"))
+    for most, result in ((24, "free"), ("23.99", "refused")):
+        gate = with_budgets(make_gate, f"budgets: [{{name: all, owner: ann, max_total: {most}}}]")
+        verdict = judged(gate, new_beside_c0(), account=now, tagged=untagged)
+        assert verdict.result == result, why(verdict)
+    assert why(verdict)[0].startswith("budget all (owner: ann): the total is $24.00 at most, over the limit")
+
+
+def new_beside_c0() -> Saved:
+    saved = one_new(name="new")
+    saved.same("c0", web("premium", name="c0"))
+    return saved
+
+
+def test_a_budget_is_over_the_account_alone(make_gate: MakeGate) -> None:
+    saved = new_beside_c0()
+    saved.same("it", {"size": "large"}, RANDOM)
+    gate = make_gate(
+        f"{FREE}\nbudgets: budgets.yaml\nprices: prices.yaml",
+        budgets_yaml="budgets: [{name: all, max_total: 14}]",
+        prices_yaml="prices: [{type: 'random:*', price: 100}]",
+    )
+    verdict = judged(gate, saved, account=account("premium"), tagged=untagged)
+    assert verdict.result == "free", why(verdict)
+    assert verdict.price_after.high == 114
+
+
+def test_an_import_has_no_upper_bound_and_needs_an_approval(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.plan("c0", {}, "same", base={}, id="usr-1-c0")
+    verdict = judged(make_gate(f"{FREE}\nrules: {{unpriced: approve}}"), saved)
+    assert verdict.result == "needs_approval"
+    assert [reason.rule for reason in verdict.reasons] == ["opens-access", "unpriced", "free", "free"]
+    assert verdict.increase is None
+    assert judged(make_gate(), saved).result == "refused"
+
+
+def test_a_budget_can_warn(make_gate: MakeGate) -> None:
+    gate = with_budgets(make_gate, "budgets: [{name: all, warn_total: 1, max_total: 99}]")
+    verdict = judged(gate, new_beside_c0(), account=account("premium"), tagged=untagged)
+    assert verdict.result == "free"
+    assert [one.passed for one in verdict.limits] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"unread": (Unread("shop/prod", "locked"),)}, "shop/prod (locked)"),
+        ({"gaps": ("a page is missing",), "gap": "a page is missing"}, "a page is missing"),
+    ],
+)
+def test_a_budget_over_what_was_not_read_refuses(
+    make_gate: MakeGate, more: dict[str, Any], words: str
+) -> None:
+    gate = with_budgets(make_gate, "budgets: [{name: all, max_total: 1000}]")
+    verdict = judged(gate, new_beside_c0(), account=account("premium", **more), tagged=untagged)
+    assert verdict.result == "refused"
+    assert any("not read completely" in text and words in text for text in why(verdict))
+
+
+def test_a_budget_needs_the_account(make_gate: MakeGate) -> None:
+    gate = with_budgets(make_gate, "budgets: [{name: all, max_total: 1000}]")
+    refused = judged(gate, new_beside_c0())
+    assert refused.result == "refused"
+    assert "STACKS_API_KEY" in why(refused)[0]
+    asked = judged(gate, new_beside_c0(), without_account=True)
+    assert asked.result == "needs_approval"
+    assert "`apply` reads and judges it" in asked.unknown[0]
+
+
+@pytest.mark.parametrize(
+    ("budgets", "result"),
+    [
+        ("covers: all\nbudgets: [{stacks: shop/prod, max_total: 100}]", "refused"),
+        ("budgets: [{stacks: shop/prod, max_total: 100}]", "needs_approval"),
+        ("budgets: [{stacks: shop/dev, max_total: 100}]", "free"),
+        ("budgets: [{name: all, max_total: 100}]", "free"),
+        ("budgets: [{name: all, warn_total: 100}]", "needs_approval"),
+        ("budgets: [{stacks: shop/none, max_total: 100}]", "refused"),
+        ("budgets: [{tags: {team: web}, max_total: 100}]", "refused"),
+    ],
+)
+def test_a_stack_without_a_budget_is_not_free(make_gate: MakeGate, budgets: str, result: str) -> None:
+    now = account("premium", "premium", stacks=("dev", "prod"))
+    verdict = judged(with_budgets(make_gate, budgets), new_beside_c0(), account=now, tagged=untagged)
+    assert verdict.result == result, why(verdict)
+
+
+def test_where_the_account_lists_a_higher_price_that_counts(make_gate: MakeGate) -> None:
+    """It was resized in the dashboard, and the state does not know it."""
+    saved = Saved()
+    saved.same("c0", web("micro", name="c0"))
+    saved.plan("new", web(name="new"), "create")
+    gate = make_gate(f"{FREE}\nlimits: {{max_total: 13}}")
+    assert judged(gate, saved).result == "free"
+    verdict = judged(gate, saved, account=account("premium"), tagged=untagged)
+    assert verdict.result == "refused"
+    assert verdict.price_after.high == 14
+
+
+def test_an_account_with_two_stacks_of_one_name_is_refused(make_gate: MakeGate) -> None:
+    now = account("premium")
+    twice = dataclasses.replace(
+        now, stacks=(*now.stacks, dataclasses.replace(now.stacks[0], name="org/shop/dev", ref="org/shop/dev"))
+    )
+    verdict = judged(make_gate(FREE), new_beside_c0(), account=twice, tagged=untagged)
+    assert verdict.result == "refused"
+    assert "that may be each of" in why(verdict)[0]
