@@ -418,11 +418,36 @@ def test_a_container_that_its_connection_has_restarted_is_deleted_after_it(
     link.up(source=web.id, target=data.id, name="data")
     emulator.advance(60)
     link.host = web.host = make_host(host.config)
+    assert link.read()
 
     link.delete()
     web.delete()
 
     assert emulator.state.names() == ["data"]
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_a_deletion_of_a_connection_that_the_api_accepts_does_not_show_whose_its_ends_are(
+    web: HostedResource, host: Host, emulator: Emulator, make_host: Callable[..., Host], end: str
+) -> None:
+    """A platform may accept a deletion of what does not exist, or keep a connection to a target that was deleted."""
+    data, link = host.resource("Container", "data"), host.resource("Connection", "link")
+    web.up(name="web", template="nodejs")
+    data.up(name="data", template="postgresql")
+    link.up(source=web.id, target=data.id, name="data")
+    emulator.advance(3600)
+    theirs = web if end == "source" else data
+    emulator.drift.start(emulator.drift.recreate(theirs.inputs["name"]).id)
+    emulator.advance(3600)
+    accepted = emulator.faults.add("connections.delete", "answer", body={"success": True}, times=None)
+    link.host = theirs.host = make_host(host.config)
+
+    link.delete()
+    with pytest.raises(CallFailedError, match="may be another stack's"):
+        theirs.delete()
+
+    assert accepted.fired
+    assert emulator.state.names() == ["data", "web"]
 
 
 # --- external access ---

@@ -356,17 +356,6 @@ def test_a_connection_that_is_older_than_the_container_shows_that_it_is_the_same
     assert (is_still(made, ID, STORED, found(NOW - 110)) is not None) is expected
 
 
-def test_what_was_there_before_our_connection_was_deleted_is_ours(clock: FakeClock) -> None:
-    made, _ = session(clock)
-    assert is_still(made, ID, STORED, found(NOW - 500)) is None
-
-    OWNERSHIP.had_ours(NOW, ID)
-
-    assert is_still(made, ID, STORED, found(NOW - 500)) is not None
-    # Created since then, by another client.
-    assert is_still(made, ID, STORED, found(NOW + 1)) is None
-
-
 def test_while_it_is_not_known_whose_a_container_is_the_state_keeps_its_address() -> None:
     theirs = models.Container(id=ID, ip_address="10.52.0.6", created_at=as_time(NOW), status="running")
     olds = {**STORED, "ip_address": "10.52.0.5"}
