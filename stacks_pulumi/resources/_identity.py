@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import math
 import secrets
 import threading
 from collections.abc import Iterable, Mapping
@@ -292,7 +293,11 @@ def _has_older_child(session: Session, id_: str, stored: str | None, now: str | 
         access = reads.get("allowed_ips", id_, ask=lambda: client.allowed_ips.list(id_))
         times += [row.added_at for row in access.allowed_ips]
         times += [row.created_at for row in client.backups.list(id_)]
-    return any(not is_before(time, stored) and is_before(time, now) for time in times)
+    # A restart follows a connection at once, so no tolerance: in a new container, nothing is older than it is.
+    return any(
+        not is_before(time, stored) and (seconds_of(time) or math.inf) < (seconds_of(now) or 0.0)
+        for time in times
+    )
 
 
 def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
