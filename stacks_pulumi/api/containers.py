@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
-from stacks_pulumi._identifiers import same_name, seconds_of
+from stacks_pulumi._identifiers import compare_instants, is_before, same_name, seconds_of
 from stacks_pulumi.api._bodies import (
     created_container,
     done,
@@ -137,8 +137,8 @@ class ContainersApi:
         """By how many seconds creation times differ from the dates of answers, which a gateway may write."""
         self._name_held = platform.name_held
         self._prefix = platform.facts.containers.name_prefix or ""
-        self._released: dict[str, float] = {}
-        """When a deletion of ours was acknowledged, by the name of the container."""
+        self._released: dict[str, tuple[float, str | None]] = {}
+        """By the name of a container that we have deleted: when, and its creation time in the last list."""
         self._before: dict[str, Listing[Container]] = {}
         """The list from before the last request for a name, by that name."""
         self.feed: Feed[Container] = Feed(
@@ -296,7 +296,7 @@ class ContainersApi:
         def taken(container: Container) -> bool:
             return same_name(container.name, name)
 
-        held_until = self._released.get(name.casefold(), -math.inf) + self._name_held
+        held_until = self._released.get(name.casefold(), (-math.inf, None))[0] + self._name_held
 
         def send(call: Call[Container]) -> Container:
             """Send the request; again while the platform holds the name of a container that we have deleted."""
@@ -420,13 +420,21 @@ class ContainersApi:
         if not is_older(container, since):
             return False
         before = self._before.get(name.casefold())
-        if before is None or self.has_deleted(name) or any(row.id == container.id for row in before):
+        if before is None or any(row.id == container.id for row in before):
             return True
-        return container.settled and before.gap is not None
+        return self.is_former(container, name, since) or (container.settled and before.gap is not None)
 
     def has_deleted(self, name: str) -> bool:
         """Whether this client has deleted a container of that name, which a list may still show."""
         return name.casefold() in self._released
+
+    def is_former(self, row: Container, name: str, since: float | None) -> bool:
+        """Whether a row may be the container of that name that we have deleted; `since` is as in `existed`."""
+        _, former = self._released.get(name.casefold(), (0.0, None))
+        if compare_instants(former, row.created_at) is None:
+            return self.has_deleted(name) and is_older(row, since)
+        # Answers to create requests may be by another clock than lists, and both times here are from lists.
+        return not is_before(former, row.created_at)
 
     def is_ours(
         self, container: Container, *, name: str, template: str, plan: str | None, since: float | None
@@ -493,10 +501,12 @@ class ContainersApi:
             return "going" if seen.status in ENDING_STATUSES else None
 
         call = call_to("containers.delete", container_id, parse=lambda _body: "going")
+        former = self.feed.seen(container_id)
         result = settle(self._send, call, is_going)
         self._made.pop(container_id, None)
         if name is not None:
-            self._released[name.casefold()] = self._clock.now()
+            created_at = None if former is None else former.created_at
+            self._released[name.casefold()] = self._clock.now(), created_at
         return result == "going"
 
     def _waitlist(self, what: str, error: StacksError) -> NoCapacityError | None:

@@ -511,16 +511,16 @@ class Lifecycle:
         Raises:
             ExistsError: The container existed before the request.
         """
-        visible = 0.0 if since is None else self.session.client.containers.visible
+        api = self.session.client.containers
         named = functools.partial(self._is_ours, inputs, since)
-        # After a replacement, a list may still show the old container, which has the same id.
-        replaced = since is not None and self.session.client.containers.has_deleted(inputs["name"])
-        is_it = (lambda row: not is_older(row, since)) if replaced else None
-        found = self._wait(CREATED, container, visible=visible, named=named, is_it=is_it)
-        found = self.with_time(found)
+        # A list may still show the container that was replaced, which has the same id.
+        replaced = since is not None and api.has_deleted(inputs["name"])
+        is_it = (lambda row: not api.is_former(row, inputs["name"], since)) if replaced else None
+        visible = 0.0 if since is None else api.visible
+        found = self.with_time(self._wait(CREATED, container, visible=visible, named=named, is_it=is_it))
         # If the answer had a time that is not before the request, an older one is by another clock.
         is_new = not replaced and container.created_at is not None and not is_older(container, since)
-        if not is_new and self.session.client.containers.existed(found, inputs["name"], since):
+        if not is_new and api.existed(found, inputs["name"], since):
             raise ExistsError(
                 f"the API answered with the container {found.id}, which was created at {found.created_at} and so "
                 'existed before the request. It was not changed: adopt it (adopt="if_matching"), or use another name',

@@ -293,7 +293,11 @@ def _has_older_child(session: Session, id_: str, stored: str | None, now: str | 
         access = reads.get("allowed_ips", id_, ask=lambda: client.allowed_ips.list(id_))
         times += [row.added_at for row in access.allowed_ips]
         times += [row.created_at for row in client.backups.list(id_)]
-    return any(not is_before(time, stored) and is_before(time, now) for time in times)
+    # A restart follows a connection at once, so no tolerance: in a new container, nothing is older than it is.
+    return any(
+        not is_before(time, stored) and (seconds_of(time) or math.inf) < (seconds_of(now) or 0.0)
+        for time in times
+    )
 
 
 def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -442,7 +446,6 @@ class Ownership:
         self._moved: dict[str, float] = {}
         self._times: dict[str, list[str]] = {}
         self._of_children: dict[str, str | None] = {}
-        self._had_ours: dict[str, float] = {}
 
     def clear(self) -> None:
         """Forget everything: the run of the engine has ended."""
@@ -473,11 +476,6 @@ class Ownership:
         with self._lock:
             return not self._started.keys().isdisjoint((id_, _ANY))
 
-    def had_ours(self, now: float | None, *ids: str) -> None:
-        """Record that containers had an object of this stack until now: so one that was created before now is ours."""
-        with self._lock:
-            self._had_ours.update({} if now is None else dict.fromkeys(ids, now))
-
     def know_times(self, id_: str, outs: Mapping[str, Any], *others: str | None) -> None:
         """Record that one container of ours has, or had, the creation times in its outputs, and these others."""
         times = (*outs.get(FORMER_TIMES, ()), outs.get("created_at"), *others)
@@ -502,9 +500,6 @@ class Ownership:
         with self._lock:
             started = [*self._started.get(id_, ()), *self._started.get(_ANY, ())]
             known = tuple(self._times.get(id_, ()))
-            had_ours = self._had_ours.get(id_, -math.inf)
-        if seconds is not None and seconds < had_ours:
-            return "it had a connection of this stack a moment ago"
         if seconds is not None and any(-_TOLERANCE <= seconds - start <= _STARTING for start in started):
             return "this operation has started it, and its creation time may change with a start"
         if all(any(compare_instants(time, other) for other in known) for time in (stored, created_at)):

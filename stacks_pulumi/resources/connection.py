@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
-from stacks_pulumi._identifiers import is_unique, may_be_of, same_name
+from stacks_pulumi._identifiers import compare_instants, is_unique, may_be_of, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api.connections import is_spelling
 from stacks_pulumi.api.wait import STARTED
@@ -19,7 +19,7 @@ from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation, adopts
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import OWNERSHIP, RECENT
+from stacks_pulumi.resources._identity import FORMER_TIMES, OWNERSHIP, RECENT
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
@@ -150,6 +150,11 @@ class Connection(Child, module="stacks", name="Connection"):
 
 _RESTART_PENDING: Final = "restart_pending"
 """The output that is set until the source has been restarted after the connection was made."""
+_TIMES: Final = {"source": "source_times", "target": "target_times"}
+"""
+Input -> the output with the creation times of that container before and after its restart. Only a connection has it
+whose restart changed them. A destroy deletes the connection first, and then nothing else shows whose the container is.
+"""
 
 
 class ConnectionHandler(ResourceHandler):
@@ -222,7 +227,7 @@ class ConnectionHandler(ResourceHandler):
                 op, _named(id_, connection), olds.get("created_at"), connection.created_at, refresh=True
             )
             return None
-        kept = ("restart_source", "adopt", _RESTART_PENDING)
+        kept = ("restart_source", "adopt", _RESTART_PENDING, *_TIMES.values())
         inputs: dict[str, Any] = {name: olds[name] for name in kept if name in olds}
         name = olds.get("name")
         inputs.update(
@@ -237,9 +242,10 @@ class ConnectionHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Restart the source of a connection whose creation was not completed."""
+        before = _times(session, inputs)
         if inputs["restart_source"] and olds.get(_RESTART_PENDING):
             _restart(session, op, inputs)
-        return _outputs(None, olds, inputs)
+        return {**_outputs(None, olds, inputs), **_moved(session, inputs, before, olds)}
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Delete the connection; the source keeps the variables until it is restarted."""
@@ -248,6 +254,8 @@ class ConnectionHandler(ResourceHandler):
             present = _to_be_deleted(session, op, id_, olds)
         if present is None:
             return
+        for end, times in _TIMES.items():
+            OWNERSHIP.know_times(olds.get(end) or "", {FORMER_TIMES: olds.get(times) or ()})
         op.progress("disconnecting")
         try:
             _disconnect(session, id_, olds, present)
@@ -262,7 +270,6 @@ def _disconnect(session: Session, id_: str, olds: Mapping[str, Any], present: st
     source, target = parent_id(id_), olds.get("target") or None
     OWNERSHIP.start(session, "connect", *filter(None, (source, target)))
     session.client.connections.delete(present, source_id=source, target_id=target)
-    OWNERSHIP.had_ours(session.client.containers.server_now(), *filter(None, (source, target)))
 
 
 def _to_be_deleted(
@@ -336,6 +343,7 @@ class _ConnectionCreation(Creation[models.Connection]):
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
         super().__init__(session, op, inputs)
         self._made: NewConnection | None = None
+        self._before: Mapping[str, str | None] = {}
 
     def create(self) -> models.Connection:
         source, target = self.inputs["source"], self.inputs["target"]
@@ -351,6 +359,7 @@ class _ConnectionCreation(Creation[models.Connection]):
     def _connect(self, before: tuple[models.Connection, ...] | None = None) -> models.Connection:
         self.op.progress("connecting")
         source, target, name = (self.inputs[field] for field in ("source", "target", "name"))
+        self._before = self._before or _times(self.session, self.inputs)
         OWNERSHIP.start(self.session, "connect", source, target)
         return self.session.client.connections.create(
             source, target, name=name, before=before, pulse=self._pulse
@@ -373,7 +382,8 @@ class _ConnectionCreation(Creation[models.Connection]):
 
     def known(self, thing: models.Connection, error: Exception | None) -> dict[str, Any]:
         pending = {} if error is None else {_RESTART_PENDING: True}
-        return {**_outputs(thing, {}, self.inputs), **pending}
+        moved = _moved(self.session, self.inputs, self._before, {})
+        return {**_outputs(thing, {}, self.inputs), **pending, **moved}
 
     def describe_failure(self, thing: models.Connection, error: StacksError) -> str:
         return (
@@ -418,6 +428,23 @@ def _restart_now(session: Session, op: Operation, source: str) -> None:
         # The platform may be restarting it at this moment, with or without the new variables.
         once_running(session, op, "a restart", (source,), lambda: set_status(source, "restart"))
     wait_for(session, op, STARTED, source)
+
+
+def _times(session: Session, inputs: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the creation time of both containers as the newest list shows it; no request is sent."""
+    rows = {end: session.client.feed.seen(inputs[end]) for end in _TIMES}
+    return {end: None if row is None else row.created_at for end, row in rows.items()}
+
+
+def _moved(
+    session: Session, inputs: Mapping[str, Any], before: Mapping[str, str | None], olds: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """Return the outputs with the creation times that the connection has changed, and those in the state."""
+    outs = {times: list(olds[times]) for times in _TIMES.values() if times in olds}
+    for end, now in _times(session, inputs).items():
+        if now is not None and compare_instants(then := before.get(end), now) is False:
+            outs[_TIMES[end]] = [*outs.get(_TIMES[end], ()), *filter(None, (then,)), now]
+    return outs
 
 
 def _target_id(session: Session, connection: models.Connection) -> str | None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stacks_pulumi.emulator import Emulator
+from stacks_pulumi._identifiers import as_time
+from stacks_pulumi.emulator import Emulator, containers
 from stacks_pulumi.emulator.dialect import Words
+from stacks_pulumi.emulator.state import Container
 from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource
 from tests.support.platforms import platform
@@ -418,11 +421,58 @@ def test_a_container_that_its_connection_has_restarted_is_deleted_after_it(
     link.up(source=web.id, target=data.id, name="data")
     emulator.advance(60)
     link.host = web.host = make_host(host.config)
+    assert link.read()
 
     link.delete()
     web.delete()
 
     assert emulator.state.names() == ["data"]
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_a_deletion_of_a_connection_that_the_api_accepts_does_not_show_whose_its_ends_are(
+    web: HostedResource, host: Host, emulator: Emulator, make_host: Callable[..., Host], end: str
+) -> None:
+    """A platform may accept a deletion of what does not exist, or keep a connection to a target that was deleted."""
+    data, link = host.resource("Container", "data"), host.resource("Connection", "link")
+    web.up(name="web", template="nodejs")
+    data.up(name="data", template="postgresql")
+    link.up(source=web.id, target=data.id, name="data")
+    emulator.advance(3600)
+    theirs = web if end == "source" else data
+    emulator.drift.start(emulator.drift.recreate(theirs.inputs["name"]).id)
+    emulator.advance(3600)
+    accepted = emulator.faults.add("connections.delete", "answer", body={"success": True}, times=None)
+    link.host = theirs.host = make_host(host.config)
+
+    link.delete()
+    with pytest.raises(CallFailedError, match="may be another stack's"):
+        theirs.delete()
+
+    assert accepted.fired
+    assert emulator.state.names() == ["data", "web"]
+
+
+def test_a_replaced_container_is_found_where_the_answer_has_local_time_and_lists_do_not(
+    web: HostedResource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the answer's clock, what the list shows is older than the request. The new container was in no state."""
+    answered: list[str] = []
+
+    def local(container: Container) -> dict[str, Any]:
+        answered.append(as_time(container.created_at + 7200).removesuffix("Z"))
+        return {**made(container), "createdAt": answered[-1]}
+
+    made = containers.created
+    monkeypatch.setattr(containers, "created", local)
+    web.up(name="web", template="nodejs")
+    emulator.advance(3600)
+    web.delete()
+
+    web.up(name="web", template="nodejs")
+
+    assert (len(answered), web.outs["status"], emulator.state.names()) == (2, "running", ["web"])
+    assert web.outs["created_at"] not in answered
 
 
 # --- external access ---
