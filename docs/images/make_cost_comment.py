@@ -79,10 +79,14 @@ def small() -> bytes:
 
 
 def picture(name: str, data: bytes, size: str, style: str = "") -> None:
-    """Write one picture."""
+    """Write one picture of a comment on costs."""
     report = report_of(data)
     limits = (CostLimit("increase", Decimal(20), block=True), CostLimit("total", Decimal(30), block=False))
-    text = comment(document_of(CostResult(report, judge(report, limits))), "shop/prod")
+    shot(name, comment(document_of(CostResult(report, judge(report, limits))), "shop/prod"), size, style)
+
+
+def shot(name: str, text: str, size: str, style: str = "") -> None:
+    """Write one picture of a comment in Markdown."""
     page = MarkdownIt("gfm-like", {"linkify": False}).render(text)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "comment.html"

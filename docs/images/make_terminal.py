@@ -58,22 +58,27 @@ def main() -> None:
             Text.assemble(("$ ", "green"), ("pulumi up --yes", "bold")),
             *screen(draw(["pulumi", "up", "--yes", "--color=always"], COLUMNS, stack.folder, stack.env).raw),
         ]
-        console = Console(record=True, width=COLUMNS, force_terminal=True, file=io.StringIO())
-        for line in drawn:
-            console.print(line, no_wrap=True, overflow="crop")
-        svg = Path(folder) / "terminal.svg"
-        svg.write_text(console.export_svg(title="shop (dev)", theme=MONOKAI), encoding="utf-8")
-        shot(svg, len(drawn))
+        picture("terminal.png", drawn, Path(folder))
 
 
-def screen(raw: bytes) -> list[Text]:
+def picture(name: str, lines: list[Text], scratch: Path, columns: int = COLUMNS) -> None:
+    """Write a picture of a terminal."""
+    console = Console(record=True, width=columns, force_terminal=True, file=io.StringIO())
+    for line in lines:
+        console.print(line, no_wrap=True, overflow="crop")
+    svg = scratch / "terminal.svg"
+    svg.write_text(console.export_svg(title="shop (dev)", theme=MONOKAI), encoding="utf-8")
+    shot(name, svg, len(lines), 10 * columns)
+
+
+def screen(raw: bytes, columns: int = COLUMNS) -> list[Text]:
     """The final content of the screen, with its colours."""
-    drawn = pyte.HistoryScreen(COLUMNS, 200)
+    drawn = pyte.HistoryScreen(columns, 200)
     pyte.ByteStream(drawn).feed(raw)
     lines = []
     for number in range(200):
         text = Text()
-        for column in range(COLUMNS):
+        for column in range(columns):
             char = drawn.buffer[number][column]
             text.append(char.data, Style(bold=char.bold, color=colour(char.fg)))
         text.rstrip()
@@ -89,11 +94,11 @@ def colour(name: str) -> str | None:
     return names[name] if name in names else f"#{name}" if re.fullmatch(r"[0-9a-f]{6}", name) else name
 
 
-def shot(svg: Path, lines: int) -> None:
+def shot(name: str, svg: Path, lines: int, width: int) -> None:
     """Draw the SVG with a browser, as not every page loads the font that it names."""
     page = svg.with_suffix(".html")
     page.write_text(
-        f"<!doctype html><meta charset=utf-8><style>body{{margin:0}} svg{{width:1000px;display:block}}</style>"
+        f"<!doctype html><meta charset=utf-8><style>body{{margin:0}} svg{{width:{width}px;display:block}}</style>"
         f"{svg.read_text(encoding='utf-8').replace('Fira Code', 'DejaVu Sans Mono')}",
         encoding="utf-8",
     )
@@ -104,9 +109,9 @@ def shot(svg: Path, lines: int) -> None:
             "--no-sandbox",
             "--disable-gpu",
             "--hide-scrollbars",
-            f"--window-size=1000,{38 + lines * 20 - lines // 3}",
+            f"--window-size={width},{38 + lines * 20 - lines // 3}",
             f"--user-data-dir={svg.parent}/profile",
-            f"--screenshot={HERE / 'terminal.png'}",
+            f"--screenshot={HERE / name}",
             page.as_uri(),
         ],
         check=True,

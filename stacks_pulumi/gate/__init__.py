@@ -9,6 +9,7 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `engine`: How does the gate run `pulumi`, and with which environment?
 - `digests`: What exactly was approved?
 - `record`: What is in a record?
+- `saved`: What do a saved plan and the state that it was made against say, as the steps of a preview?
 - `change`: What changes, with the values before and after it?
 - `rules`: Which rules judge a change, and what do they find?
 - `verdict`: May a change be applied, does it need an approval, or is it refused?
@@ -16,5 +17,6 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `signatures`: Who has approved a record, and does the approval hold?
 - `flow`: How is a change planned and applied?
 - `state_pack`: Is the state inside the update the one that the plan was made against?
+- `spending`: What does the account cost now, and what was added to it in a day?
 - `history`: Who has changed what, for how much, and approved by whom?
 """

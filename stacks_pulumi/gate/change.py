@@ -45,7 +45,7 @@ _INTERNAL: Final = "__"
 @dataclass(frozen=True)
 class Finding:
     """
-    What a rule found.
+    A finding of a rule.
 
     Attributes:
         rule: The rule's name; the gate sets it.
@@ -75,8 +75,8 @@ class Change:
         price_before: What it costs a month now.
         price_after: What it costs a month after the change.
         dependants: The URNs of the resources that depend on it, now or after the change.
-        unknown: The inputs of which the plan has no value, so that the update takes any; of our resources also those
-            of which it has only an encrypted one.
+        unknown: The inputs that have no value in the plan, so that the update takes any; for our resources also those
+            that have only an encrypted one.
         changed: The names of the inputs that change.
         outputs: What the state says of it.
         id: Its id now; empty if it does not exist.
@@ -142,11 +142,11 @@ class Change:
         return self.operation != "same" or self.unprotected or self.provider_changes
 
     def approve(self, text: str) -> Finding:
-        """Return the finding that this needs an approval; for rules of one's own."""
+        """Return the finding that this needs an approval; for a gate's own rules."""
         return Finding("", "approve", self.urn, text)
 
     def refuse(self, text: str) -> Finding:
-        """Return the finding that this is refused; for rules of one's own."""
+        """Return the finding that this is refused; for a gate's own rules."""
         return Finding("", "refuse", self.urn, text)
 
 
@@ -176,7 +176,7 @@ def _is_pretended(state: ResourceState) -> bool:
     """
     Whether a resource of another package has our marker.
 
-    Its provider may ignore an input that it does not know, and our rules would take it for an address or a backup.
+    Its provider may ignore an input that it does not know, and our rules would judge it as an address or a backup.
     """
     return state.kind is not None and not state.type.startswith((DYNAMIC_TYPES, PACKAGE))
 
@@ -249,7 +249,7 @@ def _aside(change: ObjectChange, old: Stored, pricer: Pricer) -> Change:
 
 
 def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
-    """Return what a change and the state say of an object."""
+    """Return an object as a change and the state describe it."""
     states = [state for state in (change.before, change.after) if state is not None]
     kinds = {UNRECOGNISED if _is_pretended(state) else state.kind for state in states}
     line = line_of(change, pricer)
@@ -275,7 +275,7 @@ def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
 
 
 def _unknown(saved: Saved, goal: Goal, told: Change) -> tuple[str, ...]:
-    """Return the inputs of which a plan has no value."""
+    """Return the inputs that have no value in a plan."""
     if IMPORTS.intersection(told.steps):
         # The plan has the differences to what the preview has read, which it does not have.
         return (_ALL_INPUTS,)

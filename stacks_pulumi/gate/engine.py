@@ -98,7 +98,7 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Preview:
+class PlannedPreview:
     """
     What a preview left.
 
@@ -194,8 +194,8 @@ class Engine:
         """
         Return the stack's configuration, and the record's key.
 
-        The key is encrypted with the stack's secrets provider, in a copy of the stack's settings: whoever can read the
-        record cannot guess a secret from its digest, and whoever can decrypt the stack's secrets can compare it.
+        The key is encrypted with the stack's secrets provider, in a copy of the stack's settings. So a reader of the
+        record cannot guess a secret from its digest, and a user who can decrypt the stack's secrets can compare it.
 
         Args:
             sealed_key: The encrypted key of a record; without one, a new key is made.
@@ -223,7 +223,7 @@ class Engine:
             )
         return Configuration(values, key.encode(), sealed_key)
 
-    def preview(self, packs: Sequence[str], scratch: Path) -> Preview:
+    def preview(self, packs: Sequence[str], scratch: Path) -> PlannedPreview:
         """
         Preview the program.
 
@@ -245,7 +245,7 @@ class Engine:
         )
         saved = plan.read_bytes() if done.returncode == 0 and plan.is_file() else None
         error = "" if saved is not None else preview_failure(done)
-        return Preview(saved, done.stdout, error)
+        return PlannedPreview(saved, done.stdout, error)
 
     def up(self, plan: Path, packs: Sequence[str], message: str, on_start: Callable[[int], None]) -> int:
         """

@@ -25,7 +25,7 @@ import msgspec
 from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import ErrorCode, StacksError
-from stacks_pulumi.gate import account, digests, engine, history, signatures, state_pack, texts
+from stacks_pulumi.gate import digests, engine, history, signatures, spending, state_pack, texts
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record
@@ -84,7 +84,8 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         pulumi = _opened(gate, project, stack)
         now = _now()
         configuration = pulumi.configuration()
-        read = account.read(gate, configuration.values, now)
+        _check_address(gate, configuration)
+        read = spending.read(gate, configuration.values, now)
         program = _program(pulumi, record)
         state = pulumi.export()
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
@@ -145,18 +146,20 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         RefusedError: The record or its approval is void, or the gate refuses the change. Nothing was changed.
         StacksError: It could not be tried.
     """
-    with _machine_lock() as lock, engine.scratch_folder() as scratch:
+    with _machine_lock(), engine.scratch_folder() as scratch:
         now = _now()
         read = _read(record)
+        _await_nobody()
         pulumi = _opened(gate, project, stack)
         # Python would run what a file here has compiled, and not the program's files.
         for folder in digests.compiled_folders(pulumi.project):
             shutil.rmtree(folder, ignore_errors=True)
         _compare_files(gate, pulumi, read, now)
         configuration = pulumi.configuration(read.content.sealed_key)
+        _check_address(gate, configuration)
         state = pulumi.export()
         _compare_stack(pulumi, read, configuration, state)
-        seen = account.read(gate, configuration.values, now)
+        seen = spending.read(gate, configuration.values, now)
         _compare_prices(read, seen)
         changes, violations = _changes(
             gate, read.plan, digests.without_secrets(state), read.events, records.monthly(read.content)
@@ -170,9 +173,15 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         file = scratch / records.PLAN
         file.write_bytes(read.plan)
         message = history.message(read, verdict, approvals)
-        _begin(read, pulumi, verdict, now)
+        begun = _Begun(read.digest, pulumi.stack, now, verdict.increase)
+        _begin(read, begun)
         try:
-            code = pulumi.up(file, packs, message, [lock])
+            code = pulumi.up(
+                file,
+                packs,
+                message,
+                lambda pid: _write_begun(read, msgspec.structs.replace(begun, engine=pid)),
+            )
         except PulumiError:
             _end(read)
             raise
@@ -220,6 +229,13 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
     return pulumi
 
 
+def _check_address(gate: Gate, configuration: Configuration) -> None:
+    try:
+        spending.check_address(gate, configuration.values)
+    except StacksError as error:
+        raise RefusedError(error.message) from None
+
+
 def _read(folder: Path) -> Record:
     try:
         read = records.read(folder)
@@ -227,7 +243,7 @@ def _read(folder: Path) -> Record:
         raise RefusedError(error.message) from None
     if (folder / records.STARTED).exists():
         raise RefusedError(
-            "an `apply` of this record began before: `pulumi cancel` if it was killed, then plan again"
+            "this record was applied before, or its `apply` was killed: in that case `pulumi cancel`; then plan again"
         )
     return read
 
@@ -293,7 +309,7 @@ def _refuse(differences: Sequence[str]) -> None:
         raise RefusedError(f"{'; '.join(differences)}: plan again")
 
 
-def _compare_prices(record: Record, read: account.Account) -> None:
+def _compare_prices(record: Record, read: spending.AccountNow) -> None:
     now = None if read.prices is None else LivePrices.of(read.prices)
     if now != record.content.prices:
         raise RefusedError("the platform's prices are not those that it was planned with: plan again")
@@ -339,7 +355,7 @@ def _approved(
     return found.valid
 
 
-def _spent(pulumi: Engine, gate: Gate, read: account.Account, now: datetime.datetime) -> Decimal | None:
+def _spent(pulumi: Engine, gate: Gate, read: spending.AccountNow, now: datetime.datetime) -> Decimal | None:
     """Return what the last 24 hours added to the monthly price; `None` if it is not known, or not needed."""
     if gate.free is None:
         return None
@@ -347,7 +363,9 @@ def _spent(pulumi: Engine, gate: Gate, read: account.Account, now: datetime.date
     return history.spent(found, _unfinished(now), read.added, now)
 
 
-def _without_plan(gate: Gate, record: Path, preview: engine.Preview, read: account.Account) -> Planned:
+def _without_plan(
+    gate: Gate, record: Path, preview: engine.PlannedPreview, read: spending.AccountNow
+) -> Planned:
     """
     Return that policies refuse a change.
 
@@ -421,6 +439,7 @@ class _Begun(msgspec.Struct, frozen=True):
     stack: str
     at: datetime.datetime
     increase: Decimal | None
+    engine: int = 0
 
 
 def _folder_of_machine() -> Path:
@@ -431,12 +450,12 @@ def _folder_of_machine() -> Path:
 
 
 @contextlib.contextmanager
-def _machine_lock() -> Iterator[int]:
+def _machine_lock() -> Iterator[None]:
     """
     Hold the lock of this machine: budgets over several stacks hold only if one change after the other is judged.
 
-    Yields:
-        The open file; the engine keeps it open too, so that the lock ends with the engine.
+    It ends with this process. The engine does not have it, because its plugins would have it too, and what is killed
+    may leave some of them.
 
     Raises:
         InputError: The file cannot be written.
@@ -454,7 +473,7 @@ def _machine_lock() -> Iterator[int]:
         except OSError:
             sys.stderr.write(f"stacks-pulumi gate: waiting for another one on this machine ({file})\n")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
+        yield
     finally:
         os.close(lock)
 
@@ -464,12 +483,15 @@ def _begun_file(record: Record) -> Path:
     return _folder_of_machine() / f"begun-{name[:32]}.json"
 
 
-def _begin(record: Record, pulumi: Engine, verdict: Verdict, now: datetime.datetime) -> None:
+def _begin(record: Record, begun: _Begun) -> None:
     """Write down that an update begins: if it is killed, its approval is void and it counts in full."""
-    begun = msgspec.json.encode(_Begun(record.digest, pulumi.stack, now, verdict.increase))
+    _write_begun(record, begun)
+    records.put(record.folder, records.STARTED, msgspec.json.encode(begun))
+
+
+def _write_begun(record: Record, begun: _Begun) -> None:
     file = _begun_file(record)
-    records.put(file.parent, file.name, begun)
-    records.put(record.folder, records.STARTED, begun)
+    records.put(file.parent, file.name, msgspec.json.encode(begun))
 
 
 def _end(record: Record, *, changed: bool = False) -> None:
@@ -481,14 +503,32 @@ def _end(record: Record, *, changed: bool = False) -> None:
 
 def _unfinished(now: datetime.datetime) -> list[Decimal | None]:
     """Return the increases of what began on this machine in the last 24 hours and has no end."""
-    found: list[Decimal | None] = []
+    recent = now - datetime.timedelta(hours=24)
+    # Of one that cannot be read, any increase is possible.
+    return [None if one is None else one.increase for one in _all_begun() if one is None or one.at > recent]
+
+
+def _await_nobody() -> None:
+    """
+    Refuse to begin while the engine of an `apply` that was killed still runs.
+
+    Raises:
+        RefusedError: It runs.
+    """
+    for one in _all_begun():
+        if one is not None and one.engine and engine.is_running(one.engine):
+            raise RefusedError(
+                f"the engine of an `apply` that was killed still changes the stack {one.stack} (process {one.engine}): "
+                "wait for its end"
+            )
+
+
+def _all_begun() -> list[_Begun | None]:
+    """Return what began on this machine and has no end; `None` for one that cannot be read."""
+    found: list[_Begun | None] = []
     for file in sorted(_folder_of_machine().glob("begun-*.json")):
         try:
-            begun = msgspec.json.decode(file.read_bytes(), type=_Begun)
+            found.append(msgspec.json.decode(file.read_bytes(), type=_Begun))
         except (OSError, msgspec.DecodeError):
-            # Any increase is possible.
             found.append(None)
-            continue
-        if begun.at > now - datetime.timedelta(hours=24):
-            found.append(begun.increase)
     return found

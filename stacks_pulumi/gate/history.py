@@ -2,7 +2,7 @@
 Who has changed what, for how much, and approved by whom?
 
 `apply` writes it into the message of the update, which every backend keeps in the stack's history. The history is for
-people and no ledger: whoever can write to the backend can write an entry. So an entry names an approver only if the
+people and no ledger: every user of the backend can write an entry. So an entry names an approver only if the
 signature in it verifies, and what was spent is never less than what the account shows.
 """
 
@@ -64,7 +64,7 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True)
-class Entry:
+class LoggedUpdate:
     """
     One update in the stack's history.
 
@@ -141,7 +141,7 @@ def _price(price: Price) -> str:
     return usd(price.low) if price.low == price.high else f"{usd(price.low)} to {usd(price.high)}"
 
 
-def log(project: Path, stack: str | None, gate: Gate | None = None) -> tuple[Entry, ...]:
+def log(project: Path, stack: str | None, gate: Gate | None = None) -> tuple[LoggedUpdate, ...]:
     """
     Return the stack's history, the newest first.
 
@@ -157,7 +157,7 @@ def log(project: Path, stack: str | None, gate: Gate | None = None) -> tuple[Ent
     return entries(pulumi.history(), pulumi.stack, gate)
 
 
-def entries(rows: Iterable[Mapping[str, Any]], stack: str, gate: Gate | None) -> tuple[Entry, ...]:
+def entries(rows: Iterable[Mapping[str, Any]], stack: str, gate: Gate | None) -> tuple[LoggedUpdate, ...]:
     """
     Return the entries of a history, in its order.
 
@@ -180,7 +180,7 @@ def entries(rows: Iterable[Mapping[str, Any]], stack: str, gate: Gate | None) ->
     return tuple(reversed(found))
 
 
-def _entry(row: Mapping[str, Any]) -> Entry:
+def _entry(row: Mapping[str, Any]) -> LoggedUpdate:
     text = str(row.get("message") or "")
     people, _, rest = text.partition(f"\n{_MARK}")
     said, doubt = None, ""
@@ -190,7 +190,7 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         except (msgspec.DecodeError, RecursionError):
             doubt = "its message looks like one of the gate, and cannot be read"
     changes = row.get("resourceChanges")
-    return Entry(
+    return LoggedUpdate(
         int(row.get("version") or 0),
         clean(str(row.get("kind") or "")),
         clean(str(row.get("result") or "")),
@@ -212,7 +212,7 @@ def _instant(text: Any) -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
 
 
-def _judged(entry: Entry, said: Said, stack: str, gate: Gate | None, used: set[str]) -> Entry:
+def _judged(entry: LoggedUpdate, said: Said, stack: str, gate: Gate | None, used: set[str]) -> LoggedUpdate:
     """Return an entry with who approved it, or with why that is not certain."""
     if entry.kind != "update":
         return replace(entry, doubt=f"the gate makes no {entry.kind}: its message is a copy")
@@ -221,7 +221,7 @@ def _judged(entry: Entry, said: Said, stack: str, gate: Gate | None, used: set[s
     if said.record in used:
         return replace(entry, doubt="its record was applied before: its message is a copy")
     if not said.approvals:
-        why = "the signatures did not fit into its message" if said.left_out else "nobody signed it"
+        why = "the signatures did not fit into its message" if said.left_out else "without a signature"
         return replace(entry, doubt=why)
     if gate is None:
         return replace(entry, doubt="signed, and not compared with the approvers: name the gate with --gate")
@@ -245,7 +245,7 @@ def _judged(entry: Entry, said: Said, stack: str, gate: Gate | None, used: set[s
 
 
 def spent(
-    found: Iterable[Entry],
+    found: Iterable[LoggedUpdate],
     unfinished: Iterable[Decimal | None],
     added: Decimal | None,
     now: datetime.datetime,
@@ -259,7 +259,7 @@ def spent(
     Args:
         found: The stack's history.
         unfinished: The increases of what began and did not end; `None` for one without a bound.
-        added: The price of what was created in the account in the last 24 hours; `None` if that is not known.
+        added: The price of the containers that are 24 hours old or younger; `None` if that is not known.
         now: The time, with a time zone.
     """
     said = [entry.said.increase for entry in found if entry.said is not None and entry.at > now - _DAY]

@@ -236,7 +236,7 @@ def put(folder: Path, name: str, data: bytes) -> None:
 
 def clear(folder: Path) -> None:
     """
-    Remove the record in a folder and its approvals; make the folder if there is none.
+    Remove the record in a folder and its approvals; make the folder if it does not exist.
 
     Raises:
         InputError: It has files that are no record's, or cannot be written.
@@ -253,7 +253,7 @@ def clear(folder: Path) -> None:
                 f"{folder} has files that are no record's ({', '.join(sorted(foreign)[:3])}): "
                 "name an empty folder with --record"
             )
-        # The first, so that what is left of an interrupted removal is no record.
+        # `record.json` first, so that the rest of an interrupted removal is no record.
         for name in _FILES:
             (folder / name).unlink(missing_ok=True)
         if (folder / APPROVALS).is_symlink():
@@ -271,7 +271,7 @@ def read(folder: Path) -> Record:
     Return a record whose plan, state and events are those that its digests name.
 
     Raises:
-        InputError: There is none, it cannot be read, or one of its files was changed.
+        InputError: The folder has no record, it cannot be read, or one of its files was changed.
     """
     if not (folder / RECORD).is_file():
         raise InputError(

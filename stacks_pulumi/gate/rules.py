@@ -262,7 +262,7 @@ def _restores(change: Change) -> str:
 
 def opens(change: Change, changes: Sequence[Change], harmless: Sequence[str]) -> str:
     """
-    Return who gets access to what by a change, as a sentence; empty for nobody.
+    Return who gets access to what by a change, as a sentence; empty if no one does.
 
     Args:
         change: The change.

@@ -85,6 +85,7 @@ class _Plan(msgspec.Struct, rename="camel"):
 class Stored(StoredResource, rename="camel"):
     """A resource in the state, with what it depends on."""
 
+    import_id: str = msgspec.field(default="", name="importID")
     parent: str = ""
     dependencies: list[str] | None = None
     property_dependencies: dict[str, list[str] | None] | None = None
@@ -165,7 +166,8 @@ class Saved:
                 olds.current = one
             else:
                 raise _does_not_fit(one.urn, "the state has it twice")
-        self.moved = self._aliases()
+        self.moved: dict[str, str] = {}
+        self._find_aliases()
         self.dependants = self._dependants(resources)
 
     def steps(self) -> Iterator[Step]:
@@ -178,7 +180,7 @@ class Saved:
 
     def forgotten(self) -> Iterator[Stored]:
         """
-        Return the objects in the state of which the plan does not say what becomes of them.
+        Return the objects in the state whose future the plan does not say.
 
         The engine plans a step for every object that it manages, also outside of the plan's targets, except for one
         that the program only looks up from now on.
@@ -198,7 +200,22 @@ class Saved:
         planned, old = self._plans.get(urn, _ResourcePlan()), self.moved.get(urn)
         # The engine notes the deletion of the old object of an aliased replacement under its old URN.
         under_old = _ResourcePlan() if old is None else self._plans.get(old, _ResourcePlan())
-        return (*planned.steps, *(() if under_old.goal is not None else under_old.steps))
+        words = (*planned.steps, *(() if under_old.goal is not None else under_old.steps))
+        return (*self._imports(urn, planned.goal, words), *words)
+
+    def _imports(self, urn: str, goal: Goal | None, words: Sequence[str]) -> tuple[str, ...]:
+        """
+        Return the steps of an import, which the engine takes and does not note in the plan.
+
+        It imports if the id in the program is not that of the object in the state.
+        """
+        if goal is None or not (goal.custom and goal.id) or IMPORTS.intersection(words):
+            return ()
+        current = self._olds.get(self.moved.get(urn, urn), Olds()).current
+        if current is None or current.external:
+            return ("import",)
+        is_same = (current.import_id or current.id) == goal.id
+        return () if is_same else ("import-replacement", "replace")
 
     def olds(self, urn: str) -> Olds:
         """Return the objects in the state that a resource of the plan is about."""
@@ -227,7 +244,7 @@ class Saved:
         return not (both_default and type_of(one) == type_of(other))
 
     def is_imported_and_replaced(self, urn: str) -> bool:
-        """Return whether an object is imported, and another one takes its place at once."""
+        """Return whether an object is imported, and another one takes its place in the same operation."""
         words = self.words(urn)
         return "import" in words and bool(REPLACES.intersection(words))
 
@@ -287,8 +304,8 @@ class Saved:
                 # One that is the same and not in the state is new, and outside of the plan's targets.
                 raise _does_not_fit(urn, f"the plan has the step {word!r}, and the state does not have it")
 
-    def _aliases(self) -> dict[str, str]:
-        moved: dict[str, str] = {}
+    def _find_aliases(self) -> None:
+        moved = self.moved
         free = {
             urn for urn, olds in self._olds.items() if olds.current is not None and self.goal(urn) is None
         }
@@ -307,7 +324,6 @@ class Saved:
             if found:
                 moved[urn] = found[0]
                 free.discard(found[0])
-        return moved
 
     def _is_inherited(self, old_urn: str, goal: Goal, moved: Mapping[str, str]) -> bool:
         """Whether a resource has had this URN because its parent has had another one."""

@@ -324,12 +324,12 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
     Raises:
         ConfigError: There is no gate, or a setting is wrong. The message has the line.
     """
-    folder = folder.resolve()
+    given, folder = folder, folder.resolve()
     path = folder / FILE
-    shown = str(path) if source is None else f"{FILE} ({source})"
+    shown = str(given / FILE) if source is None else f"{FILE} ({source})"
     if not path.is_file():
         raise ConfigError(
-            f"{source or folder} has no {FILE}: `stacks-pulumi gate init DIR` writes one", code="file-access"
+            f"{source or given} has no {FILE}: `stacks-pulumi gate init DIR` writes one", code="file-access"
         )
     try:
         text = text_of(path)
@@ -350,7 +350,7 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
     )
     return Gate(
         folder,
-        source or str(folder),
+        source or str(given),
         file,
         packs,
         tuple(inside.file(name, f".own_rules[{index}]") for index, name in enumerate(file.own_rules)),

@@ -30,7 +30,7 @@ _DEPENDANTS: Final = 5
 _NOT_SHOWN: Final = frozenset(
     {MARKER, "stacksKind", "monthly_price_usd", "monthlyPriceUsd", "changed_outside"}
 )
-"""Inputs that `check` adds; prices and kinds have columns of their own."""
+"""Inputs that `check` adds; prices and kinds have their own columns."""
 
 _RESULTS: Final = {
     "nothing": "nothing changes",
@@ -210,7 +210,7 @@ def _record_lines(record: Record | None) -> Iterator[tuple[Weight, str]]:
     if content.author:
         yield "note", f"the author of the last commit, as git says it: {content.author}"
     if content.runtime != "yaml":
-        own = f"the program ({content.runtime}) runs code of its own"
+        own = f"the program ({content.runtime}) runs its own code"
         yield (
             "warning",
             f"{own}: the approval is for the steps of Pulumi, and not for what the program does itself",

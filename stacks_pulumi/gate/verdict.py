@@ -64,7 +64,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Limit:
+class JudgedLimit:
     """
     A limit or a budget, and whether the change is within it.
 
@@ -107,7 +107,7 @@ class Verdict:
     unknown: tuple[str, ...] = ()
     needs_destroy: bool = False
     approvals_needed: int = 0
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[JudgedLimit, ...] = ()
     violations: tuple[PolicyViolation, ...] = ()
 
     @property
@@ -122,7 +122,7 @@ class Verdict:
 @dataclass
 class _Found:
     """
-    What is found while a change is judged.
+    The findings while a change is judged.
 
     Attributes:
         gate: The gate.
@@ -142,7 +142,7 @@ class _Found:
     increase: Decimal | None
     reasons: list[Reason] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
-    limits: list[Limit] = field(default_factory=list)
+    limits: list[JudgedLimit] = field(default_factory=list)
 
     @property
     def acting(self) -> list[Change]:
@@ -281,7 +281,9 @@ def _limits(found: _Found) -> None:
         if most is None:
             continue
         is_ = "has no known upper bound" if worst is None else f"is {usd(worst)} at most"
-        limit = Limit(name, worst is not None and worst <= most, f"{what} {is_}; the limit is {usd(most)}")
+        limit = JudgedLimit(
+            name, worst is not None and worst <= most, f"{what} {is_}; the limit is {usd(most)}"
+        )
         found.limits.append(limit)
         if not limit.passed:
             found.refuse(name, limit.text)
@@ -312,7 +314,7 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
         found.refuse("budgets", error.message)
         return
     for budget, verdict in judged:
-        limit = Limit(f"budget {budget.title}", verdict.passed, verdict.text)
+        limit = JudgedLimit(f"budget {budget.title}", verdict.passed, verdict.text)
         found.limits.append(limit)
         if verdict.blocks:
             found.refuse(limit.name, limit.text)
@@ -373,9 +375,7 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
     if change.engines_own and change.operation in {"create", "delete"}:
         # Its settings are the stack's configuration, but its plugin can be from anywhere.
         return (
-            "is a provider whose plugin has an address of its own"
-            if _DOWNLOAD in str(change.after).lower()
-            else ""
+            "is a provider whose plugin has its own address" if _DOWNLOAD in str(change.after).lower() else ""
         )
     if change.operation in _NEVER_FREE and not (change.operation == "read" and not change.id):
         return _NEVER_FREE[change.operation]

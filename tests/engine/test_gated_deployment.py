@@ -1,159 +1,209 @@
-"""The example of a gated deployment, from preview to update: changes that pass and changes that fail."""
+"""The example of a gated deployment: its gate, and its pipelines on a local runner, from the plan to the update."""
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import key_service
+from tests.support.gate import keys, signer
 from tests.support.packs import ROOT
+from tests.support.pipelines import Job, Runner, git
 from tests.support.stack import Stack
-from tests.tools.fake_executables import executable
 
 # What pages and examples show: a change is tested without it.
 pytestmark = pytest.mark.extra
 
 EXAMPLE = ROOT / "examples" / "gated_deployment"
+WORKFLOW, GITLAB, ACTION = EXAMPLE / "workflow.yml", EXAMPLE / "gitlab-ci.yml", ROOT / "action.yml"
+INSIDE = EXAMPLE.relative_to(ROOT)
 
 
-class Gate:
-    """The example's script, with a separate stack."""
+class Deployment:
+    """The example in a repository, with the stack `prod`."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        for file in EXAMPLE.iterdir():
-            if file.name not in {"Pulumi.yaml", "gate"}:
-                copy = shutil.copytree if file.is_dir() else shutil.copy
-                copy(file, stack.folder / file.name)
-        stack.env["PACKS"] = str(ROOT / "policies")
-        self.out = stack.folder / "gate"
+    def __init__(self, stack: Stack, emulator: Emulator, scratch: Path) -> None:
+        self.repository = scratch / "repository"
+        self.project = self.repository / INSIDE
+        shutil.copytree(EXAMPLE, self.project, ignore=shutil.ignore_patterns("__pycache__", "record"))
+        self.env = {**stack.env, "XDG_STATE_HOME": str(scratch / "machine")}
+        self.read, self.full = emulator.new_key(scopes=["containers:read"]), emulator.key
+        gate = self.project / "gate"
+        (gate / "allowed_signers").write_text(signer("ann"), encoding="utf-8")
+        with (gate / "gate.yaml").open("a", encoding="utf-8") as file:
+            file.write(f"base_url: {emulator.url}\n")
+        self.stack("prod", emulator.url)
+        git(scratch, "init", "-q", "-b", "main", str(self.repository))
+        self.commit("The shop and its gate")
+        self.runner = Runner(self.repository, scratch, self.env)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def commit(self, message: str) -> None:
+        """Commit the project, with the settings of its stack."""
+        git(self.repository, "add", "-A", "-f", ".")
+        git(self.repository, "commit", "-qm", message)
+
+    def pulumi(self, *words: str) -> None:
+        """Run the engine in the project's folder."""
+        done = subprocess.run(
+            ["pulumi", *words], cwd=self.project, env=self.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def stack(self, name: str, url: str) -> None:
+        """Make a stack on the emulator."""
+        self.pulumi("stack", "init", name, "--secrets-provider", key_service.PROVIDER)
+        self.set("stacks:baseUrl", url, name)
+
+    def set(self, name: str, value: str, stack: str = "prod") -> None:
+        """Set a value in the configuration of a stack."""
+        self.pulumi("config", "set", name, value, "--stack", stack)
+
+    def gate(self, *words: str, key: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the command in the project's folder."""
         return subprocess.run(
-            ["./gate.sh", *arguments],
-            cwd=self.stack.folder,
-            env=self.stack.env,
+            ["stacks-pulumi", "gate", *words],
+            cwd=self.project,
+            env={**self.env, **({"STACKS_API_KEY": key} if key else {}), **variables},
             capture_output=True,
             text=True,
             check=False,
         )
 
-    def first_on_path(self, folder: Path) -> None:
-        """Put a folder first on PATH."""
-        self.stack.env["PATH"] = os.pathsep.join([str(folder), self.stack.env["PATH"]])
+    def plan(self, key: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Plan the change."""
+        words = ("plan", "--gate", "gate", "--record", "record", "-s", "prod")
+        return self.gate(*words, key=key or self.read, **variables)
 
-    def closed(self) -> str:
-        """Run the preview, which must be refused and leave no plan; return the comment."""
-        done = self.run("preview")
-        assert done.returncode == 1, done.stdout + done.stderr
-        assert "The gate is closed." in done.stderr
-        assert not (self.out / "plan.json").exists()
-        return (self.out / "comment.md").read_text(encoding="utf-8")
+    def job(self, name: str, key: str, approval: str = "", branch: str = "main") -> Job:
+        """Run a job of the workflow."""
+        values = {"secrets.STACKS_API_KEY": key, "inputs.approval": approval, "github.base_ref": "main"}
+        return self.runner.job(WORKFLOW, name, values, branch)
+
+    def approval(self) -> str:
+        """Approve the record of the job `plan` on another machine, which has neither Pulumi nor a key of the API."""
+        folder = self.runner.checkout()
+        record = folder / "record"
+        shutil.copytree(self.runner.artifacts["record"], record)
+        gate = ("--gate", str(folder / INSIDE / "gate"), "--gate-ref", "HEAD")
+        words = [
+            "stacks-pulumi",
+            "gate",
+            "approve",
+            str(record),
+            *gate,
+            "--key",
+            str(keys() / "ann"),
+            "--accept-unknown",
+        ]
+        environment = {
+            "PATH": os.pathsep.join([str(Path(shutil.which("stacks-pulumi") or "").parent), "/usr/bin"])
+        }
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (file,) = (record / "approvals").iterdir()
+        return file.read_text(encoding="utf-8").rstrip("\n")
 
 
 @pytest.fixture
-def gate(stack: Stack) -> Gate:
-    return Gate(stack)
+def shop(stack: Stack, emulator: Emulator, tmp_path: Path) -> Deployment:
+    return Deployment(stack, emulator, tmp_path)
 
 
-def test_a_change_that_passes_is_applied_as_planned(gate: Gate, emulator: Emulator) -> None:
-    preview = gate.run("preview")
+def test_the_workflow_applies_what_a_person_approved(shop: Deployment, emulator: Emulator) -> None:
+    planned = shop.job("plan", shop.read)
 
-    assert preview.returncode == 0, preview.stdout + preview.stderr
-    assert preview.stdout.startswith("The monthly cost changes by +$9.00: from $0.00 to $9.00.")
-    comment = (gate.out / "comment.md").read_text(encoding="utf-8")
-    assert comment.startswith("<!-- stacks-pulumi cost: gated-deployment/dev -->\n")
-    assert "protect-data" in comment
+    assert planned.code == 0, planned.text
+    assert planned.outputs == {"code": "3"}
+    assert "needs an approval" in planned.summary
+    assert "\\$9.00" in planned.summary
+    refused = shop.job("apply", shop.full)
+    assert refused.code == 2
+    assert "it needs an approval" in refused.text
     assert emulator.calls("containers.create") == 0
 
-    applied = gate.run("apply")
-    assert applied.returncode == 0, applied.stdout + applied.stderr
+    applied = shop.job("apply", shop.full, shop.approval())
+    assert applied.code == 0, applied.text
     assert emulator.state.names() == ["shop", "shop-db", "shop-worker-0"]
 
-    again = gate.run("preview")
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert again.stdout.startswith("The monthly cost stays at $9.00.")
+    # Nothing is left to do, and that needs no approval.
+    again = shop.job("plan", shop.read)
+    assert again.outputs == {"code": "0"}
+    log = shop.gate("log", "--gate", "gate", "-s", "prod")
+    assert "from $0.00 to $9.00; approved by ann" in log.stdout, log.stderr
+    # Neither key is in a record or in the state.
+    written = "".join(
+        path.read_text("utf-8") for path in shop.runner.artifacts["record"].rglob("*") if path.is_file()
+    )
+    assert [key for key in (shop.read, shop.full) if key in written] == []
 
 
-def test_a_forbidden_plan_closes_the_gate(gate: Gate, emulator: Emulator) -> None:
-    gate.stack.set("plan", "premium")
+def test_a_commit_after_the_approval_is_not_applied(shop: Deployment, emulator: Emulator) -> None:
+    shop.job("plan", shop.read)
+    approval = shop.approval()
+    with (shop.project / "__main__.py").open("a", encoding="utf-8") as program:
+        program.write("# A comment\n")
+    shop.commit("A comment")
 
-    assert "❌ **allowed-plans** on **shop**" in gate.closed()
-    assert gate.run("apply").returncode != 0
+    applied = shop.job("apply", shop.full, approval)
+
+    assert applied.code == 2
+    assert "the program's files are not those that were planned" in applied.text
+    assert emulator.calls("containers.create") == 0
+
+
+def test_a_pull_request_is_judged_by_the_gate_of_its_base(shop: Deployment, emulator: Emulator) -> None:
+    shop.stack("preview", emulator.url)
+    git(shop.repository, "checkout", "-qb", "feature")
+    gate = shop.project / "gate"
+    for name, before, after in (
+        ("gate.yaml", "max_increase: 15, max_total: 20", "max_increase: 999, max_total: 999"),
+        ("guard.json", '"max_monthly_usd": 20', '"max_monthly_usd": 999'),
+    ):
+        text = (gate / name).read_text(encoding="utf-8")
+        assert before in text
+        (gate / name).write_text(text.replace(before, after), encoding="utf-8")
+    program = shop.project / "__main__.py"
+    program.write_text(
+        program.read_text("utf-8").replace('get_int("workers") or 1', "get_int('workers') or 20"), "utf-8"
+    )
+    shop.commit("Twenty workers, and a gate that lets them pass")
+    git(shop.repository, "checkout", "-q", "main")
+
+    done = shop.job("preview", shop.read, branch="feature")
+
+    assert done.code != 0
+    assert "monthly-budget" in done.text
+    comment = (shop.runner.artifacts["comment"] / "comment.md").read_text(encoding="utf-8")
+    assert comment.startswith("<!-- stacks-pulumi cost: ")
+    assert "❌ **monthly-budget**" in comment
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "policy"),
+    [
+        ("plan", "premium", "allowed-plans"),
+        ("workers", "20", "monthly-budget"),
+        ("office", "0.0.0.0/0", "open-allowed-ip"),
+    ],
+)
+def test_a_change_that_the_readme_lists_is_refused(
+    shop: Deployment, emulator: Emulator, name: str, value: str, policy: str
+) -> None:
+    shop.set(name, value)
+
+    done = shop.plan()
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"mandatory policy {policy}" in done.stdout
+    assert shop.gate("apply", "record", "--gate", "gate", "-s", "prod", key=shop.full).returncode == 2
     assert emulator.state.names() == []
-
-
-def test_a_change_over_the_budget_closes_the_gate(gate: Gate) -> None:
-    gate.stack.set("workers", "20")
-
-    comment = gate.closed()
-    assert "❌ **monthly-budget** on" in comment
-    assert "❌ the increase is \\+\\$28.00 at most, over the limit of \\$15.00" in comment
-
-
-def test_unrestricted_access_closes_the_gate(gate: Gate) -> None:
-    gate.stack.set("office", "0.0.0.0/0")
-
-    assert "❌ **open-allowed-ip** on **office**" in gate.closed()
-
-
-def test_the_configuration_of_another_pack_closes_the_gate(gate: Gate) -> None:
-    policies = gate.stack.folder / "policies"
-    shutil.copy(policies / "plans.json", policies / "spend.json")
-
-    gate.closed()
-
-    done = gate.run("preview")
-    assert (
-        "spend.json: the configuration names 'allowed-plans', which is not a policy of this pack"
-        in done.stderr
-    )
-
-
-def test_a_change_after_the_approval_is_not_applied(gate: Gate, emulator: Emulator) -> None:
-    assert gate.run("preview").returncode == 0
-    gate.stack.set("plan", "standard")
-
-    applied = gate.run("apply")
-
-    assert applied.returncode != 0
-    assert "violates plan" in applied.stdout + applied.stderr
-    assert "shop" not in emulator.state.names()
-
-
-TOGETHER = """
-import pulumi
-import stacks_pulumi as stacks
-
-web = stacks.Container("web", template="nodejs")
-stacks.Container("kept", template="nodejs", opts=pulumi.ResourceOptions(deleted_with=web))
-"""
-
-
-def test_what_is_deleted_with_another_container_stays_billed(gate: Gate, emulator: Emulator) -> None:
-    program = gate.stack.folder / "__main__.py"
-    program.write_text(TOGETHER, encoding="utf-8")
-    for word in ("preview", "apply"):
-        done = gate.run(word)
-        assert done.returncode == 0, done.stdout + done.stderr
-    program.write_text("import pulumi\n", encoding="utf-8")
-
-    preview = gate.run("preview")
-
-    assert preview.stdout.startswith("The monthly cost changes by -$4.00: from $8.00 to $4.00."), (
-        preview.stderr
-    )
-    assert "kept (leaves the stack, still billed)" in preview.stdout
-    assert not (gate.out / "state.json").exists()
-    # The engine deletes only one of them, and the state has neither afterwards.
-    applied = gate.run("apply")
-    assert applied.returncode == 0, applied.stdout + applied.stderr
-    assert emulator.state.names() == ["kept"]
 
 
 SPENDS = """
@@ -169,73 +219,68 @@ requests.post(
 """
 
 
-@pytest.mark.parametrize("scopes", [["containers:read"], None])
-def test_a_program_can_do_in_a_preview_what_its_key_can_do(
-    gate: Gate, emulator: Emulator, scopes: list[str] | None
+@pytest.mark.parametrize("key", ["read", "full"])
+def test_a_program_can_do_in_a_plan_what_its_key_can_do(
+    shop: Deployment, emulator: Emulator, key: str
 ) -> None:
-    gate.stack.cli("config", "rm", "stacks:apiKey")
-    gate.stack.env["STACKS_API_KEY"] = emulator.new_key(scopes=scopes) if scopes else emulator.key
-    gate.stack.env["ADDRESS"] = emulator.url
-    program = gate.stack.folder / "__main__.py"
-    program.write_text(program.read_text(encoding="utf-8") + SPENDS, encoding="utf-8")
+    program = shop.project / "__main__.py"
+    program.write_text(program.read_text("utf-8") + SPENDS, encoding="utf-8")
 
-    done = gate.run("preview")
+    done = shop.plan(getattr(shop, key), ADDRESS=emulator.url)
 
-    if scopes:
+    if key == "read":
         assert done.returncode == 1
         assert emulator.state.names() == []
     else:
-        # The gate is open: nothing that Pulumi does is wrong. So the README gives previews a read-only key.
-        assert done.returncode == 0, done.stdout + done.stderr
+        # No step of Pulumi is wrong. So the page gives plans a read-only key.
+        assert done.returncode == 3, done.stdout + done.stderr
         assert emulator.state.names() == ["miner"]
 
 
-def test_a_read_only_key_plans_and_another_applies(gate: Gate, emulator: Emulator) -> None:
-    gate.stack.cli("config", "rm", "stacks:apiKey")
-    keys = {"preview": emulator.new_key(scopes=["containers:read"]), "apply": emulator.key}
+def test_the_action_plans_and_applies(shop: Deployment, emulator: Emulator) -> None:
+    document = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
+    defaults = {name: str(given.get("default", "")) for name, given in document["inputs"].items()}
+    inputs = {
+        **defaults,
+        "gate": "gate",
+        "gate-ref": "HEAD",
+        "stack": "prod",
+        "record": str(shop.runner.scratch / "r"),
+    }
+    results = []
+    for command, key in (("plan", shop.read), ("apply", shop.full)):
+        if command == "apply":
+            shop.runner.artifacts["record"] = shop.runner.scratch / "r"
+            inputs["approval"] = shop.approval()
+        folder = shop.runner.checkout()
+        values = {f"inputs.{name}": value for name, value in (inputs | {"command": command}).items()}
+        runner = Runner(shop.repository, shop.runner.scratch, {**shop.env, "STACKS_API_KEY": key})
+        results.append(runner.steps(document["runs"]["steps"], folder, folder / INSIDE, values))
 
-    for verb, key in keys.items():
-        gate.stack.env["STACKS_API_KEY"] = key
-        done = gate.run(verb)
-        assert done.returncode == 0, done.stdout + done.stderr
-
+    planned, applied = results
+    assert (planned.code, planned.outputs) == (0, {"result": "needs-approval"}), planned.text
+    assert "needs an approval" in planned.summary
+    assert applied.code == 0, applied.text
     assert emulator.state.names() == ["shop", "shop-db", "shop-worker-0"]
-    written = gate.stack.cli("stack", "export", "--show-secrets")
-    written += "".join(path.read_text(encoding="utf-8") for path in gate.out.iterdir())
-    assert [verb for verb, key in keys.items() if key in written] == []
 
 
-@pytest.mark.parametrize("script", ["exit 1", 'case "$*" in *markdown*) exit 1 ;; esac'])
-def test_a_change_without_a_price_closes_the_gate_with_a_comment(
-    gate: Gate, tmp_path: Path, script: str
-) -> None:
-    executable(tmp_path / "fakes" / "stacks-pulumi", f"#!/bin/sh\n{script}\n")
-    gate.first_on_path(tmp_path / "fakes")
+def test_the_pipeline_of_gitlab_applies_what_a_person_approved(shop: Deployment, emulator: Emulator) -> None:
+    folder = shop.runner.checkout()
 
-    assert gate.closed().splitlines() == [
-        "<!-- stacks-pulumi cost: gated-deployment/dev -->",
-        "❌ The gate could not price this change; the log says why.",
-    ]
+    planned = shop.runner.script(GITLAB, "plan", {"STACKS_API_KEY": shop.read}, folder)
+    assert planned.code == 3, planned.text
+    shop.runner.artifacts["record"] = folder / INSIDE / "record"
+    variables = {"STACKS_API_KEY": shop.full, "APPROVAL": shop.approval()}
+    applied = shop.runner.script(GITLAB, "apply", variables, folder)
 
-
-def test_comment_without_its_marker_is_not_posted(gate: Gate) -> None:
-    gate.out.mkdir()
-    (gate.out / "comment.md").write_text("LGTM\n", encoding="utf-8")
-
-    done = gate.run("comment", "github")
-
-    assert done.returncode == 1
-    assert "does not begin with its marker" in done.stderr
+    assert applied.code == 0, applied.text
+    assert emulator.state.names() == ["shop", "shop-db", "shop-worker-0"]
 
 
-def test_the_configurations_of_the_example_are_valid() -> None:
-    from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
-    from stacks_pulumi.policy.guard import rules
-    from stacks_pulumi.policy.options import Settings
+def test_the_gate_of_the_example_lacks_only_the_approvers(shop: Deployment) -> None:
+    assert shop.gate("check", "--gate", "gate").returncode == 0
 
-    for pack, names in (("plans", PLANS), ("spend", SPEND), ("exposure", EXPOSURE)):
-        config = json.loads((EXAMPLE / "policies" / f"{pack}.json").read_text(encoding="utf-8"))
-        for policy, entry in config.items():
-            assert policy in names
-            if not isinstance(entry, str):
-                assert Settings(rules()[policy].all_options, entry).problems == []
+    shutil.copy(EXAMPLE / "gate" / "allowed_signers", shop.project / "gate" / "allowed_signers")
+    done = shop.gate("check", "--gate", "gate")
+    assert done.returncode == 2
+    assert re.fullmatch(r"allowed_signers has no name, .*\n", done.stdout)

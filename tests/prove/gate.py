@@ -2,8 +2,8 @@
 Random programs on the real engine: what the gate saw in a plan is what `up` did with it, in both hosts.
 
 A case is a stack with some programs, one after the other. Each of them is previewed with `--save-plan`, judged from the
-plan and the state alone, and made with `up --plan`. Beside the resources of ours each program has some of a dynamic
-provider of its own.
+plan and the state alone, and made with `up --plan`. Each program also has resources of a second provider,
+which is a dynamic one in Python.
 """
 
 from __future__ import annotations
@@ -262,7 +262,8 @@ class _Life:
         resources = json.loads(self.stack.export())["deployment"].get("resources") or []
         now = {one["urn"]: one for one in resources if not one.get("delete")}
         for one in changes:
-            if one.operation in {"create", "update", "replace"} and not one.note and done.code == 0:
+            is_known = "all inputs" not in one.unknown and not one.note
+            if one.operation in {"create", "update", "replace"} and is_known and done.code == 0:
                 assert one.urn in now, one.urn
                 inputs = now[one.urn].get("inputs", {})
                 names = {*one.after, *inputs} - set(one.unknown) - {"__provider", "__defaults"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.chaos.gate_kills import GateKillsProof
 from tests.chaos.mechanisms_proof import MechanismsProof
 from tests.chaos.platforms_proof import PlatformsProof
 from tests.chaos.previews_proof import PreviewsProof
@@ -20,6 +21,7 @@ __all__ = ["PROOFS"]
 PROOFS: Final[dict[str, type[Proof]]] = {
     "acceptance": AcceptanceProof,
     "chaos": ChaosProof,
+    "gate-kills": GateKillsProof,
     "hostile": HostileProof,
     "mechanisms": MechanismsProof,
     "mutants": Mutants,

@@ -24,7 +24,7 @@ import yaml
 
 from stacks_pulumi.gate import digests, engine, flow, history, record, settings, signatures
 from stacks_pulumi.gate.flow import Planned, RefusedError
-from stacks_pulumi.gate.history import Entry
+from stacks_pulumi.gate.history import LoggedUpdate
 from tests.support.forked import commands
 from tests.support.packs import ROOT
 from tests.support.stack import Stack
@@ -68,6 +68,8 @@ class Gated:
         packs: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.stack = stack
+        settings_of_stack = yaml.safe_load((stack.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
+        self._address = settings_of_stack["config"]["stacks:baseUrl"]
         self.folder = folder / "gate"
         self.record = folder / "record"
         self.folder.mkdir(parents=True)
@@ -89,7 +91,7 @@ class Gated:
 
     def configure(self, more: Mapping[str, Any]) -> None:
         """Write `gate.yaml`."""
-        self._settings = {"version": 1, **more}
+        self._settings = {"version": 1, "base_url": self._address, **more}
         (self.folder / "gate.yaml").write_text(yaml.safe_dump(self._settings), encoding="utf-8")
 
     def add(self, **more: Any) -> None:
@@ -167,7 +169,7 @@ class Gated:
         """Return a copy of the record, as another machine gets it."""
         return shutil.copytree(self.record, self.record.parent / name)
 
-    def log(self) -> tuple[Entry, ...]:
+    def log(self) -> tuple[LoggedUpdate, ...]:
         """Return the history of the stack."""
         with self.environment():
             return history.log(self.stack.folder, None, self.gate)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
 from collections.abc import Callable
+from concurrent import futures
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +14,8 @@ import msgspec
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.gate import record
+from stacks_pulumi.gate import flow, record
+from stacks_pulumi.gate.flow import RefusedError
 from tests.support.gate import Gated
 from tests.support.stack import Stack
 
@@ -169,3 +173,48 @@ def test_a_state_that_changes_after_the_plan_or_inside_of_apply_refuses(
     monkeypatch.setattr(Engine, "up", real)
     file.write_bytes(before)
     assert gated.apply() == 0
+
+
+def test_two_at_once_apply_once(
+    approved: Gated, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gated = approved
+    other = gated.copy("other")
+
+    def both() -> list[int | str]:
+        with gated.environment(), futures.ThreadPoolExecutor(2) as pool:
+            return list(pool.map(_outcome, [(gated, gated.record), (gated, other)]))
+
+    # On two machines: neither waits for the other.
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            flow, "_folder_of_machine", lambda: gated.folder.parent / f"machine-{threading.get_ident()}"
+        )
+        outcomes = both()
+
+    assert outcomes.count(0) == 1, outcomes
+    (reason,) = [one for one in outcomes if one != 0]
+    assert reason in {1, 255} or "the state was changed" in str(reason), capfd.readouterr().out
+    assert emulator.calls("containers.create") == 1
+
+    # On one machine the second waits, and then its record is void.
+    gated.stack.program(WEB + 'stacks.Container("second", template="nodejs")')
+    gated.plan()
+    gated.approve()
+    shutil.rmtree(other)
+    gated.copy("other")
+    outcomes = both()
+
+    assert outcomes.count(0) == 1, outcomes
+    (reason,) = [one for one in outcomes if one != 0]
+    assert "the state was changed after the plan was made" in str(reason)
+    assert "waiting for another one on this machine" in capfd.readouterr().err
+    assert emulator.calls("containers.create") == 2
+
+
+def _outcome(given: tuple[Gated, Path]) -> int | str:
+    gated, folder = given
+    try:
+        return flow.apply(gated.gate, folder, gated.stack.folder, None)
+    except RefusedError as error:
+        return str(error)

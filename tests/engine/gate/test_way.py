@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from stacks_pulumi._pulumi_cli import InputError, PulumiError
+from stacks_pulumi.cost import live
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.gate import record
 from stacks_pulumi.gate.flow import RefusedError
+from stacks_pulumi.pricing.price_list import PriceList
 from tests.support.gate import Gated
 from tests.support.stack import Stack
 
@@ -30,7 +34,7 @@ def test_a_change_is_planned_approved_and_applied_once(gated: Gated, emulator: E
     assert gated.apply() == 0
     assert emulator.state.names() == ["web"]
     # Neither the record nor a copy of it from before can be used again.
-    assert "an `apply` of this record began before" in gated.refused()
+    assert "this record was applied before" in gated.refused()
     assert "the state was changed after the plan was made" in gated.refused(copy)
 
     entry = gated.log()[0]
@@ -110,26 +114,42 @@ def test_a_program_that_changes_itself_has_no_plan(gated: Gated) -> None:
     assert not (gated.record / record.RECORD).exists()
 
 
+def test_an_address_of_the_author_gets_no_request_of_the_gate(gated: Gated, emulator: Emulator) -> None:
+    gated.add(free={"increase_per_day": 9})
+    gated.stack.program(WEB)
+    with Emulator(boot_seconds=1) as other:
+        gated.stack.set("stacks:baseUrl", other.url)
+        with pytest.raises(RefusedError, match="has another address of the API than the gate"):
+            gated.plan()
+        assert other.calls() == 0
+    assert emulator.calls() == 0
+
+
 def test_a_change_within_what_is_free_needs_no_approval(
-    stack: Stack, emulator: Emulator, tmp_path: Path
+    stack: Stack, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 9}, "live_prices": True})
     stack.program(WEB)
 
     planned = gated.plan()
     assert planned.verdict.result == "free", planned.verdict.reasons
-    # A price that the platform changes after the plan makes the record void.
-    template = emulator.state.templates["nodejs"] if hasattr(emulator.state, "templates") else None
-    assert template is None or template
+    # The platform changes a price after the plan.
+    with monkeypatch.context() as patch:
+        real = live.prices
+        patch.setattr(live, "prices", lambda client: _with_another_price(real(client)))
+        assert "the platform's prices are not those that it was planned with" in gated.refused()
+    assert emulator.calls("containers.create") == 0
     assert gated.apply() == 0
     assert emulator.state.names() == ["web"]
-    assert "nobody signed it" in gated.log()[0].doubt
+    assert gated.log()[0].doubt == "without a signature"
 
-    stack.program(WEB + 'stacks.Container("second", template="nodejs")\n')
-    assert gated.plan().verdict.result == "free"
-    assert gated.apply() == 0
-    # A deletion gives nothing back, so the third of a day is over what is free.
-    stack.program(WEB + 'stacks.Container("third", template="nodejs")\n')
+    stack.program(
+        WEB + "".join(f'stacks.Container("{name}", template="nodejs")\n' for name in ("one", "two"))
+    )
     reasons = json.dumps([str(reason) for reason in gated.plan().verdict.reasons])
-    assert "after $8.00 in the last 24 hours, is over the $9.00 that are free in a day" in reasons
-    assert "third" not in emulator.state.names()
+    assert "after $4.00 in the last 24 hours, is over the $9.00 that are free in a day" in reasons
+
+
+def _with_another_price(prices: PriceList) -> PriceList:
+    known = {**prices.known, ("nodejs", "premium"): Decimal(1)}
+    return dataclasses.replace(prices, known=known)

@@ -75,4 +75,15 @@ COMMANDS = (
         files={"notes.json": "buy milk\n"},
         act=command("emulator", "--state", "notes.json", "--port", "0"),
     ),
+    Scenario(
+        "gate-refused",
+        "The gate refuses a change, or its record or approval is void",
+        "A rule, a limit, a budget or a policy forbids the change. Or the program, the configuration, the gate, the "
+        "state, a version or a price is not the one that was approved. Nothing was changed.",
+        "Do what the message says. What is void has to be planned and approved again: [gate](gate.md).",
+        ("record is not a record: `stacks-pulumi gate plan` writes one",),
+        program="",
+        files={"gate/gate.yaml": "version: 1\n", "gate/allowed_signers": ""},
+        act=command("gate", "apply", "record", "--gate", "gate"),
+    ),
 )

@@ -160,40 +160,47 @@ def test_a_replacement_that_was_interrupted_has_no_old_object() -> None:
     assert changes(saved) == {}
 
 
-def test_an_import_is_of_unknown_inputs() -> None:
-    """The plan has the differences to what the preview has read, which is in neither of the two files."""
+@pytest.mark.parametrize("steps", [("same",), ("update",), ("import", "update")])
+def test_an_import_is_of_unknown_inputs(steps: tuple[str, ...]) -> None:
+    """
+    The engine does not note that it imports. What the preview has read is in neither of the two files, and the plan has
+    only the differences to that.
+    """
     saved = Saved()
-    saved.plan("web", {}, "import", id="usr-1-web")
+    saved.plan("web", {}, *steps, base={}, id="usr-1-web")
     one = changes(saved)["web"]
-    assert (one.operation, one.unknown) == ("import", ("all inputs",))
+    assert (one.operation, one.unknown, one.price_before) == ("import", ("all inputs",), FREE)
+    assert one.steps[0] == "import"
     assert one.price_after.high is not None
     assert one.price_after.high >= 10
 
 
-def test_an_update_of_what_is_imported_belongs_to_the_import() -> None:
+def test_what_was_imported_before_is_not_imported_again() -> None:
     saved = Saved()
-    saved.plan("web", web(), "import", "update", id="usr-1-web")
-    one = changes(saved)["web"]
-    assert (one.operation, one.unknown, one.price_before) == ("import", ("all inputs",), FREE)
+    saved.old("web", web())
+    saved.plan("web", web(), "same", id="usr-1-web")
+    saved.old("it", web(), id="another", importID="its-own")
+    saved.plan("it", web(), "same", id="its-own")
+    assert {one.operation for one in changes(saved).values()} == {"same"}
 
 
-@pytest.mark.parametrize(
-    "steps", [("import", *FIRST_DELETED), ("import", "create-replacement", "replace", "delete-replaced")]
-)
+@pytest.mark.parametrize("steps", [FIRST_DELETED, ("create-replacement", "replace", "delete-replaced")])
 def test_what_is_imported_and_replaced_at_once_is_a_replacement(steps: tuple[str, ...]) -> None:
     saved = Saved()
-    saved.plan("web", web("premium"), *steps, id="usr-1-web")
+    saved.plan("web", web("premium"), *steps, base={}, id="usr-1-web")
     one = changes(saved)["web"]
     assert (one.operation, one.id, one.unknown) == ("replace", "usr-1-web", ("all inputs",))
     assert one.price_after.high is not None
 
 
-def test_an_import_in_the_place_of_an_object_replaces_it() -> None:
+@pytest.mark.parametrize("step", ["same", "update"])
+def test_an_import_in_the_place_of_an_object_replaces_it(step: str) -> None:
     saved = Saved()
     saved.old("web", web())
-    saved.plan("web", web(), "import-replacement", "replace", "update", "delete-replaced", id="usr-1-other")
+    saved.plan("web", web(), step, "delete-replaced", id="usr-1-other")
     one = changes(saved)["web"]
     assert (one.operation, one.id, one.unknown) == ("replace", "usr-1-web", ("all inputs",))
+    assert prices(one)[0] == 4
 
 
 def test_an_interrupted_create_may_exist_and_counts() -> None:

@@ -1,4 +1,4 @@
-"""What each built-in rule finds, and what becomes of rules of one's own that fail."""
+"""What each built-in rule finds, and what becomes of a gate's own rules that fail."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_replacement_destroys_data_and_a_retained_object_keeps_it(make_gate: M
 def backups(
     gate: Gate, *, created_at: str, on_delete: str = "unpin", status: str = "completed", other: str = "db"
 ) -> list[str]:
-    """Return what is found if a backup's resource is deleted while another backup stays."""
+    """Return the findings if a backup's resource is deleted while another backup stays."""
     saved = Saved()
     saved.old("old", inputs("PinnedBackup", container="db", on_delete=on_delete), BACKUP)
     saved.plan("old", None, "delete", kind=BACKUP)

@@ -68,7 +68,7 @@ def judged(gate: Gate, saved: Saved, **more: Any) -> tuple[Verdict, tuple[Change
 
 
 def test_a_person_sees_every_step_with_its_values_and_what_is_unknown(make_gate: MakeGate) -> None:
-    shown = texts.show(record("python"), *judged(make_gate(), change()), ("approved by nobody",))
+    shown = texts.show(record("python"), *judged(make_gate(), change()), ("approved by no one",))
     assert shown.startswith("The change of shop/dev: needs an approval; the monthly cost changes by")
     for expected in (
         "replaced, created first",
@@ -76,9 +76,9 @@ def test_a_person_sees_every_step_with_its_values_and_what_is_unknown(make_gate:
         "'db' is needed by user",
         "destroys-data: 'db' is deleted, and with it its keys and values",
         "not known, so the update takes any value: 'me'",
-        "the program (python) runs code of its own",
+        "the program (python) runs its own code",
         f"the record {'ab' * 32}, made at 2026-05-17 12:00:00 UTC",
-        "approved by nobody",
+        "approved by no one",
     ):
         assert expected in shown, shown
     assert re.search(r"^~ +web +restart_triggers +\[1\] +\[2\]$", shown, re.MULTILINE)

@@ -112,7 +112,7 @@ def never_free() -> dict[str, Saved]:
     case("restore").plan("back", inputs("BackupRestore", backup_id="1"), "create", kind=RESTORE)
     case("adopt").plan("web", web(adopt="if_matching"), "create")
     case("adopt, hidden").plan("web", web(adopt=HIDDEN), "create")
-    case("import").plan("web", {}, "import", id="usr-1-web")
+    case("import").plan("web", {}, "same", base={}, id="usr-1-web")
     case("open").plan(
         "me", inputs("AllowedIp", container="w", ip_address="198.51.100.7"), "create", kind=ADDRESS
     )

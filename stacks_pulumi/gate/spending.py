@@ -8,6 +8,7 @@ platform's prices.
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +19,7 @@ from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.account import backend
 from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconcile
 from stacks_pulumi.cost import live
+from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
 
@@ -26,17 +28,19 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container, Listing
     from stacks_pulumi.gate.settings import Gate
 
+_BASE_URL: Final = f"{config.NAMESPACE}:baseUrl"
+_PLATFORM: Final = f"{config.NAMESPACE}:platform"
 _DAY: Final = datetime.timedelta(hours=24)
 
 
 @dataclass(frozen=True)
-class Account:
+class AccountNow:
     """
     What was read of the account.
 
     Attributes:
         stacks: The account with all stacks; `None` if the gate has no budgets.
-        added: The price of what was created in the last 24 hours; `None` if it is not known, or not needed.
+        added: The price of the containers that are 24 hours old or younger; `None` if it is not known, or not needed.
         prices: The platform's prices; `None` if the gate does not read them.
     """
 
@@ -45,7 +49,7 @@ class Account:
     prices: PriceList | None = None
 
 
-def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -> Account:
+def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -> AccountNow:
     """
     Return what the gate needs of the account.
 
@@ -58,19 +62,61 @@ def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -
         StacksError: There is no key for it, or it cannot be read.
     """
     if not needed(gate):
-        return Account()
+        return AccountNow()
     from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a gate that does not read the account needs no HTTP)
 
-    values = {name: entry.get("value") for name, entry in configuration.items() if isinstance(entry, dict)}
+    values = _values(configuration)
     config.check_spelling(values.get)
-    settings = config.load(values)
+    # A platform file of the project could say that a price is in another field or unit.
+    values = {name: value for name, value in values.items() if name != _PLATFORM}
+    settings = config.load(values | ({} if gate.platform is None else {_PLATFORM: str(gate.platform)}))
     with StacksClient.of(settings) as client:
         prices = live.prices(client) if gate.file.live_prices else None
         monthly = catalog.monthly_price if prices is None else prices
         containers = live.described(client, live.listed(client))
         this = ThisAccount(containers, settings.base_url, settings.fingerprint)
         stacks = None if gate.budgets is None else _with_stacks(client, containers, this, monthly)
-        return Account(stacks, _added(containers, monthly, now), prices)
+        return AccountNow(stacks, _added(containers, monthly, now), prices)
+
+
+def check_address(gate: Gate, configuration: Mapping[str, Any]) -> None:
+    """
+    Refuse a stack whose API is another one than the gate's: it could show any account and any price.
+
+    Args:
+        gate: The gate.
+        configuration: The stack's configuration, as the engine prints it.
+
+    Raises:
+        ConfigError: The address in the configuration, or in the environment, is another one.
+    """
+    expected = gate.file.base_url or config.DEFAULT_BASE_URL
+    for source, url in (
+        ("the stack's configuration (stacks:baseUrl)", _values(configuration).get(_BASE_URL)),
+        ("the environment (STACKS_BASE_URL)", os.environ.get("STACKS_BASE_URL")),
+    ):
+        if url is not None and url.rstrip("/") != expected.rstrip("/"):
+            raise ConfigError(
+                f"{source} has another address of the API than the gate, which has {expected}: remove it, or write "
+                "`base_url` into gate.yaml",
+                code="invalid-setting",
+            )
+    if (
+        gate.file.base_url is not None
+        and _BASE_URL not in configuration
+        and "STACKS_BASE_URL" not in os.environ
+    ):
+        raise ConfigError(
+            f"the gate is for the API at {expected}, and neither the stack's configuration (stacks:baseUrl) nor the "
+            "environment (STACKS_BASE_URL) has this address",
+            code="invalid-setting",
+        )
+
+
+def _values(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of a configuration that are texts."""
+    found = {name: entry.get("value") for name, entry in configuration.items() if isinstance(entry, dict)}
+    return {name: value if isinstance(value, str) else "" for name, value in found.items()}
 
 
 def needed(gate: Gate) -> bool:

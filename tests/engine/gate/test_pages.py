@@ -1,0 +1,69 @@
+"""The way on a terminal, in an empty folder, as the pages say it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support import key_service
+from tests.support.snippets import snippets
+from tests.support.stack import Stack
+
+# What pages show: a change is tested without it.
+pytestmark = pytest.mark.extra
+
+CODES = {"plan": 3}
+"""The exit code of an action, if it is not 0."""
+
+
+def lines(page: str) -> list[str]:
+    """Return the commands of the first block of a page."""
+    block = next(it for it in snippets("sh") if it.name == page)
+    return [line.partition("  #")[0].rstrip() for line in block.text.splitlines()]
+
+
+def test_the_commands_of_the_pages_apply_an_approved_change(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    home, shop = tmp_path / "home", tmp_path / "shop"
+    for folder in (home / ".ssh", shop):
+        folder.mkdir(parents=True)
+    env = {**stack.env, "HOME": str(home), "STACKS_API_KEY": emulator.key}
+    # The page's commands end with the record and the gate beside the project; those of the approver are in that folder.
+    (way, approver) = lines("docs/gate.md"), lines("docs/approving.md")
+
+    def run(command: str, folder: Path, expected: int = 0) -> str:
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == expected, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    (shop / "Pulumi.yaml").write_text("name: shop\ndescription: A shop\nruntime: python\n", encoding="utf-8")
+    program = 'import stacks_pulumi as stacks\n\nstacks.Container("orders", template="nodejs")\n'
+    (shop / "__main__.py").write_text(program, encoding="utf-8")
+    run(f"pulumi stack init dev --secrets-provider {key_service.PROVIDER}", shop)
+    run(f"pulumi config set stacks:baseUrl {emulator.url}", shop)
+    printed = {}
+    for line in way:
+        words = line.split()
+        if words[0] == "ssh-keygen":
+            run(f"{line} -q -N ''", shop)
+            continue
+        action = words[2]
+        more = f" --base-url {emulator.url}" if action == "init" else ""
+        if action == "approve":
+            for command in approver:
+                printed[command.split()[2]] = run(command, tmp_path)
+            # A second approval of the same person changes nothing.
+        printed[action] = run(line + more, shop, CODES.get(action, 0))
+
+    assert emulator.state.names() == ["orders"]
+    assert "needs an approval; the monthly cost changes by +$4.00" in printed["plan"]
+    assert "+  orders" in printed["show"]
+    assert "ann signed this: " in printed["approve"]
+    assert printed["check"] == "../gate: correct\n"
+    assert "from $0.00 to $4.00; approved by ann" in printed["log"]
