@@ -11,31 +11,19 @@ from __future__ import annotations
 import difflib
 import functools
 import json
-import math
 import re
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
-import yaml
-
+from stacks_pulumi import catalog
+from stacks_pulumi.agents.source import Refusal, Rule, UnreadableError, read
 from stacks_pulumi.config import without_keys
 from stacks_pulumi.errors import ErrorCode, StacksError
 
-Rule: TypeAlias = Literal[
-    "yaml", "size", "name", "part", "type", "option", "input", "foreign", "function", "reference", "secret"
-]
-"""What a refusal is about."""
-
-_MOST_BYTES: Final = 65_536
-_MOST_VALUES: Final = 5_000
-_DEEPEST: Final = 24
 _MOST_RESOURCES: Final = 100
-_LONGEST: Final = 4_096
 _MOST_REFUSALS: Final = 20
-_MOST_DIGITS: Final = 15
 
 _TOP: Final = ("resources", "variables", "outputs")
 _OF_RESOURCE: Final = ("type", "properties", "options")
@@ -78,44 +66,14 @@ _PINNED: Final = "stacks:index:PinnedBackup"
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_CONTAINER_NAME: Final = re.compile(r"[A-Za-z0-9-]{3,32}", re.ASCII)
 _REFERENCE: Final = re.compile(
     r"\$\{(?P<name>[A-Za-z][A-Za-z0-9_-]*)"
     r"(?P<path>(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[[0-9]{1,6}\]|\[\"[A-Za-z_][A-Za-z0-9_-]*\"\])*)\}",
     re.ASCII,
 )
-_STEP: Final = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]+)\]|\[\"([A-Za-z_][A-Za-z0-9_-]*)\"\]", re.ASCII)
-_INTEGER: Final = re.compile(r"[-+]?[0-9]+", re.ASCII)
-_DECIMAL: Final = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
-_WORDS: Final = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Categories of characters that a reader cannot see, or that change what is read."""
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """
-    Why a program is refused.
-
-    Attributes:
-        rule: What it is about.
-        line: The line of the program's text; `None` if the program was not given as text.
-        where: The place in the program, such as `resources.web.options`.
-        text: What is not allowed there, and what is.
-    """
-
-    rule: Rule
-    line: int | None
-    where: str
-    text: str
-
-    def __str__(self) -> str:
-        line = "" if self.line is None else f"line {self.line}, "
-        return f"{line}{self.where or 'the program'}: {self.text} ({self.rule})"
+_STEP: Final = re.compile(
+    r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]+)\]|\[\"([A-Za-z_][A-Za-z0-9_-]*)\"\]", re.ASCII
+)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -158,156 +116,21 @@ def check(program: str | Mapping[str, Any]) -> Program:
         ProgramError: It is not allowed; the message and `refusals` have each place.
     """
     try:
-        document, lines = _read(program)
+        document, lines = read(program)
         checker = _Checker(document, lines)
         checker.program()
         refusals = tuple(checker.refusals)
-    except _UnreadableError as error:
+    except UnreadableError as error:
         refusals = (error.refusal,)
     except RecursionError:
         refusals = (Refusal("size", None, "", "it is nested too deeply"),)
     if refusals:
         shown = "; ".join(map(str, refusals[:_MOST_REFUSALS]))
         more = f"; and {len(refusals) - _MOST_REFUSALS} more" if len(refusals) > _MOST_REFUSALS else ""
-        raise ProgramError(without_keys(f"the program is refused: {shown}{more}"), refusals=refusals[:_MOST_REFUSALS])
-    return Program(document)
-
-
-class _UnreadableError(Exception):
-    """The text is no program, so nothing else is looked at."""
-
-    def __init__(self, rule: Rule, line: int | None, text: str, where: str = "") -> None:
-        super().__init__(text)
-        self.refusal = Refusal(rule, line, where, text)
-
-
-def _read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
-    """Return the content of a program, and the line of each value by its place."""
-    if isinstance(program, str):
-        if len(program.encode(errors="surrogatepass")) > _MOST_BYTES:
-            raise _UnreadableError("size", None, f"it has more than {_MOST_BYTES} bytes")
-        return _Text(program).read()
-    return _plain(program, _Budget()), {}
-
-
-@dataclass
-class _Budget:
-    """How many values a program may still have, so that a small text cannot become a large program."""
-
-    left: int = _MOST_VALUES
-    size: int = _MOST_BYTES
-
-    def take(self, line: int | None, depth: int, text: str = "") -> None:
-        self.left -= 1
-        self.size -= len(text)
-        if self.left < 0 or self.size < 0:
-            raise _UnreadableError("size", line, f"it has more than {_MOST_VALUES} values or {_MOST_BYTES} bytes")
-        if depth > _DEEPEST:
-            raise _UnreadableError("size", line, f"it is nested more than {_DEEPEST} levels deep")
-        if len(text) > _LONGEST:
-            raise _UnreadableError("size", line, f"a text has more than {_LONGEST} characters")
-        unseen = next((one for one in text if unicodedata.category(one) in _UNSEEN and one not in "\n\t"), None)
-        if unseen is not None:
-            raise _UnreadableError("yaml", line, f"a text has the character U+{ord(unseen):04X}, which cannot be seen")
-
-
-def _plain(value: Any, budget: _Budget, depth: int = 0) -> Any:
-    """Return a copy of a value that is JSON."""
-    budget.take(None, depth, value if isinstance(value, str) else "")
-    if isinstance(value, Mapping):
-        copy: dict[str, Any] = {}
-        for key, one in value.items():
-            if not isinstance(key, str):
-                raise _UnreadableError("yaml", None, "a name is not a text")
-            budget.take(None, depth, key)
-            copy[key] = _plain(one, budget, depth + 1)
-        return copy
-    if isinstance(value, list):
-        return [_plain(one, budget, depth + 1) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise _UnreadableError("yaml", None, "a number is not finite")
-    if isinstance(value, int) and not isinstance(value, bool) and len(str(abs(value))) > _MOST_DIGITS:
-        raise _UnreadableError("yaml", None, f"a number has more than {_MOST_DIGITS} digits")
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    raise _UnreadableError("yaml", None, f"a value is a {type(value).__name__}, which JSON does not have")
-
-
-@dataclass
-class _Text:
-    """Reads a YAML text by its events: without anchors, tags and other features that hide what is written."""
-
-    text: str
-    lines: dict[str, int] = field(default_factory=dict)
-    budget: _Budget = field(default_factory=_Budget)
-
-    def read(self) -> tuple[Any, Mapping[str, int]]:
-        try:
-            # Each event is an object with a position.
-            self._events: Iterator[Any] = iter(yaml.parse(self.text, yaml.SafeLoader))
-            next(self._events)
-            document = None
-            event = next(self._events)
-            if isinstance(event, yaml.DocumentStartEvent):
-                if event.version or event.tags:
-                    raise _UnreadableError("yaml", self._line(event), "it has a directive (%)")
-                document = self._value(next(self._events), "", 0)
-                next(self._events)
-                if not isinstance(event := next(self._events), yaml.StreamEndEvent):
-                    raise _UnreadableError("yaml", self._line(event), "it has more than one document")
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            what = getattr(error, "problem", None) or "a character is not allowed"
-            line = None if mark is None else mark.line + 1
-            raise _UnreadableError("yaml", line, f"it is not YAML: {what}") from None
-        return document, self.lines
-
-    @staticmethod
-    def _line(event: Any) -> int:
-        return int(event.start_mark.line) + 1
-
-    def _value(self, event: Any, where: str, depth: int) -> Any:
-        line = self._line(event)
-        self.lines.setdefault(where, line)
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise _UnreadableError("yaml", line, "anchors (&) and aliases (*) are not allowed", where)
-        if event.tag is not None:
-            raise _UnreadableError("yaml", line, f"tags are not allowed: {event.tag}", where)
-        self.budget.take(line, depth, event.value if isinstance(event, yaml.ScalarEvent) else "")
-        if isinstance(event, yaml.ScalarEvent):
-            return event.value if event.style else self._scalar(event.value, line)
-        if isinstance(event, yaml.SequenceStartEvent):
-            values: list[Any] = []
-            while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-                values.append(self._value(event, f"{where}[{len(values)}]", depth + 1))
-            return values
-        mapping: dict[str, Any] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            line = self._line(event)
-            key = event.value if isinstance(event, yaml.ScalarEvent) else None
-            if key is None or event.anchor is not None or event.tag is not None or (key == "<<" and not event.style):
-                raise _UnreadableError("yaml", line, "a name is a plain text, without anchor, tag or merge (<<)", where)
-            self.budget.take(line, depth, key)
-            if key in mapping:
-                raise _UnreadableError("yaml", line, f"{key!r} is there twice", where)
-            below = f"{where}.{key}" if where else key
-            self.lines[below] = line
-            mapping[key] = self._value(next(self._events), below, depth + 1)
-        return mapping
-
-    @staticmethod
-    def _scalar(text: str, line: int) -> Any:
-        """Return the value of a plain scalar: JSON's words and numbers; everything else is a text."""
-        if text in _WORDS:
-            return _WORDS[text]
-        number: Callable[[str], Any] | None = (
-            int if _INTEGER.fullmatch(text) else float if _DECIMAL.fullmatch(text) else None
+        raise ProgramError(
+            without_keys(f"the program is refused: {shown}{more}"), refusals=refusals[:_MOST_REFUSALS]
         )
-        if number is None:
-            return text
-        if len(text) > _MOST_DIGITS:
-            raise _UnreadableError("yaml", line, f"a number has more than {_MOST_DIGITS} digits")
-        return number(text)
+    return Program(document)
 
 
 @dataclass(frozen=True)
@@ -340,7 +163,10 @@ def _schema() -> tuple[Mapping[str, _Type], Mapping[str, _Type]]:
     }
     functions = {
         token: _Type(
-            {name: str(one.get("type", "")) for name, one in told.get("inputs", {}).get("properties", {}).items()},
+            {
+                name: str(one.get("type", ""))
+                for name, one in told.get("inputs", {}).get("properties", {}).items()
+            },
             tuple(told.get("inputs", {}).get("required", ())),
             frozenset(told["outputs"]["properties"]),
             frozenset(name for name, one in told["outputs"]["properties"].items() if one.get("secret")),
@@ -403,11 +229,17 @@ class _Checker:
         for part in _TOP:
             for name in parts[part]:
                 if not _NAME.fullmatch(name) or name == "pulumi":
-                    self.refuse("name", f"{part}.{name}", "a name has letters, digits, - and _, and begins with a letter")
+                    self.refuse(
+                        "name",
+                        f"{part}.{name}",
+                        "a name has letters, digits, - and _, and begins with a letter",
+                    )
         for name in {*parts["resources"], *parts["variables"]}:
             if name in parts["resources"] and name in parts["variables"]:
                 self.refuse("name", f"variables.{name}", "a resource has the same name")
-        self.kinds = {name: kind for name, one in parts["resources"].items() if (kind := self._kind(name, one))}
+        self.kinds = {
+            name: kind for name, one in parts["resources"].items() if (kind := self._kind(name, one))
+        }
         for name, one in parts["resources"].items():
             self._resource(name, one)
         for name, value in parts["variables"].items():
@@ -449,7 +281,9 @@ class _Checker:
             found = _REFERENCE.fullmatch(one) if isinstance(one, str) else None
             if found is None or found["path"] or found["name"] not in self.kinds:
                 self.refuse(
-                    "option", f"{where}.dependsOn[{index}]", "write a resource of this program, such as ${web}"
+                    "option",
+                    f"{where}.dependsOn[{index}]",
+                    "write a resource of this program, such as ${web}",
                 )
 
     def _inputs(self, given: Mapping[str, Any], told: _Type, where: str, token: str) -> None:
@@ -473,13 +307,11 @@ class _Checker:
             self.refuse("foreign", where, "it may be a backup of another container: leave it out")
         elif name in _OWN:
             self._own(value, *_OWN[name], where)
-        elif not _is_reference(value) and not isinstance(value, _TYPES.get(kind, (object,))):
+        elif not _is_reference(value) and not _fits(value, kind):
             self.refuse("input", where, f"it must be of the type {kind}")
-        elif isinstance(value, bool) and kind != "boolean":
-            self.refuse("input", where, f"it must be of the type {kind}")
-        elif token == _CONTAINER and name == "name" and "${" not in str(value):
-            if not _CONTAINER_NAME.fullmatch(str(value)):
-                self.refuse("name", where, "a container's name has 3 to 32 letters, digits and hyphens")
+        elif (token, name) == (_CONTAINER, "name") and "${" not in str(value):
+            for fault in catalog.name_faults(str(value)):
+                self.refuse("name", where, f"{_shown(str(value))!r} is no name of a container: {fault}")
 
     def _own(self, value: Any, token: str, output: str, where: str) -> None:
         """Check that a value refers to a resource of this program: an id may be that of another stack's container."""
@@ -488,7 +320,9 @@ class _Checker:
         if found is None or found["path"] != f".{output}" or self.kinds.get(found["name"]) != token:
             name = next((name for name, one in self.kinds.items() if one == token), "NAME")
             self.refuse(
-                "foreign", where, f"write a reference to a {kind} of this program, such as ${{{name}.{output}}}"
+                "foreign",
+                where,
+                f"write a reference to a {kind} of this program, such as ${{{name}.{output}}}",
             )
 
     def expression(self, value: Any, where: str) -> bool:
@@ -497,7 +331,7 @@ class _Checker:
             return self._text(value, where)
         if isinstance(value, list):
             # Every entry is checked.
-            return any([self.expression(one, f"{where}[{index}]") for index, one in enumerate(value)])
+            return sum(self.expression(one, f"{where}[{index}]") for index, one in enumerate(value)) > 0
         if not isinstance(value, dict):
             return False
         function = next((key for key in value if key.casefold().startswith("fn::")), None)
@@ -506,12 +340,16 @@ class _Checker:
         for key in value:
             if not _KEY.fullmatch(key):
                 self.refuse("name", f"{where}.{key}", "a name has letters, digits, and - _ . only")
-        return any([self.expression(one, f"{where}.{key}") for key, one in value.items()])
+        return sum(self.expression(one, f"{where}.{key}") for key, one in value.items()) > 0
 
     def _function(self, name: str, value: Mapping[str, Any], where: str) -> bool:
         if name not in _FUNCTIONS or len(value) != 1:
             allowed = ", ".join(_FUNCTIONS)
-            self.refuse("function", f"{where}.{name}", f"the function {name!r} is not allowed; there are {allowed}, alone")
+            self.refuse(
+                "function",
+                f"{where}.{name}",
+                f"the function {name!r} is not allowed; there are {allowed}, alone",
+            )
             return False
         argument = value[name]
         if name == "fn::invoke":
@@ -532,7 +370,9 @@ class _Checker:
             self.refuse("function", f"{where}.function", f"the function {token!r} is not allowed")
             return False
         if told.secret or token in _MAY_HOLD_SECRETS:
-            self.refuse("secret", f"{where}.function", f"{token} may return a secret, so a program may not call it")
+            self.refuse(
+                "secret", f"{where}.function", f"{token} may return a secret, so a program may not call it"
+            )
             return False
         if token in _OTHERS:
             self.refuse("foreign", f"{where}.function", f"{token} tells of containers outside of this stack")
@@ -545,7 +385,12 @@ class _Checker:
             if name == "id":
                 self._own(one, *_OWN_CONTAINER, f"{where}.arguments.{name}")
         rest = {name: one for name, one in arguments.items() if name != "id"}
-        known = _Type(told.inputs, tuple(one for one in told.required if one not in arguments), told.outputs, told.secret)
+        known = _Type(
+            told.inputs,
+            tuple(one for one in told.required if one not in arguments),
+            told.outputs,
+            told.secret,
+        )
         self._inputs(rest, known, f"{where}.arguments", token)
         return False
 
@@ -553,10 +398,15 @@ class _Checker:
         """Check the references in a text; return whether one of them may be a secret."""
         rest = _REFERENCE.sub("", text)
         if "${" in rest or "$$" in text:
-            self.refuse("reference", where, "a reference is written ${NAME.OUTPUT}; $$ and other expressions are not allowed")
+            self.refuse(
+                "reference",
+                where,
+                "a reference is written ${NAME.OUTPUT}; $$ and other expressions are not allowed",
+            )
             return False
         # Every reference is checked.
-        return any([self._reference(found["name"], found["path"], where) for found in _REFERENCE.finditer(text)])
+        references = _REFERENCE.finditer(text)
+        return sum(self._reference(found["name"], found["path"], where) for found in references) > 0
 
     def _reference(self, name: str, path: str, where: str) -> bool:
         steps = [next(filter(None, one)) for one in _STEP.findall(path)]
@@ -570,7 +420,9 @@ class _Checker:
             resources = self.document.get("resources")
             if not (isinstance(resources, dict) and name in resources):
                 # It could be a setting of the stack's configuration, and that may be a key.
-                self.refuse("reference", where, f"{name!r} is neither a resource nor a variable of this program")
+                self.refuse(
+                    "reference", where, f"{name!r} is neither a resource nor a variable of this program"
+                )
             return False
         told = _schema()[0][self.kinds[name]]
         if not steps:
@@ -613,6 +465,11 @@ def _is_reference(value: Any) -> bool:
     if isinstance(value, str):
         return _REFERENCE.fullmatch(value) is not None
     return isinstance(value, dict) and any(key in _FUNCTIONS for key in value)
+
+
+def _fits(value: Any, kind: str) -> bool:
+    """Return whether a value has a type of the schema; in Python `True` is an integer too."""
+    return isinstance(value, _TYPES.get(kind, (object,))) and isinstance(value, bool) == (kind == "boolean")
 
 
 def _shown(text: str, longest: int = 120) -> str:
