@@ -1,7 +1,7 @@
 """
 What does an agent get?
 
-The types of the results of all tools; the schemas that a client sees are made from them. Prices are texts in US dollars.
+The types of the results of all tools; the schemas that a client sees are made from them. Prices are in US dollars.
 """
 
 from __future__ import annotations

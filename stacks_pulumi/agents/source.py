@@ -1,8 +1,8 @@
 """
 How is the text of a program read, with the line of each value?
 
-YAML is read by its events, so that anchors, aliases, tags, merges and directives are seen and refused: they hide what is
-written, and a small text with them becomes a large program.
+YAML is read by its events, so that anchors, aliases, tags, merges and directives are seen and refused: they hide what
+is written, and a small text with them becomes a large program.
 """
 
 from __future__ import annotations

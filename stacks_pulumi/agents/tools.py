@@ -329,6 +329,8 @@ class Desk:
                     _bounds(one["price_after"]),
                 )
                 for one in change["changes"]
+                # The engine's own provider; a program of an agent has no other one.
+                if not one["type"].startswith("pulumi:")
             ],
             _bounds(change["price_before"]) or "not known",
             _bounds(change["price_after"]) or "not known",
