@@ -562,7 +562,7 @@ def pages() -> Mapping[str, Path]:
     """Return the pages of the documentation that an agent may read, by name."""
     inside = Path(__file__).with_name("pages")
     folder = inside if inside.is_dir() else Path(__file__).parents[2] / "docs"
-    names = ("for-agents", "errors", "limits", "cost", "gate", "platforms", "troubleshooting")
+    names = ("for-agents", "errors", "limits", "cost", "gate", "troubleshooting")
     return {name: file for name in names if (file := folder / f"{name}.md").is_file()}
 
 
