@@ -23,6 +23,11 @@ HIDDEN: Final = "[secret]"
 _SHORTEST: Final = 6
 """A shorter text occurs by chance; a secret of that length is none."""
 
+_OPEN: Final = re.compile(
+    r"(?:host|hostname|port|user|username|db|database|name|type|template|plan|id)$", re.IGNORECASE
+)
+"""Names of what a secret object has beside its secrets: without them, a log could not be read."""
+
 _OF_ENVIRONMENT: Final = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 _PRIVATE_KEY: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
@@ -57,7 +62,7 @@ class Secrets:
         return f"Secrets({len(self._known)})"
 
     def add(self, values: Iterable[Any]) -> None:
-        """Add values: every text in them is a secret, and so is a password in an address."""
+        """Add values: every text in them is a secret, and so is a password in an address; a host or a user is none."""
         found = {form for text in _texts(list(values)) for form in _forms(text) if len(form) >= _SHORTEST}
         if not found <= self._known:
             self._known |= found
@@ -106,8 +111,9 @@ def _texts(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts(one)
+        for name, one in value.items():
+            if not (isinstance(one, str) and _OPEN.search(str(name))):
+                yield from _texts(one)
     elif isinstance(value, (list, tuple)):
         for one in value:
             yield from _texts(one)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from stacks_pulumi import catalog
-
 PlanVerdict: TypeAlias = Literal["free", "needs_approval", "refused"]
 
 
@@ -59,7 +57,7 @@ class TemplatePrice:
 
     template: str
     title: str
-    category: catalog.Category
+    category: str
     prices_a_month: dict[str, str]
 
 

@@ -218,18 +218,15 @@ def _answering(tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[C
     @functools.wraps(tool)
     async def answer(*args: Any, **kwargs: Any) -> CallToolResult:
         try:
-            result = await tool(*args, **kwargs)
+            data = dataclasses.asdict(await tool(*args, **kwargs))
+            text = json.dumps(data, ensure_ascii=False)
         except StacksError as error:
             return _failed(str(error))
         except OSError as error:
             return _failed(with_code(f"{error.strerror or type(error).__name__}", "file-access"))
         except Exception as error:  # noqa: BLE001  (its text may have a secret)
             return _failed(with_code(f"a bug in this package ({type(error).__name__})", "internal-error"))
-        data = dataclasses.asdict(result)
-        return CallToolResult(
-            content=[TextContent(type="text", text=json.dumps(data, ensure_ascii=False))],
-            structured_content=data,
-        )
+        return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
 
     return answer
 

@@ -186,7 +186,7 @@ class Desk:
             TemplatePrice(
                 name,
                 catalog.TEMPLATES[name].title,
-                catalog.TEMPLATES[name].category,
+                catalog.TEMPLATES[name].category.value,
                 _of_plans(name, monthly),
             )
             for name in part

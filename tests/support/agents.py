@@ -1,4 +1,4 @@
-"""An agent behind the gate of a stack of the engine tests: a client of the SDK and the server, or the server's process."""
+"""An agent behind the gate of a stack of the engine tests: a client, and the server here or as a process."""
 
 from __future__ import annotations
 
@@ -58,20 +58,16 @@ class Agent:
 
     def over_pipes(self, story: Callable[[Talk], Awaitable[None]], *words: str) -> None:
         """Let a client talk to the command `stacks-pulumi mcp`."""
+        anyio.run(self.talking, story, *words)
+
+    async def talking(self, story: Callable[[Talk], Awaitable[None]], *words: str) -> None:
+        """Let a client talk to the command `stacks-pulumi mcp`, beside another one."""
+        arguments = ["mcp", "--gate", str(self.gated.folder), "-C", str(self.stack.folder), *words]
         server = StdioServerParameters(
-            command=sys.executable,
-            args=[
-                *("-m", "stacks_pulumi", "mcp", "--gate", str(self.gated.folder)),
-                *("-C", str(self.stack.folder), *words),
-            ],
-            env=dict(self.stack.env),
+            command=sys.executable, args=["-m", "stacks_pulumi", *arguments], env=dict(self.stack.env)
         )
-
-        async def run() -> None:
-            async with Client(server) as client:
-                await story(Talk(client))
-
-        anyio.run(run)
+        async with Client(server) as client:
+            await story(Talk(client))
 
 
 class Talk:
@@ -103,7 +99,7 @@ class Talk:
         (content,) = result.content
         return str(getattr(content, "text", ""))
 
-    async def _note(self, _progress: float, _total: float | None, message: str | None) -> None:
+    async def _note(self, progress: float, total: float | None, message: str | None) -> None:
         self.progress.append(message or "")
 
 
