@@ -10,6 +10,7 @@ from tests.chaos.platforms_proof import PlatformsProof
 from tests.chaos.previews_proof import PreviewsProof
 from tests.chaos.proof import ChaosProof
 from tests.prove.acceptance import AcceptanceProof
+from tests.prove.agents import AgentsProof
 from tests.prove.hostile import HostileProof
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Proof
@@ -20,6 +21,7 @@ __all__ = ["PROOFS"]
 
 PROOFS: Final[dict[str, type[Proof]]] = {
     "acceptance": AcceptanceProof,
+    "agents": AgentsProof,
     "chaos": ChaosProof,
     "gate-kills": GateKillsProof,
     "hostile": HostileProof,
