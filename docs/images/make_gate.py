@@ -54,11 +54,11 @@ def main() -> None:
         stack.cli("config", "set", "stacks:apiKey", emulator.key, "--secret")
         gated = Gated(stack, folder / "gate", {"limits": {"max_total": 40, "max_increase": 15}})
         stack.program(BEFORE)
-        gated.plan()
+        gated.plan(None)
         gated.approve(ceiling=Decimal(20))
-        gated.apply()
+        gated.apply(stack=None)
         stack.program(AFTER)
-        gated.plan()
+        gated.plan(None)
         words = ["stacks-pulumi", "gate", "show", "record", "--gate", "gate"]
         raw = draw(words, COLUMNS, folder / "gate", stack.env).raw
         lines = [

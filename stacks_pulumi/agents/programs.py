@@ -100,9 +100,15 @@ class Program:
 
     document: Mapping[str, Any]
 
-    def as_json(self) -> bytes:
-        """Return the file that the engine reads."""
-        return json.dumps(self.document, indent=2, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+    def text(self, settings: Mapping[str, Any]) -> bytes:
+        """
+        Return the project file that the engine reads: JSON, which every reader of YAML reads in the same way.
+
+        Args:
+            settings: The project's name, description and runtime.
+        """
+        document = {**settings, **self.document}
+        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def check(program: str | Mapping[str, Any]) -> Program:

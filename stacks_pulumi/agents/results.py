@@ -34,7 +34,7 @@ class ResourcePage:
     page: int
     pages: int
     price_a_month: str
-    program: dict[str, Any] | None
+    program: dict[str, Any]
 
 
 @dataclass(frozen=True)

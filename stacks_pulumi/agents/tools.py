@@ -67,9 +67,8 @@ _MOST_RECORDS: Final = 100
 _RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
 _PROGRAM: Final = "program.json"
 _OUTPUT: Final = "output.txt"
-_MAIN: Final = "Main.json"
-"""The file that the engine reads before all others of a project in YAML."""
-
+_FILE: Final = "Pulumi.yaml"
+_SETTINGS: Final = ("name", "description", "runtime")
 _PARTS: Final = ("resources", "variables", "outputs")
 _NOT_SHOWN: Final = frozenset({MARKER, "stacksKind", "monthlyPriceUsd", "changedOutside"})
 _DONE: Final = re.compile(r"\b(created|updated|deleted|replaced|imported|failed)\b")
@@ -145,7 +144,7 @@ class Desk:
             )
             for one in part
         ]
-        program = self._program() if page == 1 else None
+        program = self._program()
         return ResourcePage(listed, len(found), page, pages, str(report.planned), program)
 
     async def get_account(self) -> AccountFigures:
@@ -250,12 +249,12 @@ class Desk:
         async with self._one:
             await to_thread.run_sync(self._clean_up)
             _make(folder)
-            done = await self._run("plan", name, checked.as_json(), context)
+            done = await self._run("plan", name, checked, context)
         change = done.change
         if done.error or change is None:
             await to_thread.run_sync(shutil.rmtree, folder)
             raise InputError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))
-        records.put(folder, _PROGRAM, checked.as_json())
+        records.put(folder, _PROGRAM, checked.text({}))
         outcome = self._outcome(name, change)
         self._steps[name] = len(outcome.steps)
         return outcome
@@ -265,21 +264,21 @@ class Desk:
         if not self.may_apply:
             raise RefusedError("this server was started without `--allow apply`: a person applies records")
         folder = self._folder_of(record)
-        program = (folder / _PROGRAM).read_bytes()
+        program = programs.check((folder / _PROGRAM).read_text(encoding="utf-8"))
         async with self._one:
             try:
                 done = await self._run("apply", record, program, context)
             finally:
                 # It stays there if the update has changed something, also if it failed or was cancelled.
                 if (folder / "record" / records.STARTED).exists():
-                    records.put(self.engine.project, _MAIN, program)
+                    records.put(self.engine.project, _FILE, self._project_file(program))
             output = self._output(folder)
         if done.exit_code is None:
             raise RefusedError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))
         return ApplyOutcome("applied" if done.exit_code == 0 else "failed", record, output)
 
     async def _run(
-        self, action: Literal["plan", "apply"], name: str, program: bytes, context: Context[Any, Any]
+        self, action: Literal["plan", "apply"], name: str, program: programs.Program, context: Context[Any, Any]
     ) -> Done:
         """Carry out a job on a copy of the project with the program; report what the engine does."""
         folder = self.folder / name
@@ -360,21 +359,23 @@ class Desk:
             raise InputError("there is no such record: `plan` returns its name", code="invalid-argument")
         return folder
 
-    def _copy(self, folder: Path, program: bytes) -> Path:
-        """Copy the project's settings, and write the program beside them."""
+    def _copy(self, folder: Path, program: programs.Program) -> Path:
+        """Copy the project's settings, with the program in place of its own."""
         folder.mkdir(mode=0o700)
         for file in sorted(self.engine.project.glob("Pulumi.*")):
-            if file.is_file():
+            if file.is_file() and file.name != _FILE:
                 shutil.copyfile(file, folder / file.name)
-        records.put(folder, _MAIN, program)
+        records.put(folder, _FILE, self._project_file(program))
         return folder
 
-    def _program(self) -> dict[str, Any] | None:
-        file = self.engine.project / _MAIN
-        if not file.is_file():
-            return None
-        document = json.loads(file.read_text(encoding="utf-8"))
-        return document if isinstance(document, dict) else None
+    def _project_file(self, program: programs.Program) -> bytes:
+        current = read_project(self.engine.project / _FILE)
+        return program.text({name: current[name] for name in _SETTINGS if name in current})
+
+    def _program(self) -> dict[str, Any]:
+        """Return the program that is in force."""
+        current = read_project(self.engine.project / _FILE)
+        return {name: current[name] for name in _PARTS if name in current}
 
     def _output(self, folder: Path) -> str:
         """Return the end of what the engine has written."""
@@ -470,17 +471,22 @@ def opened(
 
 
 def _check_project(file: Path, project: Mapping[str, Any]) -> None:
-    where = f"the program of an agent is in {_MAIN}"
+    if file.name != _FILE:
+        raise RefusedError(f"{file} must have the name {_FILE}")
     if project.get("runtime") != "yaml":
         raise RefusedError(
             f"{file} must have `runtime: yaml`, without options: a program in another language is code"
         )
     for name in project:
-        if name in {*_PARTS, "components", "packages", "plugins"}:
-            raise RefusedError(f"{file} has `{name}`: remove it, because {where}")
-    for name in ("Main.yaml", "Main.yml"):
-        if file.with_name(name).exists():
-            raise RefusedError(f"{file.with_name(name)} is a program: remove it, because {where}")
+        if name not in {*_SETTINGS, *_PARTS}:
+            raise RefusedError(
+                f"{file} has `{name}`: remove it, because a project of an agent has {', '.join((*_SETTINGS, *_PARTS))}"
+            )
+    other = next((one.name for one in file.parent.iterdir() if one.name.casefold().startswith("main.")), None)
+    if other is not None:
+        raise RefusedError(
+            f"{file.with_name(other)} may be a program: remove it, because an agent's is in {_FILE}"
+        )
 
 
 def _state_folder() -> Path:

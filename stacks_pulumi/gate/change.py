@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import name_of, type_of
 from stacks_pulumi._pulumi_cli import InputError, ResourceState, read
-from stacks_pulumi.cost.build import INTERRUPTED, KEPT, REPLACES, ObjectChange, Pricer, line_of, plan_of
+from stacks_pulumi.cost.build import (
+    INTERRUPTED,
+    KEPT,
+    LEFT_OVER,
+    REPLACES,
+    ObjectChange,
+    Pricer,
+    line_of,
+    plan_of,
+)
 from stacks_pulumi.cost.report import Item, Line, PriceTable
 from stacks_pulumi.gate.saved import IMPORTS, NEW, PROVIDERS, Goal, Saved, Stored, identity, shown
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
@@ -199,8 +208,9 @@ def changes_of(plan: bytes, state: bytes, pricer: Pricer) -> tuple[Change, ...]:
     ways = [
         *((ObjectChange(one.urn, "unclear", shown(one), shown(one), KEPT), one) for one in saved.forgotten()),
         *(
-            (ObjectChange(one.urn, "same", shown(one), shown(one), INTERRUPTED), one)
-            for one in saved.creating
+            (ObjectChange(one.urn, "same", shown(one), shown(one), note), one)
+            for note, objects in ((INTERRUPTED, saved.creating), (LEFT_OVER, saved.staying()))
+            for one in objects
         ),
     ]
     return (
@@ -243,7 +253,7 @@ def _aside(change: ObjectChange, old: Stored, pricer: Pricer) -> Change:
     return replace(
         told,
         operation="unclear" if is_unclear else "same",
-        unknown=() if is_unclear else ("whether it exists",),
+        unknown=("whether it exists",) if change.note == INTERRUPTED else (),
         protected_after=told.protected_before,
     )
 
@@ -357,9 +367,9 @@ def _compared(
         if type_of(urn).startswith(PROVIDERS) and name_of(urn).startswith("default"):
             # No event shows a default provider.
             continue
-        one, other = planned.get(urn, set()) - _SILENT, told.get(urn, set()) - _SILENT
-        if one != other:
-            yield (f"{name_of(urn)!r}: the plan has {_listed(one)}, and the preview showed {_listed(other)}")
+        steps, seen = planned.get(urn, set()) - _SILENT, told.get(urn, set()) - _SILENT
+        if steps != seen:
+            yield f"{name_of(urn)!r}: the plan has {_listed(steps)}, and the preview showed {_listed(seen)}"
     for change in changes:
         given = news.get(change.urn, {})
         if (

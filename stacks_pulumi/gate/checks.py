@@ -34,13 +34,19 @@ def problems(gate: Gate) -> Iterator[str]:
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.
     """
-    for name in [one for one in os.environ if one.startswith("STACKS_") or one in _SECRETS]:
-        # What a gate's folder runs needs no key.
+    kept = {
+        name: value for name, value in os.environ.items() if name.startswith("STACKS_") or name in _SECRETS
+    }
+    for name in kept:
+        # The programs in a gate's folder need no key.
         del os.environ[name]
-    for pack in gate.packs:
-        yield from _pack(gate, pack)
+    try:
+        for pack in gate.packs:
+            yield from _pack(gate, pack)
+        yield from _rules(gate)
+    finally:
+        os.environ.update(kept)
     yield from _files(gate)
-    yield from _rules(gate)
     yield from _approvers(gate)
     yield from _patterns(gate)
     yield from _budgets(gate)

@@ -77,11 +77,22 @@ def of_folder(folder: Path, apart: Collection[Path] = ()) -> str:
 
 
 def git(folder: Path, *words: str) -> str:
-    """Return what git says of a folder; empty if it is in no repository, or there is no git."""
+    """
+    Return what git says of a folder; empty if it is in no repository, or git is not installed.
+
+    Git would also find a repository whose files an author has committed into the project, and run what its settings
+    name. So it gets the repository of the nearest entry `.git`, which cannot be committed.
+    """
+    root = folder.resolve()
+    top = next((one for one in (root, *root.parents) if (one / ".git").exists()), None)
+    if top is None:
+        return ""
+    named = [f"--git-dir={top / '.git'}", f"--work-tree={top}", "-c", "core.fsmonitor=false"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(  # noqa: S603  (without a shell)
-            ["git", "-C", str(folder), *words],  # noqa: S607  (found on PATH)
+            ["git", *named, *words],  # noqa: S607  (found on PATH)
+            cwd=root,
             env=environment,
             capture_output=True,
             check=False,

@@ -9,6 +9,7 @@ backend is passed explicitly.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -69,6 +70,8 @@ _PASSED: Final = frozenset(
 
 _PASSED_PREFIX: Final = "PULUMI_DIY_BACKEND_"
 
+_SLASHES: Final = 2
+"""In a stack's full name."""
 _OUR_PLUGIN: Final = "pulumi-resource-stacks"
 _DIGITS: Final = 16
 _LOGIN: Final = "log in with `pulumi login`, or set PULUMI_BACKEND_URL"
@@ -152,12 +155,7 @@ class Engine:
         Raises:
             PulumiError: It cannot be read.
         """
-        text = self._read("stack", "history", "--json", "--full-dates", "--page-size", "0")
-        try:
-            entries = msgspec.json.decode(text or b"[]", type=list[dict[str, Any]])
-        except msgspec.DecodeError as error:
-            raise PulumiError(f"the history of {self.stack} cannot be read: {error}") from None
-        return entries
+        return _objects(self._read("stack", "history", "--json", "--full-dates", "--page-size", "0"))
 
     def versions(self, packages: Sequence[str]) -> dict[str, str]:
         """
@@ -180,7 +178,7 @@ class Engine:
         if not wanted:
             return found
         installed: dict[str, list[str]] = {}
-        for plugin in _listed(self._run("plugin", "ls", "--json")):
+        for plugin in _objects(self._run("plugin", "ls", "--json")):
             if plugin.get("kind") == "resource":
                 installed.setdefault(str(plugin.get("name")), []).append(str(plugin.get("version")))
         for name in wanted:
@@ -366,10 +364,11 @@ def opened(folder: Path, stack: str | None, gate: Gate | None) -> Engine:
     environment = _environment()
     backend = environment.get("PULUMI_BACKEND_URL") or _logged_in(file.parent, environment)
     environment["PULUMI_BACKEND_URL"] = backend
-    chosen = () if stack is None else ("--stack", stack)
-    name = _output(("stack", "--show-name", "--fully-qualify-stack-names", *chosen), file.parent, environment)
-    full = name.decode(errors="replace").strip()
-    return Engine(file.parent, runtime_of(project)[0], full, backend, environment)
+    if stack is None or stack.count("/") != _SLASHES:
+        chosen = () if stack is None else ("--stack", stack)
+        words = ("stack", "--show-name", "--fully-qualify-stack-names", *chosen)
+        stack = _output(words, file.parent, environment).decode(errors="replace").strip()
+    return Engine(file.parent, runtime_of(project)[0], stack, backend, environment)
 
 
 def check_project(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> None:
@@ -392,6 +391,10 @@ def check_project(file: Path, project: Mapping[str, Any], allowed: frozenset[str
         for key in project
         if (name := spellings.get(str(key).casefold())) is not None and name not in allowed
     ]
+    runtime, options = runtime_of(project)
+    if runtime == "yaml" and options and "options" not in allowed:
+        # The option `compiler` is a command.
+        found.append("options")
     if found:
         raise InputError(
             f"{file} sets `{found[0]}`, which can run other code or move the stack: remove it, or allow it in the gate "
@@ -496,6 +499,21 @@ def is_running(pid: int) -> bool:
     return "pulumi" in command and not state.startswith("Z")
 
 
+def _engine_version(command: str) -> str:
+    facts = Path(command).stat()
+    return _version_by(command, facts.st_mtime_ns, facts.st_size)
+
+
+@functools.cache
+def _version_by(command: str, _modified: int, _size: int) -> str:
+    """Return the version of an engine. Its file is the same one, so it is asked once."""
+    try:
+        done = subprocess.run([command, "version"], capture_output=True, timeout=_SECONDS, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PulumiError(f"{command} does not say its version: {error}") from None
+    return done.stdout.decode(errors="replace").strip()
+
+
 def _awaited(process: subprocess.Popen[bytes], on_start: Callable[[int], None]) -> int:
     """Wait for the engine, which has the terminal: Ctrl-C is for it, and a request to end is passed on."""
 
@@ -520,20 +538,15 @@ def _awaited(process: subprocess.Popen[bytes], on_start: Callable[[int], None]) 
 
 
 def _object(text: bytes) -> dict[str, Any]:
-    try:
-        document = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        document = None
-    if not isinstance(document, dict):
-        raise PulumiError("`pulumi` printed no JSON object")
-    return document
+    (found,) = _objects(b"[" + text + b"]")
+    return found
 
 
-def _listed(text: bytes) -> list[dict[str, Any]]:
+def _objects(text: bytes) -> list[dict[str, Any]]:
     try:
         return msgspec.json.decode(text or b"[]", type=list[dict[str, Any]])
-    except msgspec.DecodeError:
-        raise PulumiError("`pulumi plugin ls` printed no list") from None
+    except msgspec.DecodeError as error:
+        raise PulumiError(f"`pulumi` printed something else than JSON objects: {error}") from None
 
 
 def _settings_in(file: Path | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ import msgspec
 from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import ErrorCode, StacksError
-from stacks_pulumi.gate import digests, engine, history, signatures, spending, state_pack, texts
+from stacks_pulumi.gate import digests, engine, history, program, signatures, spending, state_pack, texts
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate
     from stacks_pulumi.gate.signatures import Approval
 
+_DAY: Final = datetime.timedelta(hours=24)
 _AHEAD: Final = datetime.timedelta(minutes=10)
 """How far the clock of the machine that planned may be ahead."""
 
@@ -86,7 +87,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         configuration = pulumi.configuration()
         _check_address(gate, configuration)
         read = spending.read(gate, configuration.values, now)
-        program = _program(pulumi, record)
+        files = _program(pulumi, record)
         state = pulumi.export()
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
         if preview.plan is None:
@@ -95,7 +96,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         digest = digests.of_state(after, configuration.key)
         if digest != digests.of_state(state, configuration.key):
             raise InputError("the state was changed while the change was planned: plan again")
-        if program != _program(pulumi, record):
+        if files != _program(pulumi, record):
             raise InputError(
                 "the program changed its own files while it was planned, so it cannot be approved"
             )
@@ -107,12 +108,13 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             _backend(pulumi),
             gate.source,
             pulumi.runtime,
+            program.own_code(pulumi.project),
             _author(pulumi.project),
             Digests(
                 plan=records.digest_of(preview.plan),
                 export=records.digest_of(shown),
                 events=records.digest_of(preview.events),
-                program=program,
+                program=files,
                 configuration=digests.of_configuration(configuration.values, configuration.key),
                 gate=digests.of_folder(gate.folder),
                 state=digest,
@@ -123,7 +125,15 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         )
         monthly = records.monthly(content)
         changes, violations = _changes(gate, preview.plan, shown, preview.events, monthly)
-        verdict = judge(gate, changes, read.stacks, _spent(pulumi, gate, read, now), violations, now=now)
+        verdict = judge(
+            gate,
+            changes,
+            read.stacks,
+            _spent(pulumi, gate, read, now),
+            violations,
+            now=now,
+            code=content.code,
+        )
         written = records.write(record, content, preview.plan, shown, preview.events)
         _write_texts(record, written, verdict, changes)
         return Planned(written, verdict, changes)
@@ -164,8 +174,20 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         changes, violations = _changes(
             gate, read.plan, digests.without_secrets(state), read.events, records.monthly(read.content)
         )
-        verdict = judge(gate, changes, seen.stacks, _spent(pulumi, gate, seen, now), violations, now=now)
+        verdict = judge(
+            gate,
+            changes,
+            seen.stacks,
+            _spent(pulumi, gate, seen, now),
+            violations,
+            now=now,
+            code=read.content.code,
+        )
         approvals = _approved(gate, pulumi, read, verdict, now)
+        if verdict.result == "nothing" and read.content.code:
+            # No person has approved that its code runs with this key.
+            sys.stdout.write("Nothing changes, so the program was not run.\n")
+            return 0
         packs = [
             *pulumi.pack_options(gate.packs, scratch),
             *_state_pack(pulumi, read, configuration, scratch),
@@ -173,6 +195,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         file = scratch / records.PLAN
         file.write_bytes(read.plan)
         message = history.message(read, verdict, approvals)
+        _forget_old(now)
         begun = _Begun(read.digest, pulumi.stack, now, verdict.increase)
         _begin(read, begun)
         try:
@@ -206,7 +229,8 @@ def judged(gate: Gate, record: Record) -> tuple[tuple[Change, ...], Verdict]:
         InputError: They do not fit together.
     """
     changes, violations = _changes(gate, record.plan, record.state, record.events, record.monthly)
-    return changes, judge(gate, changes, violations=violations, without_account=True)
+    code = record.content.code
+    return changes, judge(gate, changes, violations=violations, without_account=True, code=code)
 
 
 def _now() -> datetime.datetime:
@@ -278,6 +302,8 @@ def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.dat
         differences.append("the gate's folder is not the one that it was planned with")
     if _program(pulumi, record.folder) != content.digests.program:
         differences.append("the program's files are not those that were planned")
+    elif program.own_code(pulumi.project) != content.code:
+        differences.append("the record says something else of the program than its files")
     _refuse(differences)
 
 
@@ -489,6 +515,13 @@ def _begin(record: Record, begun: _Begun) -> None:
     records.put(record.folder, records.STARTED, msgspec.json.encode(begun))
 
 
+def _forget_old(now: datetime.datetime) -> None:
+    """Remove what began more than a day ago: it counts no longer."""
+    for file, one in _all_begun():
+        if one is not None and one.at <= now - _DAY and not (one.engine and engine.is_running(one.engine)):
+            file.unlink(missing_ok=True)
+
+
 def _write_begun(record: Record, begun: _Begun) -> None:
     file = _begun_file(record)
     records.put(file.parent, file.name, msgspec.json.encode(begun))
@@ -503,9 +536,10 @@ def _end(record: Record, *, changed: bool = False) -> None:
 
 def _unfinished(now: datetime.datetime) -> list[Decimal | None]:
     """Return the increases of what began on this machine in the last 24 hours and has no end."""
-    recent = now - datetime.timedelta(hours=24)
     # Of one that cannot be read, any increase is possible.
-    return [None if one is None else one.increase for one in _all_begun() if one is None or one.at > recent]
+    return [
+        None if one is None else one.increase for _, one in _all_begun() if one is None or one.at > now - _DAY
+    ]
 
 
 def _await_nobody() -> None:
@@ -515,7 +549,7 @@ def _await_nobody() -> None:
     Raises:
         RefusedError: It runs.
     """
-    for one in _all_begun():
+    for _, one in _all_begun():
         if one is not None and one.engine and engine.is_running(one.engine):
             raise RefusedError(
                 f"the engine of an `apply` that was killed still changes the stack {one.stack} (process {one.engine}): "
@@ -523,12 +557,12 @@ def _await_nobody() -> None:
             )
 
 
-def _all_begun() -> list[_Begun | None]:
-    """Return what began on this machine and has no end; `None` for one that cannot be read."""
-    found: list[_Begun | None] = []
+def _all_begun() -> list[tuple[Path, _Begun | None]]:
+    """Return what began on this machine and has no end, with its file; `None` for one that cannot be read."""
+    found: list[tuple[Path, _Begun | None]] = []
     for file in sorted(_folder_of_machine().glob("begun-*.json")):
         try:
-            found.append(msgspec.json.decode(file.read_bytes(), type=_Begun))
+            found.append((file, msgspec.json.decode(file.read_bytes(), type=_Begun)))
         except (OSError, msgspec.DecodeError):
-            found.append(None)
+            found.append((file, None))
     return found

@@ -19,6 +19,7 @@ import contextlib
 import datetime
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ STARTED: Final = "started.json"
 """Written before the update begins; removed if the update has changed nothing."""
 
 _FILES: Final = (RECORD, PLAN, STATE, EVENTS, COMMENT, JUNIT, STARTED)
+_UNFINISHED: Final = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\d+")
+"""What a process that was killed may have left while it wrote a file."""
 _VERSION: Final = 1
 
 
@@ -123,6 +126,7 @@ class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         backend: The address of the backend; only `file://` for one of files, whose address depends on the machine.
         gate_source: Where the gate's folder was read from.
         runtime: The program's runtime, for instance `yaml`.
+        code: Why the program may run its own code; empty if it cannot.
         author: Who made the last commit of the project, as `Name <address>`; empty outside of git. It can be forged.
         digests: The digests.
         versions: Of the engine, of this package, and of each policy pack and plugin.
@@ -136,6 +140,7 @@ class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backend: str
     gate_source: str
     runtime: str
+    code: str
     author: str
     digests: Digests
     versions: dict[str, str]
@@ -229,9 +234,7 @@ def put(folder: Path, name: str, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise InputError(
-            f"the record {folder} cannot be written: {error.strerror}", code="file-access"
-        ) from None
+        raise InputError(f"{folder / name} cannot be written: {error.strerror}", code="file-access") from None
 
 
 def clear(folder: Path) -> None:
@@ -243,18 +246,15 @@ def clear(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        foreign = [
-            one.name
-            for one in folder.iterdir()
-            if one.name not in (*_FILES, APPROVALS) and not one.name.startswith(".")
-        ]
+        foreign = _foreign(folder)
         if foreign:
             raise InputError(
-                f"{folder} has files that are no record's ({', '.join(sorted(foreign)[:3])}): "
+                f"{folder} has files that are no record's ({', '.join(foreign[:3])}): "
                 "name an empty folder with --record"
             )
         # `record.json` first, so that the rest of an interrupted removal is no record.
-        for name in _FILES:
+        left = (one.name for one in folder.iterdir() if _UNFINISHED.fullmatch(one.name))
+        for name in (*_FILES, *left):
             (folder / name).unlink(missing_ok=True)
         if (folder / APPROVALS).is_symlink():
             (folder / APPROVALS).unlink()
@@ -264,6 +264,14 @@ def clear(folder: Path) -> None:
         raise InputError(
             f"the record {folder} cannot be written: {error.strerror}", code="file-access"
         ) from None
+
+
+def _foreign(folder: Path) -> list[str]:
+    """Return the names in a folder that a record does not have."""
+    names = (one.name for one in folder.iterdir())
+    return sorted(
+        name for name in names if name not in (*_FILES, APPROVALS) and not _UNFINISHED.fullmatch(name)
+    )
 
 
 def read(folder: Path) -> Record:
@@ -277,6 +285,10 @@ def read(folder: Path) -> Record:
         raise InputError(
             f"{folder} is not a record: `stacks-pulumi gate plan` writes one", code="file-access"
         )
+    foreign = _foreign(folder)
+    if foreign:
+        # A record in the project's folder is no part of the program, and neither must a program be a part of it.
+        raise InputError(f"{folder} has files that are no record's ({', '.join(foreign[:3])}): remove them")
     data = read_file(folder / RECORD)
     try:
         content = msgspec.json.decode(data, type=Content)

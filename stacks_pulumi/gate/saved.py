@@ -190,6 +190,12 @@ class Saved:
             if urn not in told:
                 yield from (one for one in olds if one.custom and not one.external and not one.view_of)
 
+    def staying(self) -> Iterator[Stored]:
+        """Return the leftovers of earlier replacements that the plan does not delete: its targets leave them out."""
+        for urn in self._plans:
+            if not _DELETES.intersection(self.words(urn)):
+                yield from self.olds(urn).left_over
+
     def goal(self, urn: str) -> Goal | None:
         """Return what a resource will be; `None` if it is deleted, or if the plan does not have it."""
         planned = self._plans.get(urn)

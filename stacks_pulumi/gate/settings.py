@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import difflib
 import io
+import os
 import re
 import subprocess
 import tarfile
@@ -144,9 +145,12 @@ class Free(_Section, frozen=True):
 
     Attributes:
         increase_per_day: The most that changes of 24 hours may add to the monthly price.
+        code: Whether a change of a program that can run its own code may be free too. Everybody who can change such a
+            program can then use the key of `apply` without an approval.
     """
 
     increase_per_day: Decimal
+    code: bool = False
 
 
 class ApproverLimit(_Section, frozen=True):
@@ -524,11 +528,17 @@ class _Inside:
 
 def _extract(folder: Path, ref: str, into: Path) -> str:
     """Write the files that a folder has in a git ref; return the commit."""
-    # The folder may be missing in the working tree.
-    above = next(one for one in (folder.resolve(), *folder.resolve().parents) if one.is_dir())
-    top = Path(_git(above, "rev-parse", "--show-toplevel").decode().strip())
+    # Links of the working tree are not followed: the author of a change can make one that leads to another gate.
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100  (`resolve` follows links)
+    # Git would also take a folder for a repository that the author of a change made to look like one, with a
+    # configuration that runs commands. An entry `.git` cannot be committed.
+    top = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+    if top is None:
+        raise ConfigError(
+            f"{folder} is in no git repository, so it has no ref {ref}", code="invalid-argument"
+        )
     commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
-    inside = folder.resolve().relative_to(top.resolve()).as_posix()
+    inside = folder.relative_to(top).as_posix()
     tree = commit if inside == "." else f"{commit}:{inside}"
     archive = _git(top, "archive", "--format=tar", tree)
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
@@ -548,10 +558,11 @@ def _extract(folder: Path, ref: str, into: Path) -> str:
     return commit
 
 
-def _git(folder: Path, *words: str) -> bytes:
+def _git(top: Path, *words: str) -> bytes:
     try:
         done = subprocess.run(  # noqa: S603  (no shell, and the arguments after an option are no options)
-            ["git", "-C", str(folder), *words],  # noqa: S607  (found on PATH, as the user finds it)
+            ["git", "-C", str(top), "--git-dir", str(top / ".git"), *words],  # noqa: S607  (found on PATH, as the user finds it)
+            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
             capture_output=True,
             check=False,
         )

@@ -38,7 +38,7 @@ UNKNOWN: Final = "unknown"
 _TITLE: Final = "stacks-pulumi gate: approval, version 1"
 _FIELDS: Final = ("record", "stack", "ceiling", "accepts", "until")
 _ANY: Final = "any"
-_NONE: Final = "nothing"
+_NONE: Final = "no rule"
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _BEGIN: Final = b"-----BEGIN SSH SIGNATURE-----"
 _ARMOUR: Final = re.compile(
@@ -195,7 +195,7 @@ def names_in(text: str, path: str) -> frozenset[str]:
         ConfigError: As `names_of`.
     """
     found: dict[bytes, str] = {}
-    for position, line in enumerate(text.splitlines(), start=1):
+    for position, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
@@ -415,7 +415,7 @@ def _read(document: bytes, signers: Path, now: datetime.datetime) -> Approval:
 def _parse(text: bytes) -> Statement:
     """Return the statement whose text this is, to the byte."""
     try:
-        lines = text.decode("ascii").split("\n")
+        lines = text.decode().split("\n")
         values = [line.partition(": ")[2] for line in lines[1:-1]]
         digest, stack, ceiling, accepts, until = values
         statement = Statement(

@@ -25,6 +25,7 @@ from stacks_pulumi.reports.writers import comment as as_comment
 
 _SUITE: Final = "stacks-pulumi gate"
 _WIDEST: Final = 60
+_VALUE: Final = 300
 _NONE: Final = "\N{EN DASH}"
 _DEPENDANTS: Final = 5
 _NOT_SHOWN: Final = frozenset(
@@ -193,6 +194,14 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
             yield "note", f"{name}: both are billed until the old one is deleted"
         if one.operation == "keep":
             yield "warning", f"{name} leaves the stack and is not deleted: what it costs goes on"
+        cut = [
+            name for name in _told(one) if len(_value(one.before, name) + _value(one.after, name)) > _VALUE
+        ]
+        if cut:
+            yield (
+                "warning",
+                f"{name}: {', '.join(cut)} may be cut in the table; the JSON has the whole values",
+            )
         if one.unprotected:
             yield "warning", f"{name} is no longer protected from deletion"
         if one.provider_changes:
@@ -209,12 +218,9 @@ def _record_lines(record: Record | None) -> Iterator[tuple[Weight, str]]:
     yield "note", f"versions: {', '.join(f'{name} {version}' for name, version in content.versions.items())}"
     if content.author:
         yield "note", f"the author of the last commit, as git says it: {content.author}"
-    if content.runtime != "yaml":
-        own = f"the program ({content.runtime}) runs its own code"
-        yield (
-            "warning",
-            f"{own}: the approval is for the steps of Pulumi, and not for what the program does itself",
-        )
+    if content.code:
+        what = "the approval is for the steps of Pulumi, and not for what the program does itself"
+        yield "warning", f"the program may run its own code ({content.code}): {what}"
 
 
 def _steps(verdict: Verdict, acting: Sequence[Change], same: Sequence[Change]) -> Table:
@@ -301,8 +307,8 @@ def _inputs(acting: Sequence[Change]) -> Table:
         Column("", "action"),
         Column("Resource", strong=True, widest=_WIDEST),
         Column("Input"),
-        Column("Now", widest=_WIDEST),
-        Column("Planned", widest=_WIDEST),
+        Column("Now", widest=_VALUE),
+        Column("Planned", widest=_VALUE),
     )
     rows = tuple(
         Row(
@@ -317,10 +323,14 @@ def _inputs(acting: Sequence[Change]) -> Table:
             _size(one),
         )
         for one in acting
-        for name in dict.fromkeys((*one.changed, *one.unknown))
-        if name not in _NOT_SHOWN
+        for name in _told(one)
     )
     return Table(columns, rows, title="Inputs")
+
+
+def _told(one: Change) -> list[str]:
+    """Return the inputs of a resource that are shown."""
+    return [name for name in dict.fromkeys((*one.changed, *one.unknown)) if name not in _NOT_SHOWN]
 
 
 def _value(inputs: Mapping[str, Any], name: str) -> str:
@@ -404,7 +414,10 @@ def _data(record: Record | None, verdict: Verdict, changes: Sequence[Change]) ->
                 "kind": one.kind,
                 "operation": one.operation,
                 "steps": list(one.steps),
-                "changed": [name for name in one.changed if name not in _NOT_SHOWN],
+                "inputs": {
+                    name: {"before": _value(one.before, name), "after": _value(one.after, name)}
+                    for name in _told(one)
+                },
                 "unknown": list(one.unknown),
                 "price_before": bounds(one.price_before),
                 "price_after": bounds(one.price_after),

@@ -26,6 +26,7 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules
 from stacks_pulumi.gate.change import Change, Finding
 from stacks_pulumi.gate.saved import PROVIDERS
+from stacks_pulumi.gate.settings import BUILT_IN
 from stacks_pulumi.pricing.money import FREE, Price, usd
 from stacks_pulumi.pricing.money import Change as Difference
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, snake_case, text
@@ -160,11 +161,7 @@ class _Found:
     def verdict(self, violations: tuple[PolicyViolation, ...]) -> Verdict:
         """Return what all of this together means."""
         acting = self.acting
-        reasons = tuple(
-            sorted(
-                dict.fromkeys(self.reasons), key=lambda one: (one.result != "refused", one.rule == FREE_RULE)
-            )
-        )
+        reasons = tuple(sorted(dict.fromkeys(self.reasons), key=_weight))
         asked = {one.rule for one in reasons if one.result == "needs_approval" and one.rule != FREE_RULE}
         result: Result = "free"
         if any(one.result == "refused" for one in reasons):
@@ -199,6 +196,7 @@ def judge(
     now: datetime.datetime | None = None,
     tagged: Tagged = backend.tagged,
     without_account: bool = False,
+    code: str = "",
 ) -> Verdict:
     """
     Judge a change.
@@ -213,6 +211,7 @@ def judge(
         tagged: Returns the names for `pulumi --stack` of the stacks with a tag.
         without_account: Whether the reader has no key: what needs the account is then not known, and is judged when
             the change is applied.
+        code: Why the program may run its own code; empty if it cannot.
     """
     report = Report("preview", tuple(change.line for change in changes if change.line is not None))
     found = _Found(gate, changes, report.past, report.planned, report.difference.high)
@@ -239,8 +238,17 @@ def judge(
         if change.unknown
     ]
     if found.acting:
+        if gate.free is not None and code and not gate.free.code:
+            found.ask(FREE_RULE, f"the program may run its own code with the key: {code}")
         found.reasons += _not_free(found, spent, ruled)
     return found.verdict(tuple(violations))
+
+
+def _weight(reason: Reason) -> tuple[bool, int]:
+    """Return what sorts reasons: the worst first, and last what only says why `free` does not cover something."""
+    ranks = {rule: number for number, rule in enumerate(BUILT_IN)}
+    last = len(ranks) + (reason.rule == FREE_RULE)
+    return reason.result != "refused", ranks.get(reason.rule, last)
 
 
 def _reason(finding: Finding) -> Reason:
@@ -251,7 +259,12 @@ def _reason(finding: Finding) -> Reason:
 
 
 def _pairs(changes: Sequence[Change]) -> list[tuple[ObjectChange, Line]]:
-    return [(one.object, one.line) for one in changes if one.object is not None and one.line is not None]
+    """Return what happens to each object that may be in the account: other providers have other accounts."""
+    return [
+        (one.object, one.line)
+        for one in changes
+        if one.kind is not None and one.object is not None and one.line is not None
+    ]
 
 
 def _with_account(found: _Found, account: Reconciliation) -> None:

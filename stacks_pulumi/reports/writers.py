@@ -141,14 +141,15 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
     for table in document.tables:
         if not table.rows:
             continue
-        frame = Frame()
+        frame = Frame(title=Text(clean(table.title)) if table.title else None)
         for column in table.columns:
             frame.add_column(column.title, justify="right" if column.form == "figure" else "left")
         for shown, row in zip(_rows(table), table.rows, strict=False):
             # As text and not as markup, because a name may contain brackets.
             frame.add_row(*map(Text, shown), style=_STYLES[row.action])
-        frame.add_section()
-        frame.add_row(*map(Text, table.total), style="bold")
+        if table.total:
+            frame.add_section()
+            frame.add_row(*map(Text, map(clean, table.total)), style="bold")
         console.print(frame)
     for weight, text in document.remarks:
         console.print(Text.assemble((weight, _WEIGHTS[weight]), f": {clean(text)}"))

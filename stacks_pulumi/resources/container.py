@@ -529,7 +529,7 @@ class ContainerHandler(ResourceHandler):
     def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
         """Return a line with the price if it is new or has changed; it is shown at preview as well."""
         old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
-        if new is None or new == old:
+        if new is None or new == old or is_unknown(new):
             return None
         was = "" if old is None else f"${old:.2f} -> "
         return f"{inputs['name']}: {was}${new:.2f} a month"
@@ -543,18 +543,18 @@ class ContainerHandler(ResourceHandler):
         return field.on_change is OnChange.REFUSED and news.get("replace_on_change") is True
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the price, and the plan that is sent if the program sets none."""
-        template = _known(inputs, "template")
-        if template is None or any(
-            is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")
-        ):
-            return {}
-        plan = inputs.get("plan") or catalog.default_plan(template)
-        price = catalog.monthly_price(template, plan, inputs.get("additional_storage_tier"))
-        return {
-            **({} if plan is None else {"plan": plan}),
-            **({} if price is None else {"monthly_price_usd": float(price)}),
-        }
+        """Return the price, and the plan that is sent if the program sets none; unknown, as what they are made of."""
+        template, tier = _known(inputs, "template"), inputs.get("additional_storage_tier")
+        plan = inputs.get("plan") or (template and catalog.default_plan(template))
+        price: Any = None
+        if any(map(is_unknown, (inputs.get("template"), plan, tier))):
+            # Without them an update that has a plan (`--plan`) would refuse the values that it finds.
+            plan, price = plan or (_fields.UNKNOWN if template is None else None), _fields.UNKNOWN
+        elif template is not None:
+            usd = catalog.monthly_price(template, plan, tier)
+            price = None if usd is None else float(usd)
+        derived = {"plan": plan, "monthly_price_usd": price}
+        return {name: value for name, value in derived.items() if value is not None}
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """The old container is deleted first if the new one has its name, which the API may compare without case."""

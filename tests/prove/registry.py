@@ -11,6 +11,7 @@ from tests.chaos.previews_proof import PreviewsProof
 from tests.chaos.proof import ChaosProof
 from tests.prove.acceptance import AcceptanceProof
 from tests.prove.agents import AgentsProof
+from tests.prove.gate import GateProof
 from tests.prove.hostile import HostileProof
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Proof
@@ -23,6 +24,7 @@ PROOFS: Final[dict[str, type[Proof]]] = {
     "acceptance": AcceptanceProof,
     "agents": AgentsProof,
     "chaos": ChaosProof,
+    "gate": GateProof,
     "gate-kills": GateKillsProof,
     "hostile": HostileProof,
     "mechanisms": MechanismsProof,

@@ -29,6 +29,8 @@ from tests.support.forked import commands
 from tests.support.packs import ROOT
 from tests.support.stack import Stack
 
+FULL_NAME = "organization/tests/dev"
+"""The stack of the tests; without it, the engine is asked for the selected one."""
 PEOPLE = ("ann", "bob", "eve")
 """Who has a key; the gate does not know eve."""
 
@@ -113,7 +115,7 @@ class Gated:
         ):
             yield
 
-    def plan(self, stack: str | None = None, to: Path | None = None) -> Planned:
+    def plan(self, stack: str | None = FULL_NAME, to: Path | None = None) -> Planned:
         """Plan a change into the record."""
         with self.environment():
             return flow.plan(self.gate, to or self.record, self.stack.folder, stack)
@@ -147,12 +149,12 @@ class Gated:
         approval = signatures.sign(statement, keys() / name, signers, now)
         return signatures.save(approval, read.approvals)
 
-    def apply(self, to: Path | None = None, stack: str | None = None) -> int:
+    def apply(self, to: Path | None = None, stack: str | None = FULL_NAME) -> int:
         """Apply the record; return the exit code."""
         with self.environment():
             return flow.apply(self.gate, to or self.record, self.stack.folder, stack)
 
-    def refused(self, to: Path | None = None, stack: str | None = None) -> str:
+    def refused(self, to: Path | None = None, stack: str | None = FULL_NAME) -> str:
         """Apply the record, which must be refused; return why."""
         try:
             code = self.apply(to, stack)

@@ -25,7 +25,7 @@ resources:
     properties: {template: nodejs, plan: micro}
   db:
     type: stacks:index:Container
-    properties: {template: postgresql-micro, name: orders-db}
+    properties: {template: postgresql, name: orders-db}
   link:
     type: stacks:index:Connection
     properties: {source: "${web.id}", target: "${db.id}", name: primary-db}
@@ -175,8 +175,8 @@ def test_two_agents_on_two_stacks_share_what_is_free(
     [
         ("name: tests\nruntime: python\n", "must have `runtime: yaml`"),
         ("name: tests\nruntime: {name: yaml, options: {compiler: id}}\n", "must have `runtime: yaml`"),
-        ("name: tests\nruntime: yaml\nresources: {}\n", "has `resources`"),
-        ("name: tests\nruntime: yaml\nmain: elsewhere\n", "can run other code or move the stack"),
+        ("name: tests\nruntime: yaml\nconfig: {size: {type: string}}\n", "has `config`"),
+        ("name: tests\nruntime: yaml\nmain: elsewhere\n", "has `main`"),
     ],
 )
 def test_a_project_that_is_no_agents_is_refused(

@@ -21,10 +21,13 @@ from tests.support.stack import Stack
 WEB = 'stacks.Container("web", template="nodejs")\n'
 
 
-def test_a_change_is_planned_approved_and_applied_once(gated: Gated, emulator: Emulator) -> None:
+def test_a_change_is_planned_approved_and_applied_once(
+    gated: Gated, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
     gated.stack.program(WEB)
 
-    planned = gated.plan()
+    # The stack that is selected.
+    planned = gated.plan(stack=None)
     assert planned.verdict.result == "needs_approval"
     assert emulator.calls("containers.create") == 0
     assert "it needs an approval" in gated.refused()
@@ -53,7 +56,44 @@ def test_a_change_is_planned_approved_and_applied_once(gated: Gated, emulator: E
     )
     assert gated.plan().verdict.result == "nothing"
     assert not (gated.record / record.APPROVALS).exists()
+    # The program could run its own code, with a key that no person has let it have.
     assert gated.apply() == 0
+    assert "the program was not run" in capsys.readouterr().out
+
+
+_YAML = """\
+name: tests
+runtime: {runtime}
+resources:
+  web:
+    type: stacks:index:Container
+    properties: {{template: nodejs, plan: {plan}}}
+"""
+
+
+def test_a_program_in_yaml_runs_no_code_and_is_updated_in_place(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    stack.yaml(_YAML.format(runtime="yaml", plan="basic"), yaml_language_host)
+
+    planned = gated.plan()
+    assert planned.record is not None
+    assert planned.record.content.code == ""
+    assert "plugin stacks" in planned.record.content.versions
+    assert planned.verdict.result == "free", planned.verdict.reasons
+    assert gated.apply() == 0
+    assert emulator.state.names() == ["web"]
+    # Without a change the update is made, because it runs no code; then the same record is void.
+    assert gated.plan().verdict.result == "nothing"
+    assert gated.apply() == 0
+
+    stack.yaml(
+        _YAML.format(runtime="{name: yaml, options: {compiler: touch ran}}", plan="basic"), yaml_language_host
+    )
+    with pytest.raises(RefusedError, match="sets `options`"):
+        gated.plan()
+    assert not (stack.folder / "ran").exists()
 
 
 def test_a_policy_refuses_in_plan_and_in_apply(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:
@@ -98,10 +138,6 @@ def test_nothing_of_the_environment_or_the_project_chooses_how_the_engine_works(
         project.write_text(f"{text}{name}\n", encoding="utf-8")
         with pytest.raises(RefusedError, match="can run other code or move the stack"):
             gated.plan()
-    gated.add(project_settings=["options"])
-    project.write_text(f"{text}options: {{refresh: always}}\n", encoding="utf-8")
-    with pytest.raises(PulumiError, match="protected"):
-        gated.plan()
     assert emulator.state.names() == ["web"]
 
 
@@ -128,7 +164,9 @@ def test_an_address_of_the_author_gets_no_request_of_the_gate(gated: Gated, emul
 def test_a_change_within_what_is_free_needs_no_approval(
     stack: Stack, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 9}, "live_prices": True})
+    gated = Gated(
+        stack, tmp_path / "gated", {"free": {"increase_per_day": 9, "code": True}, "live_prices": True}
+    )
     stack.program(WEB)
 
     planned = gated.plan()

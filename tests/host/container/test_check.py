@@ -84,7 +84,8 @@ def test_unknown_inputs_pass_and_are_unpriced(web: HostedResource, name: str) ->
 
     # A list with an unknown value is unknown.
     assert checked[name] == UNKNOWN
-    assert ("monthly_price_usd" in checked) is (name in {"name", "restart_triggers"})
+    # The price is unknown too, and not left out: an update with a plan accepts no input that the plan lacks.
+    assert (checked["monthly_price_usd"] == UNKNOWN) is (name not in {"name", "restart_triggers"})
 
 
 def test_the_price_is_shown_only_when_it_changes(web: HostedResource) -> None:

@@ -12,14 +12,14 @@ from tests.support.agent_programs import HOSTILE, SHOP, output
 
 
 def test_a_program_is_written_again_as_what_was_checked() -> None:
-    written = json.loads(check(SHOP).as_json())
+    written = json.loads(check(SHOP).text({}))
 
     assert list(written) == ["resources", "variables", "outputs"]
     assert written["resources"]["app"]["properties"]["restartTriggers"] == [
         *(1, "two", {"three": "${database.createdAt}"})
     ]
-    assert check(written).as_json() == check(SHOP).as_json()
-    assert check(json.dumps(written)).as_json() == check(SHOP).as_json()
+    assert check(written).text({}) == check(SHOP).text({})
+    assert check(json.dumps(written)).text({}) == check(SHOP).text({})
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_program_is_written_again_as_what_was_checked() -> None:
     ],
 )
 def test_a_plain_word_has_one_meaning(text: str, value: Any) -> None:
-    written = json.loads(check(f"resources: {{}}\nvariables: {{x: {text}}}\n").as_json())
+    written = json.loads(check(f"resources: {{}}\nvariables: {{x: {text}}}\n").text({}))
 
     assert written["variables"]["x"] == value
     assert type(written["variables"]["x"]) is type(value)

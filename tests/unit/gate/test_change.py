@@ -276,9 +276,12 @@ def test_outside_of_the_targets_nothing_changes() -> None:
     saved = Saved()
     saved.old("web", web())
     saved.old("web", web(), delete=True, id="usr-1-old")
-    saved.plan("web", None, "same")
+    saved.plan("web", None, "same", "same")
     saved.plan("new", web(), "same")
-    assert {name: one.operation for name, one in changes(saved).items()} == {"web": "same"}
+    found = changes(saved)
+    left = "web (left over from a replacement)"
+    assert {name: one.operation for name, one in found.items()} == {"web": "same", left: "same"}
+    assert prices(found[left]) == (4, 4)
 
 
 @pytest.mark.parametrize("value", [UNKNOWN, HIDDEN, {"deep": [UNKNOWN]}, [{"more": HIDDEN}]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shutil
 import subprocess
 from decimal import Decimal
 from pathlib import Path
@@ -219,6 +220,52 @@ def test_a_gate_of_a_git_ref_has_no_links(folder: Path, tmp_path: Path) -> None:
         pytest.raises(ConfigError, match=r"spend\.json, which is neither a file nor a folder"),
         settings.opened(folder, "main"),
     ):
+        pass
+
+
+def test_a_repository_that_the_author_made_up_is_not_read(folder: Path, tmp_path: Path) -> None:
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "The gate")
+    # The folder looks like a repository itself, with another gate on its branch main.
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "gate.yaml").write_text("version: 1\n")
+    (other / "allowed_signers").write_text("")
+    _git(other, "init", "-q", "-b", "main")
+    _git(other, "add", ".")
+    _git(other, "commit", "-qm", "Another gate")
+    shutil.copytree(other / ".git", folder, dirs_exist_ok=True)
+    _git(other, "config", "--file", str(folder / "config"), "core.worktree", str(other))
+    found = subprocess.run(
+        ["git", "-C", str(folder), "rev-parse", "--show-toplevel"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.strip() == str(other), "git no longer takes such a folder for a repository"
+
+    with settings.opened(folder, "main") as gate:
+        assert gate.limits.max_increase == Decimal(15)
+
+
+def test_a_link_of_the_working_tree_leads_to_no_other_gate(folder: Path, tmp_path: Path) -> None:
+    lenient = tmp_path / "lenient"
+    lenient.mkdir()
+    (lenient / "gate.yaml").write_text("version: 1\n")
+    (lenient / "allowed_signers").write_text("")
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "Two gates")
+    shutil.rmtree(folder)
+    folder.symlink_to("lenient")
+
+    with settings.opened(folder, "main") as gate:
+        assert gate.limits.max_increase == Decimal(15)
+
+
+def test_a_folder_outside_of_a_repository_has_no_ref(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="is in no git repository"), settings.opened(folder, "main"):
         pass
 
 

@@ -23,7 +23,7 @@ from tests.unit.gate.conftest import MakeGate
 NOW = datetime.datetime(2026, 5, 17, 12, tzinfo=datetime.timezone.utc)
 
 
-def record(runtime: str = "yaml", **more: Any) -> Record:
+def record(code: str = "", **more: Any) -> Record:
     digests = Digests(*["0" * 64] * 7)
     content = Content(
         stack="organization/shop/dev",
@@ -31,7 +31,8 @@ def record(runtime: str = "yaml", **more: Any) -> Record:
         expires_at=NOW + datetime.timedelta(hours=24),
         backend="file://",
         gate_source="gate of origin/main",
-        runtime=runtime,
+        runtime="python" if code else "yaml",
+        code=code,
         author="Ann <ann@example.org>",
         digests=digests,
         versions={"pulumi": "3.259.0"},
@@ -68,7 +69,11 @@ def judged(gate: Gate, saved: Saved, **more: Any) -> tuple[Verdict, tuple[Change
 
 
 def test_a_person_sees_every_step_with_its_values_and_what_is_unknown(make_gate: MakeGate) -> None:
-    shown = texts.show(record("python"), *judged(make_gate(), change()), ("approved by no one",))
+    shown = texts.show(
+        record("its runtime is python, so it is code"),
+        *judged(make_gate(), change()),
+        ("approved by no one",),
+    )
     assert shown.startswith("The change of shop/dev: needs an approval; the monthly cost changes by")
     for expected in (
         "replaced, created first",
@@ -76,7 +81,7 @@ def test_a_person_sees_every_step_with_its_values_and_what_is_unknown(make_gate:
         "'db' is needed by user",
         "destroys-data: 'db' is deleted, and with it its keys and values",
         "not known, so the update takes any value: 'me'",
-        "the program (python) runs its own code",
+        "the program may run its own code (its runtime is python, so it is code)",
         f"the record {'ab' * 32}, made at 2026-05-17 12:00:00 UTC",
         "approved by no one",
     ):
@@ -95,6 +100,18 @@ def test_secrets_are_not_shown(make_gate: MakeGate) -> None:
     assert "[{a: [secret]}, ?]" in shown
     assert "ciphertext" not in shown
     assert UNKNOWN not in shown
+
+
+def test_a_value_that_is_cut_is_named_and_whole_in_the_json(make_gate: MakeGate) -> None:
+    long = "x" * 400 + "the end"
+    saved = Saved()
+    saved.plan("web", web(restart_triggers=[long]), "create")
+    verdict, changes = judged(make_gate(), saved)
+    shown = texts.show(record(), verdict, changes)
+    assert "the end" not in shown
+    assert "warning: 'web': restart_triggers may be cut" in shown
+    data = json.loads(texts.json(record(), verdict, changes))
+    assert data["changes"][0]["inputs"]["restart_triggers"] == {"before": "", "after": f"[{long}]"}
 
 
 def test_nothing_of_a_program_is_carried_out(make_gate: MakeGate) -> None:

@@ -161,6 +161,19 @@ def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     assert judged(make_gate(FREE), saved).result == "free"
 
 
+def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
+    code = "its runtime is python, so it is code"
+    verdict = judged(make_gate(FREE), one_new(), code=code)
+    assert verdict.result == "needs_approval"
+    assert why(verdict) == [f"free: the program may run its own code with the key: {code}"]
+    trusted = make_gate("free: {increase_per_day: 5, code: true}")
+    assert judged(trusted, one_new(), code=code).result == "free"
+    # Nothing changes, so nothing is asked for; `apply` then does not run the program.
+    saved = Saved()
+    saved.same("web", web())
+    assert judged(make_gate(FREE), saved, code=code).result == "nothing"
+
+
 def test_limits_refuse_and_name_both_sums(make_gate: MakeGate) -> None:
     saved = one_new("premium")
     saved.same("old", web("premium"))
@@ -276,6 +289,31 @@ def new_beside_c0() -> Saved:
     saved = one_new(name="new")
     saved.same("c0", web("premium", name="c0"))
     return saved
+
+
+def test_a_budget_is_over_the_account_alone(make_gate: MakeGate) -> None:
+    saved = new_beside_c0()
+    saved.same("it", {"size": "large"}, RANDOM)
+    gate = make_gate(
+        f"{FREE}\nbudgets: budgets.yaml\nprices: prices.yaml",
+        budgets_yaml="budgets: [{name: all, max_total: 14}]",
+        prices_yaml="prices: [{type: 'random:*', price: 100}]",
+    )
+    verdict = judged(gate, saved, account=account("premium"), tagged=untagged)
+    assert verdict.result == "free", why(verdict)
+    assert verdict.price_after.high == 114
+
+
+def test_an_import_counts_and_needs_an_approval(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.plan("c0", {}, "same", base={}, id="usr-1-c0")
+    gate = with_budgets(make_gate, "budgets: [{stacks: shop/dev, max_total: 1000}]")
+    now = account("premium", stacks=("prod",))
+    verdict = judged(gate, saved, account=now, tagged=untagged)
+    assert verdict.result == "needs_approval"
+    assert "is imported" in why(verdict)[0]
+    assert verdict.price_after.high is not None
+    assert verdict.price_after.high >= 10
 
 
 def test_a_budget_can_warn(make_gate: MakeGate) -> None:

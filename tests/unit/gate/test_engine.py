@@ -1,0 +1,215 @@
+"""Neither a project nor the environment chooses how the gate runs the engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi._pulumi_cli import InputError, PulumiError
+from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.gate import engine
+from stacks_pulumi.gate.engine import Engine
+from stacks_pulumi.gate.settings import GatePack
+from tests.tools.fake_executables import executable
+
+_ECHO = """\
+#!/bin/sh
+case "$*" in
+"stack --show-name"*) echo organization/shop/prod ;;
+"version"*) echo v3.259.0 ;;
+"plugin ls"*) echo '[{"name": "random", "kind": "resource", "version": "4.16.0"}]' ;;
+*) env ;;
+esac
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project, and a `pulumi` that prints its environment."""
+    executable(tmp_path / "bin" / "pulumi", _ECHO)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///state")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "Pulumi.yaml").write_text("name: shop\nruntime: {name: python}\n", encoding="utf-8")
+    return folder
+
+
+def test_the_engine_gets_only_variables_that_say_who_the_user_is(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "PULUMI_OPTION_IGNORE_PROTECT": "true",
+        "PULUMI_CONTINUE_ON_ERROR": "true",
+        "PULUMI_EXPERIMENTAL": "false",
+        "PULUMI_DEBUG_PROVIDERS": "stacks:1234",
+        "pulumi_neo": "true",
+        "PULUMI_CONFIG_PASSPHRASE": "secret",
+        "PULUMI_DIY_BACKEND_GZIP": "true",
+        "STACKS_API_KEY": "a key",
+        "AWS_REGION": "eu-central-1",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    pulumi = engine.opened(project, None, None)
+
+    assert (pulumi.stack, pulumi.runtime, pulumi.backend) == (
+        "organization/shop/prod",
+        "python",
+        "file:///state",
+    )
+    passed = dict(line.split("=", 1) for line in pulumi.export().decode().splitlines() if "=" in line)
+    assert passed["PULUMI_EXPERIMENTAL"] == "true"
+    assert {name for name in passed if name.upper().startswith("PULUMI_")} == {
+        "PULUMI_BACKEND_URL",
+        "PULUMI_CONFIG_PASSPHRASE",
+        "PULUMI_DIY_BACKEND_GZIP",
+        "PULUMI_EXPERIMENTAL",
+        "PULUMI_SKIP_UPDATE_CHECK",
+    }
+    # A command that runs no program does not get the key.
+    assert not any(name.startswith("STACKS_") for name in passed)
+    assert passed["AWS_REGION"] == "eu-central-1"
+    assert "secret" not in repr(pulumi)
+
+
+def test_the_backend_is_that_of_the_login(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
+    (tmp_path / "credentials.json").write_text('{"current": "s3://bucket"}', encoding="utf-8")
+
+    assert engine.opened(project, None, None).environment["PULUMI_BACKEND_URL"] == "s3://bucket"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "backend",
+        "plugins",
+        "packages",
+        "options",
+        "main",
+        "stackConfigDir",
+        "Backend",
+        "PLUGINS",
+        "stackconfigdir",
+    ],
+)
+def test_a_setting_that_runs_other_code_is_refused_unless_the_gate_allows_it(setting: str) -> None:
+    content: dict[str, Any] = {"name": "shop", "runtime": "yaml", setting: {}}
+    (spelled,) = [name for name in engine._REFUSED if name.casefold() == setting.casefold()]
+
+    with pytest.raises(InputError, match=f"sets `{spelled}`, which can run other code or move the stack"):
+        engine.check_project(Path("Pulumi.yaml"), content, frozenset())
+
+    engine.check_project(Path("Pulumi.yaml"), content, frozenset({spelled}))
+
+
+def test_a_program_in_yaml_has_no_compiler_unless_the_gate_allows_it() -> None:
+    content = {"name": "shop", "runtime": {"name": "yaml", "options": {"compiler": "sh -c 'touch ran'"}}}
+
+    with pytest.raises(InputError, match="sets `options`"):
+        engine.check_project(Path("Pulumi.yaml"), content, frozenset())
+
+    engine.check_project(Path("Pulumi.yaml"), content, frozenset({"options"}))
+
+
+def test_a_project_that_cannot_be_read_is_refused(project: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read as a project"):
+        engine.check_project(project / "Pulumi.yaml", {}, frozenset())
+    with pytest.raises(InputError, match=r"has no Pulumi\.yaml"):
+        engine.opened(project.parent, None, None)
+
+
+def _pack(folder: Path, text: str) -> GatePack:
+    folder.mkdir()
+    (folder / "PulumiPolicy.yaml").write_text(text, encoding="utf-8")
+    return GatePack(folder, None)
+
+
+def test_a_pack_starts_through_a_script_where_the_language_host_cannot_start_it(
+    project: Path, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    plain = _pack(tmp_path / "plain pack", "runtime: python\n")
+    others = [
+        _pack(tmp_path / "environment", "runtime: {name: python, options: {virtualenv: venv}}\n"),
+        _pack(tmp_path / "node", "runtime: nodejs\n"),
+    ]
+    pulumi = engine.opened(project, None, None)
+
+    words = pulumi.pack_options([plain, *others], scratch)
+
+    started = words[1::4]
+    assert started[1:] == [str(pack.path) for pack in others]
+    text = Path(started[0]).read_text(encoding="utf-8")
+    assert f"cd '{plain.path}' && exec {sys.executable} -u -m pulumi.policy \"$1\" ." in text
+    # Each pack has a configuration, because they belong together by their position.
+    assert words[2::4] == ["--policy-pack-config"] * 3
+    assert {Path(word).read_text(encoding="utf-8") for word in words[3::4]} == {"{}"}
+
+    executable(tmp_path / "bin" / "pulumi-analyzer-policy-python")
+    assert pulumi.pack_options([plain], scratch)[1] == str(plain.path)
+
+
+def test_a_folder_that_is_no_pack_is_refused(project: Path, tmp_path: Path) -> None:
+    pulumi = engine.opened(project, None, None)
+    (tmp_path / "empty").mkdir()
+
+    for pack in (GatePack(tmp_path / "empty", None), _pack(tmp_path / "wrong", "version: 1.0.0\n")):
+        with pytest.raises(ConfigError, match="is not a policy pack"):
+            pulumi.pack_options([pack], tmp_path)
+
+
+def test_the_versions_are_those_of_what_runs(project: Path, tmp_path: Path) -> None:
+    pulumi = engine.opened(project, None, None)
+    executable(tmp_path / "bin" / "pulumi-resource-stacks", "#!/bin/sh\necho 0.3.0\n")
+
+    before = pulumi.versions(["pulumi", "pulumi-python", "random", "stacks", "tls"])
+
+    assert before["pulumi"] == "v3.259.0"
+    assert before["plugin random"] == "4.16.0"
+    assert before["plugin stacks"] == "0.3.0 on PATH"
+    assert before["plugin tls"] == "not installed"
+    # A plugin on PATH is taken before an installed one, and its content is compared.
+    file = executable(tmp_path / "bin" / "pulumi-resource-random")
+    first = pulumi.versions(["random"])
+    file.write_text("#!/bin/sh\ntrue\n", encoding="utf-8")
+    assert (
+        len({before["plugin random"], first["plugin random"], pulumi.versions(["random"])["plugin random"]})
+        == 3
+    )
+    executable(tmp_path / "bin" / "pulumi-resource-stacks", "#!/bin/sh\nexit 1\n")
+    with pytest.raises(PulumiError, match="does not start"):
+        pulumi.versions(["stacks"])
+
+
+def test_a_process_that_is_no_engine_does_not_run_one() -> None:
+    assert not engine.is_running(os.getpid())
+    assert not engine.is_running(2**22 + 1)
+
+
+def test_the_settings_of_a_stack_are_read_as_they_are_written(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.prod.yaml"
+    file.write_text("config:\n  a: yes\n  b: 010\n  c: 1:30\n  d: 2020-01-01\n", encoding="utf-8")
+
+    assert engine._settings_in(file) == {"config": {"a": "yes", "b": "010", "c": "1:30", "d": "2020-01-01"}}
+    file.write_text("config: [1]\n", encoding="utf-8")
+    with pytest.raises(InputError, match="has no settings of a stack"):
+        engine._settings_in(file)
+
+
+def test_settings_in_json_are_refused(project: Path) -> None:
+    pulumi = Engine(project, "python", "organization/shop/prod", "file://", {})
+    (project / "Pulumi.prod.json").write_text("{}", encoding="utf-8")
+
+    with pytest.raises(InputError, match="in YAML only"):
+        pulumi.configuration()

@@ -1,0 +1,140 @@
+"""What began on a machine and did not end counts, and the state is compared inside the update."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from concurrent import futures
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from stacks_pulumi.gate import digests, engine, flow, state_pack
+from stacks_pulumi.gate.flow import RefusedError
+from stacks_pulumi.gate.state_pack import Expected
+from tests.support.waiting import until
+from tests.tools.fake_executables import executable
+
+NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the gate on this machine."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with flow._machine_lock():
+        return tmp_path / "stacks-pulumi" / "gate"
+
+
+def begin(
+    folder: Path, digest: str, at: datetime.datetime = NOW, increase: Decimal | None = Decimal(4)
+) -> Any:
+    record: Any = SimpleNamespace(digest=digest, folder=folder)
+    flow._begin(record, flow._Begun(digest, "organization/shop/prod", at, increase, engine=4242))
+    return record
+
+
+def test_an_apply_without_an_end_counts_in_full_for_a_day(machine: Path, tmp_path: Path) -> None:
+    ended = begin(tmp_path, "ended")
+    begin(tmp_path, "killed")
+    begin(tmp_path, "killed before", at=NOW - datetime.timedelta(hours=25))
+    begin(tmp_path, "without a bound", increase=None)
+
+    flow._end(ended, changed=True)
+
+    assert sorted(flow._unfinished(NOW), key=str) == [Decimal(4), None]
+    flow._forget_old(NOW)
+    assert len(list(machine.glob("begun-*"))) == 2
+    (machine / "begun-damaged.json").write_text("{", encoding="utf-8")
+    assert sorted(flow._unfinished(NOW), key=str) == [Decimal(4), None, None]
+
+
+@pytest.mark.parametrize(("changed", "used"), [(True, True), (False, False)])
+def test_a_record_can_be_applied_again_only_if_nothing_was_changed(
+    machine: Path, tmp_path: Path, changed: bool, used: bool
+) -> None:
+    record = begin(tmp_path, "digest")
+
+    flow._end(record, changed=changed)
+
+    assert (tmp_path / "started.json").exists() is used
+    assert list(machine.glob("begun-*")) == []
+
+
+@pytest.mark.usefixtures("machine")
+def test_nothing_begins_while_the_engine_of_a_killed_apply_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path, "digest")
+    monkeypatch.setattr(engine, "is_running", lambda pid: pid == 4242)
+
+    with pytest.raises(
+        RefusedError, match=r"still changes the stack organization/shop/prod \(process 4242\)"
+    ):
+        flow._await_nobody()
+
+    monkeypatch.setattr(engine, "is_running", lambda _pid: False)
+    flow._await_nobody()
+
+
+@pytest.mark.usefixtures("machine")
+def test_changes_on_one_machine_are_judged_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    order = []
+    with futures.ThreadPoolExecutor(1) as pool:
+
+        def second() -> None:
+            with flow._machine_lock():
+                order.append("second")
+
+        with flow._machine_lock():
+            waiting = pool.submit(second)
+            until(lambda: "waiting for another one on this machine" in capsys.readouterr().err)
+            order.append("first")
+        waiting.result()
+
+    assert order == ["first", "second"]
+
+
+def state(name: str) -> bytes:
+    resource = {"urn": f"urn:pulumi:prod::shop::a:b:C::{name}", "type": "a:b:C"}
+    return json.dumps({"deployment": {"resources": [resource]}}).encode()
+
+
+@pytest.fixture
+def pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files of the gate's own pack, and a `pulumi` that prints a state."""
+    (tmp_path / "now.json").write_bytes(state("web"))
+    executable(tmp_path / "bin" / "pulumi", f"#!/bin/sh\nexec cat {tmp_path / 'now.json'}\n")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    digest = digests.of_state(state("web"), b"key")
+    expected = Expected(str(tmp_path), "organization/shop/prod", "key", digest, str(tmp_path / "said"))
+    file = tmp_path / "expected.json"
+    file.write_bytes(msgspec.json.encode(expected))
+    monkeypatch.setattr("sys.argv", ["state_pack", str(file), "127.0.0.1:1"])
+    return tmp_path
+
+
+def test_the_pack_serves_only_if_the_state_is_the_expected_one(
+    pack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = []
+    monkeypatch.setattr(state_pack, "_serve", lambda: served.append(True))
+
+    assert state_pack.main() == 0
+    assert served == [True]
+    assert not (pack / "said").exists()
+
+    (pack / "now.json").write_bytes(state("other"))
+    assert state_pack.main() != 0
+    assert (pack / "said").read_text(encoding="utf-8") == state_pack.CHANGED
+    assert state_pack.CHANGED in capsys.readouterr().err
+
+    for text in ("#!/bin/sh\necho 'error: no passphrase' >&2\nexit 1\n", "#!/bin/sh\necho '{}'\n"):
+        executable(pack / "bin" / "pulumi", text)
+        assert state_pack.main() != 0
+        assert "the state cannot be read inside the update" in (pack / "said").read_text(encoding="utf-8")
+    assert served == [True]

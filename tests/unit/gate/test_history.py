@@ -1,0 +1,183 @@
+"""The history names an approver only if the signature verifies, and what was spent is never too low."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.gate import history, signatures
+from stacks_pulumi.gate.history import LoggedUpdate
+from stacks_pulumi.gate.settings import Gate, GateFile
+from stacks_pulumi.gate.signatures import Approval, Statement
+from stacks_pulumi.gate.verdict import Verdict
+from stacks_pulumi.pricing.money import FREE, Price
+from tests.support.gate import keys, signer
+
+NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
+HOUR = datetime.timedelta(hours=1)
+STACK = "organization/shop/prod"
+DIGEST = "ab" * 32
+VERDICT = Verdict(
+    "needs_approval", price_before=FREE, price_after=Price(Decimal(4), Decimal(4)), increase=Decimal(4)
+)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    signers = tmp_path / "allowed_signers"
+    signers.write_text(signer("ann") + signer("bob"), encoding="utf-8")
+    return Gate(tmp_path, "", GateFile(), (), (), signers, None, None)
+
+
+def approval(gate: Gate, name: str = "ann", **changes: Any) -> Approval:
+    given: dict[str, Any] = {
+        "digest": DIGEST,
+        "stack": STACK,
+        "ceiling": Decimal(5),
+        "accepts": (),
+        "until": NOW + HOUR,
+    }
+    return signatures.sign(Statement(**{**given, **changes}), keys() / name, gate.signers, NOW)
+
+
+def message(
+    *approvals: Approval, digest: str = DIGEST, stack: str = STACK, verdict: Verdict = VERDICT
+) -> str:
+    record: Any = SimpleNamespace(digest=digest, content=SimpleNamespace(stack=stack))
+    return history.message(record, verdict, approvals)
+
+
+def row(
+    text: str, *, at: datetime.datetime = NOW, kind: str = "update", result: str = "succeeded"
+) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "kind": kind,
+        "startTime": at.isoformat(),
+        "message": text,
+        "result": result,
+        "resourceChanges": {"create": 1},
+    }
+
+
+def entry(gate: Gate | None, *rows: dict[str, Any]) -> LoggedUpdate:
+    return history.entries(rows, STACK, gate)[0]
+
+
+def test_an_update_names_who_approved_it(gate: Gate) -> None:
+    text = message(approval(gate), approval(gate, "bob"))
+
+    found = entry(gate, row(text))
+
+    assert found.verified
+    assert found.message == "gate: $0.00 -> $4.00 a month, approved by ann, bob (record abababababab)"
+    assert len(text) <= 5000
+    assert found.describe() == {
+        "version": 1,
+        "kind": "update",
+        "result": "succeeded",
+        "at": "2026-11-27T12:00:00+00:00",
+        "message": found.message,
+        "changes": {"create": 1},
+        "record": DIGEST,
+        "price_before": "$0.00",
+        "price_after": "$4.00",
+        "approvers": ["ann", "bob"],
+        "verified": True,
+        "doubt": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "told", "doubt"),
+    [
+        ({"digest": "cd" * 32}, {}, "ann approved another record"),
+        ({"stack": "organization/shop/dev"}, {}, "ann approved another record"),
+        ({"until": NOW - HOUR}, {}, "the approval of ann had ended"),
+        ({"ceiling": Decimal("3.99")}, {}, "ann approved an increase of $3.99 at most"),
+        ({}, {"kind": "refresh"}, "the gate makes no refresh: its message is a copy"),
+    ],
+)
+def test_an_entry_with_a_signature_of_something_else_is_in_doubt(
+    gate: Gate, changes: dict[str, Any], told: dict[str, Any], doubt: str
+) -> None:
+    found = entry(gate, row(message(approval(gate, **changes)), **told))
+
+    assert (found.verified, found.approvers, found.doubt) == (False, (), doubt)
+
+
+def test_a_message_that_was_copied_or_written_by_hand_is_in_doubt(gate: Gate) -> None:
+    text = message(approval(gate))
+    forged = text.replace('"after":"$4.00"', '"after":"$0.00"').replace(DIGEST, "cd" * 32, 1)
+    of_another_stack = history.entries([row(text)], "organization/shop/dev", gate)[0]
+
+    assert entry(gate, row(text, at=NOW + HOUR / 2), row(text)).doubt.startswith(
+        "its record was applied before"
+    )
+    # An update that failed may be tried again.
+    assert entry(gate, row(text, at=NOW + HOUR / 2), row(text, result="failed")).verified
+    assert "cannot be read" in entry(gate, row("by hand\nstacks-pulumi gate 1 {}")).doubt
+    assert of_another_stack.doubt == "its message is that of another stack"
+    assert (
+        "approved another record" in entry(gate, row(forged)).doubt or not entry(gate, row(forged)).verified
+    )
+    assert entry(gate, row(message())).doubt == "without a signature"
+    assert "--gate" in entry(None, row(text)).doubt
+    assert entry(gate, row("pulumi up")).said is None
+
+
+def test_a_signer_whom_the_gate_no_longer_has_is_in_doubt(gate: Gate) -> None:
+    text = message(approval(gate))
+    gate.signers.write_text(signer("bob"), encoding="utf-8")
+
+    assert not entry(gate, row(text)).verified
+
+
+def test_signatures_that_do_not_fit_are_left_out(gate: Gate) -> None:
+    text = message(*[approval(gate)] * 20)
+
+    assert len(text) <= 5000
+    assert entry(gate, row(text)).doubt == "the signatures did not fit into its message"
+
+
+@pytest.mark.parametrize(
+    ("increases", "unfinished", "added", "spent"),
+    [
+        ([], [], Decimal(0), Decimal(0)),
+        # Whichever is higher, the history or the account.
+        ([Decimal(4), Decimal(3)], [], Decimal(5), Decimal(7)),
+        ([Decimal(4)], [], Decimal(9), Decimal(9)),
+        # A decrease gives nothing back, and what did not end counts in full.
+        ([Decimal(4), Decimal(-4)], [Decimal(2)], Decimal(0), Decimal(6)),
+        # What is not known is unknown.
+        ([None], [], Decimal(0), None),
+        ([], [None], Decimal(0), None),
+        ([], [], None, None),
+    ],
+)
+def test_what_was_spent_is_the_worst_case(
+    increases: list[Decimal | None],
+    unfinished: list[Decimal | None],
+    added: Decimal | None,
+    spent: Decimal | None,
+) -> None:
+    rows = [
+        row(message(digest=f"{number:064x}", verdict=Verdict("free", increase=increase)))
+        for number, increase in enumerate(increases)
+    ]
+    rows.append(row(message(), at=NOW - 25 * HOUR))
+
+    found = history.entries(rows, STACK, None)
+
+    assert history.spent(found, unfinished, added, NOW) == spent
+
+
+def test_an_entry_without_a_readable_time_may_have_been_today() -> None:
+    found = history.entries([{**row(message()), "startTime": "yesterday"}], STACK, None)
+
+    assert history.spent(found, [], Decimal(0), NOW) == Decimal(4)
