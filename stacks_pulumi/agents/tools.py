@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import re
 import secrets as random
@@ -278,7 +277,11 @@ class Desk:
         return ApplyOutcome("applied" if done.exit_code == 0 else "failed", record, output)
 
     async def _run(
-        self, action: Literal["plan", "apply"], name: str, program: programs.Program, context: Context[Any, Any]
+        self,
+        action: Literal["plan", "apply"],
+        name: str,
+        program: programs.Program,
+        context: Context[Any, Any],
     ) -> Done:
         """Carry out a job on a copy of the project with the program; report what the engine does."""
         folder = self.folder / name
