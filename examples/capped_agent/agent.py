@@ -4,7 +4,7 @@ An agent without a model: it does what a model would do through `stacks-pulumi m
     python agent.py deploy GATE       a web app: within what is free
     python agent.py grow GATE         the app with a database: needs a person
     python agent.py apply GATE        apply what the person has approved
-    python agent.py overreach GATE    more than the gate allows anybody
+    python agent.py overreach GATE    more than the gate allows
 """
 
 import asyncio

@@ -5,9 +5,9 @@ The command `stacks-pulumi mcp` uses it; `docs/agents.md` describes it. Importin
 
 - `source`: How is the text of a program read, with the line of each value?
 - `programs`: Which programs of an agent are allowed?
-- `worker`: How does a process of its own plan or apply a program?
+- `worker`: How does another process plan or apply a program?
 - `tools`: What may an agent call?
-- `results`: What does an agent get?
+- `outcomes`: What does an agent get?
 - `masking`: What must never be in an answer?
 - `server`: How are calls received, answered and written down?
 """

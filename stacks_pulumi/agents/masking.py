@@ -21,7 +21,7 @@ from stacks_pulumi.pricing.recognition import SIGNATURE
 HIDDEN: Final = "[secret]"
 
 _SHORTEST: Final = 6
-"""A shorter text occurs by chance; a secret of that length is none."""
+"""A shorter text occurs by chance."""
 
 _OPEN: Final = re.compile(
     r"(?:host|hostname|port|user|username|db|database|name|type|template|plan|id)$", re.IGNORECASE
@@ -62,7 +62,7 @@ class Secrets:
         return f"Secrets({len(self._known)})"
 
     def add(self, values: Iterable[Any]) -> None:
-        """Add values: every text in them is a secret, and so is a password in an address; a host or a user is none."""
+        """Add values: every text in them is a secret, and so is a password in an address; a host or a user is not."""
         found = {form for text in _texts(list(values)) for form in _forms(text) if len(form) >= _SHORTEST}
         if not found <= self._known:
             self._known |= found

@@ -18,7 +18,7 @@ from importlib import resources
 from typing import Any, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.agents.source import Refusal, Rule, UnreadableError, read
+from stacks_pulumi.agents.source import ProgramFault, Rule, UnreadableError, read
 from stacks_pulumi.config import without_keys
 from stacks_pulumi.errors import ErrorCode, StacksError
 
@@ -46,7 +46,7 @@ _OTHERS: Final = frozenset(
         "stacks:index:getBackupStats",
     }
 )
-"""Functions that tell of containers outside of this stack."""
+"""Functions that list containers outside of this stack."""
 
 _MAY_HOLD_SECRETS: Final = frozenset({"stacks:index:getLogs"})
 """Functions whose results may have a password in them, although the schema does not call them secret."""
@@ -86,7 +86,7 @@ class ProgramError(StacksError):
     """
 
     code: ErrorCode = "program-refused"
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[ProgramFault, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def check(program: str | Mapping[str, Any]) -> Program:
     except UnreadableError as error:
         refusals = (error.refusal,)
     except RecursionError:
-        refusals = (Refusal("size", None, "", "it is nested too deeply"),)
+        refusals = (ProgramFault("size", None, "", "it is nested too deeply"),)
     if refusals:
         shown = "; ".join(map(str, refusals[:_MOST_REFUSALS]))
         more = f"; and {len(refusals) - _MOST_REFUSALS} more" if len(refusals) > _MOST_REFUSALS else ""
@@ -204,7 +204,7 @@ class _Checker:
     def __init__(self, document: Any, lines: Mapping[str, int]) -> None:
         self.document = document
         self.lines = lines
-        self.refusals: list[Refusal] = []
+        self.refusals: list[ProgramFault] = []
         self.kinds: dict[str, str] = {}
         self.variables: Mapping[str, Any] = {}
         self._secret: dict[str, bool] = {}
@@ -217,7 +217,7 @@ class _Checker:
         while line is None and self.lines and above:
             above = re.sub(r"(\.[^.\[]*|\[[0-9]+\]|^[^.\[]*)$", "", above)
             line = self.lines.get(above)
-        refusal = Refusal(rule, line, _shown(where), _shown(text, 300))
+        refusal = ProgramFault(rule, line, _shown(where), _shown(text, 300))
         if refusal not in self.refusals:
             self.refusals.append(refusal)
 
@@ -308,7 +308,9 @@ class _Checker:
 
     def _input(self, name: str, value: Any, kind: str, where: str, token: str) -> None:
         if self.expression(value, where):
-            self.refuse("secret", where, "a secret may flow into secret inputs only, and this is none")
+            self.refuse(
+                "secret", where, "a secret may flow into secret inputs only, and this input is not secret"
+            )
         if token == _PINNED and name == "backupId":
             self.refuse("foreign", where, "it may be a backup of another container: leave it out")
         elif name in _OWN:
@@ -381,7 +383,7 @@ class _Checker:
             )
             return False
         if token in _OTHERS:
-            self.refuse("foreign", f"{where}.function", f"{token} tells of containers outside of this stack")
+            self.refuse("foreign", f"{where}.function", f"{token} lists containers outside of this stack")
             return False
         wanted = call.get("return")
         if wanted is not None and wanted not in told.outputs:

@@ -143,7 +143,7 @@ def deploy_app_with_database(app: str, template: str = "nodejs", database: str =
         "1. Call list_resources and keep what the program has. Call list_prices and get_account.\n"
         "2. Add two resources of the type stacks:index:Container and one stacks:index:Connection from the app to the "
         "database. Protect the database (options: {protect: true}).\n"
-        "3. Call plan. Tell the person the monthly price and the verdict.\n"
+        "3. Call plan. Show the person the monthly price and the verdict.\n"
         "4. If it is free, call apply. If it needs an approval, show the person `approve_with`, wait until they say "
         "that they have signed, and call apply. If it is refused, say why, and propose a smaller change."
     )
@@ -155,7 +155,7 @@ def reduce_the_bill() -> str:
         "Find out how the stack can cost less.\n"
         "1. Call list_resources, get_account and list_prices, and get_metrics for each container.\n"
         "2. Name the containers that are little used, what each costs, and what would be lost without it. A change of "
-        "the plan replaces a container and destroys its data: say so.\n"
+        "the plan replaces a container and destroys its data: explain that.\n"
         "3. Propose one change, call plan with it, and show the person the steps and the prices. Deletions always need "
         "an approval."
     )

@@ -39,7 +39,7 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ProgramFault:
     """
     Why a program is refused.
 
@@ -65,7 +65,7 @@ class UnreadableError(Exception):
 
     def __init__(self, rule: Rule, line: int | None, text: str, where: str = "") -> None:
         super().__init__(text)
-        self.refusal = Refusal(rule, line, where, text)
+        self.refusal = ProgramFault(rule, line, where, text)
 
 
 def read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:

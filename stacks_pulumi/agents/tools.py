@@ -32,7 +32,7 @@ from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import InputError, find_project, read_project, read_stack
 from stacks_pulumi.agents import programs
 from stacks_pulumi.agents.masking import HIDDEN, Secrets
-from stacks_pulumi.agents.results import (
+from stacks_pulumi.agents.outcomes import (
     AccountFigures,
     ApplyOutcome,
     ContainerLog,
@@ -113,7 +113,7 @@ class Desk:
     _one: anyio.Lock = field(default_factory=anyio.Lock)
     _steps: dict[str, int] = field(default_factory=dict)
 
-    # ---------------------------------------------------------------------------------------------- what is there
+    # ---------------------------------------------------------------------------------------------- reading
 
     async def list_resources(self, page: Page = 1) -> ResourcePage:
         """List the stack's resources with their prices, and the program that is now in force."""
@@ -234,7 +234,7 @@ class Desk:
             )
         return ExplainedCode(code, text)
 
-    # ------------------------------------------------------------------------------------------------- what changes
+    # --------------------------------------------------------------------------------------------------- changing
 
     async def plan(self, program: ProgramText, context: Context[Any, Any]) -> PlanOutcome:
         """
@@ -325,7 +325,7 @@ class Desk:
                     name_of(one["urn"]),
                     one["type"],
                     one["operation"],
-                    one["changed"],
+                    one["inputs"],
                     one["unknown"],
                     _bounds(one["price_before"]),
                     _bounds(one["price_after"]),
@@ -363,7 +363,7 @@ class Desk:
         return folder
 
     def _copy(self, folder: Path, program: programs.Program) -> Path:
-        """Copy the project's settings, with the program in place of its own."""
+        """Copy the project's settings, with this program in it."""
         folder.mkdir(mode=0o700)
         for file in sorted(self.engine.project.glob("Pulumi.*")):
             if file.is_file() and file.name != _FILE:

@@ -1,8 +1,8 @@
 """
-How does a process of its own plan or apply a program?
+How does another process plan or apply a program?
 
 The engine has to be interrupted as by Ctrl-C in a terminal when a call is cancelled, and it must go on when the server
-is killed. So each plan and each apply is a process with a session of its own. Its output is a file, and no pipe that
+is killed. So each plan and each apply is a process with its own session. Its output is a file, and no pipe that
 breaks with the server.
 """
 
@@ -87,7 +87,7 @@ def carry_out(job: Job) -> Done:
 
 async def in_process(job: Job, scratch: Path, output: Path, on_output: Callable[[], Awaitable[None]]) -> Done:
     """
-    Carry out a job in a process of its own.
+    Carry out a job in another process.
 
     If the call is cancelled, the engine is interrupted, and this returns only when it has ended.
 
@@ -121,7 +121,7 @@ async def in_process(job: Job, scratch: Path, output: Path, on_output: Callable[
     finally:
         if process.returncode is None:
             with anyio.CancelScope(shield=True), contextlib.suppress(ProcessLookupError):
-                # Once, as Ctrl-C does: at the second one the engine would end at once, and leave what it has begun.
+                # Once, as Ctrl-C does: at the second one the engine would end immediately, and leave what it has begun.
                 os.killpg(process.pid, signal.SIGINT)
                 await process.wait()
     try:

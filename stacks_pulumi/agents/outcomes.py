@@ -103,7 +103,7 @@ class PlannedStep:
     resource: str
     type: str
     operation: str
-    changed: list[str]
+    inputs: dict[str, Any]
     unknown: list[str]
     price_before: str | None
     price_after: str | None
