@@ -467,6 +467,8 @@ def opened(
         secrets = Secrets()
         configuration = found.configuration().values
         spending.check_address(gate, configuration)
+        if configuration.get("stacks:adopt", {}).get("value", "never") != "never":
+            raise RefusedError("the stack's configuration has `stacks:adopt`: remove it, because an agent may not adopt")
         secrets.add_settings(configuration)
     folder = _state_folder() / re.sub(r"[^A-Za-z0-9_.-]", "-", found.stack.strip("/"))
     _make(folder)

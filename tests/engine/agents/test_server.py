@@ -154,6 +154,7 @@ def test_two_agents_on_two_stacks_share_what_is_free(
 
     async def first(call: Talk) -> None:
         mine = await call("plan", program=WEB)
+        also_mine = await call("plan", program=WEB.replace("web:", "api:"))
 
         async def second(other: Talk) -> None:
             # Both are free when they are planned, and only one of them when it is applied.
@@ -161,12 +162,14 @@ def test_two_agents_on_two_stacks_share_what_is_free(
             assert (mine["verdict"], theirs["verdict"]) == ("free", "free")
             assert (await call("apply", record=mine["record"]))["verdict"] == "applied"
             results.append(await other.fails("apply", record=theirs["record"]))
+            results.append(await call.fails("apply", record=also_mine["record"]))
 
         await agents[1].talking(second, "--allow", "apply")
 
     agents[0].over_pipes(first, "--allow", "apply")
 
     assert "it needs an approval" in results[0], results
+    assert "the state was changed after the plan was made" in results[1], results
     assert containers(emulator) == {"web"}
 
 
