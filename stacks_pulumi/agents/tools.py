@@ -271,7 +271,7 @@ class Desk:
                 # It stays there if the update has changed something, also if it failed or was cancelled.
                 if (folder / "record" / records.STARTED).exists():
                     records.put(self.engine.project, _FILE, self._project_file(program))
-            output = self._output(folder)
+            output = _end_of(self._output(folder))
         if done.exit_code is None:
             raise RefusedError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))
         return ApplyOutcome("applied" if done.exit_code == 0 else "failed", record, output)
@@ -468,7 +468,9 @@ def opened(
         configuration = found.configuration().values
         spending.check_address(gate, configuration)
         if configuration.get("stacks:adopt", {}).get("value", "never") != "never":
-            raise RefusedError("the stack's configuration has `stacks:adopt`: remove it, because an agent may not adopt")
+            raise RefusedError(
+                "the stack's configuration has `stacks:adopt`: remove it, because an agent may not adopt"
+            )
         secrets.add_settings(configuration)
     folder = _state_folder() / re.sub(r"[^A-Za-z0-9_.-]", "-", found.stack.strip("/"))
     _make(folder)
@@ -538,6 +540,15 @@ def _shortened(value: Any) -> Any:
 def _short(text: str, longest: int = _LONGEST) -> str:
     text = clean(text)
     return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def _end_of(output: str) -> str:
+    """Return what the engine says at the end: its diagnostics, or only how many resources it has changed."""
+    for heading in ("Diagnostics:", "Outputs:", "Resources:"):
+        _, found, rest = output.partition(f"\n{heading}\n")
+        if found:
+            return f"{heading}\n{rest}".strip()
+    return output
 
 
 def _dollars(amount: Decimal | None) -> str | None:

@@ -22,7 +22,7 @@ SHOP = """\
 resources:
   web:
     type: stacks:index:Container
-    properties: {template: nodejs, plan: micro}
+    properties: {template: nodejs}
   db:
     type: stacks:index:Container
     properties: {template: postgresql, name: orders-db}
@@ -48,7 +48,7 @@ def test_every_tool_over_pipes_and_no_secret_in_an_answer(
         assert "--accept-unknown" in planned["approve_with"]
         agent.gated.approve(to=Path(planned["approve_with"].split()[3]))
         done = await call("apply", record=planned["record"])
-        assert done["verdict"] == "applied", done
+        assert done["verdict"] == "applied", done["output"]
         listed = await call("list_resources")
         shown = {one["name"]: one for one in listed["resources"]}
         assert shown["link"]["outputs"]["connectionString"] == "[secret]"
@@ -57,8 +57,8 @@ def test_every_tool_over_pipes_and_no_secret_in_an_answer(
         figures = await call("get_account")
         assert (figures["containers"], figures["price_a_month"], figures["created_in_24_hours"]) == (
             2,
-            "$2.00",
-            "$2.00",
+            "$8.00",
+            "$8.00",
         )
         assert figures["free_increase_a_day"] == "$5.00"
         assert (await call("get_logs", resource="web"))["log"]
