@@ -29,8 +29,7 @@ from stacks_pulumi.pricing.recognition import kind_of
 
 def pulumi_home() -> Path:
     """Return `PULUMI_HOME`, or `~/.pulumi` if it is not set, as the engine does."""
-    home = os.environ.get("PULUMI_HOME")
-    return Path(home) if home else Path.home() / ".pulumi"
+    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -117,6 +116,8 @@ class PolicyEvent(msgspec.Struct, rename="camel"):
     message: str = ""
     policy_pack_name: str = ""
     enforcement_level: str = ""
+    # Those in the pack's configuration that let the violation pass, each with its id and its reason.
+    exceptions: list[dict[str, str]] = []
 
 
 class SummaryEvent(msgspec.Struct, rename="camel"):
@@ -181,9 +182,8 @@ class Stack(msgspec.Struct):
     @property
     def saved_at(self) -> str:
         """When the state was saved; empty if the export does not say it."""
-        return (
-            "" if self.deployment is None or not self.deployment.manifest else self.deployment.manifest.time
-        )
+        manifest = None if self.deployment is None else self.deployment.manifest
+        return "" if manifest is None else manifest.time
 
 
 class _Any(msgspec.Struct, rename="camel"):
@@ -568,7 +568,7 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     violations = [
         f"{event.policy_name}: {event.message}"
         for event in (one.policy_event for one in events)
-        if event is not None and event.enforcement_level == "mandatory"
+        if event is not None and event.enforcement_level == "mandatory" and not event.exceptions
     ]
     messages = [event for one in events if (event := one.diagnostic_event) is not None]
     errors = [message.message for message in messages if message.severity == "error"]

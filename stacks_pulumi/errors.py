@@ -190,7 +190,7 @@ class StacksError(Exception):
 
     Attributes:
         message: One line that can be understood alone, without the code.
-        code: Its code in `docs/errors.md`. Most classes have one of their own.
+        code: Its code in `docs/errors.md`. Most classes have one.
         after_doubt: Whether the outcome of an earlier attempt of the same request is unknown. That attempt may be the
             reason for the error.
     """

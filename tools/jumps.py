@@ -107,6 +107,8 @@ class Call(EngineCall):
         """End the program."""
         raise SystemExit(str(reasons))
 
+    fail_waiting = fail
+
     def status(self, message: str) -> None:
         """Show nothing."""
 

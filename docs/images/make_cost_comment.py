@@ -21,8 +21,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 from markdown_it import MarkdownIt  # noqa: E402  (after the path)
 
 from stacks_pulumi.cost.build import report_of  # noqa: E402  (as above)
-from stacks_pulumi.cost.report import CostLimit, judge  # noqa: E402  (as above)
-from stacks_pulumi.cost.result import CostResult, document_of  # noqa: E402  (as above)
+from stacks_pulumi.cost.result import CostLimit, CostResult, document_of, judge  # noqa: E402  (as above)
 from stacks_pulumi.reports.writers import comment  # noqa: E402  (as above)
 from tests.support.previews import UNKNOWN, events, step, violation, web  # noqa: E402  (as above)
 

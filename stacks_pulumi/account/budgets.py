@@ -13,8 +13,8 @@ Which budgets does a file set over several stacks, and is the account within the
       - tags: {team: web}
         max_total: 30
 
-A budget without `stacks`, `projects` and `tags` covers the whole account. Patterns are those of a shell. With
-`covers: all`, a stack that no budget chooses is an excess.
+A budget without `stacks`, `projects` and `tags` is over the whole account. Patterns are those of a shell. With
+`covers: all`, a stack that no budget covers is an excess: one that chooses it, and has a limit that can refuse it.
 """
 
 from __future__ import annotations
@@ -33,19 +33,9 @@ from stacks_pulumi.account.reconcile import ContainerRecord, Reconciliation, Sta
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.build import REPLACES, ObjectChange
 from stacks_pulumi.cost.live import Snapshot, compare
-from stacks_pulumi.cost.report import (
-    LIMITS,
-    CostLimit,
-    Item,
-    LimitVerdict,
-    Line,
-    higher,
-    judge,
-    limits_of,
-    number,
-    read_yaml,
-)
-from stacks_pulumi.pricing.money import FREE, Price, count, total
+from stacks_pulumi.cost.report import Item, Line, higher, read_yaml
+from stacks_pulumi.cost.result import LIMITS, CostLimit, LimitVerdict, judge, limits_of
+from stacks_pulumi.pricing.money import FREE, Price, count, number, total
 from stacks_pulumi.pricing.recognition import snake_case, text
 
 _CHOICES: Final = ("name", "owner", "stacks", "projects", "tags")
@@ -81,12 +71,17 @@ class Budget:
 
     @property
     def everything(self) -> bool:
-        """Whether the budget covers the whole account."""
+        """Whether the budget is over the whole account."""
         return not (self.stacks or self.projects or self.tags)
 
-    def covers(self, stack: StackTotal, tagged: Mapping[tuple[str, str], frozenset[str]]) -> bool:
+    @property
+    def refuses(self) -> bool:
+        """Whether a limit can refuse any stack: one that only warns does not, nor a percentage for a new stack."""
+        return any(limit.block and limit.measure != "increase-pct" for limit in self.limits)
+
+    def chooses(self, stack: StackTotal, tagged: Mapping[tuple[str, str], frozenset[str]]) -> bool:
         """
-        Return whether the budget covers a stack: any of its name patterns matches, and all of its tags.
+        Return whether the budget is over a stack: any of its name patterns matches, and all of its tags.
 
         Args:
             stack: The stack.
@@ -110,7 +105,7 @@ class BudgetFile:
 
     Attributes:
         budgets: The budgets.
-        covers_all: Whether every stack has to be chosen by one of them (`covers: all`).
+        covers_all: Whether every stack has to be covered by one of them (`covers: all`).
     """
 
     budgets: tuple[Budget, ...] = ()
@@ -169,7 +164,7 @@ def _budget(entry: Any, where: str) -> Budget:
 def _number(value: Any, name: str, where: str) -> Decimal:
     try:
         # The text of a list could take all memory, with aliases of aliases.
-        return number(value if isinstance(value, str) else "", LIMITS[name][0])
+        return number(value if isinstance(value, str) else "", is_share=LIMITS[name][0] == "increase-pct")
     except ValueError as error:
         raise InputError(f"{where}{name}: {error}") from None
 
@@ -211,7 +206,7 @@ def judged(
     by_tag = {tag: tagged(*tag) for tag in dict.fromkeys(tag for budget in budgets for tag in budget.tags)}
     verdicts: list[tuple[Budget, LimitVerdict]] = []
     for budget in budgets:
-        stacks = {stack.name for stack in account.stacks if budget.covers(stack, by_tag)}
+        stacks = {stack.name for stack in account.stacks if budget.chooses(stack, by_tag)}
         if not budget.everything and not stacks:
             # With a misspelt pattern the total would be zero, which is within every limit.
             raise InputError(
@@ -251,25 +246,27 @@ def uncovered(
     account: Reconciliation, budgets: Sequence[Budget], tagged: Callable[[str, str], frozenset[str]]
 ) -> tuple[str, ...]:
     """
-    Return what no budget chooses, with its price: stacks, and the containers of no stack.
+    Return what no budget covers, with its price: stacks, and the containers of no stack.
 
-    A budget over the whole account does not choose a stack: a stack that is renamed would lose its own limit.
+    A budget that only warns covers nothing. One over the whole account covers no stack: a stack that is renamed would
+    lose its own limit.
 
     Args:
         account: The account.
         budgets: The budgets.
         tagged: Returns the names for `pulumi --stack` of the stacks with a tag.
     """
-    choosing = [budget for budget in budgets if not budget.everything]
+    refusing = [budget for budget in budgets if budget.refuses]
+    choosing = [budget for budget in refusing if not budget.everything]
     by_tag = {tag: tagged(*tag) for tag in dict.fromkeys(tag for budget in choosing for tag in budget.tags)}
     found = [
         f"{stack.name} ({stack.price})"
         for stack in account.stacks
         if (stack.containers or stack.name in account.unplaced)
-        and not any(budget.covers(stack, by_tag) for budget in choosing)
+        and not any(budget.chooses(stack, by_tag) for budget in choosing)
     ]
     none = account.without_stack
-    if none and len(choosing) == len(budgets):
+    if none and len(choosing) == len(refusing):
         found.append(f"{count(len(none), 'container')} of no stack ({total(one.item.price for one in none)})")
     return tuple(found)
 
@@ -373,21 +370,18 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTo
     return new, replace(account, stacks=(*account.stacks, new))
 
 
-def _existing(records: Iterable[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
+def _existing(records: Collection[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
     """
-    Return the container that a change is about: by its id, or by the name of a new one.
+    Return the container that a change is about: by its id, or by the name of a new one if no resource has it yet.
 
-    A container that this preview makes too is not that one: it may be in another account, where a name is free.
+    One that another resource has, or that this preview makes too, is not that one: the new one may be in another
+    account, or the platform may tell names in another case apart.
     """
     states = [state for state in (change.before, change.after) if state is not None and state.id]
     ids = {change.urn, *(state.id for state in states if change.op not in REPLACES)}
     wanted = text(snake_case((change.after.inputs if change.after else None) or {}), "name")
-    name = wanted.casefold() if isinstance(wanted, str) else None
-    return next((one for one in records if one.container.id in ids or _is_named(one, name)), None)
-
-
-def _is_named(one: ContainerRecord, name: str | None) -> bool:
-    return one.name.casefold() == name and not one.container.id.startswith("urn:")
+    by_id = next((one for one in records if one.container.id in ids), None)
+    return by_id or next((one for one in records if one.name == wanted and not one.owners), None)
 
 
 def _new(change: ObjectChange, item: Item) -> ContainerRecord:

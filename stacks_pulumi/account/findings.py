@@ -18,7 +18,8 @@ from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation, StackTotal
 from stacks_pulumi.cost.live import priced
-from stacks_pulumi.cost.report import FOOTER, Item, LimitVerdict, Line, Report
+from stacks_pulumi.cost.report import FOOTER, Item, Line, Report
+from stacks_pulumi.cost.result import LimitVerdict
 from stacks_pulumi.pricing.money import Price, count, total
 from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
 from stacks_pulumi.reports.writers import MARKS
@@ -44,7 +45,7 @@ class AccountResult:
         verdicts: The verdicts of the limits.
         failed: The findings of --fail-on that exist.
         children: Whether the child objects of the containers were read.
-        uncovered: What no budget chooses, if there are budgets.
+        uncovered: What no budget covers, if there are budgets.
         covers_all: Whether that is an excess.
         after: The account after a preview's change, if there is one. The limits are for that.
         preview: The report on that preview.
@@ -121,7 +122,10 @@ def _remarks(result: AccountResult) -> Iterator[tuple[Weight, str]]:
         named = ", ".join(result.uncovered[:_SHOWN])
         more = len(result.uncovered) - _SHOWN
         rest = f" and {more} more" if more > 0 else ""
-        yield "error" if result.covers_all else "note", f"no budget covers {named}{rest}"
+        yield (
+            "error" if result.covers_all else "note",
+            f"no budget with max_total or max_increase covers {named}{rest}",
+        )
     for stack, reason in account.elsewhere.items():
         yield "note", f"resources of {stack} are in another account and left out: {reason}"
     for note in (

@@ -4,6 +4,7 @@ Backups: list, start, wait for, restore, pin, delete (guide, "Backups").
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -67,12 +68,14 @@ class _Appears(Watch[Backup]):
         since: When it was requested, by the API's clock; `None` if that is not known.
         told: The id in the answer to the request, which may be that of a job.
         patience: The seconds for which only a backup with that id is accepted.
+        late: The seconds after which every new backup is listed.
     """
 
     before: Sequence[BackupId] = ()
     since: float | None = None
     told: BackupId | None = None
     patience: float = 0.0
+    late: float = math.inf
 
     def limit(self, deadline: float) -> None:
         """Set when the wait times out."""
@@ -80,7 +83,10 @@ class _Appears(Watch[Backup]):
 
     def is_it(self, backup: Backup) -> bool:
         """Whether this backup is newer, and certainly not a scheduled one."""
-        if backup.id in self.before or backup.backup_type == "scheduled" or is_older(backup, self.since):
+        return self._is_unknown(backup) and not is_older(backup, self.since)
+
+    def _is_unknown(self, backup: Backup) -> bool:
+        if backup.id in self.before or backup.backup_type == "scheduled":
             return False
         # A full list may have lacked older backups. Their numbers are lower, if numbers have an order at all.
         numbers = [id for id in self.before if isinstance(id, int)] if len(self.before) >= MOST else []
@@ -89,10 +95,13 @@ class _Appears(Watch[Backup]):
     def judge(self, rows: Listing[Backup]) -> bool:
         """Whether the backup has appeared."""
         self.trouble = None
+        new = list(filter(self.is_it, rows))
+        if not new and self.elapsed >= self.late:
+            # Creation times may be by another clock than that of the dates. What alone has appeared is the result.
+            new = list(filter(self._is_unknown, rows))
+            new = new if len(new) == 1 else []
         # An unknown word for the type may mean `manual` or `scheduled`.
-        order = sorted(
-            filter(self.is_it, rows), key=lambda row: (row.backup_type not in {"manual", None}, *_age(row))
-        )
+        order = sorted(new, key=lambda row: (row.backup_type not in {"manual", None}, *_age(row)))
         told = next((row for row in rows if row.id == self.told), None)
         self.resource = told or next(iter(order), None)
         if self.resource is None or told is not None:
@@ -311,6 +320,7 @@ class BackupsApi:
                     return Backup(id=number.id, container_id=container_id)
                 if number is not None:
                     watch.told, watch.patience = number.id, watch.elapsed + self._platform.lag
+                watch.late = watch.elapsed + self._platform.backup_listed
                 try:
                     return self._follow(container_id, watch, deadline)
                 except WaitCancelledError:

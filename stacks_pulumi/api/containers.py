@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Literal
 
-from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
+from stacks_pulumi._clock import Clock, Pulse, shielded, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name, seconds_of
 from stacks_pulumi.api._bodies import (
     created_container,
@@ -136,8 +136,9 @@ class ContainersApi:
         self._name_held = platform.name_held
         self._prefix = platform.facts.containers.name_prefix or ""
         self._released: dict[str, float] = {}
-        self._asked: set[str] = set()
         """When a deletion of ours was acknowledged, by the name of the container."""
+        self._before: dict[str, Listing[Container]] = {}
+        """The list from before the last request for a name, by that name."""
         self.feed: Feed[Container] = Feed(
             send,
             LIST,
@@ -311,19 +312,21 @@ class ContainersApi:
             # A list may be behind, and show the container that we have deleted.
             sleep_with_pulse(_HELD_PAUSE, self._clock, pulse)
             before = self.feed.snapshot(pulse=pulse)
-        since = self.server_now()
+        shift, date = self._shift, self._server_now()
+        since = None if date is None else date + shift
 
         def ours(container: Container) -> bool:
             # Another client may have created a container of that name, but of another template or earlier.
-            return self.is_ours(container, name=name, template=template, plan=plan, since=since)
+            is_it = self.is_ours(container, name=name, template=template, plan=plan, since=since)
+            return is_it and not is_older(container, since)
 
-        self._asked.add(name.casefold())
+        self._before[name.casefold()] = before
 
         def alike(container: Container) -> bool:
             # A platform may change names: put a prefix before them, or cut them. The longest name that this client has
             # asked for explains a new one best.
             own = (container.name or "").casefold()
-            asked = tuple(self._asked)
+            asked = tuple(self._before)
             explained = [one for one in asked if one in own or one.startswith(own)]
             is_explained = own not in asked and max(explained, key=len, default="") == name.casefold()
             return (is_explained or not own) and not is_older(container, since)
@@ -348,7 +351,7 @@ class ContainersApi:
             visible=self.visible,
         )
         made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
-        since = self._with_shift(made, before, since)
+        since = self._with_shift(made, before, since, shift)
         existed = made.id in {row.id for row in before} or is_older(made, since)
         # What a request of ours has made is ours, whatever the platform calls its template and its plan.
         timed = since is not None and seconds_of(made.created_at) is not None
@@ -362,24 +365,74 @@ class ContainersApi:
         self._made[made.id] = self._clock.now()
         return made
 
-    def _with_shift(self, made: Container, before: Listing[Container], since: float | None) -> float | None:
+    def _with_shift(
+        self, made: Container, before: Listing[Container], since: float | None, shift: float
+    ) -> float | None:
         """
         Return the time of a request by the clock of creation times.
 
         A container that no whole list has shown, and that still boots, is not older than the time after which every
-        container is visible, and not newer than the answer. If its creation time says so, that is another clock than
-        that of the dates: a platform may write its local time without the zone.
+        container is visible, and not newer than the answer. If its creation time is outside of that, it is from another
+        clock than that of the dates: a platform may write its local time without the zone, or its database may have
+        another clock. If it is only a little older, or the answer has no time, the first list after the answer decides:
+        a container that appeared with the request was made by it.
+
+        Args:
+            made: The container in the answer.
+            before: The list from before the request.
+            since: When the request was sent, by the clock of creation times as far as it was known then.
+            shift: By how much that clock differs from the dates, as far as was known. Other threads may know more now.
         """
-        created, now = seconds_of(made.created_at), self.server_now()
-        if since is None or now is None or created is None:
+        created, date = seconds_of(made.created_at), self._server_now()
+        if since is None or date is None:
             return since
-        slack = max(self.visible, _RECENT)
-        if since - slack < created < now + slack:
+        if created is not None and not is_older(made, since) and created < date + shift + self._slack:
             return since
         if made.settled or before.gap is not None or any(row.id == made.id for row in before):
             return since
-        self._shift += created - since
+        if created is None or since - self._slack < created < since:
+            created = self._appeared_at(made, since)
+        if created is None:
+            return since
+        self._shift = shift + created - since
         return created
+
+    def _appeared_at(self, made: Container, since: float) -> float | None:
+        """Return when a new container was created, by a list that shows it now; `None` if that is after `since`."""
+        rows: Listing[Container] = Listing()
+        # The container exists and is in no state yet, so nothing may end this look.
+        with shielded(), contextlib.suppress(*CALL_ERRORS):
+            rows = self.feed.snapshot()
+        row = next((row for row in rows if row.id == made.id or same_name(row.name, made.name or "")), None)
+        seen = made if row is None else row.merge(made)
+        return (
+            None if row is None or seen.settled or not is_older(seen, since) else seconds_of(seen.created_at)
+        )
+
+    @property
+    def _slack(self) -> float:
+        """The seconds after which a whole list has every container."""
+        return max(self.visible, _RECENT)
+
+    def existed(self, container: Container, name: str, since: float | None) -> bool:
+        """
+        Whether a container may have existed before the last request for its name, by its creation time.
+
+        That may be by another clock than that of the dates. So a container is new in spite of it if every list would
+        have shown it before the request, and none did.
+
+        Args:
+            container: The container.
+            name: The requested name.
+            since: When the request was sent, by the API's clock; `None` if that is not known.
+        """
+        created = seconds_of(container.created_at)
+        if since is None or created is None or not is_older(container, since):
+            return False
+        before = self._before.get(name.casefold())
+        if before is None or self.has_deleted(name) or created > since - self._slack:
+            return True
+        return before.gap is not None or any(row.id == container.id for row in before)
 
     def has_deleted(self, name: str) -> bool:
         """Whether this client has deleted a container of that name, which a list may still show."""
@@ -389,7 +442,7 @@ class ContainersApi:
         self, container: Container, *, name: str, template: str, plan: str | None, since: float | None
     ) -> bool:
         """
-        Whether a container that no list showed before may be the result of our request.
+        Whether a container that no list showed before may be the result of our request, which was acknowledged.
 
         Args:
             container: The container.
@@ -399,7 +452,7 @@ class ContainersApi:
             since: When the request was sent, by the API's clock; `None` if that is not known.
         """
         named = same_name(container.name, name) or same_name(container.name, self._prefix + name)
-        return named and _fits(container, template, plan) and not is_older(container, since)
+        return named and _fits(container, template, plan) and not self.existed(container, name, since)
 
     def set_status(self, container_id: str, status: Literal["running", "stopped", "restart"]) -> None:
         """

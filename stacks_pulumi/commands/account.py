@@ -36,7 +36,7 @@ _FINDINGS: Final = ("orphans", "double", "missing")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from stacks_pulumi.cost.report import add_limits  # noqa: PLC0415  (other commands do not need it)
+    from stacks_pulumi.cost.result import add_limits  # noqa: PLC0415  (other commands do not need it)
 
     parser.description = (
         "Compare the account (STACKS_API_KEY) with every stack of the Pulumi backend, or with exports. Nothing is "
@@ -186,7 +186,7 @@ def _judged(
     from stacks_pulumi.account.findings import AccountResult  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.build import Pricer, changes_of  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.report import limits_of  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.result import limits_of  # noqa: PLC0415  (as above)
 
     own = limits_of(options)
     limits = [*([budgets.Budget("the account", own)] if own else []), *file.budgets]

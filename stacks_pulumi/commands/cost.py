@@ -14,16 +14,8 @@ from stacks_pulumi import catalog, config
 from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.commands._shared import Command, report_error, save_snapshot
 from stacks_pulumi.cost.build import Pricer, report_of
-from stacks_pulumi.cost.report import (
-    CostLimit,
-    Report,
-    add_limits,
-    judge,
-    limits_of,
-    read_prices,
-    rest_of_month,
-)
-from stacks_pulumi.cost.result import CostResult, document_of
+from stacks_pulumi.cost.report import Report, read_prices, rest_of_month
+from stacks_pulumi.cost.result import CostLimit, CostResult, add_limits, document_of, judge, limits_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.money import MonthlyPrice
 
@@ -39,7 +31,7 @@ _EXIT_CODES: Final = """\
 exit codes:
   0  within all limits
   1  an error (including a wrong option), or incomplete figures (no --show-sames, or a failed preview)
-  2  blocked: a --max limit is exceeded, or the preview violates a mandatory policy
+  2  blocked: a --max limit is exceeded, a --fail-on finding, or the preview violates a mandatory policy
   3  a price is not exact (--strict)
 """
 
@@ -89,6 +81,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rest-of-month", action="store_true", help="also estimate the rest of this month")
     add_limits(parser)
+    parser.add_argument(
+        "--fail-on",
+        choices=("kept",),
+        action="append",
+        default=[],
+        help="kept: block if a container leaves the stack and stays billed; no later total of the stack has it",
+    )
     parser.add_argument("--strict", action="store_true", help="fail if a price is not exact")
 
 
@@ -105,7 +104,9 @@ def run(options: argparse.Namespace) -> int:
         _check_increase_limits(limits, report)
         now = datetime.datetime.now(datetime.timezone.utc)
         rest = rest_of_month(now) if options.rest_of_month else None
-        result = CostResult(report, judge(report, limits), rest, options.strict)
+        if options.fail_on and report.source != "preview":
+            raise InputError("--fail-on kept is for a preview: remove it", code="invalid-argument")
+        result = CostResult(report, judge(report, limits), rest, options.strict, tuple(options.fail_on))
         if snapshot is not None:
             blocked = any(verdict.blocks for verdict in result.verdicts)
             save_snapshot("cost", options.save, snapshot.describe(), snapshot.gap, blocked=blocked)

@@ -167,7 +167,8 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `policy`."""
     parser.description = (
         "Check files for `--policy-pack-config`, without an engine, a program or an account: names of policies, "
-        "levels, options and double keys. The engine ignores many errors in them, and then a policy has no effect."
+        "levels, options and double keys. The engine ignores many errors in them, and then a policy has no effect. "
+        "Each exception of a file of version 2 must have a reason and an end, which the engine does not heed."
     )
     parser.epilog = _POLICY_EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -18,7 +18,7 @@ from stacks_pulumi.errors import StacksError, clean_lines
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.change import Change
-    from stacks_pulumi.gate.history import Entry
+    from stacks_pulumi.gate.history import LoggedUpdate
     from stacks_pulumi.gate.record import Record
     from stacks_pulumi.gate.settings import Gate
     from stacks_pulumi.gate.signatures import Statement, Subject
@@ -33,10 +33,13 @@ exit codes:
   2  plan: refused; approve: this person may not approve it; apply: refused, or the approval is void, and nothing
      was changed; check: a mistake
   3  plan: the change needs an approval
+  10 apply: what has to wait for capacity was not created, and the rest is done
   otherwise, for apply: the exit code of `pulumi up`
 """
 
 _REFUSED: Final = 2
+_WAITING: Final = 10
+"""How `pulumi up` ends if an operation has to wait (3.274.1 or newer)."""
 _RESULTS: Final = {"nothing": 0, "free": 0, "needs_approval": 3, "refused": _REFUSED}
 _TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
 
@@ -191,10 +194,10 @@ def _approver(text: str) -> tuple[str, Path]:
 
 
 def _usd(text: str) -> Decimal:
-    from stacks_pulumi.cost.report import number  # noqa: PLC0415  (not to list the commands)
+    from stacks_pulumi.pricing.money import number  # noqa: PLC0415  (not to list the commands)
 
     try:
-        return number(text, "total")
+        return number(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -338,7 +341,13 @@ def _apply(options: argparse.Namespace) -> int:
     project = _project(options)
     with settings.opened(options.gate, options.gate_ref) as gate:
         _tell_source(gate, project)
-        return flow.apply(gate, options.record, project, options.stack)
+        code = flow.apply(gate, options.record, project, options.stack)
+    if code == _WAITING:
+        tell(
+            "gate",
+            "waiting: STACKS has no capacity for some containers, and the rest is done; plan again later",
+        )
+    return code
 
 
 def _log(options: argparse.Namespace) -> int:
@@ -356,7 +365,7 @@ def _log(options: argparse.Namespace) -> int:
     return 0
 
 
-def _line(entry: Entry) -> str:
+def _line(entry: LoggedUpdate) -> str:
     """Return the line of the log for an update."""
     prices = "not by the gate" if entry.said is None else f"from {entry.said.before} to {entry.said.after}"
     who = f"approved by {', '.join(entry.approvers)}" if entry.approvers else "no approval"

@@ -222,15 +222,21 @@ class Pricer:
     monthly: MonthlyPrice = catalog.monthly_price
     others: PriceTable | None = None
 
-    def item(self, state: ResourceState | None, stays: ResourceState | None = None) -> Item | None:
-        """Return the billed item; `None` for a resource without a price. `stays` is the state that shows its size."""
+    def item(self, state: ResourceState | None, sized: ResourceState | None = None) -> Item | None:
+        """
+        Return the billed item; `None` for a resource without a price.
+
+        Args:
+            state: The resource.
+            sized: Its state in which its size was seen, if it exists.
+        """
         if state is None or not state.custom or state.external:
             return None
         kind = state.kind
         if kind == UNRECOGNISED:
             return Item("kind not known", UNPRICED)
         if kind == "Container":
-            return item(state.inputs or {}, self.monthly, _shown(stays or state))
+            return item(state.inputs or {}, self.monthly, _shown(sized))
         if kind is not None or self.others is None or state.type.startswith("pulumi:"):
             return None
         return self.others.item(state.type, state.inputs or {})
@@ -346,9 +352,9 @@ def _events(
         PolicyViolation(
             event.policy_name,
             event.policy_pack_name,
-            event.enforcement_level,
+            "exempted" if event.exceptions else event.enforcement_level,
             name_of(event.resource_urn),
-            event.message.strip(),
+            "\n".join([*map(_exempted, event.exceptions), event.message.strip()]),
         )
         for event in (line.policy_event for line in events)
         if event is not None
@@ -359,6 +365,10 @@ def _events(
     for end in ends:
         incomplete = incomplete or _lacking(end.resource_changes or {}, steps)
     return _preview(plan_of(steps, deleted_with), pricer, errors, incomplete, tuple(mandatory_first))
+
+
+def _exempted(exception: dict[str, str]) -> str:
+    return f"Exempted by {exception.get('id', '')}: {exception.get('reason', '')}"
 
 
 def _steps_of(events: list[Event]) -> list[Step]:
@@ -441,10 +451,11 @@ def _lines(changes: Iterable[ObjectChange], pricer: Pricer) -> tuple[Line, ...]:
 
 def line_of(change: ObjectChange, pricer: Pricer) -> Line | None:
     """Return an object before and after a change, with its prices; `None` if it has none."""
-    before = pricer.item(change.before)
-    # What keeps its container keeps the size that the state shows, whatever the program declares.
-    stays = change.before if change.op not in REPLACES else None
-    after = pricer.item(change.after, stays)
+    before = pricer.item(change.before, change.before)
+    # What keeps its container keeps the size that the state shows, whatever the program declares. A new one has no size
+    # yet: where a preview has outputs for it, they are not known, or hidden.
+    stays = change.before or (change.after if change.after is not None and change.after.id else None)
+    after = pricer.item(change.after, stays if change.op not in REPLACES else None)
     if change.note == MAY_BE_KEPT and after is not None:
         after = Item(
             after.kind, replace(after.price, low=FREE.low, unknown=(*after.price.unknown, "deleted_with"))
@@ -458,7 +469,7 @@ def line_of(change: ObjectChange, pricer: Pricer) -> Line | None:
     return Line(f"{name_of(change.urn)}{change.note}", change.urn, action, before, after)
 
 
-def _shown(state: ResourceState) -> Mapping[str, Any] | None:
+def _shown(state: ResourceState | None) -> Mapping[str, Any] | None:
     """Return what the outputs of a state say; `None` if it has none."""
     return state.outputs if isinstance(state, (PlannedState, StoredResource)) else None
 

@@ -24,7 +24,7 @@ from stacks_pulumi._identifiers import account_of, compare_instants
 from stacks_pulumi._pulumi_cli import InputError, read_file, utf8
 from stacks_pulumi.cost.report import Item, Line, Report, bounds
 from stacks_pulumi.errors import ConfigError, NotFoundError
-from stacks_pulumi.pricing.money import MonthlyPrice, Price, describe, price
+from stacks_pulumi.pricing.money import MonthlyPrice, Price, billed, describe, listed_tier
 from stacks_pulumi.pricing.price_list import PriceList, price_list
 from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 from stacks_pulumi.reports import Action
@@ -163,7 +163,7 @@ def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
     """
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder: name a file for the snapshot", code="file-access")
-    # A crash must not leave a partly written file, and two commands at once must not write into one. The random name
+    # A crash must not leave a partly written file, and two concurrent commands must not write into one. The random name
     # is that of no link of a project to another file.
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -390,8 +390,8 @@ def described(client: StacksClient, containers: Listing[Container]) -> Listing[C
     """
     Return the containers with what only their own answers say: one call for each whose row lacks it.
 
-    A row may lack the creation time, without which a container cannot be told from another one of its name, or have a
-    category in the place of its template.
+    A row may lack the creation time, without which a container cannot be told from another one of its name, or the
+    size, without which its additional storage is not known, or have a category in the place of its template.
 
     Raises:
         StacksError: A container cannot be read.
@@ -405,7 +405,8 @@ def described(client: StacksClient, containers: Listing[Container]) -> Listing[C
 def _described(client: StacksClient, container: Container) -> Container:
     is_known = container.template in catalog.TEMPLATES
     has_plan = container.plan is not None or container.template == catalog.VPN_TEMPLATE
-    if is_known and has_plan and container.name and container.status and container.created_at:
+    has_size = container.storage_mb is not None or item_of(container).price.exact
+    if is_known and has_plan and has_size and container.name and container.status and container.created_at:
         return container
     try:
         told = client.containers.status(container.id)
@@ -474,16 +475,7 @@ def item_of(container: Container, monthly: MonthlyPrice = catalog.monthly_price)
     # The VPN template has several names in the API, and one price.
     if template == catalog.VPN_TEMPLATE:
         plan = None
-    tier = _tier(container)
-    return Item(describe(template, plan, tier), price(template, plan, tier, monthly))
-
-
-def _tier(container: Container) -> int | Unknown | None:
-    """Return the additional storage tier; the API lists only the sum of the plan's storage and the additional one."""
-    size = (
-        catalog.VPN_PLAN
-        if container.template == catalog.VPN_TEMPLATE
-        else catalog.PLANS.get(container.plan or "")
-    )
-    tier = catalog.added_tier(size, container.storage_mb)
-    return UNKNOWN if tier is None else tier or None
+    # The API lists only the sum of the plan's storage and the additional one.
+    declared = listed_tier(template, plan, container.storage_mb)
+    price, tier = billed(template, plan, declared, container.storage_mb, monthly)
+    return Item(describe(template, plan, tier), price)

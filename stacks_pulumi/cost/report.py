@@ -1,5 +1,5 @@
 """
-What does a report on costs consist of, and which limits does it exceed?
+What does a report on costs consist of, and what do resources of other providers cost?
 
 An unknown value counts as the worst case. STACKS bills by the minute, up to the monthly price (guide, "Container
 Plans"); the guide does not give the price of a minute. Here it is the monthly price divided by the minutes of the
@@ -8,13 +8,12 @@ month, so the price of the rest of a month is an estimate.
 
 from __future__ import annotations
 
-import argparse
 import calendar
 import datetime
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_UP, Decimal, InvalidOperation
+from decimal import ROUND_UP, Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -28,13 +27,12 @@ from stacks_pulumi.pricing.money import (
     Price,
     billed,
     describe,
-    higher_plan,
-    signed,
+    number,
+    shown_plan,
     total,
-    usd,
 )
 from stacks_pulumi.pricing.recognition import UNKNOWN, known, snake_case, text, whole
-from stacks_pulumi.reports import Action, PolicyViolation, Weight
+from stacks_pulumi.reports import Action, PolicyViolation
 
 Reason: TypeAlias = Literal["free", "listed", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
@@ -80,10 +78,10 @@ def item(
         outputs: Its outputs in the state, if it exists.
     """
     inputs, shown = snake_case(inputs), snake_case(outputs or {})
-    template = text(inputs, "template")
-    plan = higher_plan(template, text(inputs, "plan"), text(shown, "plan"))
+    template, size = text(inputs, "template"), whole(shown, "storage_mb")
+    plan = shown_plan(template, text(inputs, "plan"), text(shown, "plan"), size)
     tier = whole(inputs, "additional_storage_tier")
-    price, tier = billed(template, plan, tier, whole(shown, "storage_mb"), monthly)
+    price, tier = billed(template, plan, tier, size, monthly)
     return Item(describe(template, plan, tier), price)
 
 
@@ -226,139 +224,6 @@ class Report:
         return tuple(line for line in self.lines if not (line.past.exact and line.planned.exact))
 
 
-Measure: TypeAlias = Literal["total", "increase", "increase-pct"]
-
-
-@dataclass(frozen=True)
-class CostLimit:
-    """
-    A limit.
-
-    Attributes:
-        measure: What is measured: the planned total, the increase, or the increase in percent of the current cost.
-        most: The highest allowed value, in US dollars a month or in percent.
-        block: Whether exceeding it blocks; otherwise it warns.
-    """
-
-    measure: Measure
-    most: Decimal
-    block: bool
-
-
-@dataclass(frozen=True)
-class LimitVerdict:
-    """
-    A limit, and whether a report is within it.
-
-    Attributes:
-        limit: The limit.
-        passed: Whether the report is within it.
-        text: The limit and the result as a sentence.
-    """
-
-    limit: CostLimit
-    passed: bool
-    text: str
-
-    @property
-    def blocks(self) -> bool:
-        """Whether it makes the command fail."""
-        return self.limit.block and not self.passed
-
-    @property
-    def weight(self) -> Weight:
-        """How much it matters to a reader."""
-        return "note" if self.passed else "error" if self.limit.block else "warning"
-
-    def describe(self) -> dict[str, Any]:
-        """Return it for programs."""
-        return {
-            "measure": self.limit.measure,
-            "most": f"{self.limit.most:.2f}",
-            "action": "block" if self.limit.block else "warn",
-            "passed": self.passed,
-            "text": self.text,
-        }
-
-
-def judge(report: Report, limits: tuple[CostLimit, ...]) -> tuple[LimitVerdict, ...]:
-    """Return the verdict of each limit on a report."""
-    return tuple(_judge(report, limit) for limit in limits)
-
-
-def _judge(report: Report, limit: CostLimit) -> LimitVerdict:
-    if limit.measure == "total":
-        return _verdict(limit, report.planned.high, "the total", usd)
-    increase = report.difference.high
-    if limit.measure == "increase":
-        return _verdict(limit, increase, "the increase", signed)
-    before = report.past.low
-    if before > 0:
-        share = None if increase is None else increase * 100 / before
-        return _verdict(limit, share, "the increase", lambda percent: f"{percent:+.1f} %")
-    # If nothing is paid now, there is no percentage: a new stack has to be limited by one of the other two.
-    if increase is None:
-        return _verdict(limit, None, "the increase", signed)
-    if increase <= 0:
-        return LimitVerdict(limit, passed=True, text="nothing is paid now, and nothing after the change")
-    text = "nothing is paid now, so an increase has no percentage: limit the total or the increase for a new stack"
-    return LimitVerdict(limit, passed=True, text=text)
-
-
-def _verdict(
-    limit: CostLimit, worst: Decimal | None, what: str, show: Callable[[Decimal], str]
-) -> LimitVerdict:
-    most = f"{limit.most:f} %" if limit.measure == "increase-pct" else usd(limit.most)
-    if worst is None:
-        return LimitVerdict(limit, passed=False, text=f"{what} has no known upper bound, the limit is {most}")
-    passed = worst <= limit.most
-    return LimitVerdict(
-        limit,
-        passed,
-        f"{what} is {show(worst)} at most, {'within' if passed else 'over'} the limit of {most}",
-    )
-
-
-# Far higher than any useful limit, with few enough digits to calculate with. `1E-99999999` is written with as many.
-_MOST: Final = Decimal(1_000_000_000)
-_LONGEST: Final = 40
-
-_MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
-    ("total", "USD", "the planned total a month"),
-    ("increase", "USD", "the increase a month"),
-    ("increase-pct", "PERCENT", "the increase in percent of what is paid now"),
-)
-
-LIMITS: Final = {
-    f"{action}_{measure.replace('-', '_')}": (measure, action == "max")
-    for measure, _, _ in _MEASURES
-    for action in ("max", "warn")
-}
-"""Name of a limit, for instance `max_total` -> what it measures, and whether exceeding it blocks."""
-
-
-def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Add the options `--max-...` and `--warn-...`."""
-    for measure, unit, help_text in _MEASURES:
-        for word, does in (("max", "block"), ("warn", "warn")):
-            parser.add_argument(
-                f"--{word}-{measure}",
-                type=_Number(measure),
-                metavar=unit,
-                help=f"{does} if {help_text} is more",
-            )
-
-
-def limits_of(options: argparse.Namespace | Mapping[str, Any]) -> tuple[CostLimit, ...]:
-    """Return the limits that are set."""
-    given = options if isinstance(options, Mapping) else vars(options)
-    return tuple(
-        CostLimit(measure, given[name], block=block)
-        for name, (measure, block) in LIMITS.items()
-        if given.get(name) is not None
-    )
-
-
 @dataclass(frozen=True)
 class _Entry:
     """The price of resources of a type: one, or one for each value of a property."""
@@ -473,52 +338,12 @@ def _range(told: Any, where: str) -> Price:
         return FREE
     try:
         low, _, high = told.partition("-") if isinstance(told, str) else ("", "", "")
-        bounds = number(low.strip(), "total"), number((high or low).strip(), "total")
+        bounds = number(low.strip()), number((high or low).strip())
     except ValueError as error:
         raise InputError(f"{where}{error}; a price is `free`, a number, or a range such as 20-90") from None
     if bounds[0] > bounds[1]:
         raise InputError(f"{where}the range {told!r} ends before it begins")
     return Price(*bounds, ("price",) if bounds[0] != bounds[1] else ())
-
-
-def number(text: str, measure: Measure) -> Decimal:
-    """
-    Return a limit as a number; the sign of its unit, dollars or percent, is allowed.
-
-    Args:
-        text: The limit as it was written.
-        measure: What it limits.
-
-    Raises:
-        ValueError: It is not a number, out of range, or has the sign of another unit.
-    """
-    is_share = measure == "increase-pct"
-    if text.startswith("$") if is_share else text.endswith("%"):
-        unit, other = ("percent", "increase") if is_share else ("US dollars", "increase-pct")
-        raise ValueError(f"{text!r} is not in {unit}, which this limit is in: use the limit {other}")
-    try:
-        parsed = Decimal(text.removesuffix("%") if is_share else text.removeprefix("$"))
-    except InvalidOperation:
-        parsed = Decimal("NaN")
-    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    if not parsed.is_finite() or not 0 <= parsed <= _MOST:
-        raise ValueError(f"{shown!r} is not a number from 0 to {_MOST:,}")
-    if parsed.as_tuple().exponent < -_LONGEST:  # type: ignore[operator]  # a finite one has an exponent
-        raise ValueError(f"{shown!r} has too many decimals")
-    return parsed
-
-
-@dataclass(frozen=True)
-class _Number:
-    """Parses the argument of a limit."""
-
-    measure: Measure
-
-    def __call__(self, text: str) -> Decimal:
-        try:
-            return number(text, self.measure)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def read_yaml(path: Path, what: str) -> Any:

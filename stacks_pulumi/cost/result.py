@@ -1,14 +1,15 @@
-"""What does the cost command show, and with which code does it end?"""
+"""Which limits does a report exceed, what does the cost command show of it, and with which code does it end?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
-from stacks_pulumi.cost.report import FOOTER, Item, LimitVerdict, Line, Report, Rest, bounds
-from stacks_pulumi.pricing.money import count
+from stacks_pulumi.cost.report import FOOTER, Item, Line, Report, Rest, bounds
+from stacks_pulumi.pricing.money import count, number, signed, usd
 from stacks_pulumi.reports import Check, Column, Document, Folded, Row, Table, Weight
 
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
@@ -21,6 +22,149 @@ _REASONS: Final = {
 _SHOWN: Final = 5
 
 
+Measure: TypeAlias = Literal["total", "increase", "increase-pct"]
+
+
+@dataclass(frozen=True)
+class CostLimit:
+    """
+    A limit.
+
+    Attributes:
+        measure: What is measured: the planned total, the increase, or the increase in percent of the current cost.
+        most: The highest allowed value, in US dollars a month or in percent.
+        block: Whether exceeding it blocks; otherwise it warns.
+    """
+
+    measure: Measure
+    most: Decimal
+    block: bool
+
+
+@dataclass(frozen=True)
+class LimitVerdict:
+    """
+    A limit, and whether a report is within it.
+
+    Attributes:
+        limit: The limit.
+        passed: Whether the report is within it.
+        text: The limit and the result as a sentence.
+    """
+
+    limit: CostLimit
+    passed: bool
+    text: str
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it makes the command fail."""
+        return self.limit.block and not self.passed
+
+    @property
+    def weight(self) -> Weight:
+        """How much it matters to a reader."""
+        return "note" if self.passed else "error" if self.limit.block else "warning"
+
+    def describe(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "measure": self.limit.measure,
+            "most": f"{self.limit.most:.2f}",
+            "action": "block" if self.limit.block else "warn",
+            "passed": self.passed,
+            "text": self.text,
+        }
+
+
+def judge(report: Report, limits: tuple[CostLimit, ...]) -> tuple[LimitVerdict, ...]:
+    """Return the verdict of each limit on a report."""
+    return tuple(_judge(report, limit, limits) for limit in limits)
+
+
+def _judge(report: Report, limit: CostLimit, beside: tuple[CostLimit, ...]) -> LimitVerdict:
+    if limit.measure == "total":
+        return _verdict(limit, report.planned.high, "the total", usd)
+    increase = report.difference.high
+    if limit.measure == "increase":
+        return _verdict(limit, increase, "the increase", signed)
+    before = report.past.low
+    if before > 0:
+        share = None if increase is None else increase * 100 / before
+        return _verdict(limit, share, "the increase", lambda percent: f"{percent:+.1f} %")
+    # If nothing is paid now, there is no percentage: a new stack has to be limited by one of the other two.
+    if increase is None:
+        return _verdict(limit, None, "the increase", signed)
+    if increase <= 0:
+        return LimitVerdict(limit, passed=True, text="nothing is paid now, and nothing after the change")
+    text = "nothing is paid now, so an increase has no percentage: limit the total or the increase for a new stack"
+    is_limited = any(other.measure != "increase-pct" and other.block >= limit.block for other in beside)
+    return LimitVerdict(limit, is_limited, text)
+
+
+def _verdict(
+    limit: CostLimit, worst: Decimal | None, what: str, show: Callable[[Decimal], str]
+) -> LimitVerdict:
+    most = f"{limit.most:f} %" if limit.measure == "increase-pct" else usd(limit.most)
+    if worst is None:
+        return LimitVerdict(limit, passed=False, text=f"{what} has no known upper bound, the limit is {most}")
+    passed = worst <= limit.most
+    return LimitVerdict(
+        limit,
+        passed,
+        f"{what} is {show(worst)} at most, {'within' if passed else 'over'} the limit of {most}",
+    )
+
+
+_MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
+    ("total", "USD", "the planned total a month"),
+    ("increase", "USD", "the increase a month"),
+    ("increase-pct", "PERCENT", "the increase in percent of what is paid now"),
+)
+
+LIMITS: Final = {
+    f"{action}_{measure.replace('-', '_')}": (measure, action == "max")
+    for measure, _, _ in _MEASURES
+    for action in ("max", "warn")
+}
+"""Name of a limit, for instance `max_total` -> what it measures, and whether exceeding it blocks."""
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add the options `--max-...` and `--warn-...`."""
+    for measure, unit, help_text in _MEASURES:
+        for word, does in (("max", "block"), ("warn", "warn")):
+            parser.add_argument(
+                f"--{word}-{measure}",
+                type=_Number(measure),
+                metavar=unit,
+                help=f"{does} if {help_text} is more",
+            )
+
+
+def limits_of(options: argparse.Namespace | Mapping[str, Any]) -> tuple[CostLimit, ...]:
+    """Return the limits that are set."""
+    given = options if isinstance(options, Mapping) else vars(options)
+    return tuple(
+        CostLimit(measure, given[name], block=block)
+        for name, (measure, block) in LIMITS.items()
+        if given.get(name) is not None
+    )
+
+
+@dataclass(frozen=True)
+class _Number:
+    """Parses the argument of a limit."""
+
+    measure: Measure
+
+    def __call__(self, text: str) -> Decimal:
+        try:
+            return number(text, is_share=self.measure == "increase-pct")
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+
 @dataclass(frozen=True)
 class CostResult:
     """
@@ -31,21 +175,40 @@ class CostResult:
         verdicts: The verdicts of the limits.
         rest: The rest of the month, if it was requested.
         strict: Whether a price that is not exact is a failure.
+        fail_on: The findings that block: `kept`, a container that leaves the stack and stays billed.
     """
 
     report: Report
     verdicts: tuple[LimitVerdict, ...] = ()
     rest: Rest | None = None
     strict: bool = False
+    fail_on: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """0 within all limits; 1 the figures are incomplete; 2 blocked; 3 strict, and a price is not exact."""
         if self.report.incomplete:
             return 1
-        if self.report.blocked or any(verdict.blocks for verdict in self.verdicts):
+        if self.report.blocked or self.failed or any(verdict.blocks for verdict in self.verdicts):
             return 2
         return 3 if self.strict and _not_exact(self.report) else 0
+
+    @property
+    def failed(self) -> str:
+        """Which finding of `fail_on` there is; empty for none."""
+        kept = (
+            [line for line in self.report.lines if _leaves(line)] if self.report.source == "preview" else []
+        )
+        if not kept or "kept" not in self.fail_on:
+            return ""
+        names = ", ".join(repr(line.name) for line in kept[:_SHOWN])
+        more = f" and {len(kept) - _SHOWN} more" if len(kept) > _SHOWN else ""
+        return f"no later total of this stack has what leaves it here and stays billed: {names}{more} (--fail-on kept)"
+
+
+def _leaves(line: Line) -> bool:
+    """Whether a container stays billed, or may, although its resource leaves the stack."""
+    return line.after is not None and line.action in {"keep", "delete"}
 
 
 def result_of(result: CostResult) -> str:
@@ -86,8 +249,8 @@ def _headline(report: Report) -> str:
 
 def _remarks(result: CostResult) -> Iterator[tuple[Weight, str]]:
     report, rest = result.report, result.rest
-    if report.blocked:
-        yield "error", report.blocked
+    for text in filter(None, (report.blocked, result.failed)):
+        yield "error", text
     for verdict in result.verdicts:
         yield verdict.weight, verdict.text
     if report.unknown or (result.strict and report.borrowed):
@@ -109,7 +272,7 @@ def _not_exact(report: Report) -> str:
         return ""
     names = ", ".join(f"{line.name!r} ({', '.join(line.unknown) or 'price'})" for line in unknown[:_SHOWN])
     more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-    return f"not known yet, so a range: {names}{more}"
+    return f"no exact price: {names}{more}"
 
 
 def _table(report: Report) -> Table:
@@ -160,6 +323,8 @@ def _checks(result: CostResult) -> Iterator[Check]:
     # Always there, so that a report without limits has a test too.
     yield Check("preview", "the figures are complete", report.incomplete, bool(report.incomplete))
     yield Check("preview", "no mandatory policy is violated", report.blocked, bool(report.blocked))
+    if result.fail_on:
+        yield Check("limits", "--fail-on", result.failed, bool(result.failed))
     for verdict in result.verdicts:
         limit = verdict.limit
         name = f"--{'max' if limit.block else 'warn'}-{limit.measure} {limit.most:f}"
@@ -190,6 +355,7 @@ def _data(result: CostResult) -> dict[str, Any]:
         "limits": [verdict.describe() for verdict in result.verdicts],
         "violations": [asdict(violation) for violation in report.violations],
         "blocked": report.blocked or None,
+        "failed": result.failed or None,
         "complete": not report.incomplete,
         "incomplete": report.incomplete or None,
         "notes": list(report.notes),

@@ -17,6 +17,7 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `texts`: How is a change shown to a person, and in a comment?
 - `signatures`: Who has approved a record, and does the approval hold?
 - `flow`: How is a change planned and applied?
+- `machine`: What began on this machine and has no end, and which change is made at the moment?
 - `state_pack`: Is the state inside the update the one that the plan was made against?
 - `spending`: What does the account cost now, and what was added to it in a day?
 - `history`: Who has changed what, for how much, and approved by whom?

@@ -60,7 +60,7 @@ class Finding:
         rule: The rule's name; the gate sets it.
         action: `approve`: the change needs an approval. `refuse`: it is refused.
         urn: The resource that it is about; empty for the whole change.
-        text: What was found, and why it matters, as a sentence.
+        text: The finding, and why it matters, as a sentence.
     """
 
     rule: str
@@ -94,6 +94,7 @@ class Change:
         protected_after: Whether it will be protected.
         provider_changes: Whether another provider will manage it.
         engines_own: Whether it is a provider that the engine makes by itself, with the stack's configuration.
+        old_urn: The URN that the state has for it; empty if that is the same.
         made_from: For an unknown input, the URNs that its value depends on.
         steps: The engine's names of the steps, in their order.
         note: What else is known of it.
@@ -119,6 +120,7 @@ class Change:
     protected_after: bool = False
     provider_changes: bool = False
     engines_own: bool = False
+    old_urn: str = ""
     made_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     note: str = ""
@@ -231,9 +233,15 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
         told,
         operation=_operation(change, words),
         engines_own=saved.is_engines_own(urn),
+        old_urn=saved.moved.get(urn, ""),
         dependants=saved.dependants.get(urn, ()),
         steps=words,
     )
+    if told.line is not None and told.line.after is not None and IMPORTS.intersection(words):
+        # The plan has the differences to what the preview has read, which it does not have.
+        price = Price(FREE.low, None, (_ALL_INPUTS,))
+        line = replace(told.line, after=Item(told.line.after.kind, price))
+        told = replace(told, line=line, price_after=price)
     if goal is None:
         return replace(told, protected_after=told.protected_before and after is not None)
     return replace(
@@ -287,7 +295,6 @@ def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
 def _unknown(saved: Saved, goal: Goal, told: Change) -> tuple[str, ...]:
     """Return the inputs that have no value in a plan."""
     if IMPORTS.intersection(told.steps):
-        # The plan has the differences to what the preview has read, which it does not have.
         return (_ALL_INPUTS,)
     given = {**goal.input_diff.updates, **goal.input_diff.adds}
     # An encrypted value may be a placeholder too. Of other providers, secrets are usual, and no rule reads them.
@@ -359,7 +366,7 @@ def _compared(
     planned: dict[str, set[str]] = defaultdict(set)
     for change in changes:
         planned[change.urn] |= set(change.steps)
-    moved = {one.before.urn: change.urn for change in changes if (one := change.object) and one.before}
+    moved = {change.old_urn: change.urn for change in changes if change.old_urn}
     told: dict[str, set[str]] = defaultdict(set)
     for urn, ops in events.items():
         told[urn if urn in planned else moved.get(urn, urn)] |= ops

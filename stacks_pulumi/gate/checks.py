@@ -7,6 +7,7 @@ that match nothing, and changes that no person could approve.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterator, Sequence
@@ -34,22 +35,42 @@ def problems(gate: Gate) -> Iterator[str]:
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.
     """
-    kept = {
-        name: value for name, value in os.environ.items() if name.startswith("STACKS_") or name in _SECRETS
-    }
-    for name in kept:
-        # The programs in a gate's folder need no key.
-        del os.environ[name]
-    try:
-        for pack in gate.packs:
-            yield from _pack(gate, pack)
-        yield from _rules(gate)
-    finally:
-        os.environ.update(kept)
+    yield from of_packs(gate)
+    with _without_keys():
+        # In one piece: a generator may be left in the middle.
+        found = tuple(_rules(gate))
+    yield from found
     yield from _files(gate)
     yield from _approvers(gate)
     yield from _patterns(gate)
     yield from _budgets(gate)
+
+
+def of_packs(gate: Gate) -> tuple[str, ...]:
+    """
+    Return the mistakes in the configurations of a gate's packs, which the engine would ignore.
+
+    The packs are run, without the keys of the environment. An exception that has ended is a mistake too.
+
+    Raises:
+        ModuleNotFoundError: A pack needs the extra `policy`.
+    """
+    with _without_keys():
+        return tuple(problem for pack in gate.packs for problem in _pack(gate, pack))
+
+
+@contextlib.contextmanager
+def _without_keys() -> Iterator[None]:
+    """Run the programs of a gate's folder without keys: they need none."""
+    kept = {
+        name: value for name, value in os.environ.items() if name.startswith("STACKS_") or name in _SECRETS
+    }
+    for name in kept:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
@@ -150,10 +171,12 @@ def _budgets(gate: Gate) -> Iterator[str]:
 
 
 def _may_cover(budget: Budget, stack: str) -> bool:
-    """Return whether a budget covers a stack, as far as names tell: a stack's tags are not in a file."""
+    """Return whether a budget covers a stack, as far as names tell: no file has a stack's tags."""
     project = stack.partition("/")[0]
-    return (not budget.stacks or any(fnmatchcase(stack, one) for one in budget.stacks)) and (
-        not budget.projects or any(fnmatchcase(project, one) for one in budget.projects)
+    return (
+        budget.refuses
+        and (not budget.stacks or any(fnmatchcase(stack, one) for one in budget.stacks))
+        and (not budget.projects or any(fnmatchcase(project, one) for one in budget.projects))
     )
 
 

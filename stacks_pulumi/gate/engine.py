@@ -245,7 +245,9 @@ class Engine:
         error = "" if saved is not None else preview_failure(done)
         return PlannedPreview(saved, done.stdout, error)
 
-    def up(self, plan: Path, packs: Sequence[str], message: str, on_start: Callable[[int], None]) -> int:
+    def up(
+        self, plan: Path, packs: Sequence[str], message: str, *, events: Path, on_start: Callable[[int], None]
+    ) -> int:
         """
         Carry out a plan; the output of the engine is that of this process.
 
@@ -253,6 +255,7 @@ class Engine:
             plan: The file of the plan.
             packs: The options that start the policy packs.
             message: The message for the stack's history.
+            events: The file for its events.
             on_start: Called with the engine's process id.
 
         Returns:
@@ -262,10 +265,13 @@ class Engine:
             PulumiError: The command does not start.
         """
         words = ["up", "--yes", "--skip-preview", "--plan", str(plan), "--message", message]
-        environment = {**self._with_account, "PULUMI_SKIP_UPDATE_CHECK": "1"}
+        words += ["--event-log", str(events), *self._chosen, *packs, "--non-interactive"]
+        # The option for the events is behind this switch.
+        switches = {"PULUMI_SKIP_UPDATE_CHECK": "1", "PULUMI_DEBUG_COMMANDS": "true"}
+        environment = {**self._with_account, **switches}
         try:
             process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
-                [_command(environment), *words, *self._chosen, *packs, "--non-interactive"],
+                [_command(environment), *words],
                 cwd=self.project,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -7,14 +7,11 @@ is there now, judges the change again, and carries out exactly that plan. It nev
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import fcntl
-import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,13 +19,25 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home
+from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file
+from stacks_pulumi._pulumi_cli import read as read_output
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.errors import ErrorCode, StacksError
-from stacks_pulumi.gate import digests, engine, history, program, signatures, spending, state_pack, texts
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.gate import (
+    checks,
+    digests,
+    engine,
+    history,
+    machine,
+    program,
+    signatures,
+    spending,
+    state_pack,
+    texts,
+)
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
-from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record
+from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record, RefusedError
 from stacks_pulumi.gate.verdict import Verdict, judge
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.reports import PolicyViolation
@@ -38,16 +47,14 @@ if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate
     from stacks_pulumi.gate.signatures import Approval
 
-_DAY: Final = datetime.timedelta(hours=24)
+__all__ = ["REFUSED", "Planned", "RefusedError", "apply", "judged", "plan"]
+
+REFUSED: Final = 2
+"""The exit code if the gate or a policy refuses a change."""
+_WAITING: Final = 10
+"""The engine's exit code if something has to wait, and everything else is done."""
 _AHEAD: Final = datetime.timedelta(minutes=10)
 """How far the clock of the machine that planned may be ahead."""
-
-
-@dataclass(eq=False, repr=False, kw_only=True)
-class RefusedError(StacksError):
-    """The record or its approval is void, or the gate refuses the change; nothing was changed."""
-
-    code: ErrorCode = "gate-refused"
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
     records.clear(record)
     with engine.scratch_folder() as scratch:
         pulumi = _opened(gate, project, stack)
+        _check_packs(gate)
         now = _now()
         configuration = pulumi.configuration()
         _check_address(gate, configuration)
@@ -129,7 +137,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             gate,
             changes,
             read.stacks,
-            _spent(pulumi, gate, read, now),
+            _spent(pulumi, gate, read, shown, now),
             violations,
             now=now,
             code=content.code,
@@ -150,21 +158,22 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         stack: The stack's name; by default the selected stack.
 
     Returns:
-        The engine's exit code.
+        The engine's exit code; `REFUSED` if a policy stopped it.
 
     Raises:
         RefusedError: The record or its approval is void, or the gate refuses the change. Nothing was changed.
         StacksError: It could not be tried.
     """
-    with _machine_lock(), engine.scratch_folder() as scratch:
+    with machine.lock(), engine.scratch_folder() as scratch:
         now = _now()
         read = _read(record)
-        _await_nobody()
+        machine.check_idle()
         pulumi = _opened(gate, project, stack)
         # Python would run what a file here has compiled, and not the program's files.
         for folder in digests.compiled_folders(pulumi.project):
             shutil.rmtree(folder, ignore_errors=True)
         _compare_files(gate, pulumi, read, now)
+        _check_packs(gate)
         configuration = pulumi.configuration(read.content.sealed_key)
         _check_address(gate, configuration)
         state = pulumi.export()
@@ -178,7 +187,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             gate,
             changes,
             seen.stacks,
-            _spent(pulumi, gate, seen, now),
+            _spent(pulumi, gate, seen, state, now),
             violations,
             now=now,
             code=read.content.code,
@@ -195,27 +204,27 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         file = scratch / records.PLAN
         file.write_bytes(read.plan)
         message = history.message(read, verdict, approvals)
-        _forget_old(now)
-        begun = _Begun(read.digest, pulumi.stack, now, verdict.increase)
-        _begin(read, begun)
+        begun = machine.Begun(read.digest, pulumi.stack, now, verdict.increase)
+        machine.begin(read, begun)
         try:
             code = pulumi.up(
                 file,
                 packs,
                 message,
-                lambda pid: _write_begun(read, msgspec.structs.replace(begun, engine=pid)),
+                events=scratch / records.EVENTS,
+                on_start=lambda pid: machine.write(msgspec.structs.replace(begun, engine=pid)),
             )
         except PulumiError:
-            _end(read)
+            machine.end(read)
             raise
         said = scratch / _SAID
         if said.is_file():
-            _end(read)
+            machine.end(read)
             raise RefusedError(said.read_text(encoding="utf-8"))
-        changed = (
-            code == 0 or digests.of_state(pulumi.export(), configuration.key) != read.content.digests.state
-        )
-        _end(read, changed=changed)
+        machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
+        if code not in {0, _WAITING} and _is_refused(scratch / records.EVENTS):
+            sys.stderr.write("stacks-pulumi gate: a policy stopped the update; what was made before stays\n")
+            return REFUSED
         return code
 
 
@@ -253,6 +262,18 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
     return pulumi
 
 
+def _check_packs(gate: Gate) -> None:
+    """
+    Refuse a pack whose configuration has a mistake: the engine ignores most of them, and the end of an exception.
+
+    Raises:
+        RefusedError: A configuration has one.
+    """
+    wrong = checks.of_packs(gate)
+    if wrong:
+        raise RefusedError(f"the gate's packs have mistakes: {'; '.join(wrong)}")
+
+
 def _check_address(gate: Gate, configuration: Configuration) -> None:
     try:
         spending.check_address(gate, configuration.values)
@@ -270,6 +291,19 @@ def _read(folder: Path) -> Record:
             "this record was applied before, or its `apply` was killed: in that case `pulumi cancel`; then plan again"
         )
     return read
+
+
+def _is_refused(events: Path) -> bool:
+    """Return whether a policy stopped an update. The engine's exit code does not tell it from another failure."""
+    try:
+        document = read_output(read_file(events))
+    except InputError:
+        return False
+    violations = (line.policy_event for line in document) if isinstance(document, list) else ()
+    return any(
+        event is not None and event.enforcement_level == "mandatory" and not event.exceptions
+        for event in violations
+    )
 
 
 def _has_changed(pulumi: Engine, record: Record, configuration: Configuration) -> bool:
@@ -381,12 +415,15 @@ def _approved(
     return found.valid
 
 
-def _spent(pulumi: Engine, gate: Gate, read: spending.AccountNow, now: datetime.datetime) -> Decimal | None:
+def _spent(
+    pulumi: Engine, gate: Gate, read: spending.AccountNow, state: bytes, now: datetime.datetime
+) -> Decimal | None:
     """Return what the last 24 hours added to the monthly price; `None` if it is not known, or not needed."""
     if gate.free is None:
         return None
     found = history.entries(pulumi.history(), pulumi.stack, None)
-    return history.spent(found, _unfinished(now), read.added, now)
+    interrupted = spending.interrupted(state, pricer_of(gate, read.monthly))
+    return history.spent(found, [*machine.unfinished(now), *interrupted], read.added, now)
 
 
 def _without_plan(
@@ -456,113 +493,3 @@ def _state_pack(pulumi: Engine, record: Record, configuration: Configuration, sc
     # Not in the project's folder, where a module could hide one of ours.
     engine.write_script(script, words, [], folder=scratch)
     return ["--policy-pack", str(script), "--policy-pack-config", str(config)]
-
-
-class _Begun(msgspec.Struct, frozen=True):
-    """An `apply` that began, and whose end is not known."""
-
-    record: str
-    stack: str
-    at: datetime.datetime
-    increase: Decimal | None
-    engine: int = 0
-
-
-def _folder_of_machine() -> Path:
-    """Return the folder with the gate's lock and with what began and did not end on this machine."""
-    base = os.environ.get("XDG_STATE_HOME") or ""
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
-    return root / "stacks-pulumi" / "gate"
-
-
-@contextlib.contextmanager
-def _machine_lock() -> Iterator[None]:
-    """
-    Hold the lock of this machine: budgets over several stacks hold only if one change after the other is judged.
-
-    It ends with this process. The engine does not have it, because its plugins would have it too, and what is killed
-    may leave some of them.
-
-    Raises:
-        InputError: The file cannot be written.
-    """
-    folder = _folder_of_machine()
-    file = folder / "lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            sys.stderr.write(f"stacks-pulumi gate: waiting for another one on this machine ({file})\n")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _begun_file(record: Record) -> Path:
-    name = hashlib.sha256(record.digest.encode()).hexdigest()
-    return _folder_of_machine() / f"begun-{name[:32]}.json"
-
-
-def _begin(record: Record, begun: _Begun) -> None:
-    """Write down that an update begins: if it is killed, its approval is void and it counts in full."""
-    _write_begun(record, begun)
-    records.put(record.folder, records.STARTED, msgspec.json.encode(begun))
-
-
-def _forget_old(now: datetime.datetime) -> None:
-    """Remove what began more than a day ago: it counts no longer."""
-    for file, one in _all_begun():
-        if one is not None and one.at <= now - _DAY and not (one.engine and engine.is_running(one.engine)):
-            file.unlink(missing_ok=True)
-
-
-def _write_begun(record: Record, begun: _Begun) -> None:
-    file = _begun_file(record)
-    records.put(file.parent, file.name, msgspec.json.encode(begun))
-
-
-def _end(record: Record, *, changed: bool = False) -> None:
-    """Write down that an update has ended; if it has changed nothing, its record can be applied again."""
-    _begun_file(record).unlink(missing_ok=True)
-    if not changed:
-        (record.folder / records.STARTED).unlink(missing_ok=True)
-
-
-def _unfinished(now: datetime.datetime) -> list[Decimal | None]:
-    """Return the increases of what began on this machine in the last 24 hours and has no end."""
-    # Of one that cannot be read, any increase is possible.
-    return [
-        None if one is None else one.increase for _, one in _all_begun() if one is None or one.at > now - _DAY
-    ]
-
-
-def _await_nobody() -> None:
-    """
-    Refuse to begin while the engine of an `apply` that was killed still runs.
-
-    Raises:
-        RefusedError: It runs.
-    """
-    for _, one in _all_begun():
-        if one is not None and one.engine and engine.is_running(one.engine):
-            raise RefusedError(
-                f"the engine of an `apply` that was killed still changes the stack {one.stack} (process {one.engine}): "
-                "wait for its end"
-            )
-
-
-def _all_begun() -> list[tuple[Path, _Begun | None]]:
-    """Return what began on this machine and has no end, with its file; `None` for one that cannot be read."""
-    found: list[tuple[Path, _Begun | None]] = []
-    for file in sorted(_folder_of_machine().glob("begun-*.json")):
-        try:
-            found.append((file, msgspec.json.decode(file.read_bytes(), type=_Begun)))
-        except (OSError, msgspec.DecodeError):
-            found.append((file, None))
-    return found

@@ -258,7 +258,7 @@ def spent(
 
     Args:
         found: The stack's history.
-        unfinished: The increases of what began and did not end; `None` for one without a bound.
+        unfinished: The increases of the updates that have no end, and of interrupted creates; `None` without a bound.
         added: The price of the containers that are 24 hours old or younger; `None` if that is not known.
         now: The time, with a time zone.
     """

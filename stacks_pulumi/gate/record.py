@@ -31,6 +31,7 @@ import msgspec
 
 from stacks_pulumi import catalog
 from stacks_pulumi._pulumi_cli import InputError, read_file
+from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
 
@@ -48,6 +49,13 @@ _FILES: Final = (RECORD, PLAN, STATE, EVENTS, COMMENT, JUNIT, STARTED)
 _UNFINISHED: Final = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\d+")
 """What a process that was killed may have left while it wrote a file."""
 _VERSION: Final = 1
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class RefusedError(StacksError):
+    """The record or its approval is void, or the gate refuses the change; nothing was changed."""
+
+    code: ErrorCode = "gate-refused"
 
 
 class Digests(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

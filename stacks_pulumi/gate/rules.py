@@ -31,7 +31,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import canonical_network, seconds_since
 from stacks_pulumi.errors import ConfigError, clean
 from stacks_pulumi.gate.change import Action, Change, Finding
-from stacks_pulumi.pricing.money import count
+from stacks_pulumi.pricing.money import FREE, count
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, boolean, snake_case, text
 from stacks_pulumi.pricing.views import AllowedIpView, ConnectionView, ContainerView, ResourceView
 
@@ -150,6 +150,14 @@ def _built_in(gate: Gate, changes: Sequence[Change], now: datetime.datetime) -> 
             yield Finding("restores-data", settings.restores_data, change.urn, why)
         if why := opens(change, changes, harmless):
             yield Finding("opens-access", settings.opens_access, change.urn, why)
+        if change.operation == "keep" and change.price_after != FREE:
+            yield Finding(
+                "keeps-billed",
+                settings.keeps_billed,
+                change.urn,
+                f"{change.name!r} leaves the stack and is not deleted, so {change.price_after} a month go on: keep it "
+                "in the program, or let it be deleted",
+            )
         if change.operation in _ACTS and change.price_after.high is None:
             yield Finding(
                 "unpriced",
@@ -171,6 +179,8 @@ def _at_most(rule: str, most: AtMost | None, number: int, noun: str) -> Iterator
 
 
 def _how_to_price(change: Change) -> str:
+    if change.operation == "import":
+        return "a plan does not have what it imports; `unpriced: approve` lets a person decide"
     if change.foreign:
         return "list its type in the gate's price file"
     return "write its template, plan and storage as constants that the catalogue has"

@@ -28,9 +28,10 @@ import msgspec
 
 from stacks_pulumi.account.budgets import BudgetFile, read_budgets
 from stacks_pulumi.config import text_of, without_keys
-from stacks_pulumi.cost.report import PriceTable, number, read_prices
+from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.platform_file import positioned
+from stacks_pulumi.pricing.money import number
 
 FILE: Final = "gate.yaml"
 """The name of the settings in a gate's folder."""
@@ -45,6 +46,7 @@ BUILT_IN: Final = (
     "destroys-data",
     "restores-data",
     "opens-access",
+    "keeps-billed",
     "max-deletions",
     "max-replacements",
     "unpriced",
@@ -126,6 +128,8 @@ class Rules(_Section, frozen=True, rename="kebab"):
         destroys_data: Deletion or replacement of what has data.
         restores_data: A restore of a backup, which overwrites data.
         opens_access: An address, or external access, that is opened.
+        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, or a look-up
+            in its place). No later total of the stack has it.
         max_deletions: The most deletions.
         max_replacements: The most replacements.
         unpriced: Resources whose price has no known upper bound.
@@ -134,6 +138,7 @@ class Rules(_Section, frozen=True, rename="kebab"):
     destroys_data: Action | DestroysData = "approve"
     restores_data: Action = "approve"
     opens_access: Action = "approve"
+    keeps_billed: Action = "refuse"
     max_deletions: AtMost | None = None
     max_replacements: AtMost | None = None
     unpriced: Action = "refuse"
@@ -466,7 +471,7 @@ class _Reader:
 
 def _scalar(text: str, kind: Any) -> Any:
     if kind is Decimal:
-        return number(text, "total")
+        return number(text)
     if kind is datetime.timedelta:
         return duration(text)
     return msgspec.convert(text, kind, strict=False)

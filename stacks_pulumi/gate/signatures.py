@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stacks_pulumi._pulumi_cli import InputError, read_file
-from stacks_pulumi.cost.report import number
 from stacks_pulumi.errors import ConfigError, clean
-from stacks_pulumi.pricing.money import usd
+from stacks_pulumi.pricing.money import number, usd
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import ApproverLimit, Gate
@@ -421,7 +420,7 @@ def _parse(text: bytes) -> Statement:
         statement = Statement(
             digest,
             stack,
-            None if ceiling == _ANY else number(ceiling, "total"),
+            None if ceiling == _ANY else number(ceiling),
             () if accepts == _NONE else tuple(accepts.split(", ")),
             datetime.datetime.strptime(until, _TIME).replace(tzinfo=datetime.timezone.utc),
         )

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stacks_pulumi import catalog, config
 from stacks_pulumi._identifiers import seconds_of
+from stacks_pulumi._pulumi_cli import read_stack
 from stacks_pulumi.account import backend
 from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconcile
 from stacks_pulumi.cost import live
+from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
@@ -48,6 +50,26 @@ class AccountNow:
     added: Decimal | None = None
     prices: PriceList | None = None
 
+    @property
+    def monthly(self) -> MonthlyPrice:
+        """The prices of containers: the platform's, or the catalogue's."""
+        return catalog.monthly_price if self.prices is None else self.prices
+
+
+def interrupted(state: bytes, pricer: Pricer) -> list[Decimal | None]:
+    """
+    Return the highest monthly price of each resource whose create was interrupted; `None` without a bound.
+
+    Args:
+        state: The export of the stack.
+        pricer: Returns the prices.
+
+    Raises:
+        InputError: It is not an export.
+    """
+    items = (pricer.item(one) for one in read_stack(state).creating)
+    return [item.price.high for item in items if item is not None]
+
 
 def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -> AccountNow:
     """
@@ -72,7 +94,7 @@ def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -
     settings = config.load(values | ({} if gate.platform is None else {_PLATFORM: str(gate.platform)}))
     with StacksClient.of(settings) as client:
         prices = live.prices(client) if gate.file.live_prices else None
-        monthly = catalog.monthly_price if prices is None else prices
+        monthly = AccountNow(prices=prices).monthly
         containers = live.described(client, live.listed(client))
         this = ThisAccount(containers, settings.base_url, settings.fingerprint)
         stacks = None if gate.budgets is None else _with_stacks(client, containers, this, monthly)

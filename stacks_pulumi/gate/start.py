@@ -42,6 +42,7 @@ rules:
   destroys-data: approve
   restores-data: approve
   opens-access: approve
+  keeps-billed: refuse
   max-deletions: {{limit: 3, otherwise: refuse}}
   unpriced: refuse
 

@@ -192,8 +192,6 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
             yield "note", f"{name} is needed by {users}{more}"
         if one.operation == "replace" and one.price_before != FREE and not one.deleted_first:
             yield "note", f"{name}: both are billed until the old one is deleted"
-        if one.operation == "keep":
-            yield "warning", f"{name} leaves the stack and is not deleted: what it costs goes on"
         cut = [
             name for name in _told(one) if len(_value(one.before, name) + _value(one.after, name)) > _VALUE
         ]

@@ -334,8 +334,10 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
     if uncovered and file.covers_all:
         found.refuse("budgets", f"no budget covers {', '.join(uncovered)}")
     for one in _this_stack(planned, found.changes):
-        if not any(budget.everything or budget.covers(one, by_tag) for budget in file.budgets):
-            found.ask("budgets", f"no budget covers the stack {one.name}")
+        if not any(
+            budget.refuses and (budget.everything or budget.chooses(one, by_tag)) for budget in file.budgets
+        ):
+            found.ask("budgets", f"no budget that can refuse covers the stack {one.name}")
 
 
 def _not_free(found: _Found, spent: Decimal | None, ruled: Sequence[Finding]) -> Iterator[Reason]:

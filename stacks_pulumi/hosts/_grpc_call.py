@@ -1,27 +1,36 @@
 """
-A gRPC call from the engine, for both hosts: how it fails and ends, and the log service that shows lines beside it.
+A gRPC call from the engine, for both hosts: how it fails and ends, and the service that shows lines beside it.
 
-Every text for the user passes `EngineLog.show` or `GrpcCall.reported`, which clean it and remove API keys.
+Every text for the user passes `EngineService.show` or `GrpcCall.reported`, which clean it and remove API keys.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol, cast
 
 import grpc
 from google.protobuf import struct_pb2
+from google.protobuf.message import Message
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
 
 from stacks_pulumi.config import contains_key, without_keys
 from stacks_pulumi.errors import clean
 from stacks_pulumi.resources._operation import Checked, EngineCall
 
+OLDEST_ENGINE: Final = "3.259.0"
+"""The oldest engine that is tested. An older one gets a warning."""
 
-class EngineLog:
+_KNOWS_WAITING: Final = ">=3.272.0"
+"""The engines that know `ErrorResourceAwaitFailed`."""
+_Waiting: Any = getattr(provider_pb2, "ErrorResourceAwaitFailed", None)
+"""`None` in an SDK that does not know it: a program that uses an output of such a resource ends with a traceback."""
+
+
+class EngineService:
     """
-    The log service of one engine.
+    The service of one engine for its plugins.
 
     Args:
         address: The engine's address; if it is empty, no line is shown.
@@ -29,6 +38,7 @@ class EngineLog:
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self._versions: dict[str, bool | None] = {}
         self._stub: Any = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
 
     def show(self, severity: str, urn: str, message: str, *, ephemeral: bool = False) -> None:
@@ -52,6 +62,41 @@ class EngineLog:
         except grpc.RpcError:
             # The engine has ended or is too busy. The operation continues without the line.
             return
+
+    def satisfies(self, versions: str) -> bool | None:
+        """
+        Return whether the engine is one of these versions, for instance `>=3.272.0`.
+
+        Returns:
+            The engine's answer, which is kept; `None` if it gives none.
+        """
+        if versions not in self._versions:
+            self._versions[versions] = self._ask(versions)
+        return self._versions[versions]
+
+    def _ask(self, versions: str) -> bool | None:
+        if self._stub is None:
+            return None
+        request = engine_pb2.RequirePulumiVersionRequest(pulumi_version_range=versions)
+        try:
+            self._stub.RequirePulumiVersion(request, timeout=2)
+        except grpc.RpcError as error:
+            # An engine without the call is older than all that have it.
+            refused = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED}
+            return False if cast("grpc.Call", error).code() in refused else None
+        return True
+
+    def warn_if_too_old(self) -> None:
+        """Warn once if the engine is older than the oldest one that is tested."""
+        wanted = f">={OLDEST_ENGINE}"
+        if wanted not in self._versions and self.satisfies(wanted) is False:
+            oldest = OLDEST_ENGINE.rpartition(".")[0]
+            text = (
+                f"stacks-pulumi needs Pulumi's engine {oldest} or newer, and this one is older: what follows is not "
+                "tested with it. `pulumi version` prints its version; upgrade it: "
+                "https://www.pulumi.com/docs/install/"
+            )
+            self.show("WARNING", "", text)
 
     def is_gone(self) -> bool:
         """Return whether the engine has ended: its address refuses connections."""
@@ -92,7 +137,7 @@ class GrpcCall(EngineCall):
     A call from the engine.
 
     Args:
-        log: The engine's log service.
+        engine: The engine's service.
         to_struct: Converts outputs to protobuf.
         urn: The resource's URN; empty if it is not known.
         timeout: Seconds from `CustomTimeouts`; 0 if the program set none.
@@ -101,7 +146,7 @@ class GrpcCall(EngineCall):
 
     def __init__(
         self,
-        log: EngineLog,
+        engine: EngineService,
         to_struct: Callable[[Mapping[str, Any]], struct_pb2.Struct],
         *,
         urn: str = "",
@@ -110,8 +155,8 @@ class GrpcCall(EngineCall):
     ) -> None:
         self.urn = urn
         self.timeout = timeout or None
-        self.engine = log.address
-        self._log = log
+        self.engine = engine.address
+        self._service = engine
         self._to_struct = to_struct
         self._context = context
 
@@ -137,7 +182,7 @@ class GrpcCall(EngineCall):
 
     def fail(self, message: str) -> NoReturn:
         """End the call with an error; the user sees only this message, without a traceback."""
-        self._abort(self.reported(message), ())
+        self._abort(self.reported(message))
 
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
         """End a create or an update that failed part-way, and keep the resource and its id in the state."""
@@ -147,7 +192,19 @@ class GrpcCall(EngineCall):
         detail = provider_pb2.ErrorResourceInitFailed(
             id=id_, properties=self._to_struct(outs), reasons=[self.reported(reason) for reason in reasons]
         )
-        self._abort("; ".join(detail.reasons), (detail,))
+        self._abort("; ".join(detail.reasons), detail)
+
+    def fail_waiting(self, message: str) -> NoReturn:
+        """
+        End a create that has to wait for longer than an operation lasts; nothing was created.
+
+        An engine that knows this shows only the warning, goes on with the other resources, and ends with its own exit
+        code. For an older one, or with an older SDK, it is an error.
+        """
+        if _Waiting is None or not self._service.satisfies(_KNOWS_WAITING):
+            self.fail(message)
+        self.warn(message)
+        self._abort(self.reported(message), _Waiting())
 
     def status(self, message: str) -> None:
         """Show a line beside the resource while its operation runs; the line disappears afterwards."""
@@ -170,9 +227,9 @@ class GrpcCall(EngineCall):
         self._show("DEBUG", message)
 
     def _show(self, severity: str, message: str, *, ephemeral: bool = False) -> None:
-        self._log.show(severity, self.urn, self.worded(message), ephemeral=ephemeral)
+        self._service.show(severity, self.urn, self.worded(message), ephemeral=ephemeral)
 
-    def _abort(self, message: str, details: Sequence[Any]) -> NoReturn:
+    def _abort(self, message: str, *details: Message) -> NoReturn:
         if self._context is None:
             raise HostError(message)
         code = grpc.StatusCode.UNKNOWN

@@ -12,7 +12,8 @@ piece's feature: a warning is shown, and `tests/host/test_canary.py` fails and n
 | `current_call` | the caller's frame: `request`, `context` | no URN, default timeouts, no progress, no rollback |
 | `GrpcCall.fail` | rich gRPC status in the trailing metadata | the SDK's own text around our message |
 | `GrpcCall.fail_keeping_id` | `ErrorResourceInitFailed` there | the error contains the id; `adopt` takes it over |
-| `engine_log` | the engine's address in `sys.argv[1]` | no progress on the resource's line |
+| `GrpcCall.fail_waiting` | `ErrorResourceAwaitFailed` there | the waitlist is an error, and ends the operation |
+| `engine_service` | the engine's address in `sys.argv[1]` | no progress on the resource's line |
 | `widen_worker_pool` | the thread pool in the worker's frame | 4 concurrent operations |
 """
 
@@ -46,7 +47,7 @@ from pulumi.runtime import rpc
 
 from stacks_pulumi._identifiers import snake_case
 from stacks_pulumi.errors import with_code
-from stacks_pulumi.hosts._grpc_call import Context, EngineLog, GrpcCall
+from stacks_pulumi.hosts._grpc_call import Context, EngineService, GrpcCall
 from stacks_pulumi.resources._fields import UNKNOWN
 from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources.handlers import HANDLERS
@@ -87,6 +88,7 @@ class DynamicProvider(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         """Read the settings, and let the process run `maxConcurrency` operations concurrently."""
+        engine_service().warn_if_too_old()
         workers = self.handler.configure(req.config.get)
         if workers is not None:
             widen_worker_pool(workers)
@@ -166,14 +168,14 @@ def current_call() -> GrpcCall:
         urn = getattr(request, "urn", None)
         if isinstance(urn, str) and hasattr(context, "is_active") and hasattr(context, "abort"):
             return GrpcCall(
-                engine_log(),
+                engine_service(),
                 functools.partial(_to_struct, _provider(request)),
                 urn=urn,
                 timeout=getattr(request, "timeout", 0),
                 context=cast("Context", context),
             )
     _miss("current_call")
-    return GrpcCall(engine_log(), functools.partial(_to_struct, ""))
+    return GrpcCall(engine_service(), functools.partial(_to_struct, ""))
 
 
 def widen_worker_pool(workers: int) -> bool:
@@ -193,23 +195,26 @@ def widen_worker_pool(workers: int) -> bool:
         pool = reference() if callable(reference) else None
         if isinstance(getattr(pool, "_max_workers", None), int):
             pool._max_workers = max(pool._max_workers, workers)  # type: ignore[union-attr]  # noqa: SLF001  (the point of this function)
-            queue, start = getattr(pool, "_work_queue", None), getattr(pool, "_adjust_thread_count", None)
-            if queue is None or start is None:
+            names = ("_work_queue", "_adjust_thread_count", "_shutdown_lock")
+            queue, start, lock = (getattr(pool, name, None) for name in names)
+            if queue is None or start is None or lock is None:
                 _miss("widen_worker_pool")
             else:
-                for _ in range(queue.qsize()):
-                    start()
+                # Without the pool's lock, the thread that takes the engine's calls may start one too many meanwhile.
+                with lock:
+                    for _ in range(queue.qsize()):
+                        start()
             return True
     _miss("widen_worker_pool")
     return False
 
 
 @functools.cache
-def engine_log() -> EngineLog:
-    """Return the log of the engine that started this process. It shows nothing outside a provider process."""
+def engine_service() -> EngineService:
+    """Return the service of the engine that started this process. It shows nothing outside a provider process."""
     address = sys.argv[1] if len(sys.argv) > 1 else ""
     host, _, port = address.rpartition(":")
-    return EngineLog(address if host and port.isdigit() else "")
+    return EngineService(address if host and port.isdigit() else "")
 
 
 @contextlib.contextmanager
@@ -228,7 +233,7 @@ def _serving(call: GrpcCall) -> Iterator[None]:
         with _under_way:
             _calls.discard(id(call))
             last = not _calls
-        if last and not call.is_active() and engine_log().is_gone():
+        if last and not call.is_active() and engine_service().is_gone():
             os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -239,7 +244,7 @@ def _miss(piece: str) -> None:
     _missing.add(piece)
     version = importlib.metadata.version("pulumi")
     text = f"stacks-pulumi does not fully support this Pulumi SDK ({version}): {_WITHOUT[piece]}"
-    engine_log().show("WARNING", "", text)
+    engine_service().show("WARNING", "", text)
 
 
 def _frames() -> Iterator[FrameType]:

@@ -8,7 +8,7 @@ Needs the extra `policy` (`docs/install.md`).
 
 - `guard`: Which rules does a pack have, and what do its arguments set?
 - `rule`: What is a rule, what can it report, and which resources are exempt?
-- `options`: How is a rule configured, and what is a wrong configuration?
+- `options`: How is a rule configured, what does a file for a pack say, and what is wrong with it?
 - `plans`: Which containers are allowed?
 - `spend`: What may they cost?
 - `exposure`: Who may connect, and which containers must be protected?

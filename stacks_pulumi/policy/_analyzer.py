@@ -31,6 +31,7 @@ from pulumi_policy.policy import _PolicyAnalyzerServicer as AnalyzerServicer
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
 from stacks_pulumi.errors import with_code
+from stacks_pulumi.policy.options import PolicyException
 from stacks_pulumi.pricing import recognition
 from stacks_pulumi.pricing.recognition import SIGNATURE, UNKNOWN, known
 
@@ -47,16 +48,20 @@ __all__ = [
     "write_properties",
 ]
 
+ALL: Final = "all"
+"""The key of a configuration for the level of every policy."""
+
 TAG: Final = "stacks"
 """The tag of the policies of this package, which other policies in the same pack do not have."""
 
 
 class CheckedServicer(AnalyzerServicer):
     """
-    The SDK's analyzer, which also refuses options that have no effect because their policy is disabled.
+    The SDK's analyzer, which also refuses a configuration with a part that has no effect.
 
     The engine gives the level of `all` to every policy whose entry has none. So `{"all": "disabled", "monthly-budget":
-    {"max_monthly_usd": 5}}` sets a limit that no policy keeps, and a policy that is disabled cannot report it.
+    {"max_monthly_usd": 5}}` sets a limit that no policy keeps, and a policy that is disabled cannot report it. The
+    engine also passes on an entry with a level for a policy that the pack does not have, and the options of `all`.
     """
 
     def __init__(
@@ -69,22 +74,31 @@ class CheckedServicer(AnalyzerServicer):
         *more: Any,
     ) -> None:
         super().__init__(name, version, policies, enforcement_level, dict(initial_config or {}), *more)
+        self._names = [policy.name for policy in policies]
         self._own = {policy.name: policy for policy in policies if TAG in (policy.tags or ())}
         self._initial = initial_config or {}
 
     def Configure(self, request: Any, _context: Any) -> Any:  # noqa: N802  (the name in the protocol)
-        """Store the configuration; fail if an option has no effect."""
+        """Store the configuration; fail if an entry or an option has no effect."""
         texts = [
-            text
-            for name, given in request.policyConfig.items()
-            if name in self._own and given.enforcementLevel == proto.DISABLED
-            for text in self._without_effect(name, json_format.MessageToDict(given.properties))
+            with_code(text, "policy-settings")
+            for name, given in sorted(request.policyConfig.items())
+            for text in self._problems(name, given)
         ]
         if texts:
             if _context is not None:
                 _context.abort(grpc.StatusCode.INVALID_ARGUMENT, "\n".join(texts))
             raise ValueError("\n".join(texts))
         return super().Configure(request, _context)  # type: ignore[no-untyped-call]  # (the SDK has no types here)
+
+    def _problems(self, name: str, given: Any) -> Iterator[str]:
+        properties = json_format.MessageToDict(given.properties)
+        if name == ALL:
+            yield from filter(None, [options_of_all(properties)])
+        elif name not in self._names:
+            yield not_a_policy(name, self._names)
+        elif name in self._own and given.enforcementLevel == proto.DISABLED:
+            yield from self._without_effect(name, properties)
 
     def _without_effect(self, name: str, given: Mapping[str, Any]) -> Iterator[str]:
         schema = self._own[name].config_schema
@@ -96,7 +110,7 @@ class CheckedServicer(AnalyzerServicer):
         known |= initial if isinstance(initial, Mapping) else {}
         options = [option for option, value in given.items() if value != known.get(option)]
         if options:
-            yield with_code(without_effect(name, options), "policy-settings")
+            yield without_effect(name, options)
 
 
 def without_effect(policy: str, options: Sequence[str]) -> str:
@@ -106,6 +120,16 @@ def without_effect(policy: str, options: Sequence[str]) -> str:
         f"enforcementLevel has that of 'all', or its default. Write the enforcementLevel of {policy}, or remove its "
         "options."
     )
+
+
+def options_of_all(properties: Mapping[str, Any]) -> str:
+    """Return the problem with an entry for `all`: the engine ignores every key except for the level."""
+    options = [option for option in properties if option != "enforcementLevel"]
+    if options:
+        return (
+            f"{options[0]!r} is set for 'all', which takes a level and nothing else: set it for each policy"
+        )
+    return ""
 
 
 def serve(**pack: Any) -> None:
@@ -183,6 +207,10 @@ class Resource:
         return f"urn:pulumi:dev::test::{kind}::{self.name}"
 
 
+_ROOT: Final = Resource(recognition.STACK, "test-dev", {})
+"""The stack itself: the engine reports a violation of the whole stack on it."""
+
+
 @dataclass(frozen=True)
 class Diagnostic:
     """
@@ -193,15 +221,23 @@ class Diagnostic:
         level: `advisory` or `mandatory`.
         message: The text, with the policy's description above it.
         resource: The name of the resource with the violation; `None` for the whole stack.
+        exceptions: The ids of the exceptions in the configuration that let it pass.
     """
 
     policy: str
     level: str
     message: str
     resource: str | None
+    exceptions: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it makes an operation fail."""
+        return self.level == "mandatory" and not self.exceptions
 
     def __str__(self) -> str:
-        return f"[{self.level}] {self.policy} on {self.resource or 'the stack'}: {self.message}"
+        level = f"{self.level}, exempted by {', '.join(self.exceptions)}" if self.exceptions else self.level
+        return f"[{level}] {self.policy} on {self.resource or 'the stack'}: {self.message}"
 
 
 class Analyzer:
@@ -214,6 +250,7 @@ class Analyzer:
         initial: The pack's own configuration.
         config: The user's configuration; it overrides `initial`.
         tags: The stack's tags.
+        exceptions: The violations that the engine lets pass.
 
     Attributes:
         not_applicable: By policy, the reason why it checked nothing.
@@ -226,7 +263,10 @@ class Analyzer:
         initial: Mapping[str, Any],
         config: Mapping[str, str | Mapping[str, Any]],
         tags: Mapping[str, str],
+        *,
+        exceptions: Sequence[PolicyException] = (),
     ) -> None:
+        self._exceptions = exceptions
         self.not_applicable: dict[str, str] = {}
         self._servicer: Any = CheckedServicer(
             name, "0.0.1", list(policies), pulumi_policy.EnforcementLevel.ADVISORY, dict(initial)
@@ -259,7 +299,7 @@ class Analyzer:
         """Return the reports of the policies for single resources."""
         request = _filled(proto.AnalyzeRequest(), resource)
         request.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
-        return self._findings(self._servicer.Analyze(request, None), {}, resource.name)
+        return self._findings(self._servicer.Analyze(request, None), {}, resource)
 
     def analyze_stack(self, resources: Sequence[Resource]) -> list[Diagnostic]:
         """Return the reports of the policies for the whole stack."""
@@ -274,15 +314,23 @@ class Analyzer:
                 message.dependencies.extend(urns)
         return self._findings(self._servicer.AnalyzeStack(request, None), names, None)
 
-    def _findings(self, response: Any, names: Mapping[str, str], name: str | None) -> list[Diagnostic]:
+    def _findings(
+        self, response: Any, names: Mapping[str, str], resource: Resource | None
+    ) -> list[Diagnostic]:
         for skipped in response.not_applicable:
             self.not_applicable[skipped.policy_name] = skipped.reason
+        one = resource or _ROOT
         return [
             Diagnostic(
                 found.policyName,
                 _FROM_WIRE[found.enforcementLevel],
                 found.message,
-                names.get(found.urn, name),
+                names.get(found.urn, None if resource is None else resource.name),
+                tuple(
+                    exception.id
+                    for exception in self._exceptions
+                    if exception.covers(found.policyName, found.urn if found.urn in names else one.urn)
+                ),
             )
             for found in response.diagnostics
         ]
@@ -325,10 +373,10 @@ def _reconciled(
         }
     for given in (initial, config):
         entries = {name: _entry(entry) for name, entry in given.items()}
-        if "all" in entries and entries["all"][0] is not None:
-            levels = dict.fromkeys(levels, entries["all"][0])
+        if ALL in entries and entries[ALL][0] is not None:
+            levels = dict.fromkeys(levels, entries[ALL][0])
         for name, (level, values) in entries.items():
-            if name == "all":
+            if name == ALL:
                 continue
             if name not in levels:
                 raise ValueError(not_a_policy(name, levels))

@@ -17,8 +17,9 @@ import pulumi_policy
 
 from stacks_pulumi.errors import clean_lines, with_code
 from stacks_pulumi.policy._analyzer import TAG, UnknownValueError, write_properties
-from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.options import Option, Schema, Settings
 from stacks_pulumi.policy.rule import (
+    EXEMPT,
     LONGEST_EXEMPTION,
     Deferred,
     Exemption,
@@ -177,7 +178,7 @@ def policy_of(rule: Rule, pack: Pack) -> pulumi_policy.Policy:
         "remediation_steps": rule.fix,
         "tags": [TAG],
         "config_schema": pulumi_policy.PolicyConfigSchema(
-            {option.name: option.schema for option in rule.all_options}
+            {option.name: _described(option, pack) for option in rule.all_options}
         ),
     }
     if isinstance(rule, StackRule):
@@ -190,6 +191,21 @@ def policy_of(rule: Rule, pack: Pack) -> pulumi_policy.Policy:
         )
     assert isinstance(rule, ResourceRule)  # noqa: S101  (the three kinds of rule there are)
     return pulumi_policy.ResourceValidationPolicy(validate=_resource_validation(rule, pack), **common)
+
+
+_LONGEST: Final = "x-longest-days"
+
+
+def _described(option: Option, pack: Pack) -> Schema:
+    # What reads a file for this pack has no other way to know its limit.
+    return {**option.schema, _LONGEST: pack.longest_exemption} if option is EXEMPT else option.schema
+
+
+def longest_exemption(policies: Iterable[pulumi_policy.Policy]) -> int:
+    """Return the most days for which a pack with these policies lets an exemption be valid."""
+    schemas = (policy.config_schema.properties for policy in policies if policy.config_schema is not None)
+    found = [schema[EXEMPT.name][_LONGEST] for schema in schemas if _LONGEST in schema.get(EXEMPT.name, {})]
+    return min(found, default=LONGEST_EXEMPTION)
 
 
 class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceValidationPolicy):

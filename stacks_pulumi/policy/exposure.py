@@ -73,6 +73,12 @@ def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, 
     return network.version, network.prefixlen
 
 
+_PROTECT = (
+    "Add opts=pulumi.ResourceOptions(protect=True): Pulumi then refuses to delete the container, except with "
+    "--ignore-protect."
+)
+
+
 def _in_scope(settings: Settings) -> bool:
     return settings["tag"] is None or settings.tagged(settings["tag"])
 
@@ -89,7 +95,7 @@ def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Findi
     elif not container.protect and least is not None and (price.high is None or price.high >= least):
         yield Violation(
             f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month and is not protected; "
-            f"from {usd(least)} on it should be. Add opts=pulumi.ResourceOptions(protect=True)."
+            f"from {usd(least)} on it should be. {_PROTECT}"
         )
 
 
@@ -121,7 +127,7 @@ def protect_data(container: ContainerView, settings: Settings) -> Iterator[Findi
     elif holds := _holds_data(container, settings):
         yield Violation(
             f"container {container.name!r} {holds} and is not protected: deleting it deletes its volumes and all its "
-            "backups. Add opts=pulumi.ResourceOptions(protect=True)."
+            f"backups. {_PROTECT}"
         )
 
 
@@ -297,10 +303,10 @@ RULES = (
     ),
     ResourceRule(
         "protect-paid",
-        "Expensive containers are protected from deletion.",
+        "Expensive containers are protected from deletion by mistake.",
         "advisory",
         "medium",
-        "Add opts=pulumi.ResourceOptions(protect=True).",
+        _PROTECT,
         options=(
             money("min_usd", "the monthly price from which a container must be protected", Decimal(10)),
             _TAG,
@@ -310,10 +316,10 @@ RULES = (
     ),
     ResourceRule(
         "protect-data",
-        "Containers that hold data are protected from deletion.",
+        "Containers that hold data are protected from deletion by mistake.",
         "advisory",
         "high",
-        "Add opts=pulumi.ResourceOptions(protect=True).",
+        _PROTECT,
         options=(_TEMPLATES, _TAG),
         view=ContainerView,
         check=protect_data,

@@ -13,8 +13,9 @@ import pulumi_policy
 
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.policy import exposure, plans, spend
-from stacks_pulumi.policy._analyzer import serve, without_effect
+from stacks_pulumi.policy._analyzer import options_of_all, serve, without_effect
 from stacks_pulumi.policy.adapter import Pack, Today, policy_of
+from stacks_pulumi.policy.options import configuration_of
 from stacks_pulumi.policy.plans import KNOWN_RESOURCES
 from stacks_pulumi.policy.rule import LONGEST_EXEMPTION, Level, Rule
 from stacks_pulumi.policy.spend import Account
@@ -83,7 +84,8 @@ _FAN_OUT: Final = {
 }
 
 
-def _utc_today() -> datetime.date:
+def utc_today() -> datetime.date:
+    """Return the day in UTC, on which exemptions may end."""
     return datetime.datetime.now(datetime.timezone.utc).date()
 
 
@@ -107,15 +109,17 @@ class StacksGuard:
         max_container_usd: What one container may cost a month, in US dollars: for `resource-price-cap`.
         allowed_plans: Plans that containers may have: for `allowed-plans` and `clamp-plan`.
         allowed_templates: Templates that containers may have: for `allowed-templates`.
-        config: By policy, a level or an object, as in the file for `--policy-pack-config`; for `all`, a level. It
-            overrides the arguments above; the file overrides it.
+        config: By policy, a level or an object, as in the file for `--policy-pack-config`, of version 2 or without a
+            version; for `all`, a level. It overrides the arguments above; the file overrides it. It has no exceptions:
+            the engine reads them from the file alone.
         account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
         longest_exemption_days: The most days from today for which an exemption may be valid. The file cannot raise it.
         extra: Your own rules (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
 
     Raises:
         ValueError: A policy or a level is unknown, two policies have the same name, a text is given instead of a list,
-            a limit is set but its policy is not in the pack, or `all` is given more than a level.
+            a limit is set but its policy is not in the pack, `all` is given more than a level, or `config` has
+            exceptions.
     """
 
     def __init__(
@@ -128,7 +132,7 @@ class StacksGuard:
         max_container_usd: Decimal | float | None = None,
         allowed_plans: Iterable[str] | None = None,
         allowed_templates: Iterable[str] | None = None,
-        config: Mapping[str, Level | Mapping[str, Any]] | None = None,
+        config: Mapping[str, Any] | None = None,
         account: Account | None = None,
         longest_exemption_days: int = LONGEST_EXEMPTION,
         extra: Iterable[Rule | pulumi_policy.Policy] = (),
@@ -158,8 +162,9 @@ class StacksGuard:
         for argument, value in given.items():
             if value is not None:
                 self._fan_out(argument, value, wanted)
-        _known(config or {}, [*wanted, "all"], "config")
-        for policy, setting in (config or {}).items():
+        entries = self._entries(config or {})
+        _known(entries, [*wanted, "all"], "config")
+        for policy, setting in entries.items():
             properties = {"enforcementLevel": setting} if isinstance(setting, str) else dict(setting)
             if policy == "all" and options_of_all(properties):
                 raise _wrong(options_of_all(properties))
@@ -177,6 +182,18 @@ class StacksGuard:
                     f"{argument} would have no effect, because these are disabled: {', '.join(users)}"
                 )
 
+    def _entries(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        read = configuration_of(config, utc_today(), self._longest)
+        if read.policies is not config and config.get("exceptions"):
+            msg = (
+                "config has exceptions, which the engine applies only from the file for --policy-pack-config: write "
+                "them there, or exempt the resources (exempt)"
+            )
+            raise _wrong(msg)
+        if read.problems:
+            raise _wrong("; ".join(read.problems))
+        return read.policies
+
     def _is_disabled(self, policy: str, everything: Mapping[str, Rule]) -> bool:
         levels = [self._config.get(name, {}).get("enforcementLevel") for name in (policy, "all")]
         default = everything[policy].level if policy in everything else None
@@ -191,7 +208,7 @@ class StacksGuard:
         for policy, option in targets:
             self._config.setdefault(policy, {})[option] = value
 
-    def policies(self, today: Today = _utc_today) -> list[pulumi_policy.Policy]:
+    def policies(self, today: Today = utc_today) -> list[pulumi_policy.Policy]:
         """
         Return the pack's policies, for Pulumi's SDK.
 
@@ -256,16 +273,6 @@ def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
             f"{argument} names {missing[0]!r}, which is not a policy of this pack: it has {', '.join(known)}"
         )
         raise _wrong(msg)
-
-
-def options_of_all(properties: Mapping[str, Any]) -> str:
-    """Return the problem with an entry for `all`: the engine ignores every key except for the level."""
-    options = [option for option in properties if option != "enforcementLevel"]
-    if options:
-        return (
-            f"{options[0]!r} is set for 'all', which takes a level and nothing else: set it for each policy"
-        )
-    return ""
 
 
 def wrong_level(policy: str, level: Any) -> str:

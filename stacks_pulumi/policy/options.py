@@ -1,5 +1,5 @@
 """
-The configuration of a rule: its options, their types, and the values that were set.
+The configuration of a rule: its options, their types, and the values that were set; and the file that sets them.
 
 The engine checks a pack's configuration against the schemas, but it ignores misspelt names without a message. Other
 ways to run a pack may check nothing. So everything is checked here again, and an error in the configuration is a
@@ -8,7 +8,9 @@ violation: otherwise a limit with a misspelt name would have no effect, and ever
 
 from __future__ import annotations
 
+import datetime
 import difflib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from stacks_pulumi.errors import with_code
 from stacks_pulumi.pricing.money import usd
 
 Schema: TypeAlias = dict[str, Any]
@@ -231,3 +234,192 @@ class Settings:
         """Return whether the stack has a tag with this value (`env=prod`)."""
         key, _, value = tag.partition("=")
         return self.tags.get(key) == value
+
+
+@dataclass(frozen=True)
+class PolicyException:
+    """
+    Violations that the engine (3.272 or newer) reports and lets pass, from a file of version 2.
+
+    The engine ignores `expires`, and a pack never sees an exception. So the end counts only where the file is read
+    with `read_configuration`.
+
+    Attributes:
+        id: Its key in the file.
+        reason: Why. The engine requires it too.
+        expires: The last day, in UTC.
+        matches: Pairs of policies and URNs: the violations of each of these policies on each of these resources.
+    """
+
+    id: str
+    reason: str
+    expires: datetime.date
+    matches: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+
+    def covers(self, policy: str, urn: str) -> bool:
+        """Return whether the engine lets a violation of this policy on this resource pass."""
+        return any(policy in policies and urn in urns for policies, urns in self.matches)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """
+    The content of a file for `--policy-pack-config`.
+
+    Attributes:
+        policies: By policy (or `all`), a level or an object, as the file has it.
+        exceptions: What the engine lets pass; none in a file without a version. A wrong one is not in it.
+        problems: What is wrong with the file, except for what only the pack knows: its policies and their options.
+    """
+
+    policies: Mapping[str, Any]
+    exceptions: tuple[PolicyException, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+_KEYS_OF_FILE: Final = ("version", "policies", "exceptions")
+_KEYS_OF_EXCEPTION: Final = ("reason", "expires", "match")
+_KEYS_OF_MATCH: Final = ("policies", "targets")
+_ID: Final = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+_URN: Final = re.compile(r"urn:pulumi:[^:]+::[^:]+::.+::.+", re.DOTALL)
+
+
+def read_configuration(text: str, today: datetime.date, longest: int) -> Configuration:
+    """
+    Return what a file for `--policy-pack-config` says, of version 2 or without a version.
+
+    The engine reads it with less care: it takes the last of two equal keys, ignores keys that it does not know, takes
+    the known ones in any case of letters, and applies an exception for ever. Each of these is a problem here.
+
+    Args:
+        text: The file's content.
+        today: The day in UTC, on which exceptions may end.
+        longest: The most days from today for which an exception may be valid.
+    """
+    problems: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        problems.extend(
+            f"the key {key!r} is twice in one object, and the engine takes the last one"
+            for key in dict.fromkeys(key for key in keys if keys.count(key) > 1)
+        )
+        return dict(pairs)
+
+    def refuse(word: str) -> None:
+        raise OptionError(f"{word} is not a number in JSON")
+
+    try:
+        document = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+    except (ValueError, RecursionError, OptionError) as error:
+        empty = "it is empty, which the engine takes for no configuration"
+        return _no_configuration(f"not JSON: {error}" if text.strip() else empty)
+    if not isinstance(document, dict):
+        return _no_configuration("it is not an object with an entry for each policy")
+    found = configuration_of(document, today, longest)
+    coded = (with_code(problem, "policy-settings") for problem in (*problems, *found.problems))
+    return Configuration(found.policies, found.exceptions, tuple(coded))
+
+
+def _no_configuration(why: str) -> Configuration:
+    return Configuration({}, (), (with_code(why, "invalid-file"),))
+
+
+def configuration_of(document: Mapping[str, Any], today: datetime.date, longest: int) -> Configuration:
+    """Return the same as `read_configuration` from the file's object; the problems have no codes."""
+    version = document.get("version")
+    # The engine takes any other value of `version` for the entry of a policy with this name.
+    if not isinstance(version, int | float) or isinstance(version, bool):
+        return Configuration(document)
+    problems: list[str] = []
+    if version != 2:
+        problems.append(f"its version is {version}: it must be 2, or the file has no version")
+    problems += _unknown_keys(document, _KEYS_OF_FILE, "a file of version 2")
+    policies = document.get("policies", {})
+    if not isinstance(policies, Mapping):
+        problems.append("'policies' is not an object with an entry for each policy")
+        policies = {}
+    given = document.get("exceptions", {})
+    if not isinstance(given, Mapping):
+        problems.append("'exceptions' is not an object with an exception for each id")
+        given = {}
+    exceptions = []
+    for id_, raw in given.items():
+        try:
+            exceptions.append(_exception(id_, raw, today, longest))
+        except OptionError as error:
+            problems.append(f"exception {id_!r} {error}")
+    return Configuration(policies, tuple(exceptions), tuple(problems))
+
+
+def _exception(id_: str, raw: Any, today: datetime.date, longest: int) -> PolicyException:
+    if not _ID.fullmatch(id_):
+        raise OptionError("has a wrong id: it may have letters, digits, '-', '.' and '_'")
+    if not isinstance(raw, Mapping):
+        raise OptionError(f"is not an object ({', '.join(_KEYS_OF_EXCEPTION)})")
+    for problem in _unknown_keys(raw, _KEYS_OF_EXCEPTION, "an exception"):
+        raise OptionError(f"is wrong: {problem}")
+    reason, expires = reason_and_end(raw)
+    if expires < today:
+        raise OptionError(f"ended on {expires}, and the engine still applies it: remove it")
+    if late := too_late(expires, today, longest):
+        raise OptionError(late)
+    match = raw.get("match")
+    if not isinstance(match, list) or not match:
+        raise OptionError("has no list of policies and targets in match")
+    return PolicyException(id_, reason, expires, tuple(_match(one) for one in match))
+
+
+def _match(raw: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if not isinstance(raw, Mapping):
+        raise OptionError(f"has an entry in match that is not an object ({', '.join(_KEYS_OF_MATCH)})")
+    for problem in _unknown_keys(raw, _KEYS_OF_MATCH, "an entry of match"):
+        raise OptionError(f"is wrong: {problem}")
+    found = []
+    for key in _KEYS_OF_MATCH:
+        try:
+            found.append(_names(raw.get(key)))
+        except OptionError as error:
+            raise OptionError(f"has {key!r} in match, which {error}") from None
+        if not found[-1]:
+            raise OptionError(f"has no {key} in an entry of match")
+    policies, targets = found
+    if "all" in policies or "" in policies:
+        raise OptionError("must name its policies, not 'all' and not ''")
+    wrong = [target for target in targets if not _URN.fullmatch(target)]
+    if wrong:
+        raise OptionError(f"has the target {wrong[0]!r}, which is not the URN of a resource")
+    return policies, targets
+
+
+def _unknown_keys(raw: Mapping[str, Any], known: tuple[str, ...], what: str) -> Iterator[str]:
+    """Yield a text for each unknown key: the engine ignores it, or takes it in another case of letters."""
+    for key in raw:
+        if key not in known:
+            close = difflib.get_close_matches(str(key).lower(), known, 1)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            yield f"{key!r} is not a key of {what}{meant}: it has {', '.join(known)}"
+
+
+def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
+    """
+    Return why something is exempt, and its last day (UTC).
+
+    Raises:
+        OptionError: One of the two is missing or wrong.
+    """
+    reason, expires = raw.get("reason", ""), raw.get("expires", "")
+    if not isinstance(reason, str) or not reason.strip():
+        raise OptionError("has no reason")
+    try:
+        return reason.strip(), datetime.date.fromisoformat(expires)
+    except (TypeError, ValueError):
+        raise OptionError("has no valid date in expires, such as 2030-12-31") from None
+
+
+def too_late(expires: datetime.date, today: datetime.date, longest: int) -> str:
+    """Return the error of an end that is too far away, without a review until then; empty for another one."""
+    latest = today + datetime.timedelta(longest)
+    if expires <= latest:
+        return ""
+    return f"ends on {expires}, more than {longest} days from now: {latest} is the last possible day"

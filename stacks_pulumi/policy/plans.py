@@ -81,13 +81,20 @@ def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[
         yield NotApplicable("neither allowed nor denied is set")
     elif container.template is None or isinstance(container.template, Unknown):
         yield _not_known(container, "template", settings)
-    elif container.template in denied or (allowed is not None and container.template not in allowed):
+    elif _letters(container.template) in map(_letters, denied) or (
+        allowed is not None and container.template not in allowed
+    ):
         known = container.template in catalog.TEMPLATES
         what = f"template {container.template}" if known else "a template that the catalogue does not know"
         rest = (
             f"allowed here: {_listed(allowed)}" if allowed is not None else f"denied here: {_listed(denied)}"
         )
         yield Violation(f"container {container.name!r} has {what}; {rest}. Choose another template.")
+
+
+def _letters(name: str) -> str:
+    # A platform may take a template in another case, and a denied one is denied in each.
+    return name.strip().casefold()
 
 
 def allowed_storage(container: ContainerView, settings: Settings) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ import pulumi_policy
 
 from stacks_pulumi.errors import clean, clean_lines, with_code
 from stacks_pulumi.policy._analyzer import UNKNOWN_STRING_VALUE, UnknownValueError
-from stacks_pulumi.policy.options import Option, OptionError, Settings, new_names
+from stacks_pulumi.policy.options import Option, OptionError, Settings, new_names, reason_and_end, too_late
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
 from stacks_pulumi.pricing.views import ResourceView, StackView
 
@@ -124,13 +124,10 @@ def _one(number: int, raw: Any) -> Exemption:
         )
     if ("urn" in raw) == ("name" in raw):
         raise OptionError(f"entry {number} needs either urn or name, not both")
-    if not raw.get("reason", "").strip():
-        raise OptionError(f"entry {number} has no reason")
     try:
-        expires = datetime.date.fromisoformat(raw.get("expires", ""))
-    except ValueError:
-        raise OptionError(f"entry {number} has no valid date in expires, such as 2030-12-31") from None
-    return Exemption(raw.get("name"), raw.get("urn"), raw["reason"].strip(), expires)
+        return Exemption(raw.get("name"), raw.get("urn"), *reason_and_end(raw))
+    except OptionError as error:
+        raise OptionError(f"entry {number} {error}") from None
 
 
 EXEMPT: Final = Option(
@@ -167,12 +164,10 @@ LONGEST_EXEMPTION: Final = 366
 
 def too_long(exemptions: tuple[Exemption, ...], today: datetime.date, days: int) -> list[str]:
     """Return the errors of the exemptions that end too late: without a review, it disables the rule."""
-    latest = today + datetime.timedelta(days)
     return [
-        f"'exempt' entry {number} ends on {exemption.expires}, more than {days} days from now: {latest} is the last "
-        "possible day"
+        f"'exempt' entry {number} {late}"
         for number, exemption in enumerate(exemptions, 1)
-        if exemption.expires > latest
+        if (late := too_late(exemption.expires, today, days))
     ]
 
 

@@ -58,24 +58,31 @@ def up_to(price: Price) -> str:
 
 
 def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """One container does not cost more than a limit; unknown values count as the most expensive ones."""
+    """One container does not cost more than a limit; an unknown value has no upper bound."""
     limit, price = settings.money("max_usd"), container.price
     if limit is None:
         yield NotApplicable("max_usd is not set")
     elif _worst(price) > limit:
         yield Violation(
             f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; the limit for one "
-            f"container is {usd(limit)}. Choose a smaller plan or less storage{_write_it(price)}."
+            f"container is {usd(limit)}. {_fix(price, 'Choose a smaller plan or less storage')}."
         )
 
 
-def _write_it(price: Price) -> str:
-    known_later = [name for name in price.unknown if name != "price"]
-    return f", and write the {' and the '.join(known_later)} as a plain value" if known_later else ""
+def _fix(price: Price, otherwise: str) -> str:
+    """Return how to keep a limit. What has no upper bound exceeds every one, so a higher limit does not help."""
+    later = [name for name in price.unknown if name not in {"price", "kind"}]
+    fixes = [f"write the {' and the '.join(later)} as a plain value"] if later else []
+    if "price" in price.unknown:
+        fixes.append("choose a template, a plan and storage that the catalogue has")
+    if "kind" in price.unknown:
+        fixes.append("upgrade stacks-pulumi where the policies run")
+    text = ", and ".join(fixes) if price.high is None else otherwise
+    return text[:1].upper() + text[1:]
 
 
 def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """The stack does not cost more than a limit; unknown values count as the most expensive ones."""
+    """The stack does not cost more than a limit; an unknown value has no upper bound."""
     limit, mode = settings.money("max_monthly_usd"), settings["unknown"]
     if limit is None:
         yield NotApplicable("max_monthly_usd is not set")
@@ -98,7 +105,7 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
         shown = "; ".join([*parts[:_SHOWN], *([breakdown(counted)] if counted else [])])
         yield Violation(
             f"the stack costs {up_to(price)} a month; the limit is {usd(limit)}: {shown}. "
-            f"Remove a container, choose smaller plans{_write_it(price)}, or raise max_monthly_usd."
+            f"{_fix(price, 'Remove a container, choose smaller plans, or raise max_monthly_usd')}."
         )
 
 
@@ -142,8 +149,8 @@ class SpendGate:
             yield NotApplicable("max_monthly_usd is not set")
             return
         price = container.price
-        if not price.exact and price.high is not None:
-            # Only a preview has such values, and there monthly-budget counts them as the most expensive ones.
+        if price.unknown and "price" not in price.unknown:
+            # Only a preview has such values, and there monthly-budget refuses them.
             yield Deferred(price.unknown[0])
             return
         with self._lock:
@@ -158,8 +165,8 @@ class SpendGate:
             )
             yield Violation(
                 f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}, that exceeds "
-                f"the limit of {usd(limit)} for the stack. Remove a container, choose a smaller plan, or "
-                "raise max_monthly_usd."
+                f"the limit of {usd(limit)} for the stack. "
+                f"{_fix(before + price, 'Remove a container, choose a smaller plan, or raise max_monthly_usd')}."
             )
 
 
@@ -269,7 +276,7 @@ class _Headroom:
             )
             yield Violation(
                 f"the account would cost {up_to(both)} a month: this stack {up_to(ours)}{more}, {beside}; "
-                f"the cap is {usd(cap)}. Remove a container, or raise the cap."
+                f"the cap is {usd(cap)}. {_fix(both, 'Remove a container, or raise the cap')}."
             )
 
 
@@ -331,7 +338,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
                 LIMIT,
                 choice(
                     "unknown",
-                    "how an unknown price counts: as the highest possible price, as a violation, or (at your risk) not",
+                    "how an unknown price counts: without an upper bound, as a violation, or (at your risk) not",
                     "worst-case",
                     "deny",
                     "ignore",

@@ -20,7 +20,6 @@ secrets, levels and configuration are treated as in a real operation. It works f
 from __future__ import annotations
 
 import datetime
-import json
 import runpy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,9 +31,19 @@ import pulumi_policy
 
 from stacks_pulumi import catalog
 from stacks_pulumi.errors import with_code
-from stacks_pulumi.policy._analyzer import TAG, Analyzer, Diagnostic, Resource, Secret, not_a_policy
-from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, StacksGuard, options_of_all, rules, wrong_level
-from stacks_pulumi.policy.rule import Level
+from stacks_pulumi.policy._analyzer import (
+    TAG,
+    Analyzer,
+    Diagnostic,
+    Resource,
+    Secret,
+    not_a_policy,
+    options_of_all,
+)
+from stacks_pulumi.policy.adapter import longest_exemption
+from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, StacksGuard, rules, utc_today, wrong_level
+from stacks_pulumi.policy.options import configuration_of, read_configuration
+from stacks_pulumi.policy.rule import LONGEST_EXEMPTION, Level
 from stacks_pulumi.pricing import recognition
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
@@ -156,8 +165,8 @@ class Outcome:
 
     @property
     def blocked(self) -> bool:
-        """Whether a mandatory policy was violated, so that the engine's exit code is 1."""
-        return any(finding.level == "mandatory" for finding in self.findings)
+        """Whether a mandatory policy was violated, so that the operation fails, and no exception lets that pass."""
+        return any(finding.blocks for finding in self.findings)
 
     def of(self, policy: str) -> tuple[Diagnostic, ...]:
         """Return the reports of one policy."""
@@ -176,7 +185,8 @@ class Outcome:
         self._assert(policy, "advisory", texts)
 
     def _assert(self, policy: str, level: str, texts: tuple[str, ...]) -> None:
-        messages = "\n".join(finding.message for finding in self.of(policy) if finding.level == level)
+        found = [finding for finding in self.of(policy) if finding.level == level and not finding.exceptions]
+        messages = "\n".join(finding.message for finding in found)
         assert messages, f"expected a {level} violation of {policy}, got:\n{self}"  # noqa: S101  (its purpose)
         for text in texts:
             assert text in messages, f"expected {text!r} in:\n{messages}"  # noqa: S101  (its purpose)
@@ -213,7 +223,9 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
     Return what is wrong with a file for `--policy-pack-config`, also what the engine ignores without a message.
 
     The engine ignores the names of policies that the pack does not have, all but the last of equal keys, the options of
-    `all`, and an empty file. What a pack itself refuses has the text that the pack reports.
+    `all`, an empty file, and the end of an exception: each exception must have a reason and a last day (`expires`, in
+    UTC) that is not past, within the pack's longest exemption. What a pack itself refuses has the text that the pack
+    reports.
 
     Args:
         text: The file's content.
@@ -222,18 +234,22 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
     Raises:
         ValueError: The folder serves no pack, or a wrong one.
     """
-    document, problems = _read(text)
-    if document is None:
-        return problems
-    if pack is None:
-        name, policies, initial = _ready(document, problems)
-    else:
-        name, policies, initial = load_pack(pack)
+    served = None if pack is None else load_pack(pack)
+    longest = LONGEST_EXEMPTION if served is None else longest_exemption(served[1])
+    file = read_configuration(text, utc_today(), longest)
+    problems = list(file.problems)
+    named = [name for one in file.exceptions for policies, _ in one.matches for name in policies]
+    name, policies, initial = served or _ready([*file.policies, *named], problems)
     if not policies:
         raise ValueError(f"the pack {name} has no policies")
     by_name = {policy.name: policy for policy in policies}
+    problems += [
+        with_code(f"in an exception, {not_a_policy(one, by_name)}", "policy-settings")
+        for one in dict.fromkeys(named)
+        if one not in by_name
+    ]
     sound: dict[str, Any] = {}
-    for key, entry in document.items():
+    for key, entry in file.policies.items():
         wrong = _entry_problem(key, entry, by_name)
         if wrong:
             problems.append(with_code(wrong, "policy-settings"))
@@ -251,42 +267,11 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
     return list(dict.fromkeys(problems))
 
 
-def _read(text: str) -> tuple[dict[str, Any] | None, list[str]]:
-    problems: list[str] = []
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        problems.extend(
-            with_code(
-                f"the key {key!r} is twice in one object, and the engine takes the last one",
-                "policy-settings",
-            )
-            for key in dict.fromkeys(key for key in keys if keys.count(key) > 1)
-        )
-        return dict(pairs)
-
-    def refuse(word: str) -> None:
-        raise ValueError(f"{word} is not a number in JSON")
-
-    try:
-        document = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        why = (
-            "it is empty, which the engine takes for no configuration"
-            if not text.strip()
-            else f"not JSON: {error}"
-        )
-        return None, [with_code(why, "invalid-file")]
-    if not isinstance(document, dict):
-        return None, [with_code("it is not an object with an entry for each policy", "invalid-file")]
-    return document, problems
-
-
 def _ready(
-    document: Mapping[str, Any], problems: list[str]
+    names: Iterable[str], problems: list[str]
 ) -> tuple[str, list[pulumi_policy.Policy], dict[str, Any]]:
     """Return the ready pack that has the policies of a file; if none has, one with all policies, with a problem."""
-    named = [key for key in document if key != "all"]
+    named = [name for name in dict.fromkeys(names) if name != "all"]
     fitting = [pack for pack, policies in _READY.items() if set(named) <= set(policies)]
     guard = StacksGuard(fitting[0], _READY[fitting[0]]) if fitting else StacksGuard()
     if not fitting and set(named) <= set(rules()):
@@ -320,21 +305,29 @@ class PackTester:
 
     Args:
         pack: A `StacksGuard`, a pack's folder, or policies made with Pulumi's SDK.
-        config: The content of the file for `--policy-pack-config`: by policy (or `all`), a level or an object.
+        config: The content of the file for `--policy-pack-config`: by policy (or `all`), a level or an object; of
+            version 2 too, whose exceptions count as in the engine. The stack is `dev` of the project `test`.
         tags: The stack's tags.
-        today: The day in UTC on which exemptions may end; only for a `StacksGuard`.
+        today: The day in UTC on which exceptions may end, and for a `StacksGuard` exemptions.
+
+    Raises:
+        ValueError: The form of `config`, or one of its exceptions, is wrong.
     """
 
     def __init__(
         self,
         pack: StacksGuard | str | Path | Iterable[pulumi_policy.Policy],
-        config: Mapping[str, str | Mapping[str, Any]] | None = None,
+        config: Mapping[str, Any] | None = None,
         *,
         tags: Mapping[str, str] | None = None,
         today: datetime.date | None = None,
     ) -> None:
         self._pack = pack if isinstance(pack, StacksGuard | str | Path) else list(pack)
-        self._config, self._tags, self._today = config or {}, dict(tags or {}), today
+        read = configuration_of(config or {}, today or utc_today(), LONGEST_EXEMPTION)
+        if read.problems:
+            raise ValueError("\n".join(read.problems))
+        self._config, self._exceptions = read.policies, read.exceptions
+        self._tags, self._today = dict(tags or {}), today
 
     def preview(self, *resources: Resource) -> Outcome:
         """Return the result of `pulumi preview`: the policies check every resource, then the stack."""
@@ -359,10 +352,12 @@ class PackTester:
         if isinstance(self._pack, StacksGuard):
             today = self._today
             policies = self._pack.policies() if today is None else self._pack.policies(lambda: today)
-            return Analyzer(self._pack.name, policies, self._pack.initial_config(), self._config, self._tags)
-        if isinstance(self._pack, list):
-            return Analyzer("pack", self._pack, {}, self._config, self._tags)
-        return Analyzer(*load_pack(self._pack), self._config, self._tags)
+            pack = self._pack.name, policies, self._pack.initial_config()
+        elif isinstance(self._pack, list):
+            pack = "pack", self._pack, {}
+        else:
+            pack = load_pack(self._pack)
+        return Analyzer(*pack, self._config, self._tags, exceptions=self._exceptions)
 
     def _run(self, resources: Sequence[Resource], *, preview: bool) -> Outcome:
         analyzer = self._analyzer()
@@ -374,7 +369,7 @@ class PackTester:
             ready.append(analyzer.remediate(given))
             found = analyzer.analyze(ready[-1])
             findings += found
-            refused = not preview and any(finding.level == "mandatory" for finding in found)
+            refused = not preview and any(finding.blocks for finding in found)
             if refused:
                 break
             if not preview and given.type != recognition.STACK:

@@ -1,17 +1,17 @@
 """
-What a container costs, and sums of money in US dollars: exact, or a range if something is unknown.
+What a container costs, and sums of money in US dollars: exact, or with a lower bound if something is unknown.
 
-For an unknown property all its possible values are tried, so a price ranges from the cheapest to the most expensive
-container that fits. A value that is not in the catalogue has no upper bound: unknown never means free.
+An unknown value may be one that is not in the catalogue, so both have no upper bound: unknown never means free, and
+never less than a value that is written. The lower bound is that of the cheapest container that fits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
 from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _CENT: Final = Decimal("0.01")
 _SAME_SIZE: Final = Decimal("1.05")
 """Up to this factor, a greater size is the same one in another unit (10 GB, 10 GiB)."""
+_MOST_STORAGE: Final = max(tier.storage_mb for tier in catalog.STORAGE_TIERS.values())
+
+
+# Far higher than any useful limit, with few enough digits to calculate with. `1E-99999999` is written with as many.
+_MOST: Final = Decimal(1_000_000_000)
+_LONGEST: Final = 40
 
 
 def usd(amount: Decimal) -> str:
@@ -39,6 +45,32 @@ def count(number: int, noun: str) -> str:
 def signed(amount: Decimal) -> str:
     """Format a difference as `+$1.00`, `-$1.00` or `$0.00`."""
     return f"{'+' if amount.quantize(_CENT, ROUND_HALF_UP) > 0 else ''}{usd(amount)}"
+
+
+def number(text: str, *, is_share: bool = False) -> Decimal:
+    """
+    Return a limit or a price as a number; the sign of its unit, dollars or percent, is allowed.
+
+    Args:
+        text: The number as it was written.
+        is_share: Whether it is in percent.
+
+    Raises:
+        ValueError: It is not a number, out of range, or has the sign of another unit.
+    """
+    if text.startswith("$") if is_share else text.endswith("%"):
+        unit, other = ("percent", "increase") if is_share else ("US dollars", "increase-pct")
+        raise ValueError(f"{text!r} is not in {unit}, which this limit is in: use the limit {other}")
+    try:
+        parsed = Decimal(text.removesuffix("%") if is_share else text.removeprefix("$"))
+    except InvalidOperation:
+        parsed = Decimal("NaN")
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    if not parsed.is_finite() or not 0 <= parsed <= _MOST:
+        raise ValueError(f"{shown!r} is not a number from 0 to {_MOST:,}")
+    if parsed.as_tuple().exponent < -_LONGEST:  # type: ignore[operator]  # a finite one has an exponent
+        raise ValueError(f"{shown!r} has too many decimals")
+    return parsed
 
 
 @dataclass(frozen=True)
@@ -115,7 +147,7 @@ class Change:
         if self.low is None:
             return "unknown" if self.high is None else f"at most {signed(self.high)}"
         if self.high is None:
-            return f"{signed(self.low)} or more"
+            return f"{signed(self.low)} {'or more' if self.low >= 0 else 'to an unknown sum'}"
         return signed(self.low) if self.low == self.high else f"{signed(self.low)} to {signed(self.high)}"
 
 
@@ -130,6 +162,9 @@ def total(prices: Iterable[Price]) -> Price:
 MonthlyPrice: TypeAlias = Callable[[str, str | None, int | None], Decimal | None]
 """Returns the US dollars a month for template, plan and storage tier, or `None` if the price is unknown."""
 
+Added: TypeAlias = Literal["none", "tier", "any"]
+"""What may be added to the declared storage of a container: nothing, up to the highest tier, or any."""
+
 _NAMES: Final = ("template", "plan", "additional storage")
 
 
@@ -139,7 +174,7 @@ def price(
     tier: int | Unknown | None,
     monthly: MonthlyPrice = catalog.monthly_price,
     *,
-    sized: bool = False,
+    added: Added = "none",
 ) -> Price:
     """
     Return the monthly price of a container, before any discount code.
@@ -149,12 +184,12 @@ def price(
         plan: Plan name; `None` for the template's default.
         tier: Additional storage tier; `None` for none.
         monthly: Returns the prices: `catalog.monthly_price`, or live prices.
-        sized: Whether its size shows additional storage, also if its template takes none.
+        added: What may be added to the declared storage, also if its template takes none.
     """
     if template is None and plan is None:
         # Its properties are missing, so that no default can be counted.
         plan, tier = UNKNOWN, UNKNOWN if tier is None else tier
-    return _price(UNKNOWN if template is None else template, plan, tier, monthly, sized)
+    return _price(UNKNOWN if template is None else template, plan, tier, monthly, added)
 
 
 # Cached, because most containers of a large stack are of a few kinds.
@@ -164,22 +199,29 @@ def _price(
     plan: str | Unknown | None,
     tier: int | Unknown | None,
     monthly: MonthlyPrice,
-    sized: bool,
+    added: Added,
 ) -> Price:
-    prices = [
-        (monthly(a_template, a_plan, a_tier), monthly(a_template, a_plan, None))
+    possible = [
+        (a_template, a_plan, a_tier)
         for a_template in _templates(template)
         for a_plan in _plans(a_template, plan)
-        for a_tier in _tiers(a_template, a_plan, tier, sized=sized)
+        for a_tier in _tiers(a_template, a_plan, tier, sized=added != "none")
     ]
-    unknown = [name for name, value in zip(_NAMES, (template, plan, tier), strict=True) if value is UNKNOWN]
+    prices = [(monthly(*one), monthly(*one[:2], None)) for one in possible]
+    # A value that changes nothing is not needed: the plan of a VPN, the additional storage of a database.
+    unknown = tuple(
+        name
+        for name, value, tried in zip(
+            _NAMES, (template, plan, tier), zip(*possible, strict=True), strict=True
+        )
+        if value is UNKNOWN and len({*tried}) > 1
+    )
     # If the tier is not in the catalogue, the price is at least that of the plan.
     low = min(whole if whole is not None else part or Decimal(0) for whole, part in prices)
     known = [whole for whole, _ in prices if whole is not None]
     if len(known) < len(prices):
         return Price(low, None, (*unknown, "price"))
-    high = max(known)
-    return Price(low, high, tuple(unknown) if low != high else ())
+    return Price(low, max(known) if added == "tier" or not unknown else None, unknown)
 
 
 def _templates(template: str | Unknown) -> tuple[str, ...]:
@@ -216,17 +258,16 @@ def storage_tier(
         template: Its template.
         plan: Its plan.
         tier: The declared tier; `None` for none.
-        storage_mb: All its storage in MB, as the state says; `None` if it does not.
+        storage_mb: All its storage in MB, as the state says; `None` if it does not, `UNKNOWN` if the state hides it.
     """
-    if isinstance(tier, Unknown) or not isinstance(storage_mb, int):
+    if isinstance(tier, Unknown) or storage_mb is None:
         return tier
-    if template == catalog.VPN_TEMPLATE:
-        size: catalog.Plan | None = catalog.VPN_PLAN
-    elif isinstance(plan, Unknown):
-        largest = max(size.storage_mb for size in catalog.PLANS.values())
-        return tier if storage_mb <= largest * _SAME_SIZE else UNKNOWN
-    else:
-        size = catalog.PLANS.get(_plan(template, plan) or "")
+    if isinstance(storage_mb, Unknown):
+        return UNKNOWN
+    size = _size(template, plan)
+    if isinstance(plan, Unknown) and size is None:
+        size = max(catalog.PLANS.values(), key=lambda plan: plan.storage_mb)
+        return tier if storage_mb <= size.storage_mb * _SAME_SIZE else UNKNOWN
     if size is None or storage_mb <= size.storage_mb * _SAME_SIZE:
         return tier
     shown = catalog.added_tier(size, storage_mb)
@@ -234,6 +275,19 @@ def storage_tier(
     if shown is None and declared and storage_mb <= (size.storage_mb + declared.storage_mb) * _SAME_SIZE:
         return tier
     return UNKNOWN if shown is None else max(shown, tier or 0)
+
+
+def listed_tier(
+    template: str | Unknown | None, plan: str | Unknown | None, storage_mb: int | None
+) -> Unknown | None:
+    """
+    Return the storage tier that counts as declared for a container whose size alone is known: none.
+
+    It is unknown where the size is, and where it is less than the plan's, as in another unit.
+    """
+    size = _size(template, plan)
+    is_told = size is not None and storage_mb is not None and size.storage_mb <= storage_mb * _SAME_SIZE
+    return None if is_told else UNKNOWN
 
 
 def billed(
@@ -244,20 +298,47 @@ def billed(
     monthly: MonthlyPrice = catalog.monthly_price,
 ) -> tuple[Price, int | Unknown | None]:
     """Return the price of a container whose size may be known, and the storage tier that counts (`storage_tier`)."""
-    counts = storage_tier(template, plan, tier, storage_mb)
-    sized = isinstance(counts, Unknown) and not isinstance(tier, Unknown)
-    return price(template, plan, counts, monthly, sized=sized), counts
+    counts, size = storage_tier(template, plan, tier, storage_mb), _size(template, plan)
+    added: Added = "any" if isinstance(counts, Unknown) and not isinstance(tier, Unknown) else "none"
+    if added == "any" and isinstance(storage_mb, int) and size is not None:
+        added = "tier" if storage_mb <= (size.storage_mb + _MOST_STORAGE) * _SAME_SIZE else "any"
+    return price(template, plan, counts, monthly, added=added), counts
 
 
-def higher_plan(
-    template: str | Unknown | None, declared: str | Unknown | None, shown: str | Unknown | None
+def _size(template: str | Unknown | None, plan: str | Unknown | None) -> catalog.Plan | None:
+    """Return the size of a container without additional storage; `None` if it is not known."""
+    if template == catalog.VPN_TEMPLATE:
+        return catalog.VPN_PLAN
+    return None if isinstance(plan, Unknown) else catalog.PLANS.get(_plan(template, plan) or "")
+
+
+def shown_plan(
+    template: str | Unknown | None,
+    declared: str | Unknown | None,
+    shown: str | Unknown | None,
+    storage_mb: int | Unknown | None,
 ) -> str | Unknown | None:
-    """Return the plan that counts: the more expensive of the declared one and that which the state shows."""
-    if isinstance(declared, Unknown) or not isinstance(shown, str):
+    """
+    Return the plan that counts: the more expensive of the declared one and that which the state shows.
+
+    A word that is not in the catalogue may be the platform's own for the declared plan, or a plan that is new. It is
+    the declared plan if the container has the storage of that one.
+    """
+    if shown is None or isinstance(declared, Unknown) or template == catalog.VPN_TEMPLATE:
         return declared
-    one, other = catalog.PLANS.get(_plan(template, declared) or ""), catalog.PLANS.get(shown)
-    # A word that is not in the catalogue is the platform's own for the declared plan.
-    return shown if one and other and other.usd > one.usd else declared
+    one, other = _size(template, declared), _size(template, shown)
+    if one is None or isinstance(shown, Unknown):
+        return shown if one else declared
+    if other is None:
+        return declared if isinstance(storage_mb, int) and _fits(one, storage_mb) else shown
+    return shown if other.usd > one.usd else declared
+
+
+def _fits(size: catalog.Plan, storage_mb: int) -> bool:
+    """Whether a container of this plan has this storage, perhaps with additional storage."""
+    added = (0, *(tier.storage_mb for tier in catalog.STORAGE_TIERS.values()))
+    wholes = (size.storage_mb + more for more in added)
+    return any(storage_mb <= whole * _SAME_SIZE and whole <= storage_mb * _SAME_SIZE for whole in wholes)
 
 
 def _plan(template: str | Unknown | None, plan: str | None) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,6 +20,11 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import snake_case
 from stacks_pulumi.platform_file import Prices
 from stacks_pulumi.pricing.money import usd
+
+
+def _these(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
 
 _FACTOR: Final = 5
 """How far a price may be from the catalogue's: more than a discount, less than another unit or period."""
@@ -41,8 +46,6 @@ _NEUTRAL: Final = _PRICE | {
     "per",
     "billing",
     "total",
-    "a",
-    "an",
 }
 _DOLLARS: Final = frozenset({"usd", "us", "dollar", "dollars", "$", "us$"})
 _CENTS: Final = frozenset({"cent", "cents", "¢"})
@@ -54,7 +57,14 @@ _SIZES: Final = frozenset(
     {*catalog.PLANS, "plans", "tiers", "tier", "storage", "disk", "additional", "extra"}
 )
 """Words on the way to the price of another plan, or of additional storage."""
-_MEASURE: Final = frozenset({"unit", "period", "interval", "cycle", "frequency", "quantity"})
+_MEASURE: Final = frozenset({"unit", "period", "interval", "cycle", "frequency", "quantity"}) | {
+    "term",
+    "duration",
+    "recurrence",
+    "recurring",
+    "every",
+    "billed",
+}
 """
 Words in the name of a field that says the unit or the period of the prices beside it, if its other words are about
 payment too: `billing_cycle`, but not `trial_period` or `storage_unit`.
@@ -69,6 +79,28 @@ _ADJUSTS: Final = frozenset({"tax", "taxes", "vat", "gst", "discount", "discount
     "surcharge",
 }
 """Words in the name of a field by which what is paid differs from the price beside it."""
+_PERIODS: Final = _HOUR | _these(
+    "day days daily week weeks weekly quarter quarterly year years yearly yr annual annually"
+)
+_CURRENCIES: Final = _these(
+    "eur gbp chf jpy inr cad aud nzd sgd hkd brl mxn sek nok dkk pln czk huf zar cny krw ils aed uah "
+    "euro euros pounds sterling francs yen rupees € £ ¥ ₹ ₩ ₪ ₴"
+)
+_CURRENCY_ALONE: Final = re.compile(rf"{'|'.join(_CURRENCIES)}|(?!us)[a-z]{{1,3}}\$", re.IGNORECASE)
+_ELSE: Final = _SIZES.union(
+    _PERIODS,
+    _CURRENCIES,
+    _these("id ids code key ref sku version count decimals precision setup once onetime"),
+    _these("gb mb tb overage traffic bandwidth transfer backup backups snapshot snapshots limit limits"),
+    _these("addon addons option options extras support domain domains"),
+)
+"""Words in the name of a price that is not of a month of this plan in dollars."""
+_LATER: Final = frozenset(
+    {"renewal", "renews", "regular", "normal", "full", "after", "next", "later", "future"}
+)
+"""Words in the name of a price that is paid at another time, however high it is."""
+_EACH: Final = re.compile(r"\b(an?|each|every)(?=[\s/]+(month|hour)s?\b)")
+"""In `4 USD a month`. A single letter before a sign is part of a currency: `A$4`."""
 _WORD: Final = re.compile(r"[^\W\d_]+|[^\w\s.,/()-]+")
 _NUMBER: Final = re.compile(r"-?\d[\d.,]*")
 _LINE: Final = "prices: {field: price, unit: cents, per: month}"
@@ -76,11 +108,16 @@ _LINE: Final = "prices: {field: price, unit: cents, per: month}"
 
 @dataclass(frozen=True)
 class _Told:
-    """A price in an answer: where it is, its number, and the words of its name, in its text and beside it."""
+    """A price in an answer: where it is, its number, the words of its name and beside it, and those in its text."""
 
     path: str
     number: Decimal | None
-    words: frozenset[str]
+    name: frozenset[str] = frozenset()
+    text: frozenset[str] = frozenset()
+
+    @property
+    def words(self) -> frozenset[str]:
+        return self.name | self.text
 
     def monthly(self, facts: Prices) -> Decimal | None:
         """Return US dollars a month; `None` if something says that it is not that, or may not be that."""
@@ -283,7 +320,7 @@ def _row(
 ) -> _Row:
     around = _beside(beside)
     if facts.field is None:
-        told = _chosen(list(_prices(entry, around=around)), facts)
+        told = _highest(list(_prices(entry, around=around)), facts)
         # Who names the field in the platform file knows what is paid.
         adjusted_by = next(_adjusting({**beside, **entry}, told), None)
     else:
@@ -309,12 +346,37 @@ def _adjusting(entry: Mapping[str, Any], told: _Told | None, path: str = "") -> 
                 yield where
 
 
+def _highest(prices: Sequence[_Told], facts: Prices) -> _Told | None:
+    """
+    Return the price that is clearest, or a higher one that may be what is paid at another time, or by others.
+
+    `renewal_price` counts beside `price`, and so does any name that is not known to be of something else. What is far
+    higher is a number of another kind. If such a price is in another unit or currency, it is not known which is higher.
+    """
+    chosen = _chosen(prices, facts)
+    least = None if chosen is None else chosen.monthly(facts)
+    if chosen is None or least is None:
+        return chosen
+    highest = least, chosen
+    for price in prices:
+        if price.number is None or price.name & _ELSE:
+            continue
+        bare = replace(price, name=price.name & _CENTS)
+        amount = bare.monthly(facts)
+        is_other = amount is not None and amount > least * _FACTOR
+        if amount is None or (is_other and price.words & _LATER):
+            return replace(chosen, path=f"{chosen.path} or {price.path}", number=None)
+        if amount > highest[0] and not is_other:
+            highest = amount, bare
+    return highest[1]
+
+
 def _chosen(prices: Sequence[_Told], facts: Prices) -> _Told | None:
     """Return the price that is clearest; one without a number if several are equally clear and differ."""
     clear = [price for price in prices if price.monthly(facts) is not None]
     best = [price for price in clear if price.words & _MONTH] or clear or prices
     if len({price.monthly(facts) for price in best}) > 1:
-        return _Told(" or ".join(price.path for price in best), None, frozenset())
+        return _Told(" or ".join(price.path for price in best), None)
     return best[0] if best else None
 
 
@@ -322,15 +384,20 @@ def _prices(
     entry: Mapping[str, Any], path: str = "", around: frozenset[str] = frozenset(), depth: int = 0
 ) -> Iterator[_Told]:
     """Return everything in an entry that is named like a price, or is inside of something that is."""
-    around |= _beside(entry)
+    said = around | _beside(entry)
     for name, value in entry.items():
         words = _name_words(name)
-        if _is_said(name) or value is None or isinstance(value, bool) or not (path or words & _PRICE):
+        if _is_said(name) or value is None or isinstance(value, bool):
             continue
-        if isinstance(value, Mapping) and depth < _DEEPEST:
-            yield from _prices(value, f"{path}{name}.", around | words, depth + 1)
-        else:
-            yield _told(f"{path}{name}", value, around | words)
+        # In a list of prices each is of its own plan or period.
+        inner = value if isinstance(value, list) else [value]
+        inside = [one for one in inner if isinstance(one, Mapping)] if depth < _DEEPEST else []
+        if inside:
+            for one in inside:
+                plan = _words(" ".join(text for text in one.values() if isinstance(text, str))) & _SIZES
+                yield from _prices(one, f"{path}{name}.", said | words | plan, depth + 1)
+        elif _name_words(f"{path}{name}") & _PRICE:
+            yield _told(f"{path}{name}", value, said | words)
 
 
 def _at(entry: Mapping[str, Any], path: str, around: frozenset[str]) -> _Told | None:
@@ -354,13 +421,17 @@ def _beside(entry: Mapping[str, Any], *, measures: bool = True) -> frozenset[str
     for name, value in entry.items():
         if _is_said(name) if measures else _name_words(name) & _CURRENCY:
             said |= _meaning(value)
+        elif isinstance(value, str):
+            # Whatever the field is called, `EUR` alone is a currency. `billing` may be `weekly`, or `prepaid`.
+            said |= _words(value) if _CURRENCY_ALONE.fullmatch(value.strip()) else frozenset()
+            said |= _words(value) & _PERIODS if _name_words(name) <= _BILLING else frozenset()
         elif isinstance(value, Mapping):
             said |= _beside(value, measures=measures and _name_words(name) <= _BILLING)
     return said
 
 
 def _prices_more(value: Any, path: frozenset[str] = frozenset()) -> bool:
-    """Whether an entry has prices of its own for plans or for storage."""
+    """Whether an entry itself has prices for plans or for storage."""
     if isinstance(value, Mapping):
         return any(_prices_more(inner, path | _name_words(name)) for name, inner in value.items())
     if isinstance(value, list):
@@ -395,7 +466,7 @@ def _told(path: str, value: Any, words: frozenset[str]) -> _Told:
         return _Told(path, None, words)
     numbers = _NUMBER.findall(value)
     rest = _words(_NUMBER.sub(" ", value))
-    return _Told(path, _number(numbers[0]) if len(numbers) == 1 else None, words | rest)
+    return _Told(path, _number(numbers[0]) if len(numbers) == 1 else None, words, rest)
 
 
 def _number(text: str) -> Decimal | None:
@@ -407,4 +478,4 @@ def _number(text: str) -> Decimal | None:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.lower()))
+    return frozenset(_WORD.findall(_EACH.sub(" ", text.lower())))

@@ -42,7 +42,7 @@ MARKER: Final = "stacks_kind"
 DYNAMIC: Final = "pulumi-python:dynamic/stacks:"
 """The type prefix of the dynamic STACKS resources."""
 
-_ANY_DYNAMIC: Final = "pulumi-python:dynamic"
+_ANY_DYNAMIC: Final = ("pulumi-python:dynamic", "pulumi-nodejs:dynamic")
 
 PACKAGE: Final = "stacks:"
 """The type prefix of the native plugin's package."""

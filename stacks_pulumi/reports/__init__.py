@@ -110,7 +110,7 @@ class PolicyViolation:
     Attributes:
         policy: The policy's name.
         pack: The pack's name.
-        level: `mandatory` or `advisory`.
+        level: `mandatory`, `advisory`, or `exempted` by an exception in the pack's configuration.
         resource: The name of the resource that violates it.
         message: The policy's message.
     """

@@ -117,7 +117,7 @@ def outputs(
     answered = {name: getattr(container, name) for name in ANSWERED}
     if inputs.get(IDENTITY_CONFLICT) is not None:
         # Until the user decides who owns the container, the state keeps the identity of the earlier one.
-        answered["created_at"] = None
+        answered.update(created_at=None, ip_address=None)
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
     kept = (SPELLING, FORMER_TIMES)
     outs.update({name: olds.get(name) for name in kept})
@@ -216,11 +216,8 @@ class Lifecycle:
         olds = olds if olds.get("name") else {**olds, **TAKEN}
         access, listed_id = None, container.id
         if olds.get("external_access") is not None:
-            access = self.session.reads.get(
-                "allowed_ips",
-                listed_id,
-                ask=functools.partial(self.session.client.allowed_ips.list, listed_id),
-            )
+            ask = functools.partial(self.session.client.allowed_ips.list, listed_id)
+            access = self.session.reads.get("allowed_ips", listed_id, ask=ask)
         inputs = {**observed(container, olds, access), **_by_request(id_, olds, container)}
         if identity is Identity.UNCERTAIN:
             self.op.warn(f"{uncertain(id_, olds, container)}. It stays in the state. {self._remedies()}")
@@ -435,9 +432,8 @@ class Lifecycle:
             seen = self.session.client.allowed_ips.list(id_)
         if not (seen.enabled and seen.url):
             lacking = "its url is missing" if seen.enabled else "the API still reports it as off"
-            self.op.warn(
-                f"external access of {id_} was switched on, and {lacking}: run `pulumi up --refresh` later"
-            )
+            msg = f"external access of {id_} was switched on, and {lacking}: run `pulumi up --refresh` later"
+            self.op.warn(msg)
         return seen if seen.enabled else access
 
     def _restart(self, container: models.Container, desired: str | None) -> models.Container:
@@ -464,9 +460,8 @@ class Lifecycle:
     def is_its_word(self, name: str, word: str, value: str) -> str:
         """Return what to do about a word that may be the platform's for a template or a plan."""
         shown = scrub(word, 40)
-        advice = self.session.client.platform.advice(
-            f"containers: {{{name}s: {{{as_yaml(shown)}: {value}}}}}"
-        )
+        line = f"containers: {{{name}s: {{{as_yaml(shown)}: {value}}}}}"
+        advice = self.session.client.platform.advice(line)
         return f'the API says "{shown}" for the {name} {value}: if that is its word for it, {advice}'
 
     def with_spelling(
@@ -496,6 +491,12 @@ class Lifecycle:
         alone = self.session.client.containers.find(container.id)
         return container if alone is None else alone.merge(container)
 
+    def with_time(self, container: models.Container) -> models.Container:
+        """Return the container with its creation time, which only its status has if the list has none."""
+        if container.created_at is not None:
+            return container
+        return container.merge(self.session.client.containers.find(container.id) or container)
+
     def wait_until_created(
         self, container: models.Container, inputs: Mapping[str, Any], since: float | None
     ) -> models.Container:
@@ -516,10 +517,10 @@ class Lifecycle:
         replaced = since is not None and self.session.client.containers.has_deleted(inputs["name"])
         is_it = (lambda row: not is_older(row, since)) if replaced else None
         found = self._wait(CREATED, container, visible=visible, named=named, is_it=is_it)
-        if found.created_at is None:
-            # Only then the list has no creation time.
-            found = found.merge(self.session.client.containers.find(found.id) or found)
-        if since is not None and is_older(found, since):
+        found = self.with_time(found)
+        # If the answer had a time that is not before the request, an older one is by another clock.
+        is_new = not replaced and container.created_at is not None and not is_older(container, since)
+        if not is_new and self.session.client.containers.existed(found, inputs["name"], since):
             raise ExistsError(
                 f"the API answered with the container {found.id}, which was created at {found.created_at} and so "
                 'existed before the request. It was not changed: adopt it (adopt="if_matching"), or use another name',
@@ -563,9 +564,8 @@ class Lifecycle:
         def on_tick(seen: models.Container | None, _elapsed: float) -> None:
             status = container.status if seen is None else seen.status
             held = self.session.client.feed.held_back()
-            self.op.progress(
-                f"rate limit: {held:.0f} s" if held >= 1 else _SHOWN.get(status, status or "no status yet")
-            )
+            shown = _SHOWN.get(status, status or "no status yet")
+            self.op.progress(f"rate limit: {held:.0f} s" if held >= 1 else shown)
 
         found = self.session.client.feed.wait(
             wait,

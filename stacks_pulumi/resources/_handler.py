@@ -25,6 +25,7 @@ from stacks_pulumi.errors import (
     ConfigError,
     ErrorCode,
     InvalidApiKeyError,
+    NoCapacityError,
     StacksError,
     with_account,
     with_code,
@@ -354,7 +355,8 @@ class ResourceHandler(ResourceKind):
         """Read the object; return `None` if it certainly no longer exists. An import has only an id, no properties."""
 
         def work(session: Session, op: Operation) -> Found | None:
-            stored: dict[str, Any] = plain(props)
+            # The question is about the id; the program may add anything to it.
+            stored: dict[str, Any] = {} if call.asks_existence else plain(props)
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
                 check_id_form(self.kind, self.id_form, self.distinct_id(id_))
@@ -369,6 +371,8 @@ class ResourceHandler(ResourceKind):
                     raise
                 op.warn(f"{error.message}. {id_} stays in the state as it is")
                 outs = stored
+            if outs is None and call.asks_existence:
+                return None
             if outs is None and asked:
                 # For a look-up, the engine treats an empty id as success; the program would continue without values.
                 msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
@@ -553,6 +557,8 @@ class ResourceHandler(ResourceKind):
             )
         except InvalidApiKeyError as error:
             end = functools.partial(call.fail, self._shown(f"{error.message}. {_KEY_IN_STATE}", error.code))
+        except NoCapacityError as error:
+            end = functools.partial(call.fail_waiting, self._shown(error.message, error.code))
         except StacksError as error:
             end = functools.partial(call.fail, self._shown(error.message, error.code))
         except Exception as error:  # noqa: BLE001  (the user must see a message and no traceback)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import math
 import secrets
 import threading
 from collections.abc import Iterable, Mapping
@@ -230,13 +231,7 @@ _TOLERANCE: Final = 5.0
 def is_still(
     session: Session, id_: str, stored: Mapping[str, Any], container: models.Container
 ) -> str | None:
-    """
-    Return why a container with another creation time is still the one in the state; `None` if nothing shows that.
-
-    An operation of ours may have started it, and the platform counts its creation from the start; or it has our
-    subdomain; or the platform's clock was moved, and with it the times of all containers by the same quarters of an
-    hour; or something that belongs to the container is older than it.
-    """
+    """Return why a container with another creation time is still the one in the state; `None` if nothing shows that."""
     known = stored.get("created_at")
     if reason := OWNERSHIP.why_it_moved(id_, known, container.created_at):
         return reason
@@ -247,15 +242,14 @@ def is_still(
         return "it has the random subdomain that is in the state"
     moved = now - before
     quarters = quarters_of(moved)
-    if quarters is not None:
-        if OWNERSHIP.moved_together(id_, quarters):
-            return f"the times of all known containers moved by {quarters / 60:.0f} minutes"
-    else:
-        OWNERSHIP.moved_together(id_, moved)
-    if _has_older_child(session, id_, known, container.created_at):
-        return (
-            "it has a connection, an address or a backup that is older than that, so it was not created again"
-        )
+    together = OWNERSHIP.moved_together(id_, moved if quarters is None else quarters)
+    if quarters is not None and together:
+        return f"the times of all known containers moved by {quarters / 60:.0f} minutes"
+    # What another client has created again, and then started, has such an object as well, but another address.
+    ip = container.ip_address
+    is_elsewhere = ip is not None and stored.get("ip_address", ip) != ip
+    if not is_elsewhere and _has_older_child(session, id_, known, container.created_at):
+        return "it has a connection, an address or a backup that is older, so it was not created again"
     return None
 
 
@@ -274,12 +268,6 @@ def still_same_container(
 ) -> Identity:
     """
     Compare the creation time of a container that a child recorded with the present one.
-
-    Args:
-        session: The account.
-        id_: The container's id.
-        stored_created_at: What the child's state has.
-        created_at: The present one, as `find_container` or `creation_time` returns it.
 
     Returns:
         As `same_container`, but `SAME` if the times differ and something shows that it is one container nevertheless.
@@ -454,6 +442,7 @@ class Ownership:
         self._moved: dict[str, float] = {}
         self._times: dict[str, list[str]] = {}
         self._of_children: dict[str, str | None] = {}
+        self._had_ours: dict[str, float] = {}
 
     def clear(self) -> None:
         """Forget everything: the run of the engine has ended."""
@@ -484,6 +473,11 @@ class Ownership:
         with self._lock:
             return not self._started.keys().isdisjoint((id_, _ANY))
 
+    def had_ours(self, now: float | None, *ids: str) -> None:
+        """Record that containers had something of this stack in them until now, so what was created before is ours."""
+        with self._lock:
+            self._had_ours.update({} if now is None else dict.fromkeys(ids, now))
+
     def know_times(self, id_: str, outs: Mapping[str, Any], *others: str | None) -> None:
         """Record that one container of ours has, or had, the creation times in its outputs, and these others."""
         times = (*outs.get(FORMER_TIMES, ()), outs.get("created_at"), *others)
@@ -508,6 +502,9 @@ class Ownership:
         with self._lock:
             started = [*self._started.get(id_, ()), *self._started.get(_ANY, ())]
             known = tuple(self._times.get(id_, ()))
+            had_ours = self._had_ours.get(id_, -math.inf)
+        if seconds is not None and seconds < had_ours:
+            return "it had a connection of this stack a moment ago"
         if seconds is not None and any(-_TOLERANCE <= seconds - start <= _STARTING for start in started):
             return "this operation has started it, and its creation time may change with a start"
         if all(any(compare_instants(time, other) for other in known) for time in (stored, created_at)):
@@ -578,12 +575,9 @@ class Ownership:
         return None if owner is None or owner.token == token else owner
 
     def is_replacing(self, kind: str, id_: str, urn: str) -> bool:
-        """
-        Return whether a delete of this object is the first half of a replacement.
-
-        Usually `diff` has recorded that, whatever the URN of the delete is. For `pulumi up --replace` the engine does
-        not call `diff`: it checks the inputs, and then deletes the resource that it has just checked.
-        """
+        """Return whether a delete of this object is the first half of a replacement."""
+        # Usually `diff` has recorded that, whatever the URN of the delete is. For `pulumi up --replace` the engine does
+        # not call `diff`: it checks the inputs, and then deletes the resource that it has just checked.
         with self._lock:
             owner = self._owners.get((kind, id_))
             return urn in self._undecided or (owner is not None and owner.replacing)

@@ -49,6 +49,11 @@ class EngineCall(ABC):
         """The resource's name in the program; empty if it is not known."""
         return name_of(self.urn)
 
+    @property
+    def asks_existence(self) -> bool:
+        """Whether a read only asks whether the object exists (`resourceExists`): the engine then makes up the name."""
+        return self.name.startswith("__exists__")
+
     @abstractmethod
     def is_active(self) -> bool:
         """Return whether the engine still waits for the answer; true if that is not known."""
@@ -65,6 +70,10 @@ class EngineCall(ABC):
         The engine shows the reasons. The next `up` calls `update` even if nothing differs; `destroy` deletes the
         resource.
         """
+
+    @abstractmethod
+    def fail_waiting(self, message: str) -> NoReturn:
+        """End a create that has to wait for longer than an operation lasts; nothing was created."""
 
     @abstractmethod
     def status(self, message: str) -> None:

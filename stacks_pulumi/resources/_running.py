@@ -341,7 +341,9 @@ def find_child(
                 raise _ContainerGoneError from None
             return None
 
-    age = seconds_since(since, session.clock.wall())
+    # The times of objects are by the platform's clock; this machine's may be wrong.
+    now = session.client.containers.server_now()
+    age = seconds_since(since, session.clock.wall() if now is None else now)
     lag = session.client.platform.lag
     try:
         found = look_twice(

@@ -25,7 +25,13 @@ from stacks_pulumi.api._call import CERTAIN
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.api.wait import CREATED
 from stacks_pulumi.config import AccountSettings
-from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, SpendingCapError
+from stacks_pulumi.errors import (
+    BadRequestError,
+    ConflictError,
+    ExistsError,
+    NoCapacityError,
+    SpendingCapError,
+)
 from stacks_pulumi.resources._operation import current_operation
 from stacks_pulumi.resources._restarts import EXPECTED, Restarts
 
@@ -202,6 +208,36 @@ REFUSALS: Final = (BadRequestError, ConflictError, ExistsError)
 """Errors for a request that the API did not carry out. After one, list the children and send the request again."""
 
 
+class Waitlist:
+    """
+    The containers of this run of the engine that wait for capacity.
+
+    A program's hook can let the engine repeat a create up to a hundred times, and every request joins the waitlist.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, NoCapacityError] = {}
+
+    def admit(self, name: str) -> None:
+        """
+        Check that the container does not wait already.
+
+        Raises:
+            NoCapacityError: It does. No request was sent.
+        """
+        error = self._waiting.get(name.casefold())
+        if error is not None:
+            raise replace(error)
+
+    def join(self, name: str, error: NoCapacityError) -> NoCapacityError:
+        """Store that the container waits, and return the error that says how it goes on."""
+        msg = (
+            f"{error.message}. If STACKS creates it later from the waitlist, the next `pulumi up` reports that "
+            'the name is taken: then adopt it (adopt="if_matching")'
+        )
+        return self._waiting.setdefault(name.casefold(), replace(error, message=msg))
+
+
 @dataclass(frozen=True)
 class _Created:
     created_at: str
@@ -334,6 +370,7 @@ class Session:
         client: The client.
         clock: The clock to wait with.
         spending: The key's spending cap, known after a 402.
+        waitlist: The containers that wait for capacity.
         reads: Responses that many resources share.
         restarts: Restarts that many connections share.
         created: The containers that this run of the engine has created.
@@ -348,6 +385,7 @@ class Session:
     restarts: Restarts
     created: CreatedContainers
     fingerprint: str
+    waitlist: Waitlist = field(default_factory=Waitlist)
     _busy: set[str] = field(default_factory=set, repr=False)
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
 

@@ -16,7 +16,7 @@ from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import BadRequestError, ConflictError, NotFoundError, StacksError
 from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _fields
-from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._creation import Creation, adopts
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import OWNERSHIP, RECENT
@@ -262,6 +262,7 @@ def _disconnect(session: Session, id_: str, olds: Mapping[str, Any], present: st
     source, target = parent_id(id_), olds.get("target") or None
     OWNERSHIP.start(session, "connect", *filter(None, (source, target)))
     session.client.connections.delete(present, source_id=source, target_id=target)
+    OWNERSHIP.had_ours(session.client.containers.server_now(), *filter(None, (source, target)))
 
 
 def _to_be_deleted(
@@ -363,8 +364,10 @@ class _ConnectionCreation(Creation[models.Connection]):
         return child_id(self.inputs["source"], thing.id)
 
     def finish(self, thing: models.Connection) -> dict[str, Any]:
-        # The source of an adopted connection already has the variables.
-        if self.inputs["restart_source"] and not self.adopted:
+        # The source of a connection that the program adopts uses it already. One that was lost may be of an `up`
+        # that was killed before the restart.
+        is_used = self.adopted and adopts(self.session, self.inputs)
+        if self.inputs["restart_source"] and not is_used:
             _restart(self.session, self.op, self.inputs, self._made)
         return self.known(thing, None)
 

@@ -139,6 +139,9 @@ class _Story:
         if process.poll() is None:
             self.seen.counts["killed"] += 1
             self.seen.counts[f"killed: {whom}"] += 1
+        else:
+            # The moment did not come.
+            assert process.returncode == 0
         victims = {"gate": [process.pid], "group": [process.pid, *_named(below, "pulumi")], "all": below}[
             whom
         ]

@@ -7,6 +7,7 @@ left to change.
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import re
@@ -14,9 +15,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -38,6 +40,7 @@ APPLIED = (
     "several_stacks",
     "two_accounts",
     "vpn_for_a_laptop",
+    "wait_for_app",
 )
 ELSEWHERE = {
     # With the example's policies.
@@ -191,6 +194,69 @@ def test_vpn_for_a_laptop(example: Make, emulator: Emulator) -> None:
     assert phone == configuration(stack, "phone")
 
 
+class Starting(http.server.BaseHTTPRequestHandler):
+    """An application that starts: it answers with 503 at first, and then that it has no such page."""
+
+    asked: ClassVar[list[int]]
+
+    def do_GET(self) -> None:
+        self.asked.append(503 if len(self.asked) < 2 else 404)
+        self.send_error(self.asked[-1])
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def application() -> Iterator[tuple[str, list[int]]]:
+    """Return the address of an application that starts, and its answers so far."""
+    asked: list[int] = []
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Application", (Starting,), {"asked": asked})
+    ) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", asked
+        server.shutdown()
+
+
+def test_wait_for_app(example: Make, emulator: Emulator, application: tuple[str, list[int]]) -> None:
+    address, asked = application
+    stack = example("wait_for_app")
+    stack.set("health", address)
+    stack.preview()
+    assert asked == []
+
+    result = stack.up()
+
+    assert asked == [503, 503, 404]
+    assert result.order() == [
+        ("create", "status-page"),
+        ("create", "probe"),
+        ("create", "probe-to-status-page"),
+    ]
+
+
+def test_wait_for_app_that_never_answers(example: Make, emulator: Emulator) -> None:
+    stack = example("wait_for_app")
+    stack.set("health", "http://127.0.0.1:9/")
+    stack.set("patience", "0")
+
+    failed = stack.up_fails()
+
+    assert "status-page did not answer at http://127.0.0.1:9/ within 0 s" in failed.text
+    assert set(containers(emulator)) == set(stack.resources()) == {"status-page"}
+
+
+def test_wait_for_app_never_repeats_a_create(example: Make, emulator: Emulator) -> None:
+    stack = example("wait_for_app")
+    emulator.faults.add("containers.create", 503, match="status-page")
+
+    stack.up_fails()
+
+    assert emulator.calls("containers.create") == 1
+    assert stack.resources() == {}
+
+
 def configuration(stack: Stack, client: str) -> str:
     words = ("vpn-config", stack.outputs()["vpn"], "--client", client, "--show-secrets")
     return stack.python("-m", "stacks_pulumi", *words).stdout
@@ -296,6 +362,7 @@ def test_component(example: Make, emulator: Emulator) -> None:
 def test_all_examples_leave_no_orphan_and_no_secret_in_any_text(example: Make, emulator: Emulator) -> None:
     stacks = {name: example(name) for name in APPLIED}
     stacks["two_accounts"].set("customerKey", emulator.new_key(account=emulator.new_account()), secret=True)
+    stacks["wait_for_app"].set("health", emulator.url)
     texts = [stack.up(quiet_afterwards=False).text for stack in stacks.values()]
     secrets = {emulator.key}.union(*(secrets_of(stack) for stack in stacks.values()))
     texts += [stack.export() for stack in stacks.values()]

@@ -538,17 +538,31 @@ def test_a_budget_is_not_disabled_by_all(stack: Stack, tmp_path: Path) -> None:
     }
 
 
-def test_what_the_engine_ignores_is_found_by_the_command(stack: Stack, tmp_path: Path) -> None:
-    """The pack does not get an entry for a policy that it does not have, so it cannot report it."""
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        (
+            {"allowed_plans": {"allowed": ["micro"], "enforcementLevel": "mandatory"}},
+            "did you mean 'allowed-plans'?",
+        ),
+        ({"monthly-budget": "mandatory"}, "names 'monthly-budget', which is not a policy of this pack"),
+        (
+            {"all": {"enforcementLevel": "mandatory", "max_usd": 1}},
+            "'max_usd' is set for 'all', which takes a level",
+        ),
+    ],
+)
+def test_what_the_engine_ignores_is_refused_by_the_pack_with_the_text_of_the_command(
+    config: dict[str, Any], problem: str, stack: Stack, tmp_path: Path
+) -> None:
     stack.program('stacks.Container("web", template="nodejs", plan="premium")')
-    misspelt = {"allowed_plans": {"allowed": ["micro"], "enforcementLevel": "mandatory"}}
-    arguments = with_packs(tmp_path, {"plans": misspelt})
+    arguments = with_packs(tmp_path, {"plans": config})
 
-    assert violations(stack.preview(*arguments)) == {}
-    assert (
-        "did you mean 'allowed-plans'?"
-        in configuration_problems(Path(arguments[-1]).read_text(encoding="utf-8"))[0]
+    assert problem in stack.preview_fails(*arguments).text
+    told = configuration_problems(
+        Path(arguments[-1]).read_text(encoding="utf-8"), Path(__file__).parents[2] / "policies" / "plans"
     )
+    assert problem in told[0]
 
 
 def test_a_database_that_was_opened_before_it_was_adopted_counts_as_open(

@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -160,3 +162,76 @@ def test_a_pack_that_the_doctor_starts_gets_the_stacks_key_and_not_that_of_the_e
     found = [json.loads(line) for line in seen.read_text(encoding="utf-8").splitlines()]
     assert [emulator.key, []] in found
     assert all(variables == [] for _, variables in found)
+
+
+PROTECTED = 'stacks.Container("data", template="postgresql", opts=pulumi.ResourceOptions(protect=True))\n'
+
+
+@pytest.mark.parametrize("way", ["option", "variable", "state"])
+def test_protect_prevents_a_mistake_and_not_intent(stack: Stack, emulator: Emulator, way: str) -> None:
+    stack.program(PROTECTED)
+    stack.up(quiet_afterwards=False)
+    stack.destroy_fails()
+    assert emulator.state.names() == ["data"]
+
+    if way == "variable":
+        stack.env["PULUMI_OPTION_IGNORE_PROTECT"] = "true"
+    if way == "state":
+        stack.cli("state", "unprotect", "--all", "--yes")
+    stack.destroy(*(["--ignore-protect"] if way == "option" else []))
+
+    assert emulator.state.names() == []
+
+
+def test_a_key_without_the_scope_deletes_nothing_with_any_option(stack: Stack, emulator: Emulator) -> None:
+    stack.program(PROTECTED)
+    stack.cli("config", "rm", "stacks:apiKey")
+    scopes = ["containers:read", "containers:create", "containers:manage"]
+    stack.env["STACKS_API_KEY"] = emulator.new_key(scopes=scopes)
+    stack.up(quiet_afterwards=False)
+
+    assert "containers:delete" in stack.destroy_fails("--ignore-protect").text
+
+    assert emulator.state.names() == ["data"]
+
+
+def do(stack: Stack, emulator: Emulator, key: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `pulumi do` on containers, without a stack; it may succeed or fail."""
+    plugin = str(Path(sys.prefix) / "bin" / "pulumi-resource-stacks")
+    # The stack's configuration is not read.
+    environment = {**stack.env, "STACKS_API_KEY": key, "STACKS_BASE_URL": emulator.url}
+    return subprocess.run(
+        ["pulumi", "do", "--package", plugin, "--stateless", "stacks:index:Container", *arguments, "--yes"],
+        cwd=stack.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_do_needs_no_program_and_the_key_alone_limits_it(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    stack.program(PROTECTED)
+    stack.up(quiet_afterwards=False)
+    protected = stack.resources()["data"]["id"]
+    new = tmp_path / "new.pcl"
+    new.write_text('name = "miner"\ntemplate = "nodejs"\nplan = "premium"\n', encoding="utf-8")
+    # For YAML the engine downloads a converter.
+    create = ("create", "--input", "pcl", "--input-file", str(new))
+    reader = emulator.new_key(scopes=["containers:read"])
+    worker = emulator.new_key(scopes=["containers:read", "containers:create"], spending_cap=5)
+
+    assert "containers:create" in do(stack, emulator, reader, *create).stderr
+    assert "spending cap" in do(stack, emulator, worker, *create).stderr
+    assert "containers:delete" in do(stack, emulator, worker, "delete", protected).stderr
+    assert emulator.state.names() == ["data"]
+
+    # With the full key it creates what a policy would refuse, and deletes what is protected.
+    for arguments in (create, ("delete", protected)):
+        done = do(stack, emulator, emulator.key, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert emulator.state.names() == ["miner"]
+    refused = do(stack, emulator, emulator.key, *create, "--policy-pack", "any")
+    assert "unknown flag: --policy-pack" in refused.stderr

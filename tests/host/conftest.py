@@ -10,7 +10,8 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.clock import SPEED, fast_clock, fast_wall
-from tests.support.host import HOSTS, PROMPT, Host
+from tests.support.host import HOSTS, PROMPT, FakeEngine, Host
+from tools.engine import pins
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,11 +56,13 @@ def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
     """Start a host for an emulator with a fast clock. The test fails if the host wrote any output, such as a key."""
     made: list[Host] = []
 
-    def make(config: Mapping[str, str], python_path: str | None = None) -> Host:
-        made.append(
-            HOSTS[host_kind]({**PROMPT, **config}, python_path, SPEED, fast_wall(), constants=PATIENT)
-        )
-        return made[-1]
+    def make(
+        config: Mapping[str, str], python_path: str | None = None, *, version: str | None = pins.VERSION
+    ) -> Host:
+        settings, engine = {**PROMPT, **config}, FakeEngine(version)
+        host = HOSTS[host_kind](settings, python_path, SPEED, fast_wall(), PATIENT, engine)
+        made.append(host)
+        return host
 
     yield make
     for host in made:

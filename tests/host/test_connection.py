@@ -252,6 +252,24 @@ def test_an_equal_connection_is_adopted_only_if_asked(
     assert link.up(**quick(app, db, adopt="if_matching", restart_source=True)) == []
 
 
+def test_the_source_of_a_connection_that_is_taken_back_is_restarted(
+    host: Host, make_host: Callable[..., Host], emulator: Emulator, db: str
+) -> None:
+    """The `up` that made it was killed before the restart, or before its state was saved."""
+    container = host.resource("Container", "app")
+    container.up(name="app", template="nodejs")
+    emulator.drift.connect("app", "sql", "primary-db")
+    container.host = make_host(host.config)
+    assert container.up(name="app", template="nodejs") == []
+    link = container.host.resource("Connection", "app-to-db")
+
+    link.up(source=container.id, target=db, name="primary-db")
+
+    assert any("took back the connection" in line for line in link.lines())
+    assert emulator.state.container("app").env_pending is False
+    assert restarts(emulator) == 1
+
+
 def test_the_same_name_for_another_target_is_not_adopted(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:

@@ -13,6 +13,7 @@ from tests.support.accounts import running
 from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, in_parallel, while_frozen
 from tests.support.waiting import never, until
+from tools.engine import pins
 
 
 def answered(emulator: Emulator, operation: str) -> bool:
@@ -257,3 +258,18 @@ def test_every_kind_reports_all_missing_inputs_together(host: Host, kind: str) -
     failures = host.resource(kind, "web").check()
 
     assert failures == {name: host.worded(f"{name} is missing: set it [missing-input]") for name in required}
+
+
+@pytest.mark.parametrize("version", [pins.OLDEST, "3.258.0", None])
+def test_an_engine_that_is_too_old_gets_one_warning(
+    make_host: Callable[..., Host], emulator: Emulator, version: str | None
+) -> None:
+    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    host = make_host(config, version=version)
+
+    for name in ("web", "app"):
+        host.resource("Container", name).up(name=name, template="nodejs")
+
+    warnings = [line.text for line in host.engine.lines if line.severity == "WARNING"]
+    needed = f"stacks-pulumi needs Pulumi's engine {pins.line(pins.OLDEST)} or newer"
+    assert [text.partition(",")[0] for text in warnings] == ([] if version == pins.OLDEST else [needed])

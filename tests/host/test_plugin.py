@@ -634,3 +634,48 @@ def test_an_up_shows_no_price(host: Host) -> None:
     check(host)
 
     assert price_at_the_end(host) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "there", "absent"),
+    [
+        ("Container", "web", ["gone"]),
+        ("AllowedIp", "web/198.51.100.0/24", ["web/192.0.2.1", "gone/198.51.100.0/24"]),
+        ("VpnClient", "office/laptop", ["office/phone", "gone/laptop"]),
+        ("PinnedBackup", "sql/1", ["sql/99", "gone/1"]),
+        ("Connection", "web/{link}", ["web/other", "gone/{link}"]),
+    ],
+)
+def test_a_question_whether_something_exists_is_answered(
+    host: Host, emulator: Emulator, kind: str, there: str, absent: list[str]
+) -> None:
+    emulator.load(
+        [
+            {"name": "web", "template": "nodejs", "allowed_ips": ["198.51.100.0/24"]},
+            {"name": "office", "template": "stacks-vpn", "vpn_clients": ["laptop"]},
+            {"name": "sql", "template": "postgresql", "backups": 1},
+        ],
+        [{"source": "web", "target": "sql", "name": "primary"}],
+    )
+    emulator.state.backups[1].pinned = True
+    (link,) = emulator.state.connections
+
+    def exists(id_: str, **state: Any) -> bool:
+        # The engine makes up a name.
+        urn = f"urn:pulumi:dev::tests::stacks:index:{kind}::__exists__7"
+        full = f"{emulator.account}-{id_.format(link=link)}"
+        answer = host.stub.Read(provider_pb2.ReadRequest(id=full, urn=urn, inputs=_to_struct(state)))
+        assert answer.id in {"", full}
+        assert bool(answer.id) == bool(answer.properties.fields)
+        return bool(answer.id)
+
+    assert exists(there)
+    # What the program adds to the id is not the question.
+    assert exists(there, name="another", template="redis")
+    assert [exists(id_) for id_ in absent] == [False] * len(absent)
+
+    emulator.faults.add("containers.list", 500, times=None)
+    emulator.faults.add("containers.status", 500, times=None)
+    with pytest.raises(grpc.RpcError, match="500"):
+        exists(absent[-1])
+    emulator.faults.clear()

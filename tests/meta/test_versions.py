@@ -12,26 +12,29 @@ import pytest
 import yaml
 
 import stacks_pulumi
-from tests.support import sdk
+from stacks_pulumi.hosts._grpc_call import OLDEST_ENGINE
 from tools import plugin
 from tools.engine import pins
 
 ROOT = Path(__file__).parents[2]
 
 
+WORKFLOWS = (*ROOT.glob(".github/workflows/*.yml"), ROOT / "examples/gated_deployment/workflow.yml")
+
+
 @pytest.fixture
 def stated() -> list[str]:
-    """Oldest and newest Python, oldest and newest SDK, oldest engine."""
+    """Oldest and newest Python, SDK and engine."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Versions\n")[2]
     found = re.search(
-        r"Python ([\d.]+) to ([\d.]+), .* SDK ([\d.]+) to ([\d.]+) and its engine from ([\d.]+),", text
+        r"Python ([\d.]+) to ([\d.]+), .* SDK ([\d.]+) to ([\d.]+) and its engine ([\d.]+) to ([\d.]+),", text
     )
     assert found is not None
     return list(found.groups())
 
 
 def test_the_readme_states_what_is_required_and_tested(stated: list[str]) -> None:
-    oldest, newest, oldest_sdk, newest_sdk, engine = stated
+    oldest, newest, oldest_sdk, newest_sdk, oldest_engine, newest_engine = stated
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     workflow: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     matrix = list(
@@ -42,11 +45,25 @@ def test_the_readme_states_what_is_required_and_tested(stated: list[str]) -> Non
     assert re.findall(r'Programming Language :: Python :: (3\.\d+)"', project) == matrix
     assert (matrix[0], matrix[-1]) == (oldest, newest)
     assert f'"pulumi>={oldest_sdk},<4"' in project
-    assert sdk.OLDEST.startswith(f"{oldest_sdk}.")
-    assert ".".join(map(str, pins.OLDEST)) == engine
-    assert pins.VERSION.startswith(f"{engine}.")
+    lines = [pins.line(version) for version in (pins.OLDEST, pins.NEWEST_SDK, pins.OLDEST, pins.VERSION)]
+    assert [oldest_sdk, newest_sdk, oldest_engine, newest_engine] == lines
+    assert OLDEST_ENGINE == pins.OLDEST
     # The newest that was tested when the README was written; pip installs newer ones as they come.
     assert numbers(metadata.version("pulumi")) >= numbers(newest_sdk)
+    lock = (ROOT / "tools/locks/dev.txt").read_text(encoding="utf-8")
+    assert re.findall(r"^pulumi==(\S+)", lock, re.MULTILINE) == [pins.NEWEST_SDK]
+
+
+def test_the_workflows_take_the_engine_that_is_tested() -> None:
+    named = [
+        version
+        for workflow in WORKFLOWS
+        for version in re.findall(r"pulumi-version: (\S+)", workflow.read_text(encoding="utf-8"))
+    ]
+
+    assert len(WORKFLOWS) >= 4
+    assert len(named) >= 3
+    assert set(named) == {pins.VERSION}
 
 
 def test_there_is_one_version() -> None:
@@ -70,10 +87,13 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-@pytest.mark.parametrize("page", ["docs/install.md", "docs/upgrading.md"])
-def test_a_page_states_the_versions_of_the_readme(page: str, stated: list[str]) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    oldest, newest, oldest_sdk, newest_sdk, engine = stated
+def test_the_page_about_installing_states_the_versions_of_the_readme(stated: list[str]) -> None:
+    text = (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    oldest, newest, oldest_sdk, newest_sdk, oldest_engine, newest_engine = stated
 
-    for words in (f"| {oldest} to {newest} |", f"{oldest_sdk} to {newest_sdk}", f"from {engine}"):
+    for words in (
+        f"| {oldest} to {newest} |",
+        f"its Python SDK, {oldest_sdk} to {newest_sdk}",
+        f"engine {oldest_engine} to {newest_engine}",
+    ):
         assert words in text

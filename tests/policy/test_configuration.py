@@ -9,10 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pulumi_policy
 import pytest
+from pulumi.runtime import proto
 
 from stacks_pulumi.cli import main
-from stacks_pulumi.policy import SPEND, StacksGuard
+from stacks_pulumi.policy import PLANS, SPEND, StacksGuard
+from stacks_pulumi.policy._analyzer import CheckedServicer
 from stacks_pulumi.policy.testing import (
     Outcome,
     PackTester,
@@ -344,3 +347,28 @@ def test_a_limit_that_is_null_is_not_taken_for_no_limit() -> None:
 
     assert len(problems) == 3
     assert all("'max_monthly_usd' is null: write a value, or leave the option out" in one for one in problems)
+
+
+@pytest.mark.parametrize("name", ["allowed_plans", "monthly-budget", "all"])
+def test_the_pack_itself_refuses_an_entry_that_has_no_effect(name: str) -> None:
+    # The engine passes on every entry with a level, also for a policy that the pack does not have.
+    guard = StacksGuard("test", PLANS)
+    servicer = CheckedServicer("test", "1", guard.policies(), pulumi_policy.EnforcementLevel.MANDATORY)
+    request = proto.ConfigureAnalyzerRequest()
+    request.policyConfig[name].enforcementLevel = proto.MANDATORY
+    request.policyConfig[name].properties.update({"max_usd": 1})
+
+    with pytest.raises(ValueError, match=f"names '{name}', which is not|'max_usd' is set for 'all'"):
+        servicer.Configure(request, None)
+
+
+def test_a_level_for_all_and_policies_of_the_sdk_are_known() -> None:
+    theirs = pulumi_policy.StackValidationPolicy("theirs", "Anything.", lambda _args, _report: None)
+    guard = StacksGuard("test", PLANS, extra=[theirs])
+    servicer = CheckedServicer("test", "1", guard.policies(), pulumi_policy.EnforcementLevel.MANDATORY)
+    request = proto.ConfigureAnalyzerRequest()
+    for name in ("all", "theirs"):
+        request.policyConfig[name].enforcementLevel = proto.ADVISORY
+    request.policyConfig["theirs"].properties.update({"option": 1})
+
+    servicer.Configure(request, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
 from stacks_pulumi.policy.guard import rules
-from stacks_pulumi.policy.options import Settings
+from stacks_pulumi.policy.options import Settings, configuration_of
 from tests.support.packs import ROOT
 from tests.support.policy_reference import PAGE, page
 
@@ -35,7 +36,9 @@ def test_every_sample_configuration_is_valid(file: Path) -> None:
 
     assert samples
     for sample in samples:
-        for policy, entry in sample.items():
+        read = configuration_of(sample, datetime.date(2026, 12, 1), 366)
+        assert read.problems == ()
+        for policy, entry in read.policies.items():
             options = (
                 {} if isinstance(entry, str) else {k: v for k, v in entry.items() if k != "enforcementLevel"}
             )

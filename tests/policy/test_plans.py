@@ -76,6 +76,11 @@ def test_a_denied_template_is_denied_even_if_it_is_allowed() -> None:
     assert preview("allowed-templates", container("web"), allowed=["nodejs"], denied=["nodejs"]).blocked
 
 
+@pytest.mark.parametrize("template", ["WordPress", "wordpress "])
+def test_a_denied_template_is_denied_in_every_case(template: str) -> None:
+    assert preview("allowed-templates", container("web", template), denied=["wordpress"]).blocked
+
+
 @pytest.mark.parametrize("policy", ["allowed-templates", "allowed-storage", "naming"])
 def test_without_a_setting_the_policy_passes(policy: str) -> None:
     outcome = preview(policy, container("web", "novelty", plan="basic", additional_storage_tier=5))

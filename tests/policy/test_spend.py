@@ -8,7 +8,7 @@ import pytest
 from stacks_pulumi.policy import ContainerView, Settings, StacksGuard, Violation
 from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.spend import SpendGate
-from stacks_pulumi.policy.testing import UNKNOWN, Outcome, PackTester, Resource, container
+from stacks_pulumi.policy.testing import UNKNOWN, Outcome, PackTester, Resource, container, resource
 from stacks_pulumi.pricing.recognition import UNKNOWN as UNKNOWN_VALUE
 from tests.support.policy_cases import SOON
 
@@ -23,12 +23,41 @@ def test_a_budget_with_one_unknown_plan_does_not_pass_by_default() -> None:
     )
 
     outcome.assert_blocked_by(
-        "monthly-budget", "up to $20.00", "limit is $19.00", "'b' $1.00", "write the plan as"
+        "monthly-budget",
+        "at least $11.00",
+        "limit is $19.00",
+        "'b' $1.00 or more",
+        "Write the plan as a plain value.",
     )
 
 
-def test_an_unknown_plan_that_fits_in_the_worst_case_passes() -> None:
-    preview("monthly-budget", container("b", plan=UNKNOWN), max_monthly_usd=10).assert_passes()
+def test_an_unknown_plan_is_refused_where_a_plan_that_the_catalogue_lacks_is() -> None:
+    for plan in (UNKNOWN, "colossal"):
+        preview("monthly-budget", container("b", plan=plan), max_monthly_usd=1000).assert_blocked_by(
+            "monthly-budget", "an unknown sum"
+        )
+
+
+def test_a_price_without_an_upper_bound_is_not_said_to_fit_a_higher_limit() -> None:
+    mystery = resource("stacks:index:Mystery", "what")
+    for one, fix in (
+        (container("b", plan=UNKNOWN), "Write the plan as a plain value."),
+        (container("b", plan="colossal"), "Choose a template, a plan and storage that the catalogue has."),
+        (mystery, "Upgrade stacks-pulumi where the policies run."),
+    ):
+        outcome = preview("monthly-budget", one, max_monthly_usd=5)
+        [found] = [found.message for found in outcome.of("monthly-budget") if found.level == "mandatory"]
+        assert found.endswith(fix)
+        assert "raise max_monthly_usd" not in found
+
+
+def test_the_gate_leaves_an_unknown_plan_to_the_update_and_refuses_a_new_one() -> None:
+    preview("spend-gate", container("b", plan=UNKNOWN), max_monthly_usd=1).assert_warned_by(
+        "spend-gate", "the plan of 'b' is not known yet"
+    )
+    preview("spend-gate", container("b", plan="colossal"), max_monthly_usd=1000).assert_blocked_by(
+        "spend-gate"
+    )
 
 
 def test_unknown_prices_can_be_denied_outright() -> None:
@@ -202,9 +231,9 @@ def report(capfd: pytest.CaptureFixture[str], *resources: Resource, **options: A
 
 def test_cost_report_is_a_table_of_every_container_and_the_sum(capfd: pytest.CaptureFixture[str]) -> None:
     assert report(capfd, container("web", plan="premium"), container("new-one", plan=UNKNOWN)) == [
-        "web      nodejs, premium              $10.00",
-        "new-one  nodejs, plan unknown   $1.00\N{EN DASH}$10.00",
-        "total                          $11.00\N{EN DASH}$20.00",
+        "web      nodejs, premium               $10.00",
+        "new-one  nodejs, plan unknown   $1.00 or more",
+        "total                          $11.00 or more",
     ]
 
 

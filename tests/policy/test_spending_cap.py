@@ -79,7 +79,7 @@ def test_a_size_that_the_state_shows_counts() -> None:
         # One of the two is in another account, but it is unknown which.
         ([container("a", name="elsewhere"), container("b", name="elsewhere")], "$8.00"),
         ([container("elsewhere", plan="premium")], "$14.00"),
-        ([container("elsewhere", plan=UNKNOWN)], "up to $14.00"),
+        ([container("elsewhere", plan=UNKNOWN)], "an unknown sum, at least $5.00"),
         ([container("web", name=UNKNOWN)], "$8.00"),
     ],
     ids=["twice", "another price", "unknown price", "unknown name"],

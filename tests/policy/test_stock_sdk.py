@@ -46,7 +46,7 @@ def test_one_unknown_plan_turns_a_plain_mandatory_budget_into_a_warning() -> Non
 
 def test_ours_blocks_the_same_stack() -> None:
     PackTester(StacksGuard(max_monthly_usd=15)).preview(*OVER).assert_blocked_by(
-        "monthly-budget", "up to $30.00"
+        "monthly-budget", "an unknown sum, at least $21.00"
     )
 
 

@@ -21,7 +21,6 @@ from typing import Any, ClassVar, Final
 from stacks_pulumi import catalog
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cost.build import Pricer
-from stacks_pulumi.cost.report import read_prices
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.gate.change import Change, changes_of, contradictions
 from stacks_pulumi.gate.settings import Gate, read_gate
@@ -46,7 +45,7 @@ ENDS: Final = frozenset({"delete", "delete-replaced"})
 GATE: Final = """\
 version: 1
 free: {increase_per_day: 1000}
-rules: {unpriced: approve}
+rules: {unpriced: approve, keeps-billed: approve}
 prices: prices.yaml
 """
 PRICES: Final = """\
@@ -97,13 +96,14 @@ class GateProof(Proof):
     """A case is a stack with its programs, in one of the hosts."""
 
     about = "what the gate sees in a saved plan is what `up` does with it"
-    cases = 100
+    # Each has four programs.
+    cases = 75
     at_once = 2
-    least: ClassVar[Mapping[str, int]] = {"programs": 6, "created": 6, "deleted": 1}
+    least: ClassVar[Mapping[str, int]] = {"programs": 4, "created": 5, "deleted": 1, "values": 20}
 
     @classmethod
     def short(cls) -> list[list[str]]:
-        return [["--seed=3", "--cases=2"]]
+        return [["--seed=11", "--cases=1"]]
 
     def draw(self, chance: Random) -> Iterator[Case]:
         while True:
@@ -136,7 +136,9 @@ def _program(chance: Random) -> dict[str, Any]:
 
 
 def _container(chance: Random, name: str) -> dict[str, Any]:
-    one_in = lambda number: chance.randrange(number) == 0  # noqa: E731
+    def one_in(number: int) -> bool:
+        return chance.randrange(number) == 0
+
     return {
         "name": name,
         "plan": chance.choice(PLANS),
@@ -296,12 +298,13 @@ class _Life:
         mine |= {one["id"] for one in state if one["type"].endswith(":Container") and not one.get("external")}
         paid = sum((price for id_, price in after.items() if id_ in mine), Decimal(0))
         told: Price = total(one.price_after for one in changes if one.kind == "Container")
-        assert told.high is not None
-        assert told.low <= paid <= told.high, f"the gate saw {told}, and it costs {paid}"
+        fits = told.low <= paid and (told.high is None or paid <= told.high)
+        assert fits, f"the gate saw {told}, and it costs {paid}"
         self.seen.counts["prices"] += 1
         more = sum(after.values(), Decimal(0)) - sum(before.values(), Decimal(0))
         most = [one.line.difference.high for one in changes if one.kind == "Container" and one.line]
-        assert more <= sum(filter(None, most), Decimal(0)), f"{more} more, and the gate saw {most}"
+        known = [one for one in most if one is not None]
+        assert len(known) < len(most) or more <= sum(known), f"{more} more, and the gate saw {most}"
 
     def _paid(self) -> dict[str, Decimal]:
         return {
@@ -477,5 +480,4 @@ def _gate(folder: Path) -> Gate:
     folder.mkdir(parents=True)
     for name, text in (("gate.yaml", GATE), ("prices.yaml", PRICES), ("allowed_signers", "")):
         (folder / name).write_text(text, encoding="utf-8")
-    assert read_prices(folder / "prices.yaml")
     return read_gate(folder)

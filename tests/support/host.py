@@ -34,6 +34,8 @@ from tests.support.codes import has_one_code
 from tests.support.forked import commands
 from tests.support.hurried import hurry
 from tests.support.waiting import PATIENCE, until
+from tools.engine import pins
+from tools.engine.search import numbers
 
 PROVIDER = "__provider"
 PROMPT: Final = {"stacks:platform": str(Path(__file__).with_name("prompt-platform.yaml"))}
@@ -53,10 +55,16 @@ class Line:
 
 
 class FakeEngine(engine_pb2_grpc.EngineServicer):
-    """The part of the engine that a host uses: it accepts log lines."""
+    """
+    The part of the engine that a host uses: it accepts log lines, and knows its version.
 
-    def __init__(self) -> None:
+    Args:
+        version: Its version; without one it is so old that it cannot be asked.
+    """
+
+    def __init__(self, version: str | None = pins.VERSION) -> None:
         self.lines: list[Line] = []
+        self.version = version
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
         engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
@@ -67,6 +75,14 @@ class FakeEngine(engine_pb2_grpc.EngineServicer):
         severity = engine_pb2.LogSeverity.Name(request.severity)
         self.lines.append(Line(severity, request.urn, request.message, request.ephemeral))
         return empty_pb2.Empty()
+
+    def RequirePulumiVersion(self, request: Any, context: Any) -> engine_pb2.RequirePulumiVersionResponse:  # noqa: N802  (gRPC's name)
+        """Accept a range such as `>=3.259.0`, or refuse it as the engine does."""
+        if self.version is None:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        elif numbers(self.version) < numbers(request.pulumi_version_range.removeprefix(">=")):
+            context.abort(grpc.StatusCode.UNKNOWN, f"Pulumi CLI version {self.version} does not satisfy it")
+        return engine_pb2.RequirePulumiVersionResponse()
 
     def stop(self) -> None:
         """Stop listening."""
@@ -81,9 +97,11 @@ class CallFailedError(Exception):
         message: The message that the engine would show.
         kept_id: The id that stays in the state after an operation that failed partway.
         kept: Its properties.
+        waiting: Whether the engine shall go on, and try the operation again in a later run.
     """
 
     def __init__(self, error: grpc.RpcError) -> None:
+        self.waiting = False
         self.kept_id: str | None = None
         self.kept: dict[str, Any] = {}
         self.message: str = error.details() or ""
@@ -93,6 +111,7 @@ class CallFailedError(Exception):
                 # The engine reads the rich status and ignores the plain one.
                 self.message = status.message
                 for detail in status.details:
+                    self.waiting |= detail.Is(provider_pb2.ErrorResourceAwaitFailed.DESCRIPTOR)
                     failed = provider_pb2.ErrorResourceInitFailed()
                     if detail.Unpack(failed):
                         kept = _to_dict(failed.properties)

@@ -13,6 +13,7 @@ from typing import Final
 from stacks_pulumi.emulator import Emulator
 from tests.support.node import needs, node_folder, run
 from tests.support.stack import Stack
+from tools.engine import pins
 
 __all__ = ["EXAMPLES", "examples", "go_module", "imports", "lives", "names", "node_modules", "project_file"]
 
@@ -26,7 +27,7 @@ module tests
 go 1.25.0
 
 require (
-\tgithub.com/pulumi/pulumi/sdk/v3 v3.259.0
+\tgithub.com/pulumi/pulumi/sdk/v3 v{oldest}
 \tstacks-pulumi/sdk/go v0.0.0
 )
 
@@ -70,7 +71,7 @@ def go_module(sdk: Path) -> dict[str, str]:
     needs("go")
     folder = sdk.parent / "go-module"
     folder.mkdir()
-    (folder / "go.mod").write_text(_GO_MOD.format(sdk=sdk), encoding="utf-8")
+    (folder / "go.mod").write_text(_GO_MOD.format(sdk=sdk, oldest=pins.OLDEST), encoding="utf-8")
     for kind, text in examples("go"):
         (folder / kind).mkdir()
         (folder / kind / "main.go").write_text(text, encoding="utf-8")

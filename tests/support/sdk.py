@@ -8,7 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-OLDEST = "3.259.0"
+from tools.engine import pins
+
+OLDEST = pins.OLDEST
 
 
 def oldest_sdk() -> Path:

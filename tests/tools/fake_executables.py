@@ -21,6 +21,6 @@ def engine_in(folder: Path, version: str = "3.270.1", companions: tuple[str, ...
     return folder
 
 
-def make_engine(root: Path, _log: Path) -> None:
+def make_engine(root: Path, version: str, _log: Path) -> None:
     """Stand in for `build`."""
-    engine_in(root / "bin", pins.VERSION)
+    engine_in(root / "bin", version)

@@ -45,9 +45,8 @@ def tool(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     bin_folder = tmp_path / "bin"
 
     def start(go: str, *arguments: str) -> subprocess.Popen[str]:
-        executable(
-            bin_folder / "go", go.format(module=module, version=pins.VERSION, started=tmp_path / "started")
-        )
+        version = pins.OLDEST if "--oldest" in arguments else pins.VERSION
+        executable(bin_folder / "go", go.format(module=module, version=version, started=tmp_path / "started"))
         for name in ("sh", "chmod", "touch", "sleep"):
             command = shutil.which(name, path=os.defpath)
             if command and not (bin_folder / name).exists():
@@ -78,7 +77,7 @@ def test_the_tool_prints_only_the_folder(tool: Callable[..., subprocess.Popen[st
 
     assert (first.returncode, out) == (0, f"{home / 'bin'}\n"), err
     told = err.splitlines()
-    assert told[0] == "engine: the official release cannot be reached."
+    assert told[0].startswith("engine: no checksum is pinned for the official release")
     assert told[1].startswith(
         f"engine: building pulumi {pins.VERSION} with Go; this is done once and takes about 4 minutes"
     )
@@ -88,6 +87,20 @@ def test_the_tool_prints_only_the_folder(tool: Callable[..., subprocess.Popen[st
     out, err = tool("#!/bin/sh\nexit 1\n").communicate()
 
     assert (out, err) == (f"{home / 'bin'}\n", "")
+
+
+def test_the_oldest_engine_is_beside_the_newest(
+    tool: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    cache = tmp_path / "home" / ".cache" / "stacks-pulumi" / "engine"
+    tool(FAKE_GO).communicate()
+
+    out, err = (process := tool(FAKE_GO, "--oldest")).communicate()
+
+    assert (process.returncode, out) == (0, f"{cache / pins.OLDEST / 'bin'}\n"), err
+    assert err.startswith("engine: the official release cannot be reached.\n")
+    assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == load(cache / pins.OLDEST)
+    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == load(cache / pins.VERSION)
 
 
 def test_check_builds_nothing(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_an_engine_without_its_companions_is_skipped(
 
 
 @pytest.mark.parametrize(
-    ("version", "used"), [("3.258.9", False), ("3.259.0", True), ("4.0.0-alpha.1+x", True)]
+    ("version", "used"), [("3.258.9", False), (pins.OLDEST, True), ("4.0.0-alpha.1+x", True)]
 )
 def test_an_old_engine_is_skipped(
     on_path: Path, version: str, used: bool, capsys: pytest.CaptureFixture[str]

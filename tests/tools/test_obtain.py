@@ -40,14 +40,14 @@ def release(version: str, place: str = "pulumi") -> bytes:
 
 @pytest.fixture
 def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Offer an archive as the release, which by default is the pinned one."""
+    """Offer an archive as the oldest engine's release, which by default is the pinned one."""
 
     def offer(archive: bytes, pinned: bytes | None = None) -> None:
         asked = "linux.tar.gz", hashlib.sha256(archive if pinned is None else pinned).hexdigest()
-        monkeypatch.setattr(pins, "RELEASES", {MACHINE: asked})
+        monkeypatch.setattr(pins, "RELEASES", {pins.OLDEST: {MACHINE: asked}})
         monkeypatch.setattr(platform, "system", lambda: MACHINE[0])
         monkeypatch.setattr(platform, "machine", lambda: MACHINE[1])
-        monkeypatch.setattr(installer, "download", {f"{pins.ADDRESS}/linux.tar.gz": archive}.get)
+        monkeypatch.setattr(installer, "download", {f"{pins.address(pins.OLDEST)}/linux.tar.gz": archive}.get)
         monkeypatch.setattr(ensure, "build", make_engine)
 
     return offer
@@ -55,10 +55,10 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.mark.parametrize("place", ["pulumi", "pulumi/bin", "../../.."])
 def test_the_release_is_preferred_to_building(cache: Path, offer: Callable[..., None], place: str) -> None:
-    offer(release(pins.VERSION, place))
+    offer(release(pins.OLDEST, place))
 
-    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "installer") == ensure.obtain()
-    assert sorted(path.name for path in (cache / pins.VERSION).iterdir()) == ["bin", "engine.json"]
+    assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "installer") == ensure.ensure_oldest()
+    assert sorted(path.name for path in (cache / pins.OLDEST).iterdir()) == ["bin", "engine.json"]
 
 
 def test_a_download_with_another_checksum_is_not_unpacked(
@@ -67,11 +67,11 @@ def test_a_download_with_another_checksum_is_not_unpacked(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    offer(release("3.259.0"), pinned=b"the release")
+    offer(release(pins.OLDEST), pinned=b"the release")
     unpacked: list[object] = []
     monkeypatch.setattr(installer, "unpack", lambda *arguments: unpacked.append(arguments))
 
-    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == ensure.obtain()
+    assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure_oldest()
     assert unpacked == []
     assert "has another checksum than the pinned release, so it is not used" in capsys.readouterr().err
 
@@ -79,24 +79,73 @@ def test_a_download_with_another_checksum_is_not_unpacked(
 def test_a_release_that_does_not_run_falls_back_to_a_build(cache: Path, offer: Callable[..., None]) -> None:
     offer(release("1.2.3"))
 
-    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == ensure.obtain()
+    assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure_oldest()
 
 
 def test_without_a_release_for_the_machine_the_engine_is_built(
     cache: Path, offer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    offer(release(pins.VERSION))
+    offer(release(pins.OLDEST))
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
 
-    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == ensure.obtain()
+    assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure_oldest()
+
+
+def test_without_a_pinned_checksum_nothing_is_downloaded(
+    cache: Path,
+    offer: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    offer(release(pins.VERSION))
+    monkeypatch.setattr(pins, "RELEASES", {})
+    monkeypatch.setattr(installer, "download", lambda address: pytest.fail(f"{address} is not checked"))
+
+    assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure_oldest()
+    assert "no checksum is pinned for the official release" in capsys.readouterr().err
+
+
+def test_the_newest_engine_is_taken(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(engine_in(cache / pins.OLDEST / "bin", pins.OLDEST).parent, pins.OLDEST, "built")
+    monkeypatch.setattr(ensure, "build", make_engine)
+
+    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == ensure.ensure()
+
+
+def test_without_its_modules_the_next_engine_is_taken_and_this_is_said(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without_modules(root: Path, version: str, log: Path) -> None:
+        if version == pins.VERSION:
+            raise EngineUnavailableError(build.explain("x@v1: reading https://m/x.info: 404 Not Found", log))
+        make_engine(root, version, log)
+
+    monkeypatch.setattr(ensure, "build", without_modules)
+
+    assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure()
+    said = f"pulumi {pins.VERSION} cannot be installed, so an older one is used: a module of the engine is missing"
+    assert said in capsys.readouterr().err
+
+    monkeypatch.setattr(ensure, "build", make_engine)
+
+    assert ensure.ensure().version == pins.VERSION, "its modules are there again"
 
 
 def test_every_release_is_pinned_by_its_checksum() -> None:
-    assert {name.removeprefix(f"pulumi-v{pins.VERSION}-") for name, _ in pins.RELEASES.values()} == {
-        f"{system}-{machine}.tar.gz" for system in ("linux", "darwin") for machine in ("x64", "arm64")
-    }
-    assert all(re.fullmatch("[0-9a-f]{64}", checksum) for _, checksum in pins.RELEASES.values())
-    assert len({checksum for _, checksum in pins.RELEASES.values()}) == 4
+    assert pins.RELEASES.keys() <= pins.ENGINES.keys()
+    for version, releases in pins.RELEASES.items():
+        assert {name.removeprefix(f"pulumi-v{version}-") for name, _ in releases.values()} == {
+            f"{system}-{machine}.tar.gz" for system in ("linux", "darwin") for machine in ("x64", "arm64")
+        }
+        assert all(re.fullmatch("[0-9a-f]{64}", checksum) for _, checksum in releases.values())
+        assert len({checksum for _, checksum in releases.values()}) == 4
+
+
+def test_every_engine_is_built_from_its_own_modules() -> None:
+    for version, module in pins.ENGINES.items():
+        required = (pins.MODULES / module / "go.mod").read_text(encoding="utf-8")
+        for part in ("pkg", "sdk"):
+            assert f"github.com/pulumi/pulumi/{part}/v3 v{version} " in required
 
 
 def test_without_installer_and_go_the_message_has_the_next_step(
@@ -109,10 +158,12 @@ def test_without_installer_and_go_the_message_has_the_next_step(
     assert told.out == ""
     assert told.err.splitlines()[-1] == (
         "engine: there is no Pulumi engine here, the official release cannot be used, and there is no Go to build "
-        "one: install Pulumi (https://www.pulumi.com/docs/install/) so that `pulumi` is on PATH, or install Go 1.25 "
+        "one: install Pulumi (https://www.pulumi.com/docs/install/) so that `pulumi` is on PATH, or install Go 1.26 "
         "or newer, and run this again."
     )
-    assert [f"{pins.VERSION}.lock", f"{pins.VERSION}.log"] == sorted(path.name for path in cache.iterdir())
+    assert sorted(path.name for path in cache.iterdir()) == sorted(
+        f"{version}.{kind}" for version in pins.ENGINES for kind in ("lock", "log")
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,6 +179,8 @@ def test_without_installer_and_go_the_message_has_the_next_step(
             "Go cannot download",
         ),
         ("reading https://modules.example/x: 502 Bad Gateway", "Go cannot download"),
+        ("x@v1: reading https://modules.example/x: 404 Not Found", "a module of the engine is missing"),
+        ("x@v1: invalid version: unknown revision v1", "a module of the engine is missing"),
         ("x.go:1:1: undefined: y", "building the engine failed, and Go's output is in"),
     ],
 )
@@ -145,31 +198,31 @@ def test_an_error_of_go_becomes_one_sentence(output: str, sentence: str) -> None
 def test_an_interrupted_build_leaves_nothing(
     cache: Path, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def break_off(root: Path, log: Path) -> None:
-        make_engine(root, log)
+    def break_off(root: Path, version: str, log: Path) -> None:
+        make_engine(root, version, log)
         raise error
 
     monkeypatch.setattr(ensure, "build", break_off)
 
     with pytest.raises(error):
-        ensure.obtain()
+        ensure.obtain(pins.VERSION)
     assert [f"{pins.VERSION}.lock", f"{pins.VERSION}.log"] == sorted(path.name for path in cache.iterdir())
 
     monkeypatch.setattr(ensure, "build", make_engine)
 
-    assert ensure.obtain().origin == "built"
+    assert ensure.obtain(pins.VERSION).origin == "built"
 
 
 def test_a_built_engine_must_run(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del cache
 
-    def build_another(root: Path, _log: Path) -> None:
+    def build_another(root: Path, _version: str, _log: Path) -> None:
         engine_in(root / "bin", "1.2.3")
 
     monkeypatch.setattr(ensure, "build", build_another)
 
     with pytest.raises(EngineUnavailableError, match="was built but does not run"):
-        ensure.obtain()
+        ensure.obtain(pins.VERSION)
 
 
 def test_two_concurrent_runs_build_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,14 +230,14 @@ def test_two_concurrent_runs_build_once(cache: Path, monkeypatch: pytest.MonkeyP
     built: list[Path] = []
     got: list[Engine] = []
 
-    def build_slowly(root: Path, log: Path) -> None:
+    def build_slowly(root: Path, version: str, log: Path) -> None:
         built.append(root)
         # Other threads have the time to build now, and must not.
         never(lambda: len(built) > 1, seconds=0.1)
-        make_engine(root, log)
+        make_engine(root, version, log)
 
     monkeypatch.setattr(ensure, "build", build_slowly)
-    threads = [threading.Thread(target=lambda: got.append(ensure.obtain())) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: got.append(ensure.obtain(pins.VERSION))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -218,11 +271,12 @@ def test_an_engine_in_the_cache_gets_the_language_host_for_yaml(
     assert before.items() <= after.items(), "other checkouts use these files"
 
 
+@pytest.mark.parametrize("place", [f"yaml-host-{pins.YAML_VERSION}", f"{pins.OLDEST}/bin"])
 def test_a_language_host_for_yaml_of_an_earlier_version_is_not_built_again(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(engine_in(cache / pins.VERSION / "bin", pins.VERSION).parent, pins.VERSION, "built")
-    kept = executable(cache / f"yaml-host-{pins.YAML_VERSION}" / pins.YAML_HOST, "#!/bin/sh\necho kept\n")
+    kept = executable(cache / place / pins.YAML_HOST, "#!/bin/sh\necho kept\n")
     monkeypatch.setattr(build, "find_go", lambda: pytest.fail("it is there"))
 
     copied = ensure.ensure().bin / pins.YAML_HOST
@@ -266,7 +320,8 @@ def test_an_engine_without_the_language_host_for_yaml_is_used_and_this_is_said(
 
 def test_the_folder_of_the_engine_is_named_after_its_pins() -> None:
     # Checkouts with other pins share the cache: if this fails, give `home` a name that no checkout has used.
-    assert (pins.home().name, pins.VERSION, pins.YAML_VERSION) == ("3.259.0", "3.259.0", "1.32.0")
+    assert (pins.home().name, pins.VERSION, pins.YAML_VERSION) == ("3.274.1", "3.274.1", "1.32.0")
+    assert (pins.home(pins.OLDEST).name, pins.OLDEST) == ("3.259.0", "3.259.0")
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tools.docs import (
     resources,
     settings,
     sizes,
+    versions,
 )
 
 __all__ = ["generate", "linked"]
@@ -39,6 +40,7 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "account comparison": accounts.comparison,
     "scaffold": accounts.report,
     "scaffold program": accounts.program,
+    "versions": versions.versions,
 }
 _GUIDE: Final = "https://docs.stackshosting.cloud"
 

@@ -19,43 +19,42 @@ HOST_PACKAGE = f"{SDK}/python/cmd/{pins.LANGUAGE_HOST}"
 YAML_PACKAGE = f"github.com/pulumi/pulumi-yaml/cmd/{pins.YAML_HOST}"
 SCRIPTS = (f"python/cmd/{pins.LAUNCHER}", f"python/dist/{pins.DYNAMIC_PROVIDER}")
 
-# Without this `pulumi version` prints nothing.
-STAMP = f"-X {SDK}/go/common/version.Version=v{pins.VERSION}"
-
 # Go's own package puts it here without touching PATH.
 USUAL_GO = ("/usr/local/go/bin/go",)
 
-INSTALL_GO = "install Go 1.25 or newer"
+INSTALL_GO = "install Go 1.26 or newer"
 INSTALL_PULUMI = "install Pulumi (https://www.pulumi.com/docs/install/) so that `pulumi` is on PATH"
 
 OLD_GO = re.compile(r"requires go >=|invalid go version|unknown directive|toolchain not available")
+MISSING = re.compile(r": 4(?:04|10) |unknown revision|no matching versions")
 NO_NETWORK = re.compile(
     r"dial tcp|no such host|i/o timeout|connection re(?:fused|set)|TLS handshake|deadline exceeded"
     r"|lookup disabled|network is unreachable|proxyconnect|unexpected EOF|: 50[234] "
 )
 
 
-def build(root: Path, log: Path) -> None:
+def build(root: Path, version: str, log: Path) -> None:
     """
-    Build the pinned engine into `root`/bin.
+    Build a pinned engine into `root`/bin.
 
     Raises:
         EngineUnavailableError: Go is missing or too old, the modules are not available, or a build fails.
     """
     go = find_go()
     say(
-        f"building pulumi {pins.VERSION} with Go; this is done once and takes about 4 minutes "
+        f"building pulumi {version} with Go; this is done once and takes about 4 minutes "
         "and 3 GB of disk, 1.7 GB of it in Go's module cache."
     )
     folder = root / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        compile_binary(go, "cli", CLI_PACKAGE, folder / pins.CLI, log=log)
+        module = pins.ENGINES[version]
+        compile_binary(go, module, CLI_PACKAGE, folder / pins.CLI, log=log, stamp=version)
         compile_binary(go, "language_host", HOST_PACKAGE, folder / pins.LANGUAGE_HOST, log=log)
-        copy_scripts(go, folder, log)
+        copy_scripts(go, module, folder, log)
     except CommandFailedError as error:
         raise EngineUnavailableError(explain(error.output, log)) from None
-    shutil.rmtree(object_files(), ignore_errors=True)
+    shutil.rmtree(object_files(log), ignore_errors=True)
 
 
 def add_yaml_host(engine: Engine) -> None:
@@ -68,10 +67,10 @@ def add_yaml_host(engine: Engine) -> None:
     target = engine.bin / pins.YAML_HOST
     if engine.origin != "built" or is_executable(target):
         return
-    log = pins.cache() / f"{pins.VERSION}.log"
+    log = pins.cache() / f"{engine.version}.log"
     work = target.with_name(f".making-{target.name}")
     try:
-        with alone(pins.cache() / f"{pins.VERSION}.lock", "building the language host for YAML"):
+        with alone(pins.cache() / f"{engine.version}.lock", "building the language host for YAML"):
             if not is_executable(target):
                 _make_yaml_host(work, log)
                 work.rename(target)
@@ -81,17 +80,20 @@ def add_yaml_host(engine: Engine) -> None:
 
 
 def _make_yaml_host(work: Path, log: Path) -> None:
-    # Earlier versions of this tool kept the same file there.
-    kept = pins.cache() / f"yaml-host-{pins.YAML_VERSION}" / pins.YAML_HOST
+    # The same file is beside the oldest engine, and earlier versions of this tool kept it in another folder.
+    kept = (
+        pins.home(pins.OLDEST) / "bin" / pins.YAML_HOST,
+        pins.cache() / f"yaml-host-{pins.YAML_VERSION}" / pins.YAML_HOST,
+    )
     try:
-        if is_executable(kept):
-            shutil.copy(kept, work)
+        for file in filter(is_executable, kept):
+            shutil.copy(file, work)
             return
         say(
             f"building {pins.YAML_HOST} {pins.YAML_VERSION} with Go; this is done once and takes about 3 minutes."
         )
         compile_binary(find_go(), "yaml_host", YAML_PACKAGE, work, log=log)
-        shutil.rmtree(object_files(), ignore_errors=True)
+        shutil.rmtree(object_files(log), ignore_errors=True)
     except BaseException:
         work.unlink(missing_ok=True)
         raise
@@ -115,33 +117,40 @@ def find_go() -> str:
     raise EngineUnavailableError(message)
 
 
-def compile_binary(go: str, module: str, package: str, target: Path, *, log: Path) -> None:
-    """Compile one package of one pinned module."""
+def compile_binary(
+    go: str, module: str, package: str, target: Path, *, log: Path, stamp: str = pins.VERSION
+) -> None:
+    """Compile one package of one pinned module; without the stamp `pulumi version` prints nothing."""
     # -s -w: without debug information the engine is a third smaller.
-    options = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", f"-s -w {STAMP}"]
+    linked = f"-s -w -X {SDK}/go/common/version.Version=v{stamp}"
+    options = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", linked]
     command = [go, "build", *options, "-o", str(target), package]
-    run(f"building {target.name}", command, cwd=pins.MODULES / module, env=environment(), log=log)
+    run(f"building {target.name}", command, cwd=pins.MODULES / module, env=environment(log), log=log)
 
 
-def environment() -> dict[str, str]:
+def environment(log: Path) -> dict[str, str]:
     """Return Go's environment: no C compiler is needed, and no workspace file above the checkout is obeyed."""
-    return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOCACHE": str(object_files())}
+    return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOCACHE": str(object_files(log))}
 
 
-def object_files() -> Path:
-    """Return where Go keeps object files: an interrupted build goes on from there, a finished one needs none."""
-    return pins.cache() / f"{pins.VERSION}.go-build"
+def object_files(log: Path) -> Path:
+    """
+    Return where Go keeps object files: an interrupted build goes on from there, a finished one needs none.
+
+    Each builder has its own, as it has its own log: it removes them while another may still build.
+    """
+    return log.with_suffix(".go-build")
 
 
-def copy_scripts(go: str, folder: Path, log: Path) -> None:
+def copy_scripts(go: str, module: str, folder: Path, log: Path) -> None:
     """Copy the two scripts that ship inside the SDK's module, which the build has just downloaded."""
     command = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK]
-    answer = run("finding scripts", command, cwd=pins.MODULES / "cli", env=environment(), log=log)
-    module = Path(answer.splitlines()[-1])
+    answer = run("finding scripts", command, cwd=pins.MODULES / module, env=environment(log), log=log)
+    sdk = Path(answer.splitlines()[-1])
     for script in SCRIPTS:
         target = folder / Path(script).name
         # Contents alone: the module cache is read-only and need not keep a run bit.
-        shutil.copyfile(module / script, target)
+        shutil.copyfile(sdk / script, target)
         target.chmod(0o755)
 
 
@@ -154,6 +163,11 @@ def explain(output: str, log: Path) -> str:
     if OLD_GO.search(output):
         return (
             f"this Go is too old to build the engine: {INSTALL_GO}, or {INSTALL_PULUMI}, and run this again."
+        )
+    if MISSING.search(output):
+        return (
+            f"a module of the engine is missing at GOPROXY, and Go's output is in {log}: {INSTALL_PULUMI}, "
+            "and run this again."
         )
     if NO_NETWORK.search(output):
         return (

@@ -3,6 +3,7 @@ Make sure that there is a Pulumi engine; print its bin folder.
 
     python3 tools/engine/ensure.py           find one, else install or build one
     python3 tools/engine/ensure.py --check   only report
+    python3 tools/engine/ensure.py --oldest  the oldest engine that is supported, for tests on it
 
 Needs Python's standard library alone. Progress goes to stderr; stdout has the folder and nothing else.
 """
@@ -10,10 +11,12 @@ Needs Python's standard library alone. Progress goes to stderr; stdout has the f
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 if not __package__:
@@ -41,30 +44,58 @@ def ensure() -> Engine:
     Raises:
         EngineUnavailableError: No engine was found, and it could be neither installed nor built.
     """
+    with _writable_cache():
+        engine = find() or _newest()
+    add_yaml_host(engine)
+    return engine
+
+
+def ensure_oldest() -> Engine:
+    """
+    Return the oldest supported engine, getting it if need be; for tests on it, whatever is on PATH.
+
+    Raises:
+        EngineUnavailableError: It could be neither installed nor built.
+    """
+    with _writable_cache():
+        return load(pins.home(pins.OLDEST)) or obtain(pins.OLDEST)
+
+
+def _newest() -> Engine:
+    """Return the newest of the pinned engines that this machine can install."""
+    *better, last = pins.ENGINES
+    for version in better:
+        try:
+            return obtain(version)
+        except EngineUnavailableError as error:
+            say(f"pulumi {version} cannot be installed, so an older one is used: {error}")
+    return obtain(last)
+
+
+@contextlib.contextmanager
+def _writable_cache() -> Iterator[None]:
     try:
-        engine = find() or obtain()
+        yield
     except OSError as error:
         message = (
             f"{pins.cache()} cannot be used ({error.strerror}): "
             "set XDG_CACHE_HOME to a folder that can be written and has 3 GB free, and run this again."
         )
         raise EngineUnavailableError(message) from error
-    add_yaml_host(engine)
-    return engine
 
 
-def obtain() -> Engine:
+def obtain(version: str) -> Engine:
     """
-    Install or build the pinned engine into the cache.
+    Install or build a pinned engine into the cache.
 
     It is made in a sibling folder and moved into place whole, so an interruption leaves no half engine.
 
     Raises:
         EngineUnavailableError: Neither works here.
     """
-    home = pins.home()
-    prefix = f".making-{pins.VERSION}-"
-    with alone(pins.cache() / f"{pins.VERSION}.lock", "getting the engine"):
+    home = pins.home(version)
+    prefix = f".making-{version}-"
+    with alone(pins.cache() / f"{version}.lock", "getting the engine"):
         engine = load(home)
         if engine is not None:
             return engine
@@ -74,8 +105,8 @@ def obtain() -> Engine:
         started = time.monotonic()
         work = Path(tempfile.mkdtemp(prefix=prefix, dir=pins.cache()))
         try:
-            origin = fill(work, pins.cache() / f"{pins.VERSION}.log")
-            record(work, pins.VERSION, origin)
+            origin = fill(work, version, pins.cache() / f"{version}.log")
+            record(work, version, origin)
             if load(work) is None:
                 message = "the engine that was made is not whole: please report this."
                 raise EngineUnavailableError(message)
@@ -84,7 +115,7 @@ def obtain() -> Engine:
             work.rename(home)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        say(f"pulumi {pins.VERSION} is ready after {time.monotonic() - started:.0f} s.")
+        say(f"pulumi {version} is ready after {time.monotonic() - started:.0f} s.")
     engine = load(home)
     if engine is None:
         message = f"{home} vanished while it was being made: run this again."
@@ -92,13 +123,13 @@ def obtain() -> Engine:
     return engine
 
 
-def fill(work: Path, log: Path) -> Origin:
+def fill(work: Path, version: str, log: Path) -> Origin:
     """Fill `work` with an engine that runs, one way or the other; return which."""
     log.write_bytes(b"")
-    if install(work) and version_of(work / "bin" / pins.CLI) == pins.VERSION:
+    if install(work, version) and version_of(work / "bin" / pins.CLI) == version:
         return "installer"
-    build(work, log)
-    if version_of(work / "bin" / pins.CLI) != pins.VERSION:
+    build(work, version, log)
+    if version_of(work / "bin" / pins.CLI) != version:
         message = f"the engine was built but does not run ({log} has Go's output)."
         raise EngineUnavailableError(message)
     return "built"
@@ -107,10 +138,12 @@ def fill(work: Path, log: Path) -> Origin:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="ensure.py", description="Find, install or build a Pulumi engine.")
-    parser.add_argument("--check", action="store_true", help="only report; do not install or build")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--check", action="store_true", help="only report; do not install or build")
+    way.add_argument("--oldest", action="store_true", help=f"get {pins.OLDEST}, the oldest that is supported")
     options = parser.parse_args(arguments)
     try:
-        engine = find() if options.check else ensure()
+        engine = find() if options.check else ensure_oldest() if options.oldest else ensure()
     except EngineUnavailableError as error:
         say(str(error))
         return 1

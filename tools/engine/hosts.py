@@ -71,7 +71,7 @@ def code_hosts() -> Path:
             raise EngineUnavailableError(explain(error.output, log)) from None
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(object_files(), ignore_errors=True)
+        shutil.rmtree(object_files(log), ignore_errors=True)
     return folder
 
 

@@ -19,15 +19,19 @@ FIRST_BYTE_SECONDS = 5
 DOWNLOAD_SECONDS = 600
 
 
-def install(root: Path) -> bool:
-    """Put the pinned engine into `root`/bin; False if its release cannot be reached or is not the pinned one."""
+def install(root: Path, version: str) -> bool:
+    """Put a pinned engine into `root`/bin; False if its release cannot be reached or is not the pinned one."""
     machine = (platform.system(), platform.machine())
-    found = pins.RELEASES.get(machine)
+    releases = pins.RELEASES.get(version)
+    if releases is None:
+        say(f"no checksum is pinned for the official release {version}, so it is not downloaded.")
+        return False
+    found = releases.get(machine)
     if found is None:
         say(f"there is no official release for {' '.join(machine)}.")
         return False
     name, checksum = found
-    archive = download(f"{pins.ADDRESS}/{name}")
+    archive = download(f"{pins.address(version)}/{name}")
     if archive is None:
         say("the official release cannot be reached.")
         return False
@@ -63,7 +67,7 @@ def download(address: str) -> bytes | None:
         try:
             with urllib.request.urlopen(address, timeout=FIRST_BYTE_SECONDS) as response:
                 begun.set()
-                say(f"downloading pulumi {pins.VERSION}; this takes about a minute.")
+                say(f"downloading {address}; this takes about a minute.")
                 answer.append(response.read())
         except (OSError, urllib.error.URLError, http.client.HTTPException):
             return

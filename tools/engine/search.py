@@ -28,9 +28,8 @@ def search() -> Engine | None:
     if version is None:
         say(f"{command} does not print a version, so it is not used.")
         return None
-    if numbers(version) < pins.OLDEST:
-        wanted = ".".join(map(str, pins.OLDEST))
-        say(f"{command} is version {version}, older than {wanted}, so it is not used.")
+    if numbers(version) < numbers(pins.OLDEST):
+        say(f"{command} is version {version}, older than {pins.line(pins.OLDEST)}, so it is not used.")
         return None
     missing = [name for name in pins.COMPANIONS if not reachable(name, Path(command))]
     if missing:

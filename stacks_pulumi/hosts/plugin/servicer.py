@@ -40,7 +40,7 @@ from stacks_pulumi._identifiers import (
 )
 from stacks_pulumi.errors import ConfigError, StacksError, clean, with_account, with_code
 from stacks_pulumi.functions import QUESTIONS, answer, results
-from stacks_pulumi.hosts._grpc_call import EngineLog, GrpcCall
+from stacks_pulumi.hosts._grpc_call import EngineService, GrpcCall
 from stacks_pulumi.hosts.plugin.listing import pages
 from stacks_pulumi.hosts.plugin.settings import (
     account_of_provider,
@@ -168,7 +168,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     """
 
     def __init__(self, engine: str = "") -> None:
-        self.log = EngineLog(engine)
+        self.engine = EngineService(engine)
         self._handlers: dict[str, ResourceHandler] = {kind: handler() for kind, handler in HANDLERS.items()}
         self._settings: dict[str, str | None] = {}
         self._refusal = ""
@@ -192,12 +192,12 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Handshake(self, request: Any, context: Any) -> provider_pb2.ProviderHandshakeResponse:
         """Store the engine's address."""
         if request.engine_address:
-            self.log = EngineLog(request.engine_address)
+            self.engine = EngineService(request.engine_address)
         return provider_pb2.ProviderHandshakeResponse(supports_autonaming_configuration=True)
 
     def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Serve another engine, for `PULUMI_DEBUG_PROVIDERS`."""
-        self.log = EngineLog(request.address)
+        self.engine = EngineService(request.address)
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
@@ -223,7 +223,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             self._in_program.clear()
         total = self._prices.take()
         if total is not None:
-            self.log.show("INFO", "", with_account(total, self._settings.get(f"{config.NAMESPACE}:account")))
+            self.engine.show(
+                "INFO", "", with_account(total, self._settings.get(f"{config.NAMESPACE}:account"))
+            )
         return empty_pb2.Empty()
 
     # --- the configuration ---
@@ -249,6 +251,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
         """Store the settings. The first operation that needs the API reports a malformed one."""
+        self.engine.warn_if_too_old()
         given = settings_of(request.args)
         settings: dict[str, str | None] = {
             f"{config.NAMESPACE}:{name}": as_text(value)
@@ -276,7 +279,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             self._refusal = str(error)
             return
         if is_secret is not None:
-            self.log.show("WARNING", "", text)
+            self.engine.show("WARNING", "", text)
 
     # --- resources ---
 
@@ -397,7 +400,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
         """Call a data function."""
         token = request.tok.removeprefix(NATIVE)
-        call = _PluginCall(self.log, to_struct, context=context)
+        call = _PluginCall(self.engine, to_struct, context=context)
         try:
             with self._in_progress(call):
                 given = answered(call, self._settings, token, from_struct(request.args))
@@ -412,7 +415,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def List(self, request: Any, context: Any) -> Iterator[provider_pb2.ListResponse]:
         """List the objects of a kind in the account, whether a stack manages them or not."""
-        call = _PluginCall(self.log, to_struct, context=context)
+        call = _PluginCall(self.engine, to_struct, context=context)
         try:
             with self._in_progress(call):
                 found = list(pages(call, self._settings, request))
@@ -428,7 +431,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def _serve(self, request: Any, context: Any, work: Callable[[ResourceHandler, GrpcCall], _T]) -> _T:
         call = _PluginCall(
-            self.log,
+            self.engine,
             to_struct,
             urn=request.urn,
             timeout=getattr(request, "timeout", 0),
@@ -577,7 +580,7 @@ def _wait_for_the_end(servicer: Servicer, ended: threading.Event) -> None:
             pass
     else:
         # A language host that starts the plugin does not connect its standard input.
-        while not servicer.log.is_gone():
+        while not servicer.engine.is_gone():
             time.sleep(_LOOK_AGAIN)
     ended.set()
 

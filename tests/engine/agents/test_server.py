@@ -64,7 +64,7 @@ def test_every_tool_over_pipes_and_no_secret_in_an_answer(
         assert (await call("get_logs", resource="web"))["log"]
         assert (await call("get_metrics", resource="db"))["series"]["cpu"]
         assert "[not-found]" in await call.fails("get_logs", resource="other")
-        assert "it was applied already" in await call.fails("apply", record=planned["record"])
+        assert "this record was applied before" in await call.fails("apply", record=planned["record"])
         said.extend(call.answers)
 
     agent.over_pipes(story, "--allow", "apply")

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from concurrent import futures
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.gate import flow, record
+from stacks_pulumi.gate import flow, machine, record
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.flow import RefusedError
 from tests.support.gate import Gated
@@ -159,10 +160,10 @@ def _a_state_that_changes_after_the_plan_or_inside_of_apply_refuses(
 
     real = Engine.up
 
-    def up(*arguments: object) -> int:
+    def up(*arguments: Any, **named: Any) -> int:
         # Another update ends between the comparison and the engine's lock.
         file.write_bytes(changed)
-        return real(*arguments)  # type: ignore[arg-type]  # what the gate has passed
+        return real(*arguments, **named)
 
     monkeypatch.setattr(Engine, "up", up)
     assert "the state was changed after the plan was made: plan again" in gated.refused()
@@ -182,9 +183,7 @@ def test_two_at_once_apply_once(
 
     # On two machines: neither waits for the other.
     with monkeypatch.context() as patch:
-        patch.setattr(
-            flow, "_folder_of_machine", lambda: gated.folder.parent / f"machine-{threading.get_ident()}"
-        )
+        patch.setattr(machine, "home", lambda: gated.folder.parent / f"machine-{threading.get_ident()}")
         outcomes = both()
 
     assert outcomes.count(0) == 1, outcomes

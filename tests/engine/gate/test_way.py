@@ -12,7 +12,7 @@ import pytest
 from stacks_pulumi._pulumi_cli import InputError, PulumiError
 from stacks_pulumi.cost import live
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.gate import record
+from stacks_pulumi.gate import flow, record
 from stacks_pulumi.gate.flow import RefusedError
 from stacks_pulumi.pricing.price_list import PriceList
 from tests.support.gate import Gated
@@ -108,13 +108,12 @@ def test_a_policy_refuses_in_plan_and_in_apply(stack: Stack, emulator: Emulator,
     assert "is not a record" in gated.refused()
 
     # What is not known at the preview is judged by the same packs in the update.
-    stack.program(
-        WEB + 'stacks.Container("later", template="nodejs", plan=pulumi.Output.from_input("web").apply(\n'
-        '    lambda name: "premium" if not pulumi.runtime.is_dry_run() else "basic"))\n'
-    )
+    gated.add(rules={"unpriced": "approve"})
+    plan = 'web.status.apply(lambda _: "premium")'
+    stack.program(f"web = {WEB}stacks.Container('later', template='nodejs', plan={plan})\n")
     assert gated.plan().verdict.result == "needs_approval"
     gated.approve()
-    assert gated.apply() != 0
+    assert gated.apply() == flow.REFUSED
     assert "later" not in emulator.state.names()
 
 

@@ -9,6 +9,7 @@ import pytest
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import CallFailedError, Host, HostedResource
+from tests.support.platforms import platform
 
 
 def test_a_taken_name_is_an_error_with_the_line_to_write(web: HostedResource, there: str) -> None:
@@ -43,6 +44,22 @@ def test_an_equal_container_is_adopted_and_updated(
     assert emulator.calls("containers.create") == 1
     assert any("adopted the container" in line for line in web.lines())
     assert web.up(name="web", template="nodejs", adopt="if_matching", external_access=True) == []
+
+
+def test_the_state_of_an_adopted_container_has_the_time_that_only_its_status_shows(
+    web: HostedResource, there: str, emulator: Emulator, make_host: Callable[..., Host]
+) -> None:
+    emulator.set_platform(platform(containers={"created_at_in": "status"}))
+    emulator.advance(60)
+    web.up(name="web", template="nodejs", adopt="if_matching")
+    emulator.advance(7200)
+    emulator.drift.recreate("web")
+    web.host = make_host(web.host.config)
+
+    with pytest.raises(CallFailedError, match="It was not deleted"):
+        web.delete()
+
+    assert set(emulator.state.containers) == {there}
 
 
 @pytest.mark.parametrize("desired", ["stopped", "running", None])

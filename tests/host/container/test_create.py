@@ -180,3 +180,33 @@ def test_every_plan_can_be_created(host: Host, emulator: Emulator) -> None:
         template = "ubuntu-micro" if plan.name == "micro" else "ubuntu"
         web.up(name=web.name, template=template, plan=plan.name)
         assert (plan.memory_mb, plan.storage_mb) == (web.outs["memory_mb"], web.outs["storage_mb"])
+
+
+# The first engine that knows it, and the last one that does not.
+@pytest.mark.parametrize(("version", "waits"), [("3.272.0", True), ("3.271.0", False)])
+def test_the_waitlist_is_a_wait_for_an_engine_that_knows_it(
+    web: HostedResource, emulator: Emulator, version: str, waits: bool
+) -> None:
+    web.host.engine.version = version
+    emulator.faults.add("containers.create", 503)
+
+    with pytest.raises(CallFailedError, match="the account is on the waitlist now") as failure:
+        web.up(name="web", template="nodejs")
+
+    assert (failure.value.waiting, failure.value.kept_id) == (waits, None)
+    # An engine that waits does not show the message.
+    warnings = [line.text for line in web.host.engine.lines if line.severity == "WARNING"]
+    assert warnings == ([failure.value.message] if waits else [])
+    assert emulator.calls("containers.create") == 1
+
+
+def test_a_repeated_create_does_not_join_the_waitlist_again(web: HostedResource, emulator: Emulator) -> None:
+    """As a hook of the program asks for it: `on_error`."""
+    emulator.faults.add("containers.create", 503)
+
+    for _ in range(2):
+        with pytest.raises(CallFailedError, match="the account is on the waitlist now") as failure:
+            web.up(name="web", template="nodejs")
+        assert failure.value.waiting
+
+    assert emulator.calls("containers.create") == 1

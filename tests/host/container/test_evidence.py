@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -297,6 +298,8 @@ class WithoutShift(Words):
 def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
     web: HostedResource, emulator: Emulator
 ) -> None:
+    # On a slow machine the create call would else end before it is cancelled.
+    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=3600)
     checked = web.checked(name="web", template="nodejs")
     slow = emulator.faults.add("containers.create", "slow", seconds=1.0)
     refused = emulator.faults.add("containers.delete", "status", code=409)
@@ -305,6 +308,38 @@ def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
     web.abandon_create(checked, lambda: slow.fired == 1)
 
     until(lambda: emulator.state.names() == [] and refused.fired == hidden.fired == 1)
+
+
+def test_a_rollback_deletes_the_container_and_not_only_the_id_of_the_request(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    """A platform may answer the deletion of what does not exist like any other."""
+    data = {"id": "job-7", "name": "web", "template": "nodejs", "status": "pending"}
+    emulator.faults.add("containers.create", "answer", code=202, body={"success": True, "data": data})
+    emulator.faults.add("containers.delete", "answer", code=204, times=None, match="job-7", done=False)
+    emulator.platform.pace = replace(emulator.platform.pace, boot_seconds=60.0)
+
+    web.abandon_create(
+        web.checked(name="web", template="nodejs"), lambda: emulator.calls("containers.list") >= 3
+    )
+
+    until(lambda: emulator.calls("containers.delete") and emulator.state.names() == [])
+    emulator.faults.clear()
+
+
+@pytest.mark.parametrize("behind", [8, 30])
+def test_creation_times_of_a_database_whose_clock_is_behind(
+    web: HostedResource, host: Host, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    emulator.set_platform(platform(answers={"clock_ahead_seconds": -behind}))
+    monkeypatch.setattr(emulator.api.other, "words", WithoutShift(emulator.platform.facts))
+
+    web.up(name="web", template="nodejs")
+    host.resource("PinnedBackup", "backup").up(container=web.id)
+
+    assert web.read()
+    web.delete()
+    assert emulator.state.names() == []
 
 
 def test_a_container_that_is_never_visible_leaves_nothing(web: HostedResource, emulator: Emulator) -> None:
@@ -369,6 +404,25 @@ def test_a_creation_time_that_only_the_status_has_is_compared(
 
     assert emulator.calls("containers.delete") == 0
     emulator.faults.clear()
+
+
+def test_a_container_that_its_connection_has_restarted_is_deleted_after_it(
+    web: HostedResource, host: Host, emulator: Emulator, make_host: Callable[..., Host]
+) -> None:
+    """A `destroy` right after an `up`, on a platform where a restart changes the creation time."""
+    emulator.set_platform(platform(containers={"created_at_changes": ["restart"]}))
+    data, link = host.resource("Container", "data"), host.resource("Connection", "link")
+    web.up(name="web", template="nodejs")
+    data.up(name="data", template="postgresql")
+    emulator.advance(60)
+    link.up(source=web.id, target=data.id, name="data")
+    emulator.advance(60)
+    link.host = web.host = make_host(host.config)
+
+    link.delete()
+    web.delete()
+
+    assert emulator.state.names() == ["data"]
 
 
 # --- external access ---

@@ -103,6 +103,13 @@ def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(
                 {"policyEvent": {"policyName": "plans", "enforcementLevel": "advisory"}},
                 {
                     "policyEvent": {
+                        "policyName": "budget",
+                        "enforcementLevel": "mandatory",
+                        "exceptions": [{"id": "a", "reason": "agreed"}],
+                    }
+                },
+                {
+                    "policyEvent": {
                         "policyName": "allowed-plans",
                         "message": "Plans are small.\nerror: not premium",
                         "enforcementLevel": "mandatory",

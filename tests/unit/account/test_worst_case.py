@@ -118,10 +118,50 @@ def test_what_no_budget_covers_is_named_and_fails_where_all_has_to_be_covered(
     ]
 
     assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", only]) == 2
-    assert "error: no budget covers 1 container of no stack ($4.00)" in capsys.readouterr().out
+    assert (
+        "error: no budget with max_total or max_increase covers 1 container of no stack ($4.00)"
+        in capsys.readouterr().out
+    )
     covered = budgets(tmp_path, f"covers: all\n{entries.replace('shop/*', '[a-z]*')}")
     assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", covered]) == 2
     assert "error: [a-z]* (owner: team web): the total is $8.00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("limit", "covered"),
+    [
+        ("max_total: 100", True),
+        ("max_increase: 100", True),
+        ("warn_total: 100", False),
+        # A new stack has no increase in percent.
+        ("max_increase_pct: 100", False),
+        ("warn_total: 100, max_increase: 100", True),
+    ],
+)
+def test_a_stack_is_covered_only_by_a_budget_that_can_refuse_it(
+    limit: str, covered: bool, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    state, then = accounts.export("dev.json", accounts.container("web")), str(tmp_path / "then")
+    account(capsys, state, "--save", then)
+    given = [state, "--compare-to", then, "--budgets"]
+
+    stack = budgets(
+        tmp_path, f"covers: all\nbudgets: [{{stacks: shop/dev, {limit}}}, {{name: x, max_total: 99}}]"
+    )
+    data = account(capsys, *given, stack, code=0 if covered else 2)
+
+    assert data["uncovered"] == ([] if covered else ["shop/dev ($4.00)"])
+
+
+def test_what_is_in_no_stack_is_covered_only_by_a_budget_that_can_refuse_it(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+
+    for word, code in (("warn", 2), ("max", 0)):
+        file = budgets(tmp_path, f"covers: all\nbudgets: [{{name: all, {word}_total: 99}}]")
+        account(capsys, accounts.export("empty.json"), "--budgets", file, code=code)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +275,9 @@ def planned(data: dict[str, Any]) -> tuple[str, str]:
         # Names are unique in an account: this container is adopted, or the create fails.
         ([("create", "alone", None, "basic")], "12.00", "8.00"),
         ([("create", "alone", None, "premium")], "18.00", "14.00"),
+        # Another resource has it: the new one may be in another account, or a name in another case is another one.
+        ([("create", "blog", None, "basic")], "16.00", "8.00"),
+        ([("create", "ALONE", None, "basic")], "16.00", "8.00"),
         ([("update", "web", "basic", "micro")], "12.00", "4.00"),
     ],
 )

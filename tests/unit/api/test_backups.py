@@ -204,6 +204,23 @@ def test_a_backup_that_is_older_than_the_request_is_not_the_result(clock: FakeCl
     assert api.start("a", deadline=clock.now() + 60).id == 2
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_only_new_backup_is_the_result_although_its_time_is_of_another_clock(
+    clock: FakeClock, others: int
+) -> None:
+    now, began = clock.wall(), clock.now()
+    rows = [entry(1 + number, created_at=as_time(now - 30)) for number in range(1 + others)]
+    script = Script(backups__list=[data([]), data(rows)], backups__trigger=data({}, 202))
+    api = BackupsApi(chain(script, clock), clock, lambda: 0.0, server_now=clock.wall)
+
+    if others:
+        with pytest.raises(NotListedError):
+            api.start("a", deadline=clock.now() + 600)
+    else:
+        assert api.start("a", deadline=clock.now() + 600).id == 1
+    assert 60 <= clock.now() - began < 70
+
+
 def test_two_starts_of_one_container_find_two_backups(clock: FakeClock) -> None:
     nouns = backups(Store(clock), clock)
 

@@ -8,13 +8,15 @@ import responses
 from responses.matchers import json_params_matcher, query_param_matcher
 
 from stacks_pulumi import errors
+from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.wait import CREATED as CREATED_WAIT
 from stacks_pulumi.api.wait import GONE, Wait
 from tests.support.clock import FakeClock
-from tests.unit.api.scripted_api import URL, Script, containers, data, listed, ok, refusal
+from tests.unit.api.scripted_api import URL, Script, chain, containers, data, listed, ok, refusal
 
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n"
 CREATED = {
@@ -428,6 +430,67 @@ def test_a_name_taken_after_the_shared_look_is_an_error(clock: FakeClock) -> Non
     with pytest.raises(errors.ExistsError) as caught:
         create(script, clock)
     assert caught.value.existing.id == "usr-1-web"
+
+
+def dated(script: Script, clock: FakeClock) -> ContainersApi:
+    """Return the containers' client; the dates of answers are right."""
+    return ContainersApi(chain(script, clock), clock, lambda: 0.0, server_now=clock.wall)
+
+
+def booting(created: float | None, **more: Any) -> dict[str, Any]:
+    time = {} if created is None else {"created_at": as_time(created)}
+    return {"id": "usr-1-web", "name": "web", "type": "nodejs", "status": "pending", **time, **more}
+
+
+@pytest.mark.parametrize("ahead", [600, -600])
+def test_concurrent_creates_find_one_clock_of_creation_times(clock: FakeClock, ahead: int) -> None:
+    def answer(call: Any) -> Any:
+        clock.sleep(0.5)
+        name = call.json["name"]
+        return data(booting(clock.wall() + ahead, id=f"usr-1-{name}", name=name), 202)
+
+    nouns = dated(Script(containers__list=listed(), containers__create=answer), clock)
+
+    clock.run(*[lambda n=n: nouns.create(name=f"web{n}", template="nodejs") for n in range(3)])
+
+    assert nouns.server_now() == pytest.approx(clock.wall() + ahead, abs=2)
+
+
+@pytest.mark.parametrize("behind", [8, 30, 110])
+@pytest.mark.parametrize("is_told", [True, False], ids=["in the answer", "only in the list"])
+def test_a_container_that_appears_with_the_request_is_new_although_its_time_is_of_another_clock(
+    *, clock: FakeClock, behind: int, is_told: bool
+) -> None:
+    row = booting(clock.wall() - behind)
+    script = Script(
+        containers__list=[listed(), data([row])],
+        containers__create=data(row if is_told else booting(None), 202),
+    )
+    nouns = dated(script, clock)
+
+    assert nouns.create(name="web", template="nodejs").id == "usr-1-web"
+    assert nouns.server_now() == pytest.approx(clock.wall() - behind, abs=1)
+    assert script.operations == ["containers.list", "containers.create", "containers.list"]
+
+
+@pytest.mark.parametrize(
+    "then", [listed(), listed(web="running"), refusal(503)], ids=["hidden", "running", "not shown"]
+)
+def test_a_container_that_is_older_than_the_request_is_not_its_result(clock: FakeClock, then: Answer) -> None:
+    script = Script(
+        containers__list=[listed(), then], containers__create=data(booting(clock.wall() - 30), 202)
+    )
+
+    with pytest.raises(errors.ExistsError, match="did not create"):
+        dated(script, clock).create(name="web", template="nodejs")
+
+
+def test_a_time_that_is_not_before_the_request_costs_no_call(clock: FakeClock) -> None:
+    script = Script(containers__list=listed(), containers__create=data(booting(clock.wall() - 2), 202))
+
+    dated(script, clock).create(name="web", template="nodejs")
+
+    assert script.operations == ["containers.list", "containers.create"]
 
 
 def test_an_unlisted_container_is_looked_up_by_its_id(

@@ -149,20 +149,20 @@ def test_a_replacement_counts_again_in_the_cap() -> None:
     assert note("premium") == (
         "replaced, so charged to the key's spending cap again: 'web0' +$10.00; a deletion refunds nothing"
     )
-    assert "again: 'web0' +$1.00 to +$10.00;" in note(UNKNOWN)
+    assert "again: 'web0' +$1.00 or more;" in note(UNKNOWN)
     assert "'web4' +$4.00 and 2 more, +$28.00 in all;" in note(*["basic"] * 7)
     assert report_of(preview(step("update", "web", web(), web("premium")))).notes == ()
 
 
-def test_an_unknown_plan_is_a_range_and_not_free() -> None:
+def test_an_unknown_plan_has_no_upper_bound_and_is_not_free() -> None:
     report = report_of(preview(step("create", "new", None, web(UNKNOWN))))
 
-    assert (report.planned.low, report.planned.high) == (Decimal(1), Decimal(10))
+    assert (report.planned.low, report.planned.high) == (Decimal(1), None)
     assert line(report, "new").unknown == ("plan",)
     assert report.unknown == report.lines
 
 
-def test_a_secret_plan_is_a_range_unless_it_stays_what_it_was() -> None:
+def test_a_secret_plan_is_unknown_unless_it_stays_what_it_was() -> None:
     created = report_of(preview(step("create", "new", None, web(SECRET))))
     same = report_of(preview(step("same", "kept", web("basic"), web(SECRET))))
 
@@ -302,6 +302,23 @@ def test_a_preview_that_failed_before_its_first_step_is_not_the_whole() -> None:
     for document in (f'{{{said},"changeSummary":{{"same":8}}}}', f"{{{said}}}", f'{{"duration":1,{said}}}'):
         assert "shows only a part (Program failed)" in report_of(document.encode()).incomplete
     assert "--show-sames" in report_of(b'{"changeSummary":{"same":8}}').incomplete
+
+
+def test_a_violation_that_an_exception_lets_pass_blocks_nothing_and_is_shown() -> None:
+    waived = previews.violation("monthly-budget", "new", "Budget.\ntoo much\n") | {
+        "exceptions": [{"id": "EXC-7", "reason": "agreed"}]
+    }
+    hard = previews.violation("allowed-plans", "new", "Plans.\ntoo large\n")
+    new = step("create", "new", None, web())
+
+    report = report_of(events(new, policies=(waived,)))
+    assert (report.blocked, report.incomplete) == ("", "")
+    [found] = report.violations
+    assert (found.level, found.weight) == ("exempted", "warning")
+    assert found.message == "Exempted by EXC-7: agreed\nBudget.\ntoo much"
+
+    report = report_of(events(new, policies=(waived, hard), errors=("preview failed",)))
+    assert report.blocked == "1 violation of mandatory policies"
 
 
 def test_advisory_violations_block_nothing() -> None:

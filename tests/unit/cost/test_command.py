@@ -6,14 +6,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stacks_pulumi.cli import main
-from tests.support.previews import UNKNOWN, preview, step, web
+from tests.support.previews import BUCKET, events, export, preview, step, web
 
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(sys.path)}
-PREVIEW = preview(step("create", "new", None, web(UNKNOWN)), step("same", "kept", web(), web()))
+# A size that fits no tier costs $4 to $9.
+PREVIEW = preview(
+    step("create", "new", None, web("premium")),
+    step("same", "kept", web(), web(), outputs={"storage_mb": 11_111}),
+)
 
 
 def cost(*arguments: str) -> int:
@@ -30,7 +35,7 @@ def file(tmp_path: Path) -> str:
 def test_a_file_is_priced(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cost(file) == 0
 
-    assert "from $4.00 to $5.00" in capsys.readouterr().out
+    assert "by +$10.00: from $4.00" in capsys.readouterr().out
 
 
 def test_standard_input_is_priced(
@@ -52,9 +57,9 @@ def test_markdown_carries_its_name(file: str, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["--max-total", "14"], 0),
-        (["--max-total", "13.99"], 2),
-        (["--max-total", "$13.99"], 2),
+        (["--max-total", "19"], 0),
+        (["--max-total", "18.99"], 2),
+        (["--max-total", "$18.99"], 2),
         (["--warn-total", "1"], 0),
         (["--max-increase", "9.99"], 2),
         (["--max-increase-pct", "250%"], 0),
@@ -184,4 +189,35 @@ def test_a_terminal_that_cannot_show_a_sign_gets_another(file: str) -> None:
     done = subprocess.run(command, capture_output=True, env=environment, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert b"$1.00?$10.00" in done.stdout
+    assert b"$4.00?$9.00" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "steps", "code"),
+    [
+        (preview, [step("delete", "old", web(), retainOnDelete=True)], 2),
+        (preview, [step("replace", "old", web(), web("premium"), retainOnDelete=True)], 2),
+        (preview, [step("discard", "old", web())], 2),
+        # The events do not say whether it is deleted with the other.
+        (events, [step("delete", "old", web()), step("delete", "x", {}, None, BUCKET)], 2),
+        (preview, [step("delete", "old", web()), step("delete", "x", {}, None, BUCKET)], 0),
+        (preview, [step("update", "old", web(), web())], 0),
+    ],
+)
+def test_a_container_that_stays_billed_outside_of_the_stack_blocks_if_that_is_asked_for(
+    form: Any, steps: list[Any], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(form(*steps))
+
+    assert cost(str(tmp_path / "file"), "--max-total", "100") == 0
+    assert cost(str(tmp_path / "file"), "--max-total", "100", "--fail-on", "kept") == code
+
+    out = capsys.readouterr().out
+    assert ("what leaves it here and stays billed: 'old (leaves" in out) == (code == 2)
+
+
+def test_only_a_preview_shows_what_leaves_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(export())
+
+    assert cost(str(tmp_path / "file"), "--fail-on", "kept") == 1
+    assert "--fail-on kept is for a preview" in capsys.readouterr().err

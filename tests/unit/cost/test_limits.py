@@ -6,7 +6,8 @@ from typing import get_args
 import pytest
 
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.report import CostLimit, Measure, Report, judge
+from stacks_pulumi.cost.report import Report
+from stacks_pulumi.cost.result import CostLimit, Measure, judge
 from tests.support.previews import UNKNOWN, preview, step, web
 
 
@@ -29,8 +30,6 @@ def passes(report: Report, measure: Measure, most: str) -> bool:
         ("basic", "premium", "increase-pct", "150", "149.9"),
         (None, "premium", "total", "10", "9.99"),
         (None, "premium", "increase", "10", "9.99"),
-        ("basic", UNKNOWN, "total", "10", "9.99"),
-        ("basic", UNKNOWN, "increase", "6", "5.99"),
         (UNKNOWN, "premium", "increase", "9", "8.99"),
         (UNKNOWN, "premium", "increase-pct", "900", "899"),
     ],
@@ -49,19 +48,41 @@ def test_a_saving_passes_every_limit_of_an_increase(measure: Measure) -> None:
     assert passes(priced("premium", None), measure, "0")
 
 
+@pytest.mark.parametrize("plan", ["colossal", UNKNOWN])
 @pytest.mark.parametrize("measure", get_args(Measure))
-def test_no_upper_bound_passes_no_limit(measure: Measure) -> None:
-    [verdict] = judge(priced("basic", "colossal"), (CostLimit(measure, Decimal(10_000), block=True),))
+def test_no_upper_bound_passes_no_limit(measure: Measure, plan: str) -> None:
+    [verdict] = judge(priced("basic", plan), (CostLimit(measure, Decimal(10_000), block=True),))
 
     assert not verdict.passed
     assert "no known upper bound" in verdict.text
 
 
-def test_a_percentage_of_zero_passes_with_advice() -> None:
-    [verdict] = judge(priced(None, "premium"), (CostLimit("increase-pct", Decimal(10), block=True),))
+@pytest.mark.parametrize(
+    ("others", "passed"),
+    [
+        ((), False),
+        ((CostLimit("increase-pct", Decimal(20), block=True),), False),
+        ((CostLimit("total", Decimal(20), block=False),), False),
+        ((CostLimit("total", Decimal(20), block=True),), True),
+        ((CostLimit("increase", Decimal(20), block=True),), True),
+    ],
+)
+def test_a_percentage_of_zero_passes_only_beside_a_limit_that_holds_for_a_new_stack(
+    others: tuple[CostLimit, ...], passed: bool
+) -> None:
+    limit = CostLimit("increase-pct", Decimal(10), block=True)
 
-    assert verdict.passed
+    verdict, *_ = judge(priced(None, "premium"), (limit, *others))
+
+    assert verdict.passed == passed
     assert "limit the total or the increase for a new stack" in verdict.text
+
+
+@pytest.mark.parametrize("block", [True, False])
+def test_a_warning_of_a_percentage_of_zero_is_silent_beside_a_limit_that_warns(*, block: bool) -> None:
+    limits = CostLimit("increase-pct", Decimal(10), block=False), CostLimit("total", Decimal(20), block=block)
+
+    assert judge(priced(None, "premium"), limits)[0].passed
 
 
 def test_nothing_of_nothing_passes() -> None:

@@ -48,15 +48,30 @@ def test_the_account_is_priced_by_template_plan_and_storage() -> None:
 @pytest.mark.parametrize(
     ("container", "low", "high"),
     [
-        (Container(id="x", template="nodejs", storage_mb=10240), 1, 15),
-        (Container(id="x", template="nodejs", plan="basic"), 4, 9),
+        (Container(id="x", template="nodejs", storage_mb=10240), 1, None),
+        (Container(id="x", template="nodejs", plan="basic"), 4, None),
+        (Container(id="x", template="postgresql", plan="basic"), 4, 4),
+        (Container(id="x", plan="basic", storage_mb=10240), 4, None),
+        # A size that fits no tier is at most the next, and in another unit it says nothing.
         (Container(id="x", template="nodejs", plan="basic", storage_mb=11111), 4, 9),
-        (Container(id="x", plan="basic", storage_mb=10240), 4, 5),
+        (Container(id="x", template="nodejs", plan="basic", storage_mb=300_000), 4, None),
+        (Container(id="x", template="nodejs", plan="basic", storage_mb=138), 4, None),
+        (Container(id="x", template="nodejs", plan="basic", storage_mb=10_000), 4, 4),
     ],
 )
-def test_a_field_that_the_api_omits_is_a_range(container: Container, low: int, high: int) -> None:
+def test_what_the_api_omits_has_no_upper_bound(container: Container, low: int, high: int | None) -> None:
     price = live.account(client([container])).planned
-    assert (price.low, price.high) == (Decimal(low), Decimal(high))
+    assert (price.low, price.high) == (Decimal(low), None if high is None else Decimal(high))
+
+
+def test_a_container_whose_row_has_no_size_is_asked_for_it() -> None:
+    row = Container(
+        id="x", name="x", template="nodejs", plan="basic", status="running", created_at="2026-01-01T00:00:00Z"
+    )
+    listed = client([row])
+    listed.containers.status = lambda _id: Container(id="x", storage_mb=42 * 1024)
+
+    assert live.account(listed).planned.high == Decimal(5)
 
 
 def test_a_container_whose_own_answer_says_that_it_is_deleted_costs_nothing() -> None:

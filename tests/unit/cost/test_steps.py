@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.cost.report import CostLimit, Measure, judge
+from stacks_pulumi.cost.result import CostLimit, Measure, judge
 from tests.support.previews import events, preview, state, step, web
 
 FOLDER = Path(__file__).parent / "recorded"

@@ -19,6 +19,7 @@ from stacks_pulumi.pricing.price_list import price_list
 from tests.support.previews import BUCKET, UNKNOWN, events, export, preview, state, step, web
 
 GB = 1024
+HIDDEN = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "x"}
 
 
 def shown(data: Any, **outputs: Any) -> Any:
@@ -44,16 +45,22 @@ def shown(data: Any, **outputs: Any) -> Any:
         ({"storage_mb": 10_737}, "4"),
         ({"storage_mb": 10_000, "plan": "Starter"}, "4"),
         ({"plan": "micro"}, "4"),
-        ({"storage_mb": None, "plan": {"4dabf18193072939515e22adb298388d": "x"}}, "4"),
+        ({"storage_mb": None}, "4"),
+        # Hidden from the reader, more than any tier, or a plan that is new.
+        ({"plan": HIDDEN}, None),
+        ({"storage_mb": HIDDEN}, None),
+        ({"storage_mb": 300 * GB}, None),
+        ({"plan": "colossal", "storage_mb": 80 * GB}, None),
     ],
 )
 def test_what_a_state_shows_counts_if_it_is_more_than_what_is_declared(
-    form: Any, op: str, outputs: dict[str, Any], high: str
+    form: Any, op: str, outputs: dict[str, Any], high: str | None
 ) -> None:
+    expected = None if high is None else Decimal(high)
     report = report_of(form(shown(step(op, "web", web(), web()), **outputs)))
 
-    assert report.planned.high == Decimal(high)
-    assert report_of(export(state("web", web(), id="x", outputs=outputs))).planned.high == Decimal(high)
+    assert report.planned.high == expected
+    assert report_of(export(state("web", web(), id="x", outputs=outputs))).planned.high == expected
 
 
 def test_a_declared_tier_is_compared_with_the_size_too() -> None:
@@ -70,6 +77,14 @@ def test_a_replaced_container_costs_what_is_declared() -> None:
     report = report_of(preview(shown(step("replace", "web", web(), web()), plan="premium")))
 
     assert (report.past.high, report.planned.high) == (Decimal(10), Decimal(4))
+
+
+def test_a_new_container_has_no_size_yet_whatever_a_preview_has_for_its_outputs() -> None:
+    for op in ("create", "replace"):
+        made = step(op, "web", None if op == "create" else web(), web())
+        made["newState"]["outputs"] = {"plan": UNKNOWN, "storage_mb": UNKNOWN}
+
+        assert report_of(preview(made)).planned.high == Decimal(4)
 
 
 # --- a deletion that the engine does not do ---

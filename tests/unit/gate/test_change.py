@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -38,8 +37,9 @@ def changes(saved: Saved) -> dict[str, Change]:
     return {f"{one.name}{one.note}": one for one in found}
 
 
-def prices(one: Change) -> tuple[Decimal, Decimal | None]:
-    return one.price_before.low, one.price_after.high
+def prices(one: Change) -> tuple[int, int | None]:
+    high = one.price_after.high
+    return int(one.price_before.low), None if high is None else int(high)
 
 
 def test_a_new_container_has_the_inputs_of_the_plan_and_no_values_before() -> None:
@@ -171,8 +171,7 @@ def test_an_import_is_of_unknown_inputs(steps: tuple[str, ...]) -> None:
     one = changes(saved)["web"]
     assert (one.operation, one.unknown, one.price_before) == ("import", ("all inputs",), FREE)
     assert one.steps[0] == "import"
-    assert one.price_after.high is not None
-    assert one.price_after.high >= 10
+    assert one.price_after.high is None
 
 
 def test_what_was_imported_before_is_not_imported_again() -> None:
@@ -190,7 +189,7 @@ def test_what_is_imported_and_replaced_at_once_is_a_replacement(steps: tuple[str
     saved.plan("web", web("premium"), *steps, base={}, id="usr-1-web")
     one = changes(saved)["web"]
     assert (one.operation, one.id, one.unknown) == ("replace", "usr-1-web", ("all inputs",))
-    assert one.price_after.high is not None
+    assert one.price_after.high is None
 
 
 @pytest.mark.parametrize("step", ["same", "update"])
@@ -297,12 +296,12 @@ def test_the_code_of_a_dynamic_provider_is_no_input_that_a_person_can_judge() ->
     assert changes(saved)["web"].unknown == ()
 
 
-def test_an_unknown_plan_costs_the_most_that_it_can() -> None:
+def test_an_unknown_plan_has_no_upper_bound() -> None:
     saved = Saved()
     saved.plan("web", web(UNKNOWN), "create")
     one = changes(saved)["web"]
     assert one.unknown == ("plan",)
-    assert prices(one) == (0, 10)
+    assert prices(one) == (0, None)
 
 
 def test_protection_that_is_taken_away_is_a_change_without_a_step() -> None:
@@ -440,6 +439,19 @@ class TestContradictions:
         [text] = contradictions(changes_of(*self.saved().files, PRICER), self.shown(plan="micro"))
         assert "another plan" in text
         assert "remediates" in text
+
+    def test_the_steps_under_an_old_name_are_those_of_the_resource(self) -> None:
+        saved = Saved()
+        old = saved.old("old", web(), external=True)
+        aliases = [{"URN": old}]
+        saved.plan("new", web(), "create-replacement", "replace", base={}, structuredAliases=aliases)
+        saved.plan("old", None, "discard-replaced")
+        shown = events(
+            step("create-replacement", "new", None, web()),
+            step("replace", "new", None, web()),
+            step("discard-replaced", "old", web()),
+        )
+        assert contradictions(changes_of(*saved.files, PRICER), shown) == ()
 
     def test_other_documents_are_no_events(self) -> None:
         with pytest.raises(InputError, match="events of a preview"):

@@ -53,6 +53,7 @@ def written(gate: Path, folder: Path) -> Callable[..., record.Record]:
             backend="file://",
             gate_source="gate",
             runtime="yaml",
+            code="",
             author="Ann <ann@example.com>",
             digests=Digests(
                 record.digest_of(plan),
@@ -172,8 +173,8 @@ def test_unknown_values_have_to_be_accepted(
     written: Any, folder: Path, approve: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved = Saved()
-    saved.plan("web", web(UNKNOWN), "create")
-    written(saved, events(step("create", "web", None, web(UNKNOWN))))
+    saved.plan("web", {**web("basic"), "name": UNKNOWN}, "create")
+    written(saved, events(step("create", "web", None, {**web("basic"), "name": UNKNOWN})))
 
     assert approve() == 1
     assert "to approve it whatever the values will be, add --accept-unknown" in capsys.readouterr().err
@@ -181,7 +182,7 @@ def test_unknown_values_have_to_be_accepted(
     assert approve("--accept-unknown") == 0
     (signed,) = statements(folder)
     assert "unknown" in signed.accepts
-    assert signed.ceiling == Decimal(10)
+    assert signed.ceiling == Decimal(4)
 
 
 def test_an_increase_without_a_bound_needs_a_ceiling(

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from stacks_pulumi.gate import digests, engine, flow, state_pack
-from stacks_pulumi.gate.flow import RefusedError
+from stacks_pulumi.gate import digests, engine, machine, state_pack
+from stacks_pulumi.gate.machine import Begun
+from stacks_pulumi.gate.record import RefusedError
 from stacks_pulumi.gate.state_pack import Expected
 from tests.support.waiting import until
 from tests.tools.fake_executables import executable
@@ -23,10 +24,10 @@ NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the gate on this machine."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with flow._machine_lock():
+    with machine.lock():
         return tmp_path / "stacks-pulumi" / "gate"
 
 
@@ -34,38 +35,39 @@ def begin(
     folder: Path, digest: str, at: datetime.datetime = NOW, increase: Decimal | None = Decimal(4)
 ) -> Any:
     record: Any = SimpleNamespace(digest=digest, folder=folder)
-    flow._begin(record, flow._Begun(digest, "organization/shop/prod", at, increase, engine=4242))
+    machine.begin(record, Begun(digest, "organization/shop/prod", at, increase, engine=4242))
     return record
 
 
-def test_an_apply_without_an_end_counts_in_full_for_a_day(machine: Path, tmp_path: Path) -> None:
+def test_an_apply_without_an_end_counts_in_full_for_a_day(home: Path, tmp_path: Path) -> None:
     ended = begin(tmp_path, "ended")
     begin(tmp_path, "killed")
     begin(tmp_path, "killed before", at=NOW - datetime.timedelta(hours=25))
     begin(tmp_path, "without a bound", increase=None)
 
-    flow._end(ended, changed=True)
+    machine.end(ended, changed=True)
 
-    assert sorted(flow._unfinished(NOW), key=str) == [Decimal(4), None]
-    flow._forget_old(NOW)
-    assert len(list(machine.glob("begun-*"))) == 2
-    (machine / "begun-damaged.json").write_text("{", encoding="utf-8")
-    assert sorted(flow._unfinished(NOW), key=str) == [Decimal(4), None, None]
+    assert sorted(machine.unfinished(NOW), key=str) == [Decimal(4), None]
+    begin(tmp_path, "the next")
+    assert len(list(home.glob("begun-*"))) == 3
+    machine.end(begin(tmp_path, "the next"))
+    (home / "begun-damaged.json").write_text("{", encoding="utf-8")
+    assert sorted(machine.unfinished(NOW), key=str) == [Decimal(4), None, None]
 
 
 @pytest.mark.parametrize(("changed", "used"), [(True, True), (False, False)])
 def test_a_record_can_be_applied_again_only_if_nothing_was_changed(
-    machine: Path, tmp_path: Path, changed: bool, used: bool
+    home: Path, tmp_path: Path, changed: bool, used: bool
 ) -> None:
     record = begin(tmp_path, "digest")
 
-    flow._end(record, changed=changed)
+    machine.end(record, changed=changed)
 
     assert (tmp_path / "started.json").exists() is used
-    assert list(machine.glob("begun-*")) == []
+    assert list(home.glob("begun-*")) == []
 
 
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("home")
 def test_nothing_begins_while_the_engine_of_a_killed_apply_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,22 +77,22 @@ def test_nothing_begins_while_the_engine_of_a_killed_apply_runs(
     with pytest.raises(
         RefusedError, match=r"still changes the stack organization/shop/prod \(process 4242\)"
     ):
-        flow._await_nobody()
+        machine.check_idle()
 
     monkeypatch.setattr(engine, "is_running", lambda _pid: False)
-    flow._await_nobody()
+    machine.check_idle()
 
 
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("home")
 def test_changes_on_one_machine_are_judged_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
     order = []
     with futures.ThreadPoolExecutor(1) as pool:
 
         def second() -> None:
-            with flow._machine_lock():
+            with machine.lock():
                 order.append("second")
 
-        with flow._machine_lock():
+        with machine.lock():
             waiting = pool.submit(second)
             until(lambda: "waiting for another one on this machine" in capsys.readouterr().err)
             order.append("first")

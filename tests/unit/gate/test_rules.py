@@ -266,12 +266,20 @@ def test_deletions_and_replacements_are_counted(make_gate: MakeGate) -> None:
     ]
 
 
-def test_a_retained_object_counts_as_a_deletion(make_gate: MakeGate) -> None:
+def test_a_retained_object_counts_as_a_deletion_and_stays_billed(make_gate: MakeGate) -> None:
     gate = make_gate("rules: {max-deletions: {limit: 0, otherwise: refuse}}")
     saved = Saved()
     saved.old("web", web(), retainOnDelete=True)
     saved.plan("web", None, "delete")
-    assert [one.rule for one in found(gate, saved)] == ["max-deletions"]
+    address = inputs("AllowedIp", container="web", ip_address="198.51.100.7")
+    saved.old("me", address, ADDRESS, retainOnDelete=True)
+    saved.plan("me", None, "delete", kind=ADDRESS)
+    assert [(one.rule, one.action) for one in found(gate, saved)] == [
+        ("keeps-billed", "refuse"),
+        ("max-deletions", "refuse"),
+    ]
+    lenient = make_gate("rules: {keeps-billed: approve}")
+    assert [(one.rule, one.action) for one in found(lenient, saved)] == [("keeps-billed", "approve")]
 
 
 def test_a_price_without_an_upper_bound_is_refused_by_default(make_gate: MakeGate) -> None:

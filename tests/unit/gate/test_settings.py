@@ -144,7 +144,7 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
         ("backup_within_hours: 24", "backup_within_hours: 0", 7, "must be a whole number"),
         ("limit: 3, ", "", 10, "limit is missing: it must be a whole number"),
         ("{increase_per_day: 5}", "", 13, "free is empty: write a value, or leave it out"),
-        ("{increase_per_day: 5}", "5", 13, "free is '5', and must be settings (increase_per_day)"),
+        ("{increase_per_day: 5}", "5", 13, "free is '5', and must be settings (increase_per_day, code)"),
         ('["*/dev"]', "[]", 16, "stacks is empty: write a value, or leave it out"),
         ("may_destroy: false", "may_destroy: perhaps", 16, "must be true or false"),
         ("[destroys-data]", "destroys-data", 17, "two_approvals is 'destroys-data', and must be a list"),

@@ -138,6 +138,21 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
             ["guard.json (pack packs/guard): ", "entry 1 has no valid date in expires"],
         ),
         (
+            added(
+                "guard.json",
+                '{"version": 2, "policies": {}, "exceptions": {"agreed": {"match": [{"policies": ["naming"]}]}}}',
+            ),
+            ["guard.json (pack packs/guard): ", "'agreed'"],
+        ),
+        (
+            added(
+                "guard.json",
+                '{"version": 2, "policies": {}, "exceptions": {"agreed": {"match": [{"policies": ["monthly-budget"]}], '
+                '"reason": "agreed", "expires": "2020-01-01"}}}',
+            ),
+            ["exception 'agreed' ended on 2020-01-01"],
+        ),
+        (
             replaced("packs/guard/__main__.py", "StacksGuard(", "StacksGard("),
             ["the pack packs/guard does not start: NameError"],
         ),

@@ -16,6 +16,7 @@ from stacks_pulumi.cost.report import Item
 from stacks_pulumi.gate.change import changes_of, pricer_of
 from stacks_pulumi.gate.settings import Gate
 from stacks_pulumi.gate.verdict import Verdict, judge
+from stacks_pulumi.pricing.money import FREE as FREE_OF_CHARGE
 from stacks_pulumi.pricing.money import Price
 from stacks_pulumi.reports import PolicyViolation
 from tests.support.saved_plans import (
@@ -67,7 +68,8 @@ def test_without_free_every_change_needs_an_approval(make_gate: MakeGate) -> Non
     assert (verdict.result, verdict.approvals_needed) == ("needs_approval", 1)
     assert why(verdict) == ["free: the gate has no `free`, so every change needs an approval"]
     assert verdict.rules == frozenset()
-    assert (verdict.increase, verdict.price_before.high, verdict.price_after.high) == (4, 0, 4)
+    assert verdict.increase == 4
+    assert (verdict.price_before, verdict.price_after) == (FREE_OF_CHARGE, Price(Decimal(4), Decimal(4)))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def never_free() -> dict[str, Saved]:
 @pytest.mark.parametrize("case", never_free())
 def test_free_never_covers_it(make_gate: MakeGate, case: str) -> None:
     lenient = make_gate(
-        "free: {increase_per_day: 1000}\nrules: {unpriced: approve}\nprices: prices.yaml",
+        "free: {increase_per_day: 1000}\nrules: {unpriced: approve, keeps-billed: approve}\nprices: prices.yaml",
         prices_yaml="prices: [{type: '*', price: free}]",
     )
     verdict = judged(lenient, never_free()[case])
@@ -168,7 +170,7 @@ def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
     assert why(verdict) == [f"free: the program may run its own code with the key: {code}"]
     trusted = make_gate("free: {increase_per_day: 5, code: true}")
     assert judged(trusted, one_new(), code=code).result == "free"
-    # Nothing changes, so nothing is asked for; `apply` then does not run the program.
+    # Without a step no approval is needed; `apply` then does not run the program.
     saved = Saved()
     saved.same("web", web())
     assert judged(make_gate(FREE), saved, code=code).result == "nothing"
@@ -225,7 +227,8 @@ def test_a_rule_can_ask_for_two_people(make_gate: MakeGate) -> None:
 
 
 def test_an_unknown_is_told_to_the_approver(make_gate: MakeGate) -> None:
-    verdict = judged(make_gate(), one_new(UNKNOWN))
+    assert judged(make_gate(), one_new(UNKNOWN)).result == "refused"
+    verdict = judged(make_gate("rules: {unpriced: approve}"), one_new(UNKNOWN))
     assert verdict.unknown == (f"'web' ({CONTAINER}): plan",)
     assert verdict.result == "needs_approval"
 
@@ -304,23 +307,21 @@ def test_a_budget_is_over_the_account_alone(make_gate: MakeGate) -> None:
     assert verdict.price_after.high == 114
 
 
-def test_an_import_counts_and_needs_an_approval(make_gate: MakeGate) -> None:
+def test_an_import_has_no_upper_bound_and_needs_an_approval(make_gate: MakeGate) -> None:
     saved = Saved()
     saved.plan("c0", {}, "same", base={}, id="usr-1-c0")
-    gate = with_budgets(make_gate, "budgets: [{stacks: shop/dev, max_total: 1000}]")
-    now = account("premium", stacks=("prod",))
-    verdict = judged(gate, saved, account=now, tagged=untagged)
+    verdict = judged(make_gate(f"{FREE}\nrules: {{unpriced: approve}}"), saved)
     assert verdict.result == "needs_approval"
-    assert "is imported" in why(verdict)[0]
-    assert verdict.price_after.high is not None
-    assert verdict.price_after.high >= 10
+    assert [reason.rule for reason in verdict.reasons] == ["opens-access", "unpriced", "free", "free"]
+    assert verdict.increase is None
+    assert judged(make_gate(), saved).result == "refused"
 
 
 def test_a_budget_can_warn(make_gate: MakeGate) -> None:
-    gate = with_budgets(make_gate, "budgets: [{name: all, warn_total: 1}]")
+    gate = with_budgets(make_gate, "budgets: [{name: all, warn_total: 1, max_total: 99}]")
     verdict = judged(gate, new_beside_c0(), account=account("premium"), tagged=untagged)
     assert verdict.result == "free"
-    assert [(one.name, one.passed) for one in verdict.limits] == [("budget all", False)]
+    assert [one.passed for one in verdict.limits] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -356,6 +357,7 @@ def test_a_budget_needs_the_account(make_gate: MakeGate) -> None:
         ("budgets: [{stacks: shop/prod, max_total: 100}]", "needs_approval"),
         ("budgets: [{stacks: shop/dev, max_total: 100}]", "free"),
         ("budgets: [{name: all, max_total: 100}]", "free"),
+        ("budgets: [{name: all, warn_total: 100}]", "needs_approval"),
         ("budgets: [{stacks: shop/none, max_total: 100}]", "refused"),
         ("budgets: [{tags: {team: web}, max_total: 100}]", "refused"),
     ],

@@ -1,6 +1,9 @@
-"""How the dynamic host converts the SDK's properties for a resource."""
+"""How the dynamic host converts the SDK's properties for a resource, and how many operations it runs at once."""
 
 from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
@@ -36,3 +39,34 @@ def test_properties_in_the_native_spelling_are_read() -> None:
         "stacks_kind": "Container",
         "monthly_price_usd": 9.0,
     }
+
+
+class Pool(ThreadPoolExecutor):
+    """A pool that records whether its lock was held whenever it looked whether it needs a thread."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.locked: list[bool] = []
+
+    def _adjust_thread_count(self) -> None:
+        self.locked.append(self._shutdown_lock.locked())
+        super()._adjust_thread_count()
+
+
+def test_the_pool_is_widened_under_its_lock_so_that_it_never_has_a_thread_too_many() -> None:
+    queued = threading.Event()
+
+    def first() -> bool:
+        assert queued.wait(60)
+        return dynamic.widen_worker_pool(3)
+
+    with Pool() as pool:
+        widened = pool.submit(first)
+        others = threading.Barrier(2)
+        # They can only end if both run beside the first.
+        waiting = [pool.submit(others.wait, 60) for _ in range(2)]
+        queued.set()
+        assert widened.result(60)
+        assert sorted(one.result(60) for one in waiting) == [0, 1]
+
+    assert pool.locked == [True] * 5

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from stacks_pulumi.hosts._grpc_call import EngineLog
+from stacks_pulumi.hosts._grpc_call import EngineService
 from stacks_pulumi.hosts.plugin.servicer import Servicer
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from tests.support.clock import FakeClock
@@ -31,7 +31,7 @@ class Stub:
 
 
 def test_a_line_is_cleaned_where_it_is_shown() -> None:
-    log = EngineLog("127.0.0.1:1")
+    log = EngineService("127.0.0.1:1")
     log._stub = shown = Stub()
 
     log.show("INFO", "", f"1 container: $4.00 a month (account {ALL}) {KEY}")
@@ -39,6 +39,14 @@ def test_a_line_is_cleaned_where_it_is_shown() -> None:
     (line,) = shown.lines
     assert faults(line.replace("\n", "\0")) == []
     assert KEY not in line
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1:1"])
+def test_the_version_of_an_engine_that_does_not_answer_is_not_known(address: str) -> None:
+    engine = EngineService(address)
+
+    assert engine.satisfies(">=3.259.0") is None
+    engine.warn_if_too_old()
 
 
 def test_the_name_of_an_unknown_input_is_cleaned() -> None:

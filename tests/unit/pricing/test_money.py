@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks_pulumi.pricing.money import FREE, Change, Price, count, signed, storage_tier, total, usd
+from stacks_pulumi.pricing.money import (
+    FREE,
+    Change,
+    Price,
+    billed,
+    count,
+    shown_plan,
+    signed,
+    storage_tier,
+    total,
+    usd,
+)
 from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 
 amounts = st.decimals(0, 1000, places=2)
@@ -56,6 +67,8 @@ def test_a_change_shows_its_known_bounds() -> None:
     assert str(Change(Decimal(-1), Decimal(-1))) == "-$1.00"
     assert str(Change(Decimal(-1), Decimal(2))) == "-$1.00 to +$2.00"
     assert str(Change(Decimal(1), None)) == "+$1.00 or more"
+    # "-$3.00 or more" looks like a saving of at least $3.
+    assert str(Change(Decimal(-3), None)) == "-$3.00 to an unknown sum"
     assert str(Change(None, Decimal(1))) == "at most +$1.00"
     assert str(Change(None, None)) == "unknown"
 
@@ -113,10 +126,12 @@ GB = 1024
         (None, 74 * 1000, UNKNOWN),
         (3, 100 * GB, UNKNOWN),
         (UNKNOWN, 74 * GB, UNKNOWN),
+        # The state hides it.
+        (3, UNKNOWN, UNKNOWN),
     ],
 )
 def test_the_higher_of_the_declared_storage_and_that_of_the_state_counts(
-    tier: int | Unknown | None, storage_mb: int | None, counts: int | Unknown | None
+    tier: int | Unknown | None, storage_mb: int | Unknown | None, counts: int | Unknown | None
 ) -> None:
     """The plan basic has 10 GB; the tiers have 32, 64 and 128."""
     assert storage_tier("nodejs", "basic", tier, storage_mb) == counts
@@ -125,3 +140,47 @@ def test_the_higher_of_the_declared_storage_and_that_of_the_state_counts(
 @pytest.mark.parametrize(("storage_mb", "counts"), [(40 * GB, 1), (400 * GB, UNKNOWN)])
 def test_an_unknown_plan_has_no_more_storage_than_the_largest(storage_mb: int, counts: int | Unknown) -> None:
     assert storage_tier("nodejs", UNKNOWN, 1, storage_mb) == counts
+
+
+@pytest.mark.parametrize(
+    ("storage_mb", "high"),
+    [(10 * GB, "4"), (20 * GB, "9"), (138 * GB, "9"), (200 * GB, None), (UNKNOWN, None)],
+)
+def test_a_size_that_fits_no_tier_has_a_bound_only_up_to_the_highest(
+    storage_mb: int | Unknown, high: str | None
+) -> None:
+    price, _ = billed("nodejs", "basic", None, storage_mb)
+
+    assert price.high == (None if high is None else Decimal(high))
+
+
+@pytest.mark.parametrize(
+    ("shown", "storage_mb", "counts"),
+    [
+        (None, None, "basic"),
+        ("micro", None, "basic"),
+        ("premium", None, "premium"),
+        # The platform's own word for the declared plan, as the storage shows; or a plan that is new.
+        ("Starter", 10 * GB, "basic"),
+        ("Starter", 10_000, "basic"),
+        ("Starter", 42 * GB, "basic"),
+        ("colossal", 80 * GB, "colossal"),
+        ("colossal", None, "colossal"),
+        ("colossal", UNKNOWN, "colossal"),
+        (UNKNOWN, 10 * GB, UNKNOWN),
+    ],
+)
+def test_the_plan_that_a_state_shows_counts_unless_it_is_the_declared_one(
+    shown: str | Unknown | None, storage_mb: int | Unknown | None, counts: str | Unknown
+) -> None:
+    assert shown_plan("nodejs", "basic", shown, storage_mb) == counts
+
+
+def test_a_plan_that_is_not_in_the_catalogue_stays_so_whatever_the_state_shows() -> None:
+    assert shown_plan("nodejs", "colossal", "basic", 10 * GB) == "colossal"
+    assert shown_plan("nodejs", UNKNOWN, "basic", 10 * GB) is UNKNOWN
+
+
+def test_storage_that_a_state_hides_counts_also_where_the_template_takes_none() -> None:
+    assert billed("postgresql", "basic", 5, UNKNOWN)[0].high is None
+    assert billed("stacks-vpn", UNKNOWN, None, 52 * GB)[0].high == Decimal(6)

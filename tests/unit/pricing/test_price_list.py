@@ -147,6 +147,19 @@ DOLLARS = [
     {"pricing": {"amount": 400, "unit": "cents", "currency": "USD", "interval": "month"}},
     {"price": 4, "price_yearly": 40, "setup_price": 10, "stripe_price_id": "price_123"},
     {"cost": {"amount": {"value": "4.00"}}},
+    {"price": "4 USD a month"},
+    {"price": "US$4"},
+    {"price": 4, "renewal_price": 4, "renewal": {"price": "4 USD"}},
+    {"price": 4, "price_eur": "3.70 EUR", "backup_price": 5, "price_per_week": 5},
+    {
+        "price": 4,
+        "currency": "USD",
+        "port": 15,
+        "billing": "prepaid",
+        "recurring": True,
+        "tags": ["cad", "web"],
+    },
+    {"price": 4, "prices": [{"plan": "basic", "price": 4}, {"plan": "premium", "price": 10}]},
 ]
 
 UNCLEAR = [
@@ -170,6 +183,19 @@ UNCLEAR = [
     {"price": [4, 10]},
     {"price": 4, "cost": 5},
     {"price": True},
+    {"price": "A$4"},
+    {"price": 4, "symbol": "A$"},
+    {"price": "$4/a"},
+    {"price": "4 USD/yr"},
+    {"price": 4, "denomination": "EUR"},
+    {"price": 4, "sold_in": "Euro"},
+    {"price": 4, "sold_in": "A$"},
+    {"price": 4, "money": {"sign": "€"}},
+    {"price": 4, "billing": "weekly"},
+    {"price": 4, "term": "week"},
+    {"price": 4, "recurring": "weekly"},
+    {"price": 4, "renewal_price": "9 EUR"},
+    {"price": 4, "renewal_price": 90},
 ]
 
 
@@ -191,6 +217,24 @@ def test_any_other_price_is_unknown_and_named_and_has_no_upper_bound(entry: dict
     [note] = notes(listed)
     assert note.startswith("live prices: the price of nodejs is not known: ")
     assert "prices: {field: price, unit: cents, per: month}" in note
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"renewal_price": 9},
+        {"renewalPrice": "$9.00"},
+        {"renewal": {"price": 9}},
+        {"price_after_2027": 9},
+        {"price_monthly": 3, "regular_price": 9},
+        {"renewal_price_cents": 900},
+        {"price_eu": 9},
+        {"prices": [{"amount": 9, "interval": "month"}, {"amount": 30, "interval": "year"}]},
+    ],
+    ids=str,
+)
+def test_the_highest_of_the_prices_that_may_be_paid_counts(beside: dict[str, Any]) -> None:
+    assert prices({"id": "nodejs", "price": 4, **beside})("nodejs", None, None) == Decimal(9)
 
 
 def test_one_price_far_from_the_catalogue_makes_all_of_that_answer_unknown() -> None:

@@ -113,6 +113,7 @@ OWN = "pulumi-python:dynamic/acme:Db"
         (OWN, {"name": SENTINEL, "template": "[secret]"}),
         (OWN, {"name": "db", "template": "newer", "monthly_price_usd": 10}),
         ("pulumi-python:dynamic:Resource", {"name": "db", "template": "mysql"}),
+        ("pulumi-nodejs:dynamic:Resource", {"name": "db", "template": "mysql"}),
         (OWN, {"container": SENTINEL, "ip_address": "0.0.0.0/0"}),
         (OWN, {"container": "usr-1-db", "ipAddress": "0.0.0.0/0"}),
     ],

@@ -52,6 +52,9 @@ class Call(EngineCall):
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Any) -> NoReturn:
         raise AssertionError(reasons)
 
+    def fail_waiting(self, message: str) -> NoReturn:
+        raise AssertionError(message)
+
     def status(self, message: str) -> None:
         self.shown.append(message)
 

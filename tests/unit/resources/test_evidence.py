@@ -23,6 +23,7 @@ from stacks_pulumi.resources._container_lifecycle import (
 from stacks_pulumi.resources._fields import differences_to, spelling_of
 from stacks_pulumi.resources._identity import (
     FORMER_TIMES,
+    IDENTITY_CONFLICT,
     OWNERSHIP,
     REQUESTED_AT,
     SPELLING,
@@ -35,7 +36,13 @@ from stacks_pulumi.resources._identity import (
     still_same_container,
 )
 from stacks_pulumi.resources._operation import EngineCall, Operation
-from stacks_pulumi.resources._running import check_not_recreated, creation_time, patiently
+from stacks_pulumi.resources._running import (
+    check_not_recreated,
+    creation_time,
+    find_child,
+    patiently,
+    same_time,
+)
 from stacks_pulumi.resources._session import CreatedContainers, Reads, Session
 from stacks_pulumi.resources.container import ContainerCreation
 from tests.support.clock import FakeClock
@@ -224,6 +231,45 @@ def test_the_old_container_of_a_replacement_is_not_taken_for_the_new_one(clock: 
     assert seen.created_at == as_time(NOW + 1)
 
 
+def test_a_time_of_another_clock_is_no_reason_against_what_no_list_had_before(clock: FakeClock) -> None:
+    """The answer has no time, and lists show the container late: nothing has shown the clock by then."""
+    empty, late = data([]), data([row(NOW - 5 * 3600)])
+    made, _ = session(
+        clock, containers__list=[empty, empty, empty, late], containers__create=data({"id": "job-7"}, 202)
+    )
+    answer = made.client.containers.create(name="web", template="nodejs")
+    inputs = {"name": "web", "template": "nodejs"}
+
+    assert Lifecycle(made, operation(clock)).wait_until_created(answer, inputs, NOW).id == ID
+
+
+def test_a_time_in_the_answer_counts_more_than_one_of_another_clock(clock: FakeClock) -> None:
+    made, _ = session(clock, containers__list=data([row(NOW - 30)]))
+    inputs = {"name": "web", "template": "nodejs"}
+
+    assert Lifecycle(made, operation(clock)).wait_until_created(found(NOW), inputs, NOW).id == ID
+
+
+def test_a_child_of_a_moment_ago_is_looked_for_as_long_although_this_machines_clock_is_ahead(
+    clock: FakeClock,
+) -> None:
+    made, _ = session(clock, containers__list=data([row()]))
+    made.client.containers.server_now = lambda: clock.wall() - 3600  # type: ignore[method-assign]
+    looks: list[float] = []
+
+    found = find_child(
+        made,
+        operation(clock),
+        f"{ID}/x",
+        lambda _first: looks.append(clock.now()),
+        since=as_time(NOW - 3600),
+        settle=60,
+    )
+
+    assert found is None
+    assert looks[1] - looks[0] == pytest.approx(60, abs=1)
+
+
 def test_a_container_that_is_older_than_the_request_is_not_ours(clock: FakeClock) -> None:
     made, _ = session(clock, containers__list=data([row(NOW - 9000)]))
 
@@ -310,12 +356,53 @@ def test_a_connection_that_is_older_than_the_container_shows_that_it_is_the_same
     assert (is_still(made, ID, STORED, found(NOW - 110)) is not None) is expected
 
 
+def test_what_was_there_before_our_connection_was_deleted_is_ours(clock: FakeClock) -> None:
+    made, _ = session(clock)
+    assert is_still(made, ID, STORED, found(NOW - 500)) is None
+
+    OWNERSHIP.had_ours(NOW, ID)
+
+    assert is_still(made, ID, STORED, found(NOW - 500)) is not None
+    # Created since then, by another client.
+    assert is_still(made, ID, STORED, found(NOW + 1)) is None
+
+
+def test_while_it_is_not_known_whose_a_container_is_the_state_keeps_its_address() -> None:
+    theirs = models.Container(id=ID, ip_address="10.52.0.6", created_at=as_time(NOW), status="running")
+    olds = {**STORED, "ip_address": "10.52.0.5"}
+
+    kept = outputs(theirs, olds, {**STORED, IDENTITY_CONFLICT: as_time(NOW)}, None)
+
+    assert (kept["ip_address"], kept["created_at"]) == ("10.52.0.5", as_time(NOW - 1000))
+
+
+def test_a_container_with_another_address_in_the_network_is_not_the_same(clock: FakeClock) -> None:
+    """Another client may have created it again, connected it, and started it, after which its time is later."""
+    link = {"id": "c", "connection_name": "db", "created_at": as_time(NOW - 500)}
+    made, _ = session(clock, connections__list=data({"outgoing": [link]}))
+    stored = {**STORED, "ip_address": "10.52.0.5"}
+
+    def is_ours(ip_address: str | None) -> bool:
+        now = models.Container(id=ID, created_at=as_time(NOW - 110), ip_address=ip_address)
+        return is_still(made, ID, stored, now) is not None
+
+    assert [is_ours("10.52.0.5"), is_ours(None), is_ours("10.52.0.6")] == [True, True, False]
+
+
 def test_a_clock_that_moved_is_no_conflict_unless_another_container_did_not_move(clock: FakeClock) -> None:
     made, _ = session(clock)
 
     assert is_still(made, ID, STORED, found(NOW - 1000 + 3600)) is not None
     assert is_still(made, "usr-1-db", STORED, found(NOW - 1000 + 77)) is None
     assert is_still(made, ID, STORED, found(NOW - 1000 + 3600)) is None
+
+
+def test_a_day_is_no_clock_that_moved(clock: FakeClock) -> None:
+    """A job that runs every day creates its container at the same time of the day."""
+    made, _ = session(clock)
+
+    assert is_still(made, ID, STORED, found(NOW - 1000 + 86400)) is None
+    assert not same_time(as_time(NOW), as_time(NOW + 86400), beside=(as_time(NOW), as_time(NOW + 86400)))
 
 
 def test_a_child_is_created_in_a_container_that_this_operation_has_started(clock: FakeClock) -> None:

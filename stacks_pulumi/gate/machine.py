@@ -1,0 +1,155 @@
+"""
+What began on this machine and has no end, and which change is made at the moment?
+
+A killed `apply` leaves no entry in the stack's history. So what begins is written down on this machine before it
+begins, and is removed at its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.gate import engine
+from stacks_pulumi.gate import record as records
+from stacks_pulumi.gate.record import Record, RefusedError
+
+_DAY: Final = datetime.timedelta(hours=24)
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """
+    An `apply` that began, and whose end is not known.
+
+    Attributes:
+        record: The record's digest.
+        stack: The stack's full name.
+        at: When it began.
+        increase: The most that it adds to the monthly price; `None` without a bound.
+        engine: The process id of its engine; 0 before it starts.
+    """
+
+    record: str
+    stack: str
+    at: datetime.datetime
+    increase: Decimal | None
+    engine: int = 0
+
+
+def home() -> Path:
+    """Return the folder with the gate's lock, and with what began on this machine and has no end."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or "")
+    root = base if base.is_absolute() else Path.home() / ".local" / "state"
+    return root / "stacks-pulumi" / "gate"
+
+
+@contextlib.contextmanager
+def lock() -> Iterator[None]:
+    """
+    Hold the lock of this machine: budgets over several stacks hold only if one change after the other is judged.
+
+    It ends with this process. The engine does not have it, because its plugins would have it too, and a kill may leave
+    some of them.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    file = home() / "lock"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        held = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.stderr.write(f"stacks-pulumi gate: waiting for another one on this machine ({file})\n")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def begin(record: Record, begun: Begun) -> None:
+    """
+    Write down that an update begins: if it is killed, its approval is void and it counts in full.
+
+    Raises:
+        InputError: A file cannot be written.
+    """
+    for file, old in _all_begun():
+        # What began more than a day ago counts no longer.
+        if old is not None and old.at <= begun.at - _DAY and not _is_running(old):
+            file.unlink(missing_ok=True)
+    write(begun)
+    records.put(record.folder, records.STARTED, msgspec.json.encode(begun))
+
+
+def write(begun: Begun) -> None:
+    """
+    Write down what is known of an update that began.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    file = _file(begun.record)
+    records.put(file.parent, file.name, msgspec.json.encode(begun))
+
+
+def end(record: Record, *, changed: bool = False) -> None:
+    """Write down that an update has ended; if it has changed nothing, its record can be applied again."""
+    _file(record.digest).unlink(missing_ok=True)
+    if not changed:
+        (record.folder / records.STARTED).unlink(missing_ok=True)
+
+
+def unfinished(now: datetime.datetime) -> list[Decimal | None]:
+    """Return the increases of the updates that began in the last 24 hours and have no end."""
+    begun = [one for _, one in _all_begun()]
+    # For one that cannot be read, any increase is possible.
+    return [None if one is None else one.increase for one in begun if one is None or one.at > now - _DAY]
+
+
+def check_idle() -> None:
+    """
+    Refuse to begin while the engine of a killed `apply` runs.
+
+    Raises:
+        RefusedError: It runs.
+    """
+    for _, one in _all_begun():
+        if one is not None and _is_running(one):
+            raise RefusedError(
+                f"the engine of an `apply` that was killed still changes the stack {one.stack} (process {one.engine}): "
+                "wait for its end"
+            )
+
+
+def _is_running(one: Begun) -> bool:
+    return one.engine != 0 and engine.is_running(one.engine)
+
+
+def _file(digest: str) -> Path:
+    return home() / f"begun-{records.digest_of(digest.encode())[:32]}.json"
+
+
+def _all_begun() -> list[tuple[Path, Begun | None]]:
+    """Return the updates that began on this machine and have no end, each with its file; `None` if it is damaged."""
+    found: list[tuple[Path, Begun | None]] = []
+    for file in sorted(home().glob("begun-*.json")):
+        try:
+            found.append((file, msgspec.json.decode(file.read_bytes(), type=Begun)))
+        except (OSError, msgspec.DecodeError):
+            found.append((file, None))
+    return found
