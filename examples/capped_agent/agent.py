@@ -51,12 +51,11 @@ PROGRAMS = {"deploy": WEB, "grow": WITH_DATABASE, "overreach": TOO_LARGE}
 
 
 async def main(action: str, gate: str) -> None:
-    # A real agent does not have these variables: its client gives them to the server alone.
-    passed = {name: value for name, value in os.environ.items() if name.startswith(("PULUMI_", "STACKS_", "XDG_"))}
+    # A real agent does not have the passphrase: its client gives it to the server alone.
     server = StdioServerParameters(
         command="stacks-pulumi",
         args=["mcp", "--gate", gate, "-C", str(HERE), "--allow", "apply"],
-        env={**passed, "PATH": os.environ["PATH"]},
+        env=dict(os.environ),
     )
     async with Client(server) as client:
         if action == "apply":
