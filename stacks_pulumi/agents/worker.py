@@ -128,8 +128,9 @@ async def in_process(job: Job, scratch: Path, output: Path, on_output: Callable[
         return msgspec.json.decode((scratch / _RESULT).read_bytes(), type=Done)
     except (OSError, msgspec.DecodeError):
         raise InputError(
-            f"the process that was to {job.action} ended without a result (exit code {process.returncode})",
-            code="internal-error",
+            f"the process that was to {job.action} was killed (exit code {process.returncode}): a person runs "
+            "`pulumi cancel` if it was an apply; then plan again",
+            code="outcome-unknown",
         ) from None
 
 
