@@ -23,8 +23,8 @@ settings.load_profile("any speed")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-EXTRA_FIXTURES = {"language_hosts", "sdks", "site", "yaml_language_host"}
-"""Fixtures that take minutes: they build language hosts that the engine lacks, generate SDKs, or build the site."""
+EXTRA_FIXTURES = {"language_hosts", "oldest_engine", "sdks", "site", "yaml_language_host"}
+"""Fixtures that take minutes: they build engines or language hosts, generate SDKs, or build the site."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

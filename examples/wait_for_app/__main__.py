@@ -21,7 +21,7 @@ def wait_for_an_answer(created: pulumi.ResourceHookArgs) -> None:
 
 
 def problem_of(address: str) -> str | None:
-    """Return why there is no answer; a refusal such as 404 is an answer, and an error such as 503 is not."""
+    """Return why there is no answer: a refusal such as 404 counts as an answer, and an error such as 503 does not."""
     try:
         urllib.request.urlopen(address, timeout=5).close()  # noqa: S310  (the stack's own setting)
     except urllib.error.HTTPError as error:

@@ -42,6 +42,13 @@ from stacks_pulumi.pricing.money import count
 _AUTONAMING: Final = "pulumi:autonaming"
 _OURS: Final = f"{NAMESPACE}:"
 
+_NEEDS_A_NEWER_ENGINE: Final = (
+    "update your version of the Pulumi CLI",
+    "is not supported by this version of the Pulumi CLI",
+    "does not satisfy the version range",
+)
+"""What an engine says that is too old for a state, for a backend, or for what a program or a project asks for."""
+
 _LONGEST: Final = 400
 """Characters of the engine's words that are shown: a policy has two sentences, and a line has to stay readable."""
 
@@ -99,7 +106,24 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
             yield file, " ".join(str(error).split())
 
 
+def _of_the_engine(error: str) -> str | None:
+    """Return what helps if the engine is too old for the stack, or the stack's state for the engine."""
+    if "Legacy DIY state" in error:
+        return (
+            "copy the backend's files first, then migrate them (without the variable the engine refuses its own "
+            "advice): PULUMI_DIY_BACKEND_IGNORE_DEPRECATION_ERROR=1 pulumi state upgrade"
+        )
+    if any(words in error for words in _NEEDS_A_NEWER_ENGINE):
+        return (
+            "the stack needs a newer engine than this one: https://www.pulumi.com/docs/iac/download-install/"
+        )
+    return None
+
+
 def _to_read_stack(facts: Facts, error: str) -> str:
+    advice = _of_the_engine(error)
+    if advice is not None:
+        return advice
     if "`pulumi`" in error:
         return "install it: https://www.pulumi.com/docs/iac/download-install/"
     if "passphrase" in error:
@@ -363,7 +387,8 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         yield (warning if removed and missed else problem)(
             "preview",
             f"`pulumi preview` runs the program{without}, and fails: {scrub(error.message, _LONGEST)}",
-            f"correct what the message names; `{by_hand}` shows all of it{in_stack}",
+            _of_the_engine(error.message)
+            or f"correct what the message names; `{by_hand}` shows all of it{in_stack}",
         )
     else:
         started = f", and starts {count(len(facts.packs), 'policy pack')}" if facts.packs else ""

@@ -6,6 +6,7 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `settings`: What does `gate.yaml` say?
 - `checks`: Which mistakes are in a gate's folder?
 - `start`: How does a gate's folder begin?
+- `project`: Which files does a project have, and which of its settings are refused?
 - `program`: Can a program run its own code?
 - `engine`: How does the gate run `pulumi`, and with which environment?
 - `digests`: What exactly was approved?

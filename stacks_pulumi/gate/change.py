@@ -175,9 +175,9 @@ def pricer_of(gate: Gate, monthly: MonthlyPrice = catalog.monthly_price) -> Pric
 class _Pricer(Pricer):
     """Prices what only says that it is of STACKS as what it may be: anything."""
 
-    def item(self, state: ResourceState | None, stays: ResourceState | None = None) -> Item | None:
+    def item(self, state: ResourceState | None, sized: ResourceState | None = None) -> Item | None:
         """Return the billed item, without an upper bound for a resource of another package with our marker."""
-        item = super().item(state, stays)
+        item = super().item(state, sized)
         if state is None or not _is_pretended(state):
             return item
         return Item("kind not known", UNPRICED)
@@ -271,6 +271,9 @@ def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
     states = [state for state in (change.before, change.after) if state is not None]
     kinds = {UNRECOGNISED if _is_pretended(state) else state.kind for state in states}
     line = line_of(change, pricer)
+    if line is not None and len(kinds) > 1:
+        # What becomes of the object of the first kind is not known, and the second may be anything.
+        line = replace(line, after=Item("kind not known", UNPRICED))
     after = None if change.after is None else change.after.inputs
     return Change(
         change.urn,
@@ -356,8 +359,10 @@ def contradictions(changes: Iterable[Change], events: bytes) -> tuple[str, ...]:
     return tuple(_compared(list(changes), told, news))
 
 
-_SILENT: Final = frozenset({"same", "refresh", "read", "diff", "remove-pending-replace"})
-"""Steps that events do not show, or that a plan does not have."""
+_SILENT: Final = frozenset(
+    {"same", "refresh", "read", "diff", "remove-pending-replace", "discard", "discard-replaced"}
+)
+"""Steps that change no object. Events do not show all of them, and a plan does not have all."""
 
 
 def _compared(

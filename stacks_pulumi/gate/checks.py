@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from stacks_pulumi._pulumi_cli import read_file, utf8
+from stacks_pulumi._pulumi_cli import read_file, read_project, utf8
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules, signatures
+from stacks_pulumi.gate.project import runtime_of
 from stacks_pulumi.gate.settings import BUILT_IN, FILE, Gate, GatePack
 
 _PATTERN: Final = frozenset("*?[")
@@ -80,18 +81,42 @@ def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
     )
 
     name = pack.path.relative_to(gate.folder).as_posix()
+    text = None if pack.config is None else utf8(read_file(pack.config)).decode()
     try:
-        if pack.config is None:
+        if not _is_ours_to_run(pack):
+            found = [] if text is None else _exceptions(text)
+        elif text is None:
             load_pack(pack.path)
+            found = []
         else:
-            for problem in configuration_problems(utf8(read_file(pack.config)).decode(), pack.path):
-                yield f"{pack.config.relative_to(gate.folder).as_posix()} (pack {name}): {problem}"
+            found = configuration_problems(text, pack.path)
     except ModuleNotFoundError as error:
         if error.name == "pulumi_policy":
             raise
         yield f"the pack {name} does not start: {error}"
+        return
     except (Exception, SystemExit) as error:  # noqa: BLE001  (a pack is code, and can fail in any way)
         yield f"the pack {name} does not start: {type(error).__name__}: {error}"
+        return
+    for problem in found:
+        file = "" if pack.config is None else f"{pack.config.relative_to(gate.folder).as_posix()} "
+        yield f"{file}(pack {name}): {problem}"
+
+
+def _is_ours_to_run(pack: GatePack) -> bool:
+    """Return whether this Python can run a pack: it is in Python, and names no environment."""
+    files = (pack.path / f"PulumiPolicy.{ending}" for ending in ("yaml", "yml", "json"))
+    runtime, options = runtime_of(read_project(next((one for one in files if one.is_file()), pack.path)))
+    return runtime == "python" and not options
+
+
+def _exceptions(text: str) -> tuple[str, ...]:
+    """Return what is wrong with a configuration whatever its pack is: double keys, and exceptions without an end."""
+    from stacks_pulumi.policy.guard import utc_today  # noqa: PLC0415  (it needs an extra)
+    from stacks_pulumi.policy.options import read_configuration  # noqa: PLC0415  (as above)
+    from stacks_pulumi.policy.rule import LONGEST_EXEMPTION  # noqa: PLC0415  (as above)
+
+    return read_configuration(text, utc_today(), LONGEST_EXEMPTION).problems
 
 
 def _files(gate: Gate) -> Iterator[str]:

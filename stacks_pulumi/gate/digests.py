@@ -63,7 +63,7 @@ def of_folder(folder: Path, apart: Collection[Path] = ()) -> str:
     total = hashlib.sha256()
     try:
         files = dict(_files(root, root, left_out))
-        tracked = (root / name for name in git(root, "ls-files", "-z").split("\0") if name)
+        tracked = _tracked(root)
         files |= {
             path.relative_to(root).as_posix(): path for path in tracked if path.is_file() or path.is_symlink()
         }
@@ -102,15 +102,25 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
 
 
-def compiled_folders(folder: Path) -> list[Path]:
-    """Return the folders of a program in which Python keeps what it has compiled."""
+def compiled_files(folder: Path) -> list[Path]:
+    """Return the files that Python has compiled of a program, without those that git has: they are a part of it."""
+    root = folder.resolve()
+    tracked = _tracked(root)
     found = []
-    for here, folders, files in os.walk(folder):
+    for here, folders, files in os.walk(root):
         if "__pycache__" in folders:
-            found.append(Path(here) / "__pycache__")
-        is_environment = _ENVIRONMENT in files and Path(here) != folder
+            found += [
+                one
+                for one in (Path(here) / "__pycache__").rglob("*")
+                if not one.is_dir() and one not in tracked
+            ]
+        is_environment = _ENVIRONMENT in files and Path(here) != root
         folders[:] = [] if is_environment else [name for name in folders if name not in _LEFT_OUT]
     return found
+
+
+def _tracked(root: Path) -> set[Path]:
+    return {root / name for name in git(root, "ls-files", "-z").split("\0") if name}
 
 
 def of_state(export: bytes, key: bytes) -> str:

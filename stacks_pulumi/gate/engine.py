@@ -35,13 +35,12 @@ from stacks_pulumi._pulumi_cli import (
     PulumiError,
     execute,
     failure,
-    find_project,
     preview_failure,
     pulumi_home,
     read_project,
 )
-from stacks_pulumi.config import text_of
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.gate import project as project_files
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate, GatePack
@@ -52,9 +51,6 @@ PYTHON: Final = sys.executable
 _SECONDS: Final = 300.0
 _PREVIEW_SECONDS: Final = 3600.0
 _SECONDS_TO_END: Final = 20.0
-
-_REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
-"""The settings of a project that can run other code or move the stack."""
 
 _PASSED: Final = frozenset(
     {
@@ -81,7 +77,7 @@ _HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
 
 
 @dataclass(frozen=True)
-class Configuration:
+class SealedConfiguration:
     """
     A stack's configuration.
 
@@ -97,7 +93,7 @@ class Configuration:
 
     def __repr__(self) -> str:
         """Return no secret."""
-        return "Configuration(...)"
+        return "SealedConfiguration(...)"
 
 
 @dataclass(frozen=True)
@@ -188,7 +184,7 @@ class Engine:
             found[f"plugin {name}"] = ", ".join(words) or "not installed"
         return found
 
-    def configuration(self, sealed_key: str | None = None) -> Configuration:
+    def configuration(self, sealed_key: str | None = None) -> SealedConfiguration:
         """
         Return the stack's configuration, and the record's key.
 
@@ -204,7 +200,7 @@ class Engine:
         with tempfile.TemporaryDirectory(prefix="stacks-gate-") as folder:
             copy = Path(folder) / "settings.yaml"
             file = self._settings()
-            settings = _settings_in(file)
+            settings = project_files.settings_in(file)
             words = ("--config-file", str(copy), *self._chosen)
             if sealed_key is None:
                 copy.write_bytes(b"" if file is None else file.read_bytes())
@@ -219,7 +215,7 @@ class Engine:
             raise PulumiError(
                 "the record's key cannot be decrypted: plan and apply with the same secrets provider and passphrase"
             )
-        return Configuration(values, key.encode(), sealed_key)
+        return SealedConfiguration(values, key.encode(), sealed_key)
 
     def preview(self, packs: Sequence[str], scratch: Path) -> PlannedPreview:
         """
@@ -309,7 +305,7 @@ class Engine:
             (one for name in ("yaml", "yml", "json") if (one := pack / f"PulumiPolicy.{name}").is_file()),
             None,
         )
-        runtime, options = runtime_of({} if file is None else read_project(file))
+        runtime, options = project_files.runtime_of({} if file is None else read_project(file))
         if not runtime:
             raise ConfigError(
                 f"{pack} is not a policy pack: it has no PulumiPolicy.yaml with a runtime",
@@ -332,10 +328,8 @@ class Engine:
 
     def _settings(self) -> Path | None:
         """Return the file with the stack's settings; `None` if the stack has none."""
-        name = self.stack.rpartition("/")[2]
-        found = (self.project / f"Pulumi.{name}.{ending}" for ending in ("yaml", "yml", "json"))
-        file = next((one for one in found if one.is_file()), None)
-        if file is not None and file.suffix == ".json":
+        file = project_files.only(self.project, f"Pulumi.{self.stack.rpartition('/')[2]}")
+        if file is not None and file.suffix.casefold() == ".json":
             raise InputError(f"{file.name}: the gate reads a stack's settings in YAML only")
         return file
 
@@ -359,14 +353,10 @@ def opened(folder: Path, stack: str | None, gate: Gate | None) -> Engine:
         InputError: There is no project, or it has a setting that the gate does not allow.
         PulumiError: The stack cannot be found.
     """
-    file = find_project(folder)
-    if file is None:
-        raise InputError(
-            f"{folder} has no Pulumi.yaml: name the project's folder with -C", code="file-access"
-        )
+    file = project_files.found_in(folder)
     project = read_project(file)
     if gate is not None:
-        check_project(file, project, gate.project_settings)
+        project_files.check(file, project, gate.project_settings)
     environment = _environment()
     backend = environment.get("PULUMI_BACKEND_URL") or _logged_in(file.parent, environment)
     environment["PULUMI_BACKEND_URL"] = backend
@@ -374,47 +364,7 @@ def opened(folder: Path, stack: str | None, gate: Gate | None) -> Engine:
         chosen = () if stack is None else ("--stack", stack)
         words = ("stack", "--show-name", "--fully-qualify-stack-names", *chosen)
         stack = _output(words, file.parent, environment).decode(errors="replace").strip()
-    return Engine(file.parent, runtime_of(project)[0], stack, backend, environment)
-
-
-def check_project(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> None:
-    """
-    Refuse a project with a setting that can run other code or move the stack.
-
-    Args:
-        file: The project's file.
-        project: Its content.
-        allowed: The settings that the gate allows.
-
-    Raises:
-        InputError: It has one, or cannot be read.
-    """
-    if not project:
-        raise InputError(f"{file} cannot be read as a project")
-    spellings = {name.casefold(): name for name in _REFUSED}
-    found = [
-        name
-        for key in project
-        if (name := spellings.get(str(key).casefold())) is not None and name not in allowed
-    ]
-    runtime, options = runtime_of(project)
-    if runtime == "yaml" and options and "options" not in allowed:
-        # The option `compiler` is a command.
-        found.append("options")
-    if found:
-        raise InputError(
-            f"{file} sets `{found[0]}`, which can run other code or move the stack: remove it, or allow it in the gate "
-            f"(`project_settings: [{found[0]}]` in gate.yaml)"
-        )
-
-
-def runtime_of(project: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Return the name of a project's or a pack's runtime, and its options; empty if it has none."""
-    runtime = project.get("runtime")
-    if isinstance(runtime, dict):
-        options = runtime.get("options")
-        return str(runtime.get("name", "")), options if isinstance(options, dict) else {}
-    return str(runtime or ""), {}
+    return Engine(file.parent, project_files.runtime_of(project)[0], stack, backend, environment)
 
 
 def write_script(
@@ -555,18 +505,6 @@ def _objects(text: bytes) -> list[dict[str, Any]]:
         raise PulumiError(f"`pulumi` printed something else than JSON objects: {error}") from None
 
 
-def _settings_in(file: Path | None) -> dict[str, Any]:
-    """Return a stack's settings; each value is the text that is written."""
-    try:
-        # A loader that makes only texts, lists and mappings.
-        document = {} if file is None else yaml.load(text_of(file), yaml.BaseLoader) or {}  # noqa: S506
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from None
-    if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
-        raise InputError(f"{file} has no settings of a stack")
-    return document
-
-
 def _version_of(plugin: Path) -> str:
     """Return which plugin on PATH this is: by its content, and ours also by what it says of its version."""
     try:
@@ -587,7 +525,7 @@ def _version_of(plugin: Path) -> str:
 
 
 def _sealed_in(settings: Path) -> str:
-    entry = (_settings_in(settings).get("config") or {}).get(_KEY)
+    entry = (project_files.settings_in(settings).get("config") or {}).get(_KEY)
     sealed = entry.get("secure") if isinstance(entry, dict) else None
     if not isinstance(sealed, str):
         raise PulumiError(

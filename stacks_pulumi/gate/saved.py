@@ -8,6 +8,7 @@ fit together, or has a word that is not known here, is an error: it cannot be ju
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import msgspec
 from stacks_pulumi._identifiers import name_of, stack_and_project, type_of
 from stacks_pulumi._pulumi_cli import InputError, PlannedState, ResourceState, Step, StoredResource, utf8
 from stacks_pulumi.cost.build import REPLACES
-from stacks_pulumi.pricing.recognition import STACK
+from stacks_pulumi.pricing.recognition import STACK, is_hidden
 
 NEW: Final = frozenset({"create", "import", "read"})
 """The steps by which a resource comes into the state."""
@@ -34,6 +35,9 @@ _STAYS: Final = frozenset({"same", "update"})
 _GONE: Final = "remove-pending-replace"
 _STEPS: Final = NEW | _DELETES | _STAYS | REPLACES | {_GONE}
 _SHOWN: Final = 5
+
+_ENGINES_NAME: Final = re.compile(r"default(_(alpha|beta|rc|dev)?\d*)*", re.ASCII)
+"""The name of the engine's own provider: with the version of its package, and with an address if its plugin has one."""
 
 _T = TypeVar("_T")
 
@@ -79,6 +83,7 @@ class _ResourcePlan(msgspec.Struct):
 class _Plan(msgspec.Struct, rename="camel"):
     # A document without it is no plan, and would otherwise be one that changes nothing.
     manifest: dict[str, Any]
+    config: dict[str, Any] = {}
     resource_plans: dict[str, _ResourcePlan] = {}
 
 
@@ -151,7 +156,8 @@ class Saved:
     """
 
     def __init__(self, plan: bytes, state: bytes) -> None:
-        self._plans = _decoded(plan, _Plan, "a saved plan").resource_plans
+        decoded = _decoded(plan, _Plan, "a saved plan")
+        self._plans, self._config = decoded.resource_plans, decoded.config
         deployment = _decoded(state, _Export, "an export of a stack").deployment or _Deployment()
         resources = deployment.resources or []
         self.creating = [
@@ -258,11 +264,25 @@ class Saved:
         """
         Return whether a resource is a provider that the engine makes by itself, with the stack's configuration.
 
-        A program's own provider has the stack, or a component, as its parent.
+        A program's own provider has the stack, or a component, as its parent. A program that is code can leave that
+        out, but then it gains nothing by it: the settings are those of the configuration.
         """
-        states = [*self.olds(urn), *([] if (goal := self.goal(urn)) is None else [goal])]
-        is_default = type_of(urn).startswith(PROVIDERS) and name_of(urn).startswith("default")
-        return is_default and not any(one.parent for one in states)
+        goal = self.goal(urn)
+        states = [*self.olds(urn), *([] if goal is None else [goal])]
+        if not (type_of(urn).startswith(PROVIDERS) and _ENGINES_NAME.fullmatch(name_of(urn))):
+            return False
+        given = {} if goal is None else {**goal.input_diff.adds, **goal.input_diff.updates}
+        package = type_of(urn).removeprefix(PROVIDERS)
+        return not any(one.parent for one in states) and all(
+            name == "version" or self._is_configured(name, f"{package}:{name}", value)
+            for name, value in given.items()
+            if not name.startswith("__")
+        )
+
+    def _is_configured(self, name: str, with_package: str, value: Any) -> bool:
+        """Whether the configuration has this value, or a secret where the value is one, which cannot be compared."""
+        set_to = self._config.get(name, self._config.get(with_package))
+        return set_to is not None and (is_hidden(value) or value == set_to)
 
     def is_ambiguous(self, urn: str) -> bool:
         """

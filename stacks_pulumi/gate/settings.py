@@ -128,7 +128,7 @@ class Rules(_Section, frozen=True, rename="kebab"):
         destroys_data: Deletion or replacement of what has data.
         restores_data: A restore of a backup, which overwrites data.
         opens_access: An address, or external access, that is opened.
-        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, or a look-up
+        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, a look-up
             in its place). No later total of the stack has it.
         max_deletions: The most deletions.
         max_replacements: The most replacements.

@@ -7,6 +7,7 @@ what `plan` writes is only for reading, because its job may run the program that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -24,8 +25,10 @@ from stacks_pulumi.reports.writers import as_json, as_junit, markdown, plain, ri
 from stacks_pulumi.reports.writers import comment as as_comment
 
 _SUITE: Final = "stacks-pulumi gate"
-_WIDEST: Final = 60
+_WIDEST: Final = 120
 _VALUE: Final = 300
+_SPACES: Final = re.compile(" {2,}")
+_DOT: Final = "\N{MIDDLE DOT}"
 _NONE: Final = "\N{EN DASH}"
 _DEPENDANTS: Final = 5
 _NOT_SHOWN: Final = frozenset(
@@ -61,6 +64,7 @@ _ORDER: Final[tuple[Operation, ...]] = (
     "read",
     "same",
 )
+_MADE: Final = frozenset({"create", "delete"})
 _SIGNED: Final = (
     "what is signed is what `stacks-pulumi gate show` prints for the record: the job that wrote this comment may have "
     "run the program"
@@ -87,6 +91,7 @@ def document_of(
         _headline(record, verdict),
         remarks=(
             *_reasons(verdict),
+            *_engines_own(changes),
             *_facts(acting),
             *_record_lines(record),
             *(("note", line) for line in lines),
@@ -206,6 +211,13 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
             yield "warning", f"{name} is managed by another provider from now on"
 
 
+def _engines_own(changes: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
+    """Return a line on the providers that the engine makes by itself, which have no row."""
+    names = [f"{one.name} is {_step(one)}" for one in changes if one.engines_own and one.operation in _MADE]
+    if names:
+        yield "note", f"providers of the engine, with the stack's configuration: {', '.join(names)}"
+
+
 def _record_lines(record: Record | None) -> Iterator[tuple[Weight, str]]:
     if record is None:
         return
@@ -235,7 +247,7 @@ def _steps(verdict: Verdict, acting: Sequence[Change], same: Sequence[Change]) -
         Row(
             (
                 _ACTIONS[one.operation],
-                f"{one.name}{one.note}",
+                _flat(f"{one.name}{one.note}"),
                 _kind(one),
                 _step(one),
                 *_prices(one),
@@ -257,7 +269,8 @@ def _steps(verdict: Verdict, acting: Sequence[Change], same: Sequence[Change]) -
     unchanged = Table(
         (Column("Resource", strong=True), Column("Kind"), Column("A month", "figure")),
         tuple(
-            Row((f"{one.name}{one.note}", _kind(one), str(one.price_after)), size=_size(one)) for one in same
+            Row((_flat(f"{one.name}{one.note}"), _kind(one), str(one.price_after)), size=_size(one))
+            for one in same
         ),
     )
     folded = Folded(count(len(same), "unchanged resource"), unchanged) if same else None
@@ -268,7 +281,7 @@ def _kind(one: Change) -> str:
     if one.kind == "Container":
         inputs = one.before if one.operation == "delete" else one.after
         return f"Container: {ContainerView.of(one.urn, one.name, inputs).kind}"
-    return one.kind or one.type
+    return one.kind or _flat(one.type)
 
 
 def _step(one: Change) -> str:
@@ -312,10 +325,10 @@ def _inputs(acting: Sequence[Change]) -> Table:
         Row(
             (
                 _ACTIONS[one.operation],
-                one.name,
-                name,
-                _value(one.before, name),
-                "?" if name in one.unknown and name not in one.after else _value(one.after, name),
+                _flat(one.name),
+                _flat(name),
+                _flat(_value(one.before, name)),
+                "?" if name in one.unknown and name not in one.after else _flat(_value(one.after, name)),
             ),
             _ACTIONS[one.operation],
             _size(one),
@@ -324,6 +337,11 @@ def _inputs(acting: Sequence[Change]) -> Table:
         for name in _told(one)
     )
     return Table(columns, rows, title="Inputs")
+
+
+def _flat(text: str) -> str:
+    """Return a text whose spaces cannot imitate the columns of a table."""
+    return _SPACES.sub(lambda found: _DOT * len(found[0]), text)
 
 
 def _told(one: Change) -> list[str]:

@@ -382,16 +382,11 @@ _NEVER_FREE: Final = {
 }
 
 
-_DOWNLOAD: Final = "plugindownloadurl"
-
-
 def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
     """Return why `free` does not cover a change; empty if it does, as far as this change alone shows."""
     if change.engines_own and change.operation in {"create", "delete"}:
-        # Its settings are the stack's configuration, but its plugin can be from anywhere.
-        return (
-            "is a provider whose plugin has its own address" if _DOWNLOAD in str(change.after).lower() else ""
-        )
+        # Its settings are the stack's configuration.
+        return ""
     if change.operation in _NEVER_FREE and not (change.operation == "read" and not change.id):
         return _NEVER_FREE[change.operation]
     if change.unprotected:

@@ -207,7 +207,7 @@ class Creation(ABC, Generic[T]):
         thing: T = error.existing
         id_, what = self.id_of(thing), self.describe(thing)
         owner = OWNERSHIP.owner(self.kind, id_)
-        if owner is not None and not self._is_given_up(owner, thing):
+        if owner is not None and not self._is_given_up(owner, thing) and not self._was_left(owner, thing):
             raise self._owned(what, owner, thing) from None
         differences = self.differences(thing)
         if differences:
@@ -240,6 +240,16 @@ class Creation(ABC, Generic[T]):
             and self.was_lost(thing)
         )
 
+    def _was_left(self, owner: Owner, thing: T) -> bool:
+        """
+        Return whether the object is what a replacement of its container has left, which failed and was given up.
+
+        With `deleted_with` the engine (from 3.260) marks such a child as deleted before its container is. If that
+        fails, it asks for a new child, although nothing replaces the child any more.
+        """
+        asked = self.session.settings.delete_children_with_container or adopts(self.session, self.inputs)
+        return asked and owner.urn == self.op.call.urn and not owner.replacing and self.was_lost(thing)
+
     def _owned(self, what: str, owner: Owner, thing: T) -> ExistsError:
         if owner.urn == self.op.call.urn:
             msg = (
@@ -247,6 +257,8 @@ class Creation(ABC, Generic[T]):
                 "name: to keep it and its data, remove the option that asks for the replacement; to replace it, set "
                 "opts=pulumi.ResourceOptions(delete_before_replace=True), which destroys the old one and its data"
             )
+            if not owner.replacing and self.was_lost(thing):
+                msg += f". If a replacement of its container failed before (`deleted_with`), write {self.adopting()}"
             return ExistsError(msg, code="delete-before-replace", existing=thing)
         msg = (
             f"{what} belongs to {owner.name!r} in this program: two resources cannot manage one object. Remove one of "

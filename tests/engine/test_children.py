@@ -8,6 +8,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import addresses, fewest_addresses
+from tests.support.children import fails_and_is_given_up, replaced
 from tests.support.contents import contents, managed, writes
 from tests.support.stack import Stack
 
@@ -179,6 +180,21 @@ def test_a_child_that_the_engine_dropped_is_adopted_again(stack: Stack, emulator
     stack.up(quiet_afterwards=False)
     stack.destroy()
     assert contents(emulator) == EMPTY
+
+
+# What the oldest engine does is in `test_oldest_engine.py`.
+@pytest.mark.parametrize("name", ["web", "shop"])
+def test_children_that_are_left_to_a_replaced_container_are_replaced_without_a_deletion(
+    stack: Stack, emulator: Emulator, name: str
+) -> None:
+    # A connection's name is taken until the old one is deleted, so it always deletes itself before.
+    assert replaced(stack, emulator, name) == (set() if name == "web" else {"connections.delete"})
+
+
+def test_a_replacement_that_fails_leaves_children_that_the_next_up_takes_back(
+    stack: Stack, emulator: Emulator
+) -> None:
+    assert fails_and_is_given_up(stack, emulator) == {"addresses", "connections", "pinned"}
 
 
 def test_a_child_in_another_stacks_container_is_not_adopted(stack: Stack, emulator: Emulator) -> None:

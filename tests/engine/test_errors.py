@@ -17,7 +17,7 @@ from stacks_pulumi.errors import ErrorCode
 from tests.engine.scenarios import SCENARIOS, SECTIONS, Scenario
 from tests.engine.scenarios.page import PAGE, errors_in, render, shown
 from tests.support.sdk import oldest_sdk
-from tests.support.stack import Stack
+from tests.support.stack import Stack, shows_traceback
 
 # What pages and examples show: a change is tested without it.
 pytestmark = pytest.mark.extra
@@ -83,7 +83,7 @@ def _run(scenario: Scenario, emulator: Emulator, stack: Stack) -> str:
     said = " ".join(result.text.split())
     for words in (*scenario.says, f"[{scenario.code}]"):
         assert words in said, f"not said: {words}\n{result.text}"
-    assert "Traceback" not in result.text
+    assert not shows_traceback(result.text)
     assert emulator.key not in result.text
     assert {container.name for container in emulator.state.containers.values()} == scenario.account
     exported = stack.export()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.clock import fast_clock
-from tests.support.stack import PASSPHRASE, Stack
+from tests.support.stack import PASSPHRASE, Stack, shows_traceback
+from tools.engine.ensure import ensure
+from tools.engine.search import numbers
 
 NATIVE = '''
 def native(kind, resource_name, opts=None, **props):
@@ -251,7 +255,7 @@ def test_an_import_of_a_missing_object_is_an_error(stack: Stack, emulator: Emula
 
     assert failed.code != 0
     assert "Container usr-1-none does not exist in this account" in failed.text
-    assert "Traceback" not in failed.text
+    assert not shows_traceback(failed.text)
 
 
 @pytest.mark.passphrase
@@ -274,3 +278,38 @@ native("Container", "api", template="nodejs")
         native.refresh()
         native.destroy()
         assert names(other) == set()
+
+
+@pytest.mark.skipif(numbers(ensure().version) < (3, 273), reason="this engine does not ask")
+def test_a_program_asks_whether_something_exists(native: Stack, emulator: Emulator) -> None:
+    emulator.load([{"name": "web", "template": "nodejs"}])
+    native.program(
+        f"""
+        def exists(name):
+            options, id_ = pulumi.ResourceOptions(), f"{emulator.account}-{{name}}"
+            return pulumi.runtime.exists_resource(None, "stacks:index:Container", id_, {{}}, options)
+
+        pulumi.export("web", exists("web"))
+        pulumi.export("shop", exists("shop"))
+        """
+    )
+
+    assert native.up().warnings == []
+    assert native.outputs() == {"web": True, "shop": False}
+    assert native.resources() == {}
+
+
+def test_what_an_account_has_is_listed_and_read_without_a_program(native: Stack, emulator: Emulator) -> None:
+    web = f"{emulator.account}-web"
+    emulator.load([{"name": "web", "template": "nodejs", "allowed_ips": ["198.51.100.0/24"]}])
+    native.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
+    plugin = str(Path(sys.prefix) / "bin" / "pulumi-resource-stacks")
+
+    def do(*words: str) -> str:
+        done = native._run("do", "--package", plugin, *words)
+        return done.stdout + done.stderr
+
+    assert web in do("stacks:index:Container", "list")
+    assert f"{web}/198.51.100.0/24" in do("stacks:index:AllowedIp", "list", "--container", web)
+    assert "nodejs" in do("stacks:index:Container", "read", web)
+    assert writes(emulator) == []

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.children import DELETIONS, fails_and_is_given_up, replaced
 from tests.support.contents import contents, managed
+from tests.support.packs import violations, with_packs
 from tests.support.stack import Stack
 from tools.engine import pins
 from tools.engine.ensure import ensure_oldest
@@ -52,7 +54,7 @@ def host(request: pytest.FixtureRequest, stack: Stack) -> Iterator[str]:
 def test_every_kind_lives_is_replaced_and_ends(stack: Stack, emulator: Emulator, host: str) -> None:
     program = FAMILY.format(name="web", link="primary")
     stack.program(program, host=host)
-    assert "3 containers in this preview: $" in stack.preview().text
+    assert "$13.00 a month" in stack.preview().text
     assert stack.up().changes == {"create": len(MEMBERS) + 1}
     assert stack.resources().keys() == MEMBERS
     assert stack.ids() == managed(emulator)
@@ -68,3 +70,35 @@ def test_every_kind_lives_is_replaced_and_ends(stack: Stack, emulator: Emulator,
 
     stack.destroy()
     assert not any(contents(emulator).values())
+
+
+def test_children_that_are_left_to_a_replaced_container_delete_themselves(
+    stack: Stack, emulator: Emulator
+) -> None:
+    assert replaced(stack, emulator, "web") == DELETIONS
+
+
+def test_a_replacement_that_fails_has_deleted_the_children(stack: Stack, emulator: Emulator) -> None:
+    assert fails_and_is_given_up(stack, emulator) == set()
+
+
+def test_the_waitlist_is_an_error(stack: Stack, emulator: Emulator) -> None:
+    stack.program('stacks.Container("web", template="nodejs")')
+    emulator.faults.add("containers.create", 503)
+
+    failed = stack.up_fails()
+
+    assert failed.code not in {0, 10}
+    (said,) = [text for text in failed.errors if "no-capacity" in text]
+    assert "the account is on the waitlist now" in said
+    assert stack.resources() == {}
+
+
+def test_a_policy_pack_refuses(stack: Stack, emulator: Emulator) -> None:
+    config = {"allowed-plans": {"allowed": ["basic"]}}
+    stack.program('stacks.Container("web", template="nodejs", plan="premium")')
+
+    failed = stack.preview_fails(*with_packs(stack.folder, {"plans": config}, ensure_oldest()))
+
+    assert "web" in violations(failed)["allowed-plans"]
+    assert emulator.calls() == 0

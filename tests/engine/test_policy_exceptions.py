@@ -13,11 +13,12 @@ from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.policy.testing import configuration_problems
 from tests.support.packs import violations, with_packs
 from tests.support.stack import Result, Stack
-from tools.engine.ensure import ensure
+from tools.engine.ensure import ensure, ensure_oldest
 from tools.engine.search import numbers
 
 BUDGET = {"max_monthly_usd": 5}
 SPEND = {"monthly-budget": BUDGET, "budget-warning": "disabled", "spend-gate": BUDGET}
+PROGRAM = 'stacks.Container("web", template="nodejs", plan="premium")'
 STACK = "urn:pulumi:dev::tests::pulumi:pulumi:Stack::tests-dev"
 WEB = "urn:pulumi:dev::tests::pulumi-python:dynamic/stacks:Container::web"
 ENDED = {
@@ -36,29 +37,35 @@ def excepted(result: Result) -> dict[str, Any]:
     return {event["policyName"]: event["exceptions"] for event in events if "exceptions" in event}
 
 
-def refused(config: dict[str, Any]) -> str:
-    """Return what `stacks-pulumi policy check` says of a file."""
-    return "\n".join(configuration_problems(json.dumps(config)))
+def config(key: str = "exceptions") -> dict[str, Any]:
+    """Return a file of version 2, with its exception under this key."""
+    return {"version": 2, "policies": SPEND, key: {"SHOP-12": ENDED}}
 
 
-@pytest.mark.parametrize("key", ["exceptions", "EXCEPTIONS"])
-def test_the_engine_applies_an_exception_that_has_ended(
-    stack: Stack, emulator: Emulator, tmp_path: Path, key: str
-) -> None:
-    stack.program('stacks.Container("web", template="nodejs", plan="premium")')
-    config = {"version": 2, "policies": SPEND, key: {"SHOP-12": ENDED}}
+def test_a_violation_ends_with_1(stack: Stack, tmp_path: Path) -> None:
+    stack.program(PROGRAM)
+    packs = with_packs(tmp_path, {"spend": SPEND})
 
-    plain = with_packs(tmp_path, {"spend": SPEND})
-    # The engine interrupts the program of an update that a policy stops, which may print a traceback.
-    for failed in (stack.preview_fails(*plain), stack.engine("up", "--yes", "--skip-preview", *plain)):
-        # Pulumi's documentation lists 5 for a violation.
-        assert failed.code == 1
+    for failed in (stack.preview_fails(*packs), stack.up_fails(*packs)):
         assert violations(failed)
-    packs = with_packs(tmp_path, {"spend": config})
-    if numbers(ensure().version) < (3, 272):
-        assert 'parsing "version": 2 is not a valid value' in stack.preview_fails(*packs).text
-        assert emulator.state.names() == []
-        return
+        # Pulumi's documentation lists 5.
+        assert failed.code == 1
+
+
+@pytest.mark.skipif(numbers(ensure().version) < (3, 272), reason="this engine does not know version 2")
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("exceptions", "exception 'SHOP-12' ended on 2020-01-01, and the engine still applies it"),
+        ("EXCEPTIONS", "'EXCEPTIONS' is not a key of a file of version 2"),
+    ],
+)
+def test_the_engine_applies_an_exception_that_has_ended(
+    stack: Stack, emulator: Emulator, tmp_path: Path, key: str, said: str
+) -> None:
+    stack.program(PROGRAM)
+    assert violations(stack.preview_fails(*with_packs(tmp_path, {"spend": SPEND})))
+    packs = with_packs(tmp_path, {"spend": config(key)})
 
     stack.env["PULUMI_ENABLE_STREAMING_JSON_PREVIEW"] = "true"
     report = report_of(stack.cli("preview", "--json", *packs).encode())
@@ -72,9 +79,16 @@ def test_the_engine_applies_an_exception_that_has_ended(
     assert excepted(done) == {"monthly-budget": waived, "spend-gate": waived}
     assert "[exempted]" in done.text
     # Only what reads the file can refuse it.
-    said = (
-        "ended on 2020-01-01, and the engine still applies it"
-        if key == "exceptions"
-        else "'EXCEPTIONS' is not"
-    )
-    assert said in refused(config)
+    assert said in "\n".join(configuration_problems(json.dumps(config(key))))
+
+
+@pytest.mark.extra
+def test_the_oldest_engine_refuses_the_file(emulator: Emulator, tmp_path: Path) -> None:
+    settings = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    stack = Stack(tmp_path / "oldest", ensure_oldest().bin, settings)
+    stack.program(PROGRAM)
+
+    failed = stack.preview_fails(*with_packs(tmp_path, {"spend": config()}))
+
+    assert 'parsing "version": 2 is not a valid value; must be a string or object' in failed.text
+    assert stack.preview_fails(*with_packs(tmp_path, {"spend": SPEND})).code == 1

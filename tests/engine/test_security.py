@@ -18,6 +18,8 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.support.packs import with_packs
 from tests.support.stack import Stack
+from tools.engine.ensure import ensure
+from tools.engine.search import numbers
 
 # What a page says of the engine: a change is tested without it.
 pytestmark = pytest.mark.extra
@@ -37,7 +39,8 @@ def test_the_engines_own_messages_have_the_key(stack: Stack, emulator: Emulator)
 
     assert {option: emulator.key in text for option, text in said.items()} == {
         "--debug": False,
-        "-v=9 --logtostderr": True,
+        # The log of 3.274.1 does not have the values of requests.
+        "-v=9 --logtostderr": numbers(ensure().version) < (3, 274),
         f"--tracing file:{trace}": False,
     }
     assert emulator.key.encode() in trace.read_bytes()

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.stack import Stack
+from tests.support.stack import Stack, shows_traceback
 from tests.support.terminal import Drawn, draw
 
 PROGRAM = """
@@ -131,7 +131,7 @@ def test_the_final_screen_is_complete(stack: Stack, columns: int) -> None:
     assert [rest for _, rest in rows(error.left)] == ["1 error"]
     told = "".join(error.left)
     assert "To resize and keep the data, do it in the STACKS dashboard" in told
-    assert "Traceback" not in told
+    assert not shows_traceback(told)
 
     destroy = on_terminal("destroy", "--yes", "--skip-preview")
     assert destroy.code == 0

@@ -1,5 +1,5 @@
 """
-A container that has to wait for capacity, on an engine that knows waits: the rest goes on; exit code 10.
+A container that has to wait for capacity, on an engine that knows waits: the rest goes on, with its own exit code.
 
 On an older engine it is an error, as `test_oldest_engine.py` shows.
 """

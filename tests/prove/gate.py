@@ -214,6 +214,7 @@ class _Life:
         plan.unlink(missing_ok=True)
         preview = self.stack.engine("preview", "--save-plan", str(plan), *targets)
         self.seen.counts["programs"] += 1
+        self.seen.counts["with targets"] += bool(targets)
         if preview.code != 0:
             self.seen.counts["refused by the engine"] += 1
             return
@@ -254,6 +255,13 @@ class _Life:
                 left = set(one.steps) - ops - SILENT - LESS - {"remove-pending-replace"}
                 if not _is_default(one):
                     assert not left, f"{one.urn}: the gate saw {left}, and up did {ops}\n{done.text}"
+        for one in changes:
+            if one.acts and done.code == 0:
+                order = " (deleted first)" if one.deleted_first else ""
+                self.seen.counts[f"{one.operation}{order}"] += 1
+                self.seen.counts["renamed"] += bool(one.old_urn)
+                self.seen.counts["restored"] += one.kind == "BackupRestore" and one.operation != "delete"
+                self.seen.counts["of the second provider"] += one.foreign
         verdict = judge(self.gate, changes, spent=Decimal(0))
         ended = [urn for urn, ops in made.items() if ops & ENDS]
         self.seen.counts[verdict.result] += 1

@@ -6,7 +6,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.contents import contents, managed, writes
 from tests.support.stack import Stack
 
-__all__ = ["CHILDREN", "deletions", "left_to_their_container", "replaced"]
+__all__ = ["DELETIONS", "fails_and_is_given_up", "replaced"]
 
 _PROGRAM = """
 web = stacks.Container("web", name="{name}", template="nodejs", plan="{plan}", external_access=True,
@@ -16,45 +16,67 @@ stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")
 stacks.Connection("link", source=web, target=sql, restart_source=False)
 stacks.PinnedBackup("backup", container=web)
 """
-CHILDREN = frozenset({"office", "link", "backup"})
-_DELETIONS = frozenset({"allowed_ips.remove", "connections.delete", "backups.unpin"})
+DELETIONS = frozenset({"allowed_ips.remove", "connections.delete", "backups.unpin"})
+"""The requests that delete the children."""
 
 
-def left_to_their_container(stack: Stack) -> None:
-    """Create a container with children that are left to its deletion."""
+def replaced(stack: Stack, emulator: Emulator, name: str) -> set[str]:
+    """
+    Replace a container by one with this name: with `web`, its own, the old one is deleted first.
+
+    Returns:
+        The requests that deleted children.
+    """
+    _create(stack)
+    before = len(emulator.requests)
+    stack.program(_PROGRAM.format(name=name, plan="premium"))
+
+    result = stack.up()
+
+    made = {it for op, it in result.order() if op == "create-replacement"}
+    assert made == {"web", "office", "link", "backup"}
+    _whole(stack, emulator, name, pinned=1)
+    return set(writes(emulator, before)) & DELETIONS
+
+
+def fails_and_is_given_up(stack: Stack, emulator: Emulator) -> set[str]:
+    """
+    Replace a container whose deletion fails, and then take the change back.
+
+    Returns:
+        The kinds of children that the account had in between.
+    """
+    _create(stack)
+    emulator.faults.add("containers.delete", 500, times=None)
+    stack.program(_PROGRAM.format(name="web", plan="premium"))
+
+    stack.up_fails()
+
+    emulator.faults.assert_none_left()
+    emulator.faults.clear()
+    left = {kind for kind, found in contents(emulator).items() if found}
+    stack.program(_PROGRAM.format(name="web", plan="basic"))
+    stack.up()
+    # A backup cannot be recognised, so there is a new one.
+    _whole(stack, emulator, "web", pinned=2 if "pinned" in left else 1)
+    return left - {"containers"}
+
+
+def _create(stack: Stack) -> None:
     stack.set("stacks:deleteChildrenWithContainer", "true")
     stack.program(_PROGRAM.format(name="web", plan="basic"))
     stack.up(quiet_afterwards=False)
 
 
-def replaced(stack: Stack, emulator: Emulator, name: str) -> set[str]:
-    """
-    Replace the container: with its own name the old one is deleted first. State and account are the same afterwards.
-
-    Returns:
-        The deletions of children that were requested.
-    """
-    before = len(emulator.requests)
-    stack.program(_PROGRAM.format(name=name, plan="premium"))
-    result = stack.up()
-    assert {it for op, it in result.order() if op == "create-replacement"} == {"web", *CHILDREN}
-    assert stack.ids() == managed(emulator)
-    assert contents(emulator) == {
+def _whole(stack: Stack, emulator: Emulator, name: str, *, pinned: int) -> None:
+    """Check that the account has what the program wants, and the state what the account has."""
+    found = contents(emulator)
+    assert len(found.pop("pinned")) == pinned
+    assert found == {
         "containers": sorted((name, "sql")),
         "addresses": [f"{name} 198.51.100.7"],
         "clients": [],
         "connections": [f"{name} link"],
-        "pinned": contents(emulator)["pinned"],
     }
-    assert len(contents(emulator)["pinned"]) == 1
-    return deletions(emulator, before)
-
-
-def deletions(emulator: Emulator, after: int) -> set[str]:
-    """Return the deletions of children that were requested after a number of requests."""
-    return set(_DELETIONS).intersection(writes(emulator, after))
-
-
-def change(stack: Stack, name: str) -> None:
-    """Ask for a replacement in the program."""
-    stack.program(_PROGRAM.format(name=name, plan="premium"))
+    assert len(managed(emulator) - stack.ids()) == pinned - 1
+    assert stack.ids() <= managed(emulator)

@@ -8,26 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.stack import Result
+from tools.engine.engine import Engine
 from tools.engine.ensure import ensure
 from tools.engine.pack import argument
 
 ROOT = Path(__file__).parents[2]
 
 
-def with_packs(scratch: Path, packs: Mapping[str | Path, Mapping[str, Any]]) -> list[str]:
+def with_packs(
+    scratch: Path, packs: Mapping[str | Path, Mapping[str, Any]], engine: Engine | None = None
+) -> list[str]:
     """
     Return the arguments that add policy packs to an operation of the engine.
 
     Args:
         scratch: A folder for configurations, and for scripts if this engine needs them.
         packs: The configuration of each pack, by its name, or by its folder if it is not in this package.
+        engine: The engine; by default that of all tests.
     """
     arguments = []
     for pack, config in packs.items():
         folder = pack if isinstance(pack, Path) else ROOT / "policies" / pack
         file = scratch / f"{folder.name}-config.json"
         file.write_text(json.dumps(config), encoding="utf-8")
-        arguments += ["--policy-pack", str(argument(ensure(), folder, scratch))]
+        arguments += ["--policy-pack", str(argument(engine or ensure(), folder, scratch))]
         arguments += ["--policy-pack-config", str(file)]
     return arguments
 

@@ -36,11 +36,13 @@ class Saved:
         resources: The resources in the state.
         plans: The plan of each URN.
         pending: The operations that were interrupted.
+        config: The configuration of the stack.
     """
 
     resources: list[dict[str, Any]] = field(default_factory=list)
     plans: dict[str, dict[str, Any]] = field(default_factory=dict)
     pending: list[dict[str, Any]] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
 
     def old(self, name: str, given: Inputs, kind: str = CONTAINER, **more: Any) -> str:
         """Add a resource to the state, and return its URN."""
@@ -108,7 +110,7 @@ class Saved:
     def files(self) -> tuple[bytes, bytes]:
         """The plan and the state, as files."""
         plans = {ROOT: {"goal": None, "steps": ["same"], "state": {}}, **self.plans}
-        plan = {"manifest": {"time": "2026-01-01T00:00:00Z"}, "config": {}, "resourcePlans": plans}
+        plan = {"manifest": {"time": "2026-01-01T00:00:00Z"}, "config": self.config, "resourcePlans": plans}
         root = {"urn": ROOT, "custom": False, "type": "pulumi:pulumi:Stack"}
         state = {
             "version": 3,

@@ -123,7 +123,9 @@ def test_without_its_modules_the_next_engine_is_taken_and_this_is_said(
     monkeypatch.setattr(ensure, "build", without_modules)
 
     assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure()
-    said = f"pulumi {pins.VERSION} cannot be installed, so an older one is used: a module of the engine is missing"
+    said = (
+        f"pulumi {pins.VERSION} is not available, so an older one is taken: a module of the engine is missing"
+    )
     assert said in capsys.readouterr().err
 
     monkeypatch.setattr(ensure, "build", make_engine)

@@ -62,13 +62,13 @@ def ensure_oldest() -> Engine:
 
 
 def _newest() -> Engine:
-    """Return the newest of the pinned engines that this machine can install."""
+    """Return the newest of the pinned engines that is available here."""
     *better, last = pins.ENGINES
     for version in better:
         try:
             return obtain(version)
         except EngineUnavailableError as error:
-            say(f"pulumi {version} cannot be installed, so an older one is used: {error}")
+            say(f"pulumi {version} is not available, so an older one is taken: {error}")
     return obtain(last)
 
 

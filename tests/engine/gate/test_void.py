@@ -103,7 +103,12 @@ def _only_an_approval_of_this_change_by_a_person_who_may_counts(gated: Gated) ->
         assert reason in gated.refused()
         file.unlink()
 
+    # What Python has compiled is no part of the program, and would be run in its place.
+    planted = gated.stack.folder / "__pycache__" / "helper.cpython-311.pyc"
+    planted.parent.mkdir(exist_ok=True)
+    planted.write_bytes(b"")
     wrong(gated.approve("eve"), "no valid key in allowed_signers made this signature")
+    assert not planted.exists()
     wrong(gated.approve(hours=-1), "the approval of ann ended at")
     wrong(
         gated.approve(ceiling=Decimal("3.99")),

@@ -170,9 +170,12 @@ db = stacks.Container(
         "no-capacity",
         "STACKS has no capacity (503)",
         "The account is on the waitlist now, and the container is not in the account's list. The request is not sent "
-        "again: every request joins the waitlist.",
-        "Wait until STACKS has capacity, and do not run `pulumi up` in a loop: each create joins the waitlist again. "
-        "If STACKS creates the container later, the next `pulumi up` reports that the name is taken: adopt it then.",
+        "again: every request joins the waitlist. Nothing is written for the container and for what needs it. With an "
+        "engine and a Python SDK from 3.272 on, the rest of the program goes on, and the exit code is 10 if nothing "
+        "else failed. With older ones it is an error, which ends the operation.",
+        "Wait until STACKS has capacity, and do not run `pulumi up` in a loop: each create joins the waitlist again. A "
+        "pipeline tells a person, and does not start again by itself. If STACKS creates the container later, the next "
+        "`pulumi up` reports that the name is taken: adopt it then.",
         ("no capacity (503", "waitlist"),
         prepare=_Fault("containers.create", "status", code=503),
     ),

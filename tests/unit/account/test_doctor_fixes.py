@@ -199,6 +199,43 @@ def test_a_file_without_an_end_is_not_read(special: str, machine: Machine, docto
     assert "no stack selected" in only(doctor(), "stack")["text"]
 
 
+# The words of engine 3.274.1, a little shorter.
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            "the stack 'dev' is newer than what this understands. Please update your version of the Pulumi CLI",
+            "the stack needs a newer engine",
+        ),
+        (
+            "the stack 'dev' uses features that are not supported: x. Please update your version of the Pulumi CLI",
+            "the stack needs a newer engine",
+        ),
+        (
+            'Pulumi CLI version 3.259.0 does not satisfy the version range ">=3.300.0"',
+            "the stack needs a newer",
+        ),
+        (
+            "state store unsupported: 'meta.yaml' version (2) is not supported by this version of the Pulumi CLI",
+            "the stack needs a newer engine",
+        ),
+        (
+            "Legacy DIY state is deprecated, please upgrade your state to project mode using: 'pulumi state upgrade'",
+            "PULUMI_DIY_BACKEND_IGNORE_DEPRECATION_ERROR=1 pulumi state upgrade",
+        ),
+    ],
+)
+def test_a_stack_that_does_not_fit_the_engine_says_which_of_both_is_too_old(
+    words: str, expected: str, machine: Machine, doctor: Doctor
+) -> None:
+    machine.preview(error=f"error: {words}\n")
+    assert expected in fix(doctor(), "preview")
+
+    machine.break_config()
+    machine.lock(words)
+    assert expected in fix(doctor(), "stack")
+
+
 def test_the_value_of_a_misspelt_setting_is_no_option_of_the_command(
     machine: Machine, doctor: Doctor
 ) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cost.build import Pricer
-from stacks_pulumi.cost.report import PriceTable
+from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.gate.change import Change, changes_of, contradictions
 from stacks_pulumi.gate.rules import Rule
 from stacks_pulumi.pricing.money import FREE
@@ -352,7 +353,18 @@ def test_two_kinds_contradict_each_other() -> None:
     saved = Saved()
     saved.old("web", web())
     saved.plan("web", {**web(), "stacks_kind": "AllowedIp"}, "update")
-    assert changes(saved)["web"].kind == "unrecognised"
+    one = changes(saved)["web"]
+    assert (one.kind, prices(one)) == ("unrecognised", (4, None))
+
+
+def test_an_alias_from_a_container_to_another_kind_does_not_make_it_cheaper(tmp_path: Path) -> None:
+    saved = Saved()
+    old = saved.old("db", web())
+    saved.plan("db", {"size": 1}, "update", kind=RANDOM, base=web(), structuredAliases=[{"URN": old}])
+    file = tmp_path / "prices.yaml"
+    file.write_text("prices: [{type: 'random:*', price: free}]")
+    (one,) = changes_of(*saved.files, Pricer(others=read_prices(file)))
+    assert (one.kind, prices(one)) == ("unrecognised", (4, None))
 
 
 @pytest.mark.parametrize(
@@ -452,6 +464,14 @@ class TestContradictions:
             step("discard-replaced", "old", web()),
         )
         assert contradictions(changes_of(*saved.files, PRICER), shown) == ()
+
+    def test_what_is_no_longer_looked_up_is_no_step(self) -> None:
+        saved = Saved()
+        saved.old("web", web(), external=True)
+        saved.plan("web", None, "discard")
+        found = changes_of(*saved.files, PRICER)
+        assert found == ()
+        assert contradictions(found, events(step("discard", "web", web()))) == ()
 
     def test_other_documents_are_no_events(self) -> None:
         with pytest.raises(InputError, match="events of a preview"):

@@ -131,21 +131,25 @@ def test_a_link_out_of_the_program_and_a_pipe_are_refused(program: Path, tmp_pat
         digests.of_folder(program)
 
 
-def test_the_folders_of_compiled_files_are_found(program: Path) -> None:
-    for folder in (
-        "__pycache__",
-        "lib/__pycache__",
-        "venv/__pycache__",
-        "venv/lib/__pycache__",
-        "node_modules/__pycache__",
-    ):
-        (program / folder).mkdir(parents=True)
+def test_the_compiled_files_are_found(program: Path) -> None:
+    for folder in (".", "lib", "venv", "venv/lib", "node_modules"):
+        (program / folder / "__pycache__").mkdir(parents=True)
+        (program / folder / "__pycache__" / "x.pyc").write_bytes(b"")
     (program / "venv" / "pyvenv.cfg").write_text("", encoding="utf-8")
 
-    found = {path.relative_to(program).as_posix() for path in digests.compiled_folders(program)}
+    def found() -> set[str]:
+        return {path.relative_to(program).as_posix() for path in digests.compiled_files(program)}
 
     # Those of an environment are not the program's; no file in them hides one of the program.
-    assert found == {"__pycache__", "lib/__pycache__", "venv/__pycache__"}
+    assert found() == {"__pycache__/x.pyc", "lib/__pycache__/x.pyc", "venv/__pycache__/x.pyc"}
+
+    # A committed one is compared, as every file of the program.
+    for words in (["init", "-q"], ["add", "-f", "lib"]):
+        subprocess.run(["git", "-C", str(program), *words], check=True)
+    assert found() == {"__pycache__/x.pyc", "venv/__pycache__/x.pyc"}
+    before = digests.of_folder(program)
+    (program / "lib" / "__pycache__" / "x.pyc").write_bytes(b"other")
+    assert digests.of_folder(program) != before
 
 
 def export(*resources: dict[str, Any], pending: object = None, **manifest: str) -> bytes:

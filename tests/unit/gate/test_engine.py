@@ -12,6 +12,7 @@ import pytest
 from stacks_pulumi._pulumi_cli import InputError, PulumiError
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import engine
+from stacks_pulumi.gate import project as project_files
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.settings import GatePack
 from tests.tools.fake_executables import executable
@@ -104,26 +105,26 @@ def test_the_backend_is_that_of_the_login(
 )
 def test_a_setting_that_runs_other_code_is_refused_unless_the_gate_allows_it(setting: str) -> None:
     content: dict[str, Any] = {"name": "shop", "runtime": "yaml", setting: {}}
-    (spelled,) = [name for name in engine._REFUSED if name.casefold() == setting.casefold()]
+    (spelled,) = [name for name in project_files.REFUSED if name.casefold() == setting.casefold()]
 
     with pytest.raises(InputError, match=f"sets `{spelled}`, which can run other code or move the stack"):
-        engine.check_project(Path("Pulumi.yaml"), content, frozenset())
+        project_files.check(Path("Pulumi.yaml"), content, frozenset())
 
-    engine.check_project(Path("Pulumi.yaml"), content, frozenset({spelled}))
+    project_files.check(Path("Pulumi.yaml"), content, frozenset({spelled}))
 
 
 def test_a_program_in_yaml_has_no_compiler_unless_the_gate_allows_it() -> None:
     content = {"name": "shop", "runtime": {"name": "yaml", "options": {"compiler": "sh -c 'touch ran'"}}}
 
     with pytest.raises(InputError, match="sets `options`"):
-        engine.check_project(Path("Pulumi.yaml"), content, frozenset())
+        project_files.check(Path("Pulumi.yaml"), content, frozenset())
 
-    engine.check_project(Path("Pulumi.yaml"), content, frozenset({"options"}))
+    project_files.check(Path("Pulumi.yaml"), content, frozenset({"options"}))
 
 
 def test_a_project_that_cannot_be_read_is_refused(project: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as a project"):
-        engine.check_project(project / "Pulumi.yaml", {}, frozenset())
+        project_files.check(project / "Pulumi.yaml", {}, frozenset())
     with pytest.raises(InputError, match=r"has no Pulumi\.yaml"):
         engine.opened(project.parent, None, None)
 
@@ -201,10 +202,25 @@ def test_the_settings_of_a_stack_are_read_as_they_are_written(tmp_path: Path) ->
     file = tmp_path / "Pulumi.prod.yaml"
     file.write_text("config:\n  a: yes\n  b: 010\n  c: 1:30\n  d: 2020-01-01\n", encoding="utf-8")
 
-    assert engine._settings_in(file) == {"config": {"a": "yes", "b": "010", "c": "1:30", "d": "2020-01-01"}}
+    assert project_files.settings_in(file) == {
+        "config": {"a": "yes", "b": "010", "c": "1:30", "d": "2020-01-01"}
+    }
     file.write_text("config: [1]\n", encoding="utf-8")
     with pytest.raises(InputError, match="has no settings of a stack"):
-        engine._settings_in(file)
+        project_files.settings_in(file)
+
+
+@pytest.mark.parametrize(
+    "name", ["Pulumi.json", "Pulumi.yml", "pulumi.YAML", "Pulumi.prod.json", "Pulumi.prod.yml"]
+)
+def test_a_second_file_that_the_engine_may_read_instead_is_refused(project: Path, name: str) -> None:
+    (project / "Pulumi.prod.yaml").write_text("config: {}\n", encoding="utf-8")
+    (project / name).write_text(
+        '{"name": "shop", "runtime": "python", "backend": {"url": "file:///tmp"}}', encoding="utf-8"
+    )
+
+    with pytest.raises(InputError, match="keep one, because the engine may read another one than the gate"):
+        engine.opened(project, None, None).configuration("v1:sealed")
 
 
 def test_settings_in_json_are_refused(project: Path) -> None:

@@ -230,6 +230,18 @@ def test_a_mistake_is_named(folder: Path, change: Callable[[Path], None], proble
         assert any(problem in text for text in texts), texts
 
 
+@pytest.mark.parametrize("runtime", ["nodejs", "{name: python, options: {virtualenv: venv}}"])
+def test_of_a_pack_that_this_python_cannot_run_the_exceptions_are_checked(folder: Path, runtime: str) -> None:
+    replaced("packs/guard/PulumiPolicy.yaml", "runtime: python", f"runtime: {runtime}")(folder)
+    assert found(folder) == []
+    exception = '{"agreed": {"match": [{"policies": ["any"]}], "reason": "agreed", "expires": "2020-01-01"}}'
+    (folder / "guard.json").write_text(f'{{"version": 2, "policies": {{}}, "exceptions": {exception}}}')
+
+    (problem,) = found(folder)
+
+    assert "exception 'agreed' ended on 2020-01-01" in problem
+
+
 def test_a_stack_that_no_budget_covers_is_named(folder: Path) -> None:
     replaced("gate.yaml", ", max_total: 40", "")(folder)
     added(

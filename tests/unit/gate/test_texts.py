@@ -17,7 +17,7 @@ from stacks_pulumi.gate.record import Content, Digests, Record
 from stacks_pulumi.gate.settings import Gate
 from stacks_pulumi.gate.verdict import Verdict, judge
 from stacks_pulumi.reports import PolicyViolation
-from tests.support.saved_plans import ADDRESS, CONNECTION, HIDDEN, UNKNOWN, Saved, inputs, web
+from tests.support.saved_plans import ADDRESS, CONNECTION, HIDDEN, PROVIDER, UNKNOWN, Saved, inputs, web
 from tests.unit.gate.conftest import MakeGate
 
 NOW = datetime.datetime(2026, 5, 17, 12, tzinfo=datetime.timezone.utc)
@@ -92,6 +92,17 @@ def test_a_person_sees_every_step_with_its_values_and_what_is_unknown(make_gate:
     assert shown.index("deleted ") < shown.index("created first") < shown.index("changed ")
 
 
+def test_a_provider_of_the_engine_has_a_line_and_no_row(make_gate: MakeGate) -> None:
+    saved = Saved(config={"stacks:apiKey": {"secure": "v1:x"}})
+    saved.plan("default_0_3_1", {"apiKey": HIDDEN}, "create", kind=PROVIDER, parent="")
+    saved.plan("default", {"apiKey": HIDDEN, "baseUrl": "https://there"}, "create", kind=PROVIDER, parent="")
+    shown = texts.show(record(), *judged(make_gate(), saved))
+    assert "note: providers of the engine, with the stack's configuration: default_0_3_1 is created" in shown
+    assert not re.search(r"^[+] +default_0_3_1 ", shown, re.MULTILINE)
+    # With other settings it is the program's.
+    assert re.search(r"^[+] +default +pulumi:providers:stacks", shown, re.MULTILINE)
+
+
 def test_secrets_are_not_shown(make_gate: MakeGate) -> None:
     saved = Saved()
     saved.plan("web", web(discount_code=HIDDEN, restart_triggers=[{"a": HIDDEN}, UNKNOWN]), "create")
@@ -124,6 +135,16 @@ def test_nothing_of_a_program_is_carried_out(make_gate: MakeGate) -> None:
     comment = texts.comment(record(), verdict, changes)
     assert "**@all**" not in comment
     assert comment.startswith("<!-- stacks-pulumi cost: gate%20shop/dev -->")
+
+
+def test_spaces_cannot_imitate_the_columns_of_the_table(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("db   Container: redis, basic   unchanged", web(template="redis"))
+    saved.plan("db   Container: redis, basic   unchanged", None, "delete")
+    shown = texts.show(record(), *judged(make_gate(), saved))
+    assert re.search(
+        r"^- +db···Container: redis, basic···unchanged +Container: redis, basic +deleted", shown, re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,13 @@ def never_free() -> dict[str, Saved]:
     case("retained").plan("web", None, "delete")
     case("provider").plan("mine", {"baseUrl": "https://elsewhere.example"}, "create", kind=PROVIDER)
     case("provider, named as a default one").plan("default_x", {"apiKey": HIDDEN}, "create", kind=PROVIDER)
+    case("a default provider with other settings").config = {"stacks:baseUrl": "https://here"}
+    case("a default provider with other settings").plan(
+        "default", {"baseUrl": "https://there"}, "create", kind=PROVIDER, parent=""
+    )
+    case("a default provider whose plugin has an address").plan(
+        "default_0_3_0_https___there_example", {"version": "0.3.0"}, "create", kind=PROVIDER, parent=""
+    )
     case("settings of the default provider").old("default", {"version": "1"}, PROVIDER, parent="")
     case("settings of the default provider").plan(
         "default", {"version": "1", "apiKey": HIDDEN}, "update", kind=PROVIDER, parent=""
@@ -156,7 +163,9 @@ def test_free_never_covers_it(make_gate: MakeGate, case: str) -> None:
 
 def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     saved = Saved()
-    saved.plan("default_0_3_0", {"apiKey": HIDDEN, "version": "0.3.0"}, "create", kind=PROVIDER, parent="")
+    saved.config = {"stacks:apiKey": {"secure": "v1:x"}, "stacks:baseUrl": "https://here"}
+    settings = {"apiKey": HIDDEN, "baseUrl": "https://here", "version": "0.3.0"}
+    saved.plan("default_0_3_0", settings, "create", kind=PROVIDER, parent="")
     saved.old("web", web())
     saved.plan("web", web(desired_status="running", restart_triggers=["1"]), "update")
     saved.plan("new", web(), "create")

@@ -1,0 +1,105 @@
+"""
+Which files does a project have, and which of its settings are refused?
+
+The change is not trusted. A project that names a backend, a plugin or an option is refused unless the gate allows it,
+and so is one with two project files, because the engine may read the other one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from stacks_pulumi._pulumi_cli import InputError, find_project
+from stacks_pulumi.config import text_of
+
+REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
+"""The settings of a project that can run other code or move the stack."""
+
+
+def found_in(folder: Path) -> Path:
+    """
+    Return the project file in a folder, or in the nearest parent that has one.
+
+    Raises:
+        InputError: No folder has one, or the folder has several.
+    """
+    file = find_project(folder)
+    if file is None:
+        raise InputError(
+            f"{folder} has no Pulumi.yaml: name the project's folder with -C", code="file-access"
+        )
+    only(file.parent, "Pulumi")
+    return file
+
+
+def only(folder: Path, stem: str) -> Path | None:
+    """
+    Return the file of this name in YAML or JSON; `None` without one.
+
+    Raises:
+        InputError: There are several, and the engine may read another one than the gate.
+    """
+    names = {f"{stem}.{ending}".casefold() for ending in ("yaml", "yml", "json")}
+    found = sorted(one for one in folder.iterdir() if one.name.casefold() in names)
+    if len(found) > 1:
+        listed = ", ".join(one.name for one in found)
+        raise InputError(
+            f"{folder} has {listed}: keep one, because the engine may read another one than the gate"
+        )
+    return found[0] if found else None
+
+
+def check(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    """
+    Refuse a project with a setting that can run other code or move the stack.
+
+    Args:
+        file: The project's file.
+        project: Its content.
+        allowed: The settings that the gate allows.
+
+    Raises:
+        InputError: It has one, or cannot be read.
+    """
+    if not project:
+        raise InputError(f"{file} cannot be read as a project")
+    spellings = {name.casefold(): name for name in REFUSED}
+    found = [
+        name
+        for key in project
+        if (name := spellings.get(str(key).casefold())) is not None and name not in allowed
+    ]
+    runtime, options = runtime_of(project)
+    if runtime == "yaml" and options and "options" not in allowed:
+        # The option `compiler` is a command.
+        found.append("options")
+    if found:
+        raise InputError(
+            f"{file} sets `{found[0]}`, which can run other code or move the stack: remove it, or allow it in the gate "
+            f"(`project_settings: [{found[0]}]` in gate.yaml)"
+        )
+
+
+def runtime_of(project: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return the name of a project's or a pack's runtime, and its options; empty if it has none."""
+    runtime = project.get("runtime")
+    if isinstance(runtime, dict):
+        options = runtime.get("options")
+        return str(runtime.get("name", "")), options if isinstance(options, dict) else {}
+    return str(runtime or ""), {}
+
+
+def settings_in(file: Path | None) -> dict[str, Any]:
+    """Return a stack's settings; each value is the text that is written."""
+    try:
+        # A loader that makes only texts, lists and mappings.
+        document = {} if file is None else yaml.load(text_of(file), yaml.BaseLoader) or {}  # noqa: S506
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
+        raise InputError(f"{file} has no settings of a stack")
+    return document
