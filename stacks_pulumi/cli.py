@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_EXTRAS: Final = {"werkzeug": "emulator", "pulumi_policy": "policy", "rich": "cli", "shtab": "cli", "mcp": "agents"}
+_EXTRAS: Final = {
+    "werkzeug": "emulator",
+    "pulumi_policy": "policy",
+    "rich": "cli",
+    "shtab": "cli",
+    "anyio": "agents",
+    "mcp": "agents",
+    "pydantic": "agents",
+}
 """Package -> the extra that installs it."""
 
 
