@@ -176,7 +176,7 @@ class _Life:
                 await self._make(talk, call)
 
         self.agent.in_process(story)
-        # Every update that ended is in the history. A killed one is not, and what it has created counts all the same.
+        # Every update that ended is in the history. A killed one is not, and what it has created counts too.
         entries = [entry for entry in self.agent.gated.log() if entry.kind == "update"]
         assert len(entries) >= self.ended, (entries, self.ended)
 

@@ -15,7 +15,7 @@ KEY = "sk_stacks_" + "b" * 64
 
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
-    """What is known of an environment with a passphrase."""
+    """The secrets of an environment with a passphrase."""
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "a long passphrase")
     return Secrets()
 
