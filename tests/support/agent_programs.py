@@ -111,7 +111,10 @@ HOSTILE: dict[str, tuple[str, Any]] = {
     # Types
     "another provider": ("type", resource("bucket: x", "aws:s3:Bucket")),
     "a command": ("type", resource("create: id", "command:local:Command")),
-    "a provider with another address": ("type", resource("baseUrl: http://evil.example", "pulumi:providers:stacks")),
+    "a provider with another address": (
+        "type",
+        resource("baseUrl: http://evil.example", "pulumi:providers:stacks"),
+    ),
     "a stack reference": ("type", resource("name: org/shop/prod", "pulumi:pulumi:StackReference")),
     "a type in small letters": ("type", resource(kind="stacks:index:container")),
     "a type with another alphabet": ("type", resource(kind="st\u0430cks:index:Container")),
