@@ -30,7 +30,8 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.agents.tools import Desk, pages
+from stacks_pulumi.agents.reading import pages
+from stacks_pulumi.agents.tools import Desk
 from stacks_pulumi.errors import StacksError, clean, with_code
 
 _WRITTEN_DOWN: Final = frozenset({"tools/call", "resources/read", "prompts/get"})

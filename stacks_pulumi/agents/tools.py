@@ -46,6 +46,7 @@ from stacks_pulumi.agents.outcomes import (
     ShownResource,
     TemplatePrice,
 )
+from stacks_pulumi.agents.reading import explanation
 from stacks_pulumi.agents.worker import Done, Job, in_process
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cost import live
@@ -578,21 +579,3 @@ def _without_code(error: str) -> str:
 def _code_of(error: str) -> Any:
     found = _CODE.search(error)
     return found[1] if found else "internal-error"
-
-
-def pages() -> Mapping[str, Path]:
-    """Return the pages of the documentation that an agent may read, by name."""
-    inside = Path(__file__).with_name("pages")
-    folder = inside if inside.is_dir() else Path(__file__).parents[2] / "docs"
-    names = ("for-agents", "errors", "limits", "cost", "gate", "troubleshooting")
-    return {name: file for name in names if (file := folder / f"{name}.md").is_file()}
-
-
-def explanation(code: str) -> str | None:
-    """Return the section of the page of errors on a code; `None` if it has none."""
-    page = pages().get("errors")
-    if page is None or not re.fullmatch(r"[a-z-]{1,60}", code):
-        return None
-    text = page.read_text(encoding="utf-8")
-    found = re.search(rf"^### `{code}`\n(.*?)(?=^##+ |\Z)", text, re.MULTILINE | re.DOTALL)
-    return None if found is None else found[1].strip()

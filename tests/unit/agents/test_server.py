@@ -13,8 +13,9 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 
+from stacks_pulumi.agents.reading import explanation, pages
 from stacks_pulumi.agents.server import Audit, server_of
-from stacks_pulumi.agents.tools import Desk, explanation, pages
+from stacks_pulumi.agents.tools import Desk
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.start import init
 
