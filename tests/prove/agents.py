@@ -229,7 +229,8 @@ class _Life:
         self.api.faults.clear()
         if answer is not None:
             self.seen.counts[answer["verdict"]] += 1
-            self.ended += 1
+            # The engine's last line; a killed one does not write it, and one that does not begin has no entry.
+            self.ended += answer["verdict"] == "applied" or "Duration:" in answer["output"]
         over.set()
         if call["kill"]:
             await anyio.to_thread.run_sync(killer.join)
