@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_EXTRAS: Final = {"werkzeug": "emulator", "pulumi_policy": "policy", "rich": "cli", "shtab": "cli"}
+_EXTRAS: Final = {
+    "werkzeug": "emulator",
+    "pulumi_policy": "policy",
+    "rich": "cli",
+    "shtab": "cli",
+    "anyio": "agents",
+    "mcp": "agents",
+    "pydantic": "agents",
+}
 """Package -> the extra that installs it."""
 
 
@@ -35,10 +43,10 @@ def advice(missing: ModuleNotFoundError) -> str | None:
     return f"{module} is not installed. It comes with the extra {extra!r}: {shlex.join(['pip', 'install', *words])}"
 
 
-_MODULES: Final = ("account", "container", "cost", "doctor", "emulator", "gate", "scaffold")
+_MODULES: Final = ("account", "container", "cost", "doctor", "emulator", "gate", "mcp", "scaffold")
 """The modules of `stacks_pulumi.commands`; each has a table of its subcommands."""
 
-_WRONG_OPTION: Final = {"account": 1, "cost": 1, "gate": 1}
+_WRONG_OPTION: Final = {"account": 1, "cost": 1, "gate": 1, "mcp": 1}
 """Subcommand -> its exit code for a wrong option, if argparse's exit code 2 has another meaning there."""
 
 _NO_READER: Final = 128 + 13

@@ -126,6 +126,7 @@ ErrorCode = Literal[
     "missing-extra",
     "emulator-start",
     "gate-refused",
+    "program-refused",
     # Policies
     "policy-settings",
     "policy-crashed",

@@ -8,5 +8,6 @@ The subcommands of `stacks-pulumi`. Each file except `_shared` has a table `COMM
 - `doctor`: Which options have `doctor` and `policy`, and with which codes do they end?
 - `emulator`: How does the emulator start?
 - `gate`: Which actions has `gate`, and with which codes do they end?
+- `mcp`: How does an agent reach one stack through a gate?
 - `scaffold`: Which options has `scaffold`, and which files does it write?
 """

@@ -10,6 +10,8 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.examples import EXAMPLES, Example, secrets_of
+from tests.support.gate import keys, signer
 from tests.support.stack import Stack
 
 # What pages and examples show: a change is tested without it.
@@ -29,7 +32,6 @@ pytestmark = pytest.mark.extra
 
 APPLIED = (
     "backup_before_change",
-    "capped_agent",
     "component",
     "connect_app_to_database",
     "deploy_app",
@@ -260,35 +262,35 @@ def configuration(stack: Stack, client: str) -> str:
     return stack.python("-m", "stacks_pulumi", *words).stdout
 
 
-def test_capped_agent(example: Make, emulator: Emulator) -> None:
+def test_capped_agent(example: Make, emulator: Emulator, tmp_path: Path) -> None:
     agents = emulator.new_key(
         scopes=("containers:read", "containers:create", "containers:manage"), spending_cap=10
     )
     stack = example("capped_agent", agents)
+    gate = tmp_path / "agent-gate"
+    shutil.copytree(stack.folder / "gate", gate)
+    with (gate / "gate.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"base_url: {emulator.url}\n")
+    (gate / "allowed_signers").write_text(signer("ann"), encoding="utf-8")
+    stack.env["XDG_STATE_HOME"] = str(tmp_path / "machine")
 
-    stack.up(quiet_afterwards=False)
-    assert stack.outputs() == {"planned_usd": 8, "left_usd": 2}
-    stack.set("workers", "4")
-    assert "-6" in stack.preview().text, "the preview shows that it exceeds the budget"
-    failed = stack.up_fails()
+    def agent(action: str) -> str:
+        done = stack.python("agent.py", action, str(gate))
+        return done.stdout + done.stderr
 
-    refused = [text for text in failed.errors if "402" in text]
-    assert len(refused) == 2
-    for text in refused:
-        assert "may spend $10.00 a month and $8.00 is spent" in text
-        assert "it costs $4.00 a month, $2.00 more than is left" in text
-        assert "The cap resets on" in text
-    assert set(containers(emulator)) == {"worker-1", "worker-2"}
-    assert set(stack.resources()) == {"worker-1", "worker-2"}
+    assert "applied" in agent("deploy")
+    assert set(containers(emulator)) == {"web"}
+    asked = agent("grow")
+    assert "needs_approval: $4.00 -> $8.00 a month" in asked
+    assert "it needs an approval" in agent("apply")
+    assert set(containers(emulator)) == {"web"}
+    (command,) = re.findall(r"stacks-pulumi (gate approve .*) --key FILE", asked)
+    stack.python("-m", "stacks_pulumi", *shlex.split(command), "--key", str(keys() / "ann"))
+    assert "applied" in agent("apply")
+    assert set(containers(emulator)) == {"web", "orders-db"}
+    assert "refused: $8.00 -> $18.00 a month" in agent("overreach")
 
-    stack.set("workers", "2")
-    stack.up(quiet_afterwards=False)
     assert "containers:delete" in stack.destroy_fails().text, "an agent's key deletes nothing"
-    stack.set("stacks:apiKey", emulator.key)
-    # `destroy` runs no program, so it uses the key of the last `up`.
-    stack.up(quiet_afterwards=False)
-    stack.destroy()
-    assert containers(emulator) == {}
 
 
 def test_several_stacks(example: Make, emulator: Emulator) -> None:

@@ -19,6 +19,7 @@ SHARED_MODULES: Final = {
     ),
     "settings": "those of the native plugin, and those of a gate",
     "emulator": "the emulator, and the subcommand that starts it",
+    "server": "that of the emulator, and that of agents",
     "testing": "helpers for users, of the package and of the policies; both are public",
 }
 SHARED_CLASSES: Final = {

@@ -10,6 +10,7 @@ from tests.chaos.platforms_proof import PlatformsProof
 from tests.chaos.previews_proof import PreviewsProof
 from tests.chaos.proof import ChaosProof
 from tests.prove.acceptance import AcceptanceProof
+from tests.prove.agents import AgentsProof
 from tests.prove.gate import GateProof
 from tests.prove.hostile import HostileProof
 from tests.prove.mutants import Mutants
@@ -21,6 +22,7 @@ __all__ = ["PROOFS"]
 
 PROOFS: Final[dict[str, type[Proof]]] = {
     "acceptance": AcceptanceProof,
+    "agents": AgentsProof,
     "chaos": ChaosProof,
     "gate": GateProof,
     "gate-kills": GateKillsProof,

@@ -67,7 +67,8 @@ def test_ctrl_c_ends_a_command_with_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "module", "code"), [("emulator", "werkzeug", 2), ("completion", "shtab", 2)]
+    ("command", "module", "code"),
+    [("emulator", "werkzeug", 2), ("completion", "shtab", 2), ("mcp", "pydantic", 1)],
 )
 def test_a_missing_extra_is_one_line_with_the_command_that_installs_it(
     command: str, module: str, code: int
@@ -75,7 +76,7 @@ def test_a_missing_extra_is_one_line_with_the_command_that_installs_it(
     program = (
         f"import sys; sys.modules[{module!r}] = None; from stacks_pulumi.cli import main; sys.exit(main())"
     )
-    arguments = ["bash"] if command == "completion" else []
+    arguments = {"completion": ["bash"], "mcp": ["--gate", "gate"]}.get(command, [])
 
     done = subprocess.run(
         [sys.executable, "-c", program, command, *arguments], capture_output=True, text=True, check=False

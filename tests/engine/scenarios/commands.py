@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from tests.engine.scenarios.scenario import Scenario, command
+from stacks_pulumi.agents.programs import ProgramError, check
+from stacks_pulumi.emulator import Emulator
+from tests.engine.scenarios.scenario import Act, Scenario, command
+from tests.support.stack import Result, Stack
 
 __all__ = ["COMMANDS"]
+
+
+def _plan(_emulator: Emulator, stack: Stack) -> Result:
+    """Check a program as the tool `plan` does before everything else."""
+    try:
+        check((stack.folder / "program.yaml").read_text(encoding="utf-8"))
+    except ProgramError as error:
+        return Result(1, f"{error}\n", [])
+    raise AssertionError("the program is allowed")
+
 
 COMMANDS = (
     Scenario(
@@ -85,5 +98,19 @@ COMMANDS = (
         program="",
         files={"gate/gate.yaml": "version: 1\n", "gate/allowed_signers": ""},
         act=command("gate", "apply", "record", "--gate", "gate"),
+    ),
+    Scenario(
+        "program-refused",
+        "A program of an agent has something that is not allowed",
+        "An agent's program runs where the account's key is, so it may have only what is in a list. Nothing was run.",
+        "Write the program again without what the message names; [for agents](for-agents.md) has what is allowed.",
+        ("resources.web.options.import", "adopt is not allowed", "is neither a resource nor a variable"),
+        program="",
+        files={
+            "program.yaml": "resources:\n  web:\n    type: stacks:index:Container\n"
+            "    properties: {template: nodejs, adopt: if_matching}\n    options: {import: usr-abc12345-web}\n"
+            "outputs:\n  key: ${apiKey}\n"
+        },
+        act=Act("plan(program.yaml)", _plan),
     ),
 )

@@ -1,0 +1,85 @@
+"""
+An agent without a model: it does what a model would do through `stacks-pulumi mcp`.
+
+    python agent.py deploy GATE       a web app: within what is free
+    python agent.py grow GATE         the app with a database: needs a person
+    python agent.py apply GATE        apply what the person has approved
+    python agent.py overreach GATE    more than the gate allows
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from mcp import Client, StdioServerParameters
+
+HERE = Path(__file__).parent
+RECORD = HERE / "record.txt"
+
+WEB = """\
+resources:
+  web:
+    type: stacks:index:Container
+    properties: {template: nodejs}
+outputs:
+  url: ${web.url}
+"""
+WITH_DATABASE = """\
+resources:
+  web:
+    type: stacks:index:Container
+    properties: {template: nodejs}
+  db:
+    type: stacks:index:Container
+    properties: {name: orders-db, template: postgresql}
+  web-to-db:
+    type: stacks:index:Connection
+    properties: {source: "${web.id}", target: "${db.id}", name: primary-db}
+outputs:
+  url: ${web.url}
+"""
+TOO_LARGE = WITH_DATABASE.replace(
+    "outputs:",
+    """\
+  big:
+    type: stacks:index:Container
+    properties: {template: nodejs, plan: premium}
+outputs:""",
+)
+PROGRAMS = {"deploy": WEB, "grow": WITH_DATABASE, "overreach": TOO_LARGE}
+
+
+async def main(action: str, gate: str) -> None:
+    # A real agent does not have the passphrase: its client gives it to the server alone.
+    server = StdioServerParameters(
+        command="stacks-pulumi",
+        args=["mcp", "--gate", gate, "-C", str(HERE), "--allow", "apply"],
+        env=dict(os.environ),
+    )
+    async with Client(server) as client:
+        if action == "apply":
+            await apply(client, RECORD.read_text(encoding="utf-8").strip())
+            return
+        planned = await client.call_tool("plan", {"program": PROGRAMS[action]})
+        if planned.is_error:
+            sys.exit(planned.content[0].text)
+        plan = planned.structured_content
+        print(f"{plan['verdict']}: {plan['price_before']} -> {plan['price_after']} a month")
+        for reason in plan["reasons"]:
+            print(f"  {reason}")
+        if plan["verdict"] == "free":
+            await apply(client, plan["record"])
+        elif plan["verdict"] == "needs_approval":
+            RECORD.write_text(plan["record"], encoding="utf-8")
+            print(f"A person runs:\n  {plan['approve_with']}")
+
+
+async def apply(client: Client, record: str) -> None:
+    done = await client.call_tool("apply", {"record": record})
+    if done.is_error:
+        sys.exit(done.content[0].text)
+    print(done.structured_content["verdict"])
+
+
+asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,146 @@
+"""
+What must never be in an answer?
+
+Exact values that are known to be secret: of the environment, of the stack's configuration and state, and of a
+container's credentials. And what looks like a secret: keys of the API, private keys, passwords in addresses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from stacks_pulumi.config import without_keys
+from stacks_pulumi.pricing.recognition import SIGNATURE
+
+HIDDEN: Final = "[secret]"
+
+_SHORTEST: Final = 6
+"""A shorter text occurs by chance."""
+
+_OPEN: Final = re.compile(
+    r"(?:host|hostname|port|user|username|db|database|name|type|template|plan|id)$", re.IGNORECASE
+)
+"""Names of what a secret object has beside its secrets: without them, a log could not be read."""
+
+_OF_ENVIRONMENT: Final = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
+_PRIVATE_KEY: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
+_IN_ADDRESS: Final = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@]+(?=@)", re.IGNORECASE)
+_WIREGUARD: Final = re.compile(r"(?P<before>(?:PrivateKey|PresharedKey)\s*=\s*)\S+", re.IGNORECASE)
+_ASSIGNED: Final = re.compile(
+    r"(?P<before>\w*(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|private_?key|credential)\w*"
+    r"[\"']?\s*(?:=>|[:=])\s*)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&]+)",
+    re.IGNORECASE,
+)
+_PASSWORD_OF: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s@]+)@", re.IGNORECASE)
+
+
+class Secrets:
+    """The secrets that are known; more are added as they are seen."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self.add(
+            value
+            for name, value in os.environ.items()
+            if _OF_ENVIRONMENT.search(name) and not _is_path(value)
+        )
+        file = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+        if file and Path(file).is_file():
+            self.add([Path(file).read_text(encoding="utf-8", errors="replace").strip()])
+
+    def __repr__(self) -> str:
+        """Return no secret."""
+        return f"Secrets({len(self._known)})"
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Add values: every text in them is a secret, and so is a password in an address; a host or a user is not."""
+        found = {form for text in _texts(list(values)) for form in _forms(text) if len(form) >= _SHORTEST}
+        if not found <= self._known:
+            self._known |= found
+            longest_first = sorted(self._known, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def add_settings(self, settings: Mapping[str, Any]) -> None:
+        """Add the secret settings of a stack's configuration, as the engine prints it."""
+        self.add(
+            entry.get("value")
+            for entry in settings.values()
+            if isinstance(entry, Mapping) and entry.get("secret")
+        )
+
+    def add_export(self, export: bytes) -> None:
+        """Add the secrets of an export of the stack with decrypted secrets."""
+        self.add(_decrypted(json.loads(export)))
+
+    def masked(self, text: str) -> str:
+        """Return a text without secrets."""
+        if self._pattern is not None:
+            text = self._pattern.sub(HIDDEN, text)
+        text = _PRIVATE_KEY.sub(HIDDEN, without_keys(text))
+        return _WIREGUARD.sub(rf"\g<before>{HIDDEN}", _IN_ADDRESS.sub(rf"\g<before>{HIDDEN}", text))
+
+    def masked_log(self, text: str) -> str:
+        """Return a log without secrets, and without what is assigned to a name of a secret."""
+        return _ASSIGNED.sub(rf"\g<before>{HIDDEN}", self.masked(text))
+
+    def masked_in(self, value: Any) -> Any:
+        """Return a value of JSON without secrets."""
+        if isinstance(value, str):
+            return self.masked(value)
+        if isinstance(value, Mapping):
+            return {self.masked(str(key)): self.masked_in(one) for key, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.masked_in(one) for one in value]
+        return value
+
+
+def _is_path(value: str) -> bool:
+    return value.startswith(("/", "~")) and Path(value).expanduser().exists()
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            if not (isinstance(one, str) and _OPEN.search(str(name))):
+                yield from _texts(one)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _texts(one)
+
+
+def _forms(text: str) -> Iterable[str]:
+    """Return the forms in which a secret may be written."""
+    for one in (text, *_PASSWORD_OF.findall(text), *(line.strip() for line in text.splitlines())):
+        yield one
+        yield unquote(one)
+        yield quote(one, safe="")
+        yield json.dumps(one)[1:-1]
+
+
+def _decrypted(value: Any) -> Iterable[Any]:
+    """Return the values that an export marks as secrets."""
+    if isinstance(value, Mapping):
+        if SIGNATURE in value:
+            plain = value.get("plaintext")
+            if isinstance(plain, str):
+                try:
+                    yield json.loads(plain)
+                except ValueError:
+                    yield plain
+            return
+        for one in value.values():
+            yield from _decrypted(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _decrypted(one)

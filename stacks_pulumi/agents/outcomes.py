@@ -1,0 +1,131 @@
+"""
+What does an agent get?
+
+The types of the results of all tools; the schemas that a client sees are made from them. Prices are in US dollars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+PlanVerdict: TypeAlias = Literal["free", "needs_approval", "refused"]
+
+
+@dataclass(frozen=True)
+class ShownResource:
+    """A resource of the stack; secrets are left out."""
+
+    name: str
+    type: str
+    id: str
+    price_a_month: str | None
+    protected: bool
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ResourcePage:
+    """The resources of the stack, and the program that made them."""
+
+    resources: list[ShownResource]
+    total: int
+    page: int
+    pages: int
+    price_a_month: str
+    program: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AccountFigures:
+    """What the account costs, and what the gate allows without a person."""
+
+    containers: int
+    price_a_month: str
+    complete: bool
+    free_increase_a_day: str | None
+    created_in_24_hours: str | None
+    most_a_month_for_the_stack: str | None
+    most_increase_of_a_change: str | None
+    may_apply: bool
+
+
+@dataclass(frozen=True)
+class TemplatePrice:
+    """A template with its price for each plan."""
+
+    template: str
+    title: str
+    category: str
+    prices_a_month: dict[str, str]
+
+
+@dataclass(frozen=True)
+class PricePage:
+    """The templates and their prices."""
+
+    templates: list[TemplatePrice]
+    storage_a_month: dict[str, str]
+    total: int
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class ContainerLog:
+    """The last lines of a container's log. Passwords and keys are hidden."""
+
+    resource: str
+    log: str
+
+
+@dataclass(frozen=True)
+class ContainerMetrics:
+    """The last measurements of a container; the API does not say their units."""
+
+    resource: str
+    series: dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class ExplainedCode:
+    """What a code means and what to do."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """What happens to a resource."""
+
+    resource: str
+    type: str
+    operation: str
+    inputs: dict[str, Any]
+    unknown: list[str]
+    price_before: str | None
+    price_after: str | None
+
+
+@dataclass(frozen=True)
+class PlanOutcome:
+    """A planned change, and whether it may be applied."""
+
+    verdict: PlanVerdict
+    record: str | None
+    steps: list[PlannedStep]
+    price_before: str
+    price_after: str
+    reasons: list[str]
+    approve_with: str | None
+
+
+@dataclass(frozen=True)
+class ApplyOutcome:
+    """What `apply` did."""
+
+    verdict: Literal["applied", "failed"]
+    record: str
+    output: str

@@ -1,0 +1,262 @@
+"""
+How are calls received, answered and written down?
+
+The server speaks the Model Context Protocol over standard input and output, with the official SDK. Every answer leaves
+through one function, which hides secrets and writes one line into the audit log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import difflib
+import functools
+import hashlib
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pydantic
+from mcp import MCPError
+from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver.prompts import Prompt
+from mcp.server.mcpserver.resources import FunctionResource
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+
+from stacks_pulumi import __version__
+from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.agents.reading import pages
+from stacks_pulumi.agents.tools import Desk
+from stacks_pulumi.errors import StacksError, clean, with_code
+
+_WRITTEN_DOWN: Final = frozenset({"tools/call", "resources/read", "prompts/get"})
+_TITLES: Final = {
+    "list_resources": "Resources of the stack",
+    "get_account": "Cost of the account",
+    "list_prices": "Prices",
+    "get_logs": "Log of a container",
+    "get_metrics": "Measurements of a container",
+    "explain_error": "Meaning of an error's code",
+    "plan": "Plan a change",
+    "apply": "Apply a planned change",
+}
+
+_INSTRUCTIONS: Final = """\
+You manage one stack of containers through a gate. Write the whole desired program, and call `plan`. The verdict says \
+whether you may `apply` the record, whether a person has to approve it first (show them `approve_with`), or why it is \
+refused. What a program leaves out is deleted, so begin with the program that `list_resources` returns. \
+Read stacks://docs/for-agents first."""
+
+
+class Audit:
+    """
+    The log of all calls: one line of JSON each.
+
+    Args:
+        file: The file; it is made if it does not exist.
+
+    Raises:
+        InputError: It cannot be written: then no call is answered.
+    """
+
+    def __init__(self, file: Path) -> None:
+        try:
+            self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise InputError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
+
+    def write(self, name: str, arguments: Any, result: str, record: str | None, seconds: float) -> None:
+        """Write a line; the arguments are there as a digest only."""
+        text = json.dumps(arguments, sort_keys=True, default=str).encode(errors="surrogatepass")
+        line = {
+            "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "call": clean(name)[:100],
+            "arguments": hashlib.sha256(text).hexdigest(),
+            "result": result,
+            "record": record,
+            "seconds": round(seconds, 3),
+        }
+        os.write(self._file, json.dumps(line).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
+    """Return the server with its tools, resources and prompts."""
+    server: MCPServer[Any] = MCPServer(
+        "stacks-pulumi",
+        title="STACKS behind a gate",
+        instructions=_INSTRUCTIONS,
+        version=__version__,
+        # The client may show what is logged to the agent, and a traceback may have a secret.
+        log_level="CRITICAL",
+    )
+    reading = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+    planning = ToolAnnotations(read_only_hint=True, idempotent_hint=False, open_world_hint=False)
+    changing = ToolAnnotations(
+        read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False
+    )
+    tools: list[tuple[Callable[..., Awaitable[Any]], ToolAnnotations]] = [
+        (desk.list_resources, reading),
+        (desk.get_account, reading),
+        (desk.list_prices, reading),
+        (desk.get_logs, reading),
+        (desk.get_metrics, reading),
+        (desk.explain_error, reading),
+        (desk.plan, planning),
+    ]
+    if desk.may_apply:
+        tools.append((desk.apply, changing))
+    names: dict[str, set[str]] = {}
+    for tool, hints in tools:
+        name = tool.__name__
+        server.add_tool(
+            _answering(tool), title=_TITLES[name], description=_described(tool), annotations=hints
+        )
+        names[name] = {one for one in tool.__annotations__ if one not in {"return", "context"}}
+    for page, file in pages().items():
+        server.add_resource(
+            FunctionResource(
+                uri=f"stacks://docs/{page}",
+                name=page,
+                description=_heading(file),
+                mime_type="text/markdown",
+                fn=functools.partial(file.read_text, encoding="utf-8"),
+            )
+        )
+    for prompt in (deploy_app_with_database, reduce_the_bill):
+        server.add_prompt(Prompt.from_function(prompt))
+    server.middleware.append(_Exit(desk, audit, names))
+    return server
+
+
+def deploy_app_with_database(app: str, template: str = "nodejs", database: str = "postgresql") -> str:
+    """Deploy an app with a database."""
+    return (
+        f"Deploy the app {app!r} from the template {template!r} with a database from the template {database!r}.\n"
+        "1. Call list_resources and keep what the program has. Call list_prices and get_account.\n"
+        "2. Add two resources of the type stacks:index:Container and one stacks:index:Connection from the app to the "
+        "database. Protect the database (options: {protect: true}).\n"
+        "3. Call plan. Show the person the monthly price and the verdict.\n"
+        "4. If it is free, call apply. If it needs an approval, show the person `approve_with`, wait until they say "
+        "that they have signed, and call apply. If it is refused, say why, and propose a smaller change."
+    )
+
+
+def reduce_the_bill() -> str:
+    """Find what can be made cheaper without losing data."""
+    return (
+        "Find out how the stack can cost less.\n"
+        "1. Call list_resources, get_account and list_prices, and get_metrics for each container.\n"
+        "2. Name the containers that are little used, what each costs, and what would be lost without it. A change of "
+        "the plan replaces a container and destroys its data: explain that.\n"
+        "3. Propose one change, call plan with it, and show the person the steps and the prices. Deletions always need "
+        "an approval."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Exit:
+    """Every call passes here: the answer is without secrets, and the call is in the audit log."""
+
+    desk: Desk
+    audit: Audit
+    names: Mapping[str, set[str]]
+
+    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Answer a call."""
+        if ctx.method not in _WRITTEN_DOWN:
+            return await call_next(ctx)
+        params = dict(ctx.params or {})
+        name = f"{ctx.method} {params.get('name') or params.get('uri') or ''}"
+        started = time.monotonic()
+        result, record = "cancelled", None
+        try:
+            refused = self._unknown_argument(ctx.method, params)
+            told = _as_json(await call_next(ctx) if refused is None else refused)
+            answer: dict[str, Any] = self._in_one_line(self.desk.secrets.masked_in(told))
+            result, record = _verdict_of(answer)
+        except MCPError as error:
+            result = "error"
+            raise MCPError(error.error.code, clean(self.desk.secrets.masked(error.error.message))) from None
+        finally:
+            self.audit.write(name, params.get("arguments"), result, record, time.monotonic() - started)
+        return answer
+
+    def _unknown_argument(self, method: str, params: Mapping[str, Any]) -> CallToolResult | None:
+        known = self.names.get(str(params.get("name")))
+        arguments = params.get("arguments") or {}
+        if method != "tools/call" or known is None or not isinstance(arguments, dict):
+            return None
+        unknown = next((one for one in arguments if one not in known), None)
+        if unknown is None:
+            return None
+        near = difflib.get_close_matches(str(unknown), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
+        return _failed(with_code(f"there is no argument {str(unknown)[:50]!r}; {hint}", "invalid-argument"))
+
+    @staticmethod
+    def _in_one_line(answer: dict[str, Any]) -> dict[str, Any]:
+        """Let the SDK's own errors, about arguments, be one line with a code as all others."""
+        content = answer.get("content")
+        if answer.get("isError") and isinstance(content, list) and content:
+            text = str(content[0].get("text", ""))
+            if "\n" in text or not text.endswith("]"):
+                content[0]["text"] = with_code(clean(" ".join(text.split()))[:600], "invalid-argument")
+        return answer
+
+
+def _answering(tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[CallToolResult]]:
+    """Return a tool whose result is text and data, and whose errors are this package's own lines."""
+
+    @functools.wraps(tool)
+    async def answer(*args: Any, **kwargs: Any) -> CallToolResult:
+        try:
+            data = dataclasses.asdict(await tool(*args, **kwargs))
+            text = json.dumps(data, ensure_ascii=False)
+        except StacksError as error:
+            return _failed(str(error))
+        except OSError as error:
+            return _failed(with_code(f"{error.strerror or type(error).__name__}", "file-access"))
+        except Exception as error:  # noqa: BLE001  (its text may have a secret)
+            return _failed(with_code(f"a bug in this package ({type(error).__name__})", "internal-error"))
+        return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+
+    return answer
+
+
+def _failed(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=clean(text))], is_error=True)
+
+
+def _described(tool: Callable[..., Any]) -> str:
+    return " ".join((tool.__doc__ or "").split())
+
+
+def _heading(file: Path) -> str:
+    with contextlib.suppress(OSError):
+        return file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+    return file.stem
+
+
+def _as_json(answer: HandlerResult) -> dict[str, Any]:
+    if isinstance(answer, pydantic.BaseModel):
+        return answer.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return dict(answer or {})
+
+
+def _verdict_of(answer: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return what the audit log says of an answer, and the record that it is about."""
+    if answer.get("isError"):
+        return "error", None
+    data = answer.get("structuredContent")
+    data = data if isinstance(data, Mapping) else {}
+    record = data.get("record")
+    return str(data.get("verdict") or "ok"), record if isinstance(record, str) else None

@@ -1,0 +1,202 @@
+"""The server over pipes, as a client starts it: it reads, it is cancelled, and two of them share what is free."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.agents import PROJECT, Agent, Talk, audited, containers
+from tests.support.clock import fast_clock
+from tests.support.stack import Stack
+from tests.support.waiting import until
+
+SHOP = """\
+resources:
+  web:
+    type: stacks:index:Container
+    properties: {template: nodejs}
+  db:
+    type: stacks:index:Container
+    properties: {template: postgresql, name: orders-db}
+  link:
+    type: stacks:index:Connection
+    properties: {source: "${web.id}", target: "${db.id}", name: primary-db}
+  key:
+    type: stacks:index:SshCertificate
+    properties: {container: "${web.id}"}
+"""
+WEB = "resources:\n  web: {type: stacks:index:Container, properties: {template: nodejs}}\n"
+
+
+def test_every_tool_over_pipes_and_no_secret_in_an_answer(
+    stack: Stack, emulator: Emulator, yaml_language_host: Path, tmp_path: Path
+) -> None:
+    agent = Agent(stack, yaml_language_host, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    said: list[str] = []
+
+    async def story(call: Talk) -> None:
+        planned = await call("plan", program=SHOP)
+        assert planned["verdict"] == "needs_approval", planned["reasons"]
+        assert "--accept-unknown" in planned["approve_with"]
+        agent.gated.approve(to=Path(planned["approve_with"].split()[3]))
+        done = await call("apply", record=planned["record"])
+        assert done["verdict"] == "applied", done["output"]
+        listed = await call("list_resources")
+        shown = {one["name"]: one for one in listed["resources"]}
+        assert shown["link"]["outputs"]["connectionString"] == "[secret]"
+        assert shown["key"]["outputs"]["privateKey"] == "[secret]"
+        assert shown["web"]["outputs"]["status"] == "running"
+        figures = await call("get_account")
+        assert (figures["containers"], figures["price_a_month"], figures["created_in_24_hours"]) == (
+            2,
+            "$8.00",
+            "$8.00",
+        )
+        assert figures["free_increase_a_day"] == "$5.00"
+        assert (await call("get_logs", resource="web"))["log"]
+        assert (await call("get_metrics", resource="db"))["series"]["cpu"]
+        assert "[not-found]" in await call.fails("get_logs", resource="other")
+        assert "this record was applied before" in await call.fails("apply", record=planned["record"])
+        said.extend(call.answers)
+
+    agent.over_pipes(story, "--allow", "apply")
+
+    outputs = json.loads(stack.cli("stack", "export", "--show-secrets"))
+    secrets = [line for line in _secrets(outputs) if len(line) > 5]
+    assert len(secrets) >= 4
+    text = json.dumps([json.loads(one) for one in said])
+    assert [
+        secret for secret in [emulator.key, *secrets] if secret in text or json.dumps(secret)[1:-1] in text
+    ] == []
+
+
+def _secrets(export: object) -> list[str]:
+    """Return the lines of all secrets in an export, without hosts and users."""
+    found: list[str] = []
+
+    def walk(value: object, *, secret: bool = False) -> None:
+        if isinstance(value, dict):
+            if "plaintext" in value:
+                walk(json.loads(value["plaintext"]), secret=True)
+            for name, one in value.items():
+                walk(
+                    one, secret=secret and not name.endswith(("_HOST", "_PORT", "_USER", "_DB", "_DATABASE"))
+                )
+        elif isinstance(value, list):
+            for one in value:
+                walk(one, secret=secret)
+        elif secret and isinstance(value, str):
+            found.extend(value.splitlines())
+
+    walk(export)
+    return found
+
+
+@pytest.mark.real_processes
+def test_a_cancelled_apply_leaves_nothing_behind(
+    make_stack: Callable[..., Stack], yaml_language_host: Path, tmp_path: Path
+) -> None:
+    with Emulator(clock=fast_clock(), boot_seconds=3600.0) as emulator:
+        stack = make_stack(emulator)
+        agent = Agent(stack, yaml_language_host, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+
+        async def story(call: Talk) -> None:
+            planned = await call("plan", program=WEB)
+            async with anyio.create_task_group() as group:
+
+                async def apply() -> None:
+                    await call("apply", record=planned["record"])
+
+                group.start_soon(apply)
+                await anyio.to_thread.run_sync(until, lambda: containers(emulator) == {"web"})
+                group.cancel_scope.cancel()
+
+        desk = agent.in_process(story)
+
+        assert audited(desk)[-1]["result"] == "cancelled"
+        assert containers(emulator) == set(stack.resources())
+        assert _engines(stack) == []
+        # What it has begun counts, and the next plan shows the truth.
+        assert agent.gated.log()[0].result == "failed"
+
+
+def _engines(stack: Stack) -> list[str]:
+    """Return the processes that still run for a stack."""
+    home = f"PULUMI_HOME={stack.env['PULUMI_HOME']}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if home in (process / "environ").read_bytes() and int(process.name) != os.getpid():
+                found.append((process / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def test_two_agents_on_two_stacks_share_what_is_free(
+    make_stack: Callable[..., Stack], emulator: Emulator, yaml_language_host: Path, tmp_path: Path
+) -> None:
+    agents = []
+    for name in ("one", "two"):
+        stack = make_stack(emulator)
+        agents.append(Agent(stack, yaml_language_host, tmp_path / name, {"free": {"increase_per_day": 5}}))
+        stack.env["XDG_STATE_HOME"] = str(tmp_path / "machine")
+        (stack.folder / "Pulumi.yaml").write_text(PROJECT, encoding="utf-8")
+    results: list[str] = []
+
+    async def first(call: Talk) -> None:
+        mine = await call("plan", program=WEB)
+        also_mine = await call("plan", program=WEB.replace("web:", "api:"))
+
+        async def second(other: Talk) -> None:
+            # Both are free when they are planned, and only one of them when it is applied.
+            theirs = await other("plan", program=WEB.replace("web:", "shop:"))
+            assert (mine["verdict"], theirs["verdict"]) == ("free", "free")
+            assert (await call("apply", record=mine["record"]))["verdict"] == "applied"
+            results.append(await other.fails("apply", record=theirs["record"]))
+            results.append(await call.fails("apply", record=also_mine["record"]))
+
+        await agents[1].talking(second, "--allow", "apply")
+
+    agents[0].over_pipes(first, "--allow", "apply")
+
+    assert "it needs an approval" in results[0], results
+    assert "the state was changed after the plan was made" in results[1], results
+    assert containers(emulator) == {"web"}
+
+
+@pytest.mark.parametrize(
+    ("project", "reason"),
+    [
+        ("name: tests\nruntime: python\n", "must have `runtime: yaml`"),
+        ("name: tests\nruntime: {name: yaml, options: {compiler: id}}\n", "must have `runtime: yaml`"),
+        ("name: tests\nruntime: yaml\nconfig: {size: {type: string}}\n", "has `config`"),
+        ("name: tests\nruntime: yaml\nmain: elsewhere\n", "has `main`"),
+    ],
+)
+def test_a_project_that_is_no_agents_is_refused(
+    stack: Stack, yaml_language_host: Path, tmp_path: Path, project: str, reason: str
+) -> None:
+    agent = Agent(stack, yaml_language_host, tmp_path / "gated")
+    (stack.folder / "Pulumi.yaml").write_text(project, encoding="utf-8")
+
+    words = ["mcp", "--gate", str(agent.gated.folder), "-C", str(stack.folder)]
+    done = subprocess.run(
+        [sys.executable, "-m", "stacks_pulumi", *words],
+        env=stack.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert reason in done.stderr, done.stderr
+    assert done.stdout == ""

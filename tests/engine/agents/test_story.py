@@ -1,0 +1,111 @@
+"""An agent deploys, exceeds what is free, is refused, asks a person, and applies what they approved."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.agents import Agent, Talk, audited, containers
+from tests.support.stack import Stack
+
+WEB = """\
+resources:
+  web:
+    type: stacks:index:Container
+    properties: {template: nodejs}
+outputs:
+  url: ${web.url}
+"""
+SHOP = WEB.replace(
+    "outputs:",
+    """\
+  db:
+    type: stacks:index:Container
+    properties: {name: orders-db, template: postgresql}
+  link:
+    type: stacks:index:Connection
+    properties: {source: "${web.id}", target: "${db.id}", name: primary-db}
+outputs:""",
+)
+
+
+@pytest.fixture
+def agent(stack: Stack, yaml_language_host: Path, tmp_path: Path) -> Agent:
+    """An agent that may add five dollars a day."""
+    return Agent(
+        stack,
+        yaml_language_host,
+        tmp_path / "gated",
+        {"free": {"increase_per_day": 5}, "limits": {"max_total": 12}},
+    )
+
+
+def test_an_agent_deploys_exceeds_asks_and_applies(agent: Agent, emulator: Emulator) -> None:
+    async def story(call: Talk) -> None:
+        planned = await call("plan", program=WEB)
+        assert (planned["verdict"], planned["price_before"], planned["price_after"]) == (
+            "free",
+            "$0.00",
+            "$4.00",
+        ), planned
+        assert [step["operation"] for step in planned["steps"]] == ["create"]
+        assert emulator.calls("containers.create") == 0
+        applied = await call("apply", record=planned["record"])
+        assert applied["verdict"] == "applied"
+        assert call.progress
+        assert containers(emulator) == {"web"}
+
+        listed = await call("list_resources")
+        assert [(one["name"], one["price_a_month"]) for one in listed["resources"]] == [("web", "$4.00")]
+        assert listed["program"]["resources"]["web"]["properties"] == {"template": "nodejs"}
+
+        more = await call("plan", program=SHOP)
+        assert more["verdict"] == "needs_approval"
+        assert "over the $5.00 that are free in a day" in str(more["reasons"])
+        assert "it needs an approval" in await call.fails("apply", record=more["record"])
+        assert containers(emulator) == {"web"}
+        words = shlex.split(more["approve_with"])
+        assert words[:3] == ["stacks-pulumi", "gate", "approve"]
+        agent.gated.approve(to=Path(words[3]))
+        assert (await call("apply", record=more["record"]))["verdict"] == "applied"
+        assert containers(emulator) == {"web", "orders-db"}
+        assert (await call("list_resources"))["total"] == 3
+
+        big = SHOP.replace(
+            "outputs:",
+            "  big: {type: stacks:Container, properties: {template: nodejs, plan: premium}}\noutputs:",
+        )
+        too_much = await call("plan", program=big)
+        assert too_much["verdict"] == "refused"
+        assert "max_total" in str(too_much["reasons"])
+        resized = SHOP.replace("template: nodejs", "template: nodejs, plan: premium")
+        assert "[replacement-refused]" in await call.fails("plan", program=resized)
+        gone = await call("plan", program="resources: {}")
+        assert gone["verdict"] == "needs_approval"
+        assert "destroys-data" in str(gone["reasons"])
+        said = "".join(call.answers)
+        assert emulator.key not in said
+        assert "password" not in said.replace("primary-db", "")
+
+    desk = agent.in_process(story)
+
+    lines = audited(desk)
+    assert [line["result"] for line in lines] == [
+        *(
+            "free",
+            "applied",
+            "ok",
+            "needs_approval",
+            "error",
+            "applied",
+            "ok",
+            "refused",
+            "error",
+            "needs_approval",
+        ),
+    ]
+    assert [entry.result for entry in agent.gated.log()] == ["succeeded", "succeeded"]
+    assert agent.gated.log()[0].approvers == ("ann",)

@@ -1,0 +1,79 @@
+"""What is hidden in the answers of the server."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stacks_pulumi.agents.masking import Secrets
+from stacks_pulumi.pricing.recognition import SIGNATURE
+
+PASSWORD = "k3x/9+hunter two"
+KEY = "sk_stacks_" + "b" * 64
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    """The secrets of an environment with a passphrase."""
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "a long passphrase")
+    return Secrets()
+
+
+def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secrets: Secrets) -> None:
+    hidden = {SIGNATURE: "1b47061264138c4ac30d75fd1eb44270"}
+    variables = {"DB_PASSWORD": PASSWORD, "DB_HOST": "orders-db.internal", "DB_USER": "postgres"}
+    export = {
+        "deployment": {
+            "resources": [
+                {
+                    "outputs": {
+                        "connectionString": {
+                            **hidden,
+                            "plaintext": json.dumps(f"postgres://u:{PASSWORD}@h/x"),
+                        }
+                    }
+                },
+                {
+                    "outputs": {
+                        "environmentVariables": {**hidden, "plaintext": json.dumps(variables)},
+                        "url": "https://a",
+                    }
+                },
+            ]
+        }
+    }
+    secrets.add_settings(
+        {"shop:token": {"value": "not-for-agents", "secret": True}, "shop:size": {"value": "large-one"}}
+    )
+    secrets.add_export(json.dumps(export).encode())
+
+    text = f"a long passphrase, not-for-agents, large-one, {PASSWORD}, k3x%2F9%2Bhunter%20two, "
+    text += "orders-db.internal postgresql"
+    assert secrets.masked(text) == (
+        "[secret], [secret], large-one, [secret], [secret], orders-db.internal postgresql"
+    )
+    assert secrets.masked_in({"a": [PASSWORD, 1, None], KEY: True}) == {
+        "a": ["[secret]", 1, None],
+        "sk_stacks_...": True,
+    }
+    assert "hunter" not in repr(secrets)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("listening on 0.0.0.0:3000", "listening on 0.0.0.0:3000"),
+        (f"key {KEY}", "key sk_stacks_..."),
+        ("redis://default:abcdef@cache:6379", "redis://default:[secret]@cache:6379"),
+        ("redis://:abcdef@cache:6379", "redis://:[secret]@cache:6379"),
+        ("DB_PASSWORD=abc123 started", "DB_PASSWORD=[secret] started"),
+        ('{"password": "a b", "port": 1}', '{"password": [secret], "port": 1}'),
+        ("api_key: 'xyz'", "api_key: [secret]"),
+        ("PrivateKey = aGVsbG8=", "PrivateKey = [secret]"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\nok", "[secret]\nok"),
+        ("-----BEGIN PRIVATE KEY-----\nabc cut", "[secret]"),
+    ],
+)
+def test_what_looks_like_a_secret_in_a_log_is_hidden(secrets: Secrets, line: str, shown: str) -> None:
+    assert secrets.masked_log(line) == shown

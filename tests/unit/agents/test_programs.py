@@ -1,0 +1,82 @@
+"""Programs of an agent: what is allowed, and sixty hostile ones, each refused with the rule that it breaks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.agents.programs import ProgramError, check
+from tests.support.agent_programs import HOSTILE, SHOP, output
+
+
+def test_a_program_is_written_again_as_what_was_checked() -> None:
+    written = json.loads(check(SHOP).text({}))
+
+    assert list(written) == ["resources", "variables", "outputs"]
+    assert written["resources"]["app"]["properties"]["restartTriggers"] == [
+        *(1, "two", {"three": "${database.createdAt}"})
+    ]
+    assert check(written).text({}) == check(SHOP).text({})
+    assert check(json.dumps(written)).text({}) == check(SHOP).text({})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("yes", "yes"), ("on", "on"), ("0x10", "0x10"), ("0o7", "0o7"), ("010", 10), ("1_000", "1_000")),
+        *(("~", None), ("TRUE", True), ("1.5", 1.5), ("12:30", "12:30"), (".inf", ".inf"), ("'1'", "1")),
+        *(("2026-01-01", "2026-01-01"), ("=", "="), ("1e3", 1000.0)),
+    ],
+)
+def test_a_plain_word_has_one_meaning(text: str, value: Any) -> None:
+    written = json.loads(check(f"resources: {{}}\nvariables: {{x: {text}}}\n").text({}))
+
+    assert written["variables"]["x"] == value
+    assert type(written["variables"]["x"]) is type(value)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_program_is_refused_with_its_rule(name: str) -> None:
+    rule, program = HOSTILE[name]
+
+    with pytest.raises(ProgramError) as refused:
+        check(program)
+
+    assert rule in {one.rule for one in refused.value.refusals}, str(refused.value)
+    assert str(refused.value).endswith("[program-refused]")
+    assert "\n" not in str(refused.value)
+    if isinstance(program, str) and rule not in {"part", "size"}:
+        assert all(one.line for one in refused.value.refusals), str(refused.value)
+
+
+def test_there_are_sixty_hostile_programs_and_more() -> None:
+    assert len(HOSTILE) >= 60
+
+
+def test_each_place_is_named_with_its_line() -> None:
+    with pytest.raises(ProgramError) as refused:
+        check(SHOP.replace("externalAccess", "externalAcces").replace("198.51.100.0/24", "7"))
+
+    assert [(one.line, one.where, one.rule) for one in refused.value.refusals] == [
+        (10, "resources.app.properties.externalAcces", "input"),
+        (20, "resources.office.properties.ipAddress", "input"),
+    ]
+    assert "did you mean externalAccess?" in str(refused.value)
+
+
+def test_an_error_has_no_key() -> None:
+    key = "sk_stacks_" + "a" * 64
+
+    with pytest.raises(ProgramError) as refused:
+        check(output("${" + key + "}"))
+
+    assert key not in str(refused.value)
+
+
+def test_many_mistakes_are_counted() -> None:
+    program = {"resources": {f"r{number}": {"type": "aws:s3:Bucket"} for number in range(30)}}
+
+    with pytest.raises(ProgramError, match="and 10 more"):
+        check(program)

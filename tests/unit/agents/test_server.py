@@ -1,0 +1,191 @@
+"""The server without an engine: what a client sees, how errors look, and the audit log."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import pytest
+from mcp import Client, MCPError
+
+from stacks_pulumi.agents.reading import explanation, pages
+from stacks_pulumi.agents.server import Audit, server_of
+from stacks_pulumi.agents.tools import Desk
+from stacks_pulumi.gate.engine import Engine
+from stacks_pulumi.gate.start import init
+
+Story = Callable[[Client], Awaitable[None]]
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Let a client talk to a server whose stack cannot be read; return the lines of its audit log."""
+    gate, folder, state = tmp_path / "gate", tmp_path / "desk", tmp_path / "project"
+    init(gate, {}, Decimal(40), Decimal(15))
+    folder.mkdir()
+    state.mkdir()
+
+    def run(story: Story, *, may_apply: bool = True) -> list[dict[str, Any]]:
+        engine = Engine(state, "yaml", "organization/shop/dev", "file://", {"PATH": ""})
+        desk = Desk(gate, None, engine, folder, may_apply)
+        audit = Audit(folder / "audit.jsonl")
+
+        async def told() -> None:
+            async with Client(server_of(desk, audit)) as client:
+                await story(client)
+
+        anyio.run(told)
+        audit.close()
+        return [
+            json.loads(line) for line in (folder / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
+
+    return run
+
+
+async def called(client: Client, tool: str, **arguments: Any) -> Any:
+    """Call a tool; return its result, or the text of its error."""
+    result = await client.call_tool(tool, arguments)
+    (content,) = result.content
+    text = cast("Any", content).text
+    if not result.is_error:
+        assert json.loads(text) == result.structured_content
+    return text if result.is_error else result.structured_content
+
+
+def test_tools_have_schemas_and_say_what_they_do(talk: Callable[..., Any]) -> None:
+    async def story(client: Client) -> None:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        assert list(tools) == [
+            *("list_resources", "get_account", "list_prices", "get_logs", "get_metrics", "explain_error"),
+            *("plan", "apply"),
+        ]
+        for name, tool in tools.items():
+            assert tool.description, name
+            assert tool.output_schema, name
+            assert tool.annotations is not None
+            assert tool.annotations.read_only_hint is (name != "apply")
+        assert tools["apply"].annotations.destructive_hint is True  # type: ignore[union-attr]  # asserted above
+        assert list(tools["plan"].input_schema["properties"]) == ["program"]
+        verdict = tools["plan"].output_schema["properties"]["verdict"]  # type: ignore[index]  # as above
+        assert verdict["enum"] == ["free", "needs_approval", "refused"]
+
+    talk(story)
+
+
+def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
+    async def story(client: Client) -> None:
+        assert "apply" not in {tool.name for tool in (await client.list_tools()).tools}
+        assert "[invalid-argument]" in await called(client, "apply", record="20261128-000000-00000000")
+
+    assert [line["result"] for line in talk(story, may_apply=False)] == ["error"]
+
+
+def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> None:
+    async def story(client: Client) -> None:
+        first = await called(client, "list_prices")
+        assert (first["page"], first["pages"] > 1, len(first["templates"])) == (1, True, 25)
+        assert {"micro": "$1.00", "basic": "$4.00"}.items() <= _prices(first)["nodejs"].items()
+        last = await called(client, "list_prices", page=first["pages"])
+        assert not {*_prices(first)} & {*_prices(last)}
+        assert "[invalid-argument]" in await called(client, "list_prices", page=99)
+        refused = await called(client, "plan", program="resources: {a: {type: aws:s3:Bucket}}")
+        assert refused.endswith("(type) [program-refused]")
+        assert "no such record" in await called(client, "apply", record="../../etc")
+        await client.read_resource("stacks://docs/for-agents")
+        await client.get_prompt("reduce_the_bill")
+
+    lines = talk(story)
+
+    assert [(line["call"], line["result"]) for line in lines] == [
+        ("tools/call list_prices", "ok"),
+        ("tools/call list_prices", "ok"),
+        ("tools/call list_prices", "error"),
+        ("tools/call plan", "error"),
+        ("tools/call apply", "error"),
+        ("resources/read stacks://docs/for-agents", "ok"),
+        ("prompts/get reduce_the_bill", "ok"),
+    ]
+    assert lines[1]["arguments"] != lines[2]["arguments"]
+    assert lines[4]["arguments"] == hashlib.sha256(b'{"record": "../../etc"}').hexdigest()
+    assert all(line["at"] and line["seconds"] >= 0 for line in lines)
+
+
+def _prices(page: Any) -> dict[str, Any]:
+    return {one["template"]: one["prices_a_month"] for one in page["templates"]}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("list_prices", {"pgae": 1}, "there is no argument 'pgae'; did you mean page? [invalid-argument]"),
+        ("list_prices", {"page": "x"}, "[invalid-argument]"),
+        ("list_prices", {"page": -1}, "greater than or equal to 1"),
+        ("list_prices", {"page": 2**80}, "[invalid-argument]"),
+        ("plan", {}, "Field required"),
+        ("plan", {"program": 7}, "[invalid-argument]"),
+        ("plan", {"program": "[]"}, "[invalid-argument]"),
+        ("plan", {"program": {"resources": []}}, "[program-refused]"),
+        ("explain_error", {"code": "../errors"}, "this is not the code of an error"),
+        ("explain_error", {"code": "x" * 200}, "[invalid-argument]"),
+        ("get_logs", {"resource": "web", "lines": 10_000}, "[invalid-argument]"),
+        ("get_logs", {"resource": "web"}, "[pulumi-failed]"),
+        ("list_resources", {}, "[pulumi-failed]"),
+        ("apply", {"record": "20261128-000000-00000000"}, "there is no such record"),
+    ],
+)
+def test_an_error_is_one_line_with_a_code(
+    talk: Callable[..., Any], tool: str, arguments: dict[str, Any], said: str
+) -> None:
+    async def story(client: Client) -> None:
+        text = await called(client, tool, **arguments)
+        assert said in text
+        assert "\n" not in text
+        assert text.endswith("]")
+
+    talk(story)
+
+
+def test_an_answer_has_no_key(talk: Callable[..., Any]) -> None:
+    key = "sk_stacks_" + "c" * 64
+
+    async def story(client: Client) -> None:
+        for arguments in ({"resource": key}, {key: 1}, {"resource": [key]}):
+            assert key not in await called(client, "get_metrics", **arguments)
+        with pytest.raises(MCPError) as error:
+            await client.read_resource(f"stacks://docs/{key}")
+        assert key not in str(error.value)
+
+    assert key not in json.dumps(talk(story))
+
+
+def test_the_pages_explain_every_code(talk: Callable[..., Any]) -> None:
+    async def story(client: Client) -> None:
+        listed = {str(one.uri) for one in (await client.list_resources()).resources}
+        assert listed == {f"stacks://docs/{name}" for name in pages()}
+        told = await called(client, "explain_error", code="[spending-cap]")
+        assert "What to do" in told["text"]
+        assert {one.name for one in (await client.list_prompts()).prompts} == {
+            *("deploy_app_with_database", "reduce_the_bill")
+        }
+
+    talk(story)
+    assert len(pages()) == 6
+    assert explanation("no-such-code") is None
+
+
+def test_a_bug_tells_nothing(talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(_desk: Desk, _page: int) -> None:
+        raise ValueError("the password is hunter2")
+
+    monkeypatch.setattr(Desk, "_prices", crash)
+
+    async def story(client: Client) -> None:
+        assert await called(client, "list_prices") == "a bug in this package (ValueError) [internal-error]"
+
+    talk(story)
