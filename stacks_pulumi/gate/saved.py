@@ -8,6 +8,7 @@ fit together, or has a word that is not known here, is an error: it cannot be ju
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -135,7 +136,9 @@ def _checked(plan: bytes) -> bytes:
         names = {name.casefold(): name for name in _fields(kind)}
         for name in part if isinstance(part, dict) else ():
             if names.get(name.casefold(), name) != name:
-                raise InputError(f"the plan has the field {name!r} beside {names[name.casefold()]!r}: {_AGAIN}")
+                raise InputError(
+                    f"the plan has the field {name!r} beside {names[name.casefold()]!r}: {_AGAIN}"
+                )
     return plan
 
 
