@@ -77,7 +77,7 @@ _HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
 
 
 @dataclass(frozen=True)
-class Configuration:
+class SealedConfiguration:
     """
     A stack's configuration.
 
@@ -93,7 +93,7 @@ class Configuration:
 
     def __repr__(self) -> str:
         """Return no secret."""
-        return "Configuration(...)"
+        return "SealedConfiguration(...)"
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Engine:
             found[f"plugin {name}"] = ", ".join(words) or "not installed"
         return found
 
-    def configuration(self, sealed_key: str | None = None) -> Configuration:
+    def configuration(self, sealed_key: str | None = None) -> SealedConfiguration:
         """
         Return the stack's configuration, and the record's key.
 
@@ -215,7 +215,7 @@ class Engine:
             raise PulumiError(
                 "the record's key cannot be decrypted: plan and apply with the same secrets provider and passphrase"
             )
-        return Configuration(values, key.encode(), sealed_key)
+        return SealedConfiguration(values, key.encode(), sealed_key)
 
     def preview(self, packs: Sequence[str], scratch: Path) -> PlannedPreview:
         """

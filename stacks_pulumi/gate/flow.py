@@ -42,7 +42,7 @@ from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.reports import PolicyViolation
 
 if TYPE_CHECKING:
-    from stacks_pulumi.gate.engine import Configuration, Engine
+    from stacks_pulumi.gate.engine import Engine, SealedConfiguration
     from stacks_pulumi.gate.settings import Gate
     from stacks_pulumi.gate.signatures import Approval
 
@@ -222,7 +222,9 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             raise RefusedError(said.read_text(encoding="utf-8"))
         machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
         if code not in {0, _WAITING} and _is_refused(scratch / records.EVENTS):
-            sys.stderr.write("stacks-pulumi gate: a policy stopped the update; what was made before stays\n")
+            sys.stderr.write(
+                "stacks-pulumi gate: a policy stopped the update; the resources that were created before it stay\n"
+            )
             return REFUSED
         return code
 
@@ -273,7 +275,7 @@ def _check_packs(gate: Gate) -> None:
         raise RefusedError(f"the gate's packs have mistakes: {'; '.join(wrong)}")
 
 
-def _check_address(gate: Gate, configuration: Configuration) -> None:
+def _check_address(gate: Gate, configuration: SealedConfiguration) -> None:
     try:
         spending.check_address(gate, configuration.values)
     except StacksError as error:
@@ -293,7 +295,7 @@ def _read(folder: Path) -> Record:
 
 
 def _is_refused(events: Path) -> bool:
-    """Return whether a policy stopped an update. The engine's exit code does not tell it from another failure."""
+    """Return whether a policy stopped an update. The engine ends with the same exit code after other failures."""
     try:
         document = read_output(read_file(events))
     except InputError:
@@ -305,7 +307,7 @@ def _is_refused(events: Path) -> bool:
     )
 
 
-def _has_changed(pulumi: Engine, record: Record, configuration: Configuration) -> bool:
+def _has_changed(pulumi: Engine, record: Record, configuration: SealedConfiguration) -> bool:
     """Return whether an update that failed has changed the state, or may have."""
     try:
         return digests.of_state(pulumi.export(), configuration.key) != record.content.digests.state
@@ -340,7 +342,7 @@ def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.dat
     _refuse(differences)
 
 
-def _compare_stack(pulumi: Engine, record: Record, configuration: Configuration, state: bytes) -> None:
+def _compare_stack(pulumi: Engine, record: Record, configuration: SealedConfiguration, state: bytes) -> None:
     """
     Compare the configuration, the versions and the state that a record names with those that are there now.
 
@@ -476,7 +478,9 @@ def _packages(planned: bytes) -> list[str]:
 _SAID: Final = "refused.txt"
 
 
-def _state_pack(pulumi: Engine, record: Record, configuration: Configuration, scratch: Path) -> list[str]:
+def _state_pack(
+    pulumi: Engine, record: Record, configuration: SealedConfiguration, scratch: Path
+) -> list[str]:
     """Return the options that start the gate's own pack."""
     expected = state_pack.Expected(
         str(pulumi.project),

@@ -98,7 +98,7 @@ def begin(record: Record, begun: Begun) -> None:
 
 def write(begun: Begun) -> None:
     """
-    Write down what is known of an update that began.
+    Write down an update that began.
 
     Raises:
         InputError: The file cannot be written.

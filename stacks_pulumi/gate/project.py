@@ -2,7 +2,7 @@
 Which files does a project have, and which of its settings are refused?
 
 The change is not trusted. A project that names a backend, a plugin or an option is refused unless the gate allows it,
-and so is one with two files of which the engine may read the other.
+and so is one with two project files, because the engine may read the other one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def found_in(folder: Path) -> Path:
     Return the project file in a folder, or in the nearest parent that has one.
 
     Raises:
-        InputError: There is none, or there are several.
+        InputError: No folder has one, or the folder has several.
     """
     file = find_project(folder)
     if file is None:

@@ -19,6 +19,7 @@ NOT_SHOWN: Final = {
     "ShapeError": "`api._decode` shows its text as an unreadable answer",
     "HostError": "its text has the code already",
     "_DeferredError": "pulumi_policy shows it as a notice",
+    "_FoundError": "`gate.program.own_code` returns its text, and the verdict shows it",
 }
 """Exception -> why its text needs no code."""
 ELSEWHERE: Final = {
