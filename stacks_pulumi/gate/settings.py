@@ -542,7 +542,8 @@ def _extract(folder: Path, ref: str, into: Path) -> str:
         raise ConfigError(
             f"{folder} is in no git repository, so it has no ref {ref}", code="invalid-argument"
         )
-    commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
+    name = _full_name(top, ref)
+    commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
     inside = folder.relative_to(top).as_posix()
     tree = commit if inside == "." else f"{commit}:{inside}"
     archive = _git(top, "archive", "--format=tar", tree)
@@ -563,10 +564,29 @@ def _extract(folder: Path, ref: str, into: Path) -> str:
     return commit
 
 
+def _full_name(top: Path, ref: str) -> str:
+    """
+    Return a ref so that it names one thing.
+
+    For `origin/main` git takes a tag or a branch of that name first, which the author of a change can push.
+    """
+    if ref.partition("/")[0] in _git(top, "remote").decode().split():
+        return f"refs/remotes/{ref}"
+    base = re.split(r"[~^@:]", ref)[0]
+    names = [f"{folder}/{base}" for folder in ("refs", "refs/tags", "refs/heads", "refs/remotes")]
+    known = _git(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
+    found = [name for name in names if name in known]
+    if len(found) > 1 and base != "HEAD":
+        raise ConfigError(
+            f"{ref} is {' and '.join(found)}: name one of them in full", code="invalid-argument"
+        )
+    return ref
+
+
 def _git(top: Path, *words: str) -> bytes:
     try:
         done = subprocess.run(  # noqa: S603  (no shell, and the arguments after an option are no options)
-            ["git", "-C", str(top), "--git-dir", str(top / ".git"), *words],  # noqa: S607  (found on PATH, as the user finds it)
+            ["git", "--no-replace-objects", "-C", str(top), "--git-dir", str(top / ".git"), *words],  # noqa: S607  (found on PATH, as the user finds it)
             env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
             capture_output=True,
             check=False,
