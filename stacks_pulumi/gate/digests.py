@@ -164,6 +164,25 @@ def of_state(export: bytes, key: bytes) -> str:
     return _keyed({"resources": _sorted(resources), "pending": _sorted(pending)}, key)
 
 
+def encryption_of(export: bytes) -> dict[str, Any] | None:
+    """
+    Return the settings of a stack with which its state is encrypted; `None` for a state without secrets provider.
+
+    Args:
+        export: The export of the stack.
+
+    Raises:
+        InputError: It is not an export.
+    """
+    made = _deployment(export).get("secrets_providers") or {}
+    state = made.get("state") or {}
+    settings = {
+        "passphrase": {"encryptionsalt": state.get("salt")},
+        "cloud": {"secretsprovider": state.get("url"), "encryptedkey": state.get("encryptedkey")},
+    }
+    return settings.get(made["type"], {}) if made.get("type") else None
+
+
 def of_configuration(values: Mapping[str, Any], key: bytes) -> str:
     """Return the keyed digest of a stack's configuration, with its secrets."""
     return _keyed(values, key)

@@ -72,6 +72,8 @@ _OUR_PLUGIN: Final = "pulumi-resource-stacks"
 _DIGITS: Final = 16
 _LOGIN: Final = "log in with `pulumi login`, or set PULUMI_BACKEND_URL"
 _KEY: Final = "stacks-pulumi-gate:key"
+_BY_DEFAULT: Final = ("default", "passphrase")
+"""Secrets providers that have no address."""
 _HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
 """The command beside an engine whose language host starts packs in Python."""
 
@@ -216,6 +218,17 @@ class Engine:
                 "the record's key cannot be decrypted: plan and apply with the same secrets provider and passphrase"
             )
         return SealedConfiguration(values, key.encode(), sealed_key)
+
+    def encryption(self) -> dict[str, str]:
+        """
+        Return the stack's settings on how its secrets are encrypted.
+
+        Raises:
+            InputError: They cannot be read.
+        """
+        settings = project_files.settings_in(self._settings())
+        found = {name: settings.get(name) for name in ("secretsprovider", "encryptionsalt", "encryptedkey")}
+        return {name: str(value) for name, value in found.items() if value not in {None, "", *_BY_DEFAULT}}
 
     def copied(self, folder: Path) -> tuple[Engine, dict[Path, Path]]:
         """

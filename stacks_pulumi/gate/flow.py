@@ -97,6 +97,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         read = spending.read(gate, configuration.values, now)
         files = _program(pulumi, record)
         state = pulumi.export()
+        _check_encryption(pulumi, state)
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
         if preview.plan is None:
             return _without_plan(gate, record, preview, read)
@@ -181,6 +182,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         configuration = pulumi.configuration(read.content.sealed_key)
         _check_address(gate, configuration)
         state = pulumi.export()
+        _check_encryption(pulumi, state)
         _compare_stack(pulumi, read, configuration, state)
         seen = spending.read(gate, configuration.values, now)
         _compare_prices(read, seen)
@@ -285,6 +287,21 @@ def _check_address(gate: Gate, configuration: SealedConfiguration) -> None:
         spending.check_address(gate, configuration.values)
     except StacksError as error:
         raise RefusedError(error.message) from None
+
+
+def _check_encryption(pulumi: Engine, state: bytes) -> None:
+    """
+    Refuse a change of how the state is encrypted: the update would encrypt its secrets with a key of the author.
+
+    Raises:
+        RefusedError: The stack's settings have another encryption than its state.
+    """
+    before = digests.encryption_of(state)
+    if before is not None and before != pulumi.encryption():
+        raise RefusedError(
+            "the stack's settings (secretsprovider, encryptionsalt, encryptedkey) have another encryption than its "
+            "state: change both with `pulumi stack change-secrets-provider`"
+        )
 
 
 def _read(folder: Path) -> Record:

@@ -5,6 +5,8 @@ An author who is hostile, and cannot edit the gate's folder: nothing is made, or
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.gate import record
 from stacks_pulumi.gate.engine import Engine
+from stacks_pulumi.gate.flow import RefusedError
 from tests.support.gate import Gated
 from tests.support.stack import Stack
 
@@ -109,3 +112,37 @@ def test_an_approval_is_used_once_also_if_the_state_is_the_old_one_again(
 
     assert "this record was applied before" in gated.refused(old)
     assert emulator.state.names() == ["web"]
+
+
+@pytest.mark.passphrase
+def test_the_state_is_not_encrypted_for_the_author(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """No step shows it: an update without changes would encrypt all secrets of the state in another way."""
+    settings = stack.folder / "Pulumi.dev.yaml"
+    text = settings.read_text(encoding="utf-8")
+    salt = next(line for line in text.splitlines() if line.startswith("encryptionsalt:"))
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    settings.write_text(f"{salt}\n", encoding="utf-8")
+    stack.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
+    stack.yaml(project(web=BASIC), yaml_language_host)
+    assert gated.plan().verdict.result == "free"
+    assert gated.apply() == 0
+
+    # What the author knows is his own passphrase; here it is the same one with another salt.
+    other = stack.folder / "other"
+    other.mkdir()
+    (other / "Pulumi.yaml").write_text("name: other\nruntime: yaml\n", encoding="utf-8")
+    subprocess.run(
+        ["pulumi", "stack", "init", "dev", "--secrets-provider", "passphrase"],
+        cwd=other,
+        env=stack.env,
+        check=True,
+    )
+    settings.write_text((other / "Pulumi.dev.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.rmtree(other)
+
+    with pytest.raises(RefusedError, match="another encryption than its state"):
+        gated.plan()
+    settings.write_text(f"{salt}\n", encoding="utf-8")
+    assert gated.plan().verdict.result == "nothing"
