@@ -219,6 +219,15 @@ class Engine:
             )
         return SealedConfiguration(values, key.encode(), sealed_key)
 
+    def settings(self) -> dict[str, Any]:
+        """
+        Return the stack's settings as they are written.
+
+        Raises:
+            InputError: They cannot be read.
+        """
+        return project_files.settings_in(self._settings())
+
     def encryption(self) -> dict[str, str]:
         """
         Return the stack's settings on how its secrets are encrypted.
@@ -226,7 +235,7 @@ class Engine:
         Raises:
             InputError: They cannot be read.
         """
-        settings = project_files.settings_in(self._settings())
+        settings = self.settings()
         found = {name: settings.get(name) for name in ("secretsprovider", "encryptionsalt", "encryptedkey")}
         return {name: str(value) for name, value in found.items() if value not in {None, "", *_BY_DEFAULT}}
 
@@ -250,8 +259,8 @@ class Engine:
             if not entry.name.casefold().startswith(("pulumi", "main.")):
                 (folder / entry.name).symlink_to(entry)
         for file in files:
-            if file.is_symlink():
-                raise InputError(f"{file} is a link: replace it by a copy", code="invalid-file")
+            if file.is_symlink() or not file.is_file():
+                raise InputError(f"{file} is a link, or no file: replace it by a copy", code="invalid-file")
             shutil.copy(file, folder / file.name, follow_symlinks=False)
         return replace(self, project=folder), {file: folder / file.name for file in files}
 

@@ -35,6 +35,7 @@ from stacks_pulumi.gate import (
     state_pack,
     texts,
 )
+from stacks_pulumi.gate import project as project_files
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record, RefusedError
@@ -260,6 +261,7 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
         del os.environ[name]
     try:
         pulumi = engine.opened(project, stack, gate)
+        project_files.check_stack(pulumi.settings(), gate.project_settings)
     except InputError as error:
         raise RefusedError(error.message) from None
     name = records.short_name(pulumi.stack)

@@ -39,8 +39,10 @@ FILE: Final = "gate.yaml"
 Action: TypeAlias = Literal["approve", "refuse"]
 """What a rule does if it finds something: the change needs an approval, or is refused."""
 
-ProjectSetting: TypeAlias = Literal["backend", "plugins", "packages", "options", "main", "stackConfigDir"]
-"""A setting of `Pulumi.yaml` that can run other code, or move the stack."""
+ProjectSetting: TypeAlias = Literal[
+    "backend", "plugins", "packages", "options", "main", "stackConfigDir", "environment"
+]
+"""A setting of `Pulumi.yaml`, or of the stack, that can run other code, or move the stack."""
 
 BUILT_IN: Final = (
     "destroys-data",
@@ -201,7 +203,7 @@ class GateFile(_Section, frozen=True):
         budgets: The file with budgets over several stacks.
         base_url: The address of the API, if it is not the default. A stack with another address is refused.
         platform: The file with facts about the platform (`stacks:platform`), for `live_prices`.
-        project_settings: The settings of Pulumi.yaml that are allowed although they can run other code.
+        project_settings: The settings of project and stack that are allowed although they can run other code.
     """
 
     version: Literal[1] = 1
@@ -565,11 +567,8 @@ def _extract(folder: Path, ref: str, into: Path) -> str:
 
 
 def _full_name(top: Path, ref: str) -> str:
-    """
-    Return a ref so that it names one thing.
-
-    For `origin/main` git takes a tag or a branch of that name first, which the author of a change can push.
-    """
+    """Return a ref so that it names one thing."""
+    # For `origin/main` git takes a tag or a branch of that name first, which the author of a change can push.
     if ref.partition("/")[0] in _git(top, "remote").decode().split():
         return f"refs/remotes/{ref}"
     base = re.split(r"[~^@:]", ref)[0]
