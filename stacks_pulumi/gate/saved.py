@@ -145,7 +145,7 @@ def _checked(plan: bytes) -> bytes:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("it has a name twice in one object")
+        raise InputError(f"the plan has a name twice in one object: {_AGAIN}")
     return found
 
 
