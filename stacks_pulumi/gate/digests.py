@@ -15,6 +15,7 @@ import stat
 import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from stacks_pulumi._pulumi_cli import InputError
@@ -47,13 +48,16 @@ other field counts, also one that a later engine adds.
 _BLOCK: Final = 1 << 20
 
 
-def of_folder(folder: Path, apart: Collection[Path] = ()) -> str:
+def of_folder(
+    folder: Path, apart: Collection[Path] = (), copies: Mapping[Path, Path] = MappingProxyType({})
+) -> str:
     """
     Return the digest of the files of a program or of a gate, with their paths from the folder.
 
     Args:
         folder: The folder.
         apart: Folders that are no part of it: the record's, and the engine's own.
+        copies: Copies of files of it, which are read in their place.
 
     Raises:
         InputError: A file cannot be read, or is neither a file nor a link within the folder.
@@ -61,6 +65,7 @@ def of_folder(folder: Path, apart: Collection[Path] = ()) -> str:
     root = folder.resolve()
     left_out = frozenset(path.resolve() for path in apart)
     total = hashlib.sha256()
+    left = {path.parent.resolve() / path.name: copy for path, copy in copies.items()}
     try:
         files = dict(_files(root, root, left_out))
         tracked = _tracked(root)
@@ -68,11 +73,15 @@ def of_folder(folder: Path, apart: Collection[Path] = ()) -> str:
             path.relative_to(root).as_posix(): path for path in tracked if path.is_file() or path.is_symlink()
         }
         for name, path in sorted(files.items()):
-            total.update(json.dumps([name, *_content(path, root)]).encode())
+            # A link is no file whose copy could be meant.
+            source = path if path.is_symlink() else left.pop(path, path)
+            total.update(json.dumps([name, *_content(source, root)]).encode())
     except OSError as error:
         raise InputError(
             f"{error.filename or root} cannot be read: {error.strerror}", code="file-access"
         ) from None
+    if left:
+        raise InputError(f"{next(iter(left))} is no part of the program, or is a link: replace it by a copy")
     return total.hexdigest()
 
 
@@ -120,7 +129,19 @@ def compiled_files(folder: Path) -> list[Path]:
 
 
 def _tracked(root: Path) -> set[Path]:
-    return {root / name for name in git(root, "ls-files", "-z").split("\0") if name}
+    names = [name for name in git(root, "ls-files", "-z").split("\0") if name]
+    return {file for name in names for file in _files_at(root / name)}
+
+
+def _files_at(path: Path) -> Iterator[Path]:
+    """Yield what git has at a path: the file, or the files of a submodule, which comes with the change too."""
+    if path.is_symlink() or not path.is_dir():
+        yield path
+        return
+    for here, folders, names in os.walk(path):
+        folders[:] = [name for name in folders if name != ".git"]
+        links = [name for name in folders if (Path(here) / name).is_symlink()]
+        yield from (Path(here) / name for name in (*names, *links) if name != ".git")
 
 
 def of_state(export: bytes, key: bytes) -> str:
@@ -141,6 +162,25 @@ def of_state(export: bytes, key: bytes) -> str:
         for one in deployment.get("pending_operations") or ()
     ]
     return _keyed({"resources": _sorted(resources), "pending": _sorted(pending)}, key)
+
+
+def encryption_of(export: bytes) -> dict[str, Any] | None:
+    """
+    Return the settings of a stack with which its state is encrypted; `None` for a state without secrets provider.
+
+    Args:
+        export: The export of the stack.
+
+    Raises:
+        InputError: It is not an export.
+    """
+    made = _deployment(export).get("secrets_providers") or {}
+    state = made.get("state") or {}
+    settings = {
+        "passphrase": {"encryptionsalt": state.get("salt")},
+        "cloud": {"secretsprovider": state.get("url"), "encryptedkey": state.get("encryptedkey")},
+    }
+    return settings.get(made["type"], {}) if made.get("type") else None
 
 
 def of_configuration(values: Mapping[str, Any], key: bytes) -> str:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -72,6 +72,8 @@ _OUR_PLUGIN: Final = "pulumi-resource-stacks"
 _DIGITS: Final = 16
 _LOGIN: Final = "log in with `pulumi login`, or set PULUMI_BACKEND_URL"
 _KEY: Final = "stacks-pulumi-gate:key"
+_BY_DEFAULT: Final = ("default", "passphrase")
+"""Secrets providers that have no address."""
 _HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
 """The command beside an engine whose language host starts packs in Python."""
 
@@ -217,6 +219,51 @@ class Engine:
             )
         return SealedConfiguration(values, key.encode(), sealed_key)
 
+    def settings(self) -> dict[str, Any]:
+        """
+        Return the stack's settings as they are written.
+
+        Raises:
+            InputError: They cannot be read.
+        """
+        return project_files.settings_in(self._settings())
+
+    def encryption(self) -> dict[str, str]:
+        """
+        Return the stack's settings on how its secrets are encrypted.
+
+        Raises:
+            InputError: They cannot be read.
+        """
+        settings = self.settings()
+        found = {name: settings.get(name) for name in ("secretsprovider", "encryptionsalt", "encryptedkey")}
+        return {name: str(value) for name, value in found.items() if value not in {None, "", *_BY_DEFAULT}}
+
+    def copied(self, folder: Path) -> tuple[Engine, dict[Path, Path]]:
+        """
+        Return the engine for a copy of a program that is only data, and the file of which each file is the copy.
+
+        Nobody can change the copy between its comparison and the update.
+
+        Args:
+            folder: A new folder for the copy.
+
+        Raises:
+            InputError: A file cannot be read, or is a link.
+        """
+        settings = self._settings()
+        files = [self.project / "Pulumi.yaml", *([] if settings is None else [settings])]
+        folder.mkdir()
+        for entry in self.project.iterdir():
+            # The language host reads its program under more names.
+            if not entry.name.casefold().startswith(("pulumi", "main.")):
+                (folder / entry.name).symlink_to(entry)
+        for file in files:
+            if file.is_symlink() or not file.is_file():
+                raise InputError(f"{file} is a link, or no file: replace it by a copy", code="invalid-file")
+            shutil.copy(file, folder / file.name, follow_symlinks=False)
+        return replace(self, project=folder), {file: folder / file.name for file in files}
+
     def preview(self, packs: Sequence[str], scratch: Path) -> PlannedPreview:
         """
         Preview the program.
@@ -324,6 +371,8 @@ class Engine:
     def _with_account(self) -> dict[str, str]:
         """The variables for a command that runs the program and its providers."""
         mine = {name: value for name, value in os.environ.items() if name.startswith("STACKS_")}
+        if mine.get("STACKS_PLATFORM"):
+            mine["STACKS_PLATFORM"] = str(Path(mine["STACKS_PLATFORM"]).absolute())
         return {**self.environment, **mine}
 
     def _settings(self) -> Path | None:
@@ -359,7 +408,14 @@ def opened(folder: Path, stack: str | None, gate: Gate | None) -> Engine:
         project_files.check(file, project, gate.project_settings)
     environment = _environment()
     backend = environment.get("PULUMI_BACKEND_URL") or _logged_in(file.parent, environment)
+    # The engine reads a relative path from its working directory, which is another one for a copy of the program.
+    path = backend.removeprefix("file://")
+    if path != backend and not path.startswith(("/", "~")):
+        backend = f"file://{file.parent / path}"
     environment["PULUMI_BACKEND_URL"] = backend
+    phrase = environment.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    if phrase:
+        environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(file.parent / phrase)
     if stack is None or stack.count("/") != _SLASHES:
         chosen = () if stack is None else ("--stack", stack)
         words = ("stack", "--show-name", "--fully-qualify-stack-names", *chosen)

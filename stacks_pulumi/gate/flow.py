@@ -10,10 +10,11 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -34,6 +35,7 @@ from stacks_pulumi.gate import (
     state_pack,
     texts,
 )
+from stacks_pulumi.gate import project as project_files
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record, RefusedError
@@ -96,6 +98,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         read = spending.read(gate, configuration.values, now)
         files = _program(pulumi, record)
         state = pulumi.export()
+        _check_encryption(pulumi, state)
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
         if preview.plan is None:
             return _without_plan(gate, record, preview, read)
@@ -171,11 +174,16 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         # Python would run what such a file has, and not the program's files.
         for compiled in digests.compiled_files(pulumi.project):
             compiled.unlink(missing_ok=True)
-        _compare_files(gate, pulumi, read, now)
+        origin, copies = pulumi, dict[Path, Path]()
+        if not read.content.code:
+            # What is only data can be copied, so that nobody changes it after it was compared.
+            pulumi, copies = pulumi.copied(scratch / "program")
+        _compare_files(gate, pulumi, read, now, _program(origin, read.folder, copies))
         _check_packs(gate)
         configuration = pulumi.configuration(read.content.sealed_key)
         _check_address(gate, configuration)
         state = pulumi.export()
+        _check_encryption(pulumi, state)
         _compare_stack(pulumi, read, configuration, state)
         seen = spending.read(gate, configuration.values, now)
         _compare_prices(read, seen)
@@ -191,7 +199,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             now=now,
             code=read.content.code,
         )
-        approvals = _approved(gate, pulumi, read, verdict, now)
+        approvals = _approved(gate, origin, read, verdict, now)
         if verdict.result == "nothing" and read.content.code:
             # No person has approved that its code runs with this key.
             sys.stdout.write("Nothing changes, so the program was not run.\n")
@@ -253,6 +261,7 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
         del os.environ[name]
     try:
         pulumi = engine.opened(project, stack, gate)
+        project_files.check_stack(pulumi.settings(), gate.project_settings)
     except InputError as error:
         raise RefusedError(error.message) from None
     name = records.short_name(pulumi.stack)
@@ -280,6 +289,21 @@ def _check_address(gate: Gate, configuration: SealedConfiguration) -> None:
         spending.check_address(gate, configuration.values)
     except StacksError as error:
         raise RefusedError(error.message) from None
+
+
+def _check_encryption(pulumi: Engine, state: bytes) -> None:
+    """
+    Refuse a change of how the state is encrypted: the update would encrypt its secrets with a key of the author.
+
+    Raises:
+        RefusedError: The stack's settings have another encryption than its state.
+    """
+    before = digests.encryption_of(state)
+    if before is not None and before != pulumi.encryption():
+        raise RefusedError(
+            "the stack's settings (secretsprovider, encryptionsalt, encryptedkey) have another encryption than its "
+            "state: change both with `pulumi stack change-secrets-provider`"
+        )
 
 
 def _read(folder: Path) -> Record:
@@ -315,7 +339,7 @@ def _has_changed(pulumi: Engine, record: Record, configuration: SealedConfigurat
         return True
 
 
-def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.datetime) -> None:
+def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.datetime, files: str) -> None:
     """
     Compare the files and the times that a record names with those that are there now.
 
@@ -335,7 +359,7 @@ def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.dat
         differences.append(f"the record is of the future ({content.made_at:%Y-%m-%d %H:%M} UTC)")
     if digests.of_folder(gate.folder) != content.digests.gate:
         differences.append("the gate's folder is not the one that it was planned with")
-    if _program(pulumi, record.folder) != content.digests.program:
+    if files != content.digests.program:
         differences.append("the program's files are not those that were planned")
     elif program.own_code(pulumi.project) != content.code:
         differences.append("the record says something else of the program than its files")
@@ -413,6 +437,9 @@ def _approved(
     found = signatures.check(record.approvals, subject, gate, now)
     if found.missing:
         raise RefusedError(f"{found.missing}: `stacks-pulumi gate approve` signs this record")
+    if record.digest in history.applied(history.entries(pulumi.history(), pulumi.stack, None)):
+        # The state can be the old one again: what it made was deleted since then.
+        raise RefusedError("this record was applied before, as the stack's history says: plan again")
     return found.valid
 
 
@@ -452,8 +479,8 @@ def _write_texts(folder: Path, record: Record | None, verdict: Verdict, changes:
     records.put(folder, records.JUNIT, texts.junit(record, verdict, changes).encode())
 
 
-def _program(pulumi: Engine, record: Path) -> str:
-    return digests.of_folder(pulumi.project, (record, pulumi_home()))
+def _program(pulumi: Engine, record: Path, copies: Mapping[Path, Path] = MappingProxyType({})) -> str:
+    return digests.of_folder(pulumi.project, (record, pulumi_home()), copies)
 
 
 def _author(project: Path) -> str:

@@ -244,6 +244,15 @@ def _judged(entry: LoggedUpdate, said: Said, stack: str, gate: Gate | None, used
     return replace(entry, approvers=tuple(dict.fromkeys(names)))
 
 
+def applied(found: Iterable[LoggedUpdate]) -> frozenset[str]:
+    """Return the digests of the records that a history says were applied, at least in part."""
+    return frozenset(
+        entry.said.record
+        for entry in found
+        if entry.said is not None and (entry.result == "succeeded" or {*entry.changes} - {"same"})
+    )
+
+
 def spent(
     found: Iterable[LoggedUpdate],
     unfinished: Iterable[Decimal | None],

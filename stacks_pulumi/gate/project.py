@@ -84,6 +84,24 @@ def check(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> No
         )
 
 
+def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    """
+    Refuse settings of a stack with environments of Pulumi ESC: they set variables, and are no part of what is compared.
+
+    Args:
+        settings: The stack's settings.
+        allowed: The settings that the gate allows.
+
+    Raises:
+        InputError: They have one.
+    """
+    if "environment" in settings and "environment" not in allowed:
+        raise InputError(
+            "the stack's settings have `environment`, whose variables and values can change after the approval: remove "
+            "it, or allow it in the gate (`project_settings: [environment]` in gate.yaml)"
+        )
+
+
 def runtime_of(project: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Return the name of a project's or a pack's runtime, and its options; empty if it has none."""
     runtime = project.get("runtime")

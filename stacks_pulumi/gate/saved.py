@@ -8,6 +8,7 @@ fit together, or has a word that is not known here, is an error: it cannot be ju
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ _STAYS: Final = frozenset({"same", "update"})
 _GONE: Final = "remove-pending-replace"
 _STEPS: Final = NEW | _DELETES | _STAYS | REPLACES | {_GONE}
 _SHOWN: Final = 5
+_AGAIN: Final = "make the record again with `stacks-pulumi gate plan`"
 
 _ENGINES_NAME: Final = re.compile(r"default(_(alpha|beta|rc|dev)?\d*)*", re.ASCII)
 """The name of the engine's own provider: with the version of its package, and with an address if its plugin has one."""
@@ -116,9 +118,57 @@ def _decoded(data: bytes, kind: type[_T], what: str) -> _T:
     try:
         return msgspec.json.decode(utf8(data), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(
-            f"this is not {what} ({error}): make the record again with `stacks-pulumi gate plan`"
-        ) from None
+        raise InputError(f"this is not {what} ({error}): {_AGAIN}") from None
+
+
+def _checked(plan: bytes) -> bytes:
+    """
+    Return a plan that the engine reads as it is read here.
+
+    The engine compares the names of fields without case, and joins two fields of one name. So a second
+    `ResourcePlans` would be carried out and not judged.
+    """
+    try:
+        document = json.loads(utf8(plan), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"this is not a saved plan ({error}): {_AGAIN}") from None
+    for part, kind in _parts(document):
+        names = {name.casefold(): name for name in _fields(kind)}
+        for name in part if isinstance(part, dict) else ():
+            if names.get(name.casefold(), name) != name:
+                raise InputError(
+                    f"the plan has the field {name!r} beside {names[name.casefold()]!r}: {_AGAIN}"
+                )
+    return plan
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise InputError(f"the plan has a name twice in one object: {_AGAIN}")
+    return found
+
+
+def _parts(document: Any) -> Iterator[tuple[Any, type[msgspec.Struct]]]:
+    """Yield each part of a plan whose names are those of fields, with what it is."""
+    yield document, _Plan
+    for planned in _values(document, "resourcePlans"):
+        yield planned, _ResourcePlan
+        goal = planned.get("goal") if isinstance(planned, dict) else None
+        yield goal, Goal
+        if isinstance(goal, dict):
+            yield goal.get("inputDiff"), _Diff
+            aliases = goal.get("structuredAliases")
+            yield from ((alias, _Alias) for alias in (aliases if isinstance(aliases, list) else ()))
+
+
+def _values(document: Any, name: str) -> list[Any]:
+    found = document.get(name) if isinstance(document, dict) else None
+    return list(found.values()) if isinstance(found, dict) else []
+
+
+def _fields(kind: type[msgspec.Struct]) -> list[str]:
+    return [one.encode_name for one in msgspec.structs.fields(kind)]
 
 
 @dataclass
@@ -156,7 +206,7 @@ class Saved:
     """
 
     def __init__(self, plan: bytes, state: bytes) -> None:
-        decoded = _decoded(plan, _Plan, "a saved plan")
+        decoded = _decoded(_checked(plan), _Plan, "a saved plan")
         self._plans, self._config = decoded.resource_plans, decoded.config
         deployment = _decoded(state, _Export, "an export of a stack").deployment or _Deployment()
         resources = deployment.resources or []

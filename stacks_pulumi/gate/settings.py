@@ -39,8 +39,10 @@ FILE: Final = "gate.yaml"
 Action: TypeAlias = Literal["approve", "refuse"]
 """What a rule does if it finds something: the change needs an approval, or is refused."""
 
-ProjectSetting: TypeAlias = Literal["backend", "plugins", "packages", "options", "main", "stackConfigDir"]
-"""A setting of `Pulumi.yaml` that can run other code, or move the stack."""
+ProjectSetting: TypeAlias = Literal[
+    "backend", "plugins", "packages", "options", "main", "stackConfigDir", "environment"
+]
+"""A setting of `Pulumi.yaml`, or of the stack, that can run other code, or move the stack."""
 
 BUILT_IN: Final = (
     "destroys-data",
@@ -201,7 +203,7 @@ class GateFile(_Section, frozen=True):
         budgets: The file with budgets over several stacks.
         base_url: The address of the API, if it is not the default. A stack with another address is refused.
         platform: The file with facts about the platform (`stacks:platform`), for `live_prices`.
-        project_settings: The settings of Pulumi.yaml that are allowed although they can run other code.
+        project_settings: The settings of project and stack that are allowed although they can run other code.
     """
 
     version: Literal[1] = 1
@@ -542,7 +544,8 @@ def _extract(folder: Path, ref: str, into: Path) -> str:
         raise ConfigError(
             f"{folder} is in no git repository, so it has no ref {ref}", code="invalid-argument"
         )
-    commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
+    name = _full_name(top, ref)
+    commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
     inside = folder.relative_to(top).as_posix()
     tree = commit if inside == "." else f"{commit}:{inside}"
     archive = _git(top, "archive", "--format=tar", tree)
@@ -563,10 +566,26 @@ def _extract(folder: Path, ref: str, into: Path) -> str:
     return commit
 
 
+def _full_name(top: Path, ref: str) -> str:
+    """Return a ref so that it names one thing."""
+    # For `origin/main` git takes a tag or a branch of that name first, which the author of a change can push.
+    if ref.partition("/")[0] in _git(top, "remote").decode().split():
+        return f"refs/remotes/{ref}"
+    base = re.split(r"[~^@:]", ref)[0]
+    names = [f"{folder}/{base}" for folder in ("refs", "refs/tags", "refs/heads", "refs/remotes")]
+    known = _git(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
+    found = [name for name in names if name in known]
+    if len(found) > 1 and base != "HEAD":
+        raise ConfigError(
+            f"{ref} is {' and '.join(found)}: name one of them in full", code="invalid-argument"
+        )
+    return ref
+
+
 def _git(top: Path, *words: str) -> bytes:
     try:
         done = subprocess.run(  # noqa: S603  (no shell, and the arguments after an option are no options)
-            ["git", "-C", str(top), "--git-dir", str(top / ".git"), *words],  # noqa: S607  (found on PATH, as the user finds it)
+            ["git", "--no-replace-objects", "-C", str(top), "--git-dir", str(top / ".git"), *words],  # noqa: S607  (found on PATH, as the user finds it)
             env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
             capture_output=True,
             check=False,

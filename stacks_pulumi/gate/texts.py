@@ -205,6 +205,8 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
                 "warning",
                 f"{name}: {', '.join(cut)} may be cut in the table; the JSON has the whole values",
             )
+        if one.old_urn:
+            yield "warning", f"{name} is the resource that was {one.old_urn} before"
         if one.unprotected:
             yield "warning", f"{name} is no longer protected from deletion"
         if one.provider_changes:
@@ -345,8 +347,16 @@ def _flat(text: str) -> str:
 
 
 def _told(one: Change) -> list[str]:
-    """Return the inputs of a resource that are shown."""
-    return [name for name in dict.fromkeys((*one.changed, *one.unknown)) if name not in _NOT_SHOWN]
+    """
+    Return the inputs of a resource that are shown.
+
+    What ends is shown with all that it was, and a container always with its name on the platform: the author of the
+    program chooses the name of the resource, and can give it another one by an alias.
+    """
+    ends = one.before if one.operation in {"delete", "keep", "unclear"} else ()
+    named = ["name"] if one.kind == "Container" and one.before.get("name") is not None else []
+    names = dict.fromkeys((*named, *one.changed, *one.unknown, *ends))
+    return [name for name in names if name not in _NOT_SHOWN and not name.startswith("__")]
 
 
 def _value(inputs: Mapping[str, Any], name: str) -> str:

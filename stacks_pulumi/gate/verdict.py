@@ -342,14 +342,14 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
 
 def _not_free(found: _Found, spent: Decimal | None, ruled: Sequence[Finding]) -> Iterator[Reason]:
     """Return what the gate's `free` does not cover."""
+    adopting = [one for one in found.changes if one.type.startswith(PROVIDERS) and _adopts_by_default(one)]
+    if adopting and any(one.operation == "create" and one.kind for one in found.acting):
+        yield _ask(f"the provider {adopting[0].name!r} may adopt what exists already", adopting[0].urn)
     free = found.gate.free
     if free is None:
         yield _ask("the gate has no `free`, so every change needs an approval")
         return
     told = {finding.urn for finding in ruled if finding.urn}
-    adopting = [one for one in found.changes if one.type.startswith(PROVIDERS) and _adopts_by_default(one)]
-    if adopting and any(one.operation == "create" and one.kind for one in found.acting):
-        yield _ask(f"the provider {adopting[0].name!r} may adopt what exists already", adopting[0].urn)
     for change in found.acting:
         why = _why_not_free(change, found.gate.file.harmless)
         if why and change.urn not in told:

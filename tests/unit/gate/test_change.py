@@ -413,6 +413,29 @@ def test_what_is_no_plan_and_no_state_is_an_error(files: tuple[bytes | None, byt
         changes_of(files[0] or good[0], good[1] if files[1] is None else files[1], PRICER)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"resourcePlans"', b'"ResourcePlans": {}, "resourcePlans"'),
+        (b'"resourcePlans"', b'"resourcePlans": {}, "resourcePlans"'),
+        (b'"resourcePlans"', '"re\u017fourcePlans": {}, "resourcePlans"'.encode()),
+        (b'"steps"', b'"Steps": [], "steps"'),
+        (b'"goal"', b'"GOAL": {}, "goal"'),
+        (b'"inputDiff"', b'"InputDiff": {}, "inputDiff"'),
+        (b'"adds"', b'"Adds": {}, "adds"'),
+        (b'"plan"', b'"plan": "premium", "plan"'),
+    ],
+)
+def test_a_field_that_only_the_engine_would_read_is_an_error(before: bytes, after: bytes) -> None:
+    """The engine ignores the case of names, and joins what has one name."""
+    saved = Saved()
+    saved.plan("web", web(), "create")
+    plan, state = saved.files
+    assert before in plan
+    with pytest.raises(InputError, match="make the record again"):
+        changes_of(plan.replace(before, after, 1), state, PRICER)
+
+
 def test_the_root_of_the_stack_is_no_change() -> None:
     assert changes_of(*Saved().files, PRICER) == ()
     assert ROOT.encode() in Saved().files[0]

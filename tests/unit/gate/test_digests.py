@@ -119,6 +119,45 @@ def test_a_repository_that_an_author_has_committed_is_not_used(program: Path) ->
     assert digests.git(folder, *words) == ""
 
 
+def test_a_submodule_is_a_part_of_the_program_everywhere(program: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    identity = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "protocol.file.allow=always")
+
+    def run(folder: Path, *words: str) -> None:
+        subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)
+
+    (other / "evil.py").write_text("x = 1\n", encoding="utf-8")
+    for folder, words in (
+        (other, ["init", "-q"]),
+        (other, ["add", "."]),
+        (other, ["commit", "-qm", "One"]),
+        (program, ["init", "-q"]),
+        (program, ["submodule", "add", "-q", str(other), "node_modules"]),
+    ):
+        run(folder, *words)
+    before = digests.of_folder(program)
+
+    (program / "node_modules" / "evil.py").write_text("x = 2\n", encoding="utf-8")
+
+    assert digests.of_folder(program) != before
+
+
+def test_a_copy_is_read_in_the_place_of_its_file(program: Path, tmp_path: Path) -> None:
+    file, copy = program / "Pulumi.yaml", tmp_path / "copy.yaml"
+    file.write_text("name: one\n", encoding="utf-8")
+    copy.write_text("name: one\n", encoding="utf-8")
+    before = digests.of_folder(program)
+    file.write_text("name: two\n", encoding="utf-8")
+    assert digests.of_folder(program, copies={file: copy}) == before
+
+    copy.write_text("name: two\n", encoding="utf-8")
+    assert digests.of_folder(program, copies={file: copy}) != before
+    file.unlink()
+    with pytest.raises(InputError, match="is no part of the program"):
+        digests.of_folder(program, copies={file: copy})
+
+
 def test_a_link_out_of_the_program_and_a_pipe_are_refused(program: Path, tmp_path: Path) -> None:
     (tmp_path / "outside.py").write_text("x = 1\n", encoding="utf-8")
     (program / "link.py").symlink_to("../outside.py")

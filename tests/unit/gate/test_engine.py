@@ -129,6 +129,13 @@ def test_a_project_that_cannot_be_read_is_refused(project: Path) -> None:
         engine.opened(project.parent, None, None)
 
 
+def test_environments_of_a_stack_are_refused_unless_the_gate_allows_them() -> None:
+    project_files.check_stack({"config": {}}, frozenset())
+    with pytest.raises(InputError, match="can change after the approval"):
+        project_files.check_stack({"environment": ["shared"]}, frozenset())
+    project_files.check_stack({"environment": ["shared"]}, frozenset({"environment"}))
+
+
 def _pack(folder: Path, text: str) -> GatePack:
     folder.mkdir()
     (folder / "PulumiPolicy.yaml").write_text(text, encoding="utf-8")

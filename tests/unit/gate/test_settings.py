@@ -209,6 +209,28 @@ def test_a_gate_of_a_git_ref_is_not_that_of_the_working_tree(folder: Path, tmp_p
     assert not extracted.exists()
 
 
+@pytest.mark.parametrize("kind", ["tag", "branch"])
+def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
+    """For `origin/main` git takes a tag or a branch of that name first, and an author can push both."""
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "The gate")
+    _git(tmp_path, "update-ref", "refs/remotes/origin/main", "HEAD")
+    _git(tmp_path, "tag", "v1")
+    (folder / "gate.yaml").write_text("version: 1\n")
+    _git(tmp_path, "commit", "-qam", "No rules")
+    _git(tmp_path, kind, "origin/main")
+    with pytest.raises(ConfigError, match="name one of them in full"), settings.opened(folder, "origin/main"):
+        pass
+
+    _git(tmp_path, "remote", "add", "origin", "https://example.com")
+    for ref in ("origin/main", "refs/remotes/origin/main", "v1", "origin/main^{commit}"):
+        with settings.opened(folder, ref) as gate:
+            assert gate.limits.max_increase == Decimal(15)
+
+
 def test_a_gate_of_a_git_ref_has_no_links(folder: Path, tmp_path: Path) -> None:
     (folder / "spend.json").unlink()
     (folder / "spend.json").symlink_to("../elsewhere.json")

@@ -68,6 +68,31 @@ def judged(gate: Gate, saved: Saved, **more: Any) -> tuple[Verdict, tuple[Change
     return judge(gate, changes, now=NOW, **more), changes
 
 
+def test_what_ends_is_shown_with_its_name_on_the_platform_and_its_old_name(make_gate: MakeGate) -> None:
+    """The author of the program names the resources, and an alias gives them other names."""
+    saved = Saved()
+    old = saved.old("prod-db", web(name="prod-db"))
+    saved.plan("scratch", web("premium", name="prod-db"), "update", aliases=[old])
+    saved.old("idle", web(name="shop-db"))
+    saved.plan("idle", None, "delete")
+
+    text = texts.show(record(), *judged(make_gate(), saved))
+
+    assert re.search(r"-  idle +name +shop-db", text)
+    assert re.search(r"~  scratch +name +prod-db +prod-db", text)
+    assert f"'scratch' is the resource that was {old} before" in text
+
+
+def test_an_approver_sees_that_a_provider_may_adopt(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.same("default", {"stacks:adopt": "if_matching"}, PROVIDER, parent="")
+    saved.plan("web", web(), "create")
+
+    assert "the provider 'default' may adopt what exists already" in texts.show(
+        record(), *judged(make_gate(), saved)
+    )
+
+
 def test_a_person_sees_every_step_with_its_values_and_what_is_unknown(make_gate: MakeGate) -> None:
     shown = texts.show(
         record("its runtime is python, so it is code"),

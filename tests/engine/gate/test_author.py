@@ -1,0 +1,148 @@
+"""
+An author who is hostile, and cannot edit the gate's folder: nothing is made, or run with the key, without an approval.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.gate import record
+from stacks_pulumi.gate.engine import Engine
+from stacks_pulumi.gate.flow import RefusedError
+from tests.support.gate import Gated
+from tests.support.stack import Stack
+
+BASIC = {"type": "stacks:index:Container", "properties": {"template": "nodejs", "plan": "basic"}}
+PREMIUM = {"type": "stacks:index:Container", "properties": {"template": "nodejs", "plan": "premium"}}
+
+
+def project(runtime: Any = "yaml", **resources: Any) -> str:
+    return json.dumps({"name": "tests", "runtime": runtime, "resources": resources})
+
+
+def test_a_second_set_of_resources_in_the_plan_is_not_applied(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """The engine reads `ResourcePlans` too, so `show` would show one container, and the update make two."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    stack.yaml(project(web=BASIC, big=PREMIUM), yaml_language_host)
+    assert gated.plan().verdict.result == "needs_approval"
+
+    plan = json.loads((gated.record / record.PLAN).read_bytes())
+    every = plan.pop("resourcePlans")
+    hidden = {urn: every.pop(urn) for urn in list(every) if urn.endswith("::big")}
+    # The order decides nothing here: both are read.
+    forged = json.dumps({**plan, "ResourcePlans": hidden, "resourcePlans": every}).encode()
+    events = (gated.record / record.EVENTS).read_bytes().splitlines(keepends=True)
+    shown = b"".join(line for line in events if b"::big" not in line)
+    content = json.loads((gated.record / record.RECORD).read_bytes())
+    digests = {"plan": record.digest_of(forged), "events": record.digest_of(shown)}
+    content["digests"] |= digests
+    for name, data in (
+        (record.PLAN, forged),
+        (record.EVENTS, shown),
+        (record.RECORD, json.dumps(content).encode()),
+    ):
+        (gated.record / name).write_bytes(data)
+
+    assert "the plan has the field 'ResourcePlans' beside 'resourcePlans'" in gated.refused()
+    assert emulator.state.names() == []
+
+
+def test_a_program_of_data_that_changes_while_it_is_applied_is_the_one_that_was_compared(
+    stack: Stack,
+    emulator: Emulator,
+    tmp_path: Path,
+    yaml_language_host: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    stack.yaml(project(web=BASIC), yaml_language_host)
+    assert gated.plan().verdict.result == "free"
+    real, ran = Engine.up, tmp_path / "ran"
+    compiler = stack.folder / "compiler"
+    swapped = []
+
+    def up(self: Engine, *arguments: Any, **named: Any) -> int:
+        # Between the comparison and the engine.
+        compiler.write_text(f"#!/bin/sh\nenv >{ran}\n", encoding="utf-8")
+        compiler.chmod(0o700)
+        runtime = {"name": "yaml", "options": {"compiler": str(compiler)}}
+        (stack.folder / "Pulumi.yaml").write_text(project(runtime, web=PREMIUM), encoding="utf-8")
+        settings = stack.folder / "Pulumi.dev.yaml"
+        settings.write_text(
+            settings.read_text(encoding="utf-8").replace("stacks:", "other:"), encoding="utf-8"
+        )
+        swapped.append(True)
+        return real(self, *arguments, **named)
+
+    monkeypatch.setattr(Engine, "up", up)
+    assert gated.apply() == 0
+    assert swapped
+    assert not ran.exists()
+    (web,) = emulator.state.containers.values()
+    assert web.plan == "basic"
+
+
+def test_an_approval_is_used_once_also_if_the_state_is_the_old_one_again(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    gated = Gated(stack, tmp_path / "gated")
+
+    def approved(**resources: Any) -> None:
+        stack.yaml(project(**resources), yaml_language_host)
+        gated.plan()
+        gated.approve()
+
+    approved(web=BASIC)
+    assert gated.apply() == 0
+    approved(web=BASIC, two=BASIC)
+    old = gated.copy("old")
+    assert gated.apply() == 0
+    approved(web=BASIC)
+    assert gated.apply() == 0
+    stack.yaml(project(web=BASIC, two=BASIC), yaml_language_host)
+
+    assert "this record was applied before" in gated.refused(old)
+    assert emulator.state.names() == ["web"]
+
+
+@pytest.mark.passphrase
+def test_the_state_is_not_encrypted_for_the_author(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """No step shows it: an update without changes would encrypt all secrets of the state in another way."""
+    settings = stack.folder / "Pulumi.dev.yaml"
+    text = settings.read_text(encoding="utf-8")
+    salt = next(line for line in text.splitlines() if line.startswith("encryptionsalt:"))
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    settings.write_text(f"{salt}\n", encoding="utf-8")
+    stack.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
+    stack.yaml(project(web=BASIC), yaml_language_host)
+    assert gated.plan().verdict.result == "free"
+    assert gated.apply() == 0
+
+    # What the author knows is his own passphrase; here it is the same one with another salt.
+    other = stack.folder / "other"
+    other.mkdir()
+    (other / "Pulumi.yaml").write_text("name: other\nruntime: yaml\n", encoding="utf-8")
+    subprocess.run(
+        ["pulumi", "stack", "init", "dev", "--secrets-provider", "passphrase"],
+        cwd=other,
+        env=stack.env,
+        check=True,
+    )
+    settings.write_text((other / "Pulumi.dev.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.rmtree(other)
+
+    with pytest.raises(RefusedError, match="another encryption than its state"):
+        gated.plan()
+    settings.write_text(f"{salt}\n", encoding="utf-8")
+    assert gated.plan().verdict.result == "nothing"
