@@ -175,7 +175,11 @@ def _built_in(gate: Gate, changes: Sequence[Change], now: datetime.datetime) -> 
 
 def _at_most(rule: str, most: AtMost | None, number: int, noun: str) -> Iterator[Finding]:
     if most is not None and number > most.limit:
-        yield Finding(rule, most.otherwise, "", f"{count(number, noun)}, and {most.limit} at most are usual")
+        refused = f": make fewer in one change, or raise the limit of {rule} in gate.yaml"
+        advice = refused if most.otherwise == "refuse" else ""
+        yield Finding(
+            rule, most.otherwise, "", f"{count(number, noun)}, and {most.limit} at most are usual{advice}"
+        )
 
 
 def _how_to_price(change: Change) -> str:
