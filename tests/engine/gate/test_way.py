@@ -159,6 +159,13 @@ def test_a_gate_that_protects_less_than_it_says_makes_no_plan(gated: Gated) -> N
         gated.plan()
 
 
+def test_a_stack_without_the_salt_of_its_secrets_has_no_plan(gated: Gated) -> None:
+    (gated.stack.folder / "Pulumi.dev.yaml").unlink()
+
+    with pytest.raises(InputError, match="have no encryptionsalt: put the Pulumi"):
+        gated.plan()
+
+
 def test_an_address_of_the_author_gets_no_request_of_the_gate(gated: Gated, emulator: Emulator) -> None:
     gated.add(free={"increase_per_day": 9})
     gated.stack.program(WEB)

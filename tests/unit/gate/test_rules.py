@@ -264,8 +264,10 @@ def test_deletions_and_replacements_are_counted(make_gate: MakeGate) -> None:
         (
             "max-deletions",
             "refuse",
-            "2 deletions, and 1 at most are usual: make fewer in one change, "
-            + "or raise the limit of max-deletions in gate.yaml",
+            (
+                "2 deletions, and 1 at most are usual: make fewer in one change, "
+                "or raise the limit of max-deletions in gate.yaml"
+            ),
         ),
         ("max-replacements", "approve", "1 replacement, and 0 at most are usual"),
     ]
