@@ -185,8 +185,8 @@ def _at_most(rule: str, most: AtMost | None, number: int, noun: str) -> Iterator
 def _how_to_price(change: Change) -> str:
     if change.operation == "import":
         return (
-            "a plan does not have what it imports; run `pulumi import` without the gate, which creates nothing, or write "
-            "`unpriced: approve` and no `limits` into gate.yaml, so that a person decides"
+            "a plan does not have what it imports; run `pulumi import` without the gate, which creates nothing, or "
+            "write `unpriced: approve` and no `limits` into gate.yaml, so that a person decides"
         )
     if change.foreign:
         return "list its type in the gate's price file"
