@@ -254,6 +254,9 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
     try:
         pulumi = engine.opened(project, stack, gate)
     except InputError as error:
+        if error.code == "file-access":
+            # There is no project.
+            raise
         raise RefusedError(error.message) from None
     name = records.short_name(pulumi.stack)
     if not gate.serves(name):

@@ -223,9 +223,12 @@ def _destroys(
         return ""
     how = "is deleted" if change.operation == "delete" else "is replaced"
     if change.kind == "Container":
-        template = view_of(ContainerView, change, change.before).template
+        view = view_of(ContainerView, change, change.before)
+        template = view.template
         if isinstance(template, str) and template in catalog.TEMPLATES:
-            data = catalog.TEMPLATES[template].data
+            # Storage that is paid for has something in it, whatever the template.
+            stored = "" if view.tier is None else "what its additional storage has"
+            data = catalog.TEMPLATES[template].data or stored
             return f"{change.name!r} {how}, and with it {data}, its volumes and its backups" if data else ""
         return f"{change.name!r} {how}; its template is not in the catalogue, so it may have data"
     if change.kind == "PinnedBackup":

@@ -215,6 +215,10 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
             ["allowed_signers has no name, so no change can be approved"],
         ),
         (
+            replaced("allowed_signers", 'namespaces="', 'valid-before="tomorrow",namespaces="'),
+            ['valid-before="tomorrow" is not a time: write it as valid-before="20271231"'],
+        ),
+        (
             replaced("allowed_signers", "ann", "*"),
             ["allowed_signers, line 1: * is not the name of one person"],
         ),
