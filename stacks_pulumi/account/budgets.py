@@ -36,7 +36,7 @@ from stacks_pulumi.cost.live import Snapshot, compare
 from stacks_pulumi.cost.report import Item, Line, higher, read_yaml
 from stacks_pulumi.cost.result import LIMITS, CostLimit, LimitVerdict, judge, limits_of
 from stacks_pulumi.pricing.money import FREE, Price, count, number, total
-from stacks_pulumi.pricing.recognition import snake_case, text
+from stacks_pulumi.pricing.recognition import Unknown, snake_case, text
 
 _CHOICES: Final = ("name", "owner", "stacks", "projects", "tags")
 _SHOWN: Final = 20
@@ -349,6 +349,9 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
         if line.after is not None and (change.before is None or change.before.id not in foreign):
             mine = Managed(known.name, change.urn, "Container", change.urn)
             one = _existing(records.values(), change) or _new(change, line.after)
+            for id_, other in records.items():
+                if id_ != one.container.id and _may_be(other, change):
+                    records[id_] = replace(other, owners=(*other.owners, mine))
             owners = one.owners if change.urn in {it.urn for it in one.owners} else (*one.owners, mine)
             records[one.container.id] = replace(one, item=higher(one.item, line.after), owners=owners)
     containers = tuple(records.values())
@@ -374,14 +377,24 @@ def _existing(records: Collection[ContainerRecord], change: ObjectChange) -> Con
     """
     Return the container that a change is about: by its id, or by the name of a new one if no resource has it yet.
 
-    One that another resource has, or that this preview makes too, is not that one: the new one may be in another
-    account, or the platform may tell names in another case apart.
+    One that another resource has is not that one: the new one may be in another account, or the platform may tell names
+    in another case apart.
     """
     states = [state for state in (change.before, change.after) if state is not None and state.id]
     ids = {change.urn, *(state.id for state in states if change.op not in REPLACES)}
-    wanted = text(snake_case((change.after.inputs if change.after else None) or {}), "name")
     by_id = next((one for one in records if one.container.id in ids), None)
-    return by_id or next((one for one in records if one.name == wanted and not one.owners), None)
+    return by_id or next((one for one in records if one.name == _wanted(change) and not one.owners), None)
+
+
+def _wanted(change: ObjectChange) -> str | Unknown | None:
+    return text(snake_case((change.after.inputs if change.after else None) or {}), "name")
+
+
+def _may_be(one: ContainerRecord, change: ObjectChange) -> bool:
+    """Whether the platform may take the name of a container for that of a new one, so that it is adopted."""
+    wanted = _wanted(change)
+    is_new = (change.before is None or change.op in REPLACES) and not one.container.id.startswith("urn:")
+    return is_new and isinstance(wanted, str) and one.name.casefold() == wanted.casefold()
 
 
 def _new(change: ObjectChange, item: Item) -> ContainerRecord:

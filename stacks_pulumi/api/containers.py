@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Literal
 
-from stacks_pulumi._clock import Clock, Pulse, shielded, sleep_with_pulse
+from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name, seconds_of
 from stacks_pulumi.api._bodies import (
     created_container,
@@ -49,6 +49,7 @@ from stacks_pulumi.errors import (
     NotFoundError,
     ServerError,
     StacksError,
+    UnreadableAnswerError,
 )
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
 
@@ -56,6 +57,7 @@ _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
 _GONE: Final = 410
+_SUCCESS: Final = range(200, 300)
 _OUTAGE: Final = ("maintenance", "outage", "overload", "temporarily")
 """Words of a 503 that is not about capacity. "Service Unavailable" is only the name of the status."""
 _CAPACITY: Final = ("capacity", "waitlist", "waiting list")
@@ -161,8 +163,12 @@ class ContainersApi:
 
     def server_now(self) -> float | None:
         """Return the time by the clock of creation times, in seconds since the Unix epoch; `None` if not known."""
-        now = self._server_now()
-        return None if now is None else now + self._shift
+        return self._now()[0]
+
+    def _now(self) -> tuple[float | None, float]:
+        """Return that time, and by how much it differs from the dates of answers."""
+        date, shift = self._server_now(), self._shift
+        return (None if date is None else date + shift), shift
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
@@ -285,6 +291,8 @@ class ContainersApi:
             pulse=pulse,
         )
 
+        acknowledged = False
+
         def taken(container: Container) -> bool:
             return same_name(container.name, name)
 
@@ -292,9 +300,13 @@ class ContainersApi:
 
         def send(call: Call[Container]) -> Container:
             """Send the request; again while the platform holds the name of a container that we have deleted."""
+            nonlocal acknowledged
             while True:
                 try:
                     return self._send(call)
+                except UnreadableAnswerError as error:
+                    acknowledged = acknowledged or error.status in _SUCCESS
+                    raise
                 except (BadRequestError, ConflictError) as error:
                     if not _is_taken(error):
                         raise
@@ -312,13 +324,12 @@ class ContainersApi:
             # A list may be behind, and show the container that we have deleted.
             sleep_with_pulse(_HELD_PAUSE, self._clock, pulse)
             before = self.feed.snapshot(pulse=pulse)
-        shift, date = self._shift, self._server_now()
-        since = None if date is None else date + shift
+        since, shift = self._now()
 
         def ours(container: Container) -> bool:
             # Another client may have created a container of that name, but of another template or earlier.
             is_it = self.is_ours(container, name=name, template=template, plan=plan, since=since)
-            return is_it and not is_older(container, since)
+            return is_it and (acknowledged or not is_older(container, since))
 
         self._before[name.casefold()] = before
 
@@ -344,7 +355,8 @@ class ContainersApi:
             ours=ours,
             alike=alike,
             is_proven=lambda row: (
-                since is not None and (seconds_of(row.created_at) or 0) >= since - _TOLERANCE
+                (acknowledged and not row.settled)
+                or (since is not None and (seconds_of(row.created_at) or 0) >= since - _TOLERANCE)
             ),
             clock=self._clock,
             final_error=lambda error: self._waitlist(call.what, error),
@@ -352,7 +364,9 @@ class ContainersApi:
         )
         made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
         since = self._with_shift(made, before, since, shift)
-        existed = made.id in {row.id for row in before} or is_older(made, since)
+        existed = made.id in {row.id for row in before} or (
+            self.existed(made, name, since) if acknowledged else is_older(made, since)
+        )
         # What a request of ours has made is ours, whatever the platform calls its template and its plan.
         timed = since is not None and seconds_of(made.created_at) is not None
         is_new = timed or (before.gap is None and taken(made))
@@ -371,68 +385,44 @@ class ContainersApi:
         """
         Return the time of a request by the clock of creation times.
 
-        A container that no whole list has shown, and that still boots, is not older than the time after which every
-        container is visible, and not newer than the answer. If its creation time is outside of that, it is from another
-        clock than that of the dates: a platform may write its local time without the zone, or its database may have
-        another clock. If it is only a little older, or the answer has no time, the first list after the answer decides:
-        a container that appeared with the request was made by it.
+        A container in the answer that still boots, and that no list has shown, was created in this minute. If its
+        creation time says otherwise, that is another clock than that of the dates: that of a database, for instance, or
+        a local time without the zone.
 
         Args:
             made: The container in the answer.
             before: The list from before the request.
             since: When the request was sent, by the clock of creation times as far as it was known then.
-            shift: By how much that clock differs from the dates, as far as was known. Other threads may know more now.
+            shift: By how much that clock differed from the dates by then. Other threads may know more now.
         """
         created, date = seconds_of(made.created_at), self._server_now()
-        if since is None or date is None:
+        if since is None or date is None or created is None:
             return since
-        if created is not None and not is_older(made, since) and created < date + shift + self._slack:
+        if not is_older(made, since) and created < date + shift + max(self.visible, _RECENT):
             return since
-        if made.settled or before.gap is not None or any(row.id == made.id for row in before):
-            return since
-        if created is None or since - self._slack < created < since:
-            created = self._appeared_at(made, since)
-        if created is None:
+        if made.settled or any(row.id == made.id for row in before):
             return since
         self._shift = shift + created - since
         return created
 
-    def _appeared_at(self, made: Container, since: float) -> float | None:
-        """Return when a new container was created, by a list that shows it now; `None` if that is after `since`."""
-        rows: Listing[Container] = Listing()
-        # The container exists and is in no state yet, so nothing may end this look.
-        with shielded(), contextlib.suppress(*CALL_ERRORS):
-            rows = self.feed.snapshot()
-        row = next((row for row in rows if row.id == made.id or same_name(row.name, made.name or "")), None)
-        seen = made if row is None else row.merge(made)
-        return (
-            None if row is None or seen.settled or not is_older(seen, since) else seconds_of(seen.created_at)
-        )
-
-    @property
-    def _slack(self) -> float:
-        """The seconds after which a whole list has every container."""
-        return max(self.visible, _RECENT)
-
     def existed(self, container: Container, name: str, since: float | None) -> bool:
         """
-        Whether a container may have existed before the last request for its name, by its creation time.
+        Whether a container may have existed before the last request for its name, which was acknowledged.
 
-        That may be by another clock than that of the dates. So a container is new in spite of it if every list would
-        have shown it before the request, and none did.
+        Its creation time may be by another clock than that of the dates. So a container with an earlier time is new if
+        no list before the request had it.
 
         Args:
             container: The container.
             name: The requested name.
             since: When the request was sent, by the API's clock; `None` if that is not known.
         """
-        created = seconds_of(container.created_at)
-        if since is None or created is None or not is_older(container, since):
+        if not is_older(container, since):
             return False
         before = self._before.get(name.casefold())
-        if before is None or self.has_deleted(name) or created > since - self._slack:
+        if before is None or self.has_deleted(name) or any(row.id == container.id for row in before):
             return True
-        return before.gap is not None or any(row.id == container.id for row in before)
+        return container.settled and before.gap is not None
 
     def has_deleted(self, name: str) -> bool:
         """Whether this client has deleted a container of that name, which a list may still show."""

@@ -413,7 +413,10 @@ def _preview(
 
 
 def _afterwards(plan: PreviewPlan) -> Iterator[ResourceState]:
-    return (change.after for change in plan.changes if change.after is not None)
+    kept = {change.urn for change in plan.changes if change.op == "keep"}
+    states = (change.after for change in plan.changes if change.after is not None)
+    # What the stack managed, and now only looks up, has its price on a line.
+    return (state for state in states if not (state.external and state.urn in kept))
 
 
 def _charged_again(lines: tuple[Line, ...]) -> list[str]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _CENT: Final = Decimal("0.01")
 _SAME_SIZE: Final = Decimal("1.05")
 """Up to this factor, a greater size is the same one in another unit (10 GB, 10 GiB)."""
+_OTHER_UNIT: Final = 10
+"""A size that is smaller by more than this factor is in another unit: GB, and not MB."""
 _MOST_STORAGE: Final = max(tier.storage_mb for tier in catalog.STORAGE_TIERS.values())
 
 
@@ -283,10 +285,10 @@ def listed_tier(
     """
     Return the storage tier that counts as declared for a container whose size alone is known: none.
 
-    It is unknown where the size is, and where it is less than the plan's, as in another unit.
+    It is unknown where the size is, and where that is far less than the plan's, as in another unit.
     """
     size = _size(template, plan)
-    is_told = size is not None and storage_mb is not None and size.storage_mb <= storage_mb * _SAME_SIZE
+    is_told = size is not None and storage_mb is not None and size.storage_mb <= storage_mb * _OTHER_UNIT
     return None if is_told else UNKNOWN
 
 
@@ -302,7 +304,9 @@ def billed(
     added: Added = "any" if isinstance(counts, Unknown) and not isinstance(tier, Unknown) else "none"
     if added == "any" and isinstance(storage_mb, int) and size is not None:
         added = "tier" if storage_mb <= (size.storage_mb + _MOST_STORAGE) * _SAME_SIZE else "any"
-    return price(template, plan, counts, monthly, added=added), counts
+    cost = price(template, plan, counts, monthly, added=added)
+    # Where the API takes no additional storage, an unknown tier is no storage.
+    return cost, None if isinstance(counts, Unknown) and cost.exact else counts
 
 
 def _size(template: str | Unknown | None, plan: str | Unknown | None) -> catalog.Plan | None:

@@ -389,7 +389,7 @@ def _prices(
         words = _name_words(name)
         if _is_said(name) or value is None or isinstance(value, bool):
             continue
-        # In a list of prices each is of its own plan or period.
+        # In a list of prices each has another plan or period.
         inner = value if isinstance(value, list) else [value]
         inside = [one for one in inner if isinstance(one, Mapping)] if depth < _DEEPEST else []
         if inside:

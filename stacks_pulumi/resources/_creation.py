@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
+from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi.errors import (
     ErrorCode,
     ExistsError,
@@ -200,8 +201,21 @@ class Creation(ABC, Generic[T]):
         try:
             return self.create()
         except ExistsError as error:
-            self.adopted = True
-            return self._adopt(error)
+            found = error
+        thing: T = found.existing
+        id_ = self.id_of(thing)
+        is_free = not adopts(self.session, self.inputs) and OWNERSHIP.owner(self.kind, id_) is None
+        clock, lag = self.session.clock, self.session.client.platform.lag
+        left = self.session.begun + lag - clock.now()
+        if is_free and left > 0 and self.was_lost(thing):
+            # A list that is behind shows what a run of the engine before this one has deleted.
+            sleep_with_pulse(left, clock, self.op.second_look(id_, "exists already"))
+            try:
+                return self.create()
+            except ExistsError as error:
+                found = error
+        self.adopted = True
+        return self._adopt(found)
 
     def _adopt(self, error: ExistsError) -> T:
         thing: T = error.existing

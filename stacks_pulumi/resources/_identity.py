@@ -474,7 +474,7 @@ class Ownership:
             return not self._started.keys().isdisjoint((id_, _ANY))
 
     def had_ours(self, now: float | None, *ids: str) -> None:
-        """Record that containers had something of this stack in them until now, so what was created before is ours."""
+        """Record that containers had an object of this stack until now: so one that was created before now is ours."""
         with self._lock:
             self._had_ours.update({} if now is None else dict.fromkeys(ids, now))
 

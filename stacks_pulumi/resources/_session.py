@@ -375,6 +375,7 @@ class Session:
         restarts: Restarts that many connections share.
         created: The containers that this run of the engine has created.
         fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
+        begun: When this run of the engine first used the account, by the clock.
     """
 
     settings: AccountSettings
@@ -386,6 +387,7 @@ class Session:
     created: CreatedContainers
     fingerprint: str
     waitlist: Waitlist = field(default_factory=Waitlist)
+    begun: float = 0.0
     _busy: set[str] = field(default_factory=set, repr=False)
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
@@ -432,6 +434,7 @@ def session_for(settings: AccountSettings) -> Session:
                 restarts=Restarts(SYSTEM_CLOCK, EXPECTED),
                 created=CreatedContainers(client.feed.seen),
                 fingerprint=fingerprint,
+                begun=SYSTEM_CLOCK.now(),
             )
     return dataclasses.replace(session, settings=settings)
 

@@ -364,7 +364,7 @@ class _ConnectionCreation(Creation[models.Connection]):
         return child_id(self.inputs["source"], thing.id)
 
     def finish(self, thing: models.Connection) -> dict[str, Any]:
-        # The source of a connection that the program adopts uses it already. One that was lost may be of an `up`
+        # The source of a connection that the program adopts uses it already. Another one may be of an `up`
         # that was killed before the restart.
         is_used = self.adopted and adopts(self.session, self.inputs)
         if self.inputs["restart_source"] and not is_used:

@@ -110,10 +110,9 @@ def test_every_format_of_a_preview_costs_the_same(
     document = report_of(written(stack, "preview", "--json", "--show-sames"))
     streamed = report_of(written(stack, "preview", "--json", PULUMI_ENABLE_STREAMING_JSON_PREVIEW="true"))
 
-    dash = "\N{EN DASH}"
     assert figures(document) == {
-        "hidden": ("create", "$0.00", f"$1.00{dash}$10.00"),
-        "later": ("create", "$0.00", f"$1.00{dash}$10.00"),
+        "hidden": ("create", "$0.00", "$1.00 or more"),
+        "later": ("create", "$0.00", "$1.00 or more"),
         "site": ("create", "$0.00", "$7.00"),
         "old": ("delete", "$10.00", "$0.00"),
         "data": ("same", "$4.00", "$4.00"),
@@ -121,7 +120,7 @@ def test_every_format_of_a_preview_costs_the_same(
     }
     assert figures(streamed) == figures(document)
     assert document.past == export.planned
-    assert document.difference == Change(Decimal(-1), Decimal(17))
+    assert document.difference == Change(Decimal(-1), None)
     assert [(other.count, other.reason) for other in document.not_priced] == [(1, "free")]
     assert not document.incomplete
     assert not streamed.incomplete

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -268,6 +269,31 @@ def test_the_source_of_a_connection_that_is_taken_back_is_restarted(
     assert any("took back the connection" in line for line in link.lines())
     assert emulator.state.container("app").env_pending is False
     assert restarts(emulator) == 1
+
+
+def test_a_connection_of_a_list_that_is_behind_is_not_taken_back(
+    host: Host, make_host: Callable[..., Host], emulator: Emulator, db: str, tmp_path: Path
+) -> None:
+    """An `up` has deleted it to make it again, and then failed."""
+    container = host.resource("Container", "app")
+    container.up(name="app", template="nodejs")
+    link = host.resource("Connection", "app-to-db")
+    link.up(**quick(container.id, db))
+    (old,) = emulator.state.connections.values()
+    link.delete()
+    facts = tmp_path / "behind.yaml"
+    facts.write_text("version: 1\nlists: {lag_seconds: 20}\n", "utf-8")
+    container.host = link.host = make_host({**host.config, "stacks:platform": str(facts)})
+    assert container.up(name="app", template="nodejs") == []
+    row = {"id": old.id, "connection_name": "primary db/1", "target_name": "sql"}
+    behind = emulator.faults.add(
+        "connections.list", "answer", body={"data": {"outgoing": [row], "incoming": []}}
+    )
+
+    link.up(**quick(container.id, db))
+
+    assert behind.fired == 1
+    assert [link.id] == [f"{container.id}/{made.id}" for made in emulator.state.connections.values()]
 
 
 def test_the_same_name_for_another_target_is_not_adopted(

@@ -36,7 +36,7 @@ def replaced(stack: Stack, emulator: Emulator, name: str) -> set[str]:
     made = {it for op, it in result.order() if op == "create-replacement"}
     assert made == {"web", "office", "link", "backup"}
     _whole(stack, emulator, name, pinned=1)
-    return set(writes(emulator, before)) & DELETIONS
+    return set(DELETIONS).intersection(writes(emulator, before))
 
 
 def fails_and_is_given_up(stack: Stack, emulator: Emulator) -> set[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from stacks_pulumi.emulator import Emulator
@@ -11,7 +14,7 @@ from tests.chaos.account import claims, holdings, secrets
 from tests.chaos.matrix.changes import Change
 from tests.chaos.matrix.failures import REFUSALS, TIMES, Failure
 from tests.chaos.ministack import MiniStack, Outcome
-from tests.support.host import Host
+from tests.support.host import FakeEngine, Host
 from tests.support.waiting import until
 
 __all__ = ["Cell", "Verdict"]
@@ -167,9 +170,24 @@ class Cell:
             verdict.wrongs.append(f"the up failed, though a look shows the outcome: {verdict.message}")
         self._compare(verdict, "after the fault", stack, emulator)
 
+    @contextlib.contextmanager
+    def _of_a_later_run(self, verdict: Verdict, stack: MiniStack) -> Iterator[None]:
+        """After a create that joined the waitlist, use another host: in one run of the engine it is not sent again."""
+        if not verdict.message.endswith("[no-capacity]"):
+            yield
+            return
+        before = stack.host
+        stack.on(dataclasses.replace(before, engine=FakeEngine()))
+        try:
+            yield
+        finally:
+            stack.host.stop()
+            stack.on(before)
+
     def _converges(self, verdict: Verdict, stack: MiniStack, emulator: Emulator) -> None:
         program = self.change.after(self.name)
-        again = stack.up(program)
+        with self._of_a_later_run(verdict, stack):
+            again = stack.up(program)
         if again.errors:
             verdict.wrongs.append(f"the next up failed: {again.messages}")
         self._compare(verdict, "after the next up", stack, emulator)

@@ -61,9 +61,15 @@ def shown(result: Result, folder: Path) -> str:
 
 
 def errors_in(text: str) -> set[str]:
-    """Return the lines with an error, without their numbers and a container's log, which differ between runs."""
+    """
+    Return the lines with an error, without what differs between runs or engines.
+
+    That is their numbers, a container's log, and whether the waitlist is an error or a warning.
+    """
     lines = [line.strip() for line in text.splitlines() if re.search(r"\[[a-z-]+\]$", line)]
-    return {re.sub(r"\d+|Its last log lines: .*?\. (?=[A-Z`])", "", line) for line in lines}
+    return {
+        re.sub(r"^(?:error|warning): |\d+|Its last log lines: .*?\. (?=[A-Z`])", "", line) for line in lines
+    }
 
 
 def render(seen: Mapping[str, str]) -> str:

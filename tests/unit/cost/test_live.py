@@ -57,6 +57,8 @@ def test_the_account_is_priced_by_template_plan_and_storage() -> None:
         (Container(id="x", template="nodejs", plan="basic", storage_mb=300_000), 4, None),
         (Container(id="x", template="nodejs", plan="basic", storage_mb=138), 4, None),
         (Container(id="x", template="nodejs", plan="basic", storage_mb=10_000), 4, 4),
+        # A plan with less storage than the catalogue says.
+        (Container(id="x", template="nodejs", plan="basic", storage_mb=8192), 4, 4),
     ],
 )
 def test_what_the_api_omits_has_no_upper_bound(container: Container, low: int, high: int | None) -> None:

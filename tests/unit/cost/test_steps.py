@@ -198,3 +198,8 @@ def test_unrecognised_resource_is_within_no_limit_of_a_new_stack(measure: Measur
     [verdict] = judge(report_of(preview(new)), (CostLimit(measure, Decimal(1_000_000), block=True),))
 
     assert not verdict.passed
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_was_managed_and_is_only_looked_up_now_is_not_called_paid_elsewhere(form: str) -> None:
+    assert report_of(written("managed_to_get", form)).not_priced == ()

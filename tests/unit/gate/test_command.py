@@ -109,6 +109,11 @@ def statements(folder: Path) -> list[signatures.Statement]:
     return found
 
 
+def left(statement: signatures.Statement) -> datetime.timedelta:
+    """Return for how long an approval still holds."""
+    return statement.until - datetime.datetime.now(datetime.timezone.utc)
+
+
 def test_what_is_shown_is_signed(
     created: record.Record, folder: Path, approve: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +122,7 @@ def test_what_is_shown_is_signed(
     (signed,) = statements(folder)
     assert (signed.digest, signed.stack) == (created.digest, "organization/shop/dev")
     assert (signed.ceiling, signed.accepts) == (Decimal(4), ())
-    assert datetime.timedelta(hours=3.9) < signed.until - NOW < datetime.timedelta(hours=4.1)
+    assert datetime.timedelta(hours=3) < left(signed) <= datetime.timedelta(hours=4)
     out = capsys.readouterr().out
     assert "The change of shop/dev: needs an approval; the monthly cost changes by +$4.00" in out
     assert signed.text.decode() in out
@@ -131,7 +136,7 @@ def test_the_options_say_how_much_and_how_long(folder: Path, approve: Run) -> No
 
     (signed,) = statements(folder)
     assert signed.ceiling == Decimal("7.50")
-    assert signed.until - NOW < datetime.timedelta(minutes=31)
+    assert left(signed) <= datetime.timedelta(minutes=30)
 
 
 def test_an_approval_ends_with_its_record(written: Any, folder: Path, approve: Run) -> None:

@@ -184,3 +184,8 @@ def test_a_plan_that_is_not_in_the_catalogue_stays_so_whatever_the_state_shows()
 def test_storage_that_a_state_hides_counts_also_where_the_template_takes_none() -> None:
     assert billed("postgresql", "basic", 5, UNKNOWN)[0].high is None
     assert billed("stacks-vpn", UNKNOWN, None, 52 * GB)[0].high == Decimal(6)
+
+
+def test_a_tier_that_is_not_known_is_none_where_the_api_takes_none() -> None:
+    assert billed("postgresql", "basic", UNKNOWN, None)[1] is None
+    assert billed("nodejs", "basic", UNKNOWN, None)[1] is UNKNOWN

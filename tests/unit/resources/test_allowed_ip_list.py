@@ -85,6 +85,7 @@ class Account:
             reads=Reads(clock),
             fingerprint="0123456789abcdef",
             settings=SimpleNamespace(adopt=inputs.get("adopt", "never")),
+            begun=-1000.0,
             turn=contextlib.nullcontext,
             created=self.created,
         )
