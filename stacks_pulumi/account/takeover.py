@@ -556,18 +556,14 @@ def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
     """
     nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not nearest.is_dir():
-        raise StacksError(
-            f"{nearest} is a file and not a folder: name another folder with --out", code="file-access"
-        )
+        raise StacksError(f"{nearest} is a file and not a folder: name another folder", code="file-access")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise StacksError(
-            f"no file can be written in {nearest}: name another folder with --out", code="file-access"
-        )
+        raise StacksError(f"no file can be written in {nearest}: name another folder", code="file-access")
     there = [name for name in names if (folder / name).exists() or (folder / name).is_symlink()]
     if there:
         raise StacksError(
             f"{folder} already has {', '.join(there)}, and existing files are not overwritten: "
-            "name another folder with --out",
+            "name another folder",
             code="file-access",
         )
 

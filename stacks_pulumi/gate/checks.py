@@ -39,9 +39,8 @@ def problems(gate: Gate) -> Iterator[str]:
     yield from of_packs(gate)
     with _without_keys():
         # In one piece: a generator may be left in the middle.
-        found = tuple(_rules(gate))
+        found = (*_own_rules(gate), *_without_effect(gate))
     yield from found
-    yield from _files(gate)
     yield from _approvers(gate)
     yield from _patterns(gate)
     yield from _budgets(gate)
@@ -58,6 +57,16 @@ def of_packs(gate: Gate) -> tuple[str, ...]:
     """
     with _without_keys():
         return tuple(problem for pack in gate.packs for problem in _pack(gate, pack))
+
+
+def of_settings(gate: Gate) -> tuple[str, ...]:
+    """
+    Return the settings that would protect nothing, because what they name does not exist, or nothing reads it.
+
+    A limit under a misspelt name would let that person approve everything.
+    """
+    with _without_keys():
+        return tuple(_without_effect(gate))
 
 
 @contextlib.contextmanager
@@ -131,7 +140,7 @@ def _files(gate: Gate) -> Iterator[str]:
             yield f"the pack {path} is not used: add it to `packs` in {FILE}, or delete it"
 
 
-def _rules(gate: Gate) -> Iterator[str]:
+def _own_rules(gate: Gate) -> Iterator[str]:
     known = [*BUILT_IN, signatures.UNKNOWN]
     for path in gate.own_rules:
         try:
@@ -143,11 +152,28 @@ def _rules(gate: Gate) -> Iterator[str]:
             f"{path.name}: the rule {name} has the name of a built-in one" for name in own if name in known
         )
         known += own
+
+
+def _without_effect(gate: Gate) -> Iterator[str]:
+    """Yield the settings that protect nothing."""
+    yield from _files(gate)
+    known = [*BUILT_IN, signatures.UNKNOWN]
+    for path in gate.own_rules if gate.file.two_approvals else ():
+        # A file that cannot be loaded is a mistake by itself.
+        with contextlib.suppress(StacksError):
+            known += [rule.name for rule in rules.own_rules(path)]
     for name in gate.file.two_approvals:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             yield f"two_approvals: there is no rule {name}; {hint}"
+    # So is a file of signers that cannot be read.
+    with contextlib.suppress(StacksError):
+        names = sorted(signatures.names_of(gate.signers))
+        file = gate.signers.relative_to(gate.folder).as_posix()
+        for name in gate.file.approver_limits:
+            if name not in names:
+                yield f"approver_limits: {name} is not in {file}, which has {', '.join(names) or 'no name'}"
     yield from (
         f"harmless: {pattern} matches every type, so that no deletion would need an approval"
         for pattern in gate.file.harmless
@@ -166,9 +192,6 @@ def _approvers(gate: Gate) -> Iterator[str]:
         line = f'NAME namespaces="{signatures.NAMESPACE}" KEYTYPE KEY'
         yield f"{file} has no name, so no change can be approved: add a line {line}"
         return
-    for name in gate.file.approver_limits:
-        if name not in names:
-            yield f"approver_limits: {name} is not in {file}, which has {', '.join(names)}"
     if gate.file.two_approvals and len(names) < 2:
         yield f"two_approvals needs two people, and {file} has {names[0]} alone"
     if gate.file.other_than_author and len(names) < 2:

@@ -74,6 +74,8 @@ _LOGIN: Final = "log in with `pulumi login`, or set PULUMI_BACKEND_URL"
 _KEY: Final = "stacks-pulumi-gate:key"
 _BY_DEFAULT: Final = ("default", "passphrase")
 """Secrets providers that have no address."""
+_SALT: Final = "encryptionsalt"
+"""The setting of a stack from which, with the passphrase, the key to its secrets is made."""
 _HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
 """The command beside an engine whose language host starts packs in Python."""
 
@@ -207,6 +209,13 @@ class Engine:
             if sealed_key is None:
                 copy.write_bytes(b"" if file is None else file.read_bytes())
                 self._run("config", "set", "--secret", _KEY, *words, text=os.urandom(32).hex().encode())
+                made = project_files.settings_in(copy)
+                if _SALT in made and _SALT not in settings:
+                    # The salt was made just now, so no other machine could decrypt the key.
+                    raise InputError(
+                        f"the stack's settings have no {_SALT}: put the Pulumi.STACK.yaml that `pulumi stack init` "
+                        "wrote into the project, or run `pulumi stack change-secrets-provider passphrase`"
+                    )
                 sealed_key = _sealed_in(copy)
             # Plan and apply read the same copy, so that they read each value in the same way.
             settings["config"] = {**(settings.get("config") or {}), _KEY: {"secure": sealed_key}}

@@ -91,7 +91,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
     records.clear(record)
     with engine.scratch_folder() as scratch:
         pulumi = _opened(gate, project, stack)
-        _check_packs(gate)
+        _check_gate(gate)
         now = _now()
         configuration = pulumi.configuration()
         _check_address(gate, configuration)
@@ -179,7 +179,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             # What is only data can be copied, so that nobody changes it after it was compared.
             pulumi, copies = pulumi.copied(scratch / "program")
         _compare_files(gate, pulumi, read, now, _program(origin, read.folder, copies))
-        _check_packs(gate)
+        _check_gate(gate)
         configuration = pulumi.configuration(read.content.sealed_key)
         _check_address(gate, configuration)
         state = pulumi.export()
@@ -263,6 +263,9 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
         pulumi = engine.opened(project, stack, gate)
         project_files.check_stack(pulumi.settings(), gate.project_settings)
     except InputError as error:
+        if error.code == "file-access":
+            # There is no project.
+            raise
         raise RefusedError(error.message) from None
     name = records.short_name(pulumi.stack)
     if not gate.serves(name):
@@ -272,16 +275,17 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
     return pulumi
 
 
-def _check_packs(gate: Gate) -> None:
+def _check_gate(gate: Gate) -> None:
     """
-    Refuse a pack whose configuration has a mistake: the engine ignores most of them, and the end of an exception.
+    Refuse a gate that protects less than it says: the engine ignores most mistakes in the configuration of a pack, and
+    the end of an exception, and the gate a limit whose name is misspelt.
 
     Raises:
-        RefusedError: A configuration has one.
+        RefusedError: It has such a mistake.
     """
-    wrong = checks.of_packs(gate)
+    wrong = (*checks.of_packs(gate), *checks.of_settings(gate))
     if wrong:
-        raise RefusedError(f"the gate's packs have mistakes: {'; '.join(wrong)}")
+        raise RefusedError(f"the gate has mistakes: {'; '.join(wrong)}")
 
 
 def _check_address(gate: Gate, configuration: SealedConfiguration) -> None:

@@ -175,12 +175,19 @@ def _built_in(gate: Gate, changes: Sequence[Change], now: datetime.datetime) -> 
 
 def _at_most(rule: str, most: AtMost | None, number: int, noun: str) -> Iterator[Finding]:
     if most is not None and number > most.limit:
-        yield Finding(rule, most.otherwise, "", f"{count(number, noun)}, and {most.limit} at most are usual")
+        refused = f": make fewer in one change, or raise the limit of {rule} in gate.yaml"
+        advice = refused if most.otherwise == "refuse" else ""
+        yield Finding(
+            rule, most.otherwise, "", f"{count(number, noun)}, and {most.limit} at most are usual{advice}"
+        )
 
 
 def _how_to_price(change: Change) -> str:
     if change.operation == "import":
-        return "a plan does not have what it imports; `unpriced: approve` lets a person decide"
+        return (
+            "a plan does not have what it imports; run `pulumi import` without the gate, which creates nothing, or "
+            "write `unpriced: approve` and no `limits` into gate.yaml, so that a person decides"
+        )
     if change.foreign:
         return "list its type in the gate's price file"
     return "write its template, plan and storage as constants that the catalogue has"
@@ -216,9 +223,12 @@ def _destroys(
         return ""
     how = "is deleted" if change.operation == "delete" else "is replaced"
     if change.kind == "Container":
-        template = view_of(ContainerView, change, change.before).template
+        view = view_of(ContainerView, change, change.before)
+        template = view.template
         if isinstance(template, str) and template in catalog.TEMPLATES:
-            data = catalog.TEMPLATES[template].data
+            # Storage that is paid for has something in it, whatever the template.
+            stored = "" if view.tier is None else "what its additional storage has"
+            data = catalog.TEMPLATES[template].data or stored
             return f"{change.name!r} {how}, and with it {data}, its volumes and its backups" if data else ""
         return f"{change.name!r} {how}; its template is not in the catalogue, so it may have data"
     if change.kind == "PinnedBackup":

@@ -52,6 +52,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}", re.ASCII)
 _KEY_TYPE: Final = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+", re.ASCII)
 _OPTIONS: Final = re.compile(r'[a-z-]+(="[^"\\]*")?(,[a-z-]+(="[^"\\]*")?)*', re.ASCII | re.IGNORECASE)
+_DATE: Final = re.compile(r'"[0-9]{8}(?:[0-9]{4}(?:[0-9]{2})?)?Z?"', re.ASCII)
 _KNOWN_OPTIONS: Final = ("namespaces", "valid-after", "valid-before")
 
 
@@ -260,7 +261,9 @@ def verify(text: bytes, signature: bytes, signers: Path, at: datetime.datetime) 
         lines = set(found.stdout.decode(errors="replace").split())
         if found.returncode or len(lines) != 1 or not lines <= names:
             raise SignatureError(
-                f"no valid key in {signers.name} made this signature: {_said(found)}", code="invalid-argument"
+                f"no valid key in {signers.name} made this signature: {_said(found)} Its line may be missing, or its "
+                "time may be over",
+                code="invalid-argument",
             )
         (name,) = lines
         checked = _run(
@@ -470,6 +473,11 @@ def _check_options(text: str) -> None:
             raise ValueError(f"the option {name} is not supported: there are {', '.join(_KNOWN_OPTIONS)}")
         if name.lower() == "namespaces" and value.strip('"') != NAMESPACE:
             raise ValueError(f'its namespaces have to be "{NAMESPACE}"')
+        if name.lower() != "namespaces" and not _DATE.fullmatch(value):
+            # Without a message, ssh-keygen would take the key for one that never holds.
+            raise ValueError(
+                f'{clean(option)} is not a time: write it as {name}="20271231" or "202712312359Z"'
+            )
 
 
 def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:

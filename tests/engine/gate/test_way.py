@@ -149,6 +149,23 @@ def test_a_program_that_changes_itself_has_no_plan(gated: Gated) -> None:
     assert not (gated.record / record.RECORD).exists()
 
 
+def test_a_gate_that_protects_less_than_it_says_makes_no_plan(gated: Gated) -> None:
+    gated.stack.program(WEB)
+    gated.add(approver_limits={"Ann": {"ceiling": 1}}, two_approvals=["destroy-data"])
+
+    with pytest.raises(
+        RefusedError, match=r"no rule destroy-data; did you .*: Ann is not in allowed_signers"
+    ):
+        gated.plan()
+
+
+def test_a_stack_without_the_salt_of_its_secrets_has_no_plan(gated: Gated) -> None:
+    (gated.stack.folder / "Pulumi.dev.yaml").unlink()
+
+    with pytest.raises(InputError, match="have no encryptionsalt: put the Pulumi"):
+        gated.plan()
+
+
 def test_an_address_of_the_author_gets_no_request_of_the_gate(gated: Gated, emulator: Emulator) -> None:
     gated.add(free={"increase_per_day": 9})
     gated.stack.program(WEB)

@@ -350,6 +350,6 @@ def test_the_gate_of_a_ref_is_named(gate: Path, tmp_path: Path, capsys: pytest.C
     project.mkdir()
     words = ["--gate", str(gate), "--gate-ref", "main", "--record", str(tmp_path / "r"), "-C", str(project)]
 
-    assert cli.main(["gate", "plan", *words]) == 2
+    assert cli.main(["gate", "plan", *words]) == 1
 
     assert f"the gate is {gate} of main, commit " in capsys.readouterr().err

@@ -61,6 +61,15 @@ def test_the_deletion_of_a_container_destroys_its_data(
     assert words is None or words in told[0]
 
 
+def test_additional_storage_is_data_whatever_the_template(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("web", {**web(), "additionalStorageTier": 1})
+    saved.plan("web", None, "delete")
+    assert texts(make_gate(), saved, "destroys-data") == [
+        "'web' is deleted, and with it what its additional storage has, its volumes and its backups"
+    ]
+
+
 def test_a_replacement_destroys_data_and_a_retained_object_keeps_it(make_gate: MakeGate) -> None:
     saved = Saved()
     saved.old("db", web(template="redis"))
@@ -261,7 +270,14 @@ def test_deletions_and_replacements_are_counted(make_gate: MakeGate) -> None:
     saved.old("three", web())
     saved.plan("three", web("premium"), *REPLACED)
     assert [(one.rule, one.action, one.text) for one in found(gate, saved)] == [
-        ("max-deletions", "refuse", "2 deletions, and 1 at most are usual"),
+        (
+            "max-deletions",
+            "refuse",
+            (
+                "2 deletions, and 1 at most are usual: make fewer in one change, "
+                "or raise the limit of max-deletions in gate.yaml"
+            ),
+        ),
         ("max-replacements", "approve", "1 replacement, and 0 at most are usual"),
     ]
 

@@ -215,6 +215,10 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
             ["allowed_signers has no name, so no change can be approved"],
         ),
         (
+            replaced("allowed_signers", 'namespaces="', 'valid-before="tomorrow",namespaces="'),
+            ['valid-before="tomorrow" is not a time: write it as valid-before="20271231"'],
+        ),
+        (
             replaced("allowed_signers", "ann", "*"),
             ["allowed_signers, line 1: * is not the name of one person"],
         ),
@@ -262,3 +266,24 @@ def test_the_packs_run_without_the_keys_of_the_environment(
     replaced("packs/guard/__main__.py", "from stacks_pulumi", f"{program}from stacks_pulumi")(folder)
 
     assert found(folder) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        added("x", "", "two_approvals: [destroy-data]\n"),
+        added("x", "", "approver_limits: {Ann: {ceiling: 5}}\n"),
+        added("x", "", 'harmless: ["*:*"]\n'),
+        added("budgets.yaml", "budgets: []\n"),
+        replaced("gate.yaml", "packs:\n  - {path: packs/guard, config: guard.json}", ""),
+    ],
+)
+def test_a_setting_that_protects_nothing_is_a_mistake_of_the_plan_too(
+    folder: Path, change: Callable[[Path], None]
+) -> None:
+    assert checks.of_settings(settings.read_gate(folder)) == ()
+
+    change(folder)
+
+    (problem,) = checks.of_settings(settings.read_gate(folder))
+    assert problem in found(folder)
