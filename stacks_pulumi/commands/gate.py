@@ -314,11 +314,17 @@ def _statement(
         InputError: The approver has to say that they accept an increase without a bound, or unknown values.
     """
     from stacks_pulumi.gate import signatures  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.pricing.money import usd  # noqa: PLC0415  (as above)
 
     increase = subject.judged.increase
-    if options.ceiling is None and increase is None:
+    if increase is None and options.ceiling != _ANY:
         raise InputError(
-            "the increase has no known upper bound: approve one with --ceiling USD, or `--ceiling any`",
+            "the increase has no known upper bound, so that no ceiling holds it: `--ceiling any` approves any increase",
+            code="invalid-argument",
+        )
+    if isinstance(options.ceiling, Decimal) and increase is not None and options.ceiling < increase:
+        raise InputError(
+            f"the increase is {usd(increase)} a month, so an approval with --ceiling {options.ceiling:f} would be void",
             code="invalid-argument",
         )
     if subject.judged.unknown and not options.accept_unknown:

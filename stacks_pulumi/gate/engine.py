@@ -505,21 +505,6 @@ def _command(environment: Mapping[str, str]) -> str:
     return found
 
 
-def is_running(pid: int) -> bool:
-    """Return whether a process is an engine that runs; true also if that cannot be found out."""
-    try:
-        listed = subprocess.run(  # noqa: S603  (a number)
-            ["ps", "-o", "stat=,comm=", "-p", str(pid)],  # noqa: S607  (found on PATH)
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return True
-    state, _, command = listed.stdout.strip().partition(" ")
-    return "pulumi" in command and not state.startswith("Z")
-
-
 def _engine_version(command: str) -> str:
     facts = Path(command).stat()
     return _version_by(command, facts.st_mtime_ns, facts.st_size)

@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import fcntl
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
@@ -20,7 +21,6 @@ from typing import Final
 import msgspec
 
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.gate import engine
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.record import Record, RefusedError
 
@@ -137,7 +137,7 @@ def check_idle() -> None:
 
 
 def _is_running(one: Begun) -> bool:
-    return one.engine != 0 and engine.is_running(one.engine)
+    return one.engine != 0 and is_running(one.engine)
 
 
 def _file(digest: str) -> Path:
@@ -153,3 +153,26 @@ def _all_begun() -> list[tuple[Path, Begun | None]]:
         except (OSError, msgspec.DecodeError):
             found.append((file, None))
     return found
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process is an engine that runs; true also if that cannot be found out."""
+    process = Path("/proc", str(pid))
+    try:
+        if process.parent.joinpath("self").exists():
+            # The name is in brackets, and may have spaces.
+            name, _, rest = process.joinpath("stat").read_text(errors="replace").rpartition(")")
+            return "pulumi" in name and not rest.lstrip().startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    try:
+        listed = subprocess.run(  # noqa: S603  (a number)
+            ["ps", "-o", "stat=,comm=", "-p", str(pid)],  # noqa: S607  (found on PATH)
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return True
+    state, _, command = listed.stdout.strip().partition(" ")
+    return "pulumi" in command and not state.startswith("Z")

@@ -157,6 +157,7 @@ def test_an_approval_ends_with_its_record(written: Any, folder: Path, approve: R
         ("ann", ("--as", "bob"), (2, "the key is that of ann, and not of bob")),
         ("zoe", (), (1, "there is no key")),
         ("ann", ("--ceiling", "lots"), (1, "is not a number")),
+        ("ann", ("--ceiling", "3.99"), (1, "so an approval with --ceiling 3.99 would be void")),
         ("ann", ("--expires", "soon"), (1, "is not a time such as 30m")),
     ],
 )
@@ -199,7 +200,9 @@ def test_an_increase_without_a_bound_needs_a_ceiling(
     written(saved, events(step("create", "web", None, web("new-plan"))))
 
     assert approve("--accept-unknown") == 1
-    assert "the increase has no known upper bound: approve one with --ceiling USD" in capsys.readouterr().err
+    assert "the increase has no known upper bound, so that no ceiling holds it" in capsys.readouterr().err
+    assert approve("--accept-unknown", "--ceiling", "50") == 1
+    assert statements(folder) == []
     assert approve("--accept-unknown", "--ceiling", "any") == 0
     (signed,) = statements(folder)
     assert signed.ceiling is None

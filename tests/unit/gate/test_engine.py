@@ -200,11 +200,6 @@ def test_the_versions_are_those_of_what_runs(project: Path, tmp_path: Path) -> N
         pulumi.versions(["stacks"])
 
 
-def test_a_process_that_is_no_engine_does_not_run_one() -> None:
-    assert not engine.is_running(os.getpid())
-    assert not engine.is_running(2**22 + 1)
-
-
 def test_the_settings_of_a_stack_are_read_as_they_are_written(tmp_path: Path) -> None:
     file = tmp_path / "Pulumi.prod.yaml"
     file.write_text("config:\n  a: yes\n  b: 010\n  c: 1:30\n  d: 2020-01-01\n", encoding="utf-8")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import subprocess
 from concurrent import futures
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stacks_pulumi.gate import digests, engine, machine, state_pack
+from stacks_pulumi.gate import digests, machine, state_pack
 from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.record import RefusedError
 from stacks_pulumi.gate.state_pack import Expected
@@ -72,15 +74,27 @@ def test_nothing_begins_while_the_engine_of_a_killed_apply_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin(tmp_path, "digest")
-    monkeypatch.setattr(engine, "is_running", lambda pid: pid == 4242)
+    monkeypatch.setattr(machine, "is_running", lambda pid: pid == 4242)
 
     with pytest.raises(
         RefusedError, match=r"still changes the stack organization/shop/prod \(process 4242\)"
     ):
         machine.check_idle()
 
-    monkeypatch.setattr(engine, "is_running", lambda _pid: False)
+    monkeypatch.setattr(machine, "is_running", lambda _pid: False)
     machine.check_idle()
+
+
+def test_an_engine_runs_until_it_ends_and_another_process_is_none(tmp_path: Path) -> None:
+    command = executable(tmp_path / "pulumi", "#!/bin/sh\nread -r line\n")
+    with subprocess.Popen([command], stdin=subprocess.PIPE) as started:
+        until(lambda: machine.is_running(started.pid))
+        assert started.stdin is not None
+        started.stdin.close()
+        # It has ended, and its exit code is not collected yet.
+        until(lambda: not machine.is_running(started.pid))
+    assert not machine.is_running(os.getpid())
+    assert not machine.is_running(2**22 + 1)
 
 
 @pytest.mark.usefixtures("home")
