@@ -32,14 +32,13 @@ _OF_ENVIRONMENT: Final = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNO
 _PRIVATE_KEY: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
-_IN_ADDRESS: Final = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s@]+(?=@)", re.IGNORECASE)
+_WORD: Final = re.compile(r"\S+")
 _WIREGUARD: Final = re.compile(r"(?P<before>(?:PrivateKey|PresharedKey)\s*=\s*)\S+", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(
-    r"(?P<before>\w*(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|private_?key|credential)\w*"
-    r"[\"']?\s*(?:=>|[:=])\s*)(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&]+)",
+    r"(?P<before>(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|private_?key|credential)\w{0,20}"
+    r"[\"']?\s{0,9}(?:=>|[:=])\s{0,9})(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&]+)",
     re.IGNORECASE,
 )
-_PASSWORD_OF: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s@]+)@", re.IGNORECASE)
 
 
 class Secrets:
@@ -86,7 +85,7 @@ class Secrets:
         if self._pattern is not None:
             text = self._pattern.sub(HIDDEN, text)
         text = _PRIVATE_KEY.sub(HIDDEN, without_keys(text))
-        return _WIREGUARD.sub(rf"\g<before>{HIDDEN}", _IN_ADDRESS.sub(rf"\g<before>{HIDDEN}", text))
+        return _WIREGUARD.sub(rf"\g<before>{HIDDEN}", _WORD.sub(_without_password, text))
 
     def masked_log(self, text: str) -> str:
         """Return a log without secrets, and without what is assigned to a name of a secret."""
@@ -101,6 +100,22 @@ class Secrets:
         if isinstance(value, (list, tuple)):
             return [self.masked_in(one) for one in value]
         return value
+
+
+def _password_in(word: str) -> str:
+    """Return the password in an address; empty without one. A password may have any character but spaces."""
+    _, _, rest = word.partition("://")
+    user, _, password = rest.rpartition("@")[0].partition(":")
+    return "" if "/" in user else password
+
+
+def _without_password(found: re.Match[str]) -> str:
+    word = found[0]
+    scheme, mark, rest = word.partition("://")
+    if not _password_in(word):
+        return word
+    user, _, rest = rest.partition(":")
+    return f"{scheme}{mark}{user}:{HIDDEN}@{rest.rpartition('@')[2]}"
 
 
 def _is_path(value: str) -> bool:
@@ -121,7 +136,8 @@ def _texts(value: Any) -> Iterable[str]:
 
 def _forms(text: str) -> Iterable[str]:
     """Return the forms in which a secret may be written."""
-    for one in (text, *_PASSWORD_OF.findall(text), *(line.strip() for line in text.splitlines())):
+    passwords = (_password_in(word) for word in text.split())
+    for one in (text, *filter(None, passwords), *(line.strip() for line in text.splitlines())):
         yield one
         yield unquote(one)
         yield quote(one, safe="")

@@ -4,6 +4,7 @@ Which pages of the documentation may an agent read, and what explains the code o
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from importlib import metadata
@@ -29,6 +30,6 @@ def explanation(code: str) -> str | None:
     page = pages().get("errors")
     if page is None or not re.fullmatch(r"[a-z-]{1,60}", code):
         return None
-    text = page.read_text(encoding="utf-8")
-    found = re.search(rf"^### `{code}`\n(.*?)(?=^##+ |\Z)", text, re.MULTILINE | re.DOTALL)
-    return None if found is None else found[1].strip()
+    _, heading, rest = page.read_text(encoding="utf-8").partition(f"\n### `{code}`\n")
+    lines = itertools.takewhile(lambda line: not line.startswith("##"), rest.splitlines())
+    return "\n".join(lines).strip() if heading else None

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import datetime
 import runpy
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,6 +196,9 @@ class Outcome:
         return "\n".join(map(str, self.findings)) or "no finding"
 
 
+_loading = threading.Lock()
+
+
 def load_pack(directory: str | Path) -> tuple[str, list[pulumi_policy.Policy], dict[str, Any]]:
     """
     Run a pack's `__main__.py` and return the name, policies and configuration that it would serve.
@@ -207,7 +211,8 @@ def load_pack(directory: str | Path) -> tuple[str, list[pulumi_policy.Policy], d
     def serve(name: str, policies: list[pulumi_policy.Policy], *_: Any, **more: Any) -> None:
         served.append((name, policies, more.get("initial_config") or {}))
 
-    with mock.patch.object(pulumi_policy, "PolicyPack", serve):
+    # Beside another thread, a pack would get the SDK's own class, and serve for ever.
+    with _loading, mock.patch.object(pulumi_policy, "PolicyPack", serve):
         runpy.run_path(str(Path(directory) / "__main__.py"), run_name="__main__")
     if not served:
         msg = f"{directory} serves no policy pack: its __main__.py has to call StacksGuard(...).run()"
