@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi.pricing.money import Price, billed, describe, total
-from stacks_pulumi.pricing.recognition import UNKNOWN, UNRECOGNISED, Unknown, boolean, snake_case, text, whole
+from stacks_pulumi.pricing.recognition import (
+    UNKNOWN,
+    UNRECOGNISED,
+    Unknown,
+    boolean,
+    is_unknown,
+    snake_case,
+    text,
+    whole,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -72,6 +81,11 @@ class UnrecognisedView(ResourceView):
     KIND = UNRECOGNISED
 
 
+def _existing_size(properties: Mapping[str, Any]) -> int | Unknown | None:
+    """Return all storage in MB; `None` if no container has it yet: then it will have what is declared."""
+    return None if is_unknown(properties.get("storage_mb")) else whole(properties, "storage_mb")
+
+
 @dataclass(frozen=True)
 class ContainerView(ResourceView):
     """
@@ -99,7 +113,7 @@ class ContainerView(ResourceView):
         "external_access": partial(boolean, name="external_access"),
         "open_unmanaged": partial(boolean, name="open_unmanaged"),
         "adopt": partial(text, name="adopt"),
-        "storage_mb": partial(whole, name="storage_mb"),
+        "storage_mb": _existing_size,
         # The host name inside the account's network is the id.
         "id": lambda properties: text(properties, "internal_host") or text(properties, "id"),
     }

@@ -31,6 +31,15 @@ def test_a_budget_with_one_unknown_plan_does_not_pass_by_default() -> None:
     )
 
 
+def test_a_size_that_does_not_exist_yet_is_what_is_declared_and_one_that_is_hidden_is_not_known() -> None:
+    """The native plugin has the outputs of a new container as unknown values in a preview."""
+    preview("monthly-budget", container("a", storage_mb=UNKNOWN), max_monthly_usd=4).assert_passes()
+    hidden = container("a", storage_mb=Secret(10240))
+    preview("monthly-budget", hidden, max_monthly_usd=4).assert_blocked_by(
+        "monthly-budget", "storage unknown"
+    )
+
+
 def test_an_unknown_plan_is_refused_where_a_plan_that_the_catalogue_lacks_is() -> None:
     for plan in (UNKNOWN, "colossal"):
         preview("monthly-budget", container("b", plan=plan), max_monthly_usd=1000).assert_blocked_by(

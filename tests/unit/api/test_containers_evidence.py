@@ -279,6 +279,24 @@ def test_a_container_that_may_have_existed_is_no_proof_of_another_clock(
     assert containers.server_now() == NOW
 
 
+def test_what_we_have_deleted_is_known_by_its_own_creation_time(clock: FakeClock) -> None:
+    """Answers to create requests may be by another clock than lists; two times from lists are by one."""
+    ahead = NOW + 7200
+    script = Script(
+        containers__list=data([row(created_at=as_time(NOW - 60))]), containers__delete=ok({"success": True})
+    )
+    containers = api(script, clock)
+    newer = Container(id="usr-1-web", name="web", created_at=as_time(NOW + 5), status="running")
+    older = Container(id="usr-1-web", name="web", created_at=as_time(NOW - 60), status="running")
+
+    assert not containers.is_former(older, "web", ahead)
+    containers.feed.snapshot()
+    containers.delete("usr-1-web", "web")
+
+    assert containers.is_former(older, "web", ahead)
+    assert not containers.is_former(newer, "Web", ahead)
+
+
 def test_a_name_that_is_held_after_our_deletion_is_tried_again(clock: FakeClock) -> None:
     told: list[float] = []
     frees = clock.now() + 40
