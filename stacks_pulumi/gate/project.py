@@ -19,6 +19,9 @@ from stacks_pulumi.config import text_of
 REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
 """The settings of a project that can run other code or move the stack."""
 
+_OF_STACK: Final = ("config", "environment", "secretsprovider", "encryptionsalt", "encryptedkey")
+"""What a stack's settings have."""
+
 
 def found_in(folder: Path) -> Path:
     """
@@ -95,6 +98,12 @@ def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
     Raises:
         InputError: They have one.
     """
+    other = next((name for name in settings if name not in _OF_STACK), None)
+    if other is not None:
+        raise InputError(
+            f"the stack's settings have {other!r}, which is no setting of a stack: remove it (the language host for YAML "
+            "takes such a file for a declaration of a package, and runs the plugin that it names)"
+        )
     if "environment" in settings and "environment" not in allowed:
         raise InputError(
             "the stack's settings have `environment`, whose variables and values can change after the approval: remove "
