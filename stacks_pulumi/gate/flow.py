@@ -90,13 +90,17 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
     """
     records.clear(record)
     with engine.scratch_folder() as scratch:
-        pulumi = _opened(gate, project, stack)
+        origin = pulumi = _opened(gate, project, stack)
+        copies: dict[Path, Path] = {}
+        if not program.own_code(pulumi.project):
+            # As in `apply`, so that both read the same files.
+            pulumi, copies = pulumi.copied(scratch / "program")
         _check_gate(gate)
         now = _now()
         configuration = pulumi.configuration()
         _check_address(gate, configuration)
         read = spending.read(gate, configuration.values, now)
-        files = _program(pulumi, record)
+        files = _program(origin, record, copies)
         state = pulumi.export()
         _check_encryption(pulumi, state)
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
@@ -106,7 +110,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         digest = digests.of_state(after, configuration.key)
         if digest != digests.of_state(state, configuration.key):
             raise InputError("the state was changed while the change was planned: plan again")
-        if files != _program(pulumi, record):
+        if files != _program(origin, record, copies):
             raise InputError(
                 "the program changed its own files while it was planned, so it cannot be approved"
             )
@@ -119,7 +123,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             gate.source,
             pulumi.runtime,
             program.own_code(pulumi.project),
-            _author(pulumi.project),
+            _author(origin.project),
             Digests(
                 plan=records.digest_of(preview.plan),
                 export=records.digest_of(shown),
