@@ -355,6 +355,13 @@ class Saved:
                 f"the step {unknown[0]!r}, which this version does not know" if unknown else "no step for it"
             )
             raise _does_not_fit(urn, f"the plan has {what}")
+        if (
+            planned.goal is None
+            and type_of(urn) != STACK
+            and not {"same", _GONE, *_DELETES}.issuperset(words)
+        ):
+            # The engine only finds at the end that a step was not made, when the others are done.
+            raise _does_not_fit(urn, "the plan does not say what it becomes")
         if IMPORTS.intersection(words):
             # An update of what was imported belongs to the import, and the import to a replacement of it.
             left_out = {"import"} if self.is_imported_and_replaced(urn) else _STAYS

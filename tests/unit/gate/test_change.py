@@ -458,6 +458,16 @@ def test_a_difference_that_the_engine_reads_in_another_way_is_an_error(
         changes(saved)
 
 
+@pytest.mark.parametrize("more", ["replace", "create-replacement", "update", "create"])
+def test_a_deletion_is_not_shown_as_something_else(more: str) -> None:
+    """The engine would delete it, and then say that the other step was not made."""
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", None, "delete", more)
+    with pytest.raises(InputError, match="do not fit together"):
+        changes(saved)
+
+
 def test_what_a_replacement_does_not_name_may_stay() -> None:
     """Whether it is compared with nothing is not certain."""
     saved = Saved()
