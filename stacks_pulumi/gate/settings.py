@@ -57,8 +57,6 @@ BUILT_IN: Final = (
 
 _LONGEST_TIME: Final = datetime.timedelta(days=90)
 _TIME: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
-_SHORT: Final = re.compile(r"[0-9a-fA-F]{4,39}", re.ASCII)
-"""A commit that is not named in full."""
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 _A_TEXT: Final = {"type": "string", "minLength": 1}
@@ -577,14 +575,11 @@ def _full_name(top: Path, ref: str) -> str:
     names = [f"{folder}/{base}" for folder in ("refs", "refs/tags", "refs/heads", "refs/remotes")]
     known = _git(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
     found = [name for name in names if name in known]
+    if found and re.fullmatch("[0-9a-fA-F]{4,39}", base) and _git(top, "rev-parse", f"--disambiguate={base}"):
+        found.append("a commit")
     if len(found) > 1 and base != "HEAD":
         raise ConfigError(
             f"{ref} is {' and '.join(found)}: name one of them in full", code="invalid-argument"
-        )
-    if found and _SHORT.fullmatch(base) and _git(top, "rev-parse", f"--disambiguate={base}"):
-        # Git takes the name first, which the author of a change can push.
-        raise ConfigError(
-            f"{ref} is {found[0]} and a commit: name one of them in full", code="invalid-argument"
         )
     return ref
 
