@@ -304,7 +304,7 @@ def _unknown(saved: Saved, goal: Goal, told: Change) -> tuple[str, ...]:
     is_open = is_unknown if told.kind is None else _is_open
     names = [name for name, value in given.items() if not name.startswith(_INTERNAL) and is_open(value)]
     if saved.is_ambiguous(told.urn):
-        names += told.before.keys() - given.keys()
+        names += [name for name in told.before if name not in given and not name.startswith(_INTERNAL)]
     return tuple(names)
 
 

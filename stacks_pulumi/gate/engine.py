@@ -264,8 +264,10 @@ class Engine:
         files = [self.project / "Pulumi.yaml", *([] if settings is None else [settings])]
         folder.mkdir()
         for entry in self.project.iterdir():
-            # The language host reads its program under more names.
-            if not entry.name.casefold().startswith(("pulumi", "main.")):
+            name = entry.name.casefold()
+            # The language host reads its program under more names, and takes any file with this ending for a
+            # declaration of a package, which names the plugin that it downloads and runs.
+            if not name.startswith(("pulumi", "main.")) and not name.endswith(".yaml"):
                 (folder / entry.name).symlink_to(entry)
         for file in files:
             if file.is_symlink() or not file.is_file():

@@ -90,13 +90,17 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
     """
     records.clear(record)
     with engine.scratch_folder() as scratch:
-        pulumi = _opened(gate, project, stack)
+        origin = pulumi = _opened(gate, project, stack)
+        copies: dict[Path, Path] = {}
+        if not program.own_code(pulumi.project):
+            # As in `apply`, so that both read the same files.
+            pulumi, copies = _copied(gate, pulumi, scratch / "program")
         _check_gate(gate)
         now = _now()
         configuration = pulumi.configuration()
         _check_address(gate, configuration)
         read = spending.read(gate, configuration.values, now)
-        files = _program(pulumi, record)
+        files = _program(origin, record, copies)
         state = pulumi.export()
         _check_encryption(pulumi, state)
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
@@ -106,7 +110,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         digest = digests.of_state(after, configuration.key)
         if digest != digests.of_state(state, configuration.key):
             raise InputError("the state was changed while the change was planned: plan again")
-        if files != _program(pulumi, record):
+        if files != _program(origin, record, copies):
             raise InputError(
                 "the program changed its own files while it was planned, so it cannot be approved"
             )
@@ -119,7 +123,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             gate.source,
             pulumi.runtime,
             program.own_code(pulumi.project),
-            _author(pulumi.project),
+            _author(origin.project),
             Digests(
                 plan=records.digest_of(preview.plan),
                 export=records.digest_of(shown),
@@ -177,7 +181,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         origin, copies = pulumi, dict[Path, Path]()
         if not read.content.code:
             # What is only data can be copied, so that nobody changes it after it was compared.
-            pulumi, copies = pulumi.copied(scratch / "program")
+            pulumi, copies = _copied(gate, pulumi, scratch / "program")
         _compare_files(gate, pulumi, read, now, _program(origin, read.folder, copies))
         _check_gate(gate)
         configuration = pulumi.configuration(read.content.sealed_key)
@@ -273,6 +277,21 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
             f"the gate {gate.source} is not for the stack {name}: see `stacks` in its gate.yaml"
         )
     return pulumi
+
+
+def _copied(gate: Gate, pulumi: Engine, folder: Path) -> tuple[Engine, dict[Path, Path]]:
+    """
+    Return the engine for a copy of a program of data, and its files.
+
+    Raises:
+        RefusedError: The copy has settings that are not allowed: the files may be others than when it was opened.
+    """
+    copy, copies = pulumi.copied(folder)
+    try:
+        project_files.check_stack(copy.settings(), gate.project_settings)
+    except InputError as error:
+        raise RefusedError(error.message) from None
+    return copy, copies
 
 
 def _check_gate(gate: Gate) -> None:

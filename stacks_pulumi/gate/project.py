@@ -7,7 +7,7 @@ and so is one with two project files, because the engine may read the other one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,9 @@ from stacks_pulumi.config import text_of
 
 REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
 """The settings of a project that can run other code or move the stack."""
+
+_OF_STACK: Final = ("config", "environment", "secretsprovider", "encryptionsalt", "encryptedkey")
+"""What a stack's settings have."""
 
 
 def found_in(folder: Path) -> Path:
@@ -95,6 +98,17 @@ def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
     Raises:
         InputError: They have one.
     """
+    other = next((name for name in settings if name not in _OF_STACK), None)
+    if other is not None:
+        raise InputError(
+            f"the stack's settings have {other!r}, which is no setting of a stack: remove it (the language host for "
+            "YAML takes such a file for a declaration of a package, and runs the plugin that it names)"
+        )
+    twice = _twice(settings.get("config") or {})
+    if twice is not None:
+        raise InputError(
+            f"the key {twice!r} of the stack's configuration may be another one too: write PACKAGE:NAME"
+        )
     if "environment" in settings and "environment" not in allowed:
         raise InputError(
             "the stack's settings have `environment`, whose variables and values can change after the approval: remove "
@@ -112,12 +126,45 @@ def runtime_of(project: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 
 def settings_in(file: Path | None) -> dict[str, Any]:
-    """Return a stack's settings; each value is the text that is written."""
+    """
+    Return a stack's settings; each value is the text that is written.
+
+    Raises:
+        InputError: They cannot be read, or the engine may read something else.
+    """
     try:
+        written = "" if file is None else text_of(file)
+        _check_plain(file, written)
         # A loader that makes only texts, lists and mappings.
-        document = {} if file is None else yaml.load(text_of(file), yaml.BaseLoader) or {}  # noqa: S506
+        document = yaml.load(written, yaml.BaseLoader) or {}  # noqa: S506
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{file} cannot be read: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
         raise InputError(f"{file} has no settings of a stack")
     return document
+
+
+def _check_plain(file: Path | None, text: str) -> None:
+    """Refuse what the engine resolves and this loader does not: with it, an address could be written unseen."""
+    documents = 0
+    for event in yaml.parse(text, yaml.BaseLoader):
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        is_marked = getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None
+        if is_marked or documents > 1 or getattr(event, "value", None) == "<<":
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise InputError(
+                f"{file}, line {line}: the gate reads no anchor, alias, tag, `<<` or second document: write "
+                "plain values"
+            )
+
+
+def _twice(names: Collection[str]) -> str | None:
+    """Return a key of the configuration that the engine takes for another one too, in any order."""
+    return next(
+        (
+            one
+            for one in names
+            if one.count(":") > 1 or (":" not in one and any(x.endswith(f":{one}") for x in names))
+        ),
+        None,
+    )

@@ -344,7 +344,7 @@ class Saved:
         if goal is None or old is None or self.words(urn)[:1] != ("delete-replaced",):
             return False
         difference = goal.input_diff
-        surely = difference.updates or difference.deletes or _overlaps(difference, old)
+        surely = difference.updates or difference.deletes
         return bool(old.inputs and difference.adds) and not surely
 
     def _steps(self, urn: str, planned: _ResourcePlan) -> Iterator[Step]:
@@ -355,10 +355,19 @@ class Saved:
                 f"the step {unknown[0]!r}, which this version does not know" if unknown else "no step for it"
             )
             raise _does_not_fit(urn, f"the plan has {what}")
+        if (
+            planned.goal is None
+            and type_of(urn) != STACK
+            and not {"same", _GONE, *_DELETES}.issuperset(words)
+        ):
+            # The engine only finds at the end that a step was not made, when the others are done.
+            raise _does_not_fit(urn, "the plan does not say what it becomes")
         if IMPORTS.intersection(words):
             # An update of what was imported belongs to the import, and the import to a replacement of it.
             left_out = {"import"} if self.is_imported_and_replaced(urn) else _STAYS
             words = tuple(word for word in words if word not in left_out)
+        if planned.goal is not None:
+            _check_difference(urn, planned.goal.input_diff, words, olds.current)
         after = None if planned.goal is None else _after(urn, planned.goal, words, olds.current)
         ending = _ending(urn, words, olds)
         for word in words:
@@ -488,6 +497,21 @@ def _inputs(goal: Goal, words: Sequence[str], old: Stored | None) -> dict[str, A
         for name, value in {**base, **difference.updates, **difference.adds}.items()
         if name not in difference.deletes
     }
+
+
+def _check_difference(urn: str, difference: _Diff, words: Sequence[str], old: Stored | None) -> None:
+    """
+    Refuse a difference that the engine does not make.
+
+    It would accept one that names an input twice, and follow the other value than is judged here.
+    """
+    names = [*difference.adds, *difference.updates, *difference.deletes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise _does_not_fit(urn, f"the plan has more than one change of {twice!r}")
+    is_compared = old is not None and not old.external and not REPLACES.intersection(words)
+    if is_compared and old is not None and _STAYS.intersection(words) and _overlaps(difference, old):
+        raise _does_not_fit(urn, "the plan adds inputs that it has already")
 
 
 def _overlaps(difference: _Diff, old: Stored) -> bool:

@@ -575,6 +575,8 @@ def _full_name(top: Path, ref: str) -> str:
     names = [f"{folder}/{base}" for folder in ("refs", "refs/tags", "refs/heads", "refs/remotes")]
     known = _git(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
     found = [name for name in names if name in known]
+    if found and re.fullmatch("[0-9a-fA-F]{4,39}", base) and _git(top, "rev-parse", f"--disambiguate={base}"):
+        found.append("a commit")
     if len(found) > 1 and base != "HEAD":
         raise ConfigError(
             f"{ref} is {' and '.join(found)}: name one of them in full", code="invalid-argument"

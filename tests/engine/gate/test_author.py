@@ -146,3 +146,77 @@ def test_the_state_is_not_encrypted_for_the_author(
         gated.plan()
     settings.write_text(f"{salt}\n", encoding="utf-8")
     assert gated.plan().verdict.result == "nothing"
+
+
+def test_a_change_that_is_named_twice_in_the_plan_is_not_applied(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """The engine follows `updates`, where `adds` would show that nothing changes."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    for is_open in (False, True):
+        properties = {**BASIC["properties"], "externalAccess": is_open}
+        stack.yaml(project(web={**BASIC, "properties": properties}), yaml_language_host)
+        assert gated.plan().verdict.result == ("needs_approval" if is_open else "free")
+        if not is_open:
+            assert gated.apply() == 0
+    plan = json.loads((gated.record / record.PLAN).read_bytes())
+    state = json.loads((gated.record / record.STATE).read_bytes())
+    (web,) = [one for one in state["deployment"]["resources"] if one["urn"].endswith("::web")]
+    plan["resourcePlans"][web["urn"]]["goal"]["inputDiff"]["adds"] = web["inputs"]
+    forged = json.dumps(plan).encode()
+    events = [json.loads(line) for line in (gated.record / record.EVENTS).read_bytes().splitlines()]
+    for event in events:
+        metadata = (event.get("resourcePreEvent") or event.get("resOutputsEvent") or {}).get("metadata") or {}
+        if metadata.get("urn") == web["urn"]:
+            metadata["new"]["inputs"] = web["inputs"]
+    rewrite(
+        gated.record, plan=forged, events=b"".join(json.dumps(event).encode() + b"\n" for event in events)
+    )
+
+    assert "more than one change of 'externalAccess'" in gated.refused()
+    assert [one.external_access for one in emulator.state.containers.values()] == [False]
+
+
+def rewrite(folder: Path, **files: bytes) -> None:
+    """Put files into a record, with their digests."""
+    content = json.loads((folder / record.RECORD).read_bytes())
+    names = {"plan": record.PLAN, "events": record.EVENTS}
+    for name, data in files.items():
+        (folder / names[name]).write_bytes(data)
+        content["digests"][name] = record.digest_of(data)
+    (folder / record.RECORD).write_bytes(json.dumps(content).encode())
+
+
+def test_no_file_of_a_program_of_data_names_the_plugin_that_runs(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """The language host for YAML takes such a file for a declaration of the package `stacks`, and downloads it."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    stack.yaml(project(web=BASIC), yaml_language_host)
+    declared = {
+        "packageDeclarationVersion": 1,
+        "name": "evil",
+        "version": "1.0.0",
+        # Nothing answers there.
+        "downloadUrl": "http://127.0.0.1:9/x",
+        "parameterization": {"name": "stacks", "version": "1.0.0", "value": "eA=="},
+    }
+    (stack.folder / "sdks").mkdir()
+    for name in ("stacks.yaml", "sdks/stacks.yaml"):
+        (stack.folder / name).write_text(json.dumps(declared), encoding="utf-8")
+
+    assert gated.plan().verdict.result == "free"
+    assert gated.apply() == 0
+    assert emulator.state.names() == ["web"]
+
+
+def test_the_key_is_sent_to_no_address_that_only_the_engine_reads(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    settings = stack.folder / "Pulumi.dev.yaml"
+    evil = "{'stacks:baseUrl': 'http://127.0.0.1:9/api/v1'}"
+    settings.write_text(f"config:\n  <<: {evil}\n", encoding="utf-8")
+    stack.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
+    with pytest.raises(RefusedError, match="write plain values"):
+        gated.plan()

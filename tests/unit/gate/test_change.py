@@ -436,6 +436,46 @@ def test_a_field_that_only_the_engine_would_read_is_an_error(before: bytes, afte
         changes_of(plan.replace(before, after, 1), state, PRICER)
 
 
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [
+        # The engine would open it: where the value changes, it looks at the updates first.
+        (
+            {"updates": {"external_access": True}, "adds": web(external_access=False)},
+            "more than one change of 'external_access'",
+        ),
+        # What an input is that the plan does not name: as before, and not absent.
+        ({"adds": {"template": "nodejs"}}, "adds inputs that it has already"),
+    ],
+)
+def test_a_difference_that_the_engine_reads_in_another_way_is_an_error(
+    difference: dict[str, Any], words: str
+) -> None:
+    saved = Saved()
+    saved.old("web", web("premium", external_access=False))
+    saved.plan("web", web("premium", external_access=False), "update", inputDiff=difference)
+    with pytest.raises(InputError, match=words):
+        changes(saved)
+
+
+@pytest.mark.parametrize("more", ["replace", "create-replacement", "update", "create"])
+def test_a_deletion_is_not_shown_as_something_else(more: str) -> None:
+    """The engine would delete it, and then say that the other step was not made."""
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", None, "delete", more)
+    with pytest.raises(InputError, match="do not fit together"):
+        changes(saved)
+
+
+def test_what_a_replacement_does_not_name_may_stay() -> None:
+    """Whether it is compared with nothing is not certain."""
+    saved = Saved()
+    saved.old("web", web(external_access=True))
+    saved.plan("web", web(), "delete-replaced", "replace", "create-replacement", base={})
+    assert changes(saved)["web"].unknown == ("external_access",)
+
+
 def test_the_root_of_the_stack_is_no_change() -> None:
     assert changes_of(*Saved().files, PRICER) == ()
     assert ROOT.encode() in Saved().files[0]

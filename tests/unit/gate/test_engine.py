@@ -136,6 +136,53 @@ def test_environments_of_a_stack_are_refused_unless_the_gate_allows_them() -> No
     project_files.check_stack({"environment": ["shared"]}, frozenset({"environment"}))
 
 
+@pytest.mark.parametrize("name", ["packageDeclarationVersion", "parameterization", "Environment", "<<"])
+def test_the_settings_of_a_stack_are_no_declaration_of_a_package(name: str) -> None:
+    """The language host for YAML would run the plugin that such a file names."""
+    with pytest.raises(InputError, match="no setting of a stack"):
+        project_files.check_stack({"config": {}, name: "1"}, frozenset({"environment"}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "config: {<<: {'stacks:baseUrl': 'https://evil.example'}}",
+        "config:\n  <<: {'stacks:baseUrl': 'https://evil.example'}",
+        "config: {!!binary c3RhY2tzOmJhc2VVcmw=: 'https://evil.example'}",
+        "config: {'shop:a': &a b, 'shop:c': *a}",
+        "config: {}\n--- \nconfig: {}",
+    ],
+)
+def test_settings_of_a_stack_that_the_engine_reads_in_another_way_are_refused(
+    tmp_path: Path, text: str
+) -> None:
+    """The key of `apply` would be sent to an address that the gate does not see."""
+    file = tmp_path / "Pulumi.dev.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="write plain values"):
+        project_files.settings_in(file)
+
+
+@pytest.mark.parametrize("names", [["stacks:config:baseUrl"], ["baseUrl", "stacks:baseUrl"]])
+def test_a_key_of_the_configuration_in_two_spellings_is_refused(names: list[str]) -> None:
+    with pytest.raises(InputError, match="write PACKAGE:NAME"):
+        project_files.check_stack({"config": dict.fromkeys(names, "1")}, frozenset())
+    project_files.check_stack({"config": {"size": "1", "stacks:baseUrl": "1"}}, frozenset())
+
+
+def test_a_copy_of_a_program_has_no_file_that_can_declare_a_package(project: Path, tmp_path: Path) -> None:
+    for name in ("stacks.yaml", "Stacks.YAML", "main.json", "Pulumi.other.yaml", "platform.yml"):
+        (project / name).write_text("packageDeclarationVersion: 1\n", encoding="utf-8")
+    (project / "sdks").mkdir()
+    (project / "sdks" / "stacks.yaml").write_text("packageDeclarationVersion: 1\n", encoding="utf-8")
+
+    copy, _ = engine.opened(project, None, None).copied(tmp_path / "copy")
+
+    assert sorted(one.name for one in copy.project.iterdir()) == ["Pulumi.yaml", "platform.yml", "sdks"]
+    # The language host follows no link to a folder.
+    assert (copy.project / "sdks").is_symlink()
+
+
 def _pack(folder: Path, text: str) -> GatePack:
     folder.mkdir()
     (folder / "PulumiPolicy.yaml").write_text(text, encoding="utf-8")

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from stacks_pulumi.gate import digests, machine, state_pack
+from stacks_pulumi.gate import digests, flow, machine, settings, state_pack
+from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.record import RefusedError
 from stacks_pulumi.gate.state_pack import Expected
@@ -154,3 +155,15 @@ def test_the_pack_serves_only_if_the_state_is_the_expected_one(
         assert state_pack.main() != 0
         assert "the state cannot be read inside the update" in (pack / "said").read_text(encoding="utf-8")
     assert served == [True]
+
+
+def test_the_settings_of_a_copied_program_are_checked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may have been changed after the stack was opened."""
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: yaml\n", encoding="utf-8")
+    (tmp_path / "Pulumi.prod.yaml").write_text("environment: [evil]\n", encoding="utf-8")
+    pulumi = Engine(tmp_path, "yaml", "organization/shop/prod", "file:///state", {})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RefusedError, match="can change after the approval"):
+        flow._copied(settings.strict(tmp_path), pulumi, tmp_path.parent / f"{tmp_path.name}-copy")

@@ -231,6 +231,26 @@ def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
             assert gate.limits.max_increase == Decimal(15)
 
 
+@pytest.mark.parametrize("kind", ["tag", "branch"])
+def test_nobody_replaces_a_gate_by_a_name_that_looks_like_its_commit(
+    folder: Path, tmp_path: Path, kind: str
+) -> None:
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "The gate")
+    words = ["git", "-C", str(tmp_path), "rev-parse", "HEAD"]
+    commit = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    with settings.opened(folder, commit[:8]) as gate:
+        assert gate.limits.max_increase == Decimal(15)
+    (folder / "gate.yaml").write_text("version: 1\n")
+    _git(tmp_path, "commit", "-qam", "No rules")
+    _git(tmp_path, kind, commit[:8])
+    with pytest.raises(ConfigError, match="name one of them in full"), settings.opened(folder, commit[:8]):
+        pass
+    with settings.opened(folder, commit) as gate:
+        assert gate.limits.max_increase == Decimal(15)
+
+
 def test_a_gate_of_a_git_ref_has_no_links(folder: Path, tmp_path: Path) -> None:
     (folder / "spend.json").unlink()
     (folder / "spend.json").symlink_to("../elsewhere.json")

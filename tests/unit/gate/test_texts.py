@@ -72,7 +72,8 @@ def test_what_ends_is_shown_with_its_name_on_the_platform_and_its_old_name(make_
     """The author of the program names the resources, and an alias gives them other names."""
     saved = Saved()
     old = saved.old("prod-db", web(name="prod-db"))
-    saved.plan("scratch", web("premium", name="prod-db"), "update", aliases=[old])
+    before = web(name="prod-db")
+    saved.plan("scratch", web("premium", name="prod-db"), "update", aliases=[old], base=before)
     saved.old("idle", web(name="shop-db"))
     saved.plan("idle", None, "delete")
 
