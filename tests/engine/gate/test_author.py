@@ -19,7 +19,10 @@ from stacks_pulumi.gate.flow import RefusedError
 from tests.support.gate import Gated
 from tests.support.stack import Stack
 
-BASIC = {"type": "stacks:index:Container", "properties": {"template": "nodejs", "plan": "basic"}}
+BASIC: dict[str, Any] = {
+    "type": "stacks:index:Container",
+    "properties": {"template": "nodejs", "plan": "basic"},
+}
 PREMIUM = {"type": "stacks:index:Container", "properties": {"template": "nodejs", "plan": "premium"}}
 
 
