@@ -42,7 +42,9 @@ PATIENT: Final[hurry.Constants] = {
 }
 """Limits for the engine, which runs in real time: on a loaded machine each of its steps takes seconds."""
 SAME = frozenset({"same", "read", "refresh"})
-_ENDED: Final = re.compile(r"[Rr]esource monitor (?:has terminated|shut down)|KeyboardInterrupt")
+_ENDED: Final = re.compile(
+    r"[Rr]esource monitor (?:has terminated|shut down)|KeyboardInterrupt|context canceled"
+)
 
 _TEMPLATES: Final[dict[tuple[object, ...], Saved]] = {}
 """The files of a new stack, by its engine, its project and its secrets."""
