@@ -9,7 +9,6 @@ backend is passed explicitly.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -505,21 +504,6 @@ def _command(environment: Mapping[str, str]) -> str:
     if found is None:
         raise PulumiError("the command `pulumi` is not on PATH: install Pulumi, or add its folder to PATH")
     return found
-
-
-def _engine_version(command: str) -> str:
-    facts = Path(command).stat()
-    return _version_by(command, facts.st_mtime_ns, facts.st_size)
-
-
-@functools.cache
-def _version_by(command: str, _modified: int, _size: int) -> str:
-    """Return the version of an engine. Its file is the same one, so it is asked once."""
-    try:
-        done = subprocess.run([command, "version"], capture_output=True, timeout=_SECONDS, check=True)  # noqa: S603
-    except (OSError, subprocess.SubprocessError) as error:
-        raise PulumiError(f"{command} does not say its version: {error}") from None
-    return done.stdout.decode(errors="replace").strip()
 
 
 def _awaited(process: subprocess.Popen[bytes], on_start: Callable[[int], None]) -> int:

@@ -254,7 +254,7 @@ def test_a_child_of_a_moment_ago_is_looked_for_as_long_although_this_machines_cl
     clock: FakeClock,
 ) -> None:
     made, _ = session(clock, containers__list=data([row()]))
-    made.client.containers.server_now = lambda: clock.wall() - 3600  # type: ignore[method-assign]
+    made.client.containers.server_now = lambda: clock.wall() - 3600  # type: ignore[method-assign]  # a fake
     looks: list[float] = []
 
     found = find_child(
