@@ -94,10 +94,11 @@ class StacksClient:
         )
         send = self.containers.send
         self.feed: Feed[Container] = self.containers.feed
-        self.allowed_ips = AllowedIpsApi(send, clock, self.platform)
-        self.connections = ConnectionsApi(send, clock, self.feed, self.platform)
-        self.backups = BackupsApi(send, clock, limiter.pace, self.platform, self.containers.server_now)
-        self.vpn_clients = VpnClientsApi(send, clock, self.platform)
+        now = self.containers.server_now
+        self.allowed_ips = AllowedIpsApi(send, clock, self.platform, now)
+        self.connections = ConnectionsApi(send, clock, self.feed, self.platform, now)
+        self.backups = BackupsApi(send, clock, limiter.pace, self.platform, now)
+        self.vpn_clients = VpnClientsApi(send, clock, self.platform, now)
 
     @classmethod
     def of(

@@ -360,6 +360,8 @@ class ContainersApi:
             clock=self._clock,
             final_error=lambda error: self._waitlist(call.what, error),
             visible=self.visible,
+            made_at=lambda row: row.created_at,
+            now=self.server_now,
         )
         made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
         since = self._with_shift(made, before, since, shift)
@@ -506,7 +508,7 @@ class ContainersApi:
         result = settle(self._send, call, is_going)
         self._made.pop(container_id, None)
         if name is not None:
-            self._released[name.casefold()] = self._clock.now(), former and former.created_at
+            self._released[name.casefold()] = self._clock.now(), None if former is None else former.created_at
         return result == "going"
 
     def _waitlist(self, what: str, error: StacksError) -> NoCapacityError | None:
@@ -540,15 +542,13 @@ class ContainersApi:
 
     def regenerate_certificate(self, container_id: str) -> str:
         """Create a new SSH key for a compute container and return it as PEM (guide, "Regenerate SSH Certificate")."""
-        made = self._send(
-            call_to(
-                "containers.regenerate_certificate",
-                container_id,
-                parse=private_key_if_any,
-                again=True,  # the first new key was lost with its response, so a second one does no harm
-            )
+        call = call_to(
+            "containers.regenerate_certificate",
+            container_id,
+            parse=private_key_if_any,
+            again=True,  # the first new key was lost with its response, so a second one does no harm
         )
-        return made or self.certificate(container_id)
+        return self._send(call) or self.certificate(container_id)
 
     def templates(self) -> Listing[Template]:
         """Return all templates (guide, "List Available Templates")."""
@@ -596,5 +596,4 @@ def is_older(thing: Container | Backup, since: float | None) -> bool:
 
 def _is_taken(error: BadRequestError | ConflictError) -> bool:
     """Whether a refusal says that the name is in use."""
-    said = error.text.casefold()
-    return isinstance(error, ConflictError) or any(word in said for word in _TAKEN)
+    return isinstance(error, ConflictError) or any(word in error.text.casefold() for word in _TAKEN)
