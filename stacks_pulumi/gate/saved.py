@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
@@ -34,6 +34,7 @@ PROVIDERS: Final = "pulumi:providers:"
 _DELETES: Final = frozenset({"delete", "delete-replaced", "discard", "discard-replaced"})
 _STAYS: Final = frozenset({"same", "update"})
 _GONE: Final = "remove-pending-replace"
+_NO_ACTS: Final = frozenset({"same", _GONE})
 _STEPS: Final = NEW | _DELETES | _STAYS | REPLACES | {_GONE}
 _SHOWN: Final = 5
 _AGAIN: Final = "make the record again with `stacks-pulumi gate plan`"
@@ -228,11 +229,30 @@ class Saved:
 
     def steps(self) -> Iterator[Step]:
         """Return the steps, with the states before and after them."""
+        for urn, planned in self._resources():
+            yield from self._steps(urn, planned)
+
+    def _resources(self) -> Iterator[tuple[str, _ResourcePlan]]:
         old_urns = set(self.moved.values())
         for urn, planned in self._plans.items():
             # The steps under a URN that a resource had are those of the resource.
             if urn not in old_urns or planned.goal is not None:
-                yield from self._steps(urn, planned)
+                yield urn, planned
+
+    def check_told(self, urns: Collection[str]) -> None:
+        """
+        Refuse a plan that has a step of which nothing was said.
+
+        Args:
+            urns: The URNs of which something was said.
+
+        Raises:
+            InputError: It has such a step.
+        """
+        for urn, _ in self._resources():
+            untold = [] if urn in urns else [word for word in self.words(urn) if word not in _NO_ACTS]
+            if untold and type_of(urn) != STACK:
+                raise _does_not_fit(urn, f"the plan has the step {untold[0]!r} for nothing that is known")
 
     def forgotten(self) -> Iterator[Stored]:
         """

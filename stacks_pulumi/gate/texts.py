@@ -51,6 +51,7 @@ _ACTIONS: Final[Mapping[Operation, Action]] = {
     "keep": "keep",
     "unclear": "keep",
     "read": "same",
+    "discard": "same",
     "same": "same",
 }
 _ORDER: Final[tuple[Operation, ...]] = (
@@ -62,6 +63,7 @@ _ORDER: Final[tuple[Operation, ...]] = (
     "update",
     "create",
     "read",
+    "discard",
     "same",
 )
 _MADE: Final = frozenset({"create", "delete"})
@@ -205,6 +207,8 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
                 "warning",
                 f"{name}: {', '.join(cut)} may be cut in the table; the JSON has the whole values",
             )
+        if one.operation == "discard":
+            yield "note", f"{name} was only looked up: nothing changes in the account"
         if one.old_urn:
             yield "warning", f"{name} is the resource that was {one.old_urn} before"
         if one.unprotected:
@@ -298,6 +302,7 @@ def _step(one: Change) -> str:
         "import": "imported",
         "keep": "leaves the stack",
         "read": "looked up",
+        "discard": "looked up no longer",
         "unclear": "unclear",
     }[one.operation]
 

@@ -387,6 +387,9 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
     if change.engines_own and change.operation in {"create", "delete"}:
         # Its settings are the stack's configuration.
         return ""
+    if change.operation == "discard":
+        # Nothing in the account changes.
+        return ""
     if change.operation in _NEVER_FREE and not (change.operation == "read" and not change.id):
         return _NEVER_FREE[change.operation]
     if change.unprotected:

@@ -216,3 +216,12 @@ def test_programs_get_the_same_as_json(make_gate: MakeGate) -> None:
     assert {one["operation"] for one in data["changes"]} == {"delete", "replace", "create", "update"}
     assert data["unknown"] == list(verdict.unknown)
     assert texts.summary(record(), verdict, changes).startswith("### ")
+
+
+def test_what_is_looked_up_no_longer_is_shown_as_a_step_without_effect(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("web", web(), external=True)
+    saved.plan("web", None, "discard")
+    shown = texts.show(record(), *judged(make_gate(), saved))
+    assert "looked up no longer" in shown
+    assert "'web' was only looked up: nothing changes in the account" in shown

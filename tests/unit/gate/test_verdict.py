@@ -172,6 +172,17 @@ def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     assert judged(make_gate(FREE), saved).result == "free"
 
 
+def test_what_is_looked_up_no_longer_is_a_step_that_may_be_free(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("web", web(), external=True)
+    saved.plan("web", None, "discard")
+    assert (
+        judged(make_gate("rules: {max-deletions: {limit: 0, otherwise: refuse}}\n" + FREE), saved).result
+        == "free"
+    )
+    assert judged(make_gate(), saved).result == "needs_approval"
+
+
 def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
     code = "its runtime is python, so it is code"
     verdict = judged(make_gate(FREE), one_new(), code=code)
