@@ -489,6 +489,13 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
     return content.decode("utf-8")
 
 
+def why_unreadable(error: OSError | ValueError) -> str:
+    """Return why a file has no text, for a message. With a null byte in it, a path is a `ValueError` too."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
 def _platform(path: str) -> PlatformFile:
     # Imported here, because it loads msgspec, and most stacks have no platform file.
     from stacks_pulumi.platform_file import read  # noqa: PLC0415

@@ -210,7 +210,7 @@ _ANY: Final = "any"
 
 
 def _duration(text: str) -> datetime.timedelta:
-    from stacks_pulumi.gate.settings import duration  # noqa: PLC0415  (not to list the commands)
+    from stacks_pulumi.gate.reader import duration  # noqa: PLC0415  (not to list the commands)
 
     try:
         return duration(text)

@@ -4,6 +4,8 @@ A change is planned, shown, approved by a person, and applied as exactly that ch
 The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing this package imports no other module.
 
 - `settings`: What does `gate.yaml` say?
+- `reader`: How is a file of settings read, so that a mistake has its line?
+- `git`: What does git say of a folder, and which files has it in a ref?
 - `checks`: Which mistakes are in a gate's folder?
 - `start`: How does a gate's folder begin?
 - `project`: Which files does a project have, and which of its settings are refused?

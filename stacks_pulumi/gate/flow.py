@@ -27,6 +27,7 @@ from stacks_pulumi.gate import (
     checks,
     digests,
     engine,
+    git,
     history,
     machine,
     program,
@@ -507,7 +508,7 @@ def _program(pulumi: Engine, record: Path, copies: Mapping[Path, Path] = Mapping
 
 
 def _author(project: Path) -> str:
-    return digests.git(project, "log", "-1", "--format=%an <%ae>").strip()
+    return git.said(project, "log", "-1", "--format=%an <%ae>").strip()
 
 
 def _backend(pulumi: Engine) -> str:
