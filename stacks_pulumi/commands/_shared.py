@@ -169,8 +169,19 @@ HIDDEN = "[secret]"
 """The text that is shown instead of a secret, unless --show-secrets is given."""
 
 
-def add_stack(parser: argparse.ArgumentParser) -> None:
-    """Add the options that select the account."""
+_KEY_OF: Final = (
+    "the stack whose key is used (default: the selected one; outside of a project: STACKS_API_KEY)"
+)
+
+
+def add_stack(parser: argparse.ArgumentParser, about: str = _KEY_OF) -> None:
+    """
+    Add the options that select the stack.
+
+    Args:
+        parser: The parser.
+        about: What the stack is for; by default, its key selects the account.
+    """
     parser.add_argument(
         "-C", "--cwd", default=".", metavar="DIR", help="the project's folder (default: this one)"
     )
@@ -178,7 +189,7 @@ def add_stack(parser: argparse.ArgumentParser) -> None:
         "-s",
         "--stack",
         metavar="NAME",
-        help="the stack whose key is used (default: the selected one; outside of a project: STACKS_API_KEY)",
+        help=about,
     )
 
 

@@ -19,6 +19,7 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `verdict`: May a change be applied, does it need an approval, or is it refused?
 - `texts`: How is a change shown to a person, and in a comment?
 - `signatures`: Who has approved a record, and does the approval hold?
+- `signers`: Who is in the file of signers, and when do their keys hold?
 - `flow`: How is a change planned and applied?
 - `machine`: What began on this machine and has no end, and which change is made at the moment?
 - `state_pack`: Is the state inside the update the one that the plan was made against?

@@ -340,3 +340,14 @@ def test_a_time_is_read(text: str, seconds: int) -> None:
 def test_another_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time such as 30m, 4h or 2d, 90 days at most"):
         reader.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"# " + b"x" * 4_000_000, "it is longer than 4000000 bytes"), (b"\xff", "it is not UTF-8")],
+)
+def test_settings_that_cannot_be_read_say_why(folder: Path, content: bytes, reason: str) -> None:
+    (folder / "gate.yaml").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=rf"gate\.yaml cannot be read: {reason} \["):
+        settings.read_gate(folder)
