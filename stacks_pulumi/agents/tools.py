@@ -337,6 +337,7 @@ class Desk:
             ],
             _bounds(change["price_before"]) or "not known",
             _bounds(change["price_after"]) or "not known",
+            _bounds(change["price_during"]) or "not known",
             list(dict.fromkeys(reasons)),
             self._approve_with(name, change) if verdict == "needs_approval" and record else None,
         )
