@@ -175,6 +175,9 @@ def _program(chance: Random) -> dict[str, Any]:
     if {"web", "db"} <= resources.keys() and chance.random() < 0.4:
         ends = {"source": "${web.id}", "target": "${db.id}"}
         resources["link"] = {"type": "stacks:index:Connection", "properties": {**ends, "name": "primary-db"}}
+    if "web" in resources and chance.random() < 0.2:
+        # Its output is a private key.
+        resources["key"] = {"type": "stacks:index:SshCertificate", "properties": {"container": "${web.id}"}}
     return {"resources": resources}
 
 
@@ -241,6 +244,7 @@ class _Life:
         self.approved: set[str] = set()
         self.ended: list[str] = []
         self.begun: set[str] = set()
+        self.tried: set[str] = set()
         self.calls = 0
         self.orphans = False
         """Whether there may be a container that the state does not have."""
@@ -253,7 +257,10 @@ class _Life:
                 await self._make(talk, call)
 
         desk = self.agent.in_process(story)
-        assert len(audited(desk)) == self.calls, "each call is a line of the audit log"
+        lines = audited(desk)
+        assert len(lines) == self.calls, "each call is a line of the audit log"
+        named = {line["record"] for line in lines if line["call"] == "tools/call apply"}
+        assert self.tried <= named, (self.tried, named)
         self._check_history()
 
     def _check_history(self) -> None:
@@ -313,6 +320,7 @@ class _Life:
 
     async def _apply(self, talk: Talk, call: Mapping[str, Any], change: _Change) -> None:
         """Apply a record, while a person may approve it, the platform fail, and somebody end it."""
+        self.tried.add(change.name)
         if call["approved"] and change.verdict == "needs_approval" and change.name not in self.approved:
             with contextlib.suppress(StacksError):
                 self.agent.gated.approve(to=Path(change.approve_with.split()[3]))
