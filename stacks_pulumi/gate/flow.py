@@ -169,6 +169,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
 
     Raises:
         RefusedError: The record or its approval is void, or the gate refuses the change. Nothing was changed.
+        PulumiError: The engine was killed, and may have changed something.
         StacksError: It could not be tried.
     """
     with machine.lock(), engine.scratch_folder() as scratch:
@@ -216,7 +217,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         file = scratch / records.PLAN
         file.write_bytes(read.plan)
         message = history.message(read, verdict, approvals)
-        begun = machine.Begun(read.digest, pulumi.stack, now, verdict.increase)
+        begun = machine.Begun(read.digest, pulumi.stack, now, verdict.increase_during)
         machine.begin(read, begun)
         try:
             code = pulumi.up(
@@ -233,6 +234,13 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         if said.is_file():
             machine.end(read)
             raise RefusedError(said.read_text(encoding="utf-8"))
+        if code < 0:
+            # Its mark stays, because it has no entry in the history: it counts in full.
+            raise PulumiError(
+                f"the engine was killed (signal {-code}) and may have changed something: run `pulumi cancel`, and plan "
+                "again",
+                code="outcome-unknown",
+            )
         machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
         if code not in {0, _WAITING} and _is_refused(scratch / records.EVENTS):
             sys.stderr.write(

@@ -16,7 +16,7 @@ from stacks_pulumi.cost.report import FOOTER, bounds
 from stacks_pulumi.gate.change import Change, Operation
 from stacks_pulumi.gate.record import Record
 from stacks_pulumi.gate.verdict import FREE_RULE, Verdict
-from stacks_pulumi.pricing.money import FREE, count
+from stacks_pulumi.pricing.money import FREE, count, usd
 from stacks_pulumi.pricing.money import Change as Difference
 from stacks_pulumi.pricing.recognition import MARKER, is_hidden, is_unknown, known
 from stacks_pulumi.pricing.views import ContainerView
@@ -93,6 +93,7 @@ def document_of(
         _headline(record, verdict),
         remarks=(
             *_reasons(verdict),
+            *_during(verdict),
             *_engines_own(changes),
             *_facts(acting),
             *_record_lines(record),
@@ -185,6 +186,13 @@ def _reasons(verdict: Verdict) -> Iterator[tuple[Weight, str]]:
     for limit in verdict.limits:
         if limit.passed:
             yield "note", f"{limit.name}: {limit.text}"
+
+
+def _during(verdict: Verdict) -> Iterator[tuple[Weight, str]]:
+    """Return that a change costs more for a time than before it and after it."""
+    most, ends = verdict.price_during, verdict.price_before.or_higher(verdict.price_after)
+    if most.high is not None and ends.high is not None and most.high > ends.high:
+        yield "note", f"{usd(most.high)} a month at most until the last deletion, also if it is killed before"
 
 
 def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
@@ -433,6 +441,7 @@ def _data(record: Record | None, verdict: Verdict, changes: Sequence[Change]) ->
         ],
         "price_before": bounds(verdict.price_before),
         "price_after": bounds(verdict.price_after),
+        "price_during": bounds(verdict.price_during),
         "increase": None if verdict.increase is None else f"{verdict.increase:.2f}",
         "unknown": list(verdict.unknown),
         "approvals_needed": verdict.approvals_needed,

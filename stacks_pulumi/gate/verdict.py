@@ -3,15 +3,15 @@ May a change be applied, does it need an approval, or is it refused?
 
 `refused`: a mandatory policy, a limit, a budget or a rule forbids it, or something that decides cannot be read.
 `needs_approval`: a person has to see and sign it. `free`: the gate's `free` covers it. `nothing`: it has no step.
-What is not known counts as the worst case.
+What is not known counts as the worst case. A total holds at every moment of an update, because it can be killed at any.
 """
 
 from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -21,7 +21,7 @@ from stacks_pulumi.account import backend, budgets
 from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
 from stacks_pulumi.cost.build import ObjectChange
 from stacks_pulumi.cost.live import compare
-from stacks_pulumi.cost.report import Line, Report
+from stacks_pulumi.cost.report import Line, Report, higher
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules
 from stacks_pulumi.gate.change import Change, Finding
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 Result: TypeAlias = Literal["nothing", "free", "needs_approval", "refused"]
 Tagged: TypeAlias = Callable[[str, str], frozenset[str]]
 
+
+_LAST: Final = "before the last deletion"
+"""When a stack may cost more than before and after a change."""
+_FIRST: Final = ": delete first, in a change of its own"
 
 FREE_RULE: Final = "free"
 """The rule of a reason that only says why the gate's `free` does not cover something."""
@@ -90,7 +94,9 @@ class Verdict:
         reasons: Why not, or why it needs an approval; refusals first.
         price_before: What the stack costs a month now.
         price_after: What it costs a month after the change.
+        price_during: The most that it costs while the change is made: what is deleted may be deleted last.
         increase: The most that it adds to the monthly price; `None` without a known upper bound, negative if it falls.
+        increase_during: The most that it adds at any moment, also if it is killed before it deletes something.
         rules: The names of the rules, and of what else asks for an approval.
         unknown: The values that the plan does not have, and what else is not known, as sentences.
         needs_destroy: Whether it destroys or overwrites data, also where a backup makes the rule pass.
@@ -103,7 +109,9 @@ class Verdict:
     reasons: tuple[Reason, ...] = ()
     price_before: Price = FREE
     price_after: Price = FREE
+    price_during: Price = FREE
     increase: Decimal | None = Decimal(0)
+    increase_during: Decimal | None = Decimal(0)
     rules: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
     needs_destroy: bool = False
@@ -130,7 +138,9 @@ class _Found:
         changes: What happens to each resource.
         before: The price of the stack now.
         after: Its price after the change.
+        during: The most that it costs while the change is made.
         increase: The most that the change adds; `None` without a known upper bound.
+        increase_during: The most that it adds at any moment.
         reasons: The reasons.
         unknown: What is not known.
         limits: The verdicts of limits and budgets.
@@ -140,7 +150,9 @@ class _Found:
     changes: Sequence[Change]
     before: Price
     after: Price
+    during: Price
     increase: Decimal | None
+    increase_during: Decimal | None
     reasons: list[Reason] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     limits: list[JudgedLimit] = field(default_factory=list)
@@ -176,7 +188,9 @@ class _Found:
             reasons,
             self.before,
             self.after,
+            self.during,
             self.increase,
+            self.increase_during,
             frozenset(asked),
             tuple(self.unknown),
             any(rules.touches_data(change, self.gate.file.harmless) for change in acting),
@@ -213,8 +227,16 @@ def judge(
             the change is applied.
         code: Why the program may run its own code; empty if it cannot.
     """
-    report = Report("preview", tuple(change.line for change in changes if change.line is not None))
-    found = _Found(gate, changes, report.past, report.planned, report.difference.high)
+    report, during = _report(changes), _report(_at_once(changes))
+    found = _Found(
+        gate,
+        changes,
+        report.past,
+        report.planned,
+        during.planned,
+        report.difference.high,
+        during.difference.high,
+    )
     for violation in violations:
         if violation.level == "mandatory":
             found.refuse(violation.policy, f"{violation.resource}: {violation.message}")
@@ -267,17 +289,75 @@ def _pairs(changes: Sequence[Change]) -> list[tuple[ObjectChange, Line]]:
     ]
 
 
+def _report(changes: Iterable[Change]) -> Report:
+    return Report("preview", tuple(change.line for change in changes if change.line is not None))
+
+
+def _at_once(changes: Sequence[Change]) -> list[Change]:
+    """
+    Return the changes as they are when all is made and nothing is deleted yet: an update may be killed then.
+
+    Changes that make nothing dearer stay as they are, so that a stack over its limit can become cheaper.
+    """
+    if not any(_grows(change) for change in changes):
+        return list(changes)
+    return [one for change in changes for one in _side_by_side(change)]
+
+
+def _grows(change: Change) -> bool:
+    if change.line is None or not change.acts:
+        return False
+    more = change.line.difference.high
+    return more is None or more > 0 or _is_made_first(change)
+
+
+def _is_made_first(change: Change) -> bool:
+    return change.operation == "replace" and not change.deleted_first
+
+
+def _side_by_side(change: Change) -> Iterator[Change]:
+    """Yield an object and the one that takes its place, if both are there for a time; else the dearer one."""
+    object_, line = change.object, change.line
+    if object_ is None or line is None or line.before is None:
+        yield change
+        return
+    stays = line.after is None or _is_made_first(change)
+    if stays:
+        same = replace(line, action="same", after=line.before)
+        yield replace(change, object=replace(object_, op="same", after=object_.before), line=same)
+    if line.after is not None and stays:
+        new = replace(line, action="create", before=None)
+        yield replace(change, object=replace(object_, op="create", before=None), line=new)
+    elif line.after is not None:
+        yield replace(change, line=replace(line, after=higher(line.before, line.after)))
+
+
 def _with_account(found: _Found, account: Reconciliation) -> None:
-    """Raise the price of the stack afterwards, and the increase, where the account shows higher ones."""
+    """Raise the prices of the stack, and the increases, where the account shows higher ones."""
     try:
-        planned = budgets.after(account, _pairs(found.changes))
+        planned, during = _accounts(found, account)
     except InputError as error:
         found.refuse("account", error.message)
         return
     for one in _this_stack(planned, found.changes):
         found.after = found.after.or_higher(one.price)
+    for one in _this_stack(during, found.changes):
+        found.during = found.during.or_higher(one.price)
+    found.increase = _more(found.increase, account, planned)
+    found.increase_during = _more(found.increase_during, account, during)
+
+
+def _accounts(found: _Found, account: Reconciliation) -> tuple[Reconciliation, Reconciliation]:
+    """Return the account after the change, and at its worst moment."""
+    planned, during = (
+        budgets.after(account, _pairs(one)) for one in (found.changes, _at_once(found.changes))
+    )
+    return planned, during
+
+
+def _more(increase: Decimal | None, account: Reconciliation, planned: Reconciliation) -> Decimal | None:
     added = compare(account.snapshot, planned.snapshot).difference.high
-    found.increase = None if found.increase is None or added is None else max(found.increase, added)
+    return None if increase is None or added is None else max(increase, added)
 
 
 def _this_stack(account: Reconciliation, changes: Sequence[Change]) -> list[StackTotal]:
@@ -288,18 +368,26 @@ def _this_stack(account: Reconciliation, changes: Sequence[Change]) -> list[Stac
 def _limits(found: _Found) -> None:
     limits = found.gate.limits
     for name, most, worst, what in (
-        ("max_total", limits.max_total, found.after.high, "the stack's price a month after the change"),
+        ("max_total", limits.max_total, *_total(found)),
         ("max_increase", limits.max_increase, found.increase, "the increase a month"),
     ):
         if most is None:
             continue
         is_ = "has no known upper bound" if worst is None else f"is {usd(worst)} at most"
-        limit = JudgedLimit(
-            name, worst is not None and worst <= most, f"{what} {is_}; the limit is {usd(most)}"
-        )
+        passed = worst is not None and worst <= most
+        advice = "" if passed or not what.endswith(_LAST) else _FIRST
+        limit = JudgedLimit(name, passed, f"{what} {is_}; the limit is {usd(most)}{advice}")
         found.limits.append(limit)
         if not limit.passed:
             found.refuse(name, limit.text)
+
+
+def _total(found: _Found) -> tuple[Decimal | None, str]:
+    """Return the highest price of the stack, and which one that is."""
+    after, during = found.after.high, found.during.high
+    if after is None or (during is not None and during <= after):
+        return after, "the stack's price a month after the change"
+    return during, f"the stack's price a month {_LAST}"
 
 
 def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, without_account: bool) -> None:
@@ -319,15 +407,19 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
         return
     tagged = functools.cache(tagged)
     try:
-        planned = budgets.after(account, _pairs(found.changes))
+        planned, during = _accounts(found, account)
         judged = budgets.judged(planned, file.budgets, account.snapshot, tagged)
+        at_once = budgets.judged(during, file.budgets, account.snapshot, tagged)
         uncovered = budgets.uncovered(planned, file.budgets, tagged)
         by_tag = {tag: tagged(*tag) for budget in file.budgets for tag in budget.tags}
     except StacksError as error:
         found.refuse("budgets", error.message)
         return
-    for budget, verdict in judged:
-        limit = JudgedLimit(f"budget {budget.title}", verdict.passed, verdict.text)
+    for (budget, end), (_, worst) in zip(judged, at_once, strict=True):
+        is_over = end.passed and not worst.passed and end.limit.measure == "total"
+        verdict = worst if is_over else end
+        told = f"{_LAST}, {verdict.text}{_FIRST}" if is_over else verdict.text
+        limit = JudgedLimit(f"budget {budget.title}", verdict.passed, told)
         found.limits.append(limit)
         if verdict.blocks:
             found.refuse(limit.name, limit.text)
