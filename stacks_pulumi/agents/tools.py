@@ -164,7 +164,7 @@ class Desk:
                 str(report.planned),
                 not report.incomplete,
                 _dollars(None if gate.free is None else gate.free.increase_per_day),
-                _dollars(added),
+                _dollars(None if added is None else sum(added.values(), Decimal(0))),
                 _dollars(limits.max_total),
                 _dollars(limits.max_increase),
                 self.may_apply,

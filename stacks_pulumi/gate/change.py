@@ -147,6 +147,17 @@ class Change:
         return name_of(self.urn)
 
     @property
+    def container_name(self) -> str:
+        """The name of the container that it is on the platform; empty if it is none, or if that is not known."""
+        name = text(snake_case(self.after or self.before), "name") if self.kind == "Container" else None
+        return name if isinstance(name, str) else ""
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether it is a create that was interrupted."""
+        return self.note == INTERRUPTED
+
+    @property
     def foreign(self) -> bool:
         """Whether it is an object of another provider."""
         return self.custom and self.kind is None and not self.type.startswith(PROVIDERS)
@@ -254,20 +265,19 @@ def _joined(*changes: Change) -> tuple[Change, ...]:
     joined = list(changes)
     named: dict[str, int] = {}
     # Of two interrupted creates with one name, one counts.
-    for number, one in sorted(enumerate(changes), key=lambda pair: pair[1].note == INTERRUPTED):
-        name = text(snake_case(one.after or one.before), "name")
-        if one.kind != "Container" or one.line is None or not isinstance(name, str):
+    for number, one in sorted(enumerate(changes), key=lambda pair: pair[1].may_exist):
+        if one.line is None or not one.container_name:
             continue
-        if one.note == INTERRUPTED and name in named:
-            other = joined[named[name]]
-            joined[named[name]] = _priced(
-                other,
-                other.price_before.or_higher(replace(one.price_before, low=FREE.low)),
-                other.price_after.or_higher(replace(one.price_after, low=FREE.low)),
+        first = named.get(one.container_name)
+        if one.may_exist and first is not None:
+            before, after = replace(one.price_before, low=FREE.low), replace(one.price_after, low=FREE.low)
+            other = joined[first]
+            joined[first] = _priced(
+                other, other.price_before.or_higher(before), other.price_after.or_higher(after)
             )
             joined[number] = _priced(one, FREE, FREE)
-        elif one.note == INTERRUPTED or (one.operation in _STAYS and not one.note):
-            named[name] = number
+        elif one.may_exist or (one.operation in _STAYS and not one.note):
+            named[one.container_name] = number
     return tuple(joined)
 
 

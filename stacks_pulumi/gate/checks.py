@@ -257,7 +257,7 @@ def _address(gate: Gate) -> Iterator[str]:
             # The stack's configuration says whether `http` is allowed.
             config.check_base_url(gate.file.base_url, allow_http=True)
         except StacksError as error:
-            yield f"base_url: {error.message}"
+            yield error.message.replace("stacks:baseUrl", "base_url")
 
 
 def _patterns(gate: Gate) -> Iterator[str]:

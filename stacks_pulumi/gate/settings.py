@@ -76,7 +76,7 @@ class Limits(_Section, frozen=True):
 
     Attributes:
         max_increase: The most that a change may add.
-        max_total: The highest price after a change.
+        max_total: The highest price, at every moment of a change.
     """
 
     max_increase: Decimal | None = None

@@ -16,7 +16,7 @@ from typing import Any, Final
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.account.takeover import check_overwrites_nothing, write
-from stacks_pulumi.errors import clean
+from stacks_pulumi.errors import ConfigError, clean
 from stacks_pulumi.gate import signers
 from stacks_pulumi.gate.settings import FILE
 
@@ -110,7 +110,11 @@ def init(
         StacksError: The address is none, a file exists or cannot be written, or a key cannot be read.
     """
     if base_url is not None:
-        config.check_base_url(base_url, allow_http=True)
+        try:
+            config.check_base_url(base_url, allow_http=True)
+        except ConfigError as error:
+            text = error.message.replace("stacks:baseUrl", "the address")
+            raise ConfigError(text, code=error.code) from None
     texts = {
         FILE: _SETTINGS.format(total=total, increase=increase)
         + ("" if base_url is None else f"{_ADDRESS}base_url: {json.dumps(base_url)}\n"),

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from stacks_pulumi._identifiers import stack_and_project
@@ -144,6 +145,7 @@ class _Found:
         reasons: The reasons.
         unknown: What is not known.
         limits: The verdicts of limits and budgets.
+        unfinished: The names of the containers that an update without an end may have made.
     """
 
     gate: Gate
@@ -156,6 +158,7 @@ class _Found:
     reasons: list[Reason] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     limits: list[JudgedLimit] = field(default_factory=list)
+    unfinished: tuple[str, ...] = ()
 
     @property
     def acting(self) -> list[Change]:
@@ -211,6 +214,7 @@ def judge(
     tagged: Tagged = backend.tagged,
     without_account: bool = False,
     code: str = "",
+    may_exist: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> Verdict:
     """
     Judge a change.
@@ -226,6 +230,7 @@ def judge(
         without_account: Whether the reader has no key: what needs the account is then not known, and is judged when
             the change is applied.
         code: Why the program may run its own code; empty if it cannot.
+        may_exist: The containers that updates without an end may have made, by their names, with their prices.
     """
     report, during = _report(changes), _report(_at_once(changes))
     found = _Found(
@@ -250,6 +255,7 @@ def judge(
             )
     if account is not None:
         _with_account(found, account)
+    _with_unfinished(found, may_exist)
     _limits(found)
     _budgets(found, account, tagged, without_account=without_account)
     ruled = rules.findings(gate, changes, now or datetime.datetime.now(datetime.timezone.utc))
@@ -347,6 +353,17 @@ def _with_account(found: _Found, account: Reconciliation) -> None:
     found.increase_during = _more(found.increase_during, account, during)
 
 
+def _with_unfinished(found: _Found, may_exist: Mapping[str, Decimal]) -> None:
+    """Add the containers that an update without an end may have made and that the stack does not have."""
+    known = {one.container_name for one in found.changes}
+    prices = {name: price for name, price in may_exist.items() if name not in known}
+    more = Price(FREE.low, sum(prices.values(), Decimal(0)))
+    found.unfinished = tuple(sorted(prices))
+    found.before, found.after, found.during = (
+        price + more for price in (found.before, found.after, found.during)
+    )
+
+
 def _accounts(found: _Found, account: Reconciliation) -> tuple[Reconciliation, Reconciliation]:
     """Return the account after the change, and at its worst moment."""
     planned, during = (
@@ -385,9 +402,11 @@ def _limits(found: _Found) -> None:
 def _total(found: _Found) -> tuple[Decimal | None, str]:
     """Return the highest price of the stack, and which one that is."""
     after, during = found.after.high, found.during.high
+    beside = f" (with {', '.join(found.unfinished)}, which an interrupted update may have made)"
+    what = f"the stack's price a month{beside if found.unfinished else ''}"
     if after is None or (during is not None and during <= after):
-        return after, "the stack's price a month after the change"
-    return during, f"the stack's price a month {_LAST}"
+        return after, f"{what} after the change"
+    return during, f"{what} {_LAST}"
 
 
 def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, without_account: bool) -> None:

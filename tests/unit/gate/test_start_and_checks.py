@@ -55,7 +55,7 @@ def test_a_new_folder_may_name_the_address_of_the_api(tmp_path: Path, key: Path)
 
 
 def test_a_new_folder_has_no_address_that_is_none(tmp_path: Path, key: Path) -> None:
-    with pytest.raises(StacksError, match="localhost:7822"):
+    with pytest.raises(StacksError, match="the address is not a valid API URL"):
         start.init(tmp_path / "gate", {"ann": key}, Decimal(1), Decimal(1), "localhost:7822")
     assert not (tmp_path / "gate").exists()
 
@@ -218,8 +218,8 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
             ],
         ),
         (added("x", "", 'harmless: ["random:*", "aws:iam/*", "pulumi-python:dynamic/acme:*"]\n'), []),
-        (added("x", "", "base_url: stacks.example\n"), ["base_url: "]),
-        (added("x", "", "base_url: ftp://stacks.example/api\n"), ["base_url: "]),
+        (added("x", "", "base_url: stacks.example\n"), ["base_url is not a valid API URL"]),
+        (added("x", "", "base_url: ftp://stacks.example/api\n"), ["base_url is not a valid API URL"]),
         (
             replaced("allowed_signers", 'namespaces="', 'valid-before="20261101",namespaces="'),
             ["no key in allowed_signers holds now, so no change can be approved"],

@@ -183,6 +183,22 @@ def test_what_is_looked_up_no_longer_is_a_step_that_may_be_free(make_gate: MakeG
     assert judged(make_gate(), saved).result == "needs_approval"
 
 
+def test_what_an_interrupted_update_may_have_made_is_in_the_total(make_gate: MakeGate) -> None:
+    gate = make_gate("limits: {max_total: 12}")
+    saved = one_new("standard")
+    saved.same("db", web(name="db"))
+    unfinished = {"old": Decimal(4)}
+    assert judged(gate, saved).result == "needs_approval"
+    verdict = judged(gate, saved, may_exist=unfinished)
+    assert why(verdict)[0] == (
+        "max_total: the stack's price a month (with old, which an interrupted update may have made) after the change "
+        "is $13.00 at most; the limit is $12.00"
+    )
+    # What the stack has, makes or deletes is that container.
+    assert judged(gate, saved, may_exist={"db": Decimal(10), "web": Decimal(10)}).result == "needs_approval"
+    assert verdict.increase == 5
+
+
 def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
     code = "its runtime is python, so it is code"
     verdict = judged(make_gate(FREE), one_new(), code=code)
