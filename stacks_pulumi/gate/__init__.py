@@ -5,7 +5,7 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 
 - `settings`: What does `gate.yaml` say?
 - `reader`: How is a file of settings read, so that a mistake has its line?
-- `git`: What does git say of a folder, and which files has it in a ref?
+- `git`: What does git know about a folder, and which files does a ref have?
 - `checks`: Which mistakes are in a gate's folder?
 - `start`: How does a gate's folder begin?
 - `project`: Which files does a project have, and which of its settings are refused?

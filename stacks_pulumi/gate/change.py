@@ -148,7 +148,7 @@ class Change:
 
     @property
     def container_name(self) -> str:
-        """The name of the container that it is on the platform; empty if it is none, or if that is not known."""
+        """The name of the container that it is on the platform; empty for other resources, and if it is not known."""
         name = text(snake_case(self.after or self.before), "name") if self.kind == "Container" else None
         return name if isinstance(name, str) else ""
 

@@ -247,7 +247,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
                 code="outcome-unknown",
             )
         if not _is_unknown(scratch / records.EVENTS):
-            # Else it may have made what the state does not have, and counts as one without an end.
+            # Such an update may have made what the state does not have, and counts as one without an end.
             machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
         if code not in {0, _WAITING} and _is_refused(scratch / records.EVENTS):
             sys.stderr.write(

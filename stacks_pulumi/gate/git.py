@@ -1,5 +1,5 @@
 """
-What does git say of a folder, and which files has it in a ref?
+What does git know about a folder, and which files does a ref have?
 
 Neither the environment nor the author of a change chooses which repository is read, or what git runs.
 """
@@ -18,7 +18,7 @@ from stacks_pulumi.errors import ConfigError
 
 
 def said(folder: Path, *words: str) -> str:
-    """Return what git says of a folder; empty if it is in no repository, or git is not installed."""
+    """Return what git prints for a folder; empty if it is in no repository, or git is not installed."""
     root = folder.resolve()
     top = _top(root)
     if top is None:

@@ -241,13 +241,13 @@ class Saved:
 
     def check_told(self, urns: Collection[str]) -> None:
         """
-        Refuse a plan that has a step of which nothing was said.
+        Refuse a plan whose steps are not all in the changes.
 
         Args:
-            urns: The URNs of which something was said.
+            urns: The URNs of the changes.
 
         Raises:
-            InputError: It has such a step.
+            InputError: It has a step for another resource.
         """
         for urn, _ in self._resources():
             untold = [] if urn in urns else [word for word in self.words(urn) if word not in _NO_ACTS]

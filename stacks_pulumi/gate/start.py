@@ -107,7 +107,7 @@ def init(
         base_url: The address of the API, if it is not the default.
 
     Raises:
-        StacksError: The address is none, a file exists or cannot be written, or a key cannot be read.
+        StacksError: The address is not valid, a file exists or cannot be written, or a key cannot be read.
     """
     if base_url is not None:
         try:

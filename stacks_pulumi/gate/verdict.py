@@ -42,7 +42,7 @@ Tagged: TypeAlias = Callable[[str, str], frozenset[str]]
 
 _LAST: Final = "before the last deletion"
 """When a stack may cost more than before and after a change."""
-_FIRST: Final = ": delete first, in a change of its own"
+_FIRST: Final = ": delete first, in a separate change"
 
 FREE_RULE: Final = "free"
 """The rule of a reason that only says why the gate's `free` does not cover something."""
@@ -303,7 +303,7 @@ def _at_once(changes: Sequence[Change]) -> list[Change]:
     """
     Return the changes as they are when all is made and nothing is deleted yet: an update may be killed then.
 
-    Changes that make nothing dearer stay as they are, so that a stack over its limit can become cheaper.
+    Changes that make nothing more expensive stay as they are, so that a stack over its limit can become cheaper.
     """
     if not any(_grows(change) for change in changes):
         return list(changes)
@@ -322,7 +322,7 @@ def _is_made_first(change: Change) -> bool:
 
 
 def _side_by_side(change: Change) -> Iterator[Change]:
-    """Yield an object and the one that takes its place, if both are there for a time; else the dearer one."""
+    """Yield an object and the one that takes its place, if both are there for a time; otherwise the more expensive one."""
     object_, line = change.object, change.line
     if object_ is None or line is None or line.before is None:
         yield change
@@ -365,7 +365,7 @@ def _with_unfinished(found: _Found, may_exist: Mapping[str, Decimal]) -> None:
 
 
 def _accounts(found: _Found, account: Reconciliation) -> tuple[Reconciliation, Reconciliation]:
-    """Return the account after the change, and at its worst moment."""
+    """Return the account after the change, and when it costs the most."""
     planned, during = (
         budgets.after(account, _pairs(one)) for one in (found.changes, _at_once(found.changes))
     )

@@ -234,9 +234,8 @@ class _Life:
     def __init__(self, api: Emulator, folder: Path, seen: Seen) -> None:
         self.api = api
         self.seen = seen
-        bin_ = ensure().bin
-        self.stack = Stack(folder / "stack", bin_, {"stacks:apiKey": api.key, "stacks:baseUrl": api.url})
-        self.agent = Agent(self.stack, bin_, folder / "gated", GATE)
+        self.stack = Stack.of(api, folder / "stack")
+        self.agent = Agent(self.stack, ensure().bin, folder / "gated", GATE)
         self.machine = Path(self.stack.env["XDG_STATE_HOME"]) / "stacks-pulumi"
         self.allowed = FREE
         self.highest = Decimal(0)

@@ -8,6 +8,7 @@ which is a dynamic one in Python.
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import tempfile
@@ -30,7 +31,8 @@ from tests.prove.proof import Case, Proof, Seen
 from tests.support.accounts import running
 from tests.support.clock import fast_clock
 from tests.support.stack import Result, Stack
-from tools.engine.ensure import ensure
+from tools.engine.engine import Engine
+from tools.engine.ensure import ensure, ensure_oldest
 
 __all__ = ["GateProof"]
 
@@ -105,6 +107,10 @@ class GateProof(Proof):
     def short(cls) -> list[list[str]]:
         return [["--seed=11", "--cases=1"]]
 
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--oldest", action="store_true", help="on the oldest engine that is supported")
+
     def draw(self, chance: Random) -> Iterator[Case]:
         while True:
             yield {
@@ -116,7 +122,8 @@ class GateProof(Proof):
         folder = Path(tempfile.mkdtemp(prefix="gate-proof-"))
         try:
             with Emulator(strict=False, clock=fast_clock()) as api:
-                life = _Life(api, folder, case["host"], seen)
+                engine = ensure_oldest() if self.given.oldest else ensure()
+                life = _Life(api, folder, case["host"], seen, engine)
                 for number, program in enumerate(case["programs"]):
                     life.turn(number, program)
         finally:
@@ -189,13 +196,11 @@ def _event(chance: Random) -> dict[str, Any]:
 class _Life:
     """A stack whose every `up` follows a plan that was judged."""
 
-    def __init__(self, api: Emulator, folder: Path, host: str, seen: Seen) -> None:
+    def __init__(self, api: Emulator, folder: Path, host: str, seen: Seen, engine: Engine) -> None:
         self.api = api
         self.host = host
         self.seen = seen
-        self.stack = Stack(
-            folder / "stack", ensure().bin, {"stacks:apiKey": api.key, "stacks:baseUrl": api.url}
-        )
+        self.stack = Stack.of(api, folder / "stack", engine)
         self.stack.env["PULUMI_EXPERIMENTAL"] = "1"
         if host == "native":
             self.stack.native()

@@ -27,12 +27,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from stacks_pulumi.emulator import Emulator
 from tests.support import key_service
 from tests.support.clock import SPEED, fast_wall
 from tests.support.forked import commands
 from tests.support.hurried import hurry
 from tests.support.stack_files import Saved, StackFiles
 from tests.support.waiting import PATIENCE
+from tools.engine.engine import Engine
+from tools.engine.ensure import ensure
 
 PASSPHRASE = "a passphrase for tests"
 PATIENT: Final[hurry.Constants] = {
@@ -179,6 +182,19 @@ class Stack:
         (folder / "Pulumi.yaml").write_text("name: tests\nruntime: python\n", encoding="utf-8")
         self.program("")
         self._initialise(engine, config, "passphrase" if passphrase else key_service.PROVIDER)
+
+    @classmethod
+    def of(cls, api: Emulator, folder: Path, engine: Engine | None = None) -> Stack:
+        """
+        Return a new stack for the account of an emulator.
+
+        Args:
+            api: The emulator.
+            folder: A new folder.
+            engine: The engine; by default the newest that there is.
+        """
+        bin_ = (engine or ensure()).bin
+        return cls(folder, bin_, {"stacks:apiKey": api.key, "stacks:baseUrl": api.url})
 
     def _initialise(self, engine: Path, config: Mapping[str, str], provider: str) -> None:
         """Make the stack: the first one with the commands, and others with the same secrets as its copies."""

@@ -239,7 +239,7 @@ MAY_EXIST = " (creation interrupted, may exist)"
     ],
 )
 def test_an_interrupted_create_and_what_is_made_of_its_name_are_one_container(
-    before: str, planned: str, bounds: tuple[tuple[int, int], tuple[int, int]]
+    before: str, planned: str, bounds: Any
 ) -> None:
     saved = Saved()
     interrupted(saved, "web", web(before, name="shop-web"))

@@ -238,7 +238,7 @@ def test_a_total_holds_until_the_last_deletion(make_gate: MakeGate) -> None:
     verdict = judged(make_gate("limits: {max_increase: 1, max_total: 13}"), swapped())
     assert why(verdict)[0] == (
         "max_total: the stack's price a month before the last deletion is $14.00 at most; the limit is $13.00: delete "
-        "first, in a change of its own"
+        "first, in a separate change"
     )
     assert (verdict.price_after.high, verdict.price_during.high) == (4, 14)
     assert (verdict.increase, verdict.increase_during) == (-6, 4)
