@@ -322,7 +322,7 @@ def _is_made_first(change: Change) -> bool:
 
 
 def _side_by_side(change: Change) -> Iterator[Change]:
-    """Yield an object and the one that takes its place, if both are there for a time; otherwise the more expensive one."""
+    """Yield an object and the one that takes its place, if both exist for a time; otherwise the more expensive one."""
     object_, line = change.object, change.line
     if object_ is None or line is None or line.before is None:
         yield change

@@ -1,5 +1,5 @@
 """
-An author who is hostile, and cannot edit the gate's folder: without an approval the gate makes nothing, and runs nothing with the key.
+An author who is hostile, and cannot edit the gate's folder: without an approval the gate makes nothing with the key.
 """
 
 from __future__ import annotations
