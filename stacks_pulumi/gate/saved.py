@@ -267,10 +267,22 @@ class Saved:
                 yield from (one for one in olds if one.custom and not one.external and not one.view_of)
 
     def staying(self) -> Iterator[Stored]:
-        """Return the leftovers of earlier replacements that the plan does not delete: its targets leave them out."""
+        """Return the objects that are replaced, or were earlier, and that the plan's targets leave out."""
         for urn in self._plans:
             if not _DELETES.intersection(self.words(urn)):
                 yield from self.olds(urn).left_over
+            if self._outlives_its_replacement(urn):
+                yield from filter(None, (self.olds(urn).current,))
+
+    def _outlives_its_replacement(self, urn: str) -> bool:
+        """
+        Return whether an object is replaced under another URN, and stays.
+
+        The plan's targets then have the new URN alone. The next update without targets deletes the object.
+        """
+        words, current = self.words(urn), self.olds(urn).current
+        is_replaced = bool(REPLACES.intersection(words)) and not _DELETES.intersection(words)
+        return urn in self.moved and is_replaced and current is not None and not current.pending_replacement
 
     def goal(self, urn: str) -> Goal | None:
         """Return what a resource will be; `None` if it is deleted, or if the plan does not have it."""
@@ -389,7 +401,7 @@ class Saved:
         if planned.goal is not None:
             _check_difference(urn, planned.goal.input_diff, words, olds.current)
         after = None if planned.goal is None else _after(urn, planned.goal, words, olds.current)
-        ending = _ending(urn, words, olds)
+        ending = iter(()) if self._outlives_its_replacement(urn) else _ending(urn, words, olds)
         for word in words:
             if word in _DELETES:
                 yield Step(word, urn, shown(next(ending)), None)

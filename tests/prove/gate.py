@@ -307,7 +307,10 @@ class _Life:
         if done.code != 0:
             return
         after = self._paid()
-        mine = {one.id for one in changes if one.kind == "Container" and one.id}
+        # One that is only looked up is not the stack's.
+        mine = {
+            one.id for one in changes if one.kind == "Container" and one.id and one.operation != "discard"
+        }
         state = json.loads(self.stack.export())["deployment"].get("resources") or []
         mine |= {one["id"] for one in state if one["type"].endswith(":Container") and not one.get("external")}
         paid = sum((price for id_, price in after.items() if id_ in mine), Decimal(0))
@@ -347,8 +350,14 @@ class _Life:
         lines += [self._thing(one, group is not None) for one in program["things"]]
         lines += [self._child(index, one, made) for index, one in enumerate(program["children"])]
         if program["target"] and program["containers"]:
-            urns = [self._urn(program["containers"][0], group)]
+            urns = self._targets(program["containers"][0], group)
         return "\n".join(lines) + "\n", [word for urn in urns for word in ("--target", urn)]
+
+    def _targets(self, one: dict[str, Any], group: str | None) -> list[str]:
+        """Return the URN of a container, and sometimes the one that an alias names too."""
+        named = [one, {**one, "alias": not one["alias"]}]
+        urns = [self._urn(container, group) for container in named]
+        return urns if one["triggers"] == 1 and f'"{urns[1]}"' in self.stack.export() else urns[:1]
 
     def _urn(self, one: dict[str, Any], group: str | None) -> str:
         type_ = (

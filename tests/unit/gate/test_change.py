@@ -380,6 +380,22 @@ def test_outside_of_the_targets_nothing_changes() -> None:
     assert prices(found[left]) == (4, 4)
 
 
+def test_what_is_replaced_under_another_name_may_be_outside_of_the_targets_and_stays() -> None:
+    saved = Saved()
+    old = saved.old("old", web())
+    replaced = ("create-replacement", "replace")
+    saved.plan("new", web(name="new"), *replaced, base=web(), structuredAliases=[{"URN": old}])
+    found = changes(saved)
+    new, left = found["new"], found["old (left over from a replacement)"]
+    assert (new.operation, prices(new), left.operation, prices(left)) == ("replace", (0, 4), "same", (4, 4))
+    # Without another name the plan has its deletion, or it does not fit to the state.
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", web("premium"), *replaced)
+    with pytest.raises(InputError, match="0 deletions of it, and the state 1 objects"):
+        changes(saved)
+
+
 @pytest.mark.parametrize("value", [UNKNOWN, HIDDEN, {"deep": [UNKNOWN]}, [{"more": HIDDEN}]])
 def test_a_value_that_the_plan_does_not_have_is_unknown(value: Any) -> None:
     saved = Saved()
