@@ -214,9 +214,9 @@ def _too_wide(pattern: str) -> str:
 
 def notes(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     """
-    Yield what is no mistake, and what a reader of the gate's folder should know: keys that do not hold now.
+    Yield what a reader of the gate's folder should know beside mistakes: keys that do not hold now, and missing people.
 
-    Such a line may stay, because `log` verifies the signatures of its time with it.
+    The line of an old key may stay, because `log` verifies the signatures of its time with it.
 
     Args:
         gate: The gate.
@@ -230,6 +230,10 @@ def notes(gate: Gate, now: datetime.datetime) -> Iterator[str]:
                 time = one.before if ended else one.after
                 what = "ended" if ended else "begins"
                 yield f"{file}, line {one.line}: this key of {one.name} {what} at {time:%Y-%m-%d %H:%M} UTC"
+        names = sorted(signers.names_of(gate.signers))
+        if gate.file.two_approvals and gate.file.other_than_author and len(names) == 2:
+            both = " and ".join(names)
+            yield f"two_approvals, other_than_author: {both} cannot approve their own changes that need two people"
 
 
 def _approvers(gate: Gate, now: datetime.datetime) -> Iterator[str]:

@@ -8,6 +8,7 @@ what `plan` writes is only for reading, because its job may run the program that
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -31,6 +32,8 @@ _SPACES: Final = re.compile(" {2,}")
 _DOT: Final = "\N{MIDDLE DOT}"
 _NONE: Final = "\N{EN DASH}"
 _DEPENDANTS: Final = 5
+_COUNTED: Final = 20
+"""The most steps that a reader counts."""
 _NOT_SHOWN: Final = frozenset(
     {MARKER, "stacksKind", "monthly_price_usd", "monthlyPriceUsd", "changed_outside"}
 )
@@ -92,6 +95,7 @@ def document_of(
     return Document(
         _headline(record, verdict),
         remarks=(
+            *_sums(acting),
             *_reasons(verdict),
             *_during(verdict),
             *_engines_own(changes),
@@ -172,6 +176,13 @@ def _headline(record: Record | None, verdict: Verdict) -> str:
         else f"the monthly cost changes by {verdict.difference}, from {verdict.price_before} to {verdict.price_after}"
     )
     return f"{where}: {_RESULTS[verdict.result]}{people}; {price}."
+
+
+def _sums(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
+    """Return how many steps of each kind there are, where a reader can no longer count them."""
+    if len(acting) > _COUNTED:
+        sums = Counter(_step(one).partition(",")[0] for one in acting)
+        yield "note", f"{len(acting)} steps: {', '.join(f'{number} {step}' for step, number in sums.items())}"
 
 
 def _reasons(verdict: Verdict) -> Iterator[tuple[Weight, str]]:

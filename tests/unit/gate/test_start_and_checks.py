@@ -14,6 +14,7 @@ import pytest
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import checks, settings, signers, start
 from stacks_pulumi.policy.testing import PackTester, container
+from tests.support.gate import signer
 
 
 @pytest.fixture(scope="session")
@@ -279,6 +280,16 @@ def test_a_key_that_does_not_hold_now_is_told_and_may_stay(folder: Path, key: Pa
         "allowed_signers, line 2: this key of ann begins at 2026-12-01 00:00 UTC"
     ]
     assert list(checks.notes(gate, NOW + datetime.timedelta(days=10))) == []
+
+
+def test_two_approvers_cannot_approve_their_own_changes_that_need_two(folder: Path) -> None:
+    added("x", "", "two_approvals: [destroys-data]\nother_than_author: true\n")(folder)
+    (folder / "allowed_signers").write_text(signer("ann") + signer("bob"))
+
+    assert found(folder) == []
+    assert list(checks.notes(settings.read_gate(folder), NOW)) == [
+        "two_approvals, other_than_author: ann and bob cannot approve their own changes that need two people"
+    ]
 
 
 @pytest.mark.parametrize("runtime", ["nodejs", "{name: python, options: {virtualenv: venv}}"])
