@@ -46,7 +46,7 @@ PATIENT: Final[hurry.Constants] = {
 """Limits for the engine, which runs in real time: on a loaded machine each of its steps takes seconds."""
 SAME = frozenset({"same", "read", "refresh"})
 _ENDED: Final = re.compile(
-    r"[Rr]esource monitor (?:has terminated|shut down)|KeyboardInterrupt|context canceled"
+    r"[Rr]esource monitor (?:has terminated|shut down)|KeyboardInterrupt|context canceled|in do_rpc_call\n"
 )
 
 _TEMPLATES: Final[dict[tuple[object, ...], Saved]] = {}
@@ -410,7 +410,8 @@ def shows_traceback(text: str) -> bool:
     """
     Return whether an output has a traceback that is not the end of the program.
 
-    After an error, engine 3.274 ends a program that still waits for a resource. The SDK then may show where it waited.
+    After an error, engine 3.274 ends a program that still waits for a resource. The SDK then may show where it waited,
+    up to the line that it had written when its process ended.
     """
     return "Traceback" in text and (_ENDED.search(text) is None or "/stacks_pulumi/" in text)
 
