@@ -26,7 +26,7 @@ _HELP: Final = "show what a change will cost, and what a stack or the account co
 
 _CODES: Final = {
     0: "within all limits",
-    1: "an error (including a wrong option), or incomplete figures (no --show-sames, or a failed preview)",
+    1: "incomplete figures (no --show-sames, or a failed preview)",
     2: "blocked: a --max limit is exceeded, a --fail-on finding, or the preview violates a mandatory policy",
     3: "a price is not exact (--strict)",
 }
