@@ -172,7 +172,8 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
         lines += [f"  {clean(one.what)}: {clean(one.reason)}" for one in program.left_out]
     lines += [
         "",
-        "A container of another stack would be owned twice: `stacks-pulumi account` shows it, --exclude leaves it out.",
+        "If another stack has one of these containers too, both will own it: `stacks-pulumi account` shows which stack "
+        "has which container, and --exclude leaves one out.",
         "",
         "Next:",
         f"  cd {shlex.quote(str(folder))}",
