@@ -140,6 +140,10 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     return program
 
 
+_OTHER_STACK: Final = (
+    "If another stack has one of these containers too, both will own it: `stacks-pulumi account` shows which stack has "
+    "which container, and --exclude leaves one out."
+)
 _INCOMPLETE: Final = "not everything could be read, so the program lacks what the report names"
 
 
@@ -172,8 +176,7 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
         lines += [f"  {clean(one.what)}: {clean(one.reason)}" for one in program.left_out]
     lines += [
         "",
-        "If another stack has one of these containers too, both will own it: `stacks-pulumi account` shows which stack "
-        "has which container, and --exclude leaves one out.",
+        _OTHER_STACK,
         "",
         "Next:",
         f"  cd {shlex.quote(str(folder))}",
