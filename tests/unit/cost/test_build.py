@@ -9,6 +9,7 @@ import pytest
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.report import Line, Report, item
+from stacks_pulumi.cost.result import CostLimit, judge
 from stacks_pulumi.pricing.money import Change, Price
 from tests.support import previews
 from tests.support.previews import (
@@ -257,6 +258,16 @@ def test_a_truncated_preview_is_incomplete() -> None:
         events(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)),
     ):
         assert "shows only a part (Program failed:)" in report_of(document).incomplete
+
+
+def test_sums_of_a_part_have_no_upper_bound() -> None:
+    # What is missing may be new, and may be billed already.
+    report = report_of(preview(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)))
+
+    assert (report.past, report.planned) == (Price(Decimal(0), None), Price(Decimal(4), None))
+    assert (report.difference.low, report.difference.high) == (None, None)
+    limits = tuple(CostLimit(measure, Decimal(100), block=True) for measure in ("total", "increase"))
+    assert not any(verdict.passed for verdict in judge(report, limits))
 
 
 def test_truncated_events_are_incomplete() -> None:
