@@ -185,14 +185,16 @@ def _judged(
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.findings import AccountResult  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.build import Pricer, changes_of  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.build import Pricer, changes_of, exists_already  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.result import limits_of  # noqa: PLC0415  (as above)
 
     own = limits_of(options)
     limits = [*([budgets.Budget("the account", own)] if own else []), *file.budgets]
     planned, preview = account, None
     if options.after is not None:
-        preview, changes = changes_of(read_file(Path(options.after)), Pricer(prices or catalog.monthly_price))
+        preview, changes = changes_of(
+            read_file(Path(options.after)), Pricer(prices or catalog.monthly_price, is_adopted=exists_already)
+        )
         planned = budgets.after(account, changes)
     # Without a snapshot, an increase is that of the change.
     since = account.snapshot if before is None and options.after is not None else before

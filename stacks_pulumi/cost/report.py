@@ -139,7 +139,9 @@ class Line:
     @property
     def difference(self) -> Change:
         """The difference of its monthly price."""
-        return _NOTHING if self.action in {"same", "keep"} else Change.between(self.past, self.planned)
+        return (
+            _NOTHING if self.action in {"same", "keep", "adopt"} else Change.between(self.past, self.planned)
+        )
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -311,7 +311,7 @@ def _unchanged(report: Report) -> Folded | None:
 
 def _size(line: Line) -> Decimal:
     """Return how much a line affects the bill: the larger bound of its difference, or its price if unchanged."""
-    if line.action in {"same", "keep"}:
+    if line.action in {"same", "keep", "adopt"}:
         return _or_infinite(line.planned.high)
     return max(_or_infinite(line.difference.low), _or_infinite(line.difference.high))
 

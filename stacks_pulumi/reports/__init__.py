@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 Weight: TypeAlias = Literal["error", "warning", "note"]
-Action: TypeAlias = Literal["create", "update", "replace", "delete", "keep", "same"]
-"""What happens to an object; `keep` is an object that leaves the stack but is not deleted."""
+Action: TypeAlias = Literal["create", "adopt", "update", "replace", "delete", "keep", "same"]
+"""What happens to an object; `adopt` is one that exists already, `keep` one that leaves the stack undeleted."""
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,20 @@ import msgspec
 from stacks_pulumi.errors import clean, clean_lines
 from stacks_pulumi.reports import Column, Document, Folded, PolicyViolation, Row, Table
 
-MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "keep": "=", "same": " "}
+MARKS: Final = {
+    "create": "+",
+    "adopt": "&",
+    "delete": "-",
+    "update": "~",
+    "replace": "±",
+    "keep": "=",
+    "same": " ",
+}
 """One character for each action."""
 
 _STYLES: Final = {
     "create": "green",
+    "adopt": "cyan",
     "delete": "red",
     "update": "yellow",
     "replace": "magenta",
@@ -167,6 +176,7 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
 _SIGNS: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}  # noqa: RUF001  (the information sign is meant)
 _ACTIONS: Final = {
     "create": "new",
+    "adopt": "taken over",
     "delete": "removed",
     "update": "changed",
     "replace": "replaced",

@@ -118,6 +118,32 @@ def test_a_refresh_costs_what_it_finds() -> None:
     assert "not what it found" in report_of(json.dumps({"steps": steps}).encode()).incomplete
 
 
+@pytest.mark.parametrize("write", [preview, events])
+def test_what_is_taken_over_is_billed_already(write: Callable[..., bytes]) -> None:
+    seen = {**web("premium"), "adopt": "if_matching", "adopts": "usr-1-seen"}
+    steps = (
+        step("create", "seen", None, seen),
+        step("import", "imported", None, web("standard")),
+        # The provider has seen no such container: it may be a new one.
+        step("create", "new", None, {**web(), "adopt": "if_matching"}),
+        step("create", "later", None, {**web(), "adopt": "if_matching", "adopts": UNKNOWN}),
+        # In a replacement the name is free again.
+        step("replace", "changed", web("basic"), {**seen, **web("standard")}),
+    )
+
+    report = report_of(write(*steps))
+
+    assert [(one.name, one.action, one.past, one.planned) for one in report.lines] == [
+        ("later", "create", dollars(0), dollars(4)),
+        ("new", "create", dollars(0), dollars(4)),
+        ("imported", "adopt", dollars(5), dollars(5)),
+        ("seen", "adopt", dollars(10), dollars(10)),
+        ("changed", "replace", dollars(4), dollars(5)),
+    ]
+    assert report.difference == Change(Decimal(9), Decimal(9))
+    assert "taken over, so billed already: 2 containers, $15.00 a month" in report.notes
+
+
 def test_a_looked_up_container_has_no_past_price() -> None:
     managed = step("same", "shared", web("premium"), web("premium"))
     managed["op"], managed["oldState"]["external"] = "create-replacement", True
