@@ -40,7 +40,7 @@ from stacks_pulumi.resources._container_lifecycle import (
     Lifecycle,
     outputs,
 )
-from stacks_pulumi.resources._creation import Creation, adopts, to_adopt
+from stacks_pulumi.resources._creation import Creation, to_adopt
 from stacks_pulumi.resources._fields import (
     AdoptMode,
     DesiredStatus,
@@ -467,7 +467,8 @@ class ContainerHandler(ResourceHandler):
     ) -> Mapping[str, Any]:
         """Return the id of the container that the creation will adopt: it is billed already, and nothing is added."""
         certain = _known(inputs, "name") is not None and _known(inputs, "template") is not None
-        if not certain or settings.api_key is None or not adopts(settings, inputs):
+        wanted = inputs.get("adopt") or settings.adopt
+        if wanted != "if_matching" or not certain or settings.api_key is None:
             return {}
         id_ = to_adopt(session_for(settings), inputs, call.warn)
         return {} if id_ is None else {ADOPTS: id_}
