@@ -8,6 +8,7 @@ account. `doctor_api` has those that ask the API.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -49,6 +50,11 @@ _NEEDS_A_NEWER_ENGINE: Final = (
 )
 """What an engine says that is too old for a state, for a backend, or for what a program or a project asks for."""
 
+_NOT_FOUND: Final = re.compile(
+    r"No module named|could not read plugin|not on PATH|virtual environment|virtualenv"
+)
+"""What an engine says that runs the program with another Python than that of the project."""
+
 _LONGEST: Final = 400
 """Characters of the engine's words that are shown: a policy has two sentences, and a line has to stay readable."""
 
@@ -56,9 +62,10 @@ _LONGEST: Final = 400
 def stack(facts: Facts) -> Iterator[Diagnosis]:
     """Check that there is a project with a stack, and that its configuration can be read."""
     if facts.project_file is None:
-        yield unknown(
+        yield problem(
             "stack",
-            f"there is no Pulumi.yaml in {facts.folder} or above it, so only the environment was checked",
+            f"there is no Pulumi.yaml in {facts.folder} or above it, so no command of Pulumi works here, and only the "
+            "environment was checked",
             "run this in the project's folder, or name it with -C",
         )
         return
@@ -367,8 +374,9 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
     by_hand = pulumi_command(facts, "preview", *packs)
     removed = sorted(name for name in facts.environ if name.startswith("STACKS_"))
     without = f", without {', '.join(removed)}" if removed else ""
+    alone = {} if facts.virtualenv is None else facts.without_active_environment()
     try:
-        facts.pulumi.preview(facts.packs, facts.preview_seconds)
+        facts.pulumi.preview(facts.packs, facts.preview_seconds, alone)
     except PulumiTimeoutError:
         longer = min(facts.preview_seconds * 5, LONGEST_PREVIEW)
         more = doctor_command(facts, "--timeout", f"{longer:.0f}", *packs)
@@ -382,6 +390,15 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         in_stack = (
             f"; set in the stack's configuration what it needs of {', '.join(removed)}" if removed else ""
         )
+        if _NOT_FOUND.search(error.message) and facts.virtualenv is not None:
+            yield problem(
+                "preview",
+                f"`pulumi preview` runs the program{without}, and fails without an active virtual environment: "
+                f"{scrub(error.message, _LONGEST)}",
+                f"make {facts.virtualenv} with stacks-pulumi in it; if it has that, this engine does not heed "
+                "`virtualenv` of Pulumi.yaml: activate it in each shell that runs `pulumi`, and remove that line",
+            )
+            return
         # What fails only because a variable was removed may succeed in the shell of an `up`.
         missed = "[missing-api-key]" in error.message or any(name in error.message for name in removed)
         yield (warning if removed and missed else problem)(
@@ -407,6 +424,7 @@ CHECKS: Final[dict[str, Check]] = {
     "api": doctor_api.api,
     "platform": doctor_api.platform,
     "account": doctor_api.account,
+    "state-keys": doctor_api.state_keys,
     "scopes": doctor_api.scopes,
     "cap": doctor_api.cap,
     "rate-limit": doctor_api.rate_limit,

@@ -173,6 +173,7 @@ class Document:
         others: What the tables do not have, and why.
         advice: What to do.
         footer: A small line below a page, for instance what the figures are.
+        ending: The last line, for instance the reason for the exit code.
         checks: The conditions of the exit code.
         data: The report for programs; the page of the command in `docs` describes its fields.
     """
@@ -185,6 +186,7 @@ class Document:
     others: Folded | None = None
     advice: tuple[Advice, ...] = ()
     footer: str = ""
+    ending: str = ""
     checks: tuple[Check, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 

@@ -82,6 +82,7 @@ def plain(document: Document) -> str:
         lines += ["", f"{clean(advice.text)}:"]
         for command, findings in advice.commands.items():
             lines += [*(f"  {clean(finding)}" for finding in findings), f"      {clean(command)}"]
+    lines += ["", clean(document.ending)] if document.ending else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -256,6 +257,7 @@ def markdown(document: Document, most: int | None = None) -> str:
         lines += [f"{escape(advice.text)}:", ""]
         for command, findings in advice.commands.items():
             lines += [*(f"- {escape(finding)}" for finding in findings), "", *_fenced(command), ""]
+    lines += [escape(document.ending), ""] if document.ending else []
     lines += [f"<sub>{document.footer}</sub>"] if document.footer else []
     return "\n".join(lines) + "\n"
 

@@ -105,13 +105,13 @@ class _Priced(Protocol):
         """Its id, which a preview knows if the state has it."""
 
 
-_Run = list[tuple[_Priced, pulumi.Output[Any], bool]]
+_Run = list[tuple[_Priced, pulumi.Output[Any] | None, bool]]
 
 # One entry for each run: with the Automation API one process runs several programs. A failed run shows no line.
 _runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKeyDictionary()
 
 
-def show_in_preview(container: _Priced, adopts: pulumi.Output[Any], *, is_lookup: bool) -> None:
+def show_in_preview(container: _Priced, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
     """
     Count a container in the line, which is shown when the engine has answered for all declared containers.
 
@@ -120,7 +120,7 @@ def show_in_preview(container: _Priced, adopts: pulumi.Output[Any], *, is_lookup
 
     Args:
         container: The container.
-        adopts: The id of the existing container that it takes over.
+        adopts: The id of the existing container that it takes over; `None` counts it as a new one.
         is_lookup: Whether it is only looked up and does not count in the price.
     """
     root = get_root_resource()
