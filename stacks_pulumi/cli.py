@@ -34,7 +34,7 @@ from stacks_pulumi.commands._shared import (
 from stacks_pulumi.errors import StacksError, with_code
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
 
@@ -153,20 +153,35 @@ def _add_completion(parser: argparse.ArgumentParser) -> None:
         'Print a completion script for a shell, for instance: eval "$(stacks-pulumi completion bash)". It also '
         "completes the names of containers, for which it lists those of the account."
     )
-    parser.add_argument(
-        "shell", choices=(*_SHELLS, NAMES), metavar="|".join(_SHELLS), help="which shell the script is for"
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "shell", nargs="?", choices=_SHELLS, metavar="|".join(_SHELLS), help="which shell the script is for"
     )
-    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    what.add_argument(NAMES, nargs=argparse.REMAINDER, dest="words", help=argparse.SUPPRESS)
 
 
 def _complete(options: argparse.Namespace) -> int:
-    if options.shell == NAMES:
+    if options.words is not None:
         return _print_names(options.words)
     import shtab  # noqa: PLC0415  (it comes with an extra)
 
-    script = shtab.complete(build_parser()[0], options.shell, preamble=_FUNCTIONS.get(options.shell, ""))
+    parser = build_parser()[0]
+    paths = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "RECORD": shtab.DIRECTORY}
+    for action in actions_of(parser):
+        if action.metavar in paths:
+            action.complete = paths[action.metavar]  # type: ignore[attr-defined]  # where shtab looks for it
+    script = shtab.complete(parser, options.shell, preamble=_FUNCTIONS.get(options.shell, ""))
     sys.stdout.write(f"{script}\n")
     return 0
+
+
+def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield the arguments of a parser and of all parsers below it."""
+    for action in parser._actions:  # noqa: SLF001  (there is no public list of them)
+        yield action
+        if isinstance(action.choices, dict):
+            for below in action.choices.values():
+                yield from actions_of(below)
 
 
 def _print_names(words: Sequence[str]) -> int:

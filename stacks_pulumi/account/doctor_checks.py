@@ -8,7 +8,6 @@ account. `doctor_api` has those that ask the API.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -49,11 +48,6 @@ _NEEDS_A_NEWER_ENGINE: Final = (
     "does not satisfy the version range",
 )
 """What an engine says that is too old for a state, for a backend, or for what a program or a project asks for."""
-
-_NOT_FOUND: Final = re.compile(
-    r"No module named|could not read plugin|not on PATH|virtual environment|virtualenv"
-)
-"""What an engine says that runs the program with another Python than that of the project."""
 
 _LONGEST: Final = 400
 """Characters of the engine's words that are shown: a policy has two sentences, and a line has to stay readable."""
@@ -376,7 +370,23 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
     without = f", without {', '.join(removed)}" if removed else ""
     alone = {} if facts.virtualenv is None else facts.without_active_environment()
     try:
-        facts.pulumi.preview(facts.packs, facts.preview_seconds, alone)
+        try:
+            facts.pulumi.preview(facts.packs, facts.preview_seconds, alone)
+        except PulumiTimeoutError:
+            raise
+        except PulumiError as error:
+            if not alone:
+                raise
+            # It may need the environment that is active in this shell, and then it fails in another one.
+            facts.pulumi.preview(facts.packs, facts.preview_seconds, {})
+            yield warning(
+                "preview",
+                f"`pulumi preview` runs the program{without}, and succeeds only while a virtual environment is active: "
+                f"this engine does not heed `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks "
+                f"what is needed. Without: {scrub(error.message, _LONGEST)}",
+                "activate the environment in each shell that runs `pulumi`, or use the engine of pulumi.com",
+            )
+            return
     except PulumiTimeoutError:
         longer = min(facts.preview_seconds * 5, LONGEST_PREVIEW)
         more = doctor_command(facts, "--timeout", f"{longer:.0f}", *packs)
@@ -390,15 +400,6 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         in_stack = (
             f"; set in the stack's configuration what it needs of {', '.join(removed)}" if removed else ""
         )
-        if _NOT_FOUND.search(error.message) and facts.virtualenv is not None:
-            yield problem(
-                "preview",
-                f"`pulumi preview` runs the program{without}, and fails without an active virtual environment: "
-                f"{scrub(error.message, _LONGEST)}",
-                f"make {facts.virtualenv} with stacks-pulumi in it; if it has that, this engine does not heed "
-                "`virtualenv` of Pulumi.yaml: activate it in each shell that runs `pulumi`, and remove that line",
-            )
-            return
         # What fails only because a variable was removed may succeed in the shell of an `up`.
         missed = "[missing-api-key]" in error.message or any(name in error.message for name in removed)
         yield (warning if removed and missed else problem)(

@@ -13,6 +13,7 @@ import functools
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -334,11 +335,11 @@ class Facts:
         """Return the variables of a shell in which no virtual environment is active."""
         active = {self.environ.get("VIRTUAL_ENV"), sys.prefix} - {None, "", sys.base_prefix}
         folders = {str(Path(folder) / place) for folder in active if folder for place in ("bin", "Scripts")}
-        path = self.environ.get("PATH", "").split(os.pathsep)
-        return {
-            "PATH": os.pathsep.join(part for part in path if part.rstrip("/") not in folders),
-            "VIRTUAL_ENV": "",
-        }
+        parts = self.environ.get("PATH", "").split(os.pathsep)
+        path = os.pathsep.join(part for part in parts if part.rstrip("/") not in folders)
+        # Without the command itself, nothing would be shown.
+        is_changed = path != os.pathsep.join(parts) and shutil.which("pulumi", path=path) is not None
+        return {"PATH": path, "VIRTUAL_ENV": ""} if is_changed else {}
 
     @functools.cached_property
     def stored(self) -> list[StoredResource] | PulumiError:

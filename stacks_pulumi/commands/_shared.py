@@ -44,7 +44,6 @@ TEXT: Final = ("text", "json")
 """The forms of most results: for people, and for programs."""
 
 _DONE: Final = MappingProxyType({0: "done"})
-_ERROR: Final = "an error, or a wrong option"
 _SHORT: Final = ("json", "markdown")
 """The forms that have an option of their own beside `--format`."""
 
@@ -58,7 +57,7 @@ class Command(NamedTuple):
         add_arguments: Adds its own arguments to a parser; `declare` adds those that it shares with others.
         run: Carries it out, and returns the exit code. An error that it raises is shown, and ends the command with 1.
             It imports the packages of an extra itself, so that each command works without the packages of the others.
-        codes: The meaning of each exit code. That of 1 is added.
+        codes: The meaning of each exit code. 1 is an error too, or a wrong option.
         forms: The forms of its result, the default first; empty if it prints none.
         stack: What it uses the stack of `--stack` for; empty if it has no use for a stack.
         actions: Its actions by name, each with its own arguments.
@@ -75,7 +74,9 @@ class Command(NamedTuple):
     @property
     def all_codes(self) -> dict[int, str]:
         """The meaning of each exit code, with those that all commands have."""
-        return dict(sorted({1: _ERROR, **self.codes}.items()))
+        more = self.codes.get(1)
+        error = f"an error, a wrong option, or {more}" if more else "an error, or a wrong option"
+        return dict(sorted({**self.codes, 1: error}.items()))
 
 
 OF_STACK: Final = "which stack (default: the selected one)"
@@ -84,14 +85,20 @@ KEY_OF_STACK: Final = (
 )
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Fills the lines of a text, but not those of a list."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return super()._fill_text(text, width, indent)
+        return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)
+
+
 def declare(parser: argparse.ArgumentParser, command: Command) -> None:
     """Add the arguments of a command: its own, and those that mean the same in every command."""
     command.add_arguments(parser)
-    width = shutil.get_terminal_size().columns - 2
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = textwrap.fill(
-        parser.description or f"{command.help[0].upper()}{command.help[1:]}.", width
-    )
+    parser.formatter_class = _Help
+    parser.description = parser.description or f"{command.help[0].upper()}{command.help[1:]}."
     if command.actions:
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
         for name, action in command.actions.items():
@@ -119,6 +126,7 @@ def declare(parser: argparse.ArgumentParser, command: Command) -> None:
                     default=default,
                     help=f"the same as --format {form}",
                 )
+    width = shutil.get_terminal_size().columns - 2
     lines = [
         textwrap.fill(text, width, initial_indent=f"  {code:<3}", subsequent_indent=" " * 5)
         for code, text in command.all_codes.items()
@@ -348,8 +356,8 @@ def add_stack(parser: argparse.ArgumentParser, help_text: str) -> None:
     parser.add_argument("-s", "--stack", metavar="NAME", help=help_text)
 
 
-NAMES: Final = "containers"
-"""What a completion script asks for: `stacks-pulumi completion containers` prints the names of the containers."""
+NAMES: Final = "--containers"
+"""What a completion script asks for: `stacks-pulumi completion --containers` prints the names of the containers."""
 
 NAMES_FUNCTION: Final = "_stacks_pulumi_names"
 """The function of a completion script for bash or zsh that offers these names."""
@@ -432,6 +440,17 @@ def _configured(options: argparse.Namespace) -> Mapping[str, str | None]:
         )
     config.check_spelling(configured.values.get)
     return configured.values
+
+
+def key_words(options: argparse.Namespace, settings: AccountSettings) -> str:
+    """Return how a shell gets the key of these settings, which were those of the options, without showing it."""
+    if settings.api_key == os.environ.get("STACKS_API_KEY", "").strip():
+        return '"$STACKS_API_KEY"'
+    # The variable may be unset, or may have another account's key, which must not go to this address.
+    words = ["pulumi", "config", "get", f"{config.NAMESPACE}:apiKey"]
+    words += ["--cwd", options.cwd] if options.cwd != "." else []
+    words += ["--stack", options.stack] if options.stack is not None else []
+    return f'"$({shlex.join(words)})"'
 
 
 def folder_of(options: argparse.Namespace) -> Path:

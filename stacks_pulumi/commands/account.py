@@ -15,6 +15,7 @@ from stacks_pulumi.commands._shared import (
     enveloped,
     folder_of,
     incomplete_of,
+    key_words,
     save_snapshot,
     settings_of,
     show,
@@ -35,7 +36,7 @@ _HELP: Final = "show which stack owns each object of the account, and which obje
 
 _CODES: Final = {
     0: "everything was read; no --fail-on finding, and no --max limit or budget is exceeded",
-    1: "an error (including a wrong option), or a stack could not be read, so the report is incomplete",
+    1: "a stack could not be read, so the report is incomplete",
     2: "a --fail-on finding, or a --max limit or a budget is exceeded",
 }
 
@@ -165,7 +166,11 @@ def _result(options: argparse.Namespace) -> AccountResult:
             notes = prices.notes(client.platform.advice)
             gaps = filter(None, (*account.gaps, prices.incomplete))
             account = dataclasses.replace(account, gaps=tuple(gaps))
-    account = dataclasses.replace(account, notes=(*account.notes, *notes, _may_be_owned(account)))
+    account = dataclasses.replace(
+        account,
+        notes=(*account.notes, *notes, _may_be_owned(account)),
+        key_words=key_words(options, settings),
+    )
     return _judged(options, account, file, before, prices)
 
 

@@ -374,7 +374,7 @@ def _write_file(file: Path, text: str) -> None:
         out.write(text if text.endswith("\n") else f"{text}\n")
 
 
-_INCOMPLETE: Final = {0: "done", 1: "an error, a wrong option, or an incomplete list"}
+_INCOMPLETE: Final = {0: "done", 1: "an incomplete list"}
 
 COMMANDS: Final = {
     "backups": Command(

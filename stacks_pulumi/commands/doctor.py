@@ -192,7 +192,7 @@ COMMANDS = {
         _HELP,
         add_arguments,
         run,
-        codes={0: "no problem", 1: "at least one problem, an error, or a wrong option"},
+        codes={0: "no problem", 1: "at least one problem"},
         forms=TEXT,
         stack=OF_STACK,
     ),
@@ -200,7 +200,7 @@ COMMANDS = {
         "check the configuration of policy packs",
         add_policy_arguments,
         check_policies,
-        codes={0: "every file is correct", 1: "a file is wrong or cannot be read, or a wrong option"},
+        codes={0: "every file is correct", 1: "a file is wrong or cannot be read"},
         forms=TEXT,
     ),
 }

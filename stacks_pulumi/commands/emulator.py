@@ -359,7 +359,7 @@ def _say(text: str) -> None:
 
 _CODES = {
     0: "it was interrupted (Ctrl-C, SIGTERM)",
-    1: "it could not start, or could not write its state at the end, or a wrong option",
+    1: "its state could not be written at the end",
 }
 
 COMMANDS = {"emulator": Command(_HELP, add_arguments, run, codes=_CODES, forms=TEXT)}

@@ -468,7 +468,7 @@ _ACTIONS: Final = {
         _apply,
         codes={
             0: "done",
-            1: "an error, a wrong option, or `pulumi up` failed (then the code is that of `pulumi up`)",
+            1: "a failure of `pulumi up`, whose exit code this command passes on",
             _REFUSED: _VOID,
             _WAITING: "what has to wait for capacity was not created, and the rest is done",
         },

@@ -52,6 +52,6 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-_CODES = {0: "the client has ended the connection", 1: "the server did not start, or a wrong option"}
+_CODES = {0: "the client has ended the connection"}
 
 COMMANDS = {"mcp": Command(_HELP, add_arguments, run, codes=_CODES, stack=OF_STACK)}

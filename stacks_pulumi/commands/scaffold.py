@@ -31,8 +31,7 @@ _HELP: Final = "write a program that takes over what no stack owns"
 
 _CODES: Final = {
     0: "the program was written",
-    1: "an error (including a wrong option) and nothing was written, or the program was written without what the "
-    "report names, because it could not be read",
+    1: "the program was written without what the report names, because it could not be read",
 }
 
 _LANGUAGES: Final = ("python", "yaml")
