@@ -11,10 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi._pulumi_cli import InputError, read_file
-<<<<<<< HEAD
-from stacks_pulumi.commands._shared import KEY_OF_STACK, Command, save_snapshot, settings_of, show
-from stacks_pulumi.cost.build import Pricer, exists_already, report_of
-=======
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     Command,
@@ -23,8 +19,7 @@ from stacks_pulumi.commands._shared import (
     settings_of,
     show,
 )
-from stacks_pulumi.cost.build import Pricer, report_of
->>>>>>> c32
+from stacks_pulumi.cost.build import Pricer, exists_already, report_of
 from stacks_pulumi.cost.report import Report, read_prices, rest_of_month
 from stacks_pulumi.cost.result import CostLimit, CostResult, add_limits, document_of, judge, limits_of
 from stacks_pulumi.pricing.money import MonthlyPrice
