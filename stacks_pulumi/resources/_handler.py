@@ -114,6 +114,13 @@ class ResourceKind:
         del olds, inputs
         return ()
 
+    def foreseen(
+        self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return what `check` notes of a new object that the account has already."""
+        del settings, call, inputs
+        return {}
+
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values that `check` adds to valid inputs, for previews and policies."""
         del inputs
@@ -294,6 +301,8 @@ class ResourceHandler(ResourceKind):
                     failures.setdefault(name, with_code(reason, code))
             if not failures:
                 inputs.update(self._added(inputs))
+                if not stored:
+                    inputs.update(self.foreseen(settings, call, inputs))
                 announcement = self.announcement(stored, inputs)
                 if announcement is not None:
                     call.status(announcement)
@@ -528,10 +537,10 @@ class ResourceHandler(ResourceKind):
         if other is not None:
             name, unique = next(iter(names.items()))
             both = f"{other!r} and {urn.rpartition('::')[2]!r}"
-            yield (
-                name,
-                f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them",
+            text = (
+                f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them"
             )
+            yield name, text
 
     def _check_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
         """Refuse a resource that was moved to another account's provider: the preview would show no change."""
