@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse
 from stacks_pulumi.api._call import Handler, Sender
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Limit, Limiter, OnLimit
@@ -52,6 +52,7 @@ class StacksClient:
         platform: The facts about the platform that the guide does not state; by default none.
         on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
             second, with a text. If it raises, the wait ends.
+        on_repeat: Called before a request that changes something is sent again. If it raises, that is not sent.
 
     Attributes:
         platform: The facts about the platform that the guide does not state.
@@ -78,6 +79,7 @@ class StacksClient:
         on_limit: OnLimit | None = None,
         platform: PlatformFile | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
+        on_repeat: Pulse = lambda: None,
     ) -> None:
         # Imported here and not at the top: it loads requests, more than half of this package's import time, and a
         # program that only declares resources sends no request.
@@ -88,7 +90,7 @@ class StacksClient:
         self._transport = Transport(self._base_url, check_api_key(api_key), clock)
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
         self._limiter = limiter
-        send = assemble(self._transport, limiter, clock, self._base_url, self.platform)
+        send = assemble(self._transport, limiter, clock, self._base_url, self.platform, on_repeat=on_repeat)
         self.containers = ContainersApi(
             send, clock, limiter.pace, platform=self.platform, server_now=limiter.server_now, on_wait=on_wait
         )
@@ -106,6 +108,7 @@ class StacksClient:
         settings: AccountSettings,
         on_limit: OnLimit | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
+        on_repeat: Pulse = lambda: None,
     ) -> Self:
         """
         Return a client for an account.
@@ -121,6 +124,7 @@ class StacksClient:
             on_limit=on_limit,
             platform=settings.platform,
             on_wait=on_wait,
+            on_repeat=on_repeat,
         )
 
     @property
@@ -150,6 +154,8 @@ def assemble(
     clock: Clock,
     base_url: str = DEFAULT_BASE_URL,
     platform: PlatformFile = UNKNOWN,
+    *,
+    on_repeat: Pulse = lambda: None,
 ) -> Handler:
     """
     Return the chain of handlers, which takes a call and returns the requested value.
@@ -160,4 +166,4 @@ def assemble(
         limit       waits for the attempt's turn; reads the rate headers of every answer, errors included
         transport   sends the request
     """
-    return Retry(Decode(Limit(transport, limiter), base_url, platform), clock)
+    return Retry(Decode(Limit(transport, limiter), base_url, platform), clock, on_repeat=on_repeat)

@@ -424,7 +424,7 @@ def session_for(settings: AccountSettings) -> Session:
     with _lock:
         session = _sessions.get(account)
         if session is None:
-            client = StacksClient.of(settings, _report_limit, _report_wait)
+            client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited)
             session = _sessions[account] = Session(
                 settings,
                 client,
@@ -483,6 +483,13 @@ def _report_wait(text: str) -> None:
         operation.check_active()
         operation.check_time(text)
         operation.progress(text)
+
+
+def _check_awaited() -> None:
+    """End a call whose operation no engine waits for: the next run may have made what it would change or delete."""
+    operation = current_operation()
+    if operation is not None:
+        operation.check_active()
 
 
 def _report_limit(seconds: float, queued: int) -> None:
