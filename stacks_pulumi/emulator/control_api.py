@@ -108,7 +108,8 @@ class ControlApi:
         except msgspec.ValidationError as exc:
             return _invalid(str(exc))
         except Refusal as refusal:
-            return _error(refusal.status, "refused", str(refusal.body["error"]), refusal.body.get("field"))
+            code = "not_found" if refusal.status == 404 else "refused"
+            return _error(refusal.status, code, str(refusal.body["error"]), refusal.body.get("field"))
         except KeyError as exc:
             return _error(404, "not_found", f"there is no {exc.args[0]!r}")
         except (ValueError, ArithmeticError) as exc:
