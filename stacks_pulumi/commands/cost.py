@@ -19,7 +19,7 @@ from stacks_pulumi.commands._shared import (
     settings_of,
     show,
 )
-from stacks_pulumi.cost.build import Pricer, report_of
+from stacks_pulumi.cost.build import Pricer, exists_already, report_of
 from stacks_pulumi.cost.report import Report, read_prices, rest_of_month
 from stacks_pulumi.cost.result import CostLimit, CostResult, add_limits, document_of, judge, limits_of
 from stacks_pulumi.pricing.money import MonthlyPrice
@@ -153,7 +153,7 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
     state = None if options.state is None else read_file(Path(options.state))
     others = None if options.prices is None else read_prices(Path(options.prices))
     if not (options.account or options.live_prices):
-        return report_of(_read(options.input), Pricer(others=others), state), None
+        return report_of(_read(options.input), Pricer(others=others, is_adopted=exists_already), state), None
     if options.account and options.input != "-":
         msg = "--account and a file cannot be combined: remove one of them"
         raise InputError(msg, code="invalid-argument")
@@ -166,7 +166,7 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
         report, snapshot = (
             _account(client, monthly, settings.base_url, options)
             if options.account
-            else (report_of(_read(options.input), Pricer(monthly, others), state), None)
+            else (report_of(_read(options.input), Pricer(monthly, others, exists_already), state), None)
         )
     if listed is None:
         return report, snapshot

@@ -87,7 +87,7 @@ def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(
     assert [owner["stack"] for owner in laptop["recreated"]] == ["shop/dev"]
     assert [one["urn"] for one in data["missing"]] == [former["urn"]]
     # Its container may have been resized or restored, so no command removes it.
-    assert main(["account", "--state", dev, "--children"]) == 0
+    assert main(["account", "--state", dev, "--children", "--deletions"]) == 0
     out = capsys.readouterr().out
     assert "vpn-clients/phone" in out
     assert "vpn-clients/laptop" not in out
