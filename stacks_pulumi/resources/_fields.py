@@ -47,12 +47,15 @@ def secret(value: Any) -> Any:
     return {SIGNATURE: _SECRET, "value": value}
 
 
+_NESTED: Final = (dict, list)
+
+
 def plain(value: Any) -> Any:
     """Return the value without the marks of secrets, at any depth."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == _SECRET:
             return plain(value.get("value"))
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item) if isinstance(item, _NESTED) else item for key, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]
     return value
@@ -393,7 +396,11 @@ def changed(fields: Iterable[Field], olds: Mapping[str, Any], news: Mapping[str,
 
 
 def _differs(field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    old, new = plain(olds.get(field.name)), plain(news.get(field.name))
+    old, new = olds.get(field.name), news.get(field.name)
+    if old == new:
+        # As most are: equal values have equal normal forms.
+        return is_unknown(new)
+    old, new = plain(old), plain(new)
     if new is None and field.computed:
         return False
     if is_unknown(new):

@@ -53,6 +53,7 @@ from stacks_pulumi.resources._identity import (
     OWNERSHIP,
     Owner,
     check_account,
+    is_of_key,
     rebinds,
     renewed_origin,
     token_of,
@@ -441,8 +442,8 @@ class ResourceHandler(ResourceKind):
     def at_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs of an update at preview: what it may change is unknown, and everything else is known."""
         stored, inputs = plain(olds), self._inputs(news)
-        origin, settings = stored.get(ORIGIN) or "", self._settings
-        same_key = isinstance(settings, AccountSettings) and origin.startswith(settings.fingerprint)
+        origin, settings = stored.get(ORIGIN), self._settings
+        same_key = isinstance(settings, AccountSettings) and is_of_key(origin, settings.fingerprint)
         known = {**self._kept(stored, inputs), **inputs}
         return {**self.at_create(inputs), **({ORIGIN: origin} if same_key else {}), **known}
 
@@ -546,6 +547,9 @@ class ResourceHandler(ResourceKind):
         """Refuse a resource that was moved to another account's provider: the preview would show no change."""
         settings = self._settings
         if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
+            return
+        if is_of_key(origin, settings.fingerprint):
+            # Without a session: an operation that changes nothing needs none.
             return
         try:
             check_account(session_for(settings), id_, origin)

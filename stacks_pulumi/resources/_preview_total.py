@@ -13,21 +13,23 @@ import threading
 import weakref
 from collections.abc import Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import pulumi
 from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi._pulumi_cli import StoredResource, read_stack, run
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import snake_case
+
+if TYPE_CHECKING:
+    from stacks_pulumi._pulumi_cli import StoredResource
 
 _SECONDS: Final = 5.0
 """The timeout: a preview does not wait longer for the state."""
 
-_State = Future[list[StoredResource] | None]
+_State: TypeAlias = "Future[list[StoredResource] | None]"
 
 
 class Declared(NamedTuple):
@@ -59,6 +61,8 @@ def request_export() -> _State:
 
 
 def _export(stack: str) -> list[StoredResource] | None:
+    from stacks_pulumi._pulumi_cli import read_stack, run  # noqa: PLC0415  (an `up` reads no state)
+
     try:
         # The engine that runs this program is the `pulumi` on PATH.
         return read_stack(run(["stack", "export", "--stack", stack], seconds=_SECONDS)).resources

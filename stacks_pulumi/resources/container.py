@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import pulumi
@@ -458,8 +458,9 @@ class ContainerHandler(ResourceHandler):
             if plan == "micro" and template is not None and catalog.of_other_tier(template, plan):
                 yield f"the guide has the plan micro only for other templates than {template}: the API may refuse it"
             return
-        for field in changed(self.fields, olds, inputs):
-            if field.on_change is OnChange.REFUSED and is_unknown(inputs.get(field.name)):
+        for field in self._refused():
+            # An unknown value differs from every other.
+            if is_unknown(inputs.get(field.name)):
                 yield of_unknown(field.name, olds.get(field.name), inputs)
 
     def foreseen(
@@ -482,15 +483,19 @@ class ContainerHandler(ResourceHandler):
         if not olds:
             return
         wanted = {**inputs, **self.derived(inputs)}
-        for field in changed(self.fields, olds, wanted):
+        for field in changed(self._refused(), olds, wanted):
             old, new = olds.get(field.name), wanted.get(field.name)
-            if field.on_change is not OnChange.REFUSED or is_unknown(new):
+            if is_unknown(new):
                 continue
             if inputs.get("replace_on_change") is not True:
                 yield field.name, replacement_needed(field.name, old, new)
             elif field.name in changed_outside(olds):
                 # replace_on_change allows changes of the program, and the program did not change.
                 yield field.name, resized_outside(field.name, old, new)
+
+    def _refused(self) -> Iterator[Field]:
+        """Return the fields whose change would destroy the container."""
+        return (field for field in self.fields if field.on_change is OnChange.REFUSED)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """A container's name is unique in an account."""

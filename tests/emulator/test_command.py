@@ -16,6 +16,7 @@ import requests
 
 from stacks_pulumi import cli
 from stacks_pulumi.commands import emulator as command
+from stacks_pulumi.commands._shared import enveloped
 from stacks_pulumi.config import load
 from tests.support.waiting import until
 
@@ -142,7 +143,7 @@ def test_programs_read_the_first_line_and_docker_the_file(
     told = json.loads(running.said)
     written = dict(line.split("=", 1) for line in file.read_text().splitlines())
 
-    assert sorted(told) == ["key", "page", "url"]
+    assert told.keys() - enveloped().keys() == {"key", "page", "url"}
     assert written == {"STACKS_BASE_URL": told["url"], "STACKS_API_KEY": told["key"]}
     assert file.stat().st_mode & 0o777 == 0o600
     assert load({}, written).base_url == told["url"]
@@ -170,7 +171,7 @@ def test_a_file_that_is_not_its_own_is_not_overwritten(
 
     code, said, complaint = start("--env-file", str(file)).end()
 
-    assert (code, said) == (2, "")
+    assert (code, said) == (1, "")
     assert complaint.startswith(f"stacks-pulumi emulator: --env-file does not overwrite {file}")
     assert (file.read_bytes() if file.is_file() else None) == before
     assert not (kind == "link to nothing" and target.exists())
@@ -300,7 +301,7 @@ def test_an_unwritable_state_file_is_one_clear_line(start: Callable[..., Running
     folder.rmdir()
     code, rest, complaints = running.end()
 
-    assert (code, rest) == (2, "")
+    assert (code, rest) == (1, "")
     assert "cannot be written" in complaints
     assert complaints.count("\n") == 1
 
@@ -310,7 +311,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
     second = start("--port", port)
     code, rest, complaints = second.end()
 
-    assert (code, rest, second.said) == (2, "", "")
+    assert (code, rest, second.said) == (1, "", "")
     assert complaints.startswith(f"stacks-pulumi emulator: port {port} is in use, perhaps by another")
     assert complaints.count("\n") == 1
 
