@@ -196,7 +196,7 @@ COMMANDS = {
         run,
         codes={
             0: "no problem, and all that an `up` needs was checked",
-            1: "a problem, a check that could not be made although an `up` depends on it, or a wrong option",
+            1: "a problem, or a check that an `up` depends on could not be made",
         },
         forms=TEXT,
         stack=OF_STACK,
