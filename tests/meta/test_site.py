@@ -122,8 +122,10 @@ def test_a_page_that_loads_from_another_host_is_found(tag: str, found: list[str]
 
 def test_a_cell_has_the_title_of_its_column() -> None:
     page = (
-        '<table>\n<thead>\n<tr>\n<th>A <code>x</code></th>\n<th style="text-align: right;">B "y"</th>\n<th></th>\n</tr>'
-        '\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n<td style="text-align: right;">2</td>\n<td>3</td>\n</tr>\n</tbody>\n</table>'
+        '<table>\n<thead>\n<tr>\n<th>A <code>x</code></th>\n<th style="text-align: right;">B "y"</th>\n'
+        "<th></th>\n</tr>"
+        '\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n<td style="text-align: right;">2</td>\n<td>3</td>\n</tr>'
+        "\n</tbody>\n</table>"
         '<table class="highlighttable"><tr><td>code</td></tr></table>'
     )
 
