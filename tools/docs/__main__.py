@@ -20,11 +20,12 @@ if not __package__:
 from tools.docs.drawing import draw
 from tools.docs.marks import filled, pages
 from tools.docs.parts import generate
-from tools.docs.platform_file import gate_schema_text, schema_text
+from tools.docs.platform_file import gate_schema_text, schema_text, seed_schema_text
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 DRAWING: Final = _ROOT / "docs" / "images" / "request.svg"
 PLATFORM_SCHEMA: Final = _ROOT / "stacks_pulumi" / "platform.schema.json"
+SEED_SCHEMA: Final = _ROOT / "stacks_pulumi" / "emulator" / "seed.schema.json"
 GATE_SCHEMA: Final = _ROOT / "stacks_pulumi" / "gate" / "gate.schema.json"
 _SEEN_BY_TESTS: Final = ("tests/engine/test_errors.py",)
 """Tests that write their results into a page."""
@@ -32,7 +33,7 @@ _SEEN_BY_TESTS: Final = ("tests/engine/test_errors.py",)
 
 def main() -> int:
     """
-    Write the parts that have changed, and the schemas of the platform file, of the gate and of the native plugin.
+    Write the parts that have changed, and the schemas: platform file, gate, seed file and native plugin.
 
     Returns:
         0, or pytest's exit code if a page that a test writes could not be written.
@@ -51,6 +52,7 @@ def main() -> int:
     DRAWING.write_text(draw(), encoding="utf-8")
     PLATFORM_SCHEMA.write_text(schema_text(), encoding="utf-8")
     GATE_SCHEMA.write_text(gate_schema_text(), encoding="utf-8")
+    SEED_SCHEMA.write_text(seed_schema_text(), encoding="utf-8")
     made = subprocess.run(
         [sys.executable, str(_ROOT / "tools" / "schema.py")], cwd=_ROOT, check=False
     ).returncode

@@ -35,7 +35,7 @@ RESULTS: dict[str, list[str]] = {
     "gate check": ["--gate", "gate"],
     "logs": ["app"],
     "policy": ["check", "spend.json"],
-    "scaffold": ["--out", "taken"],
+    "scaffold": ["--owned", "--out", "taken"],
     "vpn-config": ["net", "--show-secrets"],
 }
 """Arguments with which a command gives a result, in a folder with the files of `folder`."""
@@ -251,8 +251,9 @@ class TestWhoseAccount:
         self, machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def advised() -> str:
-            assert main(of_account("account", "--json", "-C", str(machine.project), "-s", "dev")) == 0
-            return "".join(str(one["command"]) for one in json.loads(capsys.readouterr().out)["containers"])
+            words = ("account", "--deletions", "--json", "-C", str(machine.project), "-s", "dev")
+            assert main(of_account(*words)) == 0
+            return "".join(str(one["deletion"]) for one in json.loads(capsys.readouterr().out)["containers"])
 
         machine.set("stacks:apiKey", emulator.key, secret=True)
         machine.set("stacks:baseUrl", emulator.url)
