@@ -248,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # For a character that the terminal cannot show, print another one instead of a traceback.
             stream.reconfigure(errors="stacks-pulumi")
-    # Before the words are read, this is what is known of them.
+    # Until the words are parsed.
     options = argparse.Namespace(
         command=next(iter(words), ""), format="json" if _wants_json(words) else "text"
     )
