@@ -35,7 +35,7 @@ RESULTS: dict[str, list[str]] = {
     "gate check": ["--gate", "gate"],
     "logs": ["app"],
     "policy": ["check", "spend.json"],
-    "scaffold": ["--out", "taken"],
+    "scaffold": ["--out", "taken", "--state", "state.json"],
     "vpn-config": ["net", "--show-secrets"],
 }
 """Arguments with which a command gives a result, in a folder with the files of `folder`."""
@@ -251,8 +251,8 @@ class TestWhoseAccount:
         self, machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def advised() -> str:
-            assert main(of_account("account", "--json", "-C", str(machine.project), "-s", "dev")) == 0
-            return "".join(str(one["command"]) for one in json.loads(capsys.readouterr().out)["containers"])
+            assert main(of_account("account", "--deletions", "-C", str(machine.project), "-s", "dev")) == 0
+            return "".join(line for line in capsys.readouterr().out.splitlines() if "DELETE" in line)
 
         machine.set("stacks:apiKey", emulator.key, secret=True)
         machine.set("stacks:baseUrl", emulator.url)
