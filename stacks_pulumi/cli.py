@@ -214,7 +214,7 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 _SIMPLE: Final[dict[int, str | int | None]] = {
     # Corners and crossings of the lines of a table.
     **dict.fromkeys(range(0x2500, 0x2580), "+"),
-    **str.maketrans("─━═│┃║±×·–…", "---|||*x.-."),  # noqa: RUF001  (the signs that our outputs have)
+    **str.maketrans("─━═│┃║±×·–…→", "---|||*x.-.>"),  # noqa: RUF001  (the signs that our outputs have)
 }
 """Sign -> the sign of ASCII that stands for it where the terminal has only ASCII; a table keeps its columns."""
 
