@@ -9,6 +9,7 @@ from the same source: a cloned project could otherwise name the address to which
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import ipaddress
 import os
@@ -109,7 +110,7 @@ class AccountSettings:
     hide_logs: bool = False
     account: str | None = None
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
         """Part of a digest of base URL and key: it identifies both, and the key cannot be recovered from it."""
         return hashlib.sha256(f"{self.base_url} {self.api_key}".encode()).hexdigest()[:16]

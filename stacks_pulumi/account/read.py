@@ -39,6 +39,7 @@ from stacks_pulumi.pricing.money import count
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.config import AccountSettings
 
 
 _FEW: Final = 60
@@ -126,9 +127,9 @@ _PARTS: Final = {part.field: part for part in (_ACCESS, _CONNECTIONS, _CLIENTS, 
 
 
 @contextmanager
-def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
+def connected(settings: AccountSettings) -> Iterator[tuple[StacksClient, threading.Event]]:
     """
-    Connect to the account in the environment.
+    Connect to an account.
 
     Yields:
         The client, and an event that ends every wait for the rate limit once it is set.
@@ -142,7 +143,7 @@ def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
         if stop.is_set():
             raise WaitCancelledError("interrupted", subject="the rate limit")
 
-    with live.connect(on_limit) as client:
+    with live.connect(on_limit, settings) as client:
         yield client, stop
 
 
@@ -365,8 +366,8 @@ class Progress:
         minutes = math.ceil(self._calls / self._per_minute) - 1
         takes = "seconds" if minutes < 1 else f"about {count(minutes, 'minute')}"
         self._write(
-            f"reading what belongs to {count(containers, 'container')}: {count(self._calls, 'call')}, {takes} at "
-            f"{self._per_minute} calls a minute\n"
+            f"reading what belongs to {count(containers, 'container')} takes {takes}: {count(self._calls, 'call')}, "
+            f"with a limit of {self._per_minute} a minute\n"
         )
 
     def done(self, calls: int) -> None:
