@@ -240,8 +240,8 @@ def test_a_total_holds_until_the_last_deletion(make_gate: MakeGate) -> None:
         "max_total: the stack's price a month before the last deletion is $14.00 at most; the limit is $13.00: delete "
         "first, in a separate change"
     )
-    assert (verdict.price_after.high, verdict.price_during.high) == (4, 14)
-    assert (verdict.increase, verdict.increase_during) == (-6, 4)
+    assert (verdict.price_after.high, verdict.price_during.high) == (Decimal(4), Decimal(14))
+    assert (verdict.increase, verdict.increase_during) == (Decimal(-6), Decimal(4))
     assert judged(make_gate("limits: {max_increase: 1, max_total: 14}"), swapped()).result == "needs_approval"
 
 
@@ -252,7 +252,7 @@ def test_a_stack_over_its_limit_can_become_cheaper(make_gate: MakeGate) -> None:
     saved.same("web", web())
     verdict = judged(make_gate("limits: {max_total: 4}"), saved)
     assert verdict.result == "needs_approval", why(verdict)
-    assert (verdict.price_before.high, verdict.price_during.high) == (14, 4)
+    assert (verdict.price_before.high, verdict.price_during.high) == (Decimal(14), Decimal(4))
 
 
 @pytest.mark.parametrize(
