@@ -13,7 +13,8 @@ import sys
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from stacks_pulumi import __version__
-from stacks_pulumi.commands._shared import Command, one_line, requirement, tell
+from stacks_pulumi.commands._shared import Command, one_line, tell
+from stacks_pulumi.commands.scaffold import install_words
 from stacks_pulumi.errors import with_code
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def advice(missing: ModuleNotFoundError) -> str | None:
     if extra is None:
         return None
     # Without a known place of this package, install what is missing from it, which its users know by that name.
-    words = requirement(f"[{extra}]") or [module.replace("_", "-")]
+    words = install_words(f"[{extra}]") or [module.replace("_", "-")]
     return f"{module} is not installed. It comes with the extra {extra!r}: {shlex.join(['pip', 'install', *words])}"
 
 

@@ -12,6 +12,7 @@ from tools.docs import (
     control,
     endpoints,
     functions,
+    install,
     platform_file,
     readings,
     resources,
@@ -48,6 +49,7 @@ _OF_A_KIND: Final[dict[str, Callable[[str], str]]] = {
     "inputs": resources.inputs,
     "outputs": resources.outputs,
     "calls": calls.calls,
+    "install": install.install,
 }
 
 
