@@ -5,20 +5,37 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import contextlib
+import difflib
 import importlib
 import io
+import itertools
 import os
+import re
 import shlex
+import signal
 import sys
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from stacks_pulumi import __version__
-from stacks_pulumi.commands._shared import Command, one_line, tell
+from stacks_pulumi.commands._shared import (
+    NAMES,
+    NAMES_FUNCTION,
+    Command,
+    add_stack,
+    client_of,
+    declare,
+    one_line,
+    print_error,
+    report_error,
+)
 from stacks_pulumi.commands.scaffold import install_words
-from stacks_pulumi.errors import with_code
+from stacks_pulumi.errors import StacksError, with_code
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
 
 
 _EXTRAS: Final = {
@@ -47,8 +64,8 @@ def advice(missing: ModuleNotFoundError) -> str | None:
 _MODULES: Final = ("account", "container", "cost", "doctor", "emulator", "gate", "mcp", "scaffold")
 """The modules of `stacks_pulumi.commands`; each has a table of its subcommands."""
 
-_WRONG_OPTION: Final = {"account": 1, "cost": 1, "gate": 1, "mcp": 1}
-"""Subcommand -> its exit code for a wrong option, if argparse's exit code 2 has another meaning there."""
+_ERROR: Final = 1
+"""The exit code of an error, also of a wrong option: 2 and others are for what a command has judged."""
 
 _NO_READER: Final = 128 + 13
 """The exit code that a shell reports for a program that was ended by SIGPIPE."""
@@ -57,38 +74,160 @@ _INTERRUPTED: Final = 128 + 2
 """The exit code that a shell reports for a program that was ended by SIGINT."""
 
 
+class WrongOptionError(SystemExit):
+    """Raised for a wrong option, after it was printed with the usage."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_ERROR)
+        self.message = message
+
+
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors end with a code, as all errors do."""
+    """A parser whose errors end with a code, as all errors do, and suggest the word that was probably meant."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(with_code(one_line(message), "invalid-argument"))
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"{self.prog}: error: {with_code(one_line(message), 'invalid-argument')}\n")
+        raise WrongOptionError(message)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            # Here the parser is that of the command; in `parse_args` it would be that of the whole program.
+            option = rest[0].partition("=")[0]
+            known = self._option_string_actions if option.startswith("-") else ()
+            self.error(f"unrecognized arguments: {' '.join(rest)}{_meant(option, known)}")
+        return found, rest
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            close = _meant(str(value), [str(choice) for choice in action.choices or ()])
+            raise argparse.ArgumentError(action, f"{error.message}{close}") from None
+
+
+def _meant(word: str, known: Sequence[str] | dict[str, argparse.Action]) -> str:
+    """Return a question with the known word that is most like this one; empty if none is."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def build_parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     """Return the parser of the whole command line, and its subcommands by name."""
     parser = _Parser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
+    parser.set_defaults(format="text")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands = {"completion": Command("print a completion script for a shell", _add_completion, _complete)}
     for module in _MODULES:
         commands.update(importlib.import_module(f"stacks_pulumi.commands.{module}").COMMANDS)
     for name, command in sorted(commands.items()):
-        command.add_arguments(subparsers.add_parser(name, help=command.help))
+        declare(subparsers.add_parser(name, help=command.help), command)
     return parser, commands
+
+
+_SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
+_BASH: Final = f"""
+{NAMES_FUNCTION}() {{
+  compgen -W "$(stacks-pulumi completion {NAMES} "${{COMP_WORDS[@]:1}}" 2>/dev/null)" -- "$1"
+}}
+"""
+_ZSH: Final = f"""
+{NAMES_FUNCTION}() {{
+  local -a names
+  names=(${{(f)"$(stacks-pulumi completion {NAMES} "${{(@)words[2,-1]}}" 2>/dev/null)"}})
+  compadd -a names
+}}
+"""
+_FUNCTIONS: Final = {"bash": _BASH, "zsh": _ZSH}
+_PATIENCE: Final = 8
+"""Seconds in which the names have to be there: a person waits for them."""
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""A name that no shell reads as anything else."""
 
 
 def _add_completion(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        'Print a completion script for a shell, for instance: eval "$(stacks-pulumi completion bash)"'
+        'Print a completion script for a shell, for instance: eval "$(stacks-pulumi completion bash)". It also '
+        "completes the names of containers, for which it lists those of the account."
     )
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "shell", nargs="?", choices=_SHELLS, metavar="|".join(_SHELLS), help="which shell the script is for"
+    )
+    what.add_argument(NAMES, nargs=argparse.REMAINDER, dest="words", help=argparse.SUPPRESS)
 
 
-def _complete(arguments: argparse.Namespace) -> int:
+def _complete(options: argparse.Namespace) -> int:
+    if options.words is not None:
+        return _print_names(options.words)
     import shtab  # noqa: PLC0415  (it comes with an extra)
 
-    sys.stdout.write(shtab.complete(build_parser()[0], arguments.shell) + "\n")
+    parser = build_parser()[0]
+    paths = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "RECORD": shtab.DIRECTORY}
+    for action in actions_of(parser):
+        if action.metavar in paths:
+            action.complete = paths[action.metavar]  # type: ignore[attr-defined]  # where shtab looks for it
+    script = shtab.complete(parser, options.shell, preamble=_FUNCTIONS.get(options.shell, ""))
+    sys.stdout.write(f"{script}\n")
     return 0
+
+
+def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield the arguments of a parser and of all parsers below it."""
+    for action in parser._actions:  # noqa: SLF001  (there is no public list of them)
+        yield action
+        if isinstance(action.choices, dict):
+            for below in action.choices.values():
+                yield from actions_of(below)
+
+
+def _print_names(words: Sequence[str]) -> int:
+    """Print the names of the account's containers for a shell, whatever else stands on its command line."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.set_defaults(command="completion")
+    add_stack(finder, "")
+    before = signal.signal(signal.SIGALRM, _leave)
+    signal.alarm(_PATIENCE)
+    # An error would be printed into the line that the person is typing.
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            options, _ = finder.parse_known_args(words)
+            with client_of(options) as client:
+                listed = client.containers.list()
+        except (StacksError, OSError, SystemExit):
+            return _ERROR
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+    names = (one.name or one.id for one in listed)
+    sys.stdout.write("".join(f"{name}\n" for name in names if _PLAIN_NAME.fullmatch(name)))
+    return 0
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    os._exit(_ERROR)
+
+
+_SIMPLE: Final[dict[int, str | int | None]] = {
+    # Corners and crossings of the lines of a table.
+    **dict.fromkeys(range(0x2500, 0x2580), "+"),
+    **str.maketrans("─━═│┃║±×·–…", "---|||*x.-."),  # noqa: RUF001  (the signs that our outputs have)
+}
+"""Sign -> the sign of ASCII that stands for it where the terminal has only ASCII; a table keeps its columns."""
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Replace what an output cannot show: by the sign that stands for it, or by a question mark."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end].translate(_SIMPLE)
+    return "".join(sign if sign.isascii() else "?" for sign in signs), error.end
+
+
+codecs.register_error("stacks-pulumi", _in_ascii)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,45 +238,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments after the program's name; by default those of this process.
 
     Returns:
-        The exit code; 130 after Ctrl-C, 141 if the reader of standard output has closed it.
+        The exit code; 1 after an error, 130 after Ctrl-C, 141 if the reader of standard output has closed it.
+
+    Raises:
+        SystemExit: The help was asked for (0), or an option is wrong (1).
     """
     words = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # For a character that the terminal cannot show, print a question mark instead of a traceback.
-            stream.reconfigure(errors="replace")
+            # For a character that the terminal cannot show, print another one instead of a traceback.
+            stream.reconfigure(errors="stacks-pulumi")
+    # Before the words are read, this is what is known of them.
+    options = argparse.Namespace(
+        command=next(iter(words), ""), format="json" if _wants_json(words) else "text"
+    )
     try:
-        return _run(words)
+        parser, commands = build_parser()
+        options = parser.parse_args(words)
+        if options.command is None:
+            parser.print_help()
+            return 0
+        code = int(commands[options.command].run(options))
+        sys.stdout.flush()
+    except WrongOptionError as error:
+        print_error(options, error.message, "invalid-argument")
+        raise
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted.\n")
         return _INTERRUPTED
-    except ModuleNotFoundError as missing:
-        told = advice(missing)
-        if told is None:
-            raise
-        tell(words[0], with_code(told, "missing-extra"))
-        return _WRONG_OPTION.get(words[0], 2)
-
-
-def _run(words: Sequence[str]) -> int:
-    parser, commands = build_parser()
-    try:
-        arguments = parser.parse_args(words)
-    except SystemExit as ended:
-        if ended.code == 2 and words:
-            raise SystemExit(_WRONG_OPTION.get(words[0], 2)) from None
-        raise
-    try:
-        if arguments.command is None:
-            parser.print_help()
-            return 0
-        code = int(commands[arguments.command].run(arguments))
-        sys.stdout.flush()
     except BrokenPipeError:
         # The reader closed the pipe (`| head`). Writing the rest of the buffer at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _NO_READER
+    except ModuleNotFoundError as missing:
+        told = advice(missing)
+        if told is None:
+            raise
+        return report_error(options, StacksError(told, code="missing-extra"), exit_code=_ERROR)
+    except (StacksError, OSError) as error:
+        return report_error(options, error, exit_code=_ERROR)
     return code
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    return "--json" in words or "--format=json" in words or ("--format", "json") in itertools.pairwise(words)
 
 
 if __name__ == "__main__":

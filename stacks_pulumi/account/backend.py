@@ -288,6 +288,7 @@ class Stacks:
         source: Where the stacks come from, for messages.
         notes: Notes on them for the reader.
         listed: The result of each stack in the backend's list; empty for files.
+        folder: Where `pulumi` is run, whose project may name the backend; `None` for the folder of this process.
     """
 
     read: tuple[StackState, ...] = ()
@@ -295,19 +296,23 @@ class Stacks:
     source: str = ""
     notes: tuple[str, ...] = ()
     listed: Mapping[_Listed, _Result] = field(default_factory=dict)
+    folder: Path | None = None
 
 
-def from_backend() -> Stacks:
+def from_backend(folder: Path | None = None) -> Stacks:
     """
     Read every stack of the backend that `pulumi` is logged in to.
+
+    Args:
+        folder: Where `pulumi` is run; by default the folder of this process.
 
     Raises:
         InputError: The stacks cannot be listed.
     """
-    listed = _list()
+    listed = _list(folder=folder)
     if len(listed) > _FEW:
         sys.stderr.write(f"reading {count(len(listed), 'stack')} of the backend\n")
-    return _of_backend(dict(zip(listed, _exports(listed), strict=True)))
+    return _of_backend(dict(zip(listed, _exports(listed, folder), strict=True)), folder)
 
 
 def caught_up(stacks: Stacks) -> Stacks:
@@ -323,10 +328,10 @@ def caught_up(stacks: Stacks) -> Stacks:
     if not stacks.listed:
         return stacks
     before = {listed.name: result for listed, result in stacks.listed.items()}
-    now = _list()
+    now = _list(folder=stacks.folder)
     changed = [listed for listed in now if listed not in stacks.listed]
     results = dict(stacks.listed)
-    for listed, result in zip(changed, _exports(changed), strict=True):
+    for listed, result in zip(changed, _exports(changed, stacks.folder), strict=True):
         results = {one: kept for one, kept in results.items() if one.name != listed.name}
         results[listed] = _joined(before.get(listed.name), result)
     for listed in results.keys() - set(now):
@@ -334,7 +339,7 @@ def caught_up(stacks: Stacks) -> Stacks:
         kept = results[listed]
         if isinstance(kept, StackState):
             results[listed] = _joined(kept, StackState(kept.name, kept.project, kept.ref))
-    return _of_backend(results)
+    return _of_backend(results, stacks.folder)
 
 
 def _joined(before: _Result | None, now: _Result) -> _Result:
@@ -356,14 +361,14 @@ def _by_identity(managed: Iterable[Managed]) -> dict[tuple[str, ...], Managed]:
     return {(one.urn, one.id, one.created_at or "", str(one.left_over)): one for one in managed}
 
 
-def _of_backend(results: Mapping[_Listed, _Result]) -> Stacks:
+def _of_backend(results: Mapping[_Listed, _Result], folder: Path | None) -> Stacks:
     read, unread = _parted(results.values())
     notes = (
         ()
         if results
         else ("the backend has no stacks: see with `pulumi whoami -v` whether it is the right one",)
     )
-    return Stacks(read, unread, "the backend's stacks", notes, results)
+    return Stacks(read, unread, "the backend's stacks", notes, results, folder)
 
 
 def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[Unread, ...]]:
@@ -374,14 +379,14 @@ def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[U
     return read, (*unread, *(Unread(state.name, state.gap) for state in read if state.gap))
 
 
-def tagged(name: str, value: str) -> frozenset[str]:
+def tagged(name: str, value: str, folder: Path | None = None) -> frozenset[str]:
     """
-    Return the name for `pulumi --stack` of each stack with this tag.
+    Return the name for `pulumi --stack` of each stack with this tag; `folder` is that of `from_backend`.
 
     Raises:
         InputError: The backend cannot list them.
     """
-    return frozenset(stack.name for stack in _list("--tag", f"{name}={value}"))
+    return frozenset(stack.name for stack in _list("--tag", f"{name}={value}", folder=folder))
 
 
 def from_files(paths: Sequence[Path]) -> Stacks:
@@ -421,10 +426,10 @@ def _is_one_stack(one: StackState, other: StackState) -> bool:
     }.isdisjoint((resource.urn, resource.id) for resource in other.managed)
 
 
-def _list(*options: str) -> list[_Listed]:
+def _list(*options: str, folder: Path | None) -> list[_Listed]:
     try:
         return msgspec.json.decode(
-            run(["stack", "ls", "--all", "--json", *options]) or b"[]", type=list[_Listed]
+            run(["stack", "ls", "--all", "--json", *options], folder=folder) or b"[]", type=list[_Listed]
         )
     except (PulumiError, msgspec.DecodeError, RecursionError) as error:
         why = error.message if isinstance(error, PulumiError) else error
@@ -434,18 +439,19 @@ def _list(*options: str) -> list[_Listed]:
         ) from None
 
 
-def _exports(listed: Sequence[_Listed]) -> list[_Result]:
-    file = find_project(Path.cwd())
+def _exports(listed: Sequence[_Listed], folder: Path | None) -> list[_Result]:
+    file = find_project(folder or Path.cwd())
     project = "" if file is None else str(read_project(file).get("name", ""))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(lambda stack: _exported(stack, project), listed))
+        return list(pool.map(lambda stack: _exported(stack, project, folder), listed))
 
 
-def _exported(stack: _Listed, project: str) -> _Result:
+def _exported(stack: _Listed, project: str, folder: Path | None) -> _Result:
     if stack.update_in_progress:
         return Unread(stack.name, "an update is running, and what it creates is not in its state yet")
     try:
-        return read_export(run(["stack", "export", "--stack", stack.name]), stack.name, project)
+        export = run(["stack", "export", "--stack", stack.name], folder=folder)
+        return read_export(export, stack.name, project)
     except StacksError as error:
         return Unread(stack.name, error.message)
 

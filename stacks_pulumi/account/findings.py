@@ -410,7 +410,7 @@ def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
     method, *segments = removal
     url = "/".join([account.base_url, *(quote(segment.replace(SLASH, "/"), safe="") for segment in segments)])
     # Not as an argument of curl: all users of the machine see the arguments of a process. The shell has its own printf.
-    header = "printf 'Authorization: Bearer %s' \"$STACKS_API_KEY\""
+    header = f"printf 'Authorization: Bearer %s' {account.key_words}"
     return f"{header} | curl -fsS -X {method} -H @- {shlex.quote(url)}"
 
 

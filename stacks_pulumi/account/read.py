@@ -39,6 +39,7 @@ from stacks_pulumi.pricing.money import count
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
+    from stacks_pulumi.config import AccountSettings
 
 
 _FEW: Final = 60
@@ -126,9 +127,9 @@ _PARTS: Final = {part.field: part for part in (_ACCESS, _CONNECTIONS, _CLIENTS, 
 
 
 @contextmanager
-def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
+def connected(settings: AccountSettings) -> Iterator[tuple[StacksClient, threading.Event]]:
     """
-    Connect to the account in the environment.
+    Connect to an account.
 
     Yields:
         The client, and an event that ends every wait for the rate limit once it is set.
@@ -142,7 +143,7 @@ def connected() -> Iterator[tuple[StacksClient, threading.Event]]:
         if stop.is_set():
             raise WaitCancelledError("interrupted", subject="the rate limit")
 
-    with live.connect(on_limit) as client:
+    with live.connect(on_limit, settings) as client:
         yield client, stop
 
 

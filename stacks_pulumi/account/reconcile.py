@@ -163,6 +163,7 @@ class Reconciliation:
         unplaced: The stacks of `elsewhere` with a resource that may be of this account after all.
         source: Where the stacks come from.
         notes: Notes for the reader.
+        key_words: How a shell gets the account's key, for the commands that are advised.
     """
 
     base_url: str
@@ -177,6 +178,7 @@ class Reconciliation:
     unplaced: frozenset[str] = frozenset()
     source: str = ""
     notes: tuple[str, ...] = ()
+    key_words: str = '"$STACKS_API_KEY"'
 
     @property
     def complete(self) -> bool:

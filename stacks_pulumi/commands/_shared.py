@@ -1,46 +1,133 @@
 """
-What do the commands share: how they find the account and the container, and how they show a result or an error?
+What do the commands share: how their options are declared, how they find the account and the container, and how they
+show a result or an error?
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import shlex
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
 from stacks_pulumi.config import without_keys
-from stacks_pulumi.errors import ConfigError, StacksError, UnreadableAnswerError, clean, with_code
+from stacks_pulumi.errors import (
+    ConfigError,
+    ErrorCode,
+    StacksError,
+    UnreadableAnswerError,
+    clean,
+    with_code,
+)
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container
     from stacks_pulumi.config import AccountSettings
+    from stacks_pulumi.reports import Document
+
+
+TEXT: Final = ("text", "json")
+"""The forms of most results: for people, and for programs."""
+
+_DONE: Final = MappingProxyType({0: "done"})
+_SHORT: Final = ("json", "markdown")
+"""The forms that have an option of their own beside `--format`."""
 
 
 class Command(NamedTuple):
     """
-    One subcommand.
+    One subcommand, or one action of it.
 
     Attributes:
         help: What it does, in one line.
-        add_arguments: Adds its arguments to a parser.
-        run: Carries it out, and returns the exit code. It imports the packages of an extra itself, so that each
-            command works without the packages of the others.
+        add_arguments: Adds its own arguments to a parser; `declare` adds those that it shares with others.
+        run: Carries it out, and returns the exit code. An error that it raises is shown, and ends the command with 1.
+            It imports the packages of an extra itself, so that each command works without the packages of the others.
+        codes: The meaning of each exit code. 1 is an error too, or a wrong option.
+        forms: The forms of its result, the default first; empty if it prints none.
+        stack: What it uses the stack of `--stack` for; empty if it has no use for a stack.
+        actions: Its actions by name, each with its own arguments.
     """
 
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    codes: Mapping[int, str] = _DONE
+    forms: tuple[str, ...] = ()
+    stack: str = ""
+    actions: Mapping[str, Command] = MappingProxyType({})
+
+    @property
+    def all_codes(self) -> dict[int, str]:
+        """The meaning of each exit code, with those that all commands have."""
+        more = self.codes.get(1)
+        error = f"an error, a wrong option, or {more}" if more else "an error, or a wrong option"
+        return dict(sorted({**self.codes, 1: error}.items()))
 
 
-def not_a_folder(folder: Path) -> ConfigError:
-    """Return the error for a project's folder that is not one."""
-    return ConfigError(f"{folder} is not a folder: name the project's folder with -C", code="file-access")
+OF_STACK: Final = "which stack (default: the selected one)"
+KEY_OF_STACK: Final = (
+    "the stack whose key is used (default: the selected one; outside of a project: STACKS_API_KEY)"
+)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Fills the lines of a text, but not those of a list."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" in text:
+            return super()._fill_text(text, width, indent)
+        return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)
+
+
+def declare(parser: argparse.ArgumentParser, command: Command) -> None:
+    """Add the arguments of a command: its own, and those that mean the same in every command."""
+    command.add_arguments(parser)
+    parser.formatter_class = _Help
+    parser.description = parser.description or f"{command.help[0].upper()}{command.help[1:]}."
+    if command.actions:
+        actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+        for name, action in command.actions.items():
+            declare(actions.add_parser(name, help=action.help), action)
+        return
+    if command.stack:
+        add_stack(parser, command.stack)
+    default = command.forms[0] if command.forms else "text"
+    parser.set_defaults(format=default)
+    if command.forms:
+        forms = parser.add_mutually_exclusive_group()
+        forms.add_argument(
+            "--format",
+            choices=command.forms,
+            default=default,
+            help=f"the form of the result (default: {default})",
+        )
+        for form in _SHORT:
+            if form in command.forms:
+                forms.add_argument(
+                    f"--{form}",
+                    dest="format",
+                    action="store_const",
+                    const=form,
+                    default=default,
+                    help=f"the same as --format {form}",
+                )
+    width = shutil.get_terminal_size().columns - 2
+    lines = [
+        textwrap.fill(text, width, initial_indent=f"  {code:<3}", subsequent_indent=" " * 5)
+        for code, text in command.all_codes.items()
+    ]
+    parser.epilog = "\n".join([*([f"{parser.epilog}\n"] if parser.epilog else []), "exit codes:", *lines])
 
 
 def one_line(text: str) -> str:
@@ -53,23 +140,117 @@ def tell(command: str, text: str) -> None:
     sys.stderr.write(f"stacks-pulumi {command}: {one_line(text)}\n")
 
 
+_VERSION: Final = 1
+"""The version of all results in JSON: a key keeps its name and its meaning, and others may be added."""
+
 _SUCCESS: Final = range(200, 300)
 _SHAPE: Final = "lists: {rows: items, next: meta.next, parameter: page}"
 
 
-def report_error(command: str, error: StacksError | OSError, *, exit_code: int = 1) -> int:
-    """Print why a command ended, in one line; return its exit code."""
-    text = str(error) if isinstance(error, StacksError) else with_code(str(error), "file-access")
-    if isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS and "platform file" not in text:
+def enveloped(
+    data: object = MappingProxyType({}),
+    incomplete: str | None = None,
+    errors: Sequence[Mapping[str, str]] = (),
+) -> dict[str, Any]:
+    """
+    Return a result for programs: its own keys, and those that every result has.
+
+    Args:
+        data: The result.
+        incomplete: Why it lacks something; `None` if it is complete. A result may say it itself.
+        errors: The errors that ended the command, each with `code` and `message`.
+    """
+    import msgspec  # noqa: PLC0415  (a completion or a help text does not need it)
+
+    own = msgspec.to_builtins(dict(data) if isinstance(data, MappingProxyType) else data, str_keys=True)
+    return {
+        "version": _VERSION,
+        **own,
+        "incomplete": own.get("incomplete", incomplete),
+        "errors": list(errors),
+    }
+
+
+def print_json(data: object, incomplete: str | None = None) -> None:
+    """Print a result for programs: one JSON object, with the keys that every result has."""
+    from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (a text does not need it)
+
+    sys.stdout.write(as_json(enveloped(data, incomplete)))
+
+
+def incomplete_of(document: Document) -> str | None:
+    """Return why a report is incomplete; `None` if it is complete."""
+    return "; ".join(document.incomplete) or None
+
+
+def show(document: Document, options: argparse.Namespace, *, frames: bool = False) -> None:
+    """
+    Print a report in the form that the options choose.
+
+    Args:
+        document: The report.
+        options: The options of the command. With a `name`, Markdown is a comment that the next run finds by it.
+        frames: Whether a terminal shows its tables with lines and colours.
+    """
+    from stacks_pulumi.reports import writers  # noqa: PLC0415  (only a report needs it)
+
+    name = getattr(options, "name", None)
+    if options.format == "json":
+        text = writers.as_json(enveloped(document.data, incomplete_of(document)))
+    elif options.format == "junit":
+        text = writers.as_junit(document, f"stacks-pulumi {options.command}")
+    elif options.format == "markdown":
+        text = writers.markdown(document) if name is None else writers.comment(document, name)
+    elif frames and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = writers.rich_text(document, width=width, color=has_colours(sys.stdout)) or writers.plain(
+            document
+        )
+    else:
+        text = writers.plain(document)
+    sys.stdout.write(text)
+
+
+def report_error(options: argparse.Namespace, error: StacksError | OSError, *, exit_code: int = 1) -> int:
+    """
+    Print why a command ended: one line on standard error, and with `--json` also an object on standard output.
+
+    Args:
+        options: The options of the command.
+        error: Why it ended.
+        exit_code: What this returns.
+    """
+    message, code = (
+        (error.message, error.code) if isinstance(error, StacksError) else (str(error), "file-access")
+    )
+    if (
+        isinstance(error, UnreadableAnswerError)
+        and error.status in _SUCCESS
+        and "platform file" not in message
+    ):
         # It may be an answer of the API whose shape is not known here.
         from stacks_pulumi.platform_file import PlatformFile  # noqa: PLC0415  (only this error needs it)
 
         advice = PlatformFile(path=os.environ.get("STACKS_PLATFORM") or None).advice(_SHAPE)
-        text = with_code(
-            f"{error.message}; if the platform has its rows or pages elsewhere, {advice}", error.code
-        )
-    tell(command, text)
+        message = f"{message}; if the platform has its rows or pages elsewhere, {advice}"
+    tell(options.command, with_code(message, code))
+    print_error(options, message, code)
     return exit_code
+
+
+def print_error(options: argparse.Namespace, message: str, code: ErrorCode) -> None:
+    """Print an error on standard output, if the result was to be JSON. What could not be read lacks in the result."""
+    if options.format == "json":
+        from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (as above)
+
+        message = one_line(message)
+        said = enveloped(incomplete=message, errors=[{"code": code, "message": message}])
+        sys.stdout.write(as_json(said))
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Return whether a stream shows colours: it is a terminal that has them, and `NO_COLOR` is not set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str, *, blocked: bool) -> None:
@@ -103,22 +284,31 @@ HIDDEN = "[secret]"
 """The text that is shown instead of a secret, unless --show-secrets is given."""
 
 
-def add_stack(parser: argparse.ArgumentParser) -> None:
-    """Add the options that select the account."""
+def add_stack(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """Add the options that choose a stack."""
     parser.add_argument(
         "-C", "--cwd", default=".", metavar="DIR", help="the project's folder (default: this one)"
     )
-    parser.add_argument(
-        "-s",
-        "--stack",
-        metavar="NAME",
-        help="the stack whose key is used (default: the selected one; outside of a project: STACKS_API_KEY)",
-    )
+    parser.add_argument("-s", "--stack", metavar="NAME", help=help_text)
+
+
+NAMES: Final = "--containers"
+"""What a completion script asks for: `stacks-pulumi completion --containers` prints the names of the containers."""
+
+NAMES_FUNCTION: Final = "_stacks_pulumi_names"
+"""The function of a completion script for bash or zsh that offers these names."""
+
+_COMPLETED: Final = {
+    "bash": NAMES_FUNCTION,
+    "zsh": NAMES_FUNCTION,
+    "fish": f"(stacks-pulumi completion {NAMES} (commandline -opc)[2..-1] 2>/dev/null)",
+}
 
 
 def add_container(parser: argparse.ArgumentParser, metavar: str = "CONTAINER", **more: Any) -> None:
-    """Add the argument that names a container."""
-    parser.add_argument("container", metavar=metavar, help="the container's name or id", **more)
+    """Add the argument that names a container. A shell completes its name."""
+    argument = parser.add_argument("container", metavar=metavar, help="the container's name or id", **more)
+    argument.complete = _COMPLETED  # type: ignore[attr-defined]  # where the completion script's writer looks for it
 
 
 def number_to(most: int) -> Callable[[str], int]:
@@ -132,31 +322,22 @@ def number_to(most: int) -> Callable[[str], int]:
     return parse
 
 
-def carry_out(command: str, arguments: argparse.Namespace, work: Callable[[StacksClient], int]) -> int:
+@contextlib.contextmanager
+def client_of(options: argparse.Namespace) -> Iterator[StacksClient]:
     """
-    Run a command's work with a client. An error is printed as one line on standard error.
+    Yield a client for the account that the options select.
 
-    Args:
-        command: The command's name.
-        arguments: Its options.
-        work: The command's work; returns the exit code.
-
-    Returns:
-        The exit code; 1 after an error.
+    Raises:
+        StacksError: As `settings_of`.
     """
-    try:
-        settings = settings_of(command, Path(arguments.cwd), arguments.stack)
-        from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a wrong option needs no HTTP)
+    settings = settings_of(options)
+    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a wrong option needs no HTTP)
 
-        with StacksClient.of(settings, _Waiting(command)) as client:
-            return work(client)
-    except (StacksError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        return report_error(command, error)
+    with StacksClient.of(settings, _Waiting(options.command)) as client:
+        yield client
 
 
-def settings_of(command: str, folder: Path, stack: str | None) -> AccountSettings:
+def settings_of(options: argparse.Namespace) -> AccountSettings:
     """
     Return the settings that the provider would use for a stack. Its configuration overrides the environment.
 
@@ -164,24 +345,61 @@ def settings_of(command: str, folder: Path, stack: str | None) -> AccountSetting
         PulumiError: The stack's configuration cannot be read, and the environment has no key.
         ConfigError: There is no key, or a setting is malformed.
     """
-    if not folder.is_dir():
-        raise not_a_folder(folder)
+    settings = config.load(_configured(options))
+    if settings.api_key is None:
+        raise ConfigError(
+            "no STACKS API key is configured: set the environment variable STACKS_API_KEY, and for an emulator or "
+            "another platform also STACKS_BASE_URL (the key is sent to that address; by default to "
+            f"{config.DEFAULT_BASE_URL}); in a project, `pulumi config set stacks:apiKey --secret` and `pulumi config "
+            "set stacks:baseUrl` do the same for a stack",
+            code="missing-api-key",
+        )
+    return settings
+
+
+def _configured(options: argparse.Namespace) -> Mapping[str, str | None]:
+    """Return the configuration of the stack; nothing outside of a project."""
+    folder, stack = folder_of(options), options.stack
     if stack is None and find_project(folder) is None:
-        return config.load()
+        return {}
     try:
-        configured = Pulumi(folder.resolve(), stack).configuration()
+        configured = Pulumi(folder, stack).configuration()
     except PulumiError as error:
         if stack is not None or "STACKS_API_KEY" not in os.environ:
             raise
-        tell(command, f"the stack's settings are not used: {error.message}")
-        return config.load()
+        tell(options.command, f"the stack's settings are not used: {error.message}")
+        return {}
     if configured.error and f"{config.NAMESPACE}:apiKey" in configured.secrets:
         raise PulumiError(
             f"the stack's key cannot be decrypted: {configured.error}; STACKS_API_KEY is used only outside of the "
             "project (-C DIR)"
         )
     config.check_spelling(configured.values.get)
-    return config.load(configured.values)
+    return configured.values
+
+
+def key_words(options: argparse.Namespace, settings: AccountSettings) -> str:
+    """Return how a shell gets the key of these settings, which were those of the options, without showing it."""
+    if settings.api_key == os.environ.get("STACKS_API_KEY", "").strip():
+        return '"$STACKS_API_KEY"'
+    # The variable may be unset, or may have another account's key, which must not go to this address.
+    words = ["pulumi", "config", "get", f"{config.NAMESPACE}:apiKey"]
+    words += ["--cwd", options.cwd] if options.cwd != "." else []
+    words += ["--stack", options.stack] if options.stack is not None else []
+    return f'"$({shlex.join(words)})"'
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """
+    Return the project's folder.
+
+    Raises:
+        ConfigError: It is not a folder.
+    """
+    folder = Path(options.cwd)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder: name the project's folder with -C", code="file-access")
+    return folder.resolve()
 
 
 def container_of(client: StacksClient, wanted: str) -> Container:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi.commands._shared import Command, report_error, save_snapshot, tell
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.commands._shared import (
+    KEY_OF_STACK,
+    Command,
+    enveloped,
+    folder_of,
+    incomplete_of,
+    key_words,
+    save_snapshot,
+    settings_of,
+    show,
+    tell,
+)
 
 if TYPE_CHECKING:
     from stacks_pulumi.account.budgets import BudgetFile
@@ -20,17 +29,15 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container, Listing
     from stacks_pulumi.cost.live import Snapshot
     from stacks_pulumi.pricing.price_list import PriceList
-    from stacks_pulumi.reports import Document
 
 
 _HELP: Final = "show which stack owns each object of the account, and which objects no stack owns"
 
-_EXIT_CODES: Final = """\
-exit codes:
-  0  everything was read; no --fail-on finding, and no --max limit or budget is exceeded
-  1  an error (including a wrong option), or a stack could not be read, so the report is incomplete
-  2  a --fail-on finding, or a --max limit or a budget is exceeded
-"""
+_CODES: Final = {
+    0: "everything was read; no --fail-on finding, and no --max limit or budget is exceeded",
+    1: "a stack could not be read, so the report is incomplete",
+    2: "a --fail-on finding, or a --max limit or a budget is exceeded",
+}
 
 _FINDINGS: Final = ("orphans", "double", "missing")
 
@@ -39,11 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from stacks_pulumi.cost.result import add_limits  # noqa: PLC0415  (other commands do not need it)
 
     parser.description = (
-        "Compare the account (STACKS_API_KEY) with every stack of the Pulumi backend, or with exports. Nothing is "
+        "Compare the account with every stack of the Pulumi backend, or with exports. Nothing is "
         "changed: for each finding, the report shows the command that fixes it."
     )
-    parser.epilog = _EXIT_CODES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--state",
         action="append",
@@ -56,9 +61,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also read allowed addresses, connections, VPN clients and pinned backups: one to three calls a container",
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print JSON")
-    form.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument(
         "--fail-on",
         type=_findings,
@@ -92,30 +94,20 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is one of those that `--help` lists."""
     from stacks_pulumi.account.findings import document_of  # noqa: PLC0415  (only this command needs it)
 
-    try:
-        result = _result(options)
-        document = document_of(result)
-        if options.save is not None:
-            save_snapshot("account", options.save, document.data, result.account.gap, blocked=result.is_over)
-    except StacksError as error:
-        return report_error("account", error)
-    sys.stdout.write(_shown(document, options))
+    result = _result(options)
+    document = document_of(result)
+    if options.save is not None:
+        saved = enveloped(document.data, incomplete_of(document))
+        save_snapshot("account", options.save, saved, result.account.gap, blocked=result.is_over)
+    show(document, options)
     if not result.account.complete:
         # The report contains it too, but its output may go to a pipe.
         tell("account", "not everything could be read, so the report is incomplete")
     return result.exit_code
 
 
-def _shown(document: Document, options: argparse.Namespace) -> str:
-    from stacks_pulumi.reports.writers import as_json, markdown, plain  # noqa: PLC0415  (only this command needs it)
-
-    if options.json:
-        return as_json(document.data)
-    return markdown(document) if options.markdown else plain(document)
-
-
 def _result(options: argparse.Namespace) -> AccountResult:
-    from stacks_pulumi import catalog, config  # noqa: PLC0415  (as above)
+    from stacks_pulumi import catalog  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.read import belongings, connected, read_twice  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
@@ -123,16 +115,16 @@ def _result(options: argparse.Namespace) -> AccountResult:
 
     file = budgets.BudgetFile() if options.budgets is None else budgets.read_budgets(Path(options.budgets))
     before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
-    settings = config.load()
+    settings = settings_of(options)
     fingerprint = settings.fingerprint
-    with connected() as (client, stop):
+    with connected(settings) as (client, stop):
         prices = live.prices(client) if options.live_prices else None
         if options.state:
             stacks = backend.from_files([Path(file) for file in options.state])
         else:
             # A key that the API does not accept is reported before many exports are made.
             live.listed(client)
-            stacks = backend.from_backend()
+            stacks = backend.from_backend(folder_of(options))
         containers = live.described(client, live.listed(client))
         has = belongings(client, containers, stop) if options.children else None
         stacks = backend.caught_up(stacks)
@@ -168,7 +160,11 @@ def _result(options: argparse.Namespace) -> AccountResult:
             notes = prices.notes(client.platform.advice)
             gaps = filter(None, (*account.gaps, prices.incomplete))
             account = dataclasses.replace(account, gaps=tuple(gaps))
-    account = dataclasses.replace(account, notes=(*account.notes, *notes, _may_be_owned(account)))
+    account = dataclasses.replace(
+        account,
+        notes=(*account.notes, *notes, _may_be_owned(account)),
+        key_words=key_words(options, settings),
+    )
     return _judged(options, account, file, before, prices)
 
 
@@ -199,7 +195,8 @@ def _judged(
     report = None if since is None else live.compare(since, planned.snapshot)
     if report is not None and before is None:
         report = dataclasses.replace(report, notes=(f"the change of {options.after}", *report.notes[1:]))
-    tagged = functools.cache(_no_tags if options.state else backend.tagged)
+    in_folder = functools.partial(backend.tagged, folder=folder_of(options))
+    tagged = functools.cache(_no_tags if options.state else in_folder)
     return AccountResult(
         account,
         report,
@@ -258,4 +255,8 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
     return found
 
 
-COMMANDS = {"account": Command(_HELP, add_arguments, run)}
+COMMANDS = {
+    "account": Command(
+        _HELP, add_arguments, run, codes=_CODES, forms=("table", "json", "markdown"), stack=KEY_OF_STACK
+    )
+}

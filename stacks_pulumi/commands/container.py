@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.commands._shared import (
     HIDDEN,
+    KEY_OF_STACK,
+    TEXT,
     Command,
     add_container,
-    add_stack,
-    carry_out,
+    client_of,
     container_of,
+    has_colours,
     number_to,
+    print_json,
     tell,
 )
 from stacks_pulumi.errors import (
@@ -52,7 +56,6 @@ def _add_backups(parser: argparse.ArgumentParser) -> None:
         "List the newest backups of a container; without a container, show the account's statistics."
     )
     add_container(parser, nargs="?")
-    add_stack(parser)
     parser.add_argument(
         "--limit",
         type=number_to(100),
@@ -60,24 +63,25 @@ def _add_backups(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many backups, 1 to 100 (default: 50)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _run_backups(arguments: argparse.Namespace) -> int:
+def _run_backups(options: argparse.Namespace) -> int:
     """Print the list or the statistics."""
-
-    def work(client: StacksClient) -> int:
-        if arguments.container is None:
+    with client_of(options) as client:
+        if options.container is None:
             stats = client.backups.stats()
-            sys.stdout.write(_as_json(stats) if arguments.json else _figures(stats))
+            if options.format == "json":
+                print_json(stats)
+            else:
+                sys.stdout.write(_figures(stats))
             return 0
-        container = container_of(client, arguments.container)
-        listed = client.backups.list(container.id, arguments.limit)
+        container = container_of(client, options.container)
+        listed = client.backups.list(container.id, options.limit)
         # The newest backups are all that was asked for.
-        gap = listed.gap if len(listed) < arguments.limit else None
-        if arguments.json:
+        gap = listed.gap if len(listed) < options.limit else None
+        if options.format == "json":
             said = {"container": container.id, "complete": gap is None, "gap": gap, "backups": list(listed)}
-            sys.stdout.write(_as_json(said))
+            print_json(said, gap)
         elif gap is None:
             sys.stdout.write(_table(listed))
         else:
@@ -85,8 +89,6 @@ def _run_backups(arguments: argparse.Namespace) -> int:
         if gap is not None:
             tell("backups", f"the list is incomplete: {gap}")
         return 0 if gap is None else 1
-
-    return carry_out("backups", arguments, work)
 
 
 def _figures(stats: BackupStats) -> str:
@@ -120,12 +122,6 @@ def _table(listed: Sequence[Backup]) -> str:
     return "".join(f"{line}\n" for line in aligned([head, *rows]))
 
 
-def _as_json(value: Any) -> str:
-    from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (only --json needs it)
-
-    return as_json(value)
-
-
 def _shown(value: object) -> str:
     return "?" if value is None else clean(str(value))
 
@@ -149,31 +145,26 @@ def _add_credentials(parser: argparse.ArgumentParser) -> None:
         "Show how to log in to a container. Passwords are hidden unless --show-secrets is given."
     )
     add_container(parser)
-    add_stack(parser)
     parser.add_argument(
         "--show-secrets", action="store_true", help="show passwords; with --json, the API's whole answer"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _run_credentials(arguments: argparse.Namespace) -> int:
+def _run_credentials(options: argparse.Namespace) -> int:
     """Print the credentials."""
-
-    def work(client: StacksClient) -> int:
-        container = container_of(client, arguments.container)
+    with client_of(options) as client:
+        container = container_of(client, options.container)
         said = client.containers.credentials(container.id)
-        shown: dict[str, Any] = {"container": container.id, **{name: getattr(said, name) for name in _FIELDS}}
-        if shown["password"] is not None and not arguments.show_secrets:
-            shown["password"] = HIDDEN
-        if arguments.json:
-            # The answer differs from template to template, and any part of it may be a secret.
-            sys.stdout.write(_as_json({**shown, "raw": said.raw} if arguments.show_secrets else shown))
-        else:
-            rows = [(name, clean(str(value))) for name, value in shown.items() if value is not None]
-            sys.stdout.write("".join(f"{name:<14} {value}\n" for name, value in rows))
-        return 0
-
-    return carry_out("credentials", arguments, work)
+    shown: dict[str, Any] = {"container": container.id, **{name: getattr(said, name) for name in _FIELDS}}
+    if shown["password"] is not None and not options.show_secrets:
+        shown["password"] = HIDDEN
+    if options.format == "json":
+        # The answer differs from template to template, and any part of it may be a secret.
+        print_json({**shown, "raw": said.raw} if options.show_secrets else shown)
+    else:
+        rows = [(name, clean(str(value))) for name, value in shown.items() if value is not None]
+        sys.stdout.write("".join(f"{name:<14} {value}\n" for name, value in rows))
+    return 0
 
 
 _LOGS: Final = "print a container's log"
@@ -188,7 +179,6 @@ _NO_COLOUR: Final = "\x1b[0m"
 def _add_logs(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print the last lines of a container's log. -f prints new lines until Ctrl-C."
     add_container(parser)
-    add_stack(parser)
     parser.add_argument(
         "-n",
         "--lines",
@@ -197,9 +187,7 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many lines, 1 to 500 (default: 100)",
     )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("-f", "--follow", action="store_true", help="print new lines as they appear")
-    how.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("-f", "--follow", action="store_true", help="print new lines as they appear")
     parser.add_argument(
         "--raw",
         action="store_true",
@@ -224,22 +212,21 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _run_logs(arguments: argparse.Namespace) -> int:
+def _run_logs(options: argparse.Namespace) -> int:
     """Print the log."""
-
-    def work(client: StacksClient) -> int:
-        container = container_of(client, arguments.container)
-        write = _write_raw if arguments.raw else _write
-        if arguments.follow:
-            _follow(client, container.id, arguments.lines, arguments.interval, write)
-        lines = client.containers.logs(container.id, arguments.lines).splitlines()
-        if arguments.json:
-            sys.stdout.write(_as_json({"container": container.id, "lines": lines}))
-        else:
-            write(lines)
-        return 0
-
-    return carry_out("logs", arguments, work)
+    if options.follow and options.format == "json":
+        raise InputError("--follow and JSON cannot be combined: remove one of them", code="invalid-argument")
+    with client_of(options) as client:
+        container = container_of(client, options.container)
+        write = _write_raw if options.raw else _write
+        if options.follow:
+            _follow(client, container.id, options.lines, options.interval, write)
+        lines = client.containers.logs(container.id, options.lines).splitlines()
+    if options.format == "json":
+        print_json({"container": container.id, "lines": lines})
+    else:
+        write(lines)
+    return 0
 
 
 def _follow(
@@ -302,7 +289,7 @@ def _write_raw(lines: Sequence[str]) -> None:
 
 def _harmless(line: str) -> str:
     """Return a line whose colours are kept on a terminal, and left out of a pipe."""
-    if not sys.stdout.isatty():
+    if not has_colours(sys.stdout):
         return clean(_COLOUR.sub("", line))
     parts, colours = _COLOUR.split(line), _COLOUR.findall(line)
     # A colour ends with its line, so that it does not hide the next ones.
@@ -319,7 +306,6 @@ def _add_vpn_config(parser: argparse.ArgumentParser) -> None:
         "only you can read, or printed if --show-secrets is given. A file that can run commands is not written."
     )
     add_container(parser, "VPN_CONTAINER")
-    add_stack(parser)
     parser.add_argument("--client", default="default", metavar="NAME", help="which client (default: default)")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("-o", "--out", metavar="FILE", help="write it to this file, which must not exist")
@@ -329,38 +315,37 @@ def _add_vpn_config(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also write a configuration that can run commands: wg-quick runs them as root",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _run_vpn_config(arguments: argparse.Namespace) -> int:
+def _run_vpn_config(options: argparse.Namespace) -> int:
     """Write the configuration."""
+    with client_of(options) as client:
+        container = container_of(client, options.container)
+        text = _config(client, container.id, options.client)
+    said = {"container": container.id, "client": options.client}
+    from stacks_pulumi.api.vpn_clients import risks_of  # noqa: PLC0415  (a wrong option needs no HTTP)
 
-    def work(client: StacksClient) -> int:
-        container = container_of(client, arguments.container)
-        text = _config(client, container.id, arguments.client)
-        said = {"container": container.id, "client": arguments.client}
-        from stacks_pulumi.api.vpn_clients import risks_of  # noqa: PLC0415  (a wrong option needs no HTTP)
-
-        risks = risks_of(text)
-        if arguments.out is not None:
-            if risks and not arguments.allow_commands:
-                raise StacksError(
-                    f"{arguments.out} was not written: {risks}; read the configuration with --show-secrets, and ask "
-                    "who changed it; --allow-commands writes it anyway",
-                    code="invalid-file",
-                )
-            _write_file(Path(arguments.out), text)
-            said["file"] = arguments.out
-            told = f"wrote {arguments.out}\n"
-        else:
-            said["config"] = text
-            told = clean_lines(text.rstrip("\n")) + "\n"
-        if risks:
-            tell("vpn-config", f"warning: {risks}; read the configuration before you use it")
-        sys.stdout.write(_as_json(said) if arguments.json else told)
-        return 0
-
-    return carry_out("vpn-config", arguments, work)
+    risks = risks_of(text)
+    if options.out is not None:
+        if risks and not options.allow_commands:
+            raise StacksError(
+                f"{options.out} was not written: {risks}; read the configuration with --show-secrets, and ask who "
+                "changed it; --allow-commands writes it anyway",
+                code="invalid-file",
+            )
+        _write_file(Path(options.out), text)
+        said["file"] = options.out
+        told = f"wrote {options.out}\n"
+    else:
+        said["config"] = text
+        told = clean_lines(text.rstrip("\n")) + "\n"
+    if risks:
+        tell("vpn-config", f"warning: {risks}; read the configuration before you use it")
+    if options.format == "json":
+        print_json(said)
+    else:
+        sys.stdout.write(told)
+    return 0
 
 
 def _config(client: StacksClient, container_id: str, name: str) -> str:
@@ -389,9 +374,13 @@ def _write_file(file: Path, text: str) -> None:
         out.write(text if text.endswith("\n") else f"{text}\n")
 
 
+_INCOMPLETE: Final = {0: "done", 1: "an incomplete list"}
+
 COMMANDS: Final = {
-    "backups": Command(_BACKUPS, _add_backups, _run_backups),
-    "credentials": Command(_CREDENTIALS, _add_credentials, _run_credentials),
-    "logs": Command(_LOGS, _add_logs, _run_logs),
-    "vpn-config": Command(_VPN_CONFIG, _add_vpn_config, _run_vpn_config),
+    "backups": Command(
+        _BACKUPS, _add_backups, _run_backups, codes=_INCOMPLETE, forms=TEXT, stack=KEY_OF_STACK
+    ),
+    "credentials": Command(_CREDENTIALS, _add_credentials, _run_credentials, forms=TEXT, stack=KEY_OF_STACK),
+    "logs": Command(_LOGS, _add_logs, _run_logs, forms=TEXT, stack=KEY_OF_STACK),
+    "vpn-config": Command(_VPN_CONFIG, _add_vpn_config, _run_vpn_config, forms=TEXT, stack=KEY_OF_STACK),
 }

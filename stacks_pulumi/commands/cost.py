@@ -5,43 +5,37 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi import catalog, config
+from stacks_pulumi import catalog
 from stacks_pulumi._pulumi_cli import InputError, read_file
-from stacks_pulumi.commands._shared import Command, report_error, save_snapshot
+from stacks_pulumi.commands._shared import KEY_OF_STACK, Command, save_snapshot, settings_of, show
 from stacks_pulumi.cost.build import Pricer, report_of
 from stacks_pulumi.cost.report import Report, read_prices, rest_of_month
 from stacks_pulumi.cost.result import CostLimit, CostResult, add_limits, document_of, judge, limits_of
-from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.money import MonthlyPrice
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.cost.live import Snapshot
-    from stacks_pulumi.reports import Document
 
 
 _HELP: Final = "show what a change will cost, and what a stack or the account costs now"
 
-_EXIT_CODES: Final = """\
-exit codes:
-  0  within all limits
-  1  an error (including a wrong option), or incomplete figures (no --show-sames, or a failed preview)
-  2  blocked: a --max limit is exceeded, a --fail-on finding, or the preview violates a mandatory policy
-  3  a price is not exact (--strict)
-"""
+_CODES: Final = {
+    0: "within all limits",
+    1: "incomplete figures (no --show-sames, or a failed preview)",
+    2: "blocked: a --max limit is exceeded, a --fail-on finding, or the preview violates a mandatory policy",
+    3: "a price is not exact (--strict)",
+}
 
 _PLATFORMS: Final = ("github", "gitlab")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Price a preview, a stack or the account, and compare it with limits."
-    parser.epilog = _EXIT_CODES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "input",
         nargs="*",
@@ -51,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"`comment {'|'.join(_PLATFORMS)} FILE` posts the output of --format markdown on the CI run's pull request, "
         "or replaces the comment of the previous run",
     )
-    parser.add_argument(
-        "--account", action="store_true", help="price the live account instead (STACKS_API_KEY)"
-    )
+    parser.add_argument("--account", action="store_true", help="price the live account instead of a file")
     parser.add_argument(
         "--save", metavar="FILE", help="with --account: also save a snapshot, which `account` reads too"
     )
@@ -70,10 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compare-to", metavar="FILE", help="with --account: show what changed since this snapshot"
     )
-    parser.add_argument("--live-prices", action="store_true", help="ask the API for prices (STACKS_API_KEY)")
-    parser.add_argument(
-        "--format", choices=("table", "json", "markdown", "junit"), default="table", help="default: table"
-    )
+    parser.add_argument("--live-prices", action="store_true", help="ask the API for prices")
     parser.add_argument(
         "--name",
         default="default",
@@ -94,25 +83,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is one of those that `--help` lists."""
     limits = limits_of(options)
-    try:
-        if options.input[:1] == ["comment"]:
-            return _comment(options.input[1:])
-        if len(options.input) > 1:
-            raise InputError("more than one file is given: pass only one", code="invalid-argument")
-        options.input = options.input[0] if options.input else "-"
-        report, snapshot = _report(options)
-        _check_increase_limits(limits, report)
-        now = datetime.datetime.now(datetime.timezone.utc)
-        rest = rest_of_month(now) if options.rest_of_month else None
-        if options.fail_on and report.source != "preview":
-            raise InputError("--fail-on kept is for a preview: remove it", code="invalid-argument")
-        result = CostResult(report, judge(report, limits), rest, options.strict, tuple(options.fail_on))
-        if snapshot is not None:
-            blocked = any(verdict.blocks for verdict in result.verdicts)
-            save_snapshot("cost", options.save, snapshot.describe(), snapshot.gap, blocked=blocked)
-    except (StacksError, OSError) as error:
-        return report_error("cost", error)
-    sys.stdout.write(_shown(document_of(result), options, sys.stdout))
+    if options.input[:1] == ["comment"]:
+        return _comment(options.input[1:])
+    if len(options.input) > 1:
+        raise InputError("more than one file is given: pass only one", code="invalid-argument")
+    options.input = options.input[0] if options.input else "-"
+    report, snapshot = _report(options)
+    _check_increase_limits(limits, report)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    rest = rest_of_month(now) if options.rest_of_month else None
+    if options.fail_on and report.source != "preview":
+        raise InputError("--fail-on kept is for a preview: remove it", code="invalid-argument")
+    result = CostResult(report, judge(report, limits), rest, options.strict, tuple(options.fail_on))
+    if snapshot is not None:
+        blocked = any(verdict.blocks for verdict in result.verdicts)
+        save_snapshot("cost", options.save, snapshot.describe(), snapshot.gap, blocked=blocked)
+    show(document_of(result), options, frames=True)
     return result.exit_code
 
 
@@ -161,11 +147,12 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
         raise InputError(msg, code="invalid-argument")
     from stacks_pulumi.cost import live  # noqa: PLC0415  (pricing a file needs no HTTP)
 
-    with live.connect() as client:
+    settings = settings_of(options)
+    with live.connect(settings=settings) as client:
         listed = live.prices(client) if options.live_prices else None
         monthly: MonthlyPrice = catalog.monthly_price if listed is None else listed
         report, snapshot = (
-            _account(client, monthly, options)
+            _account(client, monthly, settings.base_url, options)
             if options.account
             else (report_of(_read(options.input), Pricer(monthly, others), state), None)
         )
@@ -182,7 +169,7 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
 
 
 def _account(
-    client: StacksClient, monthly: MonthlyPrice, options: argparse.Namespace
+    client: StacksClient, monthly: MonthlyPrice, base_url: str, options: argparse.Namespace
 ) -> tuple[Report, Snapshot | None]:
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
@@ -190,7 +177,7 @@ def _account(
     containers = live.described(client, live.listed(client))
     if before is not None:
         containers = live.confirmed(client, containers, (entry.id for entry in before.containers))
-    now = live.snapshot_of(containers, monthly, config.load().base_url)
+    now = live.snapshot_of(containers, monthly, base_url)
     report = live.report_on(now) if before is None else live.compare(before, now)
     return report, now if options.save is not None else None
 
@@ -205,22 +192,13 @@ def _read(name: str) -> bytes:
     return sys.stdin.buffer.read()
 
 
-def _shown(document: Document, options: argparse.Namespace, out: TextIO) -> str:
-    if options.format == "markdown":
-        from stacks_pulumi.reports.writers import comment  # noqa: PLC0415  (one of them is needed)
-
-        return comment(document, options.name)
-    if options.format in {"json", "junit"}:
-        from stacks_pulumi.reports.writers import as_json, as_junit  # noqa: PLC0415  (as above)
-
-        return (
-            as_json(document.data) if options.format == "json" else as_junit(document, "stacks-pulumi cost")
-        )
-    from stacks_pulumi.reports.writers import plain, rich_text  # noqa: PLC0415  (as above)
-
-    if not out.isatty():
-        return plain(document)
-    return rich_text(document, width=shutil.get_terminal_size().columns, color=True) or plain(document)
-
-
-COMMANDS = {"cost": Command(_HELP, add_arguments, run)}
+COMMANDS = {
+    "cost": Command(
+        _HELP,
+        add_arguments,
+        run,
+        codes=_CODES,
+        forms=("table", "json", "markdown", "junit"),
+        stack=KEY_OF_STACK,
+    )
+}

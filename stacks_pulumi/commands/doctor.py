@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import read_file
-from stacks_pulumi.commands._shared import Command, not_a_folder, one_line, report_error
-from stacks_pulumi.commands.scaffold import Place, Requirements, required, target_folder, told_place
-from stacks_pulumi.errors import StacksError, clean
+from stacks_pulumi.commands._shared import OF_STACK, TEXT, Command, folder_of, one_line, print_json
+from stacks_pulumi.commands.scaffold import Place, Requirements, required, target_folder, tell_place
+from stacks_pulumi.errors import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,17 +29,12 @@ if TYPE_CHECKING:
 
 _HELP: Final = "find out what prevents an `up`, and how to fix it"
 
-_EXIT_CODES: Final = """\
+_LEVELS: Final = """\
 levels:
   problem   prevents an `up`
   warning   does not prevent an `up`, but needs attention
   unknown   could not be checked
   ok        is in order
-
-exit codes:
-  0  no problem
-  1  at least one problem
-  2  a wrong option
 """
 
 
@@ -50,12 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "variables STACKS_*. Each check prints one line with the fix. Nothing is changed in the state and in the "
         "account; apart from the preview, the only API request is one list of the containers."
     )
-    parser.epilog = _EXIT_CODES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "-C", "--cwd", default=".", metavar="DIR", help="the project's folder (default: this one)"
-    )
-    parser.add_argument("-s", "--stack", metavar="NAME", help="which stack (default: the selected one)")
+    parser.epilog = _LEVELS
     parser.add_argument(
         "--policy-pack",
         action="append",
@@ -76,7 +66,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="find out the key's scopes with three requests that the API always refuses: a create without a name, and "
         "the deletion of a connection and of a container that do not exist",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _seconds(text: str) -> int:
@@ -92,11 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     from stacks_pulumi.account.doctor_checks import diagnose  # noqa: PLC0415  (other commands need none of it)
     from stacks_pulumi.account.doctor_facts import Facts  # noqa: PLC0415  (as above)
 
-    folder = Path(arguments.cwd)
-    if not folder.is_dir():
-        return report_error("doctor", not_a_folder(folder), exit_code=2)
     facts = Facts(
-        folder.resolve(),
+        folder_of(arguments),
         os.environ,
         arguments.stack,
         tuple(Path(one).resolve() for one in arguments.policy_pack),
@@ -107,11 +93,16 @@ def run(arguments: argparse.Namespace) -> int:
     with _ended_by_sigterm():
         for finding in diagnose(facts):
             findings.append(finding)
-            if not arguments.json:
+            if arguments.format != "json":
                 sys.stdout.write(f"{_line(finding)}\n")
                 sys.stdout.flush()
     failed = any(finding.level == "problem" for finding in findings)
-    sys.stdout.write(_as_json(findings) if arguments.json else f"\n{_summary(findings)}\n")
+    if arguments.format == "json":
+        unknown = "; ".join(f"{one.check}: {one.text}" for one in findings if one.level == "unknown")
+        checks = [asdict(finding) for finding in findings]
+        print_json({"ok": not failed, "checks": checks}, unknown or None)
+    else:
+        sys.stdout.write(f"\n{_summary(findings)}\n")
     return int(failed)
 
 
@@ -152,20 +143,7 @@ def _plural(number: int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {first}s {rest}".rstrip()
 
 
-def _as_json(findings: Sequence[Diagnosis]) -> str:
-    from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (only --json needs it)
-
-    failed = any(finding.level == "problem" for finding in findings)
-    return as_json({"ok": not failed, "checks": [asdict(finding) for finding in findings]})
-
-
 _KEYS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-_POLICY_EXIT_CODES: Final = """\
-exit codes:
-  0  every file is correct
-  1  a file is wrong or cannot be read
-  2  a wrong option
-"""
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
@@ -175,8 +153,6 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
         "levels, options and double keys. The engine ignores many errors in them, and then a policy has no effect. "
         "Each exception of a file of version 2 must have a reason and an end, which the engine does not heed."
     )
-    parser.epilog = _POLICY_EXIT_CODES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("action", choices=("check",), help="what to do")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file for --policy-pack-config")
     parser.add_argument(
@@ -190,20 +166,22 @@ def check_policies(arguments: argparse.Namespace) -> int:
     """Check the files; print one line for each problem, and one for each correct file."""
     from stacks_pulumi.policy.testing import configuration_problems  # noqa: PLC0415  (it needs an extra)
 
-    failed = False
     for name in [one for one in os.environ if one.startswith("STACKS_") or one in _KEYS]:
         # The program of a pack needs no key.
         del os.environ[name]
+    found: dict[str, list[str]] = {}
     for file in arguments.files:
         try:
-            problems = configuration_problems(read_file(Path(file)).decode(), arguments.pack)
-        except (StacksError, OSError) as error:
-            return report_error("policy", error)
+            found[file] = list(configuration_problems(read_file(Path(file)).decode(), arguments.pack))
         except ValueError as error:
-            problems = [str(error)]
-        failed = failed or bool(problems)
-        for text in problems or ["correct"]:
-            sys.stdout.write(f"{one_line(f'{file}: {text}')}\n")
+            found[file] = [str(error)]
+        if arguments.format != "json":
+            for text in found[file] or ["correct"]:
+                sys.stdout.write(f"{one_line(f'{file}: {text}')}\n")
+    failed = any(found.values())
+    if arguments.format == "json":
+        files = [{"file": file, "problems": problems} for file, problems in found.items()]
+        print_json({"ok": not failed, "files": files})
     return int(failed)
 
 
@@ -292,13 +270,15 @@ def _policies(options: argparse.Namespace) -> int:
     from stacks_pulumi.account.takeover import write  # noqa: PLC0415  (not to list the commands)
 
     folder: Path = options.out
-    try:
-        texts = {**pack_files(folder), **told_place("policies", pack_requirements(folder)).files}
-        write(folder, texts)
-    except StacksError as error:
-        return report_error("policies", error)
+    needed = pack_requirements(folder)
+    texts = {**pack_files(folder), **needed.files}
+    write(folder, texts)
     for name in _PACKS:
         (folder / name / _START_NAME).chmod(0o755)
+    tell_place("policies", needed)
+    if options.format == "json":
+        print_json({"folder": str(folder), "files": sorted(texts)}, needed.problem or None)
+        return 0
     wheel = "".join(f", and {name}, which they install" for name in texts if name.endswith(".whl"))
     sys.stdout.write(_NEXT.format(folder=one_line(str(folder)), limit=_LIMIT, wheel=wheel))
     return 0
@@ -316,7 +296,26 @@ An engine that was built from its Go modules starts {folder}/spend/start instead
 
 
 COMMANDS = {
-    "doctor": Command(_HELP, add_arguments, run),
-    "policies": Command("write the ready policy packs into a repository", _add_policies, _policies),
-    "policy": Command("check the configuration of policy packs", add_policy_arguments, check_policies),
+    "doctor": Command(
+        _HELP,
+        add_arguments,
+        run,
+        codes={0: "no problem", 1: "at least one problem"},
+        forms=TEXT,
+        stack=OF_STACK,
+    ),
+    "policies": Command(
+        "write the ready policy packs into a repository",
+        _add_policies,
+        _policies,
+        codes={0: "the packs were written"},
+        forms=TEXT,
+    ),
+    "policy": Command(
+        "check the configuration of policy packs",
+        add_policy_arguments,
+        check_policies,
+        codes={0: "every file is correct", 1: "a file is wrong or cannot be read"},
+        forms=TEXT,
+    ),
 }

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from stacks_pulumi.commands._shared import Command, tell
+from stacks_pulumi.commands._shared import TEXT, Command, enveloped
 from stacks_pulumi.config import check_api_key
-from stacks_pulumi.errors import ConfigError, with_code
+from stacks_pulumi.errors import ConfigError, StacksError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -75,11 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="answer requests for this host name too, beside localhost and the address of --host; may be repeated",
-    )
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print one JSON object: url, key, page, and control_token if needed",
     )
     parser.add_argument(
         "--env-file",
@@ -150,7 +145,10 @@ def run(arguments: argparse.Namespace) -> int:
     Serve the emulator until SIGINT or SIGTERM, or until the terminal is closed.
 
     Returns:
-        0 after an interruption; 2 if the emulator could not start, or could not write its state at the end.
+        0 after an interruption.
+
+    Raises:
+        StacksError: The emulator cannot start, or cannot write its state at the end.
     """
     ended, deserted = threading.Event(), threading.Event()
     _end_by_signal(ended, deserted)
@@ -187,20 +185,20 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.env_file is not None:
             _write_environment(Path(arguments.env_file), server)
     except (ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
-        return _fail(str(exc))
+        raise _failed(str(exc)) from None
     except ConfigError as exc:
-        return _fail(exc.message)
+        raise _failed(exc.message) from None
     except OSError as exc:
-        return _fail(f"{exc.filename}: {exc.strerror}")
-    if server.control_token is not None and not arguments.json:
+        raise _failed(f"{exc.filename}: {exc.strerror}") from None
+    if server.control_token is not None and arguments.format != "json":
         _say(_WARNING.format(host=arguments.host))
-    _say(_as_json(server) if arguments.json else _greeting(server, arguments.rate_limit))
+    _say(_as_json(server) if arguments.format == "json" else _greeting(server, arguments.rate_limit))
     ended.wait()
     try:
         server.stop()
     except emulator.StateFileError as exc:
-        return _fail(str(exc))
-    if not deserted.is_set() and not arguments.json:
+        raise _failed(str(exc)) from None
+    if not deserted.is_set() and arguments.format != "json":
         _say(f"\nStopped after {server.calls()} requests.")
     return 0
 
@@ -276,7 +274,7 @@ def _as_json(server: Emulator) -> str:
     fields = {"url": server.url, "key": server.key, "page": _page(server)}
     if server.control_token is not None:
         fields["control_token"] = server.control_token
-    return json.dumps(fields)
+    return json.dumps(enveloped(fields))
 
 
 def _greeting(server: Emulator, rate_limit: int | None) -> str:
@@ -349,10 +347,9 @@ def _dollars(text: str) -> Decimal | None:
     return value
 
 
-def _fail(text: str) -> int:
-    """Print why it cannot go on, and return the exit code."""
-    tell("emulator", with_code(text, "emulator-start"))
-    return 2
+def _failed(text: str) -> StacksError:
+    """Return the error with why it cannot go on."""
+    return StacksError(text, code="emulator-start")
 
 
 def _say(text: str) -> None:
@@ -360,4 +357,9 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-COMMANDS = {"emulator": Command(_HELP, add_arguments, run)}
+_CODES = {
+    0: "it was interrupted (Ctrl-C, SIGTERM)",
+    1: "its state could not be written at the end",
+}
+
+COMMANDS = {"emulator": Command(_HELP, add_arguments, run, codes=_CODES, forms=TEXT)}

@@ -6,16 +6,25 @@ import argparse
 import contextlib
 import datetime
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.commands._shared import Command, add_stack, not_a_folder, one_line, report_error, tell
-from stacks_pulumi.errors import StacksError, clean_lines
+from stacks_pulumi.commands._shared import (
+    OF_STACK,
+    TEXT,
+    Command,
+    folder_of,
+    one_line,
+    print_json,
+    report_error,
+    show,
+    tell,
+)
+from stacks_pulumi.errors import clean_lines
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.change import Change
@@ -27,19 +36,9 @@ if TYPE_CHECKING:
 
 _HELP: Final = "plan a change, judge it, let a person approve it, and apply exactly that change"
 
-_EXIT_CODES: Final = """\
-exit codes:
-  0  plan: the change may be applied; approve: it is signed; check: the folder has no mistake; others: done
-  1  an error, or a wrong option
-  2  plan: refused; approve: this person may not approve it; apply: refused, or the approval is void, and nothing
-     was changed; check: a mistake
-  3  plan: the change needs an approval
-  10 apply: what has to wait for capacity was not created, and the rest is done
-  otherwise, for apply: the exit code of `pulumi up`
-"""
-
 _REQUIREMENTS: Final = "requirements.txt"
 _EXTRAS: Final = "[policy,cli]"
+_STACK: Final = "prod"
 _REFUSED: Final = 2
 _WAITING: Final = 10
 """How `pulumi up` ends if an operation has to wait (3.274.1 or newer)."""
@@ -52,30 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "A change is previewed under policies, priced, judged by rules, approved by a person's SSH signature, and "
         "applied as exactly that change. docs/gate.md describes it."
     )
-    parser.epilog = _EXIT_CODES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, (help_text, add, run_action) in _ACTIONS.items():
-        action = actions.add_parser(
-            name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
-        )
-        add(action)
-        action.set_defaults(run_action=run_action)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the action; the exit code is one of those that `--help` lists."""
     from stacks_pulumi.gate.flow import RefusedError  # noqa: PLC0415  (not to list the commands)
 
-    action: Callable[[argparse.Namespace], int] = options.run_action
     try:
-        return action(options)
+        return _ACTIONS[options.action].run(options)
     except RefusedError as error:
-        return report_error("gate", error, exit_code=_REFUSED)
-    except (StacksError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        return report_error("gate", error)
+        return report_error(options, error, exit_code=_REFUSED)
 
 
 def _add_gate(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -127,10 +112,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workflow",
         choices=("github", "gitlab"),
-        help="also write the pipeline of the project in this folder into its repository",
-    )
-    parser.add_argument(
-        "--stack", default="prod", metavar="NAME", help="the stack that the pipeline is for (default: prod)"
+        help="also write the project's pipeline into its repository",
     )
 
 
@@ -143,15 +125,11 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where to write the record; one that is there is replaced, with its approvals",
     )
-    add_stack(parser)
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
     _add_record(parser)
     _add_gate(parser, required=False)
-    parser.add_argument(
-        "--format", choices=("table", "json", "markdown"), default="table", help="default: table"
-    )
 
 
 def _add_approve(parser: argparse.ArgumentParser) -> None:
@@ -188,13 +166,10 @@ def _add_approve(parser: argparse.ArgumentParser) -> None:
 def _add_apply(parser: argparse.ArgumentParser) -> None:
     _add_record(parser)
     _add_gate(parser)
-    add_stack(parser)
 
 
 def _add_log(parser: argparse.ArgumentParser) -> None:
     _add_gate(parser, required=False)
-    add_stack(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _approver(text: str) -> tuple[str, Path]:
@@ -253,11 +228,11 @@ def _init(options: argparse.Namespace) -> int:
 
 def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str]]:
     """Return the repository, its new files for the pipeline, and what the user has to know."""
-    from stacks_pulumi.commands.scaffold import repository_of, required, told_place  # noqa: PLC0415  (as above)
+    from stacks_pulumi.commands.scaffold import repository_of, required, tell_place  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.project import found_in  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, pipeline  # noqa: PLC0415  (as above)
 
-    project = found_in(Path())
+    project = found_in(folder_of(options))
     folder = project.parent
     top = repository_of(folder)
     if top is None:
@@ -267,11 +242,16 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
     if has and any(name.endswith(".whl") for name in needed.files):
         # The project installs this package from another place.
         needed = needed._replace(files={}, check="")
-    told_place("gate", needed)
+    tell_place("gate", needed)
     install = " && ".join(filter(None, [needed.check, f"pip install -r {_REQUIREMENTS}"]))
     files: dict[str, str | bytes] = {
         **pipeline(
-            options.workflow, project, top=top, gate=options.folder, stack=options.stack, install=install
+            options.workflow,
+            project,
+            top=top,
+            gate=options.folder,
+            stack=options.stack or _STACK,
+            install=install,
         ),
         **{os.path.relpath(folder / name, top): content for name, content in needed.files.items()},
     }
@@ -284,16 +264,16 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
 def _plan(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate import flow, settings  # noqa: PLC0415  (each action needs its own modules)
 
-    project = _project(options)
+    project = folder_of(options)
     with settings.opened(options.gate, options.gate_ref) as gate:
         _tell_source(gate, project)
         planned = flow.plan(gate, options.record, project, options.stack)
-        _show_change(planned.record, planned.verdict, planned.changes)
+        _show_change(options, planned.record, planned.verdict, planned.changes)
     return _RESULTS[planned.verdict.result]
 
 
 def _show(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import flow, record, texts  # noqa: PLC0415  (each action needs its own)
+    from stacks_pulumi.gate import flow, record  # noqa: PLC0415  (each action needs its own modules)
 
     read = record.read(options.record)
     with _gate_of(options) as gate:
@@ -306,12 +286,7 @@ def _show(options: argparse.Namespace) -> int:
             _check_gate(gate, read)
         changes, verdict = flow.judged(gate, read)
         lines = () if options.gate is None else _approvals(gate, read, verdict)
-        if options.format == "json":
-            sys.stdout.write(texts.json(read, verdict, changes))
-        elif options.format == "markdown":
-            sys.stdout.write(texts.summary(read, verdict, changes))
-        else:
-            _show_change(read, verdict, changes, lines)
+        _show_change(options, read, verdict, changes, lines)
     return 0
 
 
@@ -322,7 +297,7 @@ def _approve(options: argparse.Namespace) -> int:
     with settings.opened(options.gate, options.gate_ref) as gate:
         _check_gate(gate, read)
         changes, verdict = flow.judged(gate, read)
-        _show_change(read, verdict, changes)
+        _show_change(options, read, verdict, changes)
         if verdict.result == "refused":
             tell("gate", "the gate refuses this change, so no approval helps")
             return _REFUSED
@@ -335,7 +310,7 @@ def _approve(options: argparse.Namespace) -> int:
         try:
             approval = signatures.sign(statement, options.key, gate.signers, now)
         except signatures.SignatureError as error:
-            return report_error("gate", error, exit_code=_REFUSED if error.code == "invalid-argument" else 1)
+            return report_error(options, error, exit_code=_REFUSED if error.code == "invalid-argument" else 1)
         reason = signatures.why_not(approval.name, statement.ceiling, subject, gate)
         if options.name is not None and options.name != approval.name:
             reason = f"the key is that of {approval.name}, and not of {options.name}"
@@ -391,7 +366,7 @@ def _statement(
 def _apply(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate import flow, settings  # noqa: PLC0415  (each action needs its own modules)
 
-    project = _project(options)
+    project = folder_of(options)
     with settings.opened(options.gate, options.gate_ref) as gate:
         _tell_source(gate, project)
         code = flow.apply(gate, options.record, project, options.stack)
@@ -405,13 +380,12 @@ def _apply(options: argparse.Namespace) -> int:
 
 def _log(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate import history  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (as above)
 
-    project = _project(options)
+    project = folder_of(options)
     with _gate_of(options) as gate:
         entries = history.log(project, options.stack, None if options.gate is None else gate)
-    if options.json:
-        sys.stdout.write(as_json({"entries": [entry.describe() for entry in entries]}))
+    if options.format == "json":
+        print_json({"entries": [entry.describe() for entry in entries]})
         return 0
     for entry in entries:
         sys.stdout.write(f"{one_line(_line(entry))}\n")
@@ -435,18 +409,14 @@ def _check(options: argparse.Namespace) -> int:
             found = tuple(checks.problems(gate))
     except (ConfigError, InputError) as error:
         found = (str(error),)
+    if options.format == "json":
+        print_json({"ok": not found, "problems": [one_line(problem) for problem in found]})
+        return _REFUSED if found else 0
     for problem in found:
         sys.stdout.write(f"{one_line(problem)}\n")
     if not found:
         sys.stdout.write(f"{one_line(f'{options.gate}: correct')}\n")
     return _REFUSED if found else 0
-
-
-def _project(options: argparse.Namespace) -> Path:
-    folder = Path(options.cwd)
-    if not folder.is_dir():
-        raise not_a_folder(folder)
-    return folder.resolve()
 
 
 def _tell_source(gate: Gate, project: Path) -> None:
@@ -497,13 +467,19 @@ def _gate_of(options: argparse.Namespace) -> Iterator[Gate]:
 
 
 def _show_change(
-    read: Record | None, verdict: Verdict, changes: Sequence[Change], lines: Sequence[str] = ()
+    options: argparse.Namespace,
+    read: Record | None,
+    verdict: Verdict,
+    changes: Sequence[Change],
+    lines: Sequence[str] = (),
 ) -> None:
-    """Print a change for a person: with colours on a terminal."""
+    """Print a change: for a person with colours on a terminal, or in another form."""
     from stacks_pulumi.gate import texts  # noqa: PLC0415  (each action needs its own modules)
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    sys.stdout.write(texts.show(read, verdict, changes, lines, width=width, color=width is not None))
+    if options.format == "markdown":
+        sys.stdout.write(texts.summary(read, verdict, changes))
+    else:
+        show(texts.document_of(read, verdict, changes, lines), options, frames=True)
     sys.stdout.flush()
 
 
@@ -513,16 +489,60 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
-_Action = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
+_FORMS: Final = ("table", "json", "markdown")
+_VOID: Final = "refused, or the approval is void, and nothing was changed"
 
-_ACTIONS: Final[dict[str, _Action]] = {
-    "init": ("write a gate's folder, with policy packs and limits", _add_init, _init),
-    "plan": ("preview a change, judge it, and write its record", _add_plan, _plan),
-    "show": ("show a record's change as a person reads it", _add_show, _show),
-    "approve": ("show a record's change, and sign it", _add_approve, _approve),
-    "apply": ("check a record and its approvals again, and apply exactly its change", _add_apply, _apply),
-    "log": ("list the updates of a stack: who changed what, for how much, approved by whom", _add_log, _log),
-    "check": ("find the mistakes in a gate's folder, offline", _add_gate, _check),
+_ACTIONS: Final = {
+    "init": Command(
+        "write a gate's folder, with policy packs and limits",
+        _add_init,
+        _init,
+        stack=f"the stack that the pipeline is for (default: {_STACK})",
+    ),
+    "plan": Command(
+        "preview a change, judge it, and write its record",
+        _add_plan,
+        _plan,
+        codes={0: "the change may be applied", _REFUSED: "refused", 3: "the change needs an approval"},
+        forms=_FORMS,
+        stack=OF_STACK,
+    ),
+    "show": Command("show a record's change as a person reads it", _add_show, _show, forms=_FORMS),
+    "approve": Command(
+        "show a record's change, and sign it",
+        _add_approve,
+        _approve,
+        codes={
+            0: "it is signed, or nothing changes",
+            _REFUSED: "this person may not approve it, or it is refused",
+        },
+    ),
+    "apply": Command(
+        "check a record and its approvals again, and apply exactly its change",
+        _add_apply,
+        _apply,
+        codes={
+            0: "done",
+            1: "a failure of `pulumi up`, whose exit code this command passes on",
+            _REFUSED: _VOID,
+            _WAITING: "what has to wait for capacity was not created, and the rest is done",
+        },
+        stack=OF_STACK,
+    ),
+    "log": Command(
+        "list the updates of a stack: who changed what, for how much, approved by whom",
+        _add_log,
+        _log,
+        forms=TEXT,
+        stack=OF_STACK,
+    ),
+    "check": Command(
+        "find the mistakes in a gate's folder, offline",
+        _add_gate,
+        _check,
+        codes={0: "the folder has no mistake", _REFUSED: "a mistake"},
+        forms=TEXT,
+    ),
 }
 
-COMMANDS = {"gate": Command(_HELP, add_arguments, run)}
+COMMANDS = {"gate": Command(_HELP, add_arguments, run, actions=_ACTIONS)}

@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stacks_pulumi.commands._shared import Command, add_stack, report_error, tell
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.commands._shared import OF_STACK, Command, folder_of, tell
 
 _HELP = "let an agent plan and apply changes of one stack, behind a gate and without the key"
 
@@ -32,24 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("apply",),
         help="let the agent apply what the gate's `free` covers, and what a person has approved",
     )
-    add_stack(parser)
-    parser.epilog = "exit codes: 0 the client has ended the connection; 1 the server did not start"
 
 
 def run(options: argparse.Namespace) -> int:
     from stacks_pulumi.agents import server, tools  # noqa: PLC0415  (the SDK takes a second to import)
 
-    try:
-        desk = tools.opened(
-            options.gate,
-            options.gate_ref,
-            Path(options.cwd).resolve(),
-            options.stack,
-            may_apply=options.allow == "apply",
-        )
-        audit = server.Audit(desk.folder / "audit.jsonl")
-    except (StacksError, OSError) as error:
-        return report_error("mcp", error)
+    desk = tools.opened(
+        options.gate,
+        options.gate_ref,
+        folder_of(options),
+        options.stack,
+        may_apply=options.allow == "apply",
+    )
+    audit = server.Audit(desk.folder / "audit.jsonl")
     tell("mcp", f"serving {desk.engine.stack}; records and the audit log are in {desk.folder}")
     try:
         server.server_of(desk, audit).run()
@@ -58,4 +52,6 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"mcp": Command(_HELP, add_arguments, run)}
+_CODES = {0: "the client has ended the connection"}
+
+COMMANDS = {"mcp": Command(_HELP, add_arguments, run, codes=_CODES, stack=OF_STACK)}

@@ -20,11 +20,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from stacks_pulumi import __version__
-from stacks_pulumi.commands._shared import Command, report_error, tell
+from stacks_pulumi.commands._shared import KEY_OF_STACK, TEXT, Command, print_json, settings_of, tell
 from stacks_pulumi.errors import StacksError, clean
 
 if TYPE_CHECKING:
@@ -33,12 +33,10 @@ if TYPE_CHECKING:
 
 _HELP: Final = "write a program that takes over the containers of an account"
 
-_EXIT_CODES: Final = """\
-exit codes:
-  0  the program was written
-  1  an error (including a wrong option) and nothing was written, or the program was written without what the report
-     names, because it could not be read
-"""
+_CODES: Final = {
+    0: "the program was written",
+    1: "the program was written without what the report names, because it could not be read",
+}
 
 _LANGUAGES: Final = ("python", "yaml")
 _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -46,11 +44,9 @@ _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Read the account (STACKS_API_KEY) and write a Pulumi program that adopts its containers and their child "
+        "Read the account and write a Pulumi program that adopts its containers and their child "
         "resources. Neither this command nor the first `pulumi up` of the program changes the account."
     )
-    parser.epilog = _EXIT_CODES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--out",
         required=True,
@@ -101,19 +97,15 @@ def _project(text: str) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is one of those that `--help` lists."""
-    try:
-        program = _write(options)
-    except StacksError as error:
-        return report_error("scaffold", error)
+    program = _write(options)
     if not program.complete:
         # The report contains it too, but its output may go to a pipe.
-        tell("scaffold", "not everything could be read, so the program lacks what the report names")
+        tell("scaffold", _INCOMPLETE)
     return 0 if program.complete else 1
 
 
 def _write(options: argparse.Namespace) -> ScaffoldPlan:
-    from stacks_pulumi import config  # noqa: PLC0415  (only this command needs it)
-    from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (only this command needs it)
     from stacks_pulumi.account.takeover import (  # noqa: PLC0415  (as above)
         FILES,
         check_overwrites_nothing,
@@ -128,7 +120,8 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     folder: Path = options.out
     # Checked first, because reading the account may take minutes.
     check_overwrites_nothing(folder, FILES[options.language])
-    with connected() as (client, stop):
+    settings = settings_of(options)
+    with connected(settings) as (client, stop):
         everything = live.described(client, live.listed(client))
         # From an incomplete list, the program would lack containers without a word.
         everything.require_complete()
@@ -145,14 +138,30 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     if not program.declared:
         left = "; ".join(f"{one.what}: {one.reason}" for one in program.left_out)
         raise StacksError(f"nothing was written, because nothing can be taken over: {left}", code="not-found")
-    settings = config.load()
     project = options.project or project_name(folder)
     texts: dict[str, str | bytes] = {**files(program, options.language, project, settings.base_url)}
     if options.language == "python":
-        texts |= told_place("scaffold", required(folder, {"requirements.txt": ""})).files
+        needed = required(folder, {"requirements.txt": ""})
+        texts |= needed.files
+        tell_place("scaffold", needed)
     write(folder, texts)
-    sys.stdout.write(_report(folder, program, list(texts)))
+    if options.format == "json":
+        print_json(_data(folder, program, list(texts)), None if program.complete else _INCOMPLETE)
+    else:
+        sys.stdout.write(_report(folder, program, list(texts)))
     return program
+
+
+_INCOMPLETE: Final = "not everything could be read, so the program lacks what the report names"
+
+
+def _data(folder: Path, program: ScaffoldPlan, names: list[str]) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "files": names,
+        "resources": program.counts,
+        "left_out": [{"what": one.what, "reason": one.reason} for one in program.left_out],
+    }
 
 
 def _nothing_chosen(number: int) -> str:
@@ -405,15 +414,14 @@ def _built(source: str) -> tuple[Path, bytes]:
         return Path(found[0].name), found[0].read_bytes()
 
 
-def told_place(command: str, requirements: Requirements) -> Requirements:
-    """Say why no place is known, and return the requirements."""
+def tell_place(command: str, requirements: Requirements) -> None:
+    """Say why no place is known, if that is so."""
     if requirements.problem:
         tell(
             command,
             "write into requirements.txt where stacks-pulumi comes from, which is not known here: "
             f"{requirements.problem}",
         )
-    return requirements
 
 
-COMMANDS = {"scaffold": Command(_HELP, add_arguments, run)}
+COMMANDS = {"scaffold": Command(_HELP, add_arguments, run, codes=_CODES, forms=TEXT, stack=KEY_OF_STACK)}

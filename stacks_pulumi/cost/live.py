@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api._limiter import OnLimit
     from stacks_pulumi.api.models import Container, Listing
+    from stacks_pulumi.config import AccountSettings
 
 
 VERSION: Final = 1
@@ -293,18 +294,21 @@ def _same(one: Item, other: Item) -> bool:
     return one.kind == other.kind and bounds[0] == bounds[1]
 
 
-def connect(on_limit: OnLimit | None = None) -> StacksClient:
+def connect(on_limit: OnLimit | None = None, settings: AccountSettings | None = None) -> StacksClient:
     """
-    Return a client for the account in the environment (`STACKS_API_KEY`, `STACKS_BASE_URL`).
+    Return a client for an account.
 
     Args:
         on_limit: Called in a thread that waits for the rate limit. If it raises, the request is not sent.
+        settings: How to reach it; by default as the environment says (`STACKS_API_KEY`, `STACKS_BASE_URL`).
 
     Raises:
         ConfigError: There is no key, or a value is malformed.
     """
     from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (pricing a file needs no HTTP)
 
+    if settings is not None:
+        return StacksClient.of(settings, on_limit)
     settings = config.load()
     if settings.api_key is None:
         msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"

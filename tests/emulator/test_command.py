@@ -309,7 +309,7 @@ def test_a_wrong_option_is_one_clear_line(
 ) -> None:
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        assert cli.main(["emulator", *arguments]) == 2
+        assert cli.main(["emulator", *arguments]) == 1
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -341,7 +341,7 @@ def test_an_invalid_number_is_refused_with_its_option(
     with pytest.raises(SystemExit) as caught:
         cli.main(["emulator", *arguments])
 
-    assert caught.value.code == 2
+    assert caught.value.code == 1
     told = capsys.readouterr().err
     assert f"argument {arguments[0]}: {arguments[1]!r} is not a " in told
 

@@ -25,7 +25,9 @@ from tests.support.waiting import until
 
 
 @pytest.fixture
-def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # No project is here or above.
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STACKS_API_KEY", emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
 
@@ -187,8 +189,8 @@ def test_a_state_of_another_account_is_left_out(
     # The same seed, so the same ids: only the address and the creation time differ.
     with Emulator(boot_seconds=0, clock=fast_clock()) as other:
         other.load([{"name": "web", "template": "nodejs"}])
-        monkeypatch.setenv("STACKS_API_KEY", other.key)
-        monkeypatch.setenv("STACKS_BASE_URL", other.url)
+        stack.cli("config", "set", "stacks:apiKey", other.key, "--secret")
+        stack.cli("config", "set", "stacks:baseUrl", other.url)
 
         data = account(stack, monkeypatch, capsys)
 

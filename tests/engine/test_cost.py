@@ -128,8 +128,10 @@ def test_every_format_of_a_preview_costs_the_same(
     assert "--show-sames" in report_of(written(stack, "preview", "--json")).incomplete
 
     stack.up(quiet_afterwards=False)
-    monkeypatch.setenv("STACKS_API_KEY", emulator.key)
-    monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
-    assert main(["cost", "--account", "--format", "json", "--strict"]) == 0
+    # The account of the stack's own key and address.
+    for name, value in stack.env.items():
+        if name.startswith("PULUMI_") or name == "PATH":
+            monkeypatch.setenv(name, value)
+    assert main(["cost", "--account", "-C", str(stack.folder), "--format", "json", "--strict"]) == 0
     account: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert account["planned"] == {"low": "21.00", "high": "21.00"}

@@ -68,7 +68,9 @@ class Caller:
 
 
 @pytest.fixture
-def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # No project is here or above.
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STACKS_API_KEY", emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
 

@@ -16,6 +16,7 @@ import yaml
 from stacks_pulumi import cli
 from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.doctor_facts import Diagnosis
+from stacks_pulumi.commands._shared import enveloped
 from stacks_pulumi.config import KEYS
 from stacks_pulumi.cost.report import read_prices
 from stacks_pulumi.emulator import Emulator
@@ -27,7 +28,7 @@ from tests.support.snippets import ROOT, commands, snippets
 
 LANGUAGES: Final = {"console", "go", "json", "python", "sh", "text", "typescript", "yaml"}
 """`text` is what a program printed, `console` that with the command above it: other tests compare those."""
-HARMLESS: Final = {".", "cd", "echo", "cp", "export", "printf", "rm", "scp", "ssh", "umask"}
+HARMLESS: Final = {".", "cd", "cp", "echo", "eval", "export", "printf", "rm", "scp", "source", "ssh", "umask"}
 SCRIPTS: Final = {
     "curl",
     "docker",
@@ -192,7 +193,7 @@ def test_the_platform_files_in_the_pages_can_be_read() -> None:
 def test_the_doctors_document_has_the_fields_that_its_page_shows() -> None:
     (sample,) = (json.loads(it.text) for it in snippets("json") if it.name == "docs/doctor.md")
 
-    assert set(sample) == {"ok", "checks"}
+    assert set(sample) == {*enveloped(), "ok", "checks"}
     assert all(Diagnosis(**check) for check in sample["checks"])
 
 

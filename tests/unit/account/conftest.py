@@ -56,6 +56,8 @@ def key_in_environment(
     monkeypatch.setenv("STACKS_API_KEY", emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
     monkeypatch.setenv("STACKS_PLATFORM", str(platform))
+    # No project is here or above.
+    monkeypatch.chdir(platform.parent)
 
 
 @pytest.fixture

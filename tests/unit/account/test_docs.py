@@ -15,7 +15,7 @@ from stacks_pulumi.account.doctor_checks import CHECKS
 from stacks_pulumi.account.doctor_facts import LEVELS
 from stacks_pulumi.cli import build_parser, main
 from stacks_pulumi.commands import container, doctor
-from stacks_pulumi.commands._shared import Command
+from stacks_pulumi.commands._shared import Command, declare
 from stacks_pulumi.emulator import Emulator
 from tests.support.machine import Machine
 
@@ -106,7 +106,7 @@ def test_the_page_shows_the_output_of_each_command(
 )
 def test_every_option_is_described(page: str, command: Command) -> None:
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    declare(parser, command)
     options = [action.option_strings[-1] for action in parser._actions if action.option_strings]
 
     assert [name for name in options if name != "--help" and f"`{name}" not in page] == []

@@ -292,7 +292,7 @@ def test_a_check_that_crashes_is_reported_and_hides_no_other(
 
 
 def test_a_missing_folder_is_a_wrong_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["doctor", "-C", str(tmp_path / "none")]) == 2
+    assert main(["doctor", "-C", str(tmp_path / "none")]) == 1
 
     assert capsys.readouterr().err.endswith(
         "none is not a folder: name the project's folder with -C [file-access]\n"

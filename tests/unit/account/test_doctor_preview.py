@@ -214,7 +214,7 @@ def test_a_wrong_time_limit_is_a_wrong_option(given: str, capsys: pytest.Capture
     with pytest.raises(SystemExit) as ended:
         main(["doctor", f"--timeout={given}"])
 
-    assert ended.value.code == 2
+    assert ended.value.code == 1
     assert "is not a number of seconds from 1 to 3600" in capsys.readouterr().err
 
 

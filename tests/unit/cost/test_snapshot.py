@@ -136,7 +136,9 @@ def test_an_invalid_snapshot_is_named(content: bytes, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
+    # No project is here or above.
+    monkeypatch.chdir(tmp_path)
     with Emulator(boot_seconds=0) as emulator:
         monkeypatch.setenv("STACKS_API_KEY", emulator.key)
         monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
