@@ -226,7 +226,7 @@ _PACKS: Final = {
         {"allowed-plans": {"allowed": ["micro", "basic", "standard"]}, "max-resources": {"containers": 20}},
     ),
     "spend": _Pack(
-        "what a stack may cost a month, with what is not known counted at its worst.",
+        "what a stack may cost a month, where an unknown price counts as the worst case.",
         "from stacks_pulumi.cost import live\nfrom stacks_pulumi.policy import SPEND, StacksGuard",
         "SPEND, account=live.containers",
         {name: {"max_monthly_usd": _LIMIT} for name in ("monthly-budget", "budget-warning", "spend-gate")},

@@ -99,7 +99,7 @@ def clean(home: Path) -> dict[str, str]:
 @dataclass
 class Reader:
     """
-    Somebody who follows the page.
+    A reader who follows the page.
 
     Attributes:
         terminal: Their terminal.
@@ -159,7 +159,7 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """Return somebody who has followed the page up to its first commit."""
+    """Return a reader who has followed the page up to its first commit."""
     folder = tmp_path_factory.mktemp("own")
     work = folder / "work"
     work.mkdir()

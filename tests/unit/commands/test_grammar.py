@@ -33,6 +33,7 @@ RESULTS: dict[str, list[str]] = {
     "credentials": ["data"],
     "gate check": ["--gate", "gate"],
     "logs": ["app"],
+    "policies": ["--out", "packs"],
     "policy": ["check", "spend.json"],
     "scaffold": ["--out", "taken"],
     "vpn-config": ["net", "--show-secrets"],
