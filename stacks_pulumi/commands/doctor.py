@@ -197,7 +197,10 @@ license: Apache-2.0
 _START: Final = """\
 #!/bin/sh
 # Starts this pack for an engine whose language host cannot start a folder: --policy-pack {path}/start
-cd "$(dirname "$0")" && exec python3 -u -m pulumi.policy "$1" .
+cd "$(dirname "$0")" || exit
+# Where `pulumi install` of such an engine puts what it installs.
+if [ -x bin/python3 ]; then PATH="$PWD/bin:$PATH"; fi
+exec python3 -u -m pulumi.policy "$1" .
 """
 
 _START_NAME: Final = "start"
@@ -243,7 +246,8 @@ def pack_files(folder: Path) -> dict[str, str]:
             f'{pack.imports}\n\nStacksGuard("stacks-{name}", {pack.arguments}).run()\n'
         )
         texts[f"{name}/{_START_NAME}"] = _START.format(path=folder / name)
-        texts[f"{name}.json"] = json.dumps(pack.settings, indent=4) + "\n"
+        entries = (f'    "{policy}": {json.dumps(options)}' for policy, options in pack.settings.items())
+        texts[f"{name}.json"] = "{\n" + ",\n".join(entries) + "\n}\n"
     return texts
 
 

@@ -4,6 +4,7 @@ The packs on a real engine. Each run has all policies; `tests/policy` has the wh
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.api import StacksClient
+from stacks_pulumi.cli import main
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
@@ -585,3 +587,47 @@ def test_a_database_that_was_opened_before_it_was_adopted_counts_as_open(
     stack.program(adopted.format(""))
     stack.up(quiet_afterwards=False)
     assert violations(stack.preview(*gates)) == {}
+
+
+SIX = """
+name: tests
+runtime: yaml
+resources:
+""" + "".join(
+    f"  box-{number}: {{type: 'stacks:index:Container', properties: {{template: nodejs, plan: premium}}}}\n"
+    for number in range(6)
+)
+
+# As the official engine has it beside its language hosts.
+STARTS_FOLDERS = """\
+#!/bin/sh
+exec python3 -u -m pulumi.policy "$1" "$2"
+"""
+
+
+@pytest.mark.parametrize("form", ["folder", "start"])
+def test_a_pack_that_the_command_writes_runs_in_a_repository(
+    form: str, stack: Stack, yaml_language_host: Path, tmp_path: Path
+) -> None:
+    assert main(["policies", "--out", str(stack.folder / "policies")]) == 0
+    pack = "policies/spend"
+    host = yaml_language_host
+    if form == "start":
+        pack = f"{pack}/start"
+    else:
+        # An engine that starts folders: this one, without the older language host for Python.
+        host = tmp_path / "engine"
+        host.mkdir()
+        for name in ("pulumi", "pulumi-language-yaml"):
+            os.link(yaml_language_host / name, host / name)
+        (host / "pulumi-analyzer-policy-python").write_text(STARTS_FOLDERS, encoding="utf-8")
+        (host / "pulumi-analyzer-policy-python").chmod(0o755)
+        stack.env["PATH"] = stack.env["PATH"].replace(str(yaml_language_host), str(host))
+    stack.yaml(SIX, host)
+
+    result = stack.preview_fails("--policy-pack", pack, "--policy-pack-config", "policies/spend.json")
+
+    found = violations(result)
+    assert "the stack costs $60.00 a month; the limit is $50.00" in found.get("monthly-budget", ""), (
+        result.text
+    )

@@ -83,6 +83,7 @@ def clean(home: Path) -> dict[str, str]:
     return {
         **kept,
         "HOME": str(home),
+        "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache/pip")),
         # Pulumi itself takes the home folder from the password file.
         "PULUMI_HOME": str(home / ".pulumi"),
         "PATH": os.pathsep.join([str(python), str(ensure().bin), *path]),
@@ -124,7 +125,7 @@ class Reader:
             text = file.read_text(encoding="utf-8")
         elif found["mark"] == "files":
             text = self._files()
-        elif file:
+        elif file and found["language"] != "sh":
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text.replace("0.3.0", stacks_pulumi.__version__), encoding="utf-8")
         elif found["language"] == "sh" and "gate approve" not in text:

@@ -122,7 +122,10 @@ def test_every_program_in_the_pages_runs_on_mocks() -> None:
         f"{name(page)} {number}": source
         for page in PAGES
         for number, source in enumerate(_blocks(page))
-        if re.search(r"^import stacks_pulumi as stacks$", source, re.MULTILINE) and "set_mocks" not in source
+        if re.search(r"^import stacks_pulumi as stacks$", source, re.MULTILINE)
+        and "set_mocks" not in source
+        # Another test runs it: it is a function that a test file calls.
+        and page.name != "own-repository.md"
     }
     assert len(programs) > len(HANDLERS)
 
