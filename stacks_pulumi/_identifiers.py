@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import email.utils
+import functools
 import ipaddress
 import re
 import uuid
@@ -19,6 +20,8 @@ from typing import Final
 
 _PREFIX: Final = "urn:pulumi:"
 _PARTS: Final = 4
+_PROPERTIES: Final = 1024
+"""How many names of properties are kept in their other spelling: each call of the engine has the same."""
 
 
 def name_of(urn: str) -> str:
@@ -37,12 +40,14 @@ def stack_and_project(urn: str) -> tuple[str | None, str | None]:
     return (parts[0], parts[1]) if urn.startswith(_PREFIX) and len(parts) >= _PARTS else (None, None)
 
 
+@functools.lru_cache(_PROPERTIES)
 def camel_case(name: str) -> str:
     """Return `ipAddress` for `ip_address`."""
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 
 
+@functools.lru_cache(_PROPERTIES)
 def snake_case(name: str) -> str:
     """Return `ip_address` for `ipAddress`; a name in snake case is returned unchanged."""
     return re.sub(r"(?<=[a-z0-9])[A-Z]", lambda found: f"_{found[0].lower()}", name)

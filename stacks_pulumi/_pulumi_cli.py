@@ -311,6 +311,7 @@ _SECONDS_TO_END: Final = 20.0
 """The time in which the command ends its program and plugins after it is asked to end: 5 s on an idle machine."""
 
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
+_RAISED: Final = re.compile(r"^ *([\w.]+(?:Error|Exception): .*)", re.MULTILINE)
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
 
@@ -367,14 +368,10 @@ def execute(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-    except FileNotFoundError:
-        raise PulumiError(
-            "the command `pulumi` is not on PATH: install Pulumi, or add its folder to PATH"
-        ) from None
     except OSError as error:
-        raise PulumiError(
-            f"the command `pulumi` does not start ({error.strerror}): install Pulumi again"
-        ) from None
+        missing = isinstance(error, FileNotFoundError)
+        why = "is not on PATH" if missing else f"does not start ({error.strerror})"
+        raise PulumiError(f"the command `pulumi` {why}: install Pulumi, or add its folder to PATH") from None
     with process:
         try:
             output, errors = process.communicate(text, timeout=seconds)
@@ -472,25 +469,26 @@ class Pulumi:
                 raise error from None
             return StackConfiguration(others.values, others.secrets, error.message)
 
-    def resources(self) -> list[StoredResource]:
+    def resources(self, *options: str) -> list[StoredResource]:
         """
-        Return the resources in the stack's state.
+        Return the resources in the stack's state; `options` are those of `pulumi stack export`.
 
         Raises:
             PulumiError: It cannot be read.
         """
         try:
-            return read_stack(self._read("stack", "export")).resources
+            return read_stack(self._read("stack", "export", *options)).resources
         except InputError as error:
             raise PulumiError(error.message) from None
 
-    def preview(self, packs: Sequence[Path], seconds: float) -> None:
+    def preview(self, packs: Sequence[Path], seconds: float, changed: Mapping[str, str]) -> None:
         """
         Preview the program, which runs it, without the variables `STACKS_*` of this process, as for every command.
 
         Args:
             packs: Policy packs to start.
             seconds: The timeout.
+            changed: Variables with another value; an empty one counts as not set.
 
         Raises:
             PulumiTimeoutError: It did not end in time.
@@ -503,7 +501,7 @@ class Pulumi:
             seconds,
             seconds_to_end=_SECONDS_TO_END,
             # The events have the violations of policies and the output of a pack; a plain preview has neither.
-            environment={**_environ(), "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+            environment={**_environ(), **changed, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
         )
         if done.returncode != 0:
             raise PulumiError(preview_failure(done))
@@ -582,6 +580,9 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
         errors = [_reason(_text(done.stderr)), *printed[-1:]]
     elif violations:
         errors = [error for error in errors if error.strip() != "preview failed"]
+    if any("program exited" in error for error in errors):
+        # The exception of a program that never spoke to the engine is only in what it printed.
+        errors += _RAISED.findall("\n".join(one.message for one in messages))[-1:]
     lines = (_one_line(_TRACEBACK.sub("", said)) for said in (*violations, *errors))
     return "; ".join(dict.fromkeys(lines))
 

@@ -35,6 +35,7 @@ __all__ = [
     "is_site",
     "monthly_price",
     "name_faults",
+    "of_other_tier",
 ]
 
 
@@ -232,6 +233,14 @@ def is_micro(template: str, plan: str | None) -> bool:
     known = TEMPLATES.get(template)
     by_template = template.endswith("-micro") if known is None else known.plan is _MICRO
     return plan == _MICRO.name if plan is not None else by_template
+
+
+def of_other_tier(template: str, plan: str) -> bool:
+    """Return whether a plan is for another tier than the template's. Every template takes the API's default plan."""
+    known = TEMPLATES.get(template)
+    if known is None or known.plan is None or plan not in PLANS or plan == DEFAULT_PLAN:
+        return False
+    return (known.plan is _MICRO) != (plan == _MICRO.name)
 
 
 def is_database(template: str) -> bool:

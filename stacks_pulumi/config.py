@@ -9,6 +9,7 @@ from the same source: a cloned project could otherwise name the address to which
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import ipaddress
 import os
@@ -109,7 +110,7 @@ class AccountSettings:
     hide_logs: bool = False
     account: str | None = None
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
         """Part of a digest of base URL and key: it identifies both, and the key cannot be recovered from it."""
         return hashlib.sha256(f"{self.base_url} {self.api_key}".encode()).hexdigest()[:16]
@@ -487,6 +488,13 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
     if len(content) > longest:
         raise OSError(errno.EFBIG, f"it is longer than {longest} bytes")
     return content.decode("utf-8")
+
+
+def why_unreadable(error: OSError | ValueError) -> str:
+    """Return why a file has no text, for a message. With a null byte in it, a path is a `ValueError` too."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _platform(path: str) -> PlatformFile:

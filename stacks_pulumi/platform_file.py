@@ -32,7 +32,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 
 import msgspec
 
-from stacks_pulumi.config import text_of, without_keys
+from stacks_pulumi.config import text_of, why_unreadable, without_keys
 from stacks_pulumi.errors import ConfigError
 
 VERSION: Final = 1
@@ -420,10 +420,9 @@ def read(path: str | Path) -> PlatformFile:
     try:
         text = text_of(Path(path), longest=_MOST_BYTES)
     except (OSError, ValueError) as error:
-        # With a null byte in it, a path is a `ValueError` too.
-        unreadable = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        reason = error.strerror if isinstance(error, OSError) else unreadable
-        raise ConfigError(f"the platform file {path} cannot be read: {reason}", code="invalid-file") from None
+        raise ConfigError(
+            f"the platform file {path} cannot be read: {why_unreadable(error)}", code="invalid-file"
+        ) from None
     return PlatformFile(parse(text, str(path)), str(path))
 
 

@@ -28,7 +28,7 @@ from stacks_pulumi.functions import (  # noqa: E402
     Question,
     results,
 )
-from stacks_pulumi.hosts.plugin.listing import CHILDREN  # noqa: E402
+from stacks_pulumi.hosts.plugin.questions import CHILDREN  # noqa: E402
 from stacks_pulumi.hosts.plugin.settings import SETTINGS  # noqa: E402
 from stacks_pulumi.pricing.recognition import DYNAMIC, KINDS, NATIVE  # noqa: E402
 from stacks_pulumi.resources import _fields, handlers  # noqa: E402

@@ -26,7 +26,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi._identifiers import account_of, name_of
+from stacks_pulumi._identifiers import account_of, compare_instants, name_of
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.reconcile import ContainerRecord, Reconciliation, StackTotal
@@ -232,9 +232,9 @@ def judged(
             gap = f"resources of {', '.join(left_out)} are in another account, and were left out"
         # A container may be a stack's too if that was creating one, or has its id with another creation time.
         possible = {one.container.id for one in account.containers if not stacks.isdisjoint(_may_own(one))}
-        then, part = (
-            _part(one, budget, stacks, possible) for one in (now if before is None else before, now)
-        )
+        part = _part(now, budget, stacks, possible)
+        earlier = now if before is None else before
+        then = _part(earlier, budget, stacks, possible | _taken_over(earlier, part))
         report = compare(then, replace(part, gap=gap))
         for verdict in judge(report, budget.limits):
             why = "" if verdict.passed or not left_out else f" ({gap})"
@@ -289,6 +289,16 @@ def _check_patterns(budget: Budget, account: Reconciliation) -> None:
 
 def _may_own(one: ContainerRecord) -> Iterable[str]:
     return [*(operation.stack for operation in one.creating), *(resource.stack for resource in one.recreated)]
+
+
+def _taken_over(before: Snapshot, part: Snapshot) -> set[str]:
+    """Return what no stack had before and this part has now: a stack has taken it over, and it was billed already."""
+    now = {entry.id: entry.created_at for entry in part.containers}
+    return {
+        entry.id
+        for entry in before.containers
+        if entry.stacks == () and compare_instants(now.get(entry.id), entry.created_at)
+    }
 
 
 def _part(snapshot: Snapshot, budget: Budget, stacks: set[str], possible: Collection[str]) -> Snapshot:

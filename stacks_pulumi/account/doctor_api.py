@@ -25,6 +25,7 @@ from stacks_pulumi.account.doctor_facts import (
     doctor_command,
     ok,
     problem,
+    pulumi_command,
     set_command,
     set_key_command,
     unknown,
@@ -262,6 +263,37 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown(
             "account", "the account of the key has no containers, so it cannot be compared with the state"
         )
+
+
+def state_keys(facts: Facts) -> Iterator[Diagnosis]:
+    """Check the keys in the stack's state, which commands use that do not run the program."""
+    others = facts.other_keys
+    if isinstance(others, PulumiError):
+        yield unknown("state-keys", f"the keys in the stack's state were not read: {others.message}")
+        return
+    from stacks_pulumi.api.probe import look  # noqa: PLC0415  (checks before it need no HTTP)
+
+    without = "`pulumi refresh` and `pulumi destroy`, which do not run the program, use"
+    for name, settings in others.items():
+        error = look(settings, facts.clock).error
+        if isinstance(error, InvalidApiKeyError):
+            yield problem(
+                "state-keys",
+                f"{without} the key of the provider {name!r} in the state, and {settings.base_url} does not accept it "
+                "(401): it was revoked",
+                f"give the provider another key, and run `{pulumi_command(facts, 'up')}`; or add --run-program to them",
+            )
+        elif error is not None and not isinstance(error, (MissingScopeError, RateLimitedError)):
+            yield unknown(
+                "state-keys",
+                f"whether the key of the provider {name!r} in the state is accepted: {error.message}",
+            )
+        else:
+            yield ok(
+                "state-keys", f"{settings.base_url} accepts the key of the provider {name!r} in the state"
+            )
+    if not others:
+        yield ok("state-keys", "the state has no other key than the settings")
 
 
 def scopes(facts: Facts) -> Iterator[Diagnosis]:

@@ -56,9 +56,10 @@ _LONGEST: Final = 400
 def stack(facts: Facts) -> Iterator[Diagnosis]:
     """Check that there is a project with a stack, and that its configuration can be read."""
     if facts.project_file is None:
-        yield unknown(
+        yield problem(
             "stack",
-            f"there is no Pulumi.yaml in {facts.folder} or above it, so only the environment was checked",
+            f"there is no Pulumi.yaml in {facts.folder} or above it, so no command of Pulumi works here, and only the "
+            "environment was checked",
             "run this in the project's folder, or name it with -C",
         )
         return
@@ -367,8 +368,25 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
     by_hand = pulumi_command(facts, "preview", *packs)
     removed = sorted(name for name in facts.environ if name.startswith("STACKS_"))
     without = f", without {', '.join(removed)}" if removed else ""
+    alone = {} if facts.virtualenv is None else facts.without_active_environment()
     try:
-        facts.pulumi.preview(facts.packs, facts.preview_seconds)
+        try:
+            facts.pulumi.preview(facts.packs, facts.preview_seconds, alone)
+        except PulumiTimeoutError:
+            raise
+        except PulumiError as error:
+            if not alone:
+                raise
+            # It may need the environment that is active in this shell, and then it fails in another one.
+            facts.pulumi.preview(facts.packs, facts.preview_seconds, {})
+            yield warning(
+                "preview",
+                f"`pulumi preview` runs the program{without}, and succeeds only while a virtual environment is active: "
+                f"this engine does not heed `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks "
+                f"what is needed. Without: {scrub(error.message, _LONGEST)}",
+                "activate the environment in each shell that runs `pulumi`, or use the engine of pulumi.com",
+            )
+            return
     except PulumiTimeoutError:
         longer = min(facts.preview_seconds * 5, LONGEST_PREVIEW)
         more = doctor_command(facts, "--timeout", f"{longer:.0f}", *packs)
@@ -407,6 +425,7 @@ CHECKS: Final[dict[str, Check]] = {
     "api": doctor_api.api,
     "platform": doctor_api.platform,
     "account": doctor_api.account,
+    "state-keys": doctor_api.state_keys,
     "scopes": doctor_api.scopes,
     "cap": doctor_api.cap,
     "rate-limit": doctor_api.rate_limit,

@@ -7,9 +7,14 @@ sentence where no command helps.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import json
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from stacks_pulumi import config, platform_file
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import (
     Pulumi,
     PulumiError,
@@ -295,6 +301,47 @@ class Facts:
         return not isinstance(self.stored, PulumiError) and any(map(_has_plain_key, self.stored))
 
     @functools.cached_property
+    def other_keys(self) -> Mapping[str, AccountSettings] | PulumiError:
+        """
+        The keys in the stack's state that are not the key of its settings, by the name of their provider.
+
+        Commands that do not run the program, such as `pulumi destroy` and `pulumi refresh`, use these.
+        """
+        if isinstance(self.stored, PulumiError):
+            return self.stored
+        stored = [one for one in self.stored if _KEY_INPUTS.get(one.type) in (one.inputs or {})]
+        if any(not _has_plain_key(one) for one in stored):
+            try:
+                stored = self.pulumi.resources("--show-secrets")
+            except PulumiError as error:
+                return error
+        mine = self.settings.api_key if isinstance(self.settings, AccountSettings) else None
+        found = {}
+        for one in stored:
+            settings = _settings_of(one)
+            if settings is not None and settings.api_key != mine:
+                found[name_of(one.urn)] = settings
+        return found
+
+    @property
+    def virtualenv(self) -> str | None:
+        """The virtual environment that Pulumi.yaml names for the program."""
+        runtime = self.project.get("runtime")
+        options = runtime.get("options") if isinstance(runtime, dict) else None
+        named = options.get("virtualenv") if isinstance(options, dict) else None
+        return named if isinstance(named, str) and named else None
+
+    def without_active_environment(self) -> dict[str, str]:
+        """Return the variables of a shell in which no virtual environment is active."""
+        active = {self.environ.get("VIRTUAL_ENV"), sys.prefix} - {None, "", sys.base_prefix}
+        folders = {str(Path(folder) / place) for folder in active if folder for place in ("bin", "Scripts")}
+        parts = self.environ.get("PATH", "").split(os.pathsep)
+        path = os.pathsep.join(part for part in parts if part.rstrip("/") not in folders)
+        # Without the command itself, nothing would be shown.
+        is_changed = path != os.pathsep.join(parts) and shutil.which("pulumi", path=path) is not None
+        return {"PATH": path, "VIRTUAL_ENV": ""} if is_changed else {}
+
+    @functools.cached_property
     def stored(self) -> list[StoredResource] | PulumiError:
         """All resources in the stack's state, or why it cannot be read."""
         if self.project_file is None:
@@ -333,6 +380,31 @@ def _has_plain_key(resource: StoredResource) -> bool:
     name = _KEY_INPUTS.get(resource.type)
     # In an export, a secret is a mapping with its encrypted text.
     return name is not None and isinstance((resource.inputs or {}).get(name), str)
+
+
+def _settings_of(resource: StoredResource) -> AccountSettings | None:
+    """Return how a provider of the state reaches its account; `None` if the state has no key for it."""
+    prefix = "stacks:" if resource.type.endswith("pulumi-python") else ""
+    inputs, name = resource.inputs or {}, _KEY_INPUTS.get(resource.type)
+    if name is None or name not in inputs:
+        return None
+    values = {f"{NAMESPACE}:{key}": _shown(inputs.get(f"{prefix}{key}")) for key in _OF_ACCOUNT}
+    try:
+        return config.load(values, {})
+    except ConfigError:
+        return None
+
+
+_OF_ACCOUNT: Final = ("apiKey", "baseUrl", "allowHttp")
+
+
+def _shown(value: Any) -> str | None:
+    """Return an input as text; a decrypted secret is a mapping with its JSON."""
+    plain = value.get("plaintext") if isinstance(value, dict) else None
+    if isinstance(plain, str):
+        with contextlib.suppress(ValueError):
+            value = json.loads(plain)
+    return _as_engine(value)
 
 
 _VALID: Final = {

@@ -8,21 +8,31 @@ commands that are advised; this program does not run them.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
-from stacks_pulumi._identifiers import SLASH
+import msgspec
+
+from stacks_pulumi._identifiers import SLASH, canonical_network
 from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.budgets import Budget
+from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation, StackTotal
+from stacks_pulumi.account.takeover import LeftOut
+from stacks_pulumi.api.models import AllowedIp, Container, Listing
 from stacks_pulumi.cost.live import priced
 from stacks_pulumi.cost.report import FOOTER, Item, Line, Report
 from stacks_pulumi.cost.result import LimitVerdict
 from stacks_pulumi.pricing.money import Price, count, total
 from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
 from stacks_pulumi.reports.writers import MARKS
+
+_Row = TypeVar("_Row")
+
+SCAFFOLD: Final = "stacks-pulumi scaffold --out taken-over"
+"""The command that takes over what no stack owns."""
 
 _WIDEST: Final = 60
 _SHOWN: Final = 20
@@ -49,6 +59,8 @@ class AccountResult:
         covers_all: Whether that is an excess.
         after: The account after a preview's change, if there is one. The limits are for that.
         preview: The report on that preview.
+        scaffold: The command that takes over what no stack owns, with the options that this account was read with.
+        deletions: Whether to show the requests that delete what no stack owns.
     """
 
     account: Reconciliation
@@ -60,15 +72,44 @@ class AccountResult:
     covers_all: bool = False
     after: Reconciliation | None = None
     preview: Report | None = None
+    scaffold: str = SCAFFOLD
+    deletions: bool = False
 
     @property
     def exit_code(self) -> int:
         """0 nothing to complain about; 1 not everything was read; 2 a finding, or over a limit."""
-        if not self.account.complete or (self.preview is not None and self.preview.incomplete):
-            return 1
-        if self.preview is not None and self.preview.blocked:
-            return 2
-        return 2 if self.failed or self.is_over else 0
+        return 1 if self.incomplete else 2 if self.complaints else 0
+
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """What was not read."""
+        preview = self.preview.incomplete if self.preview is not None else ""
+        return (*_incomplete(self.account), *([preview] if preview else []))
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What makes the exit code 2."""
+        blocked = self.preview.blocked if self.preview is not None else ""
+        over = [f"{budget.title}: {verdict.text}" for budget, verdict in self.verdicts if verdict.blocks]
+        bare = [f"no budget covers {len(self.uncovered)} of what is there (covers: all)"]
+        return (
+            *([blocked] if blocked else []),
+            *self.failed,
+            *over,
+            *(bare if self.covers_all and self.uncovered else []),
+        )
+
+    @property
+    def ending(self) -> str:
+        """Return the reason for the exit code."""
+        reasons = self.incomplete or self.complaints
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        said = (
+            f"{reasons[0]}{more}"
+            if reasons
+            else "everything was read, and nothing that was asked to fail was found"
+        )
+        return f"Exit code {self.exit_code}: {said}."
 
     @property
     def is_over(self) -> bool:
@@ -91,11 +132,12 @@ def document_of(result: AccountResult) -> Document:
         tables.append(_changes(result.report))
     return Document(
         f"The account costs {account.price} a month: {of}.{planned}",
-        (*_incomplete(account), *filter(None, [result.preview.incomplete if result.preview else ""])),
+        result.incomplete,
         tuple(_remarks(result)),
         tuple(tables),
-        advice=_advice(account),
+        advice=_advice(result),
         footer=FOOTER,
+        ending=result.ending,
         data=_data(result),
     )
 
@@ -207,7 +249,7 @@ def _data(result: AccountResult) -> dict[str, Any]:
     return {
         **account.snapshot.header(),
         "complete": account.complete,
-        "containers": [_container(account, one, children=result.children) for one in account.containers],
+        "containers": [_container(result, one) for one in account.containers],
         "missing": [_missing_row(missing) for missing in account.missing],
         "totals": _totals_row(account),
         "after": None if after is None else _totals_row(after),
@@ -226,6 +268,8 @@ def _data(result: AccountResult) -> dict[str, Any]:
         ],
         "uncovered": list(result.uncovered),
         "failed": list(result.failed),
+        "exit_code": result.exit_code,
+        "reason": result.ending,
         "notes": list((after or account).notes),
     }
 
@@ -240,8 +284,8 @@ def _totals_row(account: Reconciliation) -> dict[str, Any]:
     }
 
 
-def _container(account: Reconciliation, one: ContainerRecord, *, children: bool) -> dict[str, Any]:
-    remedy = next(iter(remedy_for(account, one)), None)
+def _container(result: AccountResult, one: ContainerRecord) -> dict[str, Any]:
+    remedy = next(iter(remedy_for(result, one)), None)
     row = {
         **one.entry.describe(),
         "template": one.container.template,
@@ -253,7 +297,7 @@ def _container(account: Reconciliation, one: ContainerRecord, *, children: bool)
         "command": None if remedy is None else remedy.command,
         "notes": list(one.notes),
     }
-    if children:
+    if result.children:
         row["children"] = [_child(child) for child in one.children]
     return row
 
@@ -320,10 +364,15 @@ def _item(item: Item | None) -> dict[str, Any] | None:
 
 # --- what to do ---
 
-_DELETES: Final = (
-    "To delete a container permanently, with its volumes and backups (`stacks-pulumi scaffold` writes a program that "
-    "takes it over instead)"
+_ADOPTS: Final = (
+    "To take over what no stack owns: a program that adopts it, and changes nothing in the account (--deletions shows "
+    "how to delete instead)"
 )
+_DECLARES: Final = (
+    "To manage what belongs to a container of a stack: declare it in the program of that stack (--deletions shows how "
+    "to delete instead)"
+)
+_DELETES: Final = "To delete a container permanently, with its volumes and backups"
 _REMOVES: Final = "To remove what belongs to a container"
 
 
@@ -335,7 +384,7 @@ class Remedy:
     Attributes:
         title: The finding, with its containers or resources.
         advice: What the command does, and what to check before.
-        command: The command, for a POSIX shell.
+        command: The command, for a POSIX shell; or what to write into a program.
     """
 
     title: str
@@ -343,29 +392,36 @@ class Remedy:
     command: str
 
 
-def remedies(account: Reconciliation) -> Iterator[Remedy]:
-    """Return the remedy of each finding: orphans first."""
-    for one in account.containers:
-        yield from remedy_for(account, one)
+def remedies(result: AccountResult) -> Iterator[Remedy]:
+    """Return the remedies of each finding: an adoption first, and a deletion only if it was asked for."""
+    for one in result.account.containers:
+        yield from remedy_for(result, one)
         for child in one.children:
             name = f"{child.kind} {child.description} of {one.name}"
-            yield from _remedy(account, name, child, child.removal, _REMOVES)
-    for missing in account.missing:
-        yield _missing(account, missing)
+            adoption = (_ADOPTS, result.scaffold)
+            if one.ownership != "orphan":
+                # A program of one's own that takes over only this would need the container of another stack.
+                known = f"backup_id={child.name}" if child.kind == "PinnedBackup" else 'adopt="if_matching"'
+                adoption = (_DECLARES, f"stacks.{child.kind}(..., {known})")
+            yield from _remedies(result, name, child, adoption, (_REMOVES, child.removal))
+    for missing in result.account.missing:
+        yield _missing(result.account, missing)
 
 
-def remedy_for(account: Reconciliation, one: ContainerRecord) -> Iterator[Remedy]:
-    """Return the remedy for a container, if it has a finding."""
-    yield from _remedy(account, one.name, one, ("DELETE", "containers", one.container.id), _DELETES)
+def remedy_for(result: AccountResult, one: ContainerRecord) -> Iterator[Remedy]:
+    """Return the remedies for a container, if it has a finding."""
+    removal = ("DELETE", "containers", one.container.id)
+    yield from _remedies(result, one.name, one, (_ADOPTS, result.scaffold), (_DELETES, removal))
 
 
-def _remedy(
-    account: Reconciliation,
+def _remedies(
+    result: AccountResult,
     name: str,
     one: ContainerRecord | ChildRecord,
-    removal: tuple[str, ...],
-    removes: str,
+    adoption: tuple[str, str],
+    deletion: tuple[str, tuple[str, ...]],
 ) -> Iterator[Remedy]:
+    account = result.account
     if one.ownership == "interrupted":
         stack = one.creating[0].stack
         yield Remedy(
@@ -384,7 +440,9 @@ def _remedy(
             f"pulumi refresh --stack {_ref(account, stack)}",
         )
     elif one.ownership == "orphan":
-        yield Remedy(f"{name} is in no stack", removes, _request(account, removal))
+        yield Remedy(f"{name} is in no stack", *adoption)
+        if result.deletions:
+            yield Remedy(f"{name} is in no stack", deletion[0], _request(account, deletion[1]))
     elif one.ownership == "double":
         last = one.owners[-1]
         owners = ", ".join(f"{owner.name!r} of {owner.stack}" for owner in one.owners)
@@ -424,12 +482,87 @@ def _ref(account: Reconciliation, stack: str) -> str:
     return shlex.quote(next((one.ref for one in account.stacks if one.name == stack), stack))
 
 
-def _advice(account: Reconciliation) -> tuple[Advice, ...]:
+def _advice(result: AccountResult) -> tuple[Advice, ...]:
     """Return each advice once, with its commands and the findings of each command."""
     grouped: dict[str, dict[str, list[str]]] = {}
-    for remedy in remedies(account):
+    for remedy in remedies(result):
         grouped.setdefault(remedy.advice, {}).setdefault(remedy.command, []).append(remedy.title)
     return tuple(
         Advice(advice, {command: tuple(titles) for command, titles in commands.items()})
         for advice, commands in grouped.items()
     )
+
+
+# --- what can be taken over ---
+
+
+def unowned(
+    account: Reconciliation, has: Mapping[str, Belongings]
+) -> tuple[list[Container], dict[str, Belongings], tuple[LeftOut, ...]]:
+    """
+    Return the containers and child objects that no stack owns, and why the others are left out.
+
+    Args:
+        account: The containers that were chosen, compared with the stacks; with their child objects, if they were read.
+        has: The child objects of each container, by its id.
+    """
+    left = []
+    containers = []
+    belongings = dict(has)
+    for one in account.containers:
+        reason = _why_not(account, one)
+        if reason is not None:
+            left.append(LeftOut(f"container {one.name}", *reason))
+            continue
+        containers.append(one.container)
+        owned = set()
+        for child in one.children:
+            reason = None if child.ownership == "automatic" else _why_not(account, child)
+            # One whose owner is not known because of its container or a list has its own entry there.
+            if reason is not None and (child.owners or child.creating or child.recreated):
+                owned.add((child.kind, child.id.casefold()))
+                left.append(LeftOut(f"{child.kind} {child.description} of {one.name}", *reason))
+        if owned:
+            belongings[one.container.id] = _without(one.container.id, belongings[one.container.id], owned)
+    return containers, belongings, tuple(left)
+
+
+def _without(container: str, has: Belongings, owned: Collection[tuple[str, str]]) -> Belongings:
+    def rest(kind: str, rows: Iterable[_Row], own: Callable[[_Row], object]) -> tuple[_Row, ...]:
+        return tuple(row for row in rows if (kind, f"{container}/{own(row)}".casefold()) not in owned)
+
+    def address(row: AllowedIp) -> str | None:
+        return canonical_network(row.ip_address) or row.ip_address
+
+    return replace(
+        has,
+        access=msgspec.structs.replace(
+            has.access, allowed_ips=Listing(rest("AllowedIp", has.access.allowed_ips, address))
+        ),
+        connections=rest("Connection", has.connections, lambda row: row.id),
+        vpn_clients=rest("VpnClient", has.vpn_clients, lambda row: row.name),
+        backups=rest("PinnedBackup", has.backups, lambda row: row.id),
+    )
+
+
+def _why_not(account: Reconciliation, one: ContainerRecord | ChildRecord) -> tuple[str, bool] | None:
+    """Return why something is not taken over, and whether that is because its owner is not known; `None` if it is."""
+    owners = " and ".join(dict.fromkeys(f"{owner.name!r} of {owner.stack}" for owner in one.owners))
+    if one.ownership in {"owned", "double"}:
+        return f"a stack owns it: {owners}", False
+    if one.creating:
+        stack = one.creating[0].stack
+        return (
+            f"{stack} was creating one like it when it was interrupted: run `pulumi up` of that stack",
+            False,
+        )
+    if one.recreated:
+        stack = one.recreated[0].stack
+        return (
+            f"{stack} has one with its id and another creation time: run `pulumi refresh` of that stack",
+            False,
+        )
+    if one.ownership == "orphan":
+        return None
+    why = f"perhaps {owners}" if owners else next(_incomplete(account), "; ".join(getattr(one, "notes", ())))
+    return f"it is not known whether a stack owns it ({why})", True

@@ -366,8 +366,8 @@ class Progress:
         minutes = math.ceil(self._calls / self._per_minute) - 1
         takes = "seconds" if minutes < 1 else f"about {count(minutes, 'minute')}"
         self._write(
-            f"reading what belongs to {count(containers, 'container')}: {count(self._calls, 'call')}, {takes} at "
-            f"{self._per_minute} calls a minute\n"
+            f"reading what belongs to {count(containers, 'container')} takes {takes}: {count(self._calls, 'call')}, "
+            f"with a limit of {self._per_minute} a minute\n"
         )
 
     def done(self, calls: int) -> None:

@@ -111,13 +111,14 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class PlanOutcome:
-    """A planned change, and whether it may be applied."""
+    """A planned change, and whether it may be applied. `price_during`: the most before the last deletion."""
 
     verdict: PlanVerdict
     record: str | None
     steps: list[PlannedStep]
     price_before: str
     price_after: str
+    price_during: str
     reasons: list[str]
     approve_with: str | None
 

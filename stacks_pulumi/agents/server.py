@@ -31,7 +31,7 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.agents.reading import pages
-from stacks_pulumi.agents.tools import Desk
+from stacks_pulumi.agents.tools import RECORD, Desk
 from stacks_pulumi.errors import StacksError, clean, with_code
 
 _WRITTEN_DOWN: Final = frozenset({"tools/call", "resources/read", "prompts/get"})
@@ -177,12 +177,14 @@ class _Exit:
         params = dict(ctx.params or {})
         name = f"{ctx.method} {params.get('name') or params.get('uri') or ''}"
         started = time.monotonic()
-        result, record = "cancelled", None
+        # One that is killed or cancelled has no answer that names its record.
+        result, record = "cancelled", _record_in(params)
         try:
             refused = self._unknown_argument(ctx.method, params)
             told = _as_json(await call_next(ctx) if refused is None else refused)
             answer: dict[str, Any] = self._in_one_line(self.desk.secrets.masked_in(told))
-            result, record = _verdict_of(answer)
+            result, named = _verdict_of(answer)
+            record = named or record
         except MCPError as error:
             result = "error"
             raise MCPError(error.error.code, clean(self.desk.secrets.masked(error.error.message))) from None
@@ -250,6 +252,13 @@ def _as_json(answer: HandlerResult) -> dict[str, Any]:
     if isinstance(answer, pydantic.BaseModel):
         return answer.model_dump(mode="json", by_alias=True, exclude_none=True)
     return dict(answer or {})
+
+
+def _record_in(params: Mapping[str, Any]) -> str | None:
+    """Return the record that a call asks for."""
+    arguments = params.get("arguments")
+    record = arguments.get("record") if isinstance(arguments, Mapping) else None
+    return record if isinstance(record, str) and RECORD.fullmatch(record) else None
 
 
 def _verdict_of(answer: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -64,7 +64,8 @@ _LONGEST: Final = 200
 _LONGEST_LOG: Final = 20_000
 _POINTS: Final = 20
 _MOST_RECORDS: Final = 100
-_RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
+RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
+"""The name of a record."""
 _PROGRAM: Final = "program.json"
 _OUTPUT: Final = "output.txt"
 _FILE: Final = "Pulumi.yaml"
@@ -163,7 +164,7 @@ class Desk:
                 str(report.planned),
                 not report.incomplete,
                 _dollars(None if gate.free is None else gate.free.increase_per_day),
-                _dollars(added),
+                _dollars(None if added is None else sum(added.values(), Decimal(0))),
                 _dollars(limits.max_total),
                 _dollars(limits.max_increase),
                 self.may_apply,
@@ -337,6 +338,7 @@ class Desk:
             ],
             _bounds(change["price_before"]) or "not known",
             _bounds(change["price_after"]) or "not known",
+            _bounds(change["price_during"]) or "not known",
             list(dict.fromkeys(reasons)),
             self._approve_with(name, change) if verdict == "needs_approval" and record else None,
         )
@@ -359,7 +361,7 @@ class Desk:
 
     def _folder_of(self, record: str) -> Path:
         folder = self.folder / record
-        if not _RECORD.fullmatch(record) or not (folder / _PROGRAM).is_file():
+        if not RECORD.fullmatch(record) or not (folder / _PROGRAM).is_file():
             raise InputError("there is no such record: `plan` returns its name", code="invalid-argument")
         return folder
 
@@ -391,7 +393,7 @@ class Desk:
 
     def _clean_up(self) -> None:
         """Remove the oldest records without an approval, so that an agent does not fill the disk."""
-        kept = sorted(one for one in self.folder.iterdir() if _RECORD.fullmatch(one.name))
+        kept = sorted(one for one in self.folder.iterdir() if RECORD.fullmatch(one.name))
         old = [one for one in kept if not (one / "record" / records.APPROVALS).is_dir()]
         for one in old[: max(0, len(kept) - _MOST_RECORDS)]:
             shutil.rmtree(one, ignore_errors=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -110,9 +110,16 @@ class AllowedIpsApi:
         self._deleted.discard(container_id, added.id)
         return added.merge(AllowedIp(id=added.id, **asked))
 
-    def remove(self, container_id: str, ip_id: str) -> None:
+    def remove(
+        self, container_id: str, ip_id: str, *, ask: Callable[[], ExternalAccess] | None = None
+    ) -> None:
         """
         Remove an allowed address (guide, "Remove Allowed IP"). The API never removes the last one.
+
+        Args:
+            container_id: The container that the address may reach.
+            ip_id: The entry's id.
+            ask: Lists who may connect after a refusal, instead of `list`.
 
         Raises:
             NotFoundError: The API does not know the entry. It may still exist.
@@ -120,7 +127,8 @@ class AllowedIpsApi:
         """
 
         def look() -> AllowedIp | None:
-            return self.list(container_id).allowed_ips.find(lambda entry: entry.id == ip_id)
+            access = self.list(container_id) if ask is None else ask()
+            return access.allowed_ips.find(lambda entry: entry.id == ip_id)
 
         def is_gone(_error: StacksError) -> bool:
             return look_twice(look, self._clock, self._lag) is None

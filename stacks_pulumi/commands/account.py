@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.description = (
         "Compare the account with every stack of the Pulumi backend, or with exports. Nothing is "
-        "changed: for each finding, the report shows the command that fixes it."
+        "changed: for each finding, the report shows what to do."
     )
     parser.add_argument(
         "--state",
@@ -67,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         metavar="LIST",
         help=f"end with exit code 2 if one of these is found: {','.join(_FINDINGS)}",
+    )
+    parser.add_argument(
+        "--deletions",
+        action="store_true",
+        help="also show the requests that delete what no stack owns; by default only how to take it over",
     )
     parser.add_argument("--save", metavar="FILE", help="also save the JSON as a snapshot")
     parser.add_argument("--compare-to", metavar="FILE", help="show what changed since a snapshot")
@@ -179,16 +185,18 @@ def _judged(
     from stacks_pulumi import catalog  # noqa: PLC0415  (as above)
     from stacks_pulumi._pulumi_cli import read_file  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.findings import AccountResult  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.findings import SCAFFOLD, AccountResult  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.build import Pricer, changes_of  # noqa: PLC0415  (as above)
+    from stacks_pulumi.cost.build import Pricer, changes_of, exists_already  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost.result import limits_of  # noqa: PLC0415  (as above)
 
     own = limits_of(options)
     limits = [*([budgets.Budget("the account", own)] if own else []), *file.budgets]
     planned, preview = account, None
     if options.after is not None:
-        preview, changes = changes_of(read_file(Path(options.after)), Pricer(prices or catalog.monthly_price))
+        preview, changes = changes_of(
+            read_file(Path(options.after)), Pricer(prices or catalog.monthly_price, is_adopted=exists_already)
+        )
         planned = budgets.after(account, changes)
     # Without a snapshot, an increase is that of the change.
     since = account.snapshot if before is None and options.after is not None else before
@@ -207,7 +215,16 @@ def _judged(
         file.covers_all,
         None if preview is None else planned,
         preview,
+        " ".join([SCAFFOLD, *_chosen(options)]),
+        options.deletions,
     )
+
+
+def _chosen(options: argparse.Namespace) -> list[str]:
+    """Return the options that choose the account and the stacks, for a command that is to see the same."""
+    words = [("--cwd", options.cwd if options.cwd != "." else None), ("--stack", options.stack)]
+    words += [("--state", file) for file in options.state]
+    return [shlex.join(pair) for pair in words if pair[1] is not None]
 
 
 def _may_be_owned(account: Reconciliation) -> str:

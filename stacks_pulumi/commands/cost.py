@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi._pulumi_cli import InputError, read_file
-from stacks_pulumi.commands._shared import KEY_OF_STACK, Command, save_snapshot, settings_of, show
-from stacks_pulumi.cost.build import Pricer, report_of
+from stacks_pulumi.commands._shared import (
+    KEY_OF_STACK,
+    Command,
+    print_json,
+    save_snapshot,
+    settings_of,
+    show,
+)
+from stacks_pulumi.cost.build import Pricer, exists_already, report_of
 from stacks_pulumi.cost.report import Report, read_prices, rest_of_month
 from stacks_pulumi.cost.result import CostLimit, CostResult, add_limits, document_of, judge, limits_of
 from stacks_pulumi.pricing.money import MonthlyPrice
@@ -84,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is one of those that `--help` lists."""
     limits = limits_of(options)
     if options.input[:1] == ["comment"]:
-        return _comment(options.input[1:])
+        return _comment(options)
     if len(options.input) > 1:
         raise InputError("more than one file is given: pass only one", code="invalid-argument")
     options.input = options.input[0] if options.input else "-"
@@ -102,7 +109,8 @@ def run(options: argparse.Namespace) -> int:
     return result.exit_code
 
 
-def _comment(words: list[str]) -> int:
+def _comment(options: argparse.Namespace) -> int:
+    words = options.input[1:]
     if not 1 <= len(words) <= 2 or words[0] not in _PLATFORMS:
         msg = f"`comment` needs a platform and a file: stacks-pulumi cost comment {'|'.join(_PLATFORMS)} FILE"
         raise InputError(msg, code="invalid-argument")
@@ -112,7 +120,11 @@ def _comment(words: list[str]) -> int:
         text = _read(words[1] if len(words) == 2 else "-").decode()
     except UnicodeDecodeError as error:
         raise InputError(f"the comment is not UTF-8 ({error})") from None
-    sys.stdout.write(f"{post(words[0], text)}\n")
+    done = post(words[0], text)
+    if options.format == "json":
+        print_json({"result": done})
+    else:
+        sys.stdout.write(f"{done}\n")
     return 0
 
 
@@ -141,7 +153,7 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
     state = None if options.state is None else read_file(Path(options.state))
     others = None if options.prices is None else read_prices(Path(options.prices))
     if not (options.account or options.live_prices):
-        return report_of(_read(options.input), Pricer(others=others), state), None
+        return report_of(_read(options.input), Pricer(others=others, is_adopted=exists_already), state), None
     if options.account and options.input != "-":
         msg = "--account and a file cannot be combined: remove one of them"
         raise InputError(msg, code="invalid-argument")
@@ -154,7 +166,7 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
         report, snapshot = (
             _account(client, monthly, settings.base_url, options)
             if options.account
-            else (report_of(_read(options.input), Pricer(monthly, others), state), None)
+            else (report_of(_read(options.input), Pricer(monthly, others, exists_already), state), None)
         )
     if listed is None:
         return report, snapshot

@@ -97,13 +97,18 @@ def run(arguments: argparse.Namespace) -> int:
                 sys.stdout.write(f"{_line(finding)}\n")
                 sys.stdout.flush()
     failed = any(finding.level == "problem" for finding in findings)
+    unsure = sorted({one.check for one in findings if one.level == "unknown" and one.check in _NEEDED})
     if arguments.format == "json":
         unknown = "; ".join(f"{one.check}: {one.text}" for one in findings if one.level == "unknown")
         checks = [asdict(finding) for finding in findings]
-        print_json({"ok": not failed, "checks": checks}, unknown or None)
+        print_json({"ok": not (failed or unsure), "checks": checks}, unknown or None)
     else:
-        sys.stdout.write(f"\n{_summary(findings)}\n")
-    return int(failed)
+        sys.stdout.write(f"\n{_summary(findings, unsure)}\n")
+    return int(failed or bool(unsure))
+
+
+_NEEDED: Final = frozenset({"stack", "settings", "key", "api", "account", "state-keys", "preview"})
+"""The checks without which it is not known whether a command of Pulumi fails."""
 
 
 @contextlib.contextmanager
@@ -122,13 +127,15 @@ def _line(finding: Diagnosis) -> str:
     return clean(" ".join(f"{finding.level:<8} {finding.check:<12}{finding.text}{fix}".splitlines()))
 
 
-def _summary(findings: Sequence[Diagnosis]) -> str:
+def _summary(findings: Sequence[Diagnosis], unsure: Sequence[str]) -> str:
     counts = Counter(finding.level for finding in findings)
     parts = [_plural(counts[level], name) for level, name in _COUNTED if counts[level]]
     counted = ", ".join(parts) or "Everything is in order"
-    return (
-        f"{counted}. {'An `up` fails.' if counts['problem'] else 'Nothing was found that prevents an `up`.'}"
-    )
+    if counts["problem"]:
+        return f"{counted}. An `up` or another command of Pulumi fails."
+    if unsure:
+        return f"{counted}. Whether an `up` fails is not known, because of: {', '.join(unsure)}."
+    return f"{counted}. Nothing was found that prevents an `up`."
 
 
 _COUNTED: Final[tuple[tuple[Level, str], ...]] = (

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import datetime
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -196,7 +197,7 @@ _ANY: Final = "any"
 
 
 def _duration(text: str) -> datetime.timedelta:
-    from stacks_pulumi.gate.settings import duration  # noqa: PLC0415  (not to list the commands)
+    from stacks_pulumi.gate.reader import duration  # noqa: PLC0415  (not to list the commands)
 
     try:
         return duration(text)
@@ -269,6 +270,8 @@ def _plan(options: argparse.Namespace) -> int:
         _tell_source(gate, project)
         planned = flow.plan(gate, options.record, project, options.stack)
         _show_change(options, planned.record, planned.verdict, planned.changes)
+        if planned.verdict.result == "needs_approval":
+            tell("gate", f"next: `{_words('approve', options)} --key FILE`, by a person who may approve it")
     return _RESULTS[planned.verdict.result]
 
 
@@ -299,7 +302,7 @@ def _approve(options: argparse.Namespace) -> int:
         changes, verdict = flow.judged(gate, read)
         _show_change(options, read, verdict, changes)
         if verdict.result == "refused":
-            tell("gate", "the gate refuses this change, so no approval helps")
+            tell("gate", "not approved: the gate refuses this change, so no approval helps; plan another one")
             return _REFUSED
         if verdict.result == "nothing":
             tell("gate", "nothing changes, so there is nothing to approve")
@@ -318,12 +321,31 @@ def _approve(options: argparse.Namespace) -> int:
             tell("gate", f"not approved: {reason}")
             return _REFUSED
         file = signatures.save(approval, read.approvals)
-        lines = _approvals(gate, read, verdict)
+        found = signatures.check(read.approvals, subject, gate, now)
+    if found.missing:
+        following = f"{found.missing}. Next: another person runs `{_words('approve', options)} --key FILE`"
+    else:
+        following = (
+            f"Next: with this file in the record, `{_words('apply', options)}` in the project, until "
+            f"{statement.until:{_TIME}}"
+        )
     _print(
-        f"\n{approval.text.decode()}\n{approval.name} signed this: {file}\n"
-        + "".join(f"{one}\n" for one in lines)
+        f"\n{approval.text.decode()}\n{approval.name} signed this text, and approves the change of {read.stack_name} "
+        f"(record {read.digest[:_SHOWN]}).\nThe approval is the file {file}\n{following}\n"
     )
     return 0
+
+
+_SHOWN: Final = 12
+"""How many characters of a digest tell it from others."""
+
+
+def _words(action: str, options: argparse.Namespace) -> str:
+    """Return the command for the next step with a record."""
+    ref = () if options.gate_ref is None else ("--gate-ref", options.gate_ref)
+    return shlex.join(
+        ["stacks-pulumi", "gate", action, str(options.record), "--gate", str(options.gate), *ref]
+    )
 
 
 def _statement(
@@ -341,18 +363,20 @@ def _statement(
     increase = subject.judged.increase
     if increase is None and options.ceiling != _ANY:
         raise InputError(
-            "the increase has no known upper bound, so that no ceiling holds it: `--ceiling any` approves any increase",
+            "not approved: the increase has no known upper bound, so that no ceiling holds it; `--ceiling any` "
+            "approves any increase",
             code="invalid-argument",
         )
     if isinstance(options.ceiling, Decimal) and increase is not None and options.ceiling < increase:
         raise InputError(
-            f"the increase is {usd(increase)} a month, so an approval with --ceiling {options.ceiling:f} would be void",
+            f"not approved: the increase is {usd(increase)} a month, so an approval with --ceiling "
+            f"{options.ceiling:f} would be void",
             code="invalid-argument",
         )
     if subject.judged.unknown and not options.accept_unknown:
         raise InputError(
-            f"not known until the change is made: {'; '.join(subject.judged.unknown)}; to approve it whatever the "
-            "values will be, add --accept-unknown",
+            f"not approved: it is not known until the change is made: {'; '.join(subject.judged.unknown)}; to approve "
+            "it whatever the values will be, add --accept-unknown",
             code="invalid-argument",
         )
     ceiling = None if options.ceiling == _ANY else options.ceiling
@@ -406,14 +430,19 @@ def _check(options: argparse.Namespace) -> int:
 
     try:
         with settings.opened(options.gate, options.gate_ref) as gate:
-            found = tuple(checks.problems(gate))
+            now = datetime.datetime.now(datetime.timezone.utc)
+            found = tuple(checks.problems(gate, now))
+            noted = tuple(checks.notes(gate, now))
     except (ConfigError, InputError) as error:
-        found = (str(error),)
+        found, noted = (str(error),), ()
     if options.format == "json":
-        print_json({"ok": not found, "problems": [one_line(problem) for problem in found]})
+        texts = {"problems": found, "notes": noted}
+        print_json({"ok": not found, **{name: [one_line(text) for text in of] for name, of in texts.items()}})
         return _REFUSED if found else 0
     for problem in found:
         sys.stdout.write(f"{one_line(problem)}\n")
+    for text in noted:
+        sys.stdout.write(f"{one_line(f'note: {text}')}\n")
     if not found:
         sys.stdout.write(f"{one_line(f'{options.gate}: correct')}\n")
     return _REFUSED if found else 0

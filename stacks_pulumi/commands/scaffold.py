@@ -8,6 +8,7 @@ hash, or the wheel itself, copied into the repository with its checksum.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import hashlib
 import json
@@ -24,14 +25,23 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from stacks_pulumi import __version__
-from stacks_pulumi.commands._shared import KEY_OF_STACK, TEXT, Command, print_json, settings_of, tell
+from stacks_pulumi.commands._shared import (
+    KEY_OF_STACK,
+    TEXT,
+    Command,
+    folder_of,
+    print_json,
+    settings_of,
+    tell,
+)
 from stacks_pulumi.errors import StacksError, clean
 
 if TYPE_CHECKING:
-    from stacks_pulumi.account.takeover import ScaffoldPlan
+    from stacks_pulumi.account.backend import Stacks
+    from stacks_pulumi.account.takeover import LeftOut, ScaffoldPlan
 
 
-_HELP: Final = "write a program that takes over the containers of an account"
+_HELP: Final = "write a program that takes over what no stack owns"
 
 _CODES: Final = {
     0: "the program was written",
@@ -44,8 +54,8 @@ _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Read the account and write a Pulumi program that adopts its containers and their child "
-        "resources. Neither this command nor the first `pulumi up` of the program changes the account."
+        "Read the account and write a Pulumi program that adopts what no stack owns: containers, and what belongs to "
+        "them. Neither this command nor the first `pulumi up` of the program changes the account."
     )
     parser.add_argument(
         "--out",
@@ -68,6 +78,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="PATTERN",
         help="exclude containers whose name matches; may be given several times",
+    )
+    parser.add_argument(
+        "--state",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the output of `pulumi stack export`, instead of the backend's stacks; may be given several times",
+    )
+    parser.add_argument(
+        "--owned",
+        action="store_true",
+        help="do not look at the stacks, and take over what one of them owns too: it then has two owners",
     )
     parser.add_argument(
         "--protect",
@@ -105,7 +127,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write(options: argparse.Namespace) -> ScaffoldPlan:
-    from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (only this command needs it)
+    from stacks_pulumi.account.findings import unowned  # noqa: PLC0415  (only this command needs it)
+    from stacks_pulumi.account.read import belongings, connected  # noqa: PLC0415  (as above)
+    from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.takeover import (  # noqa: PLC0415  (as above)
         FILES,
         check_overwrites_nothing,
@@ -122,22 +146,31 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     check_overwrites_nothing(folder, FILES[options.language])
     settings = settings_of(options)
     with connected(settings) as (client, stop):
+        # A key that the API does not accept is reported before many exports are made.
         everything = live.described(client, live.listed(client))
+        stacks = _stacks(options)
         # From an incomplete list, the program would lack containers without a word.
         everything.require_complete()
         containers = chosen(everything, options.include, options.exclude)
         if not containers:
             raise StacksError(_nothing_chosen(len(everything)), code="not-found")
-        program = plan(
-            containers,
-            belongings(client, containers, stop),
-            everything,
-            protect=options.protect,
-            platform=client.platform,
-        )
+        left: tuple[LeftOut, ...] = ()
+        if stacks is None:
+            has = belongings(client, containers, stop)
+        else:
+            this = ThisAccount(everything, settings.base_url, settings.fingerprint)
+            items = [(one, live.item_of(one)) for one in containers]
+            # The account was listed first, so what a stack has made of it by now is in its state.
+            account = reconcile(items, stacks, this, taken_at=live.now())
+            free, _, _ = unowned(account, {})
+            has = belongings(client, free, stop)
+            account = with_children(account, has, stacks, this)
+            containers, has, left = unowned(account, has)
+        program = plan(containers, has, everything, protect=options.protect, platform=client.platform)
+    program = dataclasses.replace(program, left_out=(*left, *program.left_out))
     if not program.declared:
-        left = "; ".join(f"{one.what}: {one.reason}" for one in program.left_out)
-        raise StacksError(f"nothing was written, because nothing can be taken over: {left}", code="not-found")
+        why = "; ".join(f"{one.what}: {one.reason}" for one in program.left_out)
+        raise StacksError(f"nothing was written, because nothing can be taken over: {why}", code="not-found")
     project = options.project or project_name(folder)
     texts: dict[str, str | bytes] = {**files(program, options.language, project, settings.base_url)}
     if options.language == "python":
@@ -148,8 +181,31 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     if options.format == "json":
         print_json(_data(folder, program, list(texts)), None if program.complete else _INCOMPLETE)
     else:
-        sys.stdout.write(_report(folder, program, list(texts)))
+        sys.stdout.write(_report(folder, program, list(texts), stacks))
     return program
+
+
+def _stacks(options: argparse.Namespace) -> Stacks | None:
+    """
+    Return the stacks that may own something; `None` if they do not matter.
+
+    Raises:
+        StacksError: They cannot be listed, so that it is not known what they own.
+    """
+    from stacks_pulumi.account import backend  # noqa: PLC0415  (as above)
+
+    if options.owned:
+        return None
+    if options.state:
+        return backend.from_files([Path(file) for file in options.state])
+    try:
+        return backend.from_backend(folder_of(options))
+    except StacksError as error:
+        raise StacksError(
+            f"nothing was written, because it is not known what the stacks own: {error.message}; or write the program "
+            "without a look at the stacks (--owned)",
+            code=error.code,
+        ) from None
 
 
 _INCOMPLETE: Final = "not everything could be read, so the program lacks what the report names"
@@ -172,19 +228,20 @@ def _nothing_chosen(number: int) -> str:
     return f"--include and --exclude choose none of the account's {count(number, 'container')}"
 
 
-def _report(folder: Path, program: ScaffoldPlan, names: list[str]) -> str:
+def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stacks | None) -> str:
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())
     lines = [f"Wrote {', '.join(names)} to {folder}: {count(len(program.declared), 'resource')} ({kinds})."]
     if not program.complete:
-        lines.insert(0, "Incomplete: not everything in the account could be read.")
+        lines.insert(0, f"Incomplete: {_INCOMPLETE}.")
+    if stacks is not None:
+        lines += ["", f"Compared with {stacks.source}: what no stack has is taken over."]
+        lines += [f"  {clean(note)}" for note in stacks.notes]
     if program.left_out:
         lines += ["", "Left out:"]
         lines += [f"  {clean(one.what)}: {clean(one.reason)}" for one in program.left_out]
     lines += [
-        "",
-        "A container of another stack would be owned twice: `stacks-pulumi account` shows it, --exclude leaves it out.",
         "",
         "Next:",
         f"  cd {shlex.quote(str(folder))}",

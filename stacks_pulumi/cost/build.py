@@ -29,7 +29,7 @@ from stacks_pulumi._pulumi_cli import (
 )
 from stacks_pulumi.cost.report import Item, Line, NotPriced, PriceTable, Reason, Report, item
 from stacks_pulumi.pricing.money import FREE, Change, MonthlyPrice, Price, count, total
-from stacks_pulumi.pricing.recognition import STACK, UNRECOGNISED
+from stacks_pulumi.pricing.recognition import ADOPTS, STACK, UNKNOWN, UNRECOGNISED, text
 from stacks_pulumi.pricing.views import UNPRICED
 from stacks_pulumi.reports import Action, PolicyViolation
 
@@ -203,10 +203,16 @@ def _is_kept(old: ResourceState, end: str, deleted: set[str], deleted_with: str 
     return deleted_with in deleted
 
 
-_ORDER: Final[dict[Action, int]] = {"create": 0, "replace": 1, "update": 2, "delete": 3, "keep": 4, "same": 5}
+_ORDER: Final[tuple[Action, ...]] = ("create", "adopt", "replace", "update", "delete", "keep", "same")
 _POLICIES_ONLY: Final = "preview failed"
 _SHOWN: Final = 5
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
+
+
+def exists_already(change: ObjectChange) -> bool:
+    """Whether an object was seen in the account, by the engine (an import) or by the provider at this preview."""
+    inputs = (change.after and change.after.inputs) or {}
+    return change.op == "import" or (change.op == "create" and text(inputs, ADOPTS) not in {None, UNKNOWN})
 
 
 @dataclass(frozen=True)
@@ -217,10 +223,12 @@ class Pricer:
     Attributes:
         monthly: Returns the prices of containers.
         others: The prices of resources of other providers. Without them, such resources are listed and not priced.
+        is_adopted: Whether a new object of the stack exists, and so is billed already. By default none does.
     """
 
     monthly: MonthlyPrice = catalog.monthly_price
     others: PriceTable | None = None
+    is_adopted: Callable[[ObjectChange], bool] = lambda _change: False
 
     def item(self, state: ResourceState | None, sized: ResourceState | None = None) -> Item | None:
         """
@@ -242,7 +250,7 @@ class Pricer:
         return self.others.item(state.type, state.inputs or {})
 
 
-CATALOGUE: Final = Pricer()
+CATALOGUE: Final = Pricer(is_adopted=exists_already)
 """Prices containers by the catalogue, and nothing else."""
 
 
@@ -405,7 +413,7 @@ def _preview(
     lines = _lines(plan.changes, pricer)
     if any(line.name.endswith(MAY_BE_KEPT) for line in lines):
         plan.notes.append(_WITH_ANOTHER)
-    notes = tuple(dict.fromkeys([*plan.notes, *_charged_again(lines)]))
+    notes = tuple(dict.fromkeys([*plan.notes, *_charged_again(lines), *_adopted(lines)]))
     blocked = _blocked(errors, violations) if not incomplete else ""
     return Report(
         "preview", lines, _not_priced(_afterwards(plan), pricer), violations, notes, blocked, incomplete
@@ -430,6 +438,14 @@ def _charged_again(lines: tuple[Line, ...]) -> list[str]:
     return [f"replaced, so charged to the key's spending cap again: {each}{rest}; a deletion refunds nothing"]
 
 
+def _adopted(lines: tuple[Line, ...]) -> list[str]:
+    """Return a note on what the change takes over: it was in no total of this stack, and the account pays it."""
+    adopted = [line.planned for line in lines if line.action == "adopt"]
+    if not adopted:
+        return []
+    return [f"taken over, so billed already: {count(len(adopted), 'container')}, {total(adopted)} a month"]
+
+
 def _anew(price: Price) -> Change:
     return Change.between(FREE, price)
 
@@ -448,7 +464,7 @@ def _blocked(errors: list[str], violations: tuple[PolicyViolation, ...]) -> str:
 
 def _lines(changes: Iterable[ObjectChange], pricer: Pricer) -> tuple[Line, ...]:
     lines = [line for change in changes if (line := line_of(change, pricer)) is not None]
-    lines.sort(key=lambda line: (_ORDER[line.action], line.name))
+    lines.sort(key=lambda line: (_ORDER.index(line.action), line.name))
     return tuple(lines)
 
 
@@ -465,6 +481,8 @@ def line_of(change: ObjectChange, pricer: Pricer) -> Line | None:
         )
     if before is None and after is None:
         return None
+    if before is None and after is not None and pricer.is_adopted(change):
+        return Line(f"{name_of(change.urn)}{change.note}", change.urn, "adopt", after, after)
     action = _action(change.op, before, after)
     if action in {"same", "keep"} and before is not None and after is not None:
         # The engine reports no change, so if only one side has a price, the other has the same.

@@ -139,7 +139,9 @@ class Line:
     @property
     def difference(self) -> Change:
         """The difference of its monthly price."""
-        return _NOTHING if self.action in {"same", "keep"} else Change.between(self.past, self.planned)
+        return (
+            _NOTHING if self.action in {"same", "keep", "adopt"} else Change.between(self.past, self.planned)
+        )
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -176,8 +178,7 @@ class Report:
         violations: The policy violations, mandatory ones first.
         notes: Facts that a reader needs to interpret the figures.
         blocked: Why the preview failed, if policies made it fail; otherwise empty.
-        incomplete: Why the figures are incomplete; empty if they are complete. An incomplete account has sums without
-            an upper bound.
+        incomplete: Why the figures are incomplete; empty if they are complete. Incomplete sums have no upper bound.
         borrowed: What is priced by the catalogue although live prices were asked for.
     """
 
@@ -209,6 +210,9 @@ class Report:
     @property
     def difference(self) -> Change:
         """The difference of the monthly price of everything."""
+        if self.incomplete and self.source == "preview":
+            # What is missing may be there now, or be new.
+            return Change(None, None)
         result = Change.between(FREE, self._unseen) if self.source == "comparison" else _NOTHING
         for line in self.lines:
             result += line.difference
@@ -216,7 +220,7 @@ class Report:
 
     @property
     def _unseen(self) -> Price:
-        return UNSEEN if self.incomplete and self.source in {"account", "comparison"} else FREE
+        return UNSEEN if self.incomplete else FREE
 
     @property
     def unknown(self) -> tuple[Line, ...]:

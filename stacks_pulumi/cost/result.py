@@ -242,6 +242,8 @@ def _headline(report: Report) -> str:
         return f"The {where} costs {report.planned} a month."
     if report.source == "comparison":
         return f"The account costs {report.planned} a month, {report.difference} since the snapshot ({report.past})."
+    if report.incomplete:
+        return f"The monthly cost after this change is not known: {report.planned}."
     if report.difference.none:
         return f"The monthly cost stays at {report.planned}."
     return f"The monthly cost changes by {report.difference}: from {report.past} to {report.planned}."
@@ -309,7 +311,7 @@ def _unchanged(report: Report) -> Folded | None:
 
 def _size(line: Line) -> Decimal:
     """Return how much a line affects the bill: the larger bound of its difference, or its price if unchanged."""
-    if line.action in {"same", "keep"}:
+    if line.action in {"same", "keep", "adopt"}:
         return _or_infinite(line.planned.high)
     return max(_or_infinite(line.difference.low), _or_infinite(line.difference.high))
 

@@ -403,11 +403,10 @@ def _check_plan(plan: str | None, template: str) -> None:
     # The guide states a default, so sending it is the same as leaving the plan out, for every template.
     if plan in {None, catalog.DEFAULT_PLAN}:
         return
-    tier = catalog.TEMPLATES[template].plan
     # assumed: a template accepts only the plans of its tier. The guide only lists templates by tier.
-    if tier is None:
+    if catalog.TEMPLATES[template].plan is None:
         raise bad_request(f"The template {template} has its own plan; leave plan out", "plan")
-    if (tier.name == "micro") != (plan == "micro"):
+    if catalog.of_other_tier(template, plan):
         raise bad_request(f"The plan {plan} is not available for the template {template}", "plan")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import name_of, type_of
@@ -29,7 +29,15 @@ from stacks_pulumi.cost.build import (
 from stacks_pulumi.cost.report import Item, Line, PriceTable
 from stacks_pulumi.gate.saved import IMPORTS, NEW, PROVIDERS, Goal, Saved, Stored, identity, shown
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
-from stacks_pulumi.pricing.recognition import PACKAGE, STACK, UNRECOGNISED, is_hidden, is_unknown
+from stacks_pulumi.pricing.recognition import (
+    PACKAGE,
+    STACK,
+    UNRECOGNISED,
+    is_hidden,
+    is_unknown,
+    snake_case,
+    text,
+)
 from stacks_pulumi.pricing.views import UNPRICED
 
 if TYPE_CHECKING:
@@ -37,15 +45,21 @@ if TYPE_CHECKING:
 
 Action: TypeAlias = Literal["approve", "refuse"]
 Operation: TypeAlias = Literal[
-    "same", "create", "update", "replace", "delete", "import", "read", "keep", "unclear"
+    "same", "create", "update", "replace", "delete", "import", "read", "discard", "keep", "unclear"
 ]
 """
 What happens to an object. `keep`: it leaves the stack and is not deleted. `read`: it is only looked up from now on.
+`discard`: it was only looked up, and is not any longer; nothing happens to it.
 `unclear`: the state has it, and the plan does not say what becomes of it.
 """
 
+_OPERATIONS: Final = frozenset(get_args(Operation))
+
 DYNAMIC_TYPES: Final = "pulumi-python:dynamic"
 """The prefix of the types of dynamic resources in Python; ours can have any type with it."""
+
+_STAYS: Final = frozenset({"same", "create", "update", "replace"})
+"""What happens to an object that exists after the change."""
 
 _ALL_INPUTS: Final = "all inputs"
 _INTERNAL: Final = "__"
@@ -133,6 +147,17 @@ class Change:
         return name_of(self.urn)
 
     @property
+    def container_name(self) -> str:
+        """The name of the container that it is on the platform; empty for other resources, and if it is not known."""
+        name = text(snake_case(self.after or self.before), "name") if self.kind == "Container" else None
+        return name if isinstance(name, str) else ""
+
+    @property
+    def may_exist(self) -> bool:
+        """Whether it is a create that was interrupted."""
+        return self.note == INTERRUPTED
+
+    @property
     def foreign(self) -> bool:
         """Whether it is an object of another provider."""
         return self.custom and self.kind is None and not self.type.startswith(PROVIDERS)
@@ -206,7 +231,14 @@ def changes_of(plan: bytes, state: bytes, pricer: Pricer) -> tuple[Change, ...]:
     """
     saved = Saved(plan, state)
     # The steps are read first, because only they show whether the two fit together.
-    planned = plan_of(list(saved.steps()), saved.deleted_with).changes
+    steps = list(saved.steps())
+    planned = plan_of(steps, saved.deleted_with).changes
+    # For prices they are nothing.
+    planned += [
+        ObjectChange(one.urn, "discard", one.old, None)
+        for one in steps
+        if one.new is None and one.old is not None and one.old.external
+    ]
     ways = [
         *((ObjectChange(one.urn, "unclear", shown(one), shown(one), KEPT), one) for one in saved.forgotten()),
         *(
@@ -215,10 +247,47 @@ def changes_of(plan: bytes, state: bytes, pricer: Pricer) -> tuple[Change, ...]:
             for one in objects
         ),
     ]
-    return (
+    changes = _joined(
         *(_change(saved, one, pricer) for one in planned if type_of(one.urn) != STACK),
         *(_aside(change, one, pricer) for change, one in ways),
     )
+    saved.check_told({one.urn for one in changes})
+    return changes
+
+
+def _joined(*changes: Change) -> tuple[Change, ...]:
+    """
+    Return changes in which a create that was interrupted has the price of nothing if another one is of its container.
+
+    Names are unique on the platform. So what the plan makes, or the state has, under this name is the container that
+    may exist, and that one costs the higher of the two prices.
+    """
+    joined = list(changes)
+    named: dict[str, int] = {}
+    # Of two interrupted creates with one name, one counts.
+    for number, one in sorted(enumerate(changes), key=lambda pair: pair[1].may_exist):
+        if one.line is None or not one.container_name:
+            continue
+        first = named.get(one.container_name)
+        if one.may_exist and first is not None:
+            before, after = replace(one.price_before, low=FREE.low), replace(one.price_after, low=FREE.low)
+            other = joined[first]
+            joined[first] = _priced(
+                other, other.price_before.or_higher(before), other.price_after.or_higher(after)
+            )
+            joined[number] = _priced(one, FREE, FREE)
+        elif one.may_exist or (one.operation in _STAYS and not one.note):
+            named[one.container_name] = number
+    return tuple(joined)
+
+
+def _priced(change: Change, before: Price, after: Price) -> Change:
+    """Return a change of a container with other prices."""
+    line = change.line
+    if line is not None:
+        kind = line.kind
+        line = replace(line, before=Item(kind, before), after=Item(kind, after))
+    return replace(change, line=line, price_before=before, price_after=after)
 
 
 def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
@@ -255,12 +324,11 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
 
 
 def _aside(change: ObjectChange, old: Stored, pricer: Pricer) -> Change:
-    """Return an object that no step of a plan is about."""
+    """Return an object to which no step of a plan does anything."""
     told = _told(change, old, pricer)
-    is_unclear = change.op == "unclear"
     return replace(
         told,
-        operation="unclear" if is_unclear else "same",
+        operation=_operation(change, ()),
         unknown=("whether it exists",) if change.note == INTERRUPTED else (),
         protected_after=told.protected_before,
     )
@@ -328,7 +396,7 @@ def _operation(change: ObjectChange, words: Sequence[str]) -> Operation:
     if change.op in NEW and REPLACES.intersection(words):
         # What it takes the place of has ended before, or stays billed.
         return "replace"
-    if change.op in {"same", "create", "update", "replace", "delete", "import", "read", "keep"}:
+    if change.op in _OPERATIONS:
         return cast("Operation", change.op)
     return "unclear"
 

@@ -8,16 +8,18 @@ that match nothing, and changes that no person could approve.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import difflib
 import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
+from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import read_file, read_project, utf8
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.gate import rules, signatures
+from stacks_pulumi.gate import rules, signatures, signers
 from stacks_pulumi.gate.project import runtime_of
 from stacks_pulumi.gate.settings import BUILT_IN, FILE, Gate, GatePack
 
@@ -27,11 +29,15 @@ _NAMED: Final = {"prices": "prices.yaml", "budgets": "budgets.yaml"}
 """Settings that name a file, with the name that most people choose. Without the setting, nothing reads it."""
 
 
-def problems(gate: Gate) -> Iterator[str]:
+def problems(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     """
     Yield the mistakes in a gate's folder, each as a sentence.
 
     The packs and the files with own rules are run, without the keys of the environment.
+
+    Args:
+        gate: The gate.
+        now: The time, with a time zone: a key may not hold any longer.
 
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.
@@ -41,7 +47,8 @@ def problems(gate: Gate) -> Iterator[str]:
         # In one piece: a generator may be left in the middle.
         found = (*_own_rules(gate), *_without_effect(gate))
     yield from found
-    yield from _approvers(gate)
+    yield from _approvers(gate, now)
+    yield from _address(gate)
     yield from _patterns(gate)
     yield from _budgets(gate)
 
@@ -169,33 +176,92 @@ def _without_effect(gate: Gate) -> Iterator[str]:
             yield f"two_approvals: there is no rule {name}; {hint}"
     # So is a file of signers that cannot be read.
     with contextlib.suppress(StacksError):
-        names = sorted(signatures.names_of(gate.signers))
+        names = sorted(signers.names_of(gate.signers))
         file = gate.signers.relative_to(gate.folder).as_posix()
         for name in gate.file.approver_limits:
             if name not in names:
                 yield f"approver_limits: {name} is not in {file}, which has {', '.join(names) or 'no name'}"
-    yield from (
-        f"harmless: {pattern} matches every type, so that no deletion would need an approval"
-        for pattern in gate.file.harmless
-        if not pattern.strip("*?:")
-    )
+    yield from filter(None, map(_too_wide, gate.file.harmless))
 
 
-def _approvers(gate: Gate) -> Iterator[str]:
+_TYPES: Final = (
+    "aws:rds/instance:Instance",
+    "azure-native:sql:Database",
+    "cloudflare:index/record:Record",
+    "digitalocean:index/databaseCluster:DatabaseCluster",
+    "gcp:sql/databaseInstance:DatabaseInstance",
+    "kubernetes:core/v1:PersistentVolumeClaim",
+    "pulumi-nodejs:dynamic:Resource",
+    "pulumi-python:dynamic/acme:Thing",
+    "random:index/randomString:RandomString",
+    "vault:generic/secret:Secret",
+)
+"""Types of several providers. A pattern that is for one provider matches no two of them."""
+
+
+def _too_wide(pattern: str) -> str:
+    """Return what is wrong with a pattern that lists more than the types of one provider; empty for none."""
+    found = [one for one in _TYPES if fnmatchcase(one, pattern)]
+    if len(found) == len(_TYPES):
+        return f"harmless: {pattern} matches every type, so that no deletion would need an approval"
+    if len(found) > 1:
+        return (
+            f"harmless: {pattern} matches types of several providers, for instance {found[0]} and {found[1]}: begin "
+            "each pattern with one provider's name, as in random:*"
+        )
+    return ""
+
+
+def notes(gate: Gate, now: datetime.datetime) -> Iterator[str]:
+    """
+    Yield what a reader of the gate's folder should know beside mistakes: keys that do not hold now, and missing people.
+
+    The line of an old key may stay, because `log` verifies the signatures of its time with it.
+
+    Args:
+        gate: The gate.
+        now: The time, with a time zone.
+    """
+    with contextlib.suppress(StacksError):
+        file = gate.signers.relative_to(gate.folder).as_posix()
+        for one in signers.signers_of(gate.signers):
+            if not one.holds(now):
+                ended = one.before is not None and one.before < now
+                time = one.before if ended else one.after
+                what = "ended" if ended else "begins"
+                yield f"{file}, line {one.line}: this key of {one.name} {what} at {time:%Y-%m-%d %H:%M} UTC"
+        names = sorted(signers.names_of(gate.signers))
+        if gate.file.two_approvals and gate.file.other_than_author and len(names) == 2:
+            both = " and ".join(names)
+            yield f"two_approvals, other_than_author: {both} cannot approve their own changes that need two people"
+
+
+def _approvers(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     try:
-        names = sorted(signatures.names_of(gate.signers))
+        lines = signers.signers_of(gate.signers)
     except StacksError as error:
         yield error.message
         return
     file = gate.signers.relative_to(gate.folder).as_posix()
-    if not names:
-        line = f'NAME namespaces="{signatures.NAMESPACE}" KEYTYPE KEY'
+    names = sorted({one.name for one in lines if one.holds(now)})
+    if not lines:
+        line = f'NAME namespaces="{signers.NAMESPACE}" KEYTYPE KEY'
         yield f"{file} has no name, so no change can be approved: add a line {line}"
-        return
-    if gate.file.two_approvals and len(names) < 2:
+    elif not names:
+        yield f"no key in {file} holds now, so no change can be approved: renew valid-before, or add a key"
+    elif len(names) < 2 and gate.file.two_approvals:
         yield f"two_approvals needs two people, and {file} has {names[0]} alone"
-    if gate.file.other_than_author and len(names) < 2:
+    if len(names) == 1 and gate.file.other_than_author:
         yield f"other_than_author: {names[0]} is the only approver, so no other person could approve their changes"
+
+
+def _address(gate: Gate) -> Iterator[str]:
+    if gate.file.base_url is not None:
+        try:
+            # The stack's configuration says whether `http` is allowed.
+            config.check_base_url(gate.file.base_url, allow_http=True)
+        except StacksError as error:
+            yield error.message.replace("stacks:baseUrl", "base_url")
 
 
 def _patterns(gate: Gate) -> Iterator[str]:

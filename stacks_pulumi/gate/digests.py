@@ -12,13 +12,13 @@ import hmac
 import json
 import os
 import stat
-import subprocess
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.gate import git
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
 _LEFT_OUT: Final = frozenset({".git", ".pulumi", "node_modules", "__pycache__"})
@@ -85,32 +85,6 @@ def of_folder(
     return total.hexdigest()
 
 
-def git(folder: Path, *words: str) -> str:
-    """
-    Return what git says of a folder; empty if it is in no repository, or git is not installed.
-
-    Git would also find a repository whose files an author has committed into the project, and run what its settings
-    name. So it gets the repository of the nearest entry `.git`, which cannot be committed.
-    """
-    root = folder.resolve()
-    top = next((one for one in (root, *root.parents) if (one / ".git").exists()), None)
-    if top is None:
-        return ""
-    named = [f"--git-dir={top / '.git'}", f"--work-tree={top}", "-c", "core.fsmonitor=false"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    try:
-        done = subprocess.run(  # noqa: S603  (without a shell)
-            ["git", *named, *words],  # noqa: S607  (found on PATH)
-            cwd=root,
-            env=environment,
-            capture_output=True,
-            check=False,
-        )
-    except OSError:
-        return ""
-    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
-
-
 def compiled_files(folder: Path) -> list[Path]:
     """Return the files that Python has compiled of a program, without those that git has: they are a part of it."""
     root = folder.resolve()
@@ -129,7 +103,7 @@ def compiled_files(folder: Path) -> list[Path]:
 
 
 def _tracked(root: Path) -> set[Path]:
-    names = [name for name in git(root, "ls-files", "-z").split("\0") if name]
+    names = [name for name in git.said(root, "ls-files", "-z").split("\0") if name]
     return {file for name in names for file in _files_at(root / name)}
 
 

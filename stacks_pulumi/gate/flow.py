@@ -27,6 +27,7 @@ from stacks_pulumi.gate import (
     checks,
     digests,
     engine,
+    git,
     history,
     machine,
     program,
@@ -44,6 +45,7 @@ from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.reports import PolicyViolation
 
 if TYPE_CHECKING:
+    from stacks_pulumi._pulumi_cli import Event
     from stacks_pulumi.gate.engine import Engine, SealedConfiguration
     from stacks_pulumi.gate.settings import Gate
     from stacks_pulumi.gate.signatures import Approval
@@ -147,6 +149,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             violations,
             now=now,
             code=content.code,
+            may_exist=_may_exist(pulumi, read, now),
         )
         written = records.write(record, content, preview.plan, shown, preview.events)
         _write_texts(record, written, verdict, changes)
@@ -168,6 +171,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
 
     Raises:
         RefusedError: The record or its approval is void, or the gate refuses the change. Nothing was changed.
+        PulumiError: The engine was killed, and may have changed something.
         StacksError: It could not be tried.
     """
     with machine.lock(), engine.scratch_folder() as scratch:
@@ -202,6 +206,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             violations,
             now=now,
             code=read.content.code,
+            may_exist=_may_exist(pulumi, seen, now),
         )
         approvals = _approved(gate, origin, read, verdict, now)
         if verdict.result == "nothing" and read.content.code:
@@ -215,7 +220,9 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         file = scratch / records.PLAN
         file.write_bytes(read.plan)
         message = history.message(read, verdict, approvals)
-        begun = machine.Begun(read.digest, pulumi.stack, now, verdict.increase)
+        begun = machine.Begun(
+            read.digest, pulumi.stack, now, verdict.increase_during, creates=spending.creates(changes)
+        )
         machine.begin(read, begun)
         try:
             code = pulumi.up(
@@ -232,7 +239,16 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         if said.is_file():
             machine.end(read)
             raise RefusedError(said.read_text(encoding="utf-8"))
-        machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
+        if code < 0:
+            # Its mark stays, because it has no entry in the history: it counts in full.
+            raise PulumiError(
+                f"the engine was killed (signal {-code}) and may have changed something: run `pulumi cancel`, and plan "
+                "again",
+                code="outcome-unknown",
+            )
+        if not _is_unknown(scratch / records.EVENTS):
+            # Such an update may have made what the state does not have, and counts as one without an end.
+            machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
         if code not in {0, _WAITING} and _is_refused(scratch / records.EVENTS):
             sys.stderr.write(
                 "stacks-pulumi gate: a policy stopped the update; the resources that were created before it stay\n"
@@ -343,15 +359,26 @@ def _read(folder: Path) -> Record:
 
 def _is_refused(events: Path) -> bool:
     """Return whether a policy stopped an update. The engine ends with the same exit code after other failures."""
-    try:
-        document = read_output(read_file(events))
-    except InputError:
-        return False
-    violations = (line.policy_event for line in document) if isinstance(document, list) else ()
+    violations = (line.policy_event for line in _events(events))
     return any(
         event is not None and event.enforcement_level == "mandatory" and not event.exceptions
         for event in violations
     )
+
+
+def _is_unknown(events: Path) -> bool:
+    """Return whether an operation of an update has ended without a known result."""
+    told = (line.diagnostic_event for line in _events(events))
+    return any(event is not None and "[outcome-unknown]" in event.message for event in told)
+
+
+def _events(file: Path) -> list[Event]:
+    """Return the events of an update; none if they cannot be read."""
+    try:
+        document = read_output(read_file(file))
+    except InputError:
+        return []
+    return document if isinstance(document, list) else []
 
 
 def _has_changed(pulumi: Engine, record: Record, configuration: SealedConfiguration) -> bool:
@@ -472,9 +499,13 @@ def _spent(
     """Return what the last 24 hours added to the monthly price; `None` if it is not known, or not needed."""
     if gate.free is None:
         return None
-    found = history.entries(pulumi.history(), pulumi.stack, None)
-    interrupted = spending.interrupted(state, pricer_of(gate, read.monthly))
-    return history.spent(found, [*machine.unfinished(now), *interrupted], read.added, now)
+    said = history.increases(history.entries(pulumi.history(), pulumi.stack, None), now)
+    pending = spending.interrupted(state, pricer_of(gate, read.monthly))
+    return spending.spent(said, machine.unfinished(now), pending, read.added)
+
+
+def _may_exist(pulumi: Engine, read: spending.AccountNow, now: datetime.datetime) -> dict[str, Decimal]:
+    return spending.may_exist((one for one in machine.unfinished(now) if one.stack == pulumi.stack), read)
 
 
 def _without_plan(
@@ -507,7 +538,7 @@ def _program(pulumi: Engine, record: Path, copies: Mapping[Path, Path] = Mapping
 
 
 def _author(project: Path) -> str:
-    return digests.git(project, "log", "-1", "--format=%an <%ae>").strip()
+    return git.said(project, "log", "-1", "--format=%an <%ae>").strip()
 
 
 def _backend(pulumi: Engine) -> str:

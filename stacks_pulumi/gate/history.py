@@ -253,30 +253,10 @@ def applied(found: Iterable[LoggedUpdate]) -> frozenset[str]:
     )
 
 
-def spent(
-    found: Iterable[LoggedUpdate],
-    unfinished: Iterable[Decimal | None],
-    added: Decimal | None,
-    now: datetime.datetime,
-) -> Decimal | None:
-    """
-    Return what the last 24 hours added to the monthly price, at most; `None` if that is not known.
-
-    It is what the account shows or what the history says, whichever is higher, and every `apply` without an end in
-    full. A deletion gives nothing back. A forged entry can only make it higher.
-
-    Args:
-        found: The stack's history.
-        unfinished: The increases of the updates that have no end, and of interrupted creates; `None` without a bound.
-        added: The price of the containers that are 24 hours old or younger; `None` if that is not known.
-        now: The time, with a time zone.
-    """
-    said = [entry.said.increase for entry in found if entry.said is not None and entry.at > now - _DAY]
-    began = list(unfinished)
-    if added is None or None in said or None in began:
-        return None
-    return max(added, _sum(said)) + _sum(began)
-
-
-def _sum(increases: Iterable[Decimal | None]) -> Decimal:
-    return sum((max(one, Decimal(0)) for one in increases if one is not None), Decimal(0))
+def increases(found: Iterable[LoggedUpdate], now: datetime.datetime) -> list[tuple[str, Decimal | None]]:
+    """Return the record and the increase of each of the gate's entries of the last 24 hours; `None` without a bound."""
+    return [
+        (entry.said.record, entry.said.increase)
+        for entry in found
+        if entry.said is not None and entry.at > now - _DAY
+    ]

@@ -37,6 +37,7 @@ class Begun(msgspec.Struct, frozen=True):
         at: When it began.
         increase: The most that it adds to the monthly price; `None` without a bound.
         engine: The process id of its engine; 0 before it starts.
+        creates: The monthly price of each container that it creates, by its name.
     """
 
     record: str
@@ -44,6 +45,7 @@ class Begun(msgspec.Struct, frozen=True):
     at: datetime.datetime
     increase: Decimal | None
     engine: int = 0
+    creates: dict[str, Decimal] = {}
 
 
 def home() -> Path:
@@ -114,11 +116,11 @@ def end(record: Record, *, changed: bool = False) -> None:
         (record.folder / records.STARTED).unlink(missing_ok=True)
 
 
-def unfinished(now: datetime.datetime) -> list[Decimal | None]:
-    """Return the increases of the updates that began in the last 24 hours and have no end."""
-    begun = [one for _, one in _all_begun()]
+def unfinished(now: datetime.datetime) -> list[Begun]:
+    """Return the updates that began in the last 24 hours and have no end."""
     # For one that cannot be read, any increase is possible.
-    return [None if one is None else one.increase for one in begun if one is None or one.at > now - _DAY]
+    begun = [one or Begun("", "", now, None) for _, one in _all_begun()]
+    return [one for one in begun if one.at > now - _DAY]
 
 
 def check_idle() -> None:

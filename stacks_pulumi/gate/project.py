@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml
 
 from stacks_pulumi._pulumi_cli import InputError, find_project
-from stacks_pulumi.config import text_of
+from stacks_pulumi.config import text_of, why_unreadable
 
 REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
 """The settings of a project that can run other code or move the stack."""
@@ -137,8 +137,10 @@ def settings_in(file: Path | None) -> dict[str, Any]:
         _check_plain(file, written)
         # A loader that makes only texts, lists and mappings.
         document = yaml.load(written, yaml.BaseLoader) or {}  # noqa: S506
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: {why_unreadable(error)}") from None
+    except (RecursionError, yaml.YAMLError):
+        raise InputError(f"{file} cannot be read: it is not YAML, or is nested too deeply") from None
     if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
         raise InputError(f"{file} has no settings of a stack")
     return document

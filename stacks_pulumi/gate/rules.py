@@ -45,6 +45,8 @@ _V = TypeVar("_V", bound=ResourceView)
 _MAKES: Final = frozenset({"create", "replace", "import"})
 _ENDS: Final = frozenset({"delete", "replace"})
 _ACTS: Final = _MAKES | {"update"}
+_NOT_OWN: Final = frozenset({"unclear", "read", "discard"})
+"""What happens to an object that is not, or perhaps not, the stack's."""
 _HOUR: Final = 3600
 _ANY_TIME: Final = datetime.datetime.fromtimestamp(0, datetime.timezone.utc)
 
@@ -352,7 +354,7 @@ def _connects(change: Change, changes: Sequence[Change], name: str) -> str:
     """A connection between containers of the stack opens nothing: the stack has both."""
     view = view_of(ConnectionView, change, change.after)
     source = change.made_from.get("source", ())
-    own = [one for one in changes if one.kind == "Container" and one.operation != "unclear"]
+    own = [one for one in changes if one.kind == "Container" and one.operation not in _NOT_OWN]
     ids = {one.id for one in own if one.id}
     urns = {one.urn for one in own}
     for word, value, urns_of in (

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
@@ -34,6 +34,7 @@ PROVIDERS: Final = "pulumi:providers:"
 _DELETES: Final = frozenset({"delete", "delete-replaced", "discard", "discard-replaced"})
 _STAYS: Final = frozenset({"same", "update"})
 _GONE: Final = "remove-pending-replace"
+_NO_ACTS: Final = frozenset({"same", _GONE})
 _STEPS: Final = NEW | _DELETES | _STAYS | REPLACES | {_GONE}
 _SHOWN: Final = 5
 _AGAIN: Final = "make the record again with `stacks-pulumi gate plan`"
@@ -228,11 +229,30 @@ class Saved:
 
     def steps(self) -> Iterator[Step]:
         """Return the steps, with the states before and after them."""
+        for urn, planned in self._resources():
+            yield from self._steps(urn, planned)
+
+    def _resources(self) -> Iterator[tuple[str, _ResourcePlan]]:
         old_urns = set(self.moved.values())
         for urn, planned in self._plans.items():
             # The steps under a URN that a resource had are those of the resource.
             if urn not in old_urns or planned.goal is not None:
-                yield from self._steps(urn, planned)
+                yield urn, planned
+
+    def check_told(self, urns: Collection[str]) -> None:
+        """
+        Refuse a plan whose steps are not all in the changes.
+
+        Args:
+            urns: The URNs of the changes.
+
+        Raises:
+            InputError: It has a step for another resource.
+        """
+        for urn, _ in self._resources():
+            untold = [] if urn in urns else [word for word in self.words(urn) if word not in _NO_ACTS]
+            if untold and type_of(urn) != STACK:
+                raise _does_not_fit(urn, f"the plan has the step {untold[0]!r} for nothing that is known")
 
     def forgotten(self) -> Iterator[Stored]:
         """
@@ -247,10 +267,22 @@ class Saved:
                 yield from (one for one in olds if one.custom and not one.external and not one.view_of)
 
     def staying(self) -> Iterator[Stored]:
-        """Return the leftovers of earlier replacements that the plan does not delete: its targets leave them out."""
+        """Return the objects that are replaced, or were earlier, and that the plan's targets leave out."""
         for urn in self._plans:
             if not _DELETES.intersection(self.words(urn)):
                 yield from self.olds(urn).left_over
+            if self._outlives_its_replacement(urn):
+                yield from filter(None, (self.olds(urn).current,))
+
+    def _outlives_its_replacement(self, urn: str) -> bool:
+        """
+        Return whether an object is replaced under another URN, and stays.
+
+        The plan's targets then have the new URN alone. The next update without targets deletes the object.
+        """
+        words, current = self.words(urn), self.olds(urn).current
+        is_replaced = bool(REPLACES.intersection(words)) and not _DELETES.intersection(words)
+        return urn in self.moved and is_replaced and current is not None and not current.pending_replacement
 
     def goal(self, urn: str) -> Goal | None:
         """Return what a resource will be; `None` if it is deleted, or if the plan does not have it."""
@@ -369,7 +401,7 @@ class Saved:
         if planned.goal is not None:
             _check_difference(urn, planned.goal.input_diff, words, olds.current)
         after = None if planned.goal is None else _after(urn, planned.goal, words, olds.current)
-        ending = _ending(urn, words, olds)
+        ending = iter(()) if self._outlives_its_replacement(urn) else _ending(urn, words, olds)
         for word in words:
             if word in _DELETES:
                 yield Step(word, urn, shown(next(ending)), None)

@@ -9,29 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import difflib
-import io
-import os
-import re
-import subprocess
-import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from stacks_pulumi.account.budgets import BudgetFile, read_budgets
-from stacks_pulumi.config import text_of, without_keys
 from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.platform_file import positioned
-from stacks_pulumi.pricing.money import number
+from stacks_pulumi.gate import git
+from stacks_pulumi.gate.reader import Inside, Reader
 
 FILE: Final = "gate.yaml"
 """The name of the settings in a gate's folder."""
@@ -54,10 +46,6 @@ BUILT_IN: Final = (
     "unpriced",
 )
 """The names of the rules that this package has."""
-
-_LONGEST_TIME: Final = datetime.timedelta(days=90)
-_TIME: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
-_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 _A_TEXT: Final = {"type": "string", "minLength": 1}
 
@@ -88,7 +76,7 @@ class Limits(_Section, frozen=True):
 
     Attributes:
         max_increase: The most that a change may add.
-        max_total: The highest price after a change.
+        max_total: The highest price, at every moment of a change.
     """
 
     max_increase: Decimal | None = None
@@ -320,7 +308,7 @@ def opened(folder: Path, ref: str | None = None) -> Iterator[Gate]:
         yield read_gate(folder)
         return
     with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
-        commit = _extract(folder, ref, Path(scratch))
+        commit = git.extract(folder, ref, Path(scratch))
         yield read_gate(Path(scratch), f"{folder} of {ref}, commit {commit[:12]}")
 
 
@@ -342,16 +330,11 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
         raise ConfigError(
             f"{source or given} has no {FILE}: `stacks-pulumi gate init DIR` writes one", code="file-access"
         )
-    try:
-        text = text_of(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the gate {shown} cannot be read: {error}", code="invalid-file") from None
-    document, lines = positioned(text, lambda line, problem: _wrong(shown, line, problem))
-    reader = _Reader(lines, lambda line, problem: _wrong(shown, line, problem))
+    document, reader = Reader.of(path, f"the gate {shown}")
     if not isinstance(document, dict) or "version" not in document:
-        raise _wrong(shown, 1, "its version is missing: write `version: 1`")
+        raise reader.error("", "its version is missing: write `version: 1`")
     file: GateFile = reader.read(document, GateFile, "")
-    inside = _Inside(folder, reader)
+    inside = Inside(folder, reader)
     packs = tuple(
         GatePack(
             inside.folder(pack.path, f".packs[{index}].path"),
@@ -394,207 +377,3 @@ def _as_written(part: Any) -> Any:
         "duration": {"type": "string", "pattern": "^[1-9][0-9]{0,5}[mhd]$"},
     }
     return written.get(part.get("format", "")) or {name: _as_written(value) for name, value in part.items()}
-
-
-def duration(text: str) -> datetime.timedelta:
-    """
-    Return a time such as `30m`, `4h` or `2d`.
-
-    Raises:
-        ValueError: It is not written so, or is longer than 90 days.
-    """
-    found = _TIME.fullmatch(text)
-    time = datetime.timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
-    if time is None or time > _LONGEST_TIME:
-        raise ValueError(f"{text!r} is not a time such as 30m, 4h or 2d, 90 days at most")
-    return time
-
-
-def _wrong(path: str, line: int, problem: str) -> ConfigError:
-    return ConfigError(f"the gate {path}, line {line}: {problem}", code="invalid-file")
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Turns the texts of a file into the types above, and names the line of the first that does not fit."""
-
-    lines: Mapping[str, int]
-    wrong: Callable[[int, str], ConfigError]
-
-    def error(self, where: str, problem: str) -> ConfigError:
-        """Return the error for a place in the file."""
-        return self.wrong(self.lines.get(where, 1), problem)
-
-    def read(self, value: Any, kind: Any, where: str) -> Any:
-        """Return a value as the type, or raise the error with its line."""
-        name = where.rpartition(".")[2] or "the file"
-        if value in ("", [], {}) and where:
-            # YAML has nothing there, and that could mean all or none.
-            raise self.error(where, f"{name} is empty: write a value, or leave it out")
-        origin, parts = get_origin(kind), get_args(kind)
-        if origin in {Union, UnionType}:
-            return self._one_of(value, [part for part in parts if part is not type(None)], where)
-        if origin is list and isinstance(value, list):
-            return [self.read(one, parts[0], f"{where}[{index}]") for index, one in enumerate(value)]
-        if origin is dict and isinstance(value, dict):
-            return {key: self.read(one, parts[1], f"{where}.{key}") for key, one in value.items()}
-        if isinstance(kind, type) and issubclass(kind, _Section) and isinstance(value, dict):
-            return self._section(value, kind, where)
-        if isinstance(value, str):
-            with contextlib.suppress(ValueError, msgspec.ValidationError):
-                return _scalar(value, kind)
-        shown = f" is {without_keys(value)!r}, and" if isinstance(value, str) else ""
-        raise self.error(where, f"{name}{shown} must be {_in_words(kind)}")
-
-    def _one_of(self, value: Any, kinds: list[Any], where: str) -> Any:
-        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, _Section)]
-        fits = sections if isinstance(value, dict) else [kind for kind in kinds if kind not in sections]
-        if len(kinds) > 1 and not fits:
-            name = where.rpartition(".")[2]
-            raise self.error(where, f"{name} must be {' or '.join(map(_in_words, kinds))}")
-        return self.read(value, (fits or kinds)[0], where)
-
-    def _section(self, value: dict[str, Any], kind: type[_Section], where: str) -> _Section:
-        hints = get_type_hints(kind, include_extras=True)
-        names = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
-        for key in value:
-            if key not in names:
-                near = difflib.get_close_matches(key, names, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-                raise self.error(f"{where}.{key}", f"there is no setting {without_keys(key)}; {hint}")
-        given = {
-            names[key]: self.read(one, hints[names[key]], f"{where}.{key}") for key, one in value.items()
-        }
-        for field in msgspec.structs.fields(kind):
-            if field.required and field.name not in given:
-                raise self.error(where, f"{field.encode_name} is missing: it must be {_in_words(field.type)}")
-        return kind(**given)
-
-
-def _scalar(text: str, kind: Any) -> Any:
-    if kind is Decimal:
-        return number(text)
-    if kind is datetime.timedelta:
-        return duration(text)
-    return msgspec.convert(text, kind, strict=False)
-
-
-def _in_words(kind: Any) -> str:
-    """Return what a setting of this type must be."""
-    origin, parts = get_origin(kind), [part for part in get_args(kind) if part is not type(None)]
-    if kind is Decimal:
-        return "a number of US dollars"
-    if kind is datetime.timedelta:
-        return "a time such as 30m, 4h or 2d, 90 days at most"
-    if origin in {Union, UnionType}:
-        return " or ".join(map(_in_words, parts))
-    if origin is Literal:
-        return " or ".join(map(str, parts))
-    if origin is list:
-        return f"a list; each entry is {_in_words(parts[0])}"
-    if origin is dict:
-        return f"names, each with {_in_words(parts[1])}"
-    if isinstance(kind, type) and issubclass(kind, _Section):
-        return f"settings ({', '.join(kind.__struct_encode_fields__)})"
-    if origin is Annotated:
-        kind = parts[0]
-    return {bool: "true or false", int: "a whole number"}.get(kind, "a text")
-
-
-@dataclass(frozen=True)
-class _Inside:
-    """Finds what the settings name, in the gate's folder and nowhere else."""
-
-    root: Path
-    reader: _Reader
-
-    def file(self, name: str, where: str) -> Path:
-        """Return a file."""
-        path = self._path(name, where)
-        if not path.is_file():
-            raise self.reader.error(where, f"there is no file {name}")
-        return path
-
-    def folder(self, name: str, where: str) -> Path:
-        """Return a folder."""
-        path = self._path(name, where)
-        if not path.is_dir():
-            raise self.reader.error(where, f"there is no folder {name}")
-        return path
-
-    def _path(self, name: str, where: str) -> Path:
-        try:
-            path = (self.root / name).resolve()
-        except (OSError, ValueError, RuntimeError):
-            raise self.reader.error(where, f"{name!r} is no path") from None
-        if not path.is_relative_to(self.root) or path == self.root:
-            problem = f"{name} is outside of the gate's folder, whose digest is approved: put it inside"
-            raise self.reader.error(where, problem)
-        return path
-
-
-def _extract(folder: Path, ref: str, into: Path) -> str:
-    """Write the files that a folder has in a git ref; return the commit."""
-    # Links of the working tree are not followed: the author of a change can make one that leads to another gate.
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100  (`resolve` follows links)
-    # Git would also take a folder for a repository that the author of a change made to look like one, with a
-    # configuration that runs commands. An entry `.git` cannot be committed.
-    top = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
-    if top is None:
-        raise ConfigError(
-            f"{folder} is in no git repository, so it has no ref {ref}", code="invalid-argument"
-        )
-    name = _full_name(top, ref)
-    commit = _git(top, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
-    inside = folder.relative_to(top).as_posix()
-    tree = commit if inside == "." else f"{commit}:{inside}"
-    archive = _git(top, "archive", "--format=tar", tree)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        for member in files:
-            content = files.extractfile(member) if member.isfile() else None
-            if content is not None:
-                target = into / member.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content.read())
-                # It is in the digest too.
-                target.chmod(0o700 if member.mode & 0o100 else 0o600)
-            elif not member.isdir():
-                problem = (
-                    f"{folder} of {ref} has {member.name}, which is neither a file nor a folder: use a copy"
-                )
-                raise ConfigError(problem, code="invalid-file")
-    return commit
-
-
-def _full_name(top: Path, ref: str) -> str:
-    """Return a ref so that it names one thing."""
-    # For `origin/main` git takes a tag or a branch of that name first, which the author of a change can push.
-    if ref.partition("/")[0] in _git(top, "remote").decode().split():
-        return f"refs/remotes/{ref}"
-    base = re.split(r"[~^@:]", ref)[0]
-    names = [f"{folder}/{base}" for folder in ("refs", "refs/tags", "refs/heads", "refs/remotes")]
-    known = _git(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
-    found = [name for name in names if name in known]
-    if found and re.fullmatch("[0-9a-fA-F]{4,39}", base) and _git(top, "rev-parse", f"--disambiguate={base}"):
-        found.append("a commit")
-    if len(found) > 1 and base != "HEAD":
-        raise ConfigError(
-            f"{ref} is {' and '.join(found)}: name one of them in full", code="invalid-argument"
-        )
-    return ref
-
-
-def _git(top: Path, *words: str) -> bytes:
-    try:
-        done = subprocess.run(  # noqa: S603  (no shell, and the arguments after an option are no options)
-            ["git", "--no-replace-objects", "-C", str(top), "--git-dir", str(top / ".git"), *words],  # noqa: S607  (found on PATH, as the user finds it)
-            env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
-            capture_output=True,
-            check=False,
-        )
-    except OSError as error:
-        raise ConfigError(f"git cannot be started: {error}", code="file-access") from None
-    if done.returncode:
-        reason = " ".join(done.stderr.decode(errors="replace").split())
-        raise ConfigError(f"the gate cannot be read from git: {reason}", code="file-access")
-    return done.stdout

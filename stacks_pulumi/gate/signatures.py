@@ -7,29 +7,26 @@ of the record. The approver's name is in `allowed_signers`, and never taken from
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime
 import hashlib
 import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from stacks_pulumi._pulumi_cli import InputError, read_file
-from stacks_pulumi.errors import ConfigError, clean
+from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.config import text_of, why_unreadable
+from stacks_pulumi.errors import clean
+from stacks_pulumi.gate.signers import NAMESPACE, names_of
 from stacks_pulumi.pricing.money import number, usd
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import ApproverLimit, Gate
-
-NAMESPACE: Final = "stacks-pulumi-gate"
-"""What a signature is for. A signature of a git commit is in another namespace, and no approval."""
 
 UNKNOWN: Final = "unknown"
 """What an approver accepts beside rules: values that are not known until the change is made."""
@@ -49,11 +46,6 @@ _SECONDS: Final = 60
 _TITLES: Final = re.compile(rb"(?m)^(?=%s$)" % _TITLE.encode())
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}", re.ASCII)
-_KEY_TYPE: Final = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+", re.ASCII)
-_OPTIONS: Final = re.compile(r'[a-z-]+(="[^"\\]*")?(,[a-z-]+(="[^"\\]*")?)*', re.ASCII | re.IGNORECASE)
-_DATE: Final = re.compile(r'"[0-9]{8}(?:[0-9]{4}(?:[0-9]{2})?)?Z?"', re.ASCII)
-_KNOWN_OPTIONS: Final = ("namespaces", "valid-after", "valid-before")
 
 
 class Judged(Protocol):
@@ -173,42 +165,6 @@ class SignatureError(InputError):
     """Raised if a signature does not verify, or cannot be made."""
 
 
-def names_of(signers: Path) -> frozenset[str]:
-    """
-    Return the names in a file of signers.
-
-    Raises:
-        ConfigError: A line does not name one person by one key. A pattern would verify as anybody.
-    """
-    return names_in(read_file(signers).decode(errors="replace"), str(signers))
-
-
-def names_in(text: str, path: str) -> frozenset[str]:
-    """
-    Return the names in the text of a file of signers.
-
-    Args:
-        text: The text.
-        path: The file's name, for messages.
-
-    Raises:
-        ConfigError: As `names_of`.
-    """
-    found: dict[bytes, str] = {}
-    for position, line in enumerate(text.split("\n"), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        try:
-            name, key = _signer(line)
-            problem = _twice(name, key, found)
-        except ValueError as error:
-            problem = str(error)
-        if problem:
-            raise ConfigError(f"{path}, line {position}: {problem}", code="invalid-file")
-        found[key] = name
-    return frozenset(found.values())
-
-
 def sign(statement: Statement, key: Path, signers: Path, at: datetime.datetime) -> Approval:
     """
     Sign a statement.
@@ -232,6 +188,13 @@ def sign(statement: Statement, key: Path, signers: Path, at: datetime.datetime) 
             f"the key {key} does not sign: {_said(done)}; if it is locked, unlock it with `ssh-add {key}` first",
             code="file-access",
         )
+    if _principal(done.stdout, signers, at)[0] is None:
+        names = ", ".join(sorted(names_of(signers))) or "no name"
+        raise SignatureError(
+            f"the key {key} is not one of {signers.name} that holds now, which has {names}: its line may be missing, "
+            "or its time may be over",
+            code="invalid-argument",
+        )
     return verify(statement.text, done.stdout, signers, at)
 
 
@@ -252,27 +215,36 @@ def verify(text: bytes, signature: bytes, signers: Path, at: datetime.datetime) 
     statement = _parse(text)
     if not _ARMOUR.fullmatch(signature):
         raise SignatureError("its signature is damaged", code="invalid-file")
+    name, said = _principal(signature, signers, at)
+    if name is None:
+        raise SignatureError(
+            f"no valid key in {signers.name} made this signature: {said} Its line may be missing, or its time may be "
+            "over",
+            code="invalid-argument",
+        )
+    checked = _with_signature(["-Y", "verify", "-I", name, "-n", NAMESPACE], signature, signers, at, text)
+    if checked.returncode:
+        raise SignatureError(f"the signature does not verify: {_said(checked)}", code="invalid-argument")
+    return Approval(name, statement, signature)
+
+
+def _principal(signature: bytes, signers: Path, at: datetime.datetime) -> tuple[str | None, str]:
+    """Return whose key made a signature, if it holds at a time, and what ssh-keygen said."""
     names = names_of(signers)
+    found = _with_signature(["-Y", "find-principals"], signature, signers, at)
+    lines = set(found.stdout.decode(errors="replace").split())
+    is_known = not found.returncode and len(lines) == 1 and lines <= names
+    return (lines.pop() if is_known else None), _said(found)
+
+
+def _with_signature(
+    words: Sequence[str], signature: bytes, signers: Path, at: datetime.datetime, text: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
     time = f"verify-time={at.astimezone(datetime.timezone.utc):%Y%m%d%H%M%S}"
     with tempfile.TemporaryDirectory(prefix="stacks-approval-") as folder:
         file = Path(folder) / "signature"
         file.write_bytes(signature)
-        found = _run(["-Y", "find-principals", "-s", str(file), "-f", str(signers), "-O", time])
-        lines = set(found.stdout.decode(errors="replace").split())
-        if found.returncode or len(lines) != 1 or not lines <= names:
-            raise SignatureError(
-                f"no valid key in {signers.name} made this signature: {_said(found)} Its line may be missing, or its "
-                "time may be over",
-                code="invalid-argument",
-            )
-        (name,) = lines
-        checked = _run(
-            ["-Y", "verify", "-f", str(signers), "-I", name, "-n", NAMESPACE, "-s", str(file), "-O", time],
-            text,
-        )
-    if checked.returncode:
-        raise SignatureError(f"the signature does not verify: {_said(checked)}", code="invalid-argument")
-    return Approval(name, statement, signature)
+        return _run([*words, "-s", str(file), "-f", str(signers), "-O", time], text)
 
 
 def save(approval: Approval, folder: Path) -> Path:
@@ -401,8 +373,11 @@ def _amount(increase: Decimal | None) -> str:
 
 def _documents(path: Path) -> list[bytes]:
     """Return the approvals in a file: one, or several after each other, as a pipeline may hand them over."""
-    data = b"" if path.is_symlink() else read_file(path)
-    if not data or len(data) > _MOST:
+    try:
+        data = b"" if path.is_symlink() else text_of(path, longest=_MOST).encode()
+    except (OSError, ValueError) as error:
+        raise SignatureError(f"it is not an approval: {why_unreadable(error)}", code="invalid-file") from None
+    if not data:
         raise SignatureError("it is not an approval", code="invalid-file")
     return _TITLES.split(data)[1:] or [data]
 
@@ -432,52 +407,6 @@ def _parse(text: bytes) -> Statement:
     if statement is None or statement.text != text or not _DIGEST.fullmatch(statement.digest):
         raise SignatureError("its text is not that of an approval", code="invalid-file")
     return statement
-
-
-def _twice(name: str, key: bytes, found: Mapping[bytes, str]) -> str:
-    """Return why one person would count as two; empty if they do not."""
-    owner = found.get(key, name)
-    if owner != name:
-        return f"the key of {name} is the key of {owner} too"
-    twin = next((one for one in found.values() if one != name and one.casefold() == name.casefold()), None)
-    return "" if twin is None else f"{name} and {twin} are one name in two spellings"
-
-
-def _signer(line: str) -> tuple[str, bytes]:
-    words = line.split()
-    name, rest = words[0], words[1:]
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"{clean(name)} is not the name of one person: patterns and lists are refused, since they verify as anybody"
-        )
-    if rest and not _KEY_TYPE.fullmatch(rest[0]):
-        _check_options(rest.pop(0))
-    if len(rest) < 2 or not _KEY_TYPE.fullmatch(rest[0]):
-        raise ValueError(f'a line is: NAME namespaces="{NAMESPACE}" KEYTYPE KEY')
-    try:
-        key = base64.b64decode(rest[1], validate=True)
-    except binascii.Error:
-        raise ValueError(f"the key of {name} is damaged") from None
-    return name, key
-
-
-def _check_options(text: str) -> None:
-    if not _OPTIONS.fullmatch(text):
-        raise ValueError("its options cannot be read: write them without spaces")
-    for option in (
-        text.split(",") if '"' not in text else re.findall(r'[a-z-]+(?:="[^"]*")?', text, re.IGNORECASE)
-    ):
-        name, _, value = option.partition("=")
-        if name.lower() not in _KNOWN_OPTIONS:
-            # With `cert-authority` the holder of one key makes names.
-            raise ValueError(f"the option {name} is not supported: there are {', '.join(_KNOWN_OPTIONS)}")
-        if name.lower() == "namespaces" and value.strip('"') != NAMESPACE:
-            raise ValueError(f'its namespaces have to be "{NAMESPACE}"')
-        if name.lower() != "namespaces" and not _DATE.fullmatch(value):
-            # Without a message, ssh-keygen would take the key for one that never holds.
-            raise ValueError(
-                f'{clean(option)} is not a time: write it as {name}="20271231" or "202712312359Z"'
-            )
 
 
 def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:

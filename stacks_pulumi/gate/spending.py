@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -24,10 +25,13 @@ from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
+from stacks_pulumi.pricing.recognition import snake_case, text
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
     from stacks_pulumi.api.models import Container, Listing
+    from stacks_pulumi.gate.change import Change
+    from stacks_pulumi.gate.machine import Begun
     from stacks_pulumi.gate.settings import Gate
 
 _BASE_URL: Final = f"{config.NAMESPACE}:baseUrl"
@@ -42,12 +46,15 @@ class AccountNow:
 
     Attributes:
         stacks: The account with all stacks; `None` if the gate has no budgets.
-        added: The price of the containers that are 24 hours old or younger; `None` if it is not known, or not needed.
+        added: The price of each container that is 24 hours old or younger, by its name; `None` if that is not known, or
+            not needed.
+        names: The names of all containers; `None` if they are not all known.
         prices: The platform's prices; `None` if the gate does not read them.
     """
 
     stacks: Reconciliation | None = None
-    added: Decimal | None = None
+    added: Mapping[str, Decimal] | None = None
+    names: frozenset[str] | None = None
     prices: PriceList | None = None
 
     @property
@@ -56,9 +63,11 @@ class AccountNow:
         return catalog.monthly_price if self.prices is None else self.prices
 
 
-def interrupted(state: bytes, pricer: Pricer) -> list[Decimal | None]:
+def interrupted(state: bytes, pricer: Pricer) -> list[tuple[str, Decimal | None]]:
     """
-    Return the highest monthly price of each resource whose create was interrupted; `None` without a bound.
+    Return the name and the highest monthly price of each container whose create was interrupted.
+
+    The name is empty if it is not known, and the price `None` without a bound.
 
     Args:
         state: The export of the stack.
@@ -67,8 +76,89 @@ def interrupted(state: bytes, pricer: Pricer) -> list[Decimal | None]:
     Raises:
         InputError: It is not an export.
     """
-    items = (pricer.item(one) for one in read_stack(state).creating)
-    return [item.price.high for item in items if item is not None]
+    found = []
+    for one in read_stack(state).creating:
+        item = pricer.item(one)
+        if item is not None:
+            name = text(snake_case(one.inputs or {}), "name")
+            found.append((name if isinstance(name, str) else "", item.price.high))
+    return found
+
+
+def creates(changes: Iterable[Change]) -> dict[str, Decimal]:
+    """Return the name and the highest monthly price of each container that a change makes, as far as both are known."""
+    return {
+        one.container_name: one.price_after.high
+        for one in changes
+        if one.operation in {"create", "replace"} and one.container_name and one.price_after.high is not None
+    }
+
+
+def may_exist(begun: Iterable[Begun], account: AccountNow) -> dict[str, Decimal]:
+    """
+    Return the containers that updates without an end may have made, with their prices.
+
+    Args:
+        begun: These updates, of the stack.
+        account: The account. What it certainly does not have does not exist.
+    """
+    found: dict[str, Decimal] = {}
+    for one in begun:
+        for name, price in one.creates.items():
+            if account.names is None or name in account.names:
+                found[name] = max(price, found.get(name, price))
+    return found
+
+
+def spent(
+    said: Iterable[tuple[str, Decimal | None]],
+    begun: Collection[Begun],
+    pending: Iterable[tuple[str, Decimal | None]],
+    added: Mapping[str, Decimal] | None,
+) -> Decimal | None:
+    """
+    Return what the last 24 hours added to the monthly price, at most; `None` if that is not known.
+
+    It is what the account shows or what the history says, whichever is higher. On both sides an update without an end
+    counts in full, and a container once: names are unique on the platform. A deletion gives nothing back. A forged
+    entry can only make it higher.
+
+    Args:
+        said: The record and the increase of each entry in the stack's history; `None` without a bound.
+        begun: The updates that have no end.
+        pending: The creates that were interrupted, as `interrupted` returns them.
+        added: The price of each container that is 24 hours old or younger; `None` if that is not known.
+    """
+    by_record: dict[str, Decimal] = defaultdict(Decimal)
+    named: dict[str, Decimal] = {}
+    of_history = of_account = Decimal(0)
+    for record, increase in said:
+        if increase is None:
+            return None
+        by_record[record] += max(increase, Decimal(0))
+    for one in begun:
+        if one.increase is None:
+            return None
+        of_history += max(one.increase - by_record[one.record], Decimal(0))
+        # What is not the price of a container that it creates, for instance of a larger plan.
+        of_account += max(one.increase - sum(one.creates.values()), Decimal(0))
+        named |= {name: max(price, named.get(name, price)) for name, price in one.creates.items()}
+    made = frozenset(named)
+    for name, price in pending:
+        if price is None:
+            return None
+        if name not in made:
+            of_history += price
+        if name:
+            named[name] = max(price, named.get(name, price))
+        else:
+            of_account += price
+    if added is None:
+        return None
+    of_account += sum(added.values()) + sum(
+        max(price - added.get(name, Decimal(0)), Decimal(0)) for name, price in named.items()
+    )
+    return max(of_history + sum(by_record.values()), of_account)
 
 
 def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -> AccountNow:
@@ -98,7 +188,8 @@ def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -
         containers = live.described(client, live.listed(client))
         this = ThisAccount(containers, settings.base_url, settings.fingerprint)
         stacks = None if gate.budgets is None else _with_stacks(client, containers, this, monthly)
-        return AccountNow(stacks, _added(containers, monthly, now), prices)
+        names = None if containers.gap is not None else frozenset(one.name or "" for one in containers)
+        return AccountNow(stacks, _added(containers, monthly, now), names, prices)
 
 
 def check_address(gate: Gate, configuration: Mapping[str, Any]) -> None:
@@ -169,16 +260,18 @@ def _with_stacks(
     return account if confirmed.gap == containers.gap else compared(confirmed)
 
 
-def _added(containers: Listing[Container], monthly: MonthlyPrice, now: datetime.datetime) -> Decimal | None:
-    """Return what the containers cost that were created in the last 24 hours, or may have been."""
+def _added(
+    containers: Listing[Container], monthly: MonthlyPrice, now: datetime.datetime
+) -> dict[str, Decimal] | None:
+    """Return what each container costs that was created in the last 24 hours, or may have been, by its name."""
     if containers.gap is not None:
         return None
-    total = Decimal(0)
+    found: dict[str, Decimal] = defaultdict(Decimal)
     for container in containers:
         created = seconds_of(container.created_at)
         if created is None or created > (now - _DAY).timestamp():
             price = live.item_of(container, monthly).price.high
             if price is None:
                 return None
-            total += price
-    return total
+            found[container.name or container.id] += price
+    return dict(found)

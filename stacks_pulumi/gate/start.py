@@ -15,10 +15,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import InputError, read_file, read_project
 from stacks_pulumi.account.takeover import check_overwrites_nothing, write
-from stacks_pulumi.errors import clean
-from stacks_pulumi.gate import signatures
+from stacks_pulumi.errors import ConfigError, clean
+from stacks_pulumi.gate import signers
 from stacks_pulumi.gate.settings import FILE
 
 _SIGNERS: Final = "allowed_signers"
@@ -94,7 +95,7 @@ _LIMITED: Final = ("monthly-budget", "budget-warning", "spend-gate")
 _NO_NAMES: Final = f"""\
 # Who may approve: one line for each key, with a name. There is no name yet, so no change can be approved.
 #
-#   ann namespaces="{signatures.NAMESPACE}" ssh-ed25519 AAAA...
+#   ann namespaces="{signers.NAMESPACE}" ssh-ed25519 AAAA...
 """
 
 
@@ -116,8 +117,14 @@ def init(
         base_url: The address of the API, if it is not the default.
 
     Raises:
-        StacksError: A file exists or cannot be written, or a key cannot be read.
+        StacksError: The address is not valid, a file exists or cannot be written, or a key cannot be read.
     """
+    if base_url is not None:
+        try:
+            config.check_base_url(base_url, allow_http=True)
+        except ConfigError as error:
+            text = error.message.replace("stacks:baseUrl", "the address")
+            raise ConfigError(text, code=error.code) from None
     texts = {
         FILE: _SETTINGS.format(total=total, increase=increase)
         + ("" if base_url is None else f"{_ADDRESS}base_url: {json.dumps(base_url)}\n"),
@@ -132,7 +139,7 @@ def init(
         f"{_FOLDER}/PulumiPolicy.yaml": _PACK,
         f"{_FOLDER}/__main__.py": _PROGRAM,
     }
-    signatures.names_in(texts[_SIGNERS], _SIGNERS)
+    signers.signers_in(texts[_SIGNERS], _SIGNERS)
     check_overwrites_nothing(folder, texts)
     (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
     write(folder, texts)
@@ -196,7 +203,7 @@ def _line(name: str, key: Path) -> str:
             f"{clean(str(key))} has no public key of SSH: name the file that ends with .pub",
             code="invalid-file",
         )
-    return f'{name} namespaces="{signatures.NAMESPACE}" {words[0]} {words[1]}\n'
+    return f'{name} namespaces="{signers.NAMESPACE}" {words[0]} {words[1]}\n'
 
 
 def _as_json(value: Any) -> str:

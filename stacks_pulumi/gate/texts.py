@@ -8,6 +8,7 @@ what `plan` writes is only for reading, because its job may run the program that
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -16,7 +17,7 @@ from stacks_pulumi.cost.report import FOOTER, bounds
 from stacks_pulumi.gate.change import Change, Operation
 from stacks_pulumi.gate.record import Record
 from stacks_pulumi.gate.verdict import FREE_RULE, Verdict
-from stacks_pulumi.pricing.money import FREE, count
+from stacks_pulumi.pricing.money import FREE, count, usd
 from stacks_pulumi.pricing.money import Change as Difference
 from stacks_pulumi.pricing.recognition import MARKER, is_hidden, is_unknown, known
 from stacks_pulumi.pricing.views import ContainerView
@@ -31,6 +32,8 @@ _SPACES: Final = re.compile(" {2,}")
 _DOT: Final = "\N{MIDDLE DOT}"
 _NONE: Final = "\N{EN DASH}"
 _DEPENDANTS: Final = 5
+_COUNTED: Final = 20
+"""The most steps that a reader counts."""
 _NOT_SHOWN: Final = frozenset(
     {MARKER, "stacksKind", "monthly_price_usd", "monthlyPriceUsd", "changed_outside"}
 )
@@ -51,6 +54,7 @@ _ACTIONS: Final[Mapping[Operation, Action]] = {
     "keep": "keep",
     "unclear": "keep",
     "read": "same",
+    "discard": "same",
     "same": "same",
 }
 _ORDER: Final[tuple[Operation, ...]] = (
@@ -62,6 +66,7 @@ _ORDER: Final[tuple[Operation, ...]] = (
     "update",
     "create",
     "read",
+    "discard",
     "same",
 )
 _MADE: Final = frozenset({"create", "delete"})
@@ -90,7 +95,9 @@ def document_of(
     return Document(
         _headline(record, verdict),
         remarks=(
+            *_sums(acting),
             *_reasons(verdict),
+            *_during(verdict),
             *_engines_own(changes),
             *_facts(acting),
             *_record_lines(record),
@@ -171,6 +178,13 @@ def _headline(record: Record | None, verdict: Verdict) -> str:
     return f"{where}: {_RESULTS[verdict.result]}{people}; {price}."
 
 
+def _sums(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
+    """Return how many steps of each kind there are, where a reader can no longer count them."""
+    if len(acting) > _COUNTED:
+        sums = Counter(_step(one).partition(",")[0] for one in acting)
+        yield "note", f"{len(acting)} steps: {', '.join(f'{number} {step}' for step, number in sums.items())}"
+
+
 def _reasons(verdict: Verdict) -> Iterator[tuple[Weight, str]]:
     policies = {one.policy for one in verdict.violations if one.level == "mandatory"}
     for reason in verdict.reasons:
@@ -183,6 +197,13 @@ def _reasons(verdict: Verdict) -> Iterator[tuple[Weight, str]]:
     for limit in verdict.limits:
         if limit.passed:
             yield "note", f"{limit.name}: {limit.text}"
+
+
+def _during(verdict: Verdict) -> Iterator[tuple[Weight, str]]:
+    """Return that a change costs more for a time than before it and after it."""
+    most, ends = verdict.price_during, verdict.price_before.or_higher(verdict.price_after)
+    if most.high is not None and ends.high is not None and most.high > ends.high:
+        yield "note", f"{usd(most.high)} a month at most until the last deletion, also if it is killed before"
 
 
 def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
@@ -205,6 +226,8 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
                 "warning",
                 f"{name}: {', '.join(cut)} may be cut in the table; the JSON has the whole values",
             )
+        if one.operation == "discard":
+            yield "note", f"{name} was only looked up: nothing changes in the account"
         if one.old_urn:
             yield "warning", f"{name} is the resource that was {one.old_urn} before"
         if one.unprotected:
@@ -298,6 +321,7 @@ def _step(one: Change) -> str:
         "import": "imported",
         "keep": "leaves the stack",
         "read": "looked up",
+        "discard": "looked up no longer",
         "unclear": "unclear",
     }[one.operation]
 
@@ -428,6 +452,7 @@ def _data(record: Record | None, verdict: Verdict, changes: Sequence[Change]) ->
         ],
         "price_before": bounds(verdict.price_before),
         "price_after": bounds(verdict.price_after),
+        "price_during": bounds(verdict.price_during),
         "increase": None if verdict.increase is None else f"{verdict.increase:.2f}",
         "unknown": list(verdict.unknown),
         "approvals_needed": verdict.approvals_needed,

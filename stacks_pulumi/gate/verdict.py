@@ -3,16 +3,17 @@ May a change be applied, does it need an approval, or is it refused?
 
 `refused`: a mandatory policy, a limit, a budget or a rule forbids it, or something that decides cannot be read.
 `needs_approval`: a person has to see and sign it. `free`: the gate's `free` covers it. `nothing`: it has no step.
-What is not known counts as the worst case.
+What is not known counts as the worst case. A total holds at every moment of an update, because it can be killed at any.
 """
 
 from __future__ import annotations
 
 import datetime
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from stacks_pulumi._identifiers import stack_and_project
@@ -21,7 +22,7 @@ from stacks_pulumi.account import backend, budgets
 from stacks_pulumi.account.reconcile import Reconciliation, StackTotal
 from stacks_pulumi.cost.build import ObjectChange
 from stacks_pulumi.cost.live import compare
-from stacks_pulumi.cost.report import Line, Report
+from stacks_pulumi.cost.report import Line, Report, higher
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules
 from stacks_pulumi.gate.change import Change, Finding
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 Result: TypeAlias = Literal["nothing", "free", "needs_approval", "refused"]
 Tagged: TypeAlias = Callable[[str, str], frozenset[str]]
 
+
+_LAST: Final = "before the last deletion"
+"""When a stack may cost more than before and after a change."""
+_FIRST: Final = ": delete first, in a separate change"
 
 FREE_RULE: Final = "free"
 """The rule of a reason that only says why the gate's `free` does not cover something."""
@@ -90,7 +95,9 @@ class Verdict:
         reasons: Why not, or why it needs an approval; refusals first.
         price_before: What the stack costs a month now.
         price_after: What it costs a month after the change.
+        price_during: The most that it costs while the change is made: what is deleted may be deleted last.
         increase: The most that it adds to the monthly price; `None` without a known upper bound, negative if it falls.
+        increase_during: The most that it adds at any moment, also if it is killed before it deletes something.
         rules: The names of the rules, and of what else asks for an approval.
         unknown: The values that the plan does not have, and what else is not known, as sentences.
         needs_destroy: Whether it destroys or overwrites data, also where a backup makes the rule pass.
@@ -103,7 +110,9 @@ class Verdict:
     reasons: tuple[Reason, ...] = ()
     price_before: Price = FREE
     price_after: Price = FREE
+    price_during: Price = FREE
     increase: Decimal | None = Decimal(0)
+    increase_during: Decimal | None = Decimal(0)
     rules: frozenset[str] = frozenset()
     unknown: tuple[str, ...] = ()
     needs_destroy: bool = False
@@ -130,20 +139,26 @@ class _Found:
         changes: What happens to each resource.
         before: The price of the stack now.
         after: Its price after the change.
+        during: The most that it costs while the change is made.
         increase: The most that the change adds; `None` without a known upper bound.
+        increase_during: The most that it adds at any moment.
         reasons: The reasons.
         unknown: What is not known.
         limits: The verdicts of limits and budgets.
+        unfinished: The names of the containers that an update without an end may have made.
     """
 
     gate: Gate
     changes: Sequence[Change]
     before: Price
     after: Price
+    during: Price
     increase: Decimal | None
+    increase_during: Decimal | None
     reasons: list[Reason] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     limits: list[JudgedLimit] = field(default_factory=list)
+    unfinished: tuple[str, ...] = ()
 
     @property
     def acting(self) -> list[Change]:
@@ -176,7 +191,9 @@ class _Found:
             reasons,
             self.before,
             self.after,
+            self.during,
             self.increase,
+            self.increase_during,
             frozenset(asked),
             tuple(self.unknown),
             any(rules.touches_data(change, self.gate.file.harmless) for change in acting),
@@ -197,6 +214,7 @@ def judge(
     tagged: Tagged = backend.tagged,
     without_account: bool = False,
     code: str = "",
+    may_exist: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> Verdict:
     """
     Judge a change.
@@ -212,9 +230,18 @@ def judge(
         without_account: Whether the reader has no key: what needs the account is then not known, and is judged when
             the change is applied.
         code: Why the program may run its own code; empty if it cannot.
+        may_exist: The containers that updates without an end may have made, by their names, with their prices.
     """
-    report = Report("preview", tuple(change.line for change in changes if change.line is not None))
-    found = _Found(gate, changes, report.past, report.planned, report.difference.high)
+    report, during = _report(changes), _report(_at_once(changes))
+    found = _Found(
+        gate,
+        changes,
+        report.past,
+        report.planned,
+        during.planned,
+        report.difference.high,
+        during.difference.high,
+    )
     for violation in violations:
         if violation.level == "mandatory":
             found.refuse(violation.policy, f"{violation.resource}: {violation.message}")
@@ -228,6 +255,7 @@ def judge(
             )
     if account is not None:
         _with_account(found, account)
+    _with_unfinished(found, may_exist)
     _limits(found)
     _budgets(found, account, tagged, without_account=without_account)
     ruled = rules.findings(gate, changes, now or datetime.datetime.now(datetime.timezone.utc))
@@ -267,17 +295,86 @@ def _pairs(changes: Sequence[Change]) -> list[tuple[ObjectChange, Line]]:
     ]
 
 
+def _report(changes: Iterable[Change]) -> Report:
+    return Report("preview", tuple(change.line for change in changes if change.line is not None))
+
+
+def _at_once(changes: Sequence[Change]) -> list[Change]:
+    """
+    Return the changes as they are when all is made and nothing is deleted yet: an update may be killed then.
+
+    Changes that make nothing more expensive stay as they are, so that a stack over its limit can become cheaper.
+    """
+    if not any(_grows(change) for change in changes):
+        return list(changes)
+    return [one for change in changes for one in _side_by_side(change)]
+
+
+def _grows(change: Change) -> bool:
+    if change.line is None or not change.acts:
+        return False
+    more = change.line.difference.high
+    return more is None or more > 0 or _is_made_first(change)
+
+
+def _is_made_first(change: Change) -> bool:
+    return change.operation == "replace" and not change.deleted_first
+
+
+def _side_by_side(change: Change) -> Iterator[Change]:
+    """Yield an object and the one that takes its place, if both exist for a time; otherwise the more expensive one."""
+    object_, line = change.object, change.line
+    if object_ is None or line is None or line.before is None:
+        yield change
+        return
+    stays = line.after is None or _is_made_first(change)
+    if stays:
+        same = replace(line, action="same", after=line.before)
+        yield replace(change, object=replace(object_, op="same", after=object_.before), line=same)
+    if line.after is not None and stays:
+        new = replace(line, action="create", before=None)
+        yield replace(change, object=replace(object_, op="create", before=None), line=new)
+    elif line.after is not None:
+        yield replace(change, line=replace(line, after=higher(line.before, line.after)))
+
+
 def _with_account(found: _Found, account: Reconciliation) -> None:
-    """Raise the price of the stack afterwards, and the increase, where the account shows higher ones."""
+    """Raise the prices of the stack, and the increases, where the account shows higher ones."""
     try:
-        planned = budgets.after(account, _pairs(found.changes))
+        planned, during = _accounts(found, account)
     except InputError as error:
         found.refuse("account", error.message)
         return
     for one in _this_stack(planned, found.changes):
         found.after = found.after.or_higher(one.price)
+    for one in _this_stack(during, found.changes):
+        found.during = found.during.or_higher(one.price)
+    found.increase = _more(found.increase, account, planned)
+    found.increase_during = _more(found.increase_during, account, during)
+
+
+def _with_unfinished(found: _Found, may_exist: Mapping[str, Decimal]) -> None:
+    """Add the containers that an update without an end may have made and that the stack does not have."""
+    known = {one.container_name for one in found.changes}
+    prices = {name: price for name, price in may_exist.items() if name not in known}
+    more = Price(FREE.low, sum(prices.values(), Decimal(0)))
+    found.unfinished = tuple(sorted(prices))
+    found.before, found.after, found.during = (
+        price + more for price in (found.before, found.after, found.during)
+    )
+
+
+def _accounts(found: _Found, account: Reconciliation) -> tuple[Reconciliation, Reconciliation]:
+    """Return the account after the change, and when it costs the most."""
+    planned, during = (
+        budgets.after(account, _pairs(one)) for one in (found.changes, _at_once(found.changes))
+    )
+    return planned, during
+
+
+def _more(increase: Decimal | None, account: Reconciliation, planned: Reconciliation) -> Decimal | None:
     added = compare(account.snapshot, planned.snapshot).difference.high
-    found.increase = None if found.increase is None or added is None else max(found.increase, added)
+    return None if increase is None or added is None else max(increase, added)
 
 
 def _this_stack(account: Reconciliation, changes: Sequence[Change]) -> list[StackTotal]:
@@ -288,18 +385,28 @@ def _this_stack(account: Reconciliation, changes: Sequence[Change]) -> list[Stac
 def _limits(found: _Found) -> None:
     limits = found.gate.limits
     for name, most, worst, what in (
-        ("max_total", limits.max_total, found.after.high, "the stack's price a month after the change"),
+        ("max_total", limits.max_total, *_total(found)),
         ("max_increase", limits.max_increase, found.increase, "the increase a month"),
     ):
         if most is None:
             continue
         is_ = "has no known upper bound" if worst is None else f"is {usd(worst)} at most"
-        limit = JudgedLimit(
-            name, worst is not None and worst <= most, f"{what} {is_}; the limit is {usd(most)}"
-        )
+        passed = worst is not None and worst <= most
+        advice = "" if passed or not what.endswith(_LAST) else _FIRST
+        limit = JudgedLimit(name, passed, f"{what} {is_}; the limit is {usd(most)}{advice}")
         found.limits.append(limit)
         if not limit.passed:
             found.refuse(name, limit.text)
+
+
+def _total(found: _Found) -> tuple[Decimal | None, str]:
+    """Return the highest price of the stack, and which one that is."""
+    after, during = found.after.high, found.during.high
+    beside = f" (with {', '.join(found.unfinished)}, which an interrupted update may have made)"
+    what = f"the stack's price a month{beside if found.unfinished else ''}"
+    if after is None or (during is not None and during <= after):
+        return after, f"{what} after the change"
+    return during, f"{what} {_LAST}"
 
 
 def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, without_account: bool) -> None:
@@ -319,15 +426,19 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
         return
     tagged = functools.cache(tagged)
     try:
-        planned = budgets.after(account, _pairs(found.changes))
+        planned, during = _accounts(found, account)
         judged = budgets.judged(planned, file.budgets, account.snapshot, tagged)
+        at_once = budgets.judged(during, file.budgets, account.snapshot, tagged)
         uncovered = budgets.uncovered(planned, file.budgets, tagged)
         by_tag = {tag: tagged(*tag) for budget in file.budgets for tag in budget.tags}
     except StacksError as error:
         found.refuse("budgets", error.message)
         return
-    for budget, verdict in judged:
-        limit = JudgedLimit(f"budget {budget.title}", verdict.passed, verdict.text)
+    for (budget, end), (_, worst) in zip(judged, at_once, strict=True):
+        is_over = end.passed and not worst.passed and end.limit.measure == "total"
+        verdict = worst if is_over else end
+        told = f"{_LAST}, {verdict.text}{_FIRST}" if is_over else verdict.text
+        limit = JudgedLimit(f"budget {budget.title}", verdict.passed, told)
         found.limits.append(limit)
         if verdict.blocks:
             found.refuse(limit.name, limit.text)
@@ -386,6 +497,9 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
     """Return why `free` does not cover a change; empty if it does, as far as this change alone shows."""
     if change.engines_own and change.operation in {"create", "delete"}:
         # Its settings are the stack's configuration.
+        return ""
+    if change.operation == "discard":
+        # Nothing in the account changes.
         return ""
     if change.operation in _NEVER_FREE and not (change.operation == "read" and not change.id):
         return _NEVER_FREE[change.operation]

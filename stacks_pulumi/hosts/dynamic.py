@@ -22,7 +22,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.metadata
 import os
 import signal
 import sys
@@ -242,6 +241,8 @@ def _miss(piece: str) -> None:
     if piece in _missing:
         return
     _missing.add(piece)
+    import importlib.metadata  # noqa: PLC0415  (with zipfile, csv and email; only this warning needs it)
+
     version = importlib.metadata.version("pulumi")
     text = f"stacks-pulumi does not fully support this Pulumi SDK ({version}): {_WITHOUT[piece]}"
     engine_service().show("WARNING", "", text)

@@ -39,6 +39,9 @@ KINDS: Final = (
 MARKER: Final = "stacks_kind"
 """The input in which `check` stores the kind of a resource, because a program can give it any type."""
 
+ADOPTS: Final = "adopts"
+"""The input in which `check` stores the id of an existing container that a creation will take over."""
+
 DYNAMIC: Final = "pulumi-python:dynamic/stacks:"
 """The type prefix of the dynamic STACKS resources."""
 

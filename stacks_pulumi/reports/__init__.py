@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 Weight: TypeAlias = Literal["error", "warning", "note"]
-Action: TypeAlias = Literal["create", "update", "replace", "delete", "keep", "same"]
-"""What happens to an object; `keep` is an object that leaves the stack but is not deleted."""
+Action: TypeAlias = Literal["create", "adopt", "update", "replace", "delete", "keep", "same"]
+"""What happens to an object; `adopt` is one that exists already, `keep` one that leaves the stack undeleted."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,7 @@ class Document:
         others: What the tables do not have, and why.
         advice: What to do.
         footer: A small line below a page, for instance what the figures are.
+        ending: The last line, for instance the reason for the exit code.
         checks: The conditions of the exit code.
         data: The report for programs; the page of the command in `docs` describes its fields.
     """
@@ -185,6 +186,7 @@ class Document:
     others: Folded | None = None
     advice: tuple[Advice, ...] = ()
     footer: str = ""
+    ending: str = ""
     checks: tuple[Check, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 

@@ -21,11 +21,20 @@ import msgspec
 from stacks_pulumi.errors import clean, clean_lines
 from stacks_pulumi.reports import Column, Document, Folded, PolicyViolation, Row, Table
 
-MARKS: Final = {"create": "+", "delete": "-", "update": "~", "replace": "±", "keep": "=", "same": " "}
+MARKS: Final = {
+    "create": "+",
+    "adopt": "&",
+    "delete": "-",
+    "update": "~",
+    "replace": "±",
+    "keep": "=",
+    "same": " ",
+}
 """One character for each action."""
 
 _STYLES: Final = {
     "create": "green",
+    "adopt": "cyan",
     "delete": "red",
     "update": "yellow",
     "replace": "magenta",
@@ -73,6 +82,7 @@ def plain(document: Document) -> str:
         lines += ["", f"{clean(advice.text)}:"]
         for command, findings in advice.commands.items():
             lines += [*(f"  {clean(finding)}" for finding in findings), f"      {clean(command)}"]
+    lines += ["", clean(document.ending)] if document.ending else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -167,6 +177,7 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
 _SIGNS: Final = {"error": "❌", "warning": "⚠️", "note": "ℹ️"}  # noqa: RUF001  (the information sign is meant)
 _ACTIONS: Final = {
     "create": "new",
+    "adopt": "taken over",
     "delete": "removed",
     "update": "changed",
     "replace": "replaced",
@@ -246,6 +257,7 @@ def markdown(document: Document, most: int | None = None) -> str:
         lines += [f"{escape(advice.text)}:", ""]
         for command, findings in advice.commands.items():
             lines += [*(f"- {escape(finding)}" for finding in findings), "", *_fenced(command), ""]
+    lines += [escape(document.ending), ""] if document.ending else []
     lines += [f"<sub>{document.footer}</sub>"] if document.footer else []
     return "\n".join(lines) + "\n"
 

@@ -59,6 +59,8 @@ PLACEHOLDER: Final = {
 _REFUSED: Final = (BadRequestError, ConflictError)
 _AWAITED: Final = "awaited_address"
 """The output with the caller's own address if the API has not added it yet: a later update removes it."""
+OTHERS_LEFT: Final = "others_left"
+"""The output of an address beside whose entry another one of ours may be listed: its deletion looks at the list."""
 _SLACK: Final = 60.0
 """Seconds by which the time in the answer that adds an entry may differ from that in the list."""
 _PAUSE: Final = 2.0
@@ -122,6 +124,7 @@ class AllowedIpList:
             "revoke_auto_added": revoke,
             **entry_outputs(entry, container.created_at),
             **found_changed(undone),
+            **({OTHERS_LEFT: True} if len(entries) > 1 or self.unwanted(access, address, {}) else {}),
         }
 
     def change(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +152,7 @@ class AllowedIpList:
                 if added is None or isinstance(error, WaitCancelledError):
                     raise
                 # The state gets the id and the time of the new entry, which show the next operation that it is ours.
-                outs = {**olds, **entry_outputs(added, created_at)}
+                outs = {**olds, **entry_outputs(added, created_at), OTHERS_LEFT: True}
                 id_ = child_id(self.container, address)
                 raise InitFailedError(error.message, code=error.code, id=id_, outs=outs) from error
         return {**inputs, **entry_outputs(entry, created_at)}
@@ -158,21 +161,33 @@ class AllowedIpList:
         """
         Remove the address.
 
-        The API does not remove the last entry. Before a replacement, a placeholder is added, so that external access
-        and its host name stay. Otherwise external access is turned off.
+        If the state has its entry's id, and that is unique, no look is needed. The API does not remove the last entry:
+        only that refusal, or a list without another entry, shows that it is one. Before a replacement, a placeholder is
+        added then, so that external access and its host name stay. Otherwise external access is turned off.
         """
-        address = own_name(id_)
+        address, looked = own_name(id_), list[models.ExternalAccess]()
         with self.session.turn(self.container):
-            access = self._find(id_, olds, shared=False)
+            if self._goes_by_id(olds):
+                try:
+                    self._remove_by_id(olds["entry_id"], looked)
+                except NotFoundError:
+                    pass  # that is no evidence: the address may be listed nevertheless
+                except _REFUSED:
+                    if not looked or not _only(entries_of(looked[-1].allowed_ips, address), looked[-1]):
+                        raise
+                else:
+                    return
+            access = self._find(id_, olds, shared=False, looked=looked)
             if access is None:
                 return
             going = entries_of(access.allowed_ips, address)
-            created_at = creation_time(self.session, self.container)
-            if not _is_ours(going, olds, created_at):
-                self.op.warn(
-                    f"{_foreign(self.container, address, olds, going, created_at)}: it is left alone"
-                )
-                return
+            if not _is_proven(going, olds):
+                created_at = creation_time(self.session, self.container)
+                if not _is_ours(going, olds, created_at):
+                    self.op.warn(
+                        f"{_foreign(self.container, address, olds, going, created_at)}: it is left alone"
+                    )
+                    return
             going += self.unwanted(access, address, olds)
             if _only(going, access) and access.allowed_ips.gap is not None:
                 # Others may be on the next page.
@@ -190,6 +205,21 @@ class AllowedIpList:
 
     # --- steps ---
 
+    def _goes_by_id(self, olds: Mapping[str, Any]) -> bool:
+        """Return whether the state has all that is to be removed."""
+        # If the container stays, so would what a killed exchange has left in its list, and no state knows that.
+        stays = OWNERSHIP.owner("Container", self.container) is not None
+        looks = stays or olds.get("revoke_auto_added") or olds.get(OTHERS_LEFT)
+        return not looks and is_unique(olds.get("entry_id") or "")
+
+    def _remove_by_id(self, entry_id: str, looked: list[models.ExternalAccess]) -> None:
+        def ask() -> models.ExternalAccess:
+            looked[:] = [self._access()]
+            return looked[0]
+
+        self.op.progress("removing the entry")
+        self.session.client.allowed_ips.remove(self.container, entry_id, ask=ask)
+
     def _access(self) -> models.ExternalAccess:
         return self.session.client.allowed_ips.list(self.container)
 
@@ -199,13 +229,29 @@ class AllowedIpList:
             return self._access()
 
     def _find(
-        self, id_: str, olds: Mapping[str, Any], *, shared: bool = True
+        self,
+        id_: str,
+        olds: Mapping[str, Any],
+        *,
+        shared: bool = True,
+        looked: Sequence[models.ExternalAccess] = (),
     ) -> models.ExternalAccess | None:
-        """Return the access of a container whose list has the address; `None` if the entry is certainly gone."""
+        """
+        Return the access of a container whose list has the address; `None` if the entry is certainly gone.
+
+        Args:
+            id_: The resource's id.
+            olds: Its outputs in the state.
+            shared: Whether a list that other reads have requested is new enough.
+            looked: A list that is newer.
+        """
 
         def look(is_first: bool) -> models.ExternalAccess | None:
-            age = MAX_AGE if is_first and shared else 0.0
-            access = self.session.reads.get("allowed_ips", self.container, ask=self._access, max_age=age)
+            if is_first and looked:
+                access = looked[-1]
+            else:
+                age = MAX_AGE if is_first and shared else 0.0
+                access = self.session.reads.get("allowed_ips", self.container, ask=self._access, max_age=age)
             if not entries_of(access.allowed_ips, own_name(id_)):
                 access.allowed_ips.require_complete()
                 return None
@@ -480,6 +526,15 @@ def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) ->
     return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
 
 
+def _is_proven(entries: Iterable[models.AllowedIp], olds: Mapping[str, Any]) -> bool:
+    """Return whether an entry has the unique id or the time in the state."""
+    return any(
+        (entry.id == olds.get("entry_id") and is_unique(entry.id))
+        or same_time(olds.get("added_at"), entry.added_at)
+        for entry in entries
+    )
+
+
 def _is_ours(
     entries: Iterable[models.AllowedIp], olds: Mapping[str, Any], container_created_at: str | None
 ) -> bool:
@@ -491,9 +546,7 @@ def _is_ours(
     then the content decide.
     """
     entries, stored = list(entries), olds.get("added_at")
-    if any(entry.id == olds.get("entry_id") and is_unique(entry.id) for entry in entries):
-        return True
-    if any(same_time(stored, entry.added_at) for entry in entries):
+    if _is_proven(entries, olds):
         return True
     # Only then: the container's time may be that of a start.
     if is_before(stored, container_created_at):

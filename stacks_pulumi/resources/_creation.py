@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi._identifiers import same_name
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
     ErrorCode,
     ExistsError,
@@ -27,6 +30,7 @@ from stacks_pulumi.errors import (
     VanishedError,
     WaitCancelledError,
 )
+from stacks_pulumi.resources._fields import differences_to
 from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_origin, token_of
 from stacks_pulumi.resources._operation import Operation, record_adoption
 from stacks_pulumi.resources._session import Session
@@ -204,7 +208,7 @@ class Creation(ABC, Generic[T]):
             found = error
         thing: T = found.existing
         id_ = self.id_of(thing)
-        is_free = not adopts(self.session, self.inputs) and OWNERSHIP.owner(self.kind, id_) is None
+        is_free = not adopts(self.session.settings, self.inputs) and OWNERSHIP.owner(self.kind, id_) is None
         clock, lag = self.session.clock, self.session.client.platform.lag
         left = self.session.begun + lag - clock.now()
         if is_free and left > 0 and self.was_lost(thing):
@@ -225,18 +229,16 @@ class Creation(ABC, Generic[T]):
             raise self._owned(what, owner, thing) from None
         differences = self.differences(thing)
         if differences:
-            adopt = "" if adopts(self.session, self.inputs) else f" and write {self.adopting()}"
+            adopt = "" if adopts(self.session.settings, self.inputs) else f" and write {self.adopting()}"
             msg = (
                 f"{what} exists already and is not what the program asks for: {'; '.join(differences)}. Give this "
                 "resource another name, or change the program to match what exists"
                 f"{adopt}. `stacks-pulumi account` shows which stack owns it"
             )
             raise ExistsError(msg, code="exists-but-differs", existing=thing) from None
-        if adopts(self.session, self.inputs):
-            self.op.inform(
-                f"adopted {what}, which existed already: from now on this stack deletes it. If another stack manages "
-                "it too, remove it from one of them (`pulumi state delete`)"
-            )
+        if adopts(self.session.settings, self.inputs):
+            # Short, because the engine shows it twice for each resource.
+            self.op.inform(f"adopted {id_}: from now on this stack deletes it")
         elif self.was_lost(thing):
             self.op.inform(f"took back {what}: it is identical, and it belongs to a container of this stack")
         else:
@@ -261,7 +263,9 @@ class Creation(ABC, Generic[T]):
         With `deleted_with` the engine (from 3.260) marks such a child as deleted before its container is. If that
         fails, it asks for a new child, although nothing replaces the child any more.
         """
-        asked = self.session.settings.delete_children_with_container or adopts(self.session, self.inputs)
+        asked = self.session.settings.delete_children_with_container or adopts(
+            self.session.settings, self.inputs
+        )
         return asked and owner.urn == self.op.call.urn and not owner.replacing and self.was_lost(thing)
 
     def _owned(self, what: str, owner: Owner, thing: T) -> ExistsError:
@@ -302,6 +306,37 @@ class Creation(ABC, Generic[T]):
                 )
 
 
-def adopts(session: Session, inputs: Mapping[str, Any]) -> bool:
+def adopts(settings: AccountSettings, inputs: Mapping[str, Any]) -> bool:
     """Return whether to adopt a matching object: the resource's `adopt` overrides the provider's."""
-    return (inputs.get("adopt") or session.settings.adopt) == "if_matching"
+    return (inputs.get("adopt") or settings.adopt) == "if_matching"
+
+
+def to_adopt(session: Session, inputs: Mapping[str, Any], warn: Callable[[str], None]) -> str | None:
+    """
+    Return the id of the container that a creation with these inputs will adopt; `None` if none is seen.
+
+    It is one list for all containers of a preview. Without an answer each counts as a new one, the worst case.
+
+    Args:
+        session: The account.
+        inputs: The checked inputs.
+        warn: Shows why a container of this name will not be adopted.
+    """
+
+    def ask() -> Sequence[Container]:
+        with contextlib.suppress(StacksError):
+            return session.reads.get("containers", ask=session.client.feed.snapshot)
+        return ()
+
+    listed = session.reads.get("to adopt", ask=ask)
+    named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]
+    if len(named) != 1 or named[0].is_from(inputs["template"]) is None:
+        return None
+    differences = differences_to(inputs, named[0])
+    if differences:
+        warn(
+            f"{named[0].id} exists already, and is not what the program asks for, as far as the list of containers "
+            f"shows: {'; '.join(differences)}"
+        )
+        return None
+    return named[0].id

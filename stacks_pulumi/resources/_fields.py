@@ -47,12 +47,15 @@ def secret(value: Any) -> Any:
     return {SIGNATURE: _SECRET, "value": value}
 
 
+_NESTED: Final = (dict, list)
+
+
 def plain(value: Any) -> Any:
     """Return the value without the marks of secrets, at any depth."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == _SECRET:
             return plain(value.get("value"))
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(item) if isinstance(item, _NESTED) else item for key, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]
     return value
@@ -393,7 +396,11 @@ def changed(fields: Iterable[Field], olds: Mapping[str, Any], news: Mapping[str,
 
 
 def _differs(field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    old, new = plain(olds.get(field.name)), plain(news.get(field.name))
+    old, new = olds.get(field.name), news.get(field.name)
+    if old == new:
+        # As most are: equal values have equal normal forms.
+        return is_unknown(new)
+    old, new = plain(old), plain(new)
     if new is None and field.computed:
         return False
     if is_unknown(new):
@@ -460,6 +467,54 @@ class ParentInProgram:
         wanted = self.facts.get("external_access")
         adopted = self.facts.get("adopt") == "if_matching"
         return wanted is False or (wanted is None and self.is_new and not adopted)
+
+
+# --- changes of a container that an API key cannot make ---
+
+
+def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
+    """Return the warning for a new value that is unknown at preview, so that only `pulumi up` can check it."""
+    then = (
+        "the container is replaced and its data destroyed"
+        if inputs.get("replace_on_change") is True
+        else "`pulumi up` refuses the change after its other steps were done"
+    )
+    return f"{name} is not known before `pulumi up`: if it is not {_shown(old)} then, {then}. Use a constant value"
+
+
+def replacement_needed(name: str, old: Any, new: Any) -> str:
+    """Return the message for a change in the program that would destroy the container."""
+    what = (
+        f"{name} would change from {_shown(old)} to {_shown(new)}"
+        if new is not None
+        else f"{name} {_shown(old)} would be taken away"
+    )
+    keeping = {
+        "name": f"No container can be renamed: to keep it, write name={_shown(old)} here. ",
+        "template": "",
+    }.get(
+        name,
+        "To resize and keep the data, do it in the STACKS dashboard, run `pulumi refresh`, and write the new "
+        f"{name} here. ",
+    )
+    return (
+        f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
+        f"{keeping}To replace it anyway, set replace_on_change=True"
+    )
+
+
+def resized_outside(name: str, old: Any, new: Any) -> str:
+    """Return the message for a change outside of the program that only a replacement could undo."""
+    return (
+        f"{name} was changed to {_shown(old)} outside of this program, which still says {_shown(new)}: "
+        "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "
+        f"the program. Write {name}={_shown(old)} here"
+    )
+
+
+def _shown(value: Any) -> str:
+    """Return the value as a program writes it; the engine turns every number into a float."""
+    return repr(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 # --- the platform's words for the fields of a container ---

@@ -53,6 +53,7 @@ from stacks_pulumi.resources._identity import (
     OWNERSHIP,
     Owner,
     check_account,
+    is_of_key,
     rebinds,
     renewed_origin,
     token_of,
@@ -113,6 +114,13 @@ class ResourceKind:
         """Return the changes to refuse, compared with the previous inputs (empty for a new resource)."""
         del olds, inputs
         return ()
+
+    def foreseen(
+        self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return what `check` notes of a new object that the account has already."""
+        del settings, call, inputs
+        return {}
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values that `check` adds to valid inputs, for previews and policies."""
@@ -294,6 +302,8 @@ class ResourceHandler(ResourceKind):
                     failures.setdefault(name, with_code(reason, code))
             if not failures:
                 inputs.update(self._added(inputs))
+                if not stored:
+                    inputs.update(self.foreseen(settings, call, inputs))
                 announcement = self.announcement(stored, inputs)
                 if announcement is not None:
                     call.status(announcement)
@@ -432,8 +442,8 @@ class ResourceHandler(ResourceKind):
     def at_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs of an update at preview: what it may change is unknown, and everything else is known."""
         stored, inputs = plain(olds), self._inputs(news)
-        origin, settings = stored.get(ORIGIN) or "", self._settings
-        same_key = isinstance(settings, AccountSettings) and origin.startswith(settings.fingerprint)
+        origin, settings = stored.get(ORIGIN), self._settings
+        same_key = isinstance(settings, AccountSettings) and is_of_key(origin, settings.fingerprint)
         known = {**self._kept(stored, inputs), **inputs}
         return {**self.at_create(inputs), **({ORIGIN: origin} if same_key else {}), **known}
 
@@ -528,15 +538,18 @@ class ResourceHandler(ResourceKind):
         if other is not None:
             name, unique = next(iter(names.items()))
             both = f"{other!r} and {urn.rpartition('::')[2]!r}"
-            yield (
-                name,
-                f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them",
+            text = (
+                f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them"
             )
+            yield name, text
 
     def _check_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
         """Refuse a resource that was moved to another account's provider: the preview would show no change."""
         settings = self._settings
         if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
+            return
+        if is_of_key(origin, settings.fingerprint):
+            # Without a session: an operation that changes nothing needs none.
             return
         try:
             check_account(session_for(settings), id_, origin)

@@ -343,6 +343,11 @@ def token_of(origin: str | None) -> str | None:
     return None if origin is None else origin.rpartition("-")[2]
 
 
+def is_of_key(origin: str | None, fingerprint: str) -> bool:
+    """Return whether the key with this fingerprint changed a resource last, so that it is in the key's account."""
+    return origin is not None and origin.partition("-")[0] == fingerprint
+
+
 def check_account(session: Session, id_: str, origin: str | None) -> None:
     """
     Check that a resource is in the account of the API key.
@@ -361,7 +366,7 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
         ConfigError: The resource is in another account, or that cannot be ruled out.
         StacksError: The request to the API failed.
     """
-    if origin is not None and origin.partition("-")[0] == session.fingerprint:
+    if is_of_key(origin, session.fingerprint):
         return
     listed = session.reads.get("containers", ask=session.client.feed.snapshot)
     accounts = {account_of(container.id) for container in listed if container.id.startswith("usr-")}
@@ -440,6 +445,7 @@ class Ownership:
         self._lock = threading.Lock()
         self._owners: dict[Key, Owner] = {}
         self._names: dict[Key, str] = {}
+        self._keys: dict[str, list[Key]] = {}
         self._declared: set[str] = set()
         self._undecided: set[str] = set()
         self._started: dict[str, list[float]] = {}
@@ -532,7 +538,9 @@ class Ownership:
             if other is not None:
                 return name_of(other)
             # If a resource no longer has a name, another resource may use it.
-            self._names = {key: owner for key, owner in self._names.items() if owner != urn}
+            for key in self._keys.get(urn, ()):
+                self._names.pop(key, None)
+            self._keys[urn] = keys
             self._names.update(dict.fromkeys(keys, urn))
         return None
 
@@ -545,8 +553,8 @@ class Ownership:
             self._undecided.discard(owner.urn)
             known = self._owners.get((kind, id_))
             if known is None or known.token == owner.token:
-                created = known is not None and known.created
-                self._owners[kind, id_] = replace(owner, created=created)
+                is_created = known is not None and known.created
+                self._owners[kind, id_] = replace(owner, created=True) if is_created else owner
 
     def claim(self, kind: str, id_: str, owner: Owner) -> None:
         """Record that the object was created for, or adopted by, a resource."""

@@ -19,7 +19,6 @@ from typing import Any, Final, Literal, NoReturn
 
 from stacks_pulumi._clock import Clock, is_shielded, shielded
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi._pulumi_cli import pulumi_home
 from stacks_pulumi.errors import (
     StacksError,
     UnexpectedStateError,
@@ -345,6 +344,8 @@ def _is_old(file: Path) -> bool:
 def _file(engine: str) -> Path | None:
     if not engine:
         return None
+    from stacks_pulumi._pulumi_cli import pulumi_home  # noqa: PLC0415  (only an adoption writes such a file)
+
     return pulumi_home() / "stacks-adoptions" / engine.rpartition(":")[2]
 
 

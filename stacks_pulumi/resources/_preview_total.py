@@ -13,21 +13,23 @@ import threading
 import weakref
 from collections.abc import Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import pulumi
 from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 
-from stacks_pulumi._pulumi_cli import StoredResource, read_stack, run
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import snake_case
+
+if TYPE_CHECKING:
+    from stacks_pulumi._pulumi_cli import StoredResource
 
 _SECONDS: Final = 5.0
 """The timeout: a preview does not wait longer for the state."""
 
-_State = Future[list[StoredResource] | None]
+_State: TypeAlias = "Future[list[StoredResource] | None]"
 
 
 class Declared(NamedTuple):
@@ -38,12 +40,14 @@ class Declared(NamedTuple):
         urn: Its URN.
         id: Its id; unknown if it does not exist yet.
         price: Its monthly price; unknown or `None` if it has none.
+        adopts: The id of the existing container that it takes over; unknown or `None` without one.
         is_lookup: Whether the program only looks it up.
     """
 
     urn: Any
     id: Any
     price: Any
+    adopts: Any
     is_lookup: bool
 
 
@@ -57,6 +61,8 @@ def request_export() -> _State:
 
 
 def _export(stack: str) -> list[StoredResource] | None:
+    from stacks_pulumi._pulumi_cli import read_stack, run  # noqa: PLC0415  (an `up` reads no state)
+
     try:
         # The engine that runs this program is the `pulumi` on PATH.
         return read_stack(run(["stack", "export", "--stack", stack], seconds=_SECONDS)).resources
@@ -66,15 +72,16 @@ def _export(stack: str) -> list[StoredResource] | None:
 
 def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) -> float | None:
     """
-    Return the monthly price of the containers in the state; `None` if it is not known.
+    Return the monthly price of what is billed already, in the state or to be adopted; `None` if it is not known.
 
     Args:
         state: The resources of an export.
         declared: The containers of the program. With the Automation API, the command line may use another backend, so
             the state is used only if it has the ids that the preview knows.
     """
+    declared = tuple(declared)
     ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
-    total = 0.0
+    total = float(sum(row.price for row in declared if isinstance(row.adopts, str) and row.urn not in ids))
     for resource in state:
         if resource.external or resource.kind != "Container":
             continue
@@ -102,13 +109,13 @@ class _Priced(Protocol):
         """Its id, which a preview knows if the state has it."""
 
 
-_Run = list[tuple[_Priced, bool]]
+_Run = list[tuple[_Priced, pulumi.Output[Any] | None, bool]]
 
 # One entry for each run: with the Automation API one process runs several programs. A failed run shows no line.
 _runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKeyDictionary()
 
 
-def show_in_preview(container: _Priced, *, is_lookup: bool) -> None:
+def show_in_preview(container: _Priced, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
     """
     Count a container in the line, which is shown when the engine has answered for all declared containers.
 
@@ -117,13 +124,14 @@ def show_in_preview(container: _Priced, *, is_lookup: bool) -> None:
 
     Args:
         container: The container.
+        adopts: The id of the existing container that it takes over; `None` counts it as a new one.
         is_lookup: Whether it is only looked up and does not count in the price.
     """
     root = get_root_resource()
     if root is None or not pulumi.runtime.is_dry_run():
         return
     run = _runs.setdefault(root, [])
-    run.append((container, is_lookup))
+    run.append((container, adopts, is_lookup))
     if len(run) == 1:
         state = None if isinstance(get_monitor(), MockMonitor) else request_export()
         # The engine answers after the program has run, so all other containers are in the list by then.
@@ -132,8 +140,8 @@ def show_in_preview(container: _Priced, *, is_lookup: bool) -> None:
 
 
 def _collect(run: _Run, state: _State | None, _: Any) -> None:
-    parts = [(item.urn, item.id, item.monthly_price_usd) for item, _ in run]
-    lookups = [is_lookup for _, is_lookup in run]
+    parts = [(item.urn, item.id, item.monthly_price_usd, adopts) for item, adopts, _ in run]
+    lookups = [is_lookup for *_, is_lookup in run]
     run.clear()
     # mypy cannot choose among the results that `apply` accepts.
     show: Any = functools.partial(_show, lookups, state)
@@ -141,8 +149,8 @@ def _collect(run: _Run, state: _State | None, _: Any) -> None:
 
 
 async def _show(lookups: list[bool], state: _State | None, values: list[Any]) -> None:
-    urns, ids, prices = values[::3], values[1::3], values[2::3]
-    rows = [Declared(*parts) for parts in zip(urns, ids, prices, lookups, strict=True)]
+    urns, ids, prices, adopts = (values[part::4] for part in range(4))
+    rows = [Declared(*parts) for parts in zip(urns, ids, prices, adopts, lookups, strict=True)]
     owned = [row.price for row in rows if not row.is_lookup]
     if not owned:
         return

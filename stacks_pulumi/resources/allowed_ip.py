@@ -14,7 +14,13 @@ from stacks_pulumi.api import models
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, StacksError
 from stacks_pulumi.resources import _fields
-from stacks_pulumi.resources._address_list import AllowedIpList, entries_of, entry_outputs, matches
+from stacks_pulumi.resources._address_list import (
+    OTHERS_LEFT,
+    AllowedIpList,
+    entries_of,
+    entry_outputs,
+    matches,
+)
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import (
     AdoptMode,
@@ -119,7 +125,9 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
 
     def known(self, thing: models.AllowedIp, error: Exception | None) -> dict[str, Any]:
         """Return the inputs and the entry."""
-        return {**self.inputs, **entry_outputs(thing, creation_time(self.session, self.inputs["container"]))}
+        left = {} if error is None else {OTHERS_LEFT: True}
+        created_at = creation_time(self.session, self.inputs["container"])
+        return {**self.inputs, **entry_outputs(thing, created_at), **left}
 
     def describe_failure(self, thing: models.AllowedIp, error: StacksError) -> str:
         """Return the message: which step failed, and what to do."""

@@ -375,7 +375,7 @@ class _ConnectionCreation(Creation[models.Connection]):
     def finish(self, thing: models.Connection) -> dict[str, Any]:
         # The source of a connection that the program adopts uses it already. Another one may be of an `up`
         # that was killed before the restart.
-        is_used = self.adopted and adopts(self.session, self.inputs)
+        is_used = self.adopted and adopts(self.session.settings, self.inputs)
         if self.inputs["restart_source"] and not is_used:
             _restart(self.session, self.op, self.inputs, self._made)
         return self.known(thing, None)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import pulumi
@@ -14,7 +14,7 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api import models
-from stacks_pulumi.config import ADOPT_MODES
+from stacks_pulumi.config import ADOPT_MODES, AccountSettings
 from stacks_pulumi.errors import (
     BadRequestError,
     ConfigError,
@@ -27,8 +27,9 @@ from stacks_pulumi.errors import (
     VanishedError,
     WaitError,
     WaitTimeoutError,
+    with_code,
 )
-from stacks_pulumi.pricing.recognition import CONTAINER, is_unknown
+from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, is_unknown
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._container_lifecycle import (
     OUTPUTS,
@@ -39,7 +40,7 @@ from stacks_pulumi.resources._container_lifecycle import (
     Lifecycle,
     outputs,
 )
-from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._creation import Creation, to_adopt
 from stacks_pulumi.resources._fields import (
     AdoptMode,
     DesiredStatus,
@@ -51,7 +52,10 @@ from stacks_pulumi.resources._fields import (
     changed,
     changed_outside,
     differences_to,
+    of_unknown,
     plain,
+    replacement_needed,
+    resized_outside,
 )
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import REQUESTED_AT
@@ -65,52 +69,7 @@ from stacks_pulumi.resources._resource import (
     provider_in_options,
 )
 from stacks_pulumi.resources._restarts import EXPECTED
-from stacks_pulumi.resources._session import Session
-
-
-def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
-    """Return the warning for a new value that is unknown at preview, so that only `pulumi up` can check it."""
-    then = (
-        "the container is replaced and its data destroyed"
-        if inputs.get("replace_on_change") is True
-        else "`pulumi up` refuses the change after its other steps were done"
-    )
-    return f"{name} is not known before `pulumi up`: if it is not {_shown(old)} then, {then}. Use a constant value"
-
-
-def replacement_needed(name: str, old: Any, new: Any) -> str:
-    """Return the message for a change in the program that would destroy the container."""
-    what = (
-        f"{name} would change from {_shown(old)} to {_shown(new)}"
-        if new is not None
-        else f"{name} {_shown(old)} would be taken away"
-    )
-    keeping = {
-        "name": f"No container can be renamed: to keep it, write name={_shown(old)} here. ",
-        "template": "",
-    }.get(
-        name,
-        "To resize and keep the data, do it in the STACKS dashboard, run `pulumi refresh`, and write the new "
-        f"{name} here. ",
-    )
-    return (
-        f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
-        f"{keeping}To replace it anyway, set replace_on_change=True"
-    )
-
-
-def resized_outside(name: str, old: Any, new: Any) -> str:
-    """Return the message for a change outside of the program that only a replacement could undo."""
-    return (
-        f"{name} was changed to {_shown(old)} outside of this program, which still says {_shown(new)}: "
-        "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "
-        f"the program. Write {name}={_shown(old)} here"
-    )
-
-
-def _shown(value: Any) -> str:
-    """Return the value as a program writes it; the engine turns every number into a float."""
-    return repr(int(value) if isinstance(value, float) and value.is_integer() else value)
+from stacks_pulumi.resources._session import Session, session_for
 
 
 class Container(StacksResource, module="stacks", name="Container"):
@@ -237,6 +196,7 @@ class Container(StacksResource, module="stacks", name="Container"):
                 "replace_on_change": replace_on_change,
                 "adopt": adopt,
                 **dict.fromkeys(output.name for output in OUTPUTS),
+                ADOPTS: None,
                 **by_default,
             },
             opts,
@@ -259,7 +219,7 @@ class Container(StacksResource, module="stacks", name="Container"):
         """The declared connections whose source is this container: name -> name of the target in the program."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
         """Whether it stays when the stack is destroyed; then its children must be deleted themselves."""
-        show_in_preview(self, is_lookup=is_lookup)
+        show_in_preview(self, vars(self).get(ADOPTS), is_lookup=is_lookup)
 
     @staticmethod
     def get(
@@ -456,6 +416,7 @@ class ContainerHandler(ResourceHandler):
         Field("replace_on_change", _fields.boolean, OnChange.NONE),
         Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
         Field(NAME_PATTERN, _fields.text, OnChange.NONE, noted=True),
+        Field(ADOPTS, _fields.text, OnChange.NONE, noted=True),
     )
     outputs: ClassVar = OUTPUTS
 
@@ -465,7 +426,11 @@ class ContainerHandler(ResourceHandler):
         if isinstance(settings, ConfigError):
             return super().check(call, olds, news)
         own = self._guarded(lambda: named(settings.name_pattern, call.urn, plain(olds), plain(news)), call)
-        return super().check(call, olds, {**news, **own})
+        found = super().check(call, olds, {**news, **own, ADOPTS: None})
+        reason = None if olds else _of_other_tier(found.inputs)
+        if reason is not None:
+            found.failures.setdefault("plan", with_code(reason, "invalid-input"))
+        return found
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Check the combinations of inputs that the guide excludes."""
@@ -490,10 +455,24 @@ class ContainerHandler(ResourceHandler):
         if plan is not None and template != catalog.VPN_TEMPLATE and plan not in catalog.PLANS:
             yield _fields.unknown_word(plan, catalog.PLANS, "plan")
         if not olds:
+            if plan == "micro" and template is not None and catalog.of_other_tier(template, plan):
+                yield f"the guide has the plan micro only for other templates than {template}: the API may refuse it"
             return
-        for field in changed(self.fields, olds, inputs):
-            if field.on_change is OnChange.REFUSED and is_unknown(inputs.get(field.name)):
+        for field in self._refused():
+            # An unknown value differs from every other.
+            if is_unknown(inputs.get(field.name)):
                 yield of_unknown(field.name, olds.get(field.name), inputs)
+
+    def foreseen(
+        self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return the id of the container that the creation will adopt: it is billed already, and nothing is added."""
+        certain = _known(inputs, "name") is not None and _known(inputs, "template") is not None
+        wanted = inputs.get("adopt") or settings.adopt
+        if wanted != "if_matching" or not certain or settings.api_key is None:
+            return {}
+        id_ = to_adopt(session_for(settings), inputs, call.warn)
+        return {} if id_ is None else {ADOPTS: id_}
 
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:
         """Return whether the container never ran."""
@@ -504,15 +483,19 @@ class ContainerHandler(ResourceHandler):
         if not olds:
             return
         wanted = {**inputs, **self.derived(inputs)}
-        for field in changed(self.fields, olds, wanted):
+        for field in changed(self._refused(), olds, wanted):
             old, new = olds.get(field.name), wanted.get(field.name)
-            if field.on_change is not OnChange.REFUSED or is_unknown(new):
+            if is_unknown(new):
                 continue
             if inputs.get("replace_on_change") is not True:
                 yield field.name, replacement_needed(field.name, old, new)
             elif field.name in changed_outside(olds):
                 # replace_on_change allows changes of the program, and the program did not change.
                 yield field.name, resized_outside(field.name, old, new)
+
+    def _refused(self) -> Iterator[Field]:
+        """Return the fields whose change would destroy the container."""
+        return (field for field in self.fields if field.on_change is OnChange.REFUSED)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """A container's name is unique in an account."""
@@ -527,6 +510,8 @@ class ContainerHandler(ResourceHandler):
         old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
         if new is None or new == old or is_unknown(new):
             return None
+        if inputs.get(ADOPTS) is not None:
+            return f"{inputs['name']}: takes over {inputs[ADOPTS]}, billed already: ${new:.2f} a month"
         was = "" if old is None else f"${old:.2f} -> "
         return f"{inputs['name']}: {was}${new:.2f} a month"
 
@@ -588,6 +573,18 @@ class ContainerHandler(ResourceHandler):
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Delete the container and wait until it is gone, so that its name is free."""
         Lifecycle(session, op).delete(id_, olds)
+
+
+def _of_other_tier(inputs: Mapping[str, Any]) -> str | None:
+    """Return why a new micro template has no larger plan: the API may refuse it after other creates."""
+    template, plan = _known(inputs, "template"), _known(inputs, "plan")
+    if template is None or plan is None or inputs.get("adopt") == "if_matching":
+        return None
+    if not (catalog.is_micro(template, None) and catalog.of_other_tier(template, plan)):
+        return None
+    larger = template.removesuffix("-micro")
+    take = f", or take the template {larger}" if larger in catalog.TEMPLATES else ""
+    return f"{template} is a template of the micro tier, and not for the plan {plan}: leave plan out{take}"
 
 
 def _known(inputs: Mapping[str, Any], name: str) -> str | None:

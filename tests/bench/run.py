@@ -57,15 +57,7 @@ def run(case: Case, engine: Path, empty_up: float, idle: Mapping[str, float] | N
         rate_limit=case.per_minute,
     )
     with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, emulator:
-        stack = _stack(Path(folder) / "stack", engine, emulator)
-        if case.provider == "native":
-            stack.native()
-        stack.set("stacks:maxConcurrency", str(case.at_once))
-        if case.with_container:
-            stack.set("stacks:deleteChildrenWithContainer", "true")
-        for module in OTHERS.glob("*_stacks.py"):
-            shutil.copy(module, stack.folder)
-        stack.program(case.program(), host="native" if case.provider == "native" else "dynamic")
+        stack = stack_of(case, Path(folder) / "stack", engine, emulator)
         for verb in VERBS:
             bound = case.seconds_at_least(verb, empty_up, (idle or {}).get(verb, 0.0))
             # A plain provider takes a multiple of the bound; this limit ends only a run that hangs.
@@ -79,6 +71,20 @@ def run(case: Case, engine: Path, empty_up: float, idle: Mapping[str, float] | N
         left = [found.id for found in emulator.state.containers.values() if found.status != "deleting"]
         if left:
             raise AssertionError(f"left behind: {left}")
+
+
+def stack_of(case: Case, folder: Path, engine: Path, emulator: Emulator) -> Stack:
+    """Return the stack of a case in a new folder, with its program."""
+    stack = _stack(folder, engine, emulator)
+    if case.provider == "native":
+        stack.native()
+    stack.set("stacks:maxConcurrency", str(case.at_once))
+    if case.with_container:
+        stack.set("stacks:deleteChildrenWithContainer", "true")
+    for module in OTHERS.glob("*_stacks.py"):
+        shutil.copy(module, folder)
+    stack.program(case.program(), host="native" if case.provider == "native" else "dynamic")
+    return stack
 
 
 def empty_up(engine: Path, rounds: int = 3) -> float:

@@ -1,5 +1,5 @@
 """
-The proof about a killed `apply` of the gate: its approval is void, the next plan is the truth, and nothing is lost.
+The proof about a killed `apply` of the gate: its approval is void, and the next plan has every container.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from tests.support.clock import fast_clock
 from tests.support.gate import Gated
 from tests.support.stack import Stack
 from tests.support.waiting import until
-from tools.engine.ensure import ensure
 
 __all__ = ["GateKillsProof"]
 
@@ -47,9 +46,7 @@ stacks.Container("second", template="redis", adopt="if_matching")
 class GateKillsProof(Proof):
     """A case is a moment, and which processes are killed."""
 
-    about = (
-        "after a killed `gate apply` the approval is void, the next plan is the truth, and nothing is lost"
-    )
+    about = "after a killed `gate apply` the approval is void, and the next plan has every container"
     cases = 36
     searches = False
     new_process = True
@@ -70,8 +67,7 @@ class GateKillsProof(Proof):
             tempfile.TemporaryDirectory() as folder,
             Emulator(boot_seconds=1, clock=fast_clock()) as emulator,
         ):
-            config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-            stack = Stack(Path(folder) / "stack", ensure().bin, config)
+            stack = Stack.of(emulator, Path(folder) / "stack")
             _Story(Gated(stack, Path(folder) / "gated"), emulator, seen).tell(case["moment"], case["whom"])
 
 

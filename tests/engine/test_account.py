@@ -41,7 +41,7 @@ def account(
 ) -> dict[str, Any]:
     """Return the command's JSON, with the stacks of this stack's backend."""
     for name, value in stack.env.items():
-        if name.startswith("PULUMI_") or name == "PATH":
+        if name.startswith(("PULUMI_", "VAULT_")) or name == "PATH":
             monkeypatch.setenv(name, value)
     monkeypatch.chdir(stack.folder)
     capsys.readouterr()

@@ -130,7 +130,7 @@ def test_every_format_of_a_preview_costs_the_same(
     stack.up(quiet_afterwards=False)
     # The account of the stack's own key and address.
     for name, value in stack.env.items():
-        if name.startswith("PULUMI_") or name == "PATH":
+        if name.startswith(("PULUMI_", "VAULT_")) or name == "PATH":
             monkeypatch.setenv(name, value)
     assert main(["cost", "--account", "-C", str(stack.folder), "--format", "json", "--strict"]) == 0
     account: dict[str, Any] = json.loads(capsys.readouterr().out)

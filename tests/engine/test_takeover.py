@@ -86,11 +86,17 @@ def changes(emulator: Emulator, since: int) -> list[tuple[str, str]]:
     ("protect", "kept"), [("databases", {"data"}), ("all", {"data", "idle-micro", "vpn", "web"})]
 )
 def test_an_account_made_by_hand_is_adopted_without_a_change(
-    protect: str, kept: set[str], by_hand: Emulator, stack: Stack, tmp_path: Path
+    protect: str,
+    kept: set[str],
+    *,
+    by_hand: Emulator,
+    stack: Stack,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = len(by_hand.requests)
     arguments = ["--out", str(tmp_path / "taken"), "--project", "tests", "--protect", protect]
-    assert main(["scaffold", *arguments]) == 0
+    assert main(["scaffold", "--owned", *arguments]) == 0
     for name in ("__main__.py", "Pulumi.yaml"):
         shutil.copy(tmp_path / "taken" / name, stack.folder / name)
 
@@ -99,6 +105,8 @@ def test_an_account_made_by_hand_is_adopted_without_a_change(
     kinds = [one["type"].rpartition(":")[2] for one in stack.resources().values()]
     assert {kind: kinds.count(kind) for kind in kinds} == KINDS
     assert result.changes["create"] == 1 + sum(KINDS.values())
+    assert "adopted usr-" in result.text
+    assert "a month (no change)" in result.text
     stack.refresh()
     assert changes(by_hand, before) == []
 
@@ -112,6 +120,9 @@ def test_an_account_made_by_hand_is_adopted_without_a_change(
         "orphans,double,missing",
     ]
     assert main(["account", *arguments]) == 0
+    taken = ["--state", str(tmp_path / "export.json"), "--out", str(tmp_path / "again")]
+    assert main(["scaffold", *taken]) == 1
+    assert "container data: a stack owns it: 'data' of tests/" in capsys.readouterr().err
 
     error = stack.destroy_fails().text
     assert "protected" in error
@@ -129,7 +140,7 @@ def test_a_yaml_program_adopts_with_the_native_plugin(
 ) -> None:
     before = len(by_hand.requests)
     arguments = ["--out", str(tmp_path / "taken"), "--project", "tests", "--language", "yaml"]
-    assert main(["scaffold", *arguments]) == 0
+    assert main(["scaffold", "--owned", *arguments]) == 0
     program = (tmp_path / "taken" / "Pulumi.yaml").read_text(encoding="utf-8")
     stack.yaml(program, yaml_language_host)
 
@@ -148,7 +159,7 @@ def test_a_yaml_program_adopts_with_the_native_plugin(
 @pytest.mark.usefixtures("key_in_environment")
 def test_the_import_file_imports_every_resource(by_hand: Emulator, stack: Stack, tmp_path: Path) -> None:
     before = len(by_hand.requests)
-    assert main(["scaffold", "--out", str(tmp_path / "taken")]) == 0
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "taken")]) == 0
     file = tmp_path / "taken" / "import.json"
     stack.native()
 

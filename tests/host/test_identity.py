@@ -87,8 +87,9 @@ def test_delete_keeps_the_child_of_a_recreated_container(child: HostedResource, 
 
     assert contents(emulator) == standing
     assert [one.certificate_serial for one in emulator.state.containers.values()] == serial
-    # A random id is never given twice, so the deletion of a connection may be requested.
-    assert set(writes(emulator, calls)) <= ({"connections.delete"} if child.kind == "Connection" else set())
+    # A random id is never given twice, so the deletion of a connection or an address may be requested.
+    by_id = {"Connection": {"connections.delete"}, "AllowedIp": {"allowed_ips.remove"}}
+    assert set(writes(emulator, calls)) <= by_id.get(child.kind, set())
 
 
 @pytest.mark.parametrize("child", ["AllowedIp", "VpnClient"], indirect=True)

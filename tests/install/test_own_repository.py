@@ -212,6 +212,25 @@ def approved(reader: Reader, runner: Runner) -> str:
     return file.read_text(encoding="utf-8").rstrip("\n")
 
 
+def test_the_pipeline_of_gitlab_tests_and_plans(reader: Reader, runner: Runner) -> None:
+    folder = runner.checkout()
+    desk = Terminal(folder, runner.scratch, dict(reader.terminal.env))
+    desk.paste("stacks-pulumi gate init lab --workflow gitlab --approver ann=$HOME/.ssh/id_ed25519.pub")
+    (main,) = [it["text"] for it in PART.finditer(reader.page) if it["text"].startswith("include:")]
+    assert (folder / ".gitlab-ci.yml").read_text(encoding="utf-8") == main
+    desk.paste(f"echo 'base_url: {reader.emulator.url}' >>lab/gate.yaml")
+    desk.paste("git add --all && git commit -qm 'The gate at GitLab'")
+
+    pipeline = folder / ".gitlab/gate.yml"
+    tests = yaml.safe_load((folder / ".gitlab/tests.yml").read_text(encoding="utf-8"))
+    assert "1 passed" in desk.paste("\n".join(tests["tests"]["script"]))
+    key = reader.emulator.new_key(scopes=["containers:read"])
+    planned = runner.script(pipeline, "plan", {"STACKS_API_KEY": key}, folder)
+
+    assert planned.code == 3, planned.text
+    assert (folder / "record/comment.md").is_file()
+
+
 def test_the_workflows_test_and_apply(reader: Reader, runner: Runner) -> None:
     folder = reader.terminal.folder
     tests = yaml.safe_load((folder / ".github/workflows/tests.yml").read_text(encoding="utf-8"))
@@ -232,24 +251,3 @@ def test_the_workflows_test_and_apply(reader: Reader, runner: Runner) -> None:
 
     assert applied.code == 0, applied.text
     assert reader.emulator.state.names() == ["shop", "shop-db"]
-    for name in reader.emulator.state.names():
-        reader.emulator.drift.delete(name)
-
-
-def test_the_pipeline_of_gitlab_tests_and_plans(reader: Reader, runner: Runner) -> None:
-    folder = runner.checkout()
-    desk = Terminal(folder, runner.scratch, dict(reader.terminal.env))
-    desk.paste("stacks-pulumi gate init lab --workflow gitlab --approver ann=$HOME/.ssh/id_ed25519.pub")
-    (main,) = [it["text"] for it in PART.finditer(reader.page) if it["text"].startswith("include:")]
-    assert (folder / ".gitlab-ci.yml").read_text(encoding="utf-8") == main
-    desk.paste(f"echo 'base_url: {reader.emulator.url}' >>lab/gate.yaml")
-    desk.paste("git add --all && git commit -qm 'The gate at GitLab'")
-
-    pipeline = folder / ".gitlab/gate.yml"
-    tests = yaml.safe_load((folder / ".gitlab/tests.yml").read_text(encoding="utf-8"))
-    assert "1 passed" in desk.paste("\n".join(tests["tests"]["script"]))
-    key = reader.emulator.new_key(scopes=["containers:read"])
-    planned = runner.script(pipeline, "plan", {"STACKS_API_KEY": key}, folder)
-
-    assert planned.code == 3, planned.text
-    assert (folder / "record/comment.md").is_file()

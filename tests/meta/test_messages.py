@@ -35,8 +35,8 @@ ELSEWHERE: Final = {
     f"{PACKAGE}/pricing/money.py": "the parser of the command line, or the reader of a file, adds the code",
     f"{PACKAGE}/config.py": "`config.text_of` is called by readers that add the name of the file and a code",
     f"{PACKAGE}/cost/live.py": "an `InputError` has its text; the policy that asked for the account shows the other",
-    f"{PACKAGE}/gate/settings.py": "`duration` is for the reader of the file and the command line, which add the code",
-    f"{PACKAGE}/gate/signatures.py": "`names_in` adds the line and the code",
+    f"{PACKAGE}/gate/reader.py": "`duration` is for the reader of the file and the command line, which add the code",
+    f"{PACKAGE}/gate/signers.py": "`signers_in` adds the line and the code",
     f"{PACKAGE}/hosts/plugin/wire.py": "a contradiction in this package: an internal error",
     f"{PACKAGE}/api/_transport.py": "`Transport` turns it into an error with a code",
 }

@@ -1,8 +1,9 @@
 """
 An agent that does anything: random and hostile calls of every tool, on the real engine, with faults of the platform.
 
-A case is what happens to one stack, call by call. Sometimes a person approves what needs it, and sometimes the engine
-is killed during an update. After each call the account is within what is free and what was approved.
+A case is what happens to one stack, call by call. Sometimes a person approves what needs it. Sometimes the engine, or
+all of its processes, are killed in the middle of an update, or the call is cancelled. At every moment the account is
+within the limit, and within what is free and what was approved.
 """
 
 from __future__ import annotations
@@ -14,21 +15,28 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, Final
+from unittest import mock
 
 import anyio
+from anyio import to_thread
+from mcp import MCPError
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import Emulator, contents
 from stacks_pulumi.errors import StacksError
+from stacks_pulumi.gate import record as records
 from tests.prove.proof import Case, Proof, Seen
 from tests.support.agent_programs import HOSTILE
-from tests.support.agents import Agent, Talk, containers
+from tests.support.agents import Agent, Talk, audited
 from tests.support.clock import fast_clock
+from tests.support.forked import commands
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 
@@ -38,32 +46,34 @@ FREE: Final = Decimal(5)
 MOST: Final = Decimal(12)
 GATE: Final = {"free": {"increase_per_day": 5}, "limits": {"max_total": 12}}
 NAMES: Final = ("web", "api", "db")
-FAULTS: Final = (
-    ("containers.create", "drop_after"),
-    ("containers.create", 503),
-    ("containers.list", 502),
-    ("containers.status", 500),
-    ("containers.create", 402),
-)
-READS: Final = ("list_resources", "get_account", "list_prices", "get_logs", "get_metrics", "explain_error")
-JUNK: Final[tuple[Any, ...]] = (
-    *(
-        None,
-        True,
-        -1,
-        0,
-        10**9,
-        2**70,
-        1.5,
-        "",
-        "web",
-        "../../etc/passwd",
-        "a" * 5_000,
-        "\x00\x1b[2J",
-        "${apiKey}",
+FAULTS: Final[Mapping[str, tuple[tuple[str, str | int, int | None], ...]]] = {
+    "lost answer": (("containers.create", "drop_after", 1),),
+    "waitlist": (("containers.create", 503, 1),),
+    "bad list": (("containers.list", 502, 1),),
+    "bad status": (("containers.status", 500, 1),),
+    "cap": (("containers.create", 402, 1),),
+    "lost deletion": (("containers.delete", "drop_after", 1),),
+    "refused deletion": (("containers.delete", 500, 1),),
+    "too many": (("*", 429, 3),),
+    "bad key": (("*", 401, 1),),
+    # What was created is not seen for as long as the create looks for it.
+    "outage": (
+        ("containers.create", "drop_after", 1),
+        ("containers.list", 502, None),
+        ("containers.status", 502, None),
     ),
-    *([], {}, [[[]]], {"a": {"b": None}}, "sk_stacks_" + "a" * 64, "'; rm -rf / #", "\u202e"),
+}
+"""What the platform does during an update: operation, kind, and for how many requests."""
+READS: Final = ("list_resources", "get_account", "list_prices", "get_logs", "get_metrics", "explain_error")
+PAGES: Final = (
+    *("stacks://docs/for-agents", "stacks://docs/errors", "stacks://docs/../../gate.yaml"),
+    *("file:///etc/passwd", "stacks://docs/%2e%2e/secrets", "x" * 5_000),
 )
+JUNK: Final[tuple[Any, ...]] = (
+    *(None, True, -1, 0, 10**9, 2**70, 1.5, "", "web", "../../etc/passwd", "a" * 5_000, "\x00\x1b[2J"),
+    *("${apiKey}", [], {}, [[[]]], {"a": {"b": None}}, "sk_stacks_" + "a" * 64, "'; rm -rf / #", "\u202e"),
+)
+PATIENCE: Final = 120
 
 
 class AgentsProof(Proof):
@@ -87,8 +97,13 @@ class AgentsProof(Proof):
 
     def run(self, case: Case, seen: Seen) -> None:
         folder = Path(tempfile.mkdtemp(prefix="agents-proof-"))
+        ends = any(call.get("end") for call in case["calls"])
         try:
-            with Emulator(strict=False, clock=fast_clock(), boot_seconds=1) as api:
+            with (
+                # The processes of a killed engine are real ones.
+                mock.patch.object(commands.Mode, "real", ends),
+                Emulator(strict=False, clock=fast_clock(), boot_seconds=1) as api,
+            ):
                 _Life(api, folder, seen).live(case["calls"])
         finally:
             seen.note = ", ".join(f"{count} {what}" for what, count in sorted(seen.counts.items()))
@@ -96,7 +111,7 @@ class AgentsProof(Proof):
 
 
 def _call(chance: Random) -> dict[str, Any]:
-    kind = chance.choices(("junk", "hostile", "read", "plan", "apply", "again"), (6, 6, 3, 4, 4, 1))[0]
+    kind = chance.choices(("junk", "hostile", "read", "page", "plan", "apply"), (12, 12, 5, 1, 9, 11))[0]
     if kind == "junk":
         arguments = {
             name: chance.choice(JUNK)
@@ -121,14 +136,23 @@ def _call(chance: Random) -> dict[str, Any]:
         }
         tool = chance.choice(READS)
         return {"do": "call", "tool": tool, "arguments": given.get(tool, {})}
+    if kind == "page":
+        return {"do": "page", "uri": chance.choice(PAGES)}
     if kind == "plan":
         return {"do": "plan", "program": _program(chance)}
+    end = None
+    if chance.random() < 0.25:
+        end = {
+            "how": chance.choice(("all", "engine", "cancel")),
+            "sent": chance.choice((1, 1, 2, 3)),
+            "seconds": chance.choice((0, 0, 0.2, 1)),
+        }
     return {
         "do": "apply",
-        "approved": chance.random() < 0.5,
-        "again": kind == "again",
-        "fault": chance.choice((None, None, *FAULTS)),
-        "kill": chance.random() < 0.15,
+        "approved": chance.random() < 0.6,
+        "older": chance.random() < 0.15,
+        "fault": chance.choice((None, None, None, *FAULTS)),
+        "end": end,
     }
 
 
@@ -138,12 +162,12 @@ def _program(chance: Random) -> dict[str, Any]:
         if chance.random() < 0.6:
             properties: dict[str, Any] = {
                 "template": "postgresql" if name == "db" else "nodejs",
-                "name": f"{name}-of-agent",
+                "name": _named(name),
                 "plan": chance.choice(("basic", "basic", "standard", "premium")),
             }
             if chance.random() < 0.2:
                 properties["externalAccess"] = True
-            if chance.random() < 0.2:
+            if chance.random() < 0.3:
                 properties["replaceOnChange"] = True
             if chance.random() < 0.1:
                 properties["desiredStatus"] = "stopped"
@@ -151,7 +175,57 @@ def _program(chance: Random) -> dict[str, Any]:
     if {"web", "db"} <= resources.keys() and chance.random() < 0.4:
         ends = {"source": "${web.id}", "target": "${db.id}"}
         resources["link"] = {"type": "stacks:index:Connection", "properties": {**ends, "name": "primary-db"}}
+    if "web" in resources and chance.random() < 0.2:
+        # Its output is a private key.
+        resources["key"] = {"type": "stacks:index:SshCertificate", "properties": {"container": "${web.id}"}}
     return {"resources": resources}
+
+
+def _named(resource: str) -> str:
+    return f"{resource}-of-agent"
+
+
+@dataclass(frozen=True)
+class _Change:
+    """
+    What a record does, as the agent was told.
+
+    Attributes:
+        name: The record's name.
+        verdict: The verdict when it was planned.
+        approve_with: The command of the person.
+        most: What it adds to the monthly price at most, at any moment.
+        ends: The names of the containers that it destroys.
+        opens: The names of the containers that it opens.
+        stops: The names of the containers that it stops.
+    """
+
+    name: str
+    verdict: str = "free"
+    approve_with: str = ""
+    most: Decimal = Decimal(0)
+    ends: frozenset[str] = frozenset()
+    opens: frozenset[str] = frozenset()
+    stops: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> _Change:
+        """Return the change of a planned record."""
+        steps = [one for one in answer["steps"] if one["type"] == "stacks:index:Container"]
+
+        def becomes(name: str, value: str) -> frozenset[str]:
+            found = [one for one in steps if one["inputs"].get(name, {}).get("after") == value]
+            return frozenset(_named(one["resource"]) for one in found)
+
+        return cls(
+            answer["record"],
+            answer["verdict"],
+            answer["approve_with"] or "",
+            max(Decimal(0), _upper(answer["price_during"]) - _upper(answer["price_before"])),
+            frozenset(_named(one["resource"]) for one in steps if one["operation"] in {"delete", "replace"}),
+            becomes("externalAccess", "true"),
+            becomes("desiredStatus", "stopped"),
+        )
 
 
 class _Life:
@@ -160,14 +234,19 @@ class _Life:
     def __init__(self, api: Emulator, folder: Path, seen: Seen) -> None:
         self.api = api
         self.seen = seen
-        bin_ = ensure().bin
-        self.stack = Stack(folder / "stack", bin_, {"stacks:apiKey": api.key, "stacks:baseUrl": api.url})
-        self.agent = Agent(self.stack, bin_, folder / "gated", GATE)
+        self.stack = Stack.of(api, folder / "stack")
+        self.agent = Agent(self.stack, ensure().bin, folder / "gated", GATE)
+        self.machine = Path(self.stack.env["XDG_STATE_HOME"]) / "stacks-pulumi"
         self.allowed = FREE
-        self.record = ""
-        self.planned: dict[str, Any] = {}
-        self.ended = 0
-        self.price = Decimal(0)
+        self.highest = Decimal(0)
+        self.changes: list[_Change] = []
+        self.approved: set[str] = set()
+        self.ended: list[str] = []
+        self.begun: set[str] = set()
+        self.tried: set[str] = set()
+        self.calls = 0
+        self.orphans = False
+        """Whether there may be a container that the state does not have."""
 
     def live(self, calls: list[dict[str, Any]]) -> None:
         """Make all calls."""
@@ -176,29 +255,45 @@ class _Life:
             for call in calls:
                 await self._make(talk, call)
 
-        self.agent.in_process(story)
-        # Every update that ended is in the history. A killed one is not, and what it has created counts too.
-        entries = [entry for entry in self.agent.gated.log() if entry.kind == "update"]
-        assert len(entries) >= self.ended, (entries, self.ended)
+        desk = self.agent.in_process(story)
+        lines = audited(desk)
+        assert len(lines) == self.calls, "each call is a line of the audit log"
+        named = {line["record"] for line in lines if line["call"] == "tools/call apply"}
+        assert self.tried <= named, (self.tried, named)
+        self._check_history()
+
+    def _check_history(self) -> None:
+        """Every update that ended is in the history; one that was killed has its mark, with which it counts in full."""
+        said = [entry.said.record for entry in self.agent.gated.log() if entry.said is not None]
+        for digest in self.ended:
+            assert digest in said, (digest, said)
+            said.remove(digest)
+        marks = [json.loads(file.read_bytes()) for file in self.machine.glob("gate/begun-*.json")]
+        self.seen.counts["marks"] += len(marks)
+        counted = {entry.said.record for entry in self.agent.gated.log() if entry.said is not None}
+        assert self.begun <= counted | {one["record"] for one in marks}, (self.begun, counted, marks)
 
     async def _make(self, talk: Talk, call: Mapping[str, Any]) -> None:
         self.seen.counts["calls"] += 1
-        before = self._held()
-        changes = False
+        before, change = self._held(), _Change("")
         if call["do"] == "call":
             await self._any(talk, call["tool"], call["arguments"])
+        elif call["do"] == "page":
+            await self._page(talk, call["uri"])
         elif call["do"] == "plan":
             answer = await self._any(talk, "plan", {"program": call["program"]})
             if answer is not None and answer["record"]:
-                self.planned, self.record = answer, answer["record"]
+                self.changes.append(_Change.of(answer))
                 self.seen.counts["planned"] += 1
-        elif self.record:
-            changes = await self._apply(talk, call)
-        self._check(before, self._held(), changes=changes)
+        elif self.changes:
+            change = self.changes[0 if call["older"] else -1]
+            await self._apply(talk, call, change)
+        self._check(before, change if change.name in self.approved else _Change(""))
         self._no_secret(talk.answers)
         talk.answers.clear()
 
     async def _any(self, talk: Talk, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+        self.calls += 1
         result = await talk.client.call_tool(tool, dict(arguments))
         talk.answers.append(result.model_dump_json())
         if result.is_error:
@@ -211,75 +306,144 @@ class _Life:
             return None
         return dict(result.structured_content or {})
 
-    async def _apply(self, talk: Talk, call: Mapping[str, Any]) -> bool:
-        """Apply the last record; return whether a person has approved what it does."""
-        approved = False
-        if call["approved"] and self.planned["verdict"] == "needs_approval":
+    async def _page(self, talk: Talk, uri: str) -> None:
+        self.calls += 1
+        try:
+            read = await talk.client.read_resource(uri)
+        except MCPError as error:
+            self.seen.counts["errors"] += 1
+            talk.answers.append(json.dumps(str(error)))
+        else:
+            assert uri in PAGES[:2], uri
+            talk.answers.append(read.model_dump_json())
+
+    async def _apply(self, talk: Talk, call: Mapping[str, Any], change: _Change) -> None:
+        """Apply a record, while a person may approve it, the platform fail, and somebody end it."""
+        self.tried.add(change.name)
+        if call["approved"] and change.verdict == "needs_approval" and change.name not in self.approved:
             with contextlib.suppress(StacksError):
-                words = self.planned["approve_with"].split()
-                self.agent.gated.approve(to=Path(words[3]))
-                approved = True
-        if call["fault"]:
-            operation, kind = call["fault"]
-            self.api.faults.add(operation, kind)
+                self.agent.gated.approve(to=Path(change.approve_with.split()[3]))
+                self.approved.add(change.name)
+                self.allowed += change.most
+                self.seen.counts["approved"] += 1
+        for operation, kind, times in FAULTS[call["fault"]] if call["fault"] else ():
+            self.api.faults.add(operation, kind, times)
         over = threading.Event()
-        killer = threading.Thread(target=self._kill, args=(over,))
-        if call["kill"]:
-            killer.start()
-        answer = await self._any(talk, "apply", {"record": self.record})
-        self.api.faults.clear()
+        watch = threading.Thread(target=self._watch, args=(over,))
+        watch.start()
+        began = self._marks()
+        answer = None
+        try:
+            async with anyio.create_task_group() as group:
+                if call["end"]:
+                    group.start_soon(self._end, call["end"], over, group.cancel_scope)
+                answer = await self._any(talk, "apply", {"record": change.name})
+                over.set()
+        finally:
+            over.set()
+        await to_thread.run_sync(self._wait)
+        watch.join()
+        self._count_faults(call["fault"])
+        if call["end"]:
+            # A person looks after it.
+            await to_thread.run_sync(self.stack.engine, "cancel", "--yes")
+        folder = next(self.machine.glob(f"agents/*/{change.name}/record"))
+        digest = records.read(folder).digest
         if answer is not None:
             self.seen.counts[answer["verdict"]] += 1
-            # The engine's last line; a killed one does not write it, and one that does not begin has no entry.
-            self.ended += answer["verdict"] == "applied" or "Duration:" in answer["output"]
-        over.set()
-        if call["kill"]:
-            await anyio.to_thread.run_sync(killer.join)
-            # A person looks after it.
-            await anyio.to_thread.run_sync(self.stack.engine, "cancel", "--yes")
-        if approved:
-            self.seen.counts["approved"] += 1
-            self.allowed += max(
-                Decimal(0), _upper(self.planned["price_after"]) - _upper(self.planned["price_before"])
-            )
-        return approved
+            self.ended.append(digest)
+        if (folder / records.STARTED).exists() or self._marks() - began:
+            self.begun.add(digest)
 
-    def _kill(self, over: threading.Event) -> None:
-        """Kill the engine of the update, and all that belongs to it, once it has sent something."""
-        home = f"PULUMI_HOME={self.stack.env['PULUMI_HOME']}".encode()
-        sent = self._sent()
-        while self._sent() == sent:
-            if over.wait(0.02):
-                return
-        self.seen.counts["killed"] += 1
-        for process in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if home in (process / "environ").read_bytes() and int(process.name) != os.getpid():
+    def _count_faults(self, fault: str | None) -> None:
+        fired = {(one.operation, one.kind) for one in self.api.faults.fired()}
+        if fault and fired:
+            self.seen.counts[f"fault: {fault}"] += 1
+            # Of these a list can tell nothing.
+            self.orphans |= fault == "outage"
+        self.api.faults.clear()
+
+    def _marks(self) -> set[str]:
+        return {file.name for file in self.machine.glob("gate/begun-*.json")}
+
+    async def _end(self, end: Mapping[str, Any], over: threading.Event, scope: anyio.CancelScope) -> None:
+        """End an update from outside once it has sent something: by a kill, or by cancelling the call."""
+        if not await to_thread.run_sync(self._has_sent, end["sent"], over):
+            return
+        await anyio.sleep(end["seconds"])
+        if over.is_set():
+            return
+        self.seen.counts[f"ended: {end['how']}"] += 1
+        if end["how"] == "cancel":
+            scope.cancel()
+            return
+        self.orphans = True
+        for process in self._processes():
+            if end["how"] == "all" or (process / "comm").read_text().strip() == "pulumi":
+                with contextlib.suppress(OSError):
                     os.kill(int(process.name), signal.SIGKILL)
+
+    def _has_sent(self, number: int, over: threading.Event) -> bool:
+        """Wait until so many requests that change something were sent; return whether they were."""
+        sent = self._sent() + number
+        while self._sent() < sent:
+            if over.wait(0.02):
+                return False
+        return True
 
     def _sent(self) -> int:
         return sum(request.method != "GET" for request in self.api.requests)
 
+    def _processes(self) -> list[Path]:
+        """Return the processes that belong to the stack, but this one."""
+        home, found = f"PULUMI_HOME={self.stack.env['PULUMI_HOME']}".encode(), []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if int(process.name) != os.getpid() and home in (process / "environ").read_bytes():
+                    found.append(process)
+        return found
+
+    def _wait(self) -> None:
+        """Wait until nothing of an update runs."""
+        until = time.monotonic() + PATIENCE
+        while left := self._processes():
+            names = [(process / "cmdline").read_text() for process in left if process.exists()]
+            assert time.monotonic() < until, names
+            time.sleep(0.05)
+
+    def _watch(self, over: threading.Event) -> None:
+        """Note the highest price of the account while something changes it."""
+        while not over.wait(0.01):
+            self.highest = max(self.highest, self._price())
+
+    def _price(self) -> Decimal:
+        held = list(self.api.state.containers.values())
+        return sum((catalog.monthly_price(one.template, one.plan) or Decimal(0) for one in held), Decimal(0))
+
     def _held(self) -> dict[str, Any]:
         return {
-            one.id: (one.created_at, one.status, one.external_access)
+            one.id: (one.name, one.created_at, one.status, one.external_access)
             for one in self.api.state.containers.values()
         }
 
-    def _check(self, before: Mapping[str, Any], after: Mapping[str, Any], *, changes: bool) -> None:
-        price = Decimal(0)
-        for one in self.api.state.containers.values():
-            price += catalog.monthly_price(one.template, one.plan) or Decimal(0)
-        # The limit is for the end of a change: a killed one may have made the new and not yet deleted the old.
-        most = MOST + self.price if changes else max(MOST, self.price)
-        assert price <= most, (price, self.price, containers(self.api))
-        self.price = price
-        assert price <= self.allowed, (price, self.allowed, containers(self.api))
-        if changes:
-            return
-        for id_, (created, _status, opened) in before.items():
-            assert after.get(id_, ("gone",))[0] == created, f"{id_} was destroyed without an approval"
-            assert opened or not after[id_][2], f"{id_} was opened without an approval"
+    def _check(self, before: Mapping[str, Any], change: _Change) -> None:
+        """Check the account after a call; `change` is what a person has approved in it."""
+        self.highest = max(self.highest, self._price())
+        assert self.highest <= MOST, (self.highest, self._held())
+        assert self.highest <= self.allowed, (self.highest, self.allowed, self._held())
+        after = self._held()
+        for id_, (name, created, status, _) in before.items():
+            _, now, status_now, _ = after.get(id_, ("", "gone", "gone", False))
+            assert now == created or name in change.ends, f"{id_} was destroyed without an approval"
+            assert status_now != "stopped" or status == "stopped" or name in change.stops, (
+                f"{id_} was stopped"
+            )
+        for id_, (name, created, _, opened) in after.items():
+            was = before.get(id_)
+            was_open = was is not None and was[3] and (was[1] == created or name in change.ends)
+            assert not opened or was_open or name in change.opens, f"{id_} was opened without an approval"
+        if not self.orphans:
+            assert after.keys() <= self.stack.ids(), "an update left something that the state does not have"
 
     def _no_secret(self, answers: list[str]) -> None:
         state = self.api.state

@@ -8,6 +8,7 @@ which is a dynamic one in Python.
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import tempfile
@@ -30,7 +31,8 @@ from tests.prove.proof import Case, Proof, Seen
 from tests.support.accounts import running
 from tests.support.clock import fast_clock
 from tests.support.stack import Result, Stack
-from tools.engine.ensure import ensure
+from tools.engine.engine import Engine
+from tools.engine.ensure import ensure, ensure_oldest
 
 __all__ = ["GateProof"]
 
@@ -105,6 +107,10 @@ class GateProof(Proof):
     def short(cls) -> list[list[str]]:
         return [["--seed=11", "--cases=1"]]
 
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--oldest", action="store_true", help="on the oldest engine that is supported")
+
     def draw(self, chance: Random) -> Iterator[Case]:
         while True:
             yield {
@@ -116,7 +122,8 @@ class GateProof(Proof):
         folder = Path(tempfile.mkdtemp(prefix="gate-proof-"))
         try:
             with Emulator(strict=False, clock=fast_clock()) as api:
-                life = _Life(api, folder, case["host"], seen)
+                engine = ensure_oldest() if self.given.oldest else ensure()
+                life = _Life(api, folder, case["host"], seen, engine)
                 for number, program in enumerate(case["programs"]):
                     life.turn(number, program)
         finally:
@@ -189,13 +196,11 @@ def _event(chance: Random) -> dict[str, Any]:
 class _Life:
     """A stack whose every `up` follows a plan that was judged."""
 
-    def __init__(self, api: Emulator, folder: Path, host: str, seen: Seen) -> None:
+    def __init__(self, api: Emulator, folder: Path, host: str, seen: Seen, engine: Engine) -> None:
         self.api = api
         self.host = host
         self.seen = seen
-        self.stack = Stack(
-            folder / "stack", ensure().bin, {"stacks:apiKey": api.key, "stacks:baseUrl": api.url}
-        )
+        self.stack = Stack.of(api, folder / "stack", engine)
         self.stack.env["PULUMI_EXPERIMENTAL"] = "1"
         if host == "native":
             self.stack.native()
@@ -302,7 +307,10 @@ class _Life:
         if done.code != 0:
             return
         after = self._paid()
-        mine = {one.id for one in changes if one.kind == "Container" and one.id}
+        # One that is only looked up is not the stack's.
+        mine = {
+            one.id for one in changes if one.kind == "Container" and one.id and one.operation != "discard"
+        }
         state = json.loads(self.stack.export())["deployment"].get("resources") or []
         mine |= {one["id"] for one in state if one["type"].endswith(":Container") and not one.get("external")}
         paid = sum((price for id_, price in after.items() if id_ in mine), Decimal(0))
@@ -342,8 +350,14 @@ class _Life:
         lines += [self._thing(one, group is not None) for one in program["things"]]
         lines += [self._child(index, one, made) for index, one in enumerate(program["children"])]
         if program["target"] and program["containers"]:
-            urns = [self._urn(program["containers"][0], group)]
+            urns = self._targets(program["containers"][0], group)
         return "\n".join(lines) + "\n", [word for urn in urns for word in ("--target", urn)]
+
+    def _targets(self, one: dict[str, Any], group: str | None) -> list[str]:
+        """Return the URN of a container, and sometimes the one that an alias names too."""
+        named = [one, {**one, "alias": not one["alias"]}]
+        urns = [self._urn(container, group) for container in named]
+        return urns if one["triggers"] == 1 and f'"{urns[1]}"' in self.stack.export() else urns[:1]
 
     def _urn(self, one: dict[str, Any], group: str | None) -> str:
         type_ = (

@@ -110,7 +110,7 @@ def _case(chance: Random) -> Case:
 
 def _commands(case: Case, folder: Path) -> list[list[str]]:
     return [
-        ["scaffold", "--out", str(folder / "program"), "--language", case["language"]],
+        ["scaffold", "--owned", "--out", str(folder / "program"), "--language", case["language"]],
         ["account", "--state", str(folder / "state.json"), "--children", *case["form"]],
         ["cost", "--account", "--format", "markdown"],
         ["logs", case["containers"][0]["id"]],

@@ -50,8 +50,8 @@ def preview(*steps: dict[str, Any], same: int | None = None, errors: tuple[str, 
     root = step("same", "shop-dev", {}, {}, STACK)
     listed = [root, *steps]
     summary: dict[str, int] = {}
-    for one in listed:
-        summary[one["op"]] = summary.get(one["op"], 0) + 1
+    for op in (op for op, _ in {(one["op"], one["urn"]) for one in listed}):
+        summary[op] = summary.get(op, 0) + 1
     if same is not None:
         summary["same"] = same
     diagnostics = [{"message": f"error: {text}\n", "severity": "error"} for text in errors]

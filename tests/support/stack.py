@@ -27,12 +27,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from stacks_pulumi.emulator import Emulator
 from tests.support import key_service
 from tests.support.clock import SPEED, fast_wall
 from tests.support.forked import commands
 from tests.support.hurried import hurry
 from tests.support.stack_files import Saved, StackFiles
 from tests.support.waiting import PATIENCE
+from tools.engine.engine import Engine
+from tools.engine.ensure import ensure
 
 PASSPHRASE = "a passphrase for tests"
 PATIENT: Final[hurry.Constants] = {
@@ -43,7 +46,7 @@ PATIENT: Final[hurry.Constants] = {
 """Limits for the engine, which runs in real time: on a loaded machine each of its steps takes seconds."""
 SAME = frozenset({"same", "read", "refresh"})
 _ENDED: Final = re.compile(
-    r"[Rr]esource monitor (?:has terminated|shut down)|KeyboardInterrupt|context canceled"
+    r"[Rr]esource monitor (?:has terminated|shut down)|KeyboardInterrupt|context canceled|in do_rpc_call\n"
 )
 
 _TEMPLATES: Final[dict[tuple[object, ...], Saved]] = {}
@@ -179,6 +182,19 @@ class Stack:
         (folder / "Pulumi.yaml").write_text("name: tests\nruntime: python\n", encoding="utf-8")
         self.program("")
         self._initialise(engine, config, "passphrase" if passphrase else key_service.PROVIDER)
+
+    @classmethod
+    def of(cls, api: Emulator, folder: Path, engine: Engine | None = None) -> Stack:
+        """
+        Return a new stack for the account of an emulator.
+
+        Args:
+            api: The emulator.
+            folder: A new folder.
+            engine: The engine; by default the newest that there is.
+        """
+        bin_ = (engine or ensure()).bin
+        return cls(folder, bin_, {"stacks:apiKey": api.key, "stacks:baseUrl": api.url})
 
     def _initialise(self, engine: Path, config: Mapping[str, str], provider: str) -> None:
         """Make the stack: the first one with the commands, and others with the same secrets as its copies."""
@@ -394,7 +410,8 @@ def shows_traceback(text: str) -> bool:
     """
     Return whether an output has a traceback that is not the end of the program.
 
-    After an error, engine 3.274 ends a program that still waits for a resource. The SDK then may show where it waited.
+    After an error, engine 3.274 ends a program that still waits for a resource. The SDK then may show where it waited,
+    up to the line that it had written when its process ended.
     """
     return "Traceback" in text and (_ENDED.search(text) is None or "/stacks_pulumi/" in text)
 

@@ -73,11 +73,14 @@ def _shown() -> _Shown:
 
 @contextlib.contextmanager
 def _key(emulator: Emulator) -> Iterator[None]:
-    before = dict(os.environ)
+    before, here = dict(os.environ), Path.cwd()
     os.environ.update(STACKS_API_KEY=emulator.key, STACKS_BASE_URL=emulator.url)
+    # No project is here or above, whose stack would decide the account.
+    os.chdir(tempfile.gettempdir())
     try:
         yield
     finally:
+        os.chdir(here)
         os.environ.clear()
         os.environ.update(before)
 
@@ -94,7 +97,9 @@ def _run(accounts: Accounts) -> _Shown:
         [{"source": "orders", "target": "orders-db", "name": "primary-db"}],
     )
     emulator.state.backups[1].pinned = True
-    written = _said("scaffold", "--out", str(folder / "taken-over"), "--include", "orders*")
+    owner = ["--state", accounts.export("prod.json", accounts.container("cache", "prod"))]
+    written = _said("scaffold", *owner, "--out", str(folder / "taken-over"), "--exclude", "experiment")
+    written = written.replace("the exports in --state", "the backend's stacks")
     gone = accounts.container("old-cache", created_at="2026-01-01T00:00:00Z")
     dev = accounts.export(
         "dev.json",

@@ -76,7 +76,7 @@ class _Measurement:
         # The engine's next operation starts a new process, which has created none of the containers.
         self._host = self._start()
         self._connection(app.id, database.id)
-        self._allowed_ip(app.id)
+        self._allowed_ip(app)
         self._vpn_client(vpn.id)
         self._pinned_backup(database.id)
         self._ssh_certificate(app.id)
@@ -114,17 +114,23 @@ class _Measurement:
         self._up(it, "replace", **made, name="two")
         self._note("Connection", "delete", it.delete)
 
-    def _allowed_ip(self, container: str) -> None:
+    def _allowed_ip(self, container: HostedResource) -> None:
         it, other = self._host.resource("AllowedIp"), self._host.resource("AllowedIp", "other")
-        made: dict[str, Any] = {"container": container, "ip_address": _ADDRESS}
+        made: dict[str, Any] = {"container": container.id, "ip_address": _ADDRESS}
         self._up(it, _CREATE, **made)
         self._up(it, "nothing changed", **made)
         self._note("AllowedIp", "refresh", it.read)
         made["description"] = "another"
         self._up(it, "update", **made)
         self._up(it, "update: revoke_auto_added", **made, revoke_auto_added=True)
-        other.up(container=container, ip_address="198.51.100.8")
-        self._note("AllowedIp", "delete", other.delete)
+        other.up(container=container.id, ip_address="198.51.100.8")
+        self._note("AllowedIp", "delete, in a `destroy`", other.delete)
+        other.up(container=container.id, ip_address="198.51.100.8")
+        # That is how a process learns that its program has the container.
+        kept = self._host.resource("Container", container.name)
+        kept.id, kept.outs = container.id, container.outs
+        kept.diff(kept.checked(**container.inputs))
+        self._note("AllowedIp", "delete, and the container stays", other.delete)
         self._note("AllowedIp", "delete, the last one of a list", it.delete)
 
     def _vpn_client(self, container: str) -> None:

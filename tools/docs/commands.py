@@ -47,7 +47,8 @@ def command_line() -> str:
 
 def _arguments(parser: argparse.ArgumentParser) -> Iterator[str]:
     """Yield the words of each argument: first those of this command, then those that mean the same in all."""
-    own, common = [], []
+    own: list[str] = []
+    common: list[str] = []
     for action in parser._actions:  # noqa: SLF001  (there is no public list)
         if action.help == argparse.SUPPRESS or "--help" in action.option_strings:
             continue

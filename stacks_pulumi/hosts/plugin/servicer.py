@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import inspect
 import os
 import signal
 import stat
 import sys
 import threading
 import time
-import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any, Final, TypeVar
 
@@ -29,19 +27,15 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 import stacks_pulumi
-from stacks_pulumi import config, functions
+from stacks_pulumi import config
 from stacks_pulumi._identifiers import (
     camel_case,
     name_of,
-    nearest,
-    snake_case,
     stack_and_project,
     type_of,
 )
 from stacks_pulumi.errors import ConfigError, StacksError, clean, with_account, with_code
-from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts._grpc_call import EngineService, GrpcCall
-from stacks_pulumi.hosts.plugin.listing import pages
 from stacks_pulumi.hosts.plugin.settings import (
     account_of_provider,
     as_text,
@@ -51,6 +45,7 @@ from stacks_pulumi.hosts.plugin.settings import (
 )
 from stacks_pulumi.hosts.plugin.wire import (
     from_struct,
+    hint,
     in_camel_case,
     parsed,
     schema,
@@ -61,80 +56,8 @@ from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown
 from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM, secret
 from stacks_pulumi.resources._handler import ResourceHandler, end_operation
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
-from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._preview_total import CheckedPrices
-from stacks_pulumi.resources._session import session_for
 from stacks_pulumi.resources.handlers import HANDLERS
-
-_TIMEOUT: Final = 300.0
-_TYPES: Final[Mapping[type, str]] = {str: "text", int: "a whole number"}
-
-
-def answered(
-    call: EngineCall, settings: Mapping[str, str | None], token: str, given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """
-    Call a data function, and return its result by names.
-
-    Args:
-        call: The engine's call.
-        settings: The provider's settings.
-        token: The function, for instance `getContainer`.
-        given: Its arguments, with Python's names.
-
-    Raises:
-        StacksError: The function or an argument is unknown, an argument is invalid, or the request to the API failed.
-    """
-    name = snake_case(token)
-    if name not in QUESTIONS:
-        msg = f"stacks has no such function: {_maybe(token, map(camel_case, QUESTIONS))}"
-        raise StacksError(msg, code="unknown-type")
-    session = session_for(config.load(settings))
-    now = session.clock.now()
-    with Operation(call, session.clock, now, now + _TIMEOUT).running():
-        found = _spelt(results.result(answer(session, name, _arguments(name, given))))
-    values = found if isinstance(found, dict) else {"result": found}
-    if not QUESTIONS[name].secret:
-        return values
-    return {key: secret(value) for key, value in values.items()}
-
-
-def _maybe(name: str, known: Iterable[str], prefix: str = "") -> str:
-    near = nearest(name, known)
-    return f"did you mean {prefix}{near}?" if near else "check the name, or install a newer plugin"
-
-
-def _spelt(value: Any) -> Any:
-    """Return a result in the protocol's form; the keys of a mapping are not changed."""
-    if isinstance(value, results.Result):
-        return {camel_case(name): _spelt(value) for name, value in vars(value).items() if value is not None}
-    return [_spelt(item) for item in value] if isinstance(value, list) else value
-
-
-def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments, completed with the defaults of the Python function."""
-    function = getattr(functions, name)
-    parameters = dict(inspect.signature(function).parameters)
-    del parameters["provider"]
-    unknown = unknown_names(map(camel_case, given), [*map(camel_case, parameters)], "argument")
-    if unknown:
-        raise StacksError("; ".join(unknown.values()), code="invalid-input")
-    types = typing.get_type_hints(function)
-    return {key: _argument(key, types[key], given.get(key, it.default)) for key, it in parameters.items()}
-
-
-def _argument(name: str, type_: type, value: Any) -> Any:
-    if value is inspect.Parameter.empty:
-        msg = f"{camel_case(name)} is missing: set it"
-        raise StacksError(msg, code="missing-input")
-    if isinstance(value, float) and value.is_integer():
-        # On the wire every number is a float.
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, type_):
-        msg = f"{camel_case(name)} is {value!r}: it must be {_TYPES[type_]}"
-        raise StacksError(msg, code="invalid-input")
-    return value
-
 
 _FOR_CHILDREN: Final = ("template", "external_access", "desired_status", "adopt")
 """The inputs of a container that the checks of its children need."""
@@ -399,6 +322,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
         """Call a data function."""
+        # Imported with the first question: the start of the plugin does not wait for what only they need.
+        from stacks_pulumi.hosts.plugin.questions import answered  # noqa: PLC0415
+
         token = request.tok.removeprefix(NATIVE)
         call = _PluginCall(self.engine, to_struct, context=context)
         try:
@@ -415,6 +341,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def List(self, request: Any, context: Any) -> Iterator[provider_pb2.ListResponse]:
         """List the objects of a kind in the account, whether a stack manages them or not."""
+        # As for `Invoke`.
+        from stacks_pulumi.hosts.plugin.questions import pages  # noqa: PLC0415
+
         call = _PluginCall(self.engine, to_struct, context=context)
         try:
             with self._in_progress(call):
@@ -440,8 +369,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         token = type_of(request.urn)
         handler = self._handlers.get(token.removeprefix(NATIVE))
         if handler is None:
-            hint = _maybe(token.removeprefix(NATIVE), self._handlers, NATIVE)
-            msg = f"stacks has no resource {token!r}: {hint}"
+            maybe = hint(token.removeprefix(NATIVE), self._handlers, NATIVE)
+            msg = f"stacks has no resource {token!r}: {maybe}"
             call.fail(with_code(msg, "unknown-type"))
         if getattr(request, "preview", False):
             self._prices.previewed()

@@ -18,8 +18,7 @@ from typing import Any, Final
 from google.protobuf import struct_pb2
 
 from stacks_pulumi._identifiers import camel_case, nearest, snake_case
-from stacks_pulumi.functions import QUESTIONS
-from stacks_pulumi.pricing.recognition import SIGNATURE
+from stacks_pulumi.pricing.recognition import NATIVE, SIGNATURE
 from stacks_pulumi.resources._fields import UNKNOWN
 
 
@@ -70,6 +69,12 @@ def _unknown(name: str, known: Collection[str], what: str, prefix: str) -> str:
     return f"unknown {what} {prefix}{name}; {hint}"
 
 
+def hint(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return what to do about a name that is not known."""
+    near = nearest(name, known)
+    return f"did you mean {prefix}{near}?" if near else "check the name, or install a newer plugin"
+
+
 _VALUE: Final = r"""True|False|"[^"]*"|'[^']*'|\[\.\.\.\]|[\d.]*\d"""
 _RESOURCE: Final = re.compile(rf"""stacks\.(\w+)\(("[^"]*"), \.\.\., (\w+=(?:{_VALUE}))\)""")
 _OPTIONS: Final = re.compile(r"(?:opts=)?pulumi\.ResourceOptions\(([^()]*)\)")
@@ -97,7 +102,8 @@ def _known() -> frozenset[str]:
     package = parsed()
     described = [package["provider"], *package["resources"].values()]
     properties = {name for it in described for name in (*it.get("properties", ()), *it["inputProperties"])}
-    return frozenset({*map(snake_case, properties), *QUESTIONS, *_OF_PULUMI, *_OF_TIMEOUTS})
+    functions = (token.removeprefix(NATIVE) for token in package["functions"])
+    return frozenset({*map(snake_case, (*properties, *functions)), *_OF_PULUMI, *_OF_TIMEOUTS})
 
 
 @functools.cache

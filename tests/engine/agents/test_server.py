@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import anyio
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import key_service
 from tests.support.agents import PROJECT, Agent, Talk, audited, containers
 from tests.support.clock import fast_clock
 from tests.support.stack import Stack
@@ -43,6 +45,19 @@ def test_every_tool_over_pipes_and_no_secret_in_an_answer(
     said: list[str] = []
 
     async def story(call: Talk) -> None:
+        tools = {tool.name: tool for tool in (await call.client.list_tools()).tools}
+        assert list(tools) == [
+            *("list_resources", "get_account", "list_prices", "get_logs", "get_metrics", "explain_error"),
+            *("plan", "apply"),
+        ]
+        assert all(tool.input_schema and tool.output_schema for tool in tools.values())
+        assert [prompt.name for prompt in (await call.client.list_prompts()).prompts] == [
+            "deploy_app_with_database",
+            "reduce_the_bill",
+        ]
+        assert "stacks://docs/for-agents" in {
+            str(page.uri) for page in (await call.client.list_resources()).resources
+        }
         planned = await call("plan", program=SHOP)
         assert planned["verdict"] == "needs_approval", planned["reasons"]
         assert "--accept-unknown" in planned["approve_with"]
@@ -128,6 +143,50 @@ def test_a_cancelled_apply_leaves_nothing_behind(
         assert agent.gated.log()[0].result == "failed"
 
 
+@pytest.mark.real_processes
+def test_an_engine_that_is_killed_counts_in_full(
+    make_stack: Callable[..., Stack], yaml_language_host: Path, tmp_path: Path
+) -> None:
+    with Emulator(clock=fast_clock(), boot_seconds=3600.0) as emulator:
+        stack = make_stack(emulator)
+        agent = Agent(
+            stack,
+            yaml_language_host,
+            tmp_path / "gated",
+            {"free": {"increase_per_day": 8}, "limits": {"max_total": 10}},
+        )
+
+        async def story(call: Talk) -> None:
+            planned = await call("plan", program=WEB)
+            assert planned["verdict"] == "free"
+            async with anyio.create_task_group() as group:
+
+                async def kill() -> None:
+                    await anyio.to_thread.run_sync(until, lambda: containers(emulator) == {"web"})
+                    mark = next((tmp_path / "gated").glob("machine/stacks-pulumi/gate/begun-*.json"))
+                    os.kill(json.loads(mark.read_bytes())["engine"], signal.SIGKILL)
+
+                group.start_soon(kill)
+                said = await call.fails("apply", record=planned["record"])
+            assert "the engine was killed (signal 9)" in said
+            assert said.endswith("[outcome-unknown]")
+            await anyio.to_thread.run_sync(until, lambda: _engines(stack) == [])
+            await anyio.to_thread.run_sync(stack.engine, "cancel", "--yes")
+            # The provider may have rolled the create back: that is not known, so it counts.
+            other = await call(
+                "plan", program=WEB.replace("web:", "api:").replace("nodejs", "nodejs, plan: premium")
+            )
+            assert other["verdict"] == "refused"
+            assert "max_total: the stack's price a month after the change is $14.00" in str(other["reasons"])
+            more = await call(
+                "plan", program=WEB.replace("web:", "api:").replace("nodejs", "nodejs, plan: standard")
+            )
+            assert more["verdict"] == "needs_approval", more
+            assert "are free in a day" in str(more["reasons"])
+
+        agent.in_process(story)
+
+
 def _engines(stack: Stack) -> list[str]:
     """Return the processes that still run for a stack."""
     home = f"PULUMI_HOME={stack.env['PULUMI_HOME']}".encode()
@@ -171,6 +230,61 @@ def test_two_agents_on_two_stacks_share_what_is_free(
     assert "it needs an approval" in results[0], results
     assert "the state was changed after the plan was made" in results[1], results
     assert containers(emulator) == {"web"}
+
+
+def test_of_three_agents_at_once_the_one_that_is_first_has_the_budget(
+    make_stack: Callable[..., Stack], emulator: Emulator, yaml_language_host: Path, tmp_path: Path
+) -> None:
+    """Two are on one stack, and the third on another stack of the budget."""
+    settings = {"free": {"increase_per_day": 40}, "budgets": "budgets.yaml"}
+    agents = []
+    for name in ("one", "two"):
+        stack = make_stack(emulator)
+        agent = Agent(stack, yaml_language_host, tmp_path / name, settings)
+        (agent.gated.folder / "budgets.yaml").write_text(
+            "budgets: [{name: all, max_total: 7}]", encoding="utf-8"
+        )
+        stack.env["XDG_STATE_HOME"] = str(tmp_path / "machine")
+        agents.append(agent)
+    one, two = (agent.stack for agent in agents)
+    # They are two stacks of one backend.
+    two.env["PULUMI_BACKEND_URL"] = one.env["PULUMI_BACKEND_URL"]
+    two.cli("stack", "init", "two", "--secrets-provider", key_service.PROVIDER)
+    two.cli("config", "set", "--secret", "stacks:apiKey", emulator.key)
+    two.cli("config", "set", "stacks:baseUrl", emulator.url)
+    planned: list[str] = []
+    said: dict[str, str] = {}
+
+    async def all_at_once() -> None:
+        all_planned = anyio.Event()
+
+        async def talk(agent: Agent, name: str, *words: str) -> None:
+            async def story(call: Talk) -> None:
+                mine = await call("plan", program=WEB.replace("web:", f"{name}:"))
+                assert mine["verdict"] == "free", mine["reasons"]
+                planned.append(name)
+                if len(planned) == 3:
+                    all_planned.set()
+                await all_planned.wait()
+                result = await call.client.call_tool("apply", {"record": mine["record"]})
+                said[name] = str(result.content)
+
+            await agent.talking(story, "--allow", "apply", *words)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(talk, agents[0], "web", "-s", "dev")
+            group.start_soon(talk, agents[0], "api", "-s", "dev")
+            group.start_soon(talk, agents[1], "shop", "-s", "two")
+
+    anyio.run(all_at_once)
+
+    applied = [name for name, text in said.items() if '"applied"' in text]
+    assert len(applied) == 1, said
+    assert containers(emulator) == set(applied)
+    refused = " ".join(text for name, text in said.items() if name not in applied)
+    assert "over the limit of $7.00" in refused, said
+    others = {"web", "api"} - {*applied}
+    assert len(others) == 2 or "the state was changed after the plan was made" in said[others.pop()], said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """
-An author who is hostile, and cannot edit the gate's folder: nothing is made, or run with the key, without an approval.
+An author who is hostile, and cannot edit the gate's folder: without an approval the gate makes nothing with the key.
 """
 
 from __future__ import annotations

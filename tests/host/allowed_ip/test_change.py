@@ -188,7 +188,7 @@ def test_delete_removes_the_address(office: HostedResource, web: str, emulator: 
     office.delete()
 
     assert addresses(emulator, "web") == {CALLER: AUTO_ADDED}
-    assert emulator.calls() == calls + 2
+    assert emulator.calls() == calls + 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
-from tests.support.host import CallFailedError, Host, HostedResource
+from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource
 from tests.support.platforms import platform
 
 
@@ -42,8 +42,43 @@ def test_an_equal_container_is_adopted_and_updated(
 
     assert (there, "running", True) == (web.id, web.outs["status"], web.outs["external_access"])
     assert emulator.calls("containers.create") == 1
-    assert any("adopted the container" in line for line in web.lines())
+    assert f"adopted {there}: from now on this stack deletes it" in web.lines()
     assert web.up(name="web", template="nodejs", adopt="if_matching", external_access=True) == []
+
+
+def test_a_preview_says_what_is_taken_over_and_billed_already(
+    web: HostedResource, there: str, emulator: Emulator
+) -> None:
+    before = emulator.calls()
+
+    assert web.checked(name="web", template="nodejs", adopt="if_matching")["adopts"] == there
+    assert web.checked(name="web", template="nodejs", adopt="if_matching")["adopts"] == there
+    assert emulator.calls() == before + 1
+    assert f"web: takes over {there}, billed already: $4.00 a month" in web.lines()
+    # What a program claims is not what was seen.
+    for inputs in (
+        {"name": "other", "adopt": "if_matching"},
+        {"name": UNKNOWN, "adopt": "if_matching"},
+        {"name": "web"},
+    ):
+        assert "adopts" not in web._check({"template": "nodejs", "adopts": there, **inputs})[0]
+    assert emulator.calls() == before + 1
+
+
+def test_a_preview_warns_of_what_up_would_not_take_over(web: HostedResource, there: str) -> None:
+    checked = web.checked(name="web", template="nodejs", plan="premium", adopt="if_matching")
+
+    assert "adopts" not in checked
+    assert any(f"{there} exists already, and is not what" in line for line in web.lines())
+
+
+def test_without_an_answer_a_preview_counts_a_new_one(
+    web: HostedResource, there: str, emulator: Emulator
+) -> None:
+    emulator.faults.add("containers.list", 403)
+
+    for _ in range(3):
+        assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")
 
 
 def test_the_state_of_an_adopted_container_has_the_time_that_only_its_status_shows(

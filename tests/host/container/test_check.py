@@ -48,6 +48,8 @@ def test_the_price_follows_from_template_plan_and_storage(
         ({"template": None}, {"template": "missing"}),
         ({"template": 7}, {"template": "it is a number"}),
         ({"template": "stacks-vpn", "plan": "basic"}, {"plan": "a separate tier ($5/month)"}),
+        ({"template": "redis-micro", "plan": "premium"}, {"plan": "or take the template redis"}),
+        ({"template": "secrets-micro", "plan": "standard"}, {"plan": "the micro tier"}),
         ({"template": "postgresql", "additional_storage_tier": 1}, {"additional_storage_tier": "a database"}),
         ({"template": "nginx-micro", "additional_storage_tier": 1}, {"additional_storage_tier": "a micro"}),
         ({"plan": "micro", "additional_storage_tier": 1}, {"additional_storage_tier": "a micro"}),
@@ -67,6 +69,22 @@ def test_invalid_inputs_fail_on_their_property(
     assert found.keys() == failures.keys()
     for name, words in failures.items():
         assert web.host.worded(words) in found[name]
+
+
+@pytest.mark.parametrize("adopt", [None, "if_matching"])
+def test_a_plan_of_another_tier_passes_for_what_exists(web: HostedResource, adopt: str | None) -> None:
+    inputs = {"name": "web", "template": "redis-micro", "plan": "premium", "adopt": adopt}
+    if adopt is None:
+        web.id, web.inputs = "usr-1-web", {"name": "web", "template": "redis-micro", "plan": "premium"}
+
+    assert web.check(**inputs) == {}
+
+
+def test_the_plan_micro_of_a_template_without_it_is_a_warning(web: HostedResource) -> None:
+    web.checked(name="web", template="nodejs", plan="micro")
+
+    [warning] = [line.text for line in web.host.engine.lines if line.severity == "WARNING"]
+    assert "the API may refuse it" in warning
 
 
 def test_names_outside_the_catalogue_pass_with_a_warning(web: HostedResource) -> None:

@@ -51,7 +51,7 @@ IMPORTED = (
     "stacks_pulumi.functions",
     "stacks_pulumi.gate.digests",
     "stacks_pulumi.hosts.dynamic",
-    "stacks_pulumi.hosts.plugin.listing",
+    "stacks_pulumi.hosts.plugin.questions",
     "stacks_pulumi.hosts.plugin.settings",
     "stacks_pulumi.hosts.plugin.wire",
     "stacks_pulumi.policy",

@@ -435,13 +435,47 @@ def test_every_finding_has_a_command_that_is_not_run(
     assert main(["account", "--state", dev, "--state", prod]) == 0
 
     out = capsys.readouterr().out
-    assert "curl -fsS -X DELETE" in out
+    assert "DELETE" not in out
+    taken = out.index(f"stacks-pulumi scaffold --out taken-over --state {dev} --state {prod}")
+    assert out.endswith("\nExit code 0: everything was read, and nothing that was asked to fail was found.\n")
+
+    assert main(["account", "--state", dev, "--state", prod, "--deletions"]) == 0
+
+    out = capsys.readouterr().out
+    assert taken < out.index("curl -fsS -X DELETE")
     assert f"{accounts.emulator.url}/containers/{accounts.id('alone')}" in out
     assert f"pulumi state delete --stack prod -- {urn('prod', 'shop', 'Container', 'both')}" in out
     # An export does not name the organization; in the project's folder the engine knows it.
     assert "To update the state of the stack, in the folder of the project shop:" in out
     assert "pulumi refresh --stack dev" in out
     assert {request.method for request in accounts.emulator.requests} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "reason"),
+    [
+        (["--fail-on", "orphans"], 2, "1 object in no stack (--fail-on orphans)."),
+        (
+            ["--fail-on", "orphans", "--max-total", "1"],
+            2,
+            "1 object in no stack (--fail-on orphans) (and 1 more).",
+        ),
+        (["--max-total", "1"], 2, "the account: the total is $4.00 at most, over the limit of $1.00."),
+        (["--state", "no such file"], 1, "no such file was not read: "),
+        ([], 0, "everything was read, and nothing that was asked to fail was found."),
+    ],
+)
+def test_the_last_line_has_the_reason_for_the_exit_code(
+    options: list[str], code: int, reason: str, *, accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "alone", "template": "nodejs"}])
+    words = ["account", "--state", accounts.export("dev.json"), *options]
+
+    assert main(words) == code
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"Exit code {code}: {reason}")
+    assert main([*words, "--json"]) == code
+    data = json.loads(capsys.readouterr().out)
+    assert (data["exit_code"], data["reason"].partition(": ")[2][:20]) == (code, reason[:20])
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--markdown"]], ids=str)

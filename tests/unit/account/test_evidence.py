@@ -154,10 +154,10 @@ TABLE: dict[tuple[str, ...], dict[Callable[[Emulator], None], Outcome]] = {
         gap_in_containers: (1, INCOMPLETE),
         prices_in_cents: (2, "the total has no known upper bound"),
     },
-    ("scaffold", "--out", "program"): {
+    ("scaffold", "--owned", "--out", "program"): {
         whole: (0, "3 resources (2 Container, 1 Connection)"),
         gap_in_containers: (1, "the API's list is incomplete"),
-        gap_in_children: (1, "Incomplete: not everything in the account could be read."),
+        gap_in_children: (1, "Incomplete: not everything could be read, so the program lacks"),
         tombstone: (0, "3 resources (2 Container, 1 Connection)"),
         unknown_status: (1, "containers: {statuses: {hibernating: running}}"),
     },
@@ -341,7 +341,7 @@ def test_a_connection_that_is_listed_only_at_its_target_belongs_to_its_source(
     )
 
     assert main([*ACCOUNT, "--children", *FAIL_ON]) == 0
-    assert main(["scaffold", "--out", "program"]) == 0
+    assert main(["scaffold", "--owned", "--out", "program"]) == 0
 
     assert "1 Connection" in capsys.readouterr().out
     assert "target=sql" in Path("program/__main__.py").read_text(encoding="utf-8")

@@ -87,7 +87,7 @@ def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(
     assert [owner["stack"] for owner in laptop["recreated"]] == ["shop/dev"]
     assert [one["urn"] for one in data["missing"]] == [former["urn"]]
     # Its container may have been resized or restored, so no command removes it.
-    assert main(["account", "--state", dev, "--children"]) == 0
+    assert main(["account", "--state", dev, "--children", "--deletions"]) == 0
     out = capsys.readouterr().out
     assert "vpn-clients/phone" in out
     assert "vpn-clients/laptop" not in out
@@ -128,7 +128,7 @@ def test_the_time_for_children_is_announced(full: Accounts, capsys: pytest.Captu
     assert main(["account", "--state", file, "--children"]) == 0
 
     [said] = capsys.readouterr().err.splitlines()
-    assert said.startswith("reading what belongs to 3 containers: 9 calls, seconds at ")
+    assert said.startswith("reading what belongs to 3 containers takes seconds: 9 calls, with a limit of ")
     # One list, one look at the statistics of backups, and at most three calls a container.
     assert full.emulator.calls() - before == 2 + 9
 
@@ -153,7 +153,7 @@ def test_the_rate_limit_is_respected_and_determines_the_time(capsys: pytest.Capt
 
     assert (
         said[0]
-        == "reading what belongs to 1000 containers: 3000 calls, about 49 minutes at 60 calls a minute\n"
+        == "reading what belongs to 1000 containers takes about 49 minutes: 3000 calls, with a limit of 60 a minute\n"
     )
     assert said[1] == "300 of 3000 calls done\n"
     assert len(said) == 11
@@ -440,5 +440,8 @@ def test_children_are_read_within_the_rate_limit(
         assert [one.status for one in emulator.requests if one.status != 200] == []
         assert emulator.calls() == 2 + 140
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "reading what belongs to 70 containers: 140 calls, about 2 minutes at 60 calls a minute"
+    assert (
+        said[0]
+        == "reading what belongs to 70 containers takes about 2 minutes: 140 calls, with a limit of 60 a minute"
+    )
     assert said[-1] == "140 of 140 calls done"

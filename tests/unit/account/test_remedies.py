@@ -12,7 +12,7 @@ import pytest
 
 from stacks_pulumi._identifiers import SLASH, canonical_network
 from stacks_pulumi.account.backend import Managed, Stacks, StackState
-from stacks_pulumi.account.findings import remedies
+from stacks_pulumi.account.findings import SCAFFOLD, AccountResult, remedies
 from stacks_pulumi.account.read import ask
 from stacks_pulumi.account.reconcile import ThisAccount, reconcile
 from stacks_pulumi.api.models import Container
@@ -28,11 +28,13 @@ def commands(container: Container, *managed: Managed, ref: str = "shop/dev") -> 
     stacks = Stacks((StackState("shop/dev", "shop", ref, managed),))
     this = ThisAccount([container], URL, "f" * 16)
     account = reconcile([(container, live.item_of(container))], stacks, this, taken_at="now")
-    return [remedy.command for remedy in remedies(account)]
+    return [remedy.command for remedy in remedies(AccountResult(account, deletions=True))]
 
 
 def test_the_command_that_deletes_an_orphan_names_exactly_that_container() -> None:
-    [command] = commands(Container(id=HOSTILE, name="x"))
+    adoption, command = commands(Container(id=HOSTILE, name="x"))
+
+    assert adoption == SCAFFOLD
 
     words = shlex.split(command)
     # The key is no argument of a process: printf is a part of the shell.
@@ -63,7 +65,7 @@ def test_what_stands_for_a_urn_in_a_state_is_no_option_of_the_command() -> None:
 def test_the_command_has_the_slashes_of_an_id_as_the_platform_has_them() -> None:
     container = msgspec.convert({"id": f"usr{SLASH}1{SLASH}web", "name": "x"}, Container)
 
-    [command] = commands(container)
+    _, command = commands(container)
 
     assert shlex.split(command)[-1] == f"{URL}/containers/usr%2F1%2Fweb"
 

@@ -76,7 +76,7 @@ def calls(source: str) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def test_a_python_program_declares_everything_that_can_be_adopted(full: Accounts, tmp_path: Path) -> None:
-    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 0
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
 
     source = (tmp_path / "shop" / "__main__.py").read_text(encoding="utf-8")
     adopt = {"adopt": "'if_matching'"}
@@ -127,7 +127,7 @@ def test_a_python_program_declares_everything_that_can_be_adopted(full: Accounts
 
 
 def test_a_python_program_is_formatted_and_typed(full: Accounts, tmp_path: Path) -> None:
-    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 0
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
 
     for command in (
         *(["ruff", "format", "--isolated", f"--line-length={width}", "--check"] for width in (60, 88, 120)),
@@ -147,7 +147,19 @@ def test_a_python_program_is_formatted_and_typed(full: Accounts, tmp_path: Path)
 
 def test_a_yaml_program_declares_the_same(full: Accounts, tmp_path: Path) -> None:
     assert (
-        main(["scaffold", "--out", str(tmp_path / "shop"), "--language", "yaml", "--project", "other"]) == 0
+        main(
+            [
+                "scaffold",
+                "--owned",
+                "--out",
+                str(tmp_path / "shop"),
+                "--language",
+                "yaml",
+                "--project",
+                "other",
+            ]
+        )
+        == 0
     )
 
     text = (tmp_path / "shop" / "Pulumi.yaml").read_text(encoding="utf-8")
@@ -190,7 +202,7 @@ def test_a_name_that_yaml_reads_as_a_number_is_quoted(name: str) -> None:
 def test_the_import_file_has_every_resource_with_its_native_type_and_id(
     full: Accounts, tmp_path: Path
 ) -> None:
-    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 0
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
 
     document = json.loads((tmp_path / "shop" / "import.json").read_text(encoding="utf-8"))
     found = {(one["type"], one["name"]): one["id"] for one in document["resources"]}
@@ -203,7 +215,7 @@ def test_the_import_file_has_every_resource_with_its_native_type_and_id(
 
 def test_containers_are_chosen_by_name(full: Accounts, tmp_path: Path) -> None:
     arguments = ["--include", "W*", "--include", "data", "--include", "1*", "--exclude", "*st"]
-    assert main(["scaffold", "--out", str(tmp_path / "shop"), *arguments]) == 0
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), *arguments]) == 0
 
     found = calls((tmp_path / "shop" / "__main__.py").read_text(encoding="utf-8"))
     assert [name for kind, name in found if kind == "Container"] == ["data", "web"]
@@ -214,7 +226,7 @@ def test_containers_are_chosen_by_name(full: Accounts, tmp_path: Path) -> None:
 def test_an_empty_choice_is_an_error(
     full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["scaffold", "--out", str(tmp_path / "shop"), "--include", "nope"]) == 1
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), "--include", "nope"]) == 1
 
     assert "choose none of the account's 5 containers" in capsys.readouterr().err
     assert not (tmp_path / "shop").exists()
@@ -227,13 +239,13 @@ def test_a_program_without_resources_is_not_written(
         for container in full.emulator.state.containers.values():
             container.name = f"a_{container.name}"
 
-    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 1
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 1
     assert "does not accept its name" in capsys.readouterr().err
     assert not (tmp_path / "shop").exists()
 
 
 def test_the_requirements_are_those_of_the_installed_package(full: Accounts, tmp_path: Path) -> None:
-    assert main(["scaffold", "--out", str(tmp_path / "shop")]) == 0
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
 
     known = place()
     assert known is not None
@@ -251,7 +263,7 @@ def test_no_file_is_overwritten(
 ) -> None:
     (tmp_path / existing).write_text("mine", encoding="utf-8")
 
-    assert main(["scaffold", "--out", str(tmp_path)]) == 1
+    assert main(["scaffold", "--owned", "--out", str(tmp_path)]) == 1
 
     assert f"already has {existing}" in capsys.readouterr().err
     assert (tmp_path / existing).read_text(encoding="utf-8") == "mine"
@@ -272,7 +284,7 @@ def test_an_unwritable_folder_is_reported_first(
     # A test may run as root, which can write everywhere.
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "locked")
 
-    assert main(["scaffold", "--out", str(tmp_path / out)]) == 1
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / out)]) == 1
 
     problem = "is a file and not a folder" if "file" in out else "no file can be written in"
     assert problem in capsys.readouterr().err
@@ -284,7 +296,7 @@ def test_every_output_file_is_checked_first(full: Accounts, tmp_path: Path) -> N
         # Another file does not prevent it.
         (tmp_path / language).mkdir()
         (tmp_path / language / "README.md").touch()
-        assert main(["scaffold", "--out", str(tmp_path / language), "--language", language]) == 0
+        assert main(["scaffold", "--owned", "--out", str(tmp_path / language), "--language", language]) == 0
 
         written = {path.name for path in (tmp_path / language).iterdir() if ".whl" not in path.name}
         assert written == {*names, "README.md"}
@@ -292,7 +304,7 @@ def test_every_output_file_is_checked_first(full: Accounts, tmp_path: Path) -> N
 
 def test_an_empty_folder_name_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["scaffold", "--out", ""])
+        main(["scaffold", "--owned", "--out", ""])
 
     assert "the name of the folder is empty" in capsys.readouterr().err
 
@@ -304,20 +316,90 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(
         "vpn_clients.list", "answer", body={"data": [{"name": ".."}, {"name": "laptop"}]}
     )
 
-    assert main(["scaffold", "--out", str(tmp_path / "taken")]) == 1
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "taken")]) == 1
 
     full.emulator.faults.assert_none_left()
     told = capsys.readouterr().out
-    assert told.startswith("Incomplete: not everything in the account could be read.\n")
+    assert told.startswith(
+        "Incomplete: not everything could be read, so the program lacks what the report names.\n"
+    )
     assert "what cannot be read of vpn: the list of VPN clients is incomplete" in told
     assert '"laptop"' in (tmp_path / "taken" / "__main__.py").read_text(encoding="utf-8")
+
+
+# --- what a stack owns ---
+
+
+def scaffolded(accounts: Accounts, capsys: pytest.CaptureFixture[str], *states: str, code: int = 0) -> str:
+    words = [word for state in states for word in ("--state", state)]
+    assert main(["scaffold", *words, "--out", str(accounts.folder / "taken")]) == code
+    said = capsys.readouterr()
+    return said.out if code == 0 or said.out else said.err
+
+
+def test_what_a_stack_owns_is_left_out_with_its_owner(
+    full: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = full.child("AllowedIp", "web", "198.51.100.7", container_created_at=full.created_at("web"))
+    dev = full.export("dev.json", full.container("data"), rule)
+    both = full.export("both.json", full.container("data", "prod"))
+
+    told = scaffolded(full, capsys, dev, both)
+
+    assert "  container data: a stack owns it: 'data' of shop/dev and 'data' of shop/prod\n" in told
+    assert "AllowedIp 198.51.100.7 (Custom IP) of web: a stack owns it: '198.51.100.7' of shop/dev" in told
+    assert "Compared with the exports in --state: what no stack has is taken over." in told
+    found = calls((full.folder / "taken" / "__main__.py").read_text(encoding="utf-8"))
+    assert ("Container", "web") in found
+    assert ("Container", "data") not in found
+    assert [name for kind, name in found if kind == "AllowedIp"] == ["web-2001-db8-32"]
+    # A connection to what another stack owns has its id.
+    assert found["Connection", "web-to-data"]["target"] == repr(full.id("data"))
+
+
+def test_what_a_stack_may_own_is_not_taken_over(full: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+    pending = {"type": "creating", "resource": full.container("web", id="")}
+    untimed, resized = full.container("data"), full.container("class", created_at="2026-01-01T00:00:00Z")
+    del untimed["outputs"]["created_at"]
+
+    told = scaffolded(full, capsys, full.export("dev.json", untimed, resized, pending=(pending,)), code=1)
+
+    assert told.startswith("Incomplete: ")
+    assert "container web: shop/dev was creating one like it when it was interrupted: run `pulumi up`" in told
+    assert "container data: it is not known whether a stack owns it (perhaps 'data' of shop/dev)" in told
+    assert "container class: shop/dev has one with its id and another creation time" in told
+    found = calls((full.folder / "taken" / "__main__.py").read_text(encoding="utf-8"))
+    assert [name for kind, name in found if kind == "Container"] == ["1st", "vpn"]
+
+
+def test_nothing_is_taken_over_if_a_stack_cannot_be_read(
+    full: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (full.folder / "no.json").write_text("{}", encoding="utf-8")
+
+    told = scaffolded(full, capsys, str(full.folder / "no.json"), code=1)
+
+    assert "nothing can be taken over: container 1st: it is not known whether a stack owns it (" in told
+    assert not (full.folder / "taken").exists()
+
+
+def test_a_backend_that_cannot_be_listed_is_an_error_with_the_way_out(
+    full: Accounts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(full.folder))
+
+    told = scaffolded(full, capsys, code=1)
+
+    assert "it is not known what the stacks own: `pulumi stack ls` failed" in told
+    assert "--state FILE; or write the program without a look at the stacks (--owned)" in told
+    assert not (full.folder / "taken").exists()
 
 
 def test_a_broken_link_is_not_followed(full: Accounts, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "__main__.py").symlink_to(tmp_path / "elsewhere.py")
 
-    assert main(["scaffold", "--out", str(tmp_path / "out")]) == 1
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "out")]) == 1
 
     assert not (tmp_path / "elsewhere.py").exists()
 
@@ -325,7 +407,7 @@ def test_a_broken_link_is_not_followed(full: Accounts, tmp_path: Path) -> None:
 def test_an_account_without_containers_is_reported(
     emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["scaffold", "--out", str(tmp_path / "x")]) == 1
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "x")]) == 1
     assert "there is nothing to take over" in capsys.readouterr().err
 
 

@@ -359,6 +359,24 @@ def test_all_budgets_are_judged_as_they_will_be_after_the_preview(
     assert "preview: +$5.00" in out
 
 
+def test_what_a_stack_takes_over_is_no_increase_of_its_budget(
+    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, dev = three
+    file = budgets(
+        tmp_path,
+        "budgets: [{projects: shop, max_increase: 0}, {projects: blog, max_total: 4, max_increase: 0}]",
+    )
+    given = [dev, str(tmp_path / "blog.json"), "--budgets", file, "--after"]
+
+    # That of no stack; one that another stack has is new for this one.
+    for name, passed in (("alone", True), ("blog", False)):
+        made = preview(tmp_path, step("create", name, None, "basic"))
+        data = account(capsys, *given, made, code=0 if passed else 2)
+        found = [one["passed"] for one in data["limits"] if one["measure"] == "increase"]
+        assert found == [passed, True], data["limits"]
+
+
 def test_a_preview_of_a_stack_that_is_not_known_adds_to_the_account(
     three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -21,6 +21,8 @@ from stacks_pulumi.gate.start import init
 
 Story = Callable[[Client], Awaitable[None]]
 
+RECORD = "20261128-000000-00000000"
+
 
 @pytest.fixture
 def talk(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
@@ -81,7 +83,7 @@ def test_tools_have_schemas_and_say_what_they_do(talk: Callable[..., Any]) -> No
 def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
     async def story(client: Client) -> None:
         assert "apply" not in {tool.name for tool in (await client.list_tools()).tools}
-        assert "[invalid-argument]" in await called(client, "apply", record="20261128-000000-00000000")
+        assert "[invalid-argument]" in await called(client, "apply", record=RECORD)
 
     assert [line["result"] for line in talk(story, may_apply=False)] == ["error"]
 
@@ -97,6 +99,7 @@ def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> No
         refused = await called(client, "plan", program="resources: {a: {type: aws:s3:Bucket}}")
         assert refused.endswith("(type) [program-refused]")
         assert "no such record" in await called(client, "apply", record="../../etc")
+        assert "no such record" in await called(client, "apply", record=RECORD)
         await client.read_resource("stacks://docs/for-agents")
         await client.get_prompt("reduce_the_bill")
 
@@ -108,11 +111,13 @@ def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> No
         ("tools/call list_prices", "error"),
         ("tools/call plan", "error"),
         ("tools/call apply", "error"),
+        ("tools/call apply", "error"),
         ("resources/read stacks://docs/for-agents", "ok"),
         ("prompts/get reduce_the_bill", "ok"),
     ]
     assert lines[1]["arguments"] != lines[2]["arguments"]
     assert lines[4]["arguments"] == hashlib.sha256(b'{"record": "../../etc"}').hexdigest()
+    assert [line["record"] for line in lines if line["call"].endswith("apply")] == [None, RECORD]
     assert all(line["at"] and line["seconds"] >= 0 for line in lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -372,6 +373,22 @@ class TestCompletion:
         assert "stacks-pulumi completion --containers" in script
         # It is for scripts, and no shell offers it.
         assert script.count("--containers") == script.count("completion --containers")
+
+    @pytest.mark.extra
+    @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
+    def test_fish_offers_the_names(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["completion", "fish"]) == 0
+        (folder / "script").write_text(capsys.readouterr().out, encoding="utf-8")
+        start = f"function stacks-pulumi; {sys.executable} -m stacks_pulumi $argv; end; source ./script"
+
+        done = subprocess.run(
+            ["fish", "-c", f"{start}; complete -C 'stacks-pulumi logs --lines 5 d'"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert [line.split()[0] for line in done.stdout.splitlines()] == ["data"]
 
     def test_the_stack_on_the_line_is_used(
         self,

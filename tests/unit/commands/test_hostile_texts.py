@@ -24,7 +24,7 @@ COMMANDS = (
     ("cost", "--account", "--live-prices"),
     ("cost", "--account", "--format", "junit"),
     ("cost", "--account", "--format", "json"),
-    ("scaffold",),
+    ("scaffold", "--owned"),
 )
 HAS_JSON = frozenset({"logs", "backups", "credentials", "vpn-config", "account"})
 

@@ -9,6 +9,7 @@ import pytest
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.report import Line, Report, item
+from stacks_pulumi.cost.result import CostLimit, judge
 from stacks_pulumi.pricing.money import Change, Price
 from tests.support import previews
 from tests.support.previews import (
@@ -115,6 +116,32 @@ def test_a_refresh_costs_what_it_finds() -> None:
     assert not report.incomplete
     # The plain JSON shows both sides of a refresh as they were recorded.
     assert "not what it found" in report_of(json.dumps({"steps": steps}).encode()).incomplete
+
+
+@pytest.mark.parametrize("write", [preview, events])
+def test_what_is_taken_over_is_billed_already(write: Callable[..., bytes]) -> None:
+    seen = {**web("premium"), "adopt": "if_matching", "adopts": "usr-1-seen"}
+    steps = (
+        step("create", "seen", None, seen),
+        step("import", "imported", None, web("standard")),
+        # The provider has seen no such container: it may be a new one.
+        step("create", "new", None, {**web(), "adopt": "if_matching"}),
+        step("create", "later", None, {**web(), "adopt": "if_matching", "adopts": UNKNOWN}),
+        # In a replacement the name is free again.
+        step("replace", "changed", web("basic"), {**seen, **web("standard")}),
+    )
+
+    report = report_of(write(*steps))
+
+    assert [(one.name, one.action, one.past, one.planned) for one in report.lines] == [
+        ("later", "create", dollars(0), dollars(4)),
+        ("new", "create", dollars(0), dollars(4)),
+        ("imported", "adopt", dollars(5), dollars(5)),
+        ("seen", "adopt", dollars(10), dollars(10)),
+        ("changed", "replace", dollars(4), dollars(5)),
+    ]
+    assert report.difference == Change(Decimal(9), Decimal(9))
+    assert "taken over, so billed already: 2 containers, $15.00 a month" in report.notes
 
 
 def test_a_looked_up_container_has_no_past_price() -> None:
@@ -257,6 +284,16 @@ def test_a_truncated_preview_is_incomplete() -> None:
         events(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)),
     ):
         assert "shows only a part (Program failed:)" in report_of(document).incomplete
+
+
+def test_sums_of_a_part_have_no_upper_bound() -> None:
+    # What is missing may be new, and may be billed already.
+    report = report_of(preview(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)))
+
+    assert (report.past, report.planned) == (Price(Decimal(0), None), Price(Decimal(4), None))
+    assert (report.difference.low, report.difference.high) == (None, None)
+    limits = tuple(CostLimit(measure, Decimal(100), block=True) for measure in ("total", "increase"))
+    assert not any(verdict.passed for verdict in judge(report, limits))
 
 
 def test_truncated_events_are_incomplete() -> None:

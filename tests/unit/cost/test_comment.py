@@ -185,6 +185,8 @@ def test_command_posts_a_file(
 
     assert main(["cost", "comment", "github", str(file)]) == 0
     assert capsys.readouterr().out == "posted the comment\n"
+    assert main(["cost", "comment", "github", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["result"] == "posted the comment"
 
 
 @pytest.mark.parametrize(

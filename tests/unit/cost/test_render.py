@@ -253,6 +253,17 @@ def test_a_change_without_cost_says_that_it_stays() -> None:
     )
 
 
+def test_a_preview_that_could_not_be_priced_says_no_sum_that_stays() -> None:
+    shown = result(
+        CostLimit("total", Decimal(100), block=True), data=preview(errors=("Program failed:\nTraceback",))
+    )
+
+    for text in (plain(shown), markdown(shown)):
+        assert "Incomplete: The monthly cost after this change is not known: " in text
+        assert "stays" not in text
+        assert "within" not in text
+
+
 def test_a_stack_has_one_column() -> None:
     text = plain(result(data=previews.export(previews.state("web", web()))))
 

@@ -149,7 +149,7 @@ def test_an_export_counts_billed_containers(document: str, expected: dict[str, i
 
 
 @pytest.mark.parametrize("write", [preview, events])
-def test_imported_container_was_not_in_the_stack(write: object) -> None:
+def test_imported_container_was_not_in_the_stack_and_is_billed_already(write: object) -> None:
     """From the engine's source: nothing here can import a resource."""
     imported = step("import", "web", web("premium"), web("premium"))
     replaced = [
@@ -159,7 +159,7 @@ def test_imported_container_was_not_in_the_stack(write: object) -> None:
 
     found = figures(write(imported, *replaced))  # type: ignore[operator]  # (one of the two writers)
 
-    assert found == {"web": ("create", 0, 10), "two": ("replace", 4, 10)}
+    assert found == {"web": ("adopt", 10, 10), "two": ("replace", 4, 10)}
 
 
 def test_container_that_goes_with_another_is_kept_only_if_that_one_goes() -> None:

@@ -10,10 +10,11 @@ import pytest
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.cost.report import PriceTable, read_prices
+from stacks_pulumi.gate import saved as plans
 from stacks_pulumi.gate.change import Change, changes_of, contradictions
 from stacks_pulumi.gate.rules import Rule
 from stacks_pulumi.pricing.money import FREE
-from tests.support.previews import events, step
+from tests.support.previews import Inputs, events, step
 from tests.support.saved_plans import (
     ADDRESS,
     COMPONENT,
@@ -215,6 +216,76 @@ def test_an_interrupted_create_may_exist_and_counts() -> None:
     assert (one.operation, one.unknown, prices(one)) == ("same", ("whether it exists",), (4, 4))
 
 
+def interrupted(saved: Saved, name: str, given: Inputs) -> None:
+    saved.pending.append(
+        {
+            "type": "creating",
+            "resource": {"urn": urn(name), "custom": True, "type": CONTAINER, "inputs": given},
+        }
+    )
+
+
+MAY_EXIST = " (creation interrupted, may exist)"
+
+
+@pytest.mark.parametrize(
+    ("before", "planned", "bounds"),
+    [
+        # It is made again: it may exist, and then it is not a second one.
+        ("basic", "basic", ((0, 4), (4, 4))),
+        ("basic", "premium", ((0, 4), (10, 10))),
+        # The platform may have the more expensive one.
+        ("premium", "basic", ((0, 10), (4, 10))),
+    ],
+)
+def test_an_interrupted_create_and_what_is_made_of_its_name_are_one_container(
+    before: str, planned: str, bounds: Any
+) -> None:
+    saved = Saved()
+    interrupted(saved, "web", web(before, name="shop-web"))
+    saved.plan("web", web(planned, name="shop-web"), "create")
+    found = changes(saved)
+    one, pending = found["web"], found[f"web{MAY_EXIST}"]
+    assert (
+        (one.price_before.low, one.price_before.high),
+        (one.price_after.low, one.price_after.high),
+    ) == bounds
+    assert one.line is not None
+    assert (one.line.past, one.line.planned) == (one.price_before, one.price_after)
+    assert (pending.price_before, pending.price_after, pending.unknown) == (
+        FREE,
+        FREE,
+        ("whether it exists",),
+    )
+
+
+def test_an_interrupted_create_of_what_the_state_has_or_twice_is_one_container() -> None:
+    saved = Saved()
+    saved.same("web", web())
+    interrupted(saved, "web", web())
+    interrupted(saved, "db", web("premium", name="db"))
+    interrupted(saved, "db2", web("basic", name="db"))
+    total_of = sum(one.price_after.high or 0 for one in changes(saved).values())
+    assert total_of == 4 + 10
+
+
+@pytest.mark.parametrize("name", ["other", UNKNOWN, HIDDEN, None])
+def test_an_interrupted_create_of_another_or_an_unknown_name_counts_beside_it(name: Any) -> None:
+    saved = Saved()
+    interrupted(saved, "web", web(name=name))
+    saved.plan("web", web(name="web"), "create")
+    found = changes(saved)
+    assert (prices(found["web"]), prices(found[f"web{MAY_EXIST}"])) == ((0, 4), (4, 4))
+
+
+def test_an_interrupted_create_does_not_end_with_what_is_deleted() -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", None, "delete")
+    interrupted(saved, "web", web())
+    assert prices(changes(saved)[f"web{MAY_EXIST}"]) == (4, 4)
+
+
 def test_an_alias_names_the_object_before() -> None:
     saved = Saved()
     old = saved.old("old", web())
@@ -272,6 +343,31 @@ def test_what_was_only_looked_up_is_not_told_of() -> None:
     assert changes(saved) == {}
 
 
+def test_what_is_looked_up_no_longer_is_a_step_that_changes_nothing_in_the_account() -> None:
+    saved = Saved()
+    saved.old("web", web(), external=True)
+    saved.plan("web", None, "discard")
+    one = changes(saved)["web"]
+    assert (one.operation, one.steps, one.acts, prices(one), one.line) == (
+        "discard",
+        ("discard",),
+        True,
+        (0, 0),
+        None,
+    )
+    assert (one.before["plan"], dict(one.after)) == ("basic", {})
+
+
+def test_a_step_of_which_nothing_was_said_does_not_fit() -> None:
+    saved = Saved()
+    saved.same("db", web())
+    its = saved.plan("web", web(), "create")
+    read = plans.Saved(*saved.files)
+    read.check_told({its})
+    with pytest.raises(InputError, match="'create' for nothing that is known"):
+        read.check_told(set())
+
+
 def test_outside_of_the_targets_nothing_changes() -> None:
     saved = Saved()
     saved.old("web", web())
@@ -282,6 +378,22 @@ def test_outside_of_the_targets_nothing_changes() -> None:
     left = "web (left over from a replacement)"
     assert {name: one.operation for name, one in found.items()} == {"web": "same", left: "same"}
     assert prices(found[left]) == (4, 4)
+
+
+def test_what_is_replaced_under_another_name_may_be_outside_of_the_targets_and_stays() -> None:
+    saved = Saved()
+    old = saved.old("old", web())
+    replaced = ("create-replacement", "replace")
+    saved.plan("new", web(name="new"), *replaced, base=web(), structuredAliases=[{"URN": old}])
+    found = changes(saved)
+    new, left = found["new"], found["old (left over from a replacement)"]
+    assert (new.operation, prices(new), left.operation, prices(left)) == ("replace", (0, 4), "same", (4, 4))
+    # Without another name the plan has its deletion, or it does not fit to the state.
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", web("premium"), *replaced)
+    with pytest.raises(InputError, match="0 deletions of it, and the state 1 objects"):
+        changes(saved)
 
 
 @pytest.mark.parametrize("value", [UNKNOWN, HIDDEN, {"deep": [UNKNOWN]}, [{"more": HIDDEN}]])
@@ -528,12 +640,11 @@ class TestContradictions:
         )
         assert contradictions(changes_of(*saved.files, PRICER), shown) == ()
 
-    def test_what_is_no_longer_looked_up_is_no_step(self) -> None:
+    def test_what_is_no_longer_looked_up_does_not_contradict(self) -> None:
         saved = Saved()
         saved.old("web", web(), external=True)
         saved.plan("web", None, "discard")
         found = changes_of(*saved.files, PRICER)
-        assert found == ()
         assert contradictions(found, events(step("discard", "web", web()))) == ()
 
     def test_other_documents_are_no_events(self) -> None:

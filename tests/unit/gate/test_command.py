@@ -126,8 +126,31 @@ def test_what_is_shown_is_signed(
     out = capsys.readouterr().out
     assert "The change of shop/dev: needs an approval; the monthly cost changes by +$4.00" in out
     assert signed.text.decode() in out
-    assert "ann signed this: " in out
-    assert "approved by ann until " in out
+    assert f"ann signed this text, and approves the change of shop/dev (record {created.digest[:12]})" in out
+    (file,) = (folder / "approvals").iterdir()
+    assert f"The approval is the file {file}\n" in out
+    assert (
+        f"`stacks-pulumi gate apply {folder} --gate {folder.parent / 'gate'}` in the project, until 2" in out
+    )
+
+
+@pytest.mark.usefixtures("created")
+def test_the_first_of_two_approvals_says_that_another_person_is_next(
+    gate: Path, folder: Path, written: Any, approve: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (gate / "gate.yaml").write_text("version: 1\ntwo_approvals: [opens-access]\n", encoding="utf-8")
+    given = {**web("basic"), "external_access": True}
+    saved = Saved()
+    saved.plan("web", given, "create")
+    written(saved, events(step("create", "web", None, given)))
+
+    assert approve() == 0
+    assert (
+        "it needs the approvals of two people, and has 1. Next: another person runs `stacks-pulumi gate approve"
+        in capsys.readouterr().out
+    )
+    assert approve(key="bob") == 0
+    assert "stacks-pulumi gate apply" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("created")
@@ -153,7 +176,7 @@ def test_an_approval_ends_with_its_record(written: Any, folder: Path, approve: R
 @pytest.mark.parametrize(
     ("key", "words", "expected"),
     [
-        ("eve", (), (2, "no valid key in allowed_signers made this signature")),
+        ("eve", (), (2, "is not one of allowed_signers that holds now, which has ann, bob")),
         ("ann", ("--as", "bob"), (2, "the key is that of ann, and not of bob")),
         ("zoe", (), (1, "there is no key")),
         ("ann", ("--ceiling", "lots"), (1, "is not a number")),

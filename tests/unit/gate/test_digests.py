@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.gate import digests
+from stacks_pulumi.gate import digests, git
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
 KEY = b"a key"
@@ -116,7 +116,7 @@ def test_a_repository_that_an_author_has_committed_is_not_used(program: Path) ->
     found = subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "Mallory"
 
-    assert digests.git(folder, *words) == ""
+    assert git.said(folder, *words) == ""
 
 
 def test_a_submodule_is_a_part_of_the_program_everywhere(program: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.record import RefusedError
 from stacks_pulumi.gate.state_pack import Expected
+from tests.support.previews import events, step, web
 from tests.support.waiting import until
 from tests.tools.fake_executables import executable
 
@@ -42,6 +43,10 @@ def begin(
     return record
 
 
+def increases() -> list[Decimal | None]:
+    return sorted((one.increase for one in machine.unfinished(NOW)), key=str)
+
+
 def test_an_apply_without_an_end_counts_in_full_for_a_day(home: Path, tmp_path: Path) -> None:
     ended = begin(tmp_path, "ended")
     begin(tmp_path, "killed")
@@ -50,12 +55,21 @@ def test_an_apply_without_an_end_counts_in_full_for_a_day(home: Path, tmp_path: 
 
     machine.end(ended, changed=True)
 
-    assert sorted(machine.unfinished(NOW), key=str) == [Decimal(4), None]
+    assert increases() == [Decimal(4), None]
     begin(tmp_path, "the next")
     assert len(list(home.glob("begun-*"))) == 3
     machine.end(begin(tmp_path, "the next"))
     (home / "begun-damaged.json").write_text("{", encoding="utf-8")
-    assert sorted(machine.unfinished(NOW), key=str) == [Decimal(4), None, None]
+    assert increases() == [Decimal(4), None, None]
+
+
+def test_an_operation_without_a_known_result_is_seen_in_the_events(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    assert not flow._is_unknown(file)
+    for text, unknown in (("it may exist [outcome-unknown]", True), ("no money [payment-required]", False)):
+        file.write_bytes(events(step("create", "web", None, web()), errors=(text,)))
+        assert flow._is_unknown(file) is unknown
+        assert not flow._is_refused(file)
 
 
 @pytest.mark.parametrize(("changed", "used"), [(True, True), (False, False)])

@@ -145,39 +145,16 @@ def test_signatures_that_do_not_fit_are_left_out(gate: Gate) -> None:
     assert entry(gate, row(text)).doubt == "the signatures did not fit into its message"
 
 
-@pytest.mark.parametrize(
-    ("increases", "unfinished", "added", "spent"),
-    [
-        ([], [], Decimal(0), Decimal(0)),
-        # Whichever is higher, the history or the account.
-        ([Decimal(4), Decimal(3)], [], Decimal(5), Decimal(7)),
-        ([Decimal(4)], [], Decimal(9), Decimal(9)),
-        # A decrease gives nothing back, and what did not end counts in full.
-        ([Decimal(4), Decimal(-4)], [Decimal(2)], Decimal(0), Decimal(6)),
-        # What is not known is unknown.
-        ([None], [], Decimal(0), None),
-        ([], [None], Decimal(0), None),
-        ([], [], None, None),
-    ],
-)
-def test_what_was_spent_is_the_worst_case(
-    increases: list[Decimal | None],
-    unfinished: list[Decimal | None],
-    added: Decimal | None,
-    spent: Decimal | None,
-) -> None:
+def test_the_increases_are_those_of_the_last_24_hours() -> None:
+    increases = [Decimal(4), Decimal(-4), None]
     rows = [
         row(message(digest=f"{number:064x}", verdict=Verdict("free", increase=increase)))
         for number, increase in enumerate(increases)
     ]
     rows.append(row(message(), at=NOW - 25 * HOUR))
+    # One without a readable time may have been today.
+    rows.append({**row(message()), "startTime": "yesterday"})
 
-    found = history.entries(rows, STACK, None)
+    found = history.increases(history.entries(rows, STACK, None), NOW)
 
-    assert history.spent(found, unfinished, added, NOW) == spent
-
-
-def test_an_entry_without_a_readable_time_may_have_been_today() -> None:
-    found = history.entries([{**row(message()), "startTime": "yesterday"}], STACK, None)
-
-    assert history.spent(found, [], Decimal(0), NOW) == Decimal(4)
+    assert found == [*((f"{number:064x}", one) for number, one in enumerate(increases)), (DIGEST, Decimal(4))]

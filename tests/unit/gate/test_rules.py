@@ -215,6 +215,18 @@ def test_a_connection_to_another_stacks_container_opens(
     assert bool(texts(make_gate(), saved, "opens-access")) == opened
 
 
+def test_what_was_only_looked_up_is_no_container_of_the_stack(make_gate: MakeGate) -> None:
+    """Else a look-up of another stack's container in one change would make a connection to it free in the next."""
+    saved = Saved()
+    saved.same("web", web())
+    saved.old("db", web(template="redis"), external=True)
+    saved.plan("db", None, "discard")
+    assert found(make_gate(), saved) == []
+    given = inputs("Connection", source="usr-1-web", target="usr-1-db", name="DB")
+    saved.plan("link", given, "create", kind=CONNECTION)
+    assert [one.rule for one in found(make_gate(), saved)] == ["opens-access"]
+
+
 def test_what_is_foreign_counts_as_the_worst_unless_it_is_listed(make_gate: MakeGate) -> None:
     saved = Saved()
     saved.old("gone", {"length": 3}, RANDOM)

@@ -14,7 +14,7 @@ import yaml
 from openapi_schema_validator import OAS31Validator
 
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.gate import settings
+from stacks_pulumi.gate import reader, settings
 
 TEXT = """\
 version: 1
@@ -333,10 +333,21 @@ def test_the_schema_accepts_what_is_read() -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("30m", 1800), ("4h", 14400), ("90d", 7776000)])
 def test_a_time_is_read(text: str, seconds: int) -> None:
-    assert settings.duration(text).total_seconds() == seconds
+    assert reader.duration(text).total_seconds() == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0h", "4", "4 h", "-1h", "1w", "٣h", "91d", "999999d", "1h30m"])
 def test_another_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time such as 30m, 4h or 2d, 90 days at most"):
-        settings.duration(text)
+        reader.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"# " + b"x" * 4_000_000, "it is longer than 4000000 bytes"), (b"\xff", "it is not UTF-8")],
+)
+def test_settings_that_cannot_be_read_say_why(folder: Path, content: bytes, reason: str) -> None:
+    (folder / "gate.yaml").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=rf"gate\.yaml cannot be read: {reason} \["):
+        settings.read_gate(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -16,6 +17,7 @@ from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import signatures
 from stacks_pulumi.gate.settings import ApproverLimit, Gate, GateFile
 from stacks_pulumi.gate.signatures import SignatureError, Statement, Subject
+from stacks_pulumi.gate.signers import names_of
 
 NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
 HOUR = datetime.timedelta(hours=1)
@@ -211,7 +213,9 @@ def test_every_byte_of_the_text_counts(record: Record) -> None:
 
 
 def test_the_signature_of_a_person_whom_the_gate_does_not_know_is_refused(keys: Path, signers: Path) -> None:
-    with pytest.raises(SignatureError, match="no valid key in allowed_signers made this signature"):
+    with pytest.raises(
+        SignatureError, match="eve is not one of allowed_signers that holds now, which has ann"
+    ):
         signatures.sign(STATEMENT, keys / "eve", signers, NOW)
 
 
@@ -297,7 +301,7 @@ def test_a_file_that_could_name_another_person_is_refused(
     signers.write_text(f"{text}\n")
 
     with pytest.raises(ConfigError, match=problem.replace("(", r"\(")):
-        signatures.names_of(signers)
+        names_of(signers)
 
 
 def test_one_person_may_have_two_keys_and_is_one_approver(keys: Path, signers: Path, record: Record) -> None:
@@ -393,3 +397,21 @@ def test_a_link_in_the_record_is_no_approval(record: Record, tmp_path: Path) -> 
     file.symlink_to(tmp_path / "moved")
 
     assert record.check().problems == (f"{file.name}: it is not an approval",)
+
+
+def test_a_file_that_is_too_large_and_a_pipe_are_no_approval(record: Record) -> None:
+    file: Path = record.approve()
+    file.write_bytes(file.read_bytes() + b" " * 100_000)
+    os.mkfifo(file.with_name("pipe"))
+
+    assert record.check().problems == (
+        f"{file.name}: it is not an approval: it is longer than 100000 bytes",
+        "pipe: it is not an approval: it is no regular file",
+    )
+
+
+def test_a_file_of_signers_that_is_no_text_is_told(signers: Path) -> None:
+    signers.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigError, match="allowed_signers cannot be read: it is not UTF-8"):
+        names_of(signers)

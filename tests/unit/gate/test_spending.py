@@ -15,7 +15,11 @@ from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import spending
+from stacks_pulumi.gate.change import changes_of, pricer_of
+from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.settings import Gate, GateFile
+from tests.support.saved_plans import UNKNOWN, Saved, web
+from tests.unit.gate.conftest import MakeGate
 
 NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
 URL = "https://stacks.example/api/v1"
@@ -79,18 +83,18 @@ def container(
 @pytest.mark.parametrize(
     ("containers", "added"),
     [
-        ([], Decimal(0)),
-        ([container("2026-11-26T11:59:00Z")], Decimal(0)),
-        ([container("2026-11-26T12:01:00Z"), container("2026-11-27T11:00:00Z")], Decimal(8)),
+        ([], {}),
+        ([container("2026-11-26T11:59:00Z")], {}),
+        ([container("2026-11-26T12:01:00Z"), container("2026-11-27T11:00:00Z")], {"web": Decimal(8)}),
         # A clock that is ahead, and an unknown time.
-        ([container("2026-11-28T12:00:00Z")], Decimal(4)),
-        ([container(None)], Decimal(4)),
+        ([container("2026-11-28T12:00:00Z")], {"web": Decimal(4)}),
+        ([container(None)], {"web": Decimal(4)}),
         # Its size is not known, and so its price has no bound.
         ([container("2026-11-27T11:00:00Z", None)], None),
     ],
 )
 def test_what_is_not_known_to_be_older_than_a_day_was_added(
-    containers: list[Container], added: Decimal | None
+    containers: list[Container], added: dict[str, Decimal] | None
 ) -> None:
     assert spending._added(Listing(containers), catalog.monthly_price, NOW) == added
 
@@ -110,10 +114,87 @@ def test_an_interrupted_create_counts_in_full() -> None:
         return {"resource": resource, "type": type_}
 
     operations = [
-        operation("creating", "Container", template="nodejs", plan="basic"),
+        operation("creating", "Container", template="nodejs", plan="basic", name="web"),
+        operation("creating", "Container", template="nodejs", plan="basic", name=UNKNOWN),
         operation("deleting", "Container", template="nodejs", plan="basic"),
         operation("creating", "AllowedIp"),
     ]
     state = json.dumps({"deployment": {"pending_operations": operations}}).encode()
 
-    assert spending.interrupted(state, Pricer()) == [Decimal(4)]
+    assert spending.interrupted(state, Pricer()) == [("web", Decimal(4)), ("", Decimal(4))]
+
+
+def begun(record: str = "r", increase: int | None = 4, stack: str = "", **creates: int) -> Begun:
+    prices = {name: Decimal(price) for name, price in creates.items()}
+    return Begun(record, stack, NOW, None if increase is None else Decimal(increase), creates=prices)
+
+
+WEB = ("web", Decimal(4))
+
+
+@pytest.mark.parametrize(
+    ("said", "begun_", "pending", "added", "total"),
+    [
+        ([], [], [], {}, 0),
+        # Whichever is higher, the history or the account. A decrease gives nothing back.
+        ([4, 3], [], [], {"web": 5}, 7),
+        ([4], [], [], {"web": 9}, 9),
+        ([4, -4], [], [], {}, 4),
+        # One container, wherever it is seen: in the mark of the update, in the state and in the account.
+        ([], [begun(web=4)], [], {}, 4),
+        ([], [], [WEB], {}, 4),
+        ([], [begun(web=4)], [WEB], {"web": 4}, 4),
+        ([], [begun(web=4)], [WEB], {}, 4),
+        # One that the account does not show comes on top of the others that it shows, and of those of the history.
+        ([], [begun(web=4)], [WEB], {"db": 5}, 9),
+        ([], [], [WEB], {"db": 5}, 9),
+        ([5], [begun(web=4)], [WEB], {}, 9),
+        # The account may have a smaller one than the update was to make.
+        ([], [begun(increase=10, web=10)], [], {"web": 4}, 10),
+        # A larger plan of what exists already, and one whose name is not known, can be any of the account's.
+        ([], [begun(increase=6)], [], {"web": 4}, 10),
+        ([], [], [("", Decimal(4))], {"web": 4}, 8),
+        ([], [begun(increase=10, web=4)], [], {"web": 4}, 10),
+        # Two updates that were killed, of one container or of two.
+        ([], [begun("1", web=4), begun("2", web=4)], [WEB], {"web": 4}, 8),
+        ([], [begun("1", web=4), begun("2", db=4)], [], {"web": 4}, 8),
+        # An update that failed without a known result has an entry and a mark.
+        ([("r", 4)], [begun(web=4)], [], {}, 4),
+        ([("r", 4)], [begun(increase=6, web=6)], [], {}, 6),
+        # What is not known is unknown.
+        ([None], [], [], {}, None),
+        ([], [begun(increase=None)], [], {}, None),
+        ([], [], [("web", None)], {}, None),
+        ([], [], [], None, None),
+    ],
+)
+def test_what_was_spent_is_the_worst_case_and_counts_a_container_once(
+    said: list[Any],
+    begun_: list[Begun],
+    pending: list[tuple[str, Decimal | None]],
+    added: dict[str, int] | None,
+    total: int | None,
+) -> None:
+    told = [one if isinstance(one, tuple) else (f"entry {number}", one) for number, one in enumerate(said)]
+    of_history = [(record, None if usd is None else Decimal(usd)) for record, usd in told]
+    of_account = None if added is None else {name: Decimal(usd) for name, usd in added.items()}
+
+    assert spending.spent(of_history, begun_, pending, of_account) == total
+
+
+def test_what_a_change_makes_is_known_by_name_and_price(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.plan("web", web(name="shop-web"), "create")
+    saved.old("db", web("premium", name="db"))
+    saved.plan("db", web("standard", name="db"), "delete-replaced", "replace", "create-replacement")
+    saved.plan("later", web(name=UNKNOWN), "create")
+    saved.plan("odd", web("new-plan", name="odd"), "create")
+    saved.same("there", web())
+    changes = changes_of(*saved.files, pricer_of(make_gate()))
+    assert spending.creates(changes) == {"shop-web": Decimal(4), "db": Decimal(5)}
+
+
+def test_what_an_update_without_an_end_may_have_made_is_what_the_account_may_have() -> None:
+    marks = [begun("1", web=4), begun("2", web=10, db=5)]
+    assert spending.may_exist(marks, spending.AccountNow()) == {"web": 10, "db": 5}
+    assert spending.may_exist(marks, spending.AccountNow(names=frozenset({"db"}))) == {"db": 5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import subprocess
 from collections.abc import Callable
@@ -13,8 +14,9 @@ import yaml
 
 from stacks_pulumi.cli import main
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.gate import checks, settings, signatures, start
+from stacks_pulumi.gate import checks, settings, signers, start
 from stacks_pulumi.policy.testing import PackTester, container
+from tests.support.gate import signer
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +34,12 @@ def folder(tmp_path: Path, key: Path) -> Path:
     return tmp_path / "gate"
 
 
+NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
+
+
 def found(folder: Path) -> list[str]:
     """Return the mistakes in a folder."""
-    return list(checks.problems(settings.read_gate(folder)))
+    return list(checks.problems(settings.read_gate(folder), NOW))
 
 
 def test_a_new_folder_has_no_mistake(folder: Path) -> None:
@@ -42,7 +47,7 @@ def test_a_new_folder_has_no_mistake(folder: Path) -> None:
     gate = settings.read_gate(folder)
     assert gate.limits == settings.Limits(max_total=Decimal(40), max_increase=Decimal(15))
     assert [pack.path.name for pack in gate.packs] == ["guard"]
-    assert signatures.names_of(gate.signers) == {"ann"}
+    assert signers.names_of(gate.signers) == {"ann"}
     assert gate.free is None
 
 
@@ -50,6 +55,12 @@ def test_a_new_folder_may_name_the_address_of_the_api(tmp_path: Path, key: Path)
     start.init(tmp_path / "gate", {"ann": key}, Decimal(1), Decimal(1), "http://localhost:7822/api/v1")
 
     assert settings.read_gate(tmp_path / "gate").file.base_url == "http://localhost:7822/api/v1"
+
+
+def test_a_new_folder_has_no_address_that_is_none(tmp_path: Path, key: Path) -> None:
+    with pytest.raises(StacksError, match="the address is not a valid API URL"):
+        start.init(tmp_path / "gate", {"ann": key}, Decimal(1), Decimal(1), "localhost:7822")
+    assert not (tmp_path / "gate").exists()
 
 
 def test_the_packs_of_a_new_folder_refuse(folder: Path) -> None:
@@ -202,6 +213,20 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
             ["rules.py: the rule unpriced has the name of a built-in one"],
         ),
         (added("x", "", 'harmless: ["*"]\n'), ["harmless: * matches every type"]),
+        (added("x", "", 'harmless: ["[a-z]*:[!?]*"]\n'), ["harmless: [a-z]*:[!?]* matches every type"]),
+        (
+            added("x", "", 'harmless: ["*/*:*"]\n'),
+            [
+                "harmless: */*:* matches types of several providers, for instance aws:rds/instance:Instance and cloud"
+            ],
+        ),
+        (added("x", "", 'harmless: ["random:*", "aws:iam/*", "pulumi-python:dynamic/acme:*"]\n'), []),
+        (added("x", "", "base_url: stacks.example\n"), ["base_url is not a valid API URL"]),
+        (added("x", "", "base_url: ftp://stacks.example/api\n"), ["base_url is not a valid API URL"]),
+        (
+            replaced("allowed_signers", 'namespaces="', 'valid-before="20261101",namespaces="'),
+            ["no key in allowed_signers holds now, so no change can be approved"],
+        ),
         (
             added("x", "", "approver_limits: {bob: {ceiling: 5}}\n"),
             ["approver_limits: bob is not in allowed_signers, which has ann"],
@@ -234,6 +259,39 @@ def test_a_mistake_is_named(folder: Path, change: Callable[[Path], None], proble
     assert bool(texts) is bool(problems)
     for problem in problems:
         assert any(problem in text for text in texts), texts
+
+
+def test_a_key_that_does_not_hold_now_is_told_and_may_stay(folder: Path, key: Path) -> None:
+    one, line = folder / "allowed_signers", (folder / "allowed_signers").read_text()
+    other = key.with_name("new")
+    if not other.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+    new = (
+        f'ann namespaces="stacks-pulumi-gate" {" ".join(other.with_suffix(".pub").read_text().split()[:2])}\n'
+    )
+    later = line.replace("namespaces", 'valid-after="202612010000Z",namespaces')
+    one.write_text(new + line.replace("namespaces", 'valid-before="20261101",namespaces'))
+    gate = settings.read_gate(folder)
+
+    assert found(folder) == []
+    assert list(checks.notes(gate, NOW)) == [
+        "allowed_signers, line 2: this key of ann ended at 2026-11-01 00:00 UTC"
+    ]
+    one.write_text(new + later)
+    assert list(checks.notes(gate, NOW)) == [
+        "allowed_signers, line 2: this key of ann begins at 2026-12-01 00:00 UTC"
+    ]
+    assert list(checks.notes(gate, NOW + datetime.timedelta(days=10))) == []
+
+
+def test_two_approvers_cannot_approve_their_own_changes_that_need_two(folder: Path) -> None:
+    added("x", "", "two_approvals: [destroys-data]\nother_than_author: true\n")(folder)
+    (folder / "allowed_signers").write_text(signer("ann") + signer("bob"))
+
+    assert found(folder) == []
+    assert list(checks.notes(settings.read_gate(folder), NOW)) == [
+        "two_approvals, other_than_author: ann and bob cannot approve their own changes that need two people"
+    ]
 
 
 @pytest.mark.parametrize("runtime", ["nodejs", "{name: python, options: {virtualenv: venv}}"])

@@ -216,3 +216,27 @@ def test_programs_get_the_same_as_json(make_gate: MakeGate) -> None:
     assert {one["operation"] for one in data["changes"]} == {"delete", "replace", "create", "update"}
     assert data["unknown"] == list(verdict.unknown)
     assert texts.summary(record(), verdict, changes).startswith("### ")
+
+
+def test_what_is_looked_up_no_longer_is_shown_as_a_step_without_effect(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("web", web(), external=True)
+    saved.plan("web", None, "discard")
+    shown = texts.show(record(), *judged(make_gate(), saved))
+    assert "looked up no longer" in shown
+    assert "'web' was only looked up: nothing changes in the account" in shown
+
+
+def test_the_steps_of_a_large_change_are_counted_and_its_comment_fits(make_gate: MakeGate) -> None:
+    saved = Saved()
+    for number in range(200):
+        saved.old(f"old{number}", web(template="redis", name=f"old-{number}"))
+        saved.plan(f"old{number}", None, "delete")
+        saved.plan(f"new{number}", web(name=f"new-{number}"), "create")
+    verdict, changes = judged(make_gate(), saved)
+    assert "note: 400 steps: 200 deleted, 200 created\n" in texts.show(record(), verdict, changes)
+    # A comment of GitHub has at most 65,536 characters.
+    assert len(texts.comment(record(), verdict, changes)) < 65_000
+    saved = Saved()
+    saved.plan("web", web(), "create")
+    assert "steps:" not in texts.show(record(), *judged(make_gate(), saved))

@@ -172,6 +172,33 @@ def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     assert judged(make_gate(FREE), saved).result == "free"
 
 
+def test_what_is_looked_up_no_longer_is_a_step_that_may_be_free(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("web", web(), external=True)
+    saved.plan("web", None, "discard")
+    assert (
+        judged(make_gate("rules: {max-deletions: {limit: 0, otherwise: refuse}}\n" + FREE), saved).result
+        == "free"
+    )
+    assert judged(make_gate(), saved).result == "needs_approval"
+
+
+def test_what_an_interrupted_update_may_have_made_is_in_the_total(make_gate: MakeGate) -> None:
+    gate = make_gate("limits: {max_total: 12}")
+    saved = one_new("standard")
+    saved.same("db", web(name="db"))
+    unfinished = {"old": Decimal(4)}
+    assert judged(gate, saved).result == "needs_approval"
+    verdict = judged(gate, saved, may_exist=unfinished)
+    assert why(verdict)[0] == (
+        "max_total: the stack's price a month (with old, which an interrupted update may have made) after the change "
+        "is $13.00 at most; the limit is $12.00"
+    )
+    # What the stack has, makes or deletes is that container.
+    assert judged(gate, saved, may_exist={"db": Decimal(10), "web": Decimal(10)}).result == "needs_approval"
+    assert verdict.increase == 5
+
+
 def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
     code = "its runtime is python, so it is code"
     verdict = judged(make_gate(FREE), one_new(), code=code)
@@ -195,6 +222,50 @@ def test_limits_refuse_and_name_both_sums(make_gate: MakeGate) -> None:
         "max_increase: the increase a month is $10.00 at most; the limit is $9.00",
     ]
     assert judged(make_gate("limits: {max_increase: 10, max_total: 20}"), saved).result == "needs_approval"
+
+
+def swapped(new: str = "basic") -> Saved:
+    """Return a change that deletes a container for $10, and makes another one."""
+    saved = Saved()
+    saved.old("old", web("premium", name="old"))
+    saved.plan("old", None, "delete")
+    saved.plan("new", web(new, name="new"), "create")
+    return saved
+
+
+def test_a_total_holds_until_the_last_deletion(make_gate: MakeGate) -> None:
+    """The engine creates first, so a killed update may have made the new one and not yet deleted the old one."""
+    verdict = judged(make_gate("limits: {max_increase: 1, max_total: 13}"), swapped())
+    assert why(verdict)[0] == (
+        "max_total: the stack's price a month before the last deletion is $14.00 at most; the limit is $13.00: delete "
+        "first, in a separate change"
+    )
+    assert (verdict.price_after.high, verdict.price_during.high) == (Decimal(4), Decimal(14))
+    assert (verdict.increase, verdict.increase_during) == (Decimal(-6), Decimal(4))
+    assert judged(make_gate("limits: {max_increase: 1, max_total: 14}"), swapped()).result == "needs_approval"
+
+
+def test_a_stack_over_its_limit_can_become_cheaper(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("old", web("premium", name="old"))
+    saved.plan("old", None, "delete")
+    saved.same("web", web())
+    verdict = judged(make_gate("limits: {max_total: 4}"), saved)
+    assert verdict.result == "needs_approval", why(verdict)
+    assert (verdict.price_before.high, verdict.price_during.high) == (Decimal(14), Decimal(4))
+
+
+@pytest.mark.parametrize(
+    ("steps", "during"),
+    [(REPLACED, 10), (("create-replacement", "replace", "delete-replaced"), 14)],
+)
+def test_what_is_deleted_first_is_not_beside_the_new_one(
+    make_gate: MakeGate, steps: tuple[str, ...], during: int
+) -> None:
+    saved = Saved()
+    saved.old("web", web(name="one"))
+    saved.plan("web", web("premium", name="two"), *steps)
+    assert judged(make_gate(), saved).price_during.high == during
 
 
 def test_an_unknown_price_exceeds_a_limit(make_gate: MakeGate) -> None:
@@ -295,6 +366,19 @@ def test_a_budget_is_judged_after_the_change(make_gate: MakeGate) -> None:
         verdict = judged(gate, new_beside_c0(), account=now, tagged=untagged)
         assert verdict.result == result, why(verdict)
     assert why(verdict)[0].startswith("budget all (owner: ann): the total is $24.00 at most, over the limit")
+
+
+def test_a_budget_holds_until_the_last_deletion(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("c0", web("premium", name="c0"))
+    saved.plan("c0", None, "delete")
+    saved.plan("new", web("premium", name="new"), "create")
+    now = account("premium", "premium", stacks=("dev", "prod"))
+    for most, result in ((30, "needs_approval"), ("29.99", "refused")):
+        gate = with_budgets(make_gate, f"budgets: [{{name: all, max_total: {most}}}]")
+        verdict = judged(gate, saved, account=now, tagged=untagged)
+        assert verdict.result == result, why(verdict)
+    assert "before the last deletion, the total is $30.00 at most, over the limit" in why(verdict)[0]
 
 
 def new_beside_c0() -> Saved:

@@ -32,7 +32,7 @@ def test_a_run_that_failed_leaves_nothing_to_the_next_one(monkeypatch: pytest.Mo
         monkeypatch.setattr(_preview_total, "get_root_resource", lambda: root)
         price: Any = Price()
         container = SimpleNamespace(urn=Price(), id=Price(), monthly_price_usd=price)
-        _preview_total.show_in_preview(cast("Any", container), is_lookup=False)
+        _preview_total.show_in_preview(cast("Any", container), cast("Any", Price()), is_lookup=False)
         roots.append(root)
         found: Price = price
         return found
@@ -44,7 +44,7 @@ def test_a_run_that_failed_leaves_nothing_to_the_next_one(monkeypatch: pytest.Mo
     counted: list[int] = []
 
     def all_of(*outputs: Any) -> Any:
-        counted.append(len(outputs) // 3)
+        counted.append(len(outputs) // 4)
         return Price()
 
     monkeypatch.setattr(pulumi.Output, "all", all_of)
@@ -60,8 +60,8 @@ WEB, OTHER = "urn:pulumi:dev::shop::pulumi-python:dynamic/stacks:Container::web"
 CONTAINER = "pulumi-python:dynamic/stacks:Container"
 
 
-def row(id_: Any = None, *, is_lookup: bool = False) -> Declared:
-    return Declared(WEB, id_, 4.0, is_lookup)
+def row(id_: Any = None, *, adopts: Any = None, is_lookup: bool = False) -> Declared:
+    return Declared(WEB, id_, 4.0, adopts, is_lookup)
 
 
 def in_state(urn: str = OTHER, price: Any = 4.0, type_: str = CONTAINER, **rest: Any) -> StoredResource:
@@ -88,6 +88,12 @@ def test_the_past_price_is_that_of_the_containers_in_the_state(
     state: list[StoredResource], past: float | None
 ) -> None:
     assert past_price(state, [row()]) == past
+
+
+def test_what_is_taken_over_is_billed_already() -> None:
+    assert past_price([in_state()], [row(adopts="usr-1-web")]) == 8
+    # The state has it since an earlier run.
+    assert past_price([in_state(WEB)], [row("usr-1-web", adopts="usr-1-web")]) == 4
 
 
 @pytest.mark.parametrize("state", [[], [in_state(WEB, id="another")]])

@@ -1,32 +1,39 @@
 """
-Which objects of a kind does the account have? It answers the protocol's `List`, with which `pulumi do` finds them.
+What does the account say? It answers the protocol's `Invoke`, a data function, and its `List`, which `pulumi do` calls.
 
-The ids are those that `pulumi import` takes. A list that may lack one is an error.
+The ids in a list are those that `pulumi import` takes. A list that may lack one is an error. An `up` asks neither, and
+what they need would double the package's part of the plugin's start.
 """
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import threading
+import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from pulumi.runtime.proto import provider_pb2
 
-from stacks_pulumi import config
-from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi import config, functions
+from stacks_pulumi._identifiers import camel_case, canonical_network, snake_case
 from stacks_pulumi.account import read
 from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.errors import StacksError, UnreadableAnswerError
-from stacks_pulumi.functions import answer
-from stacks_pulumi.hosts.plugin.wire import from_struct
+from stacks_pulumi.functions import QUESTIONS, answer, results
+from stacks_pulumi.hosts.plugin.wire import from_struct, hint, unknown_names
 from stacks_pulumi.pricing.recognition import NATIVE, is_unknown
+from stacks_pulumi.resources._fields import secret
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._session import Session, session_for
 
-_TIMEOUT: Final = 1800.0
+_OF_A_FUNCTION: Final = 300.0
+_OF_A_LIST: Final = 1800.0
 """Seconds: an account with many containers needs many calls, and the API limits them."""
+
+_TYPES: Final[Mapping[type, str]] = {str: "text", int: "a whole number"}
 
 _Row: TypeAlias = tuple[str, str]
 """An own name (what follows the container in the id), and a name for people."""
@@ -64,7 +71,7 @@ def pages(
         return
     session = session_for(config.load(settings))
     now = session.clock.now()
-    with Operation(call, session.clock, now, now + _TIMEOUT).running():
+    with Operation(call, session.clock, now, now + _OF_A_LIST).running():
         rows = sorted(_rows(session, request.token.removeprefix(NATIVE), query.get("container")))
     start = int(request.continuation_token or 0)
     sizes = [size for size in (request.limit, request.page_size) if size > 0]
@@ -112,3 +119,64 @@ def _children(
             raise UnreadableAnswerError(msg)
         for own, name in CHILDREN[kind](has):
             yield f"{id_}/{own}", name
+
+
+def answered(
+    call: EngineCall, settings: Mapping[str, str | None], token: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """
+    Call a data function, and return its result by names.
+
+    Args:
+        call: The engine's call.
+        settings: The provider's settings.
+        token: The function, for instance `getContainer`.
+        given: Its arguments, with Python's names.
+
+    Raises:
+        StacksError: The function or an argument is unknown, an argument is invalid, or the request to the API failed.
+    """
+    name = snake_case(token)
+    if name not in QUESTIONS:
+        msg = f"stacks has no such function: {hint(token, map(camel_case, QUESTIONS))}"
+        raise StacksError(msg, code="unknown-type")
+    session = session_for(config.load(settings))
+    now = session.clock.now()
+    with Operation(call, session.clock, now, now + _OF_A_FUNCTION).running():
+        found = _spelt(results.result(answer(session, name, _arguments(name, given))))
+    values = found if isinstance(found, dict) else {"result": found}
+    if not QUESTIONS[name].secret:
+        return values
+    return {key: secret(value) for key, value in values.items()}
+
+
+def _spelt(value: Any) -> Any:
+    """Return a result in the protocol's form; the keys of a mapping are not changed."""
+    if isinstance(value, results.Result):
+        return {camel_case(name): _spelt(value) for name, value in vars(value).items() if value is not None}
+    return [_spelt(item) for item in value] if isinstance(value, list) else value
+
+
+def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments, completed with the defaults of the Python function."""
+    function = getattr(functions, name)
+    parameters = dict(inspect.signature(function).parameters)
+    del parameters["provider"]
+    unknown = unknown_names(map(camel_case, given), [*map(camel_case, parameters)], "argument")
+    if unknown:
+        raise StacksError("; ".join(unknown.values()), code="invalid-input")
+    types = typing.get_type_hints(function)
+    return {key: _argument(key, types[key], given.get(key, it.default)) for key, it in parameters.items()}
+
+
+def _argument(name: str, type_: type, value: Any) -> Any:
+    if value is inspect.Parameter.empty:
+        msg = f"{camel_case(name)} is missing: set it"
+        raise StacksError(msg, code="missing-input")
+    if isinstance(value, float) and value.is_integer():
+        # On the wire every number is a float.
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, type_):
+        msg = f"{camel_case(name)} is {value!r}: it must be {_TYPES[type_]}"
+        raise StacksError(msg, code="invalid-input")
+    return value

@@ -1,0 +1,125 @@
+"""
+What does git know about a folder, and which files does a ref have?
+
+Neither the environment nor the author of a change chooses which repository is read, or what git runs.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from stacks_pulumi.errors import ConfigError
+
+
+def said(folder: Path, *words: str) -> str:
+    """Return what git prints for a folder; empty if it is in no repository, or git is not installed."""
+    root = folder.resolve()
+    top = _top(root)
+    if top is None:
+        return ""
+    try:
+        done = _run(top, root, words)
+    except OSError:
+        return ""
+    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
+
+
+def extract(folder: Path, ref: str, into: Path) -> str:
+    """
+    Write the files that a folder has in a git ref, and return the commit.
+
+    Args:
+        folder: The folder, in a working tree.
+        ref: A branch, tag or commit.
+        into: Where to write.
+
+    Raises:
+        ConfigError: There is no such ref, it names two things, or the folder has a link there.
+    """
+    # Links of the working tree are not followed: the author of a change can make one that leads to another gate.
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100  (`resolve` follows links)
+    top = _top(folder)
+    if top is None:
+        raise ConfigError(
+            f"{folder} is in no git repository, so it has no ref {ref}", code="invalid-argument"
+        )
+    name = _full_name(top, ref)
+    commit = _read(top, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
+    inside = folder.relative_to(top).as_posix()
+    tree = commit if inside == "." else f"{commit}:{inside}"
+    archive = _read(top, "archive", "--format=tar", tree)
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        for member in files:
+            content = files.extractfile(member) if member.isfile() else None
+            if content is not None:
+                target = into / member.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content.read())
+                # It is in the digest too.
+                target.chmod(0o700 if member.mode & 0o100 else 0o600)
+            elif not member.isdir():
+                problem = (
+                    f"{folder} of {ref} has {member.name}, which is neither a file nor a folder: use a copy"
+                )
+                raise ConfigError(problem, code="invalid-file")
+    return commit
+
+
+def _full_name(top: Path, ref: str) -> str:
+    """Return a ref so that it names one thing."""
+    # For `origin/main` git takes a tag or a branch of that name first, which the author of a change can push.
+    if ref.partition("/")[0] in _read(top, "remote").decode().split():
+        return f"refs/remotes/{ref}"
+    base = re.split(r"[~^@:]", ref)[0]
+    names = [f"{folder}/{base}" for folder in ("refs", "refs/tags", "refs/heads", "refs/remotes")]
+    known = _read(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
+    found = [name for name in names if name in known]
+    if (
+        found
+        and re.fullmatch("[0-9a-fA-F]{4,39}", base)
+        and _read(top, "rev-parse", f"--disambiguate={base}")
+    ):
+        found.append("a commit")
+    if len(found) > 1 and base != "HEAD":
+        raise ConfigError(
+            f"{ref} is {' and '.join(found)}: name one of them in full", code="invalid-argument"
+        )
+    return ref
+
+
+def _read(top: Path, *words: str) -> bytes:
+    try:
+        done = _run(top, top, words)
+    except OSError as error:
+        raise ConfigError(f"git cannot be started: {error.strerror}", code="file-access") from None
+    if done.returncode:
+        reason = " ".join(done.stderr.decode(errors="replace").split())
+        raise ConfigError(f"the gate cannot be read from git: {reason}", code="file-access")
+    return done.stdout
+
+
+def _top(folder: Path) -> Path | None:
+    """
+    Return the folder of the repository that a folder is in; `None` if it is in none.
+
+    Git would also take a folder for a repository that the author of a change made to look like one, with settings that
+    run commands. An entry `.git` cannot be committed.
+    """
+    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+
+
+def _run(top: Path, here: Path, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    named = [f"--git-dir={top / '.git'}", f"--work-tree={top}", "-c", "core.fsmonitor=false"]
+    return subprocess.run(  # noqa: S603  (no shell, and the arguments after an option are no options)
+        ["git", "--no-replace-objects", *named, *words],  # noqa: S607  (found on PATH, as the user finds it)
+        cwd=here,
+        env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+        capture_output=True,
+        check=False,
+    )

@@ -1,0 +1,164 @@
+"""
+Who is in the file of signers, and when do their keys hold?
+
+The file is in the format of ssh-keygen's `allowed_signers`. A line names one person by one key: patterns, lists and
+certificate authorities would verify as anybody.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stacks_pulumi.config import text_of, why_unreadable
+from stacks_pulumi.errors import ConfigError, clean
+
+NAMESPACE: Final = "stacks-pulumi-gate"
+"""What a signature is for. A signature of a git commit is in another namespace, and no approval."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}", re.ASCII)
+_KEY_TYPE: Final = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+", re.ASCII)
+_OPTIONS: Final = re.compile(r'[a-z-]+(="[^"\\]*")?(,[a-z-]+(="[^"\\]*")?)*', re.ASCII | re.IGNORECASE)
+_DATE: Final = re.compile(r'"[0-9]{8}(?:[0-9]{4}(?:[0-9]{2})?)?Z?"', re.ASCII)
+_DATES: Final = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_KNOWN_OPTIONS: Final = ("namespaces", "valid-after", "valid-before")
+
+
+@dataclass(frozen=True)
+class Signer:
+    """
+    A line in a file of signers.
+
+    Attributes:
+        line: Its number.
+        name: The person.
+        key: Their public key.
+        after: The time before which the key does not hold, in UTC; `None` without one.
+        before: The time after which it does not hold, in UTC; `None` without one.
+    """
+
+    line: int
+    name: str
+    key: bytes
+    after: datetime.datetime | None = None
+    before: datetime.datetime | None = None
+
+    def holds(self, now: datetime.datetime) -> bool:
+        """Return whether the key holds now."""
+        return (self.after is None or self.after <= now) and (self.before is None or now <= self.before)
+
+
+def names_of(signers: Path) -> frozenset[str]:
+    """
+    Return the names in a file of signers.
+
+    Raises:
+        ConfigError: A line does not name one person by one key. A pattern would verify as anybody.
+    """
+    return frozenset(one.name for one in signers_of(signers))
+
+
+def signers_of(signers: Path) -> tuple[Signer, ...]:
+    """
+    Return the lines of a file of signers.
+
+    Raises:
+        ConfigError: As `names_of`.
+    """
+    try:
+        text = text_of(signers)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{signers} cannot be read: {why_unreadable(error)}", code="invalid-file") from None
+    return signers_in(text, str(signers))
+
+
+def signers_in(text: str, path: str) -> tuple[Signer, ...]:
+    """
+    Return the lines of the text of a file of signers.
+
+    Args:
+        text: The text.
+        path: The file's name, for messages.
+
+    Raises:
+        ConfigError: As `names_of`.
+    """
+    found: list[Signer] = []
+    for position, line in enumerate(text.split("\n"), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            signer = _signer(position, line)
+            problem = _twice(signer, found)
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            raise ConfigError(f"{path}, line {position}: {problem}", code="invalid-file")
+        found.append(signer)
+    return tuple(found)
+
+
+def _twice(signer: Signer, found: Sequence[Signer]) -> str:
+    """Return why one person would count as two; empty if they do not."""
+    others = [one for one in found if one.name != signer.name]
+    owner = next((one.name for one in others if one.key == signer.key), None)
+    if owner is not None:
+        return f"the key of {signer.name} is the key of {owner} too"
+    twin = next((one.name for one in others if one.name.casefold() == signer.name.casefold()), None)
+    return "" if twin is None else f"{signer.name} and {twin} are one name in two spellings"
+
+
+def _signer(position: int, line: str) -> Signer:
+    words = line.split()
+    name, rest = words[0], words[1:]
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{clean(name)} is not the name of one person: patterns and lists are refused, since they verify as anybody"
+        )
+    times = _times(rest.pop(0)) if rest and not _KEY_TYPE.fullmatch(rest[0]) else {}
+    if len(rest) < 2 or not _KEY_TYPE.fullmatch(rest[0]):
+        raise ValueError(f'a line is: NAME namespaces="{NAMESPACE}" KEYTYPE KEY')
+    try:
+        key = base64.b64decode(rest[1], validate=True)
+    except binascii.Error:
+        raise ValueError(f"the key of {name} is damaged") from None
+    return Signer(position, name, key, times.get("valid-after"), times.get("valid-before"))
+
+
+def _times(text: str) -> dict[str, datetime.datetime]:
+    """Return the times in the options of a line, after a check of all of them."""
+    found: dict[str, datetime.datetime] = {}
+    if not _OPTIONS.fullmatch(text):
+        raise ValueError("its options cannot be read: write them without spaces")
+    for option in (
+        text.split(",") if '"' not in text else re.findall(r'[a-z-]+(?:="[^"]*")?', text, re.IGNORECASE)
+    ):
+        name, _, value = option.partition("=")
+        if name.lower() not in _KNOWN_OPTIONS:
+            # With `cert-authority` the holder of one key makes names.
+            raise ValueError(f"the option {name} is not supported: there are {', '.join(_KNOWN_OPTIONS)}")
+        if name.lower() == "namespaces" and value.strip('"') != NAMESPACE:
+            raise ValueError(f'its namespaces have to be "{NAMESPACE}"')
+        if name.lower() != "namespaces":
+            try:
+                found[name.lower()] = _instant(value)
+            except ValueError:
+                # Without a message, ssh-keygen would take the key for one that never holds.
+                raise ValueError(
+                    f'{clean(option)} is not a time: write it as {name}="20271231" or "202712312359Z"'
+                ) from None
+    return found
+
+
+def _instant(value: str) -> datetime.datetime:
+    """Return a time of ssh-keygen, which reads local times; `_run` lets that be UTC."""
+    if not _DATE.fullmatch(value):
+        raise ValueError(value)
+    digits = value.strip('"Z')
+    return datetime.datetime.strptime(f"{digits} +0000", f"{_DATES[len(digits)]} %z")

@@ -1,0 +1,132 @@
+"""What an `up` without changes costs, in instructions and calls of Python, which are the same on any machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+import pytest
+
+from stacks_pulumi.config import AccountSettings, load
+from stacks_pulumi.resources import _handler
+from stacks_pulumi.resources._fields import Field, OnChange, changed
+from stacks_pulumi.resources._identity import OWNERSHIP
+from stacks_pulumi.resources.handlers import HANDLERS
+from tests.unit.api.scripted_api import KEY
+from tests.unit.resources.scripted_account import Call
+
+CALLS = {"Container": 160, "Connection": 95, "AllowedIp": 100}
+"""The most calls of functions of this package for a check and a diff that find no change."""
+
+
+@pytest.fixture(autouse=True)
+def ownership() -> Iterator[None]:
+    OWNERSHIP.clear()
+    yield
+    OWNERSHIP.clear()
+
+
+class Named(Call):
+    """A call for one resource, which nothing may be shown for."""
+
+    def __init__(self, kind: str, number: int) -> None:
+        super().__init__()
+        self.urn = f"urn:pulumi:dev::tests::stacks:index:{kind}::{kind}-{number}"
+
+
+def inputs(kind: str, number: int) -> dict[str, Any]:
+    container = f"usr-abc12345-c-{number:03}"
+    given: dict[str, dict[str, Any]] = {
+        "Container": {"name": f"c-{number:03}", "template": "nodejs", "external_access": True},
+        "Connection": {"source": container, "target": "usr-abc12345-sql", "name": "primary-db"},
+        "AllowedIp": {"container": container, "ip_address": f"198.51.{number % 256}.0/24"},
+    }
+    return given[kind]
+
+
+def unchanged(kind: str, number: int) -> Callable[[], None]:
+    """Return a check and a comparison of a resource that is as its program says."""
+    call, given = Named(kind, number), inputs(kind, number)
+    handler = HANDLERS[kind]()
+    handler.configure({"stacks:apiKey": KEY}.get)
+    known = handler.check(call, {}, given).inputs
+    call.shown.clear()
+    origin = f"{load({'stacks:apiKey': KEY}, {}).fingerprint}-0123456789"
+    state = {**known, "origin": origin, "created_at": "2026-02-25T10:30:00Z"}
+    id_ = f"usr-abc12345-c-{number:03}" if kind == "Container" else f"usr-abc12345-c-{number:03}/it"
+
+    def operate() -> None:
+        checked = handler.check(call, known, given)
+        difference = handler.diff(call, id_, state, checked.inputs)
+        assert (checked.failures, difference.changes, call.warnings, call.shown) == ({}, False, [], [])
+
+    return operate
+
+
+def traced(work: Callable[[], None], events: str) -> int:
+    """Count what this package executes: `opcode` for instructions, `call` for calls of functions."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        if "/stacks_pulumi/" not in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes = events == "opcode"
+        count += event == events
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_each_resource_costs_the_same_however_many_there_are(kind: str) -> None:
+    costs = []
+    for number in range(1, 301):
+        operate = unchanged(kind, number)
+        if number in {10, 300}:
+            costs.append(traced(operate, "opcode"))
+        else:
+            operate()
+
+    assert costs[1] <= costs[0] * 1.02
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_a_resource_takes_few_calls(kind: str) -> None:
+    unchanged(kind, 1)()
+
+    count = traced(unchanged(kind, 2), "call")
+
+    assert 10 < count <= CALLS[kind]
+
+
+def test_no_session_is_opened_for_a_resource_of_this_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(_: AccountSettings) -> NoReturn:
+        raise AssertionError("a session was opened")
+
+    monkeypatch.setattr(_handler, "session_for", opened)
+
+    unchanged("Container", 1)()
+
+
+def test_equal_values_are_not_parsed() -> None:
+    parsed: list[object] = []
+
+    def parse(value: object) -> object:
+        parsed.append(value)
+        return value
+
+    fields = [Field(name, parse, OnChange.UPDATE) for name in ("same", "other", "none")]
+
+    differing = changed(fields, {"same": 1, "other": 1}, {"same": 1, "other": 2})
+
+    assert [field.name for field in differing] == ["other"]
+    assert parsed == [1, 2]
