@@ -23,6 +23,7 @@ from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.rule import ResourceRule, StackRule
 from stacks_pulumi.policy.testing import configuration_problems
 from stacks_pulumi.pricing.money import Price
+from tests.support import policy_host
 from tests.support.accounts import running
 from tests.support.packs import violations, with_packs
 from tests.support.policy_cases import SOON
@@ -598,32 +599,19 @@ resources:
     for number in range(6)
 )
 
-# As the official engine has it beside its language hosts.
-STARTS_FOLDERS = """\
-#!/bin/sh
-exec python3 -u -m pulumi.policy "$1" "$2"
-"""
-
 
 @pytest.mark.parametrize("form", ["folder", "start"])
 def test_a_pack_that_the_command_writes_runs_in_a_repository(
     form: str, stack: Stack, yaml_language_host: Path, tmp_path: Path
 ) -> None:
     assert main(["policies", "--out", str(stack.folder / "policies")]) == 0
-    pack = "policies/spend"
-    host = yaml_language_host
-    if form == "start":
-        pack = f"{pack}/start"
-    else:
-        # An engine that starts folders: this one, without the older language host for Python.
-        host = tmp_path / "engine"
-        host.mkdir()
-        for name in ("pulumi", "pulumi-language-yaml"):
-            os.link(yaml_language_host / name, host / name)
-        (host / "pulumi-analyzer-policy-python").write_text(STARTS_FOLDERS, encoding="utf-8")
-        (host / "pulumi-analyzer-policy-python").chmod(0o755)
-        stack.env["PATH"] = stack.env["PATH"].replace(str(yaml_language_host), str(host))
-    stack.yaml(SIX, host)
+    stack.yaml(SIX, yaml_language_host)
+    pack = "policies/spend/start"
+    if form == "folder":
+        # As the official engine does it: with a host that starts folders, first on the path.
+        policy_host.write(tmp_path)
+        stack.env["PATH"] = f"{tmp_path}{os.pathsep}{stack.env['PATH']}"
+        pack = "policies/spend"
 
     result = stack.preview_fails("--policy-pack", pack, "--policy-pack-config", "policies/spend.json")
 

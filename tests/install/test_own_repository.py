@@ -48,7 +48,7 @@ class Terminal:
     env: dict[str, str] = field(default_factory=dict)
 
     def paste(self, text: str, *, code: int = 0) -> str:
-        """Run commands, of which the last has this exit code; the next ones see their folder and their variables."""
+        """Run commands whose last one has this exit code; the next ones see their folder and their variables."""
         state = self.noted / "state"
         script = f"set -e\ntrap 'pwd >{state}; export -p >>{state}' EXIT\n{text}"
         done = subprocess.run(
@@ -120,12 +120,12 @@ class Reader:
 
     def _part(self, found: re.Match[str]) -> str:
         text, head = found["text"], found["head"]
-        file = found["file"] and self.terminal.folder / found["file"]
+        file = self.terminal.folder / (found["file"] or "")
         if found["mark"] == "copied":
             text = file.read_text(encoding="utf-8")
         elif found["mark"] == "files":
             text = self._files()
-        elif file and found["language"] != "sh":
+        elif found["file"] and found["language"] != "sh":
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text.replace("0.3.0", stacks_pulumi.__version__), encoding="utf-8")
         elif found["language"] == "sh" and "gate approve" not in text:

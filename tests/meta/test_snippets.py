@@ -160,7 +160,15 @@ def test_every_setting_in_a_project_file_exists() -> None:
     assert len(projects) >= 4
     for snippet in projects:
         found: Any = yaml.safe_load(snippet.text)
-        assert set(found) <= {"name", "runtime", "config", "plugins", "resources", "outputs"}, snippet.name
+        assert set(found) <= {
+            "name",
+            "description",
+            "runtime",
+            "config",
+            "plugins",
+            "resources",
+            "outputs",
+        }, snippet.name
         assert {key for key in found.get("config", {}) if key.startswith("stacks:")} <= {
             f"stacks:{it}" for it in KEYS
         }

@@ -142,11 +142,8 @@ def test_a_wheel_that_the_repository_has_is_not_copied(
 
     line = f"# {NAME}.sha256 has its SHA-256.\n{path}/{NAME}[policy]\n"
     checksum = f"{path}/{NAME}.sha256" if path != "." else f"{NAME}.sha256"
-    assert found == (
-        {"requirements.txt": line, checksum: f"{DIGEST}  {NAME}\n"},
-        check.format(NAME),
-        "",
-    )
+    assert found.files == {"requirements.txt": line, checksum: f"{DIGEST}  {NAME}\n"}
+    assert (found.check, found.problem) == (check.format(NAME), "")
     write(folder, found.files)
     assert required(folder, {}).files == {}
 
