@@ -35,6 +35,7 @@ RESULTS: dict[str, list[str]] = {
     "credentials": ["data"],
     "gate check": ["--gate", "gate"],
     "logs": ["app"],
+    "policies": ["--out", "packs"],
     "policy": ["check", "spend.json"],
     "scaffold": ["--owned", "--out", "taken"],
     "vpn-config": ["net", "--show-secrets"],
