@@ -5,12 +5,13 @@ The client: one object for each API key, which any number of threads may use.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.api._call import Handler, Sender
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._limiter import Limit, Limiter, OnLimit
+from stacks_pulumi.api._limiter import Limit, Limiter, Neighbours, OnLimit
 from stacks_pulumi.api._retry import Retry
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.backups import BackupsApi
@@ -52,6 +53,8 @@ class StacksClient:
         platform: The facts about the platform that the guide does not state; by default none.
         on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
             second, with a text. If it raises, the wait ends.
+        hints: A file in which the processes of this machine that use the key tell each other what their lists showed;
+            `None` for none.
 
     Attributes:
         platform: The facts about the platform that the guide does not state.
@@ -78,6 +81,7 @@ class StacksClient:
         on_limit: OnLimit | None = None,
         platform: PlatformFile | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
+        hints: Path | None = None,
     ) -> None:
         # Imported here and not at the top: it loads requests, more than half of this package's import time, and a
         # program that only declares resources sends no request.
@@ -94,6 +98,7 @@ class StacksClient:
         )
         send = self.containers.send
         self.feed: Feed[Container] = self.containers.feed
+        self.feed.neighbours = Neighbours(hints, clock, limiter.is_shared)
         self.allowed_ips = AllowedIpsApi(send, clock, self.platform)
         self.connections = ConnectionsApi(send, clock, self.feed, self.platform)
         self.backups = BackupsApi(send, clock, limiter.pace, self.platform, self.containers.server_now)
@@ -105,6 +110,7 @@ class StacksClient:
         settings: AccountSettings,
         on_limit: OnLimit | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
+        hints: Path | None = None,
     ) -> Self:
         """
         Return a client for an account.
@@ -120,6 +126,7 @@ class StacksClient:
             on_limit=on_limit,
             platform=settings.platform,
             on_wait=on_wait,
+            hints=hints,
         )
 
     @property
