@@ -222,7 +222,9 @@ class Child(StacksResource):
 
 @functools.cache
 def _outputs_of(resource: type[StacksResource]) -> frozenset[str]:
-    """Return the names of a class's outputs."""
+    """Return the names of a class's outputs; the SDK reads their types for each resource, and then compiles none."""
+    if "_module_and_name" in vars(resource):
+        resource.__annotations__ = inspect.get_annotations(resource, eval_str=True)
     return frozenset(name for base in resource.__mro__ for name in inspect.get_annotations(base))
 
 

@@ -32,7 +32,7 @@ from tests.support.forked import commands  # noqa: E402
 from tests.support.stack import Stack  # noqa: E402
 from tools.engine.ensure import ensure  # noqa: E402
 
-PROVIDERS = ("idle", "ours", "native")
+PROVIDERS = ("idle", "shaped", "ours", "native")
 VERBS: Mapping[str, tuple[str, ...]] = {
     "no-op up": ("up", "--yes", "--skip-preview"),
     "preview": ("preview",),
