@@ -257,13 +257,13 @@ class Limiter:
 
 class Neighbours:
     """
-    The other processes that use the same key. On one machine they tell each other what their lists showed.
+    The other processes that use the same key, and what the lists of those on this machine showed.
 
-    That is a hint and no evidence: it says when a look is worth a request. Each process writes its newest list into one
+    That is a hint and no evidence: it shows when a look is worth a request. Each process writes its newest list into one
     file, whole and without a lock. A hint that gets lost costs a request.
 
     Args:
-        file: The file; `None` if nothing is told.
+        file: The file; without one, the processes exchange no hints.
         clock: The clock.
         are_there: Whether there are other processes, on this machine or on others.
         spread: See `Limiter`.
@@ -289,7 +289,7 @@ class Neighbours:
         self.later = 1.2 + spread() / 4
 
     def tell(self, began_at: float, statuses: Mapping[str, str | None]) -> None:
-        """Tell the others the statuses in a list, by id, and when it was asked for, by this process's clock."""
+        """Write the statuses in a list, by id, and when this process requested it, by its clock."""
         if self._file is None:
             return
         self._own = at = self._clock.wall() - (self._clock.now() - began_at)
@@ -301,7 +301,7 @@ class Neighbours:
             new.replace(self._file)
 
     def told(self) -> tuple[float, Mapping[str, str | None]]:
-        """Return when another process asked for the newest list, by this process's clock, and its statuses by id."""
+        """Return when another process requested the newest list, by this process's clock, and its statuses by id."""
         if self._file is not None:
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 found = self._file.stat()

@@ -1,5 +1,5 @@
 """
-Measure several stacks that run `up` at once with one key, on a driven clock: `python tests/bench/several_stacks.py`.
+Measure concurrent stacks with one key, on a driven clock: `python tests/bench/several_stacks.py`.
 
 A minute of the driven clock takes some seconds. The lines without hints are those of stacks on separate machines.
 """

@@ -1,5 +1,5 @@
 """
-Several stacks that run `up` at once with one key, each with the client of its own process, on a driven clock.
+Several stacks that run `up` concurrently with one key, each with a client as in a separate process, on a driven clock.
 
 The API is the emulator, without a socket. Seconds cost no time, and threads take turns as the clock lets them.
 """
