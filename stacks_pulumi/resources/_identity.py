@@ -471,8 +471,8 @@ class Ownership:
             operation: What the request does.
             ids: The containers; none if it is not known which one, as with the number of a backup.
         """
-        changing = session.client.platform.facts.containers.created_at_changes
-        now = session.client.containers.server_now()
+        client = session.client
+        changing, now = client.platform.facts.containers.created_at_changes, client.containers.server_now()
         with self._lock:
             for id_ in ids or (_ANY,):
                 times = self._started.setdefault(id_, [])
@@ -592,8 +592,7 @@ class Ownership:
     def release(self, kind: str, id_: str, token: str | None) -> None:
         """Record that the object was deleted."""
         with self._lock:
-            owner = self._owners.get((kind, id_))
-            if owner is not None and owner.token == token:
+            if (owner := self._owners.get((kind, id_))) is not None and owner.token == token:
                 del self._owners[kind, id_]
 
 
