@@ -53,12 +53,9 @@ class StacksClient:
         platform: The facts about the platform that the guide does not state; by default none.
         on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
             second, with a text. If it raises, the wait ends.
-<<<<<<< HEAD
         on_repeat: Called before a request that changes something is sent again. If it raises, that is not sent.
-=======
         hints: A file in which the processes of this machine that use the key tell each other what their lists showed;
             `None` for none.
->>>>>>> p31
 
     Attributes:
         platform: The facts about the platform that the guide does not state.
@@ -85,11 +82,8 @@ class StacksClient:
         on_limit: OnLimit | None = None,
         platform: PlatformFile | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
-<<<<<<< HEAD
         on_repeat: Pulse = lambda: None,
-=======
         hints: Path | None = None,
->>>>>>> p31
     ) -> None:
         # Imported here and not at the top: it loads requests, more than half of this package's import time, and a
         # program that only declares resources sends no request.
@@ -106,19 +100,12 @@ class StacksClient:
         )
         send = self.containers.send
         self.feed: Feed[Container] = self.containers.feed
-<<<<<<< HEAD
+        self.feed.neighbours = Neighbours(hints, clock, limiter.is_shared)
         now = self.containers.server_now
         self.allowed_ips = AllowedIpsApi(send, clock, self.platform, now)
         self.connections = ConnectionsApi(send, clock, self.feed, self.platform, now)
         self.backups = BackupsApi(send, clock, limiter.pace, self.platform, now)
         self.vpn_clients = VpnClientsApi(send, clock, self.platform, now)
-=======
-        self.feed.neighbours = Neighbours(hints, clock, limiter.is_shared)
-        self.allowed_ips = AllowedIpsApi(send, clock, self.platform)
-        self.connections = ConnectionsApi(send, clock, self.feed, self.platform)
-        self.backups = BackupsApi(send, clock, limiter.pace, self.platform, self.containers.server_now)
-        self.vpn_clients = VpnClientsApi(send, clock, self.platform)
->>>>>>> p31
 
     @classmethod
     def of(
@@ -126,11 +113,8 @@ class StacksClient:
         settings: AccountSettings,
         on_limit: OnLimit | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
-<<<<<<< HEAD
         on_repeat: Pulse = lambda: None,
-=======
         hints: Path | None = None,
->>>>>>> p31
     ) -> Self:
         """
         Return a client for an account.
@@ -146,11 +130,8 @@ class StacksClient:
             on_limit=on_limit,
             platform=settings.platform,
             on_wait=on_wait,
-<<<<<<< HEAD
             on_repeat=on_repeat,
-=======
             hints=hints,
->>>>>>> p31
         )
 
     @property

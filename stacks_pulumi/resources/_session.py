@@ -425,12 +425,8 @@ def session_for(settings: AccountSettings) -> Session:
     with _lock:
         session = _sessions.get(account)
         if session is None:
-<<<<<<< HEAD
-            client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited)
-=======
             hints = pulumi_home() / "stacks-lists" / fingerprint
-            client = StacksClient.of(settings, _report_limit, _report_wait, hints)
->>>>>>> p31
+            client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited, hints)
             session = _sessions[account] = Session(
                 settings,
                 client,
