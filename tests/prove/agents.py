@@ -345,7 +345,7 @@ class _Life:
         self._count_faults(call["fault"])
         if call["end"]:
             # A person looks after it.
-            await to_thread.run_sync(self.stack.engine, "cancel", "--yes")
+            await to_thread.run_sync(self._cancel)
         folder = next(self.machine.glob(f"agents/*/{change.name}/record"))
         digest = records.read(folder).digest
         if answer is not None:
@@ -353,6 +353,15 @@ class _Life:
             self.ended.append(digest)
         if (folder / records.STARTED).exists() or self._marks() - began:
             self.begun.add(digest)
+
+    def _cancel(self) -> None:
+        """Remove the lock that a killed engine leaves."""
+        with contextlib.suppress(AssertionError):
+            self.stack.cli("cancel", "--yes")
+        locks = [
+            *Path(self.stack.env["PULUMI_BACKEND_URL"].removeprefix("file://")).glob("**/locks/**/*.json")
+        ]
+        assert locks == [], "the engine would refuse the next update, which would then not be in the history"
 
     def _count_faults(self, fault: str | None) -> None:
         fired = {(one.operation, one.kind) for one in self.api.faults.fired()}
