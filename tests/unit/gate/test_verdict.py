@@ -240,8 +240,8 @@ def test_a_total_holds_until_the_last_deletion(make_gate: MakeGate) -> None:
         "max_total: the stack's price a month before the last deletion is $14.00 at most; the limit is $13.00: delete "
         "first, in a separate change"
     )
-    assert (verdict.price_after.high, verdict.price_during.high) == (4, 14)
-    assert (verdict.increase, verdict.increase_during) == (-6, 4)
+    assert (verdict.price_after.high, verdict.price_during.high) == (Decimal(4), Decimal(14))
+    assert (verdict.increase, verdict.increase_during) == (Decimal(-6), Decimal(4))
     assert judged(make_gate("limits: {max_increase: 1, max_total: 14}"), swapped()).result == "needs_approval"
 
 
@@ -252,7 +252,7 @@ def test_a_stack_over_its_limit_can_become_cheaper(make_gate: MakeGate) -> None:
     saved.same("web", web())
     verdict = judged(make_gate("limits: {max_total: 4}"), saved)
     assert verdict.result == "needs_approval", why(verdict)
-    assert (verdict.price_before.high, verdict.price_during.high) == (14, 4)
+    assert (verdict.price_before.high, verdict.price_during.high) == (Decimal(14), Decimal(4))
 
 
 @pytest.mark.parametrize(
@@ -344,6 +344,38 @@ def account(*plans: str, stacks: tuple[str, ...] = ("dev",), **more: Any) -> Rec
         for stack in dict.fromkeys(stacks)
     )
     return Reconciliation("https://api", "2026-05-17T12:00:00Z", tuple(records), stacks=totals, **more)
+
+
+@pytest.mark.parametrize(
+    ("said", "there", "increase"),
+    [
+        ({}, {"stacks": ()}, 0),
+        # The plan says it, and the account does not show it, or shows another owner.
+        ({}, None, 4),
+        ({}, {"stacks": ("prod",)}, 4),
+        ({}, {"stacks": (), "gap": "the list has a row that cannot be read"}, 0),
+        ({"adopts": "usr-1-c1"}, {"stacks": ()}, 4),
+        ({"name": "c1"}, {"stacks": ()}, 4),
+        # The account shows it, and the provider did not see at the preview that it matches.
+        ({"adopts": None}, {"stacks": ()}, 4),
+        ({"kind": "acme:index:Thing"}, {"stacks": ()}, None),
+    ],
+)
+def test_what_the_account_shows_of_no_stack_is_billed_already(
+    said: dict[str, Any], there: dict[str, Any] | None, increase: int | None, make_gate: MakeGate
+) -> None:
+    saved = Saved()
+    given = {"name": "c0", "adopt": "if_matching", "adopts": "usr-1-c0", **said}
+    kind = {"kind": given.pop("kind")} if "kind" in given else {}
+    saved.plan("web", {**web("basic"), **given, "stacks_kind": "Container"}, "create", **kind)
+    gate, seen = make_gate(FREE), None if there is None else account("basic", **there)
+
+    changes = changes_of(*saved.files, pricer_of(gate, account=seen))
+    verdict = judge(gate, changes, spent=Decimal(0))
+
+    assert verdict.increase == increase
+    # It may be another's: a person approves it, unless nobody knows its price.
+    assert verdict.result == ("refused" if increase is None else "needs_approval")
 
 
 def sum_of(records: list[ContainerRecord], stack: str) -> Price:
