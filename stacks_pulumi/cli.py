@@ -214,7 +214,7 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 _SIMPLE: Final[dict[int, str | int | None]] = {
     # Corners and crossings of the lines of a table.
     **dict.fromkeys(range(0x2500, 0x2580), "+"),
-    **str.maketrans("─━═│┃║±×·–…", "---|||*x.-."),  # noqa: RUF001  (the signs that our outputs have)
+    **str.maketrans("─━═│┃║±×·–…→", "---|||*x.-.>"),  # noqa: RUF001  (the signs that our outputs have)
 }
 """Sign -> the sign of ASCII that stands for it where the terminal has only ASCII; a table keeps its columns."""
 
@@ -248,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # For a character that the terminal cannot show, print another one instead of a traceback.
             stream.reconfigure(errors="stacks-pulumi")
-    # Before the words are read, this is what is known of them.
+    # Until the words are parsed.
     options = argparse.Namespace(
         command=next(iter(words), ""), format="json" if _wants_json(words) else "text"
     )

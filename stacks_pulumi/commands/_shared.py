@@ -41,7 +41,7 @@ TEXT: Final = ("text", "json")
 
 _DONE: Final = MappingProxyType({0: "done"})
 _SHORT: Final = ("json", "markdown")
-"""The forms that have an option of their own beside `--format`."""
+"""The forms that have an own option beside `--format`."""
 
 
 class Command(NamedTuple):
@@ -239,7 +239,7 @@ def report_error(options: argparse.Namespace, error: StacksError | OSError, *, e
 
 
 def print_error(options: argparse.Namespace, message: str, code: ErrorCode) -> None:
-    """Print an error on standard output, if the result was to be JSON. What could not be read lacks in the result."""
+    """Print an error as JSON on standard output, if the options ask for JSON."""
     if options.format == "json":
         from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (as above)
 

@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(failed or bool(unsure))
 
 
-_NEEDED: Final = frozenset({"stack", "settings", "key", "api", "account", "state-keys", "preview"})
+_NEEDED: Final = frozenset({"stack", "account", "state-keys", "preview"})
 """The checks without which it is not known whether a command of Pulumi fails."""
 
 
@@ -132,7 +132,9 @@ def _summary(findings: Sequence[Diagnosis], unsure: Sequence[str]) -> str:
     parts = [_plural(counts[level], name) for level, name in _COUNTED if counts[level]]
     counted = ", ".join(parts) or "Everything is in order"
     if counts["problem"]:
-        return f"{counted}. An `up` or another command of Pulumi fails."
+        # Without them an `up` succeeds, because it runs the program.
+        beside = all(one.check == "state-keys" for one in findings if one.level == "problem")
+        return f"{counted}. {'A command of Pulumi fails.' if beside else 'An `up` fails.'}"
     if unsure:
         return f"{counted}. Whether an `up` fails is not known, because of: {', '.join(unsure)}."
     return f"{counted}. Nothing was found that prevents an `up`."
@@ -311,7 +313,10 @@ COMMANDS = {
         _HELP,
         add_arguments,
         run,
-        codes={0: "no problem", 1: "at least one problem"},
+        codes={
+            0: "no problem, and all that an `up` needs was checked",
+            1: "a problem, or a check that an `up` depends on could not be made",
+        },
         forms=TEXT,
         stack=OF_STACK,
     ),

@@ -21,11 +21,12 @@ from tools.docs.drawing import draw
 from tools.docs.install import written
 from tools.docs.marks import filled, pages
 from tools.docs.parts import generate
-from tools.docs.platform_file import gate_schema_text, schema_text
+from tools.docs.platform_file import gate_schema_text, schema_text, seed_schema_text
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 DRAWING: Final = _ROOT / "docs" / "images" / "request.svg"
 PLATFORM_SCHEMA: Final = _ROOT / "stacks_pulumi" / "platform.schema.json"
+SEED_SCHEMA: Final = _ROOT / "stacks_pulumi" / "emulator" / "seed.schema.json"
 GATE_SCHEMA: Final = _ROOT / "stacks_pulumi" / "gate" / "gate.schema.json"
 _SEEN_BY_TESTS: Final = ("tests/engine/test_errors.py",)
 """Tests that write their results into a page."""
@@ -54,6 +55,7 @@ def main() -> int:
         file.write_text(text, encoding="utf-8")
     PLATFORM_SCHEMA.write_text(schema_text(), encoding="utf-8")
     GATE_SCHEMA.write_text(gate_schema_text(), encoding="utf-8")
+    SEED_SCHEMA.write_text(seed_schema_text(), encoding="utf-8")
     made = subprocess.run(
         [sys.executable, str(_ROOT / "tools" / "schema.py")], cwd=_ROOT, check=False
     ).returncode

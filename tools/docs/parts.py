@@ -28,6 +28,7 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "configuration": settings.configuration,
     "gate file": platform_file.gate_settings,
     "platform file": platform_file.settings,
+    "seed": platform_file.seed_settings,
     "plans": sizes.plans,
     "storage tiers": sizes.storage,
     "templates": sizes.templates,
