@@ -29,8 +29,8 @@ from stacks_pulumi.commands._shared import (
     one_line,
     print_error,
     report_error,
-    requirement,
 )
+from stacks_pulumi.commands.scaffold import install_words
 from stacks_pulumi.errors import StacksError, with_code
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def advice(missing: ModuleNotFoundError) -> str | None:
     if extra is None:
         return None
     # Without a known place of this package, install what is missing from it, which its users know by that name.
-    words = requirement(f"[{extra}]") or [module.replace("_", "-")]
+    words = install_words(f"[{extra}]") or [module.replace("_", "-")]
     return f"{module} is not installed. It comes with the extra {extra!r}: {shlex.join(['pip', 'install', *words])}"
 
 

@@ -1,6 +1,5 @@
 """The program on a real engine and the emulated API: the containers of a deploy, and the effect of a lost response."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,12 @@ __all__ = ["stacks_emulator", "stacks_environment"]
 
 
 @pytest.fixture
-def stack(stacks_environment: Emulator, tmp_path: Path) -> Iterator[automation.Stack]:
-    """A separate stack of the program, with its state in a temporary folder."""
+def stack(stacks_environment: Emulator, tmp_path: Path) -> automation.Stack:
+    """
+    A separate stack of the program, with its state in a temporary folder.
+
+    Nothing is destroyed at the end, because account and state are thrown away: `protect=True` is no obstacle.
+    """
     options = automation.LocalWorkspaceOptions(
         env_vars={
             "PULUMI_BACKEND_URL": f"file://{tmp_path}",
@@ -24,10 +27,7 @@ def stack(stacks_environment: Emulator, tmp_path: Path) -> Iterator[automation.S
             "STACKS_BASE_URL": stacks_environment.url,
         },
     )
-    stack = automation.create_stack("test", project_name="shop", program=declare, opts=options)
-    yield stack
-    stack.destroy()
-    assert stacks_environment.state.containers == {}
+    return automation.create_stack("test", project_name="shop", program=declare, opts=options)
 
 
 def test_a_lost_response_creates_no_second_container(
@@ -43,3 +43,7 @@ def test_a_lost_response_creates_no_second_container(
     ]
     assert result.outputs["database"].secret
     assert result.outputs["url"].value
+
+    stack.destroy()
+
+    assert stacks_environment.state.containers == {}

@@ -275,6 +275,9 @@ def state_keys(facts: Facts) -> Iterator[Diagnosis]:
 
     without = "`pulumi refresh` and `pulumi destroy`, which do not run the program, use"
     for name, settings in others.items():
+        if settings.api_key is None:
+            yield unknown("state-keys", f"the key of the provider {name!r} in the state cannot be decrypted")
+            continue
         error = look(settings, facts.clock).error
         if isinstance(error, InvalidApiKeyError):
             yield problem(

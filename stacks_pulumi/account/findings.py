@@ -285,7 +285,7 @@ def _totals_row(account: Reconciliation) -> dict[str, Any]:
 
 
 def _container(result: AccountResult, one: ContainerRecord) -> dict[str, Any]:
-    remedy = next(iter(remedy_for(result, one)), None)
+    found = [remedy.command for remedy in remedy_for(result, one)]
     row = {
         **one.entry.describe(),
         "template": one.container.template,
@@ -294,9 +294,11 @@ def _container(result: AccountResult, one: ContainerRecord) -> dict[str, Any]:
         "ownership": one.ownership,
         "owners": [_owner_row(owner) for owner in one.owners],
         **_unclear(one),
-        "command": None if remedy is None else remedy.command,
+        "command": found[0] if found else None,
         "notes": list(one.notes),
     }
+    if result.deletions:
+        row["deletion"] = found[1] if len(found) > 1 else None
     if result.children:
         row["children"] = [_child(child) for child in one.children]
     return row

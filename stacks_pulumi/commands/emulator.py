@@ -11,10 +11,10 @@ import tempfile
 import threading
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from stacks_pulumi.commands._shared import TEXT, Command, enveloped
+from stacks_pulumi.commands._shared import TEXT, Command, enveloped, tell
 from stacks_pulumi.config import check_api_key
 from stacks_pulumi.errors import ConfigError, StacksError
 
@@ -123,7 +123,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let the next boot of this container, or of this template, fail; may be repeated",
     )
     parser.add_argument(
-        "--load", metavar="FILE", help="begin with the containers and connections in this JSON file"
+        "--load",
+        metavar="FILE",
+        help="begin with the containers and connections in this JSON file; with --state only at the first start",
     )
     parser.add_argument(
         "--lenient",
@@ -181,7 +183,7 @@ def run(arguments: argparse.Namespace) -> int:
         server.start()
         # Only after the start is the port known.
         if arguments.load is not None:
-            _load(server, arguments.load)
+            _load(server, arguments.load, arguments.state)
         if arguments.env_file is not None:
             _write_environment(Path(arguments.env_file), server)
     except (ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
@@ -225,15 +227,17 @@ def _checked(key: str) -> str:
         ) from None
 
 
-def _load(server: Emulator, file: str) -> None:
+def _load(server: Emulator, file: str, state: str | None) -> None:
     from stacks_pulumi.emulator.answers import Refusal  # noqa: PLC0415  (its packages come with an extra)
 
     try:
-        data = json.loads(Path(file).read_bytes())
-        server.load(data["containers"], data.get("connections", []))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Refusal) as exc:
-        reason = f"there is no {exc}" if isinstance(exc, KeyError) else exc
-        raise ValueError(f"{file} cannot be loaded: {reason}") from None
+        if not server.begin_with(Path(file)):
+            why = f"{state} was filled from a file before: remove it, and its journal, to begin again"
+            tell("emulator", f"{file} was not loaded: {why}")
+    except ValueError as exc:
+        raise ValueError(f"{file} cannot be loaded: {exc}") from None
+    except Refusal as refusal:
+        raise ValueError(f"{file} cannot be loaded: {refusal.body['error']}") from None
 
 
 def _write_environment(file: Path, server: Emulator) -> None:
@@ -271,10 +275,13 @@ def _page(server: Emulator) -> str:
 
 
 def _as_json(server: Emulator) -> str:
-    fields = {"url": server.url, "key": server.key, "page": _page(server)}
+    fields: dict[str, Any] = {"url": server.url, "key": server.key, "page": _page(server)}
     if server.control_token is not None:
         fields["control_token"] = server.control_token
     return json.dumps(enveloped(fields))
+
+
+_REVOKED = " (revoked: requests with it get a 401; start with --key for another one)"
 
 
 def _greeting(server: Emulator, rate_limit: int | None) -> str:
@@ -285,7 +292,7 @@ def _greeting(server: Emulator, rate_limit: int | None) -> str:
             "",
             f"  API   {url}",
             f"  Page  {page}",
-            f"  Key   {key}",
+            f"  Key   {key}{_REVOKED if server.is_key_revoked else ''}",
             "",
             "In a Pulumi project:",
             "",

@@ -51,7 +51,6 @@ class ControlApi:
         answers_for: Returns whether a header `Host` has a name of the emulator.
         allows: Returns whether web pages of another origin may send requests.
         token: The bearer token that a client needs; `None` for none.
-        url: Returns the base URL of the API, which has a port once the emulator listens.
     """
 
     def __init__(
@@ -60,12 +59,10 @@ class ControlApi:
         answers_for: Callable[[str], bool],
         allows: Callable[[str | None], bool],
         token: str | None,
-        url: Callable[[], str],
     ) -> None:
         self._answers_for = answers_for
         self._allows = allows
         self._token = token
-        self._url = url
         self._controls = controls
 
     # A type for the fields of each call takes milliseconds; most emulators of tests get no control request.
@@ -77,7 +74,7 @@ class ControlApi:
         """Answer a request for the page, a description, the health or a control endpoint."""
         path, looking = incoming.path, incoming.method in {"GET", "HEAD"}
         if path == f"{_CONTROL_PATH}/health" and looking:
-            return encode(200, {"status": "ok", "url": self._url()}, _SECURITY)
+            return encode(200, _health(self._controls), _SECURITY)
         token = self._token
         if token is None and not self._is_local(headers):
             return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
@@ -111,7 +108,8 @@ class ControlApi:
         except msgspec.ValidationError as exc:
             return _invalid(str(exc))
         except Refusal as refusal:
-            return _error(refusal.status, "refused", str(refusal.body["error"]), refusal.body.get("field"))
+            code = "not_found" if refusal.status == 404 else "refused"
+            return _error(refusal.status, code, str(refusal.body["error"]), refusal.body.get("field"))
         except KeyError as exc:
             return _error(404, "not_found", f"there is no {exc.args[0]!r}")
         except (ValueError, ArithmeticError) as exc:
@@ -216,6 +214,7 @@ def _looks(controls: Controls) -> Iterator[ControlCall]:
         ]
         return {"requests": records, "calls": controls.api.log.counts()}
 
+    yield _look(controls, "health", _health)
     yield _look(controls, "snapshot", _snapshot)
     yield _get("requests", requests)
     yield _get("request_detail", controls.request_detail)
@@ -346,6 +345,11 @@ def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
     pairs = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)
     # JSON's name for `None`.
     return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in pairs}
+
+
+def _health(controls: Controls) -> Any:
+    """Return that the emulator answers, and the base URL of the API; needs no token."""
+    return {"status": "ok", "url": controls.url}
 
 
 def _snapshot(controls: Controls) -> Any:
@@ -485,6 +489,8 @@ def _operation(call: ControlCall, body: dict[str, Any]) -> dict[str, Any]:
             "4XX": {"description": "Refused; nothing has changed.", "content": error},
         },
     }
+    if call.name == "health":
+        operation["security"] = []
     if call.method == "GET":
         operation["parameters"] = [
             {"name": name, "in": "query", "required": name in body["required"], "schema": schema}

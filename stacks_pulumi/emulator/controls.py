@@ -14,7 +14,7 @@ from typing import Any, Literal
 from stacks_pulumi.emulator import answers, backups, connections, keys
 from stacks_pulumi.emulator.answers import Shapes
 from stacks_pulumi.emulator.app import Api
-from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer, load
+from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer, load, read_seed
 from stacks_pulumi.emulator.faults import Faults
 from stacks_pulumi.emulator.other_platforms import OtherPlatform
 from stacks_pulumi.emulator.platform import DrivenClock, Platform, iso, month
@@ -57,8 +57,25 @@ class Controls:
         self._journal = journal
         self._rate_limit = answers.count("rate_limit", rate_limit)
         self.key = self._first_key(key, spending_cap)
-        self.account = keys.authenticate(self.platform.state, f"Bearer {self.key}").account
+        self.account = self._record().account
         self._save()
+
+    def _record(self) -> ApiKey:
+        """Return what is stored of the first key."""
+        record = keys.lookup(self.platform.state, self.key)
+        if record is None:
+            raise KeyError(self.key)
+        return record
+
+    @property
+    def url(self) -> str:
+        """The base URL for clients."""
+        raise NotImplementedError
+
+    @property
+    def is_key_revoked(self) -> bool:
+        """Whether the first key was revoked, in this run or, with a state file, in an earlier one."""
+        return self._record().revoked
 
     @property
     def state(self) -> State:
@@ -184,14 +201,35 @@ class Controls:
             The ids of the containers.
 
         Raises:
-            ValueError: A field is missing, unknown or of another type.
-            Refusal: The platform would refuse one of them.
+            SeedError: A field is missing, unknown or of another type.
+            Refusal: The platform would refuse one of them, or it names what does not exist.
         """
         with self.platform.lock:
             ids = load(self.platform, self.account, containers, connections)
             self._begin()
             self._save()
             return ids
+
+    def begin_with(self, file: Path) -> bool:
+        """
+        Load a seed file, unless the state of this emulator has been filled from one before.
+
+        Returns:
+            Whether it was loaded. A state that was kept in a file (`state_file`) is filled only once.
+
+        Raises:
+            SeedError: The file is not of the format.
+            Refusal: The platform would refuse something in it.
+            OSError: It cannot be read.
+        """
+        with self.platform.lock:
+            if self.platform.state.seeded:
+                return False
+            seed = read_seed(file.read_bytes())
+            self.load(seed.containers, seed.connections)
+            self.platform.state.seeded = True
+            self._save()
+            return True
 
     def set_platform(self, platform: PlatformFacts | str | Path | None) -> None:
         """

@@ -6,8 +6,11 @@ It needs no key, no scope and no cap, and takes effect immediately.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -210,7 +213,20 @@ class Drift:
 
 
 class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A container and its child resources."""
+    """
+    A container and what belongs to it.
+
+    Attributes:
+        name: Its name.
+        template: Its template.
+        plan: Its plan; by default `basic`, as for a create request.
+        additional_storage_tier: Its additional storage.
+        status: Its status.
+        allowed_ips: The addresses that may connect, and external access is then on; an empty list only turns it on.
+        vpn_clients: The names of the clients of a VPN container.
+        backups: How many completed manual backups it has.
+        account: The id of its account; by default that of the first key.
+    """
 
     name: str
     template: str
@@ -218,19 +234,74 @@ class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     additional_storage_tier: int | None = None
     status: Literal["running", "stopped", "error"] = "running"
     allowed_ips: list[str] | None = None
-    """External access is enabled if this is given."""
     vpn_clients: list[str] = []
     backups: int = 0
-    """How many completed manual backups it has."""
     account: str | None = None
 
 
 class SeedConnection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A connection between two running containers, by name or id."""
+    """
+    A connection between two running containers.
+
+    Attributes:
+        source: The name or id of the container that gets the variables.
+        target: The name or id of the container that it reaches.
+        name: Its name.
+    """
 
     source: str
     target: str
     name: str
+
+
+class SeedFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """
+    What an emulator begins with: the file of `--load`.
+
+    Attributes:
+        schema: The address of this schema, for an editor.
+        version: The version of the format.
+        containers: The containers, added in this order.
+        connections: The connections between them.
+    """
+
+    schema: str | None = msgspec.field(name="$schema", default=None)
+    version: Literal[1] = 1
+    containers: list[SeedContainer]
+    connections: list[SeedConnection] = []
+
+
+class SeedError(ValueError):
+    """Seed data is not of the format; the text names the row and its name."""
+
+
+def read_seed(content: bytes) -> SeedFile:
+    """
+    Return the content of a seed file.
+
+    Raises:
+        SeedError: It is not JSON, or not of this format.
+    """
+    try:
+        return msgspec.json.decode(content, type=SeedFile)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        why, _, where = str(error).partition(" - at `$")
+        raise SeedError(f"{_named(content, where.rstrip('`').lstrip('.'))}{why}") from None
+
+
+def _named(content: bytes, where: str) -> str:
+    """Return the row of an error with the name that it has there: `containers[2] ("web"), plan: `."""
+    row = re.match(r"(containers|connections)\[(\d+)\]\.?(.*)", where)
+    if row is None:
+        return f"{where}: " if where else ""
+    with contextlib.suppress(ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return _row(row[1], int(row[2]), json.loads(content)[row[1]][int(row[2])]["name"], row[3])
+    return _row(row[1], int(row[2]), None, row[3])
+
+
+def _row(part: str, number: int, name: object, field: str = "") -> str:
+    named = f" ({json.dumps(name)})" if isinstance(name, str) else ""
+    return f"{part}[{number}]{named}{f', {field}' if field else ''}: "
 
 
 def load(
@@ -246,20 +317,22 @@ def load(
         The ids of the containers.
 
     Raises:
-        ValueError: A field is missing, unknown or of another type.
-        Refusal: The platform would refuse one of them.
-        KeyError: There is no such account, or no such container.
+        SeedError: An entry is not of the format.
+        Refusal: The platform would refuse one of them, or it names what does not exist. Its text names the row.
     """
-    ready = [_converted(it, SeedContainer) for it in wanted]
-    links = [_converted(it, SeedConnection) for it in connected]
+    ready = [_converted("containers", number, it, SeedContainer) for number, it in enumerate(wanted)]
+    links = [_converted("connections", number, it, SeedConnection) for number, it in enumerate(connected)]
     platform.settle()
     before = copy.deepcopy(platform.state)
+    ids = []
     try:
-        ids = [_add(platform, it.account or account, it) for it in ready]
-        for it in links:
-            connections.create(
-                platform, platform.state.container(it.source), platform.state.container(it.target), it.name
-            )
+        for number, it in enumerate(ready):
+            with _at(_row("containers", number, it.name)):
+                ids.append(_add(platform, it.account or account, it))
+        for number, link in enumerate(links):
+            with _at(_row("connections", number, link.name)):
+                ends = (platform.state.container(link.source), platform.state.container(link.target))
+                connections.create(platform, *ends, link.name)
     except BaseException:
         platform.state = before
         raise
@@ -268,8 +341,27 @@ def load(
     return ids
 
 
-def _converted(entry: _Entry[_T], kind: type[_T]) -> _T:
-    return entry if isinstance(entry, kind) else msgspec.convert(entry, kind)
+@contextlib.contextmanager
+def _at(row: str) -> Iterator[None]:
+    """Name the row in what the platform refuses, or does not know."""
+    try:
+        yield
+    except KeyError as error:
+        raise answers.Refusal(404, {"error": f"{row}there is no {error.args[0]!r}"}) from None
+    except answers.Refusal as refusal:
+        said = {**refusal.body, "error": f"{row}{refusal.body['error']}"}
+        raise answers.Refusal(refusal.status, said, refusal.headers) from None
+
+
+def _converted(part: str, number: int, entry: _Entry[_T], kind: type[_T]) -> _T:
+    if isinstance(entry, kind):
+        return entry
+    try:
+        return msgspec.convert(entry, kind)
+    except msgspec.ValidationError as error:
+        why, _, where = str(error).partition(" - at `$.")
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        raise SeedError(f"{_row(part, number, name, where.rstrip('`'))}{why}") from None
 
 
 def _add(platform: Platform, account: str, wanted: SeedContainer) -> str:

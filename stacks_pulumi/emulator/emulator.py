@@ -132,9 +132,7 @@ class Emulator(Controls):
             rate_limit=rate_limit,
         )
         self.set_platform(platform)
-        self._control = ControlApi(
-            self, self._hosts.has, self._cross_origin.allows, self.control_token, lambda: self.url
-        )
+        self._control = ControlApi(self, self._hosts.has, self._cross_origin.allows, self.control_token)
 
     @property
     def port(self) -> int:

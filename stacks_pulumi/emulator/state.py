@@ -307,6 +307,7 @@ class State:
         backup_failures: Container name -> the messages of its next backups, which fail.
         capacity: How many more containers can be created; `None` for any number.
         memory: What a platform that a file describes knows in addition; `None` for the ordinary one.
+        seeded: Whether it was filled from a seed file.
     """
 
     seed: int = 0
@@ -322,6 +323,7 @@ class State:
     backup_failures: dict[str, list[str]] = field(default_factory=dict)
     capacity: int | None = None
     memory: Memory | None = None
+    seeded: bool = False
 
     def count(self, kind: str) -> int:
         """Return the next number of a kind, from 1."""

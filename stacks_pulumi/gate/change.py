@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import name_of, type_of
+from stacks_pulumi._identifiers import name_of, same_name, type_of
 from stacks_pulumi._pulumi_cli import InputError, ResourceState, read
 from stacks_pulumi.cost.build import (
     INTERRUPTED,
@@ -23,13 +23,16 @@ from stacks_pulumi.cost.build import (
     REPLACES,
     ObjectChange,
     Pricer,
+    exists_already,
     line_of,
     plan_of,
 )
 from stacks_pulumi.cost.report import Item, Line, PriceTable
-from stacks_pulumi.gate.saved import IMPORTS, NEW, PROVIDERS, Goal, Saved, Stored, identity, shown
+from stacks_pulumi.gate.plan_file import Goal, Stored
+from stacks_pulumi.gate.saved import IMPORTS, NEW, PROVIDERS, Saved, identity, shown
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
 from stacks_pulumi.pricing.recognition import (
+    ADOPTS,
     PACKAGE,
     STACK,
     UNRECOGNISED,
@@ -41,6 +44,7 @@ from stacks_pulumi.pricing.recognition import (
 from stacks_pulumi.pricing.views import UNPRICED
 
 if TYPE_CHECKING:
+    from stacks_pulumi.account.reconcile import Reconciliation
     from stacks_pulumi.gate.settings import Gate
 
 Action: TypeAlias = Literal["approve", "refuse"]
@@ -186,15 +190,38 @@ class Change:
         return Finding("", "refuse", self.urn, text)
 
 
-def pricer_of(gate: Gate, monthly: MonthlyPrice = catalog.monthly_price) -> Pricer:
+def pricer_of(
+    gate: Gate, monthly: MonthlyPrice = catalog.monthly_price, account: Reconciliation | None = None
+) -> Pricer:
     """
     Return the pricer of a gate. What another provider's resource costs has no upper bound if its files do not say it.
 
     Args:
         gate: The gate.
         monthly: Returns the prices of containers.
+        account: The account with all stacks, which shows what is billed already; `None` if it was not read.
     """
-    return _Pricer(monthly, gate.prices or PriceTable(()))
+    return _Pricer(
+        monthly,
+        gate.prices or PriceTable(()),
+        lambda change: account is not None and _is_there(change, account),
+    )
+
+
+def _is_there(change: ObjectChange, account: Reconciliation) -> bool:
+    """
+    Whether a creation takes over a container that the account shows and no stack owns.
+
+    What the plan says of it comes from a program, so it is not enough. If the container is gone when the plan is
+    applied, the provider's check has another result, and the engine refuses the plan.
+    """
+    if not exists_already(change) or change.op != "create" or change.after is None:
+        return False
+    inputs = snake_case(change.after.inputs or {})
+    id_, name = text(inputs, ADOPTS), text(inputs, "name")
+    found = [one for one in account.containers if one.container.id == id_ and one.ownership == "orphan"]
+    is_named = isinstance(name, str) and all(same_name(one.name, name) for one in found)
+    return bool(found) and is_named and change.after.kind == "Container" and not _is_pretended(change.after)
 
 
 class _Pricer(Pricer):

@@ -46,6 +46,7 @@ from stacks_pulumi.reports import PolicyViolation
 
 if TYPE_CHECKING:
     from stacks_pulumi._pulumi_cli import Event
+    from stacks_pulumi.account.reconcile import Reconciliation
     from stacks_pulumi.gate.engine import Engine, SealedConfiguration
     from stacks_pulumi.gate.settings import Gate
     from stacks_pulumi.gate.signatures import Approval
@@ -140,7 +141,9 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             None if read.prices is None else LivePrices.of(read.prices),
         )
         monthly = records.monthly(content)
-        changes, violations = _changes(gate, preview.plan, shown, preview.events, monthly)
+        changes, violations = _changes(
+            gate, preview.plan, shown, preview.events, monthly, account=read.stacks
+        )
         verdict = judge(
             gate,
             changes,
@@ -196,7 +199,12 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         seen = spending.read(gate, configuration.values, now)
         _compare_prices(read, seen)
         changes, violations = _changes(
-            gate, read.plan, digests.without_secrets(state), read.events, records.monthly(read.content)
+            gate,
+            read.plan,
+            digests.without_secrets(state),
+            read.events,
+            records.monthly(read.content),
+            account=seen.stacks,
         )
         verdict = judge(
             gate,
@@ -451,7 +459,13 @@ def _compare_prices(record: Record, read: spending.AccountNow) -> None:
 
 
 def _changes(
-    gate: Gate, planned: bytes, state: bytes, events: bytes, monthly: MonthlyPrice
+    gate: Gate,
+    planned: bytes,
+    state: bytes,
+    events: bytes,
+    monthly: MonthlyPrice,
+    *,
+    account: Reconciliation | None = None,
 ) -> tuple[tuple[Change, ...], tuple[PolicyViolation, ...]]:
     """
     Return the changes, and the policy violations of the preview.
@@ -460,7 +474,7 @@ def _changes(
         RefusedError: Plan, state and events do not fit together.
     """
     try:
-        changes = changes_of(planned, state, pricer_of(gate, monthly))
+        changes = changes_of(planned, state, pricer_of(gate, monthly, account))
         against = contradictions(changes, events)
     except InputError as error:
         raise RefusedError(f"the plan cannot be judged: {error.message}") from None
@@ -505,7 +519,8 @@ def _spent(
 
 
 def _may_exist(pulumi: Engine, read: spending.AccountNow, now: datetime.datetime) -> dict[str, Decimal]:
-    return spending.may_exist((one for one in machine.unfinished(now) if one.stack == pulumi.stack), read)
+    begun = [one for one in machine.unfinished(now) if one.stack == pulumi.stack]
+    return spending.may_exist(begun, read, now)
 
 
 def _without_plan(

@@ -395,6 +395,7 @@ class AllowedIpList:
                     description=entry["description"],
                     service_type=entry["service_type"],
                     before=before,
+                    pulse=self.op.check_active,
                 )
             except _REFUSED:
                 waited = clock.now() - began
@@ -496,13 +497,18 @@ class AllowedIpList:
     def _close(self, access: models.ExternalAccess, address: str) -> None:
         OWNERSHIP.start(self.session, "external_access", self.container)
         self.session.client.containers.external_access(self.container, enabled=False)
-        # In a `destroy` the container is usually deleted next; in an `up` it stays, and the user must be told.
-        say = self.op.inform if OWNERSHIP.owner("Container", self.container) is None else self.op.warn
-        say(
+        text = (
             f"{address} was the last address that could reach {self.container}, and the API keeps the last one in its "
-            f"list: external access was turned off instead, and with it {access.url or access.subdomain}. If the "
-            "Container says external_access=True, remove that too, or a later `pulumi up --refresh` turns it on again"
+            f"list: external access was turned off instead, and with it {access.url or access.subdomain}"
         )
+        if OWNERSHIP.owner("Container", self.container) is None:
+            # In a `destroy` the container is usually deleted next, and no program has to change.
+            self.op.inform(text)
+        else:
+            self.op.warn(
+                f"{text}. If the Container says external_access=True, remove that too, or a later "
+                "`pulumi up --refresh` turns it on again"
+            )
 
 
 def entries_of(entries: Iterable[models.AllowedIp], address: str) -> list[models.AllowedIp]:

@@ -302,8 +302,7 @@ class ResourceHandler(ResourceKind):
                     failures.setdefault(name, with_code(reason, code))
             if not failures:
                 inputs.update(self._added(inputs))
-                if not stored:
-                    inputs.update(self.foreseen(settings, call, inputs))
+                inputs.update({} if stored else self.foreseen(settings, call, inputs))
                 announcement = self.announcement(stored, inputs)
                 if announcement is not None:
                     call.status(announcement)

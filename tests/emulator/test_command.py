@@ -219,6 +219,32 @@ def test_data_is_loaded_at_start(start: Callable[..., Running], tmp_path: Path) 
     assert running.ask("POST", "/containers", micro).status_code == 202
 
 
+def test_a_state_is_filled_once_and_a_revoked_key_is_named(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
+    file, state = tmp_path / "data.json", tmp_path / "state.json"
+    file.write_text('{"containers": [{"name": "myapp", "template": "nodejs"}]}')
+    options = ("--state", str(state), "--load", str(file))
+    running = start(*options)
+    page = running.find(r"Page +(\S+)")
+    revoked = requests.post(f"{page}_emulator/drift/revoke_key", json={"label": "default"}, timeout=10)
+    assert revoked.status_code == 200
+    assert running.end()[0] == 0
+
+    again = start(*options)
+
+    assert "(revoked: requests with it get a 401; start with --key for another one)" in again.said
+    assert again.ask("GET", "/containers").status_code == 401
+    code, _, complaints = again.end()
+    assert code == 0
+    assert (
+        f"{file} was not loaded: {state} was filled from a file before: remove it, and its journal"
+        in complaints
+    )
+    third = start(*options, "--key", f"sk_stacks_{'a' * 64}")
+    assert [one["name"] for one in third.ask("GET", "/containers").json()["data"]] == ["myapp"]
+
+
 def test_it_plays_the_platform_of_a_file(start: Callable[..., Running], tmp_path: Path) -> None:
     file = tmp_path / "platform.yaml"
     file.write_text("version: 1\nlists: {rows: items}\n", encoding="utf-8")
@@ -300,6 +326,10 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
         (["--host", "198.51.100.7", "--port", "0"], "cannot listen on 198.51.100.7 port 0"),
         (["--port", "0", "--load", "/nowhere.json"], "/nowhere.json: No such file or directory"),
         (["--port", "0", "--load", "pyproject.toml"], "pyproject.toml cannot be loaded: "),
+        (
+            ["--port", "0", "--load", "tests/emulator/wrong-seed.json"],
+            'wrong-seed.json cannot be loaded: containers[1] ("web"): Unknown container template',
+        ),
         (["--port", "0", "--env-file", "/nowhere/.env"], "/nowhere/.env: No such file or directory"),
         (["--platform", "/nowhere.yaml"], "the platform file /nowhere.yaml cannot be read: No such file"),
         (["--your-ip", "nonsense"], "your_ip must be an IPv4 or IPv6 address, not 'nonsense'"),

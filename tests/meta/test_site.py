@@ -18,6 +18,7 @@ from tools.docs.drawing import draw
 from tools.docs.functions import names
 from tools.site.loads import loaded_from_elsewhere
 from tools.site.places import Places, slug
+from tools.site.tables import labelled
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -84,6 +85,12 @@ def test_an_example_shows_its_files(site: Path) -> None:
         ] in page
 
 
+def test_each_cell_of_a_row_says_its_column_on_a_phone(site: Path) -> None:
+    page = (site / "resources" / "container.html").read_text(encoding="utf-8")
+
+    assert '<td data-label="A change">refused</td>' in page
+
+
 def test_the_search_finds_an_error_by_its_words(site: Path) -> None:
     index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
     found = {it["location"].partition("#")[0] for it in index["docs"] if "spending cap" in it["text"]}
@@ -111,6 +118,25 @@ def test_the_search_finds_the_section_of_a_code_first(site: Path) -> None:
 )
 def test_a_page_that_loads_from_another_host_is_found(tag: str, found: list[str]) -> None:
     assert loaded_from_elsewhere(f"<html><head>{tag}</head></html>") == found
+
+
+def test_a_cell_has_the_title_of_its_column() -> None:
+    page = (
+        '<table>\n<thead>\n<tr>\n<th>A <code>x</code></th>\n<th style="text-align: right;">B "y"</th>\n'
+        "<th></th>\n</tr>"
+        '\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n<td style="text-align: right;">2</td>\n<td>3</td>\n</tr>'
+        "\n</tbody>\n</table>"
+        '<table class="highlighttable"><tr><td>code</td></tr></table>'
+    )
+
+    cells = re.findall(r"<td[^>]*>", labelled(page))
+
+    assert cells == [
+        '<td data-label="A x">',
+        '<td data-label="B &quot;y&quot;" style="text-align: right;">',
+        '<td data-label="">',
+        "<td>",
+    ]
 
 
 def test_a_broken_link_is_an_error() -> None:

@@ -13,6 +13,7 @@ from tools.docs import (
     control,
     endpoints,
     functions,
+    install,
     platform_file,
     readings,
     resources,
@@ -27,6 +28,7 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "configuration": settings.configuration,
     "gate file": platform_file.gate_settings,
     "platform file": platform_file.settings,
+    "seed": platform_file.seed_settings,
     "plans": sizes.plans,
     "storage tiers": sizes.storage,
     "templates": sizes.templates,
@@ -50,6 +52,7 @@ _OF_A_KIND: Final[dict[str, Callable[[str], str]]] = {
     "inputs": resources.inputs,
     "outputs": resources.outputs,
     "calls": calls.calls,
+    "install": install.install,
 }
 
 

@@ -1,4 +1,4 @@
-"""The platform file and the gate's settings: their JSON schemas, with which editors complete, and their tables."""
+"""The platform file, the gate's settings and the seed file: their JSON schemas, for editors, and their tables."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 
 from stacks_pulumi import platform_file
+from stacks_pulumi.emulator import drift
 from stacks_pulumi.gate import settings as gate
 from tools.docs.docstrings import first_sentence, section
 from tools.docs.marks import table
 
-__all__ = ["gate_schema_text", "gate_settings", "schema_text", "settings"]
+__all__ = [
+    "gate_schema_text",
+    "gate_settings",
+    "schema_text",
+    "seed_schema_text",
+    "seed_settings",
+    "settings",
+]
 
 _SECTIONS: Final[dict[str, type[platform_file._Section]]] = {
     name: kind
@@ -33,8 +41,17 @@ def gate_schema_text() -> str:
     return _text(gate.schema(), _sections(gate.GateFile))
 
 
-def _text(schema: dict[str, Any], kinds: Sequence[type[msgspec.Struct]]) -> str:
-    schema["$defs"][kinds[0].__name__]["required"] = ["version"]
+def seed_schema_text() -> str:
+    """Return the JSON schema of an emulator's seed file, with a description for each field."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **msgspec.json.schema(drift.SeedFile),
+    }
+    return _text(schema, tuple(_SEED), required="containers")
+
+
+def _text(schema: dict[str, Any], kinds: Sequence[type[msgspec.Struct]], *, required: str = "version") -> str:
+    schema["$defs"][kinds[0].__name__]["required"] = [required]
     for kind in kinds:
         defined = schema["$defs"][kind.__name__]
         defined["description"] = first_sentence(kind)
@@ -88,6 +105,24 @@ def gate_settings() -> str:
         for field, encoded in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
     ]
     return table(("Setting", "What it says"), rows)
+
+
+_SEED: Final = {
+    drift.SeedFile: "",
+    drift.SeedContainer: "containers[].",
+    drift.SeedConnection: "connections[].",
+}
+"""How a field of each part of a seed file is named."""
+
+
+def seed_settings() -> str:
+    """Return a row for each field of a seed file."""
+    rows = [
+        (f"`{prefix}{encoded}`", section(kind, "Attributes")[field])
+        for kind, prefix in _SEED.items()
+        for field, encoded in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+    ]
+    return table(("Field", "What it says"), rows)
 
 
 _ROWS: Final[dict[type[msgspec.Struct], str]] = {

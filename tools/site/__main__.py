@@ -24,6 +24,7 @@ if not __package__:
 
 from tools.site.loads import loaded_from_elsewhere
 from tools.site.staging import configuration, stage
+from tools.site.tables import labelled
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -48,7 +49,9 @@ def build(out: Path) -> int:
         return 1
     status = 0
     for page in sorted(html.rglob("*.html")):
-        for address in loaded_from_elsewhere(page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(labelled(text), encoding="utf-8")
+        for address in loaded_from_elsewhere(text):
             print(f"site: {page.relative_to(html)} loads {address}: ship it with the site", file=sys.stderr)
             status = 1
     return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,8 +44,9 @@ def test_outside_of_a_project_the_environment_is_checked(
 
     report = doctor()
 
-    assert report.code == 0
-    assert only(report, "stack")["level"] == "unknown"
+    # No command of Pulumi works here.
+    assert report.code == 1
+    assert only(report, "stack")["level"] == "problem"
     assert only(report, "key")["text"] == "from the variable STACKS_API_KEY"
     assert only(report, "api")["level"] == "ok"
     assert only(report, "preview")["level"] == "unknown"
@@ -231,6 +233,52 @@ def test_a_stack_that_requires_a_secret_key_makes_a_plain_one_a_problem(
     assert line["fix"].startswith("pulumi config set stacks:apiKey --secret")
 
 
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [("pulumi-python", "stacks:"), ("stacks", "")], ids=["dynamic", "native"]
+)
+@pytest.mark.parametrize("revoked", [True, False])
+def test_a_revoked_key_in_the_state_makes_a_refresh_fail(
+    kind: str, prefix: str, *, revoked: bool, machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    old = emulator.new_key(label="old")
+    if revoked:
+        emulator.drift.revoke_key("old")
+    inputs = {
+        f"{prefix}apiKey": {**SECRET, "plaintext": json.dumps(old)},
+        f"{prefix}baseUrl": emulator.url,
+    }
+    type_ = f"pulumi:providers:{kind}"
+    urn = f"urn:pulumi:dev::tests::{type_}::default"
+    machine.state([{"type": type_, "urn": urn, "id": "1", "inputs": inputs}])
+
+    report = doctor()
+
+    line = only(report, "state-keys")
+    assert (line["level"], report.code) == (("problem", 1) if revoked else ("ok", 0))
+    assert ("`pulumi refresh` and `pulumi destroy`" in line["text"]) is revoked
+    assert old not in str(report.checks)
+
+
+@pytest.mark.parametrize("problem", ["locked", "gone"])
+def test_a_key_in_the_state_that_cannot_be_tried_is_unknown(
+    problem: str, machine: Machine, emulator: Emulator, doctor: Doctor
+) -> None:
+    key = {**SECRET, "ciphertext": "v1:x"} if problem == "locked" else f"sk_stacks_{'b' * 64}"
+    inputs = {"apiKey": key, "baseUrl": "http://127.0.0.1:9/api/v1"}
+    type_ = "pulumi:providers:stacks"
+    machine.state(
+        [{"type": type_, "urn": f"urn:pulumi:dev::tests::{type_}::mine", "id": "1", "inputs": inputs}]
+    )
+
+    report = doctor()
+
+    # What may fail is not in order.
+    assert (only(report, "state-keys")["level"], report.code) == ("unknown", 1)
+
+
 @pytest.mark.parametrize(
     ("kind", "name"), [("pulumi-python", "stacks:apiKey"), ("stacks", "apiKey")], ids=["dynamic", "native"]
 )
@@ -250,6 +298,7 @@ def test_a_key_in_plain_text_in_the_state_is_found(
 
     report = doctor()
 
+    assert only(report, "state-keys")["text"] == "the state has no other key than the settings"
     found = [line for line in report.of("key-storage") if line["level"] == "warning"]
     assert [("state" in line["text"], "pulumi up" in line["fix"]) for line in found] == [(True, True)]
     assert emulator.key not in str(report.checks)

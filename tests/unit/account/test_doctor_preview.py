@@ -152,13 +152,56 @@ def test_the_engines_words_are_short_and_have_no_key(
     assert emulator.key not in capsys.readouterr().out
 
 
+def test_an_environment_that_the_engine_ignores_is_named(
+    machine: Machine, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.project_file.write_text(
+        "name: tests\nruntime: {name: python, options: {virtualenv: .venv}}\n", encoding="utf-8"
+    )
+    active = machine.project / "venv"
+    monkeypatch.setenv("VIRTUAL_ENV", str(active))
+    monkeypatch.setenv("PATH", f"{active}/bin:{machine.bin}:/usr/bin:/bin")
+    machine.preview(before="[ -n \"$VIRTUAL_ENV\" ] || { echo 'error: No module named pulumi' >&2; exit 1; }")
+
+    report = doctor()
+
+    line = only(report, "preview")
+    assert (line["level"], report.code) == ("warning", 0)
+    assert "succeeds only while a virtual environment is active" in line["text"]
+    assert "does not heed `virtualenv: .venv` of Pulumi.yaml" in line["text"]
+    assert "No module named pulumi" in line["text"]
+
+    machine.preview(before="echo 'error: No module named pulumi' >&2; exit 1")
+    assert only(doctor(), "preview")["level"] == "problem"
+
+
+def test_the_exception_of_a_program_that_ended_is_shown(machine: Machine, doctor: Doctor) -> None:
+    machine.preview(
+        {
+            "diagnosticEvent": {
+                "severity": "error",
+                "message": "error: program exited with non-zero exit code: 1\n",
+            }
+        },
+        {
+            "diagnosticEvent": {
+                "severity": "info#err",
+                "message": "Traceback\n  File x\nKeyError: 'size'\nhelp\n",
+            }
+        },
+    )
+
+    assert "non-zero exit code: 1; KeyError: 'size'" in only(doctor(), "preview")["text"]
+
+
 def test_a_preview_that_takes_too_long_is_ended(machine: Machine, doctor: Doctor) -> None:
     machine.preview(before="exec sleep 3600")
 
     report = doctor("--timeout", "1", "--policy-pack", "mine")
 
     line = only(report, "preview")
-    assert (line["level"], report.code) == ("unknown", 0)
+    # What was not seen to succeed is not in order.
+    assert (line["level"], report.code) == ("unknown", 1)
     assert line["text"] == "`pulumi preview` runs the program, and did not end within 1 s"
     pack = f"--policy-pack {Path.cwd() / 'mine'} --cwd {machine.project}"
     assert line["fix"] == (

@@ -35,8 +35,9 @@ RESULTS: dict[str, list[str]] = {
     "credentials": ["data"],
     "gate check": ["--gate", "gate"],
     "logs": ["app"],
+    "policies": ["--out", "packs"],
     "policy": ["check", "spend.json"],
-    "scaffold": ["--out", "taken", "--state", "state.json"],
+    "scaffold": ["--owned", "--out", "taken"],
     "vpn-config": ["net", "--show-secrets"],
 }
 """Arguments with which a command gives a result, in a folder with the files of `folder`."""

@@ -346,6 +346,38 @@ def account(*plans: str, stacks: tuple[str, ...] = ("dev",), **more: Any) -> Rec
     return Reconciliation("https://api", "2026-05-17T12:00:00Z", tuple(records), stacks=totals, **more)
 
 
+@pytest.mark.parametrize(
+    ("said", "there", "increase"),
+    [
+        ({}, {"stacks": ()}, 0),
+        # The plan says it, and the account does not show it, or shows another owner.
+        ({}, None, 4),
+        ({}, {"stacks": ("prod",)}, 4),
+        ({}, {"stacks": (), "gap": "the list has a row that cannot be read"}, 0),
+        ({"adopts": "usr-1-c1"}, {"stacks": ()}, 4),
+        ({"name": "c1"}, {"stacks": ()}, 4),
+        # The account shows it, and the provider did not see at the preview that it matches.
+        ({"adopts": None}, {"stacks": ()}, 4),
+        ({"kind": "acme:index:Thing"}, {"stacks": ()}, None),
+    ],
+)
+def test_what_the_account_shows_of_no_stack_is_billed_already(
+    said: dict[str, Any], there: dict[str, Any] | None, increase: int | None, make_gate: MakeGate
+) -> None:
+    saved = Saved()
+    given = {"name": "c0", "adopt": "if_matching", "adopts": "usr-1-c0", **said}
+    kind = {"kind": given.pop("kind")} if "kind" in given else {}
+    saved.plan("web", {**web("basic"), **given, "stacks_kind": "Container"}, "create", **kind)
+    gate, seen = make_gate(FREE), None if there is None else account("basic", **there)
+
+    changes = changes_of(*saved.files, pricer_of(gate, account=seen))
+    verdict = judge(gate, changes, spent=Decimal(0))
+
+    assert verdict.increase == increase
+    # It may be another's: a person approves it, unless nobody knows its price.
+    assert verdict.result == ("refused" if increase is None else "needs_approval")
+
+
 def sum_of(records: list[ContainerRecord], stack: str) -> Price:
     amount = sum((one.item.price.low for one in records if f"shop/{stack}" in one.stacks), Decimal(0))
     return Price(amount, amount)
