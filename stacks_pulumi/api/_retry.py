@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
-from stacks_pulumi._clock import Clock, beat, sleep_with_pulse
+from stacks_pulumi._clock import Clock, Pulse, beat, sleep_with_pulse
 from stacks_pulumi.api._call import Call, Handler
 from stacks_pulumi.errors import (
     ApiError,
@@ -138,12 +138,27 @@ class Quota:
 
 
 class Retry:
-    """The handler."""
+    """
+    The handler.
 
-    def __init__(self, handle: Handler, clock: Clock, chance: Callable[[], float] = random.random) -> None:
+    Args:
+        handle: The other handlers.
+        clock: The clock.
+        chance: Returns a number from 0 to 1.
+        on_repeat: Called before a request that changes something is sent again; what it raises ends the call.
+    """
+
+    def __init__(
+        self,
+        handle: Handler,
+        clock: Clock,
+        chance: Callable[[], float] = random.random,
+        on_repeat: Pulse = lambda: None,
+    ) -> None:
         self._handle = handle
         self._clock = clock
         self._chance = chance
+        self._on_repeat = on_repeat
         self._quota = Quota()
 
     def __call__(self, call: Call[T]) -> T:
@@ -165,12 +180,15 @@ class Retry:
                         raise replace(error, after_doubt=True) from None
                     raise
                 paid += not free
+                call = replace(call, refused=call.refused or free)
                 doubtful = doubtful or in_doubt(error)
                 seconds = pause(error, attempt, self._chance())
             else:
                 self._quota.refill(paid)
                 return value
             sleep_with_pulse(seconds, self._clock, call.pulse)
+            if call.endpoint.method != "GET":
+                beat(self._on_repeat)
         raise AssertionError
 
 

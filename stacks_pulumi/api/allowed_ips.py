@@ -29,9 +29,16 @@ _BY_DEFAULT: Final = "custom ip"
 class AllowedIpsApi:
     """Methods for allowed IPs. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
-    def __init__(self, send: Handler, clock: Clock, platform: PlatformFile = UNKNOWN) -> None:
+    def __init__(
+        self,
+        send: Handler,
+        clock: Clock,
+        platform: PlatformFile = UNKNOWN,
+        server_now: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._send = send
         self._clock = clock
+        self._server_now = server_now
         self._lag = platform.lag
         self._deleted = Deleted(clock, platform.settle)
 
@@ -97,6 +104,8 @@ class AllowedIpsApi:
                 ours=same_address,
                 clock=self._clock,
                 pauses=(self._lag,) * 3,
+                made_at=lambda entry: entry.added_at,
+                now=self._server_now,
             )
 
         def is_held() -> bool:

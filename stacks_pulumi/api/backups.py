@@ -344,6 +344,8 @@ class BackupsApi:
                 ours=watch.is_it,
                 clock=self._clock,
                 pauses=_PAUSES,
+                made_at=lambda backup: backup.created_at,
+                now=self._server_now,
             )
 
     def resume(

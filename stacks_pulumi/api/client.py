@@ -5,12 +5,13 @@ The client: one object for each API key, which any number of threads may use.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse
 from stacks_pulumi.api._call import Handler, Sender
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._limiter import Limit, Limiter, OnLimit
+from stacks_pulumi.api._limiter import Limit, Limiter, Neighbours, OnLimit
 from stacks_pulumi.api._retry import Retry
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.backups import BackupsApi
@@ -52,6 +53,9 @@ class StacksClient:
         platform: The facts about the platform that the guide does not state; by default none.
         on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
             second, with a text. If it raises, the wait ends.
+        on_repeat: Called before a request that changes something is sent again. If it raises, that is not sent.
+        hints: A file in which the processes of this machine that use the key tell each other what their lists showed;
+            `None` for none.
 
     Attributes:
         platform: The facts about the platform that the guide does not state.
@@ -78,6 +82,8 @@ class StacksClient:
         on_limit: OnLimit | None = None,
         platform: PlatformFile | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
+        on_repeat: Pulse = lambda: None,
+        hints: Path | None = None,
     ) -> None:
         # Imported here and not at the top: it loads requests, more than half of this package's import time, and a
         # program that only declares resources sends no request.
@@ -88,16 +94,18 @@ class StacksClient:
         self._transport = Transport(self._base_url, check_api_key(api_key), clock)
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
         self._limiter = limiter
-        send = assemble(self._transport, limiter, clock, self._base_url, self.platform)
+        send = assemble(self._transport, limiter, clock, self._base_url, self.platform, on_repeat=on_repeat)
         self.containers = ContainersApi(
             send, clock, limiter.pace, platform=self.platform, server_now=limiter.server_now, on_wait=on_wait
         )
         send = self.containers.send
         self.feed: Feed[Container] = self.containers.feed
-        self.allowed_ips = AllowedIpsApi(send, clock, self.platform)
-        self.connections = ConnectionsApi(send, clock, self.feed, self.platform)
-        self.backups = BackupsApi(send, clock, limiter.pace, self.platform, self.containers.server_now)
-        self.vpn_clients = VpnClientsApi(send, clock, self.platform)
+        self.feed.neighbours = Neighbours(hints, clock, limiter.is_shared)
+        now = self.containers.server_now
+        self.allowed_ips = AllowedIpsApi(send, clock, self.platform, now)
+        self.connections = ConnectionsApi(send, clock, self.feed, self.platform, now)
+        self.backups = BackupsApi(send, clock, limiter.pace, self.platform, now)
+        self.vpn_clients = VpnClientsApi(send, clock, self.platform, now)
 
     @classmethod
     def of(
@@ -105,6 +113,8 @@ class StacksClient:
         settings: AccountSettings,
         on_limit: OnLimit | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
+        on_repeat: Pulse = lambda: None,
+        hints: Path | None = None,
     ) -> Self:
         """
         Return a client for an account.
@@ -120,6 +130,8 @@ class StacksClient:
             on_limit=on_limit,
             platform=settings.platform,
             on_wait=on_wait,
+            on_repeat=on_repeat,
+            hints=hints,
         )
 
     @property
@@ -149,6 +161,8 @@ def assemble(
     clock: Clock,
     base_url: str = DEFAULT_BASE_URL,
     platform: PlatformFile = UNKNOWN,
+    *,
+    on_repeat: Pulse = lambda: None,
 ) -> Handler:
     """
     Return the chain of handlers, which takes a call and returns the requested value.
@@ -159,4 +173,4 @@ def assemble(
         limit       waits for the attempt's turn; reads the rate headers of every answer, errors included
         transport   sends the request
     """
-    return Retry(Decode(Limit(transport, limiter), base_url, platform), clock)
+    return Retry(Decode(Limit(transport, limiter), base_url, platform), clock, on_repeat=on_repeat)

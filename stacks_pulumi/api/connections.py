@@ -33,8 +33,10 @@ class ConnectionsApi:
         clock: Clock,
         containers: Feed[models.Container],
         platform: PlatformFile = UNKNOWN,
+        server_now: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._send = send
+        self._server_now = server_now
         self._clock = clock
         self._containers = containers
         self._platform = platform
@@ -179,6 +181,8 @@ class ConnectionsApi:
                 ours=is_new,
                 clock=self._clock,
                 pauses=self._pauses,
+                made_at=lambda row: row.created_at,
+                now=self._server_now,
             )
 
         former = self.list(source_id).outgoing if before is None else before

@@ -71,7 +71,6 @@ _WANTED: Final = {"gone": ("deleted", "is deleted"), "stopped": ("stopped", "is 
 """Wanted state -> its word in a platform file, and in a sentence. Any other wait is for a container that runs."""
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
-
 _TOLERANCE: Final = 5.0
 """Seconds by which a new container may seem older than the request for it: the API's clocks may differ a little."""
 _HELD_PAUSE: Final = 5.0
@@ -361,6 +360,8 @@ class ContainersApi:
             clock=self._clock,
             final_error=lambda error: self._waitlist(call.what, error),
             visible=self.visible,
+            made_at=lambda row: row.created_at,
+            now=self.server_now,
         )
         made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
         since = self._with_shift(made, before, since, shift)
@@ -398,9 +399,8 @@ class ContainersApi:
         created, date = seconds_of(made.created_at), self._server_now()
         if since is None or date is None or created is None:
             return since
-        if not is_older(made, since) and created < date + shift + max(self.visible, _RECENT):
-            return since
-        if made.settled or any(row.id == made.id for row in before):
+        is_plain = not is_older(made, since) and created < date + shift + max(self.visible, _RECENT)
+        if is_plain or made.settled or any(row.id == made.id for row in before):
             return since
         self._shift = shift + created - since
         return created
@@ -433,6 +433,9 @@ class ContainersApi:
         _, former = self._released.get(name.casefold(), (0.0, None))
         if compare_instants(former, row.created_at) is None:
             return self.has_deleted(name) and is_older(row, since)
+        cut = seconds_of(former) == seconds_of(row.created_at) and (seconds_of(former) or 1.0) % 60 == 0
+        if cut and self._clock.now() >= self._made.get(row.id, math.inf) + self._platform.lag:
+            return False  # its time is that of the minute, in which the former one was deleted
         # Answers to create requests may be by another clock than lists, and both times here are from lists.
         return not is_before(former, row.created_at)
 
@@ -505,8 +508,7 @@ class ContainersApi:
         result = settle(self._send, call, is_going)
         self._made.pop(container_id, None)
         if name is not None:
-            created_at = None if former is None else former.created_at
-            self._released[name.casefold()] = self._clock.now(), created_at
+            self._released[name.casefold()] = self._clock.now(), None if former is None else former.created_at
         return result == "going"
 
     def _waitlist(self, what: str, error: StacksError) -> NoCapacityError | None:
@@ -540,15 +542,13 @@ class ContainersApi:
 
     def regenerate_certificate(self, container_id: str) -> str:
         """Create a new SSH key for a compute container and return it as PEM (guide, "Regenerate SSH Certificate")."""
-        made = self._send(
-            call_to(
-                "containers.regenerate_certificate",
-                container_id,
-                parse=private_key_if_any,
-                again=True,  # the first new key was lost with its response, so a second one does no harm
-            )
+        call = call_to(
+            "containers.regenerate_certificate",
+            container_id,
+            parse=private_key_if_any,
+            again=True,  # the first new key was lost with its response, so a second one does no harm
         )
-        return made or self.certificate(container_id)
+        return self._send(call) or self.certificate(container_id)
 
     def templates(self) -> Listing[Template]:
         """Return all templates (guide, "List Available Templates")."""
@@ -596,5 +596,4 @@ def is_older(thing: Container | Backup, since: float | None) -> bool:
 
 def _is_taken(error: BadRequestError | ConflictError) -> bool:
     """Whether a refusal says that the name is in use."""
-    said = error.text.casefold()
-    return isinstance(error, ConflictError) or any(word in said for word in _TAKEN)
+    return isinstance(error, ConflictError) or any(word in error.text.casefold() for word in _TAKEN)

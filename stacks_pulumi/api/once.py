@@ -14,12 +14,14 @@ error only if the state differs from the requested one.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
+from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, certain
 from stacks_pulumi.api._retry import in_doubt
@@ -32,6 +34,7 @@ from stacks_pulumi.errors import (
     PaymentRequiredError,
     StacksError,
     UnreadableAnswerError,
+    WaitCancelledError,
 )
 
 
@@ -54,6 +57,8 @@ _UNKNOWN: Final = (
 _UNREAD: Final = "no list could be read after that"
 _SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = (BadRequestError, ConflictError)
+_LATER: Final = 5.0
+"""Seconds after the end of a request in which it may still make a resource: a server may go on after its answer."""
 _OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
 """Refusals that an earlier attempt may have caused: it has taken the name, or its price has reached the cap."""
 
@@ -72,6 +77,8 @@ def once(
     final_error: Callable[[StacksError], StacksError | None] = lambda _error: None,
     pauses: Sequence[float] = PAUSES,
     visible: float = 0.0,
+    made_at: Callable[[T], str | None] = lambda _row: None,
+    now: Callable[[], float | None] = lambda: None,
 ) -> T:
     """
     Create a resource once, and return it.
@@ -95,6 +102,8 @@ def once(
         pauses: Seconds before the list that follows each attempt with an unknown outcome; one attempt for each.
         visible: The seconds after which a new resource is listed. If it is given, the list is read for these seconds
             after an unknown outcome, and only then the request is sent a second and last time.
+        made_at: Returns the creation time of a resource.
+        now: Returns the time by the clock of creation times; `None` if it is not known.
 
     Raises:
         ExistsError: The resource existed before, or another client created it first.
@@ -132,6 +141,7 @@ def once(
         return created
 
     doubt: StacksError | None = None
+    ended = -math.inf
     for attempt in range(_FEW if visible else len(pauses)):
         rest = _over(visible) if visible else pauses[attempt:]
         try:
@@ -141,23 +151,23 @@ def once(
         except StacksError as error:
             if in_doubt(error):
                 doubt = error
+                ended = max(ended, _end_of(error, now()))
                 created = resolve(error, rest)
             elif doubt is None:
-                if isinstance(error, (BadRequestError, ConflictError)) and taken is not None:
-                    # Another client may have created the resource before the list was read, or it is on another page.
-                    # If the list had one like it, that explains the refusal.
-                    with contextlib.suppress(*CALL_ERRORS):
-                        _check_absence(call.what, look() if any(map(ours, former)) else _whole(look), taken)
+                # Another client may have created the resource before the list was read, or it is on another page.
+                # If the list had one like it, that explains the refusal.
+                _check_refusal(
+                    call.what, error, look if any(map(ours, former)) else lambda: _whole(look), taken
+                )
                 raise
             else:
                 # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
                 done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
                 created = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
-                explains = assumed or (visible > 0 and isinstance(error, _REFUSALS))
-                if created is None and visible and isinstance(error, _REFUSALS):
+                if created is None and visible:
                     # If another client has the name, that explains the refusal.
-                    with contextlib.suppress(*CALL_ERRORS):
-                        _check_absence(call.what, _whole(look), taken)
+                    _check_refusal(call.what, error, lambda: _whole(look), taken)
+                explains = assumed or (visible > 0 and isinstance(error, _REFUSALS))
                 if created is None and explains and isinstance(error, CALL_ERRORS):
                     raise _unknown(
                         doubt, f"then it was refused ({error.reason}), and no list shows it"
@@ -165,8 +175,44 @@ def once(
                 if created is None:
                     raise
         if created is not None:
+            _check_awaited(created.id, _is_later(made_at(created), ended, now()), call.pulse, doubt)
             return created
     raise doubt or AssertionError
+
+
+def _check_refusal(
+    what: str, error: StacksError, look: Callable[[], Listing[T]], taken: Callable[[T], bool] | None
+) -> None:
+    if isinstance(error, _REFUSALS) and taken is not None:
+        with contextlib.suppress(*CALL_ERRORS):
+            _check_absence(what, look(), taken)
+
+
+def _end_of(error: StacksError, now: float | None) -> float:
+    """Return when a request with an unknown outcome had ended; infinite if that is not known, or it was carried out."""
+    was_done = isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS
+    return math.inf if was_done or now is None else now
+
+
+def _is_later(created_at: str | None, ended: float, now: float | None) -> bool:
+    """Return whether a resource was made between the end of a request and now, so perhaps by another client."""
+    at = seconds_of(created_at)
+    return at is not None and now is not None and ended + _LATER < at <= now + _LATER
+
+
+def _check_awaited(id_: object, is_later: bool, pulse: Pulse | None, doubt: StacksError) -> None:
+    """
+    Check that a resource which another client may have made is not the result of a request that was cancelled.
+
+    No state would get its id, so it would be deleted, and the next run of the same program may have made it.
+    """
+    try:
+        beat(pulse if is_later else None)
+    except WaitCancelledError:
+        msg = f"{scrub(str(id_))} was made after that, perhaps by the next run of the program"
+        raise _unknown(doubt, msg) from None
+    except StacksError:
+        return  # a deadline has passed
 
 
 def _over(seconds: float) -> list[float]:

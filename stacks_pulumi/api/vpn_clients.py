@@ -5,7 +5,7 @@ Clients of a VPN container (guide, "VPN Management").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -86,9 +86,16 @@ class AddedVpnClient(VpnClient, frozen=True, kw_only=True):
 class VpnClientsApi:
     """Methods for VPN clients. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
-    def __init__(self, send: Handler, clock: Clock, platform: PlatformFile = UNKNOWN) -> None:
+    def __init__(
+        self,
+        send: Handler,
+        clock: Clock,
+        platform: PlatformFile = UNKNOWN,
+        server_now: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self._send = send
         self._clock = clock
+        self._server_now = server_now
         self._lag = platform.lag
         self._deleted = Deleted(clock, platform.settle)
 
@@ -156,6 +163,8 @@ class VpnClientsApi:
                 ours=is_it,
                 clock=self._clock,
                 pauses=(self._lag,) * 3,
+                made_at=lambda client: client.created_at,
+                now=self._server_now,
             ),
             pulse,
         )

@@ -519,7 +519,8 @@ def _spent(
 
 
 def _may_exist(pulumi: Engine, read: spending.AccountNow, now: datetime.datetime) -> dict[str, Decimal]:
-    return spending.may_exist((one for one in machine.unfinished(now) if one.stack == pulumi.stack), read)
+    begun = [one for one in machine.unfinished(now) if one.stack == pulumi.stack]
+    return spending.may_exist(begun, read, now)
 
 
 def _without_plan(

@@ -395,6 +395,7 @@ class AllowedIpList:
                     description=entry["description"],
                     service_type=entry["service_type"],
                     before=before,
+                    pulse=self.op.check_active,
                 )
             except _REFUSED:
                 waited = clock.now() - began

@@ -159,7 +159,12 @@ class Creation(ABC, Generic[T]):
 
     def _run(self) -> tuple[str, dict[str, Any]]:
         origin = new_origin(self.session)
-        thing = self._obtain()
+        try:
+            thing = self._obtain()
+        except StacksError as error:
+            if error.code == "outcome-unknown" and self.op.cancelled():
+                self.op.report(error.message, error.code)
+            raise
         id_ = self.id_of(thing)
         owner = Owner(self.op.call.urn, token_of(origin), created=not self.adopted)
         OWNERSHIP.claim(self.kind, id_, owner)

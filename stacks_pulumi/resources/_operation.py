@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, NoReturn
 from stacks_pulumi._clock import Clock, is_shielded, shielded
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi.errors import (
+    ErrorCode,
     StacksError,
     UnexpectedStateError,
     WaitCancelledError,
@@ -246,9 +247,9 @@ class Operation:
         """Show a warning that stays."""
         self._say(self.call.warn, text)
 
-    def report(self, message: str) -> None:
+    def report(self, message: str, code: ErrorCode = "rollback-failed") -> None:
         """Show an error that stays, on stderr too, because the engine may be gone: something is left in the account."""
-        text = with_code(message, "rollback-failed")
+        text = with_code(message, code)
         self.call.error(text)
         print(clean(f"stacks-pulumi: {self.label}: {text}"), file=sys.stderr, flush=True)  # noqa: T201  (works without the engine)
 

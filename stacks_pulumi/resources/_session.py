@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 import pulumi
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
+from stacks_pulumi._pulumi_cli import pulumi_home
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import CERTAIN
 from stacks_pulumi.api.allowed_ips import canonical
@@ -424,7 +425,8 @@ def session_for(settings: AccountSettings) -> Session:
     with _lock:
         session = _sessions.get(account)
         if session is None:
-            client = StacksClient.of(settings, _report_limit, _report_wait)
+            hints = pulumi_home() / "stacks-lists" / fingerprint
+            client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited, hints)
             session = _sessions[account] = Session(
                 settings,
                 client,
@@ -483,6 +485,13 @@ def _report_wait(text: str) -> None:
         operation.check_active()
         operation.check_time(text)
         operation.progress(text)
+
+
+def _check_awaited() -> None:
+    """End a call whose operation no engine waits for: the next run may have made what it would change or delete."""
+    operation = current_operation()
+    if operation is not None:
+        operation.check_active()
 
 
 def _report_limit(seconds: float, queued: int) -> None:

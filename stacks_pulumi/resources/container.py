@@ -283,6 +283,7 @@ class ContainerCreation(Creation[models.Container]):
                 plan=inputs.get("plan"),
                 additional_storage_tier=tier,
                 discount_code=inputs.get("discount_code"),
+                pulse=self.op.check_active,
                 on_held=lambda left: self.op.progress(f"the name is held, {left:.0f} s"),
             )
         except SpendingCapError as error:

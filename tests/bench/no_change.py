@@ -3,6 +3,7 @@ Measure an `up` and a preview that change nothing: processor time and processes,
 
     python tests/bench/no_change.py
     python tests/bench/no_change.py --containers 24 --rounds 2 --only ours
+    python tests/bench/no_change.py --before CHECKOUT       the package of another checkout, in the same run
 
 Seconds of a clock would show what else the machine does, so these are seconds of processor time: the least of some
 rounds, in which the providers take turns.
@@ -31,7 +32,7 @@ from tests.support.forked import commands  # noqa: E402
 from tests.support.stack import Stack  # noqa: E402
 from tools.engine.ensure import ensure  # noqa: E402
 
-PROVIDERS = ("idle", "ours", "native")
+PROVIDERS = ("idle", "shaped", "ours", "native")
 VERBS: Mapping[str, tuple[str, ...]] = {
     "no-op up": ("up", "--yes", "--skip-preview"),
     "preview": ("preview",),
@@ -72,15 +73,25 @@ def main() -> None:
     arguments = _arguments()
     commands.Mode.real = True
     with contextlib.ExitStack() as stacks:
-        ready = {name: stacks.enter_context(_made(name, arguments)) for name in arguments.only or PROVIDERS}
+        made = {name: stacks.enter_context(_made(name, arguments)) for name in arguments.only or PROVIDERS}
+        ready = dict(_versions(made, arguments.before))
         for verb, options in VERBS.items():
             rounds = [
-                {name: _run(stack, options) for name, stack in ready.items()} for _ in range(arguments.rounds)
+                {name: _run(*version, options) for name, version in ready.items()}
+                for _ in range(arguments.rounds)
             ]
             least = {name: min((took[name] for took in rounds), key=lambda it: it.total) for name in ready}
             provider = {name: min(took[name].seconds["provider"] for took in rounds) for name in ready}
             for name, took in least.items():
                 _say(f"{verb}, {name}: {_figures(took, provider[name])}{_beside(name, provider, least)}")
+
+
+def _versions(made: Mapping[str, Stack], before: Path | None) -> Iterator[tuple[str, tuple[Stack, str]]]:
+    """Yield each stack with the module path of the package; the same stack serves two versions of it."""
+    for name, stack in made.items():
+        if before is not None and name != "idle":
+            yield f"{name}, before", (stack, str(before.resolve()))
+        yield name, (stack, "")
 
 
 def _figures(took: Took, provider: float) -> str:
@@ -110,8 +121,9 @@ def _made(provider: str, arguments: argparse.Namespace) -> Iterator[Stack]:
         yield stack
 
 
-def _run(stack: Stack, options: tuple[str, ...]) -> Took:
+def _run(stack: Stack, package: str, options: tuple[str, ...]) -> Took:
     verb, *more = options
+    stack.env["PYTHONPATH"] = package
     process = stack.start(verb, *more, "--parallel", "64")
     watch = _Watch(process.pid)
     text, _ = process.communicate()
@@ -171,6 +183,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--containers", type=int, default=200)
     parser.add_argument("--children", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--before", type=Path, help="a checkout whose package is measured too")
     parser.add_argument("--only", action="append", choices=PROVIDERS)
     return parser.parse_args()
 

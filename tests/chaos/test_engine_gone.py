@@ -7,6 +7,7 @@ The engine cannot store the new id, so the provider deletes the new object. A de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from stacks_pulumi.emulator import Emulator, Fault
 from tests.chaos.account import holdings
 from tests.chaos.matrix import changes
 from tests.chaos.ministack import Declared, MiniStack, Ref
+from tests.support.clock import SPEED, fast_clock, fast_wall
 from tests.support.host import PROMPT, Host, HostedResource
 from tests.support.waiting import until
 
@@ -89,6 +91,26 @@ def test_a_cancel_does_not_end_a_look_that_waits_for_the_rate_limit(
 
     assert holdings(emulator) > held
     until(lambda: holdings(emulator) == held)
+
+
+def test_what_the_next_run_makes_is_not_rolled_back(tmp_path: Path) -> None:
+    """A provider that outlives its engine looks for the result of a lost request: it deleted what another `up` made."""
+    file = tmp_path / "platform.yaml"
+    file.write_text("version: 1\ncontainers: {visible_seconds: 30}\n")
+    with Emulator(boot_seconds=0.5, clock=fast_clock()) as emulator:
+        config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:platform": str(file)}
+        hosts = [Host(config, speed=SPEED, wall=fast_wall()) for _ in range(2)]
+        first, second = (HostedResource(host, "Container", "web") for host in hosts)
+        lost = emulator.faults.add("containers.create", "drop_before")
+        first.abandon_create(first.checked(name="web", template="nodejs"), lambda: lost.fired == 1)
+        begun = emulator.clock.now()
+        until(lambda: emulator.clock.now() > begun + 8)
+
+        second.up(name="web", template="nodejs")
+
+        until(lambda: any("perhaps by the next run of the program" in line for line in first.lines()))
+        assert "[outcome-unknown]" in hosts[0].stop()
+        assert (hosts[1].stop(), emulator.state.names()) == ("", ["web"])
 
 
 def test_a_rollback_that_fails_is_reported_with_the_id(emulator: Emulator) -> None:

@@ -14,7 +14,9 @@ from tools.messages import PACKAGE, ROOT, Message, messages
 
 NOT_SHOWN: Final = {
     "AttributeError": "for Python's own import",
+    "argparse.ArgumentError": "the parser of the command line shows its text and adds the code",
     "argparse.ArgumentTypeError": "the parser of the command line shows its text and adds the code",
+    "WrongOptionError": "its text was shown with the code",
     "OptionError": "`policy.rule.misconfigured` shows its text and adds the code",
     "ShapeError": "`api._decode` shows its text as an unreadable answer",
     "MCPError": "an error of the protocol, whose text is the SDK's",

@@ -332,6 +332,13 @@ class HostedResource:
         until(when)
         assert call.cancel(), "the create ended before it was cancelled"
 
+    def abandon_delete(self, when: Callable[[], object]) -> None:
+        """Delete it, and cancel the call when a condition holds, as an engine that goes away does."""
+        request = provider_pb2.DeleteRequest(id=self.id, urn=self.urn, properties=self._struct(self.outs))
+        call = self.host.stub.Delete.future(request)
+        until(when)
+        assert call.cancel(), "the deletion ended before it was cancelled"
+
     def _create_request(self, checked: Mapping[str, Any]) -> provider_pb2.CreateRequest:
         return provider_pb2.CreateRequest(
             urn=self.urn, properties=self._struct(checked), timeout=self.timeout

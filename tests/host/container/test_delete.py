@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import HostedResource
+from tests.support.waiting import until
 
 
 def test_delete_waits_until_the_name_is_free(web: HostedResource, emulator: Emulator) -> None:
@@ -40,3 +41,18 @@ def test_a_platform_may_want_a_container_stopped_before_its_deletion(
     assert fault.fired == 1
     assert emulator.calls("containers.set_status") == 1
     assert emulator.state.names() == []
+
+
+def test_a_deletion_is_not_sent_again_when_the_engine_is_gone(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    """A name may be used again: the second request deleted what the next `up` had made under it."""
+    web.up(name="web", template="nodejs")
+    busy = {"success": False, "error": "Another operation is in progress on this container"}
+    fault = emulator.faults.add("containers.delete", "status", code=409, body=busy)
+
+    web.abandon_delete(lambda: fault.fired == 1)
+
+    begun = emulator.clock.now()
+    until(lambda: emulator.clock.now() > begun + 15)
+    assert emulator.calls("containers.delete") == 1

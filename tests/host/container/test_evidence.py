@@ -475,6 +475,21 @@ def test_a_replaced_container_is_found_where_the_answer_has_local_time_and_lists
     assert web.outs["created_at"] not in answered
 
 
+def test_a_replaced_container_is_found_where_times_are_cut_to_the_minute(
+    web: HostedResource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the time of the one that it replaced. It was billed and in no state."""
+    monkeypatch.setattr(containers, "iso", lambda seconds: as_time(seconds // 60 * 60))
+    emulator.advance(61 - emulator.clock.now() % 60)
+    web.up(name="web", template="nodejs")
+    former = web.outs["created_at"]
+    web.delete()
+
+    web.up(name="web", template="nodejs")
+
+    assert (web.outs["created_at"], emulator.state.names()) == (former, ["web"])
+
+
 # --- external access ---
 
 

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi._clock import Pulse
+from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.api.once import look_twice, once
 from tests.support.clock import FakeClock
@@ -303,3 +305,34 @@ def test_something_that_the_second_look_sees_is_there(clock: FakeClock) -> None:
     answers = iter([None, "web"])
 
     assert look_twice(lambda: next(answers), clock, 10.0) == "web"
+
+
+@pytest.mark.parametrize(
+    ("later", "doubt"), [(3, LOST), (30, GARBLED), (30, LOST)], ids=["in time", "carried out", "later"]
+)
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_made_after_a_cancelled_request_is_not_its_result(
+    api: Api, clock: FakeClock, later: int, doubt: errors.StacksError, gone: bool
+) -> None:
+    """No state would get its id, so it would be deleted, and the next run of the program may have made it."""
+    api.posts = [doubt]
+    made = msgspec.structs.replace(MINE, created_at=as_time(clock.wall() + later))
+    appears = clock.now() + later
+
+    def pulse() -> None:
+        if gone:
+            raise errors.WaitCancelledError("the engine is gone")
+
+    def create() -> Container:
+        return api.create(pulse=pulse, visible=120.0, made_at=lambda row: row.created_at, now=clock.wall)
+
+    api.look = lambda: Listing([OLD, made] if clock.now() >= appears else [OLD])  # type: ignore[method-assign]  # this test replaces the look
+
+    if gone and later > 5 and doubt is LOST:
+        with pytest.raises(
+            errors.StacksError, match="mine was made after that, perhaps by the next run"
+        ) as error:
+            create()
+        assert error.value.code == "outcome-unknown"
+    else:
+        assert create() == made

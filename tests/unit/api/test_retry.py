@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
+from stacks_pulumi._clock import shielded
 from stacks_pulumi.api._call import Call
 from stacks_pulumi.api._retry import Quota, Retry, in_doubt, most_attempts, pause, worth_another
 from tests.support.clock import FakeClock
@@ -217,3 +218,20 @@ def test_the_pulse_of_a_call_is_felt_between_attempts(clock: FakeClock) -> None:
     with pytest.raises(errors.WaitCancelledError):
         Retry(answers, clock, chance=lambda: 1.0)(a_call(pulse=pulse))
     assert answers.asked == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_a_change_is_not_sent_again_when_nobody_waits_for_it(clock: FakeClock, method: Any) -> None:
+    def gone() -> None:
+        raise errors.WaitCancelledError("the engine is gone")
+
+    def send() -> object:
+        return Retry(Answers(FAILED, "done"), clock, on_repeat=gone)(a_call(method))
+
+    if method == "GET":
+        assert send() == "done"
+    else:
+        with pytest.raises(errors.WaitCancelledError):
+            send()
+    with shielded():
+        assert send() == "done"

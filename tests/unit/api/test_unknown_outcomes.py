@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import errors
+from stacks_pulumi._clock import Pulse
+from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api._call import Handler
 from stacks_pulumi.api._limiter import Limiter
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
@@ -95,3 +97,45 @@ def test_a_cancelled_create_is_found_after_a_lost_response(clock: FakeClock, nou
     assert script.operations.count(create) == 1
     assert clock.now() > 1050  # the look had to wait, and
     assert asked == []  # no pulse was called meanwhile
+
+
+LATER: dict[str, tuple[str, Callable[[str], Any], Callable[[Handler, FakeClock, Pulse], Any]]] = {
+    "connections": (
+        "connections.create",
+        lambda time: {"outgoing": [{**CONNECTION, "created_at": time}]},
+        lambda send, clock, pulse: ConnectionsApi(
+            send, clock, ContainersApi(send, clock, lambda: 0.0).feed, server_now=clock.wall
+        ).create("usr-1-app", "usr-1-db", name="main", before=(), pulse=pulse),
+    ),
+    "allowed_ips": (
+        "allowed_ips.add",
+        lambda time: [{"id": "new", "ip_address": "10.0.0.7", "added_at": time}],
+        lambda send, clock, pulse: AllowedIpsApi(send, clock, server_now=clock.wall).add(
+            "a", "10.0.0.7", before=(), pulse=pulse
+        ),
+    ),
+    "vpn_clients": (
+        "vpn_clients.add",
+        lambda time: [{"name": "new", "created_at": time}],
+        lambda send, clock, pulse: VpnClientsApi(send, clock, server_now=clock.wall).add(
+            "v", "New", before=(), pulse=pulse
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("noun", LATER)
+def test_what_another_run_made_after_a_lost_request_is_not_found_for_a_cancelled_one(
+    clock: FakeClock, noun: str
+) -> None:
+    create, row, act = LATER[noun]
+    shown = data(row(as_time(clock.wall() + 8)))
+    replies: dict[str, Any] = {create.replace(".", "__"): LOST, f"{noun}__list": shown}
+    script = Script(**replies)
+
+    def gone() -> None:
+        if create in script.operations:
+            raise errors.WaitCancelledError("the engine is gone")
+
+    with pytest.raises(errors.StacksError, match="perhaps by the next run of the program"):
+        act(chain(script, clock), clock, gone)

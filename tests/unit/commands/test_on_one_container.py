@@ -231,9 +231,7 @@ class TestLogs:
         assert len(lines) > 1
         assert said("logs", "app", "-n", "1").splitlines() == lines[-1:]
 
-    @pytest.mark.parametrize(
-        "arguments", [["-n", "0"], ["-n", "501"], ["--interval", "0.5"], ["--json", "--format", "text"]]
-    )
+    @pytest.mark.parametrize("arguments", [["-n", "0"], ["-n", "501"], ["--interval", "0.5"]])
     def test_a_wrong_option_is_refused(
         self, arguments: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:

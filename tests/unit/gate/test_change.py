@@ -337,6 +337,22 @@ def test_what_the_plan_does_not_tell_of_is_unclear_and_still_billed() -> None:
     assert (one.operation, prices(one)) == ("unclear", (4, 4))
 
 
+def test_what_the_plan_does_not_tell_of_is_unclear_also_beside_a_leftover_that_ends() -> None:
+    """The program only looks it up from now on, and the engine deletes what an earlier replacement left."""
+    saved = Saved()
+    saved.old("web", web("premium"))
+    saved.old("web", web(), delete=True, id="usr-1-old")
+    saved.plan("web", None, "delete-replaced")
+    found = changes(saved)
+    one, left = found["web (leaves the stack, still billed)"], found["web (left over from a replacement)"]
+    assert (one.operation, prices(one), left.operation, prices(left)) == (
+        "unclear",
+        (10, 10),
+        "delete",
+        (4, 0),
+    )
+
+
 def test_what_was_only_looked_up_is_not_told_of() -> None:
     saved = Saved()
     saved.old("web", web(), external=True)

@@ -110,7 +110,7 @@ class Account:
             allowed_ips=models.Listing(entries),
         )
 
-    def _add(self, container: str, *, before: object, **entry: str) -> models.AllowedIp:
+    def _add(self, container: str, *, before: object, pulse: object, **entry: str) -> models.AllowedIp:
         with self._request():
             for there in self.web.allowed_ips:
                 if self.in_place and there.ip_address == entry["ip_address"]:
