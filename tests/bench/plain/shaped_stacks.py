@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from idle_stacks import Idle
-from pulumi.dynamic import CreateResult, Resource
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
 TEXTS = (
     *(
@@ -36,7 +35,7 @@ OF_A_CHILD: dict[str, Any] = dict.fromkeys(
 )
 
 
-class Shaped(Idle):
+class Shaped(ResourceProvider):
     """Return immediately, with a value for each property."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
