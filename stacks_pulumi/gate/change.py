@@ -67,6 +67,9 @@ _STAYS: Final = frozenset({"same", "create", "update", "replace"})
 
 _ALL_INPUTS: Final = "all inputs"
 _INTERNAL: Final = "__"
+_WHETHER: Final = (
+    "whether it exists (look into the account, then run `pulumi refresh --clear-pending-creates`)"
+)
 
 
 @dataclass(frozen=True)
@@ -356,7 +359,7 @@ def _aside(change: ObjectChange, old: Stored, pricer: Pricer) -> Change:
     return replace(
         told,
         operation=_operation(change, ()),
-        unknown=("whether it exists",) if change.note == INTERRUPTED else (),
+        unknown=(_WHETHER,) if change.note == INTERRUPTED else (),
         protected_after=told.protected_before,
     )
 

@@ -213,7 +213,7 @@ def test_an_interrupted_create_may_exist_and_counts() -> None:
         }
     )
     one = changes(saved)["web (creation interrupted, may exist)"]
-    assert (one.operation, one.unknown, prices(one)) == ("same", ("whether it exists",), (4, 4))
+    assert (one.operation, one.unknown, prices(one)) == ("same", (WHETHER,), (4, 4))
 
 
 def interrupted(saved: Saved, name: str, given: Inputs) -> None:
@@ -225,6 +225,7 @@ def interrupted(saved: Saved, name: str, given: Inputs) -> None:
     )
 
 
+WHETHER = "whether it exists (look into the account, then run `pulumi refresh --clear-pending-creates`)"
 MAY_EXIST = " (creation interrupted, may exist)"
 
 
@@ -255,7 +256,7 @@ def test_an_interrupted_create_and_what_is_made_of_its_name_are_one_container(
     assert (pending.price_before, pending.price_after, pending.unknown) == (
         FREE,
         FREE,
-        ("whether it exists",),
+        (WHETHER,),
     )
 
 
