@@ -259,8 +259,8 @@ class Neighbours:
     """
     The other processes that use the same key, and what the lists of those on this machine showed.
 
-    That is a hint and no evidence: it shows when a look is worth a request. Each process writes its newest list into
-    one file, whole and without a lock. A hint that gets lost costs a request.
+    That is a hint and no evidence: it shows when a look is worth a request. Each process writes its newest list into a
+    file, whole and without a lock. A hint that gets lost costs a request.
 
     Args:
         file: The file; without one, the processes exchange no hints.

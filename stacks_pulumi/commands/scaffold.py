@@ -8,9 +8,11 @@ hash, or the wheel itself, copied into the repository with its checksum.
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import os
 import re
@@ -18,6 +20,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata, util
 from pathlib import Path
@@ -437,10 +440,13 @@ class _NoWheelError(Exception):
 
 
 def _wheel(known: Place) -> tuple[Path, bytes]:
-    """Return the wheel that a place is, or that is built from it, with its content."""
+    """Return the wheel that this package was installed from, or one of what is installed, with its content."""
     file = known.file
+    if known.editable:
+        return _built(str(file))
     if file is None or file.suffix != ".whl":
-        return _built(str(file or f"stacks-pulumi @ {known.address}"))
+        # What is in that folder now may be something else.
+        return _packed(metadata.distribution("stacks-pulumi"))
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -450,8 +456,47 @@ def _wheel(known: Place) -> tuple[Path, bytes]:
     return file, content
 
 
+def _packed(installed: metadata.Distribution) -> tuple[Path, bytes]:
+    """Return a wheel of the files that are installed, which have to be those that the installer noted."""
+    name = f"stacks_pulumi-{installed.version}"
+    packed = io.BytesIO()
+    record = []
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for file in sorted(installed.files or (), key=str):
+            path = _path_in_wheel(file, name)
+            if path is None:
+                continue
+            content = _read(Path(str(file.locate())))
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            if file.hash is None or (file.hash.mode, file.hash.value) != ("sha256", digest):
+                raise _NoWheelError(f"{file} is not the file any more that was installed")
+            wheel.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
+            record.append(f"{path},sha256={digest},{len(content)}\n")
+        if not record:
+            raise _NoWheelError("the installer noted no files")
+        own = f"{name}.dist-info/RECORD"
+        wheel.writestr(zipfile.ZipInfo(own), "".join([*record, f"{own},,\n"]), zipfile.ZIP_DEFLATED)
+    return Path(f"{name}-py3-none-any.whl"), packed.getvalue()
+
+
+_OF_INSTALLER: Final = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"}
+
+
+def _path_in_wheel(file: metadata.PackagePath, name: str) -> str | None:
+    """Return where a wheel has an installed file; `None` if the installer made it."""
+    if file.suffix == ".pyc" or file.name in _OF_INSTALLER:
+        return None
+    if file.parts[0] in {"stacks_pulumi", f"{name}.dist-info"}:
+        return file.as_posix()
+    if "share" not in file.parts:
+        # A script, which is made again from the entry points.
+        return None
+    return "/".join([f"{name}.data", "data", *file.parts[file.parts.index("share") :]])
+
+
 @functools.cache
 def _built(source: str) -> tuple[Path, bytes]:
+    """Return a wheel of a checkout, whose code is the one that runs."""
     words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--disable-pip-version-check", source]
     if util.find_spec("hatchling") is not None:
         # Nothing is downloaded then.

@@ -91,6 +91,28 @@ def test_the_pages_have_a_line_of_each_kind() -> None:
     }
 
 
+def test_a_checkout_that_was_installed_is_packed_into_the_same_files(tmp_path: Path) -> None:
+    def files(target: Path) -> dict[Path, bytes]:
+        found = [*target.glob("lib/*/site-packages/stacks_pulumi/**/*"), *target.glob("share/**/*")]
+        kept = [one for one in found if one.is_file() and one.suffix != ".pyc"]
+        return {one.relative_to(target): one.read_bytes() for one in kept}
+
+    for name in ("it", "again"):
+        run(sys.executable, "-m", "venv", tmp_path / name, cwd=tmp_path)
+        (folder,) = (tmp_path / name).glob("lib/*/site-packages")
+        # What this package needs.
+        (folder / "more.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n", encoding="utf-8")
+    run(tmp_path / "it/bin/python", *PIP, "--no-deps", "--force-reinstall", ROOT, cwd=tmp_path)
+    run(tmp_path / "it/bin/stacks-pulumi", "policies", "--out", "packs", cwd=tmp_path)
+    (packed,) = (tmp_path / "packs").glob("*.whl")
+    run(tmp_path / "again/bin/python", *PIP, "--no-deps", "--force-reinstall", packed, cwd=tmp_path)
+
+    assert len(files(tmp_path / "it")) > 150
+    assert files(tmp_path / "again") == files(tmp_path / "it")
+    version = run(tmp_path / "again/bin/stacks-pulumi", "--version", cwd=tmp_path)
+    assert version == f"stacks-pulumi {stacks_pulumi.__version__}\n"
+
+
 def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     python = tmp_path / "venv/bin/python"
