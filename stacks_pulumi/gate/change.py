@@ -497,9 +497,12 @@ def _compared(
             and change.after.get(name) != given.get(name)
         ]
         if change.urn in news and names:
-            yield (
-                f"{change.name!r}: the preview showed another {', '.join(names)} than the plan has; a policy that "
-                "remediates changes inputs after they were planned, so write them in the program as it makes them"
+            yield f"{change.name!r}: the preview showed another {', '.join(names)} than the plan has; " + (
+                # Of a replacement that deletes first, the engine plans what it has checked before the deletion.
+                "it replaces one container and adopts another: make two changes of it"
+                if "adopts" in names
+                else "a policy that remediates changes inputs after they were planned, so write them in the program as "
+                "it makes them"
             )
 
 

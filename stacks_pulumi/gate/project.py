@@ -120,7 +120,7 @@ def check_configuration(names: Iterable[str]) -> None:
     """
     Refuse what only the engine reads of our provider's settings.
 
-    `stacks:name` and `stacks:pluginDownloadURL` name a plugin that it downloads and runs with the key, in place of ours.
+    `stacks:name` and `stacks:pluginDownloadURL` name a plugin that it downloads and runs with the key, instead of ours.
 
     Args:
         names: The keys of the stack's configuration, as the engine prints them.

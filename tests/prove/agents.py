@@ -79,11 +79,17 @@ class AgentsProof(Proof):
     about = "whatever an agent calls, the account stays within what is free and what a person approved"
     cases = 20
     at_once = 2
-    least: ClassVar[Mapping[str, int]] = {"calls": 20, "errors": 5, "planned": 1, "applied": 1}
+    least: ClassVar[Mapping[str, int]] = {
+        "calls": 20,
+        "errors": 5,
+        "planned": 1,
+        "applied": 1,
+        "fault: lost answer": 1,
+    }
 
     @classmethod
     def short(cls) -> list[list[str]]:
-        return [["--seed=4", "--cases=1"]]
+        return [["--seed=1274", "--cases=1"]]
 
     def draw(self, chance: Random) -> Iterator[Case]:
         first = True

@@ -230,6 +230,9 @@ class _Life:
             # A managed object that is only looked up from now on: the gate refuses that.
             self.seen.counts["contradicted"] += 1
             return
+        if any("adopts another: make two changes" in text for text in contradicted):
+            self.seen.counts["adopted in a replacement"] += 1
+            return
         assert contradicted == (), contradicted
         paid = self._paid()
         done = self.stack.engine("up", "--yes", "--skip-preview", "--plan", str(plan), *targets)

@@ -644,6 +644,23 @@ class TestContradictions:
         assert "another plan" in text
         assert "remediates" in text
 
+    def test_an_adoption_that_the_plan_does_not_have_contradicts(self) -> None:
+        saved = Saved()
+        saved.old("web", web())
+        saved.plan("web", web("premium"), "delete-replaced", "replace", "create-replacement")
+        given = web("premium", adopts="usr-1-other")
+        shown = events(
+            *(
+                step(word, "web", web(), given)
+                for word in ("delete-replaced", "replace", "create-replacement")
+            )
+        )
+        [text] = contradictions(changes_of(*saved.files, PRICER), shown)
+        assert text == (
+            "'web': the preview showed another adopts than the plan has; it replaces one container and adopts another: "
+            "make two changes of it"
+        )
+
     def test_the_steps_under_an_old_name_are_those_of_the_resource(self) -> None:
         saved = Saved()
         old = saved.old("old", web(), external=True)
