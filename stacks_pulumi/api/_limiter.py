@@ -257,13 +257,13 @@ class Limiter:
 
 class Neighbours:
     """
-    The other processes that use the same key. On one machine they tell each other what their lists showed.
+    The other processes that use the same key, and what the lists of those on this machine showed.
 
-    That is a hint and no evidence: it says when a look is worth a request. Each process writes its newest list into one
+    That is a hint and no evidence: it shows when a look is worth a request. Each process writes its newest list into a
     file, whole and without a lock. A hint that gets lost costs a request.
 
     Args:
-        file: The file; `None` if nothing is told.
+        file: The file; without one, the processes exchange no hints.
         clock: The clock.
         are_there: Whether there are other processes, on this machine or on others.
         spread: See `Limiter`.
@@ -284,14 +284,15 @@ class Neighbours:
         self._file = file
         self._clock = clock
         self._read: tuple[int, int] = (0, 0)
+        self._own = -math.inf
         self._told: tuple[float, dict[str, str | None]] = (-math.inf, {})
         self.later = 1.2 + spread() / 4
 
     def tell(self, began_at: float, statuses: Mapping[str, str | None]) -> None:
-        """Tell the others the statuses in a list, by id, and when it was asked for, by this process's clock."""
+        """Write the statuses in a list, by id, and when this process requested it, by its clock."""
         if self._file is None:
             return
-        at = self._clock.wall() - (self._clock.now() - began_at)
+        self._own = at = self._clock.wall() - (self._clock.now() - began_at)
         # Without the hint, the others ask for themselves.
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -300,7 +301,7 @@ class Neighbours:
             new.replace(self._file)
 
     def told(self) -> tuple[float, Mapping[str, str | None]]:
-        """Return when the newest list was asked for, by this process's clock, and its statuses by id."""
+        """Return when another process requested the newest list, by this process's clock, and its statuses by id."""
         if self._file is not None:
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 found = self._file.stat()
@@ -310,6 +311,8 @@ class Neighbours:
                         self._file.read_bytes(), type=tuple[float, dict[str, str | None]]
                     )
         at, statuses = self._told
+        if at == self._own:
+            return -math.inf, {}
         return self._clock.now() - max(self._clock.wall() - at, 0.0), statuses
 
 

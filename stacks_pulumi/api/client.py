@@ -54,8 +54,7 @@ class StacksClient:
         on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
             second, with a text. If it raises, the wait ends.
         on_repeat: Called before a request that changes something is sent again. If it raises, that is not sent.
-        hints: A file in which the processes of this machine that use the key tell each other what their lists showed;
-            `None` for none.
+        hints: A file for what the lists of all processes showed that use the key on this machine; `None` for none.
 
     Attributes:
         platform: The facts about the platform that the guide does not state.

@@ -340,7 +340,7 @@ def _approve(options: argparse.Namespace) -> int:
 
 
 _SHOWN: Final = 12
-"""How many characters of a digest tell it from others."""
+"""How many characters of a digest are shown."""
 
 
 def _words(action: str, options: argparse.Namespace) -> str:

@@ -91,12 +91,10 @@ def compiled_files(folder: Path) -> list[Path]:
     tracked = _tracked(root)
     found = []
     for here, folders, files in os.walk(root):
-        if "__pycache__" in folders:
-            found += [
-                one
-                for one in (Path(here) / "__pycache__").rglob("*")
-                if not one.is_dir() and one not in tracked
-            ]
+        compiled = Path(here) / "__pycache__"
+        # What a link leads to is deleted otherwise: files of somebody else.
+        if "__pycache__" in folders and not compiled.is_symlink():
+            found += [one for one in compiled.rglob("*") if not one.is_dir() and one not in tracked]
         is_environment = _ENVIRONMENT in files and Path(here) != root
         folders[:] = [] if is_environment else [name for name in folders if name not in _LEFT_OUT]
     return found

@@ -101,7 +101,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         _check_gate(gate)
         now = _now()
         configuration = pulumi.configuration()
-        _check_address(gate, configuration)
+        _check_configuration(gate, configuration)
         read = spending.read(gate, configuration.values, now)
         files = _program(origin, record, copies)
         state = pulumi.export()
@@ -187,12 +187,12 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             compiled.unlink(missing_ok=True)
         origin, copies = pulumi, dict[Path, Path]()
         if not read.content.code:
-            # What is only data can be copied, so that nobody changes it after it was compared.
+            # What is only data can be copied, so that no one changes it after it was compared.
             pulumi, copies = _copied(gate, pulumi, scratch / "program")
         _compare_files(gate, pulumi, read, now, _program(origin, read.folder, copies))
         _check_gate(gate)
         configuration = pulumi.configuration(read.content.sealed_key)
-        _check_address(gate, configuration)
+        _check_configuration(gate, configuration)
         state = pulumi.export()
         _check_encryption(pulumi, state)
         _compare_stack(pulumi, read, configuration, state)
@@ -331,8 +331,9 @@ def _check_gate(gate: Gate) -> None:
         raise RefusedError(f"the gate has mistakes: {'; '.join(wrong)}")
 
 
-def _check_address(gate: Gate, configuration: SealedConfiguration) -> None:
+def _check_configuration(gate: Gate, configuration: SealedConfiguration) -> None:
     try:
+        project_files.check_configuration(configuration.values)
         spending.check_address(gate, configuration.values)
     except StacksError as error:
         raise RefusedError(error.message) from None

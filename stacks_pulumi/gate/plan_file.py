@@ -19,7 +19,7 @@ _AGAIN: Final = "make the record again with `stacks-pulumi gate plan`"
 _T = TypeVar("_T")
 
 
-class Difference(msgspec.Struct):
+class InputDiff(msgspec.Struct):
     """What becomes of the inputs of a resource, compared with those in the state."""
 
     adds: dict[str, Any] = {}
@@ -43,7 +43,7 @@ class Goal(msgspec.Struct, rename="camel"):
     type: str
     name: str
     custom: bool = False
-    input_diff: Difference = msgspec.field(default_factory=Difference)
+    input_diff: InputDiff = msgspec.field(default_factory=InputDiff)
     parent: str = ""
     protect: bool = False
     dependencies: list[str] = []
@@ -61,7 +61,7 @@ class ResourcePlan(msgspec.Struct):
     steps: list[str] = []
 
 
-class Plan(msgspec.Struct, rename="camel"):
+class SavedPlan(msgspec.Struct, rename="camel"):
     """A saved plan."""
 
     # A document without it is no plan, and would otherwise be one that changes nothing.
@@ -97,14 +97,14 @@ class _Export(msgspec.Struct):
     deployment: Deployment | None
 
 
-def plan_in(file: bytes) -> Plan:
+def plan_in(file: bytes) -> SavedPlan:
     """
     Return the plan in a file that `pulumi preview --save-plan` wrote.
 
     Raises:
         InputError: It cannot be read, or the engine may read it in another way.
     """
-    return _decoded(_checked(file), Plan, "a saved plan")
+    return _decoded(_checked(file), SavedPlan, "a saved plan")
 
 
 def deployment_in(export: bytes) -> Deployment:
@@ -154,13 +154,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _parts(document: Any) -> Iterator[tuple[Any, type[msgspec.Struct]]]:
     """Yield each part of a plan whose names are those of fields, with what it is."""
-    yield document, Plan
+    yield document, SavedPlan
     for planned in _values(document, "resourcePlans"):
         yield planned, ResourcePlan
         goal = planned.get("goal") if isinstance(planned, dict) else None
         yield goal, Goal
         if isinstance(goal, dict):
-            yield goal.get("inputDiff"), Difference
+            yield goal.get("inputDiff"), InputDiff
             aliases = goal.get("structuredAliases")
             yield from ((alias, _Alias) for alias in (aliases if isinstance(aliases, list) else ()))
 

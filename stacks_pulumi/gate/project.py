@@ -7,14 +7,14 @@ and so is one with two project files, because the engine may read the other one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from stacks_pulumi._pulumi_cli import InputError, find_project
-from stacks_pulumi.config import text_of, why_unreadable
+from stacks_pulumi.config import NAMESPACE, OF_A_STACK, text_of, why_unreadable
 
 REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
 """The settings of a project that can run other code or move the stack."""
@@ -113,6 +113,27 @@ def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
         raise InputError(
             "the stack's settings have `environment`, whose variables and values can change after the approval: remove "
             "it, or allow it in the gate (`project_settings: [environment]` in gate.yaml)"
+        )
+
+
+def check_configuration(names: Iterable[str]) -> None:
+    """
+    Refuse what only the engine reads of our provider's settings.
+
+    `stacks:name` and `stacks:pluginDownloadURL` name a plugin that it downloads and runs with the key, instead of ours.
+
+    Args:
+        names: The keys of the stack's configuration, as the engine prints them.
+
+    Raises:
+        InputError: A key in the namespace of this package is none of its settings.
+    """
+    known = {f"{NAMESPACE}:{name}" for name in OF_A_STACK}
+    other = next((name for name in names if name.startswith(f"{NAMESPACE}:") and name not in known), None)
+    if other is not None:
+        raise InputError(
+            f"the stack's configuration has {other!r}, which is no setting of this package, and with which the engine "
+            f"may run another plugin: remove it (`pulumi config rm {other}`)"
         )
 
 

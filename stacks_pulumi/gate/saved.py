@@ -18,8 +18,8 @@ from stacks_pulumi._identifiers import name_of, stack_and_project, type_of
 from stacks_pulumi._pulumi_cli import InputError, PlannedState, ResourceState, Step
 from stacks_pulumi.cost.build import REPLACES
 from stacks_pulumi.gate.plan_file import (
-    Difference,
     Goal,
+    InputDiff,
     ResourcePlan,
     Stored,
     deployment_in,
@@ -427,7 +427,7 @@ def _inputs(goal: Goal, words: Sequence[str], old: Stored | None) -> dict[str, A
     }
 
 
-def _check_difference(urn: str, difference: Difference, words: Sequence[str], old: Stored | None) -> None:
+def _check_difference(urn: str, difference: InputDiff, words: Sequence[str], old: Stored | None) -> None:
     """
     Refuse a difference that the engine does not make.
 
@@ -442,7 +442,7 @@ def _check_difference(urn: str, difference: Difference, words: Sequence[str], ol
         raise _does_not_fit(urn, "the plan adds inputs that it has already")
 
 
-def _overlaps(difference: Difference, old: Stored) -> bool:
+def _overlaps(difference: InputDiff, old: Stored) -> bool:
     """Whether inputs are added that the old object has: then the engine compared with nothing, and not with it."""
     return any((old.inputs or {}).get(name) is not None for name in difference.adds)
 

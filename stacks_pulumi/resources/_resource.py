@@ -21,7 +21,7 @@ from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi.config import NAMESPACE, flag
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.recognition import CONTAINER, NATIVE
+from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, NATIVE
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._fields import PARENT_IN_PROGRAM
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN
@@ -154,7 +154,8 @@ class StacksResource(dynamic.Resource):
             )
         # Of each property the SDK makes an output, which is a task. An input that is not set and no output needs none.
         outputs = _outputs_of(type(self))  # type: ignore[arg-type]  # mypy treats a class as not hashable
-        shown = {name: value for name, value in props.items() if value is not None or name in outputs}
+        kept = {*outputs, ADOPTS}
+        shown = {name: value for name, value in props.items() if value is not None or name in kept}
         super().__init__(provider, resource_name, {**shown, ORIGIN: None}, opts)
         for name in secrets:
             if name in vars(self):
@@ -254,13 +255,16 @@ def _replaced_delete_first(
     """
     if opts is not None and (opts.id is not None or opts.delete_before_replace is not None):
         return opts
-    provider = provider_in_options(opts, type_)
-    of_account = (
-        pulumi.Config(NAMESPACE).get("adopt") if provider is None else getattr(provider, "adopt", None)
-    )
-    if (adopt or of_account) != "if_matching":
+    if adopt_mode(adopt, provider_in_options(opts, type_)) != "if_matching":
         return opts
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
+
+
+def adopt_mode(adopt: pulumi.Input[str] | None, provider: pulumi.ProviderResource | None) -> object:
+    """Return the `adopt` of a resource, or of its account; `None` if neither sets it."""
+    if adopt is not None:
+        return adopt
+    return pulumi.Config(NAMESPACE).get("adopt") if provider is None else getattr(provider, "adopt", None)
 
 
 # --- does the program declare an object twice? ---

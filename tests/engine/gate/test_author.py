@@ -4,9 +4,13 @@ An author who is hostile, and cannot edit the gate's folder: without an approval
 
 from __future__ import annotations
 
+import http.server
+import io
 import json
 import shutil
 import subprocess
+import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +227,45 @@ def test_the_key_is_sent_to_no_address_that_only_the_engine_reads(
     stack.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
     with pytest.raises(RefusedError, match="write plain values"):
         gated.plan()
+
+
+def test_the_configuration_names_no_plugin_that_runs(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """The engine reads `name`, `version` and `pluginDownloadURL` of a provider that it makes from the configuration."""
+    ran, packed = tmp_path / "ran", io.BytesIO()
+    # It does what it wants, and then what our plugin does: the plan is that of an honest program.
+    script = f'#!/bin/sh\nenv >{ran}\nexec pulumi-resource-stacks "$@"\n'.encode()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("pulumi-resource-evil")
+        member.size, member.mode = len(script), 0o755
+        archive.addfile(member, io.BytesIO(script))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(packed.getvalue())))
+            self.end_headers()
+            self.wfile.write(packed.getvalue())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Print nothing."""
+
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    stack.yaml(project(web=BASIC), yaml_language_host)
+    settings = stack.folder / "Pulumi.dev.yaml"
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        plugin = {
+            "name": "evil",
+            "version": "1.0.0",
+            "pluginDownloadURL": f"http://127.0.0.1:{server.server_port}/",
+        }
+        text = settings.read_text(encoding="utf-8")
+        more = "".join(f"  stacks:{name}: {value}\n" for name, value in plugin.items())
+        settings.write_text(text.replace("config:\n", f"config:\n{more}"), encoding="utf-8")
+
+        with pytest.raises(RefusedError, match="run another plugin"):
+            gated.plan()
+        server.shutdown()
+    assert not ran.exists()

@@ -102,7 +102,7 @@ def test_a_result_in_json_has_the_keys_of_all(
 ) -> None:
     code = main(words(name, *form))
 
-    # Only the gate's folder has mistakes: nobody may approve.
+    # Only the gate's folder has mistakes: no person may approve.
     assert code == (2 if name == "gate check" else 0)
     data = json.loads(capsys.readouterr().out)
     assert (data["version"], data["incomplete"], data["errors"]) == (1, None, [])

@@ -240,6 +240,14 @@ class TestLogs:
 
         assert "error: argument" in capsys.readouterr().err
 
+    def test_a_log_that_is_followed_is_no_json(
+        self, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["logs", "app", "-f", "--json"]) == 1
+
+        assert "--follow and JSON cannot be combined" in capsys.readouterr().err
+        assert emulator.calls() == 0
+
 
 class TestWhoseAccount:
     """The settings are those of the provider: the stack's first, then the environment's."""

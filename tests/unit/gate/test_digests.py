@@ -191,6 +191,17 @@ def test_the_compiled_files_are_found(program: Path) -> None:
     assert digests.of_folder(program) != before
 
 
+def test_a_link_leads_to_no_compiled_files(program: Path, tmp_path: Path) -> None:
+    """`apply` deletes them, before it compares anything."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "begun.json").write_text("{}", encoding="utf-8")
+    (program / "__pycache__").symlink_to(other)
+    (program / "lib" / "__pycache__").mkdir(parents=True)
+    (program / "lib" / "__pycache__" / "x").symlink_to(other)
+    assert digests.compiled_files(program) == []
+
+
 def export(*resources: dict[str, Any], pending: object = None, **manifest: str) -> bytes:
     deployment = {"manifest": manifest, "resources": list(resources), "pending_operations": pending}
     return json.dumps({"version": 3, "deployment": deployment}).encode()
