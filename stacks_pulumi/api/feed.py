@@ -551,8 +551,10 @@ class Feed(Generic[T]):
         if others and told_at > since:
             is_news = watch.is_news(statuses)
             if is_news:
-                # Not at once after an own look: two processes would answer each other's looks without a pause.
-                return max(since + _SHORTEST - self._clock.now(), 0.0) or self._busy
+                # A list that is too early may show the state from before our own request. And without a pause, two
+                # processes would answer each other's looks.
+                due = max(watch.delay - watch.elapsed, since + _SHORTEST - self._clock.now())
+                return due if due > 0 else self._busy
             if is_news is False:
                 since, pause = told_at, pause * others.later
         # A list that is too early shows nothing, and takes a request that will be missed.

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -537,7 +537,7 @@ def test_a_hint_is_no_evidence(account: ChangingAccount, clock: FakeClock, tmp_p
     assert looks_at(account)[0] == pytest.approx(5.0, abs=0.6)
 
 
-def looking(hints: Path, clock: FakeClock, statuses: dict[str, str | None]) -> Callable[[], None]:
+def looking(hints: Path, clock: FakeClock, statuses: Mapping[str, str | None]) -> Callable[[], None]:
     """Return another process that looks every two seconds for two minutes, and whose lists show these statuses."""
 
     def look() -> None:
@@ -596,6 +596,19 @@ def test_a_hint_from_the_future_is_none(account: ChangingAccount, clock: FakeClo
 
     assert found.status == "running"
     assert ended <= 1025
+
+
+def test_a_hint_brings_no_look_forward_to_before_a_restart_shows(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path
+) -> None:
+    account.put("a", "running")
+    account.put("a", "restarting", after=0.5)
+    account.put("a", "running", after=9)
+    Neighbours(tmp_path / "hints", clock, lambda: True).tell(clock.now(), {"a": "running"})
+
+    _, ended = job(with_others(account, clock, tmp_path / "hints"), clock, "a", wait=STARTED)()
+
+    assert ended >= 1009
 
 
 def test_two_processes_do_not_answer_each_others_looks(
