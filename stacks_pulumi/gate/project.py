@@ -118,8 +118,9 @@ def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
 
 def check_configuration(names: Iterable[str]) -> None:
     """
-    Refuse what only the engine reads of our provider's settings: `stacks:name` and `stacks:pluginDownloadURL` name a plugin
-    that it downloads and runs with the key, in place of ours.
+    Refuse what only the engine reads of the settings of our provider.
+
+    `stacks:name` and `stacks:pluginDownloadURL` name a plugin that it downloads and runs with the key, instead of ours.
 
     Args:
         names: The keys of the stack's configuration, as the engine prints them.
@@ -131,8 +132,8 @@ def check_configuration(names: Iterable[str]) -> None:
     other = next((name for name in names if name.startswith(f"{NAMESPACE}:") and name not in known), None)
     if other is not None:
         raise InputError(
-            f"the stack's configuration has {other!r}, which is no setting of this package, and with which the engine may "
-            f"run another plugin: remove it (`pulumi config rm {other}`)"
+            f"the stack's configuration has {other!r}, which is no setting of this package, and with which the engine "
+            f"may run another plugin: remove it (`pulumi config rm {other}`)"
         )
 
 
