@@ -268,11 +268,14 @@ class Engine:
             # declaration of a package, which names the plugin that it downloads and runs.
             if not name.startswith(("pulumi", "main.")) and not name.endswith(".yaml"):
                 (folder / entry.name).symlink_to(entry)
-        for file in files:
-            if file.is_symlink() or not file.is_file():
+        copies = {file: folder / file.name for file in files}
+        for file, copy in copies.items():
+            if file.is_file():
+                # A link becomes a link, whatever the file is before and after.
+                shutil.copy(file, copy, follow_symlinks=False)
+            if copy.is_symlink() or not copy.is_file():
                 raise InputError(f"{file} is a link, or no file: replace it by a copy", code="invalid-file")
-            shutil.copy(file, folder / file.name, follow_symlinks=False)
-        return replace(self, project=folder), {file: folder / file.name for file in files}
+        return replace(self, project=folder), copies
 
     def preview(self, packs: Sequence[str], scratch: Path) -> PlannedPreview:
         """
