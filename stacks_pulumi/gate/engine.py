@@ -147,14 +147,36 @@ class Engine:
         """
         return self._read("stack", "export", "--show-secrets")
 
-    def history(self) -> list[dict[str, Any]]:
+    def history(self, stack: str | None = None) -> list[dict[str, Any]]:
         """
-        Return the stack's history, the newest first.
+        Return a stack's history, the newest first.
+
+        Args:
+            stack: Its full name; by default this stack.
 
         Raises:
             PulumiError: It cannot be read.
         """
-        return _objects(self._read("stack", "history", "--json", "--full-dates", "--page-size", "0"))
+        words = (
+            "stack",
+            "history",
+            "--json",
+            "--full-dates",
+            "--page-size",
+            "0",
+            "--stack",
+            stack or self.stack,
+        )
+        return _objects(self._run(*words))
+
+    def stacks(self) -> list[dict[str, Any]]:
+        """
+        Return all stacks of the backend, as the engine lists them.
+
+        Raises:
+            PulumiError: They cannot be read.
+        """
+        return _objects(self._run("stack", "ls", "--all", "--json"))
 
     def versions(self, packages: Sequence[str]) -> dict[str, str]:
         """
