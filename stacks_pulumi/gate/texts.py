@@ -305,7 +305,8 @@ def _steps(verdict: Verdict, acting: Sequence[Change], same: Sequence[Change]) -
 def _kind(one: Change) -> str:
     if one.kind == "Container":
         inputs = one.before if one.operation == "delete" else one.after
-        return f"Container: {ContainerView.of(one.urn, one.name, inputs).kind}"
+        # A template that the catalogue does not have is a text of the program.
+        return _flat(f"Container: {ContainerView.of(one.urn, one.name, inputs).kind}")
     return one.kind or _flat(one.type)
 
 
@@ -343,7 +344,7 @@ def _inputs(acting: Sequence[Change]) -> Table:
     columns = (
         Column("", "action"),
         Column("Resource", strong=True, widest=_WIDEST),
-        Column("Input"),
+        Column("Input", widest=_WIDEST),
         Column("Now", widest=_VALUE),
         Column("Planned", widest=_VALUE),
     )
