@@ -305,8 +305,7 @@ def _steps(verdict: Verdict, acting: Sequence[Change], same: Sequence[Change]) -
 def _kind(one: Change) -> str:
     if one.kind == "Container":
         inputs = one.before if one.operation == "delete" else one.after
-        # A template that the catalogue does not have is a text of the program.
-        return _flat(f"Container: {ContainerView.of(one.urn, one.name, inputs).kind}")
+        return f"Container: {ContainerView.of(one.urn, one.name, inputs).kind}"
     return one.kind or _flat(one.type)
 
 
