@@ -118,7 +118,7 @@ def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
 
 def check_configuration(names: Iterable[str]) -> None:
     """
-    Refuse what only the engine reads of our provider's settings.
+    Refuse what only the engine reads of the settings of our provider.
 
     `stacks:name` and `stacks:pluginDownloadURL` name a plugin that it downloads and runs with the key, instead of ours.
 
