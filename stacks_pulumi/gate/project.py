@@ -126,7 +126,7 @@ def check_configuration(names: Iterable[str]) -> None:
         names: The keys of the stack's configuration, as the engine prints them.
 
     Raises:
-        InputError: A key in the namespace of this package is none of its settings.
+        InputError: A key in the namespace of this package is not one of its settings.
     """
     known = {f"{NAMESPACE}:{name}" for name in OF_A_STACK}
     other = next((name for name in names if name.startswith(f"{NAMESPACE}:") and name not in known), None)

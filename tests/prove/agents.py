@@ -15,7 +15,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -33,6 +32,7 @@ from stacks_pulumi.emulator import Emulator, contents
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import record as records
 from tests.prove.proof import Case, Proof, Seen
+from tests.support import waiting
 from tests.support.agent_programs import HOSTILE
 from tests.support.agents import Agent, Talk, audited
 from tests.support.clock import fast_clock
@@ -70,7 +70,6 @@ JUNK: Final[tuple[Any, ...]] = (
     *(None, True, -1, 0, 10**9, 2**70, 1.5, "", "web", "../../etc/passwd", "a" * 5_000, "\x00\x1b[2J"),
     *("${apiKey}", [], {}, [[[]]], {"a": {"b": None}}, "sk_stacks_" + "a" * 64, "'; rm -rf / #", "\u202e"),
 )
-PATIENCE: Final = 120
 
 
 class AgentsProof(Proof):
@@ -421,14 +420,15 @@ class _Life:
 
     def _wait(self) -> None:
         """Wait until nothing of an update runs."""
-        until = time.monotonic() + PATIENCE
-        while left := self._processes():
-            names = [_name(process) for process in left]
-            if all(name.startswith("pulumi-language") for name in names):
+
+        def ended() -> bool:
+            left = self._processes()
+            if left and all(_name(process).startswith("pulumi-language") for process in left):
                 # Pulumi's own hosts do not notice that their engine was killed.
                 self._kill(left)
-            assert time.monotonic() < until, names
-            time.sleep(0.05)
+            return not left
+
+        waiting.until(ended)
 
     def _watch(self, over: threading.Event, fault: str | None) -> None:
         """Note the highest price of the account while something changes it; begin an outage after its lost answer."""
