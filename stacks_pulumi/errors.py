@@ -161,7 +161,7 @@ def clean(text: str) -> str:
     API, from project files and from states. A line break could forge a line, an escape code could erase one.
 
     Unprintable characters are escaped, also those that change the direction: `\n`, `\x1b`, `\u202e`. So are letters and
-    signs that nobody sees, which would imitate the columns of a table, or make two names look the same. So is one
+    signs that are not visible, which would imitate the columns of a table, or make two names look equal. So is one
     character of a command to a CI system or to the engine: `\x3a:`, `#\x23`, `<\x7b%`.
     """
     if not text.isprintable():
