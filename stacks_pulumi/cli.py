@@ -29,8 +29,8 @@ from stacks_pulumi.commands._shared import (
     one_line,
     print_error,
     report_error,
-    requirement,
 )
+from stacks_pulumi.commands.scaffold import install_words
 from stacks_pulumi.errors import StacksError, with_code
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def advice(missing: ModuleNotFoundError) -> str | None:
     if extra is None:
         return None
     # Without a known place of this package, install what is missing from it, which its users know by that name.
-    words = requirement(f"[{extra}]") or [module.replace("_", "-")]
+    words = install_words(f"[{extra}]") or [module.replace("_", "-")]
     return f"{module} is not installed. It comes with the extra {extra!r}: {shlex.join(['pip', 'install', *words])}"
 
 
@@ -214,7 +214,7 @@ def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
 _SIMPLE: Final[dict[int, str | int | None]] = {
     # Corners and crossings of the lines of a table.
     **dict.fromkeys(range(0x2500, 0x2580), "+"),
-    **str.maketrans("─━═│┃║±×·–…", "---|||*x.-."),  # noqa: RUF001  (the signs that our outputs have)
+    **str.maketrans("─━═│┃║±×·–…→", "---|||*x.-.>"),  # noqa: RUF001  (the signs that our outputs have)
 }
 """Sign -> the sign of ASCII that stands for it where the terminal has only ASCII; a table keeps its columns."""
 
@@ -248,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # For a character that the terminal cannot show, print another one instead of a traceback.
             stream.reconfigure(errors="stacks-pulumi")
-    # Before the words are read, this is what is known of them.
+    # Until the words are parsed.
     options = argparse.Namespace(
         command=next(iter(words), ""), format="json" if _wants_json(words) else "text"
     )

@@ -161,7 +161,7 @@ def clean(text: str) -> str:
     API, from project files and from states. A line break could forge a line, an escape code could erase one.
 
     Unprintable characters are escaped, also those that change the direction: `\n`, `\x1b`, `\u202e`. So are letters and
-    signs that are not visible, which would imitate the columns of a table, or make two names look equal. So is one
+    signs that are not visible, which would imitate the columns of a table, or make two names look the same. So is one
     character of a command to a CI system or to the engine: `\x3a:`, `#\x23`, `<\x7b%`.
     """
     if not text.isprintable():
@@ -231,7 +231,7 @@ class StacksError(Exception):
 
 
 def with_account(message: str, account: str | None) -> str:
-    """Return a message with the name of an explicit provider's account; unchanged if there is none."""
+    """Return a message with the name of an explicit provider's account; unchanged without one."""
     return message if account is None else f"{message} (account {account})"
 
 

@@ -50,7 +50,8 @@ outputs:""",
 PROGRAMS = {"deploy": WEB, "grow": WITH_DATABASE, "overreach": TOO_LARGE}
 
 
-async def main(action: str, gate: str) -> None:
+async def main(action: str, gate: str) -> str | None:
+    """Do what an action asks for; return an error."""
     # A real agent does not have the passphrase: its client gives it to the server alone.
     server = StdioServerParameters(
         command="stacks-pulumi",
@@ -59,27 +60,29 @@ async def main(action: str, gate: str) -> None:
     )
     async with Client(server) as client:
         if action == "apply":
-            await apply(client, RECORD.read_text(encoding="utf-8").strip())
-            return
+            return await apply(client, RECORD.read_text(encoding="utf-8").strip())
         planned = await client.call_tool("plan", {"program": PROGRAMS[action]})
         if planned.is_error:
-            sys.exit(planned.content[0].text)
+            return planned.content[0].text
         plan = planned.structured_content
         print(f"{plan['verdict']}: {plan['price_before']} -> {plan['price_after']} a month")
         for reason in plan["reasons"]:
             print(f"  {reason}")
         if plan["verdict"] == "free":
-            await apply(client, plan["record"])
-        elif plan["verdict"] == "needs_approval":
+            return await apply(client, plan["record"])
+        if plan["verdict"] == "needs_approval":
             RECORD.write_text(plan["record"], encoding="utf-8")
             print(f"A person runs:\n  {plan['approve_with']}")
+        return None
 
 
-async def apply(client: Client, record: str) -> None:
+async def apply(client: Client, record: str) -> str | None:
     done = await client.call_tool("apply", {"record": record})
     if done.is_error:
-        sys.exit(done.content[0].text)
+        return done.content[0].text
     print(done.structured_content["verdict"])
+    return None
 
 
-asyncio.run(main(*sys.argv[1:]))
+# Not inside of the client, which would show where it was interrupted.
+sys.exit(asyncio.run(main(*sys.argv[1:])))

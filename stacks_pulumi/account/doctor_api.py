@@ -284,7 +284,7 @@ def state_keys(facts: Facts) -> Iterator[Diagnosis]:
                 "state-keys",
                 f"{without} the key of the provider {name!r} in the state, and {settings.base_url} does not accept it "
                 "(401): it was revoked",
-                f"give the provider another key, and run `{pulumi_command(facts, 'up')}`; or add --run-program to them",
+                f"{_renew(name)}`{pulumi_command(facts, 'up')}`, which stores it; or add --run-program to them",
             )
         elif error is not None and not isinstance(error, (MissingScopeError, RateLimitedError)):
             yield unknown(
@@ -297,6 +297,11 @@ def state_keys(facts: Facts) -> Iterator[Diagnosis]:
             )
     if not others:
         yield ok("state-keys", "the state has no other key than the settings")
+
+
+def _renew(provider: str) -> str:
+    own = "" if provider.startswith("default") else "give the provider another key in the program, then "
+    return f"{own}run "
 
 
 def scopes(facts: Facts) -> Iterator[Diagnosis]:

@@ -383,7 +383,7 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
                 "preview",
                 f"`pulumi preview` runs the program{without}, and succeeds only while a virtual environment is active: "
                 f"this engine does not heed `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks "
-                f"what is needed. Without: {scrub(error.message, _LONGEST)}",
+                f"a package. Without: {scrub(error.message, _LONGEST)}",
                 "activate the environment in each shell that runs `pulumi`, or use the engine of pulumi.com",
             )
             return

@@ -91,7 +91,7 @@ class AccountResult:
         """What makes the exit code 2."""
         blocked = self.preview.blocked if self.preview is not None else ""
         over = [f"{budget.title}: {verdict.text}" for budget, verdict in self.verdicts if verdict.blocks]
-        bare = [f"no budget covers {len(self.uncovered)} of what is there (covers: all)"]
+        bare = [f"{len(self.uncovered)} stacks or groups have no budget (covers: all)"]
         return (
             *([blocked] if blocked else []),
             *self.failed,
@@ -402,7 +402,7 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
             name = f"{child.kind} {child.description} of {one.name}"
             adoption = (_ADOPTS, result.scaffold)
             if one.ownership != "orphan":
-                # A program of one's own that takes over only this would need the container of another stack.
+                # Another program that takes over only this would need the container of this stack.
                 known = f"backup_id={child.name}" if child.kind == "PinnedBackup" else 'adopt="if_matching"'
                 adoption = (_DECLARES, f"stacks.{child.kind}(..., {known})")
             yield from _remedies(result, name, child, adoption, (_REMOVES, child.removal))

@@ -424,9 +424,7 @@ FILES: Final[Mapping[Language, tuple[str, ...]]] = {
 _PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
 
 
-def files(
-    plan: ScaffoldPlan, language: Language, project: str, base_url: str, requirements: str = ""
-) -> dict[str, str]:
+def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -> dict[str, str]:
     """
     Return the files of the program by name.
 
@@ -435,7 +433,6 @@ def files(
         language: The language of the program.
         project: The project's name.
         base_url: The address of the API.
-        requirements: The text of `requirements.txt`.
     """
     head: dict[str, Any] = {"name": project, "description": _ABOUT, "runtime": language}
     if base_url != DEFAULT_BASE_URL:
@@ -446,7 +443,6 @@ def files(
     return {
         "Pulumi.yaml": _yaml(head),
         "__main__.py": _python(plan),
-        "requirements.txt": requirements,
         _IMPORT: _import(plan),
     }
 
@@ -568,7 +564,7 @@ def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
         )
 
 
-def write(folder: Path, files: Mapping[str, str]) -> None:
+def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
     """
     Write the files into a folder, which is created if it does not exist.
 
@@ -579,11 +575,12 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
     written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             # Mode "x": a file that another process has just created is not overwritten either.
-            with (folder / name).open("x", encoding="utf-8", newline="\n") as file:
+            with (folder / name).open("xb") as file:
                 written.append(folder / name)
-                file.write(text)
+                file.write(content.encode() if isinstance(content, str) else content)
     except BaseException as error:
         for path in written:
             with contextlib.suppress(OSError):

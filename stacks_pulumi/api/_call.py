@@ -53,6 +53,7 @@ class Call(Generic[T]):
         finish: Returns the rows that callers get, after all pages of a list came: until then each row counts.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
         containers: The ids of the containers in its path.
+        refused: Whether the API has refused it because of the rate limit: then it is the first in the next window.
     """
 
     endpoint: Endpoint
@@ -67,6 +68,7 @@ class Call(Generic[T]):
     finish: Callable[[T], T] | None = None
     pulse: Pulse | None = None
     containers: tuple[str, ...] = ()
+    refused: bool = False
 
     @property
     def repeatable(self) -> bool:

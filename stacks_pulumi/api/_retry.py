@@ -180,6 +180,7 @@ class Retry:
                         raise replace(error, after_doubt=True) from None
                     raise
                 paid += not free
+                call = replace(call, refused=call.refused or free)
                 doubtful = doubtful or in_doubt(error)
                 seconds = pause(error, attempt, self._chance())
             else:

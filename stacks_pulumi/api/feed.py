@@ -18,13 +18,14 @@ import functools
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
+from stacks_pulumi.api._limiter import Neighbours
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.wait import Wait, WaitVerdict, verdict
 from stacks_pulumi.errors import (
@@ -81,12 +82,14 @@ class Watch(ABC, Generic[T]):
 
     Attributes:
         delay: Seconds before the first list.
+        earliest: The same if few requests are left.
         resource: The resource as it was last listed; `None` if that list did not contain it.
         last_state: Its last known state.
         trouble: Why the last list or confirmation failed; `None` if it did not.
     """
 
     delay: float = 1.0
+    earliest: float = 0.0
     missing: bool = False
     """Whether the resource was seen before, and the last look did not see it: then the looks do not slow down."""
 
@@ -115,6 +118,11 @@ class Watch(ABC, Generic[T]):
     @abstractmethod
     def judge(self, rows: Listing[T]) -> bool:
         """Whether a new list shows that the wait has reached its target. Raises if it shows a failure."""
+
+    def is_news(self, statuses: Mapping[str, str | None]) -> bool:
+        """Whether a look is worth a request, by the statuses that another process has seen."""
+        del statuses
+        return False
 
     @property
     def elapsed(self) -> float:
@@ -197,7 +205,7 @@ class StateWatch(Watch[T]):
         **others: Any,
     ) -> None:
         super().__init__(f"{noun} {scrub(str(id), 80)}", wait.name, **others)
-        self.delay = wait.delay
+        self.delay, self.earliest = wait.delay, wait.earliest
         self._wait = wait
         self._id = id
         self._lag = lag
@@ -216,6 +224,12 @@ class StateWatch(Watch[T]):
         self._looks = 0
         self._has_changed = False
         self._explained: dict[str, str | None] = {}
+
+    def is_news(self, statuses: Mapping[str, str | None]) -> bool:
+        """Whether another process has seen that the resource has reached a state that ends the wait."""
+        if str(self._id) not in statuses:
+            return self._wait.gone == "target"
+        return statuses[str(self._id)] in self._wait.target | self._wait.failed
 
     def judge(self, rows: Listing[T]) -> bool:
         """
@@ -350,6 +364,9 @@ class Feed(Generic[T]):
             window makes all calls wait for the next one, so polls are slower when few requests are left.
         lag: How many seconds the list may be behind.
         explain: Returns what to do about a status that is not known, in a wait for a state; `None` for the others.
+
+    Attributes:
+        neighbours: The other processes that use the key; `None` if no list of theirs has the resources.
     """
 
     def __init__(
@@ -370,6 +387,7 @@ class Feed(Generic[T]):
         self._noun = noun
         self._confirm = confirm
         self._pace = pace
+        self.neighbours: Neighbours | None = None
         self._lag = lag
         self._explain = explain
         self._changed = threading.Condition()
@@ -523,9 +541,20 @@ class Feed(Generic[T]):
         """Return the seconds until this waiter makes a call, true during another call, 0 if its list is there."""
         if self._latest.number >= ticket:
             return 0.0
-        every = max(_SHORTEST if watch.missing else interval(watch.elapsed), min(self._pace(), _LONGEST))
-        due = max(watch.delay - watch.elapsed, self._began_at + every - self._clock.now())
+        every, pace = _SHORTEST if watch.missing else interval(watch.elapsed), min(self._pace(), _LONGEST)
+        since, pause, others = self._began_at, max(every, pace), self._others()
+        told_at, statuses = others.told() if others else (since, {})
+        if others and told_at > since:
+            if watch.is_news(statuses):
+                return self._busy
+            since, pause = told_at, pause * others.later
+        # A list that is too early shows nothing, and takes a request that will be missed.
+        delay = max(watch.delay, watch.earliest if others or pace > every else 0.0)
+        due = max(delay - watch.elapsed, since + pause - self._clock.now())
         return due if due > 0 else self._busy
+
+    def _others(self) -> Neighbours | None:
+        return self.neighbours if self.neighbours is not None and self.neighbours.are_there() else None
 
     def _begin(self) -> int:
         """Return the number of the call that the caller makes now. Needs the lock, and no call in progress."""
@@ -535,7 +564,7 @@ class Feed(Generic[T]):
         return self._begun
 
     def _lead(self, number: int, *, poll: bool, pulse: Pulse | None) -> None:
-        ended: _ListCall[T] | None = None
+        ended, began_at = None, self._began_at
         try:
             ended = _ListCall(number, self._send(replace(self._call, poll=poll, pulse=pulse)))
         except CALL_ERRORS as error:
@@ -548,3 +577,5 @@ class Feed(Generic[T]):
                     if ended.error is None:
                         self._readable = ended.rows
                 self._changed.notify_all()
+        if ended.error is None and (others := self._others()):
+            others.tell(began_at, {str(row.id): row.status for row in ended.rows})

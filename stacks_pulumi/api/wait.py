@@ -38,6 +38,8 @@ class Wait:
         failures: How many lists in a row must show a failed state before it counts. It is more than one if the resource
             may be in such a state when the wait begins.
         delay: Seconds before the first list.
+        earliest: Seconds that it takes at least (guide). If few requests are left in the window of the rate limit, none
+            is spent on a list before that.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Wait:
     acknowledged: bool = False
     failures: int = 1
     delay: float = 1.0
+    earliest: float = 0.0
 
 
 PATIENCE: Final = 15.0
@@ -57,7 +60,9 @@ _FAILED: Final = frozenset({"error", "failed"})
 _ENDED: Final = frozenset({"deleting", "deleted"})
 _STOPPED: Final = frozenset({"stopped", "exited"})
 
-CREATED: Final = Wait("running", frozenset({"running"}), _FAILED | _ENDED, passing=_STOPPED, failures=2)
+CREATED: Final = Wait(
+    "running", frozenset({"running"}), _FAILED | _ENDED, passing=_STOPPED, failures=2, earliest=10.0
+)
 """A new container is running (guide, "Create Container": 10 to 30 seconds)."""
 
 STARTED: Final = Wait("running", frozenset({"running"}), _FAILED, failures=3)

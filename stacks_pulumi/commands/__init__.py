@@ -5,9 +5,9 @@ The subcommands of `stacks-pulumi`. Each file except `_shared` has a table `COMM
 - `account`: Which options has `account`, and with which code does it end?
 - `container`: Which backups, credentials, logs and VPN configurations does one container have?
 - `cost`: Which options has `cost`, and with which code does it end?
-- `doctor`: Which options have `doctor` and `policy`, and with which codes do they end?
+- `doctor`: Which options have `doctor`, `policy` and `policies`, and with which codes do they end?
 - `emulator`: How does the emulator start?
 - `gate`: Which actions has `gate`, and with which codes do they end?
 - `mcp`: How does an agent reach one stack through a gate?
-- `scaffold`: Which options has `scaffold`, and which files does it write?
+- `scaffold`: Which options has `scaffold`, which files does it write, and what installs this package in a repository?
 """

@@ -1,25 +1,21 @@
 """
-What do the commands share: how their options are declared, how they find the account, the container and the place that
-this package was installed from, and how they show a result or an error?
+What do the commands share: how their options are declared, how they find the account and the container, and how they
+show a result or an error?
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import re
 import shlex
 import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
-from urllib.parse import unquote, urlsplit
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
@@ -45,7 +41,7 @@ TEXT: Final = ("text", "json")
 
 _DONE: Final = MappingProxyType({0: "done"})
 _SHORT: Final = ("json", "markdown")
-"""The forms that have an option of their own beside `--format`."""
+"""The forms that have an own option beside `--format`."""
 
 
 class Command(NamedTuple):
@@ -142,66 +138,6 @@ def one_line(text: str) -> str:
 def tell(command: str, text: str) -> None:
     """Print a message as one line on standard error."""
     sys.stderr.write(f"stacks-pulumi {command}: {one_line(text)}\n")
-
-
-PLACE_UNKNOWN: Final = """\
-# Write here where stacks-pulumi comes from: a commit of its repository, or a wheel beside this file, such as
-#   stacks-pulumi @ git+https://HOST/REPOSITORY@COMMIT
-#   ./stacks_pulumi-VERSION-py3-none-any.whl
-# Its name alone is what anybody may have registered at an index.
-"""
-"""A `requirements.txt` for a package whose place is not known; `pip install -r` of it installs nothing."""
-
-_PATH: Final = re.compile(r"(?:[\w./+~@%,=\'()-]| (?![-# ])(?!$))*")
-"""A path that pip reads as one. In others it sees a marker, a comment, a variable, an option or a second line."""
-
-_THIS_MACHINE: Final = (
-    "# A path from this folder. Elsewhere: stacks-pulumi @ git+https://HOST/REPOSITORY@COMMIT\n"
-)
-
-
-def requirement(extras: str = "", folder: Path | None = None) -> list[str] | None:
-    """
-    Return pip's arguments that install this package from the path, wheel or repository that it was installed from.
-
-    Args:
-        extras: Its extras, in brackets.
-        folder: The folder that a path is relative to; by default paths are absolute.
-
-    Returns:
-        `None` if the place is not known, as after an installation by name: anybody may register a name at an index.
-    """
-    try:
-        origin = json.loads(metadata.distribution("stacks-pulumi").read_text("direct_url.json") or "{}")
-    except (metadata.PackageNotFoundError, ValueError):
-        return None
-    url, repository = origin.get("url"), origin.get("vcs_info")
-    if url is None:
-        return None
-    parts = urlsplit(url)
-    if parts.scheme in {"http", "https"}:
-        # An installer may have kept the password that it was given, and this goes into a file or onto a screen.
-        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    if repository is not None:
-        return [f"stacks-pulumi{extras} @ {repository['vcs']}+{url}@{repository['commit_id']}"]
-    if parts.scheme == "file" and (folder is not None or "dir_info" in origin):
-        path = unquote(parts.path)
-        path = path if folder is None else f"./{os.path.relpath(path, folder.resolve())}"
-        return ["-e"] * bool(origin.get("dir_info", {}).get("editable")) + [f"{path}{extras}"]
-    digest = origin.get("archive_info", {}).get("hashes", {}).get("sha256")
-    return [f"stacks-pulumi{extras} @ {url}{f'#sha256={digest}' if digest else ''}"]
-
-
-def requirements_file(folder: Path) -> str:
-    """Return the `requirements.txt` of a program in a folder: this package, from the place it was installed from."""
-    words = requirement(folder=folder)
-    if words is None:
-        return PLACE_UNKNOWN
-    if words[-1].startswith(".") and not _PATH.fullmatch(words[-1]):
-        return PLACE_UNKNOWN
-    # Only the argument of an option is split into words as in a shell.
-    line = words[0] if len(words) == 1 else shlex.join(words)
-    return f"{'' if ' @ ' in line else _THIS_MACHINE}{line}\n"
 
 
 _VERSION: Final = 1
@@ -303,7 +239,7 @@ def report_error(options: argparse.Namespace, error: StacksError | OSError, *, e
 
 
 def print_error(options: argparse.Namespace, message: str, code: ErrorCode) -> None:
-    """Print an error on standard output, if the result was to be JSON. What could not be read lacks in the result."""
+    """Print an error as JSON on standard output, if the options ask for JSON."""
     if options.format == "json":
         from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (as above)
 

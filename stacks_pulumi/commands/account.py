@@ -221,7 +221,7 @@ def _judged(
 
 
 def _chosen(options: argparse.Namespace) -> list[str]:
-    """Return the options that choose the account and the stacks, for a command that is to see the same."""
+    """Return the options that choose the account and the stacks, for a command that sees the same."""
     words = [("--cwd", options.cwd if options.cwd != "." else None), ("--stack", options.stack)]
     words += [("--state", file) for file in options.state]
     return [shlex.join(pair) for pair in words if pair[1] is not None]

@@ -1,23 +1,28 @@
-"""`stacks-pulumi doctor` and `policy`: find out what prevents an `up`, and what would make a policy ineffective."""
+"""
+`stacks-pulumi doctor`, `policy`, `policies`: what prevents an `up` or makes a policy ineffective, and the ready packs.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import signal
 import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import read_file
-from stacks_pulumi.commands._shared import OF_STACK, TEXT, Command, folder_of, one_line, print_json
+from stacks_pulumi.commands._shared import OF_STACK, TEXT, Command, folder_of, one_line, print_json, tell
+from stacks_pulumi.commands.scaffold import Place, Requirements, required, target_folder
 from stacks_pulumi.errors import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from stacks_pulumi.account.doctor_facts import Diagnosis, Level
 
@@ -189,6 +194,125 @@ def check_policies(arguments: argparse.Namespace) -> int:
     return int(failed)
 
 
+# --- The ready packs ---
+
+_PACK: Final = """\
+description: "STACKS: {description}"
+runtime: python
+version: {version}
+license: Apache-2.0
+"""
+
+_START: Final = """\
+#!/bin/sh
+# Starts this pack for an engine whose language host cannot start a folder: --policy-pack {path}/start
+cd "$(dirname "$0")" || exit
+# Where `pulumi install` of such an engine puts what it installs.
+if [ -x bin/python3 ]; then PATH="$PWD/bin:$PATH"; fi
+exec python3 -u -m pulumi.policy "$1" .
+"""
+
+_START_NAME: Final = "start"
+_LIMIT: Final = 50
+"""US dollars a month for a stack, until the user writes another limit."""
+
+
+class _Pack(NamedTuple):
+    description: str
+    imports: str
+    arguments: str
+    settings: Mapping[str, object]
+
+
+_PACKS: Final = {
+    "exposure": _Pack(
+        "no door open to the world, and no data that can be deleted by mistake.",
+        "from stacks_pulumi.policy import EXPOSURE, StacksGuard",
+        "EXPOSURE",
+        {"open-allowed-ip": {"min_prefix": 24}},
+    ),
+    "plans": _Pack(
+        "which plans, templates, storage and names containers may have, and how many there may be.",
+        "from stacks_pulumi.policy import PLANS, StacksGuard",
+        "PLANS",
+        {"allowed-plans": {"allowed": ["micro", "basic", "standard"]}, "max-resources": {"containers": 20}},
+    ),
+    "spend": _Pack(
+        "what a stack may cost a month, where an unknown price counts as the worst case.",
+        "from stacks_pulumi.cost import live\nfrom stacks_pulumi.policy import SPEND, StacksGuard",
+        "SPEND, account=live.containers",
+        {name: {"max_monthly_usd": _LIMIT} for name in ("monthly-budget", "budget-warning", "spend-gate")},
+    ),
+}
+
+
+def pack_files(folder: Path) -> dict[str, str]:
+    """Return the files of the ready packs but for their requirements, and their first configuration, by name."""
+    texts: dict[str, str] = {}
+    for name, pack in _PACKS.items():
+        texts[f"{name}/PulumiPolicy.yaml"] = _PACK.format(description=pack.description, version=__version__)
+        texts[f"{name}/__main__.py"] = (
+            f'{pack.imports}\n\nStacksGuard("stacks-{name}", {pack.arguments}).run()\n'
+        )
+        texts[f"{name}/{_START_NAME}"] = _START.format(path=folder / name)
+        entries = (f'    "{policy}": {json.dumps(options)}' for policy, options in pack.settings.items())
+        texts[f"{name}.json"] = "{\n" + ",\n".join(entries) + "\n}\n"
+    return texts
+
+
+def pack_requirements(folder: Path, known: Place | None = None) -> Requirements:
+    """Return what installs the packs in a folder, from a place or from where this package was installed from."""
+    return required(folder, {f"{name}/requirements.txt": "[policy]" for name in _PACKS}, known)
+
+
+def _add_policies(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write the three ready policy packs and a first configuration of each into a folder of your repository. "
+        "They install this package from where it comes, or from its wheel, which is copied beside them."
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=target_folder,
+        metavar="DIR",
+        help="where to write, such as policies; existing files are not overwritten",
+    )
+
+
+def _policies(options: argparse.Namespace) -> int:
+    from stacks_pulumi.account.takeover import write  # noqa: PLC0415  (not to list the commands)
+
+    folder: Path = options.out
+    needed = pack_requirements(folder)
+    texts = {**pack_files(folder), **needed.files}
+    write(folder, texts)
+    for name in _PACKS:
+        (folder / name / _START_NAME).chmod(0o755)
+    if options.format == "json":
+        print_json({"folder": str(folder), "files": sorted(texts)}, needed.problem or None)
+    else:
+        _say_next(folder, texts)
+    if needed.problem:
+        tell("policies", f"write into each requirements.txt what installs stacks-pulumi: {needed.problem}")
+    return int(bool(needed.problem))
+
+
+def _say_next(folder: Path, texts: Mapping[str, object]) -> None:
+    wheel = "".join(f", and {name}, which they install" for name in texts if name.endswith(".whl"))
+    sys.stdout.write(_NEXT.format(folder=one_line(str(folder)), limit=_LIMIT, wheel=wheel))
+
+
+_NEXT: Final = """\
+Wrote the packs exposure, plans and spend to {folder}, with a configuration of each{wheel}.
+
+A stack may cost ${limit} a month: {folder}/spend.json has the limit, three times. Next, in a project:
+  stacks-pulumi policy check {folder}/*.json
+  pulumi preview --policy-pack {folder}/spend --policy-pack-config {folder}/spend.json
+
+An engine that was built from its Go modules starts {folder}/spend/start instead of {folder}/spend.
+"""
+
+
 COMMANDS = {
     "doctor": Command(
         _HELP,
@@ -200,6 +324,13 @@ COMMANDS = {
         },
         forms=TEXT,
         stack=OF_STACK,
+    ),
+    "policies": Command(
+        "write the ready policy packs into a repository",
+        _add_policies,
+        _policies,
+        codes={0: "the packs were written", 1: "the packs were written, and what installs them is not known"},
+        forms=TEXT,
     ),
     "policy": Command(
         "check the configuration of policy packs",

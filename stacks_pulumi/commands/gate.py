@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 _HELP: Final = "plan a change, judge it, let a person approve it, and apply exactly that change"
 
+_REQUIREMENTS: Final = "requirements.txt"
+_EXTRAS: Final = "[policy,cli]"
+_STACK: Final = "prod"
 _REFUSED: Final = 2
 _WAITING: Final = 10
 """How `pulumi up` ends if an operation has to wait (3.274.1 or newer)."""
@@ -105,6 +109,11 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
         default=Decimal(15),
         metavar="USD",
         help="the most that a change may add to it",
+    )
+    parser.add_argument(
+        "--workflow",
+        choices=("github", "gitlab"),
+        help="also write the project's pipeline into its repository",
     )
 
 
@@ -197,19 +206,63 @@ def _duration(text: str) -> datetime.timedelta:
 
 
 def _init(options: argparse.Namespace) -> int:
+    from stacks_pulumi.account.takeover import check_overwrites_nothing, write  # noqa: PLC0415  (not to list the commands)
     from stacks_pulumi.gate.start import init  # noqa: PLC0415  (each action needs its own modules)
 
+    top, files, notes = (Path(), {}, []) if options.workflow is None else _pipeline(options)
+    # Both are written, or neither.
+    check_overwrites_nothing(top, files)
     approvers = dict(options.approver)
     names = init(options.folder, approvers, options.max_total, options.max_increase, options.base_url)
+    write(top, files)
     who = ", ".join(approvers) or "none yet: add a line to allowed_signers"
+    lines = [f"Wrote {', '.join(names)} to {options.folder}."]
+    lines += [f"Wrote {', '.join(files)} to {top}."] if files else []
     sys.stdout.write(
-        f"Wrote {', '.join(names)} to {options.folder}.\n\n"
-        f"Approvers: {one_line(who)}\n\n"
+        "\n".join(lines) + f"\n\nApprovers: {one_line(who)}\n\n"
         "Next, in a project with a stack:\n"
         f"  stacks-pulumi gate check --gate {options.folder}\n"
-        f"  stacks-pulumi gate plan --gate {options.folder} --record RECORD\n"
+        f"  stacks-pulumi gate plan --gate {options.folder} --record RECORD\n" + "".join(notes)
     )
     return 0
+
+
+def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str]]:
+    """Return the repository, its new files for the pipeline, and what the user has to know."""
+    from stacks_pulumi.commands.scaffold import repository_of, required  # noqa: PLC0415  (as above)
+    from stacks_pulumi.gate.project import found_in  # noqa: PLC0415  (as above)
+    from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, pipeline  # noqa: PLC0415  (as above)
+
+    project = found_in(folder_of(options))
+    folder = project.parent
+    top = repository_of(folder)
+    if top is None:
+        raise InputError(f"{folder} is in no repository of git: run `git init` first", code="file-access")
+    has = (folder / _REQUIREMENTS).exists()
+    needed = required(folder, {} if has else {_REQUIREMENTS: _EXTRAS})
+    if has and any(name.endswith(".whl") for name in needed.files):
+        # The project installs this package from another place.
+        needed = needed._replace(files={}, check="")
+    if needed.problem and not has:
+        raise InputError(
+            f"it is not known what installs stacks-pulumi there ({needed.problem}): write {_REQUIREMENTS} first"
+        )
+    install = " && ".join(filter(None, [needed.check, f"pip install -r {_REQUIREMENTS}"]))
+    files: dict[str, str | bytes] = {
+        **pipeline(
+            options.workflow,
+            project,
+            top=top,
+            gate=options.folder,
+            stack=options.stack or _STACK,
+            install=install,
+        ),
+        **{os.path.relpath(folder / name, top): content for name, content in needed.files.items()},
+    }
+    notes = [f"\n{_REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}.\n"] if has else []
+    if GITLAB_FILE in files and GITLAB_MAIN not in files:
+        notes.append(f"\n{GITLAB_MAIN} is there already. Add to it:\n  {GITLAB_INCLUDE}\n")
+    return top, files, notes
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -287,7 +340,7 @@ def _approve(options: argparse.Namespace) -> int:
 
 
 _SHOWN: Final = 12
-"""How many characters of a digest tell it from others."""
+"""How many characters of a digest are shown."""
 
 
 def _words(action: str, options: argparse.Namespace) -> str:
@@ -472,7 +525,12 @@ _FORMS: Final = ("table", "json", "markdown")
 _VOID: Final = "refused, or the approval is void, and nothing was changed"
 
 _ACTIONS: Final = {
-    "init": Command("write a gate's folder, with policy packs and limits", _add_init, _init),
+    "init": Command(
+        "write a gate's folder, with policy packs and limits",
+        _add_init,
+        _init,
+        stack=f"the stack that the pipeline is for (default: {_STACK})",
+    ),
     "plan": Command(
         "preview a change, judge it, and write its record",
         _add_plan,

@@ -1,22 +1,39 @@
-"""`stacks-pulumi scaffold`: write a program that takes over the containers of an account."""
+"""
+Which options has `scaffold`, which files does it write, and what installs this package in a repository?
+
+A path of one machine is of no use in a repository. So what installs this package there is an address with a commit or a
+hash, or the wheel itself, copied into the repository with its checksum.
+"""
 
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
+import functools
+import hashlib
+import io
+import json
+import os
 import re
 import shlex
+import subprocess
 import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
 
+from stacks_pulumi import __version__
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     TEXT,
     Command,
     folder_of,
     print_json,
-    requirements_file,
     settings_of,
     tell,
 )
@@ -24,7 +41,7 @@ from stacks_pulumi.errors import StacksError, clean
 
 if TYPE_CHECKING:
     from stacks_pulumi.account.backend import Stacks
-    from stacks_pulumi.account.takeover import LeftOut, ScaffoldPlan
+    from stacks_pulumi.account.takeover import ScaffoldPlan
 
 
 _HELP: Final = "write a program that takes over what no stack owns"
@@ -46,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         required=True,
-        type=_folder,
+        type=target_folder,
         metavar="DIR",
         help="where to write; existing files are not overwritten",
     )
@@ -88,7 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _folder(text: str) -> Path:
+def target_folder(text: str) -> Path:
+    """Return the folder that an option names."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the name of the folder is empty; a dot names this one")
     return Path(text)
@@ -117,6 +135,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.takeover import (  # noqa: PLC0415  (as above)
         FILES,
+        LeftOut,
         check_overwrites_nothing,
         chosen,
         files,
@@ -157,7 +176,13 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         why = "; ".join(f"{one.what}: {one.reason}" for one in program.left_out)
         raise StacksError(f"nothing was written, because nothing can be taken over: {why}", code="not-found")
     project = options.project or project_name(folder)
-    texts = files(program, options.language, project, settings.base_url, requirements_file(folder))
+    texts: dict[str, str | bytes] = {**files(program, options.language, project, settings.base_url)}
+    if options.language == "python":
+        needed = required(folder, {"requirements.txt": ""})
+        texts |= needed.files
+        if needed.problem:
+            unknown = LeftOut("what installs stacks-pulumi (requirements.txt)", needed.problem, unread=True)
+            program = dataclasses.replace(program, left_out=(*program.left_out, unknown))
     write(folder, texts)
     if options.format == "json":
         print_json(_data(folder, program, list(texts)), None if program.complete else _INCOMPLETE)
@@ -232,6 +257,266 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stack
         "  pulumi preview   # is empty",
     ]
     return "\n".join(lines) + "\n"
+
+
+# --- What installs this package ---
+
+INDEX: Final = ""
+"""The package index that has this package; a release writes its name here when it is there. Empty: none."""
+
+PLACE_UNKNOWN: Final = """\
+# Write here where stacks-pulumi comes from: a commit of its repository, or a wheel beside this file, such as
+#   stacks-pulumi @ git+https://HOST/REPOSITORY@COMMIT
+#   ./stacks_pulumi-VERSION-py3-none-any.whl
+# Its name alone is what anybody may have registered at an index.
+"""
+"""A `requirements.txt` for a package whose place is not known; `pip install -r` of it installs nothing."""
+
+_PATH: Final = re.compile(r"[\w./-]+")
+"""A path that pip and a shell read as one word."""
+
+
+class Place(NamedTuple):
+    """
+    What this package was installed from.
+
+    Attributes:
+        address: The address of a wheel or of a commit, as an installer takes it; that of a folder is its path.
+        file: The wheel or the folder; `None` if it is not on this machine, or not as such a file.
+        digest: The SHA-256 of the wheel, if the installer noted it.
+        editable: Whether the folder is used as it is.
+    """
+
+    address: str
+    file: Path | None = None
+    digest: str = ""
+    editable: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no other machine has it."""
+        return self.file is not None or self.address.partition("+")[2].startswith("file:")
+
+
+class Requirements(NamedTuple):
+    """
+    What installs this package in a repository.
+
+    Attributes:
+        files: The content of each file that is written, by its name.
+        check: The command that checks the wheel; empty without one.
+        problem: Why no place is known; empty if one is.
+    """
+
+    files: dict[str, str | bytes]
+    check: str = ""
+    problem: str = ""
+
+
+IN_FOLDER: Final = Place(f"./stacks_pulumi-{__version__}-py3-none-any.whl")
+"""What the pages install: the wheel of this version, in the reader's folder. It is not on an index yet."""
+
+
+def place() -> Place | None:
+    """Return what this package was installed from; `None` if that is not known, as after an installation by name."""
+    try:
+        origin = json.loads(metadata.distribution("stacks-pulumi").read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        return None
+    url, repository, folder = origin.get("url"), origin.get("vcs_info"), origin.get("dir_info")
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme in {"http", "https"}:
+        # An installer may have kept the password that it was given, and this goes into a file or onto a screen.
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    if repository is not None:
+        return Place(f"{repository['vcs']}+{url}@{repository['commit_id']}")
+    file = Path(unquote(parts.path)) if parts.scheme == "file" else None
+    if file is not None and folder is not None:
+        return Place(str(file), file, editable=bool(folder.get("editable")))
+    digest = origin.get("archive_info", {}).get("hashes", {}).get("sha256", "")
+    return Place(url if file or not digest else f"{url}#sha256={digest}", file, digest)
+
+
+def install_words(extras: str = "", known: Place | None = None) -> list[str]:
+    """
+    Return pip's arguments that install this package on this machine; empty if no place is known.
+
+    Args:
+        extras: Its extras, in brackets.
+        known: Where it comes from; by default, what it was installed from.
+    """
+    known = known or place()
+    if INDEX and known in {None, IN_FOLDER}:
+        return [f"stacks-pulumi{extras}=={__version__}"]
+    if known is None:
+        return []
+    if "://" not in known.address:
+        return [*["-e"] * known.editable, f"{known.address}{extras}"]
+    return [f"stacks-pulumi{extras} @ {known.address}"]
+
+
+def required(folder: Path, needs: Mapping[str, str], known: Place | None = None) -> Requirements:
+    """
+    Return the files that install this package in a folder of a repository.
+
+    A wheel that the repository has already is not written again.
+
+    Args:
+        folder: The folder.
+        needs: The extras, in brackets, of each requirements file, by its name in the folder.
+        known: Where this package comes from; by default, what it was installed from.
+    """
+    known = known or place()
+    if known is None or not known.is_local:
+        words = {name: install_words(extras, known) for name, extras in needs.items()}
+        files = {name: f"{found[0]}\n" if found else PLACE_UNKNOWN for name, found in words.items()}
+        return Requirements({**files}, problem="" if all(words.values()) else _BY_NAME)
+    checkout = known.file
+    if checkout is not None and checkout.is_dir() and folder.resolve().is_relative_to(checkout.resolve()):
+        lines = {name: _path(checkout, folder, name) + extras for name, extras in needs.items()}
+        return Requirements({name: f"{line}\n" for name, line in lines.items()})
+    try:
+        wheel, content = _wheel(known)
+    except _NoWheelError as error:
+        return Requirements(dict.fromkeys(needs, PLACE_UNKNOWN), problem=str(error))
+    return _with_wheel(folder, needs, wheel, content)
+
+
+_BY_NAME: Final = "it was installed by its name"
+
+
+def _with_wheel(folder: Path, needs: Mapping[str, str], wheel: Path, content: bytes) -> Requirements:
+    """Return the files that install a wheel, which the repository may have."""
+    name, digest = wheel.name, hashlib.sha256(content).hexdigest()
+    there = next((one for one in _places(folder, wheel) if _read(one / name) == content), folder)
+    checksum = there / f"{name}.sha256"
+    files: dict[str, str | bytes] = {
+        one: f"# {checksum.name} has its SHA-256.\n{_path(there / name, folder, one)}{extras}\n"
+        for one, extras in needs.items()
+    }
+    if _read(there / name) != content:
+        files[name] = content
+    if _read(checksum).split()[:1] != [digest.encode()]:
+        files[os.path.relpath(checksum, folder)] = f"{digest}  {name}\n"
+    check = f"sha256sum --check {checksum.name}"
+    if there != folder:
+        check = f"(cd {os.path.relpath(there, folder)} && {check})"
+    return Requirements(files, check)
+
+
+def repository_of(folder: Path) -> Path | None:
+    """Return the top of the repository of git that a folder is in; `None` without one."""
+    here = folder.resolve()
+    return next((one for one in (here, *here.parents) if (one / ".git").exists()), None)
+
+
+def _places(folder: Path, wheel: Path) -> Iterator[Path]:
+    """Yield the folders of the repository where its wheel may be."""
+    top, here = repository_of(folder), folder.resolve()
+    yield folder
+    while top is not None and here != top:
+        here = here.parent
+        yield here
+    if top is not None and wheel.is_absolute() and wheel.resolve().is_relative_to(top):
+        path = os.path.relpath(wheel.resolve().parent, folder.resolve())
+        if _PATH.fullmatch(path):
+            yield folder / path
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def _path(target: Path, folder: Path, name: str) -> str:
+    """Return the path from the folder of a requirements file, where pip is run, to a wheel or a checkout."""
+    path = os.path.relpath(target.resolve(), (folder / name).resolve().parent)
+    return path if path.startswith("..") else f"./{path}"
+
+
+class _NoWheelError(Exception):
+    """There is no wheel; the text says why."""
+
+
+def _wheel(known: Place) -> tuple[Path, bytes]:
+    """Return the wheel that this package was installed from, or one of what is installed, with its content."""
+    file = known.file
+    if known.editable:
+        return _built(str(file))
+    if file is None or file.suffix != ".whl":
+        # What is in that folder now may be something else.
+        return _packed(metadata.distribution("stacks-pulumi"))
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise _NoWheelError(f"{file} cannot be read any more: {error.strerror}") from None
+    if known.digest and hashlib.sha256(content).hexdigest() != known.digest:
+        raise _NoWheelError(f"{file} is not the wheel any more that was installed")
+    return file, content
+
+
+def _packed(installed: metadata.Distribution) -> tuple[Path, bytes]:
+    """Return a wheel of the files that are installed, which have to be those that the installer noted."""
+    name = f"stacks_pulumi-{installed.version}"
+    packed = io.BytesIO()
+    record = []
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
+        for file in sorted(installed.files or (), key=str):
+            path = _path_in_wheel(file, name)
+            if path is None:
+                continue
+            content = _read(Path(str(file.locate())))
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+            if file.hash is None or (file.hash.mode, file.hash.value) != ("sha256", digest):
+                raise _NoWheelError(f"{file} is not the file any more that was installed")
+            wheel.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
+            record.append(f"{path},sha256={digest},{len(content)}\n")
+        if not record:
+            raise _NoWheelError("the installer noted no files")
+        own = f"{name}.dist-info/RECORD"
+        wheel.writestr(zipfile.ZipInfo(own), "".join([*record, f"{own},,\n"]), zipfile.ZIP_DEFLATED)
+    return Path(f"{name}-py3-none-any.whl"), packed.getvalue()
+
+
+_OF_INSTALLER: Final = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"}
+
+
+def _path_in_wheel(file: metadata.PackagePath, name: str) -> str | None:
+    """Return where a wheel has an installed file; `None` if the installer made it."""
+    if file.suffix == ".pyc" or file.name in _OF_INSTALLER:
+        return None
+    if file.parts[0] in {"stacks_pulumi", f"{name}.dist-info"}:
+        return file.as_posix()
+    if "share" not in file.parts:
+        # A script, which is made again from the entry points.
+        return None
+    return "/".join([f"{name}.data", "data", *file.parts[file.parts.index("share") :]])
+
+
+@functools.cache
+def _built(source: str) -> tuple[Path, bytes]:
+    """Return a wheel of a checkout, whose code is the one that runs."""
+    words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--disable-pip-version-check", source]
+    if util.find_spec("hatchling") is not None:
+        # Nothing is downloaded then.
+        words.append("--no-build-isolation")
+    with tempfile.TemporaryDirectory(prefix="stacks-wheel-") as scratch:
+        done = subprocess.run(  # noqa: S603  (pip of this Python)
+            [*words, "--wheel-dir", scratch],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        found = sorted(Path(scratch).glob("*.whl"))
+        if done.returncode or not found:
+            reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+            raise _NoWheelError(f"no wheel can be built from {source}: {reason}")
+        return Path(found[0].name), found[0].read_bytes()
 
 
 COMMANDS = {"scaffold": Command(_HELP, add_arguments, run, codes=_CODES, forms=TEXT, stack=KEY_OF_STACK)}

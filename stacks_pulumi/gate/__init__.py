@@ -13,6 +13,7 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `engine`: How does the gate run `pulumi`, and with which environment?
 - `digests`: What exactly was approved?
 - `record`: What is in a record?
+- `plan_file`: What do the files of a saved plan and of a stack's export have, as the engine reads them?
 - `saved`: What do a saved plan and the state that it was made against say, as the steps of a preview?
 - `change`: What changes, with the values before and after it?
 - `rules`: Which rules judge a change, and what do they find?

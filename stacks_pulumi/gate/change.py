@@ -28,7 +28,8 @@ from stacks_pulumi.cost.build import (
     plan_of,
 )
 from stacks_pulumi.cost.report import Item, Line, PriceTable
-from stacks_pulumi.gate.saved import IMPORTS, NEW, PROVIDERS, Goal, Saved, Stored, identity, shown
+from stacks_pulumi.gate.plan_file import Goal, Stored
+from stacks_pulumi.gate.saved import IMPORTS, NEW, PROVIDERS, Saved, identity, shown
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
 from stacks_pulumi.pricing.recognition import (
     ADOPTS,
@@ -66,6 +67,9 @@ _STAYS: Final = frozenset({"same", "create", "update", "replace"})
 
 _ALL_INPUTS: Final = "all inputs"
 _INTERNAL: Final = "__"
+_WHETHER: Final = (
+    "whether it exists (look into the account, then run `pulumi refresh --clear-pending-creates`)"
+)
 
 
 @dataclass(frozen=True)
@@ -355,7 +359,7 @@ def _aside(change: ObjectChange, old: Stored, pricer: Pricer) -> Change:
     return replace(
         told,
         operation=_operation(change, ()),
-        unknown=("whether it exists",) if change.note == INTERRUPTED else (),
+        unknown=(_WHETHER,) if change.note == INTERRUPTED else (),
         protected_after=told.protected_before,
     )
 
@@ -493,9 +497,12 @@ def _compared(
             and change.after.get(name) != given.get(name)
         ]
         if change.urn in news and names:
-            yield (
-                f"{change.name!r}: the preview showed another {', '.join(names)} than the plan has; a policy that "
-                "remediates changes inputs after they were planned, so write them in the program as it makes them"
+            yield f"{change.name!r}: the preview showed another {', '.join(names)} than the plan has; " + (
+                # Of a replacement that deletes first, the engine plans what it has checked before the deletion.
+                "it replaces one container and adopts another: make two changes of it"
+                if "adopts" in names
+                else "a policy that remediates changes inputs after they were planned, so write them in the program as "
+                "it makes them"
             )
 
 

@@ -271,9 +271,9 @@ class Engine:
 
     def copied(self, folder: Path) -> tuple[Engine, dict[Path, Path]]:
         """
-        Return the engine for a copy of a program that is only data, and the file of which each file is the copy.
+        Return the engine for a copy of a program that is only data, and the original of each file in it.
 
-        Nobody can change the copy between its comparison and the update.
+        No one can change the copy between its comparison and the update.
 
         Args:
             folder: A new folder for the copy.

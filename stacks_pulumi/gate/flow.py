@@ -187,7 +187,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             compiled.unlink(missing_ok=True)
         origin, copies = pulumi, dict[Path, Path]()
         if not read.content.code:
-            # What is only data can be copied, so that nobody changes it after it was compared.
+            # What is only data can be copied, so that no one changes it after it was compared.
             pulumi, copies = _copied(gate, pulumi, scratch / "program")
         _compare_files(gate, pulumi, read, now, _program(origin, read.folder, copies))
         _check_gate(gate)
@@ -520,7 +520,8 @@ def _spent(
 
 
 def _may_exist(pulumi: Engine, read: spending.AccountNow, now: datetime.datetime) -> dict[str, Decimal]:
-    return spending.may_exist((one for one in machine.unfinished(now) if one.stack == pulumi.stack), read)
+    begun = [one for one in machine.unfinished(now) if one.stack == pulumi.stack]
+    return spending.may_exist(begun, read, now)
 
 
 def _without_plan(

@@ -8,18 +8,23 @@ fit together, or has a word that is not known here, is an error: it cannot be ju
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
-
-import msgspec
+from typing import Any, Final, cast
 
 from stacks_pulumi._identifiers import name_of, stack_and_project, type_of
-from stacks_pulumi._pulumi_cli import InputError, PlannedState, ResourceState, Step, StoredResource, utf8
+from stacks_pulumi._pulumi_cli import InputError, PlannedState, ResourceState, Step
 from stacks_pulumi.cost.build import REPLACES
+from stacks_pulumi.gate.plan_file import (
+    Goal,
+    InputDiff,
+    ResourcePlan,
+    Stored,
+    deployment_in,
+    plan_in,
+)
 from stacks_pulumi.pricing.recognition import STACK, is_hidden
 
 NEW: Final = frozenset({"create", "import", "read"})
@@ -32,144 +37,15 @@ PROVIDERS: Final = "pulumi:providers:"
 """The prefix of the types of providers."""
 
 _DELETES: Final = frozenset({"delete", "delete-replaced", "discard", "discard-replaced"})
+_REPLACED: Final = frozenset({"delete-replaced", "discard-replaced"})
 _STAYS: Final = frozenset({"same", "update"})
 _GONE: Final = "remove-pending-replace"
 _NO_ACTS: Final = frozenset({"same", _GONE})
 _STEPS: Final = NEW | _DELETES | _STAYS | REPLACES | {_GONE}
 _SHOWN: Final = 5
-_AGAIN: Final = "make the record again with `stacks-pulumi gate plan`"
 
 _ENGINES_NAME: Final = re.compile(r"default(_(alpha|beta|rc|dev)?\d*)*", re.ASCII)
 """The name of the engine's own provider: with the version of its package, and with an address if its plugin has one."""
-
-_T = TypeVar("_T")
-
-
-class _Diff(msgspec.Struct):
-    adds: dict[str, Any] = {}
-    deletes: list[str] = []
-    updates: dict[str, Any] = {}
-
-
-class _Alias(msgspec.Struct, rename="pascal"):
-    urn: str = msgspec.field(default="", name="URN")
-    name: str = ""
-    type: str = ""
-    project: str = ""
-    stack: str = ""
-    parent: str = ""
-    no_parent: bool = False
-
-
-class Goal(msgspec.Struct, rename="camel"):
-    """What a resource will be, as its plan says it."""
-
-    type: str
-    name: str
-    custom: bool = False
-    input_diff: _Diff = msgspec.field(default_factory=_Diff)
-    parent: str = ""
-    protect: bool = False
-    dependencies: list[str] = []
-    provider: str = ""
-    property_dependencies: dict[str, list[str] | None] = {}
-    aliases: list[str] = []
-    structured_aliases: list[_Alias] = []
-    id: str = ""
-
-
-class _ResourcePlan(msgspec.Struct):
-    goal: Goal | None = None
-    steps: list[str] = []
-
-
-class _Plan(msgspec.Struct, rename="camel"):
-    # A document without it is no plan, and would otherwise be one that changes nothing.
-    manifest: dict[str, Any]
-    config: dict[str, Any] = {}
-    resource_plans: dict[str, _ResourcePlan] = {}
-
-
-class Stored(StoredResource, rename="camel"):
-    """A resource in the state, with what it depends on."""
-
-    import_id: str = msgspec.field(default="", name="importID")
-    parent: str = ""
-    dependencies: list[str] | None = None
-    property_dependencies: dict[str, list[str] | None] | None = None
-    view_of: str = ""
-
-
-class _Operation(msgspec.Struct):
-    resource: Stored
-    type: str = ""
-
-
-class _Deployment(msgspec.Struct):
-    resources: list[Stored] | None = None
-    pending_operations: list[_Operation] | None = None
-
-
-class _Export(msgspec.Struct):
-    # It is null for a stack that was never updated.
-    deployment: _Deployment | None
-
-
-def _decoded(data: bytes, kind: type[_T], what: str) -> _T:
-    try:
-        return msgspec.json.decode(utf8(data), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"this is not {what} ({error}): {_AGAIN}") from None
-
-
-def _checked(plan: bytes) -> bytes:
-    """
-    Return a plan that the engine reads as it is read here.
-
-    The engine compares the names of fields without case, and joins two fields of one name. So a second
-    `ResourcePlans` would be carried out and not judged.
-    """
-    try:
-        document = json.loads(utf8(plan), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"this is not a saved plan ({error}): {_AGAIN}") from None
-    for part, kind in _parts(document):
-        names = {name.casefold(): name for name in _fields(kind)}
-        for name in part if isinstance(part, dict) else ():
-            if names.get(name.casefold(), name) != name:
-                raise InputError(
-                    f"the plan has the field {name!r} beside {names[name.casefold()]!r}: {_AGAIN}"
-                )
-    return plan
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise InputError(f"the plan has a name twice in one object: {_AGAIN}")
-    return found
-
-
-def _parts(document: Any) -> Iterator[tuple[Any, type[msgspec.Struct]]]:
-    """Yield each part of a plan whose names are those of fields, with what it is."""
-    yield document, _Plan
-    for planned in _values(document, "resourcePlans"):
-        yield planned, _ResourcePlan
-        goal = planned.get("goal") if isinstance(planned, dict) else None
-        yield goal, Goal
-        if isinstance(goal, dict):
-            yield goal.get("inputDiff"), _Diff
-            aliases = goal.get("structuredAliases")
-            yield from ((alias, _Alias) for alias in (aliases if isinstance(aliases, list) else ()))
-
-
-def _values(document: Any, name: str) -> list[Any]:
-    found = document.get(name) if isinstance(document, dict) else None
-    return list(found.values()) if isinstance(found, dict) else []
-
-
-def _fields(kind: type[msgspec.Struct]) -> list[str]:
-    return [one.encode_name for one in msgspec.structs.fields(kind)]
 
 
 @dataclass
@@ -207,9 +83,9 @@ class Saved:
     """
 
     def __init__(self, plan: bytes, state: bytes) -> None:
-        decoded = _decoded(_checked(plan), _Plan, "a saved plan")
-        self._plans, self._config = decoded.resource_plans, decoded.config
-        deployment = _decoded(state, _Export, "an export of a stack").deployment or _Deployment()
+        read = plan_in(plan)
+        self._plans, self._config = read.resource_plans, read.config
+        deployment = deployment_in(state)
         resources = deployment.resources or []
         self.creating = [
             one.resource for one in deployment.pending_operations or () if one.type == "creating"
@@ -232,7 +108,7 @@ class Saved:
         for urn, planned in self._resources():
             yield from self._steps(urn, planned)
 
-    def _resources(self) -> Iterator[tuple[str, _ResourcePlan]]:
+    def _resources(self) -> Iterator[tuple[str, ResourcePlan]]:
         old_urns = set(self.moved.values())
         for urn, planned in self._plans.items():
             # The steps under a URN that a resource had are those of the resource.
@@ -265,6 +141,16 @@ class Saved:
         for urn, olds in self._olds.items():
             if urn not in told:
                 yield from (one for one in olds if one.custom and not one.external and not one.view_of)
+            elif olds.current is not None and not olds.current.external and self._ends_left_overs_alone(urn):
+                yield olds.current
+
+    def _ends_left_overs_alone(self, urn: str) -> bool:
+        """Return whether the steps of a resource are the deletions of what earlier replacements left, and no more."""
+        planned, olds = self._plans.get(urn), self.olds(urn)
+        if planned is None or planned.goal is not None or urn in self.moved.values():
+            return False
+        number = sum(word in _REPLACED for word in planned.steps)
+        return 0 < number == len(planned.steps) == len(olds.left_over) and not _is_pending(olds.current)
 
     def staying(self) -> Iterator[Stored]:
         """Return the objects that are replaced, or were earlier, and that the plan's targets leave out."""
@@ -282,7 +168,7 @@ class Saved:
         """
         words, current = self.words(urn), self.olds(urn).current
         is_replaced = bool(REPLACES.intersection(words)) and not _DELETES.intersection(words)
-        return urn in self.moved and is_replaced and current is not None and not current.pending_replacement
+        return urn in self.moved and is_replaced and current is not None and not _is_pending(current)
 
     def goal(self, urn: str) -> Goal | None:
         """Return what a resource will be; `None` if it is deleted, or if the plan does not have it."""
@@ -291,9 +177,9 @@ class Saved:
 
     def words(self, urn: str) -> tuple[str, ...]:
         """Return the words of a resource's steps."""
-        planned, old = self._plans.get(urn, _ResourcePlan()), self.moved.get(urn)
+        planned, old = self._plans.get(urn, ResourcePlan()), self.moved.get(urn)
         # The engine notes the deletion of the old object of an aliased replacement under its old URN.
-        under_old = _ResourcePlan() if old is None else self._plans.get(old, _ResourcePlan())
+        under_old = ResourcePlan() if old is None else self._plans.get(old, ResourcePlan())
         words = (*planned.steps, *(() if under_old.goal is not None else under_old.steps))
         return (*self._imports(urn, planned.goal, words), *words)
 
@@ -380,7 +266,7 @@ class Saved:
         surely = difference.updates or difference.deletes
         return bool(old.inputs and difference.adds) and not surely
 
-    def _steps(self, urn: str, planned: _ResourcePlan) -> Iterator[Step]:
+    def _steps(self, urn: str, planned: ResourcePlan) -> Iterator[Step]:
         olds, words = self.olds(urn), self.words(urn)
         unknown = [word for word in words if word not in _STEPS]
         if unknown or not words:
@@ -402,7 +288,7 @@ class Saved:
         if planned.goal is not None:
             _check_difference(urn, planned.goal.input_diff, words, olds.current)
         after = None if planned.goal is None else _after(urn, planned.goal, words, olds.current)
-        ending = iter(()) if self._outlives_its_replacement(urn) else _ending(urn, words, olds)
+        ending = self._ending(urn, words, olds)
         for word in words:
             if word in _DELETES:
                 yield Step(word, urn, shown(next(ending)), None)
@@ -421,6 +307,11 @@ class Saved:
             elif word != "same":
                 # One that is the same and not in the state is new, and outside of the plan's targets.
                 raise _does_not_fit(urn, f"the plan has the step {word!r}, and the state does not have it")
+
+    def _ending(self, urn: str, words: Sequence[str], olds: Olds) -> Iterator[Stored]:
+        if self._outlives_its_replacement(urn):
+            return iter(())
+        return iter(olds.left_over) if self._ends_left_overs_alone(urn) else _ending(urn, words, olds)
 
     def _find_aliases(self) -> None:
         moved = self.moved
@@ -468,6 +359,11 @@ class Saved:
                 if urn and urn != user:
                     users[now.get(urn, urn)][now.get(user, user)] = None
         return {urn: tuple(by) for urn, by in users.items() if type_of(urn) != STACK}
+
+
+def _is_pending(one: Stored | None) -> bool:
+    """Whether an object was deleted by a replacement that was interrupted."""
+    return one is not None and one.pending_replacement
 
 
 def _needs(one: Stored | Goal) -> Iterator[str]:
@@ -532,7 +428,7 @@ def _inputs(goal: Goal, words: Sequence[str], old: Stored | None) -> dict[str, A
     }
 
 
-def _check_difference(urn: str, difference: _Diff, words: Sequence[str], old: Stored | None) -> None:
+def _check_difference(urn: str, difference: InputDiff, words: Sequence[str], old: Stored | None) -> None:
     """
     Refuse a difference that the engine does not make.
 
@@ -547,7 +443,7 @@ def _check_difference(urn: str, difference: _Diff, words: Sequence[str], old: St
         raise _does_not_fit(urn, "the plan adds inputs that it has already")
 
 
-def _overlaps(difference: _Diff, old: Stored) -> bool:
+def _overlaps(difference: InputDiff, old: Stored) -> bool:
     """Whether inputs are added that the old object has: then the engine compared with nothing, and not with it."""
     return any((old.inputs or {}).get(name) is not None for name in difference.adds)
 

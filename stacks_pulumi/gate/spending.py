@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _BASE_URL: Final = f"{config.NAMESPACE}:baseUrl"
 _PLATFORM: Final = f"{config.NAMESPACE}:platform"
 _DAY: Final = datetime.timedelta(hours=24)
+_SHOWN_LATE: Final = datetime.timedelta(minutes=10)
+"""How late the account may show what an update has made."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +96,19 @@ def creates(changes: Iterable[Change]) -> dict[str, Decimal]:
     }
 
 
-def may_exist(begun: Iterable[Begun], account: AccountNow) -> dict[str, Decimal]:
+def may_exist(begun: Iterable[Begun], account: AccountNow, now: datetime.datetime) -> dict[str, Decimal]:
     """
     Return the containers that updates without an end may have made, with their prices.
 
     Args:
         begun: These updates, of the stack.
-        account: The account. What it certainly does not have does not exist.
+        account: The account. What it does not show some minutes later does not exist.
+        now: The time, with a time zone.
     """
     found: dict[str, Decimal] = {}
     for one in begun:
         for name, price in one.creates.items():
-            if account.names is None or name in account.names:
+            if account.names is None or name in account.names or one.at > now - _SHOWN_LATE:
                 found[name] = max(price, found.get(name, price))
     return found
 

@@ -2,19 +2,21 @@
 How does a gate's folder begin?
 
 It has a pack with all policies of this package, limits, the rules of the gate with the strict choices, and the keys of
-the approvers.
+the approvers. A pipeline beside it plans each change and applies what was approved.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from stacks_pulumi import config
-from stacks_pulumi._pulumi_cli import InputError, read_file
+from stacks_pulumi._pulumi_cli import InputError, read_file, read_project
 from stacks_pulumi.account.takeover import check_overwrites_nothing, write
 from stacks_pulumi.errors import ConfigError, clean
 from stacks_pulumi.gate import signers
@@ -79,6 +81,14 @@ from stacks_pulumi.policy import StacksGuard
 StacksGuard().run()
 """
 
+PIPELINES: Final = ("github", "gitlab")
+GITLAB_FILE: Final = ".gitlab/gate.yml"
+GITLAB_MAIN: Final = ".gitlab-ci.yml"
+GITLAB_INCLUDE: Final = f"include: [{{local: {GITLAB_FILE}}}]"
+
+_WORD: Final = re.compile(r"[\w./-]+", re.ASCII)
+"""What is one word to YAML and to a shell."""
+
 _LIMITED: Final = ("monthly-budget", "budget-warning", "spend-gate")
 """The policies that have the limit of the stack's price."""
 
@@ -134,6 +144,56 @@ def init(
     (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
     write(folder, texts)
     return tuple(texts)
+
+
+def pipeline(kind: str, project: Path, *, top: Path, gate: Path, stack: str, install: str) -> dict[str, str]:
+    """
+    Return the files of a pipeline that plans, shows and applies the changes of a project, by name in its repository.
+
+    Args:
+        kind: `github` or `gitlab`.
+        project: The project's file.
+        top: The folder of the repository.
+        gate: The gate's folder.
+        stack: The name of the stack.
+        install: The command that installs this package in the project's folder.
+
+    Raises:
+        InputError: The gate is not in the repository, or a name cannot be written into a pipeline.
+    """
+    folder = project.parent
+    if not gate.resolve().is_relative_to(top):
+        raise InputError(
+            f"{clean(str(gate))} is not in the repository {top}, where the pipeline reads the gate from a branch: name "
+            "a folder in it",
+            code="invalid-argument",
+        )
+    inside = os.path.relpath(folder, top)
+    words = {
+        "FOLDER": inside,
+        "GATE": os.path.relpath(gate.resolve(), folder),
+        "NAME": str(read_project(project).get("name", "")),
+        "RECORD": str(Path(inside) / "record"),
+        "STACK": stack,
+    }
+    for what, word in words.items():
+        if not _WORD.fullmatch(word):
+            raise InputError(
+                f"{clean(word)!r} ({what.lower()}) cannot be written into a pipeline: use letters, digits and . _ / -",
+                code="invalid-argument",
+            )
+    words["INSTALL"] = install
+    text = _read(kind)
+    for name, word in words.items():
+        text = text.replace(f"@{name}@", word)
+    if kind == "github":
+        return {".github/workflows/gate.yml": text}
+    main = {} if (top / GITLAB_MAIN).exists() else {GITLAB_MAIN: f"{GITLAB_INCLUDE}\n"}
+    return {GITLAB_FILE: text, **main}
+
+
+def _read(kind: str) -> str:
+    return (Path(__file__).with_name(f"{kind}.yml")).read_text(encoding="utf-8")
 
 
 def _line(name: str, key: Path) -> str:

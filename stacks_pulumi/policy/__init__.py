@@ -1,8 +1,8 @@
 """
 Policy packs for STACKS: which containers are allowed, what they may cost, and who may connect.
 
-`policies/plans`, `policies/spend` and `policies/exposure` are ready to use. `StacksGuard` builds your own pack in three
-lines. `stacks_pulumi.policy.testing` tests both on plain data. `docs/policies.md` lists all policies.
+`stacks-pulumi policies` writes the three ready packs: `plans`, `spend` and `exposure`. `StacksGuard` builds your own
+pack in three lines. `stacks_pulumi.policy.testing` tests both on plain data. `docs/policies.md` lists all policies.
 
 Needs the extra `policy` (`docs/install.md`).
 

@@ -206,7 +206,7 @@ class AllowedIpList:
     # --- steps ---
 
     def _goes_by_id(self, olds: Mapping[str, Any]) -> bool:
-        """Return whether the state has all that is to be removed."""
+        """Return whether the state has all that a deletion removes."""
         # If the container stays, so would what a killed exchange has left in its list, and no state knows that.
         stays = OWNERSHIP.owner("Container", self.container) is not None
         looks = stays or olds.get("revoke_auto_added") or olds.get(OTHERS_LEFT)

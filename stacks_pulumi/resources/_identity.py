@@ -12,6 +12,7 @@ import enum
 import math
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -450,6 +451,7 @@ class Ownership:
         self._undecided: set[str] = set()
         self._started: dict[str, list[float]] = {}
         self._moved: dict[str, float] = {}
+        self._moves: Counter[float] = Counter()
         self._times: dict[str, list[str]] = {}
         self._of_children: dict[str, str | None] = {}
 
@@ -469,8 +471,8 @@ class Ownership:
             operation: What the request does.
             ids: The containers; none if it is not known which one, as with the number of a backup.
         """
-        changing = session.client.platform.facts.containers.created_at_changes
-        now = session.client.containers.server_now()
+        client = session.client
+        changing, now = client.platform.facts.containers.created_at_changes, client.containers.server_now()
         with self._lock:
             for id_ in ids or (_ANY,):
                 times = self._started.setdefault(id_, [])
@@ -515,8 +517,10 @@ class Ownership:
     def moved_together(self, id_: str, seconds: float) -> bool:
         """Record by how much a container's creation time moved; return whether that is so for all known ones."""
         with self._lock:
+            self._moves.subtract([self._moved[id_]] if id_ in self._moved else ())
             self._moved[id_] = seconds
-            return all(other == seconds for other in self._moved.values())
+            self._moves[seconds] += 1
+            return self._moves[seconds] == len(self._moved)
 
     def declare(self, urn: str, kind: str, names: Iterable[str]) -> str | None:
         """
@@ -588,8 +592,7 @@ class Ownership:
     def release(self, kind: str, id_: str, token: str | None) -> None:
         """Record that the object was deleted."""
         with self._lock:
-            owner = self._owners.get((kind, id_))
-            if owner is not None and owner.token == token:
+            if (owner := self._owners.get((kind, id_))) is not None and owner.token == token:
                 del self._owners[kind, id_]
 
 

@@ -11,7 +11,7 @@ import asyncio
 import functools
 import threading
 import weakref
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -109,7 +109,45 @@ class _Priced(Protocol):
         """Its id, which a preview knows if the state has it."""
 
 
-_Run = list[tuple[_Priced, pulumi.Output[Any] | None, bool]]
+class _Run:
+    """
+    The containers of one run of the program.
+
+    Each value has one callback. `Output.all` would make three outputs of each, and the SDK a task of each output.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._left = 0
+        self._state: _State | None = None
+
+    def add(self, container: _Priced, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
+        """Count a container; the state is requested with the first one."""
+        if not self._rows:
+            self._state = None if isinstance(get_monitor(), MockMonitor) else request_export()
+        row: dict[str, Any] = {"adopts": None, "is_lookup": is_lookup}
+        self._rows.append(row)
+        outputs: dict[str, pulumi.Output[Any]] = {
+            "urn": container.urn,
+            "id": container.id,
+            "price": container.monthly_price_usd,
+            **({} if adopts is None else {"adopts": adopts}),
+        }
+        self._left += len(outputs)
+        for name, output in outputs.items():
+            # mypy cannot choose among the results that `apply` accepts.
+            know: Any = functools.partial(self._know, row, name)
+            output.apply(know, run_with_unknowns=True)
+
+    def _know(self, row: dict[str, Any], name: str, value: Any) -> Awaitable[None] | None:
+        row[name] = value
+        self._left -= 1
+        # The engine answers after the program has run, so the last value is that of the last container.
+        if self._left:
+            return None
+        rows, self._rows = [Declared(**it) for it in self._rows], []
+        return _show(rows, self._state)
+
 
 # One entry for each run: with the Automation API one process runs several programs. A failed run shows no line.
 _runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKeyDictionary()
@@ -130,27 +168,10 @@ def show_in_preview(container: _Priced, adopts: pulumi.Output[Any] | None, *, is
     root = get_root_resource()
     if root is None or not pulumi.runtime.is_dry_run():
         return
-    run = _runs.setdefault(root, [])
-    run.append((container, adopts, is_lookup))
-    if len(run) == 1:
-        state = None if isinstance(get_monitor(), MockMonitor) else request_export()
-        # The engine answers after the program has run, so all other containers are in the list by then.
-        collect = functools.partial(_collect, run, state)
-        container.monthly_price_usd.apply(collect, run_with_unknowns=True)
+    _runs.setdefault(root, _Run()).add(container, adopts, is_lookup=is_lookup)
 
 
-def _collect(run: _Run, state: _State | None, _: Any) -> None:
-    parts = [(item.urn, item.id, item.monthly_price_usd, adopts) for item, adopts, _ in run]
-    lookups = [is_lookup for *_, is_lookup in run]
-    run.clear()
-    # mypy cannot choose among the results that `apply` accepts.
-    show: Any = functools.partial(_show, lookups, state)
-    pulumi.Output.all(*(part for row in parts for part in row)).apply(show, run_with_unknowns=True)
-
-
-async def _show(lookups: list[bool], state: _State | None, values: list[Any]) -> None:
-    urns, ids, prices, adopts = (values[part::4] for part in range(4))
-    rows = [Declared(*parts) for parts in zip(urns, ids, prices, adopts, lookups, strict=True)]
+async def _show(rows: list[Declared], state: _State | None) -> None:
     owned = [row.price for row in rows if not row.is_lookup]
     if not owned:
         return

@@ -7,6 +7,8 @@ program sets another one. A child's id is `<container id>/<its own name>`, so th
 
 from __future__ import annotations
 
+import functools
+import inspect
 import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, cast
@@ -19,7 +21,7 @@ from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi.config import NAMESPACE, flag
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.recognition import CONTAINER, NATIVE
+from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, NATIVE
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._fields import PARENT_IN_PROGRAM
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN
@@ -39,7 +41,7 @@ def child_options(opts: pulumi.ResourceOptions | None, container: Any) -> pulumi
         opts: The program's options, which take precedence.
         container: The Container or the id that the program passed.
     """
-    options = pulumi.ResourceOptions.merge(None, opts)
+    options = pulumi.ResourceOptions() if opts is None else pulumi.ResourceOptions.merge(None, opts)
     if isinstance(container, pulumi.CustomResource) and options.id is None:
         options.provider = options.provider or container.get_provider(CONTAINER)
         if deletes_children_with_container(options.provider) and not getattr(
@@ -139,19 +141,22 @@ class StacksResource(dynamic.Resource):
             msg = f"{resource_name!r} has the option import_, but Pulumi cannot import dynamic resources: {remedy}"
             raise shown_alone(ConfigError(msg, code="no-import"))
         types = [f"{NATIVE}{self._module_and_name[1]}", *([self._former_type] if self._former_type else [])]
-        aliases = [pulumi.Alias(type_=type_) for type_ in types]
+        aliases = [_alias(type_, resource_name, opts) for type_ in types]
         provider = provider_for(self._module_and_name[1])
         # For SDKs that lose the provider's own mark.
         secrets = [output.name for output in provider.handler.outputs if output.secret]
-        opts = pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(aliases=aliases, additional_secret_outputs=secrets)
-        )
+        ours = pulumi.ResourceOptions(aliases=aliases, additional_secret_outputs=secrets)
+        opts = ours if opts is None else pulumi.ResourceOptions.merge(opts, ours)
         _mark_awaited(opts)
         if "adopt" in props:
             opts = _replaced_delete_first(
                 opts, "if_matching" if self._delete_first else props["adopt"], self._type_token()
             )
-        super().__init__(provider, resource_name, {**props, ORIGIN: None}, opts)
+        # Of each property the SDK makes an output, which is a task. An input that is not set and no output needs none.
+        outputs = _outputs_of(type(self))  # type: ignore[arg-type]  # mypy treats a class as not hashable
+        kept = {*outputs, ADOPTS}
+        shown = {name: value for name, value in props.items() if value is not None or name in kept}
+        super().__init__(provider, resource_name, {**shown, ORIGIN: None}, opts)
         for name in secrets:
             if name in vars(self):
                 # At preview the engine marks only values that it knows, and in a plan a secret differs from a value.
@@ -216,6 +221,21 @@ class Child(StacksResource):
         return {container: declare_child(kind, props[container], props[own], resource_name, provider)}
 
 
+@functools.cache
+def _outputs_of(resource: type[StacksResource]) -> frozenset[str]:
+    """Return the names of a class's outputs; the SDK reads their types for each resource, and then compiles none."""
+    if "_module_and_name" in vars(resource):
+        resource.__annotations__ = inspect.get_annotations(resource, eval_str=True)
+    return frozenset(name for base in resource.__mro__ for name in inspect.get_annotations(base))
+
+
+def _alias(type_: str, resource_name: str, opts: pulumi.ResourceOptions | None) -> str | pulumi.Alias:
+    """Return an alias of another type. The URN, where it is known, spares the SDK twelve outputs, each with a task."""
+    if opts is not None and opts.parent is not None:
+        return pulumi.Alias(type_=type_)
+    return f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{type_}::{resource_name}"
+
+
 def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
     """Mark the resources that these options name in `depends_on` or as the parent."""
     named: Any = None if opts is None else opts.depends_on
@@ -235,13 +255,16 @@ def _replaced_delete_first(
     """
     if opts is not None and (opts.id is not None or opts.delete_before_replace is not None):
         return opts
-    provider = provider_in_options(opts, type_)
-    of_account = (
-        pulumi.Config(NAMESPACE).get("adopt") if provider is None else getattr(provider, "adopt", None)
-    )
-    if (adopt or of_account) != "if_matching":
+    if adopt_mode(adopt, provider_in_options(opts, type_)) != "if_matching":
         return opts
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
+
+
+def adopt_mode(adopt: pulumi.Input[str] | None, provider: pulumi.ProviderResource | None) -> object:
+    """Return the `adopt` of a resource, or of its account; `None` if neither sets it."""
+    if adopt is not None:
+        return adopt
+    return pulumi.Config(NAMESPACE).get("adopt") if provider is None else getattr(provider, "adopt", None)
 
 
 # --- does the program declare an object twice? ---
@@ -345,7 +368,7 @@ def declare_child(
     if declared is None:
         return container
 
-    def declare(known: Any) -> pulumi.Output[str]:
+    def declare(known: Any) -> pulumi.Input[str]:
         # At preview, the combined output is unknown if one of the two is.
         if isinstance(known, tuple) and all(isinstance(value, str | int | float) for value in known):
             unique = f"{known[0]}/{_canonical(known[1])}"
@@ -357,9 +380,15 @@ def declare_child(
                 )
                 raise shown_alone(ConfigError(msg, code="declared-twice"))
             declared[key] = resource_name
+            container_known: str = known[0]
+            return container_known
         # An unknown name must not make the container unknown.
         return pulumi.Output.from_input(container)
 
+    if isinstance(own, str | int | float) and isinstance(container, pulumi.Output):
+        # As in most programs. While the id is unknown there is nothing to compare, and the output stays unknown.
+        id_: pulumi.Output[str] = container
+        return id_.apply(lambda known: declare((known, own)))
     both: pulumi.Output[tuple[Any, Any]] = pulumi.Output.from_input((container, own))
     return both.apply(declare, run_with_unknowns=True)
 

@@ -424,7 +424,10 @@ def session_for(settings: AccountSettings) -> Session:
     with _lock:
         session = _sessions.get(account)
         if session is None:
-            client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited)
+            from stacks_pulumi._pulumi_cli import pulumi_home  # noqa: PLC0415  (an `up` without changes has no session)
+
+            hints = pulumi_home() / "stacks-lists" / fingerprint
+            client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited, hints)
             session = _sessions[account] = Session(
                 settings,
                 client,

@@ -64,6 +64,7 @@ from stacks_pulumi.resources._operation import Checked, EngineCall, Operation, r
 from stacks_pulumi.resources._preview_total import show_in_preview
 from stacks_pulumi.resources._resource import (
     StacksResource,
+    adopt_mode,
     declare_container_name,
     has_name_pattern,
     provider_in_options,
@@ -196,7 +197,8 @@ class Container(StacksResource, module="stacks", name="Container"):
                 "replace_on_change": replace_on_change,
                 "adopt": adopt,
                 **dict.fromkeys(output.name for output in OUTPUTS),
-                ADOPTS: None,
+                # An output is a task of the SDK, so only a program that may adopt has this one.
+                **({} if is_lookup or adopt_mode(adopt, provider) is None else {ADOPTS: None}),
                 **by_default,
             },
             opts,

@@ -3,6 +3,7 @@ Measure an `up` and a preview that change nothing: processor time and processes,
 
     python tests/bench/no_change.py
     python tests/bench/no_change.py --containers 24 --rounds 2 --only ours
+    python tests/bench/no_change.py --before CHECKOUT       the package of another checkout, in the same run
 
 Seconds of a clock would show what else the machine does, so these are seconds of processor time: the least of some
 rounds, in which the providers take turns.
@@ -31,7 +32,9 @@ from tests.support.forked import commands  # noqa: E402
 from tests.support.stack import Stack  # noqa: E402
 from tools.engine.ensure import ensure  # noqa: E402
 
-PROVIDERS = ("idle", "ours", "native")
+PROVIDERS = ("idle", "shaped", "ours", "native")
+BOUNDS = PROVIDERS[:2]
+"""Those that do nothing: with three properties of a resource, and with as many as ours."""
 VERBS: Mapping[str, tuple[str, ...]] = {
     "no-op up": ("up", "--yes", "--skip-preview"),
     "preview": ("preview",),
@@ -72,15 +75,25 @@ def main() -> None:
     arguments = _arguments()
     commands.Mode.real = True
     with contextlib.ExitStack() as stacks:
-        ready = {name: stacks.enter_context(_made(name, arguments)) for name in arguments.only or PROVIDERS}
+        made = {name: stacks.enter_context(_made(name, arguments)) for name in arguments.only or PROVIDERS}
+        ready = dict(_versions(made, arguments.before))
         for verb, options in VERBS.items():
             rounds = [
-                {name: _run(stack, options) for name, stack in ready.items()} for _ in range(arguments.rounds)
+                {name: _run(*version, options) for name, version in ready.items()}
+                for _ in range(arguments.rounds)
             ]
             least = {name: min((took[name] for took in rounds), key=lambda it: it.total) for name in ready}
             provider = {name: min(took[name].seconds["provider"] for took in rounds) for name in ready}
             for name, took in least.items():
                 _say(f"{verb}, {name}: {_figures(took, provider[name])}{_beside(name, provider, least)}")
+
+
+def _versions(made: Mapping[str, Stack], before: Path | None) -> Iterator[tuple[str, tuple[Stack, str]]]:
+    """Yield each stack with the module path of the package; the same stack serves two versions of it."""
+    for name, stack in made.items():
+        if before is not None and name not in BOUNDS:
+            yield f"{name}, before", (stack, str(before.resolve()))
+        yield name, (stack, "")
 
 
 def _figures(took: Took, provider: float) -> str:
@@ -90,10 +103,12 @@ def _figures(took: Took, provider: float) -> str:
 
 
 def _beside(name: str, provider: Mapping[str, float], least: Mapping[str, Took]) -> str:
-    if name == "idle" or "idle" not in least:
-        return ""
-    alone, all_ = provider[name] / provider["idle"], least[name].total / least["idle"].total
-    return f"; x idle: provider {alone:.2f}, all {all_:.2f}"
+    found = ""
+    for bound in BOUNDS if name not in BOUNDS else ():
+        if bound in least:
+            alone, all_ = provider[name] / provider[bound], least[name].total / least[bound].total
+            found += f"; x {bound}: provider {alone:.2f}, all {all_:.2f}"
+    return found
 
 
 @contextlib.contextmanager
@@ -110,8 +125,9 @@ def _made(provider: str, arguments: argparse.Namespace) -> Iterator[Stack]:
         yield stack
 
 
-def _run(stack: Stack, options: tuple[str, ...]) -> Took:
+def _run(stack: Stack, package: str, options: tuple[str, ...]) -> Took:
     verb, *more = options
+    stack.env["PYTHONPATH"] = package
     process = stack.start(verb, *more, "--parallel", "64")
     watch = _Watch(process.pid)
     text, _ = process.communicate()
@@ -171,6 +187,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--containers", type=int, default=200)
     parser.add_argument("--children", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--before", type=Path, help="a checkout whose package is measured too")
     parser.add_argument("--only", action="append", choices=PROVIDERS)
     return parser.parse_args()
 

@@ -4,6 +4,7 @@ The packs on a real engine. Each run has all policies; `tests/policy` has the wh
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.api import StacksClient
+from stacks_pulumi.cli import main
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
@@ -21,6 +23,7 @@ from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.rule import ResourceRule, StackRule
 from stacks_pulumi.policy.testing import configuration_problems
 from stacks_pulumi.pricing.money import Price
+from tests.support import policy_host
 from tests.support.accounts import running
 from tests.support.packs import violations, with_packs
 from tests.support.policy_cases import SOON
@@ -585,3 +588,34 @@ def test_a_database_that_was_opened_before_it_was_adopted_counts_as_open(
     stack.program(adopted.format(""))
     stack.up(quiet_afterwards=False)
     assert violations(stack.preview(*gates)) == {}
+
+
+SIX = """
+name: tests
+runtime: yaml
+resources:
+""" + "".join(
+    f"  box-{number}: {{type: 'stacks:index:Container', properties: {{template: nodejs, plan: premium}}}}\n"
+    for number in range(6)
+)
+
+
+@pytest.mark.parametrize("form", ["folder", "start"])
+def test_a_pack_that_the_command_writes_runs_in_a_repository(
+    form: str, stack: Stack, yaml_language_host: Path, tmp_path: Path
+) -> None:
+    assert main(["policies", "--out", str(stack.folder / "policies")]) == 0
+    stack.yaml(SIX, yaml_language_host)
+    pack = "policies/spend/start"
+    if form == "folder":
+        # As the official engine does it: with a host that starts folders, first on the path.
+        policy_host.write(tmp_path)
+        stack.env["PATH"] = f"{tmp_path}{os.pathsep}{stack.env['PATH']}"
+        pack = "policies/spend"
+
+    result = stack.preview_fails("--policy-pack", pack, "--policy-pack-config", "policies/spend.json")
+
+    found = violations(result)
+    assert "the stack costs $60.00 a month; the limit is $50.00" in found.get("monthly-budget", ""), (
+        result.text
+    )

@@ -130,14 +130,15 @@ def test_the_commands_of_the_tour_work(tmp_path: Path, engine: Path) -> None:
     folder.mkdir()
     for name, text in FILE.findall(TOUR.read_text(encoding="utf-8")):
         (folder / name).write_text(text, encoding="utf-8")
-    pack = str(argument(ensure(), newcomer.checkout / "policies/spend", tmp_path))
+    start = "" if ensure().starts_policy_folders else "/start"
     with Emulator() as emulator:
         for mark, text in blocks(TOUR):
             if mark == OTHER_TERMINAL:
                 continue
             if text.startswith("pulumi refresh"):
                 emulator.drift.set_external_access("orders", enabled=False)
-            said = newcomer.paste(text.replace("policies/spend", pack, 1), folder, fails=mark == "fails")
+            here = text.replace("--policy-pack policies/spend", f"--policy-pack policies/spend{start}")
+            said = newcomer.paste(here, folder, fails=mark == "fails")
             if "pulumi stack init" in text:
                 newcomer.paste(f"pulumi config set stacks:baseUrl {emulator.url}", folder)
                 newcomer.paste("pulumi config set stacks:apiKey --secret", folder, given=emulator.key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import yaml
 
 import stacks_pulumi
 from stacks_pulumi.emulator import Emulator
+from tests.support.snippets import commands
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 
@@ -54,15 +56,60 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.mark.parametrize("form", ["{root}", "stacks-pulumi @ git+file://{root}", "{wheel}"])
-def test_a_path_a_repository_and_a_wheel_can_be_installed(form: str, wheel: Path, tmp_path: Path) -> None:
-    requirement = form.format(root=ROOT, wheel=wheel)
+def lines() -> dict[str, str]:
+    """Return the commands of the pages that install this package, each with a page that has it."""
+    found = {shlex.join(words): page for page, words in commands("pip") if "stacks" in " ".join(words)}
+    return {line: page for line, page in found.items() if "sdks/" not in line}
 
-    run(sys.executable, *PIP, "--no-deps", "--target", tmp_path / "it", requirement, cwd=tmp_path)
+
+@pytest.mark.parametrize("line", lines())
+def test_a_line_of_the_pages_installs_the_package_in_an_empty_folder(
+    line: str, wheel: Path, tmp_path: Path
+) -> None:
+    # What the reader has: a wheel, a checkout, or the address of a repository.
+    (tmp_path / "empty").mkdir()
+    shutil.copy(wheel, tmp_path / "empty")
+    (tmp_path / "empty/stacks-pulumi").symlink_to(ROOT)
+    commit = run("git", "rev-parse", "HEAD", cwd=ROOT).strip()
+    known = line.replace("<URL>@<COMMIT>", f"file://{ROOT}@{commit}")
+    program, install, *words = shlex.split(known.replace("0.3.0", stacks_pulumi.__version__))
+    assert [program, install] == ["pip", "install"]
+
+    run(sys.executable, *PIP, "--no-deps", "--target", tmp_path / "it", *words, cwd=tmp_path / "empty")
 
     version = run(
         sys.executable, "-m", "stacks_pulumi", "--version", cwd=tmp_path, PYTHONPATH=str(tmp_path / "it")
     )
+    assert version == f"stacks-pulumi {stacks_pulumi.__version__}\n"
+
+
+def test_the_pages_have_a_line_of_each_kind() -> None:
+    assert {re.sub(r"\[.*?\]|stacks.pulumi|[\d'.]", "", line) for line in lines()} == {
+        "pip install /",
+        "pip install /--py-none-anywhl",
+        "pip install  @ git+<URL>@<COMMIT>",
+    }
+
+
+def test_a_checkout_that_was_installed_is_packed_into_the_same_files(tmp_path: Path) -> None:
+    def files(target: Path) -> dict[Path, bytes]:
+        found = [*target.glob("lib/*/site-packages/stacks_pulumi/**/*"), *target.glob("share/**/*")]
+        kept = [one for one in found if one.is_file() and one.suffix != ".pyc"]
+        return {one.relative_to(target): one.read_bytes() for one in kept}
+
+    for name in ("it", "again"):
+        run(sys.executable, "-m", "venv", tmp_path / name, cwd=tmp_path)
+        (folder,) = (tmp_path / name).glob("lib/*/site-packages")
+        # What this package needs.
+        (folder / "more.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n", encoding="utf-8")
+    run(tmp_path / "it/bin/python", *PIP, "--no-deps", "--force-reinstall", ROOT, cwd=tmp_path)
+    run(tmp_path / "it/bin/stacks-pulumi", "policies", "--out", "packs", cwd=tmp_path)
+    (packed,) = (tmp_path / "packs").glob("*.whl")
+    run(tmp_path / "again/bin/python", *PIP, "--no-deps", "--force-reinstall", packed, cwd=tmp_path)
+
+    assert len(files(tmp_path / "it")) > 150
+    assert files(tmp_path / "again") == files(tmp_path / "it")
+    version = run(tmp_path / "again/bin/stacks-pulumi", "--version", cwd=tmp_path)
     assert version == f"stacks-pulumi {stacks_pulumi.__version__}\n"
 
 
@@ -80,25 +127,22 @@ def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path,
         # As `pulumi install` does it: in the folder, whose requirement of this package is a path.
         run(python, *PIP, "--no-deps", "--requirement", file, cwd=file.parent)
 
-    # A program that is written for it takes it from the same wheel.
-    (tmp_path / "shop").mkdir()
-    run(python, *PIP, "--force-reinstall", "--no-deps", f"{wheel}[emulator,policy,cli]", cwd=tmp_path)
-    requirements = run(python, "-c", WRITE, cwd=tmp_path)
-    (tmp_path / "shop/requirements.txt").write_text(requirements, encoding="utf-8")
-    assert wheel.name in requirements
-    run(python, *PIP, "--no-deps", "--requirement", "requirements.txt", cwd=tmp_path / "shop")
+    # The packs that it writes install it too, wherever they are and without the wheel that it came from.
+    copy = Path(shutil.copy(wheel, tmp_path))
+    run(python, *PIP, "--force-reinstall", "--no-deps", f"{copy}[emulator,policy,cli]", cwd=tmp_path)
+    run(tmp_path / "venv/bin/stacks-pulumi", "policies", "--out", "packs", cwd=tmp_path)
+    copy.unlink()
+    (tmp_path / "packs").rename(tmp_path / "elsewhere")
+    run("sha256sum", "--check", f"{wheel.name}.sha256", cwd=tmp_path / "elsewhere")
+    written = sorted((tmp_path / "elsewhere").glob("*/requirements.txt"))
+    assert len(written) == 3
+    run(python, *PIP, "--no-deps", "--requirement", written[0], cwd=written[0].parent)
 
     # The wheel also has the data files that the code reads.
     run(python, "-c", SERVE, cwd=tmp_path)
     run(python, "-c", "import stacks_pulumi.policy, rich, shtab", cwd=tmp_path)
     assert "complete" in run(tmp_path / "venv/bin/stacks-pulumi", "completion", "bash", cwd=tmp_path)
 
-
-WRITE = """
-from pathlib import Path
-from stacks_pulumi.commands._shared import requirements_file
-print(requirements_file(Path("shop")))
-"""
 
 SHOP = """\
 name: tests

@@ -14,13 +14,16 @@ from tools.messages import PACKAGE, ROOT, Message, messages
 
 NOT_SHOWN: Final = {
     "AttributeError": "for Python's own import",
+    "argparse.ArgumentError": "the parser of the command line shows its text and adds the code",
     "argparse.ArgumentTypeError": "the parser of the command line shows its text and adds the code",
+    "WrongOptionError": "its text was shown with the code",
     "OptionError": "`policy.rule.misconfigured` shows its text and adds the code",
     "ShapeError": "`api._decode` shows its text as an unreadable answer",
     "MCPError": "an error of the protocol, whose text is the SDK's",
     "UnreadableError": "`agents.programs` shows it as what is wrong in a program",
     "HostError": "its text has the code already",
     "_DeferredError": "pulumi_policy shows it as a notice",
+    "_NoWheelError": "`commands.scaffold.required` returns its text, and the commands show it",
     "_FoundError": "`gate.program.own_code` returns its text, and the verdict shows it",
 }
 """Exception -> why its text needs no code."""

@@ -28,10 +28,11 @@ from tests.support.snippets import ROOT, commands, snippets
 
 LANGUAGES: Final = {"console", "go", "json", "python", "sh", "text", "typescript", "yaml"}
 """`text` is what a program printed, `console` that with the command above it: other tests compare those."""
-HARMLESS: Final = {".", "cd", "cp", "eval", "export", "printf", "rm", "scp", "source", "ssh", "umask"}
+HARMLESS: Final = {".", "cd", "cp", "echo", "eval", "export", "printf", "rm", "scp", "source", "ssh", "umask"}
 SCRIPTS: Final = {
     "curl",
     "docker",
+    "git",
     "make",
     "pip",
     "pulumi",
@@ -44,8 +45,9 @@ SCRIPTS: Final = {
 GATE: Final = "docs/gate.md"
 REGISTRY: Final = "docs/registry/_index.md"
 """Its programs use the generated SDKs: they are those of an example that is compiled with them."""
-FRAGMENTS: Final = {"docs/errors.md", "examples/component/README.md"}
-"""Pages with lines of a program that other tests run on the engine: `test_errors.py` and `test_examples.py`."""
+REPOSITORY: Final = "docs/own-repository.md"
+FRAGMENTS: Final = {"docs/errors.md", "examples/component/README.md", REPOSITORY}
+"""Pages with parts of programs that other tests run: `test_errors.py`, `test_examples.py`, `test_own_repository.py`."""
 
 
 def test_every_snippet_has_a_language() -> None:
@@ -152,12 +154,21 @@ def test_the_gates_settings_in_the_pages_are_valid(tmp_path: Path) -> None:
 
 def test_every_setting_in_a_project_file_exists() -> None:
     others = re.compile("budgets:|version: 1|^prices:", re.MULTILINE)
-    projects = [snippet for snippet in snippets("yaml") if not others.search(snippet.text)]
+    found_in = [it for it in snippets("yaml") if it.name != REPOSITORY or it.text.startswith("name: shop")]
+    projects = [snippet for snippet in found_in if not others.search(snippet.text)]
 
     assert len(projects) >= 4
     for snippet in projects:
         found: Any = yaml.safe_load(snippet.text)
-        assert set(found) <= {"name", "runtime", "config", "plugins", "resources", "outputs"}, snippet.name
+        assert set(found) <= {
+            "name",
+            "description",
+            "runtime",
+            "config",
+            "plugins",
+            "resources",
+            "outputs",
+        }, snippet.name
         assert {key for key in found.get("config", {}) if key.startswith("stacks:")} <= {
             f"stacks:{it}" for it in KEYS
         }

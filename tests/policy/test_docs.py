@@ -61,7 +61,6 @@ def test_a_pack_has_three_lines_and_a_description(pack: str) -> None:
     assert len(lines) <= 3
     assert re.search(r'^description: "STACKS: .+\."$', about, re.MULTILINE)
     assert re.search(r"^version: \d+\.\d+\.\d+$", about, re.MULTILINE)
-    assert (folder / "requirements.txt").read_text(encoding="utf-8") == "../..[policy]\n"
 
 
 def test_the_tests_in_the_documentation_pass() -> None:

@@ -10,17 +10,14 @@ import subprocess
 import sys
 import termios
 from importlib import metadata
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 import stacks_pulumi
 from stacks_pulumi import cli
 from stacks_pulumi.cli import advice
-from stacks_pulumi.commands._shared import requirements_file
 from tests.support.waiting import until
 
 COMMAND = [sys.executable, "-m", "stacks_pulumi"]
@@ -130,77 +127,6 @@ def test_the_advice_names_what_the_package_was_installed_from(
 
     assert told is not None
     assert told.endswith(f"pip install {requirement}")
-
-
-@pytest.mark.parametrize(
-    ("origin", "line"),
-    [
-        ({"url": "file:///src/a%20b", "dir_info": {"editable": True}}, "-e './../../src/a b'"),
-        ({"url": "file:///src/it", "dir_info": {}}, "./../../src/it"),
-        (
-            {"url": "file:///home/me/it-1-py3-none-any.whl", "archive_info": {}},
-            "./../me/it-1-py3-none-any.whl",
-        ),
-        (
-            {"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
-            "stacks-pulumi @ git+https://example.com/it.git@abc",
-        ),
-        (
-            {"url": "https://me:token@example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
-            "stacks-pulumi @ git+https://example.com/it.git@abc",
-        ),
-        (
-            {"url": "ssh://git@example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
-            "stacks-pulumi @ git+ssh://git@example.com/it.git@abc",
-        ),
-        (
-            {"url": "https://example.com/it.whl", "archive_info": {"hashes": {"sha256": "ab"}}},
-            "stacks-pulumi @ https://example.com/it.whl#sha256=ab",
-        ),
-    ],
-)
-def test_a_requirements_file_names_what_the_package_was_installed_from(
-    origin: Any, line: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: json.dumps(origin))
-    )
-
-    *comments, told = requirements_file(Path("/home/shop")).splitlines()
-
-    assert told == line
-    assert all(comment.startswith("# ") for comment in comments)
-    # A path is of this machine, which the comment says.
-    assert bool(comments) == origin["url"].startswith("file:")
-
-
-@pytest.mark.parametrize("record", [None, "", "{}", "no JSON"])
-def test_a_requirements_file_of_an_unknown_origin_installs_nothing(
-    record: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: record))
-
-    text = requirements_file(Path("/home/shop"))
-
-    assert "stacks-pulumi @ git+https://" in text
-    assert [line for line in text.splitlines() if not line.startswith("#")] == []
-
-
-@pytest.mark.parametrize("editable", [True, False])
-@pytest.mark.parametrize(
-    "folder", ["a\nstacks-pulumi", "a -e b", "a #b", "a;b", "a${HOME}b", "a[b]", "a @ \nb"]
-)
-def test_a_path_that_pip_reads_as_something_else_is_not_written(
-    folder: str, editable: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    origin = {"url": f"file:///src/{quote(folder)}", "dir_info": {"editable": editable}}
-    monkeypatch.setattr(
-        metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: json.dumps(origin))
-    )
-
-    text = requirements_file(Path("/home/shop"))
-
-    assert [line for line in text.splitlines() if not line.startswith("#")] == []
 
 
 def test_a_package_of_no_extra_is_not_advised_on() -> None:

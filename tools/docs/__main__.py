@@ -18,6 +18,7 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.docs.drawing import draw
+from tools.docs.install import written
 from tools.docs.marks import filled, pages
 from tools.docs.parts import generate
 from tools.docs.platform_file import gate_schema_text, schema_text, seed_schema_text
@@ -33,7 +34,7 @@ _SEEN_BY_TESTS: Final = ("tests/engine/test_errors.py",)
 
 def main() -> int:
     """
-    Write the parts that have changed, and the schemas: platform file, gate, seed file and native plugin.
+    Write the parts that have changed, the schemas, and the packs and pipelines of the checkout.
 
     Returns:
         0, or pytest's exit code if a page that a test writes could not be written.
@@ -50,6 +51,8 @@ def main() -> int:
             page.write_text(after, encoding="utf-8")
             print(f"wrote {page.relative_to(_ROOT)}")
     DRAWING.write_text(draw(), encoding="utf-8")
+    for file, text in written().items():
+        file.write_text(text, encoding="utf-8")
     PLATFORM_SCHEMA.write_text(schema_text(), encoding="utf-8")
     GATE_SCHEMA.write_text(gate_schema_text(), encoding="utf-8")
     SEED_SCHEMA.write_text(seed_schema_text(), encoding="utf-8")

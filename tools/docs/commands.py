@@ -12,7 +12,7 @@ from tools.docs.marks import table
 __all__ = ["COMMON", "command_line", "commands"]
 
 COMMON = frozenset({"--cwd", "--stack", "--format", "--json", "--markdown"})
-"""Options that mean the same in every command that has them; they have a table of their own."""
+"""Options that mean the same in every command that has them; the page has a table for them."""
 
 
 def commands() -> Iterator[tuple[str, Command, argparse.ArgumentParser]]:

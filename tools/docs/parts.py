@@ -13,6 +13,7 @@ from tools.docs import (
     control,
     endpoints,
     functions,
+    install,
     platform_file,
     readings,
     resources,
@@ -51,6 +52,7 @@ _OF_A_KIND: Final[dict[str, Callable[[str], str]]] = {
     "inputs": resources.inputs,
     "outputs": resources.outputs,
     "calls": calls.calls,
+    "install": install.install,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
@@ -107,7 +107,7 @@ def gate_settings() -> str:
     return table(("Setting", "What it says"), rows)
 
 
-_SEED: Final = {
+_SEED: Final[Mapping[type[msgspec.Struct], str]] = {
     drift.SeedFile: "",
     drift.SeedContainer: "containers[].",
     drift.SeedConnection: "connections[].",

@@ -171,7 +171,7 @@ def test_an_engine_that_is_killed_counts_in_full(
             assert "the engine was killed (signal 9)" in said
             assert said.endswith("[outcome-unknown]")
             await anyio.to_thread.run_sync(until, lambda: _engines(stack) == [])
-            await anyio.to_thread.run_sync(stack.engine, "cancel", "--yes")
+            await anyio.to_thread.run_sync(stack.cli, "cancel", "--yes")
             # The provider may have rolled the create back: that is not known, so it counts.
             other = await call(
                 "plan", program=WEB.replace("web:", "api:").replace("nodejs", "nodejs, plan: premium")

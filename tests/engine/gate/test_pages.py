@@ -64,6 +64,6 @@ def test_the_commands_of_the_pages_apply_an_approved_change(
     assert emulator.state.names() == ["orders"]
     assert "needs an approval; the monthly cost changes by +$4.00" in printed["plan"]
     assert "+  orders" in printed["show"]
-    assert "ann signed this: " in printed["approve"]
+    assert "ann signed this text, and approves the change of " in printed["approve"]
     assert printed["check"] == "../gate: correct\n"
     assert "from $0.00 to $4.00; approved by ann" in printed["log"]

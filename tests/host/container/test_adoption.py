@@ -55,7 +55,7 @@ def test_a_preview_says_what_is_taken_over_and_billed_already(
     assert web.checked(name="web", template="nodejs", adopt="if_matching")["adopts"] == there
     assert emulator.calls() == before + 1
     assert f"web: takes over {there}, billed already: $4.00 a month" in web.lines()
-    # What a program claims is not what was seen.
+    # The claim of a program counts for nothing.
     for inputs in (
         {"name": "other", "adopt": "if_matching"},
         {"name": UNKNOWN, "adopt": "if_matching"},

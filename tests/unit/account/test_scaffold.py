@@ -16,6 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import stacks_pulumi
 from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.account.takeover import FILES, Identifiers, ScaffoldPlan, files, literal, plan
 from stacks_pulumi.api.models import (
@@ -28,7 +29,8 @@ from stacks_pulumi.api.models import (
     VpnClient,
 )
 from stacks_pulumi.cli import main
-from stacks_pulumi.commands._shared import requirements_file
+from stacks_pulumi.commands import scaffold
+from stacks_pulumi.commands.scaffold import place, required
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.emulator import Emulator
 from tests.support.exports import Accounts
@@ -246,9 +248,28 @@ def test_a_program_without_resources_is_not_written(
 def test_the_requirements_are_those_of_the_installed_package(full: Accounts, tmp_path: Path) -> None:
     assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
 
+    known = place()
+    assert known is not None
+    assert known.is_local
+    wheel = f"stacks_pulumi-{stacks_pulumi.__version__}-py3-none-any.whl"
     text = (tmp_path / "shop/requirements.txt").read_text(encoding="utf-8")
-    assert text == requirements_file(tmp_path / "shop")
-    assert "stacks-pulumi\n" not in text
+    assert text == f"# {wheel}.sha256 has its SHA-256.\n./{wheel}\n"
+    # Nothing is left to write: all of it is there.
+    assert required(tmp_path / "shop", {}).files == {}
+
+
+def test_a_place_that_is_not_known_is_left_out(
+    full: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scaffold, "place", lambda: None)
+
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 1
+
+    assert (
+        "what installs stacks-pulumi (requirements.txt): it was installed by its name"
+        in capsys.readouterr().out
+    )
+    assert (tmp_path / "shop/requirements.txt").read_text(encoding="utf-8") == scaffold.PLACE_UNKNOWN
 
 
 @pytest.mark.parametrize("existing", ["__main__.py", "Pulumi.yaml", "import.json", "requirements.txt"])
@@ -292,7 +313,8 @@ def test_every_output_file_is_checked_first(full: Accounts, tmp_path: Path) -> N
         (tmp_path / language / "README.md").touch()
         assert main(["scaffold", "--owned", "--out", str(tmp_path / language), "--language", language]) == 0
 
-        assert {path.name for path in (tmp_path / language).iterdir()} == {*names, "README.md"}
+        written = {path.name for path in (tmp_path / language).iterdir() if ".whl" not in path.name}
+        assert written == {*names, "README.md"}
 
 
 def test_an_empty_folder_name_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,14 @@
 import itertools
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.api._call import Call
+from stacks_pulumi.api._limiter import Neighbours
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.feed import Feed, interval
 from stacks_pulumi.api.models import Container, Listing
@@ -469,11 +471,92 @@ def test_few_requests_left_are_spread_over_the_window(account: ChangingAccount, 
     feed = Feed(account, LIST, clock, noun="container", pace=lambda: 7.0)
     feed.snapshot()
 
-    feed.wait(CREATED, "a", deadline=clock.now() + 60)
+    feed.wait(STARTED, "a", deadline=clock.now() + 60)
 
     gaps = [later - earlier for earlier, later in zip(account.looks, account.looks[1:], strict=False)]
     assert len(gaps) > 1
     assert all(7.0 <= gap < 7.2 for gap in gaps)
+
+
+def looks_at(account: ChangingAccount) -> list[float]:
+    return [round(at - 1000, 1) for at in account.looks]
+
+
+def with_others(account: ChangingAccount, clock: FakeClock, hints: Path | None) -> Feed[Container]:
+    """Return the feed of a process that shares its key with others."""
+    feed = Feed(account, LIST, clock, noun="container", pace=lambda: 4.0)
+    feed.neighbours = Neighbours(hints, clock, lambda: True, spread=lambda: 0.0)
+    return feed
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_few_requests_are_not_spent_before_a_new_container_can_run(
+    account: ChangingAccount, clock: FakeClock, few: bool
+) -> None:
+    account.put("a", "pending")
+    account.put("a", "running", after=10)
+    feed = Feed(account, LIST, clock, noun="container", pace=lambda: 3.0 if few else 0.0)
+
+    feed.wait(CREATED, "a", deadline=clock.now() + 60)
+
+    assert (looks_at(account)[0] == 10.0) is few
+
+
+def test_what_another_process_has_seen_is_looked_at(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path
+) -> None:
+    account.put("a", "pending")
+    account.put("a", "running", after=19)
+    account.put("other", "pending")
+    account.put("other", "running", after=13)
+    mine, other = (with_others(account, clock, tmp_path / "hints") for _ in range(2))
+
+    clock.run(job(mine, clock, "a"), job(other, clock, "other", start=0.5))
+
+    # The first process looks every four seconds, and the other one when that has shown its container running. Each
+    # looks a little later after a look of the other one.
+    assert looks_at(account) == [10.0, 14.0, 14.5, 19.3]
+
+
+def test_a_hint_is_no_evidence(account: ChangingAccount, clock: FakeClock, tmp_path: Path) -> None:
+    account.put("a", "pending")
+    account.put("a", "running", after=30)
+    feed, hints = (
+        with_others(account, clock, tmp_path / "hints"),
+        Neighbours(tmp_path / "hints", clock, lambda: True),
+    )
+
+    def lie() -> None:
+        clock.sleep(5)
+        hints.tell(clock.now(), {"a": "running"})
+
+    (found, ended), _ = clock.run(job(feed, clock, "a"), lie)
+
+    assert found.status == "running"
+    assert ended >= 1030
+    assert looks_at(account)[0] == pytest.approx(5.0, abs=0.6)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '["x", {}]', '[1.0, {"a": 1}]'])
+def test_a_file_that_cannot_be_read_is_no_hint(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path, text: str
+) -> None:
+    account.put("a", "running")
+    (tmp_path / "hints").write_text(text, encoding="utf-8")
+
+    assert with_others(account, clock, tmp_path / "hints").wait(CREATED, "a", deadline=clock.now() + 60)
+
+
+def test_a_process_that_is_alone_writes_no_hint(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path
+) -> None:
+    account.put("a", "running")
+    feed = Feed(account, LIST, clock, noun="container")
+    feed.neighbours = Neighbours(tmp_path / "hints", clock, lambda: False)
+
+    feed.wait(CREATED, "a", deadline=clock.now() + 60)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("pace", "at_first", "later"), [(2.9, 0.0, 0.0), (7.0, 4.9, 0.9), (40.0, 7.9, 3.9)])

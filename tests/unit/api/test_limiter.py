@@ -4,12 +4,15 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Limit, Limiter, Priority
+from stacks_pulumi.api._retry import Retry
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import a_call
 
@@ -250,6 +253,63 @@ def test_writes_precede_reads_and_reads_precede_polls(clock: FakeClock) -> None:
     )
 
     assert order == ["first write", "second write", "read", "poll"]
+
+
+def test_a_refused_request_is_the_first_of_the_next_window(clock: FakeClock) -> None:
+    api = Window(clock, 5)
+    order: list[str] = []
+
+    def send(call: Call[Any]) -> Answer:
+        answer = api(call)
+        order.extend([call.what] * (answer.status == 200))
+        return answer
+
+    handle = Retry(Decode(Limit(send, limiter(clock, at_once=1)), "https://x/api/v1"), clock)
+
+    def job(number: int) -> Callable[[], Any]:
+        def run() -> Any:
+            clock.sleep(number)
+            return handle(replace(a_call("GET" if number == 4 else "POST"), what=str(number)))
+
+        return run
+
+    def another_process() -> None:
+        clock.sleep(3.5)
+        api(a_call())
+
+    clock.run(*(job(number) for number in range(8)), another_process)
+
+    assert api.refused == 1
+    assert order.index("4") == 4
+
+
+def test_other_processes_are_known_for_a_window_after_their_last_request(clock: FakeClock) -> None:
+    it = limiter(clock)
+    seen = [it.is_shared()]
+    for remaining, left in ((50, 30), (58, 59), (59, 59)):
+        it.acquire(Priority.READ)
+        it.release(told(clock, remaining=remaining, left=left))
+        seen.append(it.is_shared())
+        clock.advance(62)
+
+    assert seen == [False, True, True, True]
+    for remaining in (59, 59):
+        it.acquire(Priority.READ)
+        it.release(told(clock, remaining=remaining, left=59))
+        clock.advance(62)
+    assert not it.is_shared()
+
+
+def test_a_window_ends_when_the_most_exact_answer_says(clock: FakeClock) -> None:
+    """The times in headers are whole seconds, so each answer says the end, or up to a second more."""
+    it = limiter(clock, per_minute=2)
+    for left in (30.0, 29.0):
+        it.acquire(Priority.READ)
+        it.release(told(clock, remaining=1, left=left, limit=2))
+    before = clock.now()
+    it.acquire(Priority.READ)
+
+    assert clock.now() - before == pytest.approx(29.5, abs=0.1)
 
 
 def test_requests_in_flight_are_limited(clock: FakeClock) -> None:

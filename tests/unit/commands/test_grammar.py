@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import re
@@ -34,6 +35,7 @@ RESULTS: dict[str, list[str]] = {
     "credentials": ["data"],
     "gate check": ["--gate", "gate"],
     "logs": ["app"],
+    "policies": ["--out", "packs"],
     "policy": ["check", "spend.json"],
     "scaffold": ["--owned", "--out", "taken"],
     "vpn-config": ["net", "--show-secrets"],
@@ -100,7 +102,7 @@ def test_a_result_in_json_has_the_keys_of_all(
 ) -> None:
     code = main(words(name, *form))
 
-    # Only the gate's folder has mistakes: nobody may approve.
+    # Only the gate's folder has mistakes: no person may approve.
     assert code == (2 if name == "gate check" else 0)
     data = json.loads(capsys.readouterr().out)
     assert (data["version"], data["incomplete"], data["errors"]) == (1, None, [])
@@ -251,9 +253,8 @@ class TestWhoseAccount:
         self, machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def advised() -> str:
-            words = ("account", "--deletions", "--json", "-C", str(machine.project), "-s", "dev")
-            assert main(of_account(*words)) == 0
-            return "".join(str(one["deletion"]) for one in json.loads(capsys.readouterr().out)["containers"])
+            assert main(of_account("account", "--deletions", "-C", str(machine.project), "-s", "dev")) == 0
+            return "".join(line for line in capsys.readouterr().out.splitlines() if "DELETE" in line)
 
         machine.set("stacks:apiKey", emulator.key, secret=True)
         machine.set("stacks:baseUrl", emulator.url)
@@ -303,6 +304,27 @@ class TestColours:
 
         assert text.encode("ascii", "stacks-pulumi") == b"+-+-+ |*| $4.00-$9.00 2 x web . ?"
 
+    def test_each_sign_of_an_output_has_one_in_ascii(self) -> None:
+        signs: dict[str, str] = {}
+        for file in (file for part in SHOWING for file in (ROOT / "stacks_pulumi" / part).glob("*.py")):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                    node.value.value = None  # A docstring.
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    signs |= {sign: file.name for sign in node.value if not sign.isascii()}
+
+        shown = {sign: name for sign, name in signs.items() if sign not in ON_A_PAGE}
+        assert shown
+        assert {
+            sign: name for sign, name in shown.items() if b"?" in sign.encode("ascii", "stacks-pulumi")
+        } == {}
+
+
+SHOWING = ("account", "commands", "cost", "gate", "policy", "reports")
+ON_A_PAGE = "❌⚠\N{VARIATION SELECTOR-16}\N{INFORMATION SOURCE}\N{ZERO WIDTH SPACE}"
+"""Signs of Markdown, which no terminal shows."""
 
 SCRIPT = r"""
 stacks-pulumi() { {command} "$@"; }

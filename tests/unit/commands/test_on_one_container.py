@@ -231,9 +231,7 @@ class TestLogs:
         assert len(lines) > 1
         assert said("logs", "app", "-n", "1").splitlines() == lines[-1:]
 
-    @pytest.mark.parametrize(
-        "arguments", [["-n", "0"], ["-n", "501"], ["--interval", "0.5"], ["--json", "--format", "text"]]
-    )
+    @pytest.mark.parametrize("arguments", [["-n", "0"], ["-n", "501"], ["--interval", "0.5"]])
     def test_a_wrong_option_is_refused(
         self, arguments: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -241,6 +239,14 @@ class TestLogs:
             main(["logs", "app", *arguments])
 
         assert "error: argument" in capsys.readouterr().err
+
+    def test_a_log_that_is_followed_is_no_json(
+        self, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["logs", "app", "-f", "--json"]) == 1
+
+        assert "--follow and JSON cannot be combined" in capsys.readouterr().err
+        assert emulator.calls() == 0
 
 
 class TestWhoseAccount:

@@ -213,7 +213,7 @@ def test_an_interrupted_create_may_exist_and_counts() -> None:
         }
     )
     one = changes(saved)["web (creation interrupted, may exist)"]
-    assert (one.operation, one.unknown, prices(one)) == ("same", ("whether it exists",), (4, 4))
+    assert (one.operation, one.unknown, prices(one)) == ("same", (WHETHER,), (4, 4))
 
 
 def interrupted(saved: Saved, name: str, given: Inputs) -> None:
@@ -225,6 +225,7 @@ def interrupted(saved: Saved, name: str, given: Inputs) -> None:
     )
 
 
+WHETHER = "whether it exists (look into the account, then run `pulumi refresh --clear-pending-creates`)"
 MAY_EXIST = " (creation interrupted, may exist)"
 
 
@@ -255,7 +256,7 @@ def test_an_interrupted_create_and_what_is_made_of_its_name_are_one_container(
     assert (pending.price_before, pending.price_after, pending.unknown) == (
         FREE,
         FREE,
-        ("whether it exists",),
+        (WHETHER,),
     )
 
 
@@ -335,6 +336,22 @@ def test_what_the_plan_does_not_tell_of_is_unclear_and_still_billed() -> None:
     saved.old("web", web())
     one = changes(saved)["web (leaves the stack, still billed)"]
     assert (one.operation, prices(one)) == ("unclear", (4, 4))
+
+
+def test_what_the_plan_does_not_tell_of_is_unclear_also_beside_a_leftover_that_ends() -> None:
+    """The program only looks it up from now on, and the engine deletes what an earlier replacement left."""
+    saved = Saved()
+    saved.old("web", web("premium"))
+    saved.old("web", web(), delete=True, id="usr-1-old")
+    saved.plan("web", None, "delete-replaced")
+    found = changes(saved)
+    one, left = found["web (leaves the stack, still billed)"], found["web (left over from a replacement)"]
+    assert (one.operation, prices(one), left.operation, prices(left)) == (
+        "unclear",
+        (10, 10),
+        "delete",
+        (4, 0),
+    )
 
 
 def test_what_was_only_looked_up_is_not_told_of() -> None:
@@ -627,6 +644,23 @@ class TestContradictions:
         [text] = contradictions(changes_of(*self.saved().files, PRICER), self.shown(plan="micro"))
         assert "another plan" in text
         assert "remediates" in text
+
+    def test_an_adoption_that_the_plan_does_not_have_contradicts(self) -> None:
+        saved = Saved()
+        saved.old("web", web())
+        saved.plan("web", web("premium"), "delete-replaced", "replace", "create-replacement")
+        given = web("premium", adopts="usr-1-other")
+        shown = events(
+            *(
+                step(word, "web", web(), given)
+                for word in ("delete-replaced", "replace", "create-replacement")
+            )
+        )
+        [text] = contradictions(changes_of(*saved.files, PRICER), shown)
+        assert text == (
+            "'web': the preview showed another adopts than the plan has; it replaces one container and adopts another: "
+            "make two changes of it"
+        )
 
     def test_the_steps_under_an_old_name_are_those_of_the_resource(self) -> None:
         saved = Saved()

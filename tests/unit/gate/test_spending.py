@@ -196,5 +196,9 @@ def test_what_a_change_makes_is_known_by_name_and_price(make_gate: MakeGate) -> 
 
 def test_what_an_update_without_an_end_may_have_made_is_what_the_account_may_have() -> None:
     marks = [begun("1", web=4), begun("2", web=10, db=5)]
-    assert spending.may_exist(marks, spending.AccountNow()) == {"web": 10, "db": 5}
-    assert spending.may_exist(marks, spending.AccountNow(names=frozenset({"db"}))) == {"db": 5}
+    later = NOW + datetime.timedelta(hours=1)
+    with_db = spending.AccountNow(names=frozenset({"db"}))
+    assert spending.may_exist(marks, spending.AccountNow(), later) == {"web": 10, "db": 5}
+    assert spending.may_exist(marks, with_db, later) == {"db": 5}
+    # The account may show it late.
+    assert spending.may_exist(marks, with_db, NOW) == {"web": 10, "db": 5}

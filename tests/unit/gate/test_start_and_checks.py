@@ -10,7 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import yaml
 
+from stacks_pulumi.cli import main
+from stacks_pulumi.commands import scaffold
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import checks, settings, signers, start
 from stacks_pulumi.policy.testing import PackTester, container
@@ -345,3 +348,121 @@ def test_a_setting_that_protects_nothing_is_a_mistake_of_the_plan_too(
 
     (problem,) = checks.of_settings(settings.read_gate(folder))
     assert problem in found(folder)
+
+
+# --- The pipeline ---
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository with a project in the folder `shop`, which is the current folder."""
+    top = tmp_path / "repository"
+    (top / ".git").mkdir(parents=True)
+    (top / "shop").mkdir()
+    (top / "shop/Pulumi.yaml").write_text("name: our-shop\nruntime: python\n", encoding="utf-8")
+    monkeypatch.chdir(top / "shop")
+    return top
+
+
+def test_a_workflow_is_of_the_project_and_names_its_own_files(repository: Path) -> None:
+    assert main(["gate", "init", "gate", "--workflow", "github", "--stack", "live"]) == 0
+
+    text = (repository / ".github/workflows/gate.yml").read_text(encoding="utf-8")
+    document = yaml.safe_load(text)
+    assert document["name"] == "gate of our-shop"
+    assert document["defaults"]["run"]["working-directory"] == "shop"
+    (record,) = [
+        step["with"]["path"] for step in document["jobs"]["plan"]["steps"] if "path" in step.get("with", {})
+    ]
+    assert record == "shop/record"
+    commands = [step["run"] for job in document["jobs"].values() for step in job["steps"] if "run" in step]
+    assert "stacks-pulumi gate plan --gate gate --gate-ref HEAD --record record -s live" in "".join(commands)
+    (wheel,) = (repository / "shop").glob("*.whl")
+    install = f"sha256sum --check {wheel.name}.sha256 && pip install -r requirements.txt"
+    assert commands.count(install) == len(document["jobs"])
+    requirements = (repository / "shop/requirements.txt").read_text(encoding="utf-8")
+    assert f"./{wheel.name}[policy,cli]\n" in requirements
+    assert [line for line in (text + requirements).splitlines() if "@" in line and "uses:" not in line] == []
+
+
+def test_the_pipeline_of_gitlab_is_included(repository: Path) -> None:
+    assert main(["gate", "init", "../gate", "--workflow", "gitlab"]) == 0
+
+    assert yaml.safe_load((repository / ".gitlab-ci.yml").read_text(encoding="utf-8")) == {
+        "include": [{"local": ".gitlab/gate.yml"}]
+    }
+    document = yaml.safe_load((repository / ".gitlab/gate.yml").read_text(encoding="utf-8"))
+    assert document[".gate"]["before_script"][0] == "cd shop"
+    assert (
+        document["apply"]["script"][-1]
+        == "stacks-pulumi gate apply record --gate ../gate --gate-ref HEAD -s prod"
+    )
+
+
+def test_a_pipeline_of_gitlab_that_is_there_stays(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / ".gitlab-ci.yml").write_text("mine: {}\n", encoding="utf-8")
+    (repository / "shop/requirements.txt").write_text("mine\n", encoding="utf-8")
+
+    assert main(["gate", "init", "gate", "--workflow", "gitlab"]) == 0
+
+    said = capsys.readouterr().out
+    assert "include: [{local: .gitlab/gate.yml}]" in said
+    assert "requirements.txt has to install stacks-pulumi[policy,cli]" in said
+    assert (repository / ".gitlab-ci.yml").read_text(encoding="utf-8") == "mine: {}\n"
+    assert (repository / "shop/requirements.txt").read_text(encoding="utf-8") == "mine\n"
+    assert list((repository / "shop").glob("*.whl")) == []
+
+
+@pytest.mark.parametrize(
+    ("gate", "name", "problem"),
+    [
+        ("../../gate", "shop", "is not in the repository"),
+        ("gate", "shop; rm", "cannot be written into a pipeline"),
+        ("a gate", "shop", "cannot be written into a pipeline"),
+    ],
+)
+def test_a_name_that_a_pipeline_cannot_have_is_refused(
+    gate: str, name: str, problem: str, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "shop/Pulumi.yaml").write_text(f"name: {name}\nruntime: python\n", encoding="utf-8")
+
+    assert main(["gate", "init", gate, "--workflow", "github"]) == 1
+
+    assert problem in capsys.readouterr().err
+    assert [file.name for file in repository.rglob("*") if file.is_file()] == ["Pulumi.yaml"]
+
+
+def test_a_pipeline_needs_what_installs_the_package(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scaffold, "place", lambda: None)
+
+    assert main(["gate", "init", "gate", "--workflow", "github"]) == 1
+
+    assert "write requirements.txt first" in capsys.readouterr().err
+    assert [file.name for file in repository.rglob("*") if file.is_file()] == ["Pulumi.yaml"]
+
+
+def test_nothing_is_written_if_a_workflow_is_there(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / ".github/workflows").mkdir(parents=True)
+    (repository / ".github/workflows/gate.yml").write_text("mine: {}\n", encoding="utf-8")
+
+    assert main(["gate", "init", "gate", "--workflow", "github"]) == 1
+
+    assert "already has .github/workflows/gate.yml" in capsys.readouterr().err
+    assert not (repository / "shop/gate").exists()
+
+
+def test_a_pipeline_needs_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["gate", "init", "gate", "--workflow", "github"]) == 1
+
+    assert "git init" in capsys.readouterr().err

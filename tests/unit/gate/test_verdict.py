@@ -385,7 +385,7 @@ def test_what_the_account_shows_of_no_stack_is_billed_already(
     verdict = judge(gate, changes, spent=Decimal(0))
 
     assert verdict.increase == increase
-    # It may be another's: a person approves it, unless nobody knows its price.
+    # It may be another's: a person approves it, unless its price is not known.
     assert verdict.result == ("refused" if increase is None else "needs_approval")
 
 

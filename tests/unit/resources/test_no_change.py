@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -130,3 +131,75 @@ def test_equal_values_are_not_parsed() -> None:
 
     assert [field.name for field in differing] == ["other"]
     assert parsed == [1, 2]
+
+
+PROGRAM = """
+import asyncio
+import subprocess
+import sys
+
+import pulumi
+
+
+class Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args):
+        return f"usr-abc12345-{args.name}", args.inputs
+
+    def call(self, args):
+        return {}
+
+
+counted = {"tasks": 0, "compiled": 0}
+
+
+def task(loop, work, **more):
+    counted["tasks"] += 1
+    return asyncio.Task(work, loop=loop, **more)
+
+
+def profile(frame, event, function):
+    counted["compiled"] += event == "c_call" and function is compile
+
+
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+loop.set_task_factory(task)
+pulumi.runtime.set_mocks(Mocks())
+
+import stacks_pulumi as stacks
+# Without mocks, a child also compares itself with the others.
+from stacks_pulumi.resources import _resource
+
+_resource.MockMonitor = type("None", (), {})
+
+
+async def declare(number):
+    web = stacks.Container(f"web{number}", template="nodejs", external_access=True)
+    link = stacks.Connection(f"link{number}", source=web, target=f"usr-abc12345-sql{number}")
+    office = stacks.AllowedIp(f"office{number}", container=web, ip_address="198.51.100.7")
+    for resource in (web, link, office):
+        await resource.urn.future()
+    await office.ip_address.future()
+
+
+async def main():
+    await declare(1)
+    counted.update(tasks=0, compiled=0)
+    sys.setprofile(profile)
+    await declare(2)
+    sys.setprofile(None)
+
+
+loop.run_until_complete(main())
+print(counted["tasks"], counted["compiled"])
+"""
+TASKS = 95
+"""The most tasks of a Container, a Connection and an AllowedIp in a program; the SDK makes one for each output."""
+
+
+def test_a_program_makes_few_tasks_for_a_resource_and_compiles_nothing() -> None:
+    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+
+    tasks, compiled = map(int, run.stdout.split())
+    assert 30 < tasks <= TASKS
+    assert compiled == 0

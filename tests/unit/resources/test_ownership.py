@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from stacks_pulumi.resources._identity import Owner, Ownership
@@ -101,3 +103,23 @@ def test_a_container_that_is_replaced_has_no_known_time(
         ownership.know_container(WEB[1], time)
 
     assert ownership.container_time(WEB[1]) is None
+
+
+def test_times_that_moved_are_compared_without_a_look_at_each(ownership: Ownership) -> None:
+    """A refresh of a thousand containers would otherwise compare a million times."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        moved = [ownership.moved_together(str(number), 0.0) for number in range(200)]
+    finally:
+        sys.setprofile(None)
+
+    assert all(moved)
+    assert calls < 200 * 10
+    assert not ownership.moved_together("7", 900.0)
+    assert ownership.moved_together("7", 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,46 +15,87 @@ from stacks_pulumi.resources import _preview_total
 from stacks_pulumi.resources._preview_total import Declared, past_price
 
 
-class Price:
+class Value:
     """An output that the test resolves."""
 
     def __init__(self) -> None:
         self.waiting: list[Any] = []
 
     def apply(self, function: Any, run_with_unknowns: bool) -> None:
-        """Call the function once the price is known."""
+        """Call the function once the value is known."""
         assert run_with_unknowns
         self.waiting.append(function)
 
+    def resolve(self, value: Any) -> Any:
+        """Return what the last callback returns."""
+        return [function(value) for function in self.waiting][-1]
 
-def test_a_run_that_failed_leaves_nothing_to_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run() -> Price:
+
+class Program:
+    """A run of a program in a preview."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         root: Any = type("Root", (), {})()
+        self.containers: list[SimpleNamespace] = []
+        self._root = root
         monkeypatch.setattr(_preview_total, "get_root_resource", lambda: root)
-        price: Any = Price()
-        container = SimpleNamespace(urn=Price(), id=Price(), monthly_price_usd=price)
-        _preview_total.show_in_preview(cast("Any", container), cast("Any", Price()), is_lookup=False)
-        roots.append(root)
-        found: Price = price
-        return found
 
-    roots: list[Any] = []
+    def declare(self, *, is_lookup: bool = False) -> None:
+        """Declare a container."""
+        container = SimpleNamespace(urn=Value(), id=Value(), monthly_price_usd=Value(), adopts=Value())
+        self.containers.append(container)
+        _preview_total.show_in_preview(
+            cast("Any", container), cast("Any", container.adopts), is_lookup=is_lookup
+        )
+
+    def answer(self, number: int, price: Any) -> Any:
+        """Answer as the engine does; return what shows the line, if it is complete."""
+        container = self.containers[number]
+        container.urn.resolve(f"urn:{number}")
+        container.id.resolve(f"usr-{number}")
+        container.adopts.resolve(None)
+        return container.monthly_price_usd.resolve(price)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
     monkeypatch.setattr(_preview_total, "request_export", lambda: None)
     monkeypatch.setattr(_preview_total, "get_monitor", lambda: None)
-    counted: list[int] = []
+    lines: list[str] = []
+    monkeypatch.setattr(pulumi.log, "info", lines.append)
+    return lines
 
-    def all_of(*outputs: Any) -> Any:
-        counted.append(len(outputs) // 4)
-        return Price()
 
-    monkeypatch.setattr(pulumi.Output, "all", all_of)
+def test_a_run_that_failed_leaves_nothing_to_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    failed = Program(monkeypatch)
+    failed.declare()  # its price never becomes known, because its check failed
+    program = Program(monkeypatch)
+    program.declare()
 
-    run()  # its price never becomes known, because its check failed
-    for function in run().waiting:
-        function(4.0)
+    asyncio.run(program.answer(0, 4.0))
 
-    assert counted == [1]
+    assert said == ["1 container: $4.00 a month"]
+
+
+def test_the_line_is_shown_once_and_each_value_makes_one_output(
+    monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    exports: list[str] = []
+    monkeypatch.setattr(pulumi.Output, "all", None)
+    monkeypatch.setattr(_preview_total, "request_export", lambda: exports.append("started"))
+    program = Program(monkeypatch)
+    for number in range(3):
+        program.declare(is_lookup=number == 1)
+
+    assert [program.answer(number, 4.0) for number in (2, 1)] == [None, None]
+    asyncio.run(program.answer(0, "unknown"))
+
+    assert said == ["2 containers: $4.00 a month, plus 1 with an unknown price"]
+    values = [value for container in program.containers for value in vars(container).values()]
+    assert [len(value.waiting) for value in values] == [1] * 12
 
 
 WEB, OTHER = "urn:pulumi:dev::shop::pulumi-python:dynamic/stacks:Container::web", "urn:other"

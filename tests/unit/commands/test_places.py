@@ -1,0 +1,290 @@
+"""What installs this package in a repository: an address, or a wheel that is there with its checksum."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import subprocess
+import zipfile
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+import stacks_pulumi
+from stacks_pulumi.commands import scaffold
+from stacks_pulumi.commands.scaffold import PLACE_UNKNOWN, required
+
+NEEDS = {"requirements.txt": "[policy]"}
+NAME = "stacks_pulumi-1-py3-none-any.whl"
+CONTENT = b"a wheel"
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Return a repository."""
+    folder = tmp_path / "repository"
+    (folder / ".git").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    """Return a wheel outside of the repository."""
+    file = tmp_path / "downloads" / NAME
+    file.parent.mkdir()
+    file.write_bytes(CONTENT)
+    return file
+
+
+def installed_from(monkeypatch: pytest.MonkeyPatch, origin: Any) -> None:
+    """Let this package be installed from a place."""
+    text = origin if origin is None or isinstance(origin, str) else json.dumps(origin)
+    monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: text))
+
+
+def from_wheel(monkeypatch: pytest.MonkeyPatch, file: Path, digest: str = DIGEST) -> None:
+    """Let this package be installed from a wheel."""
+    origin = {"url": f"file://{quote(str(file))}", "archive_info": {"hashes": {"sha256": digest}}}
+    installed_from(monkeypatch, origin)
+
+
+def write(folder: Path, files: dict[str, str | bytes]) -> None:
+    """Write what is required."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@pytest.mark.parametrize(
+    ("origin", "line"),
+    [
+        (
+            {"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "stacks-pulumi[policy] @ git+https://example.com/it.git@abc",
+        ),
+        (
+            {"url": "https://me:token@example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "stacks-pulumi[policy] @ git+https://example.com/it.git@abc",
+        ),
+        (
+            {"url": "ssh://git@example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "stacks-pulumi[policy] @ git+ssh://git@example.com/it.git@abc",
+        ),
+        (
+            {"url": "https://example.com/it.whl", "archive_info": {"hashes": {"sha256": "ab"}}},
+            "stacks-pulumi[policy] @ https://example.com/it.whl#sha256=ab",
+        ),
+    ],
+)
+def test_an_address_is_written_as_it_is(
+    origin: Any, line: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed_from(monkeypatch, origin)
+
+    assert required(repository, NEEDS) == ({"requirements.txt": f"{line}\n"}, "", "")
+
+
+def test_a_wheel_is_copied_with_its_checksum(
+    repository: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_wheel(monkeypatch, wheel)
+
+    found = required(repository / "shop", {"requirements.txt": "", "pack/requirements.txt": "[policy]"})
+
+    comment = f"# {NAME}.sha256 has its SHA-256.\n"
+    assert found.files == {
+        "requirements.txt": f"{comment}./{NAME}\n",
+        "pack/requirements.txt": f"{comment}../{NAME}[policy]\n",
+        NAME: CONTENT,
+        f"{NAME}.sha256": f"{DIGEST}  {NAME}\n",
+    }
+    assert found.check == f"sha256sum --check {NAME}.sha256"
+
+
+def test_the_check_is_one_that_finds_another_wheel(
+    repository: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_wheel(monkeypatch, wheel)
+    found = required(repository, NEEDS)
+    write(repository, found.files)
+
+    def code() -> int:
+        return subprocess.run(
+            found.check, shell=True, cwd=repository, check=False, capture_output=True
+        ).returncode
+
+    assert code() == 0
+    (repository / NAME).write_bytes(b"another one")
+    assert code() != 0
+
+
+@pytest.mark.parametrize(
+    ("place", "path", "check"),
+    [
+        (".", "..", "(cd .. && sha256sum --check {}.sha256)"),
+        ("wheels", "../wheels", "(cd ../wheels && sha256sum --check {}.sha256)"),
+        ("shop", ".", "sha256sum --check {}.sha256"),
+    ],
+)
+def test_a_wheel_that_the_repository_has_is_not_copied(
+    place: str, path: str, check: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = repository / "shop"
+    for one in (folder, repository / place):
+        one.mkdir(exist_ok=True)
+    (repository / place / NAME).write_bytes(CONTENT)
+    from_wheel(monkeypatch, repository / place / NAME)
+
+    found = required(folder, NEEDS)
+
+    line = f"# {NAME}.sha256 has its SHA-256.\n{path}/{NAME}[policy]\n"
+    checksum = f"{path}/{NAME}.sha256" if path != "." else f"{NAME}.sha256"
+    assert found.files == {"requirements.txt": line, checksum: f"{DIGEST}  {NAME}\n"}
+    assert (found.check, found.problem) == (check.format(NAME), "")
+    write(folder, found.files)
+    assert required(folder, {}).files == {}
+
+
+def test_another_wheel_of_this_name_would_be_overwritten(
+    repository: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / NAME).write_bytes(b"an older one")
+    from_wheel(monkeypatch, wheel)
+
+    # So the one that writes refuses.
+    assert required(repository, NEEDS).files[NAME] == CONTENT
+
+
+@pytest.mark.parametrize(
+    "folder", ["a\nstacks-pulumi", "a -e b", "a #b", "a;b", "a${HOME}b", "a[b]", "a @ \nb"]
+)
+def test_a_path_that_pip_reads_as_something_else_is_not_written(
+    folder: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / folder).mkdir()
+    (repository / folder / NAME).write_bytes(CONTENT)
+    from_wheel(monkeypatch, repository / folder / NAME)
+
+    found = required(repository, NEEDS).files
+
+    assert found["requirements.txt"] == f"# {NAME}.sha256 has its SHA-256.\n./{NAME}[policy]\n"
+    assert found[NAME] == CONTENT
+
+
+def test_a_folder_of_the_checkout_names_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed_from(monkeypatch, {"url": f"file://{tmp_path}", "dir_info": {"editable": True}})
+
+    assert required(tmp_path / "policies", {"spend/requirements.txt": "[policy]"}).files == {
+        "spend/requirements.txt": "../..[policy]\n"
+    }
+
+
+@pytest.mark.parametrize("record", [None, "", "{}", "no JSON"])
+def test_an_unknown_place_installs_nothing(
+    record: str | None, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed_from(monkeypatch, record)
+
+    found = required(repository, NEEDS)
+
+    assert found.files == {"requirements.txt": PLACE_UNKNOWN}
+    assert [line for line in PLACE_UNKNOWN.splitlines() if not line.startswith("#")] == []
+    assert "by its name" in found.problem
+
+
+def test_a_release_names_the_index(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed_from(monkeypatch, None)
+    monkeypatch.setattr(scaffold, "INDEX", "an index")
+
+    line = f"stacks-pulumi[policy]=={stacks_pulumi.__version__}\n"
+    assert required(repository, NEEDS) == ({"requirements.txt": line}, "", "")
+
+
+@pytest.mark.parametrize("reason", ["cannot be read any more", "is not the wheel any more"])
+def test_a_wheel_that_is_gone_or_another_one_installs_nothing(
+    reason: str, repository: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_wheel(monkeypatch, wheel)
+    if "read" in reason:
+        wheel.unlink()
+    else:
+        wheel.write_bytes(b"another one")
+
+    found = required(repository, NEEDS)
+
+    assert found.files == {"requirements.txt": PLACE_UNKNOWN}
+    assert reason in found.problem
+
+
+def test_a_checkout_that_cannot_be_built_installs_nothing(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkout").mkdir()
+    installed_from(monkeypatch, {"url": f"file://{tmp_path / 'checkout'}", "dir_info": {"editable": True}})
+
+    found = required(repository, NEEDS)
+
+    assert found.files == {"requirements.txt": PLACE_UNKNOWN}
+    assert found.problem.startswith(f"no wheel can be built from {tmp_path / 'checkout'}: ")
+
+
+@pytest.fixture(params=["folder", "repository"])
+def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder where a package is installed from a place of this machine that is gone."""
+    folder = tmp_path / "site"
+    origin: dict[str, Any] = {"url": "file:///gone"}
+    more = {"dir_info": {}} if request.param == "folder" else {"vcs_info": {"vcs": "git", "commit_id": "abc"}}
+    files = {
+        "stacks_pulumi/__init__.py": "x = 1\n",
+        "stacks_pulumi/__pycache__/__init__.pyc": "compiled",
+        "stacks_pulumi-1.dist-info/METADATA": "Metadata-Version: 2.4\nName: stacks-pulumi\nVersion: 1\n",
+        "stacks_pulumi-1.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "stacks_pulumi-1.dist-info/direct_url.json": json.dumps({**origin, **more}),
+        "../bin/stacks-pulumi": "#!/gone/python\n",
+        "../share/stacks-pulumi/docs/cost.md": "# Cost\n",
+    }
+    lines = []
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        lines.append(f"{name},sha256={digest},{len(text)}\n")
+    info = folder / "stacks_pulumi-1.dist-info"
+    (info / "RECORD").write_text("".join(lines), encoding="utf-8")
+    monkeypatch.setattr(metadata, "distribution", lambda _: metadata.Distribution.at(info))
+    return folder
+
+
+def test_what_is_installed_becomes_a_wheel(site: Path, repository: Path) -> None:
+    found = required(repository, NEEDS)
+
+    content = found.files[NAME]
+    assert isinstance(content, bytes)
+    assert content == required(repository, NEEDS).files[NAME]
+    with zipfile.ZipFile(io.BytesIO(content)) as wheel:
+        names = wheel.namelist()
+        assert wheel.read("stacks_pulumi/__init__.py") == b"x = 1\n"
+        record = wheel.read("stacks_pulumi-1.dist-info/RECORD").decode()
+    assert names == [
+        "stacks_pulumi-1.data/data/share/stacks-pulumi/docs/cost.md",
+        "stacks_pulumi-1.dist-info/METADATA",
+        "stacks_pulumi-1.dist-info/WHEEL",
+        "stacks_pulumi/__init__.py",
+        "stacks_pulumi-1.dist-info/RECORD",
+    ]
+    assert [line.partition(",")[0] for line in record.splitlines()] == names
+
+
+def test_a_file_that_was_changed_is_in_no_wheel(site: Path, repository: Path) -> None:
+    (site / "stacks_pulumi/__init__.py").write_text("x = 2\n", encoding="utf-8")
+
+    found = required(repository, NEEDS)
+
+    assert found.files == {"requirements.txt": PLACE_UNKNOWN}
+    assert found.problem == "stacks_pulumi/__init__.py is not the file any more that was installed"

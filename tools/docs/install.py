@@ -1,0 +1,46 @@
+"""The line that installs the package, and what a checkout has of what `stacks-pulumi` writes into a repository."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+from stacks_pulumi.commands.doctor import pack_files, pack_requirements
+from stacks_pulumi.commands.scaffold import IN_FOLDER, PLACE_UNKNOWN, Place, install_words, required
+from stacks_pulumi.gate.start import pipeline
+
+__all__ = ["install", "written"]
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_POLICIES: Final = _ROOT / "policies"
+_EXAMPLES: Final = _ROOT / "examples"
+_GATED: Final = _EXAMPLES / "gated_deployment"
+_EXTRAS: Final = {"gated_deployment": "[policy,cli]", "capped_agent": "[agents,emulator]"}
+"""Example -> the extras that its requirements name."""
+_PIPELINES: Final = {"github": "workflow.yml", "gitlab": "gitlab-ci.yml"}
+
+
+def install(extras: str) -> str:
+    """Return the command that installs the package with extras, separated by commas, or with none."""
+    words = shlex.join(["pip", "install", *install_words(f"[{extras}]" if extras else "", IN_FOLDER)])
+    return f"```sh\n{words}    # the wheel is in this folder; other ways: install.md\n```"
+
+
+def written() -> dict[Path, str]:
+    """Return the packs and examples of the checkout that are written by what writes those of a repository."""
+    texts = {_POLICIES / name: text for name, text in pack_files(Path("policies")).items()}
+    checkout = Place(str(_ROOT), _ROOT)
+    needed = {_POLICIES: pack_requirements(_POLICIES, checkout)}
+    for name, extras in _EXTRAS.items():
+        needed[_EXAMPLES / name] = required(_EXAMPLES / name, {"requirements.txt": extras}, checkout)
+    for folder, requirements in needed.items():
+        texts |= {folder / name: str(text) for name, text in requirements.files.items()}
+    texts[_EXAMPLES / "quickstart/template/requirements.txt"] = PLACE_UNKNOWN
+    for kind, name in _PIPELINES.items():
+        command = "pip install -r requirements.txt"
+        made = pipeline(
+            kind, _GATED / "Pulumi.yaml", top=_ROOT, gate=_GATED / "gate", stack="prod", install=command
+        )
+        texts[_GATED / name] = next(iter(made.values()))
+    return texts
