@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import read_file
-from stacks_pulumi.commands._shared import OF_STACK, TEXT, Command, folder_of, one_line, print_json
-from stacks_pulumi.commands.scaffold import Place, Requirements, required, target_folder, tell_place
+from stacks_pulumi.commands._shared import OF_STACK, TEXT, Command, folder_of, one_line, print_json, tell
+from stacks_pulumi.commands.scaffold import Place, Requirements, required, target_folder
 from stacks_pulumi.errors import clean
 
 if TYPE_CHECKING:
@@ -288,13 +288,18 @@ def _policies(options: argparse.Namespace) -> int:
     write(folder, texts)
     for name in _PACKS:
         (folder / name / _START_NAME).chmod(0o755)
-    tell_place("policies", needed)
     if options.format == "json":
         print_json({"folder": str(folder), "files": sorted(texts)}, needed.problem or None)
-        return 0
+    else:
+        _say_next(folder, texts)
+    if needed.problem:
+        tell("policies", f"write into each requirements.txt what installs stacks-pulumi: {needed.problem}")
+    return int(bool(needed.problem))
+
+
+def _say_next(folder: Path, texts: Mapping[str, object]) -> None:
     wheel = "".join(f", and {name}, which they install" for name in texts if name.endswith(".whl"))
     sys.stdout.write(_NEXT.format(folder=one_line(str(folder)), limit=_LIMIT, wheel=wheel))
-    return 0
 
 
 _NEXT: Final = """\
@@ -324,7 +329,7 @@ COMMANDS = {
         "write the ready policy packs into a repository",
         _add_policies,
         _policies,
-        codes={0: "the packs were written"},
+        codes={0: "the packs were written", 1: "the packs were written, and what installs them is not known"},
         forms=TEXT,
     ),
     "policy": Command(

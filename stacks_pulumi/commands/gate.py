@@ -229,7 +229,7 @@ def _init(options: argparse.Namespace) -> int:
 
 def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str]]:
     """Return the repository, its new files for the pipeline, and what the user has to know."""
-    from stacks_pulumi.commands.scaffold import repository_of, required, tell_place  # noqa: PLC0415  (as above)
+    from stacks_pulumi.commands.scaffold import repository_of, required  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.project import found_in  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, pipeline  # noqa: PLC0415  (as above)
 
@@ -243,7 +243,10 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
     if has and any(name.endswith(".whl") for name in needed.files):
         # The project installs this package from another place.
         needed = needed._replace(files={}, check="")
-    tell_place("gate", needed)
+    if needed.problem and not has:
+        raise InputError(
+            f"it is not known what installs stacks-pulumi there ({needed.problem}): write {_REQUIREMENTS} first"
+        )
     install = " && ".join(filter(None, [needed.check, f"pip install -r {_REQUIREMENTS}"]))
     files: dict[str, str | bytes] = {
         **pipeline(

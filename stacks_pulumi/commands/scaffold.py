@@ -41,7 +41,7 @@ from stacks_pulumi.errors import StacksError, clean
 
 if TYPE_CHECKING:
     from stacks_pulumi.account.backend import Stacks
-    from stacks_pulumi.account.takeover import LeftOut, ScaffoldPlan
+    from stacks_pulumi.account.takeover import ScaffoldPlan
 
 
 _HELP: Final = "write a program that takes over what no stack owns"
@@ -135,6 +135,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.takeover import (  # noqa: PLC0415  (as above)
         FILES,
+        LeftOut,
         check_overwrites_nothing,
         chosen,
         files,
@@ -179,7 +180,9 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     if options.language == "python":
         needed = required(folder, {"requirements.txt": ""})
         texts |= needed.files
-        tell_place("scaffold", needed)
+        if needed.problem:
+            unknown = LeftOut("what installs stacks-pulumi (requirements.txt)", needed.problem, unread=True)
+            program = dataclasses.replace(program, left_out=(*program.left_out, unknown))
     write(folder, texts)
     if options.format == "json":
         print_json(_data(folder, program, list(texts)), None if program.complete else _INCOMPLETE)
@@ -514,16 +517,6 @@ def _built(source: str) -> tuple[Path, bytes]:
             reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
             raise _NoWheelError(f"no wheel can be built from {source}: {reason}")
         return Path(found[0].name), found[0].read_bytes()
-
-
-def tell_place(command: str, requirements: Requirements) -> None:
-    """Say why no place is known, if that is so."""
-    if requirements.problem:
-        tell(
-            command,
-            "write into requirements.txt where stacks-pulumi comes from, which is not known here: "
-            f"{requirements.problem}",
-        )
 
 
 COMMANDS = {"scaffold": Command(_HELP, add_arguments, run, codes=_CODES, forms=TEXT, stack=KEY_OF_STACK)}

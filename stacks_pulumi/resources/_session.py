@@ -20,7 +20,6 @@ from typing import Any, Final, TypeVar
 import pulumi
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
-from stacks_pulumi._pulumi_cli import pulumi_home
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import CERTAIN
 from stacks_pulumi.api.allowed_ips import canonical
@@ -425,6 +424,8 @@ def session_for(settings: AccountSettings) -> Session:
     with _lock:
         session = _sessions.get(account)
         if session is None:
+            from stacks_pulumi._pulumi_cli import pulumi_home  # noqa: PLC0415  (an `up` without changes has no session)
+
             hints = pulumi_home() / "stacks-lists" / fingerprint
             client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited, hints)
             session = _sessions[account] = Session(

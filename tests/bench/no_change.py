@@ -33,6 +33,8 @@ from tests.support.stack import Stack  # noqa: E402
 from tools.engine.ensure import ensure  # noqa: E402
 
 PROVIDERS = ("idle", "shaped", "ours", "native")
+BOUNDS = PROVIDERS[:2]
+"""Those that do nothing: with three properties of a resource, and with as many as ours."""
 VERBS: Mapping[str, tuple[str, ...]] = {
     "no-op up": ("up", "--yes", "--skip-preview"),
     "preview": ("preview",),
@@ -89,7 +91,7 @@ def main() -> None:
 def _versions(made: Mapping[str, Stack], before: Path | None) -> Iterator[tuple[str, tuple[Stack, str]]]:
     """Yield each stack with the module path of the package; the same stack serves two versions of it."""
     for name, stack in made.items():
-        if before is not None and name != "idle":
+        if before is not None and name not in BOUNDS:
             yield f"{name}, before", (stack, str(before.resolve()))
         yield name, (stack, "")
 
@@ -101,10 +103,12 @@ def _figures(took: Took, provider: float) -> str:
 
 
 def _beside(name: str, provider: Mapping[str, float], least: Mapping[str, Took]) -> str:
-    if name == "idle" or "idle" not in least:
-        return ""
-    alone, all_ = provider[name] / provider["idle"], least[name].total / least["idle"].total
-    return f"; x idle: provider {alone:.2f}, all {all_:.2f}"
+    found = ""
+    for bound in BOUNDS if name not in BOUNDS else ():
+        if bound in least:
+            alone, all_ = provider[name] / provider[bound], least[name].total / least[bound].total
+            found += f"; x {bound}: provider {alone:.2f}, all {all_:.2f}"
+    return found
 
 
 @contextlib.contextmanager

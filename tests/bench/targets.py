@@ -13,7 +13,7 @@ NEAR = 1.15
 POLLS = 14
 REFRESH_CALLS = 2
 KB_A_RESOURCE = 100.0
-IMPORT_MS = 70.0
+IMPORT_MS = 30.0
 UP_CALLS = {24: 90, 60: 200}
 """The most calls of an `up` with children, by the number of containers."""
 REFRESH_CALLS_OF_200 = 205
@@ -23,7 +23,7 @@ NATIVE_SHARE = 1.1
 """The plugin may take a tenth more than the dynamic host, and needs as many calls, give or take a poll."""
 SECONDS_THAT_VARY = 1.0
 """An `up` of nothing varies by as much, so a tenth of a verb of two seconds says nothing."""
-PLUGIN_START_MS = 350.0
+PLUGIN_START_MS = 200.0
 PLUGIN_MB = 80.0
 
 

@@ -29,6 +29,7 @@ from stacks_pulumi.api.models import (
     VpnClient,
 )
 from stacks_pulumi.cli import main
+from stacks_pulumi.commands import scaffold
 from stacks_pulumi.commands.scaffold import place, required
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.emulator import Emulator
@@ -255,6 +256,20 @@ def test_the_requirements_are_those_of_the_installed_package(full: Accounts, tmp
     assert text == f"# {wheel}.sha256 has its SHA-256.\n./{wheel}\n"
     # Nothing is left to write: all of it is there.
     assert required(tmp_path / "shop", {}).files == {}
+
+
+def test_a_place_that_is_not_known_is_left_out(
+    full: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scaffold, "place", lambda: None)
+
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 1
+
+    assert (
+        "what installs stacks-pulumi (requirements.txt): it was installed by its name"
+        in capsys.readouterr().out
+    )
+    assert (tmp_path / "shop/requirements.txt").read_text(encoding="utf-8") == scaffold.PLACE_UNKNOWN
 
 
 @pytest.mark.parametrize("existing", ["__main__.py", "Pulumi.yaml", "import.json", "requirements.txt"])

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.cli import main
+from stacks_pulumi.commands import scaffold
+from stacks_pulumi.commands.scaffold import PLACE_UNKNOWN
 from stacks_pulumi.policy.testing import PackTester, configuration_problems, container
 
 ROOT = Path(__file__).parents[3]
@@ -68,6 +70,19 @@ def test_a_pack_starts_from_any_folder(folder: Path, tmp_path: Path) -> None:
     ).stdout
 
     assert said == f"{folder / 'spend'}: -u -m pulumi.policy 127.0.0.1:4711 .\n"
+
+
+def test_a_place_that_is_not_known_is_an_incomplete_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scaffold, "place", lambda: None)
+
+    assert main(["policies", "--out", str(tmp_path / "policies"), "--json"]) == 1
+
+    said = capsys.readouterr()
+    assert json.loads(said.out)["incomplete"] == "it was installed by its name"
+    assert "write into each requirements.txt what installs stacks-pulumi" in said.err
+    assert (tmp_path / "policies/spend/requirements.txt").read_text(encoding="utf-8") == PLACE_UNKNOWN
 
 
 def test_no_file_is_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

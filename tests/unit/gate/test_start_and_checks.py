@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from stacks_pulumi.cli import main
+from stacks_pulumi.commands import scaffold
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import checks, settings, signers, start
 from stacks_pulumi.policy.testing import PackTester, container
@@ -430,6 +431,17 @@ def test_a_name_that_a_pipeline_cannot_have_is_refused(
     assert main(["gate", "init", gate, "--workflow", "github"]) == 1
 
     assert problem in capsys.readouterr().err
+    assert [file.name for file in repository.rglob("*") if file.is_file()] == ["Pulumi.yaml"]
+
+
+def test_a_pipeline_needs_what_installs_the_package(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scaffold, "place", lambda: None)
+
+    assert main(["gate", "init", "gate", "--workflow", "github"]) == 1
+
+    assert "write requirements.txt first" in capsys.readouterr().err
     assert [file.name for file in repository.rglob("*") if file.is_file()] == ["Pulumi.yaml"]
 
 

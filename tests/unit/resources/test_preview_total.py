@@ -83,7 +83,9 @@ def test_a_run_that_failed_leaves_nothing_to_the_next_one(
 def test_the_line_is_shown_once_and_each_value_makes_one_output(
     monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
+    exports: list[str] = []
     monkeypatch.setattr(pulumi.Output, "all", None)
+    monkeypatch.setattr(_preview_total, "request_export", lambda: exports.append("started"))
     program = Program(monkeypatch)
     for number in range(3):
         program.declare(is_lookup=number == 1)
