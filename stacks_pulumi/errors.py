@@ -147,6 +147,12 @@ none), `##[name` and `##name[` (Azure, TeamCity). The engine: `<{%name%}>` is a 
 """
 
 
+_BLANK: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]"
+)
+"""What is printable for Python, and is blank or not there on a screen."""
+
+
 def clean(text: str) -> str:
     r"""
     Return a text from outside on one line, and so that nothing that shows it carries it out.
@@ -154,11 +160,14 @@ def clean(text: str) -> str:
     Every message to the engine and every output of a command passes this function: names and messages come from the
     API, from project files and from states. A line break could forge a line, an escape code could erase one.
 
-    Unprintable characters are escaped, also those that change the direction: `\n`, `\x1b`, `\u202e`. So is one
+    Unprintable characters are escaped, also those that change the direction: `\n`, `\x1b`, `\u202e`. So are letters and
+    signs that are not visible, which would imitate the columns of a table, or make two names look the same. So is one
     character of a command to a CI system or to the engine: `\x3a:`, `#\x23`, `<\x7b%`.
     """
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
+    if not text.isascii():
+        text = _BLANK.sub(lambda found: _escaped(found[0]), text)
     return _COMMANDS.sub(_disarmed, text)
 
 
@@ -222,7 +231,7 @@ class StacksError(Exception):
 
 
 def with_account(message: str, account: str | None) -> str:
-    """Return a message with the name of an explicit provider's account; unchanged if there is none."""
+    """Return a message with the name of an explicit provider's account; unchanged without one."""
     return message if account is None else f"{message} (account {account})"
 
 

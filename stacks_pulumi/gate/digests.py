@@ -92,7 +92,7 @@ def compiled_files(folder: Path) -> list[Path]:
     found = []
     for here, folders, files in os.walk(root):
         compiled = Path(here) / "__pycache__"
-        # What a link leads to is deleted otherwise: files of somebody else.
+        # What a link leads to is deleted otherwise: files of another project.
         if "__pycache__" in folders and not compiled.is_symlink():
             found += [one for one in compiled.rglob("*") if not one.is_dir() and one not in tracked]
         is_environment = _ENVIRONMENT in files and Path(here) != root

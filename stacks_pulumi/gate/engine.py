@@ -147,14 +147,36 @@ class Engine:
         """
         return self._read("stack", "export", "--show-secrets")
 
-    def history(self) -> list[dict[str, Any]]:
+    def history(self, stack: str | None = None) -> list[dict[str, Any]]:
         """
-        Return the stack's history, the newest first.
+        Return a stack's history, the newest first.
+
+        Args:
+            stack: Its full name; by default this stack.
 
         Raises:
             PulumiError: It cannot be read.
         """
-        return _objects(self._read("stack", "history", "--json", "--full-dates", "--page-size", "0"))
+        words = (
+            "stack",
+            "history",
+            "--json",
+            "--full-dates",
+            "--page-size",
+            "0",
+            "--stack",
+            stack or self.stack,
+        )
+        return _objects(self._run(*words))
+
+    def stacks(self) -> list[dict[str, Any]]:
+        """
+        Return all stacks of the backend, as the engine lists them.
+
+        Raises:
+            PulumiError: They cannot be read.
+        """
+        return _objects(self._run("stack", "ls", "--all", "--json"))
 
     def versions(self, packages: Sequence[str]) -> dict[str, str]:
         """
@@ -268,11 +290,14 @@ class Engine:
             # declaration of a package, which names the plugin that it downloads and runs.
             if not name.startswith(("pulumi", "main.")) and not name.endswith(".yaml"):
                 (folder / entry.name).symlink_to(entry)
-        for file in files:
-            if file.is_symlink() or not file.is_file():
+        copies = {file: folder / file.name for file in files}
+        for file, copy in copies.items():
+            if file.is_file():
+                # A link becomes a link, whatever the file is before and after.
+                shutil.copy(file, copy, follow_symlinks=False)
+            if copy.is_symlink() or not copy.is_file():
                 raise InputError(f"{file} is a link, or no file: replace it by a copy", code="invalid-file")
-            shutil.copy(file, folder / file.name, follow_symlinks=False)
-        return replace(self, project=folder), {file: folder / file.name for file in files}
+        return replace(self, project=folder), copies
 
     def preview(self, packs: Sequence[str], scratch: Path) -> PlannedPreview:
         """

@@ -514,7 +514,7 @@ def _spent(
     """Return what the last 24 hours added to the monthly price; `None` if it is not known, or not needed."""
     if gate.free is None:
         return None
-    said = history.increases(history.entries(pulumi.history(), pulumi.stack, None), now)
+    said = history.said_in_a_day(pulumi, gate, now)
     pending = spending.interrupted(state, pricer_of(gate, read.monthly))
     return spending.spent(said, machine.unfinished(now), pending, read.added)
 

@@ -40,7 +40,8 @@ def extract(folder: Path, ref: str, into: Path) -> str:
         into: Where to write.
 
     Raises:
-        ConfigError: There is no such ref, it names two things, or the folder has a link there.
+        ConfigError: There is no such ref, it names two things, the repository is a part of a change, or the folder has
+            a link there.
     """
     # Links of the working tree are not followed: the author of a change can make one that leads to another gate.
     folder = Path(os.path.abspath(folder))  # noqa: PTH100  (`resolve` follows links)
@@ -49,6 +50,7 @@ def extract(folder: Path, ref: str, into: Path) -> str:
         raise ConfigError(
             f"{folder} is in no git repository, so it has no ref {ref}", code="invalid-argument"
         )
+    _check_own(top, folder)
     name = _full_name(top, ref)
     commit = _read(top, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
     inside = folder.relative_to(top).as_posix()
@@ -69,6 +71,31 @@ def extract(folder: Path, ref: str, into: Path) -> str:
                 )
                 raise ConfigError(problem, code="invalid-file")
     return commit
+
+
+def _check_own(top: Path, folder: Path) -> None:
+    """
+    Refuse a repository that a change can bring with it: a submodule, also behind a link.
+
+    The author chooses its address, and so what `origin/main` is in it.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    outer = _top(top.parent)
+    if outer is None:
+        return
+    inside = top.relative_to(outer)
+    between = [top, *top.parents][: len(inside.parts)]
+    # A clone that another step of the pipeline made is no file of the outer repository.
+    if any(one.is_symlink() for one in between) or _read(
+        outer, "ls-files", "--", f":(literal){inside.as_posix()}"
+    ):
+        raise ConfigError(
+            f"{folder} is in {top}, which is a submodule of {outer}, and its author chooses what it has: "
+            "use a folder of that repository, or a clone that the pipeline makes",
+            code="invalid-argument",
+        )
 
 
 def _full_name(top: Path, ref: str) -> str:

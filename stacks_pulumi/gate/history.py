@@ -9,7 +9,8 @@ signature in it verifies, and what was spent is never less than what the account
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stacks_pulumi._identifiers import seconds_of
+from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.errors import StacksError, clean
 from stacks_pulumi.gate import engine, signatures
+from stacks_pulumi.gate.record import short_name
 from stacks_pulumi.gate.signatures import Approval
 from stacks_pulumi.pricing.money import Price, usd
 
@@ -260,3 +263,43 @@ def increases(found: Iterable[LoggedUpdate], now: datetime.datetime) -> list[tup
         for entry in found
         if entry.said is not None and entry.at > now - _DAY
     ]
+
+
+def said_in_a_day(
+    pulumi: engine.Engine, gate: Gate, now: datetime.datetime
+) -> list[tuple[str, Decimal | None]]:
+    """
+    Return what `increases` returns, of all stacks that a gate is for: what is free in a day is for all of them.
+
+    An account does not show when a container became larger, so only the history of its stack has that.
+
+    Args:
+        pulumi: The engine for one of the stacks.
+        gate: The gate.
+        now: The time, with a time zone.
+
+    Raises:
+        PulumiError: The history of this stack cannot be read.
+    """
+    found = increases(entries(pulumi.history(), pulumi.stack, None), now)
+    try:
+        for stack in _others_since(pulumi, (now - _DAY).timestamp()):
+            if gate.serves(short_name(stack)):
+                found += increases(entries(pulumi.history(stack), stack, None), now)
+    except PulumiError:
+        # Any increase is possible.
+        found.append(("", None))
+    return found
+
+
+def _others_since(pulumi: engine.Engine, seconds: float) -> Iterator[str]:
+    """Yield the full names of the other stacks that were updated at this time or later, or may have been."""
+    organization, project, _ = pulumi.stack.split("/")
+    for one in pulumi.stacks():
+        last = one.get("lastUpdate")
+        updated = seconds_of(str(last)) if last else -math.inf
+        # The engine leaves out the project of this folder, and then also the organization.
+        *before, name = str(one.get("name")).split("/")
+        full = "/".join((*(before or [organization]), *([project] if len(before) < 2 else []), name))
+        if full != pulumi.stack and (updated is None or updated >= seconds or one.get("updateInProgress")):
+            yield full

@@ -121,7 +121,8 @@ def _check_value(node: yaml.Node | None) -> None:
     elif isinstance(node, yaml.MappingNode):
         for key, value in _entries(node):
             function = key.strip().casefold()
-            if function.startswith("fn::") and (
+            # The language host also takes one that only ends with a function's name.
+            if "fn::" in function and (
                 function.removeprefix("fn::") not in _FUNCTIONS or len(node.value) > 1
             ):
                 raise _FoundError(f"{_FILE}, line {node.start_mark.line + 1}: the function {key}")

@@ -118,7 +118,7 @@ def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
 
 def check_configuration(names: Iterable[str]) -> None:
     """
-    Refuse what only the engine reads of our provider's settings.
+    Refuse what only the engine reads of the settings of our provider.
 
     `stacks:name` and `stacks:pluginDownloadURL` name a plugin that it downloads and runs with the key, instead of ours.
 
@@ -126,13 +126,13 @@ def check_configuration(names: Iterable[str]) -> None:
         names: The keys of the stack's configuration, as the engine prints them.
 
     Raises:
-        InputError: A key in the namespace of this package is none of its settings.
+        InputError: A key in the namespace of this package is not one of its settings.
     """
     known = {f"{NAMESPACE}:{name}" for name in OF_A_STACK}
     other = next((name for name in names if name.startswith(f"{NAMESPACE}:") and name not in known), None)
     if other is not None:
         raise InputError(
-            f"the stack's configuration has {other!r}, which is no setting of this package, and with which the engine "
+            f"the stack's configuration has {other!r}, which this package does not have, and with which the engine "
             f"may run another plugin: remove it (`pulumi config rm {other}`)"
         )
 

@@ -234,7 +234,9 @@ def put(folder: Path, name: str, data: bytes) -> None:
     """
     temporary = folder / f".{name}.{os.getpid()}"
     try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        # A link under this name would have another file overwritten: the author of the record may have made it.
+        temporary.unlink(missing_ok=True)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -219,9 +219,10 @@ class Saved:
         one, other = _urn_of(before), _urn_of(after)
         if one == other or not (one and other) or self.moved.get(other) == one:
             return False
-        # The default provider of a package has the package's version in its name.
-        both_default = all(name_of(urn).startswith("default") for urn in (one, other))
-        return not (both_default and type_of(one) == type_of(other))
+        # The engine's own provider of a package has the package's version in its name. A program can have one whose
+        # name only begins so.
+        both_engines = all(self.is_engines_own(urn) for urn in (one, other))
+        return not (both_engines and type_of(one) == type_of(other))
 
     def is_imported_and_replaced(self, urn: str) -> bool:
         """Return whether an object is imported, and another one takes its place in the same operation."""

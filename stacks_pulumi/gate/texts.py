@@ -343,7 +343,7 @@ def _inputs(acting: Sequence[Change]) -> Table:
     columns = (
         Column("", "action"),
         Column("Resource", strong=True, widest=_WIDEST),
-        Column("Input"),
+        Column("Input", widest=_WIDEST),
         Column("Now", widest=_VALUE),
         Column("Planned", widest=_VALUE),
     )

@@ -467,14 +467,15 @@ def _not_free(found: _Found, spent: Decimal | None, ruled: Sequence[Finding]) ->
             yield _ask(f"{change.name!r} {why}", change.urn)
     if found.unknown:
         yield _ask("the change has values that are not known")
-    most = free.increase_per_day
-    if found.increase is None:
+    # What falls may fall last, or not at all: an update can fail, or be killed.
+    most, increase = free.increase_per_day, found.increase_during
+    if increase is None:
         yield _ask("the increase of the price has no known upper bound")
     elif spent is None:
         yield _ask("what was added in the last 24 hours is not known")
-    elif spent + max(found.increase, Decimal(0)) > most:
+    elif spent + max(increase, Decimal(0)) > most:
         yield _ask(
-            f"the increase of {usd(max(found.increase, Decimal(0)))} a month, after {usd(spent)} in the last 24 hours, "
+            f"the increase of {usd(max(increase, Decimal(0)))} a month, after {usd(spent)} in the last 24 hours, "
             f"is over the {usd(most)} that are free in a day"
         )
 

@@ -15,7 +15,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -38,6 +37,7 @@ from tests.support.agents import Agent, Talk, audited
 from tests.support.clock import fast_clock
 from tests.support.forked import commands
 from tests.support.stack import Stack
+from tests.support.waiting import until
 from tools.engine.ensure import ensure
 
 __all__ = ["AgentsProof"]
@@ -70,7 +70,6 @@ JUNK: Final[tuple[Any, ...]] = (
     *(None, True, -1, 0, 10**9, 2**70, 1.5, "", "web", "../../etc/passwd", "a" * 5_000, "\x00\x1b[2J"),
     *("${apiKey}", [], {}, [[[]]], {"a": {"b": None}}, "sk_stacks_" + "a" * 64, "'; rm -rf / #", "\u202e"),
 )
-PATIENCE: Final = 120
 
 
 class AgentsProof(Proof):
@@ -346,7 +345,7 @@ class _Life:
                 over.set()
         finally:
             over.set()
-        await to_thread.run_sync(self._wait)
+        await to_thread.run_sync(until, self._is_quiet)
         watch.join()
         self._count_faults(call["fault"])
         if call["end"]:
@@ -419,16 +418,13 @@ class _Life:
                     found.append(process)
         return found
 
-    def _wait(self) -> None:
-        """Wait until nothing of an update runs."""
-        until = time.monotonic() + PATIENCE
-        while left := self._processes():
-            names = [_name(process) for process in left]
-            if all(name.startswith("pulumi-language") for name in names):
-                # Pulumi's own hosts do not notice that their engine was killed.
-                self._kill(left)
-            assert time.monotonic() < until, names
-            time.sleep(0.05)
+    def _is_quiet(self) -> bool:
+        """Return whether nothing of an update runs."""
+        left = self._processes()
+        if all(_name(process).startswith("pulumi-language") for process in left):
+            # Pulumi's own hosts do not notice that their engine was killed.
+            self._kill(left)
+        return not left
 
     def _watch(self, over: threading.Event, fault: str | None) -> None:
         """Note the highest price of the account while something changes it; begin an outage after its lost answer."""

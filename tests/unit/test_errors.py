@@ -123,6 +123,7 @@ def test_the_reason_ends_before_what_to_do(message: str, reason: str) -> None:
     [
         ("ünïcode ☃ ::1 x::y #1 ## Title", "ünïcode ☃ ::1 x::y #1 ## Title"),
         ("a\nb\x1b[2J\x9b\u202e\u2028\U000e0041", r"a\nb\x1b[2J\x9b\u202e\u2028\U000e0041"),
+        ("a\u2800\u3164\u034fb\ufe0f", r"a\u2800\u3164\u034fb\ufe0f"),
         ("::set-output name=a::b", r"\x3a:set-output name=a::b"),
         ("  ::debug::x", r"  \x3a:debug::x"),
         ("::ffff:198.51.100.7", "::ffff:198.51.100.7"),

@@ -448,12 +448,13 @@ def test_protection_that_is_taken_away_is_a_change_without_a_step() -> None:
 def test_another_provider_is_a_change_and_a_newer_default_provider_is_none() -> None:
     saved = Saved()
     provider = "urn:pulumi:dev::shop::pulumi:providers:stacks::{}::id-1"
-    for name, now in (("moved", "mine"), ("kept", "default_0_3_1")):
+    for name, now in (("moved", "mine"), ("imitated", "default-mine"), ("kept", "default_0_3_1")):
         saved.old(name, web(), provider=provider.format("default_0_3_0"))
         saved.plan(name, web(), "same", provider=provider.format(now))
     found = changes(saved)
-    assert found["moved"].provider_changes
-    assert found["moved"].acts
+    for name in ("moved", "imitated"):
+        assert found[name].provider_changes
+        assert found[name].acts
     assert not found["kept"].acts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,13 @@ def test_a_key_of_the_configuration_in_two_spellings_is_refused(names: list[str]
     project_files.check_stack({"config": {"size": "1", "stacks:baseUrl": "1"}}, frozenset())
 
 
+@pytest.mark.parametrize("name", ["name", "version", "pluginDownloadURL", "account"])
+def test_a_key_of_our_package_that_only_the_engine_reads_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"'stacks:{name}', which this package does not have"):
+        project_files.check_configuration(["tests:name", "stacks:apiKey", f"stacks:{name}"])
+    project_files.check_configuration(["tests:name", "stacks:apiKey", "stackshop:name"])
+
+
 def test_a_copy_of_a_program_has_no_file_that_can_declare_a_package(project: Path, tmp_path: Path) -> None:
     for name in ("stacks.yaml", "Stacks.YAML", "main.json", "Pulumi.other.yaml", "platform.yml"):
         (project / name).write_text("packageDeclarationVersion: 1\n", encoding="utf-8")
@@ -181,6 +189,25 @@ def test_a_copy_of_a_program_has_no_file_that_can_declare_a_package(project: Pat
     assert sorted(one.name for one in copy.project.iterdir()) == ["Pulumi.yaml", "platform.yml", "sdks"]
     # The language host follows no link to a folder.
     assert (copy.project / "sdks").is_symlink()
+
+
+def test_a_program_that_becomes_a_link_while_it_is_copied_is_refused(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a link leads to can be changed after it was compared."""
+    real, pulumi = shutil.copy, engine.opened(project, None, None)
+
+    def swapped(file: Path, to: Path, **named: bool) -> None:
+        text = file.read_text(encoding="utf-8")
+        file.unlink()
+        file.symlink_to("program.txt")
+        real(file, to, **named)
+        file.unlink()
+        file.write_text(text, encoding="utf-8")
+
+    monkeypatch.setattr(shutil, "copy", swapped)
+    with pytest.raises(InputError, match="is a link"):
+        pulumi.copied(tmp_path / "copy")
 
 
 def _pack(folder: Path, text: str) -> GatePack:

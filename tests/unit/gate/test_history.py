@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.gate import history, signatures
 from stacks_pulumi.gate.history import LoggedUpdate
 from stacks_pulumi.gate.settings import Gate, GateFile
@@ -158,3 +160,32 @@ def test_the_increases_are_those_of_the_last_24_hours() -> None:
     found = history.increases(history.entries(rows, STACK, None), NOW)
 
     assert found == [*((f"{number:064x}", one) for number, one in enumerate(increases)), (DIGEST, Decimal(4))]
+
+
+def test_what_is_free_in_a_day_is_for_all_stacks_of_a_gate(gate: Gate) -> None:
+    """A container that becomes larger is an older one: only the history of its stack shows that."""
+    listed = [
+        {"name": "prod", "lastUpdate": NOW.isoformat()},
+        {"name": "dev", "lastUpdate": (NOW - HOUR).isoformat()},
+        {"name": "new"},
+        {"name": "old", "lastUpdate": (NOW - 25 * HOUR).isoformat()},
+        {"name": "acme/dev", "lastUpdate": "yesterday"},
+        {"name": "organization/blog/prod", "lastUpdate": NOW.isoformat()},
+    ]
+    read: list[str | None] = []
+
+    def of(stack: str | None = None) -> list[dict[str, Any]]:
+        read.append(stack)
+        return [row(message(digest=f"{len(read):064x}"))]
+
+    pulumi: Any = SimpleNamespace(stack=STACK, stacks=lambda: listed, history=of)
+    for_shop = replace(gate, file=GateFile(stacks=["shop/*"]))
+
+    assert [one for _, one in history.said_in_a_day(pulumi, for_shop, NOW)] == [Decimal(4)] * 3
+    assert read == [None, "organization/shop/dev", "acme/shop/dev"]
+
+    def fails() -> list[dict[str, Any]]:
+        raise PulumiError("no")
+
+    pulumi.stacks = fails
+    assert [one for _, one in history.said_in_a_day(pulumi, for_shop, NOW)] == [Decimal(4), None]

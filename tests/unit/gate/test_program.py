@@ -59,6 +59,7 @@ def test_a_program_of_our_resources_is_data(tmp_path: Path) -> None:
         ("fn::split", " fn::readFile"),
         ("fn::split", "fn::invoke"),
         ("fn::split", "fn::evil:index:run"),
+        ("fn::split", "xfn::evil:run"),
         ("fn::split", "fn::stackReference"),
         ("fn::join", "fn::fileAsset"),
         ('{"fn::split": [",", "a,b"]}', '{"fn::split": [",", "a,b"], "fn::readFile": /etc/passwd}'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -130,6 +131,16 @@ def test_a_record_has_no_other_files(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"has files that are no record's \(evil.py\): remove them"):
         record.read(tmp_path)
+
+
+def test_a_link_that_an_author_prepared_is_not_written_to(tmp_path: Path) -> None:
+    """`apply` writes that it began into a record that another job has handed over."""
+    other = tmp_path / "other"
+    other.write_text("kept", encoding="utf-8")
+    (tmp_path / f".{record.STARTED}.{os.getpid()}").symlink_to(other)
+    record.put(tmp_path, record.STARTED, b"{}")
+    assert other.read_text(encoding="utf-8") == "kept"
+    assert not (tmp_path / record.STARTED).is_symlink()
 
 
 def test_approvals_that_are_a_link_are_not_followed(tmp_path: Path) -> None:

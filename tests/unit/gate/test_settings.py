@@ -291,6 +291,38 @@ def test_a_repository_that_the_author_made_up_is_not_read(folder: Path, tmp_path
         assert gate.limits.max_increase == Decimal(15)
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_submodule_of_the_author_is_no_repository_of_a_gate(
+    folder: Path, tmp_path: Path, *, link: bool
+) -> None:
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "The gate")
+    lenient = tmp_path / "lenient"
+    lenient.mkdir()
+    (lenient / "gate.yaml").write_text("version: 1\n")
+    (lenient / "allowed_signers").write_text("")
+    _git(lenient, "init", "-q", "-b", "main")
+    _git(lenient, "add", ".")
+    _git(lenient, "commit", "-qm", "Another gate")
+
+    def use(place: Path) -> None:
+        shutil.rmtree(place)
+        if link:
+            place.symlink_to("lenient")
+        else:
+            lenient.rename(place)
+
+    # A clone beside the files of a repository is no part of it.
+    with settings.opened(lenient, "main") as gate:
+        assert gate.limits.max_increase is None
+    use(folder)
+    _git(tmp_path, "rm", "-rq", "--cached", folder.name)
+    _git(tmp_path, "-c", "advice.addEmbeddedRepo=false", "add", folder.name)
+    with pytest.raises(ConfigError, match="its author chooses what it has"), settings.opened(folder, "main"):
+        pass
+
+
 def test_a_link_of_the_working_tree_leads_to_no_other_gate(folder: Path, tmp_path: Path) -> None:
     lenient = tmp_path / "lenient"
     lenient.mkdir()

@@ -96,6 +96,17 @@ def test_a_fall_of_the_price_gives_nothing_back(make_gate: MakeGate) -> None:
     assert judged(make_gate(FREE), saved, Decimal(5)).result == "free"
 
 
+def test_what_falls_in_the_same_change_gives_nothing_back(make_gate: MakeGate) -> None:
+    saved = Saved()
+    saved.old("old", web("premium", name="old"), outputs={})
+    saved.plan("old", web("micro", name="old"), "update")
+    saved.plan("new", web("premium", name="new"), "create")
+    verdict = judged(make_gate(FREE), saved)
+    # The update may end after the one and before the other.
+    assert (verdict.increase, verdict.increase_during) == (Decimal(1), Decimal(10))
+    assert "the increase of $10.00 a month" in why(verdict)[0]
+
+
 def never_free() -> dict[str, Saved]:
     """Return a change of each kind that `free` never covers."""
     cases: dict[str, Saved] = {}
