@@ -228,8 +228,9 @@ class StateWatch(Watch[T]):
     def is_news(self, statuses: Mapping[str, str | None]) -> bool | None:
         """Whether another process has seen what may end the wait; `None` if only looks of this one show that."""
         if str(self._id) not in statuses:
+            # A container that was never seen may be listed under another id.
             is_new = not self._was_seen and self._wait.gone == "error"
-            return None if self.missing else not is_new
+            return None if self.missing or is_new else True
         status = statuses[str(self._id)]
         if status is None or status in self._wait.passing or self._explain(status, self._wait.name):
             return None

@@ -587,6 +587,20 @@ def test_a_hint_that_shows_nothing_delays_no_look(
     assert ended <= 1025
 
 
+def test_a_hint_without_the_id_of_a_request_delays_no_look(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path
+) -> None:
+    account.put("usr-1-web", "pending")
+    account.put("usr-1-web", "running", after=20)
+    feed = with_others(account, clock, tmp_path / "hints")
+    by_request = job(feed, clock, "req-1", visible=60.0, named=lambda row: row.id == "usr-1-web")
+
+    (found, ended), _ = clock.run(by_request, looking(tmp_path / "hints", clock, {"b": "pending"}))
+
+    assert found.status == "running"
+    assert ended <= 1025
+
+
 def test_a_hint_from_the_future_is_none(account: ChangingAccount, clock: FakeClock, tmp_path: Path) -> None:
     account.put("a", "pending")
     account.put("a", "running", after=20)
