@@ -244,21 +244,7 @@ class _Checker:
             self.refuse("size", "resources", f"there are more than {_MOST_RESOURCES}")
             return
         self.variables = parts["variables"]
-        for part in _TOP:
-            for name in parts[part]:
-                if not _NAME.fullmatch(name) or name == "pulumi":
-                    self.refuse(
-                        "name",
-                        f"{part}.{name}",
-                        "a name has letters, digits, - and _, and begins with a letter",
-                    )
-        for name in {*parts["resources"], *parts["variables"]}:
-            if name in parts["resources"] and name in parts["variables"]:
-                self.refuse("name", f"variables.{name}", "a resource has the same name")
-            if name.casefold() in self.taken:
-                part = "resources" if name in parts["resources"] else "variables"
-                text = "a setting of the stack's configuration has this name, and may be a secret: take another one"
-                self.refuse("name", f"{part}.{name}", text)
+        self._names(parts)
         self.kinds = {
             name: kind for name, one in parts["resources"].items() if (kind := self._kind(name, one))
         }
@@ -275,6 +261,23 @@ class _Checker:
                 "",
                 f"with what its values refer to it may have more than {_MOST_EVALUATED} characters",
             )
+
+    def _names(self, parts: Mapping[str, Mapping[str, Any]]) -> None:
+        for part in _TOP:
+            for name in parts[part]:
+                if not _NAME.fullmatch(name) or name == "pulumi":
+                    self.refuse(
+                        "name",
+                        f"{part}.{name}",
+                        "a name has letters, digits, - and _, and begins with a letter",
+                    )
+        for name in {*parts["resources"], *parts["variables"]}:
+            if name in parts["resources"] and name in parts["variables"]:
+                self.refuse("name", f"variables.{name}", "a resource has the same name")
+            if name.casefold() in self.taken:
+                part = "resources" if name in parts["resources"] else "variables"
+                text = "a setting of the stack's configuration has this name, and may be a secret: take another one"
+                self.refuse("name", f"{part}.{name}", text)
 
     def _kind(self, name: str, resource: Any) -> str | None:
         where = f"resources.{name}"
