@@ -302,7 +302,13 @@ class Desk:
         with tempfile.TemporaryDirectory(prefix="stacks-agent-") as scratch:
             project = self._copy(Path(scratch) / "project", program)
             job = Job(
-                action, str(self.gate), self.gate_ref, str(folder / "record"), str(project), self.engine.stack
+                action,
+                str(self.gate),
+                self.gate_ref,
+                str(folder / "record"),
+                str(project),
+                self.engine.stack,
+                str(self.engine.project),
             )
             try:
                 return await in_process(job, Path(scratch), folder / _OUTPUT, report)
