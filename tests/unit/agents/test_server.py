@@ -17,6 +17,8 @@ from stacks_pulumi.agents import worker
 from stacks_pulumi.agents.reading import explanation, pages
 from stacks_pulumi.agents.server import Audit, server_of
 from stacks_pulumi.agents.tools import Desk
+from stacks_pulumi.gate import flow
+from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.start import init
 
@@ -98,11 +100,10 @@ def test_the_worker_puts_the_program_into_the_project_also_without_the_server(
     (tmp_path / "copy" / "Pulumi.yaml").write_text("resources: {}", encoding="utf-8")
 
     def apply(gate: Any, record: Path, *words: Any) -> int:
-        (record / "started.json").touch()
+        (record / records.STARTED).touch()
         return 0
 
-    monkeypatch.setattr(worker.records, "STARTED", "started.json")
-    monkeypatch.setattr(worker.flow, "apply", apply)
+    monkeypatch.setattr(flow, "apply", apply)
     folders = {name: str(tmp_path / name) for name in ("gate", "record", "origin")}
 
     done = worker.carry_out(
