@@ -209,7 +209,8 @@ def _duration(text: str) -> datetime.timedelta:
 
 def _init(options: argparse.Namespace) -> int:
     from stacks_pulumi.account.takeover import check_overwrites_nothing, write  # noqa: PLC0415  (not to list the commands)
-    from stacks_pulumi.gate.start import FILE, init  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate.settings import FILE  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate.start import init  # noqa: PLC0415  (as above)
 
     top, files, notes = (Path(), {}, []) if options.workflow is None else _pipeline(options)
     # Both are written, or neither.
