@@ -158,6 +158,14 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         containers = chosen(everything, options.include, options.exclude)
         if not containers:
             raise StacksError(_nothing_chosen(len(everything)), code="not-found")
+        for option, patterns in (("--include", options.include), ("--exclude", options.exclude)):
+            for pattern in patterns:
+                if not chosen(everything, [pattern]):
+                    # A misspelt name would be taken over without a word.
+                    tell(
+                        "scaffold",
+                        f"warning: {option} {pattern}: no container of the account has such a name",
+                    )
         left: tuple[LeftOut, ...] = ()
         if stacks is None:
             has = belongings(client, containers, stop)

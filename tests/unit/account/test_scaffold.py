@@ -233,6 +233,18 @@ def test_an_empty_choice_is_an_error(
     assert not (tmp_path / "shop").exists()
 
 
+def test_a_pattern_that_no_name_matches_is_named(
+    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--include", "w*", "--include", "data", "--exclude", "dta", "--exclude", "1ST"]
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), *arguments]) == 0
+
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert warnings == [
+        "stacks-pulumi scaffold: warning: --exclude dta: no container of the account has such a name"
+    ]
+
+
 def test_a_program_without_resources_is_not_written(
     full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
