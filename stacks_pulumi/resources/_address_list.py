@@ -31,9 +31,7 @@ from stacks_pulumi.errors import (
     WaitCancelledError,
 )
 from stacks_pulumi.resources._creation import InitFailedError
-from stacks_pulumi.resources._fields import (
-    found_changed,
-)
+from stacks_pulumi.resources._fields import found_changed
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     OWNERSHIP,
@@ -174,9 +172,11 @@ class AllowedIpList:
                 except NotFoundError:
                     pass  # that is no evidence: the address may be listed nevertheless
                 except ApiError:
-                    # The guide does not say with which status the API refuses the last entry.
+                    # The guide does not say with which status the API refuses the last entry, or one that is gone.
                     looked = looked or [self._access()]
-                    if not _only(entries_of(looked[-1].allowed_ips, address), looked[-1]):
+                    rows = looked[-1].allowed_ips
+                    is_listed = any(entry.id == olds["entry_id"] for entry in rows)
+                    if is_listed and not _only(entries_of(rows, address), looked[-1]):
                         raise
                 else:
                     return

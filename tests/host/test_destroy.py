@@ -88,6 +88,20 @@ def test_the_api_may_refuse_the_last_address_with_another_status(
     assert emulator.faults.fired()
 
 
+@pytest.mark.parametrize("code", [403, 405])
+def test_the_api_may_refuse_what_is_gone_with_another_status(
+    office: HostedResource, emulator: Emulator, code: int
+) -> None:
+    """Somebody has removed the address, or the destroy before this one was killed: two looks decide."""
+    emulator.drift.remove_ip("web", OFFICE)
+    emulator.faults.add("allowed_ips.remove", "status", code=code, body={"error": "No such address"})
+
+    office.delete()
+
+    assert addresses(emulator, "web").keys() == {CALLER}
+    assert emulator.faults.fired()
+
+
 def test_a_refusal_for_another_reason_is_an_error(office: HostedResource, emulator: Emulator) -> None:
     emulator.faults.add("allowed_ips.remove", "status", code=400, body={"error": "Not today"})
 
