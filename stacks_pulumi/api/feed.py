@@ -26,6 +26,7 @@ from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
 from stacks_pulumi.api._limiter import Neighbours
+from stacks_pulumi.api._words import ENDING_STATUSES
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.wait import Wait, WaitVerdict, verdict
 from stacks_pulumi.errors import (
@@ -234,6 +235,9 @@ class StateWatch(Watch[T]):
         status = statuses[str(self._id)]
         if status is None or status in self._wait.passing or self._explain(status, self._wait.name):
             return None
+        if self._wait.gone == "target":
+            # Another container may have taken the name, and so the id.
+            return False if status in ENDING_STATUSES else None
         return status in self._wait.target | self._wait.failed
 
     def judge(self, rows: Listing[T]) -> bool:

@@ -601,6 +601,18 @@ def test_a_hint_without_the_id_of_a_request_delays_no_look(
     assert ended <= 1025
 
 
+def test_a_hint_about_a_container_that_took_the_name_delays_no_look(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path
+) -> None:
+    account.put("a", "running")
+    feed = with_others(account, clock, tmp_path / "hints")
+    gone = job(feed, clock, "a", wait=GONE, is_it=lambda _container: False)
+
+    (_, ended), _ = clock.run(gone, looking(tmp_path / "hints", clock, {"a": "running"}))
+
+    assert ended <= 1005
+
+
 def test_a_hint_from_the_future_is_none(account: ChangingAccount, clock: FakeClock, tmp_path: Path) -> None:
     account.put("a", "pending")
     account.put("a", "running", after=20)
