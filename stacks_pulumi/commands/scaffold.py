@@ -141,6 +141,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         files,
         plan,
         project_name,
+        unmatched,
         write,
     )
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
@@ -158,6 +159,12 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         containers = chosen(everything, options.include, options.exclude)
         if not containers:
             raise StacksError(_nothing_chosen(len(everything)), code="not-found")
+        if idle := unmatched(everything, [*options.include, *options.exclude]):
+            raise StacksError(
+                f"nothing was written, because no container matches {', '.join(map(repr, idle))} "
+                "(--include, --exclude): correct the pattern, or leave it out",
+                code="not-found",
+            )
         left: tuple[LeftOut, ...] = ()
         if stacks is None:
             has = belongings(client, containers, stop)
