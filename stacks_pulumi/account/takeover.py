@@ -133,12 +133,6 @@ def chosen(
     return sorted(matching, key=lambda container: ((container.name or "").casefold(), container.id))
 
 
-def unmatched(containers: Iterable[Container], patterns: Iterable[str]) -> list[str]:
-    """Return the patterns that match no container: of a misspelt `--exclude`, the container would be taken over."""
-    everything = list(containers)
-    return [pattern for pattern in patterns if not any(_matches(one, [pattern]) for one in everything)]
-
-
 def _matches(container: Container, patterns: Sequence[str]) -> bool:
     name = (container.name or container.id).casefold()
     return any(fnmatchcase(name, pattern.casefold()) for pattern in patterns)

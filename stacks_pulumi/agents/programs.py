@@ -12,7 +12,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
@@ -24,6 +24,13 @@ from stacks_pulumi.errors import ErrorCode, StacksError
 
 _MOST_RESOURCES: Final = 100
 _MOST_REFUSALS: Final = 20
+_MOST_EVALUATED: Final = 1_048_576
+"""How many characters all values of a program may have together, when the engine has put in what they refer to."""
+_OF_OUTPUT: Final = 256
+_OF_CALL: Final = 4_096
+"""How many characters an output, and the result of a function, count as: an agent cannot make them longer."""
+_OF_JSON: Final = 6
+"""How many characters one may become in a text of JSON, such as `\\u003c`."""
 
 _TOP: Final = ("resources", "variables", "outputs")
 _OF_RESOURCE: Final = ("type", "properties", "options")
@@ -111,19 +118,22 @@ class Program:
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def check(program: str | Mapping[str, Any]) -> Program:
+def check(program: str | Mapping[str, Any], settings: Collection[str] = ()) -> Program:
     """
     Return a program that is allowed.
 
     Args:
         program: The whole program: text in YAML or JSON, or an object.
+        settings: The names in the stack's configuration, such as `shop:size`. The language host takes `${size}` from
+            there, and not from a variable `size` of the program.
 
     Raises:
         ProgramError: It is not allowed; the message and `refusals` have each place.
     """
     try:
         document, lines = read(program)
-        checker = _Checker(document, lines)
+        taken = frozenset(name.rpartition(":")[2].casefold() for name in settings)
+        checker = _Checker(document, lines, taken)
         checker.program()
         refusals = tuple(checker.refusals)
     except UnreadableError as error:
@@ -199,11 +209,13 @@ class _Checker:
     Args:
         document: The program.
         lines: The line of each value by its place.
+        taken: Names that are settings of the stack's configuration, in small letters.
     """
 
-    def __init__(self, document: Any, lines: Mapping[str, int]) -> None:
+    def __init__(self, document: Any, lines: Mapping[str, int], taken: frozenset[str]) -> None:
         self.document = document
         self.lines = lines
+        self.taken = taken
         self.refusals: list[ProgramFault] = []
         self.kinds: dict[str, str] = {}
         self.variables: Mapping[str, Any] = {}
@@ -232,6 +244,25 @@ class _Checker:
             self.refuse("size", "resources", f"there are more than {_MOST_RESOURCES}")
             return
         self.variables = parts["variables"]
+        self._names(parts)
+        self.kinds = {
+            name: kind for name, one in parts["resources"].items() if (kind := self._kind(name, one))
+        }
+        for name, one in parts["resources"].items():
+            self._resource(name, one)
+        for name, value in parts["variables"].items():
+            self.expression(value, f"variables.{name}")
+        for name, value in parts["outputs"].items():
+            if self.expression(value, f"outputs.{name}"):
+                self.refuse("secret", f"outputs.{name}", "a secret may not be an output")
+        if not self.refusals and _Evaluated(self.variables).size(self.document) > _MOST_EVALUATED:
+            self.refuse(
+                "size",
+                "",
+                f"with what its values refer to it may have more than {_MOST_EVALUATED} characters",
+            )
+
+    def _names(self, parts: Mapping[str, Mapping[str, Any]]) -> None:
         for part in _TOP:
             for name in parts[part]:
                 if not _NAME.fullmatch(name) or name == "pulumi":
@@ -243,16 +274,10 @@ class _Checker:
         for name in {*parts["resources"], *parts["variables"]}:
             if name in parts["resources"] and name in parts["variables"]:
                 self.refuse("name", f"variables.{name}", "a resource has the same name")
-        self.kinds = {
-            name: kind for name, one in parts["resources"].items() if (kind := self._kind(name, one))
-        }
-        for name, one in parts["resources"].items():
-            self._resource(name, one)
-        for name, value in parts["variables"].items():
-            self.expression(value, f"variables.{name}")
-        for name, value in parts["outputs"].items():
-            if self.expression(value, f"outputs.{name}"):
-                self.refuse("secret", f"outputs.{name}", "a secret may not be an output")
+            if name.casefold() in self.taken:
+                part = "resources" if name in parts["resources"] else "variables"
+                text = "a setting of the stack's configuration has this name, and may be a secret: take another one"
+                self.refuse("name", f"{part}.{name}", text)
 
     def _kind(self, name: str, resource: Any) -> str | None:
         where = f"resources.{name}"
@@ -466,6 +491,50 @@ class _Checker:
             self.refuse("part", where, "it must be a mapping")
             return {}
         return value
+
+
+class _Evaluated:
+    """
+    Counts how long values are at most when the engine has evaluated them; a text becomes very long by references to
+    texts that have references.
+
+    Args:
+        variables: The program's variables; none refers to itself.
+    """
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self.variables = variables
+        self._sizes: dict[str, int] = {}
+
+    def size(self, value: Any) -> int:
+        """Return how many characters a value has at most; an entry of a list has at least one."""
+        if isinstance(value, str):
+            referred = sum(self._referred(found["name"]) for found in _REFERENCE.finditer(value))
+            return 1 + len(value) + referred
+        if isinstance(value, list):
+            return 1 + sum(map(self.size, value))
+        if not isinstance(value, dict):
+            return len(str(value))
+        if "fn::invoke" in value:
+            return _OF_CALL
+        inside = sum(len(key) + self.size(one) for key, one in value.items())
+        if "fn::toJSON" in value:
+            return _OF_JSON * inside
+        if "fn::join" in value:
+            # It puts one text between all entries.
+            given = value["fn::join"]
+            between, entries = given if isinstance(given, list) and len(given) == 2 else (given, given)
+            return self.size(between) * self.size(entries)
+        # `split` makes an entry of each character.
+        return 2 * inside if "fn::split" in value else inside
+
+    def _referred(self, name: str) -> int:
+        if name not in self.variables:
+            return _OF_OUTPUT
+        if name not in self._sizes:
+            # More is refused anyway, and such numbers become very long themselves.
+            self._sizes[name] = min(self.size(self.variables[name]), _MOST_EVALUATED + 1)
+        return self._sizes[name]
 
 
 def _is_reference(value: Any) -> bool:

@@ -179,6 +179,9 @@ class _Exit:
         started = time.monotonic()
         # One that is killed or cancelled has no answer that names its record.
         result, record = "cancelled", _record_in(params)
+        if record is not None:
+            # The server may be killed, and the engine goes on.
+            self.audit.write(name, params.get("arguments"), "began", record, 0)
         try:
             refused = self._unknown_argument(ctx.method, params)
             told = _as_json(await call_next(ctx) if refused is None else refused)

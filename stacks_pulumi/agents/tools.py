@@ -244,7 +244,9 @@ class Desk:
 
         The verdict is `free` (apply it), `needs_approval` (a person runs `approve_with`) or `refused` (see `reasons`).
         """
-        checked = programs.check(program)
+        # First without the engine, which most mistakes do not need.
+        programs.check(program)
+        checked = programs.check(program, await to_thread.run_sync(self._configuration))
         name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%d-%H%M%S}-{random.token_hex(4)}"
         folder = self.folder / name
         async with self._one:
@@ -300,7 +302,13 @@ class Desk:
         with tempfile.TemporaryDirectory(prefix="stacks-agent-") as scratch:
             project = self._copy(Path(scratch) / "project", program)
             job = Job(
-                action, str(self.gate), self.gate_ref, str(folder / "record"), str(project), self.engine.stack
+                action,
+                str(self.gate),
+                self.gate_ref,
+                str(folder / "record"),
+                str(project),
+                self.engine.stack,
+                str(self.engine.project),
             )
             try:
                 return await in_process(job, Path(scratch), folder / _OUTPUT, report)

@@ -42,6 +42,7 @@ class Job(msgspec.Struct, frozen=True):
         record: The folder of the record.
         project: The folder with the project's files and the program.
         stack: The stack's full name.
+        origin: The folder of the stack's own project, whose program it becomes when it is applied.
     """
 
     action: Literal["plan", "apply"]
@@ -50,6 +51,7 @@ class Job(msgspec.Struct, frozen=True):
     record: str
     project: str
     stack: str
+    origin: str
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -73,7 +75,12 @@ def carry_out(job: Job) -> Done:
     try:
         with settings.opened(Path(job.gate), job.gate_ref) as gate:
             if job.action == "apply":
-                return Done(flow.apply(gate, record, project, job.stack))
+                try:
+                    return Done(flow.apply(gate, record, project, job.stack))
+                finally:
+                    # Here too, because the server may have been killed.
+                    if (record / records.STARTED).exists():
+                        records.put(Path(job.origin), "Pulumi.yaml", (project / "Pulumi.yaml").read_bytes())
             planned = flow.plan(gate, record, project, job.stack)
             shown = texts.json(planned.record, planned.verdict, planned.changes)
             return Done(0, msgspec.json.decode(shown, type=dict[str, Any]))

@@ -47,6 +47,8 @@ and the number of calls that wait."""
 
 _PROBES: Final = 4
 """How many requests may be in flight while the window is unknown."""
+_CLOCKS: Final = 1.0
+"""Seconds by which the clocks of two processes may differ."""
 _SAME_WINDOW: Final = 5.0
 """Two ends of windows that differ by less than this, in seconds, are the end of the same window."""
 _NO_ADVICE: Final = 10.0
@@ -311,9 +313,11 @@ class Neighbours:
                         self._file.read_bytes(), type=tuple[float, dict[str, str | None]]
                     )
         at, statuses = self._told
-        if at == self._own:
+        age = self._clock.wall() - at
+        # A list from the future would stay the newest one: this clock was set back, or the file is on two machines.
+        if at == self._own or age < -_CLOCKS:
             return -math.inf, {}
-        return self._clock.now() - max(self._clock.wall() - at, 0.0), statuses
+        return self._clock.now() - max(age, 0.0), statuses
 
 
 _COUNT: Final = re.compile(r"(\d{1,9})(?!\w)")

@@ -119,8 +119,8 @@ class Watch(ABC, Generic[T]):
     def judge(self, rows: Listing[T]) -> bool:
         """Whether a new list shows that the wait has reached its target. Raises if it shows a failure."""
 
-    def is_news(self, statuses: Mapping[str, str | None]) -> bool:
-        """Whether a look is worth a request, by the statuses that another process has seen."""
+    def is_news(self, statuses: Mapping[str, str | None]) -> bool | None:
+        """Whether a look is worth a request, by what another process has seen; `None` if that shows neither."""
         del statuses
         return False
 
@@ -225,11 +225,16 @@ class StateWatch(Watch[T]):
         self._has_changed = False
         self._explained: dict[str, str | None] = {}
 
-    def is_news(self, statuses: Mapping[str, str | None]) -> bool:
-        """Whether another process has seen that the resource has reached a state that ends the wait."""
+    def is_news(self, statuses: Mapping[str, str | None]) -> bool | None:
+        """Whether another process has seen what may end the wait; `None` if only looks of this one show that."""
         if str(self._id) not in statuses:
-            return self._wait.gone == "target"
-        return statuses[str(self._id)] in self._wait.target | self._wait.failed
+            # A container that was never seen may be listed under another id.
+            is_new = not self._was_seen and self._wait.gone == "error"
+            return None if self.missing or is_new else True
+        status = statuses[str(self._id)]
+        if status is None or status in self._wait.passing or self._explain(status, self._wait.name):
+            return None
+        return status in self._wait.target | self._wait.failed
 
     def judge(self, rows: Listing[T]) -> bool:
         """
@@ -545,9 +550,14 @@ class Feed(Generic[T]):
         since, pause, others = self._began_at, max(every, pace), self._others()
         told_at, statuses = others.told() if others else (since, {})
         if others and told_at > since:
-            if watch.is_news(statuses):
-                return self._busy
-            since, pause = told_at, pause * others.later
+            is_news = watch.is_news(statuses)
+            if is_news:
+                # A list that is too early may show the state from before our own request. And without a pause, two
+                # processes would answer each other's looks.
+                due = max(watch.delay - watch.elapsed, since + _SHORTEST - self._clock.now())
+                return due if due > 0 else self._busy
+            if is_news is False:
+                since, pause = told_at, pause * others.later
         # A list that is too early shows nothing, and takes a request that will be missed.
         delay = max(watch.delay, watch.earliest if others or pace > every else 0.0)
         due = max(delay - watch.elapsed, since + pause - self._clock.now())

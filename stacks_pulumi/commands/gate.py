@@ -40,6 +40,8 @@ _HELP: Final = "plan a change, judge it, let a person approve it, and apply exac
 _REQUIREMENTS: Final = "requirements.txt"
 _EXTRAS: Final = "[policy,cli]"
 _STACK: Final = "prod"
+_TOTAL: Final = Decimal(40)
+_INCREASE: Final = Decimal(15)
 _REFUSED: Final = 2
 _WAITING: Final = 10
 """How `pulumi up` ends if an operation has to wait (3.274.1 or newer)."""
@@ -99,21 +101,21 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-total",
         type=_usd,
-        default=Decimal(40),
+        default=_TOTAL,
         metavar="USD",
         help="the most that a stack may cost a month",
     )
     parser.add_argument(
         "--max-increase",
         type=_usd,
-        default=Decimal(15),
+        default=_INCREASE,
         metavar="USD",
         help="the most that a change may add to it",
     )
     parser.add_argument(
         "--workflow",
         choices=("github", "gitlab"),
-        help="also write the project's pipeline into its repository",
+        help="also write the project's pipeline into its repository; a gate that is there stays as it is",
     )
 
 
@@ -207,19 +209,25 @@ def _duration(text: str) -> datetime.timedelta:
 
 def _init(options: argparse.Namespace) -> int:
     from stacks_pulumi.account.takeover import check_overwrites_nothing, write  # noqa: PLC0415  (not to list the commands)
-    from stacks_pulumi.gate.start import init  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate.settings import FILE  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate.start import init  # noqa: PLC0415  (as above)
 
     top, files, notes = (Path(), {}, []) if options.workflow is None else _pipeline(options)
     # Both are written, or neither.
     check_overwrites_nothing(top, files)
     approvers = dict(options.approver)
-    names = init(options.folder, approvers, options.max_total, options.max_increase, options.base_url)
+    asked = (approvers, options.base_url, options.max_total, options.max_increase)
+    if files and asked == ({}, None, _TOTAL, _INCREASE) and (options.folder / FILE).exists():
+        lines = [f"{options.folder} has a gate already, which stays as it is."]
+        who = ""
+    else:
+        names = init(options.folder, approvers, options.max_total, options.max_increase, options.base_url)
+        lines = [f"Wrote {', '.join(names)} to {options.folder}."]
+        who = f"\n\nApprovers: {one_line(', '.join(approvers) or 'none yet: add a line to allowed_signers')}"
     write(top, files)
-    who = ", ".join(approvers) or "none yet: add a line to allowed_signers"
-    lines = [f"Wrote {', '.join(names)} to {options.folder}."]
     lines += [f"Wrote {', '.join(files)} to {top}."] if files else []
     sys.stdout.write(
-        "\n".join(lines) + f"\n\nApprovers: {one_line(who)}\n\n"
+        "\n".join(lines) + f"{who}\n\n"
         "Next, in a project with a stack:\n"
         f"  stacks-pulumi gate check --gate {options.folder}\n"
         f"  stacks-pulumi gate plan --gate {options.folder} --record RECORD\n" + "".join(notes)

@@ -141,7 +141,6 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         files,
         plan,
         project_name,
-        unmatched,
         write,
     )
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
@@ -159,12 +158,14 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         containers = chosen(everything, options.include, options.exclude)
         if not containers:
             raise StacksError(_nothing_chosen(len(everything)), code="not-found")
-        if idle := unmatched(everything, [*options.include, *options.exclude]):
-            raise StacksError(
-                f"nothing was written, because no container matches {', '.join(map(repr, idle))} "
-                "(--include, --exclude): correct the pattern, or leave it out",
-                code="not-found",
-            )
+        for option, patterns in (("--include", options.include), ("--exclude", options.exclude)):
+            for pattern in patterns:
+                if not chosen(everything, [pattern]):
+                    # A misspelt name would be taken over without a word.
+                    tell(
+                        "scaffold",
+                        f"warning: {option} {pattern}: no container of the account has such a name",
+                    )
         left: tuple[LeftOut, ...] = ()
         if stacks is None:
             has = belongings(client, containers, stop)

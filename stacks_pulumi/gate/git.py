@@ -93,7 +93,7 @@ def _check_own(top: Path, folder: Path) -> None:
     ):
         raise ConfigError(
             f"{folder} is in {top}, which is a submodule of {outer}, and its author chooses what it has: "
-            "use a folder of that repository, or a clone of your own",
+            "use a folder of that repository, or a clone that the pipeline makes",
             code="invalid-argument",
         )
 

@@ -132,7 +132,7 @@ def check_configuration(names: Iterable[str]) -> None:
     other = next((name for name in names if name.startswith(f"{NAMESPACE}:") and name not in known), None)
     if other is not None:
         raise InputError(
-            f"the stack's configuration has {other!r}, which is no setting of this package, and with which the engine "
+            f"the stack's configuration has {other!r}, which this package does not have, and with which the engine "
             f"may run another plugin: remove it (`pulumi config rm {other}`)"
         )
 

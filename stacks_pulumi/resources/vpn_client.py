@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
@@ -126,6 +127,11 @@ _SLACK: Final = 60.0
 _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""
 
+_ONLY_ONCE: Final = (
+    "If the platform gives a configuration only in the answer that adds the client, change rotate_triggers, which adds "
+    "it again with a new key, or set store_config=False"
+)
+
 
 class VpnClientHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a VPN client."""
@@ -218,7 +224,10 @@ class VpnClientHandler(ResourceHandler):
         elif not adopts and not self._is_there(session, op, id_, olds):
             msg = f"the VPN client {id_} of the state is gone. Nothing was changed: run `pulumi refresh`"
             raise VanishedError(msg, subject=f"VPN client {id_}")
-        return _outputs(session, op, inputs, config, olds.get(_CREATED_AT))
+        try:
+            return _outputs(session, op, inputs, config, olds.get(_CREATED_AT))
+        except NotFoundError as error:
+            raise replace(error, message=f"{error.message}. {_ONLY_ONCE}") from None
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove the client; its key then becomes invalid."""
@@ -320,8 +329,7 @@ class _VpnClientCreation(Creation[str]):
     def describe_failure(self, thing: str, error: StacksError) -> str:
         return (
             f'VPN client "{thing}" was added, but its configuration could not be downloaded: {error.message}. '
-            "`pulumi up` tries again. If the platform gives a configuration only in the answer that adds the client, "
-            "change rotate_triggers, which adds it again with a new key, or set store_config=False"
+            f"`pulumi up` tries again. {_ONLY_ONCE}"
         )
 
     def describe(self, thing: str) -> str:

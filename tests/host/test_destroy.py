@@ -74,6 +74,20 @@ def test_only_a_refusal_turns_external_access_off(office: HostedResource, emulat
     ]
 
 
+@pytest.mark.parametrize("code", [403, 405, 412])
+def test_the_api_may_refuse_the_last_address_with_another_status(
+    office: HostedResource, emulator: Emulator, code: int
+) -> None:
+    emulator.drift.remove_ip("web", CALLER)
+    refusal = {"error": "You cannot remove the last IP address"}
+    emulator.faults.add("allowed_ips.remove", "status", code=code, body=refusal)
+
+    office.delete()
+
+    assert emulator.state.container("web").external_access is False
+    assert emulator.faults.fired()
+
+
 def test_a_refusal_for_another_reason_is_an_error(office: HostedResource, emulator: Emulator) -> None:
     emulator.faults.add("allowed_ips.remove", "status", code=400, body={"error": "Not today"})
 

@@ -161,6 +161,16 @@ def test_a_failed_download_keeps_the_client_and_is_retried(
     assert clients(emulator) == ["default", "laptop"]
 
 
+def test_a_configuration_that_is_given_only_once_and_was_lost_names_the_way_out_at_each_up(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    emulator.faults.add("vpn_clients.config", "status", times=3, code=404)
+
+    for _ in range(2):
+        with pytest.raises(CallFailedError, match=r"change rotate_?[tT]riggers, which adds it again"):
+            laptop.up(container=vpn, name="laptop")
+
+
 @pytest.mark.parametrize("hours", [1, -5.75])
 def test_a_client_stays_when_the_clock_of_the_platform_is_moved(
     laptop: HostedResource,

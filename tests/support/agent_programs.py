@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 SHOP = """\
@@ -67,6 +68,15 @@ BOMB = "resources: {}\nvariables:\n  a: &a [x, x]\n  b: &b [*a, *a]\n  c: [*b, *
 WIDE = "resources: {}\nvariables: {x: [" + "1, " * 6_000 + "1]}\n"
 DEEP = "resources: {}\nvariables: {x: " + "[" * 3_000 + "]" * 3_000 + "}\n"
 
+
+def repeated(step: Callable[[str], Any], first: Any = "x" * 100) -> dict[str, Any]:
+    """Return a program in which each of forty variables is made from the one before."""
+    return {
+        "resources": {},
+        "variables": {"v0": first, **{f"v{one}": step(f"${{v{one - 1}}}") for one in range(1, 40)}},
+    }
+
+
 HOSTILE: dict[str, tuple[str, Any]] = {
     # YAML
     "an anchor": (
@@ -91,6 +101,22 @@ HOSTILE: dict[str, tuple[str, Any]] = {
     "too deep": ("size", DEEP),
     "too long": ("size", "resources: {}\n#" + "x" * 70_000),
     "a long text": ("size", "resources: {}\nvariables: {x: '" + "x" * 5_000 + "'}\n"),
+    "a bomb of references": ("size", repeated(lambda before: before * 2)),
+    "a bomb of lists": ("size", repeated(lambda before: [before, before])),
+    "a bomb of joined lists": ("size", repeated(lambda before: {"fn::join": [before, [1, before]]})),
+    "a bomb of quotes": ("size", repeated(lambda before: {"fn::toJSON": before}, '"')),
+    "a bomb in an input": (
+        "size",
+        {
+            "resources": {
+                "web": {
+                    "type": "stacks:index:Container",
+                    "properties": {"template": "nodejs", "restartTriggers": ["${v}" * 1000] * 10},
+                }
+            },
+            "variables": {"v": "x" * 4_000},
+        },
+    ),
     "too many resources": (
         "size",
         {"resources": {f"r{n}": {"type": "stacks:index:Container"} for n in range(101)}},

@@ -44,7 +44,11 @@ def agent(stack: Stack, yaml_language_host: Path, tmp_path: Path) -> Agent:
 
 
 def test_an_agent_deploys_exceeds_asks_and_applies(agent: Agent, emulator: Emulator) -> None:
+    agent.stack.cli("config", "set", "--secret", "tests:password", "correct-horse-battery")
+
     async def story(call: Talk) -> None:
+        said = await call.fails("plan", program=f"{WEB}  x: ${{password}}\nvariables: {{password: mine}}\n")
+        assert "a setting of the stack's configuration has this name" in said
         planned = await call("plan", program=WEB)
         assert (planned["verdict"], planned["price_before"], planned["price_after"]) == (
             "free",
@@ -88,18 +92,22 @@ def test_an_agent_deploys_exceeds_asks_and_applies(agent: Agent, emulator: Emula
         assert "destroys-data" in str(gone["reasons"])
         said = "".join(call.answers)
         assert emulator.key not in said
-        assert "password" not in said.replace("primary-db", "")
+        assert "password" not in said.replace("variables.password", "")
 
     desk = agent.in_process(story)
 
     lines = audited(desk)
     assert [line["result"] for line in lines] == [
         *(
+            "error",
             "free",
+            "began",
             "applied",
             "ok",
             "needs_approval",
+            "began",
             "error",
+            "began",
             "applied",
             "ok",
             "refused",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -49,6 +50,23 @@ def test_a_hostile_program_is_refused_with_its_rule(name: str) -> None:
     assert "\n" not in str(refused.value)
     if isinstance(program, str) and rule not in {"part", "size"}:
         assert all(one.line for one in refused.value.refusals), str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["database", "joined"])
+def test_no_name_is_that_of_a_setting(name: str) -> None:
+    """The language host takes the setting, which may be a secret, and not what the program has under this name."""
+    check(SHOP, {"tests:other", "stacks:apiKey"})
+
+    with pytest.raises(ProgramError, match=f"{name}: a setting of the stack's configuration has this name"):
+        check(SHOP, {f"tests:{name}"})
+
+
+def test_references_may_repeat_as_far_as_the_result_is_short() -> None:
+    names = [f"v{number}" for number in range(12)]
+    doubled = {after: f"${{{before}}}${{{before}}}" for before, after in itertools.pairwise(names)}
+
+    check({"resources": {}, "variables": {"v0": "x" * 30, **doubled}})
+    check({"resources": {}, "variables": {"v": {"fn::join": [", ", ["x" * 60] * 900]}}})
 
 
 def test_there_are_sixty_hostile_programs_and_more() -> None:

@@ -13,9 +13,12 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 
+from stacks_pulumi.agents import worker
 from stacks_pulumi.agents.reading import explanation, pages
 from stacks_pulumi.agents.server import Audit, server_of
 from stacks_pulumi.agents.tools import Desk
+from stacks_pulumi.gate import flow
+from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.start import init
 
@@ -85,7 +88,30 @@ def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
         assert "apply" not in {tool.name for tool in (await client.list_tools()).tools}
         assert "[invalid-argument]" in await called(client, "apply", record=RECORD)
 
-    assert [line["result"] for line in talk(story, may_apply=False)] == ["error"]
+    assert [line["result"] for line in talk(story, may_apply=False)] == ["began", "error"]
+
+
+def test_the_worker_puts_the_program_into_the_project_also_without_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init(tmp_path / "gate", {}, Decimal(40), Decimal(15))
+    for name in ("record", "copy", "origin"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "copy" / "Pulumi.yaml").write_text("resources: {}", encoding="utf-8")
+
+    def apply(gate: Any, record: Path, *words: Any) -> int:
+        (record / records.STARTED).touch()
+        return 0
+
+    monkeypatch.setattr(flow, "apply", apply)
+    folders = {name: str(tmp_path / name) for name in ("gate", "record", "origin")}
+
+    done = worker.carry_out(
+        worker.Job("apply", gate_ref=None, project=str(tmp_path / "copy"), stack="a/b/c", **folders)
+    )
+
+    assert done.exit_code == 0, done
+    assert (tmp_path / "origin" / "Pulumi.yaml").read_text(encoding="utf-8") == "resources: {}"
 
 
 def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> None:
@@ -111,13 +137,14 @@ def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> No
         ("tools/call list_prices", "error"),
         ("tools/call plan", "error"),
         ("tools/call apply", "error"),
+        ("tools/call apply", "began"),
         ("tools/call apply", "error"),
         ("resources/read stacks://docs/for-agents", "ok"),
         ("prompts/get reduce_the_bill", "ok"),
     ]
     assert lines[1]["arguments"] != lines[2]["arguments"]
     assert lines[4]["arguments"] == hashlib.sha256(b'{"record": "../../etc"}').hexdigest()
-    assert [line["record"] for line in lines if line["call"].endswith("apply")] == [None, RECORD]
+    assert [line["record"] for line in lines if line["call"].endswith("apply")] == [None, RECORD, RECORD]
     assert all(line["at"] and line["seconds"] >= 0 for line in lines)
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from stacks_pulumi.api._limiter import Neighbours
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.feed import Feed, interval
 from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED, Wait
+from stacks_pulumi.api.wait import ABSENT, CREATED, GONE, STARTED, STOPPED, Wait
 from tests.support.clock import FakeClock
 from tests.support.codes import has_one_code
 from tests.unit.api.changing_account import ChangingAccount, job
@@ -535,6 +535,105 @@ def test_a_hint_is_no_evidence(account: ChangingAccount, clock: FakeClock, tmp_p
     assert found.status == "running"
     assert ended >= 1030
     assert looks_at(account)[0] == pytest.approx(5.0, abs=0.6)
+
+
+def looking(hints: Path, clock: FakeClock, statuses: Mapping[str, str | None]) -> Callable[[], None]:
+    """Return another process that looks every two seconds for two minutes, and whose lists show these statuses."""
+
+    def look() -> None:
+        others = Neighbours(hints, clock, lambda: True)
+        for _ in range(60):
+            others.tell(clock.now(), statuses)
+            clock.sleep(2)
+
+    return look
+
+
+def test_a_container_that_is_deleted_during_its_boot_is_gone_within_20_seconds_beside_others(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path
+) -> None:
+    account.put("a", "pending")
+    account.put("a", None, after=12)
+    feed, seen = with_others(account, clock, tmp_path / "hints"), {"a": "pending", "b": "pending"}
+
+    def delete() -> None:
+        clock.sleep(12)
+        del seen["a"]
+
+    def wait() -> float:
+        with pytest.raises(errors.VanishedError):
+            feed.wait(CREATED, "a", deadline=clock.now() + 600)
+        return clock.now() - 1000
+
+    gone_at, *_ = clock.run(wait, looking(tmp_path / "hints", clock, seen), delete)
+
+    assert gone_at <= 12 + 20
+
+
+@pytest.mark.parametrize("status", [None, "active", "stopped"])
+def test_a_hint_that_shows_nothing_delays_no_look(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path, status: str | None
+) -> None:
+    account.put("a", "pending")
+    account.put("a", "running", after=20)
+    feed = with_others(account, clock, tmp_path / "hints")
+    feed._explain = lambda status, _wanted: "map the word" if status == "active" else None
+
+    (found, ended), _ = clock.run(
+        job(feed, clock, "a"), looking(tmp_path / "hints", clock, {"a": status, "b": "pending"})
+    )
+
+    assert found.status == "running"
+    assert ended <= 1025
+
+
+def test_a_hint_without_the_id_of_a_request_delays_no_look(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path
+) -> None:
+    account.put("usr-1-web", "pending")
+    account.put("usr-1-web", "running", after=20)
+    feed = with_others(account, clock, tmp_path / "hints")
+    by_request = job(feed, clock, "req-1", visible=60.0, named=lambda row: row.id == "usr-1-web")
+
+    (found, ended), _ = clock.run(by_request, looking(tmp_path / "hints", clock, {"b": "pending"}))
+
+    assert found.status == "running"
+    assert ended <= 1025
+
+
+def test_a_hint_from_the_future_is_none(account: ChangingAccount, clock: FakeClock, tmp_path: Path) -> None:
+    account.put("a", "pending")
+    account.put("a", "running", after=20)
+    Neighbours(tmp_path / "hints", clock, lambda: True).tell(clock.now() + 3600, {"a": "pending"})
+
+    found, ended = job(with_others(account, clock, tmp_path / "hints"), clock, "a")()
+
+    assert found.status == "running"
+    assert ended <= 1025
+
+
+def test_a_hint_brings_no_look_forward_to_before_a_restart_shows(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path
+) -> None:
+    account.put("a", "running")
+    account.put("a", "restarting", after=0.5)
+    account.put("a", "running", after=9)
+    Neighbours(tmp_path / "hints", clock, lambda: True).tell(clock.now(), {"a": "running"})
+
+    _, ended = job(with_others(account, clock, tmp_path / "hints"), clock, "a", wait=STARTED)()
+
+    assert ended >= 1009
+
+
+def test_two_processes_do_not_answer_each_others_looks(
+    account: ChangingAccount, clock: FakeClock, tmp_path: Path
+) -> None:
+    account.put("b", "pending")
+    feeds = [with_others(account, clock, tmp_path / "hints") for _ in range(2)]
+
+    clock.run(*(job(feed, clock, "a", start=start, wait=ABSENT) for start, feed in enumerate(feeds)))
+
+    assert len(account.looks) <= 16
 
 
 @pytest.mark.parametrize("text", ["", "{}", '["x", {}]', '[1.0, {"a": 1}]'])

@@ -173,7 +173,7 @@ def test_a_key_of_the_configuration_in_two_spellings_is_refused(names: list[str]
 
 @pytest.mark.parametrize("name", ["name", "version", "pluginDownloadURL", "account"])
 def test_a_key_of_our_package_that_only_the_engine_reads_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"'stacks:{name}', which is no setting of this package"):
+    with pytest.raises(InputError, match=f"'stacks:{name}', which this package does not have"):
         project_files.check_configuration(["tests:name", "stacks:apiKey", f"stacks:{name}"])
     project_files.check_configuration(["tests:name", "stacks:apiKey", "stackshop:name"])
 

@@ -457,6 +457,33 @@ def test_nothing_is_written_if_a_workflow_is_there(
     assert not (repository / "shop/gate").exists()
 
 
+def test_a_pipeline_is_added_to_a_gate_that_is_there(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gate", "init", "gate", "--max-total", "7"]) == 0
+    before = {file: file.read_bytes() for file in (repository / "shop/gate").rglob("*") if file.is_file()}
+    capsys.readouterr()
+
+    assert main(["gate", "init", "gate", "--workflow", "github"]) == 0
+    assert main(["gate", "init", "gate", "--workflow", "gitlab"]) == 0
+
+    assert "gate has a gate already, which stays as it is" in capsys.readouterr().out
+    assert (repository / ".github/workflows/gate.yml").exists()
+    assert (repository / ".gitlab/gate.yml").exists()
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_settings_for_a_gate_that_is_there_are_refused(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gate", "init", "gate"]) == 0
+
+    assert main(["gate", "init", "gate", "--workflow", "github", "--max-total", "7"]) == 1
+
+    assert "gate already has gate.yaml" in capsys.readouterr().err
+    assert not (repository / ".github").exists()
+
+
 def test_a_pipeline_needs_a_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,7 +103,7 @@ def test_what_falls_in_the_same_change_gives_nothing_back(make_gate: MakeGate) -
     saved.plan("new", web("premium", name="new"), "create")
     verdict = judged(make_gate(FREE), saved)
     # The update may end after the one and before the other.
-    assert (verdict.increase, verdict.increase_during) == (1, 10)
+    assert (verdict.increase, verdict.increase_during) == (Decimal(1), Decimal(10))
     assert "the increase of $10.00 a month" in why(verdict)[0]
 
 
