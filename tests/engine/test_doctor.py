@@ -153,7 +153,7 @@ def test_a_preview_tells_whether_an_up_can_start(stack: Stack, emulator: Emulato
 
     stack.program("import time; time.sleep(50)")
     slow = doctor(stack, "--timeout", "10")
-    assert (slow.code, slow.level("preview")) == (0, "unknown")
+    assert (slow.code, slow.level("preview")) == (1, "unknown")
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert f"--pwd {stack.folder.resolve()}" not in running
 

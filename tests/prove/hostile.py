@@ -111,7 +111,7 @@ def _case(chance: Random) -> Case:
 def _commands(case: Case, folder: Path) -> list[list[str]]:
     return [
         ["scaffold", "--owned", "--out", str(folder / "program"), "--language", case["language"]],
-        ["account", "--state", str(folder / "state.json"), "--children", *case["form"]],
+        ["account", "--state", str(folder / "state.json"), "--children", "--deletions", *case["form"]],
         ["cost", "--account", "--format", "markdown"],
         ["logs", case["containers"][0]["id"]],
         ["logs", "no such container"],
