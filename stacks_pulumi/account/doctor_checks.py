@@ -72,7 +72,9 @@ def stack(facts: Facts) -> Iterator[Diagnosis]:
     else:
         ours = sum(name.startswith(_OURS) for name in configuration.values)
         named = facts.stack or "the selected stack"
-        yield ok("stack", f"{named} of {facts.project_file.parent}, {ours} settings of stacks-pulumi")
+        yield ok(
+            "stack", f"{named} of {facts.project_file.parent}, {count(ours, 'setting')} of stacks-pulumi"
+        )
 
 
 def _runtime(facts: Facts) -> Iterator[Diagnosis]:

@@ -20,7 +20,7 @@ from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation, StackTotal
-from stacks_pulumi.account.takeover import LeftOut
+from stacks_pulumi.account.takeover import LeftOut, why_not
 from stacks_pulumi.api.models import AllowedIp, Container, Listing
 from stacks_pulumi.cost.live import priced
 from stacks_pulumi.cost.report import FOOTER, Item, Line, Report
@@ -370,6 +370,7 @@ _ADOPTS: Final = (
     "To take over what no stack owns: a program that adopts it, and changes nothing in the account (--deletions shows "
     "how to delete instead)"
 )
+_ADOPTS_LATER: Final = "To take over what cannot be adopted as it is, after what is written here"
 _DECLARES: Final = (
     "To manage what belongs to a container of a stack: declare it in the program of that stack (--deletions shows how "
     "to delete instead)"
@@ -400,7 +401,7 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
         yield from remedy_for(result, one)
         for child in one.children:
             name = f"{child.kind} {child.description} of {one.name}"
-            adoption = (_ADOPTS, result.scaffold)
+            adoption = (_ADOPTS_LATER if why_not(one.container) else _ADOPTS, result.scaffold)
             if one.ownership != "orphan":
                 # Another program that takes over only this would need the container of this stack.
                 known = f"backup_id={child.name}" if child.kind == "PinnedBackup" else 'adopt="if_matching"'
@@ -413,7 +414,12 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
 def remedy_for(result: AccountResult, one: ContainerRecord) -> Iterator[Remedy]:
     """Return the remedies for a container, if it has a finding."""
     removal = ("DELETE", "containers", one.container.id)
-    yield from _remedies(result, one.name, one, (_ADOPTS, result.scaffold), (_DELETES, removal))
+    adoption = (_ADOPTS, result.scaffold)
+    name = one.name
+    if one.ownership == "orphan" and (reason := why_not(one.container)):
+        adoption = (_ADOPTS_LATER, result.scaffold)
+        name = f"{name} ({reason})"
+    yield from _remedies(result, name, one, adoption, (_DELETES, removal))
 
 
 def _remedies(

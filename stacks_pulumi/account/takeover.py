@@ -267,7 +267,7 @@ class _Maker:
     def _why_not(self, container: Container) -> str | None:
         if self._times[(container.name or "").casefold()] > 1:
             return "another container's name differs only in upper and lower case, which the provider ignores"
-        return _why_not(container)
+        return why_not(container)
 
     def _connections(self, container: Container, connections: Iterable[Connection]) -> None:
         for connection in connections:
@@ -365,7 +365,8 @@ def _template(container: Container) -> str | None:
     return f"stacks-{told}" if f"stacks-{told}" in catalog.TEMPLATES else told
 
 
-def _why_not(container: Container) -> str | None:
+def why_not(container: Container) -> str | None:
+    """Return why a container cannot be adopted as it is; `None` if it can."""
     if container.status == "error":
         return "it is in status error, and adopting it would start it: start or delete it first"
     if container.status not in _SETTLED:

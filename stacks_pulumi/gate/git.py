@@ -127,7 +127,7 @@ def _read(top: Path, *words: str) -> bytes:
         raise ConfigError(f"git cannot be started: {error.strerror}", code="file-access") from None
     if done.returncode:
         reason = " ".join(done.stderr.decode(errors="replace").split())
-        raise ConfigError(f"the gate cannot be read from git: {reason}", code="file-access")
+        raise ConfigError(f"the gate cannot be read from git: {reason} ({words[-1]})", code="file-access")
     return done.stdout
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -138,7 +139,7 @@ def test_a_cancelled_apply_leaves_nothing_behind(
 
         assert audited(desk)[-1]["result"] == "cancelled"
         assert containers(emulator) == set(stack.resources())
-        assert _engines(stack) == []
+        assert [*_processes(stack)] == []
         # What it has begun counts, and the next plan shows the truth.
         assert agent.gated.log()[0].result == "failed"
 
@@ -170,7 +171,7 @@ def test_an_engine_that_is_killed_counts_in_full(
                 said = await call.fails("apply", record=planned["record"])
             assert "the engine was killed (signal 9)" in said
             assert said.endswith("[outcome-unknown]")
-            await anyio.to_thread.run_sync(until, lambda: _engines(stack) == [])
+            await anyio.to_thread.run_sync(until, lambda: _only_languages(stack))
             await anyio.to_thread.run_sync(stack.cli, "cancel", "--yes")
             # The provider may have rolled the create back: that is not known, so it counts.
             other = await call(
@@ -187,17 +188,27 @@ def test_an_engine_that_is_killed_counts_in_full(
         agent.in_process(story)
 
 
-def _engines(stack: Stack) -> list[str]:
-    """Return the processes that still run for a stack."""
+def _processes(stack: Stack) -> Iterator[Path]:
+    """Yield the processes that still run for a stack."""
     home = f"PULUMI_HOME={stack.env['PULUMI_HOME']}".encode()
-    found = []
     for process in Path("/proc").glob("[0-9]*"):
-        try:
+        with contextlib.suppress(OSError):
             if home in (process / "environ").read_bytes() and int(process.name) != os.getpid():
-                found.append((process / "cmdline").read_text())
-        except OSError:
-            continue
-    return found
+                yield process
+
+
+def _only_languages(stack: Stack) -> bool:
+    """Return whether engine and provider have ended. Pulumi's own hosts may not notice that, and are ended here."""
+    left = {}
+    for process in _processes(stack):
+        with contextlib.suppress(OSError):
+            left[int(process.name)] = (process / "comm").read_text()
+    if not all(name.startswith("pulumi-language") for name in left.values()):
+        return False
+    for number in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    return True
 
 
 def test_two_agents_on_two_stacks_share_what_is_free(

@@ -451,6 +451,19 @@ def test_every_finding_has_a_command_that_is_not_run(
     assert {request.method for request in accounts.emulator.requests} == {"GET"}
 
 
+def test_what_cannot_be_adopted_yet_is_offered_with_the_reason(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts.emulator.load([{"name": "broken", "template": "nodejs", "status": "error"}])
+
+    assert main(["account", "--state", accounts.export("dev.json")]) == 0
+
+    out = capsys.readouterr().out
+    # The command alone writes nothing for it.
+    assert "To take over what no stack owns" not in out
+    assert "  broken (it is in status error, and adopting it would start it: " in out
+
+
 @pytest.mark.parametrize(
     ("options", "code", "reason"),
     [
