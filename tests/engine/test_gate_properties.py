@@ -211,12 +211,14 @@ def play(stack: Stack, api: Emulator, program: list[Declared], limit: int, scrat
     owned = {resource.get("id") for resource in json.loads(stack.export())["deployment"]["resources"]}
     elsewhere = before.keys() - mine
     adopted = sum((before[id_] for id_ in elsewhere & owned), Decimal(0))
-    change = sum(after.values(), Decimal(0)) - sum(before.values(), Decimal(0)) + adopted
+    change = sum(after.values(), Decimal(0)) - sum(before.values(), Decimal(0))
     # In the stack, or retained by this update.
     billed = sum((price for id_, price in after.items() if id_ in owned or id_ not in elsewhere), Decimal(0))
     assert billed <= limit
     assert report.difference.low is not None
     assert report.difference.high is not None
-    assert report.difference.low <= change <= report.difference.high
+    # What is taken over is billed already; if no check has seen it, it counts as new.
+    assert report.difference.low <= change + adopted
+    assert change <= report.difference.high
     if not report.unknown:
         assert report.planned.low == billed
