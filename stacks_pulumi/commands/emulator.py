@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import queue
 import signal
 import sys
 import tempfile
-import threading
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,8 +152,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         StacksError: The emulator cannot start, or cannot write its state at the end.
     """
-    ended, deserted = threading.Event(), threading.Event()
-    _end_by_signal(ended, deserted)
+    ended = queue.SimpleQueue[int]()
+    _end_by_signal(ended)
     from stacks_pulumi import emulator  # noqa: PLC0415  (its packages come with an extra)
 
     try:
@@ -195,27 +195,29 @@ def run(arguments: argparse.Namespace) -> int:
     if server.control_token is not None and arguments.format != "json":
         _say(_WARNING.format(host=arguments.host))
     _say(_as_json(server) if arguments.format == "json" else _greeting(server, arguments.rate_limit))
-    ended.wait()
+    # If the terminal is closed, the last line is not printed.
+    is_deserted = ended.get() == signal.SIGHUP
     try:
         server.stop()
     except emulator.StateFileError as exc:
         raise _failed(str(exc)) from None
-    if not deserted.is_set() and arguments.format != "json":
+    if not is_deserted and arguments.format != "json":
         _say(f"\nStopped after {server.calls()} requests.")
     return 0
 
 
-def _end_by_signal(ended: threading.Event, deserted: threading.Event) -> None:
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        # The terminal is closed, so the last line is not printed.
-        deserted.set()
-        ended.set()
+def _end_by_signal(ended: queue.SimpleQueue[int]) -> None:
+    """Put the signal that ends the process into the queue."""
+
+    # It interrupts the wait at any point. An `Event` has a lock, which that wait may hold just then.
+    def end(number: int, _frame: FrameType | None) -> None:
+        ended.put(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: ended.set())
+        signal.signal(number, end)
     # Under `nohup` the signal is ignored; that stays so.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, leave)
+        signal.signal(signal.SIGHUP, end)
 
 
 def _checked(key: str) -> str:

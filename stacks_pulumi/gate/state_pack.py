@@ -9,10 +9,11 @@ changed.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import signal
 import sys
-import threading
 from concurrent import futures
 from pathlib import Path
 from typing import Any, Final
@@ -114,12 +115,15 @@ def _serve() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)  # noqa: T201  (the engine reads it)
-    ended = threading.Event()
+    # Not an `Event`, whose lock the wait may hold when a handler interrupts it.
+    ended = queue.SimpleQueue[None]()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: ended.put(None))
     engine = os.getppid()
-    while os.getppid() == engine and not ended.wait(_STEP):
-        pass
+    while os.getppid() == engine:
+        with contextlib.suppress(queue.Empty):
+            ended.get(timeout=_STEP)
+            break
     server.stop(grace=None)
 
 

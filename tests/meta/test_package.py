@@ -146,3 +146,17 @@ def test_no_error_is_changed_after_it_was_raised() -> None:
     ]
 
     assert changed == []
+
+
+def test_no_handler_of_a_signal_takes_a_lock() -> None:
+    # It interrupts the main thread at any point, also where that holds the lock: then the process never ends.
+    package = Path(stacks.__file__).parent
+    handlers = {
+        f"{path.relative_to(package)}:{node.lineno}": ast.unparse(node.args[1])
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "signal.signal"
+    }
+
+    assert len(handlers) > 5
+    assert {place: handler for place, handler in handlers.items() if ".set()" in handler} == {}

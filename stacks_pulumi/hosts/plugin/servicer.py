@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import queue
 import signal
 import stat
 import sys
@@ -472,12 +473,13 @@ def main() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)  # noqa: T201  (the engine reads it)
-    ended = threading.Event()
+    # Not an `Event`: a handler interrupts the wait at any point, and that may hold the lock of an event just then.
+    ended = queue.SimpleQueue[None]()
     # A process started in the background may inherit an ignored SIGINT, but the engine ends its plugins with SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: ended.put(None))
     threading.Thread(target=_wait_for_the_end, args=(servicer, ended), daemon=True).start()
-    ended.wait()
+    ended.get()
     servicer.end()
     server.stop(grace=1).wait()
 
@@ -503,7 +505,7 @@ def engine_address(arguments: Sequence[str]) -> str:
     return str(found.engine)
 
 
-def _wait_for_the_end(servicer: Servicer, ended: threading.Event) -> None:
+def _wait_for_the_end(servicer: Servicer, ended: queue.SimpleQueue[None]) -> None:
     if stat.S_ISFIFO(os.fstat(0).st_mode):
         while os.read(0, 4096):
             pass
@@ -511,7 +513,7 @@ def _wait_for_the_end(servicer: Servicer, ended: threading.Event) -> None:
         # A language host that starts the plugin does not connect its standard input.
         while not servicer.engine.is_gone():
             time.sleep(_LOOK_AGAIN)
-    ended.set()
+    ended.put(None)
 
 
 if __name__ == "__main__":
