@@ -292,6 +292,17 @@ def add_stack(parser: argparse.ArgumentParser, help_text: str) -> None:
     parser.add_argument("-s", "--stack", metavar="NAME", help=help_text)
 
 
+def add_exports(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names exports, with which a command does not read the backend."""
+    parser.add_argument(
+        "--state",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the output of `pulumi stack export`, instead of the backend's stacks; may be given several times",
+    )
+
+
 NAMES: Final = "--containers"
 """What a completion script asks for: `stacks-pulumi completion --containers` prints the names of the containers."""
 

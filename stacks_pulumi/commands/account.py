@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     Command,
+    add_exports,
     enveloped,
     folder_of,
     incomplete_of,
@@ -50,13 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Compare the account with every stack of the Pulumi backend, or with exports. Nothing is "
         "changed: for each finding, the report shows what to do."
     )
-    parser.add_argument(
-        "--state",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="the output of `pulumi stack export`, instead of the backend's stacks; may be given several times",
-    )
+    add_exports(parser)
     parser.add_argument(
         "--children",
         action="store_true",

@@ -32,6 +32,7 @@ from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     TEXT,
     Command,
+    add_exports,
     folder_of,
     print_json,
     settings_of,
@@ -82,13 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="exclude containers whose name matches; may be given several times",
     )
-    parser.add_argument(
-        "--state",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="the output of `pulumi stack export`, instead of the backend's stacks; may be given several times",
-    )
+    add_exports(parser)
     parser.add_argument(
         "--owned",
         action="store_true",
