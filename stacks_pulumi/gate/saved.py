@@ -90,6 +90,9 @@ class Saved:
         self.creating = [
             one.resource for one in deployment.pending_operations or () if one.type == "creating"
         ]
+        goals = ((urn, one.goal.type) for urn, one in self._plans.items() if one.goal is not None)
+        for urn, type_ in (*((one.urn, one.type) for one in (*resources, *self.creating)), *goals):
+            _check_type(urn, type_)
         self._olds: dict[str, Olds] = defaultdict(Olds)
         for one in resources:
             olds = self._olds[one.urn]
@@ -376,6 +379,19 @@ def _needs(one: Stored | Goal) -> Iterator[str]:
 def _urn_of(provider: str) -> str:
     """Return the URN in a reference to a provider, which has its id too."""
     return provider.rpartition("::")[0]
+
+
+def _check_type(urn: str, type_: str) -> None:
+    """
+    Refuse a resource whose URN does not show its type: a program that is code chooses the type.
+
+    After `$`, a URN has the type of a child. So with `a:b:c$pulumi:pulumi:Stack` a container would be the stack itself,
+    which no rule judges and no one is shown.
+    """
+    if "$" in type_ or None in stack_and_project(urn) or type_of(urn) != type_:
+        raise _does_not_fit(
+            urn, f"its type is {type_!r}, which its URN does not show: give it a type without `$`"
+        )
 
 
 def _does_not_fit(urn: str, why: str) -> InputError:

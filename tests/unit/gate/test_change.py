@@ -413,6 +413,20 @@ def test_what_is_replaced_under_another_name_may_be_outside_of_the_targets_and_s
         changes(saved)
 
 
+@pytest.mark.parametrize("where", ["plan", "state"])
+@pytest.mark.parametrize("kind", [f"{CONTAINER}$pulumi:pulumi:Stack", "dynamic/x::Container"])
+def test_a_resource_whose_urn_does_not_show_its_type_does_not_fit(where: str, kind: str) -> None:
+    """A program that is code chooses the type, and could give a container that of the stack."""
+    saved = Saved()
+    if where == "plan":
+        saved.plan("big", web("premium"), "create", kind=kind)
+    else:
+        saved.old("big", web("premium"), kind)
+        saved.plan("big", None, "delete", kind=kind)
+    with pytest.raises(InputError, match="which its URN does not show"):
+        changes(saved)
+
+
 @pytest.mark.parametrize("value", [UNKNOWN, HIDDEN, {"deep": [UNKNOWN]}, [{"more": HIDDEN}]])
 def test_a_value_that_the_plan_does_not_have_is_unknown(value: Any) -> None:
     saved = Saved()
