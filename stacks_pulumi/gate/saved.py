@@ -288,6 +288,7 @@ class Saved:
             # An update of what was imported belongs to the import, and the import to a replacement of it.
             left_out = {"import"} if self.is_imported_and_replaced(urn) else _STAYS
             words = tuple(word for word in words if word not in left_out)
+        _check_together(urn, words)
         if planned.goal is not None:
             _check_difference(urn, planned.goal.input_diff, words, olds.current)
         after = None if planned.goal is None else _after(urn, planned.goal, words, olds.current)
@@ -442,6 +443,17 @@ def _inputs(goal: Goal, words: Sequence[str], old: Stored | None) -> dict[str, A
         for name, value in {**base, **difference.updates, **difference.adds}.items()
         if name not in difference.deletes
     }
+
+
+def _check_together(urn: str, words: Sequence[str]) -> None:
+    """
+    Refuse steps of which only one can be made, and would be judged.
+
+    The engine takes them one after the other: of `update` and `same` it makes the update, and only then misses the
+    other one.
+    """
+    if len((NEW | _STAYS).intersection(words)) + bool(REPLACES.intersection(words)) > 1:
+        raise _does_not_fit(urn, f"the plan has steps that exclude each other ({', '.join(words)})")
 
 
 def _check_difference(urn: str, difference: InputDiff, words: Sequence[str], old: Stored | None) -> None:

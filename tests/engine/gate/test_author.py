@@ -184,6 +184,26 @@ def test_a_change_that_is_named_twice_in_the_plan_is_not_applied(
     assert [one.external_access for one in emulator.state.containers.values()] == [False]
 
 
+def test_a_step_that_another_one_hides_is_not_made(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """Of `update, same` the engine makes the update, and only then misses the other one."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    for is_open in (False, True):
+        properties = {**BASIC["properties"], "externalAccess": is_open}
+        stack.yaml(project(web={**BASIC, "properties": properties}), yaml_language_host)
+        assert gated.plan().verdict.result == ("needs_approval" if is_open else "free")
+        if not is_open:
+            assert gated.apply() == 0
+    plan = json.loads((gated.record / record.PLAN).read_bytes())
+    (web,) = [urn for urn in plan["resourcePlans"] if urn.endswith("::web")]
+    plan["resourcePlans"][web]["steps"] = ["update", "same"]
+    rewrite(gated.record, plan=json.dumps(plan).encode())
+
+    assert "steps that exclude each other" in gated.refused()
+    assert [one.external_access for one in emulator.state.containers.values()] == [False]
+
+
 def rewrite(folder: Path, **files: bytes) -> None:
     """Put files into a record, with their digests."""
     content = json.loads((folder / record.RECORD).read_bytes())

@@ -520,6 +520,8 @@ def test_an_alias_from_a_container_to_another_kind_does_not_make_it_cheaper(tmp_
         (("delete", "delete"), "2 deletions"),
         (("create-replacement", "replace"), "0 deletions"),
         (("same", "delete-replaced"), "1 deletions"),
+        (("update", "same"), "exclude each other"),
+        (("update", "create-replacement", "replace", "delete-replaced"), "exclude each other"),
     ],
 )
 def test_a_plan_that_does_not_fit_the_state_is_an_error(steps: tuple[str, ...], words: str) -> None:
