@@ -76,6 +76,11 @@ def check(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> No
         for key in project
         if (name := spellings.get(str(key).casefold())) is not None and name not in allowed
     ]
+    if "stackConfigDir" not in allowed and any(
+        str(key).casefold() == "config" and isinstance(value, str) for key, value in project.items()
+    ):
+        # The engine takes such a text for the folder of the stacks' settings.
+        found.append("stackConfigDir")
     runtime, options = runtime_of(project)
     if runtime == "yaml" and options and "options" not in allowed:
         # The option `compiler` is a command.

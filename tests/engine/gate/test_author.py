@@ -289,3 +289,26 @@ def test_the_configuration_names_no_plugin_that_runs(
             gated.plan()
         server.shutdown()
     assert not ran.exists()
+
+
+def test_the_settings_are_those_that_the_engine_reads(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    """The engine takes a text as `config` for the folder of the settings, and the gate would read other ones."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5, "code": True}})
+    stack.program('stacks.Container("web", template="nodejs")')
+    text = (stack.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8")
+    (stack.folder / "other").mkdir()
+    (stack.folder / "other" / "Pulumi.dev.yaml").write_text(
+        text.replace("config:\n", "config:\n  stacks:pluginDownloadURL: http://127.0.0.1:9/\n"),
+        encoding="utf-8",
+    )
+    project = "name: tests\nruntime: python\nconfig: other\n"
+    (stack.folder / "Pulumi.yaml").write_text(project, encoding="utf-8")
+
+    with pytest.raises(RefusedError, match="sets `stackConfigDir`"):
+        gated.plan()
+    gated.add(project_settings=["stackConfigDir"])
+    with pytest.raises(RefusedError, match="run another plugin"):
+        gated.plan()
+    assert emulator.state.names() == []
