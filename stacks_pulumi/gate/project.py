@@ -70,15 +70,22 @@ def check(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> No
     """
     if not project:
         raise InputError(f"{file} cannot be read as a project")
+    written = project.get("runtime")
+    parts = (*project, *((*written, written.get("name")) if isinstance(written, dict) else (written,)))
+    if not all(isinstance(part, str | None) for part in parts):
+        # With the tag `!!binary`, the engine reads a name that is none here.
+        raise InputError(f"{file} has a name that is no plain text: write it without a tag")
     spellings = {name.casefold(): name for name in REFUSED}
     found = [
         name
         for key in project
         if (name := spellings.get(str(key).casefold())) is not None and name not in allowed
     ]
-    if "stackConfigDir" not in allowed and any(
-        str(key).casefold() == "config" and isinstance(value, str) for key, value in project.items()
-    ):
+    is_text = any(
+        str(key).casefold() == "config" and not isinstance(value, dict | None)
+        for key, value in project.items()
+    )
+    if is_text and "stackConfigDir" not in allowed:
         # The engine takes such a text for the folder of the stacks' settings.
         found.append("stackConfigDir")
     runtime, options = runtime_of(project)

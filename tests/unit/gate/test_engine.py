@@ -15,7 +15,7 @@ from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import engine
 from stacks_pulumi.gate import project as project_files
 from stacks_pulumi.gate.engine import Engine
-from stacks_pulumi.gate.settings import GatePack
+from stacks_pulumi.gate.settings import GatePack, strict
 from tests.tools.fake_executables import executable
 
 _ECHO = """\
@@ -121,6 +121,33 @@ def test_a_program_in_yaml_has_no_compiler_unless_the_gate_allows_it() -> None:
         project_files.check(Path("Pulumi.yaml"), content, frozenset())
 
     project_files.check(Path("Pulumi.yaml"), content, frozenset({"options"}))
+
+
+@pytest.mark.parametrize("config", ["other", b"other"])
+def test_a_text_as_config_is_another_folder_for_the_settings(config: object) -> None:
+    content = {"name": "shop", "runtime": "python", "config": config}
+
+    with pytest.raises(InputError, match="sets `stackConfigDir`"):
+        project_files.check(Path("Pulumi.yaml"), content, frozenset())
+
+    project_files.check(Path("Pulumi.yaml"), {**content, "config": {}}, frozenset())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "runtime: python\n!!binary cGx1Z2lucw==: {providers: [{name: stacks, path: evil}]}\n",
+        "runtime: !!binary eWFtbA==\n",
+        "runtime: {name: !!binary eWFtbA==, options: {compiler: ./run}}\n",
+        "runtime: {name: yaml, !!binary b3B0aW9ucw==: {compiler: ./run}}\n",
+    ],
+)
+def test_a_name_that_only_the_engine_reads_is_refused(project: Path, text: str) -> None:
+    """The engine reads the first one as `plugins`."""
+    (project / "Pulumi.yaml").write_text(f"name: shop\n{text}", encoding="utf-8")
+
+    with pytest.raises(InputError, match="no plain text"):
+        engine.opened(project, None, strict(project))
 
 
 def test_a_project_that_cannot_be_read_is_refused(project: Path) -> None:
