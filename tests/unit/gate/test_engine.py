@@ -205,6 +205,12 @@ def test_a_key_of_our_package_that_only_the_engine_reads_is_refused(name: str) -
     project_files.check_configuration(["tests:name", "stacks:apiKey", "stackshop:name"])
 
 
+def test_the_configuration_sets_no_tags_of_the_stack() -> None:
+    """A budget or a policy may be for the stacks with a tag."""
+    with pytest.raises(InputError, match="choose the stack's budgets and policies"):
+        project_files.check_configuration(iter(["stacks:apiKey", "pulumi:tags"]))
+
+
 def test_a_copy_of_a_program_has_no_file_that_can_declare_a_package(project: Path, tmp_path: Path) -> None:
     for name in ("stacks.yaml", "Stacks.YAML", "main.json", "Pulumi.other.yaml", "platform.yml"):
         (project / name).write_text("packageDeclarationVersion: 1\n", encoding="utf-8")
