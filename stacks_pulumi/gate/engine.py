@@ -71,7 +71,6 @@ _OUR_PLUGIN: Final = "pulumi-resource-stacks"
 _DIGITS: Final = 16
 _LOGIN: Final = "log in with `pulumi login`, or set PULUMI_BACKEND_URL"
 _KEY: Final = "stacks-pulumi-gate:key"
-_CONFIGURATION: Final = ("config", "--json", "--show-secrets")
 _BY_DEFAULT: Final = ("default", "passphrase")
 """Secrets providers that have no address."""
 _SALT: Final = "encryptionsalt"
@@ -158,17 +157,8 @@ class Engine:
         Raises:
             PulumiError: It cannot be read.
         """
-        words = (
-            "stack",
-            "history",
-            "--json",
-            "--full-dates",
-            "--page-size",
-            "0",
-            "--stack",
-            stack or self.stack,
-        )
-        return _objects(self._run(*words))
+        words = ("stack", "history", "--json", "--full-dates", "--page-size", "0")
+        return _objects(self._run(*words, "--stack", stack or self.stack))
 
     def stacks(self) -> list[dict[str, Any]]:
         """
@@ -229,9 +219,9 @@ class Engine:
             settings = project_files.settings_in(file)
             words = ("--config-file", str(copy), *self._chosen)
             if sealed_key is None:
-                key: object = os.urandom(32).hex()
+                key = os.urandom(32).hex().encode()
                 copy.write_bytes(b"" if file is None else file.read_bytes())
-                self._run("config", "set", "--secret", _KEY, *words, text=str(key).encode())
+                self._run("config", "set", "--secret", _KEY, *words, text=key)
                 made = project_files.settings_in(copy)
                 if _SALT in made and _SALT not in settings:
                     # The salt was made just now, so no other machine could decrypt the key.
@@ -243,14 +233,14 @@ class Engine:
             else:
                 settings["config"] = {_KEY: {"secure": sealed_key}}
                 copy.write_text(yaml.safe_dump(settings), encoding="utf-8")
-                key = _object(self._run(*_CONFIGURATION, *words)).get(_KEY, {}).get("value")
-        # Not from the copy: the engine may find other settings for the project, or read a value in another way.
-        values = _object(self._run(*_CONFIGURATION, *self._chosen))
-        if not isinstance(key, str) or not key:
+                key = self._run("config", "get", _KEY, *words).strip()
+        if not key:
             raise PulumiError(
                 "the record's key cannot be decrypted: plan and apply with the same secrets provider and passphrase"
             )
-        return SealedConfiguration(values, key.encode(), sealed_key)
+        # Not from the copy: the engine may find other settings for the project, or read a value in another way.
+        values = _object(self._read("config", "--json", "--show-secrets"))
+        return SealedConfiguration(values, key, sealed_key)
 
     def settings(self) -> dict[str, Any]:
         """
@@ -327,14 +317,20 @@ class Engine:
         return PlannedPreview(saved, done.stdout, error)
 
     def up(
-        self, plan: Path, packs: Sequence[str], message: str, *, events: Path, on_start: Callable[[int], None]
+        self,
+        plan: Path,
+        options: Sequence[str],
+        message: str,
+        *,
+        events: Path,
+        on_start: Callable[[int], None],
     ) -> int:
         """
         Carry out a plan; the output of the engine is that of this process.
 
         Args:
             plan: The file of the plan.
-            packs: The options that start the policy packs.
+            options: The options that start the policy packs, and others.
             message: The message for the stack's history.
             events: The file for its events.
             on_start: Called with the engine's process id.
@@ -345,8 +341,8 @@ class Engine:
         Raises:
             PulumiError: The command does not start.
         """
-        words = ["up", "--yes", "--skip-preview", "--plan", str(plan), "--message", message]
-        words += ["--event-log", str(events), *self._chosen, *packs, "--non-interactive"]
+        words = ["up", "--yes", "--plan", str(plan), "--message", message]
+        words += ["--event-log", str(events), *self._chosen, *options, "--non-interactive"]
         # The option for the events is behind this switch.
         switches = {"PULUMI_SKIP_UPDATE_CHECK": "1", "PULUMI_DEBUG_COMMANDS": "true"}
         environment = {**self._with_account, **switches}

@@ -221,8 +221,9 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             # No person has approved that its code runs with this key.
             sys.stdout.write("Nothing changes, so the program was not run.\n")
             return 0
-        packs = [
-            *pulumi.pack_options(gate.packs, scratch),
+        options = [
+            # An update asks some policies at its end only, and the record may lack what they found.
+            *(pulumi.pack_options(gate.packs, scratch) or ["--skip-preview"]),
             *_state_pack(pulumi, read, configuration, scratch),
         ]
         file = scratch / records.PLAN
@@ -235,7 +236,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         try:
             code = pulumi.up(
                 file,
-                packs,
+                options,
                 message,
                 events=scratch / records.EVENTS,
                 on_start=lambda pid: machine.write(msgspec.structs.replace(begun, engine=pid)),
@@ -259,7 +260,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
             machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
         if code not in {0, _WAITING} and _is_refused(scratch / records.EVENTS):
             sys.stderr.write(
-                "stacks-pulumi gate: a policy stopped the update; the resources that were created before it stay\n"
+                "stacks-pulumi gate: a policy stopped the update; what was created before it stays\n"
             )
             return REFUSED
         return code

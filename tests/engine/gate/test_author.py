@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.gate import record
+from stacks_pulumi.gate import flow, record
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.flow import RefusedError
 from tests.support.gate import Gated
@@ -202,6 +202,30 @@ def test_a_step_that_another_one_hides_is_not_made(
 
     assert "steps that exclude each other" in gated.refused()
     assert [one.external_access for one in emulator.state.containers.values()] == [False]
+
+
+def test_a_record_without_the_violations_of_its_preview_makes_nothing(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """An update asks a policy about the whole stack at its end, when everything is made."""
+    limit = {"max_monthly_usd": 5}
+    spend = {"monthly-budget": limit, "budget-warning": limit, "spend-gate": "disabled"}
+    free = {"free": {"increase_per_day": 50}}
+    gated = Gated(stack, tmp_path / "gated", free, {"spend": spend})
+    stack.yaml(project(web=BASIC), yaml_language_host)
+    assert gated.plan().verdict.result == "free"
+    stack.yaml(project(web=BASIC, big=PREMIUM), yaml_language_host)
+    kept = gated.copy("kept")
+    assert gated.plan().verdict.result == "refused"
+
+    other = Gated(stack, tmp_path / "other", free)
+    assert other.plan().verdict.result == "free"
+    content, forged = (json.loads((one / record.RECORD).read_bytes()) for one in (kept, other.record))
+    content["digests"] |= {name: forged["digests"][name] for name in ("plan", "export", "events", "program")}
+    (other.record / record.RECORD).write_text(json.dumps(content), encoding="utf-8")
+
+    assert gated.apply(other.record) == flow.REFUSED
+    assert emulator.state.names() == []
 
 
 def rewrite(folder: Path, **files: bytes) -> None:
