@@ -313,7 +313,6 @@ _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _RAISED: Final = re.compile(r"^ *([\w.]+(?:Error|Exception): .*)", re.MULTILINE)
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
-
 # A kill between two writes of a local backend leaves an empty file of attributes beside the state, which is whole.
 _HALF_WRITTEN: Final = " (with a local state: delete the empty file that ends with `.json.attrs` beside it)"
 
@@ -555,9 +554,8 @@ def _document(text: bytes) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise PulumiError(
-            f"`pulumi` printed no JSON object: {_one_line(text.decode(errors='replace'))[:120]!r}"
-        )
+        printed = _one_line(text.decode(errors="replace"))[:120]
+        raise PulumiError(f"`pulumi` printed no JSON object: {printed!r}")
     return document
 
 
