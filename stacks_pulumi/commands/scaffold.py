@@ -163,14 +163,14 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
                     )
         left: tuple[LeftOut, ...] = ()
         if stacks is None:
-            has = belongings(client, containers, stop)
+            has = belongings(client, containers, stop, everything=everything)
         else:
             this = ThisAccount(everything, settings.base_url, settings.fingerprint)
             items = [(one, live.item_of(one)) for one in containers]
             # The account was listed first, so what a stack has made of it by now is in its state.
             account = reconcile(items, stacks, this, taken_at=live.now())
             free, _, _ = unowned(account, {})
-            has = belongings(client, free, stop)
+            has = belongings(client, free, stop, everything=everything)
             account = with_children(account, has, stacks, this)
             containers, has, left = unowned(account, has)
         program = plan(containers, has, everything, protect=options.protect, platform=client.platform)

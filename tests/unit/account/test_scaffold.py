@@ -224,6 +224,16 @@ def test_containers_are_chosen_by_name(full: Accounts, tmp_path: Path) -> None:
     assert found["Connection", "web-to-1st"]["target"] == repr(full.id("1st"))
 
 
+def test_a_part_of_an_account_is_whole_without_the_sources_of_its_connections(
+    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "data"), "--include", "data"]) == 0
+
+    told = capsys.readouterr().out
+    assert not told.startswith("Incomplete")
+    assert "  connection db to data: it belongs to its source, web\n" in told
+
+
 def test_an_empty_choice_is_an_error(
     full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
