@@ -268,6 +268,7 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stack
         f"  cd {shlex.quote(str(folder))}",
         "  pulumi stack init dev",
         "  pulumi config set stacks:apiKey --secret",
+        "  pulumi preview   # `takes over` at each container; a warning if there is none: check the key",
         "  pulumi up        # adopts, and changes nothing in the account",
         "  pulumi preview   # is empty",
     ]
