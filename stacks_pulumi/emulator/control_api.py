@@ -25,7 +25,7 @@ import msgspec
 from stacks_pulumi.emulator.answers import OPEN, SHAPES, Refusal, Response, encode
 from stacks_pulumi.emulator.app import OPERATIONS
 from stacks_pulumi.emulator.controls import Controls, logged_request, snapshot
-from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer
+from stacks_pulumi.emulator.drift import Drift, SeedFile
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.server import Incoming
@@ -276,13 +276,16 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
         controls.reset,
     ):
         yield _post(change.__name__, change)
-    load = msgspec.defstruct(
-        "load",
-        [("containers", list[SeedContainer]), ("connections", list[SeedConnection], ())],
-        forbid_unknown_fields=True,
+    # The fields of a seed file, so that the file itself can be sent.
+    run = _then(
+        lambda containers, connections, **_: controls.load(containers, connections), lambda ids: {"ids": ids}
     )
-    run = _then(controls.load, lambda ids: {"ids": ids})
-    yield ControlCall("POST", "load", _summary(controls.load), load, run, _descriptions(controls.load))
+    told = {
+        **_descriptions(controls.load),
+        "$schema": "As in a seed file.",
+        "version": "The version of the format.",
+    }
+    yield ControlCall("POST", "load", _summary(controls.load), SeedFile, run, told)
 
 
 def _drifts(controls: Controls) -> Iterator[ControlCall]:
