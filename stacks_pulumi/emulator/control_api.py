@@ -361,8 +361,8 @@ def _snapshot(controls: Controls) -> Any:
 
 
 def _key(controls: Controls) -> Any:
-    """Return the first key, which has every scope, and its account."""
-    return {"key": controls.key, "account": controls.account}
+    """Return the first key, which has every scope, its label and its account."""
+    return {"key": controls.key, "label": controls.key_label, "account": controls.account}
 
 
 def _faults(controls: Controls) -> Any:
