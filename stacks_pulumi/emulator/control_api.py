@@ -42,6 +42,14 @@ _SECURITY = {
 }
 
 
+_FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/openapi.yaml": ("openapi.yaml", "application/yaml"),
+    "/seed.schema.json": ("seed.schema.json", "application/schema+json"),
+}
+"""What is served as it is: path -> file and type."""
+
+
 class ControlApi:
     """
     Answers every request outside the API's own paths.
@@ -78,10 +86,8 @@ class ControlApi:
         token = self._token
         if token is None and not self._is_local(headers):
             return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
-        if path == "/" and looking:
-            return _file("page.html", "text/html; charset=utf-8")
-        if path == "/openapi.yaml" and looking:
-            return _file("openapi.yaml", "application/yaml")
+        if path in _FILES and looking:
+            return _file(*_FILES[path])
         if path == f"{_CONTROL_PATH}/openapi.json" and looking:
             return encode(200, describe(self._calls.values(), secured=token is not None), _SECURITY)
         if not path.startswith(f"{_CONTROL_PATH}/"):

@@ -403,7 +403,9 @@ def _add(platform: Platform, account: str, wanted: SeedContainer, row: str) -> s
                 access.add_ip(platform, container, {"ip_address": address})
     for _ in range(wanted.backups):
         backups.trigger(platform, container).due = platform.clock.now()
-    platform.settle()
+    if wanted.backups:
+        # It looks at every container.
+        platform.settle()
     if wanted.status == "error":
         container.error = UNHEALTHY
     if wanted.status != "running":

@@ -160,6 +160,7 @@ def test_the_file_itself_can_be_sent_to_a_running_emulator() -> None:
             assert requests.post(f"{page}/reset", timeout=10).status_code == 200
             loaded = requests.post(f"{page}/load", example, timeout=10)
             assert (loaded.status_code, len(loaded.json()["ids"])) == (200, 4), loaded.text
+        assert requests.get(f"{emulator.page_url}seed.schema.json", timeout=10).text == schema_text()
         refused = requests.post(f"{page}/load", '{"version": 2, "containers": []}', timeout=10)
 
         assert (refused.status_code, refused.json()["field"]) == (400, "version")
