@@ -269,12 +269,7 @@ class Desk:
         folder = self._folder_of(record)
         program = programs.check((folder / _PROGRAM).read_text(encoding="utf-8"))
         async with self._one:
-            try:
-                done = await self._run("apply", record, program, context)
-            finally:
-                # It stays there if the update has changed something, also if it failed or was cancelled.
-                if (folder / "record" / records.STARTED).exists():
-                    records.put(self.engine.project, _FILE, self._project_file(program))
+            done = await self._run("apply", record, program, context)
             output = _end_of(self._output(folder))
         if done.exit_code is None:
             raise RefusedError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))

@@ -91,16 +91,31 @@ def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
     assert [line["result"] for line in talk(story, may_apply=False)] == ["began", "error"]
 
 
-def test_the_worker_puts_the_program_into_the_project_also_without_the_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("ending", "left"), [("it changed something", "new"), ("it changed nothing", "old"), ("refused", "old")]
+)
+def test_the_program_of_a_record_becomes_the_projects_if_it_changes_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: str
 ) -> None:
     init(tmp_path / "gate", {}, Decimal(40), Decimal(15))
     for name in ("record", "copy", "origin"):
         (tmp_path / name).mkdir()
-    (tmp_path / "copy" / "Pulumi.yaml").write_text("resources: {}", encoding="utf-8")
+    origin, mark = tmp_path / "origin" / "Pulumi.yaml", tmp_path / "record" / records.STARTED
+    origin.write_text("old", encoding="utf-8")
+    (tmp_path / "copy" / "Pulumi.yaml").write_text("new", encoding="utf-8")
+    if ending == "refused":
+        # It was applied before, and then another record.
+        mark.touch()
 
-    def apply(gate: Any, record: Path, *words: Any) -> int:
-        (record / records.STARTED).touch()
+    def apply(gate: Any, record: Path, project: Path, stack: str, meanwhile: Any) -> int:
+        if ending == "refused":
+            raise flow.RefusedError("this record was applied before")
+        with meanwhile:
+            mark.touch()
+            # The server and this process may be killed now.
+            assert origin.read_text(encoding="utf-8") == "new"
+            if ending == "it changed nothing":
+                mark.unlink()
         return 0
 
     monkeypatch.setattr(flow, "apply", apply)
@@ -110,8 +125,8 @@ def test_the_worker_puts_the_program_into_the_project_also_without_the_server(
         worker.Job("apply", gate_ref=None, project=str(tmp_path / "copy"), stack="a/b/c", **folders)
     )
 
-    assert done.exit_code == 0, done
-    assert (tmp_path / "origin" / "Pulumi.yaml").read_text(encoding="utf-8") == "resources: {}"
+    assert bool(done.error) is (ending == "refused"), done
+    assert origin.read_text(encoding="utf-8") == left
 
 
 def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> None:
