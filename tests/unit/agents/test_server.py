@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -15,7 +19,7 @@ from mcp import Client, MCPError
 
 from stacks_pulumi.agents import worker
 from stacks_pulumi.agents.reading import explanation, pages
-from stacks_pulumi.agents.server import Audit, server_of
+from stacks_pulumi.agents.server import Audit, Exit, server_of
 from stacks_pulumi.agents.tools import Desk
 from stacks_pulumi.gate import flow
 from stacks_pulumi.gate import record as records
@@ -209,6 +213,71 @@ def test_an_answer_has_no_key(talk: Callable[..., Any]) -> None:
         assert key not in str(error.value)
 
     assert key not in json.dumps(talk(story))
+
+
+def test_a_guess_is_not_told_from_a_secret(talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What repeats the words of the client does not hide secrets in them, or a list of guesses would find one."""
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "battery staple")
+
+    async def story(client: Client) -> None:
+        prompt = await client.get_prompt("deploy_app_with_database", {"app": "horse battery staple"})
+        assert "horse battery staple" in prompt.model_dump_json()
+        for reading in (client.read_resource, client.get_prompt):
+            with pytest.raises(MCPError) as error:
+                await reading("stacks://battery staple/" + "x" * 10_000)
+            assert "battery staple" in str(error.value)
+            assert len(str(error.value)) < 700
+
+    talk(story)
+
+
+def test_a_line_of_the_audit_log_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "audit.jsonl"
+    audit = Audit(file)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda number, text, write=os.write: write(number, text[:20]))
+        with pytest.raises(
+            MCPError, match=r"the audit log cannot be written: the disk is full \[file-access\]"
+        ):
+            audit.write("tools/call plan", {}, "began", None, 0)
+    audit.write("tools/call apply", {}, "began", RECORD, 0)
+    audit.write("tools/call apply", {}, "applied", RECORD, 1)
+    audit.close()
+
+    with pytest.raises(MCPError, match=r"the audit log cannot be written: .* \[file-access\]"):
+        audit.write("tools/call plan", {}, "began", None, 0)
+    _, *lines = file.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["result"] for line in lines] == ["began", "applied"]
+    assert {json.loads(line)["server"] for line in lines} == {os.getpid()}
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "error", "result"),
+    [
+        ("resources/read", "stacks://docs/errors", None, "ok"),
+        ("tools/call", "plan", ValueError("invalid parameters"), "error"),
+        ("tools/call", "plan", asyncio.CancelledError(), "cancelled"),
+    ],
+)
+def test_the_audit_log_says_what_was_called_and_how_it_ended(
+    tmp_path: Path, method: str, name: str, error: BaseException | None, result: str
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    audit = Audit(file)
+    desk = Desk(tmp_path, None, Engine(tmp_path, "yaml", "o/p/s", "file://", {}), tmp_path, may_apply=True)
+    context = SimpleNamespace(method=method, params={"name": "plan", "uri": "stacks://docs/errors"})
+
+    async def answer(_context: Any) -> dict[str, Any]:
+        if error is not None:
+            raise error
+        return {}
+
+    with contextlib.suppress(MCPError, asyncio.CancelledError):
+        anyio.run(Exit(desk, audit, {}), context, answer)
+    audit.close()
+
+    line = json.loads(file.read_text(encoding="utf-8"))
+    assert (line["call"], line["result"]) == (f"{method} {name}", result)
 
 
 def test_the_pages_explain_every_code(talk: Callable[..., Any]) -> None:
