@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -227,6 +227,34 @@ def test_a_guess_is_not_told_from_a_secret(talk: Callable[..., Any], monkeypatch
                 await reading("stacks://battery staple/" + "x" * 10_000)
             assert "battery staple" in str(error.value)
             assert len(str(error.value)) < 700
+
+    talk(story)
+
+
+def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
+    talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ["-----BEGIN PRIVATE KEY-----", *("MIIE" * 9 for _ in range(20))]
+
+    def logs(_id: str, lines: int) -> str:
+        return "\n".join(log[-lines:])
+
+    @contextlib.contextmanager
+    def client(_desk: Desk, _gate: Any) -> Iterator[Any]:
+        credentials = SimpleNamespace(raw={})
+        yield SimpleNamespace(containers=SimpleNamespace(logs=logs, credentials=lambda _id: credentials))
+
+    monkeypatch.setattr(Desk, "_container", lambda _desk, _name: "id")
+    monkeypatch.setattr(Desk, "_client", client)
+
+    async def story(client: Client) -> None:
+        answer = await called(client, "get_logs", resource="web", lines=5)
+        assert answer["log"] == "[secret]"
+        log.insert(0, "started")
+        log.extend(["-----END PRIVATE KEY-----", "ready"])
+        for lines, text in ((1, "ready"), (2, "[secret]\nready"), (500, "started\n[secret]\nready")):
+            answer = await called(client, "get_logs", resource="web", lines=lines)
+            assert answer["log"] == text
 
     talk(story)
 
