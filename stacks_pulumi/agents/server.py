@@ -15,6 +15,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ from stacks_pulumi.config import without_keys
 from stacks_pulumi.errors import StacksError, clean, with_code
 
 _WRITTEN_DOWN: Final = frozenset({"tools/call", "resources/read", "prompts/get"})
+_CODE: Final = re.compile(r"\[([a-z-]{1,40})\]\Z")
 _LONGEST_ERROR: Final = 600
 """Characters of an error of the SDK."""
 _TITLES: Final = {
@@ -320,7 +322,9 @@ def _record_in(params: Mapping[str, Any]) -> str | None:
 def _verdict_of(answer: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return what the audit log says of an answer, and the record that it is about."""
     if answer.get("isError"):
-        return "error", None
+        (content, *_) = answer.get("content") or [{}]
+        code = _CODE.search(str(content.get("text", "")))
+        return f"error {code[1]}" if code else "error", None
     data = answer.get("structuredContent")
     data = data if isinstance(data, Mapping) else {}
     record = data.get("record")

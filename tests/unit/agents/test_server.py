@@ -92,7 +92,7 @@ def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
         assert "apply" not in {tool.name for tool in (await client.list_tools()).tools}
         assert "[invalid-argument]" in await called(client, "apply", record=RECORD)
 
-    assert [line["result"] for line in talk(story, may_apply=False)] == ["began", "error"]
+    assert [line["result"] for line in talk(story, may_apply=False)] == ["began", "error invalid-argument"]
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,11 @@ def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> No
     assert [(line["call"], line["result"]) for line in lines] == [
         ("tools/call list_prices", "ok"),
         ("tools/call list_prices", "ok"),
-        ("tools/call list_prices", "error"),
-        ("tools/call plan", "error"),
-        ("tools/call apply", "error"),
+        ("tools/call list_prices", "error invalid-argument"),
+        ("tools/call plan", "error program-refused"),
+        ("tools/call apply", "error invalid-argument"),
         ("tools/call apply", "began"),
-        ("tools/call apply", "error"),
+        ("tools/call apply", "error invalid-argument"),
         ("resources/read stacks://docs/for-agents", "ok"),
         ("prompts/get reduce_the_bill", "ok"),
     ]
