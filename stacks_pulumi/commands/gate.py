@@ -508,7 +508,7 @@ def _gate_of(options: argparse.Namespace) -> Iterator[Gate]:
 
 def _show_change(
     options: argparse.Namespace,
-    read: Record | None,
+    read: Record | str,
     verdict: Verdict,
     changes: Sequence[Change],
     lines: Sequence[str] = (),
