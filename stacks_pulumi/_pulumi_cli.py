@@ -1,9 +1,8 @@
 """
 How the `pulumi` command is asked, and which resources, steps and violations are in its output.
 
-The output is a preview, the events of a preview, or the export of a stack. All three give the same rows
-(`ResourceState`, `Step`), which the cost and account commands, the doctor and the price in a preview read. Only the
-fields that they need are decoded, so that an output with thousands of resources is read quickly.
+A preview, its events and the export of a stack give the same rows (`ResourceState`, `Step`). Only the fields that the
+commands, the doctor and the price in a preview need are decoded, so that thousands of resources are read quickly.
 """
 
 from __future__ import annotations
@@ -314,6 +313,9 @@ _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _RAISED: Final = re.compile(r"^ *([\w.]+(?:Error|Exception): .*)", re.MULTILINE)
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
+# A kill between two writes of a local backend leaves an empty file of attributes beside the state, which is whole.
+_HALF_WRITTEN: Final = " (with a local state: delete the empty file that ends with `.json.attrs` beside it)"
+
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class PulumiError(StacksError):
@@ -346,7 +348,7 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
 
 def failure(done: subprocess.CompletedProcess[bytes]) -> str:
     """Return the error of a command that failed, in one line."""
-    return _reason(_text(done.stderr) or _text(done.stdout))
+    return _reason((done.stderr or done.stdout).decode(errors="replace"))
 
 
 def execute(
@@ -552,7 +554,8 @@ def _document(text: bytes) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise PulumiError(f"`pulumi` printed no JSON object: {_one_line(_text(text))[:120]!r}")
+        printed = _one_line(text.decode(errors="replace"))[:120]
+        raise PulumiError(f"`pulumi` printed no JSON object: {printed!r}")
     return document
 
 
@@ -577,7 +580,7 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
             for message in messages
             if message.severity == "info#err" and not message.message.startswith("warning:")
         ]
-        errors = [_reason(_text(done.stderr)), *printed[-1:]]
+        errors = [_reason(done.stderr.decode(errors="replace")), *printed[-1:]]
     elif violations:
         errors = [error for error in errors if error.strip() != "preview failed"]
     if any("program exited" in error for error in errors):
@@ -587,13 +590,10 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     return "; ".join(dict.fromkeys(lines))
 
 
-def _text(output: bytes) -> str:
-    return output.decode(errors="replace")
-
-
 def _reason(said: str) -> str:
     """Return the error from the command's output, in one line and without the warnings before it."""
-    return _one_line(said[said.find("error: ") :] if "error: " in said else said).removeprefix("error: ")
+    reason = _one_line(said[said.find("error: ") :] if "error: " in said else said).removeprefix("error: ")
+    return reason + _HALF_WRITTEN if reason.endswith("failed to load checkpoint: EOF") else reason
 
 
 def _one_line(text: str) -> str:
