@@ -231,7 +231,11 @@ def _no_key(facts: Facts) -> Diagnosis:
             f"no API key is configured; the stack's {len(facts.elsewhere)} resources have explicit providers"
         )
         return warning("key", f"{text}; {make}", set_key_command(facts, name))
-    return problem("key", f"no API key is configured; {make}", set_key_command(facts, name))
+    return problem(
+        "key",
+        f"no API key is configured, and STACKS_API_KEY is not set; {make}",
+        set_key_command(facts, name),
+    )
 
 
 def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
