@@ -565,7 +565,7 @@ def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
     if there:
         raise StacksError(
             f"{folder} already has {', '.join(there)}, and existing files are not overwritten: "
-            "name another folder",
+            "remove them first, or name another folder",
             code="file-access",
         )
 
