@@ -11,6 +11,7 @@ import datetime
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +40,7 @@ from stacks_pulumi.gate import (
 from stacks_pulumi.gate import project as project_files
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
+from stacks_pulumi.gate.plan_file import packages_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record, RefusedError
 from stacks_pulumi.gate.verdict import Verdict, judge, without_plan
 from stacks_pulumi.pricing.money import MonthlyPrice
@@ -136,7 +138,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
                 gate=digests.of_folder(gate.folder),
                 state=digest,
             ),
-            pulumi.versions(_packages(preview.plan)),
+            pulumi.versions(packages_of(preview.plan)),
             configuration.sealed_key,
             None if read.prices is None else LivePrices.of(read.prices),
         )
@@ -159,7 +161,13 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         return Planned(written, verdict, changes)
 
 
-def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
+def apply(
+    gate: Gate,
+    record: Path,
+    project: Path,
+    stack: str | None,
+    meanwhile: AbstractContextManager[None] | None = None,
+) -> int:
     """
     Apply a record; the output of the engine goes to standard output.
 
@@ -168,6 +176,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         record: The folder of the record.
         project: The project's folder.
         stack: The stack's name; by default the selected stack.
+        meanwhile: Entered when the record is good and nothing has begun, and left before another one can begin.
 
     Returns:
         The engine's exit code; `REFUSED` if a policy stopped it.
@@ -177,7 +186,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         PulumiError: The engine was killed, and may have changed something.
         StacksError: It could not be tried.
     """
-    with machine.lock(), engine.scratch_folder() as scratch:
+    with machine.lock(), engine.scratch_folder() as scratch, ExitStack() as until_end:
         now = _now()
         read = _read(record)
         machine.check_idle()
@@ -231,6 +240,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         begun = machine.Begun(
             read.digest, pulumi.stack, now, verdict.increase_during, creates=spending.creates(changes)
         )
+        until_end.enter_context(meanwhile or nullcontext())
         machine.begin(read, begun)
         try:
             code = pulumi.up(
@@ -436,7 +446,7 @@ def _compare_stack(pulumi: Engine, record: Record, configuration: SealedConfigur
     differences = []
     if digests.of_configuration(configuration.values, key) != content.digests.configuration:
         differences.append("the stack's configuration is not the one that was planned with")
-    versions = pulumi.versions(_packages(record.plan))
+    versions = pulumi.versions(packages_of(record.plan))
     for name in sorted({*versions, *content.versions}):
         before, there = content.versions.get(name, "none"), versions.get(name, "none")
         if before != there:
@@ -559,16 +569,6 @@ def _author(project: Path) -> str:
 def _backend(pulumi: Engine) -> str:
     """Return the backend's address; of one of files only that, because its path depends on the machine."""
     return "file://" if pulumi.backend.startswith("file://") else pulumi.backend
-
-
-def _packages(planned: bytes) -> list[str]:
-    """Return the packages whose plugins a plan uses."""
-    plans = msgspec.json.decode(planned).get("resourcePlans")
-    types = [urn.split("::")[2].rpartition("$")[2] for urn in plans or () if urn.count("::") >= 3]
-    providers = "pulumi:providers:"
-    return sorted(
-        {one.removeprefix(providers) if one.startswith(providers) else one.partition(":")[0] for one in types}
-    )
 
 
 _SAID: Final = "refused.txt"
