@@ -270,7 +270,7 @@ def apply(
             machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
         if code not in {0, _WAITING} and _is_refused(scratch / records.EVENTS):
             sys.stderr.write(
-                "stacks-pulumi gate: a policy stopped the update; what was created before it stays\n"
+                "stacks-pulumi gate: a policy stopped the update; the resources that were created before it stay\n"
             )
             return REFUSED
         return code

@@ -82,7 +82,7 @@ def why_refused(file: Path, project: Mapping[str, Any], allowed: frozenset[str] 
     written = project.get("runtime")
     parts = (*project, *((*written, written.get("name")) if isinstance(written, dict) else (written,)))
     if not all(isinstance(part, str | None) for part in parts):
-        # With the tag `!!binary`, the engine reads a name that is none here.
+        # With the tag `!!binary`, the engine reads another name than the gate.
         return f"{file} has a name that is no plain text: write it without a tag"
     spellings = {name.casefold(): name for name in REFUSED}
     found = [

@@ -447,7 +447,7 @@ def _inputs(goal: Goal, words: Sequence[str], old: Stored | None) -> dict[str, A
 
 def _check_together(urn: str, words: Sequence[str]) -> None:
     """
-    Refuse steps of which only one can be made, and would be judged.
+    Refuse steps that exclude each other: only one of them would be judged.
 
     The engine takes them one after the other: of `update` and `same` it makes the update, and only then misses the
     other one.
