@@ -311,6 +311,7 @@ _SECONDS_TO_END: Final = 20.0
 
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _RAISED: Final = re.compile(r"^ *([\w.]+(?:Error|Exception): .*)", re.MULTILINE)
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
 # A kill between two writes of a local backend leaves an empty file of attributes beside the state, which is whole.
@@ -574,20 +575,19 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     messages = [event for one in events if (event := one.diagnostic_event) is not None]
     errors = [message.message for message in messages if message.severity == "error"]
     if not violations and not errors:
-        # A pack that does not start is named on standard error, and its own last line has the reason.
-        printed = [
-            message.message
-            for message in messages
-            if message.severity == "info#err" and not message.message.startswith("warning:")
-        ]
-        errors = [_reason(done.stderr.decode(errors="replace")), *printed[-1:]]
+        # A pack that does not start is named on standard error, and its own last line has the reason. The host of
+        # programs in YAML prints each of its errors, and then the place.
+        printed = [_COLOUR.sub("", one.message) for one in messages if one.severity == "info#err"]
+        named = [one for one in printed if one.startswith("Error: ")]
+        last = [one for one in printed if not one.startswith("warning:")][-1:]
+        outside = done.stderr.decode(errors="replace").strip()
+        errors = [*([_reason(outside)] if outside else []), *(named or last)] or [""]
     elif violations:
         errors = [error for error in errors if error.strip() != "preview failed"]
     if any("program exited" in error for error in errors):
         # The exception of a program that never spoke to the engine is only in what it printed.
         errors += _RAISED.findall("\n".join(one.message for one in messages))[-1:]
-    lines = (_one_line(_TRACEBACK.sub("", said)) for said in (*violations, *errors))
-    return "; ".join(dict.fromkeys(lines))
+    return "; ".join(dict.fromkeys(_one_line(_TRACEBACK.sub("", one)) for one in (*violations, *errors)))
 
 
 def _reason(said: str) -> str:

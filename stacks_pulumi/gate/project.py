@@ -68,8 +68,15 @@ def check(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> No
     Raises:
         InputError: It has one, or cannot be read.
     """
+    why = why_refused(file, project, allowed)
+    if why:
+        raise InputError(why)
+
+
+def why_refused(file: Path, project: Mapping[str, Any], allowed: frozenset[str] = frozenset()) -> str:
+    """Return why `check` refuses a project; empty if it does not."""
     if not project:
-        raise InputError(f"{file} cannot be read as a project")
+        return f"{file} cannot be read as a project"
     spellings = {name.casefold(): name for name in REFUSED}
     found = [
         name
@@ -80,11 +87,13 @@ def check(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> No
     if runtime == "yaml" and options and "options" not in allowed:
         # The option `compiler` is a command.
         found.append("options")
-    if found:
-        raise InputError(
-            f"{file} sets `{found[0]}`, which can run other code or move the stack: remove it, or allow it in the gate "
-            f"(`project_settings: [{found[0]}]` in gate.yaml)"
-        )
+    if not found:
+        return ""
+    also = " (the engine finds a plugin on PATH too)" if found[0] == "plugins" else ""
+    return (
+        f"{file} sets `{found[0]}`, which can run other code or move the stack: remove it{also}, or allow it in the "
+        f"gate (`project_settings: [{found[0]}]` in gate.yaml)"
+    )
 
 
 def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
