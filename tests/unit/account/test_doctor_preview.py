@@ -100,9 +100,7 @@ def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(
         ),
         (
             [
-                said(
-                    "\x1b[31mError\x1b[0m: Property tmplate does not exist\n\n", "info#err"
-                ),
+                said("\x1b[31mError\x1b[0m: Property tmplate does not exist\n\n", "info#err"),
                 said("   6:     type: \x1b[1;4mstacks:index:Container\x1b[0m\n\n", "info#err"),
             ],
             "",
