@@ -90,9 +90,9 @@ class Saved:
         self.creating = [
             one.resource for one in deployment.pending_operations or () if one.type == "creating"
         ]
-        goals = ((urn, one.goal.type) for urn, one in self._plans.items() if one.goal is not None)
-        for urn, type_ in (*((one.urn, one.type) for one in (*resources, *self.creating)), *goals):
-            _check_type(urn, type_)
+        goals = ((urn, one.goal) for urn, one in self._plans.items() if one.goal is not None)
+        for urn, one in (*((one.urn, one) for one in (*resources, *self.creating)), *goals):
+            _check_type(urn, one)
         self._olds: dict[str, Olds] = defaultdict(Olds)
         for one in resources:
             olds = self._olds[one.urn]
@@ -382,17 +382,29 @@ def _urn_of(provider: str) -> str:
     return provider.rpartition("::")[0]
 
 
-def _check_type(urn: str, type_: str) -> None:
+def _check_type(urn: str, one: Stored | Goal) -> None:
     """
-    Refuse a resource whose URN does not show its type: a program that is code chooses the type.
+    Refuse a resource whose URN does not show what it is: a program that is code chooses the type.
 
     After `$`, a URN has the type of a child. So with `a:b:c$pulumi:pulumi:Stack` a container would be the stack itself,
-    which no rule judges and no one is shown.
+    which no rule judges and no one is shown. So it would with the stack's own type, if a provider makes it. And with a
+    provider of another package it may be anything, whatever its type is.
     """
-    if "$" in type_ or None in stack_and_project(urn) or type_of(urn) != type_:
+    if "$" in one.type or None in stack_and_project(urn) or type_of(urn) != one.type:
         raise _does_not_fit(
-            urn, f"its type is {type_!r}, which its URN does not show: give it a type without `$`"
+            urn, f"its type is {one.type!r}, which its URN does not show: give it a type without `$`"
         )
+    if one.custom and one.type == STACK:
+        raise _does_not_fit(urn, "only the stack itself has its type, and no provider makes that")
+    if one.custom and one.provider and _package_of(one.provider) != one.type.partition(":")[0]:
+        raise _does_not_fit(urn, f"its provider {one.provider!r} is none of the package of its type")
+
+
+def _package_of(provider: str) -> str:
+    """Return the package of a reference to a provider; empty if it refers to something else."""
+    urn = _urn_of(provider)
+    type_ = "" if None in stack_and_project(urn) else type_of(urn)
+    return type_.removeprefix(PROVIDERS) if type_.startswith(PROVIDERS) else ""
 
 
 def _does_not_fit(urn: str, why: str) -> InputError:

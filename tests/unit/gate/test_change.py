@@ -31,6 +31,7 @@ from tests.support.saved_plans import (
 
 FIRST_DELETED = ("delete-replaced", "replace", "create-replacement")
 PRICER = Pricer(others=PriceTable(()))
+DYNAMIC = "urn:pulumi:dev::shop::pulumi:providers:pulumi-python::default::id-1"
 
 
 def changes(saved: Saved) -> dict[str, Change]:
@@ -414,17 +415,38 @@ def test_what_is_replaced_under_another_name_may_be_outside_of_the_targets_and_s
 
 
 @pytest.mark.parametrize("where", ["plan", "state"])
-@pytest.mark.parametrize("kind", [f"{CONTAINER}$pulumi:pulumi:Stack", "dynamic/x::Container"])
-def test_a_resource_whose_urn_does_not_show_its_type_does_not_fit(where: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "provider", "problem"),
+    [
+        (f"{CONTAINER}$pulumi:pulumi:Stack", "", "which its URN does not show"),
+        ("dynamic/x::Container", "", "which its URN does not show"),
+        ("pulumi:pulumi:Stack", "", "only the stack itself has its type"),
+        ("pulumi:pulumi:Stack", DYNAMIC, "only the stack itself has its type"),
+        (RANDOM, DYNAMIC, "is none of the package of its type"),
+        ("stacks:index:Container", DYNAMIC, "is none of the package of its type"),
+        (CONTAINER, DYNAMIC.replace("pulumi-python", "stacks"), "is none of the package of its type"),
+        (CONTAINER, DYNAMIC.replace("pulumi:providers:", ""), "is none of the package of its type"),
+        (CONTAINER, "pulumi-python", "is none of the package of its type"),
+    ],
+)
+def test_a_resource_that_does_not_show_what_it_is_does_not_fit(
+    where: str, kind: str, provider: str, problem: str
+) -> None:
     """A program that is code chooses the type, and could give a container that of the stack."""
     saved = Saved()
     if where == "plan":
-        saved.plan("big", web("premium"), "create", kind=kind)
+        saved.plan("big", web("premium"), "create", kind=kind, provider=provider)
     else:
-        saved.old("big", web("premium"), kind)
+        saved.old("big", web("premium"), kind, provider=provider)
         saved.plan("big", None, "delete", kind=kind)
-    with pytest.raises(InputError, match="which its URN does not show"):
+    with pytest.raises(InputError, match=problem):
         changes(saved)
+
+
+def test_a_component_may_name_any_provider_because_none_makes_it() -> None:
+    saved = Saved()
+    saved.plan("shop", {}, "create", kind=COMPONENT, provider=DYNAMIC)
+    assert changes(saved)["shop"].operation == "create"
 
 
 @pytest.mark.parametrize("value", [UNKNOWN, HIDDEN, {"deep": [UNKNOWN]}, [{"more": HIDDEN}]])
@@ -461,7 +483,7 @@ def test_protection_that_is_taken_away_is_a_change_without_a_step() -> None:
 
 def test_another_provider_is_a_change_and_a_newer_default_provider_is_none() -> None:
     saved = Saved()
-    provider = "urn:pulumi:dev::shop::pulumi:providers:stacks::{}::id-1"
+    provider = "urn:pulumi:dev::shop::pulumi:providers:pulumi-python::{}::id-1"
     for name, now in (("moved", "mine"), ("imitated", "default-mine"), ("kept", "default_0_3_1")):
         saved.old(name, web(), provider=provider.format("default_0_3_0"))
         saved.plan(name, web(), "same", provider=provider.format(now))
