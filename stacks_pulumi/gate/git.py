@@ -101,12 +101,17 @@ def _check_own(top: Path, folder: Path) -> None:
 def _full_name(top: Path, ref: str) -> str:
     """Return a ref so that it names one thing."""
     # For `origin/main` git takes a tag or a branch of that name first, which the author of a change can push.
-    if ref.partition("/")[0] in _read(top, "remote").decode().split():
-        return f"refs/remotes/{ref}"
-    base = re.split(r"[~^@:]", ref)[0]
+    is_remotes = ref.partition("/")[0] in _read(top, "remote").decode().split()
+    name = f"refs/remotes/{ref}" if is_remotes else ref
+    base = re.split(r"[~^:]|@\{", name)[0]
+    if base.startswith("refs/"):
+        # Without this ref, git would take a tag of that whole name.
+        if base not in _known(top, base):
+            raise ConfigError(f"{top} has no {base}: fetch it", code="file-access")
+        return name
     names = [f"{folder}/{base}" for folder in ("refs", "refs/tags", "refs/heads", "refs/remotes")]
-    known = _read(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
-    found = [name for name in names if name in known]
+    known = _known(top, *names)
+    found = [one for one in names if one in known]
     if (
         found
         and re.fullmatch("[0-9a-fA-F]{4,39}", base)
@@ -117,7 +122,12 @@ def _full_name(top: Path, ref: str) -> str:
         raise ConfigError(
             f"{ref} is {' and '.join(found)}: name one of them in full", code="invalid-argument"
         )
-    return ref
+    return name
+
+
+def _known(top: Path, *names: str) -> list[str]:
+    """Return which refs with these full names, or below them, there are."""
+    return _read(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
 
 
 def _read(top: Path, *words: str) -> bytes:

@@ -231,6 +231,41 @@ def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
             assert gate.limits.max_increase == Decimal(15)
 
 
+@pytest.mark.parametrize("ref", ["origin/main", "refs/remotes/origin/main", "origin/main~0", "origin"])
+@pytest.mark.parametrize("kind", ["tag", "branch"])
+def test_a_ref_that_was_not_fetched_is_not_a_tag_of_that_whole_name(
+    folder: Path, tmp_path: Path, ref: str, kind: str
+) -> None:
+    """A clone of one branch does not have the others, and may have every tag."""
+    _git(tmp_path, "init", "-q", "-b", "change")
+    _git(tmp_path, "remote", "add", "origin", "https://example.com")
+    (folder / "gate.yaml").write_text("version: 1\n")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "No rules")
+    _git(tmp_path, kind, "refs/remotes/origin" if ref == "origin" else "refs/remotes/origin/main")
+    with (
+        pytest.raises(ConfigError, match=r"has no refs/remotes/origin.*: fetch it"),
+        settings.opened(folder, ref),
+    ):
+        pass
+
+
+def test_a_name_with_a_sign_that_git_gives_no_meaning_there_is_compared_whole(
+    folder: Path, tmp_path: Path
+) -> None:
+    _git(tmp_path, "init", "-q", "-b", "gate@2")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "The gate")
+    (folder / "gate.yaml").write_text("version: 1\n")
+    _git(tmp_path, "checkout", "-q", "-b", "change")
+    _git(tmp_path, "commit", "-qam", "No rules")
+    with settings.opened(folder, "gate@2") as gate:
+        assert gate.limits.max_increase == Decimal(15)
+    _git(tmp_path, "tag", "gate@2")
+    with pytest.raises(ConfigError, match="name one of them in full"), settings.opened(folder, "gate@2"):
+        pass
+
+
 @pytest.mark.parametrize("kind", ["tag", "branch"])
 def test_nobody_replaces_a_gate_by_a_name_that_looks_like_its_commit(
     folder: Path, tmp_path: Path, kind: str

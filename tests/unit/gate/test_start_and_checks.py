@@ -392,6 +392,9 @@ def test_the_pipeline_of_gitlab_is_included(repository: Path) -> None:
         "include": [{"local": ".gitlab/gate.yml"}]
     }
     document = yaml.safe_load((repository / ".gitlab/gate.yml").read_text(encoding="utf-8"))
+    # Of a short name, git fetches the tag, which the author of a change can push.
+    fetches = [line for line in document["preview"]["script"] if line.startswith("git fetch")]
+    assert fetches == ['git fetch origin "refs/heads/$CI_MERGE_REQUEST_TARGET_BRANCH_NAME"']
     assert document[".gate"]["before_script"][0] == "cd shop"
     assert (
         document["apply"]["script"][-1]
