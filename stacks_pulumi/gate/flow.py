@@ -370,7 +370,8 @@ def _read(folder: Path) -> Record:
         read = records.read(folder)
     except InputError as error:
         raise RefusedError(error.message) from None
-    if (folder / records.STARTED).exists():
+    # A copy of a record does not have that file.
+    if (folder / records.STARTED).exists() or machine.has_begun(read):
         raise RefusedError(
             "this record was applied before, or its `apply` was killed: in that case `pulumi cancel`; then plan again"
         )

@@ -116,6 +116,11 @@ def end(record: Record, *, changed: bool = False) -> None:
         (record.folder / records.STARTED).unlink(missing_ok=True)
 
 
+def has_begun(record: Record) -> bool:
+    """Return whether an `apply` of a record began on this machine and has no end, from whatever copy of the record."""
+    return _file(record.digest).exists()
+
+
 def unfinished(now: datetime.datetime) -> list[Begun]:
     """Return the updates that began in the last 24 hours and have no end."""
     # For one that cannot be read, any increase is possible.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shutil
 import subprocess
 from concurrent import futures
 from decimal import Decimal
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stacks_pulumi.gate import digests, flow, machine, settings, state_pack
+from stacks_pulumi.gate import digests, flow, machine, record, settings, state_pack
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.record import RefusedError
@@ -23,6 +24,7 @@ from stacks_pulumi.gate.state_pack import Expected
 from tests.support.previews import events, step, web
 from tests.support.waiting import until
 from tests.tools.fake_executables import executable
+from tests.unit.gate.test_record import EVENTS, PLAN, STATE, content
 
 NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
 
@@ -82,6 +84,21 @@ def test_a_record_can_be_applied_again_only_if_nothing_was_changed(
 
     assert (tmp_path / "started.json").exists() is used
     assert list(home.glob("begun-*")) == []
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_copy_of_a_record_whose_apply_was_killed_is_void_too(tmp_path: Path, killed: bool) -> None:
+    """The state can be the old one again, and the history has no entry of a killed update."""
+    written = record.write(tmp_path / "record", content(), PLAN, STATE, EVENTS)
+    copy = shutil.copytree(written.folder, tmp_path / "copy")
+    begun = begin(written.folder, written.digest)
+    if not killed:
+        machine.end(begun)
+        assert flow._read(copy).digest == written.digest
+        return
+    with pytest.raises(RefusedError, match="its `apply` was killed"):
+        flow._read(copy)
 
 
 @pytest.mark.usefixtures("home")
