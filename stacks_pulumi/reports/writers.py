@@ -153,7 +153,14 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
             continue
         frame = Frame(title=Text(clean(table.title)) if table.title else None)
         for column in table.columns:
-            frame.add_column(column.title, justify="right" if column.form == "figure" else "left")
+            is_figure = column.form == "figure"
+            # On a narrow terminal nothing is cut: two names would look the same, and $1,234.00 would be $1…
+            frame.add_column(
+                column.title,
+                justify="right" if is_figure else "left",
+                no_wrap=is_figure,
+                overflow="fold",
+            )
         for shown, row in zip(_rows(table), table.rows, strict=False):
             # As text and not as markup, because a name may contain brackets.
             frame.add_row(*map(Text, shown), style=_STYLES[row.action])

@@ -68,6 +68,24 @@ def judged(gate: Gate, saved: Saved, **more: Any) -> tuple[Verdict, tuple[Change
     return judge(gate, changes, now=NOW, **more), changes
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_cuts_no_name_and_no_sum(make_gate: MakeGate, width: int) -> None:
+    """Two names that begin in the same way would look the same, and $1,234.00 would be $1."""
+    name = "x" * 60
+    saved = Saved()
+    saved.old(f"{name}-old", web(name="prod"))
+    saved.plan(f"{name}-old", None, "delete")
+    saved.plan(f"{name}-new", web("premium", name="new"), "create")
+
+    text = texts.show(record(), *judged(make_gate(), saved), width=width)
+
+    cells = [line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│")]
+    assert f"{name}-old" in "".join(cells)
+    assert f"{name}-new" in "".join(cells)
+    assert "+$10.00" in text
+    assert "…" not in text
+
+
 def test_what_ends_is_shown_with_its_name_on_the_platform_and_its_old_name(make_gate: MakeGate) -> None:
     """The author of the program names the resources, and an alias gives them other names."""
     saved = Saved()
