@@ -334,20 +334,12 @@ def _opens_address(change: Change, name: str) -> str:
         if not isinstance(address, str)
         else canonical_network(address) or address
     )
-    if change.operation == "update":
-        before = view_of(AllowedIpView, change, change.before)
-        kept = before.revoke_auto_added is True and after.revoke_auto_added is not True
-        same = (before.container, before.ip_address, before.service_type) == (
-            after.container,
-            address,
-            service,
-        )
-        if same and not kept and isinstance(address, str) and isinstance(after.container, str):
-            return ""
     what = (
         service if isinstance(service, str) else "both" if service is None else "a service that is not known"
     )
-    return f"{name} lets in {shown} (service type {what})"
+    # An update adds the entry again that someone has taken out, and only a refresh would have shown that.
+    again = ", also if it was taken out of the list since" if change.operation == "update" else ""
+    return f"{name} lets in {shown} (service type {what}){again}"
 
 
 def _connects(change: Change, changes: Sequence[Change], name: str) -> str:

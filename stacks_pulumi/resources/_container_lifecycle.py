@@ -176,6 +176,7 @@ _LOG_WIDTH: Final = 200
 _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
 """Status -> the text to show, for a status that needs an explanation."""
 _PAUSE: Final = 2.0
+_STAYS_OFF: Final = "and stays off: run `pulumi refresh`, and then `pulumi up` switches it on"
 
 
 @dataclass(frozen=True)
@@ -381,7 +382,7 @@ class Lifecycle:
         ):
             container = self._set_status(container, STATUS_RUNNING, STARTED)
             fresh = True
-        access = self._settle_access(container, inputs.get("external_access"), new=new)
+        access = self._settle_access(container, olds, inputs.get("external_access"), new=new)
         if "name" in olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
             container = self._restart(container, desired)
         unseen = False
@@ -404,11 +405,15 @@ class Lifecycle:
         return {**outs, STOP_UNSEEN: True} if unseen else outs
 
     def _settle_access(
-        self, container: models.Container, wanted: bool | None, *, new: bool
+        self, container: models.Container, olds: Mapping[str, Any], wanted: bool | None, *, new: bool
     ) -> models.ExternalAccess | None:
         if wanted is None or (new and not wanted):
             return None
         access = None if new else self.session.client.allowed_ips.list(container.id)
+        if access is not None and access.enabled is False and wanted and olds.get("url"):
+            # It was open, and no preview has said that this update opens it.
+            self.op.warn(f"external access of {container.id} was switched off elsewhere, {_STAYS_OFF}")
+            return models.ExternalAccess(enabled=True, url=olds["url"], subdomain=olds.get("subdomain"))
         if access is None or access.enabled is not wanted:
             self.op.progress(f"external access: {'on' if wanted else 'off'}")
             OWNERSHIP.start(self.session, "external_access", container.id)
@@ -591,10 +596,5 @@ def _by_request(id_: str, olds: Mapping[str, Any], container: models.Container) 
 
 def _as_stored(id_: str, olds: Mapping[str, Any]) -> models.Container:
     """Return a container that the platform does not show, as the state has it."""
-    return models.Container(
-        id=id_,
-        name=olds.get("name"),
-        template=olds.get("template"),
-        status=STATUS_STOPPED,
-        created_at=olds.get("created_at"),
-    )
+    known = {name: olds.get(name) for name in ("name", "template", "created_at")}
+    return models.Container(id=id_, status=STATUS_STOPPED, **known)

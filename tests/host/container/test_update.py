@@ -94,6 +94,26 @@ def test_external_access_follows_its_input(web: HostedResource) -> None:
     assert "url" not in web.outs
 
 
+@pytest.mark.parametrize("updates", [1, 2])
+def test_an_update_for_another_reason_does_not_open_what_was_closed_outside(
+    web: HostedResource, emulator: Emulator, updates: int
+) -> None:
+    """Its preview has not said so, and neither a policy nor an approver has seen that it opens anything."""
+    inputs = {"name": "web", "template": "nodejs", "external_access": True}
+    web.up(**inputs, restart_triggers=["0"])
+    emulator.drift.set_external_access("web", enabled=False)
+
+    for number in range(updates):
+        assert web.up(**inputs, restart_triggers=[f"{number + 1}"]) == ["update"]
+
+    assert not emulator.state.container("web").external_access
+    assert any("was switched off elsewhere, and stays off" in line for line in web.lines())
+    # A refresh shows it.
+    assert web.read()
+    assert web.up(**inputs, restart_triggers=[f"{updates}"]) == ["update"]
+    assert emulator.state.container("web").external_access
+
+
 def test_a_start_replaces_a_restart(web: HostedResource, emulator: Emulator) -> None:
     inputs = {"name": "web", "template": "nodejs"}
     web.up(**inputs, desired_status="stopped", restart_triggers=["a"])
