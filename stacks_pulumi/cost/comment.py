@@ -26,6 +26,13 @@ _PAGE: Final = 100
 _MOST_PAGES: Final = 100
 _TIMEOUT_S: Final = 30
 _NO_USER: Final = frozenset({403, 404})
+_ACTION: Final = re.compile(r"^(?=[^\S\n]*/)", re.MULTILINE)
+"""
+The beginning of a line that begins with a slash: GitLab, and bots on both platforms, carry out `/merge` there, in the
+name of whose token it is. A report has no such line, but the program of a change may have written the file.
+"""
+
+_ZERO_WIDTH: Final = "\N{ZERO WIDTH SPACE}"
 _CUT: Final = "\n\n(cut: the platform takes no more)\n"
 
 
@@ -230,7 +237,7 @@ def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
         )
         raise CommentError(msg)
     comments = PLATFORMS[platform](env)
-    text = _within(text, comments.limit)
+    text = _within(_ACTION.sub(_ZERO_WIDTH, text), comments.limit)
     id_ = comments.find(marker)
     if id_ is None:
         comments.call("POST", comments.comments(), text)

@@ -97,6 +97,18 @@ def test_gitlab_note_is_replaced_only_if_it_is_of_the_same_user() -> None:
 
 
 @responses.activate
+@pytest.mark.parametrize("line", ["/merge", "  /approve", "\r/merge", "\t/close"])
+def test_a_line_of_the_file_is_no_command_to_the_platform(line: str) -> None:
+    """GitLab carries them out in the name of the token, and the program of a change can write the file."""
+    responses.get(GITLAB_NOTES, json=[])
+    responses.post(GITLAB_NOTES, json={"id": 1}, status=201)
+
+    post("gitlab", f"{TEXT}{line}\nsrc/main.py\n", GITLAB)
+
+    assert sent(responses.calls[-1]) == {"body": f"{TEXT}\N{ZERO WIDTH SPACE}{line}\nsrc/main.py\n"}
+
+
+@responses.activate
 def test_number_of_the_pull_request_is_read_from_the_event(tmp_path: Path) -> None:
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"number": 7}}), encoding="utf-8")
