@@ -186,12 +186,8 @@ def entries(rows: Iterable[Mapping[str, Any]], stack: str, gate: Gate | None) ->
 def _entry(row: Mapping[str, Any]) -> LoggedUpdate:
     text = str(row.get("message") or "")
     people, _, rest = text.partition(f"\n{_MARK}")
-    said, doubt = None, ""
-    if rest:
-        try:
-            said = msgspec.json.decode(rest, type=Said)
-        except (msgspec.DecodeError, RecursionError):
-            doubt = "its message looks like one of the gate, and cannot be read"
+    said = _said(rest) if rest else None
+    doubt = "its message looks like one of the gate, and cannot be read" if rest and said is None else ""
     changes = row.get("resourceChanges")
     return LoggedUpdate(
         int(row.get("version") or 0),
@@ -205,6 +201,15 @@ def _entry(row: Mapping[str, Any]) -> LoggedUpdate:
         said,
         doubt=doubt,
     )
+
+
+def _said(text: str) -> Said | None:
+    try:
+        said = msgspec.json.decode(text, type=Said)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    # With `NaN`, nothing could be compared.
+    return said if said.increase is None or said.increase.is_finite() else None
 
 
 def _instant(text: Any) -> datetime.datetime:

@@ -123,6 +123,10 @@ def test_a_message_that_was_copied_or_written_by_hand_is_in_doubt(gate: Gate) ->
     )
     # An update that failed may be tried again.
     assert entry(gate, row(text, at=NOW + HOUR / 2), row(text, result="failed")).verified
+    for number in ('"increase":"NaN"', '"increase":"sNaN"', '"increase":"Infinity"'):
+        by_hand = entry(gate, row(text.replace('"increase":"4"', number)))
+        assert "cannot be read" in by_hand.doubt
+        assert history.increases([by_hand], NOW) == []
     assert "cannot be read" in entry(gate, row("by hand\nstacks-pulumi gate 1 {}")).doubt
     assert of_another_stack.doubt == "its message is that of another stack"
     assert (
