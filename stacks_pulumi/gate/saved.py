@@ -397,7 +397,7 @@ def _check_type(urn: str, one: Stored | Goal) -> None:
     if one.custom and one.type == STACK:
         raise _does_not_fit(urn, "only the stack itself has its type, and no provider makes that")
     if one.custom and one.provider and _package_of(one.provider) != one.type.partition(":")[0]:
-        raise _does_not_fit(urn, f"its provider {one.provider!r} is none of the package of its type")
+        raise _does_not_fit(urn, f"its provider {one.provider!r} is of another package than its type")
 
 
 def _package_of(provider: str) -> str:

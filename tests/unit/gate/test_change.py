@@ -422,11 +422,11 @@ def test_what_is_replaced_under_another_name_may_be_outside_of_the_targets_and_s
         ("dynamic/x::Container", "", "which its URN does not show"),
         ("pulumi:pulumi:Stack", "", "only the stack itself has its type"),
         ("pulumi:pulumi:Stack", DYNAMIC, "only the stack itself has its type"),
-        (RANDOM, DYNAMIC, "is none of the package of its type"),
-        ("stacks:index:Container", DYNAMIC, "is none of the package of its type"),
-        (CONTAINER, DYNAMIC.replace("pulumi-python", "stacks"), "is none of the package of its type"),
-        (CONTAINER, DYNAMIC.replace("pulumi:providers:", ""), "is none of the package of its type"),
-        (CONTAINER, "pulumi-python", "is none of the package of its type"),
+        (RANDOM, DYNAMIC, "is of another package than its type"),
+        ("stacks:index:Container", DYNAMIC, "is of another package than its type"),
+        (CONTAINER, DYNAMIC.replace("pulumi-python", "stacks"), "is of another package than its type"),
+        (CONTAINER, DYNAMIC.replace("pulumi:providers:", ""), "is of another package than its type"),
+        (CONTAINER, "pulumi-python", "is of another package than its type"),
     ],
 )
 def test_a_resource_that_does_not_show_what_it_is_does_not_fit(
