@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import name_of, same_name, type_of
-from stacks_pulumi._pulumi_cli import InputError, ResourceState, read
+from stacks_pulumi._pulumi_cli import InputError, PlannedState, ResourceState, read
 from stacks_pulumi.cost.build import (
     INTERRUPTED,
     KEPT,
@@ -33,10 +33,13 @@ from stacks_pulumi.gate.saved import IMPORTS, NEW, PROVIDERS, Saved, identity, s
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
 from stacks_pulumi.pricing.recognition import (
     ADOPTS,
+    KINDS,
     PACKAGE,
+    PROVIDER,
     STACK,
     UNRECOGNISED,
     is_hidden,
+    is_our_provider,
     is_unknown,
     snake_case,
     text,
@@ -364,9 +367,31 @@ def _aside(change: ObjectChange, old: Stored, pricer: Pricer) -> Change:
     )
 
 
+def _check_code(state: ResourceState) -> None:
+    """
+    Refuse a dynamic resource that looks like one of ours and has the code of another provider.
+
+    Its steps would run that code with the key. The code can be in the state alone, where no one reads it.
+
+    Raises:
+        InputError: It has such code.
+    """
+    outputs = state.outputs if isinstance(state, PlannedState) else None
+    for properties in (state.inputs or {}, cast("Mapping[str, Any]", outputs or {})):
+        code = properties.get(PROVIDER)
+        is_other = not (isinstance(code, str) and is_our_provider(code, state.kind or ""))
+        if code is not None and state.kind in KINDS and state.type.startswith(DYNAMIC_TYPES) and is_other:
+            raise InputError(
+                f"{name_of(state.urn)!r} ({state.type}) looks like a {state.kind}, and its `{PROVIDER}` is other code, "
+                "which would run with the key: remove it from the program and from the state (`pulumi state delete`)"
+            )
+
+
 def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
     """Return an object as a change and the state describe it."""
     states = [state for state in (change.before, change.after) if state is not None]
+    for state in states:
+        _check_code(state)
     kinds = {UNRECOGNISED if _is_pretended(state) else state.kind for state in states}
     line = line_of(change, pricer)
     if line is not None and len(kinds) > 1:

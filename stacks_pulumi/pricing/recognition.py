@@ -144,7 +144,9 @@ def boolean(properties: Mapping[str, Any], name: str) -> bool | Unknown | None:
 UNRECOGNISED: Final = "unrecognised"
 """The kind of a resource whose type, marker or inputs are of STACKS, but whose kind this version does not know."""
 
-_PROVIDER: Final = "__provider"
+PROVIDER: Final = "__provider"
+"""The property of a dynamic resource that has its pickled provider."""
+
 _REFERENCE: Final = ("stacks_pulumi", "provider_for")
 
 
@@ -175,7 +177,7 @@ def _told_kind(type_: str, properties: Mapping[str, Any], *, custom: bool) -> st
         if marker is None and not custom and not type_.startswith((DYNAMIC, NATIVE)):
             return None
         unmarked = None if marker is None and not _looks_like_ours(type_, properties) else UNRECOGNISED
-        return _by_provider(properties.get(_PROVIDER)) or named or unmarked
+        return _by_provider(properties.get(PROVIDER)) or named or unmarked
     # The marker and the type contradict each other, so neither can be trusted.
     return marker if marker in KINDS and named in (None, UNRECOGNISED, marker) else UNRECOGNISED
 
@@ -227,6 +229,32 @@ def _by_pickle(text: str) -> str | None:
     if not all(any(part in word for word in words) for part in _REFERENCE):
         return None
     return next((word for word in words if word in KINDS), UNRECOGNISED)
+
+
+_HEADS: Final = frozenset({"PROTO", "FRAME", "MEMOIZE"})
+"""What a pickle has beside what it makes."""
+
+
+@lru_cache(maxsize=256)
+def is_our_provider(text: str, kind: str) -> bool:
+    """
+    Return whether a pickled provider is the reference to this package's provider of a kind, and nothing else.
+
+    Args:
+        text: The property `__provider` of a dynamic resource.
+        kind: One of `KINDS`.
+    """
+    try:
+        codes = [
+            (code.name, argument)
+            for code, argument, _ in pickletools.genops(base64.b64decode(text, validate=True))
+        ]
+    except (ValueError, UnicodeDecodeError, IndexError):
+        return False
+    text_code = "SHORT_BINUNICODE"
+    function = [*((text_code, word) for word in _REFERENCE), ("STACK_GLOBAL", None)]
+    call = [(text_code, kind), ("TUPLE1", None), ("REDUCE", None), ("STOP", None)]
+    return [one for one in codes if one[0] not in _HEADS] == [*function, *call]
 
 
 def _by_provider(provider: Any) -> str | None:

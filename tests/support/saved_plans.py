@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.previews import CONTAINER, UNKNOWN, Inputs, urn, web
+from stacks_pulumi import provider_for
+from tests.support import previews
+from tests.support.previews import CONTAINER, UNKNOWN, Inputs, urn
 
 ADDRESS = CONTAINER.replace("Container", "AllowedIp")
 BACKUP = CONTAINER.replace("Container", "PinnedBackup")
@@ -20,6 +24,19 @@ ROOT = "urn:pulumi:dev::shop::pulumi:pulumi:Stack::shop-dev"
 HIDDEN = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": ""}
 
 __all__ = ["ADDRESS", "BACKUP", "CONNECTION", "CONTAINER", "HIDDEN", "UNKNOWN", "Saved", "urn", "web"]
+
+
+def pickled(made: object) -> str:
+    """Return what the SDK stores of a dynamic provider."""
+    return base64.b64encode(pickle.dumps(made)).decode()
+
+
+OURS = pickled(provider_for("Container"))
+
+
+def web(plan: Any = "basic", template: Any = "nodejs", **more: Any) -> Inputs:
+    """Return inputs of a container, as a plan and a state have them: there the pickled provider is no secret."""
+    return {**previews.web(plan, template, **more), "__provider": OURS}
 
 
 def inputs(kind: str, **given: Any) -> Inputs:

@@ -272,6 +272,43 @@ def test_files_beside_a_program_of_data_never_run(
     assert not trace.exists(), trace.read_text("utf-8")
 
 
+IN_DISGUISE = """
+from pulumi.runtime.settings import get_monitor
+
+monitor = get_monitor()
+register = monitor.RegisterResource
+
+def in_disguise(request, *rest, **more):
+    if request.type.endswith("Container"):
+        request.type = "TYPE"
+    return register(request, *rest, **more)
+
+monitor.RegisterResource = in_disguise
+mine = stacks.Provider("mine", api_key=pulumi.Config("stacks").require("apiKey"), base_url=pulumi.Config("stacks").require("baseUrl"))
+stacks.Container("big", template="nodejs", plan="premium", opts=pulumi.ResourceOptions(provider=mine))
+"""
+"""The engine asks the provider that a resource names, whatever its type is, and a dynamic provider makes any type."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("pulumi:pulumi:Stack", "only the stack itself has its type"),
+        ("random:index/randomString:RandomString", "is of another package than its type"),
+    ],
+)
+def test_a_container_does_not_look_like_the_stack_itself_or_like_a_harmless_resource(
+    stack: Stack, emulator: Emulator, tmp_path: Path, kind: str, problem: str
+) -> None:
+    """A program that is code chooses the type, and also the provider."""
+    settings = {"free": {"increase_per_day": 5, "code": True}, "harmless": ["random:*"]}
+    gated = Gated(stack, tmp_path / "gated", settings)
+    stack.program(IN_DISGUISE.replace("TYPE", kind))
+    with pytest.raises(RefusedError, match=problem):
+        gated.plan()
+    assert emulator.state.names() == []
+
+
 def test_a_container_does_not_look_like_the_stack_itself(
     stack: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:

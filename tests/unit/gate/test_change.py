@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stacks_pulumi import provider_for
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.cost.report import PriceTable, read_prices
@@ -25,6 +27,7 @@ from tests.support.saved_plans import (
     UNKNOWN,
     Saved,
     inputs,
+    pickled,
     urn,
     web,
 )
@@ -456,10 +459,47 @@ def test_a_value_that_the_plan_does_not_have_is_unknown(value: Any) -> None:
     assert changes(saved)["web"].unknown == ("discount_code",)
 
 
+class Evil:
+    """Runs a command when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("true",)
+
+
 def test_the_code_of_a_dynamic_provider_is_no_input_that_a_person_can_judge() -> None:
     saved = Saved()
-    saved.plan("web", {**web(), "__provider": HIDDEN, "__defaults": [UNKNOWN]}, "create")
-    assert changes(saved)["web"].unknown == ()
+    saved.plan("web", {**web(), "__defaults": [UNKNOWN]}, "create")
+    saved.plan("it", {"__provider": HIDDEN}, "create", kind="pulumi-python:dynamic/acme:Thing")
+    found = changes(saved)
+    assert (found["web"].unknown, found["it"].unknown) == ((), ())
+    assert prices(found["web"]) == (0, 4)
+
+
+@pytest.mark.parametrize("where", ["create", "update", "inputs", "outputs", "same"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        pickled(Evil()),
+        pickled([provider_for("Container"), Evil()]),
+        pickled(provider_for("VpnClient")),
+        HIDDEN,
+    ],
+)
+def test_what_looks_like_a_resource_of_ours_has_no_other_code(where: str, code: Any) -> None:
+    """A program chooses it, and in the state alone no one reads it: it would run with the key."""
+    saved, before, other = Saved(), web(), {**web(), "__provider": code}
+    if where == "create":
+        saved.plan("web", other, "create")
+    elif where == "update":
+        saved.old("web", before)
+        saved.plan("web", other, "update")
+    else:
+        bags = {"inputs": (other, before), "outputs": (before, other)}
+        given, outputs = bags.get(where, (before, other))
+        saved.old("web", given, outputs=outputs)
+        saved.plan("web", given if where == "same" else None, "same" if where == "same" else "delete")
+    with pytest.raises(InputError, match="is other code, which would run with the key"):
+        changes(saved)
 
 
 def test_an_unknown_plan_has_no_upper_bound() -> None:
