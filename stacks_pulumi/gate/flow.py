@@ -40,7 +40,7 @@ from stacks_pulumi.gate import (
 from stacks_pulumi.gate import project as project_files
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
-from stacks_pulumi.gate.plan_file import packages_of
+from stacks_pulumi.gate.plan_file import check_plugins, packages_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record, RefusedError
 from stacks_pulumi.gate.verdict import Verdict, judge, without_plan
 from stacks_pulumi.pricing.money import MonthlyPrice
@@ -107,7 +107,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         read = spending.read(gate, configuration.values, now)
         files = _program(origin, record, copies)
         state = pulumi.export()
-        _check_encryption(pulumi, state)
+        _check_state(gate, pulumi, state)
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
         if preview.plan is None:
             return _refused(record, preview, pulumi.stack)
@@ -203,7 +203,7 @@ def apply(
         configuration = pulumi.configuration(read.content.sealed_key)
         _check_configuration(gate, configuration)
         state = pulumi.export()
-        _check_encryption(pulumi, state)
+        _check_state(gate, pulumi, state)
         _compare_stack(pulumi, read, configuration, state)
         seen = spending.read(gate, configuration.values, now)
         _compare_prices(read, seen)
@@ -350,12 +350,12 @@ def _check_configuration(gate: Gate, configuration: SealedConfiguration) -> None
         raise RefusedError(error.message) from None
 
 
-def _check_encryption(pulumi: Engine, state: bytes) -> None:
+def _check_state(gate: Gate, pulumi: Engine, state: bytes) -> None:
     """
     Refuse a change of how the state is encrypted: the update would encrypt its secrets with a key of the author.
 
     Raises:
-        RefusedError: The stack's settings have another encryption than its state.
+        RefusedError: The stack's settings have another encryption than its state, or the state names a plugin.
     """
     before = digests.encryption_of(state)
     if before is not None and before != pulumi.encryption():
@@ -363,6 +363,10 @@ def _check_encryption(pulumi: Engine, state: bytes) -> None:
             "the stack's settings (secretsprovider, encryptionsalt, encryptedkey) have another encryption than its "
             "state: change both with `pulumi stack change-secrets-provider`"
         )
+    try:
+        check_plugins(gate.project_settings, state)
+    except InputError as error:
+        raise RefusedError(error.message) from None
 
 
 def _read(folder: Path) -> Record:
@@ -370,7 +374,6 @@ def _read(folder: Path) -> Record:
         read = records.read(folder)
     except InputError as error:
         raise RefusedError(error.message) from None
-    # A copy of a record does not have that file.
     if (folder / records.STARTED).exists() or machine.has_begun(read):
         raise RefusedError(
             "this record was applied before, or its `apply` was killed: in that case `pulumi cancel`; then plan again"
@@ -484,9 +487,10 @@ def _changes(
     Return the changes, and the policy violations of the preview.
 
     Raises:
-        RefusedError: Plan, state and events do not fit together.
+        RefusedError: Plan, state and events do not fit together, or name another plugin.
     """
     try:
+        check_plugins(gate.project_settings, state, planned)
         changes = changes_of(planned, state, pricer_of(gate, monthly, account))
         against = contradictions(changes, events)
     except InputError as error:

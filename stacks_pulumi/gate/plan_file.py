@@ -7,12 +7,14 @@ A plan that the engine and this package could read in two ways is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import InputError, StoredResource, utf8
+from stacks_pulumi.pricing.recognition import is_hidden
 
 _AGAIN: Final = "make the record again with `stacks-pulumi gate plan`"
 
@@ -174,11 +176,55 @@ def _fields(kind: type[msgspec.Struct]) -> list[str]:
     return [one.encode_name for one in msgspec.structs.fields(kind)]
 
 
+_PROVIDERS: Final = "pulumi:providers:"
+_OF_A_PLUGIN: Final = frozenset({"name", "parameterization", "pluginChecksums", "pluginDownloadURL"})
+
+
+def check_plugins(allowed: Collection[str], state: bytes, plan: bytes | None = None) -> None:
+    """
+    Refuse a provider that names another plugin than that of its package: its address, its name or its parameters.
+
+    The engine downloads it and runs it with the key, also for a provider that is only in the state.
+
+    Args:
+        allowed: The settings that the gate allows a project to have.
+        state: The export of a stack.
+        plan: The plan that is made against it.
+
+    Raises:
+        InputError: There is one, or state or plan cannot be read.
+    """
+    deployment = deployment_in(state)
+    stored = [*(deployment.resources or ()), *(one.resource for one in deployment.pending_operations or ())]
+    bags = [(one.urn, one.type, part or {}) for one in stored for part in (one.inputs, one.outputs)]
+    plans = {} if plan is None else plan_in(plan).resource_plans
+    for urn, planned in plans.items():
+        if planned.goal is not None:
+            difference = planned.goal.input_diff
+            bags.append((urn, planned.goal.type, {**difference.adds, **difference.updates}))
+    found = [(urn, type_) for urn, type_, bag in bags if type_.startswith(_PROVIDERS) and _names(bag)]
+    if found and not {"plugins", "packages"}.intersection(allowed):
+        listed = ", ".join(dict.fromkeys(f"{name_of(urn)!r} ({type_})" for urn, type_ in found))
+        raise InputError(
+            f"the stack has providers that name another plugin, which the engine would run with the key: {listed}; "
+            "remove them from program and state, or allow it in the gate (`project_settings: [plugins]` in gate.yaml)"
+        )
+
+
+def _names(inputs: Mapping[str, Any]) -> bool:
+    internal = inputs.get("__internal")
+    # Older engines had these settings beside those of the provider.
+    settings = inputs if internal is None else internal
+    return not isinstance(settings, Mapping) or is_hidden(settings) or not _OF_A_PLUGIN.isdisjoint(settings)
+
+
 def packages_of(planned: bytes) -> list[str]:
     """Return the packages whose plugins a plan uses."""
     plans = msgspec.json.decode(planned).get("resourcePlans")
     types = [urn.split("::")[2].rpartition("$")[2] for urn in plans or () if urn.count("::") >= 3]
-    providers = "pulumi:providers:"
     return sorted(
-        {one.removeprefix(providers) if one.startswith(providers) else one.partition(":")[0] for one in types}
+        {
+            one.removeprefix(_PROVIDERS) if one.startswith(_PROVIDERS) else one.partition(":")[0]
+            for one in types
+        }
     )

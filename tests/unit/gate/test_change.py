@@ -14,6 +14,7 @@ from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.gate import saved as plans
 from stacks_pulumi.gate.change import Change, changes_of, contradictions
+from stacks_pulumi.gate.plan_file import check_plugins
 from stacks_pulumi.gate.rules import Rule
 from stacks_pulumi.pricing.money import FREE
 from tests.support.previews import Inputs, events, step
@@ -22,6 +23,7 @@ from tests.support.saved_plans import (
     COMPONENT,
     CONTAINER,
     HIDDEN,
+    PROVIDER,
     RANDOM,
     ROOT,
     UNKNOWN,
@@ -473,6 +475,47 @@ def test_the_code_of_a_dynamic_provider_is_no_input_that_a_person_can_judge() ->
     found = changes(saved)
     assert (found["web"].unknown, found["it"].unknown) == ((), ())
     assert prices(found["web"]) == (0, 4)
+
+
+URL = {"pluginDownloadURL": "https://example.com"}
+
+
+@pytest.mark.parametrize("where", ["state", "plan", "pending"])
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"version": "0.3.0", "__internal": {}}, False),
+        ({"stacks:apiKey": HIDDEN, "version": "0.3.0"}, False),
+        ({"__internal": {}, "name": "a setting of the provider"}, False),
+        ({"__internal": URL}, True),
+        (URL, True),
+        ({"name": "evil"}, True),
+        ({"__internal": {"name": "evil"}}, True),
+        ({"__internal": {"parameterization": "e30=", "version": "1.0.0"}}, True),
+        ({"__internal": HIDDEN}, True),
+        ({"__internal": "evil"}, True),
+    ],
+)
+def test_a_provider_that_names_a_plugin_is_refused_unless_the_gate_allows_plugins(
+    where: str, given: Inputs, names: bool
+) -> None:
+    """The engine would download and run it with the key, also one that is only in the state."""
+    saved = Saved()
+    if where == "plan":
+        saved.plan("default_0_3_0", given, "create", kind=PROVIDER)
+    else:
+        saved.old("default_0_3_0", given, PROVIDER)
+    if where == "pending":
+        saved.pending.append({"resource": saved.resources.pop(), "type": "creating"})
+    plan, state = saved.files
+    check_plugins({"plugins"}, state, plan)
+    if names:
+        with pytest.raises(
+            InputError, match=r"name another plugin.*'default_0_3_0' \(pulumi:providers:stacks\)"
+        ):
+            check_plugins({"main"}, state, plan)
+    else:
+        check_plugins((), state, plan)
 
 
 @pytest.mark.parametrize("where", ["create", "update", "inputs", "outputs", "same"])
