@@ -364,8 +364,8 @@ def _check_state(gate: Gate, pulumi: Engine, state: bytes) -> None:
             "state: change both with `pulumi stack change-secrets-provider`"
         )
     try:
-        check_plugins(gate.project_settings, state)
-    except InputError as error:
+        spending.check_providers(gate, state)
+    except StacksError as error:
         raise RefusedError(error.message) from None
 
 

@@ -16,13 +16,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from stacks_pulumi import catalog, config
-from stacks_pulumi._identifiers import seconds_of
+from stacks_pulumi._identifiers import name_of, seconds_of
 from stacks_pulumi._pulumi_cli import read_stack
 from stacks_pulumi.account import backend
 from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconcile
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.gate.plan_file import check_plugins, deployment_in
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
 from stacks_pulumi.pricing.recognition import snake_case, text
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _BASE_URL: Final = f"{config.NAMESPACE}:baseUrl"
 _PLATFORM: Final = f"{config.NAMESPACE}:platform"
+_OUR_PROVIDERS: Final = ("pulumi:providers:stacks", "pulumi:providers:pulumi-python")
 _DAY: Final = datetime.timedelta(hours=24)
 _SHOWN_LATE: Final = datetime.timedelta(minutes=10)
 """How late the account may show what an update has made."""
@@ -227,6 +229,33 @@ def check_address(gate: Gate, configuration: Mapping[str, Any]) -> None:
             "environment (STACKS_BASE_URL) has this address",
             code="invalid-setting",
         )
+
+
+def check_providers(gate: Gate, state: bytes) -> None:
+    """
+    Refuse a state with a provider that names a plugin, or with one of ours for another API than the gate's.
+
+    The engine starts it with the key, and what it deletes, it would delete there.
+
+    Args:
+        gate: The gate.
+        state: The export of the stack, with its secrets decrypted.
+
+    Raises:
+        ConfigError: There is one.
+        InputError: There is one that names a plugin, or it is not an export.
+    """
+    check_plugins(gate.project_settings, state)
+    expected = gate.file.base_url or config.DEFAULT_BASE_URL
+    for one in deployment_in(state).resources or ():
+        parts = (one.inputs or {}, one.outputs or {}) if one.type in _OUR_PROVIDERS else ()
+        urls = [part[name] for part in parts for name in ("baseUrl", _BASE_URL) if part.get(name) is not None]
+        if any(not isinstance(url, str) or url.rstrip("/") != expected.rstrip("/") for url in urls):
+            raise ConfigError(
+                f"the provider {name_of(one.urn)!r} in the state has another address of the API than the gate, which "
+                f"has {expected}, and the key would be sent there: remove it (`pulumi state delete`)",
+                code="invalid-setting",
+            )
 
 
 def _values(configuration: Mapping[str, Any]) -> dict[str, str]:

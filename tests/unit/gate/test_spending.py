@@ -18,7 +18,7 @@ from stacks_pulumi.gate import spending
 from stacks_pulumi.gate.change import changes_of, pricer_of
 from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.settings import Gate, GateFile
-from tests.support.saved_plans import UNKNOWN, Saved, web
+from tests.support.saved_plans import HIDDEN, UNKNOWN, Saved, web
 from tests.unit.gate.conftest import MakeGate
 
 NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
@@ -52,6 +52,23 @@ def _no_address(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_address_than_the_gates_is_refused(settings: dict[str, Any], values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="address"):
         spending.check_address(gate(**settings), configured(**values))
+
+
+@pytest.mark.parametrize("kind", ["pulumi:providers:stacks", "pulumi:providers:pulumi-python"])
+@pytest.mark.parametrize("where", ["inputs", "outputs"])
+@pytest.mark.parametrize("given", ["https://other.example/api/v1", ["a list"], HIDDEN])
+def test_a_provider_in_the_state_for_another_address_is_refused(kind: str, where: str, given: Any) -> None:
+    """What it deletes, it would delete there, with the key."""
+    name = "baseUrl" if kind.endswith("stacks") else "stacks:baseUrl"
+    for urls, is_refused in (({name: URL}, False), ({}, False), ({name: given}, True)):
+        saved = Saved()
+        bags = {"inputs": {}, "outputs": {}, where: urls}
+        saved.old("mine", bags["inputs"], kind, outputs=bags["outputs"])
+        if is_refused:
+            with pytest.raises(ConfigError, match="'mine' in the state has another address"):
+                spending.check_providers(gate(base_url=URL), saved.files[1])
+        else:
+            spending.check_providers(gate(base_url=URL), saved.files[1])
 
 
 def test_the_address_of_the_gate_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
