@@ -168,6 +168,12 @@ def all_cases() -> Iterator[Case]:
         yield from _cases((*NOTHING[:1], "ours"), 1000, children, per_minute=None)
 
 
+def piece(containers: int) -> Iterator[Case]:
+    """Yield the cases of stacks of this size, with the rate limit."""
+    for children in (False, True):
+        yield from _cases((*NOTHING[:1], *HOSTS, *OTHERS), containers, children)
+
+
 def _cases(
     providers: Iterable[str],
     containers: int,
