@@ -8,7 +8,6 @@ Benchmark: seconds, calls, processor time and memory of many containers, beside 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -58,16 +57,17 @@ def main() -> int:
         return 1
     docs = ROOT / "docs" if is_whole else ROOT / "build" / "bench"
     report.write(docs, report.Figures(rows, empty, found, (time.monotonic() - began) / 60))
-    say(f"Wrote {(docs / 'bench.md').relative_to(ROOT)}, after {(time.monotonic() - began) / 60:.1f} minutes.")
+    say(
+        f"Wrote {(docs / 'bench.md').relative_to(ROOT)}, after {(time.monotonic() - began) / 60:.1f} minutes."
+    )
     return 0
 
 
 def _bound(case: Case, verb: str, empty: float, rows: Sequence[Row]) -> float:
-    idle = dataclasses.replace(case.idle(), rounds=0)
-    seconds = [
-        row.seconds for row in rows if row.verb == verb and dataclasses.replace(row.case, rounds=0) == idle
-    ]
-    return empty if case.provider == "idle" else case.seconds_at_least(verb, empty, max(seconds, default=0.0))
+    if case.provider == "idle":
+        return empty
+    seconds = [row.seconds for row in rows if row.verb == verb and row.case == case.idle()]
+    return case.seconds_at_least(verb, empty, max(seconds, default=0.0))
 
 
 def say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -80,7 +81,7 @@ class Alone:
 
 def measure() -> Alone:
     """Measure all of them."""
-    imports = _least({name: lambda text=text: _import(text) for name, text in _IMPORTS.items()})
+    imports = _least({name: functools.partial(_import, text) for name, text in _IMPORTS.items()})
     lists = _lists()
     with tempfile.TemporaryDirectory() as folder:
         preview = Path(folder) / "preview.json"
@@ -141,7 +142,7 @@ def _cost(preview: Path) -> float:
 
 def _step(number: int) -> dict[str, Any]:
     """A quarter of each: created, changed, removed and unchanged; with as much beside the inputs as a real step has."""
-    bulk = {"outputs": {f"output_{number}": "x" * 40 for number in range(20)}}
+    bulk: dict[str, Any] = {"outputs": {f"output_{number}": "x" * 40 for number in range(20)}}
     name, plan = f"container-{number}", ("micro", "standard")[number // 4 % 2]
     old, new = (None, web("basic"), web(plan), web(plan))[number % 4], web(plan)
     op = ("create", "update", "delete", "same")[number % 4]
@@ -181,9 +182,7 @@ def _lists() -> dict[str, float]:
         took = _least(
             {
                 "client": lambda: timed(lambda: len(client.containers.list())),
-                "bare": lambda: timed(
-                    lambda: len(json.loads(session.get(bare, timeout=30).content)["data"])
-                ),
+                "bare": lambda: timed(lambda: len(json.loads(session.get(bare, timeout=30).content)["data"])),
             }
         )
     server.shutdown()

@@ -29,9 +29,7 @@ class _Panel:
 
 
 _PANELS = (
-    _Panel(
-        "Seconds, in multiples of the bound", lambda row: row.seconds, lambda row: row.bound, " s"
-    ),
+    _Panel("Seconds, in multiples of the bound", lambda row: row.seconds, lambda row: row.bound, " s"),
     _Panel(
         "Calls, in multiples of those that must be made",
         lambda row: row.calls,

@@ -14,6 +14,7 @@ from tests.bench.alone import Alone
 from tests.bench.cases import HOSTS, OTHERS, PROVIDERS, VERBS
 from tests.bench.run import Row
 from tests.bench.targets import agreements, targets
+from tests.support.hurried.shared_clock import FASTEST
 
 _FELT = (
     ("up", "24"),
@@ -40,32 +41,32 @@ _PROVIDERS = """
   ([`peer_stacks.py`](../tests/bench/plain/peer_stacks.py)), as terraform-provider-hcloud has it: ten operations in
   parallel, one GET for each resource that is refreshed, and polls that begin with half a second and double.
 - *Plain* is a provider as Pulumi's documentation teaches to write one
-  ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)): a poll every 2 s, four operations in parallel, and no wait
+  ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)): a poll every 2 s, four operations in parallel, no wait
   for a deletion. Both sleep after a 429 for as long as it asks for.
 
 ![up of each provider, in multiples of what has to be](images/bench.svg)
 
 ## How it is measured
 
-One run of `make bench` on a machine with {cores} cores, in {minutes:.0f} minutes: Python {python}, Pulumi SDK {sdk}, a
-real engine, and the emulator as the server. Every verb finds a fresh window of the rate limit.
+One run of `make bench` on a machine with {cores} cores, in {minutes:.0f} minutes: Python {python}, Pulumi SDK {sdk},
+a real engine, and the emulator as the server. Every verb finds a fresh window of the rate limit.
 
-**The clock** of the providers and of the emulator runs ten times as fast while a provider waits (for a boot, a poll or a
-window) and no process computes; in all other moments it runs as usual. So all seconds on this page are those of a user:
-of a wait, and of the engine's and the providers' own work. What was also measured in real time:
+**The clock** of the providers and of the emulator runs {fastest:.0f} times as fast while a provider waits (for a
+boot, a poll or a window) and no process works; in all other moments it runs as usual. So all seconds on this page are
+those of a user: of a wait, and of the engine's and the providers' own work. What was also measured in real time:
 
 {agreements}
 
 **The bound** is the least for any provider: an empty `up` ({empty:.1f} s here), the boot, and the windows of the rate
 limit that are filled by the calls which have to be made; or the time of *idle*, where that is longer. *Idle* is a
-provider that does nothing: the time of the engine alone. The calls of an `up` are one look at the containers, which shows
-the names that are taken, and the requests that change something: the creates, and for each pair of children the external
-access, the connection, the restart of its source and the address. Those of a `destroy` are one look and a deletion of
-each resource, and those of a `refresh` one list for all containers and two for each pair of children.
+provider that does nothing: the time of the engine alone. The calls of an `up` are one look at the containers, which
+shows the names that are taken, and the requests that change something: the creates, and for each pair of children the
+external access, the connection, the restart of its source and the address. Those of a `destroy` are one look and a
+deletion of each resource, and those of a `refresh` one list for all containers and two for each pair of children.
 
 Limited stacks run with `--parallel 64`. Stacks without a limit run with `--parallel 256`, and their engine writes no
-state in between (`PULUMI_SKIP_CHECKPOINTS`): it would write all of it around each step, which takes time with the square
-of the number of resources, for any provider.
+state in between (`PULUMI_SKIP_CHECKPOINTS`): it would write all of it around each step, which takes time with the
+square of the number of resources, for any provider.
 
 ## Targets
 
@@ -77,9 +78,9 @@ _TABLE = """
 ## All figures
 
 Seconds are the median, with the least and the most where a verb was repeated. *CPU* is the processor time of the
-provider's process, and of all processes with the engine and the program: the least of the repetitions. *Memory* is the
-peak of the provider's process. *Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is as idle, with as many properties as
-ours: the SDK makes an output of each.
+provider's process, and of all processes with the engine and the program: the least of the repetitions. *Memory* is
+the peak of the provider's process. *Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is as idle,
+with as many properties as ours: the SDK makes an output of each.
 
 | containers | limit | verb | provider | seconds | x bound | calls | 429s | CPU s | all CPU s | memory MB |
 |---|---|---|---|--:|--:|--:|--:|--:|--:|--:|
@@ -127,6 +128,7 @@ def write(docs: Path, figures: Figures) -> None:
         sdk=version("pulumi"),
         empty=figures.empty_up,
         minutes=figures.minutes,
+        fastest=FASTEST,
         agreements="\n".join(_agreements(figures.rows)),
     )
     reached = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import subprocess
 import tempfile
@@ -16,7 +15,6 @@ from tests.bench.cases import QUIET, VERBS, Case
 from tests.bench.watch import BenchClock, Watch
 from tests.support.stack import Stack
 
-_PLAIN = Path(__file__).parent / "plain"
 _HANGS = 900.0
 """Seconds after which a verb hangs."""
 
@@ -155,7 +153,7 @@ def _measure(stack: Stack, emulator: Emulator, clock: BenchClock, verb: str, at_
     # Each verb finds a fresh window of the rate limit: what it takes must not depend on what ran before it.
     emulator.api.limiter.forget()
     emulator.api.log.clear()
-    command = verb.split()[-1]
+    command = verb.rsplit(maxsplit=1)[-1]
     options = () if command == "preview" else ("--yes", "--skip-preview")
     clock.begin()
     began = clock.now()
@@ -193,7 +191,5 @@ def _stack(case: Case, folder: Path, engine: Path, emulator: Emulator) -> Stack:
         stack.set("stacks:deleteChildrenWithContainer", "true")
     if not case.checkpoints:
         stack.env |= {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
-    for module in _PLAIN.glob("*_stacks.py"):
-        shutil.copy(module, folder)
     stack.program(case.program(), host="native" if case.provider == "native" else "dynamic")
     return stack

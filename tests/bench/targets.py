@@ -59,12 +59,9 @@ def targets(rows: Sequence[Row], alone: Alone | None) -> list[Target]:
     ]
 
 
-def kb_a_container(row: Row, rows: Sequence[Row]) -> float | None:
-    """Return how much memory the provider has for each container, over what it has with 24 of them."""
-    small = next((it for it in rows if it.case.provider == row.case.provider and _is(it, "up", "24")), None)
-    if small is None or row.case.containers <= small.case.containers:
-        return None
-    return (row.peak_kb - small.peak_kb) / (row.case.containers - small.case.containers)
+def _idle(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The same verb of the same stack with a provider that does nothing."""
+    return next((it for it in rows if it.case == row.case.idle() and it.verb == row.verb), None)
 
 
 def _is(row: Row, verb: str, *whats: str) -> bool:
@@ -108,7 +105,7 @@ def _times(hosts: Sequence[Row]) -> Iterator[Target]:
 
 def _beside_idle(hosts: Sequence[Row], rows: Sequence[Row]) -> Iterator[Target]:
     for row in hosts:
-        idle = next((it for it in rows if it.case == row.case.idle() and it.verb == row.verb), None)
+        idle = _idle(row, rows)
         if idle is not None and row.case.what == "200 + 200" and row.verb in QUIET[:2]:
             all_ = row.all_cpu / idle.all_cpu
             got = f"{all_:.2f} x (the provider's process alone: {row.provider_cpu / idle.provider_cpu:.2f} x)"
@@ -117,10 +114,11 @@ def _beside_idle(hosts: Sequence[Row], rows: Sequence[Row]) -> Iterator[Target]:
 
 
 def _memory(rows: Sequence[Row]) -> Iterator[Target]:
-    ours = [row for row in rows if row.case.provider == "ours"]
-    for row in ours:
-        if _is(row, "up", "1,000", "1,000 + 1,000") and (kb := kb_a_container(row, ours)) is not None:
-            what = f"{_named(row)}: memory for each container"
+    for row in rows:
+        idle = _idle(row, rows)
+        if row.case.provider == "ours" and _is(row, "up", "1,000", "1,000 + 1,000") and idle is not None:
+            kb = (row.peak_kb - idle.peak_kb) / row.case.containers
+            what = f"{_named(row)}: memory for each container, over that of the idle provider's process"
             yield Target(what, f"less than {KB_A_CONTAINER:.0f} kB", f"{kb:.0f} kB", kb < KB_A_CONTAINER)
     if native := [row.peak_kb / 1024 for row in rows if row.case.provider == "native"]:
         got = f"{max(native):.0f} MB"
@@ -161,9 +159,17 @@ def _alone(alone: Alone) -> Iterator[Target]:
         wanted = "at most once"
         yield Target(f"{what}: how often a request is refused", wanted, f"{most} x", most <= 1)
     for what, most_ms, took in (
-        (f"`import stacks_pulumi`, over `import pulumi` ({alone.import_pulumi:.0f} ms)", IMPORT_MS, alone.import_ours),
+        (
+            f"`import stacks_pulumi`, over `import pulumi` ({alone.import_pulumi:.0f} ms)",
+            IMPORT_MS,
+            alone.import_ours,
+        ),
         ("the same with its `Container`", IMPORT_MS, alone.import_container),
         ("start of the plugin", PLUGIN_START_MS, alone.plugin_start),
-        (f"a list of 5,000 in the client (requests and json: {alone.list_bare:.0f} ms)", LIST_MS, alone.list_client),
+        (
+            f"a list of 5,000 in the client (requests and json: {alone.list_bare:.0f} ms)",
+            LIST_MS,
+            alone.list_client,
+        ),
     ):
         yield Target(what, f"at most {most_ms:.0f} ms", f"{took:.0f} ms", took <= most_ms)

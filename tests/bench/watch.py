@@ -1,9 +1,10 @@
 """
 Watch the processes of one command of the engine: processor time and memory. And move the clock that they wait by.
 
-While a thread waits, for a boot, a poll or a window of the rate limit, and no process computes, the clock runs ten
-times as fast. While any computes, or none waits, it runs as any clock does. So a wait takes a tenth of its time, and the
-work of the engine and of the providers takes as many seconds of this clock as of any other.
+While a thread waits, for a boot, a poll or a window of the rate limit, and no process works, the clock runs many times
+as fast (`FASTEST`). While any computes, or waits for a processor or a disk, and while none waits, it runs as any clock
+does. So a wait takes a fraction of its time, and the work of the engine and of the providers takes as many seconds of
+this clock as of any other.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from stacks_pulumi.emulator import DrivenClock
 from tests.support.hurried import hurry
 from tests.support.hurried.shared_clock import FASTEST, SharedClock
 
+_ROOT: Final = Path(__file__).parents[2]
 _TICK: Final = 0.002
 _SCAN: Final = 0.02
 _PROVIDERS: Final = ("pulumi.dynamic", "pulumi-resource-stacks")
@@ -35,17 +37,16 @@ class BenchClock(DrivenClock):
     def __init__(self, file: Path | None) -> None:
         super().__init__(speed=FASTEST if file else 1.0)
         self._began = time.time()
-        self._shared = file and SharedClock(file, new=True)
-        self.environment = (
-            {
+        self._shared = None if file is None else SharedClock(file, new=True)
+        # The other providers are in this repository, and not installed.
+        self.environment = {"PYTHONPATH": str(_ROOT)}
+        if file is not None:
+            self.environment = {
+                "PYTHONPATH": os.pathsep.join([str(_ROOT), hurry.FOLDER]),
                 "TIME_FILE": str(file),
                 "TIME_BEGAN": str(self._began),
                 "TIME_CONSTANTS": "{}",
-                "PYTHONPATH": hurry.FOLDER,
             }
-            if file
-            else {}
-        )
 
     def now(self) -> float:
         """Return the emulated platform's time."""
@@ -55,17 +56,17 @@ class BenchClock(DrivenClock):
         """Return the same: nothing drives it."""
         return self.now()
 
-    def passed(self, seconds: float, computed: float) -> None:
+    def passed(self, seconds: float, worked: float) -> None:
         """
         Let time pass.
 
         Args:
             seconds: How much real time.
-            computed: In how much of it a process computed.
+            worked: In how much of it a process worked.
         """
         if self._shared is not None:
             fast = FASTEST if self._shared.is_waited_for() else 1.0
-            at_work = min(seconds, computed)
+            at_work = min(seconds, worked)
             self._shared.move(at_work + (seconds - at_work) * fast)
 
     def begin(self) -> None:
@@ -95,6 +96,9 @@ class Watch:
         self._cpu: dict[int, float] = {}
         self._providers: set[int] = set()
         self._others: set[int] = set()
+        # A kernel may not count them.
+        files = (f"/proc/pressure/{name}" for name in ("cpu", "io"))
+        self._pressure = [os.open(file, os.O_RDONLY) for file in files if os.access(file, os.R_OK)]
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -103,6 +107,8 @@ class Watch:
         """Look no more."""
         self._ended.set()
         self._thread.join()
+        for file in self._pressure:
+            os.close(file)
 
     @property
     def provider_cpu(self) -> float:
@@ -128,8 +134,13 @@ class Watch:
             before, used = now, used_now
 
     def _used(self) -> float:
-        """Processor time so far of the processes, and of the emulator, which is in this one."""
-        return self.all_cpu + time.process_time() - time.thread_time()
+        """Seconds so far in which the processes worked, or the emulator did, which is in this one."""
+        return self.all_cpu + time.process_time() - time.thread_time() + self._held_up()
+
+    def _held_up(self) -> float:
+        """Seconds so far in which any process of the machine had to wait for a processor or a disk."""
+        lines = [os.pread(file, 200, 0).split(b"\n", 1)[0] for file in self._pressure]
+        return sum(int(line.rpartition(b"=")[2]) for line in lines) / 1e6
 
     def _scan(self) -> None:
         for name in os.listdir("/proc"):  # noqa: PTH208  (fifty times a second)

@@ -11,10 +11,11 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import plain_stacks
 import requests
-from plain_stacks import SYSTEM_CLOCK
 from pulumi.dynamic import ConfigureRequest
+
+from stacks_pulumi._clock import SYSTEM_CLOCK
+from tests.bench.plain import plain_stacks
 
 FIRST_POLL = 0.5
 LONGEST_POLL = 60.0

@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-FASTEST: Final = 10.0
+FASTEST: Final = 20.0
 """How many seconds of the clock pass in one second at most."""
 PROCESSES: Final = 509
 _LOOK: Final = 0.002
