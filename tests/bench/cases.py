@@ -158,8 +158,8 @@ def all_cases() -> Iterator[Case]:
     for children in (False, True):
         yield from _cases(("idle",), 24, children)
         yield from _cases(("ours",), 24, children, real=True)
-        yield from _cases(HOSTS, 24, children, rounds=3)
-        yield from _cases(OTHERS, 24, children)
+        yield from _cases(("ours",), 24, children, rounds=3)
+        yield from _cases(("native", *OTHERS), 24, children)
     yield Case("ours", 24, children=True, with_container=True)
     yield from _cases(("idle", *HOSTS, "peer"), 60, children=True)
     yield from _cases(("idle", *HOSTS, *OTHERS), 200, children=False)

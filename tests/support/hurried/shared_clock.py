@@ -1,8 +1,8 @@
 """
 A clock in a file: one process moves it, and the others read it and wait by it. It need not run at a constant speed.
 
-The file has the clock's seconds, and then for each process how many of its threads wait. Who moves the clock sees that
-nobody waits, or who does.
+The file has the clock's seconds, and then for each process how many of its threads wait. The process that moves the
+clock sees whether any thread waits.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class _Alarms:
         self._thread: threading.Thread | None = None
 
     def set(self, due: float, waiter: threading.Lock) -> None:
-        """Release the lock at that moment, if nobody did before."""
+        """Release the lock at that moment, if it is still locked."""
         with self._earlier:
             heapq.heappush(self._set, (due, next(self._number), waiter))
             if self._thread is None:
