@@ -223,8 +223,13 @@ class _Maker:
         self.names[container.id] = self._declare("Container", name, container.id, inputs, has_data=has_data)
 
     def children(self, container: Container, has: Belongings) -> None:
-        """Declare the child objects of a container."""
+        """Declare the child objects of a container. A connection is its source's."""
         self._connections(container, has.connections)
+        declared = {one.name for one in self.everything if one.id in self.names}
+        for row in has.incoming:
+            if row.source_name not in {None, *declared}:
+                what = f"connection {row.name or row.id} to {container.name}"
+                self._leave_out(what, f"it belongs to its source, {row.source_name}")
         self._allowed_ips(container, has.access)
         own = Reference(self.names[container.id])
         for gap in has.gaps:
@@ -560,7 +565,7 @@ def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
     if there:
         raise StacksError(
             f"{folder} already has {', '.join(there)}, and existing files are not overwritten: "
-            "name another folder",
+            "remove them first, or name another folder",
             code="file-access",
         )
 

@@ -29,14 +29,17 @@ _OPEN: Final = re.compile(
 """Names of what a secret object has beside its secrets: without them, a log could not be read."""
 
 _OF_ENVIRONMENT: Final = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
-_PRIVATE_KEY: Final = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
-)
+_KIND: Final = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
+_PRIVATE_KEY: Final = re.compile(rf"-----BEGIN {_KIND}.*?(?:-----END {_KIND}|\Z)", re.DOTALL)
+_END_OF_KEY: Final = re.compile(rf"\A(?:(?!-----BEGIN ).)*?-----END {_KIND}", re.DOTALL)
 _WORD: Final = re.compile(r"\S+")
 _WIREGUARD: Final = re.compile(r"(?P<before>(?:PrivateKey|PresharedKey)\s*=\s*)\S+", re.IGNORECASE)
+_NAMES: Final = (
+    r"(?:passw(?:or)?d|pwd|passphrase|secret|token|(?:api|access|private)[_-]?key|credential|authorization)"
+)
 _ASSIGNED: Final = re.compile(
-    r"(?P<before>(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|private_?key|credential)\w{0,20}"
-    r"[\"']?\s{0,9}(?:=>|[:=])\s{0,9})(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&]+)",
+    rf"(?P<before>(?:(?<![\w-])--[\w-]{{0,30}}{_NAMES}\ |{_NAMES}\w{{0,20}}[\"']?\s{{0,9}}(?:=>|[:=])\s{{0,9}})"
+    r"(?:(?:Bearer|Basic)\ )?)(?:\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|[^\s,;&]+)",
     re.IGNORECASE,
 )
 
@@ -88,8 +91,8 @@ class Secrets:
         return _WIREGUARD.sub(rf"\g<before>{HIDDEN}", _WORD.sub(_without_password, text))
 
     def masked_log(self, text: str) -> str:
-        """Return a log without secrets, and without what is assigned to a name of a secret."""
-        return _ASSIGNED.sub(rf"\g<before>{HIDDEN}", self.masked(text))
+        """Return a log without secrets, what is assigned to a name of a secret, and the end of a key."""
+        return _ASSIGNED.sub(rf"\g<before>{HIDDEN}", _END_OF_KEY.sub(HIDDEN, self.masked(text)))
 
     def masked_in(self, value: Any) -> Any:
         """Return a value of JSON without secrets."""

@@ -216,7 +216,8 @@ class _Checker:
         self.document = document
         self.lines = lines
         self.taken = taken
-        self.refusals: list[ProgramFault] = []
+        # In their order, and quickly found: a program may have thousands.
+        self.refusals: dict[ProgramFault, None] = {}
         self.kinds: dict[str, str] = {}
         self.variables: Mapping[str, Any] = {}
         self._secret: dict[str, bool] = {}
@@ -229,9 +230,7 @@ class _Checker:
         while line is None and self.lines and above:
             above = re.sub(r"(\.[^.\[]*|\[[0-9]+\]|^[^.\[]*)$", "", above)
             line = self.lines.get(above)
-        refusal = ProgramFault(rule, line, _shown(where), _shown(text, 300))
-        if refusal not in self.refusals:
-            self.refusals.append(refusal)
+        self.refusals[ProgramFault(rule, line, _shown(where), _shown(text, 300))] = None
 
     def program(self) -> None:
         """Check the whole program."""
@@ -255,7 +254,8 @@ class _Checker:
         for name, value in parts["outputs"].items():
             if self.expression(value, f"outputs.{name}"):
                 self.refuse("secret", f"outputs.{name}", "a secret may not be an output")
-        if not self.refusals and _Evaluated(self.variables).size(self.document) > _MOST_EVALUATED:
+        evaluated = _Evaluated(self.variables, parts["resources"])
+        if not self.refusals and evaluated.size(self.document) > _MOST_EVALUATED:
             self.refuse(
                 "size",
                 "",
@@ -442,7 +442,7 @@ class _Checker:
         return sum(self._reference(found["name"], found["path"], where) for found in references) > 0
 
     def _reference(self, name: str, path: str, where: str) -> bool:
-        steps = [next(filter(None, one)) for one in _STEP.findall(path)]
+        steps = _steps(path)
         if name == "pulumi":
             if len(steps) != 1 or steps[0] not in _OF_PULUMI:
                 self.refuse("reference", where, f"of pulumi there are {', '.join(_OF_PULUMI)}")
@@ -500,24 +500,26 @@ class _Evaluated:
 
     Args:
         variables: The program's variables; none refers to itself.
+        resources: The program's resources, whose inputs may be as long as a program makes them.
     """
 
-    def __init__(self, variables: Mapping[str, Any]) -> None:
+    def __init__(self, variables: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
         self.variables = variables
+        self.resources = resources
         self._sizes: dict[str, int] = {}
 
     def size(self, value: Any) -> int:
         """Return how many characters a value has at most; an entry of a list has at least one."""
         if isinstance(value, str):
-            referred = sum(self._referred(found["name"]) for found in _REFERENCE.finditer(value))
-            return 1 + len(value) + referred
+            found = _REFERENCE.finditer(value)
+            return 1 + len(value) + sum(self._referred(one["name"], one["path"]) for one in found)
         if isinstance(value, list):
             return 1 + sum(map(self.size, value))
         if not isinstance(value, dict):
             return len(str(value))
-        if "fn::invoke" in value:
-            return _OF_CALL
         inside = sum(len(key) + self.size(one) for key, one in value.items())
+        if "fn::invoke" in value:
+            return _OF_CALL + inside
         if "fn::toJSON" in value:
             return _OF_JSON * inside
         if "fn::join" in value:
@@ -528,13 +530,29 @@ class _Evaluated:
         # `split` makes an entry of each character.
         return 2 * inside if "fn::split" in value else inside
 
-    def _referred(self, name: str) -> int:
-        if name not in self.variables:
-            return _OF_OUTPUT
+    def _referred(self, name: str, path: str) -> int:
+        if name in self.variables:
+            return self._size_of(name, self.variables[name])
+        # An output may be an input, or may have it in it.
+        inputs = self.resources[name].get("properties") if name in self.resources else None
+        given = (inputs or {}).get(_steps(path)[0]) if path else None
+        return (
+            _OF_OUTPUT
+            if given is None
+            else max(_OF_OUTPUT, self._size_of(f"{name}.{_steps(path)[0]}", given))
+        )
+
+    def _size_of(self, name: str, value: Any) -> int:
         if name not in self._sizes:
-            # More is refused anyway, and such numbers become very long themselves.
-            self._sizes[name] = min(self.size(self.variables[name]), _MOST_EVALUATED + 1)
+            # More is refused anyway, and such numbers become very long themselves. So is one that has itself in it.
+            self._sizes[name] = _MOST_EVALUATED + 1
+            self._sizes[name] = min(self.size(value), _MOST_EVALUATED + 1)
         return self._sizes[name]
+
+
+def _steps(path: str) -> list[str]:
+    """Return the names and numbers in the path of a reference."""
+    return [next(filter(None, one)) for one in _STEP.findall(path)]
 
 
 def _is_reference(value: Any) -> bool:

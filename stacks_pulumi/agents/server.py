@@ -15,6 +15,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -26,15 +27,19 @@ from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.resources import FunctionResource
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotations
 
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.agents.reading import pages
 from stacks_pulumi.agents.tools import RECORD, Desk
+from stacks_pulumi.config import without_keys
 from stacks_pulumi.errors import StacksError, clean, with_code
 
 _WRITTEN_DOWN: Final = frozenset({"tools/call", "resources/read", "prompts/get"})
+_CODE: Final = re.compile(r"\[([a-z-]{1,40})\]\Z")
+_LONGEST_ERROR: Final = 600
+"""Characters of an error of the SDK."""
 _TITLES: Final = {
     "list_resources": "Resources of the stack",
     "get_account": "Cost of the account",
@@ -66,12 +71,17 @@ class Audit:
 
     def __init__(self, file: Path) -> None:
         try:
-            self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise InputError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
 
     def write(self, name: str, arguments: Any, result: str, record: str | None, seconds: float) -> None:
-        """Write a line; the arguments are there as a digest only."""
+        """
+        Write a line; the arguments are there as a digest only.
+
+        Raises:
+            MCPError: It cannot be written, or not whole.
+        """
         text = json.dumps(arguments, sort_keys=True, default=str).encode(errors="surrogatepass")
         line = {
             "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -80,12 +90,46 @@ class Audit:
             "result": result,
             "record": record,
             "seconds": round(seconds, 3),
+            "server": os.getpid(),
         }
-        os.write(self._file, json.dumps(line).encode() + b"\n")
+        whole = json.dumps(line).encode() + b"\n"
+        try:
+            if self._is_torn():
+                whole = b"\n" + whole
+            written = os.write(self._file, whole)
+        except OSError as error:
+            raise _unwritten(error.strerror or "") from None
+        if written < len(whole):
+            raise _unwritten("the disk is full")
+
+    def _is_torn(self) -> bool:
+        """Return whether the last line has no end, because the disk was full: another one would be lost in it."""
+        size = os.fstat(self._file).st_size
+        return size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def _unwritten(why: str) -> MCPError:
+    return MCPError(INTERNAL_ERROR, with_code(f"the audit log cannot be written: {why}", "file-access"))
+
+
+def _shown(error: Exception) -> MCPError:
+    """
+    Return an error of the SDK as the client gets it.
+
+    It repeats what the client has sent. Known secrets are not hidden in that: a client that sends guesses would see
+    which are right. A prompt repeats it too, and neither has anything else of the server.
+    """
+    if isinstance(error, MCPError):
+        code, text = error.error.code, error.error.message
+    elif isinstance(error, ValueError):
+        code, text = INVALID_PARAMS, str(error)
+    else:
+        code, text = INTERNAL_ERROR, _bug(error)
+    return MCPError(code, clean(without_keys(text))[:_LONGEST_ERROR])
 
 
 def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
@@ -133,7 +177,7 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
         )
     for prompt in (deploy_app_with_database, reduce_the_bill):
         server.add_prompt(Prompt.from_function(prompt))
-    server.middleware.append(_Exit(desk, audit, names))
+    server.middleware.append(Exit(desk, audit, names))
     return server
 
 
@@ -163,7 +207,7 @@ def reduce_the_bill() -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Exit:
+class Exit:
     """Every call passes here: the answer is without secrets, and the call is in the audit log."""
 
     desk: Desk
@@ -175,7 +219,8 @@ class _Exit:
         if ctx.method not in _WRITTEN_DOWN:
             return await call_next(ctx)
         params = dict(ctx.params or {})
-        name = f"{ctx.method} {params.get('name') or params.get('uri') or ''}"
+        # The other one may be there too, and means nothing.
+        name = f"{ctx.method} {params.get('uri' if ctx.method == 'resources/read' else 'name') or ''}"
         started = time.monotonic()
         # One that is killed or cancelled has no answer that names its record.
         result, record = "cancelled", _record_in(params)
@@ -185,12 +230,16 @@ class _Exit:
         try:
             refused = self._unknown_argument(ctx.method, params)
             told = _as_json(await call_next(ctx) if refused is None else refused)
-            answer: dict[str, Any] = self._in_one_line(self.desk.secrets.masked_in(told))
+            answer: dict[str, Any] = told if ctx.method == "prompts/get" else self._without_secrets(told)
             result, named = _verdict_of(answer)
             record = named or record
-        except MCPError as error:
+        except pydantic.ValidationError:
+            # The SDK says that the request is none.
             result = "error"
-            raise MCPError(error.error.code, clean(self.desk.secrets.masked(error.error.message))) from None
+            raise
+        except Exception as error:  # noqa: BLE001  (its text may have a secret, or a megabyte)
+            result = "error"
+            raise _shown(error) from None
         finally:
             self.audit.write(name, params.get("arguments"), result, record, time.monotonic() - started)
         return answer
@@ -207,14 +256,16 @@ class _Exit:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
         return _failed(with_code(f"there is no argument {str(unknown)[:50]!r}; {hint}", "invalid-argument"))
 
-    @staticmethod
-    def _in_one_line(answer: dict[str, Any]) -> dict[str, Any]:
-        """Let the SDK's own errors, about arguments, be one line with a code as all others."""
+    def _without_secrets(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Hide secrets in an answer, and let the SDK's own errors, about arguments, be one line with a code."""
+        answer: dict[str, Any] = self.desk.secrets.masked_in(told)
         content = answer.get("content")
         if answer.get("isError") and isinstance(content, list) and content:
             text = str(content[0].get("text", ""))
             if "\n" in text or not text.endswith("]"):
-                content[0]["text"] = with_code(clean(" ".join(text.split()))[:600], "invalid-argument")
+                content[0]["text"] = with_code(
+                    clean(" ".join(text.split()))[:_LONGEST_ERROR], "invalid-argument"
+                )
         return answer
 
 
@@ -231,10 +282,14 @@ def _answering(tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[C
         except OSError as error:
             return _failed(with_code(f"{error.strerror or type(error).__name__}", "file-access"))
         except Exception as error:  # noqa: BLE001  (its text may have a secret)
-            return _failed(with_code(f"a bug in this package ({type(error).__name__})", "internal-error"))
+            return _failed(_bug(error))
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
 
     return answer
+
+
+def _bug(error: Exception) -> str:
+    return with_code(f"a bug in this package ({type(error).__name__})", "internal-error")
 
 
 def _failed(text: str) -> CallToolResult:
@@ -267,7 +322,9 @@ def _record_in(params: Mapping[str, Any]) -> str | None:
 def _verdict_of(answer: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return what the audit log says of an answer, and the record that it is about."""
     if answer.get("isError"):
-        return "error", None
+        (content, *_) = answer.get("content") or [{}]
+        code = _CODE.search(str(content.get("text", "")))
+        return f"error {code[1]}" if code else "error", None
     data = answer.get("structuredContent")
     data = data if isinstance(data, Mapping) else {}
     record = data.get("record")

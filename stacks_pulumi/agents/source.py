@@ -119,7 +119,7 @@ def _plain(value: Any, budget: _Budget, depth: int = 0) -> Any:
         return [_plain(one, budget, depth + 1) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise UnreadableError("yaml", None, "a number is not finite")
-    if isinstance(value, int) and not isinstance(value, bool) and len(str(abs(value))) > _MOST_DIGITS:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_MOST_DIGITS:
         raise UnreadableError("yaml", None, f"a number has more than {_MOST_DIGITS} digits")
     if value is None or isinstance(value, (str, bool, int, float)):
         return value

@@ -62,6 +62,7 @@ from stacks_pulumi.pricing.recognition import MARKER, is_hidden
 _PAGE: Final = 25
 _LONGEST: Final = 200
 _LONGEST_LOG: Final = 20_000
+_MOST_LINES: Final = 500
 _POINTS: Final = 20
 _MOST_RECORDS: Final = 100
 RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
@@ -78,7 +79,7 @@ Page = Annotated[int, Field(ge=1, le=10_000, description="The page, from 1.")]
 Name = Annotated[
     str, Field(max_length=100, description="The name of a container in the program, as in list_resources.")
 ]
-Lines = Annotated[int, Field(ge=1, le=500, description="How many lines, the last ones.")]
+Lines = Annotated[int, Field(ge=1, le=_MOST_LINES, description="How many lines, the last ones.")]
 RecordName = Annotated[str, Field(max_length=100, description="The record that plan returned.")]
 Code = Annotated[
     str, Field(max_length=100, description="The code of an error: the word in brackets at its end.")
@@ -213,8 +214,10 @@ class Desk:
                     f"them: {error.message}",
                     code=error.code,
                 ) from None
-            text = client.containers.logs(id_, lines)
-        return ContainerLog(resource, clean_lines(self.secrets.masked_log(text))[-_LONGEST_LOG:])
+            # All lines, because a few of them may be the middle of a key, which shows only by its beginning or end.
+            text = client.containers.logs(id_, _MOST_LINES)
+        hidden = clean_lines(self.secrets.masked_log(text)).rstrip("\n").split("\n")
+        return ContainerLog(resource, "\n".join(hidden[-lines:])[-_LONGEST_LOG:])
 
     async def get_metrics(self, resource: Name) -> ContainerMetrics:
         """Show the last measurements of a container of this stack."""
@@ -269,12 +272,7 @@ class Desk:
         folder = self._folder_of(record)
         program = programs.check((folder / _PROGRAM).read_text(encoding="utf-8"))
         async with self._one:
-            try:
-                done = await self._run("apply", record, program, context)
-            finally:
-                # It stays there if the update has changed something, also if it failed or was cancelled.
-                if (folder / "record" / records.STARTED).exists():
-                    records.put(self.engine.project, _FILE, self._project_file(program))
+            done = await self._run("apply", record, program, context)
             output = _end_of(self._output(folder))
         if done.exit_code is None:
             raise RefusedError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))

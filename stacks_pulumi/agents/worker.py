@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -75,12 +75,7 @@ def carry_out(job: Job) -> Done:
     try:
         with settings.opened(Path(job.gate), job.gate_ref) as gate:
             if job.action == "apply":
-                try:
-                    return Done(flow.apply(gate, record, project, job.stack))
-                finally:
-                    # Here too, because the server may have been killed.
-                    if (record / records.STARTED).exists():
-                        records.put(Path(job.origin), "Pulumi.yaml", (project / "Pulumi.yaml").read_bytes())
+                return Done(flow.apply(gate, record, project, job.stack, _in_force(job)))
             planned = flow.plan(gate, record, project, job.stack)
             shown = texts.json(planned.record, planned.verdict, planned.changes)
             return Done(0, msgspec.json.decode(shown, type=dict[str, Any]))
@@ -90,6 +85,23 @@ def carry_out(job: Job) -> Done:
         return Done(error=with_code(str(error), "file-access"))
     except KeyboardInterrupt:
         return Done(error=with_code("the call was cancelled before the engine changed anything", "cancelled"))
+
+
+@contextlib.contextmanager
+def _in_force(job: Job) -> Iterator[None]:
+    """
+    Let the program of a record be the project's while it is applied, and afterwards if it has changed something.
+
+    It is there from the beginning, because all processes may be killed.
+    """
+    origin, copy = (Path(folder) / "Pulumi.yaml" for folder in (job.origin, job.project))
+    before = origin.read_bytes()
+    records.put(origin.parent, origin.name, copy.read_bytes())
+    try:
+        yield
+    finally:
+        if not (Path(job.record) / records.STARTED).exists():
+            records.put(origin.parent, origin.name, before)
 
 
 async def in_process(job: Job, scratch: Path, output: Path, on_output: Callable[[], Awaitable[None]]) -> Done:

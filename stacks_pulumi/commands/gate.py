@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi._pulumi_cli import InputError, read_project
 from stacks_pulumi.commands._shared import (
     OF_STACK,
     TEXT,
@@ -212,7 +212,7 @@ def _init(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate.settings import FILE  # noqa: PLC0415  (each action needs its own modules)
     from stacks_pulumi.gate.start import init  # noqa: PLC0415  (as above)
 
-    top, files, notes = (Path(), {}, []) if options.workflow is None else _pipeline(options)
+    top, files, notes, refused = (Path(), {}, [], "") if options.workflow is None else _pipeline(options)
     # Both are written, or neither.
     check_overwrites_nothing(top, files)
     approvers = dict(options.approver)
@@ -224,6 +224,7 @@ def _init(options: argparse.Namespace) -> int:
         names = init(options.folder, approvers, options.max_total, options.max_increase, options.base_url)
         lines = [f"Wrote {', '.join(names)} to {options.folder}."]
         who = f"\n\nApprovers: {one_line(', '.join(approvers) or 'none yet: add a line to allowed_signers')}"
+        notes += [f"\nThis gate refuses the project: {one_line(refused)}\n"] if refused else []
     write(top, files)
     lines += [f"Wrote {', '.join(files)} to {top}."] if files else []
     sys.stdout.write(
@@ -235,10 +236,10 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
-def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str]]:
-    """Return the repository, its new files for the pipeline, and what the user has to know."""
+def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str], str]:
+    """Return the repository, its new files, what the user has to know, and why a new gate refuses the project."""
     from stacks_pulumi.commands.scaffold import repository_of, required  # noqa: PLC0415  (as above)
-    from stacks_pulumi.gate.project import found_in  # noqa: PLC0415  (as above)
+    from stacks_pulumi.gate.project import found_in, why_refused  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, pipeline  # noqa: PLC0415  (as above)
 
     project = found_in(folder_of(options))
@@ -270,7 +271,7 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
     notes = [f"\n{_REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}.\n"] if has else []
     if GITLAB_FILE in files and GITLAB_MAIN not in files:
         notes.append(f"\n{GITLAB_MAIN} is there already. Add to it:\n  {GITLAB_INCLUDE}\n")
-    return top, files, notes
+    return top, files, notes, why_refused(project, read_project(project))
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -508,7 +509,7 @@ def _gate_of(options: argparse.Namespace) -> Iterator[Gate]:
 
 def _show_change(
     options: argparse.Namespace,
-    read: Record | None,
+    read: Record | str,
     verdict: Verdict,
     changes: Sequence[Change],
     lines: Sequence[str] = (),

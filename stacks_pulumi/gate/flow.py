@@ -11,6 +11,7 @@ import datetime
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -39,8 +40,9 @@ from stacks_pulumi.gate import (
 from stacks_pulumi.gate import project as project_files
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
+from stacks_pulumi.gate.plan_file import packages_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record, RefusedError
-from stacks_pulumi.gate.verdict import Verdict, judge
+from stacks_pulumi.gate.verdict import Verdict, judge, without_plan
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.reports import PolicyViolation
 
@@ -67,12 +69,12 @@ class Planned:
     What `plan` found.
 
     Attributes:
-        record: The record that it wrote; `None` if policies refuse the change, which then has no plan.
+        record: The record that it wrote; the stack's name if policies refuse the change, which then has no plan.
         verdict: Whether the change may be applied.
         changes: What happens to each resource; empty without a plan.
     """
 
-    record: Record | None
+    record: Record | str
     verdict: Verdict
     changes: tuple[Change, ...]
 
@@ -108,7 +110,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         _check_encryption(pulumi, state)
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
         if preview.plan is None:
-            return _without_plan(gate, record, preview, read)
+            return _refused(record, preview, pulumi.stack)
         after = pulumi.export()
         digest = digests.of_state(after, configuration.key)
         if digest != digests.of_state(state, configuration.key):
@@ -136,7 +138,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
                 gate=digests.of_folder(gate.folder),
                 state=digest,
             ),
-            pulumi.versions(_packages(preview.plan)),
+            pulumi.versions(packages_of(preview.plan)),
             configuration.sealed_key,
             None if read.prices is None else LivePrices.of(read.prices),
         )
@@ -159,7 +161,13 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         return Planned(written, verdict, changes)
 
 
-def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
+def apply(
+    gate: Gate,
+    record: Path,
+    project: Path,
+    stack: str | None,
+    meanwhile: AbstractContextManager[None] | None = None,
+) -> int:
     """
     Apply a record; the output of the engine goes to standard output.
 
@@ -168,6 +176,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         record: The folder of the record.
         project: The project's folder.
         stack: The stack's name; by default the selected stack.
+        meanwhile: Entered when the record is good and nothing has begun, and left before another one can begin.
 
     Returns:
         The engine's exit code; `REFUSED` if a policy stopped it.
@@ -177,7 +186,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         PulumiError: The engine was killed, and may have changed something.
         StacksError: It could not be tried.
     """
-    with machine.lock(), engine.scratch_folder() as scratch:
+    with machine.lock(), engine.scratch_folder() as scratch, ExitStack() as until_end:
         now = _now()
         read = _read(record)
         machine.check_idle()
@@ -231,6 +240,7 @@ def apply(gate: Gate, record: Path, project: Path, stack: str | None) -> int:
         begun = machine.Begun(
             read.digest, pulumi.stack, now, verdict.increase_during, creates=spending.creates(changes)
         )
+        until_end.enter_context(meanwhile or nullcontext())
         machine.begin(read, begun)
         try:
             code = pulumi.up(
@@ -436,7 +446,7 @@ def _compare_stack(pulumi: Engine, record: Record, configuration: SealedConfigur
     differences = []
     if digests.of_configuration(configuration.values, key) != content.digests.configuration:
         differences.append("the stack's configuration is not the one that was planned with")
-    versions = pulumi.versions(_packages(record.plan))
+    versions = pulumi.versions(packages_of(record.plan))
     for name in sorted({*versions, *content.versions}):
         before, there = content.versions.get(name, "none"), versions.get(name, "none")
         if before != there:
@@ -524,11 +534,9 @@ def _may_exist(pulumi: Engine, read: spending.AccountNow, now: datetime.datetime
     return spending.may_exist(begun, read, now)
 
 
-def _without_plan(
-    gate: Gate, record: Path, preview: engine.PlannedPreview, read: spending.AccountNow
-) -> Planned:
+def _refused(record: Path, preview: engine.PlannedPreview, stack: str) -> Planned:
     """
-    Return that policies refuse a change.
+    Return that policies refuse a change. Its price is not known, and no limit was judged.
 
     Raises:
         PulumiError: The preview failed for another reason.
@@ -539,12 +547,13 @@ def _without_plan(
         violations = ()
     if not any(violation.level == "mandatory" for violation in violations):
         raise PulumiError(preview.error)
-    verdict = judge(gate, (), read.stacks, violations=violations)
-    _write_texts(record, None, verdict, ())
-    return Planned(None, verdict, ())
+    verdict = without_plan(violations)
+    name = records.short_name(stack)
+    _write_texts(record, name, verdict, ())
+    return Planned(name, verdict, ())
 
 
-def _write_texts(folder: Path, record: Record | None, verdict: Verdict, changes: Sequence[Change]) -> None:
+def _write_texts(folder: Path, record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> None:
     records.put(folder, records.COMMENT, texts.comment(record, verdict, changes).encode())
     records.put(folder, records.JUNIT, texts.junit(record, verdict, changes).encode())
 
@@ -560,16 +569,6 @@ def _author(project: Path) -> str:
 def _backend(pulumi: Engine) -> str:
     """Return the backend's address; of one of files only that, because its path depends on the machine."""
     return "file://" if pulumi.backend.startswith("file://") else pulumi.backend
-
-
-def _packages(planned: bytes) -> list[str]:
-    """Return the packages whose plugins a plan uses."""
-    plans = msgspec.json.decode(planned).get("resourcePlans")
-    types = [urn.split("::")[2].rpartition("$")[2] for urn in plans or () if urn.count("::") >= 3]
-    providers = "pulumi:providers:"
-    return sorted(
-        {one.removeprefix(providers) if one.startswith(providers) else one.partition(":")[0] for one in types}
-    )
 
 
 _SAID: Final = "refused.txt"

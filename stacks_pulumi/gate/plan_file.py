@@ -172,3 +172,13 @@ def _values(document: Any, name: str) -> list[Any]:
 
 def _fields(kind: type[msgspec.Struct]) -> list[str]:
     return [one.encode_name for one in msgspec.structs.fields(kind)]
+
+
+def packages_of(planned: bytes) -> list[str]:
+    """Return the packages whose plugins a plan uses."""
+    plans = msgspec.json.decode(planned).get("resourcePlans")
+    types = [urn.split("::")[2].rpartition("$")[2] for urn in plans or () if urn.count("::") >= 3]
+    providers = "pulumi:providers:"
+    return sorted(
+        {one.removeprefix(providers) if one.startswith(providers) else one.partition(":")[0] for one in types}
+    )

@@ -50,7 +50,8 @@ FAULTS: Final[Mapping[str, tuple[tuple[str, str | int, int | None], ...]]] = {
     "lost answer": (("containers.create", "drop_after", 1),),
     "waitlist": (("containers.create", 503, 1),),
     "bad list": (("containers.list", 502, 1),),
-    "bad status": (("containers.status", 500, 1),),
+    # A status is looked up where something seems to be gone.
+    "bad status": (("containers.delete", "drop_after", 1), ("containers.status", 500, 1)),
     "cap": (("containers.create", 402, 1),),
     "lost deletion": (("containers.delete", "drop_after", 1),),
     "refused deletion": (("containers.delete", 500, 1),),
@@ -58,7 +59,7 @@ FAULTS: Final[Mapping[str, tuple[tuple[str, str | int, int | None], ...]]] = {
     "bad key": (("*", 401, 1),),
     "outage": (("containers.create", "drop_after", 1),),
 }
-"""What the platform does during an update: operation, kind, and for how many requests."""
+"""What the platform does during an update: operation, kind, and for how many requests. The last one comes last."""
 OUTAGE: Final = ("containers.list", "containers.status", "containers.create")
 """What fails after the lost answer of an outage, for as long as a create looks for what it has made."""
 READS: Final = ("list_resources", "get_account", "list_prices", "get_logs", "get_metrics", "explain_error")
@@ -231,6 +232,12 @@ class _Change:
             becomes("desiredStatus", "stopped"),
         )
 
+    def fault(self, drawn: str) -> str:
+        """Return the fault that was drawn, or in place of one that cannot fire in this change one that can."""
+        made = {"containers.create": self.most > 0, "containers.delete": bool(self.ends)}
+        names = [name for name, steps in FAULTS.items() if all(made.get(step[0], True) for step in steps)]
+        return drawn if drawn in names else names[[*FAULTS].index(drawn) % len(names)]
+
 
 class _Life:
     """What happens to one stack."""
@@ -332,10 +339,11 @@ class _Life:
                 self.approved.add(change.name)
                 self.allowed += change.most
                 self.seen.counts["approved"] += 1
-        for operation, kind, times in FAULTS[call["fault"]] if call["fault"] else ():
+        fault = call["fault"] and change.fault(call["fault"])
+        for operation, kind, times in FAULTS[fault] if fault else ():
             self.api.faults.add(operation, kind, times)
         over = threading.Event()
-        watch = threading.Thread(target=self._watch, args=(over, call["fault"]))
+        watch = threading.Thread(target=self._watch, args=(over, fault))
         watch.start()
         began = self._marks()
         answer = None
@@ -349,7 +357,7 @@ class _Life:
             over.set()
         await to_thread.run_sync(until, self._is_quiet)
         watch.join()
-        self._count_faults(call["fault"])
+        self._count_faults(fault)
         if call["end"]:
             # A person looks after it.
             await to_thread.run_sync(self._cancel)
@@ -365,17 +373,17 @@ class _Life:
         """Remove the lock that a killed engine leaves."""
         with contextlib.suppress(AssertionError):
             self.stack.cli("cancel", "--yes")
-        locks = [
-            *Path(self.stack.env["PULUMI_BACKEND_URL"].removeprefix("file://")).glob("**/locks/**/*.json")
-        ]
+        locks = [*(self.stack.folder / "state").glob("**/locks/**/*.json")]
         assert locks == [], "the engine would refuse the next update, which would then not be in the history"
 
     def _count_faults(self, fault: str | None) -> None:
-        fired = {(one.operation, one.kind) for one in self.api.faults.fired()}
+        fired = {one.operation for one in self.api.faults.fired()}
         if fault and fired:
-            self.seen.counts[f"fault: {fault}"] += 1
             # Of these a list can tell nothing.
             self.orphans |= fault == "outage"
+            last = FAULTS[fault][-1][0]
+            if last == "*" or last in fired:
+                self.seen.counts[f"fault: {fault}"] += 1
         self.api.faults.clear()
 
     def _marks(self) -> set[str]:

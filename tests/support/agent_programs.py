@@ -77,6 +77,8 @@ def repeated(step: Callable[[str], Any], first: Any = "x" * 100) -> dict[str, An
     }
 
 
+_WEB: dict[str, Any] = {"type": "stacks:index:Container", "properties": {"template": "nodejs"}}
+
 HOSTILE: dict[str, tuple[str, Any]] = {
     # YAML
     "an anchor": (
@@ -115,6 +117,40 @@ HOSTILE: dict[str, tuple[str, Any]] = {
                 }
             },
             "variables": {"v": "x" * 4_000},
+        },
+    ),
+    "a bomb in an argument": (
+        "size",
+        {
+            "resources": {"web": _WEB},
+            "variables": {
+                "v": "x" * 4_000,
+                "many": ["x"] * 300,
+                "made": {
+                    "fn::invoke": {
+                        "function": "stacks:index:listBackups",
+                        "arguments": {
+                            "containerId": "${web.id}",
+                            "limit": {"fn::join": ["${v}", [{"fn::join": ["${v}", "${many}"]}] * 300]},
+                        },
+                    }
+                },
+            },
+        },
+    ),
+    "a bomb through an input": (
+        "size",
+        {
+            "resources": {
+                "web": {
+                    "type": "stacks:index:Container",
+                    "properties": {
+                        "template": "nodejs",
+                        "restartTriggers": [{"fn::join": ["x" * 3_000, ["x"] * 100]}],
+                    },
+                }
+            },
+            "outputs": {"x": ["${web.restartTriggers[0]}" * 100] * 4},
         },
     ),
     "too many resources": (

@@ -99,19 +99,19 @@ def test_an_agent_deploys_exceeds_asks_and_applies(agent: Agent, emulator: Emula
     lines = audited(desk)
     assert [line["result"] for line in lines] == [
         *(
-            "error",
+            "error program-refused",
             "free",
             "began",
             "applied",
             "ok",
             "needs_approval",
             "began",
-            "error",
+            "error gate-refused",
             "began",
             "applied",
             "ok",
             "refused",
-            "error",
+            "error pulumi-failed",
             "needs_approval",
         ),
     ]

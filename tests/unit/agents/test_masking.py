@@ -76,6 +76,12 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
         ("PrivateKey = aGVsbG8=", "PrivateKey = [secret]"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\nok", "[secret]\nok"),
         ("-----BEGIN PRIVATE KEY-----\nabc cut", "[secret]"),
+        ("abc\n-----END RSA PRIVATE KEY-----\nok", "[secret]\nok"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nabc\n-----END PGP PRIVATE KEY BLOCK-----", "[secret]"),
+        ('{"password": "a\\"b c", "port": 1}', '{"password": [secret], "port": 1}'),
+        ("> Authorization: Bearer abc.def", "> Authorization: Bearer [secret]"),
+        ("x-api-key: abc", "x-api-key: [secret]"),
+        ("start --db-password abc --port 1", "start --db-password [secret] --port 1"),
     ],
 )
 def test_what_looks_like_a_secret_in_a_log_is_hidden(secrets: Secrets, line: str, shown: str) -> None:

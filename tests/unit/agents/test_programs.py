@@ -69,6 +69,11 @@ def test_references_may_repeat_as_far_as_the_result_is_short() -> None:
     check({"resources": {}, "variables": {"v": {"fn::join": [", ", ["x" * 60] * 900]}}})
 
 
+def test_a_number_that_python_does_not_write_is_refused() -> None:
+    with pytest.raises(ProgramError, match="more than 15 digits"):
+        check({"resources": {}, "variables": {"x": 10**5_000}})
+
+
 def test_there_are_sixty_hostile_programs_and_more() -> None:
     assert len(HOSTILE) >= 60
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -15,7 +19,7 @@ from mcp import Client, MCPError
 
 from stacks_pulumi.agents import worker
 from stacks_pulumi.agents.reading import explanation, pages
-from stacks_pulumi.agents.server import Audit, server_of
+from stacks_pulumi.agents.server import Audit, Exit, server_of
 from stacks_pulumi.agents.tools import Desk
 from stacks_pulumi.gate import flow
 from stacks_pulumi.gate import record as records
@@ -88,19 +92,34 @@ def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
         assert "apply" not in {tool.name for tool in (await client.list_tools()).tools}
         assert "[invalid-argument]" in await called(client, "apply", record=RECORD)
 
-    assert [line["result"] for line in talk(story, may_apply=False)] == ["began", "error"]
+    assert [line["result"] for line in talk(story, may_apply=False)] == ["began", "error invalid-argument"]
 
 
-def test_the_worker_puts_the_program_into_the_project_also_without_the_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("ending", "left"), [("it changed something", "new"), ("it changed nothing", "old"), ("refused", "old")]
+)
+def test_the_program_of_a_record_becomes_the_projects_if_it_changes_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: str
 ) -> None:
     init(tmp_path / "gate", {}, Decimal(40), Decimal(15))
     for name in ("record", "copy", "origin"):
         (tmp_path / name).mkdir()
-    (tmp_path / "copy" / "Pulumi.yaml").write_text("resources: {}", encoding="utf-8")
+    origin, mark = tmp_path / "origin" / "Pulumi.yaml", tmp_path / "record" / records.STARTED
+    origin.write_text("old", encoding="utf-8")
+    (tmp_path / "copy" / "Pulumi.yaml").write_text("new", encoding="utf-8")
+    if ending == "refused":
+        # It was applied before, and then another record.
+        mark.touch()
 
-    def apply(gate: Any, record: Path, *words: Any) -> int:
-        (record / records.STARTED).touch()
+    def apply(gate: Any, record: Path, project: Path, stack: str, meanwhile: Any) -> int:
+        if ending == "refused":
+            raise flow.RefusedError("this record was applied before")
+        with meanwhile:
+            mark.touch()
+            # The server and this process may be killed now.
+            assert origin.read_text(encoding="utf-8") == "new"
+            if ending == "it changed nothing":
+                mark.unlink()
         return 0
 
     monkeypatch.setattr(flow, "apply", apply)
@@ -110,8 +129,8 @@ def test_the_worker_puts_the_program_into_the_project_also_without_the_server(
         worker.Job("apply", gate_ref=None, project=str(tmp_path / "copy"), stack="a/b/c", **folders)
     )
 
-    assert done.exit_code == 0, done
-    assert (tmp_path / "origin" / "Pulumi.yaml").read_text(encoding="utf-8") == "resources: {}"
+    assert bool(done.error) is (ending == "refused"), done
+    assert origin.read_text(encoding="utf-8") == left
 
 
 def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> None:
@@ -134,11 +153,11 @@ def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> No
     assert [(line["call"], line["result"]) for line in lines] == [
         ("tools/call list_prices", "ok"),
         ("tools/call list_prices", "ok"),
-        ("tools/call list_prices", "error"),
-        ("tools/call plan", "error"),
-        ("tools/call apply", "error"),
+        ("tools/call list_prices", "error invalid-argument"),
+        ("tools/call plan", "error program-refused"),
+        ("tools/call apply", "error invalid-argument"),
         ("tools/call apply", "began"),
-        ("tools/call apply", "error"),
+        ("tools/call apply", "error invalid-argument"),
         ("resources/read stacks://docs/for-agents", "ok"),
         ("prompts/get reduce_the_bill", "ok"),
     ]
@@ -194,6 +213,99 @@ def test_an_answer_has_no_key(talk: Callable[..., Any]) -> None:
         assert key not in str(error.value)
 
     assert key not in json.dumps(talk(story))
+
+
+def test_a_guess_is_not_told_from_a_secret(talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What repeats the words of the client does not hide secrets in them, or a list of guesses would find one."""
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "battery staple")
+
+    async def story(client: Client) -> None:
+        prompt = await client.get_prompt("deploy_app_with_database", {"app": "horse battery staple"})
+        assert "horse battery staple" in prompt.model_dump_json()
+        for reading in (client.read_resource, client.get_prompt):
+            with pytest.raises(MCPError) as error:
+                await reading("stacks://battery staple/" + "x" * 10_000)
+            assert "battery staple" in str(error.value)
+            assert len(str(error.value)) < 700
+
+    talk(story)
+
+
+def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
+    talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = ["-----BEGIN PRIVATE KEY-----", *("MIIE" * 9 for _ in range(20))]
+
+    def logs(_id: str, lines: int) -> str:
+        return "\n".join(log[-lines:])
+
+    @contextlib.contextmanager
+    def client(_desk: Desk, _gate: Any) -> Iterator[Any]:
+        credentials = SimpleNamespace(raw={})
+        yield SimpleNamespace(containers=SimpleNamespace(logs=logs, credentials=lambda _id: credentials))
+
+    monkeypatch.setattr(Desk, "_container", lambda _desk, _name: "id")
+    monkeypatch.setattr(Desk, "_client", client)
+
+    async def story(client: Client) -> None:
+        answer = await called(client, "get_logs", resource="web", lines=5)
+        assert answer["log"] == "[secret]"
+        log.insert(0, "started")
+        log.extend(["-----END PRIVATE KEY-----", "ready"])
+        for lines, text in ((1, "ready"), (2, "[secret]\nready"), (500, "started\n[secret]\nready")):
+            answer = await called(client, "get_logs", resource="web", lines=lines)
+            assert answer["log"] == text
+
+    talk(story)
+
+
+def test_a_line_of_the_audit_log_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "audit.jsonl"
+    audit = Audit(file)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda number, text, write=os.write: write(number, text[:20]))
+        with pytest.raises(
+            MCPError, match=r"the audit log cannot be written: the disk is full \[file-access\]"
+        ):
+            audit.write("tools/call plan", {}, "began", None, 0)
+    audit.write("tools/call apply", {}, "began", RECORD, 0)
+    audit.write("tools/call apply", {}, "applied", RECORD, 1)
+    audit.close()
+
+    with pytest.raises(MCPError, match=r"the audit log cannot be written: .* \[file-access\]"):
+        audit.write("tools/call plan", {}, "began", None, 0)
+    _, *lines = file.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["result"] for line in lines] == ["began", "applied"]
+    assert {json.loads(line)["server"] for line in lines} == {os.getpid()}
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "error", "result"),
+    [
+        ("resources/read", "stacks://docs/errors", None, "ok"),
+        ("tools/call", "plan", ValueError("invalid parameters"), "error"),
+        ("tools/call", "plan", asyncio.CancelledError(), "cancelled"),
+    ],
+)
+def test_the_audit_log_says_what_was_called_and_how_it_ended(
+    tmp_path: Path, method: str, name: str, error: BaseException | None, result: str
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    audit = Audit(file)
+    desk = Desk(tmp_path, None, Engine(tmp_path, "yaml", "o/p/s", "file://", {}), tmp_path, may_apply=True)
+    context: Any = SimpleNamespace(method=method, params={"name": "plan", "uri": "stacks://docs/errors"})
+
+    async def answer(_context: Any) -> dict[str, Any]:
+        if error is not None:
+            raise error
+        return {}
+
+    with contextlib.suppress(MCPError, asyncio.CancelledError):
+        anyio.run(Exit(desk, audit, {}), context, answer)
+    audit.close()
+
+    line = json.loads(file.read_text(encoding="utf-8"))
+    assert (line["call"], line["result"]) == (f"{method} {name}", result)
 
 
 def test_the_pages_explain_every_code(talk: Callable[..., Any]) -> None:
