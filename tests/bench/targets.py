@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.bench.alone import Alone
-from tests.bench.cases import HOSTS, QUIET
+from tests.bench.cases import HOSTS, QUIET, VERBS
 from tests.bench.run import Row
 
 NEAR = 1.15
@@ -53,6 +53,7 @@ def targets(rows: Sequence[Row], alone: Alone | None) -> list[Target]:
         *_calls(hosts),
         *_times(hosts),
         *_beside_idle(hosts, rows),
+        *_growth(hosts),
         *_memory(rows),
         *_agreements(rows),
         *(_alone(alone) if alone is not None else ()),
@@ -111,6 +112,20 @@ def _beside_idle(hosts: Sequence[Row], rows: Sequence[Row]) -> Iterator[Target]:
             got = f"{all_:.2f} x (the provider's process alone: {row.provider_cpu / idle.provider_cpu:.2f} x)"
             what = f"{_named(row)}: processor time"
             yield Target(what, f"{NEAR} x the idle provider", got, all_ <= NEAR)
+
+
+def _growth(hosts: Sequence[Row]) -> Iterator[Target]:
+    """Whether any part of ours takes time with the square of the containers."""
+    for verb in VERBS:
+        small, large = (
+            [row for row in hosts if row.case.provider == "ours" and _is(row, verb, what)]
+            for what in ("200 + 200", "1,000 + 1,000")
+        )
+        if small and large:
+            each = [row.provider_cpu / row.case.containers for row in (*large, *small)]
+            got = f"{each[0] / each[1]:.2f} x ({each[0] * 1000:.1f} ms)"
+            what = f"`{verb}` of 1,000 + 1,000, ours: the provider's processor time for each container"
+            yield Target(what, f"{NEAR} x that of 200 + 200", got, each[0] <= NEAR * each[1])
 
 
 def _memory(rows: Sequence[Row]) -> Iterator[Target]:
