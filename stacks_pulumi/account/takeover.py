@@ -214,8 +214,11 @@ class _Maker:
             tier = catalog.added_tier(size, container.storage_mb)
             if tier and not catalog.is_database(template) and not catalog.is_micro(template, container.plan):
                 inputs["additional_storage_tier"] = tier
-        if has is not None and has.access.enabled:
-            inputs["external_access"] = True
+        is_open = None if has is None else has.access.enabled
+        is_open = container.external_access if is_open is None else is_open
+        # Policies refuse a database that is adopted and says nothing of it.
+        if is_open or (is_open is False and catalog.is_database(template)):
+            inputs["external_access"] = is_open
         inputs["adopt"] = "if_matching"
         known = catalog.TEMPLATES.get(template)
         # A template that is not in the catalogue may hold data too.

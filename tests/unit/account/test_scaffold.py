@@ -94,6 +94,7 @@ def test_a_python_program_declares_everything_that_can_be_adopted(full: Accounts
             "name": "'data'",
             "template": "'postgresql'",
             "plan": "'basic'",
+            "external_access": "False",
             **adopt,
             "opts": "pulumi.ResourceOptions(protect=True)",
         },
@@ -170,7 +171,13 @@ def test_a_yaml_program_declares_the_same(full: Accounts, tmp_path: Path) -> Non
     assert resources["data"] == {
         "type": "stacks:index:Container",
         "name": "data",
-        "properties": {"name": "data", "template": "postgresql", "plan": "basic", "adopt": "if_matching"},
+        "properties": {
+            "name": "data",
+            "template": "postgresql",
+            "plan": "basic",
+            "externalAccess": False,
+            "adopt": "if_matching",
+        },
         "options": {"protect": True},
     }
     assert resources["web-2001-db8-32"]["properties"] == {

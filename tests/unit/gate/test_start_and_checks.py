@@ -416,6 +416,25 @@ def test_a_pipeline_of_gitlab_that_is_there_stays(
 
 
 @pytest.mark.parametrize(
+    ("line", "is_said"),
+    [
+        ("./stacks_pulumi-0.3.0-py3-none-any.whl[policy,emulator,cli]", False),
+        ("stacks-pulumi[cli, policy] @ git+https://git.example.com/it@abc", False),
+        ("./stacks_pulumi-0.3.0-py3-none-any.whl[cli]", True),
+        ("# stacks-pulumi[policy,cli]", True),
+    ],
+)
+def test_what_the_requirements_lack_is_said(
+    line: str, is_said: bool, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "shop/requirements.txt").write_text(f"requests\n{line}\n", encoding="utf-8")
+
+    assert main(["gate", "init", "gate", "--workflow", "gitlab"]) == 0
+
+    assert ("has to install" in capsys.readouterr().out) == is_said
+
+
+@pytest.mark.parametrize(
     ("gate", "name", "problem"),
     [
         ("../../gate", "shop", "is not in the repository"),
