@@ -403,7 +403,7 @@ class Desk:
             text = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        return clean_lines(self.secrets.masked(text))[-_LONGEST_LOG:]
+        return clean_lines(self.secrets.masked_log(text))[-_LONGEST_LOG:]
 
     def _clean_up(self) -> None:
         """Remove the oldest records, so that an agent does not fill the disk; not what a person has approved."""
