@@ -1,9 +1,8 @@
 """
 How the `pulumi` command is asked, and which resources, steps and violations are in its output.
 
-The output is a preview, the events of a preview, or the export of a stack. All three give the same rows
-(`ResourceState`, `Step`), which the cost and account commands, the doctor and the price in a preview read. Only the
-fields that they need are decoded, so that an output with thousands of resources is read quickly.
+A preview, its events and the export of a stack give the same rows (`ResourceState`, `Step`). Only the fields that the
+commands, the doctor and the price in a preview need are decoded, so that thousands of resources are read quickly.
 """
 
 from __future__ import annotations
@@ -312,7 +311,11 @@ _SECONDS_TO_END: Final = 20.0
 
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _RAISED: Final = re.compile(r"^ *([\w.]+(?:Error|Exception): .*)", re.MULTILINE)
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
+
+# A kill between two writes of a local backend leaves an empty file of attributes beside the state, which is whole.
+_HALF_WRITTEN: Final = " (with a local state: delete the empty file that ends with `.json.attrs` beside it)"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -346,7 +349,7 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
 
 def failure(done: subprocess.CompletedProcess[bytes]) -> str:
     """Return the error of a command that failed, in one line."""
-    return _reason(_text(done.stderr) or _text(done.stdout))
+    return _reason((done.stderr or done.stdout).decode(errors="replace"))
 
 
 def execute(
@@ -552,7 +555,8 @@ def _document(text: bytes) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise PulumiError(f"`pulumi` printed no JSON object: {_one_line(_text(text))[:120]!r}")
+        printed = _one_line(text.decode(errors="replace"))[:120]
+        raise PulumiError(f"`pulumi` printed no JSON object: {printed!r}")
     return document
 
 
@@ -571,29 +575,25 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     messages = [event for one in events if (event := one.diagnostic_event) is not None]
     errors = [message.message for message in messages if message.severity == "error"]
     if not violations and not errors:
-        # A pack that does not start is named on standard error, and its own last line has the reason.
-        printed = [
-            message.message
-            for message in messages
-            if message.severity == "info#err" and not message.message.startswith("warning:")
-        ]
-        errors = [_reason(_text(done.stderr)), *printed[-1:]]
+        # A pack that does not start is named on standard error, and its own last line has the reason. The host of
+        # programs in YAML prints each of its errors, and then the place.
+        printed = [_COLOUR.sub("", one.message) for one in messages if one.severity == "info#err"]
+        named = [one for one in printed if one.startswith("Error: ")]
+        last = [one for one in printed if not one.startswith("warning:")][-1:]
+        outside = done.stderr.decode(errors="replace").strip()
+        errors = [*([_reason(outside)] if outside else []), *(named or last)] or [""]
     elif violations:
         errors = [error for error in errors if error.strip() != "preview failed"]
     if any("program exited" in error for error in errors):
         # The exception of a program that never spoke to the engine is only in what it printed.
         errors += _RAISED.findall("\n".join(one.message for one in messages))[-1:]
-    lines = (_one_line(_TRACEBACK.sub("", said)) for said in (*violations, *errors))
-    return "; ".join(dict.fromkeys(lines))
-
-
-def _text(output: bytes) -> str:
-    return output.decode(errors="replace")
+    return "; ".join(dict.fromkeys(_one_line(_TRACEBACK.sub("", one)) for one in (*violations, *errors)))
 
 
 def _reason(said: str) -> str:
     """Return the error from the command's output, in one line and without the warnings before it."""
-    return _one_line(said[said.find("error: ") :] if "error: " in said else said).removeprefix("error: ")
+    reason = _one_line(said[said.find("error: ") :] if "error: " in said else said).removeprefix("error: ")
+    return reason + _HALF_WRITTEN if reason.endswith("failed to load checkpoint: EOF") else reason
 
 
 def _one_line(text: str) -> str:

@@ -23,10 +23,10 @@ pulumi.runtime.set_mocks(StacksMocks())
 
 @pulumi.runtime.test
 def test_the_shop_can_reach_its_database() -> pulumi.Output[None]:
-    app = declare()
+    app, database = declare()
 
     def check(values: list[Any]) -> None:
-        assert values == ["usr-1-shop", "shop.example.com"]
+        assert values == ["usr-1-shop", "shop.example.com", "usr-1-shop-db"]
         assert declared["shop-db"]["template"] == "postgresql"
 
-    return pulumi.Output.all(app.id, app.url).apply(check)
+    return pulumi.Output.all(app.id, app.url, database.id).apply(check)

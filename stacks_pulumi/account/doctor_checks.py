@@ -110,7 +110,7 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
 
 
 def _of_the_engine(error: str) -> str | None:
-    """Return what helps if the engine is too old for the stack, or the stack's state for the engine."""
+    """Return what helps if the engine is too old for the stack, does not find our plugin, or refuses an old state."""
     if "Legacy DIY state" in error:
         return (
             "copy the backend's files first, then migrate them (without the variable the engine refuses its own "
@@ -119,6 +119,11 @@ def _of_the_engine(error: str) -> str | None:
     if any(words in error for words in _NEEDS_A_NEWER_ENGINE):
         return (
             "the stack needs a newer engine than this one: https://www.pulumi.com/docs/iac/download-install/"
+        )
+    if "for provider stacks:" in error:
+        return (
+            "activate the environment that has stacks-pulumi, whose folder `bin` has the plugin, or name that folder "
+            "under `plugins` in Pulumi.yaml"
         )
     return None
 
@@ -226,7 +231,11 @@ def _no_key(facts: Facts) -> Diagnosis:
             f"no API key is configured; the stack's {len(facts.elsewhere)} resources have explicit providers"
         )
         return warning("key", f"{text}; {make}", set_key_command(facts, name))
-    return problem("key", f"no API key is configured; {make}", set_key_command(facts, name))
+    return problem(
+        "key",
+        f"no API key is configured, and STACKS_API_KEY is not set; {make}",
+        set_key_command(facts, name),
+    )
 
 
 def _stored_key(facts: Facts) -> Iterator[Diagnosis]:

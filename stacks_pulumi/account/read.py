@@ -152,6 +152,8 @@ def belongings(
     containers: Sequence[Container],
     stop: threading.Event,
     write: Callable[[str], object] | None = None,
+    *,
+    everything: Sequence[Container] = (),
 ) -> dict[str, Belongings]:
     """
     Read the child objects of the containers. Before that, print how long it will take.
@@ -159,6 +161,7 @@ def belongings(
     Args:
         client: The API.
         containers: The containers.
+        everything: See `ask`.
         stop: Ends every wait for the rate limit once it is set.
         write: Prints the progress; by default to standard error.
 
@@ -172,7 +175,14 @@ def belongings(
     calls = sum(len(calls_for(container, backups=has_backups)) for container in containers)
     progress = Progress(calls, client.requests_per_minute, write or sys.stderr.write)
     progress.announce(len(containers))
-    return ask(client, containers, backups=has_backups, progress=progress.done, stop=stop)
+    return ask(
+        client,
+        containers,
+        everything=everything,
+        backups=has_backups,
+        progress=progress.done,
+        stop=stop,
+    )
 
 
 def read_twice(
@@ -200,7 +210,7 @@ def read_twice(
     def look() -> bool | None:
         if readings:
             concerned = [container for container in containers if container.id in lacking(has)]
-            again = ask(client, concerned, stop=stop)
+            again = ask(client, concerned, everything=containers, stop=stop)
             readings.append({**has, **{id_: has[id_].joined(found) for id_, found in again.items()}})
         else:
             readings.append(has)
@@ -229,6 +239,7 @@ def ask(
     client: StacksClient,
     containers: Sequence[Container],
     *,
+    everything: Sequence[Container] = (),
     backups: bool = True,
     kind: str | None = None,
     progress: Callable[[int], None] = lambda _done: None,
@@ -240,6 +251,8 @@ def ask(
     Args:
         client: The API.
         containers: The containers.
+        everything: All containers of the account, where these are only some: a connection from another one is not
+            theirs, and hides none of them.
         backups: Whether the account has any backups.
         kind: The only kind that is wanted; by default all are.
         progress: Called after each call, with the number of calls that are done.
@@ -268,22 +281,26 @@ def ask(
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return _with_sources(
-        containers, {container.id: _belongings(listings[container.id]) for container in containers}
-    )
+    has = {container.id: _belongings(listings[container.id]) for container in containers}
+    return _with_sources(containers, has, everything)
 
 
-def _with_sources(containers: Sequence[Container], has: dict[str, Belongings]) -> dict[str, Belongings]:
+def _with_sources(
+    containers: Sequence[Container], has: dict[str, Belongings], everything: Sequence[Container]
+) -> dict[str, Belongings]:
     """Give each source the connections that the platform lists only at their targets."""
     outgoing = {row.id for one in has.values() for row in one.connections}
-    by_name = {one.name.casefold(): one.id for one in containers if one.name}
+    by_name = {one.name.casefold(): one.id for one in (*everything, *containers) if one.name}
+    others = {one.id for one in everything} - has.keys()
     for target in containers:
         for row in has[target.id].incoming:
             if row.id in outgoing:
                 continue
             source = row.source_id or by_name.get((row.source_name or "").casefold())
+            if source in others:
+                continue
             if source not in has:
-                gap = f"the source of connection {row.id} is not known, or was not read"
+                gap = f"the source of connection {row.id} is not known"
                 has[target.id] = replace(has[target.id], gaps=(*has[target.id].gaps, gap))
                 has = {id_: replace(one, known=one.known - {"Connection"}) for id_, one in has.items()}
             else:

@@ -214,8 +214,11 @@ class _Maker:
             tier = catalog.added_tier(size, container.storage_mb)
             if tier and not catalog.is_database(template) and not catalog.is_micro(template, container.plan):
                 inputs["additional_storage_tier"] = tier
-        if has is not None and has.access.enabled:
-            inputs["external_access"] = True
+        is_open = None if has is None else has.access.enabled
+        is_open = container.external_access if is_open is None else is_open
+        # Policies refuse a database that is adopted and says nothing of it.
+        if is_open or (is_open is False and catalog.is_database(template)):
+            inputs["external_access"] = is_open
         inputs["adopt"] = "if_matching"
         known = catalog.TEMPLATES.get(template)
         # A template that is not in the catalogue may hold data too.
@@ -223,8 +226,13 @@ class _Maker:
         self.names[container.id] = self._declare("Container", name, container.id, inputs, has_data=has_data)
 
     def children(self, container: Container, has: Belongings) -> None:
-        """Declare the child objects of a container."""
+        """Declare the child objects of a container. A connection is its source's."""
         self._connections(container, has.connections)
+        declared = {one.name for one in self.everything if one.id in self.names}
+        for row in has.incoming:
+            if row.source_name not in {None, *declared}:
+                what = f"connection {row.name or row.id} to {container.name}"
+                self._leave_out(what, f"it belongs to its source, {row.source_name}")
         self._allowed_ips(container, has.access)
         own = Reference(self.names[container.id])
         for gap in has.gaps:
@@ -560,7 +568,7 @@ def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
     if there:
         raise StacksError(
             f"{folder} already has {', '.join(there)}, and existing files are not overwritten: "
-            "name another folder",
+            "remove them first, or name another folder",
             code="file-access",
         )
 

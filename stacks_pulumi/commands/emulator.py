@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import tempfile
@@ -65,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cors-origin",
         action="append",
+        type=_origin,
         default=[],
         metavar="ORIGIN",
         help="let web pages of this origin call the emulator, * for all; may be repeated",
@@ -72,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-host",
         action="append",
+        type=_host_name,
         default=[],
         metavar="NAME",
         help="answer requests for this host name too, beside localhost and the address of --host; may be repeated",
@@ -158,6 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         key = None if arguments.key is None else _checked(arguments.key)
+        is_held = _hold(arguments.state)
         server = emulator.Emulator(
             port=arguments.port,
             host=arguments.host,
@@ -178,6 +183,8 @@ def run(arguments: argparse.Namespace) -> int:
             shapes=arguments.shapes,
             platform=arguments.platform,
         )
+        if not is_held:
+            _hold(arguments.state)
         for name in arguments.fail_boot:
             server.fail_boot(name)
         server.start()
@@ -194,6 +201,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise _failed(f"{exc.filename}: {exc.strerror}") from None
     if server.control_token is not None and arguments.format != "json":
         _say(_WARNING.format(host=arguments.host))
+    if server.is_key_revoked and arguments.format == "json":
+        tell("emulator", f"the key is {_REVOKED}")
     _say(_as_json(server) if arguments.format == "json" else _greeting(server, arguments.rate_limit))
     # If the terminal is closed, the last line is not printed.
     is_deserted = ended.get() == signal.SIGHUP
@@ -218,6 +227,40 @@ def _end_by_signal(ended: queue.SimpleQueue[int]) -> None:
     # Under `nohup` the signal is ignored; that stays so.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, end)
+
+
+def _hold(state: str | None) -> bool:
+    """
+    Keep other emulators from a state file until this process ends, by a lock on its journal.
+
+    Each of two would miss what the other answered, and replace it.
+
+    Returns:
+        Whether it is held. A state file without its journal is not, because no emulator runs with it.
+
+    Raises:
+        ValueError: Another process has it.
+    """
+    if state is None:
+        return False
+    path = Path(state)
+    # A file that is not an emulator's gets no journal beside it.
+    new = 0 if path.exists() else os.O_CREAT
+    try:
+        journal = os.open(path.parent / f"{path.name}.journal", os.O_RDWR | os.O_NOFOLLOW | new, 0o600)
+    except OSError:
+        # What is wrong with the path is the error of the start.
+        return False
+    try:
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(journal)
+        raise ValueError(f"another emulator uses {state}: stop it, or give another --state") from None
+    except OSError:
+        # A file system without locks.
+        os.close(journal)
+        return False
+    return True
 
 
 def _checked(key: str) -> str:
@@ -283,7 +326,7 @@ def _as_json(server: Emulator) -> str:
     return json.dumps(enveloped(fields))
 
 
-_REVOKED = " (revoked: requests with it get a 401; start with --key for another one)"
+_REVOKED = "revoked: requests with it get a 401; start with --key for another one"
 
 
 def _greeting(server: Emulator, rate_limit: int | None) -> str:
@@ -294,7 +337,11 @@ def _greeting(server: Emulator, rate_limit: int | None) -> str:
             "",
             f"  API   {url}",
             f"  Page  {page}",
-            f"  Key   {key}{_REVOKED if server.is_key_revoked else ''}",
+            f"  Key   {key}{f' ({_REVOKED})' if server.is_key_revoked else ''}",
+            "",
+            "With any client:",
+            "",
+            f"  curl -H 'Authorization: Bearer {key}' {url}/containers",
             "",
             "In a Pulumi project:",
             "",
@@ -320,6 +367,23 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535")
     return int(text)
+
+
+def _origin(text: str) -> str:
+    # A browser sends no path, not even a slash, so anything else would never match.
+    if text not in {"*", "null"} and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an origin: give one like http://localhost:3000, or *"
+        )
+    return text
+
+
+def _host_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a name of a host: give it without http:// and port"
+        )
+    return text
 
 
 def _seconds(text: str) -> float:

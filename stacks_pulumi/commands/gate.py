@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import datetime
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi._pulumi_cli import InputError, read_project
 from stacks_pulumi.commands._shared import (
     OF_STACK,
     TEXT,
@@ -39,6 +40,7 @@ _HELP: Final = "plan a change, judge it, let a person approve it, and apply exac
 
 _REQUIREMENTS: Final = "requirements.txt"
 _EXTRAS: Final = "[policy,cli]"
+_INSTALLS: Final = re.compile(r"^[^#\n]*stacks[-_]pulumi[^\[\n]*\[([^\]\n]+)\]", re.MULTILINE)
 _STACK: Final = "prod"
 _TOTAL: Final = Decimal(40)
 _INCREASE: Final = Decimal(15)
@@ -212,7 +214,7 @@ def _init(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate.settings import FILE  # noqa: PLC0415  (each action needs its own modules)
     from stacks_pulumi.gate.start import init  # noqa: PLC0415  (as above)
 
-    top, files, notes = (Path(), {}, []) if options.workflow is None else _pipeline(options)
+    top, files, notes, refused = (Path(), {}, [], "") if options.workflow is None else _pipeline(options)
     # Both are written, or neither.
     check_overwrites_nothing(top, files)
     approvers = dict(options.approver)
@@ -224,6 +226,7 @@ def _init(options: argparse.Namespace) -> int:
         names = init(options.folder, approvers, options.max_total, options.max_increase, options.base_url)
         lines = [f"Wrote {', '.join(names)} to {options.folder}."]
         who = f"\n\nApprovers: {one_line(', '.join(approvers) or 'none yet: add a line to allowed_signers')}"
+        notes += [f"\nThis gate refuses the project: {one_line(refused)}\n"] if refused else []
     write(top, files)
     lines += [f"Wrote {', '.join(files)} to {top}."] if files else []
     sys.stdout.write(
@@ -235,10 +238,10 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
-def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str]]:
-    """Return the repository, its new files for the pipeline, and what the user has to know."""
+def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str], str]:
+    """Return the repository, its new files, what the user has to know, and why a new gate refuses the project."""
     from stacks_pulumi.commands.scaffold import repository_of, required  # noqa: PLC0415  (as above)
-    from stacks_pulumi.gate.project import found_in  # noqa: PLC0415  (as above)
+    from stacks_pulumi.gate.project import found_in, why_refused  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, pipeline  # noqa: PLC0415  (as above)
 
     project = found_in(folder_of(options))
@@ -267,10 +270,13 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
         ),
         **{os.path.relpath(folder / name, top): content for name, content in needed.files.items()},
     }
-    notes = [f"\n{_REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}.\n"] if has else []
+    written = (folder / _REQUIREMENTS).read_text(encoding="utf-8", errors="replace") if has else ""
+    asked = {extra.strip() for extras in _INSTALLS.findall(written) for extra in extras.split(",")}
+    lacks = has and not asked.issuperset(_EXTRAS.strip("[]").split(","))
+    notes = [f"\n{_REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}.\n"] if lacks else []
     if GITLAB_FILE in files and GITLAB_MAIN not in files:
         notes.append(f"\n{GITLAB_MAIN} is there already. Add to it:\n  {GITLAB_INCLUDE}\n")
-    return top, files, notes
+    return top, files, notes, why_refused(project, read_project(project))
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -508,7 +514,7 @@ def _gate_of(options: argparse.Namespace) -> Iterator[Gate]:
 
 def _show_change(
     options: argparse.Namespace,
-    read: Record | None,
+    read: Record | str,
     verdict: Verdict,
     changes: Sequence[Change],
     lines: Sequence[str] = (),

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from stacks_pulumi import __version__
+from stacks_pulumi._identifiers import nearest
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     TEXT,
@@ -43,6 +44,7 @@ from stacks_pulumi.errors import StacksError, clean
 if TYPE_CHECKING:
     from stacks_pulumi.account.backend import Stacks
     from stacks_pulumi.account.takeover import ScaffoldPlan
+    from stacks_pulumi.api.models import Container, Listing
 
 
 _HELP: Final = "write a program that takes over what no stack owns"
@@ -132,7 +134,6 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         FILES,
         LeftOut,
         check_overwrites_nothing,
-        chosen,
         files,
         plan,
         project_name,
@@ -150,27 +151,17 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         stacks = _stacks(options)
         # From an incomplete list, the program would lack containers without a word.
         everything.require_complete()
-        containers = chosen(everything, options.include, options.exclude)
-        if not containers:
-            raise StacksError(_nothing_chosen(len(everything)), code="not-found")
-        for option, patterns in (("--include", options.include), ("--exclude", options.exclude)):
-            for pattern in patterns:
-                if not chosen(everything, [pattern]):
-                    # A misspelt name would be taken over without a word.
-                    tell(
-                        "scaffold",
-                        f"warning: {option} {pattern}: no container of the account has such a name",
-                    )
+        containers = _chosen(everything, options)
         left: tuple[LeftOut, ...] = ()
         if stacks is None:
-            has = belongings(client, containers, stop)
+            has = belongings(client, containers, stop, everything=everything)
         else:
             this = ThisAccount(everything, settings.base_url, settings.fingerprint)
             items = [(one, live.item_of(one)) for one in containers]
             # The account was listed first, so what a stack has made of it by now is in its state.
             account = reconcile(items, stacks, this, taken_at=live.now())
             free, _, _ = unowned(account, {})
-            has = belongings(client, free, stop)
+            has = belongings(client, free, stop, everything=everything)
             account = with_children(account, has, stacks, this)
             containers, has, left = unowned(account, has)
         program = plan(containers, has, everything, protect=options.protect, platform=client.platform)
@@ -192,6 +183,35 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     else:
         sys.stdout.write(_report(folder, program, list(texts), stacks))
     return program
+
+
+def _chosen(everything: Listing[Container], options: argparse.Namespace) -> list[Container]:
+    """
+    Return the containers that the options choose.
+
+    Raises:
+        StacksError: There is none, or a pattern matches none: what a misspelt name excludes would be taken over.
+    """
+    from stacks_pulumi.account.takeover import chosen  # noqa: PLC0415  (as above)
+    from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
+
+    if not everything:
+        raise StacksError("the account has no containers, so there is nothing to take over", code="not-found")
+    for option, patterns in (("--include", options.include), ("--exclude", options.exclude)):
+        for pattern in patterns:
+            if chosen(everything, [pattern]):
+                continue
+            near = nearest(pattern, [one.name for one in everything if one.name])
+            hint = f"did you mean {clean(near)}?" if near else "correct the pattern, or leave it out"
+            msg = (
+                f"nothing was written, because no container of the account matches {option} {pattern}: {hint}"
+            )
+            raise StacksError(msg, code="not-found")
+    containers = chosen(everything, options.include, options.exclude)
+    if not containers:
+        msg = f"--include and --exclude choose none of the account's {count(len(everything), 'container')}"
+        raise StacksError(msg, code="not-found")
+    return containers
 
 
 def _stacks(options: argparse.Namespace) -> Stacks | None:
@@ -229,14 +249,6 @@ def _data(folder: Path, program: ScaffoldPlan, names: list[str]) -> dict[str, An
     }
 
 
-def _nothing_chosen(number: int) -> str:
-    from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
-
-    if not number:
-        return "the account has no containers, so there is nothing to take over"
-    return f"--include and --exclude choose none of the account's {count(number, 'container')}"
-
-
 def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stacks | None) -> str:
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
@@ -256,6 +268,7 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stack
         f"  cd {shlex.quote(str(folder))}",
         "  pulumi stack init dev",
         "  pulumi config set stacks:apiKey --secret",
+        "  pulumi preview   # `takes over` at each container; a warning if there is none: check the key",
         "  pulumi up        # adopts, and changes nothing in the account",
         "  pulumi preview   # is empty",
     ]

@@ -25,7 +25,7 @@ import msgspec
 from stacks_pulumi.emulator.answers import OPEN, SHAPES, Refusal, Response, encode
 from stacks_pulumi.emulator.app import OPERATIONS
 from stacks_pulumi.emulator.controls import Controls, logged_request, snapshot
-from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer
+from stacks_pulumi.emulator.drift import Drift, SeedFile
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.server import Incoming
@@ -40,6 +40,14 @@ _SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
+
+
+_FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/openapi.yaml": ("openapi.yaml", "application/yaml"),
+    "/seed.schema.json": ("seed.schema.json", "application/schema+json"),
+}
+"""What is served as it is: path -> file and type."""
 
 
 class ControlApi:
@@ -78,10 +86,8 @@ class ControlApi:
         token = self._token
         if token is None and not self._is_local(headers):
             return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
-        if path == "/" and looking:
-            return _file("page.html", "text/html; charset=utf-8")
-        if path == "/openapi.yaml" and looking:
-            return _file("openapi.yaml", "application/yaml")
+        if path in _FILES and looking:
+            return _file(*_FILES[path])
         if path == f"{_CONTROL_PATH}/openapi.json" and looking:
             return encode(200, describe(self._calls.values(), secured=token is not None), _SECURITY)
         if not path.startswith(f"{_CONTROL_PATH}/"):
@@ -276,13 +282,16 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
         controls.reset,
     ):
         yield _post(change.__name__, change)
-    load = msgspec.defstruct(
-        "load",
-        [("containers", list[SeedContainer]), ("connections", list[SeedConnection], ())],
-        forbid_unknown_fields=True,
+    # The fields of a seed file, so that the file itself can be sent.
+    run = _then(
+        lambda containers, connections, **_: controls.load(containers, connections), lambda ids: {"ids": ids}
     )
-    run = _then(controls.load, lambda ids: {"ids": ids})
-    yield ControlCall("POST", "load", _summary(controls.load), load, run, _descriptions(controls.load))
+    told = {
+        **_descriptions(controls.load),
+        "$schema": "As in a seed file.",
+        "version": "The version of the format.",
+    }
+    yield ControlCall("POST", "load", _summary(controls.load), SeedFile, run, told)
 
 
 def _drifts(controls: Controls) -> Iterator[ControlCall]:
@@ -358,8 +367,8 @@ def _snapshot(controls: Controls) -> Any:
 
 
 def _key(controls: Controls) -> Any:
-    """Return the first key, which has every scope, and its account."""
-    return {"key": controls.key, "account": controls.account}
+    """Return the first key, which has every scope, its label and its account."""
+    return {"key": controls.key, "label": controls.key_label, "account": controls.account}
 
 
 def _faults(controls: Controls) -> Any:

@@ -73,6 +73,11 @@ class Controls:
         raise NotImplementedError
 
     @property
+    def key_label(self) -> str:
+        """The label of the first key, by which `drift.revoke_key` and the limits name it."""
+        return self._record().label
+
+    @property
     def is_key_revoked(self) -> bool:
         """Whether the first key was revoked, in this run or, with a state file, in an earlier one."""
         return self._record().revoked
@@ -145,22 +150,36 @@ class Controls:
             return secret
 
     def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
-        """Change the requests in a window for one key, or for all keys."""
+        """
+        Change the requests in a window for one key, or for all keys.
+
+        Raises:
+            ValueError: The limit is invalid.
+            KeyError: No key has this label.
+        """
         rate_limit = answers.count("rate_limit", rate_limit)
         with self.platform.lock:
-            for key in self.platform.state.keys:
-                if label in {None, key.label}:
-                    key.rate_limit = rate_limit
+            for key in self._keys(label):
+                key.rate_limit = rate_limit
             self._save()
 
     def set_spending_cap(self, spending_cap: Decimal | float | None, label: str | None = None) -> None:
-        """Change the monthly cap in US dollars of one key, or of all keys; `None` for no cap."""
+        """
+        Change the monthly cap in US dollars of one key, or of all keys; `None` for no cap.
+
+        Raises:
+            ValueError: The cap is invalid.
+            KeyError: No key has this label.
+        """
         spending_cap = answers.dollars("spending_cap", spending_cap)
         with self.platform.lock:
-            for key in self.platform.state.keys:
-                if label in {None, key.label}:
-                    key.spending_cap = spending_cap
+            for key in self._keys(label):
+                key.spending_cap = spending_cap
             self._save()
+
+    def _keys(self, label: str | None) -> Sequence[ApiKey]:
+        """Return the key of a label, or all keys."""
+        return self.platform.state.keys if label is None else [self.platform.state.key(label)]
 
     def set_pace(
         self,

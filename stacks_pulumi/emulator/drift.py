@@ -11,7 +11,7 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -22,6 +22,7 @@ from stacks_pulumi.emulator.state import AllowedIp, ApiKey, Backup, Connection, 
 
 _T = TypeVar("_T")
 _Entry: TypeAlias = _T | Mapping[str, Any]
+_Status: TypeAlias = Literal["running", "stopped", "error"]
 
 
 class Drift:
@@ -218,13 +219,14 @@ class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     Attributes:
         name: Its name.
-        template: Its template.
+        template: Its template; `GET /containers/templates` lists them.
         plan: Its plan; by default `basic`, as for a create request.
-        additional_storage_tier: Its additional storage.
-        status: Its status.
-        allowed_ips: The addresses that may connect, and external access is then on; an empty list only turns it on.
+        additional_storage_tier: Its additional storage: 1, 3 or 5.
+        status: `running` (the default), `stopped` or `error`.
+        allowed_ips: The addresses that may connect. External access is then on, which adds the address of
+            `--your-ip` too; an empty list only turns it on.
         vpn_clients: The names of the clients of a VPN container.
-        backups: How many completed manual backups it has.
+        backups: How many completed manual backups it has, 1000 at most.
         account: The id of its account; by default that of the first key.
     """
 
@@ -232,10 +234,11 @@ class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     template: str
     plan: str | None = None
     additional_storage_tier: int | None = None
-    status: Literal["running", "stopped", "error"] = "running"
+    status: _Status = "running"
     allowed_ips: list[str] | None = None
     vpn_clients: list[str] = []
-    backups: int = 0
+    # A mistyped number must not fill the memory.
+    backups: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     account: str | None = None
 
 
@@ -286,7 +289,17 @@ def read_seed(content: bytes) -> SeedFile:
         return msgspec.json.decode(content, type=SeedFile)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why, _, where = str(error).partition(" - at `$")
-        raise SeedError(f"{_named(content, where.rstrip('`').lstrip('.'))}{why}") from None
+        field = where.rstrip("`").lstrip(".")
+        raise SeedError(f"{_named(content, field)}{_reason(why, field)}") from None
+
+
+def _reason(why: str, field: str) -> str:
+    """Return the reason of an error with the words that the field takes."""
+    if not why.startswith("Invalid enum value"):
+        return why
+    return (
+        f"{why}; it has to be 1" if field == "version" else f"{why}; there are {', '.join(get_args(_Status))}"
+    )
 
 
 def _named(content: bytes, where: str) -> str:
@@ -294,14 +307,15 @@ def _named(content: bytes, where: str) -> str:
     row = re.match(r"(containers|connections)\[(\d+)\]\.?(.*)", where)
     if row is None:
         return f"{where}: " if where else ""
+    name = None
     with contextlib.suppress(ValueError, KeyError, IndexError, TypeError, RecursionError):
-        return _row(row[1], int(row[2]), json.loads(content)[row[1]][int(row[2])]["name"], row[3])
-    return _row(row[1], int(row[2]), None, row[3])
+        name = json.loads(content)[row[1]][int(row[2])]["name"]
+    return f"{_row(row[1], int(row[2]), name, row[3])}: "
 
 
 def _row(part: str, number: int, name: object, field: str = "") -> str:
     named = f" ({json.dumps(name)})" if isinstance(name, str) else ""
-    return f"{part}[{number}]{named}{f', {field}' if field else ''}: "
+    return f"{part}[{number}]{named}{f', {field}' if field else ''}"
 
 
 def load(
@@ -327,10 +341,11 @@ def load(
     ids = []
     try:
         for number, it in enumerate(ready):
-            with _at(_row("containers", number, it.name)):
-                ids.append(_add(platform, it.account or account, it))
+            row = _row("containers", number, it.name)
+            with _at(row, it):
+                ids.append(_add(platform, it.account or account, it, row))
         for number, link in enumerate(links):
-            with _at(_row("connections", number, link.name)):
+            with _at(_row("connections", number, link.name), link):
                 ends = (platform.state.container(link.source), platform.state.container(link.target))
                 connections.create(platform, *ends, link.name)
     except BaseException:
@@ -342,14 +357,20 @@ def load(
 
 
 @contextlib.contextmanager
-def _at(row: str) -> Iterator[None]:
-    """Name the row in what the platform refuses, or does not know."""
+def _at(place: str, entry: SeedContainer | SeedConnection | None = None) -> Iterator[None]:
+    """Name the place, and the value of the entry there, in what the platform refuses, or does not know."""
     try:
         yield
     except KeyError as error:
-        raise answers.Refusal(404, {"error": f"{row}there is no {error.args[0]!r}"}) from None
+        raise answers.Refusal(404, {"error": f"{place}: there is no {error.args[0]!r}"}) from None
     except answers.Refusal as refusal:
-        said = {**refusal.body, "error": f"{row}{refusal.body['error']}"}
+        why, field = refusal.body["error"], refusal.body.get("field")
+        if why.startswith(place):
+            raise
+        # The name is in the place already.
+        value = None if field in {None, "name"} else getattr(entry, field, None)
+        where = place if value is None else f"{place}, {field} {json.dumps(value)}"
+        said = {**refusal.body, "error": f"{where}: {why}"}
         raise answers.Refusal(refusal.status, said, refusal.headers) from None
 
 
@@ -361,10 +382,11 @@ def _converted(part: str, number: int, entry: _Entry[_T], kind: type[_T]) -> _T:
     except msgspec.ValidationError as error:
         why, _, where = str(error).partition(" - at `$.")
         name = entry.get("name") if isinstance(entry, Mapping) else None
-        raise SeedError(f"{_row(part, number, name, where.rstrip('`'))}{why}") from None
+        field = where.rstrip("`")
+        raise SeedError(f"{_row(part, number, name, field)}: {_reason(why, field)}") from None
 
 
-def _add(platform: Platform, account: str, wanted: SeedContainer) -> str:
+def _add(platform: Platform, account: str, wanted: SeedContainer, row: str) -> str:
     # A separate key, so that the containers do not count against the cap of a real one.
     owner = ApiKey("seed", "", platform.state.accounts[account].id, list(keys.SCOPES))
     fields = ("name", "template", "plan", "additional_storage_tier")
@@ -376,11 +398,14 @@ def _add(platform: Platform, account: str, wanted: SeedContainer) -> str:
         vpn.add(platform, container, name)
     if wanted.allowed_ips is not None:
         access.set_access(platform, container, enabled=True)
-        for address in wanted.allowed_ips:
-            access.add_ip(platform, container, {"ip_address": address})
+        for number, address in enumerate(wanted.allowed_ips):
+            with _at(f"{row}, allowed_ips[{number}] {json.dumps(address)}"):
+                access.add_ip(platform, container, {"ip_address": address})
     for _ in range(wanted.backups):
         backups.trigger(platform, container).due = platform.clock.now()
-    platform.settle()
+    if wanted.backups:
+        # It looks at every container.
+        platform.settle()
     if wanted.status == "error":
         container.error = UNHEALTHY
     if wanted.status != "running":

@@ -190,6 +190,8 @@ class Faults:
         for name, value in options.items():
             if value != KINDS[kind][name] and not isinstance(value, OPTION_TYPES.get(name, (object,))):
                 raise ValueError(f"the option {name} of {kind} cannot be {value!r}")
+        if options.get("code") is not None and not 200 <= options["code"] <= 599:
+            raise ValueError(f"a status code is a number from 200 to 599, not {options['code']}")
         if "seconds" in options:
             answers.seconds("seconds", options["seconds"])
         if options.get("part", "body") not in {"headers", "body"}:

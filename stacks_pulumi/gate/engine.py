@@ -71,6 +71,7 @@ _OUR_PLUGIN: Final = "pulumi-resource-stacks"
 _DIGITS: Final = 16
 _LOGIN: Final = "log in with `pulumi login`, or set PULUMI_BACKEND_URL"
 _KEY: Final = "stacks-pulumi-gate:key"
+_CONFIGURATION: Final = ("config", "--json", "--show-secrets")
 _BY_DEFAULT: Final = ("default", "passphrase")
 """Secrets providers that have no address."""
 _SALT: Final = "encryptionsalt"
@@ -228,8 +229,9 @@ class Engine:
             settings = project_files.settings_in(file)
             words = ("--config-file", str(copy), *self._chosen)
             if sealed_key is None:
+                key: object = os.urandom(32).hex()
                 copy.write_bytes(b"" if file is None else file.read_bytes())
-                self._run("config", "set", "--secret", _KEY, *words, text=os.urandom(32).hex().encode())
+                self._run("config", "set", "--secret", _KEY, *words, text=str(key).encode())
                 made = project_files.settings_in(copy)
                 if _SALT in made and _SALT not in settings:
                     # The salt was made just now, so no other machine could decrypt the key.
@@ -238,11 +240,12 @@ class Engine:
                         "wrote into the project, or run `pulumi stack change-secrets-provider passphrase`"
                     )
                 sealed_key = _sealed_in(copy)
-            # Plan and apply read the same copy, so that they read each value in the same way.
-            settings["config"] = {**(settings.get("config") or {}), _KEY: {"secure": sealed_key}}
-            copy.write_text(yaml.safe_dump(settings), encoding="utf-8")
-            values = _object(self._run("config", "--json", "--show-secrets", *words))
-        key = values.pop(_KEY, {}).get("value")
+            else:
+                settings["config"] = {_KEY: {"secure": sealed_key}}
+                copy.write_text(yaml.safe_dump(settings), encoding="utf-8")
+                key = _object(self._run(*_CONFIGURATION, *words)).get(_KEY, {}).get("value")
+        # Not from the copy: the engine may find other settings for the project, or read a value in another way.
+        values = _object(self._run(*_CONFIGURATION, *self._chosen))
         if not isinstance(key, str) or not key:
             raise PulumiError(
                 "the record's key cannot be decrypted: plan and apply with the same secrets provider and passphrase"

@@ -42,7 +42,7 @@ from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
 from stacks_pulumi.gate.plan_file import packages_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record, RefusedError
-from stacks_pulumi.gate.verdict import Verdict, judge
+from stacks_pulumi.gate.verdict import Verdict, judge, without_plan
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.reports import PolicyViolation
 
@@ -69,12 +69,12 @@ class Planned:
     What `plan` found.
 
     Attributes:
-        record: The record that it wrote; `None` if policies refuse the change, which then has no plan.
+        record: The record that it wrote; the stack's name if policies refuse the change, which then has no plan.
         verdict: Whether the change may be applied.
         changes: What happens to each resource; empty without a plan.
     """
 
-    record: Record | None
+    record: Record | str
     verdict: Verdict
     changes: tuple[Change, ...]
 
@@ -110,7 +110,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         _check_encryption(pulumi, state)
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
         if preview.plan is None:
-            return _without_plan(gate, record, preview, read)
+            return _refused(record, preview, pulumi.stack)
         after = pulumi.export()
         digest = digests.of_state(after, configuration.key)
         if digest != digests.of_state(state, configuration.key):
@@ -534,11 +534,9 @@ def _may_exist(pulumi: Engine, read: spending.AccountNow, now: datetime.datetime
     return spending.may_exist(begun, read, now)
 
 
-def _without_plan(
-    gate: Gate, record: Path, preview: engine.PlannedPreview, read: spending.AccountNow
-) -> Planned:
+def _refused(record: Path, preview: engine.PlannedPreview, stack: str) -> Planned:
     """
-    Return that policies refuse a change.
+    Return that policies refuse a change. Its price is not known, and no limit was judged.
 
     Raises:
         PulumiError: The preview failed for another reason.
@@ -549,12 +547,13 @@ def _without_plan(
         violations = ()
     if not any(violation.level == "mandatory" for violation in violations):
         raise PulumiError(preview.error)
-    verdict = judge(gate, (), read.stacks, violations=violations)
-    _write_texts(record, None, verdict, ())
-    return Planned(None, verdict, ())
+    verdict = without_plan(violations)
+    name = records.short_name(stack)
+    _write_texts(record, name, verdict, ())
+    return Planned(name, verdict, ())
 
 
-def _write_texts(folder: Path, record: Record | None, verdict: Verdict, changes: Sequence[Change]) -> None:
+def _write_texts(folder: Path, record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> None:
     records.put(folder, records.COMMENT, texts.comment(record, verdict, changes).encode())
     records.put(folder, records.JUNIT, texts.junit(record, verdict, changes).encode())
 

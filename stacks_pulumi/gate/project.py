@@ -19,6 +19,8 @@ from stacks_pulumi.config import NAMESPACE, OF_A_STACK, text_of, why_unreadable
 REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
 """The settings of a project that can run other code or move the stack."""
 
+_TAGS: Final = "pulumi:tags"
+
 _OF_STACK: Final = ("config", "environment", "secretsprovider", "encryptionsalt", "encryptedkey")
 """What a stack's settings have."""
 
@@ -68,23 +70,44 @@ def check(file: Path, project: Mapping[str, Any], allowed: frozenset[str]) -> No
     Raises:
         InputError: It has one, or cannot be read.
     """
+    why = why_refused(file, project, allowed)
+    if why:
+        raise InputError(why)
+
+
+def why_refused(file: Path, project: Mapping[str, Any], allowed: frozenset[str] = frozenset()) -> str:
+    """Return why `check` refuses a project; empty if it does not."""
     if not project:
-        raise InputError(f"{file} cannot be read as a project")
+        return f"{file} cannot be read as a project"
+    written = project.get("runtime")
+    parts = (*project, *((*written, written.get("name")) if isinstance(written, dict) else (written,)))
+    if not all(isinstance(part, str | None) for part in parts):
+        # With the tag `!!binary`, the engine reads a name that is none here.
+        return f"{file} has a name that is no plain text: write it without a tag"
     spellings = {name.casefold(): name for name in REFUSED}
     found = [
         name
         for key in project
         if (name := spellings.get(str(key).casefold())) is not None and name not in allowed
     ]
+    is_text = any(
+        str(key).casefold() == "config" and not isinstance(value, dict | None)
+        for key, value in project.items()
+    )
+    if is_text and "stackConfigDir" not in allowed:
+        # The engine takes such a text for the folder of the stacks' settings.
+        found.append("stackConfigDir")
     runtime, options = runtime_of(project)
     if runtime == "yaml" and options and "options" not in allowed:
         # The option `compiler` is a command.
         found.append("options")
-    if found:
-        raise InputError(
-            f"{file} sets `{found[0]}`, which can run other code or move the stack: remove it, or allow it in the gate "
-            f"(`project_settings: [{found[0]}]` in gate.yaml)"
-        )
+    if not found:
+        return ""
+    also = " (the engine finds a plugin on PATH too)" if found[0] == "plugins" else ""
+    return (
+        f"{file} sets `{found[0]}`, which can run other code or move the stack: remove it{also}, or allow it in the "
+        f"gate (`project_settings: [{found[0]}]` in gate.yaml)"
+    )
 
 
 def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
@@ -118,16 +141,23 @@ def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
 
 def check_configuration(names: Iterable[str]) -> None:
     """
-    Refuse what only the engine reads of the settings of our provider.
+    Refuse what only the engine reads of the configuration.
 
     `stacks:name` and `stacks:pluginDownloadURL` name a plugin that it downloads and runs with the key, instead of ours.
+    With `pulumi:tags`, each operation sets the stack's tags, and these choose its budgets and what its policies allow.
 
     Args:
         names: The keys of the stack's configuration, as the engine prints them.
 
     Raises:
-        InputError: A key in the namespace of this package is not one of its settings.
+        InputError: A key in the namespace of this package is not one of its settings, or it sets tags.
     """
+    names = [*names]
+    if _TAGS in names:
+        raise InputError(
+            f"the configuration has {_TAGS!r}, with which the author of a change would choose the stack's budgets and "
+            f"policies: remove it (`pulumi config rm {_TAGS}`), and set tags with `pulumi stack tag set`"
+        )
     known = {f"{NAMESPACE}:{name}" for name in OF_A_STACK}
     other = next((name for name in names if name.startswith(f"{NAMESPACE}:") and name not in known), None)
     if other is not None:

@@ -90,6 +90,9 @@ class Saved:
         self.creating = [
             one.resource for one in deployment.pending_operations or () if one.type == "creating"
         ]
+        goals = ((urn, one.goal.type) for urn, one in self._plans.items() if one.goal is not None)
+        for urn, type_ in (*((one.urn, one.type) for one in (*resources, *self.creating)), *goals):
+            _check_type(urn, type_)
         self._olds: dict[str, Olds] = defaultdict(Olds)
         for one in resources:
             olds = self._olds[one.urn]
@@ -285,6 +288,7 @@ class Saved:
             # An update of what was imported belongs to the import, and the import to a replacement of it.
             left_out = {"import"} if self.is_imported_and_replaced(urn) else _STAYS
             words = tuple(word for word in words if word not in left_out)
+        _check_together(urn, words)
         if planned.goal is not None:
             _check_difference(urn, planned.goal.input_diff, words, olds.current)
         after = None if planned.goal is None else _after(urn, planned.goal, words, olds.current)
@@ -378,6 +382,19 @@ def _urn_of(provider: str) -> str:
     return provider.rpartition("::")[0]
 
 
+def _check_type(urn: str, type_: str) -> None:
+    """
+    Refuse a resource whose URN does not show its type: a program that is code chooses the type.
+
+    After `$`, a URN has the type of a child. So with `a:b:c$pulumi:pulumi:Stack` a container would be the stack itself,
+    which no rule judges and no one is shown.
+    """
+    if "$" in type_ or None in stack_and_project(urn) or type_of(urn) != type_:
+        raise _does_not_fit(
+            urn, f"its type is {type_!r}, which its URN does not show: give it a type without `$`"
+        )
+
+
 def _does_not_fit(urn: str, why: str) -> InputError:
     what = f"{name_of(urn)!r} ({type_of(urn)})" if None not in stack_and_project(urn) else repr(urn)
     return InputError(
@@ -426,6 +443,17 @@ def _inputs(goal: Goal, words: Sequence[str], old: Stored | None) -> dict[str, A
         for name, value in {**base, **difference.updates, **difference.adds}.items()
         if name not in difference.deletes
     }
+
+
+def _check_together(urn: str, words: Sequence[str]) -> None:
+    """
+    Refuse steps of which only one can be made, and would be judged.
+
+    The engine takes them one after the other: of `update` and `same` it makes the update, and only then misses the
+    other one.
+    """
+    if len((NEW | _STAYS).intersection(words)) + bool(REPLACES.intersection(words)) > 1:
+        raise _does_not_fit(urn, f"the plan has steps that exclude each other ({', '.join(words)})")
 
 
 def _check_difference(urn: str, difference: InputDiff, words: Sequence[str], old: Stored | None) -> None:

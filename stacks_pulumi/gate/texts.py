@@ -77,13 +77,13 @@ _SIGNED: Final = (
 
 
 def document_of(
-    record: Record | None, verdict: Verdict, changes: Sequence[Change], lines: Sequence[str] = ()
+    record: Record | str, verdict: Verdict, changes: Sequence[Change], lines: Sequence[str] = ()
 ) -> Document:
     """
     Return what is shown of a change.
 
     Args:
-        record: Its record; `None` if it has none, because its preview failed.
+        record: Its record; the stack's name if it has none, because policies refuse its preview.
         verdict: How the gate judges it.
         changes: What happens to each resource.
         lines: More texts, for instance on its approvals.
@@ -112,7 +112,7 @@ def document_of(
 
 
 def show(
-    record: Record | None,
+    record: Record | str,
     verdict: Verdict,
     changes: Sequence[Change],
     lines: Sequence[str] = (),
@@ -124,7 +124,7 @@ def show(
     Return a change for a terminal.
 
     Args:
-        record: Its record.
+        record: Its record, or the stack's name.
         verdict: How the gate judges it.
         changes: What happens to each resource.
         lines: More texts, for instance on its approvals.
@@ -136,37 +136,42 @@ def show(
     return text or plain(document)
 
 
-def comment(record: Record | None, verdict: Verdict, changes: Sequence[Change], stack: str = "") -> str:
+def comment(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> str:
     """
     Return a change as a comment of a pull request.
 
     Args:
-        record: Its record.
+        record: Its record, or the stack's name.
         verdict: How the gate judges it.
         changes: What happens to each resource.
-        stack: The stack, for a change without a record.
     """
     text = document_of(record, verdict, changes, (_SIGNED,) if verdict.result == "needs_approval" else ())
-    return as_comment(text, f"gate {stack if record is None else record.stack_name}")
+    return as_comment(text, f"gate {_stack(record)}")
 
 
-def summary(record: Record | None, verdict: Verdict, changes: Sequence[Change]) -> str:
+def summary(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> str:
     """Return a change as the summary of a job, in Markdown."""
     return markdown(document_of(record, verdict, changes), 100)
 
 
-def junit(record: Record | None, verdict: Verdict, changes: Sequence[Change]) -> str:
+def junit(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> str:
     """Return the conditions of a change as JUnit XML."""
     return as_junit(document_of(record, verdict, changes), _SUITE)
 
 
-def json(record: Record | None, verdict: Verdict, changes: Sequence[Change]) -> str:
+def json(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> str:
     """Return a change for programs."""
     return as_json(_data(record, verdict, changes))
 
 
-def _headline(record: Record | None, verdict: Verdict) -> str:
-    where = "The change" if record is None else f"The change of {record.stack_name}"
+def _stack(record: Record | str) -> str:
+    return record if isinstance(record, str) else record.stack_name
+
+
+def _headline(record: Record | str, verdict: Verdict) -> str:
+    where = f"The change of {_stack(record)}"
+    if isinstance(record, str):
+        return f"{where}: {_RESULTS[verdict.result]}, so the monthly cost after it is not known."
     if verdict.result == "nothing":
         return f"{where}: nothing changes."
     people = " of two people" if verdict.approvals_needed > 1 else ""
@@ -243,8 +248,8 @@ def _engines_own(changes: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
         yield "note", f"providers of the engine, with the stack's configuration: {', '.join(names)}"
 
 
-def _record_lines(record: Record | None) -> Iterator[tuple[Weight, str]]:
-    if record is None:
+def _record_lines(record: Record | str) -> Iterator[tuple[Weight, str]]:
+    if isinstance(record, str):
         return
     content = record.content
     yield "note", f"the record {record.digest}, made at {content.made_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -438,13 +443,13 @@ def _checks(verdict: Verdict) -> Iterator[Check]:
     yield Check("approval", _RESULTS[verdict.result], "\n".join((*asked, *verdict.unknown)), failed=False)
 
 
-def _data(record: Record | None, verdict: Verdict, changes: Sequence[Change]) -> dict[str, Any]:
+def _data(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> dict[str, Any]:
     return {
         "version": 1,
         "currency": "USD",
         "per": "month",
-        "record": None if record is None else record.digest,
-        "stack": None if record is None else record.stack_name,
+        "record": None if isinstance(record, str) else record.digest,
+        "stack": _stack(record),
         "result": verdict.result,
         "reasons": [
             {"result": one.result, "rule": one.rule, "urn": one.urn or None, "text": one.text}

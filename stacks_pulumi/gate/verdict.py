@@ -242,9 +242,7 @@ def judge(
         report.difference.high,
         during.difference.high,
     )
-    for violation in violations:
-        if violation.level == "mandatory":
-            found.refuse(violation.policy, f"{violation.resource}: {violation.message}")
+    found.reasons += _forbidden(violations)
     for change in changes:
         if change.operation == "unclear":
             found.refuse(
@@ -270,6 +268,21 @@ def judge(
             found.ask(FREE_RULE, f"the program may run its own code with the key: {code}")
         found.reasons += _not_free(found, spent, ruled)
     return found.verdict(tuple(violations))
+
+
+def without_plan(violations: Sequence[PolicyViolation]) -> Verdict:
+    """Return that policies refuse a change before it has a plan: no price of it is known, and no limit was judged."""
+    unknown = Price(Decimal(0), None)
+    reasons = tuple(dict.fromkeys(_forbidden(violations)))
+    return Verdict("refused", reasons, unknown, unknown, unknown, None, None, violations=tuple(violations))
+
+
+def _forbidden(violations: Iterable[PolicyViolation]) -> list[Reason]:
+    return [
+        Reason("refused", one.policy, "", f"{one.resource}: {one.message}")
+        for one in violations
+        if one.level == "mandatory"
+    ]
 
 
 def _weight(reason: Reason) -> tuple[bool, int]:

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
     ErrorCode,
@@ -325,16 +325,24 @@ def to_adopt(session: Session, inputs: Mapping[str, Any], warn: Callable[[str], 
     Args:
         session: The account.
         inputs: The checked inputs.
-        warn: Shows why a container of this name will not be adopted.
+        warn: Shows why no container of this name will be adopted.
     """
 
-    def ask() -> Sequence[Container]:
+    def ask() -> Listing[Container] | None:
         with contextlib.suppress(StacksError):
             return session.reads.get("containers", ask=session.client.feed.snapshot)
-        return ()
+        return None
 
     listed = session.reads.get("to adopt", ask=ask)
+    if listed is None:
+        return None
     named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]
+    # A setting of the stack is for what may exist; what the resource says itself expects one.
+    if not named and listed.gap is None and inputs.get("adopt") == "if_matching":
+        warn(
+            f"there is nothing to adopt: the account of this key has no container {inputs['name']!r}, so `up` creates "
+            "one, which is billed. If it should exist, check the key"
+        )
     if len(named) != 1 or named[0].is_from(inputs["template"]) is None:
         return None
     differences = differences_to(inputs, named[0])

@@ -92,7 +92,7 @@ class _Story:
             self.stack.cli("cancel", "--yes")
 
         planned = gated.plan()
-        assert planned.record is not None
+        assert isinstance(planned.record, record.Record)
         assert planned.verdict.result != "refused", planned.verdict.reasons
         known = {resource["id"] for resource in self.stack.resources().values()}
         pending = {urn.rpartition("::")[2] for urn in self._pending()}

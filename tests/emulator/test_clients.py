@@ -19,7 +19,7 @@ import yaml
 
 import stacks_pulumi.emulator
 from stacks_pulumi.emulator import OPERATIONS, Emulator
-from tests.support.node import chromium, generator, node_folder, run
+from tests.support.node import chromium, generator, needs, node_folder, run
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -138,6 +138,21 @@ def test_the_openapi_generator_client_calls_every_operation(ready: Emulator, tmp
     run(sys.executable, program, ready.url, ready.key, cwd=tmp_path, PYTHONPATH=str(tmp_path / "made"))
 
     assert done(ready) == set(OPERATIONS)
+
+
+def test_the_client_of_the_page_waits_and_polls(quick: Emulator, tmp_path: Path) -> None:
+    page = (HERE.parents[1] / "docs" / "emulator.md").read_text(encoding="utf-8")
+    program = page.partition("client.mjs\n```javascript\n")[2].partition("```")[0]
+    (tmp_path / "client.mjs").write_text(program, encoding="utf-8")
+    (tmp_path / ".env").write_text(f"STACKS_BASE_URL={quick.url}\nSTACKS_API_KEY={quick.key}\n")
+    quick.faults.add("containers.create", "rate_limited", retry_after=1)
+    needs("node")
+
+    told = run("node", "--env-file=.env", "client.mjs", cwd=tmp_path)
+
+    assert told == f"{quick.account}-orders running\n"
+    assert [quick.calls(f"containers.{one}") for one in ("create", "status")] == [2, 1]
+    quick.faults.assert_none_left()
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")

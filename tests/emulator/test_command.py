@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -241,6 +243,9 @@ def test_a_state_is_filled_once_and_a_revoked_key_is_named(
         f"{file} was not loaded: {state} was filled from a file before: remove it, and its journal"
         in complaints
     )
+    told = start(*options, "--json")
+    assert json.loads(told.said)["key"] == again.find(r"Key +(\S+)")
+    assert "the key is revoked: requests with it get a 401" in told.end()[2]
     third = start(*options, "--key", f"sk_stacks_{'a' * 64}")
     assert [one["name"] for one in third.ask("GET", "/containers").json()["data"]] == ["myapp"]
 
@@ -306,6 +311,39 @@ def test_an_unwritable_state_file_is_one_clear_line(start: Callable[..., Running
     assert complaints.count("\n") == 1
 
 
+@pytest.mark.parametrize("journal", ["kept", "lost"])
+def test_two_do_not_share_a_state_file(start: Callable[..., Running], tmp_path: Path, journal: str) -> None:
+    file = tmp_path / "state.json"
+    if journal == "lost":
+        start("--state", str(file)).end()
+        (tmp_path / "state.json.journal").unlink()
+    first = start("--state", str(file))
+    code, said, complaint = start("--state", str(file)).end()
+
+    assert (code, said) == (1, "")
+    assert f"another emulator uses {file}: stop it, or give another --state" in complaint
+    assert first.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"}).status_code == 202
+    first.end(signal.SIGKILL)
+    again = start("--state", str(file))
+    assert [one["name"] for one in again.ask("GET", "/containers").json()["data"]] == ["myapp"]
+
+
+def test_a_file_that_is_not_its_own_gets_no_journal(start: Callable[..., Running], tmp_path: Path) -> None:
+    file = tmp_path / "seed.json"
+    file.write_text('{"containers": []}')
+
+    assert start("--state", str(file)).end()[0] == 1
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_printed_line_for_curl_works(start: Callable[..., Running]) -> None:
+    line = start().find(r"(curl .*)")
+
+    answer = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout)["count"] == 0
+
+
 def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
     port = start().find(r"127\.0\.0\.1:(\d+)")
     second = start("--port", port)
@@ -328,7 +366,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
         (["--port", "0", "--load", "pyproject.toml"], "pyproject.toml cannot be loaded: "),
         (
             ["--port", "0", "--load", "tests/emulator/wrong-seed.json"],
-            'wrong-seed.json cannot be loaded: containers[1] ("web"): Unknown container template',
+            'wrong-seed.json cannot be loaded: containers[1] ("web"), template "nginxx": Unknown container template',
         ),
         (["--port", "0", "--env-file", "/nowhere/.env"], "/nowhere/.env: No such file or directory"),
         (["--platform", "/nowhere.yaml"], "the platform file /nowhere.yaml cannot be read: No such file"),
@@ -364,9 +402,13 @@ def test_a_wrong_option_is_one_clear_line(
         ["--spending-cap", "much"],
         ["--boot-seconds", "-1"],
         ["--boot-seconds", "inf"],
+        ["--cors-origin", "localhost:3000"],
+        ["--cors-origin", "http://localhost:3000/"],
+        ["--allow-host", "http://emulator"],
+        ["--allow-host", "emulator:7822"],
     ],
 )
-def test_an_invalid_number_is_refused_with_its_option(
+def test_an_invalid_value_is_refused_with_its_option(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -374,7 +416,7 @@ def test_an_invalid_number_is_refused_with_its_option(
 
     assert caught.value.code == 1
     told = capsys.readouterr().err
-    assert f"argument {arguments[0]}: {arguments[1]!r} is not a " in told
+    assert f"argument {arguments[0]}: {arguments[1]!r} is not a" in told
 
 
 def test_help_works_without_the_extra() -> None:

@@ -103,7 +103,7 @@ def test_keys_and_accounts_are_created(emulator: Emulator, control: Control, cal
     assert stranger("POST", "/containers", {}).status_code == 403
     assert control("GET", "snapshot")["keys"][1]["spending_cap"] == 5
 
-    control("POST", "set_spending_cap", {"spending_cap": 0, "label": "default"})
+    control("POST", "set_spending_cap", {"spending_cap": 0, "label": control("GET", "key")["label"]})
     assert call("POST", "/containers", {"name": "myapp", "template": "nodejs"}).status_code == 402
     control("POST", "set_rate_limit", {"rate_limit": 1})
     assert emulator.state.keys[0].rate_limit == 1

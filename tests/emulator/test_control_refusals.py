@@ -62,6 +62,13 @@ def test_a_body_that_is_not_json_is_refused(emulator: Emulator, payload: bytes) 
     ("body", "complaint"),
     [
         ({"to": "new_key", "rate_limit": 0}, "rate_limit must be a whole number from 1 on, not 0"),
+        ({"to": "set_rate_limit", "rate_limit": 5, "label": "cii"}, "there is no 'cii'"),
+        ({"to": "set_spending_cap", "spending_cap": 5, "label": "cii"}, "there is no 'cii'"),
+        ({"to": "faults/add", "operation": "*", "kind": 50}, "a status code is a number from 200 to 599"),
+        (
+            {"to": "faults/add", "operation": "*", "kind": "answer", "code": 1000},
+            "a status code is a number from 200 to 599",
+        ),
         ({"to": "new_key", "rate_limit": True}, "rate_limit: Expected"),
         ({"to": "new_key", "spending_cap": "NaN"}, "spending_cap must be an amount of US dollars"),
         ({"to": "new_key", "spending_cap": "1e400"}, "spending_cap must be"),
@@ -102,7 +109,8 @@ def test_values_that_would_fail_later_are_refused_immediately(
     }
     before = msgspec.json.encode(emulator.platform.state)
 
-    assert control("POST", body["to"], sent, status=400)["error"].startswith(complaint)
+    status = 404 if complaint.startswith("there is no") else 400
+    assert control("POST", body["to"], sent, status=status)["error"].startswith(complaint)
     assert msgspec.json.encode(emulator.platform.state) == before
     assert control("GET", "faults")["all"] == []
     assert control("GET", "snapshot")["now"] == "2026-05-17T06:40:20.000Z"

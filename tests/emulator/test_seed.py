@@ -106,7 +106,14 @@ def test_another_key_opens_an_account_whose_first_key_was_revoked(file: Path, tm
         (b'"name": "door", ', b"", "containers[2]: Object missing required field `name`"),
         (b'"source": "orders"', b'"source": 1', 'connections[0] ("primary-db"), source: Expected `str`'),
         (b'"containers"', b'"container"', "Object contains unknown field `container`"),
-        (b'"connections"', b'"version": 2, "connections"', "version: Invalid enum value 2"),
+        (b'"connections"', b'"version": 2, "connections"', "version: Invalid enum value 2; it has to be 1"),
+        (
+            b'"backups": 1',
+            b'"status": "runing"',
+            "containers[1] (\"orders-db\"), status: Invalid enum value 'runing'; there are running, stopped, error",
+        ),
+        (b'"backups": 1', b'"backups": 1001', 'containers[1] ("orders-db"), backups: Expected `int` <= 1000'),
+        (b'"backups": 1', b'"backups": -1', 'containers[1] ("orders-db"), backups: Expected `int` >= 0'),
         (SEED, b"{", "Input data was truncated"),
     ],
 )
@@ -121,11 +128,15 @@ def test_an_error_of_the_format_names_row_and_name(before: bytes, after: bytes, 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        (b"nodejs", b"nodjs", 'containers[0] ("orders"): Unknown container template'),
+        (b"nodejs", b"nodjs", 'containers[0] ("orders"), template "nodjs": Unknown container template'),
         (b'"orders-db", "template"', b'"orders", "template"', 'containers[1] ("orders"): '),
         (b'"orders-db", "name"', b'"db", "name"', "connections[0] (\"primary-db\"): there is no 'db'"),
         (b'"backups": 1', b'"account": "usr-1"', "containers[1] (\"orders-db\"): there is no 'usr-1'"),
-        (b"198.51.100.0/24", b"home", 'containers[0] ("orders"): '),
+        (
+            b'"198.51.100.0/24"',
+            b'"192.0.2.1", "home"',
+            'containers[0] ("orders"), allowed_ips[1] "home": Invalid IPv4',
+        ),
     ],
 )
 def test_what_the_platform_refuses_names_row_and_name(
@@ -139,6 +150,20 @@ def test_what_the_platform_refuses_names_row_and_name(
 
     assert str(caught.value.body["error"]).startswith(said)
     assert emulator.state.containers == {}
+
+
+def test_the_file_itself_can_be_sent_to_a_running_emulator() -> None:
+    with Emulator() as emulator:
+        page = f"{emulator.page_url}_emulator"
+        example = PAGE.partition("seed.json\n```json\n")[2].partition("```")[0]
+        for _ in range(2):
+            assert requests.post(f"{page}/reset", timeout=10).status_code == 200
+            loaded = requests.post(f"{page}/load", example, timeout=10)
+            assert (loaded.status_code, len(loaded.json()["ids"])) == (200, 4), loaded.text
+        assert requests.get(f"{emulator.page_url}seed.schema.json", timeout=10).text == schema_text()
+        refused = requests.post(f"{page}/load", '{"version": 2, "containers": []}', timeout=10)
+
+        assert (refused.status_code, refused.json()["field"]) == (400, "version")
 
 
 def test_the_page_has_a_file_that_loads_and_the_schema_is_that_of_the_format(tmp_path: Path) -> None:

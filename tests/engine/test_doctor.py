@@ -120,6 +120,19 @@ def test_an_unselected_stack_is_fixed_where_it_is_checked(stack: Stack) -> None:
     assert doctor(stack, "--stack", "dev").level("adopt") == "ok"
 
 
+def test_a_state_beside_a_half_written_file_is_whole(stack: Stack) -> None:
+    stack.env["PULUMI_BACKEND_URL"] = stack.env["PULUMI_BACKEND_URL"].partition("?")[0]
+    attributes = stack.folder / "state/.pulumi/stacks/tests/dev.json.attrs"
+    attributes.touch()
+
+    assert (
+        "delete the empty file that ends with `.json.attrs`" in command(stack, "doctor", "-s", "dev").stdout
+    )
+
+    attributes.unlink()
+    assert command(stack, "doctor", "-s", "dev").returncode == 0
+
+
 def test_a_preview_tells_whether_an_up_can_start(stack: Stack, emulator: Emulator) -> None:
     stack.program("""
         import os

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -128,6 +129,16 @@ def test_a_container_that_is_not_in_the_account_is_named(host: Host, account: st
     message = error(host, "AllowedIp", container=f"{account}-none")
 
     assert message == f"the account's list has no container {account}-none: check container [not-found]"
+
+
+def test_a_target_has_an_empty_list_of_connections_where_only_it_is_asked(
+    host: Host, make_host: Any, account: str, tmp_path: Path
+) -> None:
+    facts = tmp_path / "platform.yaml"
+    facts.write_text("version: 1\nconnections: {listed_at: both}\n", encoding="utf-8")
+    told = make_host({**host.config, "stacks:platform": str(facts)})
+
+    assert ids(told, "Connection", container=f"{account}-orders-db") == []
 
 
 def test_a_list_that_may_lack_one_is_an_error(host: Host, emulator: Emulator, account: str) -> None:

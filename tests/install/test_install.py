@@ -24,8 +24,19 @@ from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 
 ROOT = Path(__file__).parents[2]
-PIP = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+QUIET = ["--quiet", "--disable-pip-version-check", "--no-compile"]
 pytestmark = pytest.mark.extra
+
+
+def install(target: Path, *words: str | Path, cwd: Path) -> None:
+    """Install into an environment, with the pip of this one, which is not installed into each."""
+    run(sys.executable, "-m", "pip", "--python", target, "install", *QUIET, *words, cwd=cwd)
+
+
+def environment(folder: Path) -> Path:
+    """Return the folder of a new environment without pip."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    return folder
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> str:
@@ -75,7 +86,18 @@ def test_a_line_of_the_pages_installs_the_package_in_an_empty_folder(
     program, install, *words = shlex.split(known.replace("0.3.0", stacks_pulumi.__version__))
     assert [program, install] == ["pip", "install"]
 
-    run(sys.executable, *PIP, "--no-deps", "--target", tmp_path / "it", *words, cwd=tmp_path / "empty")
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        *QUIET,
+        "--no-deps",
+        "--target",
+        tmp_path / "it",
+        *words,
+        cwd=tmp_path / "empty",
+    )
 
     version = run(
         sys.executable, "-m", "stacks_pulumi", "--version", cwd=tmp_path, PYTHONPATH=str(tmp_path / "it")
@@ -98,14 +120,13 @@ def test_a_checkout_that_was_installed_is_packed_into_the_same_files(tmp_path: P
         return {one.relative_to(target): one.read_bytes() for one in kept}
 
     for name in ("it", "again"):
-        run(sys.executable, "-m", "venv", tmp_path / name, cwd=tmp_path)
-        (folder,) = (tmp_path / name).glob("lib/*/site-packages")
+        (folder,) = environment(tmp_path / name).glob("lib/*/site-packages")
         # What this package needs.
         (folder / "more.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n", encoding="utf-8")
-    run(tmp_path / "it/bin/python", *PIP, "--no-deps", "--force-reinstall", ROOT, cwd=tmp_path)
+    install(tmp_path / "it", "--no-deps", "--force-reinstall", ROOT, cwd=tmp_path)
     run(tmp_path / "it/bin/stacks-pulumi", "policies", "--out", "packs", cwd=tmp_path)
     (packed,) = (tmp_path / "packs").glob("*.whl")
-    run(tmp_path / "again/bin/python", *PIP, "--no-deps", "--force-reinstall", packed, cwd=tmp_path)
+    install(tmp_path / "again", "--no-deps", "--force-reinstall", packed, cwd=tmp_path)
 
     assert len(files(tmp_path / "it")) > 150
     assert files(tmp_path / "again") == files(tmp_path / "it")
@@ -114,9 +135,9 @@ def test_a_checkout_that_was_installed_is_packed_into_the_same_files(tmp_path: P
 
 
 def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path, tmp_path: Path) -> None:
-    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
-    python = tmp_path / "venv/bin/python"
-    run(python, *PIP, f"{wheel}[emulator,policy,cli]", cwd=tmp_path)
+    it = environment(tmp_path / "venv")
+    python = it / "bin/python"
+    install(it, f"{wheel}[emulator,policy,cli]", cwd=tmp_path)
     needed = [
         *(ROOT / "policies").glob("*/requirements.txt"),
         *(ROOT / "examples").glob("*/requirements.txt"),
@@ -125,18 +146,18 @@ def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path,
     assert len(needed) >= 4
     for file in needed:
         # As `pulumi install` does it: in the folder, whose requirement of this package is a path.
-        run(python, *PIP, "--no-deps", "--requirement", file, cwd=file.parent)
+        install(it, "--no-deps", "--requirement", file, cwd=file.parent)
 
     # The packs that it writes install it too, wherever they are and without the wheel that it came from.
     copy = Path(shutil.copy(wheel, tmp_path))
-    run(python, *PIP, "--force-reinstall", "--no-deps", f"{copy}[emulator,policy,cli]", cwd=tmp_path)
+    install(it, "--force-reinstall", "--no-deps", f"{copy}[emulator,policy,cli]", cwd=tmp_path)
     run(tmp_path / "venv/bin/stacks-pulumi", "policies", "--out", "packs", cwd=tmp_path)
     copy.unlink()
     (tmp_path / "packs").rename(tmp_path / "elsewhere")
     run("sha256sum", "--check", f"{wheel.name}.sha256", cwd=tmp_path / "elsewhere")
     written = sorted((tmp_path / "elsewhere").glob("*/requirements.txt"))
     assert len(written) == 3
-    run(python, *PIP, "--no-deps", "--requirement", written[0], cwd=written[0].parent)
+    install(it, "--no-deps", "--requirement", written[0], cwd=written[0].parent)
 
     # The wheel also has the data files that the code reads.
     run(python, "-c", SERVE, cwd=tmp_path)

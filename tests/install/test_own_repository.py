@@ -125,6 +125,9 @@ class Reader:
             text = file.read_text(encoding="utf-8")
         elif found["mark"] == "files":
             text = self._files()
+        elif found["mark"] == "yaml":
+            # It takes the place of another file, in another repository.
+            return found[0]
         elif found["file"] and found["language"] != "sh":
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text.replace("0.3.0", stacks_pulumi.__version__), encoding="utf-8")
@@ -229,6 +232,28 @@ def test_the_pipeline_of_gitlab_tests_and_plans(reader: Reader, runner: Runner) 
 
     assert planned.code == 3, planned.text
     assert (folder / "record/comment.md").is_file()
+
+
+def test_the_same_repository_in_yaml_is_tested_and_planned(reader: Reader, runner: Runner) -> None:
+    folder = runner.checkout()
+    desk = Terminal(folder, runner.scratch, dict(reader.terminal.env))
+    desk.paste("git rm -q shop.py __main__.py")
+    for it in PART.finditer(reader.page):
+        if it["mark"] == "yaml":
+            (folder / it["file"]).write_text(it["text"], encoding="utf-8")
+
+    assert "1 passed" in desk.paste("python -m pytest -q")
+    # What the test makes is no file of the repository.
+    assert git(folder, "ls-files", "--others", "--exclude-standard") == ""
+    desk.paste("git commit -qam 'The program in YAML'")
+    runner.repository = folder
+    key = reader.emulator.new_key(scopes=["containers:read"])
+    planned = runner.job(folder / ".github/workflows/gate.yml", "plan", {"secrets.STACKS_API_KEY": key})
+
+    assert planned.code == 0, planned.text
+    assert planned.outputs == {"code": "3"}
+    assert "from $0.00 to $8.00" in planned.text
+    assert "may run its own code" not in planned.text
 
 
 def test_the_workflows_test_and_apply(reader: Reader, runner: Runner) -> None:

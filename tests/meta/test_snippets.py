@@ -26,7 +26,7 @@ from stacks_pulumi.platform_file import PlatformFacts, parse
 from tests.support.languages import examples
 from tests.support.snippets import ROOT, commands, snippets
 
-LANGUAGES: Final = {"console", "go", "json", "python", "sh", "text", "typescript", "yaml"}
+LANGUAGES: Final = {"console", "go", "javascript", "json", "python", "sh", "text", "typescript", "yaml"}
 """`text` is what a program printed, `console` that with the command above it: other tests compare those."""
 HARMLESS: Final = {".", "cd", "cp", "echo", "eval", "export", "printf", "rm", "scp", "source", "ssh", "umask"}
 SCRIPTS: Final = {
@@ -34,6 +34,7 @@ SCRIPTS: Final = {
     "docker",
     "git",
     "make",
+    "node",
     "pip",
     "pulumi",
     "python",

@@ -373,9 +373,7 @@ class _Life:
         """Remove the lock that a killed engine leaves."""
         with contextlib.suppress(AssertionError):
             self.stack.cli("cancel", "--yes")
-        locks = [
-            *Path(self.stack.env["PULUMI_BACKEND_URL"].removeprefix("file://")).glob("**/locks/**/*.json")
-        ]
+        locks = [*(self.stack.folder / "state").glob("**/locks/**/*.json")]
         assert locks == [], "the engine would refuse the next update, which would then not be in the history"
 
     def _count_faults(self, fault: str | None) -> None:

@@ -160,7 +160,8 @@ class Stack:
             ),
             "VIRTUAL_ENV": sys.prefix,
             **clock,
-            "PULUMI_BACKEND_URL": f"file://{state}",
+            # A kill between two writes would leave an empty file of attributes, with which no command works any more.
+            "PULUMI_BACKEND_URL": f"file://{state}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             **({} if passphrase else key_service.environment()),
             "PULUMI_HOME": str(folder / "home"),

@@ -51,7 +51,7 @@ class StackFiles:
 
     def restore(self, saved: Saved) -> None:
         """Make the stack again in this folder, and select it."""
-        state = f"file://{self._folder / 'state'}".encode()
+        state = f"file://{self._folder / 'state'}?metadata=skip".encode()
         for name, content in saved.items():
             # The file of the selection has a name for each folder, and the address of the state.
             file = self._selection if name.parent.name == "workspaces" else self._folder / name

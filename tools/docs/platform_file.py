@@ -118,9 +118,12 @@ _SEED: Final[Mapping[type[msgspec.Struct], str]] = {
 def seed_settings() -> str:
     """Return a row for each field of a seed file."""
     rows = [
-        (f"`{prefix}{encoded}`", section(kind, "Attributes")[field])
+        (
+            f"`{prefix}{field.encode_name}`{'' if field.required else ' (optional)'}",
+            section(kind, "Attributes")[field.name],
+        )
         for kind, prefix in _SEED.items()
-        for field, encoded in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+        for field in msgspec.structs.fields(kind)
     ]
     return table(("Field", "What it says"), rows)
 

@@ -109,7 +109,8 @@ def _children(
         # A VPN has no connections, and other containers have no clients.
         and any(part.kind == kind for part in read.calls_for(it))
     ]
-    for id_, has in read.ask(session.client, asked, kind=kind, stop=threading.Event()).items():
+    stop = threading.Event()
+    for id_, has in read.ask(session.client, asked, everything=everything, kind=kind, stop=stop).items():
         if id_ not in chosen:
             continue
         if kind not in has.known:

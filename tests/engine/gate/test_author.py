@@ -184,6 +184,26 @@ def test_a_change_that_is_named_twice_in_the_plan_is_not_applied(
     assert [one.external_access for one in emulator.state.containers.values()] == [False]
 
 
+def test_a_step_that_another_one_hides_is_not_made(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """Of `update, same` the engine makes the update, and only then misses the other one."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    for is_open in (False, True):
+        properties = {**BASIC["properties"], "externalAccess": is_open}
+        stack.yaml(project(web={**BASIC, "properties": properties}), yaml_language_host)
+        assert gated.plan().verdict.result == ("needs_approval" if is_open else "free")
+        if not is_open:
+            assert gated.apply() == 0
+    plan = json.loads((gated.record / record.PLAN).read_bytes())
+    (web,) = [urn for urn in plan["resourcePlans"] if urn.endswith("::web")]
+    plan["resourcePlans"][web]["steps"] = ["update", "same"]
+    rewrite(gated.record, plan=json.dumps(plan).encode())
+
+    assert "steps that exclude each other" in gated.refused()
+    assert [one.external_access for one in emulator.state.containers.values()] == [False]
+
+
 def rewrite(folder: Path, **files: bytes) -> None:
     """Put files into a record, with their digests."""
     content = json.loads((folder / record.RECORD).read_bytes())
@@ -269,3 +289,26 @@ def test_the_configuration_names_no_plugin_that_runs(
             gated.plan()
         server.shutdown()
     assert not ran.exists()
+
+
+def test_the_settings_are_those_that_the_engine_reads(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    """The engine takes a text as `config` for the folder of the settings, and the gate would read other ones."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5, "code": True}})
+    stack.program('stacks.Container("web", template="nodejs")')
+    text = (stack.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8")
+    (stack.folder / "other").mkdir()
+    (stack.folder / "other" / "Pulumi.dev.yaml").write_text(
+        text.replace("config:\n", "config:\n  stacks:pluginDownloadURL: http://127.0.0.1:9/\n"),
+        encoding="utf-8",
+    )
+    project = "name: tests\nruntime: python\nconfig: other\n"
+    (stack.folder / "Pulumi.yaml").write_text(project, encoding="utf-8")
+
+    with pytest.raises(RefusedError, match="sets `stackConfigDir`"):
+        gated.plan()
+    gated.add(project_settings=["stackConfigDir"])
+    with pytest.raises(RefusedError, match="run another plugin"):
+        gated.plan()
+    assert emulator.state.names() == []

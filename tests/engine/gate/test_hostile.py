@@ -270,3 +270,22 @@ def test_files_beside_a_program_of_data_never_run(
 
     assert author.containers == ["orders"]
     assert not trace.exists(), trace.read_text("utf-8")
+
+
+def test_a_container_does_not_look_like_the_stack_itself(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    """A program that is code chooses the type, and the URN of a child ends with it."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5, "code": True}})
+    stack.program(
+        """
+        class Container(stacks.Container):
+            pass
+
+        Container._resource_type_name = "dynamic/x:y$pulumi:pulumi:Stack"
+        Container("big", template="nodejs", plan="premium")
+        """
+    )
+    with pytest.raises(RefusedError, match="which its URN does not show"):
+        gated.plan()
+    assert emulator.state.names() == []

@@ -78,7 +78,7 @@ def test_a_program_in_yaml_runs_no_code_and_is_updated_in_place(
     stack.yaml(_YAML.format(runtime="yaml", plan="basic"), yaml_language_host)
 
     planned = gated.plan()
-    assert planned.record is not None
+    assert isinstance(planned.record, record.Record)
     assert planned.record.content.code == ""
     assert "plugin stacks" in planned.record.content.versions
     assert planned.verdict.result == "free", planned.verdict.reasons
@@ -102,9 +102,11 @@ def test_a_policy_refuses_in_plan_and_in_apply(stack: Stack, emulator: Emulator,
 
     planned = gated.plan()
 
-    assert planned.record is None
+    assert planned.record == "tests/dev"
     assert planned.verdict.result == "refused"
-    assert "allowed-plans" in (gated.record / record.COMMENT).read_text(encoding="utf-8")
+    comment = (gated.record / record.COMMENT).read_text(encoding="utf-8")
+    assert "refused, so the monthly cost after it is not known" in comment.splitlines()[1]
+    assert "allowed-plans" in comment
     assert "is not a record" in gated.refused()
 
     # What is not known at the preview is judged by the same packs in the update.

@@ -72,6 +72,28 @@ def test_a_preview_warns_of_what_up_would_not_take_over(web: HostedResource, the
     assert any(f"{there} exists already, and is not what" in line for line in web.lines())
 
 
+def test_a_preview_warns_if_there_is_nothing_to_adopt(
+    web: HostedResource, there: str, emulator: Emulator, make_host: Callable[..., Host]
+) -> None:
+    def warned() -> bool:
+        return any("nothing to adopt: the account of this key has no container" in it for it in web.lines())
+
+    web.checked(name="web", template="nodejs", adopt="if_matching")
+    web.checked(name="other", template="nodejs")
+    assert not warned()
+    # A setting is for what may exist.
+    web.host = make_host({**web.host.config, "stacks:adopt": "if_matching"})
+    web.checked(name="other", template="nodejs")
+    assert not warned()
+    web.host = make_host(
+        {**web.host.config, "stacks:apiKey": emulator.new_key(account=emulator.new_account())}
+    )
+
+    web.checked(name="web", template="nodejs", adopt="if_matching")
+
+    assert warned()
+
+
 def test_without_an_answer_a_preview_counts_a_new_one(
     web: HostedResource, there: str, emulator: Emulator
 ) -> None:

@@ -99,6 +99,12 @@ def test_an_empty_key_in_the_configuration_hides_that_of_the_environment(
     assert line["fix"].startswith("pulumi config rm stacks:apiKey")
 
 
+def test_a_missing_key_may_be_a_variable_too(machine: Machine, doctor: Doctor) -> None:
+    machine.set("stacks:apiKey", None)
+
+    assert "STACKS_API_KEY is not set" in only(doctor(), "key")["text"]
+
+
 @pytest.mark.parametrize(
     "setting", ["adopt", "baseUrl", "namePattern", "requestsPerMinute", "allowHttp", "apiKEY"]
 )

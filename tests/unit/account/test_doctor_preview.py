@@ -100,6 +100,15 @@ def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(
         ),
         (
             [
+                said("\x1b[31mError\x1b[0m: Property tmplate does not exist\n\n", "info#err"),
+                said("   6:     type: \x1b[1;4mstacks:index:Container\x1b[0m\n\n", "info#err"),
+            ],
+            "",
+            "fails: Error: Property tmplate does not exist",
+        ),
+        ([said("debugging", "debug")], "", "fails: it failed without a message"),
+        (
+            [
                 {"policyEvent": {"policyName": "plans", "enforcementLevel": "advisory"}},
                 {
                     "policyEvent": {
@@ -135,6 +144,17 @@ def test_a_preview_that_fails_is_a_problem_in_the_engines_words(
     assert line["fix"] == (
         f"correct what the message names; `pulumi preview --cwd {machine.project}` shows all of it"
     )
+
+
+def test_a_program_in_yaml_without_the_plugin_is_told_where_it_is(machine: Machine, doctor: Doctor) -> None:
+    machine.preview(
+        said("Error: could not find latest version for provider stacks: no such host\n", "info#err")
+    )
+
+    line = only(doctor(), "preview")
+
+    assert line["level"] == "problem"
+    assert line["fix"].startswith("activate the environment that has stacks-pulumi")
 
 
 def test_the_engines_words_are_short_and_have_no_key(

@@ -312,6 +312,20 @@ def test_a_child_is_missing_only_if_two_lists_lack_it(
     assert "the account does not have it" in capsys.readouterr().out
 
 
+def test_a_second_look_at_a_target_alone_leaves_no_gap(
+    shop: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = json.loads(Path("dev.json").read_text(encoding="utf-8"))
+    rule = shop.child("AllowedIp", "sql", "192.0.2.1", container_created_at=shop.created_at("sql"))
+    shop.export("dev.json", *export["deployment"]["resources"], rule)
+
+    assert main([*ACCOUNT, "--children", *FAIL_ON]) == 2
+
+    told = capsys.readouterr().out
+    assert "1 resource that the account does not have" in told
+    assert "the source of connection" not in told
+
+
 def test_a_container_is_missing_only_if_two_lists_lack_it(
     shop: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_python_program_declares_everything_that_can_be_adopted(full: Accounts
             "name": "'data'",
             "template": "'postgresql'",
             "plan": "'basic'",
+            "external_access": "False",
             **adopt,
             "opts": "pulumi.ResourceOptions(protect=True)",
         },
@@ -170,7 +171,13 @@ def test_a_yaml_program_declares_the_same(full: Accounts, tmp_path: Path) -> Non
     assert resources["data"] == {
         "type": "stacks:index:Container",
         "name": "data",
-        "properties": {"name": "data", "template": "postgresql", "plan": "basic", "adopt": "if_matching"},
+        "properties": {
+            "name": "data",
+            "template": "postgresql",
+            "plan": "basic",
+            "externalAccess": False,
+            "adopt": "if_matching",
+        },
         "options": {"protect": True},
     }
     assert resources["web-2001-db8-32"]["properties"] == {
@@ -224,25 +231,45 @@ def test_containers_are_chosen_by_name(full: Accounts, tmp_path: Path) -> None:
     assert found["Connection", "web-to-1st"]["target"] == repr(full.id("1st"))
 
 
+def test_a_part_of_an_account_is_whole_without_the_sources_of_its_connections(
+    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "data"), "--include", "data"]) == 0
+
+    told = capsys.readouterr().out
+    assert not told.startswith("Incomplete")
+    assert "  connection db to data: it belongs to its source, web\n" in told
+
+
 def test_an_empty_choice_is_an_error(
     full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), "--include", "nope"]) == 1
+    arguments = ["--include", "web", "--exclude", "w*"]
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), *arguments]) == 1
 
     assert "choose none of the account's 5 containers" in capsys.readouterr().err
     assert not (tmp_path / "shop").exists()
 
 
-def test_a_pattern_that_no_name_matches_is_named(
-    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        (["--exclude", "dta"], "did you mean data?"),
+        (["--include", "dta"], "did you mean data?"),
+        (["--exclude", "tmp-*"], "correct the pattern, or leave it out"),
+    ],
+)
+def test_a_pattern_that_no_name_matches_is_an_error(
+    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str], hint: str
 ) -> None:
-    arguments = ["--include", "w*", "--include", "data", "--exclude", "dta", "--exclude", "1ST"]
-    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), *arguments]) == 0
+    arguments = ["--include", "w*", "--exclude", "1ST", *option]
+    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), *arguments]) == 1
 
-    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    assert warnings == [
-        "stacks-pulumi scaffold: warning: --exclude dta: no container of the account has such a name"
-    ]
+    assert capsys.readouterr().err == (
+        f"stacks-pulumi scaffold: nothing was written, because no container of the account matches "
+        f"{' '.join(option)}: {hint} [not-found]\n"
+    )
+    assert not (tmp_path / "shop").exists()
 
 
 def test_a_program_without_resources_is_not_written(

@@ -340,7 +340,7 @@ def test_the_audit_log_says_what_was_called_and_how_it_ended(
     file = tmp_path / "audit.jsonl"
     audit = Audit(file)
     desk = Desk(tmp_path, None, Engine(tmp_path, "yaml", "o/p/s", "file://", {}), tmp_path, may_apply=True)
-    context = SimpleNamespace(method=method, params={"name": "plan", "uri": "stacks://docs/errors"})
+    context: Any = SimpleNamespace(method=method, params={"name": "plan", "uri": "stacks://docs/errors"})
 
     async def answer(_context: Any) -> dict[str, Any]:
         if error is not None:

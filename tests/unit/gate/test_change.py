@@ -413,6 +413,20 @@ def test_what_is_replaced_under_another_name_may_be_outside_of_the_targets_and_s
         changes(saved)
 
 
+@pytest.mark.parametrize("where", ["plan", "state"])
+@pytest.mark.parametrize("kind", [f"{CONTAINER}$pulumi:pulumi:Stack", "dynamic/x::Container"])
+def test_a_resource_whose_urn_does_not_show_its_type_does_not_fit(where: str, kind: str) -> None:
+    """A program that is code chooses the type, and could give a container that of the stack."""
+    saved = Saved()
+    if where == "plan":
+        saved.plan("big", web("premium"), "create", kind=kind)
+    else:
+        saved.old("big", web("premium"), kind)
+        saved.plan("big", None, "delete", kind=kind)
+    with pytest.raises(InputError, match="which its URN does not show"):
+        changes(saved)
+
+
 @pytest.mark.parametrize("value", [UNKNOWN, HIDDEN, {"deep": [UNKNOWN]}, [{"more": HIDDEN}]])
 def test_a_value_that_the_plan_does_not_have_is_unknown(value: Any) -> None:
     saved = Saved()
@@ -506,6 +520,8 @@ def test_an_alias_from_a_container_to_another_kind_does_not_make_it_cheaper(tmp_
         (("delete", "delete"), "2 deletions"),
         (("create-replacement", "replace"), "0 deletions"),
         (("same", "delete-replaced"), "1 deletions"),
+        (("update", "same"), "exclude each other"),
+        (("update", "create-replacement", "replace", "delete-replaced"), "exclude each other"),
     ],
 )
 def test_a_plan_that_does_not_fit_the_state_is_an_error(steps: tuple[str, ...], words: str) -> None:

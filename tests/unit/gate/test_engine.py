@@ -15,7 +15,7 @@ from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import engine
 from stacks_pulumi.gate import project as project_files
 from stacks_pulumi.gate.engine import Engine
-from stacks_pulumi.gate.settings import GatePack
+from stacks_pulumi.gate.settings import GatePack, strict
 from tests.tools.fake_executables import executable
 
 _ECHO = """\
@@ -123,6 +123,33 @@ def test_a_program_in_yaml_has_no_compiler_unless_the_gate_allows_it() -> None:
     project_files.check(Path("Pulumi.yaml"), content, frozenset({"options"}))
 
 
+@pytest.mark.parametrize("config", ["other", b"other"])
+def test_a_text_as_config_is_another_folder_for_the_settings(config: object) -> None:
+    content = {"name": "shop", "runtime": "python", "config": config}
+
+    with pytest.raises(InputError, match="sets `stackConfigDir`"):
+        project_files.check(Path("Pulumi.yaml"), content, frozenset())
+
+    project_files.check(Path("Pulumi.yaml"), {**content, "config": {}}, frozenset())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "runtime: python\n!!binary cGx1Z2lucw==: {providers: [{name: stacks, path: evil}]}\n",
+        "runtime: !!binary eWFtbA==\n",
+        "runtime: {name: !!binary eWFtbA==, options: {compiler: ./run}}\n",
+        "runtime: {name: yaml, !!binary b3B0aW9ucw==: {compiler: ./run}}\n",
+    ],
+)
+def test_a_name_that_only_the_engine_reads_is_refused(project: Path, text: str) -> None:
+    """The engine reads the first one as `plugins`."""
+    (project / "Pulumi.yaml").write_text(f"name: shop\n{text}", encoding="utf-8")
+
+    with pytest.raises(InputError, match="no plain text"):
+        engine.opened(project, None, strict(project))
+
+
 def test_a_project_that_cannot_be_read_is_refused(project: Path) -> None:
     with pytest.raises(InputError, match="cannot be read as a project"):
         project_files.check(project / "Pulumi.yaml", {}, frozenset())
@@ -176,6 +203,12 @@ def test_a_key_of_our_package_that_only_the_engine_reads_is_refused(name: str) -
     with pytest.raises(InputError, match=f"'stacks:{name}', which this package does not have"):
         project_files.check_configuration(["tests:name", "stacks:apiKey", f"stacks:{name}"])
     project_files.check_configuration(["tests:name", "stacks:apiKey", "stackshop:name"])
+
+
+def test_the_configuration_sets_no_tags_of_the_stack() -> None:
+    """A budget or a policy may be for the stacks with a tag."""
+    with pytest.raises(InputError, match="choose the stack's budgets and policies"):
+        project_files.check_configuration(iter(["stacks:apiKey", "pulumi:tags"]))
 
 
 def test_a_copy_of_a_program_has_no_file_that_can_declare_a_package(project: Path, tmp_path: Path) -> None:

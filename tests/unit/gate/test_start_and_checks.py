@@ -416,6 +416,25 @@ def test_a_pipeline_of_gitlab_that_is_there_stays(
 
 
 @pytest.mark.parametrize(
+    ("line", "is_said"),
+    [
+        ("./stacks_pulumi-0.3.0-py3-none-any.whl[policy,emulator,cli]", False),
+        ("stacks-pulumi[cli, policy] @ git+https://git.example.com/it@abc", False),
+        ("./stacks_pulumi-0.3.0-py3-none-any.whl[cli]", True),
+        ("# stacks-pulumi[policy,cli]", True),
+    ],
+)
+def test_what_the_requirements_lack_is_said(
+    line: str, is_said: bool, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "shop/requirements.txt").write_text(f"requests\n{line}\n", encoding="utf-8")
+
+    assert main(["gate", "init", "gate", "--workflow", "gitlab"]) == 0
+
+    assert ("has to install" in capsys.readouterr().out) == is_said
+
+
+@pytest.mark.parametrize(
     ("gate", "name", "problem"),
     [
         ("../../gate", "shop", "is not in the repository"),
@@ -453,8 +472,35 @@ def test_nothing_is_written_if_a_workflow_is_there(
 
     assert main(["gate", "init", "gate", "--workflow", "github"]) == 1
 
-    assert "already has .github/workflows/gate.yml" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "already has .github/workflows/gate.yml" in said
+    assert "remove them first" in said
     assert not (repository / "shop/gate").exists()
+
+
+def test_a_project_that_a_new_gate_refuses_is_named_at_once(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "name: our-shop\nruntime: yaml\nplugins: {providers: [{name: stacks, path: .venv/bin}]}\n"
+    (repository / "shop/Pulumi.yaml").write_text(text, encoding="utf-8")
+
+    assert main(["gate", "init", "gate", "--workflow", "github"]) == 0
+
+    said = capsys.readouterr().out
+    assert "This gate refuses the project: " in said
+    assert "sets `plugins`" in said
+    assert "finds a plugin on PATH" in said
+    # A gate that is there may allow it.
+    assert main(["gate", "init", "gate", "--workflow", "gitlab"]) == 0
+    assert "refuses" not in capsys.readouterr().out
+
+
+def test_a_project_that_a_new_gate_takes_needs_no_words(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gate", "init", "gate", "--workflow", "github"]) == 0
+
+    assert "refuses" not in capsys.readouterr().out
 
 
 def test_a_pipeline_is_added_to_a_gate_that_is_there(

@@ -15,7 +15,7 @@ from stacks_pulumi.gate import texts
 from stacks_pulumi.gate.change import Change, changes_of, pricer_of
 from stacks_pulumi.gate.record import Content, Digests, Record
 from stacks_pulumi.gate.settings import Gate
-from stacks_pulumi.gate.verdict import Verdict, judge
+from stacks_pulumi.gate.verdict import Verdict, judge, without_plan
 from stacks_pulumi.reports import PolicyViolation
 from tests.support.saved_plans import ADDRESS, CONNECTION, HIDDEN, PROVIDER, UNKNOWN, Saved, inputs, web
 from tests.unit.gate.conftest import MakeGate
@@ -189,12 +189,22 @@ def test_the_comment_begins_with_the_result(make_gate: MakeGate, text: str, resu
     assert "1 unchanged resource" in comment
 
 
-def test_a_mandatory_violation_is_shown_once(make_gate: MakeGate) -> None:
+def test_what_policies_refuse_without_a_plan_has_no_price(make_gate: MakeGate) -> None:
     violation = PolicyViolation("allowed-plans", "plans", "mandatory", "web", "not this plan")
-    verdict, _ = judged(make_gate(), Saved(), violations=[violation])
-    shown = texts.show(None, verdict, ())
+    verdict = without_plan([violation])
+    shown = texts.show("shop/dev", verdict, ())
+
+    assert shown.startswith("The change of shop/dev: refused, so the monthly cost after it is not known.")
+    assert "$" not in shown
     assert shown.count("not this plan") == 1
-    assert texts.comment(None, verdict, (), "shop/dev").startswith("<!-- stacks-pulumi cost: gate%20shop/dev")
+    # The comment takes the place of one of another result.
+    judged_one = texts.comment(record(), *judged(make_gate(), change()))
+    assert texts.comment("shop/dev", verdict, ()).splitlines()[0] == judged_one.splitlines()[0]
+    data = json.loads(texts.json("shop/dev", verdict, ()))
+    assert (data["stack"], data["record"], data["result"]) == ("shop/dev", None, "refused")
+    assert data["price_after"] == {"low": "0.00", "high": None}
+    assert data["increase"] is None
+    assert [one["rule"] for one in data["reasons"]] == ["allowed-plans"]
 
 
 def test_junit_fails_for_refusals_alone(make_gate: MakeGate) -> None:
