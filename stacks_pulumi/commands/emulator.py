@@ -379,7 +379,7 @@ def _origin(text: str) -> str:
 
 
 def _host_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+", text):
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]{2,45}", text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a name of a host: give it without http:// and port"
         )

@@ -271,6 +271,7 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stack
         "  pulumi preview   # `takes over` at each container; a warning if there is none: check the key",
         "  pulumi up        # adopts, and changes nothing in the account",
         "  pulumi preview   # is empty",
+        "  stacks-pulumi account --fail-on double   # no other stack has taken over the same",
     ]
     return "\n".join(lines) + "\n"
 

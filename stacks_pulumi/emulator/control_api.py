@@ -139,7 +139,9 @@ def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
     else:
         try:
             body = json.loads(incoming.payload) if incoming.payload.strip() else {}
-        except (UnicodeDecodeError, RecursionError):
+            # JSON may contain half a surrogate pair. Stored, it would keep every later change out of the state file.
+            json.dumps(body, ensure_ascii=False).encode()
+        except (UnicodeError, RecursionError):
             raise json.JSONDecodeError("it is not UTF-8, or too deep", "", 0) from None
         fields = msgspec.convert(body, call.fields)
     given = {name: getattr(fields, name) for name in call.fields.__struct_fields__}

@@ -295,7 +295,7 @@ class PinnedBackupHandler(ResourceHandler):
         number, backups = _number(id_, olds), session.client.backups
         act = {"unpin": backups.unpin, "delete": backups.delete}.get(olds.get("on_delete", "unpin"))
         if act is None:
-            op.inform(f"backup {number} stays pinned: on_delete is 'keep'")
+            op.inform(f"backup {number} stays pinned, as long as its container exists: on_delete is 'keep'")
             return
         if not is_unique(number) and not self._is_there(session, op, id_, olds):
             return

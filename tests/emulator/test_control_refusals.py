@@ -13,6 +13,7 @@ from stacks_pulumi.emulator.emulator import HostNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.emulator.conftest import Caller, Control
 
@@ -51,11 +52,23 @@ def test_invalid_values_are_refused_with_a_code_and_a_field(
     assert (error["code"], error.get("field")) == outcome[1:]
 
 
-@pytest.mark.parametrize("payload", [b"{", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("payload", [b"{", b"\xff", b"[" * 100_000, b'{"x": "\\ud800"}'])
 def test_a_body_that_is_not_json_is_refused(emulator: Emulator, payload: bytes) -> None:
     answer = requests.post(f"{emulator.page_url}_emulator/reset", payload, timeout=10)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+
+
+def test_no_call_makes_a_state_that_cannot_be_stored(tmp_path: Path) -> None:
+    with Emulator(state_file=tmp_path / "state.json") as emulator:
+        page = f"{emulator.page_url}_emulator"
+        poison = requests.post(f"{page}/fail_boot", b'{"name_or_template": "\\ud800"}', timeout=10)
+        after = requests.post(
+            f"{page}/load", b'{"containers": [{"name": "web", "template": "nginx"}]}', timeout=10
+        )
+
+    assert (poison.status_code, after.status_code) == (400, 200)
+    assert Emulator(state_file=tmp_path / "state.json").state.names() == ["web"]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,18 @@ def test_a_refused_file_leaves_a_state_that_takes_the_corrected_one(file: Path, 
     assert len(again.state.containers) == 3
 
 
+def test_after_a_reset_the_next_start_loads_the_file_again(file: Path, tmp_path: Path) -> None:
+    first = Emulator(state_file=tmp_path / "state.json")
+    first.begin_with(file)
+    first.reset()
+    first.stop()
+
+    again = Emulator(state_file=tmp_path / "state.json")
+
+    assert again.state.containers == {}
+    assert again.begin_with(file)
+
+
 def test_another_key_opens_an_account_whose_first_key_was_revoked(file: Path, tmp_path: Path) -> None:
     first = Emulator(state_file=tmp_path / "state.json")
     first.begin_with(file)

@@ -309,6 +309,9 @@ def test_delete_unpins_or_deletes_the_backup(
     backup.delete()
 
     assert pins(emulator) == left
+    # A `destroy` deletes the container next, and its backups with it.
+    kept = any("stays pinned, as long as its container exists" in line for line in backup.lines())
+    assert kept is (on_delete == "keep")
 
 
 def test_backups_of_one_container_are_read_with_one_call(host: Host, sql: str, emulator: Emulator) -> None:

@@ -19,7 +19,6 @@ NOT_SHOWN: Final = {
     "WrongOptionError": "its text was shown with the code",
     "OptionError": "`policy.rule.misconfigured` shows its text and adds the code",
     "ShapeError": "`api._decode` shows its text as an unreadable answer",
-    "MCPError": "an error of the protocol, whose text is the SDK's",
     "UnreadableError": "`agents.programs` shows it as what is wrong in a program",
     "HostError": "its text has the code already",
     "_DeferredError": "pulumi_policy shows it as a notice",
