@@ -102,7 +102,7 @@ def measure() -> Alone:
 
 
 def _least(ways: dict[str, Callable[[], float]]) -> dict[str, float]:
-    """The least of several rounds, taken in turn, so that what else the machine does falls on all alike."""
+    """The least of several rounds, taken in turn, so that other work of the machine falls on all alike."""
     rounds = [{name: way() for name, way in ways.items()} for _ in range(_ROUNDS)]
     return {name: min(took[name] for took in rounds) for name in ways}
 

@@ -88,7 +88,7 @@ class Row:
 
     @property
     def provider_cpu(self) -> float:
-        """The least processor time of the provider: what else the machine does only adds to it."""
+        """The least processor time of the provider: other work of the machine only adds to it."""
         return min(it.provider_cpu for it in self.runs)
 
     @property

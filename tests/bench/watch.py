@@ -70,7 +70,7 @@ class BenchClock(DrivenClock):
             self._shared.move(at_work + (seconds - at_work) * fast)
 
     def begin(self) -> None:
-        """Begin with processes none of which waits."""
+        """Begin with processes that do not wait."""
         if self._shared is not None:
             self._shared.forget()
 

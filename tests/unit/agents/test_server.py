@@ -262,7 +262,7 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
 
 
 def test_few_calls_read_at_the_same_time(talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each may start an engine: a client that sends many calls at once would fill the memory."""
+    """Each may start an engine: a client that sends many calls together would fill the memory."""
     running: list[int] = []
     most = 0
     too_many = threading.Event()
