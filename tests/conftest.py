@@ -54,6 +54,10 @@ def _shard(text: str) -> tuple[int, int]:
 def pytest_configure(config: pytest.Config) -> None:
     """Record the durations in the process that gets all reports."""
     if config.getoption("write_durations") and not hasattr(config, "workerinput"):
+        if config.getoption("markexpr") or config.getoption("keyword"):
+            raise pytest.UsageError(
+                "--write-durations needs whole files: run `make test-all`, without -k and -m"
+            )
         config.pluginmanager.register(durations.Recorder())
 
 

@@ -23,6 +23,10 @@ HIDDEN: Final = "[secret]"
 _SHORTEST: Final = 6
 """A shorter text occurs by chance."""
 
+_MOST_READ: Final = 400_000
+"""How many characters of a log are looked at. Far fewer are shown, so a secret that is cut here is not among them."""
+_SPACE: Final = re.compile(r"\s")
+
 _OPEN: Final = re.compile(
     r"(?:host|hostname|port|user|username|db|database|name|type|template|plan|id)$", re.IGNORECASE
 )
@@ -91,7 +95,13 @@ class Secrets:
         return _WIREGUARD.sub(rf"\g<before>{HIDDEN}", _WORD.sub(_without_password, text))
 
     def masked_log(self, text: str) -> str:
-        """Return a log without secrets, what is assigned to a name of a secret, and the end of a key."""
+        """
+        Return a log without secrets, what is assigned to a name of a secret, and the end of a key.
+
+        Of a very long one only the end is read, because a container could print megabytes to keep the server busy.
+        """
+        if len(text) > _MOST_READ:
+            text = _SPACE.split(text[-_MOST_READ:], maxsplit=1)[-1]
         return _ASSIGNED.sub(rf"\g<before>{HIDDEN}", _END_OF_KEY.sub(HIDDEN, self.masked(text)))
 
     def masked_in(self, value: Any) -> Any:

@@ -15,11 +15,11 @@ import secrets as random
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import anyio
 import msgspec
@@ -64,7 +64,11 @@ _LONGEST: Final = 200
 _LONGEST_LOG: Final = 20_000
 _MOST_LINES: Final = 500
 _POINTS: Final = 20
+_AT_ONCE: Final = 4
+"""How many calls read at the same time: each may start an engine, which takes 80 MB."""
 _MOST_RECORDS: Final = 100
+_MOST_APPLIED: Final = 1_000
+"""How many records are kept that were applied without an approval: what an agent did is not lost by many plans."""
 RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
 """The name of a record."""
 _PROGRAM: Final = "program.json"
@@ -74,6 +78,8 @@ _SETTINGS: Final = ("name", "description", "runtime")
 _PARTS: Final = ("resources", "variables", "outputs")
 _NOT_SHOWN: Final = frozenset({MARKER, "stacksKind", "monthlyPriceUsd", "changedOutside"})
 _DONE: Final = re.compile(r"\b(created|updated|deleted|replaced|imported|failed)\b")
+
+_T = TypeVar("_T")
 
 Page = Annotated[int, Field(ge=1, le=10_000, description="The page, from 1.")]
 Name = Annotated[
@@ -114,13 +120,17 @@ class Desk:
     may_apply: bool
     secrets: Secrets = field(default_factory=Secrets)
     _one: anyio.Lock = field(default_factory=anyio.Lock)
+    _readers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_AT_ONCE))
     _steps: dict[str, int] = field(default_factory=dict)
 
     # ---------------------------------------------------------------------------------------------- reading
 
+    async def _read(self, work: Callable[..., _T], *words: Any) -> _T:
+        return await to_thread.run_sync(work, *words, limiter=self._readers)
+
     async def list_resources(self, page: Page = 1) -> ResourcePage:
         """List the stack's resources with their prices, and the program that is now in force."""
-        return await to_thread.run_sync(self._resources, page)
+        return await self._read(self._resources, page)
 
     def _resources(self, page: int) -> ResourcePage:
         shown = self._export()
@@ -151,7 +161,7 @@ class Desk:
 
     async def get_account(self) -> AccountFigures:
         """Show what the account costs a month, and what the gate allows without an approval."""
-        return await to_thread.run_sync(self._account)
+        return await self._read(self._account)
 
     def _account(self) -> AccountFigures:
         with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
@@ -173,7 +183,7 @@ class Desk:
 
     async def list_prices(self, page: Page = 1) -> PricePage:
         """List the templates and what a container of each costs a month, in US dollars."""
-        return await to_thread.run_sync(self._prices, page)
+        return await self._read(self._prices, page)
 
     def _prices(self, page: int) -> PricePage:
         with settings.opened(self.gate, self.gate_ref) as gate:
@@ -200,7 +210,7 @@ class Desk:
 
     async def get_logs(self, resource: Name, lines: Lines = 50) -> ContainerLog:
         """Show the last lines of the log of a container of this stack; passwords and keys are hidden."""
-        return await to_thread.run_sync(self._logs, resource, lines)
+        return await self._read(self._logs, resource, lines)
 
     def _logs(self, resource: str, lines: int) -> ContainerLog:
         id_ = self._container(resource)
@@ -221,7 +231,7 @@ class Desk:
 
     async def get_metrics(self, resource: Name) -> ContainerMetrics:
         """Show the last measurements of a container of this stack."""
-        return await to_thread.run_sync(self._metrics, resource)
+        return await self._read(self._metrics, resource)
 
     def _metrics(self, resource: str) -> ContainerMetrics:
         id_ = self._container(resource)
@@ -249,7 +259,7 @@ class Desk:
         """
         # First without the engine, which most mistakes do not need.
         programs.check(program)
-        checked = programs.check(program, await to_thread.run_sync(self._configuration))
+        checked = programs.check(program, await self._read(self._configuration))
         name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%d-%H%M%S}-{random.token_hex(4)}"
         folder = self.folder / name
         async with self._one:
@@ -363,8 +373,6 @@ class Desk:
         words += ["--ceiling", "any"] if change["increase"] is None else []
         return f"{shlex.join(words)} --key FILE"
 
-    # ------------------------------------------------------------------------------------------------------- files
-
     def _folder_of(self, record: str) -> Path:
         folder = self.folder / record
         if not RECORD.fullmatch(record) or not (folder / _PROGRAM).is_file():
@@ -395,16 +403,17 @@ class Desk:
             text = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        return clean_lines(self.secrets.masked(text))[-_LONGEST_LOG:]
+        return clean_lines(self.secrets.masked_log(text))[-_LONGEST_LOG:]
 
     def _clean_up(self) -> None:
-        """Remove the oldest records without an approval, so that an agent does not fill the disk."""
-        kept = sorted(one for one in self.folder.iterdir() if RECORD.fullmatch(one.name))
-        old = [one for one in kept if not (one / "record" / records.APPROVALS).is_dir()]
-        for one in old[: max(0, len(kept) - _MOST_RECORDS)]:
-            shutil.rmtree(one, ignore_errors=True)
-
-    # ------------------------------------------------------------------------------------------------- the account
+        """Remove the oldest records, so that an agent does not fill the disk; not what a person has approved."""
+        records_of: dict[bool, list[Path]] = {False: [], True: []}
+        for one in sorted(self.folder.iterdir()):
+            if RECORD.fullmatch(one.name) and not (one / "record" / records.APPROVALS).is_dir():
+                records_of[(one / "record" / records.STARTED).exists()].append(one)
+        for was_applied, most in ((False, _MOST_RECORDS), (True, _MOST_APPLIED)):
+            for one in records_of[was_applied][:-most]:
+                shutil.rmtree(one, ignore_errors=True)
 
     def _export(self) -> bytes:
         """Return the stack's export without secrets; remember the secrets, to hide them."""

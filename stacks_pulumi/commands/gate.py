@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import datetime
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,7 +39,6 @@ _HELP: Final = "plan a change, judge it, let a person approve it, and apply exac
 
 _REQUIREMENTS: Final = "requirements.txt"
 _EXTRAS: Final = "[policy,cli]"
-_INSTALLS: Final = re.compile(r"^[^#\n]*stacks[-_]pulumi[^\[\n]*\[([^\]\n]+)\]", re.MULTILINE)
 _STACK: Final = "prod"
 _TOTAL: Final = Decimal(40)
 _INCREASE: Final = Decimal(15)
@@ -271,7 +269,13 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
         **{os.path.relpath(folder / name, top): content for name, content in needed.files.items()},
     }
     written = (folder / _REQUIREMENTS).read_text(encoding="utf-8", errors="replace") if has else ""
-    asked = {extra.strip() for extras in _INSTALLS.findall(written) for extra in extras.split(",")}
+    lines = (line.partition("#")[0].replace("_", "-") for line in written.splitlines())
+    asked = {
+        extra.strip()
+        for line in lines
+        if "stacks-pulumi" in line
+        for extra in line.partition("[")[2].partition("]")[0].split(",")
+    }
     lacks = has and not asked.issuperset(_EXTRAS.strip("[]").split(","))
     notes = [f"\n{_REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}.\n"] if lacks else []
     if GITLAB_FILE in files and GITLAB_MAIN not in files:

@@ -194,6 +194,10 @@ def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -
         this = ThisAccount(containers, settings.base_url, settings.fingerprint)
         stacks = None if gate.budgets is None else _with_stacks(client, containers, this, monthly)
         names = None if containers.gap is not None else frozenset(one.name or "" for one in containers)
+        there = client.containers.server_now()
+        if there is not None:
+            # A clock of this machine that is ahead would make new containers old.
+            now = min(now, datetime.datetime.fromtimestamp(there, datetime.timezone.utc))
         return AccountNow(stacks, _added(containers, monthly, now), names, prices)
 
 

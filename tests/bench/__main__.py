@@ -1,27 +1,25 @@
 """
-Benchmark: seconds and calls for many containers, with both hosts and a plain provider.
+Benchmark: seconds, calls, processor time and memory of many containers, beside other providers.
 
-    make bench                      everything; some hours, most of it waiting for the rate limit
-    make bench ARGS=--quick         24 containers, both hosts and plain; about seven minutes
-    make bench ARGS="--only ours --containers 60"
+    make bench                            everything, and docs/bench.md
+    make bench ARGS="--containers 24"     a piece; its page is build/bench/bench.md, as that of a run that fails
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 # Run as a script, Python puts this folder first on the path, where its modules could hide others.
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
 
-from tests.bench import cases, imports, long_list, plugin_start, report  # noqa: E402  (the path has to be set first)
-from tests.bench.figures import Figures  # noqa: E402
-from tests.bench.measure import TookTooLongError  # noqa: E402
-from tests.bench.run import empty_up, run  # noqa: E402
-from tests.bench.store import Store  # noqa: E402
+from tests.bench import alone, report  # noqa: E402  (the path has to be set first)
+from tests.bench.cases import PROVIDERS, Case, all_cases, piece  # noqa: E402
+from tests.bench.run import FailedError, Row, empty_up, run  # noqa: E402
 from tests.bench.targets import targets  # noqa: E402
 from tests.support.forked import commands  # noqa: E402
 from tools.engine.ensure import ensure  # noqa: E402
@@ -32,63 +30,42 @@ def main() -> int:
     arguments = _arguments()
     # Of a forked provider, processor time and memory would be those of the server's client.
     commands.Mode.real = True
+    began = time.monotonic()
     engine = ensure().bin
+    cases = all_cases() if arguments.containers is None else piece(arguments.containers)
+    # The idle one is what the others are measured against.
+    chosen = [case for case in cases if not arguments.only or case.provider in {*arguments.only, "idle"}]
+    is_whole = arguments.containers is None and not arguments.only
     empty = empty_up(engine)
-    say(f"An empty up takes {empty:.1f} s here.")
-    took = imports.milliseconds()
-    listed = long_list.milliseconds()
-    started = plugin_start.milliseconds()
-    say(f"The plugin starts in {started:.0f} ms.")
-    say("; ".join(f"{name}: {took:.1f} ms" for name, took in listed.items()))
-    store = Store(ROOT / "build" / "bench.jsonl")
+    say(f"An empty up takes {empty:.2f} s here.")
+    found = alone.measure() if is_whole else None
+    rows: list[Row] = []
     failed = False
-    for case in (
-        () if arguments.none else filter(_chosen(arguments), cases.QUICK if arguments.quick else cases.FULL)
-    ):
+    for case in chosen:
         try:
-            idle = _idle(case, engine, empty, store)
-            for row in run(case, engine, empty, idle):
-                store.add(row)
+            for row in run(case, engine, lambda case, verb: _bound(case, verb, empty, rows)):
+                rows.append(row)
                 say(report.line(row))
-        except TookTooLongError as error:
+        except FailedError as error:
             failed = True
             say(f"{case.provider}, {case.what}, {case.limit}: {error}")
-    figures = Figures(store.rows, empty, took, listed, started)
-    for target in targets(figures):
-        failed = failed or not target.reached
+    for target in targets(rows, found):
         say(
             f"{'reached' if target.reached else 'NOT REACHED'}: {target.what}: {target.got}, wanted {target.wanted}"
         )
-    if arguments.write:
-        report.write(ROOT / "docs", figures)
-        say("Wrote docs/bench.md and docs/images/bench.svg.")
-    return 1 if failed else 0
+    docs = ROOT / "docs" if is_whole and not failed else ROOT / "build" / "bench"
+    report.write(docs, report.Figures(rows, empty, found, (time.monotonic() - began) / 60))
+    say(
+        f"Wrote {(docs / 'bench.md').relative_to(ROOT)}, after {(time.monotonic() - began) / 60:.1f} minutes."
+    )
+    return int(failed)
 
 
-def _idle(case: cases.Case, engine: Path, empty: float, store: Store) -> dict[str, float]:
-    """Return the seconds of each verb with a provider that does nothing; measured once for each machine."""
-
-    def known() -> dict[str, float]:
-        return {row.verb: row.measured.seconds for row in store.rows if row.case == case.idle}
-
-    if not known():
-        for row in run(case.idle, engine, empty):
-            store.add(row)
-            say(report.line(row))
-    return known()
-
-
-def _chosen(arguments: argparse.Namespace) -> Callable[[cases.Case], bool]:
-    def chosen(case: cases.Case) -> bool:
-        return (
-            (not arguments.only or case.provider in arguments.only)
-            and arguments.containers in {None, case.containers}
-            and arguments.with_container in {None, case.with_container}
-            and (arguments.limit is None or arguments.limit == (case.per_minute or 0))
-            and (arguments.children is None or arguments.children == case.children)
-        )
-
-    return chosen
+def _bound(case: Case, verb: str, empty: float, rows: Sequence[Row]) -> float:
+    if case.provider == "idle":
+        return empty
+    seconds = [row.seconds for row in rows if row.verb == verb and row.case == case.idle()]
+    return case.seconds_at_least(verb, empty, max(seconds, default=0.0))
 
 
 def say(text: str) -> None:
@@ -99,26 +76,8 @@ def say(text: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").strip().splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="24 containers alone")
-    parser.add_argument(
-        "--only",
-        action="append",
-        choices=("ours", "native", "plain"),
-        help="one provider alone; given twice, two",
-    )
-    parser.add_argument("--containers", type=int, help="stacks of this size alone")
-    parser.add_argument("--limit", type=int, help="this rate limit alone; 0 for none")
-    parser.add_argument(
-        "--children", action=argparse.BooleanOptionalAction, default=None, help="with or without"
-    )
-    parser.add_argument(
-        "--with-container",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="children that are deleted with their container, or that delete themselves",
-    )
-    parser.add_argument("--none", action="store_true", help="measure no stack, only use stored figures")
-    parser.add_argument("--write", action="store_true", help="write docs/bench.md and its chart")
+    parser.add_argument("--only", action="append", choices=PROVIDERS, help="one provider; given twice, two")
+    parser.add_argument("--containers", type=int, help="stacks of this size alone, with the rate limit")
     return parser.parse_args()
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-VERBS = ("up", "no-op up", "refresh", "destroy")
+VERBS = ("up", "no-op up", "preview", "refresh", "destroy")
+"""What each stack goes through, in this order."""
+QUIET = VERBS[1:4]
+"""Those that change nothing, and can be repeated on one stack."""
 WINDOW = 60.0
 HOSTS = ("ours", "native")
 """The two hosts of this package."""
+OTHERS = ("peer", "plain")
+NOTHING = ("idle", "shaped")
+PROVIDERS = (*HOSTS, *OTHERS, *NOTHING)
 _MODULES = {"ours": "stacks_pulumi", "native": "native_sdk"}
+_OTHERS = "tests.bench.plain"
 
 
 @dataclass(frozen=True)
@@ -17,23 +26,27 @@ class Case:
     One stack from its first `up` to its `destroy`.
 
     Attributes:
-        provider: `ours` (the dynamic host), `native` (the same resources in the plugin), `plain`, or `idle` (one that
-            does nothing: the engine alone).
+        provider: One of `PROVIDERS`: `ours` (the dynamic host), `native` (the same resources in the plugin), `peer`,
+            `plain`, `idle` (one that does nothing), or `shaped` (as idle, with as many properties as ours).
         containers: The number of containers.
         children: Whether every second one has external access with an AllowedIp and a Connection to its neighbour.
         per_minute: Requests a minute that the key may make; `None` for no limit.
+        with_container: Whether children are deleted with their container (`stacks:deleteChildrenWithContainer`).
+        real: Whether its clock is that of the machine.
+        rounds: How often the whole is repeated.
         boot: Seconds for which a container is pending.
         action: Seconds that a restart or a deletion takes.
-        with_container: Whether children are deleted with their container (`stacks:deleteChildrenWithContainer`).
     """
 
     provider: str
     containers: int
     children: bool = False
     per_minute: int | None = 60
+    with_container: bool = False
+    real: bool = False
+    rounds: int = 1
     boot: float = 20.0
     action: float = 2.0
-    with_container: bool = False
 
     @property
     def pairs(self) -> int:
@@ -48,31 +61,48 @@ class Case:
     @property
     def what(self) -> str:
         """The stack as text."""
-        children = f" + {2 * self.pairs} children" if self.children else ""
-        return f"{self.containers}{children}{', deleted with them' if self.with_container else ''}"
+        children = f" + {2 * self.pairs:,}" if self.children else ""
+        return f"{self.containers:,}{children}{', deleted with them' if self.with_container else ''}"
 
     @property
     def at_once(self) -> int:
         """
         The number of concurrent operations of the engine and the host.
 
-        64 is the default, and more than the rate limit allows in a minute. Without a limit, a user would set a larger
-        number, because with 64 two hundred containers boot in four rounds.
+        64 is what the documentation says, and more than the rate limit allows in a minute. Without a limit, a user
+        would set a larger number, because with 64 two hundred containers boot in four rounds.
         """
+        if self.provider == "peer":
+            return 10
         return 64 if self.per_minute is not None or self.containers <= 64 else 256
+
+    @property
+    def checkpoints(self) -> bool:
+        """
+        Whether the engine writes the state around each step, as it usually does.
+
+        That takes time with the square of the number of resources. With thousands it would take most of the run.
+        """
+        return self.per_minute is not None
+
+    def quiet_rounds(self) -> int:
+        """How often a verb that changes nothing is repeated in each round."""
+        is_cheap = self.containers <= 24 or (self.containers <= 200 and self.per_minute is None)
+        return 3 if is_cheap and self.rounds == 1 and not self.real and self.provider not in OTHERS else 1
 
     def program(self) -> str:
         """The Pulumi program."""
-        module = _MODULES.get(self.provider, f"{self.provider}_stacks")
+        module = _MODULES.get(self.provider, f"{_OTHERS}.{self.provider}_stacks")
         lines = [f"import {module} as api"]
         for number in range(self.containers):
             has_children = self.children and number % 2 == 1
             access = ", external_access=True" if has_children else ""
-            lines.append(f'c{number} = api.Container("c-{number:03}", template="nodejs"{access})')
+            lines.append(f'c{number} = api.Container("c-{number:04}", template="nodejs"{access})')
             if has_children:
+                address = f"198.51.{100 + number // 250}.{number % 250}"
                 lines += [
-                    f'api.Connection("to-{number:03}", source=c{number}, target=c{number - 1})',
-                    f'api.AllowedIp("ip-{number:03}", container=c{number}, ip_address="198.51.100.{number}")',
+                    f'api.Connection("to-{number:04}", source=c{number}, target=c{number - 1})',
+                    f'api.AllowedIp("ip-{number:04}", container=c{number}, ip_address="{address}")',
                 ]
         return "\n".join(lines) + "\n"
 
@@ -95,12 +125,11 @@ class Case:
         children = 0 if self.with_container else 2 * self.pairs
         return 1 + self.containers + children if verb == "destroy" else 0
 
-    @property
     def idle(self) -> Case:
         """The same stack with a provider that does nothing."""
-        return Case("idle", self.containers, self.children, per_minute=None if self.at_once > 64 else 60)
+        return Case("idle", self.containers, self.children, self.per_minute)
 
-    def seconds_at_least(self, verb: str, empty_up: float, idle: float = 0.0) -> float:
+    def seconds_at_least(self, verb: str, empty_up: float, idle: float) -> float:
         """
         The bound: no program gets the verb done in less on this machine under this limit.
 
@@ -110,46 +139,49 @@ class Case:
             idle: Seconds of the verb with a provider that does nothing.
 
         The limit counts in windows of a minute, so a call number n goes out after (n - 1) // limit windows at the
-        earliest; the last container is made then at the earliest, and boots after it.
+        earliest; the last container is made then at the earliest, and boots after it. Without a limit, containers boot
+        in as many rounds as the operations in parallel make of them.
         """
-        if self.provider == "idle":
-            return empty_up
-        boot = self.boot if verb == "up" else self.action if verb == "destroy" else 0.0
+        takes = {"up": self.boot, "destroy": self.action}.get(verb, 0.0)
         last_call = self._windows(self.calls_at_least(verb)) * WINDOW
-        last_boot = self._windows(1 + self.containers) * WINDOW + boot if boot else 0.0
+        last_boot = self._windows(1 + self.containers) * WINDOW + takes if takes else 0.0
+        if self.per_minute is None:
+            last_boot = takes * math.ceil(self.containers / (64 if self.containers <= 64 else 256))
         return max(empty_up + max(last_call, last_boot), idle)
 
     def _windows(self, calls: int) -> int:
         return 0 if self.per_minute is None or calls == 0 else (calls - 1) // self.per_minute
 
 
-QUICK = (
-    *(Case(host, 24) for host in HOSTS),
-    Case("plain", 24),
-)
+def all_cases() -> Iterator[Case]:
+    """Yield every case of a run, the idle ones before those that are measured against them."""
+    for children in (False, True):
+        yield from _cases(("idle",), 24, children)
+        yield from _cases(("ours",), 24, children, real=True)
+        yield from _cases(("ours",), 24, children, rounds=3)
+        yield from _cases(("native", *OTHERS), 24, children)
+    yield Case("ours", 24, children=True, with_container=True)
+    yield from _cases(("idle", *HOSTS, "peer"), 60, children=True)
+    yield from _cases(("idle", *HOSTS, *OTHERS), 200, children=False)
+    yield from _cases((*NOTHING, *HOSTS), 200, children=True, per_minute=None)
+    for children in (False, True):
+        yield from _cases(("idle", "ours"), 1000, children, per_minute=None)
 
-FULL = (
-    # The dynamic host alone: in the plugin it is the program that says `deletedWith`.
-    *(
-        Case("ours", containers, children=True, per_minute=per_minute, with_container=True)
-        for per_minute in (None, 60)
-        for containers in (24, 200)
-    ),
-    *(
-        Case(host, containers, children, per_minute)
-        for per_minute in (None, 60)
-        for containers in (8, 24, 60, 200)
-        for children in (False, True)
-        for host in HOSTS
-    ),
-    *(
-        Case("plain", containers, children=False, per_minute=per_minute)
-        for per_minute in (None, 60)
-        for containers in (8, 24, 60, 200)
-    ),
-    *(
-        Case("plain", containers, children=True, per_minute=per_minute)
-        for per_minute in (None, 60)
-        for containers in (8, 24)
-    ),
-)
+
+def piece(containers: int) -> Iterator[Case]:
+    """Yield the cases of stacks of this size, with the rate limit."""
+    for children in (False, True):
+        yield from _cases(("idle", *HOSTS, *OTHERS), containers, children)
+
+
+def _cases(
+    providers: Iterable[str],
+    containers: int,
+    children: bool,
+    *,
+    per_minute: int | None = 60,
+    real: bool = False,
+    rounds: int = 1,
+) -> Iterator[Case]:
+    for provider in providers:
+        yield Case(provider, containers, children, per_minute, real=real, rounds=rounds)

@@ -13,8 +13,8 @@ _LEFT = 84
 _GAP = 56
 _TOP = 84
 _BAR = 17
-_GROUP = 74
-_COLOURS = {"ours": "#1f6f50", "native": "#3f77b5", "plain": "#c9a227"}
+_GROUP = 94
+_COLOURS = {"ours": "#1f6f50", "native": "#3f77b5", "peer": "#8a5a9e", "plain": "#c9a227"}
 _INK = "#24292f"
 _GREY = "#6e7781"
 _FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
@@ -29,12 +29,10 @@ class _Panel:
 
 
 _PANELS = (
-    _Panel(
-        "Seconds, in multiples of the bound", lambda row: row.measured.seconds, lambda row: row.bound, " s"
-    ),
+    _Panel("Seconds, in multiples of the bound", lambda row: row.seconds, lambda row: row.bound, " s"),
     _Panel(
         "Calls, in multiples of those that must be made",
-        lambda row: row.measured.calls,
+        lambda row: row.calls,
         lambda row: row.case.calls_at_least(row.verb),
         " calls",
     ),
@@ -42,24 +40,29 @@ _PANELS = (
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """The chart of `up` without children at 60 requests a minute."""
+    """The chart of `up` at 60 requests a minute."""
     ups = sorted(
         (
             row
             for row in rows
             if row.verb == "up"
             and row.case.per_minute
-            and not row.case.children
+            and not row.case.real
+            and not row.case.with_container
             and row.case.provider in _COLOURS
         ),
-        key=lambda row: (row.case.containers, list(_COLOURS).index(row.case.provider)),
+        key=lambda row: (
+            row.case.containers,
+            row.case.children,
+            list(_COLOURS).index(row.case.provider),
+        ),
     )
-    sizes = sorted({row.case.containers for row in ups})
+    sizes = list(dict.fromkeys(row.case.what for row in ups))
     height = _TOP + _GROUP * len(sizes) + 24
     width = 2 * _PANEL + _GAP + 2 * _LEFT
     parts = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img' {_FONT}>",
-        "<title>pulumi up at 60 requests a minute: both of our hosts and a plain provider</title>",
+        "<title>pulumi up at 60 requests a minute: both of our hosts and other providers</title>",
         f"<rect width='{width}' height='{height}' rx='8' fill='#ffffff'/>",
         _text(_LEFT, 30, "pulumi up, 20 s boot, 60 requests a minute", 16, weight=600),
         *_legend(width - _LEFT),
@@ -70,7 +73,7 @@ def draw(rows: Sequence[Row]) -> str:
 
 
 def _panel(
-    panel: _Panel, left: int, ups: Sequence[Row], sizes: Sequence[int], *, first: bool
+    panel: _Panel, left: int, ups: Sequence[Row], sizes: Sequence[str], *, first: bool
 ) -> Iterator[str]:
     yield _text(left, 62, panel.title, 13, weight=600)
     # Room for the label behind the longest bar.
@@ -80,8 +83,8 @@ def _panel(
     for group, size in enumerate(sizes):
         top = _TOP + _GROUP * group
         if first:
-            yield _text(left - 10, top + _BAR + 6, str(size), 13, anchor="end")
-        for slot, row in enumerate(row for row in ups if row.case.containers == size):
+            yield _text(left - 10, top + _BAR + 6, size, 13, anchor="end")
+        for slot, row in enumerate(row for row in ups if row.case.what == size):
             ratio = panel.value(row) / panel.least(row)
             y = top + slot * (_BAR + 3)
             yield (

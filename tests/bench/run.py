@@ -1,20 +1,48 @@
-"""Run one case after the other, each with its own emulator and stack."""
+"""Run a case: each with its own emulator and stack."""
 
 from __future__ import annotations
 
-import shutil
+import statistics
+import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from stacks_pulumi.emulator import Emulator
-from tests.bench.cases import VERBS, Case
-from tests.bench.measure import Measured, measure
+from tests.bench.cases import QUIET, VERBS, Case
+from tests.bench.watch import BenchClock, Watch
 from tests.support.stack import Stack
 
-OTHERS = Path(__file__).parent / "plain"
+_HANGS = 900.0
+"""Seconds after which a verb hangs."""
+
+
+class FailedError(Exception):
+    """The verb did not end in its time, or ended with an error."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    What one verb took.
+
+    Attributes:
+        seconds: The time on the clock of the case.
+        calls: Requests that reached the API.
+        refused: Those that were answered with 429.
+        provider_cpu: Processor seconds of the provider's process.
+        all_cpu: Those of all processes: the engine's, the program's and the provider's.
+        peak_kb: The peak memory of the provider's process.
+    """
+
+    seconds: float
+    calls: int
+    refused: int
+    provider_cpu: float
+    all_cpu: float
+    peak_kb: int
 
 
 @dataclass(frozen=True)
@@ -24,81 +52,144 @@ class Row:
 
     Attributes:
         case: The measured case.
-        verb: The command: `up`, `refresh` or `destroy`.
-        measured: The time and calls of the verb.
+        verb: One of `VERBS`.
+        runs: What each repetition took.
         bound: The smallest possible number of seconds.
     """
 
     case: Case
     verb: str
-    measured: Measured
+    runs: tuple[Measured, ...]
     bound: float
+
+    def median(self, of: Callable[[Measured], float]) -> float:
+        """Return the median of a figure."""
+        return statistics.median(map(of, self.runs))
+
+    @property
+    def seconds(self) -> float:
+        """The median of the seconds."""
+        return self.median(lambda it: it.seconds)
 
     @property
     def ratio(self) -> float:
         """The time as a multiple of the bound."""
-        return self.measured.seconds / self.bound
+        return self.seconds / self.bound
+
+    @property
+    def calls(self) -> int:
+        """The most calls of any repetition."""
+        return max(it.calls for it in self.runs)
+
+    @property
+    def refused(self) -> int:
+        """The most refused requests of any repetition."""
+        return max(it.refused for it in self.runs)
+
+    @property
+    def provider_cpu(self) -> float:
+        """The least processor time of the provider: other work of the machine only adds to it."""
+        return min(it.provider_cpu for it in self.runs)
+
+    @property
+    def all_cpu(self) -> float:
+        """The least processor time of all processes."""
+        return min(it.all_cpu for it in self.runs)
+
+    @property
+    def peak_kb(self) -> int:
+        """The peak memory of the provider in any repetition."""
+        return max(it.peak_kb for it in self.runs)
 
 
-def run(case: Case, engine: Path, empty_up: float, idle: Mapping[str, float] | None = None) -> Iterator[Row]:
+def run(case: Case, engine: Path, bound: Callable[[Case, str], float]) -> Iterator[Row]:
     """
-    Measure every verb of a case, in order.
+    Measure every verb of a case.
 
     Args:
         case: The case.
         engine: Folder of the engine's binaries.
-        empty_up: Seconds of an `up` of nothing.
-        idle: Seconds of each verb with a provider that does nothing.
+        bound: The least seconds of a verb.
+
+    Raises:
+        FailedError: A verb failed, or left a container.
     """
-    emulator = Emulator(
-        boot_seconds=case.boot,
-        action_seconds=case.action,
-        delete_seconds=case.action,
-        rate_limit=case.per_minute,
-    )
-    with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, emulator:
-        stack = stack_of(case, Path(folder) / "stack", engine, emulator)
-        for verb in VERBS:
-            bound = case.seconds_at_least(verb, empty_up, (idle or {}).get(verb, 0.0))
-            # A plain provider takes a multiple of the bound; this limit ends only a run that hangs.
-            timeout = 120 + 12 * bound + 12 * case.containers
-            yield Row(
-                case,
-                verb,
-                measure(stack, emulator, verb.split()[-1], at_once=case.at_once, timeout=timeout),
-                bound,
+    runs: dict[str, list[Measured]] = defaultdict(list)
+    for _ in range(case.rounds):
+        with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder:
+            clock = BenchClock(None if case.real else Path(folder) / "clock")
+            emulator = Emulator(
+                boot_seconds=case.boot,
+                action_seconds=case.action,
+                delete_seconds=case.action,
+                rate_limit=case.per_minute,
+                clock=clock,
             )
-        left = [found.id for found in emulator.state.containers.values() if found.status != "deleting"]
-        if left:
-            raise AssertionError(f"left behind: {left}")
+            with emulator:
+                stack = _stack(case, Path(folder) / "stack", engine, emulator)
+                stack.env |= clock.environment
+                for verb in VERBS:
+                    for _ in range(case.quiet_rounds() if verb in QUIET else 1):
+                        runs[verb].append(_measure(stack, emulator, clock, verb, case.at_once))
+                left = [it.id for it in emulator.state.containers.values() if it.status != "deleting"]
+                if left:
+                    raise FailedError(f"left behind: {left}")
+    for verb in VERBS:
+        yield Row(case, verb, tuple(runs[verb]), bound(case, verb))
 
 
-def stack_of(case: Case, folder: Path, engine: Path, emulator: Emulator) -> Stack:
+def empty_up(engine: Path, rounds: int = 5) -> float:
+    """Seconds of an `up` of nothing: the median of several."""
+    case = Case("ours", 0)
+    with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, Emulator() as emulator:
+        stack = _stack(case, Path(folder) / "stack", engine, emulator)
+        clock = BenchClock(None)
+        return statistics.median(
+            _measure(stack, emulator, clock, "up", case.at_once).seconds for _ in range(rounds)
+        )
+
+
+def _measure(stack: Stack, emulator: Emulator, clock: BenchClock, verb: str, at_once: int) -> Measured:
+    # Each verb finds a fresh window of the rate limit: what it takes must not depend on what ran before it.
+    emulator.api.limiter.forget()
+    emulator.api.log.clear()
+    command = verb.rsplit(maxsplit=1)[-1]
+    options = () if command == "preview" else ("--yes", "--skip-preview")
+    clock.begin()
+    began = clock.now()
+    process = stack.start(command, *options, "--parallel", str(at_once))
+    watch = Watch(process.pid, clock)
+    try:
+        text, _ = process.communicate(timeout=_HANGS)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        text, _ = process.communicate()
+        raise FailedError(f"{verb} took more than {_HANGS:.0f} s:\n{text[-2000:]}") from None
+    finally:
+        watch.stop()
+    if process.returncode != 0:
+        raise FailedError(f"{verb} failed:\n{text[-2000:]}")
+    records = emulator.requests
+    return Measured(
+        seconds=clock.now() - began,
+        calls=len(records),
+        refused=sum(record.status == 429 for record in records),
+        provider_cpu=watch.provider_cpu,
+        all_cpu=watch.all_cpu,
+        peak_kb=watch.peak_kb,
+    )
+
+
+def _stack(case: Case, folder: Path, engine: Path, emulator: Emulator) -> Stack:
     """Return the stack of a case in a new folder, with its program."""
-    stack = _stack(folder, engine, emulator)
+    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    stack = Stack(folder, engine, config, passphrase=True, hurried=False)
     if case.provider == "native":
         stack.native()
     stack.set("stacks:maxConcurrency", str(case.at_once))
     if case.with_container:
         stack.set("stacks:deleteChildrenWithContainer", "true")
-    for module in OTHERS.glob("*_stacks.py"):
-        shutil.copy(module, folder)
+    if not case.checkpoints:
+        stack.env |= {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
     stack.program(case.program(), host="native" if case.provider == "native" else "dynamic")
     return stack
-
-
-def empty_up(engine: Path, rounds: int = 3) -> float:
-    """Seconds of an `up` of nothing: the least of several."""
-    with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, Emulator() as emulator:
-        stack = _stack(Path(folder) / "stack", engine, emulator)
-        least = float("inf")
-        for _ in range(rounds):
-            began = time.monotonic()
-            stack.engine("up", "--yes", "--skip-preview")
-            least = min(least, time.monotonic() - began)
-    return least
-
-
-def _stack(folder: Path, engine: Path, emulator: Emulator) -> Stack:
-    config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-    return Stack(folder, engine, config, passphrase=True, hurried=False)

@@ -83,7 +83,7 @@ resources:
 def test_the_program_in_the_documentation_runs(
     stack: Stack, emulator: Emulator, yaml_language_host: Path
 ) -> None:
-    (page,) = (it.text for it in snippets("yaml") if "runtime: yaml" in it.text)
+    (page,) = (it.text for it in snippets("yaml") if "runtime: yaml\nplugins:" in it.text)
     program = yaml.safe_load(page)
     program["name"] = "tests"
     program["plugins"]["providers"][0]["path"] = str(Path(sys.prefix) / "bin")

@@ -7,12 +7,14 @@ says; create, read and delete of one resource know nothing of any other.
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
 import requests
 from pulumi.dynamic import ConfigureRequest, CreateResult, ReadResult, Resource, ResourceProvider
+
+# Its sleeps are as long as ours on the clock of the benchmark.
+from stacks_pulumi._clock import SYSTEM_CLOCK
 
 POLL_SECONDS = 2.0
 
@@ -38,19 +40,19 @@ class Api(ResourceProvider):
             )
             if answer.status_code != 429:
                 break
-            time.sleep(float(answer.headers.get("Retry-After", "1")))
+            SYSTEM_CLOCK.sleep(float(answer.headers.get("Retry-After", "1")))
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found.get("data") or found
 
+    def status(self, container: str) -> str:
+        return str(self.ask("GET", f"/containers/status/{container}")["status"])
+
     def wait(self, container: str) -> None:
-        while True:
-            status = self.ask("GET", f"/containers/status/{container}")["status"]
-            if status == "running":
-                return
+        while (status := self.status(container)) != "running":
             if status == "error":
                 raise RuntimeError(f"{container} failed")
-            time.sleep(POLL_SECONDS)
+            SYSTEM_CLOCK.sleep(POLL_SECONDS)
 
 
 class ContainerProvider(Api):
@@ -107,18 +109,24 @@ class AllowedIpProvider(Api):
 
 
 class Container(Resource):
+    provider: ClassVar[type[Api]] = ContainerProvider
+
     def __init__(self, name: str, *, template: str, external_access: bool = False) -> None:
         inputs = {"name": name, "template": template, "plan": "basic", "external_access": external_access}
-        super().__init__(ContainerProvider(), name, {**inputs, "status": None})
+        super().__init__(self.provider(), name, {**inputs, "status": None})
 
 
 class Connection(Resource):
+    provider: ClassVar[type[Api]] = ConnectionProvider
+
     def __init__(self, name: str, *, source: Container, target: Container) -> None:
         inputs = {"name": name, "source": source.id, "target": target.id}
-        super().__init__(ConnectionProvider(), name, inputs, pulumi.ResourceOptions(deleted_with=source))
+        super().__init__(self.provider(), name, inputs, pulumi.ResourceOptions(deleted_with=source))
 
 
 class AllowedIp(Resource):
+    provider: ClassVar[type[Api]] = AllowedIpProvider
+
     def __init__(self, name: str, *, container: Container, ip_address: str) -> None:
         inputs = {"container": container.id, "ip_address": ip_address}
-        super().__init__(AllowedIpProvider(), name, inputs, pulumi.ResourceOptions(deleted_with=container))
+        super().__init__(self.provider(), name, inputs, pulumi.ResourceOptions(deleted_with=container))

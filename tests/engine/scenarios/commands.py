@@ -81,7 +81,8 @@ COMMANDS = (
     Scenario(
         "emulator-start",
         "The emulator cannot start, or cannot use its file",
-        "The port is in use; the state file is damaged, of another version, or in use by another emulator; the seed file is refused.",
+        "The port is in use; the state file is damaged, of another version, or in use by another emulator; "
+        "the seed file is refused.",
         "Do what the message says: another `--port`, another `--state`.",
         ("the state file notes.json is not an emulator's",),
         program="",

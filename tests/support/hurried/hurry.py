@@ -53,9 +53,17 @@ def _change(module: Any) -> None:
     for name, value in _constants.get(module.__name__, {}).items():
         assert hasattr(module, name), f"{module.__name__} has no {name} any more"
         setattr(module, name, value)
-    if module.__name__ == CLOCK:
+    clock = getattr(module, "SystemClock", None) if module.__name__ == CLOCK else None
+    if clock is not None and "TIME_FILE" in os.environ:
+        # The clock of a benchmark: `tests/bench/clock.py` moves it.
+        shared = importlib.import_module("shared_clock").SharedClock(Path(os.environ["TIME_FILE"]))
+        wall = float(os.environ["TIME_BEGAN"])
+        clock.now = lambda _self: shared.now()
+        clock.wall = lambda _self: wall + shared.now()
+        clock.sleep = lambda _self, seconds: shared.sleep(seconds)
+        clock.wait = lambda _self, condition, seconds: shared.wait(condition, seconds)
+    elif clock is not None:
         speed, then, wall = map(float, os.environ["TIME_SPEED"].split())
-        clock = module.SystemClock
         clock.now = lambda _self: time.monotonic() * speed
         clock.wall = lambda _self: wall + (time.time() - then) * speed
         clock.sleep = lambda _self, seconds: time.sleep(max(seconds, 0.0) / speed)
@@ -82,7 +90,7 @@ class _Finder:
         return spec
 
 
-if "TIME_SPEED" in os.environ:
+if "TIME_CONSTANTS" in os.environ:
     _constants: Final[Constants] = json.loads(os.environ["TIME_CONSTANTS"])
     _changed: Final = {CLOCK, *_constants}
     for imported in _changed & sys.modules.keys():

@@ -86,3 +86,10 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
 )
 def test_what_looks_like_a_secret_in_a_log_is_hidden(secrets: Secrets, line: str, shown: str) -> None:
     assert secrets.masked_log(line) == shown
+
+
+def test_only_the_end_of_a_very_long_log_is_read(secrets: Secrets) -> None:
+    """A container could print megabytes: to look for secrets in them would keep the server busy."""
+    shown = secrets.masked_log("first " + "x" * 300_000 + " " + "y" * 200_000 + "\nDB_PASSWORD=abc123 last")
+
+    assert shown == "y" * 200_000 + "\nDB_PASSWORD=[secret] last"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -257,6 +259,51 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
             assert answer["log"] == text
 
     talk(story)
+
+
+def test_few_calls_read_at_the_same_time(talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may start an engine: a client that sends many calls together would fill the memory."""
+    running: list[int] = []
+    most = 0
+    too_many = threading.Event()
+
+    def read(_desk: Desk, page: int) -> None:
+        nonlocal most
+        running.append(page)
+        most = max(most, len(running))
+        if len(running) > 4:
+            too_many.set()
+        too_many.wait(0.05)
+        running.remove(page)
+        raise flow.RefusedError("enough")
+
+    monkeypatch.setattr(Desk, "_resources", read)
+
+    async def story(client: Client) -> None:
+        async with anyio.create_task_group() as group:
+            for page in range(1, 21):
+                group.start_soon(functools.partial(called, client, "list_resources", page=page))
+
+    talk(story)
+    assert 1 < most <= 4
+
+
+def test_many_plans_remove_no_record_that_was_applied(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, None, Engine(tmp_path, "yaml", "o/p/s", "file://", {}), tmp_path, may_apply=True)
+    names = [f"20261128-000000-{number:08}" for number in range(250)]
+    for number, name in enumerate(names):
+        (tmp_path / name / "record").mkdir(parents=True)
+        if number % 5 == 1:
+            (tmp_path / name / "record" / records.STARTED).touch()
+        if number % 5 == 2:
+            (tmp_path / name / "record" / records.APPROVALS).mkdir()
+
+    desk._clean_up()
+
+    left = {one.name for one in tmp_path.iterdir()}
+    kept = [name for number, name in enumerate(names) if number % 5 in {1, 2}]
+    planned = [name for number, name in enumerate(names) if number % 5 not in {1, 2}]
+    assert left == {*kept, *planned[-100:]}
 
 
 def test_a_line_of_the_audit_log_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 from decimal import Decimal
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import responses
 
 from stacks_pulumi import catalog
 from stacks_pulumi.api.models import Container, Listing
@@ -17,7 +19,7 @@ from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import spending
 from stacks_pulumi.gate.change import changes_of, pricer_of
 from stacks_pulumi.gate.machine import Begun
-from stacks_pulumi.gate.settings import Gate, GateFile
+from stacks_pulumi.gate.settings import Free, Gate, GateFile
 from tests.support.saved_plans import HIDDEN, UNKNOWN, Saved, web
 from tests.unit.gate.conftest import MakeGate
 
@@ -118,6 +120,32 @@ def test_what_is_not_known_to_be_older_than_a_day_was_added(
 
 def test_what_was_added_to_an_incomplete_account_is_not_known() -> None:
     assert spending._added(Listing([], gap="a page is missing"), catalog.monthly_price, NOW) is None
+
+
+@pytest.mark.parametrize("ahead", [-30, 0, 30])
+@responses.activate
+def test_a_clock_that_is_ahead_makes_no_container_old(ahead: int) -> None:
+    made = NOW - datetime.timedelta(hours=1)
+    row: dict[str, Any] = {
+        "id": "usr-web",
+        "name": "web",
+        "type": "nodejs",
+        "plan": "basic",
+        "status": "running",
+    }
+    row |= {"cpu_allocated": 1, "memory_allocated": 1024, "storage_allocated": 10240}
+    responses.get(
+        f"{URL}/containers",
+        json={"success": True, "count": 1, "data": [{**row, "created_at": made.isoformat()}]},
+        headers={"Date": format_datetime(NOW, usegmt=True)},
+    )
+    values = configured(baseUrl=URL, apiKey="sk_stacks_" + "a" * 64)
+
+    read = spending.read(
+        gate(base_url=URL, free=Free(Decimal(5))), values, NOW + datetime.timedelta(hours=ahead)
+    )
+
+    assert read.added == {"web": Decimal(4)}
 
 
 def test_an_interrupted_create_counts_in_full() -> None:

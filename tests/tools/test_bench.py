@@ -1,0 +1,88 @@
+"""The clock of the benchmark, and that a run ends with its page."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.bench import report
+from tests.bench.alone import Alone
+from tests.bench.cases import VERBS, all_cases
+from tests.bench.run import Measured, Row
+from tests.bench.watch import BenchClock
+from tests.support.hurried.shared_clock import FASTEST, SharedClock
+from tests.support.several_stacks import Outcome
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file for a clock."""
+    return tmp_path / "clock"
+
+
+def test_it_runs_fast_only_while_a_process_waits_and_none_works(file: Path) -> None:
+    clock = BenchClock(file)
+    began = clock.now()
+
+    clock.passed(4, worked=0)
+    assert clock.now() - began == pytest.approx(4)
+
+    waiting = threading.Thread(target=SharedClock(file).sleep, args=(10_000,), daemon=True)
+    waiting.start()
+    other = SharedClock(file)
+    until(other.is_waited_for)
+    clock.passed(4, worked=3)
+    assert clock.now() - began == pytest.approx(4 + 3 + FASTEST)
+
+    # More than one process may work at the same time.
+    clock.passed(4, worked=7)
+    assert clock.now() - began == pytest.approx(4 + 3 + FASTEST + 4)
+
+    other.move(10_000)
+    waiting.join()
+    assert not other.is_waited_for()
+
+
+def test_a_wait_ends_with_a_notification(file: Path) -> None:
+    clock = SharedClock(file, new=True)
+    changed = threading.Condition()
+
+    def wait() -> None:
+        with changed:
+            clock.wait(changed, 10_000)
+
+    waiting = threading.Thread(target=wait, daemon=True)
+    waiting.start()
+    until(clock.is_waited_for)
+    with changed:
+        changed.notify()
+
+    waiting.join()
+    assert clock.now() == 0
+    # Its alarm is still set, and finds no waiter.
+    clock.move(20_000)
+    clock.sleep(-1)
+
+
+def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
+    rows = [
+        Row(case, verb, (Measured(21.0 if verb == "up" else 3.0, 1, 0, 0.5, 1.5, 60_000),), 20.0)
+        for case in all_cases()
+        for verb in VERBS
+    ]
+    several = Outcome(80.0, {0: 84.0})
+    found = Alone(150, 5, 47, 210, 35, 16, 600, several, several)
+
+    report.write(tmp_path, report.Figures(rows, 0.8, found, 20))
+
+    page = (tmp_path / "bench.md").read_text(encoding="utf-8")
+    felt, rest = page.split("## How it is measured")
+    assert felt.count("| 21.0 | 21.0 | 21.0 | 21.0 | 20.0 |") == 3
+    assert felt.count("| 3.0 | 3.0 | 3.0 | 3.0 | 20.0 |") == 3
+    assert rest.count("scaled beside real time | within a tenth, +/-2 calls | 1.00 x, +0 calls | yes |") == 3
+    assert "over `import pulumi` (150 ms) | at most 30 ms | 5 ms | yes |" in rest
+    assert "takes 0.6 s of processor time" in rest
+    assert (tmp_path / "images" / "bench.svg").read_text(encoding="utf-8").startswith("<svg")
