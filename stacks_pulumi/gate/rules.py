@@ -315,7 +315,9 @@ def opens(change: Change, changes: Sequence[Change], harmless: Sequence[str]) ->
 
 
 def _opens_container(change: Change, name: str) -> str:
-    before = boolean(snake_case(change.before), "external_access") if change.operation == "update" else None
+    # An update switches it on where the state has no address for it: its creation was not completed.
+    is_on = change.operation == "update" and isinstance(snake_case(change.outputs).get("url"), str)
+    before = boolean(snake_case(change.before), "external_access") if is_on else None
     after = boolean(snake_case(change.after), "external_access")
     if change.operation == "import":
         return f"{name} is imported, and whether it is reachable from outside is not known"

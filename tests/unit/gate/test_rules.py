@@ -149,9 +149,21 @@ def test_external_access_that_is_turned_on_opens(
     make_gate: MakeGate, before: dict[str, Any], after: dict[str, Any], opened: bool
 ) -> None:
     saved = Saved()
-    saved.old("web", web(**before))
+    outputs = {**web(**before), **({"url": "web-1.example"} if before.get("external_access") else {})}
+    saved.old("web", web(**before), outputs=outputs)
     saved.plan("web", web(**after), "update")
     assert bool(texts(make_gate(), saved, "opens-access")) == opened
+
+
+def test_external_access_that_its_creation_did_not_reach_is_opened_by_the_next_update(
+    make_gate: MakeGate,
+) -> None:
+    """The state has what the program wants, and no address."""
+    given = web(external_access=True)
+    saved = Saved()
+    saved.old("web", given)
+    saved.plan("web", given, "update")
+    assert texts(make_gate(), saved, "opens-access") == ["'web' becomes reachable from outside"]
 
 
 def test_a_replacement_opens_again(make_gate: MakeGate) -> None:
