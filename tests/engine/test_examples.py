@@ -10,8 +10,6 @@ from __future__ import annotations
 import http.server
 import json
 import os
-import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -24,7 +22,6 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.examples import EXAMPLES, Example, secrets_of
-from tests.support.gate import keys, signer
 from tests.support.stack import Stack
 
 # What pages and examples show: a change is tested without it.
@@ -260,37 +257,6 @@ def test_wait_for_app_never_repeats_a_create(example: Make, emulator: Emulator) 
 def configuration(stack: Stack, client: str) -> str:
     words = ("vpn-config", stack.outputs()["vpn"], "--client", client, "--show-secrets")
     return stack.python("-m", "stacks_pulumi", *words).stdout
-
-
-def test_capped_agent(example: Make, emulator: Emulator, tmp_path: Path) -> None:
-    agents = emulator.new_key(
-        scopes=("containers:read", "containers:create", "containers:manage"), spending_cap=10
-    )
-    stack = example("capped_agent", agents)
-    gate = tmp_path / "agent-gate"
-    shutil.copytree(stack.folder / "gate", gate)
-    with (gate / "gate.yaml").open("a", encoding="utf-8") as file:
-        file.write(f"base_url: {emulator.url}\n")
-    (gate / "allowed_signers").write_text(signer("ann"), encoding="utf-8")
-    stack.env["XDG_STATE_HOME"] = str(tmp_path / "machine")
-
-    def agent(action: str) -> str:
-        done = stack.python("agent.py", action, str(gate))
-        return done.stdout + done.stderr
-
-    assert "applied" in agent("deploy")
-    assert set(containers(emulator)) == {"web"}
-    asked = agent("grow")
-    assert "needs_approval: $4.00 -> $8.00 a month" in asked
-    assert "it needs an approval" in agent("apply")
-    assert set(containers(emulator)) == {"web"}
-    (command,) = re.findall(r"stacks-pulumi (gate approve .*) --key FILE", asked)
-    stack.python("-m", "stacks_pulumi", *shlex.split(command), "--key", str(keys() / "ann"))
-    assert "applied" in agent("apply")
-    assert set(containers(emulator)) == {"web", "orders-db"}
-    assert "refused: $8.00 -> $18.00 a month" in agent("overreach")
-
-    assert "containers:delete" in stack.destroy_fails().text, "an agent's key deletes nothing"
 
 
 def test_several_stacks(example: Make, emulator: Emulator) -> None:
