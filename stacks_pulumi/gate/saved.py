@@ -90,9 +90,11 @@ class Saved:
         self.creating = [
             one.resource for one in deployment.pending_operations or () if one.type == "creating"
         ]
-        goals = ((urn, one.goal) for urn, one in self._plans.items() if one.goal is not None)
-        for urn, one in (*((one.urn, one) for one in (*resources, *self.creating)), *goals):
-            _check_type(urn, one)
+        for one in (*resources, *self.creating):
+            _check_type(one.urn, one)
+        for urn, planned in self._plans.items():
+            if planned.goal is not None:
+                _check_type(urn, planned.goal)
         self._olds: dict[str, Olds] = defaultdict(Olds)
         for one in resources:
             olds = self._olds[one.urn]

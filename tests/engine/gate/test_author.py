@@ -273,7 +273,7 @@ def test_the_key_is_sent_to_no_address_that_only_the_engine_reads(
         gated.plan()
 
 
-def test_the_configuration_names_no_plugin_that_runs(
+def test_neither_the_configuration_nor_the_state_names_a_plugin_that_runs(
     stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
 ) -> None:
     """The engine reads `name`, `version` and `pluginDownloadURL` of a provider that it makes from the configuration."""
@@ -310,6 +310,26 @@ def test_the_configuration_names_no_plugin_that_runs(
         settings.write_text(text.replace("config:\n", f"config:\n{more}"), encoding="utf-8")
 
         with pytest.raises(RefusedError, match="run another plugin"):
+            gated.plan()
+        settings.write_text(text, encoding="utf-8")
+        # It does so too for a provider that is in the state alone, which a change would just delete.
+        inputs = {
+            "version": plugin["version"],
+            "__internal": {"pluginDownloadURL": plugin["pluginDownloadURL"]},
+        }
+        provider = {
+            "urn": "urn:pulumi:dev::tests::pulumi:providers:evil::default_1_0_0",
+            "type": "pulumi:providers:evil",
+            "id": "1b8e4c4e-3d5a-4e0c-9f57-0c8f4f0a6b11",
+            "custom": True,
+            "inputs": inputs,
+            "outputs": inputs,
+        }
+        state = json.loads(stack.export())
+        state["deployment"]["resources"] = [provider]
+        (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        stack.cli("stack", "import", "--file", str(tmp_path / "state.json"))
+        with pytest.raises(RefusedError, match=r"name another plugin.*'default_1_0_0'"):
             gated.plan()
         server.shutdown()
     assert not ran.exists()

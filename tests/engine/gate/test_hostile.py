@@ -284,7 +284,7 @@ def in_disguise(request, *rest, **more):
     return register(request, *rest, **more)
 
 monitor.RegisterResource = in_disguise
-mine = stacks.Provider("mine", api_key=pulumi.Config("stacks").require("apiKey"), base_url=pulumi.Config("stacks").require("baseUrl"))
+mine = stacks.Provider("mine", api_key=pulumi.Config("stacks").require("apiKey"))
 stacks.Container("big", template="nodejs", plan="premium", opts=pulumi.ResourceOptions(provider=mine))
 """
 """The engine asks the provider that a resource names, whatever its type is, and a dynamic provider makes any type."""
