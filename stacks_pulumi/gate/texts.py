@@ -31,6 +31,9 @@ _VALUE: Final = 300
 _SPACES: Final = re.compile(" {2,}")
 _DOT: Final = "\N{MIDDLE DOT}"
 _NONE: Final = "\N{EN DASH}"
+_CODE: Final = ("pulumi-python:dynamic", "pulumi-nodejs:dynamic")
+"""Types of resources whose provider is a part of them."""
+
 _DEPENDANTS: Final = 5
 _COUNTED: Final = 20
 """The most steps that a reader counts."""
@@ -233,6 +236,11 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
             )
         if one.operation == "discard":
             yield "note", f"{name} was only looked up: nothing changes in the account"
+        if one.kind is None and one.type.startswith(_CODE):
+            yield (
+                "warning",
+                f"{name} has its own code, in the program or in the state, which runs with the key",
+            )
         if one.old_urn:
             yield "warning", f"{name} is the resource that was {one.old_urn} before"
         if one.unprotected:

@@ -86,6 +86,20 @@ def test_a_narrow_terminal_cuts_no_name_and_no_sum(make_gate: MakeGate, width: i
     assert "…" not in text
 
 
+def test_a_step_that_runs_code_of_the_state_is_shown_as_that(make_gate: MakeGate) -> None:
+    """The deletion of such a resource runs what its state has, also where the program is data."""
+    saved = Saved()
+    saved.old("thing", {"__provider": HIDDEN}, "pulumi-python:dynamic/acme:Thing")
+    saved.plan("thing", None, "delete", kind="pulumi-python:dynamic/acme:Thing")
+
+    text = texts.show(record(), *judged(make_gate(), saved))
+
+    assert (
+        "warning: 'thing' has its own code, in the program or in the state, which runs with the key" in text
+    )
+    assert "has its own code" not in texts.show(record(), *judged(make_gate(), change()))
+
+
 def test_what_ends_is_shown_with_its_name_on_the_platform_and_its_old_name(make_gate: MakeGate) -> None:
     """The author of the program names the resources, and an alias gives them other names."""
     saved = Saved()
