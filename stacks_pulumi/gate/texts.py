@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from stacks_pulumi._identifiers import may_be_of
 from stacks_pulumi.cost.report import FOOTER, bounds
 from stacks_pulumi.gate.change import Change, Operation
 from stacks_pulumi.gate.record import Record
 from stacks_pulumi.gate.verdict import FREE_RULE, Verdict
 from stacks_pulumi.pricing.money import FREE, count, usd
 from stacks_pulumi.pricing.money import Change as Difference
-from stacks_pulumi.pricing.recognition import MARKER, is_hidden, is_unknown, known
+from stacks_pulumi.pricing.recognition import MARKER, is_hidden, is_unknown, known, snake_case
 from stacks_pulumi.pricing.views import ContainerView
 from stacks_pulumi.reports import Action, Check, Column, Document, Folded, PolicyViolation, Row, Table, Weight
 from stacks_pulumi.reports.writers import as_json, as_junit, markdown, plain, rich_text
@@ -236,6 +237,13 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
             )
         if one.operation == "discard":
             yield "note", f"{name} was only looked up: nothing changes in the account"
+        if one.kind == "Container" and one.id and one.operation != "create":
+            was = snake_case(one.before).get("name")
+            if isinstance(was, str) and not may_be_of(one.id, was):
+                yield (
+                    "warning",
+                    f"{name} is {one.id} in the account, as the state says: not a container named {was}",
+                )
         if one.kind is None and one.type.startswith(_CODE):
             yield (
                 "warning",

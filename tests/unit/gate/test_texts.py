@@ -86,6 +86,21 @@ def test_a_narrow_terminal_cuts_no_name_and_no_sum(make_gate: MakeGate, width: i
     assert "…" not in text
 
 
+@pytest.mark.parametrize(("id_", "told"), [("usr-1-prod-db", True), ("usr-1-Web", False), ("4711", False)])
+def test_a_container_whose_id_is_that_of_another_name_is_told(
+    make_gate: MakeGate, id_: str, told: bool
+) -> None:
+    """Who can write the state could have another stack's container deleted under a harmless name."""
+    saved = Saved()
+    saved.old("web", web(), id=id_)
+    saved.plan("web", None, "delete")
+
+    text = texts.show(record(), *judged(make_gate(), saved))
+
+    words = "'web' is usr-1-prod-db in the account, as the state says: not a container named web"
+    assert (f"warning: {words}" in text) is told
+
+
 def test_a_step_that_runs_code_of_the_state_is_shown_as_that(make_gate: MakeGate) -> None:
     """The deletion of such a resource runs what its state has, also where the program is data."""
     saved = Saved()
