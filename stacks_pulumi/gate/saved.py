@@ -245,7 +245,14 @@ class Saved:
         states = [*self.olds(urn), *([] if goal is None else [goal])]
         if not (type_of(urn).startswith(PROVIDERS) and _ENGINES_NAME.fullmatch(name_of(urn))):
             return False
-        given = {} if goal is None else {**goal.input_diff.adds, **goal.input_diff.updates}
+        given: dict[str, Any] = {}
+        # Of one that ends, the state has the settings, with which the engine may start it once more.
+        for part in (
+            [one.inputs or {} for one in self.olds(urn)]
+            if goal is None
+            else [goal.input_diff.adds, goal.input_diff.updates]
+        ):
+            given |= part
         package = type_of(urn).removeprefix(PROVIDERS)
         return not any(one.parent for one in states) and all(
             name == "version" or self._is_configured(name, f"{package}:{name}", value)

@@ -143,6 +143,10 @@ def never_free() -> dict[str, Saved]:
     case("a default provider whose plugin has an address").plan(
         "default_0_3_0_https___there_example", {"version": "0.3.0"}, "create", kind=PROVIDER, parent=""
     )
+    case("a default provider that only the state has").old(
+        "default_9", {"kubeconfig": "x"}, PROVIDER, parent=""
+    )
+    case("a default provider that only the state has").plan("default_9", None, "delete", kind=PROVIDER)
     case("settings of the default provider").old("default", {"version": "1"}, PROVIDER, parent="")
     case("settings of the default provider").plan(
         "default", {"version": "1", "apiKey": HIDDEN}, "update", kind=PROVIDER, parent=""
@@ -177,6 +181,8 @@ def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     saved.config = {"stacks:apiKey": {"secure": "v1:x"}, "stacks:baseUrl": "https://here"}
     settings = {"apiKey": HIDDEN, "baseUrl": "https://here", "version": "0.3.0"}
     saved.plan("default_0_3_0", settings, "create", kind=PROVIDER, parent="")
+    saved.old("default_0_2_0", {**settings, "version": "0.2.0"}, PROVIDER, parent="")
+    saved.plan("default_0_2_0", None, "delete", kind=PROVIDER)
     saved.old("web", web())
     saved.plan("web", web(desired_status="running", restart_triggers=["1"]), "update")
     saved.plan("new", web(), "create")
