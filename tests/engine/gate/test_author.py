@@ -155,17 +155,23 @@ def test_the_state_is_not_encrypted_for_the_author(
     assert gated.plan().verdict.result == "nothing"
 
 
-def test_a_change_that_is_named_twice_in_the_plan_is_not_applied(
-    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
-) -> None:
-    """The engine follows `updates`, where `adds` would show that nothing changes."""
-    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+def with_planned_opening(stack: Stack, folder: Path, yaml_language_host: Path) -> Gated:
+    """Return a gate with a closed container in the account, and a record that would open it."""
+    gated = Gated(stack, folder, {"free": {"increase_per_day": 5}})
     for is_open in (False, True):
         properties = {**BASIC["properties"], "externalAccess": is_open}
         stack.yaml(project(web={**BASIC, "properties": properties}), yaml_language_host)
         assert gated.plan().verdict.result == ("needs_approval" if is_open else "free")
         if not is_open:
             assert gated.apply() == 0
+    return gated
+
+
+def test_a_change_that_is_named_twice_in_the_plan_is_not_applied(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """The engine follows `updates`, where `adds` would show that nothing changes."""
+    gated = with_planned_opening(stack, tmp_path / "gated", yaml_language_host)
     plan = json.loads((gated.record / record.PLAN).read_bytes())
     state = json.loads((gated.record / record.STATE).read_bytes())
     (web,) = [one for one in state["deployment"]["resources"] if one["urn"].endswith("::web")]
@@ -188,13 +194,7 @@ def test_a_step_that_another_one_hides_is_not_made(
     stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
 ) -> None:
     """Of `update, same` the engine makes the update, and only then misses the other one."""
-    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
-    for is_open in (False, True):
-        properties = {**BASIC["properties"], "externalAccess": is_open}
-        stack.yaml(project(web={**BASIC, "properties": properties}), yaml_language_host)
-        assert gated.plan().verdict.result == ("needs_approval" if is_open else "free")
-        if not is_open:
-            assert gated.apply() == 0
+    gated = with_planned_opening(stack, tmp_path / "gated", yaml_language_host)
     plan = json.loads((gated.record / record.PLAN).read_bytes())
     (web,) = [urn for urn in plan["resourcePlans"] if urn.endswith("::web")]
     plan["resourcePlans"][web]["steps"] = ["update", "same"]
