@@ -22,6 +22,7 @@ import msgspec
 
 from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file
 from stacks_pulumi._pulumi_cli import read as read_output
+from stacks_pulumi.account.doctor_checks import advice_on
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import (
@@ -548,7 +549,8 @@ def _refused(record: Path, preview: engine.PlannedPreview, name: str) -> Planned
     except InputError:
         violations = ()
     if not any(violation.level == "mandatory" for violation in violations):
-        raise PulumiError(preview.error)
+        advice = advice_on(preview.error)
+        raise PulumiError(preview.error if advice is None else f"{preview.error}; {advice}")
     verdict = without_plan(violations)
     _write_texts(record, name, verdict, ())
     return Planned(name, verdict, ())
