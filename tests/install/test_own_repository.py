@@ -227,6 +227,11 @@ def test_the_pipeline_of_gitlab_tests_and_plans(reader: Reader, runner: Runner) 
     pipeline = folder / ".gitlab/gate.yml"
     tests = yaml.safe_load((folder / ".gitlab/tests.yml").read_text(encoding="utf-8"))
     assert "1 passed" in desk.paste("\n".join(tests["tests"]["script"]))
+    # They run in each pipeline of the gate, so that no merge request is merged without them.
+    jobs = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
+    for name in ("preview", "plan"):
+        [rule] = jobs[name]["rules"]
+        assert any(rule["if"].startswith(one["if"]) for one in tests["tests"]["rules"]), name
     key = reader.emulator.new_key(scopes=["containers:read"])
     planned = runner.script(pipeline, "plan", {"STACKS_API_KEY": key}, folder)
 

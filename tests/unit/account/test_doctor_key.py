@@ -129,7 +129,7 @@ def test_without_a_refusal_only_this_months_prices_are_known(
 
     assert line["level"] == "unknown"
     assert line["text"].endswith(
-        "The 2 containers that any key has created since the first cost $17.00 a month"
+        "The 2 containers that any key has created this month cost $17.00 a month"
     )
 
 
