@@ -92,7 +92,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
 
     Raises:
         RefusedError: The gate is for other stacks, or does not allow a setting of the project.
-        StacksError: It could not be planned; the folder then has no record, and at most a comment that says so.
+        StacksError: It could not be planned; the folder then has no record, and at most a comment on that.
     """
     records.clear(record)
     with engine.scratch_folder() as scratch:
