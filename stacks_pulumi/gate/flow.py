@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file
+from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file, read_project
 from stacks_pulumi._pulumi_cli import read as read_output
 from stacks_pulumi.account.doctor_checks import advice_on
 from stacks_pulumi.cost.build import report_of
@@ -95,11 +95,13 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         StacksError: It could not be planned; the folder then has no record, and at most a comment on that.
     """
     records.clear(record)
+    if stack is not None:
+        # The gate may refuse the project, and then the engine is not asked for the stack's full name.
+        _note(record, f"{read_project(project_files.found_in(project)).get('name')}/{stack.split('/')[-1]}")
     with engine.scratch_folder() as scratch:
         origin = pulumi = _opened(gate, project, stack)
-        # Stays if nothing takes its place.
         name = records.short_name(pulumi.stack)
-        records.put(record, records.COMMENT, texts.unplanned(name).encode())
+        _note(record, name)
         copies: dict[Path, Path] = {}
         if not program.own_code(pulumi.project):
             # As in `apply`, so that both read the same files.
@@ -132,7 +134,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             gate.source,
             pulumi.runtime,
             program.own_code(pulumi.project),
-            _author(origin.project),
+            git.author(origin.project),
             Digests(
                 plan=records.digest_of(preview.plan),
                 export=records.digest_of(shown),
@@ -511,7 +513,7 @@ def _approved(
         raise RefusedError(f"the gate refuses this change: {'; '.join(reasons)}")
     if verdict.result != "needs_approval":
         return ()
-    subject = signatures.Subject(record.digest, pulumi.stack, _author(pulumi.project), verdict)
+    subject = signatures.Subject(record.digest, pulumi.stack, git.author(pulumi.project), verdict)
     found = signatures.check(record.approvals, subject, gate, now)
     if found.missing:
         raise RefusedError(f"{found.missing}: `stacks-pulumi gate approve` signs this record")
@@ -556,6 +558,11 @@ def _refused(record: Path, preview: engine.PlannedPreview, name: str) -> Planned
     return Planned(name, verdict, ())
 
 
+def _note(folder: Path, name: str) -> None:
+    """Write the comment that stays if nothing takes its place."""
+    records.put(folder, records.COMMENT, texts.unplanned(name).encode())
+
+
 def _write_texts(folder: Path, record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> None:
     records.put(folder, records.COMMENT, texts.comment(record, verdict, changes).encode())
     records.put(folder, records.JUNIT, texts.junit(record, verdict, changes).encode())
@@ -563,10 +570,6 @@ def _write_texts(folder: Path, record: Record | str, verdict: Verdict, changes: 
 
 def _program(pulumi: Engine, record: Path, copies: Mapping[Path, Path] = MappingProxyType({})) -> str:
     return digests.of_folder(pulumi.project, (record, pulumi_home()), copies)
-
-
-def _author(project: Path) -> str:
-    return git.said(project, "log", "-1", "--format=%an <%ae>").strip()
 
 
 def _backend(pulumi: Engine) -> str:

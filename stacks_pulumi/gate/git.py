@@ -30,6 +30,11 @@ def said(folder: Path, *words: str) -> str:
     return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
 
 
+def author(folder: Path) -> str:
+    """Return the author of the last commit, as git says it; empty without one."""
+    return said(folder, "log", "-1", "--format=%an <%ae>").strip()
+
+
 def extract(folder: Path, ref: str, into: Path) -> str:
     """
     Write the files that a folder has in a git ref, and return the commit.
