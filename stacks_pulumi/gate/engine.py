@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -75,6 +76,8 @@ _BY_DEFAULT: Final = ("default", "passphrase")
 """Secrets providers that have no address."""
 _SALT: Final = "encryptionsalt"
 """The setting of a stack from which, with the passphrase, the key to its secrets is made."""
+_FACTS: Final = re.compile(r"(\./)?(?!pulumi|main\.)\w[\w. -]*(/\w[\w. -]*)*\.yml", re.IGNORECASE)
+"""A setting that names a file of the project with facts about the platform, which nothing runs."""
 _HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
 """The command beside an engine whose language host starts packs in Python."""
 
@@ -277,12 +280,13 @@ class Engine:
         settings = self._settings()
         files = [self.project / "Pulumi.yaml", *([] if settings is None else [settings])]
         folder.mkdir()
-        for entry in self.project.iterdir():
-            name = entry.name.casefold()
-            # The language host reads its program under more names, and takes any file with this ending for a
-            # declaration of a package, which names the plugin that it downloads and runs.
-            if not name.startswith(("pulumi", "main.")) and not name.endswith(".yaml"):
-                (folder / entry.name).symlink_to(entry)
+        given = (project_files.settings_in(settings).get("config") or {}).values()
+        # No other file of the project: what starts there takes modules from there (the plugin of dynamic resources that
+        # the state has), and the language host takes each file that ends with `.yaml` for a declaration of a package.
+        for name in (".git", *(one for one in given if isinstance(one, str) and _FACTS.fullmatch(one))):
+            if (self.project / name).exists() and not (folder / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).symlink_to(self.project / name)
         copies = {file: folder / file.name for file in files}
         for file, copy in copies.items():
             if file.is_file():
