@@ -278,17 +278,18 @@ class Engine:
             InputError: A file cannot be read, or is a link.
         """
         settings = self._settings()
-        files = [self.project / "Pulumi.yaml", *([] if settings is None else [settings])]
-        folder.mkdir()
         given = (project_files.settings_in(settings).get("config") or {}).values()
+        named = [self.project / one for one in given if isinstance(one, str) and _FACTS.fullmatch(one)]
+        files = [self.project / "Pulumi.yaml", *([] if settings is None else [settings])]
         # No other file of the project: what starts there takes modules from there (the plugin of dynamic resources that
         # the state has), and the language host takes each file that ends with `.yaml` for a declaration of a package.
-        for name in (".git", *(one for one in given if isinstance(one, str) and _FACTS.fullmatch(one))):
-            if (self.project / name).exists() and not (folder / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).symlink_to(self.project / name)
-        copies = {file: folder / file.name for file in files}
+        files += [one for one in named if one.exists()]
+        folder.mkdir()
+        if (self.project / ".git").exists():
+            (folder / ".git").symlink_to(self.project / ".git")
+        copies = {file: folder / file.relative_to(self.project) for file in files}
         for file, copy in copies.items():
+            copy.parent.mkdir(parents=True, exist_ok=True)
             if file.is_file():
                 # A link becomes a link, whatever the file is before and after.
                 shutil.copy(file, copy, follow_symlinks=False)

@@ -238,8 +238,11 @@ def test_a_copy_of_a_program_has_nothing_that_may_run(project: Path, tmp_path: P
     )
     (project / "Pulumi.dev.yaml").write_text(f"config:\n{settings}", encoding="utf-8")
 
-    copy, _ = engine.opened(project, "organization/shop/dev", None).copied(tmp_path / "copy")
+    copy, copies = engine.opened(project, "organization/shop/dev", None).copied(tmp_path / "copy")
 
+    facts = Path("facts", "platform.yml")
+    assert copies[project / facts] == copy.project / facts
+    assert not (copy.project / facts).is_symlink()
     found = sorted(one.relative_to(copy.project).as_posix() for one in copy.project.rglob("*"))
     assert found == [".git", "Pulumi.dev.yaml", "Pulumi.yaml", "facts", "facts/platform.yml"]
 
