@@ -92,6 +92,7 @@ class Saved:
         ]
         for one in (*resources, *self.creating):
             _check_type(one.urn, one)
+            _check_refreshed(one)
         for urn, planned in self._plans.items():
             if planned.goal is not None:
                 _check_type(urn, planned.goal)
@@ -412,6 +413,17 @@ def _check_type(urn: str, one: Stored | Goal) -> None:
         raise _does_not_fit(urn, "only the stack itself has its type, and no provider makes that")
     if one.custom and one.provider and _package_of(one.provider) != one.type.partition(":")[0]:
         raise _does_not_fit(urn, f"its provider {one.provider!r} is of another package than its type")
+
+
+def _check_refreshed(one: Stored) -> None:
+    """
+    Refuse a resource of ours that the engine refreshes before each update, because its state says so.
+
+    A plan has the differences to what that refresh finds, and here they would be compared with the state. So an update
+    would open what was closed outside, and look as if it changes nothing. No provider of ours asks for it.
+    """
+    if one.refresh_before_update and one.kind is not None:
+        raise _does_not_fit(one.urn, "its state has `refreshBeforeUpdate`: remove that from the state")
 
 
 def _package_of(provider: str) -> str:
