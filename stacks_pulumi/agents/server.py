@@ -183,7 +183,8 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
         )
     for prompt in (deploy_app_with_database, reduce_the_bill):
         server.add_prompt(Prompt.from_function(prompt))
-    server.middleware.append(Exit(audit, names))
+    # The first one, so that what another one refuses is in the log too.
+    server.middleware.insert(0, Exit(audit, names))
     return server
 
 

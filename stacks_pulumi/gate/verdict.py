@@ -367,9 +367,20 @@ def _with_account(found: _Found, account: Reconciliation) -> None:
 
 
 def _with_unfinished(found: _Found, may_exist: Mapping[str, Decimal]) -> None:
-    """Add the containers that an update without an end may have made and that the stack does not have."""
-    known = {one.container_name for one in found.changes}
-    prices = {name: price for name, price in may_exist.items() if name not in known}
+    """
+    Add the containers that an update without an end may have made, and that the stack does not have at that price.
+
+    A container of the same name in the program may be a smaller one, and the larger one is there in its place.
+    """
+    known: dict[str, Decimal | None] = {}
+    for one in found.changes:
+        if one.container_name:
+            known[one.container_name] = None if one.operation == "delete" else one.price_after.high
+    prices: dict[str, Decimal] = {}
+    for name, price in may_exist.items():
+        counted = known.get(name, Decimal(0))
+        if counted is not None and price > counted:
+            prices[name] = price - counted
     more = Price(FREE.low, sum(prices.values(), Decimal(0)))
     found.unfinished = tuple(sorted(prices))
     found.before, found.after, found.during = (

@@ -212,8 +212,24 @@ def test_what_an_interrupted_update_may_have_made_is_in_the_total(make_gate: Mak
         "is $13.00 at most; the limit is $12.00"
     )
     # What the stack has, makes or deletes is that container.
-    assert judged(gate, saved, may_exist={"db": Decimal(10), "web": Decimal(10)}).result == "needs_approval"
+    assert judged(gate, saved, may_exist={"db": Decimal(4), "web": Decimal(5)}).result == "needs_approval"
     assert verdict.increase == 5
+
+
+@pytest.mark.parametrize("operation", ["create", "same", "delete"])
+def test_a_smaller_container_of_the_same_name_does_not_hide_what_may_exist(
+    make_gate: MakeGate, operation: str
+) -> None:
+    saved = Saved()
+    if operation != "create":
+        saved.old("web", web())
+    saved.plan("web", None if operation == "delete" else web(), operation)
+    unfinished = {"web": Decimal(14), "db": Decimal(10)}
+    (total,) = judged(make_gate("limits: {max_total: 12}"), saved, may_exist=unfinished).limits
+    assert total.passed is (operation == "delete")
+    what = "db" if operation == "delete" else "db, web"
+    assert f"with {what}, which an interrupted update may have made" in total.text
+    assert ("$24.00" in total.text) is (operation != "delete")
 
 
 def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
