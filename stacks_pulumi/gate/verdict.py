@@ -30,7 +30,7 @@ from stacks_pulumi.gate.saved import PROVIDERS
 from stacks_pulumi.gate.settings import BUILT_IN
 from stacks_pulumi.pricing.money import FREE, Price, usd
 from stacks_pulumi.pricing.money import Change as Difference
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, snake_case, text
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, boolean, snake_case, text
 from stacks_pulumi.reports import PolicyViolation
 
 if TYPE_CHECKING:
@@ -545,6 +545,8 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
         return "may adopt one that exists already"
     if change.kind == "Container" and change.operation == "update" and _stops(change):
         return "is stopped"
+    if change.kind == "Container" and change.operation == "update" and _closes(change):
+        return "is closed, and loses its address and its list of allowed addresses"
     return ""
 
 
@@ -553,6 +555,15 @@ def _adopts_by_default(provider: Change) -> bool:
     inputs = provider.after or provider.before
     values = [text(inputs, name) for name in inputs if name.rpartition(":")[2].lower() == "adopt"]
     return any(value not in {None, "never"} for value in values)
+
+
+def _closes(change: Change) -> bool:
+    # guide, "Toggle External Access": what is switched on again has another address and an empty list.
+    was_open = (
+        boolean(snake_case(change.before), "external_access") is True
+        or text(snake_case(change.outputs), "url") is not None
+    )
+    return was_open and boolean(snake_case(change.after), "external_access") is False
 
 
 def _stops(change: Change) -> bool:

@@ -120,6 +120,10 @@ def never_free() -> dict[str, Saved]:
     case("replace").plan("web", web(restart_triggers=["1"]), *REPLACED)
     case("stop").old("web", web())
     case("stop").plan("web", web(desired_status="stopped"), "update")
+    case("close").old("web", web(external_access=True))
+    case("close").plan("web", web(external_access=False), "update")
+    case("close, opened elsewhere").old("web", web(), outputs={"url": "web-ab1c2d.stackshosting.cloud"})
+    case("close, opened elsewhere").plan("web", web(external_access=False), "update")
     case("stop, hidden").old("web", web())
     case("stop, hidden").plan("web", web(desired_status=HIDDEN), "update")
     case("restore").plan("back", inputs("BackupRestore", backup_id="1"), "create", kind=RESTORE)
@@ -186,6 +190,8 @@ def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     saved.old("web", web())
     saved.plan("web", web(desired_status="running", restart_triggers=["1"]), "update")
     saved.plan("new", web(), "create")
+    saved.old("closed", web(external_access=False))
+    saved.plan("closed", web(external_access=False, restart_triggers=["1"]), "update")
     assert judged(make_gate(FREE), saved).result == "free"
 
 
