@@ -74,7 +74,6 @@ _MOST_APPLIED: Final = 1_000
 """How many records are kept that were applied without an approval: what an agent did is not lost by many plans."""
 RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
 """The name of a record."""
-_PROGRAM: Final = "program.json"
 _OUTPUT: Final = "output.txt"
 _FILE: Final = "Pulumi.yaml"
 _SETTINGS: Final = ("name", "description", "runtime")
@@ -276,7 +275,7 @@ class Desk:
         if done.error or change is None:
             await to_thread.run_sync(shutil.rmtree, folder)
             raise InputError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))
-        records.put(folder, _PROGRAM, checked.text({}))
+        records.put(folder, records.AGENTS_PROGRAM, checked.text({}))
         outcome = self._outcome(name, change)
         self._steps[name] = len(outcome.steps)
         return outcome
@@ -284,10 +283,10 @@ class Desk:
     async def apply(self, record: RecordName, context: Context[Any, Any]) -> ApplyOutcome:
         """Apply a planned change: only one that is `free`, or that a person has approved. It is checked again."""
         if not self.may_apply:
-            raise RefusedError("this server was started without `--allow apply`: a person applies records")
+            raise RefusedError("this server was started without `--allow apply`, so it only plans")
         folder = self._folder_of(record)
         # Not as a text: as JSON it may be longer than the text of a program may be.
-        program = programs.check(msgspec.json.decode((folder / _PROGRAM).read_bytes()))
+        program = programs.check(msgspec.json.decode((folder / records.AGENTS_PROGRAM).read_bytes()))
         async with self._one:
             done = await self._run("apply", record, program, context)
             output = _end_of(self._output(folder))
@@ -382,7 +381,7 @@ class Desk:
 
     def _folder_of(self, record: str) -> Path:
         folder = self.folder / record
-        if not RECORD.fullmatch(record) or not (folder / _PROGRAM).is_file():
+        if not RECORD.fullmatch(record) or not (folder / records.AGENTS_PROGRAM).is_file():
             raise InputError("there is no such record: `plan` returns its name", code="invalid-argument")
         return folder
 
