@@ -490,11 +490,11 @@ class ContainerHandler(ResourceHandler):
             old, new = olds.get(field.name), wanted.get(field.name)
             if is_unknown(new):
                 continue
-            if inputs.get("replace_on_change") is not True:
-                yield field.name, replacement_needed(field.name, old, new)
-            elif field.name in changed_outside(olds):
+            if field.name in changed_outside(olds):
                 # replace_on_change allows changes of the program, and the program did not change.
                 yield field.name, resized_outside(field.name, old, new)
+            elif inputs.get("replace_on_change") is not True:
+                yield field.name, replacement_needed(field.name, old, new)
 
     def _refused(self) -> Iterator[Field]:
         """Return the fields whose change would destroy the container."""
