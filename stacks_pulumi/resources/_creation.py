@@ -316,7 +316,9 @@ def adopts(settings: AccountSettings, inputs: Mapping[str, Any]) -> bool:
     return (inputs.get("adopt") or settings.adopt) == "if_matching"
 
 
-def to_adopt(session: Session, inputs: Mapping[str, Any], warn: Callable[[str], None]) -> str | None:
+def to_adopt(
+    session: Session, urn: str, inputs: Mapping[str, Any], warn: Callable[[str], None]
+) -> str | None:
     """
     Return the id of the container that a creation with these inputs will adopt; `None` if none is seen.
 
@@ -324,6 +326,7 @@ def to_adopt(session: Session, inputs: Mapping[str, Any], warn: Callable[[str], 
 
     Args:
         session: The account.
+        urn: The resource. What it has itself it does not adopt: a replacement destroys that first.
         inputs: The checked inputs.
         warn: Shows why no container of this name will be adopted.
     """
@@ -344,6 +347,9 @@ def to_adopt(session: Session, inputs: Mapping[str, Any], warn: Callable[[str], 
             "one, which is billed. If it should exist, check the key"
         )
     if len(named) != 1 or named[0].is_from(inputs["template"]) is None:
+        return None
+    owner = OWNERSHIP.owner("Container", named[0].id)
+    if owner is not None and owner.urn == urn:
         return None
     differences = differences_to(inputs, named[0])
     if differences:

@@ -474,7 +474,7 @@ class ContainerHandler(ResourceHandler):
         wanted = inputs.get("adopt") or settings.adopt
         if wanted != "if_matching" or not certain or settings.api_key is None:
             return {}
-        id_ = to_adopt(session_for(settings), inputs, call.warn)
+        id_ = to_adopt(session_for(settings), call.urn, inputs, call.warn)
         return {} if id_ is None else {ADOPTS: id_}
 
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:

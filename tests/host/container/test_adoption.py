@@ -94,6 +94,20 @@ def test_a_preview_warns_if_there_is_nothing_to_adopt(
     assert warned()
 
 
+def test_a_replacement_takes_over_nothing(web: HostedResource, there: str) -> None:
+    inputs = {"name": "web", "template": "nodejs", "adopt": "if_matching", "replace_on_change": True}
+    web.up(**inputs)
+    web.diff(web.checked(**inputs, plan="premium"))
+    shown = len(web.lines())
+    # For the new half of a replacement, the engine checks the inputs without those of the state.
+    web.inputs = {}
+
+    for plan in ("basic", "premium"):
+        assert "adopts" not in web.checked(**inputs, plan=plan)
+
+    assert not any("takes over" in line or "exists already" in line for line in web.lines()[shown:])
+
+
 def test_without_an_answer_a_preview_counts_a_new_one(
     web: HostedResource, there: str, emulator: Emulator
 ) -> None:
