@@ -108,13 +108,19 @@ def test_a_replacement_takes_over_nothing(web: HostedResource, there: str) -> No
     assert not any("takes over" in line or "exists already" in line for line in web.lines()[shown:])
 
 
-def test_without_an_answer_a_preview_counts_a_new_one(
-    web: HostedResource, there: str, emulator: Emulator
+def test_without_an_answer_a_preview_counts_a_new_one_and_says_so(
+    web: HostedResource, there: str, emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
     emulator.faults.add("containers.list", 403)
 
     for _ in range(3):
         assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")
+
+    unknown = "not known whether 'web' is taken over, so it counts as a new one: "
+    assert f"{unknown}the containers could not be listed [forbidden]" in web.lines()
+    web.host = make_host({})
+    assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")
+    assert f"{unknown}there is no API key" in web.lines()
 
 
 def test_the_state_of_an_adopted_container_has_the_time_that_only_its_status_shows(
