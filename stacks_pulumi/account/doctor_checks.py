@@ -50,7 +50,7 @@ _NEEDS_A_NEWER_ENGINE: Final = (
 )
 """What an engine says that is too old for a state, for a backend, or for what a program or a project asks for."""
 
-_NO_PACKAGE: Final = re.compile(r"No module named ('?)(?:stacks_)?pulumi\1(?![\w.'])")
+_NO_PACKAGE: Final = re.compile(r"No module named (?:'(?:stacks_)?pulumi'|(?:stacks_)?pulumi(?![\w.']))")
 """What Python says in an environment without this package."""
 
 _LONGEST: Final = 400

@@ -30,6 +30,7 @@ class Judged:
     """A verdict, as far as an approval is compared with it."""
 
     increase: Decimal | None = Decimal(5)
+    increase_during: Decimal | None = Decimal(0)
     rules: frozenset[str] = frozenset({"opens-access"})
     unknown: tuple[str, ...] = ()
     needs_destroy: bool = False
@@ -142,6 +143,16 @@ def test_the_text_says_what_is_signed(record: Record) -> None:
         ),
         (
             {},
+            {"judged": Judged(increase=Decimal(0), increase_during=Decimal("5.01"))},
+            "ann approved an increase of $5.00 a month at most, and it is $5.01",
+        ),
+        (
+            {},
+            {"judged": Judged(increase_during=None)},
+            "ann approved an increase of $5.00 a month at most, and it is without a known upper bound",
+        ),
+        (
+            {},
             {"judged": Judged(increase=None)},
             "ann approved an increase of $5.00 a month at most, and it is without a known upper bound",
         ),
@@ -151,7 +162,16 @@ def test_the_text_says_what_is_signed(record: Record) -> None:
             "ann did not accept unknown, unpriced",
         ),
     ],
-    ids=("another record", "another stack", "ended", "exceeded", "without a bound", "not accepted"),
+    ids=(
+        "another record",
+        "another stack",
+        "ended",
+        "exceeded",
+        "exceeded for a time",
+        "without a bound for a time",
+        "without a bound",
+        "not accepted",
+    ),
 )
 def test_an_approval_is_void(
     record: Record, signed: dict[str, Any], later: dict[str, Any], reason: str
