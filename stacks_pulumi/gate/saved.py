@@ -325,7 +325,12 @@ class Saved:
     def _ending(self, urn: str, words: Sequence[str], olds: Olds) -> Iterator[Stored]:
         if self._outlives_its_replacement(urn):
             return iter(())
-        return iter(olds.left_over) if self._ends_left_overs_alone(urn) else _ending(urn, words, olds)
+        if self._ends_left_overs_alone(urn):
+            return iter(olds.left_over)
+        goal, current = self.goal(urn), olds.current
+        if goal is not None and goal.id and current is not None and goal.id != current.id:
+            _check_import(urn, words, olds)
+        return _ending(urn, words, olds)
 
     def _find_aliases(self) -> None:
         moved = self.moved
@@ -452,6 +457,15 @@ def _ending(urn: str, words: Sequence[str], olds: Olds) -> Iterator[Stored]:
             f"the plan has {number} deletions of it, and the state {len(ending)} objects that they may be about",
         )
     return iter(ending)
+
+
+def _check_import(urn: str, words: Sequence[str], olds: Olds) -> None:
+    """Refuse an object that is imported over another and replaced at once: a plan has no inputs of it."""
+    if sum(word in _DELETES for word in words) > len(list(olds)):
+        raise _does_not_fit(
+            urn,
+            "it is imported and replaced at once: import it with the inputs that it has, and change it later",
+        )
 
 
 def _after(urn: str, goal: Goal, words: Sequence[str], old: Stored | None) -> PlannedState:

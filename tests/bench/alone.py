@@ -21,6 +21,7 @@ import requests
 
 from stacks_pulumi.api import StacksClient
 from tests.support import several_stacks
+from tests.support.guide import LISTED
 from tests.support.previews import events, step, web
 
 _COMPILED = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
@@ -31,23 +32,6 @@ _IMPORTS = {
     "pulumi": "import pulumi",
     "ours": "import pulumi, stacks_pulumi",
     "Container": "import pulumi, stacks_pulumi; stacks_pulumi.Container",
-}
-# As the guide shows it ("List Containers").
-_ROW = {
-    "id": "usr-abc12345-myapp",
-    "name": "myapp",
-    "type": "nodejs",
-    "plan": "basic",
-    "status": "running",
-    "cpu_allocated": 1,
-    "memory_allocated": 1024,
-    "storage_allocated": 10240,
-    "ip_address": "10.52.0.5",
-    "created_at": "2026-02-25T10:30:00.000Z",
-    "raw_docker_status": "Up 2 hours (healthy)",
-    "image_tag": "stackshosting/nodejs:latest",
-    "version": "22",
-    "version_major": "22",
 }
 
 
@@ -151,7 +135,9 @@ def _step(number: int) -> dict[str, Any]:
 
 def _lists() -> dict[str, float]:
     """Processor time of the calling thread, without that of the server."""
-    rows = [{**_ROW, "id": f"usr-abc12345-app-{number}", "name": f"app-{number}"} for number in range(_ROWS)]
+    rows = [
+        {**LISTED, "id": f"usr-abc12345-app-{number}", "name": f"app-{number}"} for number in range(_ROWS)
+    ]
     body = json.dumps({"success": True, "count": _ROWS, "data": rows}).encode()
 
     class Handler(BaseHTTPRequestHandler):

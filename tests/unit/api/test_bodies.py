@@ -17,6 +17,7 @@ from stacks_pulumi.api._call import call_to
 from stacks_pulumi.api._unshaped import text_of
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, Listing, Model, VpnClient
 from stacks_pulumi.errors import UnreadableAnswerError
+from tests.support.guide import LISTED, STATUS
 from tests.support.waiting import never
 
 
@@ -54,47 +55,8 @@ def test_the_value_is_found_with_or_without_a_wrapper(body: Any, value: Any, pat
     assert unwrap(body, "allowed_ips") == (value, path)
 
 
-LIST = {
-    "id": "usr-abc12345-myapp",
-    "name": "myapp",
-    "type": "nodejs",
-    "plan": "basic",
-    "status": "running",
-    "cpu_allocated": 1,
-    "memory_allocated": 1024,
-    "storage_allocated": 10240,
-    "ip_address": "10.52.0.5",
-    "created_at": "2026-02-25T10:30:00.000Z",
-    "raw_docker_status": "Up 2 hours (healthy)",
-    "image_tag": "stackshosting/nodejs:latest",
-    "version": "22",
-    "version_major": "22",
-}
-STATUS = {
-    "success": True,
-    "id": "usr-abc12345-myapp",
-    "name": "myapp",
-    "template": "nodejs",
-    "type": "nodejs",
-    "status": "running",
-    "rawStatus": "Up 2 hours (healthy)",
-    "ram": 1,
-    "storage": 10240,
-    "externalAccessEnabled": False,
-    "ipAddress": "10.52.0.5",
-    "version": "22",
-    "versionMajor": "22",
-    "plan": "basic",
-    "cpuAllocated": "1.00",
-    "memoryAllocated": 1024,
-    "storageAllocated": 10240,
-    "createdAt": "2026-02-25T10:30:00.000Z",
-    "updatedAt": "2026-02-25T12:00:00.000Z",
-}
-
-
 def test_the_same_container_reads_the_same_from_the_list_and_from_its_status() -> None:
-    listed, status = item(Container, {"data": LIST}), item(Container, STATUS)
+    listed, status = item(Container, {"data": LISTED}), item(Container, STATUS)
 
     both = (
         "id",

@@ -16,33 +16,10 @@ from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.wait import CREATED as CREATED_WAIT
 from stacks_pulumi.api.wait import GONE, Wait
 from tests.support.clock import FakeClock
+from tests.support.guide import CREATED
 from tests.unit.api.scripted_api import URL, Script, chain, containers, data, listed, ok, refusal
 
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n"
-CREATED = {
-    "success": True,
-    "message": "Container is being created.",
-    "data": {
-        "id": "usr-1-web",
-        "name": "web",
-        "template": "nodejs",
-        "plan": "basic",
-        "status": "pending",
-        "port": 8005,
-        "cpu_allocated": 1,
-        "memory_allocated": 1024,
-        "storage_allocated": 10240,
-        "createdAt": "2026-05-17T16:33:23.116Z",
-        "hasWebUI": False,
-        "sshUser": "usr-1",
-        "sshPort": 8005,
-        "publicHost": "stacks.hosting",
-        "hasSshAccess": True,
-        "vpcNetwork": "vpc-usr-1",
-        "imageTag": "stackshosting/nodejs:latest",
-        "versionMajor": "22",
-    },
-}
 
 
 def test_list(client: StacksClient, http: responses.RequestsMock) -> None:
@@ -309,14 +286,14 @@ def test_create(client: StacksClient, http: responses.RequestsMock) -> None:
         f"{URL}/containers",
         status=202,
         json=CREATED,
-        match=[json_params_matcher({"name": "web", "template": "nodejs", "additional_storage_tier": 3})],
+        match=[json_params_matcher({"name": "my-api", "template": "nodejs", "additional_storage_tier": 3})],
     )
 
-    made = client.containers.create(name="web", template="nodejs", additional_storage_tier=3)
+    made = client.containers.create(name="my-api", template="nodejs", additional_storage_tier=3)
 
     assert made == models.Container(
-        id="usr-1-web",
-        name="web",
+        id="usr-abc12345-my-api",
+        name="my-api",
         status="pending",
         template="nodejs",
         plan="basic",
@@ -324,12 +301,13 @@ def test_create(client: StacksClient, http: responses.RequestsMock) -> None:
         memory_mb=1024,
         storage_mb=10240,
         port=8005,
-        ssh_user="usr-1",
+        ssh_user="usr-abc12345",
         ssh_host="stacks.hosting",
         ssh_port=8005,
         has_ssh_access=True,
         has_web_ui=False,
-        vpc_network="vpc-usr-1",
+        vpc_network="vpc-usr-abc12345",
+        version="22",
         version_major="22",
         image_tag="stackshosting/nodejs:latest",
         created_at="2026-05-17T16:33:23.116Z",

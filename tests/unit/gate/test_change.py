@@ -211,6 +211,16 @@ def test_an_import_in_the_place_of_an_object_replaces_it(step: str) -> None:
     assert prices(one)[0] == 4
 
 
+def test_an_import_in_the_place_of_an_object_that_is_replaced_at_once_is_refused_for_what_it_is() -> None:
+    saved = Saved()
+    saved.old("web", web())
+    saved.plan("web", web("premium"), *FIRST_DELETED, "delete-replaced", id="usr-1-other")
+    with pytest.raises(
+        InputError, match="imported and replaced at once: import it with the inputs that it has"
+    ):
+        changes(saved)
+
+
 def test_an_interrupted_create_may_exist_and_counts() -> None:
     saved = Saved()
     saved.pending.append(
