@@ -346,10 +346,9 @@ def _approve(options: argparse.Namespace) -> int:
     if found.missing:
         following = f"{found.missing}. Next: another person runs `{_words('approve', options)} --key FILE`"
     else:
-        following = (
-            f"Next: with this file in the record, `{_words('apply', options)}` in the project, until "
-            f"{statement.until:{_TIME}}"
-        )
+        is_agents = (read.folder.parent / record.AGENTS_PROGRAM).is_file()
+        how = "the agent applies it" if is_agents else f"`{_words('apply', options)}` in the project"
+        following = f"Next: with this file in the record, {how}, until {statement.until:{_TIME}}"
     _print(
         f"\n{approval.text.decode()}\n{approval.name} signed this text, and approves the change of {read.stack_name} "
         f"(record {read.digest[:_SHOWN]}).\nThe approval is the file {file}\n{following}\n"

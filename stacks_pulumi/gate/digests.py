@@ -136,7 +136,7 @@ def of_state(export: bytes, key: bytes) -> str:
         {**one, "resource": _lasting(one.get("resource") or {})}
         for one in deployment.get("pending_operations") or ()
     ]
-    # Every other field counts too: the engine also runs programs that a state has (`snippets`).
+    # Not only resources and pending operations: the engine also runs programs that a state has (`snippets`).
     others = {name: value for name, value in deployment.items() if value and name not in _APART}
     return _keyed({"resources": _sorted(resources), "pending": _sorted(pending), "others": others}, key)
 

@@ -269,7 +269,7 @@ class Engine:
         """
         Return the engine for a copy of a program that is only data, and the original of each file in it.
 
-        No one can change the copy between its comparison and the update.
+        The copy cannot be changed between its comparison and the update.
 
         Args:
             folder: A new folder for the copy.

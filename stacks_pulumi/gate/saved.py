@@ -460,11 +460,11 @@ def _ending(urn: str, words: Sequence[str], olds: Olds) -> Iterator[Stored]:
 
 
 def _check_import(urn: str, words: Sequence[str], olds: Olds) -> None:
-    """Refuse an object that is imported over another and replaced at once: a plan has no inputs of it."""
+    """Refuse an object that is imported over another and replaced in the same change: a plan has no inputs of it."""
     if sum(word in _DELETES for word in words) > len(list(olds)):
         raise _does_not_fit(
             urn,
-            "it is imported and replaced at once: import it with the inputs that it has, and change it later",
+            "it is imported and replaced in one change: import it with the inputs that it has, and change it later",
         )
 
 

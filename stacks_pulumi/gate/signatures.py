@@ -415,7 +415,10 @@ def _parse(text: bytes) -> Statement:
     except ValueError:
         statement = None
     if statement is None or statement.text != text or not _DIGEST.fullmatch(statement.digest):
-        raise SignatureError("its text is not that of an approval", code="invalid-file")
+        raise SignatureError(
+            "its text is not that of an approval, in lines as `approve` wrote it (a form of one line loses them)",
+            code="invalid-file",
+        )
     return statement
 
 

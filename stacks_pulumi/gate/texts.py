@@ -153,6 +153,22 @@ def comment(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -
     return as_comment(text, f"gate {_stack(record)}")
 
 
+def unplanned(stack: str) -> str:
+    """
+    Return the comment of a pull request whose change was not planned, so that the one of an earlier plan goes.
+
+    It has no reason: a program's error may have a secret, which the log of a job hides and a comment does not.
+
+    Args:
+        stack: The stack's name.
+    """
+    text = Document(
+        f"The change of {stack}: it could not be planned, so neither its steps nor its price are known.",
+        remarks=(("error", "the log of the job that planned says why"),),
+    )
+    return as_comment(text, f"gate {stack}")
+
+
 def summary(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> str:
     """Return a change as the summary of a job, in Markdown."""
     return markdown(document_of(record, verdict, changes), 100)

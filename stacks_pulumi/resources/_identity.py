@@ -438,8 +438,7 @@ class Ownership:
     A token identifies the owner, not a URN. Each creation or adoption generates a random token, which is stored in the
     resource's output `origin`. `diff` registers the token of every resource that the program still has; `create`
     registers its new token. A delete is carried out unless another token has been registered for the object. So the old
-    half of a replacement is always deleted, whatever its URN is, and an object that another resource has adopted is
-    not.
+    half of a replacement is always deleted, whatever its URN is; what another resource has adopted is not.
     """
 
     def __init__(self) -> None:
@@ -454,6 +453,7 @@ class Ownership:
         self._moves: Counter[float] = Counter()
         self._times: dict[str, list[str]] = {}
         self._of_children: dict[str, str | None] = {}
+        self.backups: dict[str, str] = {}  # number -> container, of those that were compared with the state
 
     def clear(self) -> None:
         """Forget everything: the run of the engine has ended."""

@@ -216,7 +216,7 @@ def test_an_import_in_the_place_of_an_object_that_is_replaced_at_once_is_refused
     saved.old("web", web())
     saved.plan("web", web("premium"), *FIRST_DELETED, "delete-replaced", id="usr-1-other")
     with pytest.raises(
-        InputError, match="imported and replaced at once: import it with the inputs that it has"
+        InputError, match="imported and replaced in one change: import it with the inputs that it has"
     ):
         changes(saved)
 

@@ -419,6 +419,16 @@ def test_a_link_in_the_record_is_no_approval(record: Record, tmp_path: Path) -> 
     assert record.check().problems == (f"{file.name}: it is not an approval",)
 
 
+@pytest.mark.parametrize("between", ["", " "])
+def test_an_approval_that_lost_its_lines_says_so(record: Record, between: str) -> None:
+    """The form with which GitHub starts a workflow has one line."""
+    file: Path = record.approve()
+    file.write_text(between.join(file.read_text(encoding="utf-8").splitlines()), encoding="utf-8")
+
+    [problem] = record.check().problems
+    assert problem.endswith("in lines as `approve` wrote it (a form of one line loses them)")
+
+
 def test_a_file_that_is_too_large_and_a_pipe_are_no_approval(record: Record) -> None:
     file: Path = record.approve()
     file.write_bytes(file.read_bytes() + b" " * 100_000)

@@ -279,6 +279,7 @@ def test_what_policies_refuse_without_a_plan_has_no_price(make_gate: MakeGate) -
     # The comment takes the place of one of another result.
     judged_one = texts.comment(record(), *judged(make_gate(), change()))
     assert texts.comment("shop/dev", verdict, ()).splitlines()[0] == judged_one.splitlines()[0]
+    assert texts.unplanned("shop/dev").splitlines()[0] == judged_one.splitlines()[0]
     data = json.loads(texts.json("shop/dev", verdict, ()))
     assert (data["stack"], data["record"], data["result"]) == ("shop/dev", None, "refused")
     assert data["price_after"] == {"low": "0.00", "high": None}
