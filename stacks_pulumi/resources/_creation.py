@@ -15,8 +15,10 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
 
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import same_name
@@ -182,7 +184,7 @@ class Creation(ABC, Generic[T]):
             raise
         # Afterwards, children are created only in this container, not in another one with the same id.
         id_ = self.id_of(thing)  # `finish` may have found another one
-        OWNERSHIP.claim(self.kind, id_, replace(owner, created_at=outs.get("created_at")))
+        OWNERSHIP.claim(self.kind, id_, msgspec.structs.replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 
     def _finish(self, thing: T, id_: str, origin: str) -> dict[str, Any]:
