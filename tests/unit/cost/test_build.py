@@ -159,6 +159,7 @@ def test_what_the_stack_takes_over_from_itself_counts_once(write: Callable[..., 
 
     # The engine deletes the old resource, and the provider keeps its container: one more container is an increase.
     assert (report.past, line(report, "new-name").action) == (without.past, "create")
+    assert without.difference.high is not None
     assert report.difference.high == without.difference.high + 10
     assert not any("taken over" in note for note in report.notes)
     assert {one.name: one.action for _, one in changes_of(write(renamed, *steps))[1]}["new-name"] == "create"
