@@ -83,7 +83,8 @@ class Secrets:
     def add_settings(self, settings: Mapping[str, Any]) -> None:
         """Add the secret settings of a stack's configuration, as the engine prints it."""
         self.add(
-            entry.get("value")
+            # An object is there twice: as a text, and with its parts.
+            (entry.get("value"), entry.get("objectValue"))
             for entry in settings.values()
             if isinstance(entry, Mapping) and entry.get("secret")
         )
@@ -108,7 +109,7 @@ class Secrets:
 
     def _hidden(self, text: str, *rules: re.Pattern[str]) -> str:
         """
-        Return a text without what is known to be secret, and without what the rules find.
+        Return a text without the known secrets, and without what the rules find.
 
         Each rule reads the whole text: without the head of a key, which is a line of a known key too, the rest of it
         would not be found.
