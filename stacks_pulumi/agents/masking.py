@@ -109,7 +109,7 @@ class Secrets:
 
     def _hidden(self, text: str, *rules: re.Pattern[str]) -> str:
         """
-        Return a text without the known secrets, and without what the rules find.
+        Return a text without known secrets, and without what the rules find.
 
         Each rule reads the whole text: without the head of a key, which is a line of a known key too, the rest of it
         would not be found.

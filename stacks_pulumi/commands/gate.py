@@ -380,7 +380,7 @@ def _statement(
     from stacks_pulumi.gate import signatures  # noqa: PLC0415  (each action needs its own modules)
     from stacks_pulumi.pricing.money import usd  # noqa: PLC0415  (as above)
 
-    increase = subject.judged.increase
+    increase = subject.added
     if increase is None and options.ceiling != _ANY:
         raise InputError(
             "not approved: the increase has no known upper bound, so that no ceiling holds it; `--ceiling any` "
@@ -389,7 +389,7 @@ def _statement(
         )
     if isinstance(options.ceiling, Decimal) and increase is not None and options.ceiling < increase:
         raise InputError(
-            f"not approved: the increase is {usd(increase)} a month, so an approval with --ceiling "
+            f"not approved: the increase is {usd(increase)} a month at most, so an approval with --ceiling "
             f"{options.ceiling:f} would be void",
             code="invalid-argument",
         )

@@ -437,9 +437,11 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
     if file is None:
         return
     if account is None:
-        why = "the budgets are over the whole account, which was not read"
+        why = "they are over the whole account, which was not read"
         if without_account:
-            found.unknown.append(f"{why} here: `apply` reads and judges it")
+            # No value of the change is unknown by that: `apply` refuses it where a budget does.
+            told = f"{why} here: `apply` reads and judges it"
+            found.limits.append(JudgedLimit("budgets", passed=True, text=told))
         else:
             found.refuse("budgets", f"{why}: set STACKS_API_KEY to a key that can read it")
         return
@@ -471,7 +473,8 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
         if not any(
             budget.refuses and (budget.everything or budget.chooses(one, by_tag)) for budget in file.budgets
         ):
-            found.ask("budgets", f"no budget that can refuse covers the stack {one.name}")
+            # An approver has no key, and does not see it. So it only keeps the change from being free.
+            found.ask(FREE_RULE, f"no budget that can refuse covers the stack {one.name}")
 
 
 def _not_free(found: _Found, spent: Decimal | None, ruled: Sequence[Finding]) -> Iterator[Reason]:

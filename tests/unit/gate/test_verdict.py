@@ -15,6 +15,7 @@ from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.report import Item
 from stacks_pulumi.gate.change import changes_of, pricer_of
 from stacks_pulumi.gate.settings import Gate
+from stacks_pulumi.gate.signatures import Subject
 from stacks_pulumi.gate.verdict import Verdict, judge
 from stacks_pulumi.pricing.money import FREE as FREE_OF_CHARGE
 from stacks_pulumi.pricing.money import Price
@@ -513,9 +514,21 @@ def test_a_budget_needs_the_account(make_gate: MakeGate) -> None:
     refused = judged(gate, new_beside_c0())
     assert refused.result == "refused"
     assert "STACKS_API_KEY" in why(refused)[0]
-    asked = judged(gate, new_beside_c0(), without_account=True)
+    asked = judged(gate, new_beside_c0(), None, without_account=True)
     assert asked.result == "needs_approval"
-    assert "`apply` reads and judges it" in asked.unknown[0]
+    assert "`apply` reads and judges it" in asked.limits[0].text
+
+
+@pytest.mark.parametrize("stacks", ["shop/dev", "shop/prod"])
+def test_what_apply_asks_of_the_account_was_accepted_without_it(make_gate: MakeGate, stacks: str) -> None:
+    """An approver has no key. A stack that no budget covers has nothing to exceed."""
+    gate = with_budgets(make_gate, f"budgets: [{{stacks: {stacks}, max_total: 100}}]", "")
+    now = account("premium", "premium", stacks=("dev", "prod"))
+    shown = judged(gate, new_beside_c0(), without_account=True)
+    applied = judged(gate, new_beside_c0(), account=now, tagged=untagged)
+
+    accepts = [Subject("0" * 64, "organization/shop/dev", "", one).accepts for one in (shown, applied)]
+    assert (shown.result, applied.result, accepts) == ("needs_approval", "needs_approval", [frozenset()] * 2)
 
 
 @pytest.mark.parametrize(
