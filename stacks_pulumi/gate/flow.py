@@ -382,16 +382,15 @@ def _read(folder: Path) -> Record:
 
 def _is_refused(events: Path) -> bool:
     """Return whether a policy stopped an update. The engine ends with the same exit code after other failures."""
-    violations = (line.policy_event for line in _events(events))
-    return any(
-        event is not None and event.enforcement_level == "mandatory" and not event.exceptions
-        for event in violations
-    )
+    told = (line.policy_event for line in _events(events))
+    return any(one and one.enforcement_level == "mandatory" and not one.exceptions for one in told)
 
 
 def _is_unknown(events: Path) -> bool:
-    """Return whether an operation of an update has ended without a known result."""
-    told = (line.diagnostic_event for line in _events(events))
+    """Return whether an operation of an update has ended without a known result, or may have."""
+    told = [line.diagnostic_event for line in _events(events)]
+    if not told and events.is_file() and events.stat().st_size > 0:
+        return True  # the disk was full, and what is missing may say it
     return any(event is not None and "[outcome-unknown]" in event.message for event in told)
 
 
