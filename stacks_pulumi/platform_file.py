@@ -25,7 +25,6 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -321,8 +320,7 @@ class PlatformFacts(_Section, frozen=True):
         return {"version": VERSION, **{name: value for name, value in known.items() if value}}
 
 
-@dataclass(frozen=True)
-class PlatformFile:
+class PlatformFile(msgspec.Struct, frozen=True):
     """
     The facts about the platform that a client talks to, and their file.
 
@@ -331,7 +329,7 @@ class PlatformFile:
         path: The file that says it, as it was given; `None` without a file.
     """
 
-    facts: PlatformFacts = field(default_factory=PlatformFacts)
+    facts: PlatformFacts = msgspec.field(default_factory=PlatformFacts)
     path: str | None = None
 
     @property

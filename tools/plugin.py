@@ -49,9 +49,11 @@ def file_name(release: str, system: str, machine: str) -> str:
 
 def freeze(folder: Path) -> Path:
     """Return the folder with the executable and all that it needs."""
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     python = folder / "venv/bin/python"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install"]
+    # PyInstaller compiles what it takes.
+    pip += ["--quiet", "--disable-pip-version-check", "--no-compile"]
     lock = ROOT / "tools/locks/bundle.txt"
     subprocess.run([*pip, "--require-hashes", "--requirement", str(lock)], check=True)
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", str(ROOT)], check=True)

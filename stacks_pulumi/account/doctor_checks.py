@@ -8,6 +8,7 @@ account. `doctor_api` has those that ask the API.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -48,6 +49,9 @@ _NEEDS_A_NEWER_ENGINE: Final = (
     "does not satisfy the version range",
 )
 """What an engine says that is too old for a state, for a backend, or for what a program or a project asks for."""
+
+_NO_PACKAGE: Final = re.compile(r"No module named (?:'(?:stacks_)?pulumi'|(?:stacks_)?pulumi(?![\w.']))")
+"""What Python says in an environment without this package."""
 
 _LONGEST: Final = 400
 """Characters of the engine's words that are shown: a policy has two sentences, and a line has to stay readable."""
@@ -109,8 +113,13 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
             yield file, " ".join(str(error).split())
 
 
-def _of_the_engine(error: str) -> str | None:
-    """Return what helps if the engine is too old for the stack, does not find our plugin, or refuses an old state."""
+def advice_on(error: str) -> str | None:
+    """
+    Return what helps if the engine is too old for the stack, does not find this package, or refuses an old state.
+
+    Args:
+        error: What the engine said.
+    """
     if "Legacy DIY state" in error:
         return (
             "copy the backend's files first, then migrate them (without the variable the engine refuses its own "
@@ -119,6 +128,11 @@ def _of_the_engine(error: str) -> str | None:
     if any(words in error for words in _NEEDS_A_NEWER_ENGINE):
         return (
             "the stack needs a newer engine than this one: https://www.pulumi.com/docs/iac/download-install/"
+        )
+    if _NO_PACKAGE.search(error):
+        return (
+            "activate the environment that has stacks-pulumi, or name it under `runtime` in Pulumi.yaml "
+            "(options: {virtualenv: .venv})"
         )
     if "for provider stacks:" in error:
         return (
@@ -129,7 +143,7 @@ def _of_the_engine(error: str) -> str | None:
 
 
 def _to_read_stack(facts: Facts, error: str) -> str:
-    advice = _of_the_engine(error)
+    advice = advice_on(error)
     if advice is not None:
         return advice
     if "`pulumi`" in error:
@@ -416,7 +430,7 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         yield (warning if removed and missed else problem)(
             "preview",
             f"`pulumi preview` runs the program{without}, and fails: {scrub(error.message, _LONGEST)}",
-            _of_the_engine(error.message)
+            advice_on(error.message)
             or f"correct what the message names; `{by_hand}` shows all of it{in_stack}",
         )
     else:

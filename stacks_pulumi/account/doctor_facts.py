@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
+
 from stacks_pulumi import config, platform_file
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi._identifiers import name_of
@@ -228,7 +230,7 @@ class Facts:
         in_project = self.project_file is not None and source.startswith(f"{NAMESPACE}:")
         folder = self.project_file.parent if self.project_file is not None and in_project else Path()
         try:
-            return dataclasses.replace(platform_file.read(folder / path), path=path)
+            return msgspec.structs.replace(platform_file.read(folder / path), path=path)
         except ConfigError as error:
             return error
 

@@ -465,10 +465,14 @@ def _remedies(
 
 def _missing(account: Reconciliation, missing: Missing) -> Remedy:
     resource = missing.resource
+    advice, command = "To update the state of the stack", "refresh"
+    if resource.kind == "PinnedBackup" and not missing.recreated:
+        # After a refresh the state still has a backup that is not pinned: the next `up` pins it.
+        advice, command = "To pin it again, or to make another one if it is gone", "up --refresh"
     return Remedy(
         f"{resource.stack} has {resource.kind} {resource.name!r} ({resource.id}), and {missing.reason}",
-        f"To update the state of the stack{_where(account, resource.stack)}",
-        f"pulumi refresh --stack {_ref(account, resource.stack)}",
+        f"{advice}{_where(account, resource.stack)}",
+        f"pulumi {command} --stack {_ref(account, resource.stack)}",
     )
 
 

@@ -504,7 +504,7 @@ def with_children(
     missing += [
         Missing(
             resource,
-            "no longer pinned, or gone" if kind == "PinnedBackup" else "the account does not have it",
+            "it is no longer pinned, or gone" if kind == "PinnedBackup" else "the account does not have it",
         )
         for (kind, id_), resources in managed.items()
         for resource in resources

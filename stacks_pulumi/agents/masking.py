@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -37,13 +38,14 @@ _KIND: Final = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
 _PRIVATE_KEY: Final = re.compile(rf"-----BEGIN {_KIND}.*?(?:-----END {_KIND}|\Z)", re.DOTALL)
 _END_OF_KEY: Final = re.compile(rf"\A(?:(?!-----BEGIN ).)*?-----END {_KIND}", re.DOTALL)
 _WORD: Final = re.compile(r"\S+")
-_WIREGUARD: Final = re.compile(r"(?P<before>(?:PrivateKey|PresharedKey)\s*=\s*)\S+", re.IGNORECASE)
+_WIREGUARD: Final = re.compile(r"(?:PrivateKey|PresharedKey)\s*=\s*(?P<secret>\S+)", re.IGNORECASE)
 _NAMES: Final = (
-    r"(?:passw(?:or)?d|pwd|passphrase|secret|token|(?:api|access|private)[_-]?key|credential|authorization)"
+    r"(?:pass(?:w(?:or)?d|phrase|(?![a-z]))|pwd|secret|token|(?:api|access|private)[_-]?key|credential"
+    r"|authorization)"
 )
 _ASSIGNED: Final = re.compile(
-    rf"(?P<before>(?:(?<![\w-])--[\w-]{{0,30}}{_NAMES}\ |{_NAMES}\w{{0,20}}[\"']?\s{{0,9}}(?:=>|[:=])\s{{0,9}})"
-    r"(?:(?:Bearer|Basic)\ )?)(?:\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|[^\s,;&]+)",
+    rf"(?:(?<![\w-])--[\w-]{{0,30}}{_NAMES}\ |{_NAMES}\w{{0,20}}[\"']?\s{{0,9}}(?:=>|:=|[:=])\s{{0,9}})"
+    r"(?:(?:Bearer|Basic|Digest)\ )?(?P<secret>\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|[^\s,;&]+)",
     re.IGNORECASE,
 )
 
@@ -52,6 +54,7 @@ class Secrets:
     """The secrets that are known; more are added as they are seen."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._known: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         self.add(
@@ -70,10 +73,12 @@ class Secrets:
     def add(self, values: Iterable[Any]) -> None:
         """Add values: every text in them is a secret, and so is a password in an address; a host or a user is not."""
         found = {form for text in _texts(list(values)) for form in _forms(text) if len(form) >= _SHORTEST}
-        if not found <= self._known:
-            self._known |= found
-            longest_first = sorted(self._known, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        # Calls read at the same time: what one of them knows must be hidden before another one answers.
+        with self._lock:
+            if not found <= self._known:
+                self._known |= found
+                longest_first = sorted(self._known, key=len, reverse=True)
+                self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def add_settings(self, settings: Mapping[str, Any]) -> None:
         """Add the secret settings of a stack's configuration, as the engine prints it."""
@@ -89,10 +94,7 @@ class Secrets:
 
     def masked(self, text: str) -> str:
         """Return a text without secrets."""
-        if self._pattern is not None:
-            text = self._pattern.sub(HIDDEN, text)
-        text = _PRIVATE_KEY.sub(HIDDEN, without_keys(text))
-        return _WIREGUARD.sub(rf"\g<before>{HIDDEN}", _WORD.sub(_without_password, text))
+        return self._hidden(text, _PRIVATE_KEY, _WIREGUARD)
 
     def masked_log(self, text: str) -> str:
         """
@@ -102,7 +104,25 @@ class Secrets:
         """
         if len(text) > _MOST_READ:
             text = _SPACE.split(text[-_MOST_READ:], maxsplit=1)[-1]
-        return _ASSIGNED.sub(rf"\g<before>{HIDDEN}", _END_OF_KEY.sub(HIDDEN, self.masked(text)))
+        return self._hidden(text, _PRIVATE_KEY, _WIREGUARD, _END_OF_KEY, _ASSIGNED)
+
+    def _hidden(self, text: str, *rules: re.Pattern[str]) -> str:
+        """
+        Return a text without known secrets, and without what the rules find.
+
+        Each rule reads the whole text: without the head of a key, which is a line of a known key too, the rest of it
+        would not be found.
+        """
+        spans = [*_passwords(text)]
+        for rule in (*rules, *([] if self._pattern is None else [self._pattern])):
+            spans += (found.span(found.lastgroup or 0) for found in rule.finditer(text))
+        shown: list[str] = []
+        end = 0
+        for start, stop in sorted(spans):
+            if start > end or not shown:
+                shown += (text[end:start], HIDDEN)
+            end = max(end, stop)
+        return without_keys("".join((*shown, text[end:])))
 
     def masked_in(self, value: Any) -> Any:
         """Return a value of JSON without secrets."""
@@ -122,13 +142,13 @@ def _password_in(word: str) -> str:
     return "" if "/" in user else password
 
 
-def _without_password(found: re.Match[str]) -> str:
-    word = found[0]
-    scheme, mark, rest = word.partition("://")
-    if not _password_in(word):
-        return word
-    user, _, rest = rest.partition(":")
-    return f"{scheme}{mark}{user}:{HIDDEN}@{rest.rpartition('@')[2]}"
+def _passwords(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the passwords in the addresses of a text begin and end."""
+    for found in _WORD.finditer(text):
+        password = _password_in(found[0])
+        if password:
+            begin = found.start() + found[0].index(f":{password}@", found[0].index("://") + 1) + 1
+            yield begin, begin + len(password)
 
 
 def _is_path(value: str) -> bool:

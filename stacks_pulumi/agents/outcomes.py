@@ -1,13 +1,19 @@
 """
 What does an agent get?
 
-The types of the results of all tools; the schemas that a client sees are made from them. Prices are in US dollars.
+The types of the results of all tools; the schemas that a client sees are made from them. Prices are in US dollars,
+and are written here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
+
+from stacks_pulumi import catalog
+from stacks_pulumi.pricing.money import MonthlyPrice, usd
 
 PlanVerdict: TypeAlias = Literal["free", "needs_approval", "refused"]
 
@@ -130,3 +136,23 @@ class ApplyOutcome:
     verdict: Literal["applied", "failed"]
     record: str
     output: str
+
+
+def dollars(amount: Decimal | None) -> str | None:
+    """Return an amount as text."""
+    return None if amount is None else usd(amount)
+
+
+def bounds(price: Mapping[str, str | None]) -> str | None:
+    """Return a price, from the least to the most that it may be."""
+    low, high = price["low"], price["high"]
+    if low == high:
+        return f"${high}"
+    return f"at least ${low}" if high is None else f"${low} to ${high}"
+
+
+def of_plans(template: str, monthly: MonthlyPrice) -> dict[str, str]:
+    """Return the price of a template for each plan, `-` for one without plans."""
+    plans = ["-"] if template == catalog.VPN_TEMPLATE else list(catalog.PLANS)
+    prices = {plan: monthly(template, None if plan == "-" else plan, None) for plan in plans}
+    return {plan: usd(price) for plan, price in prices.items() if price is not None}

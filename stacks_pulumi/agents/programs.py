@@ -411,7 +411,7 @@ class _Checker:
             self.refuse("foreign", f"{where}.function", f"{token} lists containers outside of this stack")
             return False
         wanted = call.get("return")
-        if wanted is not None and wanted not in told.outputs:
+        if wanted is not None and not (isinstance(wanted, str) and wanted in told.outputs):
             self.refuse("function", f"{where}.return", f"{token} returns {', '.join(sorted(told.outputs))}")
         arguments = self._mapping(call.get("arguments"), f"{where}.arguments")
         for name, one in arguments.items():

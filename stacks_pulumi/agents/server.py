@@ -1,8 +1,9 @@
 """
 How are calls received, answered and written down?
 
-The server speaks the Model Context Protocol over standard input and output, with the official SDK. Every answer leaves
-through one function, which hides secrets and writes one line into the audit log.
+The server speaks the Model Context Protocol over standard input and output, with the official SDK. The answer of every
+tool leaves through one function, which hides secrets, and every call passes another one, which writes a line into the
+audit log.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextConten
 
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.agents.masking import Secrets
+from stacks_pulumi.agents.programs import ProgramError
 from stacks_pulumi.agents.reading import pages
 from stacks_pulumi.agents.tools import RECORD, Desk
 from stacks_pulumi.config import without_keys
@@ -162,7 +165,10 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
     for tool, hints in tools:
         name = tool.__name__
         server.add_tool(
-            _answering(tool), title=_TITLES[name], description=_described(tool), annotations=hints
+            _answering(tool, desk.secrets),
+            title=_TITLES[name],
+            description=_described(tool),
+            annotations=hints,
         )
         names[name] = {one for one in tool.__annotations__ if one not in {"return", "context"}}
     for page, file in pages().items():
@@ -177,7 +183,8 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
         )
     for prompt in (deploy_app_with_database, reduce_the_bill):
         server.add_prompt(Prompt.from_function(prompt))
-    server.middleware.append(Exit(desk, audit, names))
+    # The first one, so that what another one refuses is in the log too.
+    server.middleware.insert(0, Exit(audit, names))
     return server
 
 
@@ -208,29 +215,28 @@ def reduce_the_bill() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Exit:
-    """Every call passes here: the answer is without secrets, and the call is in the audit log."""
+    """Every call passes here: it is in the audit log, and an error of the SDK is one line with a code."""
 
-    desk: Desk
     audit: Audit
     names: Mapping[str, set[str]]
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer a call."""
-        if ctx.method not in _WRITTEN_DOWN:
+        if ctx.method not in _WRITTEN_DOWN or ctx.request_id is None:
+            # Without a number it is a notification, whatever its method says: no tool is called, and none in the log.
             return await call_next(ctx)
         params = dict(ctx.params or {})
         # The other one may be there too, and means nothing.
         name = f"{ctx.method} {params.get('uri' if ctx.method == 'resources/read' else 'name') or ''}"
         started = time.monotonic()
         # One that is killed or cancelled has no answer that names its record.
-        result, record = "cancelled", _record_in(params)
+        result, record = "cancelled", _record_in(params) if name == "tools/call apply" else None
         if record is not None:
             # The server may be killed, and the engine goes on.
             self.audit.write(name, params.get("arguments"), "began", record, 0)
         try:
             refused = self._unknown_argument(ctx.method, params)
-            told = _as_json(await call_next(ctx) if refused is None else refused)
-            answer: dict[str, Any] = told if ctx.method == "prompts/get" else self._without_secrets(told)
+            answer = _in_one_line(_as_json(await call_next(ctx) if refused is None else refused))
             result, named = _verdict_of(answer)
             record = named or record
         except pydantic.ValidationError:
@@ -256,29 +262,33 @@ class Exit:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
         return _failed(with_code(f"there is no argument {str(unknown)[:50]!r}; {hint}", "invalid-argument"))
 
-    def _without_secrets(self, told: dict[str, Any]) -> dict[str, Any]:
-        """Hide secrets in an answer, and let the SDK's own errors, about arguments, be one line with a code."""
-        answer: dict[str, Any] = self.desk.secrets.masked_in(told)
-        content = answer.get("content")
-        if answer.get("isError") and isinstance(content, list) and content:
-            text = str(content[0].get("text", ""))
-            if "\n" in text or not text.endswith("]"):
-                content[0]["text"] = with_code(
-                    clean(" ".join(text.split()))[:_LONGEST_ERROR], "invalid-argument"
-                )
-        return answer
+
+def _in_one_line(answer: dict[str, Any]) -> dict[str, Any]:
+    """Let the SDK's own errors, about arguments, be one line with a code."""
+    content = answer.get("content")
+    if answer.get("isError") and isinstance(content, list) and content:
+        text = str(content[0].get("text", ""))
+        if "\n" in text or not text.endswith("]"):
+            line = clean(without_keys(" ".join(text.split())))[:_LONGEST_ERROR]
+            content[0]["text"] = with_code(line, "invalid-argument")
+    return answer
 
 
-def _answering(tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[CallToolResult]]:
-    """Return a tool whose result is text and data, and whose errors are this package's own lines."""
+def _answering(
+    tool: Callable[..., Awaitable[Any]], secrets: Secrets
+) -> Callable[..., Awaitable[CallToolResult]]:
+    """Return a tool whose result is text and data without secrets, and whose errors are this package's own lines."""
 
     @functools.wraps(tool)
     async def answer(*args: Any, **kwargs: Any) -> CallToolResult:
         try:
-            data = dataclasses.asdict(await tool(*args, **kwargs))
+            data = secrets.masked_in(dataclasses.asdict(await tool(*args, **kwargs)))
             text = json.dumps(data, ensure_ascii=False)
-        except StacksError as error:
+        except ProgramError as error:
+            # It repeats what the client has sent, and has nothing else: see `_shown`.
             return _failed(str(error))
+        except StacksError as error:
+            return _failed(secrets.masked(str(error)))
         except OSError as error:
             return _failed(with_code(f"{error.strerror or type(error).__name__}", "file-access"))
         except Exception as error:  # noqa: BLE001  (its text may have a secret)
@@ -293,7 +303,7 @@ def _bug(error: Exception) -> str:
 
 
 def _failed(text: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=clean(text))], is_error=True)
+    return CallToolResult(content=[TextContent(type="text", text=clean(without_keys(text)))], is_error=True)
 
 
 def _described(tool: Callable[..., Any]) -> str:

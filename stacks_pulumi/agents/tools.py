@@ -15,7 +15,7 @@ import secrets as random
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +29,7 @@ from pydantic import Field
 
 from stacks_pulumi import catalog, config
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi._pulumi_cli import InputError, find_project, read_project, read_stack
+from stacks_pulumi._pulumi_cli import InputError, StoredResource, find_project, read_project, read_stack
 from stacks_pulumi.agents import programs
 from stacks_pulumi.agents.masking import HIDDEN, Secrets
 from stacks_pulumi.agents.outcomes import (
@@ -45,6 +45,9 @@ from stacks_pulumi.agents.outcomes import (
     ResourcePage,
     ShownResource,
     TemplatePrice,
+    bounds,
+    dollars,
+    of_plans,
 )
 from stacks_pulumi.agents.reading import explanation
 from stacks_pulumi.agents.worker import Done, Job, in_process
@@ -71,7 +74,6 @@ _MOST_APPLIED: Final = 1_000
 """How many records are kept that were applied without an approval: what an agent did is not lost by many plans."""
 RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
 """The name of a record."""
-_PROGRAM: Final = "program.json"
 _OUTPUT: Final = "output.txt"
 _FILE: Final = "Pulumi.yaml"
 _SETTINGS: Final = ("name", "description", "runtime")
@@ -174,10 +176,10 @@ class Desk:
                 len(report.lines),
                 str(report.planned),
                 not report.incomplete,
-                _dollars(None if gate.free is None else gate.free.increase_per_day),
-                _dollars(None if added is None else sum(added.values(), Decimal(0))),
-                _dollars(limits.max_total),
-                _dollars(limits.max_increase),
+                dollars(None if gate.free is None else gate.free.increase_per_day),
+                dollars(None if added is None else sum(added.values(), Decimal(0))),
+                dollars(limits.max_total),
+                dollars(limits.max_increase),
                 self.may_apply,
             )
 
@@ -198,7 +200,7 @@ class Desk:
                 name,
                 catalog.TEMPLATES[name].title,
                 catalog.TEMPLATES[name].category.value,
-                _of_plans(name, monthly),
+                of_plans(name, monthly),
             )
             for name in part
         ]
@@ -213,10 +215,13 @@ class Desk:
         return await self._read(self._logs, resource, lines)
 
     def _logs(self, resource: str, lines: int) -> ContainerLog:
-        id_ = self._container(resource)
+        stack = self._stack()
+        id_ = _container(stack, resource)
         with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
             try:
-                self.secrets.add([client.containers.credentials(id_).raw])
+                self.secrets.add(
+                    client.containers.credentials(one).raw for one in (id_, *_targets(stack, id_))
+                )
             except StacksError as error:
                 # What is not known cannot be hidden.
                 raise InputError(
@@ -234,7 +239,7 @@ class Desk:
         return await self._read(self._metrics, resource)
 
     def _metrics(self, resource: str) -> ContainerMetrics:
-        id_ = self._container(resource)
+        id_ = _container(self._stack(), resource)
         with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
             measured = msgspec.to_builtins(client.containers.metrics(id_))
         return ContainerMetrics(resource, {name: points[-_POINTS:] for name, points in measured.items()})
@@ -270,7 +275,7 @@ class Desk:
         if done.error or change is None:
             await to_thread.run_sync(shutil.rmtree, folder)
             raise InputError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))
-        records.put(folder, _PROGRAM, checked.text({}))
+        records.put(folder, records.AGENTS_PROGRAM, checked.text({}))
         outcome = self._outcome(name, change)
         self._steps[name] = len(outcome.steps)
         return outcome
@@ -278,9 +283,10 @@ class Desk:
     async def apply(self, record: RecordName, context: Context[Any, Any]) -> ApplyOutcome:
         """Apply a planned change: only one that is `free`, or that a person has approved. It is checked again."""
         if not self.may_apply:
-            raise RefusedError("this server was started without `--allow apply`: a person applies records")
+            raise RefusedError("this server was started without `--allow apply`, so it only plans")
         folder = self._folder_of(record)
-        program = programs.check((folder / _PROGRAM).read_text(encoding="utf-8"))
+        # Not as a text: as JSON it may be longer than the text of a program may be.
+        program = programs.check(msgspec.json.decode((folder / records.AGENTS_PROGRAM).read_bytes()))
         async with self._one:
             done = await self._run("apply", record, program, context)
             output = _end_of(self._output(folder))
@@ -345,16 +351,16 @@ class Desk:
                     one["operation"],
                     one["inputs"],
                     one["unknown"],
-                    _bounds(one["price_before"]),
-                    _bounds(one["price_after"]),
+                    bounds(one["price_before"]),
+                    bounds(one["price_after"]),
                 )
                 for one in change["changes"]
                 # The engine's own provider; a program of an agent has no other one.
                 if not one["type"].startswith("pulumi:")
             ],
-            _bounds(change["price_before"]) or "not known",
-            _bounds(change["price_after"]) or "not known",
-            _bounds(change["price_during"]) or "not known",
+            bounds(change["price_before"]) or "not known",
+            bounds(change["price_after"]) or "not known",
+            bounds(change["price_during"]) or "not known",
             list(dict.fromkeys(reasons)),
             self._approve_with(name, change) if verdict == "needs_approval" and record else None,
         )
@@ -375,7 +381,7 @@ class Desk:
 
     def _folder_of(self, record: str) -> Path:
         folder = self.folder / record
-        if not RECORD.fullmatch(record) or not (folder / _PROGRAM).is_file():
+        if not RECORD.fullmatch(record) or not (folder / records.AGENTS_PROGRAM).is_file():
             raise InputError("there is no such record: `plan` returns its name", code="invalid-argument")
         return folder
 
@@ -439,18 +445,23 @@ class Desk:
     def _monthly(gate: settings.Gate, client: StacksClient) -> MonthlyPrice:
         return live.prices(client) if gate.file.live_prices else catalog.monthly_price
 
-    def _container(self, name: str) -> str:
-        """Return the id of a container of this stack."""
-        found = [
-            one
-            for one in read_stack(self._export()).resources
-            if one.kind == "Container" and name_of(one.urn) == name and not one.delete
-        ]
-        if not found:
-            raise InputError(
-                "the stack has no container with this name: see list_resources", code="not-found"
-            )
-        return found[0].id
+    def _stack(self) -> Sequence[StoredResource]:
+        """Return what the stack has."""
+        return read_stack(self._export()).resources
+
+
+def _container(stack: Sequence[StoredResource], name: str) -> str:
+    """Return the id of a container of a stack."""
+    for one in stack:
+        if one.kind == "Container" and name_of(one.urn) == name and not one.delete:
+            return one.id
+    raise InputError("the stack has no container with this name: see list_resources", code="not-found")
+
+
+def _targets(stack: Sequence[StoredResource], id_: str) -> list[str]:
+    """Return the containers whose passwords connections bring into another one; the state has them masked only."""
+    given = [one.inputs or {} for one in stack if one.kind == "Connection"]
+    return [str(one["target"]) for one in given if one.get("source") == id_ and "target" in one]
 
 
 def opened(
@@ -567,23 +578,6 @@ def _end_of(output: str) -> str:
         if found:
             return f"{heading}\n{rest}".strip()
     return output
-
-
-def _dollars(amount: Decimal | None) -> str | None:
-    return None if amount is None else usd(amount)
-
-
-def _bounds(price: Mapping[str, str | None]) -> str | None:
-    low, high = price["low"], price["high"]
-    if low == high:
-        return f"${high}"
-    return f"at least ${low}" if high is None else f"${low} to ${high}"
-
-
-def _of_plans(template: str, monthly: MonthlyPrice) -> dict[str, str]:
-    plans = ["-"] if template == catalog.VPN_TEMPLATE else list(catalog.PLANS)
-    prices = {plan: monthly(template, None if plan == "-" else plan, None) for plan in plans}
-    return {plan: usd(price) for plan, price in prices.items() if price is not None}
 
 
 _CODE: Final = re.compile(r" \[([a-z-]+)\]$")

@@ -109,7 +109,7 @@ def unwrap(body: Any, *keys: str, path: str = "body") -> tuple[Any, str]:
         path: The path of the body.
     """
     for key in ("data", *keys):
-        if isinstance(body, Mapping):
+        if isinstance(body, dict):
             name = next((name for name in body if snake(name) == key and body[name] is not None), None)
             if name is not None:
                 body, path = body[name], name if path == "body" else f"{path}.{name}"
@@ -146,7 +146,7 @@ def items(kind: type[M], body: Any, *keys: str, path: str = "body", bare: Sequen
     gap: str | None = None
     damaged: set[Any] = set()
     for index, entry in enumerate(entries):
-        if kind is not models.Container and isinstance(entry, Mapping) and _is_tombstone(entry):
+        if kind is not models.Container and isinstance(entry, dict) and _is_tombstone(entry):
             continue
         try:
             row, is_damaged = _read(kind, entry, f"{path}[{index}]")
@@ -192,12 +192,12 @@ def listed(
     """Return the rows of a list and their path; `None` if no name says where they are. `null` is an empty list."""
     told: Any = body
     for step in (told_path := READING.get().rows if path == "body" else ()):
-        told = told.get(step) if isinstance(told, Mapping) else None
+        told = told.get(step) if isinstance(told, dict) else None
     if told_path and isinstance(told, list):
         return told, ".".join(told_path)
     if body is None or isinstance(body, list):
         return body or [], path
-    if not isinstance(body, Mapping) or not depth:
+    if not isinstance(body, dict) or not depth:
         return None
     names = {snake(name).strip("_"): name for name in body}
     named = [names[key] for key in ("data", *keys, *_ROWS) if key in names]
@@ -205,7 +205,7 @@ def listed(
     for value, where in inside:
         if isinstance(value, list):
             return value, where
-    objects = [(value, where) for value, where in inside if isinstance(value, Mapping)]
+    objects = [(value, where) for value, where in inside if isinstance(value, dict)]
     for value, where in objects:
         deeper = listed(value, keys, where, depth - 1)
         if deeper is not None:
@@ -215,10 +215,10 @@ def listed(
 
 def _guessed(value: Any, path: str) -> tuple[Any, str]:
     """Return the rows under unknown names: all lists of objects, as one for each category; an empty one may be none."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         lists = [name for name, rows in value.items() if rows and isinstance(rows, list)]
         rows = [row for name in lists for row in value[name]]
-        if rows and all(isinstance(row, Mapping) for row in rows):
+        if rows and all(isinstance(row, dict) for row in rows):
             return rows, "/".join(lists) if path == "body" else f"{path}.{'/'.join(lists)}"
     return value, path
 
@@ -227,7 +227,7 @@ def _entries(kind: type[Model], value: Any, path: str, bare: Sequence[str]) -> I
     if isinstance(value, list):
         for entry in value:
             yield dict.fromkeys(bare, entry) if bare and isinstance(entry, str) else entry
-    elif value and isinstance(value, Mapping) and all(_is_row(kind, entry, bare) for entry in value.values()):
+    elif value and isinstance(value, dict) and all(_is_row(kind, entry, bare) for entry in value.values()):
         for name, entry in value.items():
             yield {**dict.fromkeys(bare, name), **entry}
     else:
@@ -236,7 +236,7 @@ def _entries(kind: type[Model], value: Any, path: str, bare: Sequence[str]) -> I
 
 def _is_row(kind: type[Model], entry: Any, bare: Sequence[str]) -> bool:
     """Whether an entry of a mapping is a row: an object that has an id, or gets the name as its id."""
-    return isinstance(entry, Mapping) and bool(
+    return isinstance(entry, dict) and bool(
         bare or any(field and field.name == "id" for field in map(_names(kind).__getitem__, entry))
     )
 
@@ -277,7 +277,7 @@ def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
 def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a row with what is in its `node` or `attributes`, as some kinds of API have it."""
     for name in ("node", "attributes"):
-        if isinstance(row.get(name), Mapping):
+        if isinstance(row.get(name), dict):
             row = {**row, **row[name]}
     return row
 
@@ -317,7 +317,7 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _word(value: Any, known: Vocabulary) -> Any:
     """Return the word in a value, which may be a text, a number, or an object with a text or number in it."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         words = list(_words_in(value, 3))
         value = next((word for word in words if known.meaning(word)), words[0] if words else value)
     value = _as_text(value)
@@ -328,7 +328,7 @@ def _words_in(value: Mapping[str, Any], depth: int) -> Iterator[str]:
     """Return the texts and numbers in an object that may be a word, the most probable first."""
     given = snake_keys(value)
     for entry in (given[name] for name in _WORD_KEYS if name in given):
-        if isinstance(entry, Mapping) and depth > 1:
+        if isinstance(entry, dict) and depth > 1:
             yield from _words_in(entry, depth - 1)
         elif isinstance(word := _as_text(entry), str):
             yield word
@@ -336,7 +336,7 @@ def _words_in(value: Mapping[str, Any], depth: int) -> Iterator[str]:
 
 def _as_text(value: Any) -> Any:
     """Return a number as text, for fields that hold text: `"version": 22`, `"id": 178`. Others stay unchanged."""
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return str(value) if type(value) in {int, float} else value
 
 
 _NO: Final = (None, False, 0, "", "0", "false", "False", "no")
@@ -448,11 +448,11 @@ def snake(name: str) -> str:
 
 def snake_keys(value: Any) -> dict[str, Any]:
     """Return an object with its names in snake_case; an empty one if the value is not an object."""
-    return {snake(name): entry for name, entry in value.items()} if isinstance(value, Mapping) else {}
+    return {snake(name): entry for name, entry in value.items()} if isinstance(value, dict) else {}
 
 
 def as_mapping(value: Any, path: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise ShapeError(path, "an object was expected")
     return value
 
@@ -520,10 +520,10 @@ _ADDRESS: Final = ("id", "ip_address")
 def allowed_ips(body: Any) -> models.ExternalAccess:
     """Return who may connect. The answer may also contain the state of the external access."""
     value, path = unwrap(body)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return models.ExternalAccess(allowed_ips=items(models.AllowedIp, value, path=path, bare=_ADDRESS))
     given = snake_keys(value)
-    if isinstance(given.get("external_access"), Mapping):
+    if isinstance(given.get("external_access"), dict):
         given |= snake_keys(given.pop("external_access"))
     lists = {name: given.pop(name) for name in ("allowed_ips", "ips") if name in given}
     access = record(models.ExternalAccess, given, path)
@@ -565,11 +565,11 @@ def _sides(body: Any, key: str, whole: type[msgspec.Struct]) -> tuple[Any, str]:
 
 def _with_text_variables(entry: Any) -> Any:
     """Return the connection with each value of its variables converted to text."""
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         return entry
     given = snake_keys(entry)
     variables = given.get("environment_variables")
-    if isinstance(variables, Mapping):
+    if isinstance(variables, dict):
         given["environment_variables"] = {name: str(value) for name, value in variables.items()}
     return given
 

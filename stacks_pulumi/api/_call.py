@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
+
+import msgspec
 
 from stacks_pulumi._clock import Pulse
 from stacks_pulumi._identifiers import SLASH
@@ -33,8 +34,7 @@ _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
 
 
-@dataclass(frozen=True)
-class Call(Generic[T]):
+class Call(msgspec.Struct, Generic[T], frozen=True):
     """
     One request, before it is sent.
 
@@ -60,7 +60,7 @@ class Call(Generic[T]):
     what: str
     path: str
     parse: Callable[[Any], T]
-    query: Mapping[str, str | int] = field(default_factory=dict)
+    query: Mapping[str, str | int] = msgspec.field(default_factory=dict)
     json: Mapping[str, Any] | None = None
     poll: bool = False
     again: bool = False
@@ -137,8 +137,7 @@ def call_to(
     )
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """
     One response, not parsed yet.
 
@@ -150,7 +149,7 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     body: bytes = b""
     received: float = 0.0
 
@@ -159,8 +158,7 @@ USUAL: Final = frozenset({10, 20, 25, 30, 40, *range(50, 10_001, 50)})
 """Usual sizes of a page."""
 
 
-@dataclass(frozen=True)
-class Page(Generic[T]):
+class Page(msgspec.Struct, Generic[T], frozen=True):
     """
     One answer to a request for a list.
 

@@ -43,10 +43,12 @@ _HINT: Final = re.compile(
 _HEADERS: Final = re.compile(r"(x-)?(link|total|next|page|has|cursor|remaining)|content-range")
 _REDIRECT: Final = range(300, 400)
 _VERSION: Final = re.compile(r"/api/v\d+$")
-_TEMPLATES: Final = replace(
+_TEMPLATES: Final = msgspec.structs.replace(
     call_to("containers.templates", parse=lambda body: body), what="check the address of a list"
 )
-_PROBE: Final = replace(call_to("containers.list", parse=lambda body: body), what="check the base URL")
+_PROBE: Final = msgspec.structs.replace(
+    call_to("containers.list", parse=lambda body: body), what="check the base URL"
+)
 _BOM: Final = b"\xef\xbb\xbf"
 _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
 
@@ -84,7 +86,7 @@ class Decode:
         rows, name = rows_of(lists), call.endpoint.name
         may_be_page = self._is_round(call, max(map(len, lists)))
         if CERTAIN.get():
-            call, may_be_page = replace(call, completeness="certain"), rows > 0
+            call, may_be_page = msgspec.structs.replace(call, completeness="certain"), rows > 0
         says_more = self._pages.sizes.get(name) == rows or _may_have_more(call, page)
         if may_be_page or says_more or self._platform.facts.lists != Lists():
             return self._pages.whole(call, page, self._read, may_be_page=may_be_page)
@@ -169,10 +171,10 @@ class Decode:
         proof = _TEMPLATES
         if not call.endpoint.is_fixed:
             container = call.path.removeprefix("/containers/").partition("/")[0]
-            proof = replace(
+            proof = msgspec.structs.replace(
                 proof, endpoint=ENDPOINTS["containers.status"], path=f"/containers/status/{container}"
             )
-        answer = self._send(replace(proof, pulse=call.pulse))
+        answer = self._send(msgspec.structs.replace(proof, pulse=call.pulse))
         body = _body_of_error(answer)
         return answer.status in _SUCCESS and isinstance(body, (Mapping, list)) and not _says_no(body)
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import Answer, Call
@@ -43,8 +45,7 @@ _WIDEST: Final = 50
 _RATE: Final = re.compile(r"rate.?limit|too many requests|throttl", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class _Failure:
+class _Failure(msgspec.Struct, frozen=True):
     call: Call[Any]
     answer: Answer
     body: Mapping[str, Any]

@@ -26,7 +26,6 @@ import random
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -324,8 +323,7 @@ _COUNT: Final = re.compile(r"(\d{1,9})(?!\w)")
 _SECONDS: Final = re.compile(r"(\d{1,11}(?:\.\d+)?)(?!\w)")
 
 
-@dataclass(frozen=True)
-class Rates:
+class Rates(msgspec.Struct, frozen=True):
     """
     The rate headers of an answer. A header that is missing or invalid is `None`.
 

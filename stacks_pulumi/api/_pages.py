@@ -14,10 +14,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import parse_qsl, urljoin, urlsplit
+
+import msgspec
 
 from stacks_pulumi.api._bodies import lists_of, mapped, scrub, snake, with_gap
 from stacks_pulumi.api._call import CALL_ERRORS, USUAL, Call, Page
@@ -78,8 +79,7 @@ _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d+)/(\d+)")
 _ADDRESS: Final = re.compile(r"(\w+:)?//|/|\?|\S*\?\w+=")
 
 
-@dataclass
-class Signs:
+class Signs(msgspec.Struct):
     """
     What one answer says about further pages.
 
@@ -93,7 +93,7 @@ class Signs:
         unshown: Why the answer cannot show all rows, although no page has them; `None` if nothing says so.
     """
 
-    next: list[tuple[str, Any]] = field(default_factory=list)
+    next: list[tuple[str, Any]] = msgspec.field(default_factory=list)
     more: str | None = None
     is_end: bool = False
     total: int | None = None
@@ -289,7 +289,7 @@ class _Walk(Generic[T]):
 
     def _late(self) -> str | None:
         """Find out whether a list with a round number of rows is whole; return why it is not."""
-        self._call = replace(self._call, pulse=None)
+        self._call = msgspec.structs.replace(self._call, pulse=None)
         rows, known = self._taken[0].rows, len(self._ids)
         try:
             _, gap = self._try()
@@ -534,7 +534,7 @@ class _Walk(Generic[T]):
     def _request(self, query: Query, *, is_named: bool) -> Page[T] | None:
         """Return a page; `None` if the API refuses it."""
         try:
-            return self._read(replace(self._call, query=query))
+            return self._read(msgspec.structs.replace(self._call, query=query))
         except (InvalidApiKeyError, RateLimitedError):
             raise
         except (ServerError, UnreadableAnswerError):

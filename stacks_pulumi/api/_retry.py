@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
+import msgspec
+
 from stacks_pulumi._clock import Clock, Pulse, beat, sleep_with_pulse
 from stacks_pulumi.api._call import Call, Handler
 from stacks_pulumi.errors import (
@@ -180,7 +182,7 @@ class Retry:
                         raise replace(error, after_doubt=True) from None
                     raise
                 paid += not free
-                call = replace(call, refused=call.refused or free)
+                call = msgspec.structs.replace(call, refused=call.refused or free)
                 doubtful = doubtful or in_doubt(error)
                 seconds = pause(error, attempt, self._chance())
             else:

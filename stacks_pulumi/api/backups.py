@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
+
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi.api._bodies import ToldId, backup_id_if_any, done, item, items, scrub
@@ -538,7 +540,7 @@ class BackupsApi:
         settle(self._send, call_to(endpoint, backup_id, parse=done, again=True), is_marked)
 
     def _list_all(self, container_id: str, pulse: Pulse | None = None) -> Listing[Backup]:
-        return self._send(replace(_list_call(container_id, MOST), pulse=pulse))
+        return self._send(msgspec.structs.replace(_list_call(container_id, MOST), pulse=pulse))
 
     def _feed(self, container_id: str) -> Feed[Backup]:
         return Feed(self._send, _list_call(container_id, MOST), self._clock, noun="backup", pace=self._pace)
@@ -568,7 +570,7 @@ def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
         parse=lambda body: items(Backup, body, "backups"),
         query={"limit": limit},
     )
-    return call if limit >= MOST else replace(call, completeness="unneeded")
+    return call if limit >= MOST else msgspec.structs.replace(call, completeness="unneeded")
 
 
 def is_partial(listed: Listing[Backup]) -> bool:

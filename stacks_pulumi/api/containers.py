@@ -8,15 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Literal
 
+import msgspec
+
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import compare_instants, is_before, same_name, seconds_of
-from stacks_pulumi.api._bodies import (
-    created_container,
-    done,
-    item,
-    items,
-    scrub,
-)
+from stacks_pulumi.api._bodies import created_container, done, item, items, scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
 from stacks_pulumi.api._retry import UntilVisible, in_doubt
 from stacks_pulumi.api._unshaped import (
@@ -81,7 +77,7 @@ def _existing(rows: Listing[Container]) -> Listing[Container]:
     return rows.where(lambda row: row.status != DELETED_STATUS)
 
 
-LIST: Final[Call[Listing[Container]]] = replace(
+LIST: Final[Call[Listing[Container]]] = msgspec.structs.replace(
     call_to("containers.list", parse=lambda body: items(Container, body, "containers")), finish=_existing
 )
 """The request for all containers of the account (guide, "List Containers")."""
@@ -171,7 +167,7 @@ class ContainersApi:
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
-        return self._send(replace(LIST, completeness="needed"))
+        return self._send(msgspec.structs.replace(LIST, completeness="needed"))
 
     def status(self, container_id: str) -> Container:
         """

@@ -19,8 +19,9 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._bodies import scrub
@@ -350,12 +351,11 @@ def interval(age: float) -> float:
     return _NEW if age < _SHORTEST else min(max(age / 12, _SHORTEST), _LONGEST)
 
 
-@dataclass(frozen=True)
-class _ListCall(Generic[T]):
+class _ListCall(msgspec.Struct, Generic[T], frozen=True):
     """A list call that has ended, with its list or its error."""
 
     number: int
-    rows: Listing[T] = field(default_factory=Listing)
+    rows: Listing[T] = msgspec.field(default_factory=Listing)
     error: StacksError | None = None
 
 
@@ -580,7 +580,7 @@ class Feed(Generic[T]):
     def _lead(self, number: int, *, poll: bool, pulse: Pulse | None) -> None:
         ended, began_at = None, self._began_at
         try:
-            ended = _ListCall(number, self._send(replace(self._call, poll=poll, pulse=pulse)))
+            ended = _ListCall(number, self._send(msgspec.structs.replace(self._call, poll=poll, pulse=pulse)))
         except CALL_ERRORS as error:
             ended = _ListCall(number, error=error)
         finally:

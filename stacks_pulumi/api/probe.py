@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -89,7 +89,7 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
     wire = _Wire(settings, clock)
     listed, problem = None, None
     try:
-        listed = wire.handle(replace(LIST, poll=True, finish=None))
+        listed = wire.handle(msgspec.structs.replace(LIST, poll=True, finish=None))
     except StacksError as error:
         problem = error
     finally:

@@ -5,8 +5,9 @@ The states that a caller can wait for, and the function that judges the state se
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from stacks_pulumi.api._words import SETTLED_STATUSES
 
@@ -20,8 +21,7 @@ class WaitVerdict(enum.Enum):
     VANISHED = "vanished"
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """
     What to wait for.
 

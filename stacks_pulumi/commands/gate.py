@@ -346,10 +346,9 @@ def _approve(options: argparse.Namespace) -> int:
     if found.missing:
         following = f"{found.missing}. Next: another person runs `{_words('approve', options)} --key FILE`"
     else:
-        following = (
-            f"Next: with this file in the record, `{_words('apply', options)}` in the project, until "
-            f"{statement.until:{_TIME}}"
-        )
+        is_agents = (read.folder.parent / record.AGENTS_PROGRAM).is_file()
+        how = "the agent applies it" if is_agents else f"`{_words('apply', options)}` in the project"
+        following = f"Next: with this file in the record, {how}, until {statement.until:{_TIME}}"
     _print(
         f"\n{approval.text.decode()}\n{approval.name} signed this text, and approves the change of {read.stack_name} "
         f"(record {read.digest[:_SHOWN]}).\nThe approval is the file {file}\n{following}\n"
@@ -381,7 +380,7 @@ def _statement(
     from stacks_pulumi.gate import signatures  # noqa: PLC0415  (each action needs its own modules)
     from stacks_pulumi.pricing.money import usd  # noqa: PLC0415  (as above)
 
-    increase = subject.judged.increase
+    increase = subject.added
     if increase is None and options.ceiling != _ANY:
         raise InputError(
             "not approved: the increase has no known upper bound, so that no ceiling holds it; `--ceiling any` "
@@ -390,7 +389,7 @@ def _statement(
         )
     if isinstance(options.ceiling, Decimal) and increase is not None and options.ceiling < increase:
         raise InputError(
-            f"not approved: the increase is {usd(increase)} a month, so an approval with --ceiling "
+            f"not approved: the increase is {usd(increase)} a month at most, so an approval with --ceiling "
             f"{options.ceiling:f} would be void",
             code="invalid-argument",
         )

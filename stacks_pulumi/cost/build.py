@@ -9,7 +9,7 @@ one. `docs/cost.md` has the table, and `tests/unit/cost/test_steps.py` has a rec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -297,8 +297,7 @@ def changes_of(data: bytes, pricer: Pricer = CATALOGUE) -> tuple[Report, list[tu
     is_whole = isinstance(document, Preview)
     steps: Sequence[Step] = document.steps if isinstance(document, Preview) else _steps_of(document)
     plan = plan_of(steps, None if is_whole else _not_said)
-    priced = [(change, line) for change in plan.changes if (line := line_of(change, pricer)) is not None]
-    return report_of(data, pricer), priced
+    return report_of(data, pricer), list(_priced(plan.changes, pricer))
 
 
 def _not_said(_state: ResourceState) -> None:
@@ -463,13 +462,31 @@ def _blocked(errors: list[str], violations: tuple[PolicyViolation, ...]) -> str:
 
 
 def _lines(changes: Iterable[ObjectChange], pricer: Pricer) -> tuple[Line, ...]:
-    lines = [line for change in changes if (line := line_of(change, pricer)) is not None]
+    lines = [line for _, line in _priced(changes, pricer)]
     lines.sort(key=lambda line: (_ORDER.index(line.action), line.name))
     return tuple(lines)
 
 
-def line_of(change: ObjectChange, pricer: Pricer) -> Line | None:
-    """Return an object before and after a change, with its prices; `None` if it has none."""
+def _priced(changes: Iterable[ObjectChange], pricer: Pricer) -> Iterator[tuple[ObjectChange, Line]]:
+    """Return each change with its prices, except one without a price."""
+    changes = tuple(changes)
+    managed = [it.before for it in changes if it.before is not None and not it.before.external]
+    ids = {state.id for state in managed if state.kind == "Container" and state.id}
+    for change in changes:
+        if (line := line_of(change, pricer, ids)) is not None:
+            yield change, line
+
+
+def line_of(change: ObjectChange, pricer: Pricer, ids: Collection[str] = ()) -> Line | None:
+    """
+    Return an object before and after a change, with its prices; `None` if it has none.
+
+    Args:
+        change: The change.
+        pricer: Returns the prices.
+        ids: The containers that the stack has before the change. One of them that is taken over counts already: an old
+            resource of the stack has it, as after a new name in the program without an alias.
+    """
     before = pricer.item(change.before, change.before)
     # What keeps its container keeps the size that the state shows, whatever the program declares. A new one has no size
     # yet: where a preview has outputs for it, they are not known, or hidden.
@@ -481,13 +498,21 @@ def line_of(change: ObjectChange, pricer: Pricer) -> Line | None:
         )
     if before is None and after is None:
         return None
-    if before is None and after is not None and pricer.is_adopted(change):
+    if before is None and after is not None and pricer.is_adopted(change) and _taken_over(change) not in ids:
         return Line(f"{name_of(change.urn)}{change.note}", change.urn, "adopt", after, after)
     action = _action(change.op, before, after)
     if action in {"same", "keep"} and before is not None and after is not None:
         # The engine reports no change, so if only one side has a price, the other has the same.
         before = after = after if after.price.exact else before
     return Line(f"{name_of(change.urn)}{change.note}", change.urn, action, before, after)
+
+
+def _taken_over(change: ObjectChange) -> str | None:
+    """Return the id of what a new resource takes over; `None` if that is not known."""
+    if change.after is None:
+        return None
+    adopted = text(change.after.inputs or {}, ADOPTS)
+    return adopted if isinstance(adopted, str) else change.after.id
 
 
 def _shown(state: ResourceState | None) -> Mapping[str, Any] | None:

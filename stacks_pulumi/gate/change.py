@@ -339,7 +339,9 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
         dependants=saved.dependants.get(urn, ()),
         steps=words,
     )
-    if told.line is not None and told.line.after is not None and IMPORTS.intersection(words):
+    is_refreshed = old is not None and old.refresh_before_update and told.operation != "same"
+    is_read = bool(IMPORTS.intersection(words)) or is_refreshed
+    if told.line is not None and told.line.after is not None and is_read:
         # The plan has the differences to what the preview has read, which it does not have.
         price = Price(FREE.low, None, (_ALL_INPUTS,))
         line = replace(told.line, after=Item(told.line.after.kind, price))
@@ -348,7 +350,7 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
         return replace(told, protected_after=told.protected_before and after is not None)
     return replace(
         told,
-        unknown=_unknown(saved, goal, told),
+        unknown=(_ALL_INPUTS,) if is_read else _unknown(saved, goal, told),
         changed=_changed(told.before, told.after) if change.op != "same" else (),
         protected_after=goal.protect,
         provider_changes=old is not None and saved.is_other_provider(old.provider, goal.provider),
@@ -420,8 +422,6 @@ def _told(change: ObjectChange, old: Stored | None, pricer: Pricer) -> Change:
 
 def _unknown(saved: Saved, goal: Goal, told: Change) -> tuple[str, ...]:
     """Return the inputs that have no value in a plan."""
-    if IMPORTS.intersection(told.steps):
-        return (_ALL_INPUTS,)
     given = {**goal.input_diff.updates, **goal.input_diff.adds}
     # An encrypted value may be a placeholder too. Of other providers, secrets are usual, and no rule reads them.
     is_open = is_unknown if told.kind is None else _is_open

@@ -45,6 +45,9 @@ What is in a resource's state but says nothing of the resource. A refresh, or an
 other field counts, also one that a later engine adds.
 """
 
+_APART: Final = frozenset({"manifest", "secrets_providers", "resources", "pending_operations"})
+"""What is in a state and is not compared as it is: an update without changes writes other times and ciphertexts."""
+
 _BLOCK: Final = 1 << 20
 
 
@@ -133,7 +136,9 @@ def of_state(export: bytes, key: bytes) -> str:
         {**one, "resource": _lasting(one.get("resource") or {})}
         for one in deployment.get("pending_operations") or ()
     ]
-    return _keyed({"resources": _sorted(resources), "pending": _sorted(pending)}, key)
+    # Not only resources and pending operations: the engine also runs programs that a state has (`snippets`).
+    others = {name: value for name, value in deployment.items() if value and name not in _APART}
+    return _keyed({"resources": _sorted(resources), "pending": _sorted(pending), "others": others}, key)
 
 
 def encryption_of(export: bytes) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -75,6 +76,8 @@ _BY_DEFAULT: Final = ("default", "passphrase")
 """Secrets providers that have no address."""
 _SALT: Final = "encryptionsalt"
 """The setting of a stack from which, with the passphrase, the key to its secrets is made."""
+_FACTS: Final = re.compile(r"(\./)?(?!pulumi|main\.)\w[\w. -]*(/\w[\w. -]*)*\.yml", re.IGNORECASE)
+"""A setting that names a file of the project with facts about the platform, which nothing runs."""
 _HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
 """The command beside an engine whose language host starts packs in Python."""
 
@@ -266,7 +269,7 @@ class Engine:
         """
         Return the engine for a copy of a program that is only data, and the original of each file in it.
 
-        No one can change the copy between its comparison and the update.
+        The copy cannot be changed between its comparison and the update.
 
         Args:
             folder: A new folder for the copy.
@@ -275,16 +278,18 @@ class Engine:
             InputError: A file cannot be read, or is a link.
         """
         settings = self._settings()
+        given = (project_files.settings_in(settings).get("config") or {}).values()
+        named = [self.project / one for one in given if isinstance(one, str) and _FACTS.fullmatch(one)]
         files = [self.project / "Pulumi.yaml", *([] if settings is None else [settings])]
+        # No other file of the project: what starts there takes modules from there (the plugin of dynamic resources that
+        # the state has), and the language host takes each file that ends with `.yaml` for a declaration of a package.
+        files += [one for one in named if one.exists()]
         folder.mkdir()
-        for entry in self.project.iterdir():
-            name = entry.name.casefold()
-            # The language host reads its program under more names, and takes any file with this ending for a
-            # declaration of a package, which names the plugin that it downloads and runs.
-            if not name.startswith(("pulumi", "main.")) and not name.endswith(".yaml"):
-                (folder / entry.name).symlink_to(entry)
-        copies = {file: folder / file.name for file in files}
+        if (self.project / ".git").exists():
+            (folder / ".git").symlink_to(self.project / ".git")
+        copies = {file: folder / file.relative_to(self.project) for file in files}
         for file, copy in copies.items():
+            copy.parent.mkdir(parents=True, exist_ok=True)
             if file.is_file():
                 # A link becomes a link, whatever the file is before and after.
                 shutil.copy(file, copy, follow_symlinks=False)

@@ -22,6 +22,7 @@ import msgspec
 
 from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file
 from stacks_pulumi._pulumi_cli import read as read_output
+from stacks_pulumi.account.doctor_checks import advice_on
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import (
@@ -91,11 +92,14 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
 
     Raises:
         RefusedError: The gate is for other stacks, or does not allow a setting of the project.
-        StacksError: It could not be planned; the record's folder then has no record.
+        StacksError: It could not be planned; the folder then has no record, and at most a comment that says so.
     """
     records.clear(record)
     with engine.scratch_folder() as scratch:
         origin = pulumi = _opened(gate, project, stack)
+        # Stays if nothing takes its place.
+        name = records.short_name(pulumi.stack)
+        records.put(record, records.COMMENT, texts.unplanned(name).encode())
         copies: dict[Path, Path] = {}
         if not program.own_code(pulumi.project):
             # As in `apply`, so that both read the same files.
@@ -110,7 +114,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         _check_state(gate, pulumi, state)
         preview = pulumi.preview(pulumi.pack_options(gate.packs, scratch), scratch)
         if preview.plan is None:
-            return _refused(record, preview, pulumi.stack)
+            return _refused(record, preview, name)
         after = pulumi.export()
         digest = digests.of_state(after, configuration.key)
         if digest != digests.of_state(state, configuration.key):
@@ -146,15 +150,9 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         changes, violations = _changes(
             gate, preview.plan, shown, preview.events, monthly, account=read.stacks
         )
+        spent, may_exist = _spent(pulumi, gate, read, shown, now), _may_exist(pulumi, read, now)
         verdict = judge(
-            gate,
-            changes,
-            read.stacks,
-            _spent(pulumi, gate, read, shown, now),
-            violations,
-            now=now,
-            code=content.code,
-            may_exist=_may_exist(pulumi, read, now),
+            gate, changes, read.stacks, spent, violations, now=now, code=content.code, may_exist=may_exist
         )
         written = records.write(record, content, preview.plan, shown, preview.events)
         _write_texts(record, written, verdict, changes)
@@ -306,8 +304,7 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
             # There is no project.
             raise
         raise RefusedError(error.message) from None
-    name = records.short_name(pulumi.stack)
-    if not gate.serves(name):
+    if not gate.serves(name := records.short_name(pulumi.stack)):
         raise RefusedError(
             f"the gate {gate.source} is not for the stack {name}: see `stacks` in its gate.yaml"
         )
@@ -540,7 +537,7 @@ def _may_exist(pulumi: Engine, read: spending.AccountNow, now: datetime.datetime
     return spending.may_exist(begun, read, now)
 
 
-def _refused(record: Path, preview: engine.PlannedPreview, stack: str) -> Planned:
+def _refused(record: Path, preview: engine.PlannedPreview, name: str) -> Planned:
     """
     Return that policies refuse a change. Its price is not known, and no limit was judged.
 
@@ -552,9 +549,9 @@ def _refused(record: Path, preview: engine.PlannedPreview, stack: str) -> Planne
     except InputError:
         violations = ()
     if not any(violation.level == "mandatory" for violation in violations):
-        raise PulumiError(preview.error)
+        advice = advice_on(preview.error)
+        raise PulumiError(preview.error if advice is None else f"{preview.error}; {advice}")
     verdict = without_plan(violations)
-    name = records.short_name(stack)
     _write_texts(record, name, verdict, ())
     return Planned(name, verdict, ())
 

@@ -55,6 +55,7 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         increase: The most that it adds to the monthly price; `None` without a bound.
         approvals: The approvals, with their signatures.
         left_out: Whether the signatures did not fit.
+        during: The most that it adds at any moment: an update may fail before what falls has fallen.
     """
 
     record: str
@@ -64,6 +65,12 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     increase: Decimal | None
     approvals: tuple[_Signed, ...] = ()
     left_out: bool = False
+    during: Decimal | None = Decimal(0)
+
+    @property
+    def added(self) -> Decimal | None:
+        """The most that it added, whatever fell; `None` without a bound."""
+        return None if self.increase is None or self.during is None else max(self.increase, self.during)
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,7 @@ def message(record: Record, verdict: Verdict, approvals: Sequence[Approval]) -> 
         after,
         verdict.increase,
         tuple(_Signed(one.text.decode(), one.signature.decode()) for one in approvals),
+        during=verdict.increase_during,
     )
     whole = f"{people}\n{_MARK}{msgspec.json.encode(said).decode()}"
     if len(whole) <= _LONGEST:
@@ -209,7 +217,7 @@ def _said(text: str) -> Said | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     # With `NaN`, nothing could be compared.
-    return said if said.increase is None or said.increase.is_finite() else None
+    return said if all(one is None or one.is_finite() for one in (said.increase, said.during)) else None
 
 
 def _instant(text: Any) -> datetime.datetime:
@@ -244,7 +252,7 @@ def _judged(entry: LoggedUpdate, said: Said, stack: str, gate: Gate | None, used
             return replace(entry, doubt=f"{approval.name} approved another record")
         if entry.at > stated.until:
             return replace(entry, doubt=f"the approval of {approval.name} had ended")
-        if stated.ceiling is not None and (said.increase is None or said.increase > stated.ceiling):
+        if stated.ceiling is not None and (said.added is None or said.added > stated.ceiling):
             return replace(
                 entry, doubt=f"{approval.name} approved an increase of {usd(stated.ceiling)} at most"
             )
@@ -264,7 +272,7 @@ def applied(found: Iterable[LoggedUpdate]) -> frozenset[str]:
 def increases(found: Iterable[LoggedUpdate], now: datetime.datetime) -> list[tuple[str, Decimal | None]]:
     """Return the record and the increase of each of the gate's entries of the last 24 hours; `None` without a bound."""
     return [
-        (entry.said.record, entry.said.increase)
+        (entry.said.record, entry.said.added)
         for entry in found
         if entry.said is not None and entry.at > now - _DAY
     ]

@@ -79,6 +79,7 @@ class Stored(StoredResource, rename="camel"):
     parent: str = ""
     dependencies: list[str] | None = None
     property_dependencies: dict[str, list[str] | None] | None = None
+    refresh_before_update: bool = False
     view_of: str = ""
 
 
@@ -92,6 +93,8 @@ class Deployment(msgspec.Struct):
 
     resources: list[Stored] | None = None
     pending_operations: list[_Operation] | None = None
+    snippets: Any = None
+    extensions: Any = None
 
 
 class _Export(msgspec.Struct):
@@ -177,14 +180,21 @@ def _fields(kind: type[msgspec.Struct]) -> list[str]:
 
 
 _PROVIDERS: Final = "pulumi:providers:"
-_OF_A_PLUGIN: Final = frozenset({"name", "parameterization", "pluginChecksums", "pluginDownloadURL"})
+_OF_A_PLUGIN: Final = frozenset(
+    {"envVarMappings", "name", "parameterization", "pluginChecksums", "pluginDownloadURL"}
+)
+"""
+The settings of a provider that say which plugin runs, or with which variables: `envVarMappings` gives it for instance
+the folder of the program as PYTHONPATH.
+"""
 
 
 def check_plugins(allowed: Collection[str], state: bytes, plan: bytes | None = None) -> None:
     """
     Refuse a provider that names another plugin than that of its package: its address, its name or its parameters.
 
-    The engine downloads it and runs it with the key, also for a provider that is only in the state.
+    The engine downloads it and runs it with the key, also for a provider that is only in the state. So it does for the
+    snippets of a state, which are programs beside the program, and for the extensions of its resources.
 
     Args:
         allowed: The settings that the gate allows a project to have.
@@ -195,6 +205,15 @@ def check_plugins(allowed: Collection[str], state: bytes, plan: bytes | None = N
         InputError: There is one, or state or plan cannot be read.
     """
     deployment = deployment_in(state)
+    if {"plugins", "packages"}.intersection(allowed):
+        return
+    programs = [name for name in ("snippets", "extensions") if getattr(deployment, name)]
+    if programs:
+        raise InputError(
+            f"the state has {' and '.join(programs)}, with which the engine runs other programs and plugins with the "
+            "key: remove them from the state (`pulumi stack export`, `import`), or allow it in the gate "
+            "(`project_settings: [plugins]` in gate.yaml)"
+        )
     stored = [*(deployment.resources or ()), *(one.resource for one in deployment.pending_operations or ())]
     bags = [(one.urn, one.type, part or {}) for one in stored for part in (one.inputs, one.outputs)]
     plans = {} if plan is None else plan_in(plan).resource_plans
@@ -203,10 +222,11 @@ def check_plugins(allowed: Collection[str], state: bytes, plan: bytes | None = N
             difference = planned.goal.input_diff
             bags.append((urn, planned.goal.type, {**difference.adds, **difference.updates}))
     found = [(urn, type_) for urn, type_, bag in bags if type_.startswith(_PROVIDERS) and _names(bag)]
-    if found and not {"plugins", "packages"}.intersection(allowed):
+    if found:
         listed = ", ".join(dict.fromkeys(f"{name_of(urn)!r} ({type_})" for urn, type_ in found))
         raise InputError(
-            f"the stack has providers that name another plugin, which the engine would run with the key: {listed}; "
+            "the stack has providers that name another plugin, or its variables, which the engine would run with the "
+            f"key: {listed}; "
             "remove them from program and state, or allow it in the gate (`project_settings: [plugins]` in gate.yaml)"
         )
 

@@ -45,6 +45,9 @@ APPROVALS: Final = "approvals"
 STARTED: Final = "started.json"
 """Written before the update begins; removed if the update has changed nothing."""
 
+AGENTS_PROGRAM: Final = "program.json"
+"""Beside the record of an agent's change; the program is not in the project before its server applies it."""
+
 _FILES: Final = (RECORD, PLAN, STATE, EVENTS, COMMENT, JUNIT, STARTED)
 _UNFINISHED: Final = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\d+")
 """What a process that was killed may have left while it wrote a file."""

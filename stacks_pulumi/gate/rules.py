@@ -301,9 +301,9 @@ def opens(change: Change, changes: Sequence[Change], harmless: Sequence[str]) ->
     if change.kind == "Connection":
         return _connects(change, changes, name)
     if change.kind in {"VpnClient", "SshCertificate"}:
-        renews = change.operation == "update" and not change.changed
+        # An update for any reason may read the key again, and where it is kept the author may read it.
         noun = "the network of the account" if change.kind == "VpnClient" else "a shell of the container"
-        return "" if renews else f"{name} gives its holder access to {noun}"
+        return f"{name} gives its holder access to {noun}"
     if change.kind == UNRECOGNISED:
         return f"{name} is of a kind that is not known, so it may open access"
     if change.foreign and not is_harmless(change, harmless):

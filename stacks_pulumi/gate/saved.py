@@ -92,6 +92,7 @@ class Saved:
         ]
         for one in (*resources, *self.creating):
             _check_type(one.urn, one)
+            _check_refreshed(one)
         for urn, planned in self._plans.items():
             if planned.goal is not None:
                 _check_type(urn, planned.goal)
@@ -414,6 +415,17 @@ def _check_type(urn: str, one: Stored | Goal) -> None:
         raise _does_not_fit(urn, f"its provider {one.provider!r} is of another package than its type")
 
 
+def _check_refreshed(one: Stored) -> None:
+    """
+    Refuse a resource of ours that the engine refreshes before each update, because its state says so.
+
+    A plan has the differences to what that refresh finds, and here they would be compared with the state. So an update
+    would open what was closed outside, and look as if it changes nothing. No provider of ours asks for it.
+    """
+    if one.refresh_before_update and one.kind is not None:
+        raise _does_not_fit(one.urn, "its state has `refreshBeforeUpdate`: remove that from the state")
+
+
 def _package_of(provider: str) -> str:
     """Return the package of a reference to a provider; empty if it refers to something else."""
     urn = _urn_of(provider)
@@ -448,11 +460,11 @@ def _ending(urn: str, words: Sequence[str], olds: Olds) -> Iterator[Stored]:
 
 
 def _check_import(urn: str, words: Sequence[str], olds: Olds) -> None:
-    """Refuse an object that is imported over another and replaced at once: a plan has no inputs of it."""
+    """Refuse an object that is imported over another and replaced in the same change: a plan has no inputs of it."""
     if sum(word in _DELETES for word in words) > len(list(olds)):
         raise _does_not_fit(
             urn,
-            "it is imported and replaced at once: import it with the inputs that it has, and change it later",
+            "it is imported and replaced in one change: import it with the inputs that it has, and change it later",
         )
 
 

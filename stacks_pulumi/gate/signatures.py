@@ -56,6 +56,10 @@ class Judged(Protocol):
         """The highest increase of the monthly price; `None` if it has no known bound."""
 
     @property
+    def increase_during(self) -> Decimal | None:
+        """The highest increase at any moment of the change."""
+
+    @property
     def rules(self) -> frozenset[str]:
         """The rules that ask for an approval."""
 
@@ -89,6 +93,12 @@ class Subject:
     def accepts(self) -> frozenset[str]:
         """What an approver has to accept: the rules that ask for an approval, and `unknown`."""
         return self.judged.rules | ({UNKNOWN} if self.judged.unknown else frozenset())
+
+    @property
+    def added(self) -> Decimal | None:
+        """The most that it adds to the monthly price; `None` without a bound. What falls may fall last, or never."""
+        end, during = self.judged.increase, self.judged.increase_during
+        return None if end is None or during is None else max(end, during)
 
 
 @dataclass(frozen=True)
@@ -312,7 +322,7 @@ def _missing(number: int, needed: int, problems: Sequence[str]) -> str:
 
 def _void(approval: Approval, subject: Subject, gate: Gate, now: datetime.datetime) -> str:
     """Return why an approval does not count; empty if it does."""
-    stated, increase = approval.statement, subject.judged.increase
+    stated, increase = approval.statement, subject.added
     if stated.digest != subject.digest:
         return f"{approval.name} approved another record"
     if stated.stack != subject.stack:
@@ -405,7 +415,10 @@ def _parse(text: bytes) -> Statement:
     except ValueError:
         statement = None
     if statement is None or statement.text != text or not _DIGEST.fullmatch(statement.digest):
-        raise SignatureError("its text is not that of an approval", code="invalid-file")
+        raise SignatureError(
+            "its text is not that of an approval, in lines as `approve` wrote it (a form of one line loses them)",
+            code="invalid-file",
+        )
     return statement
 
 

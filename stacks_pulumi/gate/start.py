@@ -37,7 +37,7 @@ version: 1
 packs:
   - {{path: packs/guard, config: guard.json}}
 
-# US dollars a month, for the stack. What is over a limit is refused.
+# US dollars a month, for the stack. What is over a limit is refused. The policies have a limit too, in guard.json.
 limits: {{max_increase: {increase}, max_total: {total}}}
 
 # approve: the change needs an approval. refuse: it is refused.
@@ -125,10 +125,11 @@ def init(
         except ConfigError as error:
             text = error.message.replace("stacks:baseUrl", "the address")
             raise ConfigError(text, code=error.code) from None
+    names = "".join(_line(name, key) for name, key in approvers.items())
     texts = {
         FILE: _SETTINGS.format(total=total, increase=increase)
         + ("" if base_url is None else f"{_ADDRESS}base_url: {json.dumps(base_url)}\n"),
-        _SIGNERS: "".join(_line(name, key) for name, key in approvers.items()) or _NO_NAMES,
+        _SIGNERS: names or _NO_NAMES,
         "guard.json": _as_json(
             {
                 "allowed-plans": {"allowed": ["micro", "basic", "standard"]},
@@ -140,6 +141,12 @@ def init(
         f"{_FOLDER}/__main__.py": _PROGRAM,
     }
     signers.signers_in(texts[_SIGNERS], _SIGNERS)
+    if (folder / FILE).exists():
+        lines = f", and add to {_SIGNERS}: {'; '.join(names.splitlines())}" if names else ""
+        raise InputError(
+            f"{folder} has a gate already, whose files stay as they are: change limits in {FILE} and guard.json{lines}",
+            code="file-access",
+        )
     check_overwrites_nothing(folder, texts)
     (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
     write(folder, texts)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from stacks_pulumi._identifiers import may_be_of
+from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.cost.report import FOOTER, bounds
 from stacks_pulumi.gate.change import Change, Operation
 from stacks_pulumi.gate.record import Record
@@ -153,6 +153,22 @@ def comment(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -
     return as_comment(text, f"gate {_stack(record)}")
 
 
+def unplanned(stack: str) -> str:
+    """
+    Return the comment of a pull request whose change was not planned, so that the one of an earlier plan goes.
+
+    It has no reason: a program's error may have a secret, which the log of a job hides and a comment does not.
+
+    Args:
+        stack: The stack's name.
+    """
+    text = Document(
+        f"The change of {stack}: it could not be planned, so neither its steps nor its price are known.",
+        remarks=(("error", "the log of the job that planned says why"),),
+    )
+    return as_comment(text, f"gate {stack}")
+
+
 def summary(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> str:
     """Return a change as the summary of a job, in Markdown."""
     return markdown(document_of(record, verdict, changes), 100)
@@ -237,13 +253,11 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
             )
         if one.operation == "discard":
             yield "note", f"{name} was only looked up: nothing changes in the account"
-        if one.kind == "Container" and one.id and one.operation != "create":
-            was = snake_case(one.before).get("name")
-            if isinstance(was, str) and not may_be_of(one.id, was):
-                yield (
-                    "warning",
-                    f"{name} is {one.id} in the account, as the state says: not a container named {was}",
-                )
+        if one.operation != "create" and (whose := _may_not_be(one)):
+            yield (
+                "warning",
+                f"{name} is {one.id} in the account, as the state says: look whether that is {whose}",
+            )
         if one.kind is None and one.type.startswith(_CODE):
             yield (
                 "warning",
@@ -255,6 +269,19 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
             yield "warning", f"{name} is no longer protected from deletion"
         if one.provider_changes:
             yield "warning", f"{name} is managed by another provider from now on"
+
+
+def _may_not_be(one: Change) -> str:
+    """Return what an id in the state does not show to be; empty if it does. By the id a change is made."""
+    before, (owner, _, own) = snake_case(one.before), one.id.partition("/")
+    if one.kind == "Container":
+        # Another name may only end with this one. A platform may put a prefix before each, or have no names in ids.
+        name, seen = before.get("name"), one.id.removeprefix("usr-").partition("-")[2]
+        doubtful = one.id.startswith("usr-") and isinstance(name, str) and not same_name(seen, name)
+        return f"the container {name}" if doubtful else ""
+    parent = before.get("source" if one.kind == "Connection" else "container")
+    doubtful = one.kind is not None and own != "" and isinstance(parent, str) and not same_name(owner, parent)
+    return f"one of {parent}" if doubtful else ""
 
 
 def _engines_own(changes: Sequence[Change]) -> Iterator[tuple[Weight, str]]:

@@ -30,7 +30,7 @@ from stacks_pulumi.gate.saved import PROVIDERS
 from stacks_pulumi.gate.settings import BUILT_IN
 from stacks_pulumi.pricing.money import FREE, Price, usd
 from stacks_pulumi.pricing.money import Change as Difference
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, snake_case, text
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, boolean, snake_case, text
 from stacks_pulumi.reports import PolicyViolation
 
 if TYPE_CHECKING:
@@ -367,9 +367,20 @@ def _with_account(found: _Found, account: Reconciliation) -> None:
 
 
 def _with_unfinished(found: _Found, may_exist: Mapping[str, Decimal]) -> None:
-    """Add the containers that an update without an end may have made and that the stack does not have."""
-    known = {one.container_name for one in found.changes}
-    prices = {name: price for name, price in may_exist.items() if name not in known}
+    """
+    Add the containers that an update without an end may have made, and that the stack does not have at that price.
+
+    A container of the same name in the program may be a smaller one, and the larger one is there in its place.
+    """
+    known: dict[str, Decimal | None] = {}
+    for one in found.changes:
+        if one.container_name:
+            known[one.container_name] = None if one.operation == "delete" else one.price_after.high
+    prices: dict[str, Decimal] = {}
+    for name, price in may_exist.items():
+        counted = known.get(name, Decimal(0))
+        if counted is not None and price > counted:
+            prices[name] = price - counted
     more = Price(FREE.low, sum(prices.values(), Decimal(0)))
     found.unfinished = tuple(sorted(prices))
     found.before, found.after, found.during = (
@@ -427,9 +438,11 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
     if file is None:
         return
     if account is None:
-        why = "the budgets are over the whole account, which was not read"
+        why = "they are over the whole account, which was not read"
         if without_account:
-            found.unknown.append(f"{why} here: `apply` reads and judges it")
+            # No value of the change is unknown by that: `apply` refuses it where a budget does.
+            told = f"{why} here: `apply` reads and judges it"
+            found.limits.append(JudgedLimit("budgets", passed=True, text=told))
         else:
             found.refuse("budgets", f"{why}: set STACKS_API_KEY to a key that can read it")
         return
@@ -461,7 +474,8 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
         if not any(
             budget.refuses and (budget.everything or budget.chooses(one, by_tag)) for budget in file.budgets
         ):
-            found.ask("budgets", f"no budget that can refuse covers the stack {one.name}")
+            # An approver has no key, and does not see it. So it only keeps the change from being free.
+            found.ask(FREE_RULE, f"no budget that can refuse covers the stack {one.name}")
 
 
 def _not_free(found: _Found, spent: Decimal | None, ruled: Sequence[Finding]) -> Iterator[Reason]:
@@ -534,6 +548,8 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
         return "may adopt one that exists already"
     if change.kind == "Container" and change.operation == "update" and _stops(change):
         return "is stopped"
+    if change.kind == "Container" and change.operation == "update" and _closes(change):
+        return "is closed, and loses its address and its list of allowed addresses"
     return ""
 
 
@@ -542,6 +558,15 @@ def _adopts_by_default(provider: Change) -> bool:
     inputs = provider.after or provider.before
     values = [text(inputs, name) for name in inputs if name.rpartition(":")[2].lower() == "adopt"]
     return any(value not in {None, "never"} for value in values)
+
+
+def _closes(change: Change) -> bool:
+    # guide, "Toggle External Access": what is switched on again has another address and an empty list.
+    was_open = (
+        boolean(snake_case(change.before), "external_access") is True
+        or text(snake_case(change.outputs), "url") is not None
+    )
+    return was_open and boolean(snake_case(change.after), "external_access") is False
 
 
 def _stops(change: Change) -> bool:

@@ -74,9 +74,11 @@ def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, 
 
 
 _PROTECT = (
-    "Add opts=pulumi.ResourceOptions(protect=True): Pulumi then refuses to delete the container, except with "
-    "--ignore-protect."
+    "Add opts=pulumi.ResourceOptions(protect=True), in YAML options: {protect: true}. Pulumi then refuses to delete "
+    "the container, except with --ignore-protect."
 )
+
+_REVOKE = "Add an AllowedIp with revoke_auto_added=True, in YAML revokeAutoAdded: true."
 
 
 def _in_scope(settings: Settings) -> bool:
@@ -141,7 +143,7 @@ def backup_required(stack: StackView, settings: Settings) -> Iterator[Finding]:
         if holds and not any(backup.belongs_to(container) for backup in stack.pinned_backups):
             yield Violation(
                 f"container {container.name!r} {holds} and has no pinned backup in this stack. "
-                f"Add stacks.PinnedBackup(..., container=...) for it.",
+                "Add a PinnedBackup of it.",
                 container.urn,
             )
 
@@ -242,8 +244,7 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
         why = "its AllowedIps keep" if listed else "there is no AllowedIp for it, so it keeps"
         yield Violation(
             f"container {container.name!r} {access} external access, and {why} the address that the API added by "
-            "itself: that of the machine which turned external access on. Add an AllowedIp with "
-            "revoke_auto_added=True.",
+            f"itself: that of the machine which turned external access on. {_REVOKE}",
             container.urn,
         )
 
@@ -348,7 +349,7 @@ RULES = (
         "External access is limited to addresses that the program lists.",
         "advisory",
         "medium",
-        "Add an AllowedIp with revoke_auto_added=True.",
+        _REVOKE,
         options=(_TAG,),
         check=no_unmanaged_access,
     ),

@@ -119,9 +119,11 @@ def budget_warning(stack: StackView, settings: Settings) -> Iterator[Finding]:
         )
         return
     if _worst(price) > limit * settings["pct"] / 100:
-        share = (
-            "more than all" if price.high is None else f"{price.high * 100 / limit:.0f} %" if limit else "all"
-        )
+        share = "all"
+        if price.high is None:
+            share = "which counts as more than all"
+        elif limit:
+            share = f"{price.high * 100 / limit:.0f} %"
         yield Violation(
             f"the stack costs {up_to(price)} a month, {share} of its limit of {usd(limit)} "
             f"(the warning begins at {settings['pct']} %): {breakdown(stack.containers)}."
@@ -155,17 +157,22 @@ class SpendGate:
             return
         with self._lock:
             self._declared.pop(container.urn, None)
-            before = total(other.price for other in self._declared.values())
+            earlier = tuple(self._declared.values())
             self._declared[container.urn] = container
+        before = total(other.price for other in earlier)
         if _worst(before + price) > limit:
             so_far = (
                 "nothing was declared before it"
                 if before == FREE
-                else f"with {usd(before.low)} declared before it, which an update may have created"
+                else f"with {up_to(before)} declared before it, which an update may have created"
+            )
+            unbounded = [repr(one.name) for one in (*earlier, container) if one.price.high is None]
+            because = (
+                f" has no upper bound, because of {', '.join(unbounded[:_SHOWN])}, and" if unbounded else ""
             )
             yield Violation(
-                f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}, that exceeds "
-                f"the limit of {usd(limit)} for the stack. "
+                f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}, that"
+                f"{because} exceeds the limit of {usd(limit)} for the stack. "
                 f"{_fix(before + price, 'Remove a container, choose a smaller plan, or raise max_monthly_usd')}."
             )
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
@@ -179,8 +178,7 @@ _PAUSE: Final = 2.0
 _STAYS_OFF: Final = "and stays off: run `pulumi refresh`, and then `pulumi up` switches it on"
 
 
-@dataclass(frozen=True)
-class Lifecycle:
+class Lifecycle(msgspec.Struct, frozen=True):
     """
     The steps of one run of the engine on a container.
 

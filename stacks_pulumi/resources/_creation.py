@@ -15,8 +15,10 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
 
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import same_name
@@ -182,7 +184,7 @@ class Creation(ABC, Generic[T]):
             raise
         # Afterwards, children are created only in this container, not in another one with the same id.
         id_ = self.id_of(thing)  # `finish` may have found another one
-        OWNERSHIP.claim(self.kind, id_, replace(owner, created_at=outs.get("created_at")))
+        OWNERSHIP.claim(self.kind, id_, msgspec.structs.replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 
     def _finish(self, thing: T, id_: str, origin: str) -> dict[str, Any]:
@@ -316,34 +318,37 @@ def adopts(settings: AccountSettings, inputs: Mapping[str, Any]) -> bool:
     return (inputs.get("adopt") or settings.adopt) == "if_matching"
 
 
-def to_adopt(session: Session, inputs: Mapping[str, Any], warn: Callable[[str], None]) -> str | None:
+def to_adopt(
+    session: Session | None, urn: str, inputs: Mapping[str, Any], warn: Callable[[str], None]
+) -> str | None:
     """
     Return the id of the container that a creation with these inputs will adopt; `None` if none is seen.
 
     It is one list for all containers of a preview. Without an answer each counts as a new one, the worst case.
 
     Args:
-        session: The account.
+        session: The account; `None` without a key.
+        urn: The resource. What it has itself it does not adopt: a replacement destroys that first.
         inputs: The checked inputs.
-        warn: Shows why no container of this name will be adopted.
+        warn: Shows why no container of this name will be adopted, or is not seen.
     """
-
-    def ask() -> Listing[Container] | None:
-        with contextlib.suppress(StacksError):
-            return session.reads.get("containers", ask=session.client.feed.snapshot)
-        return None
-
-    listed = session.reads.get("to adopt", ask=ask)
-    if listed is None:
+    # A setting of the stack is for what may exist; what the resource says itself expects one.
+    is_expected = inputs.get("adopt") == "if_matching"
+    listed = "there is no API key" if session is None else session.reads.get("to adopt", ask=_asking(session))
+    if isinstance(listed, str):
+        if is_expected:
+            warn(f"not known whether {inputs['name']!r} is taken over, so it counts as a new one: {listed}")
         return None
     named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]
-    # A setting of the stack is for what may exist; what the resource says itself expects one.
-    if not named and listed.gap is None and inputs.get("adopt") == "if_matching":
+    if not named and listed.gap is None and is_expected:
         warn(
             f"there is nothing to adopt: the account of this key has no container {inputs['name']!r}, so `up` creates "
             "one, which is billed. If it should exist, check the key"
         )
     if len(named) != 1 or named[0].is_from(inputs["template"]) is None:
+        return None
+    owner = OWNERSHIP.owner("Container", named[0].id)
+    if owner is not None and owner.urn == urn:
         return None
     differences = differences_to(inputs, named[0])
     if differences:
@@ -353,3 +358,15 @@ def to_adopt(session: Session, inputs: Mapping[str, Any], warn: Callable[[str], 
         )
         return None
     return named[0].id
+
+
+def _asking(session: Session) -> Callable[[], Listing[Container] | str]:
+    """Return what asks for the list of containers, or why it has no answer."""
+
+    def ask() -> Listing[Container] | str:
+        try:
+            return session.reads.get("containers", ask=session.client.feed.snapshot)
+        except StacksError as error:
+            return f"the containers could not be listed [{error.code}]"
+
+    return ask

@@ -19,9 +19,9 @@ import enum
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import msgspec
 import pulumi
 
 from stacks_pulumi import catalog
@@ -307,8 +307,7 @@ class OnChange(enum.Enum):
     """No effect: the input matters only at creation, or controls the provider and not the object."""
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """
     One input.
 
@@ -339,8 +338,7 @@ REPAIR: Final = "a repair"
 """The reason for a change of an output by an update that completes a creation or takes over another object."""
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """
     One output that is no input, or an input whose value the API may choose.
 
@@ -422,8 +420,7 @@ PARENT_IN_PROGRAM: Final = "container_in_program"
 """The extra input with what the program knows of a child's container."""
 
 
-@dataclass(frozen=True)
-class ParentInProgram:
+class ParentInProgram(msgspec.Struct, frozen=True):
     """
     A child's container, as its program declares it.
 

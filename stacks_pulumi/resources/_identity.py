@@ -14,8 +14,9 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+import msgspec
 
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import (
@@ -397,8 +398,7 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
 Key = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """
     The resource that manages an object.
 
@@ -438,8 +438,7 @@ class Ownership:
     A token identifies the owner, not a URN. Each creation or adoption generates a random token, which is stored in the
     resource's output `origin`. `diff` registers the token of every resource that the program still has; `create`
     registers its new token. A delete is carried out unless another token has been registered for the object. So the old
-    half of a replacement is always deleted, whatever its URN is, and an object that another resource has adopted is
-    not.
+    half of a replacement is always deleted, whatever its URN is; what another resource has adopted is not.
     """
 
     def __init__(self) -> None:
@@ -454,6 +453,7 @@ class Ownership:
         self._moves: Counter[float] = Counter()
         self._times: dict[str, list[str]] = {}
         self._of_children: dict[str, str | None] = {}
+        self.backups: dict[str, str] = {}  # number -> container, of those that were compared with the state
 
     def clear(self) -> None:
         """Forget everything: the run of the engine has ended."""
@@ -557,8 +557,8 @@ class Ownership:
             self._undecided.discard(owner.urn)
             known = self._owners.get((kind, id_))
             if known is None or known.token == owner.token:
-                is_created = known is not None and known.created
-                self._owners[kind, id_] = replace(owner, created=True) if is_created else owner
+                is_created = owner.created or (known is not None and known.created)
+                self._owners[kind, id_] = msgspec.structs.replace(owner, created=is_created)
 
     def claim(self, kind: str, id_: str, owner: Owner) -> None:
         """Record that the object was created for, or adopted by, a resource."""

@@ -13,9 +13,10 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
+
+import msgspec
 
 from stacks_pulumi._clock import Clock, is_shielded, shielded
 from stacks_pulumi._identifiers import name_of
@@ -96,8 +97,7 @@ class EngineCall(ABC):
         """Show a line that the user sees only with `--debug`."""
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """
     The result of `check`.
 
@@ -110,8 +110,7 @@ class Checked:
     failures: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """
     The result of `diff`.
 
@@ -128,8 +127,7 @@ class Difference:
     delete_before_replace: bool
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """
     The result of `read`.
 
@@ -148,8 +146,7 @@ _PROGRESS_INTERVAL: Final = 1.0
 _local: Final = threading.local()
 
 
-@dataclass
-class Operation:
+class Operation(msgspec.Struct):
     """
     The context of one call from the engine.
 
@@ -164,8 +161,8 @@ class Operation:
     clock: Clock
     started: float
     deadline: float
-    _last_progress: float | None = field(default=None, repr=False)
-    _held: list[Callable[[], None]] | None = field(default=None, repr=False)
+    _last_progress: float | None = msgspec.field(default=None)
+    _held: list[Callable[[], None]] | None = msgspec.field(default=None)
 
     @property
     def label(self) -> str:

@@ -79,12 +79,14 @@ def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) ->
         declared: The containers of the program. With the Automation API, the command line may use another backend, so
             the state is used only if it has the ids that the preview knows.
     """
-    declared = tuple(declared)
+    declared, state = tuple(declared), tuple(state)
     ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
-    total = float(sum(row.price for row in declared if isinstance(row.adopts, str) and row.urn not in ids))
-    for resource in state:
-        if resource.external or resource.kind != "Container":
-            continue
+    mine = [resource for resource in state if not resource.external and resource.kind == "Container"]
+    # A resource with a new name in the program, and no alias, takes over what the state has under the old name.
+    counted = {resource.id for resource in mine}
+    adopting = [row for row in declared if isinstance(row.adopts, str) and row.adopts not in counted]
+    total = float(sum(row.price for row in adopting if row.urn not in ids))
+    for resource in mine:
         price = snake_case(resource.outputs or {}).get("monthly_price_usd")
         if not isinstance(price, int | float):
             return None

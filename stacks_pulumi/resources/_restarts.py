@@ -12,8 +12,9 @@ import contextlib
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 
@@ -116,8 +117,7 @@ Several windows of the rate limit: with many concurrent connections and backups,
 """
 
 
-@dataclass
-class _Container:
+class _Container(msgspec.Struct):
     asked: int = 0
     """Number of the newest request for a restart."""
     done: int = 0
@@ -125,8 +125,7 @@ class _Container:
     restarting: bool = False
 
 
-@dataclass
-class NewConnection:
+class NewConnection(msgspec.Struct):
     """
     A connection that was made.
 

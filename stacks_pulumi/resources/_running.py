@@ -29,6 +29,7 @@ from stacks_pulumi.errors import (
     VanishedError,
     WaitCancelledError,
 )
+from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
 from stacks_pulumi.resources._fields import ParentInProgram
 from stacks_pulumi.resources._identity import (
@@ -55,6 +56,21 @@ def runs(
             name,
             f'{purpose} needs a container that runs, and the program sets desired_status="stopped" on this one',
         )
+
+
+def lost_with_its_container(olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Return the violation if this change destroys the named backup with its container, and then asks for it again."""
+    named, now = inputs.get("backup_id"), inputs.get("container")
+    # At the replacement of a container, the engine gives the new inputs of its children alone.
+    container = olds.get("container") or OWNERSHIP.backups.get(str(named))
+    owner = OWNERSHIP.owner("Container", container) if isinstance(container, str) else None
+    if named is None or owner is None or not owner.replacing or not (is_unknown(now) or now == container):
+        return
+    why = (
+        f"this change replaces the container {owner.name!r}, which destroys its backups, this one too. To keep it, "
+        "keep the container; to replace the container and lose its backups, remove this resource from the program"
+    )
+    yield "backup_id", why
 
 
 def is_own_container(session: Session, id_: str) -> bool:

@@ -9,14 +9,14 @@ process.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
+import msgspec
 import pulumi
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
@@ -47,8 +47,7 @@ requested again.
 """
 
 
-@dataclass(frozen=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True):
     value: Any
     requested_at: float
     expires_at: float
@@ -238,8 +237,7 @@ class Waitlist:
         return self._waiting.setdefault(name.casefold(), replace(error, message=msg))
 
 
-@dataclass(frozen=True)
-class _Created:
+class _Created(msgspec.Struct, frozen=True):
     created_at: str
     auto_added: str | None = None
     """The address that the API has added; empty after it was revoked, `None` if it is not known."""
@@ -285,7 +283,9 @@ class CreatedContainers:
             with self._lock:
                 created = self._containers.get(id_)
                 if created is not None:
-                    self._containers[id_] = replace(created, auto_added=canonical(access.your_ip))
+                    self._containers[id_] = msgspec.structs.replace(
+                        created, auto_added=canonical(access.your_ip)
+                    )
 
     def revoke(self, id_: str) -> None:
         """Record that the address that the API had added was removed from the list, or was awaited in vain."""
@@ -293,7 +293,7 @@ class CreatedContainers:
             self._revoked.add(id_)
             created = self._containers.get(id_)
             if created is not None and created.auto_added is not None:
-                self._containers[id_] = replace(created, auto_added="")
+                self._containers[id_] = msgspec.structs.replace(created, auto_added="")
 
     def remove(self, id_: str) -> None:
         """Forget a container that is deleted."""
@@ -345,7 +345,7 @@ class CreatedContainers:
         with self._lock:
             if created is None or created.backed_up or self._containers.get(id_) is not created:
                 return False
-            self._containers[id_] = replace(created, backed_up=True)
+            self._containers[id_] = msgspec.structs.replace(created, backed_up=True)
             return True
 
     def _find(self, id_: str) -> tuple[_Created | None, models.Container | None]:
@@ -360,8 +360,7 @@ class CreatedContainers:
         return created, container
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(msgspec.Struct, frozen=True):
     """
     The objects that the operations of one provider use. All providers of an account share them, except the settings.
 
@@ -386,10 +385,10 @@ class Session:
     restarts: Restarts
     created: CreatedContainers
     fingerprint: str
-    waitlist: Waitlist = field(default_factory=Waitlist)
+    waitlist: Waitlist = msgspec.field(default_factory=Waitlist)
     begun: float = 0.0
-    _busy: set[str] = field(default_factory=set, repr=False)
-    _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
+    _busy: set[str] = msgspec.field(default_factory=set)
+    _changed: threading.Condition = msgspec.field(default_factory=threading.Condition)
 
     @contextlib.contextmanager
     def turn(self, subject: str) -> Iterator[None]:
@@ -439,7 +438,7 @@ def session_for(settings: AccountSettings) -> Session:
                 fingerprint=fingerprint,
                 begun=SYSTEM_CLOCK.now(),
             )
-    return dataclasses.replace(session, settings=settings)
+    return msgspec.structs.replace(session, settings=settings)
 
 
 def close_sessions() -> None:

@@ -472,9 +472,10 @@ class ContainerHandler(ResourceHandler):
         """Return the id of the container that the creation will adopt: it is billed already, and nothing is added."""
         certain = _known(inputs, "name") is not None and _known(inputs, "template") is not None
         wanted = inputs.get("adopt") or settings.adopt
-        if wanted != "if_matching" or not certain or settings.api_key is None:
+        if wanted != "if_matching" or not certain:
             return {}
-        id_ = to_adopt(session_for(settings), inputs, call.warn)
+        session = None if settings.api_key is None else session_for(settings)
+        id_ = to_adopt(session, call.urn, inputs, call.warn)
         return {} if id_ is None else {ADOPTS: id_}
 
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:
@@ -490,11 +491,11 @@ class ContainerHandler(ResourceHandler):
             old, new = olds.get(field.name), wanted.get(field.name)
             if is_unknown(new):
                 continue
-            if inputs.get("replace_on_change") is not True:
-                yield field.name, replacement_needed(field.name, old, new)
-            elif field.name in changed_outside(olds):
+            if field.name in changed_outside(olds):
                 # replace_on_change allows changes of the program, and the program did not change.
                 yield field.name, resized_outside(field.name, old, new)
+            elif inputs.get("replace_on_change") is not True:
+                yield field.name, replacement_needed(field.name, old, new)
 
     def _refused(self) -> Iterator[Field]:
         """Return the fields whose change would destroy the container."""

@@ -1,6 +1,4 @@
-"""
-PinnedBackup: a backup that the platform's retention clean-up skips.
-"""
+"""PinnedBackup: a backup that the platform's retention clean-up skips."""
 
 from __future__ import annotations
 
@@ -42,12 +40,13 @@ from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInProgram
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import OWNERSHIP, RECENT
-from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._operation import Difference, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
 from stacks_pulumi.resources._running import (
     find_child,
     find_parent,
     leave_alone,
+    lost_with_its_container,
     once_running,
     patiently,
     runs,
@@ -61,10 +60,8 @@ if TYPE_CHECKING:
 
 
 _SOUGHT: Final = "backups_before"
-"""
-The output of a backup that was started and that no list has shown: the ids of the backups that existed before. It is
-found by them, so that the next `up` does not make another one.
-"""
+"""The output of a backup that was started and that no list has shown: the ids of the backups that existed before.
+It is found by them, so that the next `up` does not make another one."""
 _PAUSE: Final = 2.0
 _UNKNOWN_ID: Final = "unlisted"
 """The number in the id of such a resource."""
@@ -187,6 +184,15 @@ class PinnedBackupHandler(ResourceHandler):
                 "triggers",
                 "they make a new backup when they change, and backup_id names one that exists: give one",
             )
+
+    def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """Refuse a change that destroys the backup with its container, and could only fail after that."""
+        return lost_with_its_container(olds, inputs)
+
+    def diff(self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
+        """Compare the inputs with the state, and record whose backup it is."""
+        OWNERSHIP.backups[id_.rpartition("/")[2]] = parent_id(id_)
+        return super().diff(call, id_, olds, news)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """A backup may be named once only: if one resource unpins it, it is unpinned for the other too."""
@@ -326,10 +332,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
     kind: ClassVar = "PinnedBackup"
     # A failed backup is not kept in the state.
     leaves_nothing: ClassVar = (_BackupFailedError, VanishedError)
-
-    def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
-        super().__init__(session, op, inputs)
-        self._missing: NotListedError | None = None
+    _missing: NotListedError | None = None
 
     def create(self) -> models.Backup:
         container, named = self.inputs["container"], self.inputs.get("backup_id")
@@ -438,14 +441,12 @@ def _pinned(session: Session, op: Operation, container: str, number: models.Back
         op.progress(f"backup {number}: pin not listed yet")
         op.check_time(f"the pin of backup {number}")
         sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, op.check_active)
+    its_list = f"the API accepted to pin backup {number} of {container}, and its list"
     if row is not None and row.pinned is None:
-        op.warn(
-            f"the API accepted to pin backup {number} of {container}, and its list does not say what is pinned"
-        )
+        op.warn(f"{its_list} does not say what is pinned")
         return row.merge(models.Backup(id=number, pinned=True))
     shown = "does not have it" if row is None else "says that it is not pinned"
-    msg = f"the API accepted to pin backup {number} of {container}, and its list {shown}"
-    raise StacksError(msg, code="unexpected-status")
+    raise StacksError(f"{its_list} {shown}", code="unexpected-status")
 
 
 def _wait_until_complete(
@@ -565,11 +566,10 @@ def _not_listed(container: str) -> str:
 
 
 def _out_of_sight(container: str, number: models.BackupId, listed: models.Listing[models.Backup]) -> str:
+    what = f"backup {number} of {container}"
     if len(listed) < MOST:
-        return f"backup {number} of {container} is not in a list that is incomplete ({listed.gap})"
-    return (
-        f"backup {number} of {container} is not among the newest {MOST}, which is all that can be looked up"
-    )
+        return f"{what} is not in a list that is incomplete ({listed.gap})"
+    return f"{what} is not among the newest {MOST}, which is all that can be looked up"
 
 
 def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,11 +42,15 @@ def language_hosts() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sdks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the generated SDKs: `nodejs`, `go` and `python`."""
-    folder = tmp_path_factory.mktemp("sdks")
-    generate(folder)
-    return folder
+def sdks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that generates the SDK of a language once and returns its folder."""
+
+    @functools.cache
+    def generated(language: str) -> Path:
+        (folder,) = generate(tmp_path_factory.mktemp("sdks"), [language])
+        return folder
+
+    return generated
 
 
 @pytest.fixture

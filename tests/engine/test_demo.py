@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked import commands
+from tests.support.stack import THRIFTY
+
 # What pages and examples show: a change is tested without it.
 pytestmark = pytest.mark.extra
 
@@ -23,9 +26,11 @@ class Demo:
 
     def __init__(self, engine: Path, scratch: Path) -> None:
         self._scratch = scratch
-        path = os.pathsep.join([str(Path(sys.executable).parent), str(engine), os.environ["PATH"]])
+        folders = [commands.folder(), Path(sys.executable).parent, engine]
+        path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
         self._env = {
             **os.environ,
+            **THRIFTY,
             "PATH": path,
             "VIRTUAL_ENV": sys.prefix,
             "TMPDIR": str(scratch),
@@ -73,6 +78,7 @@ def test_the_demo_shows_its_steps_and_leaves_nothing_behind(demo: Demo) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.real_processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_demo_leaves_nothing_behind(demo: Demo, number: int) -> None:
     with demo() as tour:

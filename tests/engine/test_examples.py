@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -44,7 +42,7 @@ ELSEWHERE = {
     "gated_deployment",
     # On mocks, because the other cloud has no emulator: test_multi_cloud.
     "multi_cloud",
-    # The example shows its tests: test_tested_program runs them.
+    # The example shows its tests, which its README runs: test_readmes.
     "tested_program",
 }
 
@@ -341,23 +339,6 @@ def test_all_examples_leave_no_orphan_and_no_secret_in_any_text(example: Make, e
     texts += [json.dumps([record.describe() for record in emulator.requests])]
     assert len(secrets) >= len(("two keys", "a password", "an SSH key", "a WireGuard key"))
     assert [secret for secret in secrets if any(secret in text for text in texts)] == []
-
-
-def test_tested_program(tmp_path: Path, engine: Path) -> None:
-    folder = tmp_path / "tested_program"
-    shutil.copytree(EXAMPLES / "tested_program", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    path = os.pathsep.join([str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]])
-
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--rootdir", folder, "-c", "/dev/null"],
-        cwd=folder,
-        env={**os.environ, "PATH": path, "VIRTUAL_ENV": sys.prefix, "PULUMI_HOME": str(tmp_path / "home")},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_multi_cloud(tmp_path: Path) -> None:

@@ -46,28 +46,34 @@ class Mocks(pulumi.runtime.Mocks):
     def call(self, args):
         return {}
 
-pulumi.runtime.set_mocks(Mocks())
-pulumi.runtime.test(lambda: runpy.run_path(sys.argv[1]))()
+for program in sys.argv[1:]:
+    pulumi.runtime.set_mocks(Mocks())
+    pulumi.runtime.test(lambda: runpy.run_path(program))()
 """
 
 
 @pytest.fixture(scope="module")
-def installed(sdks: Path) -> Path:
+def installed(sdks: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the SDK is installed."""
-    folder = sdks / "site"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--target", folder, sdks / "python"], check=True)
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "--target", folder, sdks("python")], check=True)
     return folder
 
 
 @pytest.fixture
-def python(
-    make_stack: Callable[..., Stack], emulator: Emulator, installed: Path, language_hosts: Path
-) -> Stack:
-    """A stack whose program uses the generated SDK."""
-    stack = make_stack(emulator, python_path=installed)
-    stack.project({"Pulumi.yaml": project_file("python")}, language_hosts)
+def beside(stack: Stack, installed: Path) -> Stack:
+    """A stack with the generated SDK beside its program: with another module path its processes are not forked."""
+    for it in installed.iterdir():
+        (stack.folder / it.name).symlink_to(it)
     return stack
+
+
+@pytest.fixture
+def python(beside: Stack, language_hosts: Path) -> Stack:
+    """A stack whose program uses the generated SDK, on the language host of other languages."""
+    beside.project({"Pulumi.yaml": project_file("python")}, language_hosts)
+    return beside
 
 
 def test_the_life_of_a_program(python: Stack, emulator: Emulator, language_hosts: Path) -> None:
@@ -84,18 +90,19 @@ def test_an_import_writes_its_code(python: Stack, emulator: Emulator) -> None:
     assert 'stacks.Container("web"' in code
 
 
-@pytest.mark.parametrize("kind", [kind for kind, _text in examples("python")])
-def test_every_example_runs_on_mocks(kind: str, installed: Path, tmp_path: Path) -> None:
-    program = tmp_path / "example.py"
-    program.write_text(dict(examples("python"))[kind], encoding="utf-8")
+def test_every_example_runs_on_mocks(installed: Path, tmp_path: Path) -> None:
+    programs = {tmp_path / f"{kind}.py": text for kind, text in examples("python")}
+    for program, text in programs.items():
+        program.write_text(text, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", MOCKED, str(program)],
+        [sys.executable, "-c", MOCKED, *programs],
         env={"PYTHONPATH": str(installed)},
         capture_output=True,
         text=True,
         check=False,
     )
 
+    assert programs
     assert done.returncode == 0, done.stderr
 
 
@@ -122,9 +129,9 @@ def thin(stack: Stack, source: str) -> None:
 
 
 def test_a_program_of_this_package_moves_to_a_thin_layer_on_the_sdk(
-    make_stack: Callable[..., Stack], emulator: Emulator, installed: Path
+    beside: Stack, emulator: Emulator
 ) -> None:
-    stack = make_stack(emulator, python_path=installed)
+    stack = beside
     stack.set("stacks:namePattern", "${name}-${stack}")
     stack.set("stacks:deleteChildrenWithContainer", "true")
     stack.program(MOVED)

@@ -1,4 +1,9 @@
-"""The commands of each example's README and of the tour work as written, in a new home folder, on the emulator."""
+"""
+The commands of each example's README and of the tour work as written, in a new home folder, on the emulator.
+
+The quickstarts and the tour start every process, at the speed of the machine, and encrypt with a passphrase. For the
+other pages processes are forked, the clock is fast, and a key service encrypts, as in the other tests on the engine.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator import DrivenClock, Emulator
+from tests.support import key_service
+from tests.support.clock import fast_clock
 from tests.support.examples import EXAMPLES
+from tests.support.forked import commands as forked
 from tests.support.node import needs
 from tests.support.snippets import commands
+from tests.support.stack import THRIFTY, hurried_environment
 from tools.engine.ensure import ensure
 from tools.engine.hosts import code_hosts
 from tools.engine.pack import argument
@@ -36,6 +45,8 @@ FOLLOWED = sorted(
     if path.parent.name not in {"gated_deployment", "compose"}
 )
 
+STARTED = {"quickstart", "quickstart_typescript"}
+"""Followed with the processes, the clock and the encryption of a user."""
 SAID = {
     "capped_agent": (
         "needs_approval: $4.00 -> $8.00 a month",
@@ -54,18 +65,31 @@ def blocks(page: Path) -> Iterator[tuple[str, str]]:
 
 
 class Newcomer:
-    """A shell into which one page after the other is pasted."""
+    """
+    A shell into which one page after the other is pasted.
 
-    def __init__(self, home: Path, engine: Path) -> None:
+    Args:
+        home: The home folder.
+        engine: The folder of the engine's binaries.
+        forks: Whether processes are forked, and there are a fast clock and a key service.
+    """
+
+    def __init__(self, home: Path, engine: Path, *, forks: bool = False) -> None:
+        self._forks = forks
         self.checkout = home / "checkout"
-        ignore = shutil.ignore_patterns("__pycache__", ".venv*", ".git", "build", "dist", ".*_cache")
-        shutil.copytree(EXAMPLES.parent, self.checkout, ignore=ignore)
+        for name in ("examples", "policies"):
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(EXAMPLES.parent / name, self.checkout / name, ignore=ignore)
+        shutil.copy(EXAMPLES.parent / "Pulumi.yaml", self.checkout)
         # Where `make setup` puts the package.
         (self.checkout / ".venv").symlink_to(sys.prefix)
-        path = os.pathsep.join([str(Path(sys.prefix) / "bin"), str(engine), os.environ["PATH"]])
+        folders = [*([forked.folder()] if forks else []), Path(sys.prefix) / "bin", engine]
+        path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
         kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
         self.env = {
             **kept,
+            **THRIFTY,
+            **({**hurried_environment(), **key_service.environment()} if forks else {}),
             "HOME": str(home),
             # Pulumi itself takes the home folder from the password file.
             "PULUMI_HOME": str(home / ".pulumi"),
@@ -80,6 +104,8 @@ class Newcomer:
         """Run a block; the next block sees its exported variables."""
         noted = folder.parent / "environment"
         here = text.replace("file://~", f"file://{self.env['HOME']}")
+        if self._forks:
+            here = re.sub(r"(?<=pulumi stack init )", f"--secrets-provider {key_service.PROVIDER} ", here)
         script = f"set -eo pipefail\n{here}\nexport -p > {noted}"
         done = subprocess.run(
             ["bash", "-c", script],
@@ -96,20 +122,22 @@ class Newcomer:
             exports = re.findall(
                 r'^declare -x (\w+)="(.*)"$', noted.read_text(encoding="utf-8"), re.MULTILINE
             )
-            self.env.update(exports)
+            self.env.update({name: re.sub(r'\\(["$`\\])', r"\1", value) for name, value in exports})
         return said
 
 
 @pytest.mark.extra
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_the_commands_of_a_readme_work(name: str, tmp_path: Path, engine: Path) -> None:
-    newcomer = Newcomer(tmp_path, engine)
+    forks = name not in STARTED
+    newcomer = Newcomer(tmp_path, engine, forks=forks)
     if name == "quickstart_typescript":
         needs("node", "npm")
         newcomer.env["PATH"] = f"{code_hosts()}{os.pathsep}{newcomer.env['PATH']}"
     folder = newcomer.checkout if name == "quickstart" else newcomer.checkout / "examples" / name
     cap = 10 if name == "capped_agent" else None
-    with Emulator(spending_cap=cap) as emulator, Emulator(seed=1) as other:
+    clock = fast_clock if forks else DrivenClock
+    with Emulator(spending_cap=cap, clock=clock()) as emulator, Emulator(seed=1, clock=clock()) as other:
         before, end = [block for block in blocks(EXAMPLES / "README.md") if block[0] != OTHER_TERMINAL]
         if (folder / "Pulumi.yaml").exists():
             newcomer.paste(before[1], folder)
@@ -166,21 +194,21 @@ def test_the_commands_of_the_tour_work(tmp_path: Path, engine: Path) -> None:
 
 
 def test_every_pulumi_command_in_the_pages_has_valid_options(engine: Path) -> None:
-    asked = {
-        (tuple(itertools.takewhile(_is_subcommand, words[1:])), word.partition("=")[0])
-        for _page, words in commands("pulumi")
-        for word in words
+    asked: dict[tuple[str, ...], set[str]] = {}
+    for _page, words in commands("pulumi"):
+        given = {word.partition("=")[0] for word in words if word.startswith("-")}
         # `pulumi do` takes the options of a provider's schema.
-        if word.startswith("-") and "do" not in words[:2]
-    }
-    assert len(asked) > 20
+        if given and "do" not in words[:2]:
+            asked.setdefault(tuple(itertools.takewhile(_is_subcommand, words[1:])), set()).update(given)
+    assert sum(map(len, asked.values())) > 20
 
-    for subcommand, option in sorted(asked):
+    for subcommand, options in asked.items():
         # A word that is not a subcommand is an argument, so the help is that of the command before it.
         done = subprocess.run(
             [engine / "pulumi", *subcommand, "--help"], capture_output=True, text=True, check=True
         )
-        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", done.stdout), (subcommand, option)
+        unknown = [it for it in options if not re.search(rf"(?<![\w-]){re.escape(it)}(?![\w-])", done.stdout)]
+        assert unknown == [], subcommand
 
 
 def _is_subcommand(word: str) -> bool:

@@ -87,10 +87,11 @@ def in_both_ways(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]
 HURRIED: Final = """
 import json, sys
 from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi.gate import engine
 from stacks_pulumi.resources import _restarts
 
 SYSTEM_CLOCK.sleep(HOURS)
-print(json.dumps([_restarts.GRACE, SYSTEM_CLOCK.wall() - WALL > HOURS, sys.path]))
+print(json.dumps([_restarts.GRACE, engine.PYTHON, SYSTEM_CLOCK.wall() - WALL > HOURS, sys.path]))
 """
 
 
@@ -100,7 +101,10 @@ def test_a_fork_has_the_fast_clock_of_a_started_process(
     wall, hours = 1_900_000_000.0, 36_000.0
     script = tmp_path / "pulumi-language-python-exec"
     script.write_text(HURRIED.replace("WALL", str(wall)).replace("HOURS", str(hours)), encoding="utf-8")
-    constants = {"stacks_pulumi.resources._restarts": {"GRACE": 1.5}}
+    constants: hurry.Constants = {
+        "stacks_pulumi.gate.engine": {"PYTHON": "/a/python"},
+        "stacks_pulumi.resources._restarts": {"GRACE": 1.5},
+    }
 
     def run() -> Any:
         # The hours pass in less than a second.
@@ -111,7 +115,7 @@ def test_a_fork_has_the_fast_clock_of_a_started_process(
     started, forked = in_both_ways(run)
 
     assert started == forked
-    assert forked[:2] == [1.5, True]
+    assert forked[:3] == [1.5, "/a/python", True]
 
 
 @pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "unbuffered"])
@@ -181,6 +185,49 @@ def test_signals_arrive(tmp_path: Path, way: str, number: signal.Signals) -> Non
         assert process.returncode == -number
         assert ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
     until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+STUBBORN: Final = """
+import signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("an error", file=sys.stderr)
+print("ready")
+signal.pause()
+"""
+
+
+def test_a_process_that_a_test_starts_itself_is_seen_and_killed(tmp_path: Path, way: str) -> None:
+    script = tmp_path / "stubborn.py"
+    script.write_text(STUBBORN, encoding="utf-8")
+    process = commands.start(["-u", str(script)], dict(os.environ))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert process.poll() is None
+
+    process.terminate()
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=0.1)
+    process.kill()
+    assert process.communicate() == ("", "an error\n")
+    assert (process.returncode, process.poll(), process.wait()) == (-signal.SIGKILL,) * 3
+    process.terminate()
+
+
+def test_a_command_of_the_package_says_the_same(in_both_ways: Callable[..., list[Any]]) -> None:
+    def run() -> list[tuple[int, str, str]]:
+        done = [
+            subprocess.run(
+                [commands.folder() / "stacks-pulumi", *words], capture_output=True, text=True, check=False
+            )
+            for words in (["--version"], ["cost", "--no-such-option"])
+        ]
+        return [(one.returncode, one.stdout, one.stderr) for one in done]
+
+    started, forked = in_both_ways(run)
+
+    assert forked == started
+    assert [code for code, _, _ in started] == [0, 1]
 
 
 @pytest.mark.parametrize("kind", HOSTS)

@@ -76,6 +76,33 @@ def test_a_replacement_creates_before_it_deletes(backup: HostedResource, sql: st
     assert (sorted(named.replaces), named.deleteBeforeReplace) == (["backup_id"], False)
 
 
+def test_a_replacement_of_the_container_is_refused_for_a_backup_that_is_named(
+    backup: HostedResource, host: Host, emulator: Emulator
+) -> None:
+    container = host.resource("Container", "sql")
+    wanted = {"name": "sql", "template": "postgresql", "replace_on_change": True}
+    container.up(**wanted)
+    (number,) = started(emulator)
+    backup.up(container=container.id, backup_id=number)
+
+    # The engine checks and compares the container first; at preview the new one has no id.
+    container.diff(container.checked(**wanted, plan="premium"))
+    refused = backup.check(container=UNKNOWN, backup_id=number)
+
+    # If it recreates a dependent resource, it compares that first, and then checks it without its state.
+    backup.diff({**backup.inputs, "container": UNKNOWN})
+    stored, backup.inputs = backup.inputs, {}
+    assert backup.check(container=UNKNOWN, backup_id=number) == refused
+    backup.inputs = stored
+    assert refused.keys() == {"backup_id"}
+    assert "this change replaces the container 'sql', which destroys its backups" in "".join(refused.values())
+    # A backup that the program makes is made in the new container, and one of another container stays.
+    assert backup.check(container=UNKNOWN, triggers=["v2"]) == {}
+    assert backup.check(container="usr-1-other", backup_id=number) == {}
+    container.diff(container.checked(**wanted))
+    assert backup.check(container=container.id, backup_id=number) == {}
+
+
 def test_triggers_and_a_number_exclude_each_other(backup: HostedResource) -> None:
     found = backup.check(container="usr-1-sql", triggers=["v2"], backup_id=178)
 

@@ -51,18 +51,8 @@ def run(*command: str | Path, cwd: Path, **env: str) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
     folder = tmp_path_factory.mktemp("dist")
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--wheel-dir",
-        folder,
-        str(ROOT),
-        cwd=folder,
-    )
+    words = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder)
+    run(sys.executable, "-m", "pip", *words, ROOT, cwd=folder)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -123,7 +113,7 @@ def test_a_checkout_that_was_installed_is_packed_into_the_same_files(tmp_path: P
         (folder,) = environment(tmp_path / name).glob("lib/*/site-packages")
         # What this package needs.
         (folder / "more.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n", encoding="utf-8")
-    install(tmp_path / "it", "--no-deps", "--force-reinstall", ROOT, cwd=tmp_path)
+    install(tmp_path / "it", "--no-deps", "--force-reinstall", "--no-build-isolation", ROOT, cwd=tmp_path)
     run(tmp_path / "it/bin/stacks-pulumi", "policies", "--out", "packs", cwd=tmp_path)
     (packed,) = (tmp_path / "packs").glob("*.whl")
     install(tmp_path / "again", "--no-deps", "--force-reinstall", packed, cwd=tmp_path)

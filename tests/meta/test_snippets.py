@@ -154,7 +154,7 @@ def test_the_gates_settings_in_the_pages_are_valid(tmp_path: Path) -> None:
 
 
 def test_every_setting_in_a_project_file_exists() -> None:
-    others = re.compile("budgets:|version: 1|^prices:", re.MULTILINE)
+    others = re.compile("budgets:|version: 1|^prices:|^free:", re.MULTILINE)
     found_in = [it for it in snippets("yaml") if it.name != REPOSITORY or it.text.startswith("name: shop")]
     projects = [snippet for snippet in found_in if not others.search(snippet.text)]
 

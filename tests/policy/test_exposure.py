@@ -142,6 +142,13 @@ def test_external_access_that_is_not_managed_counts_as_open(resources: tuple[Res
     )
 
 
+def test_what_to_add_is_said_for_a_program_in_yaml_too() -> None:
+    open_one = container("db", "mysql", external_access=True)
+
+    preview("protect-data", open_one).assert_warned_by("protect-data", "in YAML options: {protect: true}")
+    preview("no-unmanaged-access", open_one).assert_warned_by("no-unmanaged-access", "revokeAutoAdded: true")
+
+
 @pytest.mark.parametrize("seen", [True, "unknown"])
 def test_access_that_the_provider_saw_counts_although_the_program_does_not_set_it(seen: bool | str) -> None:
     there = container("db", "mysql", internal_host="usr-1-db", open_unmanaged=seen)

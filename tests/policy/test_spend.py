@@ -160,6 +160,19 @@ def test_the_gate_stops_the_container_above_the_limit() -> None:
     assert outcome.made == ("a", "b")
 
 
+def test_the_gate_names_what_has_no_known_price_and_not_a_sum_below_the_limit() -> None:
+    outcome = preview(
+        "spend-gate", container("strange", template="cobol"), container("web"), max_monthly_usd=40
+    )
+
+    [found] = [one.message for one in outcome.of("spend-gate") if "'web'" in one.message.split(";")[0]]
+    assert found.splitlines()[1] == (
+        "container 'web' (nodejs, basic) costs $4.00 a month; with an unknown sum declared before it, which an update "
+        "may have created, that has no upper bound, because of 'strange', and exceeds the limit of $40.00 for the "
+        "stack. Choose a template, a plan and storage that the catalogue has."
+    )
+
+
 def test_the_gate_counts_each_container_once() -> None:
     gate, settings = SpendGate(), Settings(rules()["spend-gate"].all_options, {"max_monthly_usd": 5})
     view = ContainerView("urn:a", "a", template="nodejs", plan="basic")

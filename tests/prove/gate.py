@@ -229,7 +229,7 @@ class _Life:
             changes = changes_of(plan.read_bytes(), before, self.pricer)
         except InputError as refused:
             # The engine would refuse it too: `up` then makes other steps than the plan has.
-            if "it is imported and replaced at once" not in str(refused):
+            if "it is imported and replaced in one change" not in str(refused):
                 raise
             self.seen.counts["imported and replaced"] += 1
             return

@@ -206,6 +206,15 @@ HOSTILE: dict[str, tuple[str, Any]] = {
     "an input of another type": ("input", resource("template: nodejs, externalAccess: 'yes'")),
     "a number for a truth": ("input", resource("template: nodejs, additionalStorageTier: true")),
     "no template": ("input", resource("name: web-1")),
+    "the part of a result that is a list": (
+        "function",
+        {
+            "resources": {},
+            "variables": {
+                "x": {"fn::invoke": {"function": "stacks:index:listTemplates", "return": ["result"]}}
+            },
+        },
+    ),
     "an asset": ("function", resource("template: {'fn::fileAsset': /etc/passwd}")),
     # Names
     "a name that is code": ("name", resource("template: nodejs, name: '$(id)'")),

@@ -46,25 +46,35 @@ class _Engine:
         self._lines = bool(pattern.flags & re.MULTILINE)
         self.whole = self._sequence(_parsed(pattern))
 
-    def step(self) -> None:
-        self.count += 1
+    def step(self, number: int = 1) -> None:
+        self.count += number
         if self.count > _MOST:
             raise TooManyStepsError
 
     def _sequence(self, nodes: Any) -> Part:
-        parts = [self._part(kind, value) for kind, value in nodes]
+        signs = [self._sign(kind, value) for kind, value in nodes]
+        parts = {
+            number: self._part(kind, value)
+            for number, (kind, value) in enumerate(nodes)
+            if signs[number] is None
+        }
 
         def run(at: int, then: Then, number: int = 0) -> bool:
-            if number == len(parts):
-                return then(at)
-            return parts[number](at, lambda end: run(end, then, number + 1))
+            # Not a call for each character: the names of a choice have hundreds.
+            while number < len(signs):
+                sign = signs[number]
+                if sign is None:
+                    rest = functools.partial(run, then=then, number=number + 1)
+                    return parts[number](at, rest)
+                if not self._takes(sign, at):
+                    return False
+                at += 1
+                number += 1
+            return then(at)
 
         return run
 
     def _part(self, kind: Any, value: Any) -> Part:
-        sign = self._sign(kind, value)
-        if sign is not None:
-            return lambda at, then: self._takes(sign, at) and then(at + 1)
         if kind is sre.BRANCH:
             return self._choice(value[1])
         if kind is sre.SUBPATTERN:
@@ -126,8 +136,11 @@ class _Engine:
                 if end - at >= most or not self._takes(sign, end):
                     return False
                 end += 1
-        while end - at < most and self._takes(sign, end):
+        text, last = self.text, min(len(self.text), at + most)
+        while end < last and sign(text[end]):
             end += 1
+        # The first one that it does not take is a step too.
+        self.step(min(end - at + 1, most))
         while end - at >= least:
             self.step()
             if then(end):
@@ -170,8 +183,13 @@ class _Engine:
             return at == len(text) or text[at:] == "\n" or (self._lines and after == "\n")
         if kind is sre.AT_END_STRING:
             return at == len(text)
-        word = bool(re.match(r"\w", before)) is not bool(re.match(r"\w", after))
+        word = _is_word(before) is not _is_word(after)
         return word is (kind is sre.AT_BOUNDARY)
+
+
+@functools.cache
+def _is_word(sign: str) -> bool:
+    return re.match(r"\w", sign) is not None
 
 
 def _fold(sign: str) -> str:

@@ -157,15 +157,8 @@ class Host:
             )
         elif self.python_path is not None:
             env["PYTHONPATH"] = self.python_path
-        self.process = subprocess.Popen(
-            [commands.folder() / "python3", "-u", "-m", self.module, self.engine.address],
-            env=env,
-            # The engine keeps the other end open, and a plugin ends with the engine.
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        # The engine keeps its standard input open, and a plugin ends with the engine.
+        self.process = commands.start(["-u", "-m", self.module, self.engine.address], env)
         assert self.process.stdout is not None
         port = self.process.stdout.readline().strip()
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
@@ -203,7 +196,7 @@ class Host:
     def stop(self) -> str:
         """End the process and return what it wrote to stderr."""
         self._channel.close()
-        if self.process.stdin is not None and self.process.stdin.closed:
+        if isinstance(self.process, subprocess.Popen) and self.process.stdin and self.process.stdin.closed:
             # `communicate` would close the pipe again.
             self.process.stdin = None
         self.process.terminate()

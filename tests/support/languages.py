@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.forked import commands
 from tests.support.node import needs, node_folder, run
 from tests.support.stack import Stack
 from tools.engine import pins
@@ -45,8 +45,8 @@ def examples(language: str) -> Iterator[tuple[str, str]]:
 
 
 def project_file(runtime: str) -> str:
-    """Return a `Pulumi.yaml` for the plugin of this environment."""
-    plugin = f"{{name: stacks, path: {json.dumps(str(Path(sys.prefix) / 'bin'))}}}"
+    """Return a `Pulumi.yaml` for the plugin of this environment, which is forked where the test's processes are."""
+    plugin = f"{{name: stacks, path: {json.dumps(str(commands.folder()))}}}"
     return f"name: tests\nruntime: {runtime}\nplugins:\n  providers: [{plugin}]\n"
 
 
@@ -66,8 +66,8 @@ def node_modules(sdk: Path) -> Path:
     return together
 
 
-def go_module(sdk: Path) -> dict[str, str]:
-    """Return the files of a Go module that uses the SDK; its dependencies are downloaded and compiled."""
+def go_module(sdk: Path) -> Path:
+    """Return the folder of a Go module that uses the SDK and has all examples; its dependencies are downloaded."""
     needs("go")
     folder = sdk.parent / "go-module"
     folder.mkdir()
@@ -76,7 +76,7 @@ def go_module(sdk: Path) -> dict[str, str]:
         (folder / kind).mkdir()
         (folder / kind / "main.go").write_text(text, encoding="utf-8")
     run("go", "mod", "tidy", cwd=folder, GOWORK="off")
-    return {name: (folder / name).read_text(encoding="utf-8") for name in ("go.mod", "go.sum")}
+    return folder
 
 
 def lives(stack: Stack, emulator: Emulator) -> None:

@@ -44,6 +44,14 @@ PATIENT: Final[hurry.Constants] = {
     "stacks_pulumi.resources._restarts": {"GRACE": 3.0 * SPEED},
 }
 """Limits for the engine, which runs in real time: on a loaded machine each of its steps takes seconds."""
+THRIFTY: Final[Mapping[str, str]] = {
+    # A command of the engine ends before a collection of its garbage is worth its time.
+    "GOGC": "off",
+    "GOMEMLIMIT": "200MiB",
+    # Several commands run at the same time, and each is quicker than its threads wake each other.
+    "GOMAXPROCS": "1",
+}
+"""Variables with which a command of the engine takes less processor time."""
 SAME = frozenset({"same", "read", "refresh"})
 _ENDED: Final = re.compile(
     r"[Rr]esource monitor (?:has terminated|shut down)|KeyboardInterrupt|context canceled|in do_rpc_call\n"
@@ -51,6 +59,20 @@ _ENDED: Final = re.compile(
 
 _TEMPLATES: Final[dict[tuple[object, ...], Saved]] = {}
 """The files of a new stack, by its engine, its project and its secrets."""
+
+
+def hurried_environment(python_path: Path | None = None) -> dict[str, str]:
+    """
+    Return the variables of processes with the fast clock of the tests.
+
+    Args:
+        python_path: Put first on the module path.
+    """
+    # A command of the gate starts packs in Python itself.
+    python = {"stacks_pulumi.gate.engine": {"PYTHON": str(commands.folder() / "python3")}}
+    return hurry.environment(
+        SPEED, wall=fast_wall(), python_path=python_path, constants={**PATIENT, **python}
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +163,7 @@ class Stack:
     ) -> None:
         clock = {} if python_path is None else {"PYTHONPATH": str(python_path)}
         if hurried:
-            clock = hurry.environment(SPEED, wall=fast_wall(), python_path=python_path, constants=PATIENT)
+            clock = hurried_environment(python_path)
         self.folder = folder
         self._files = StackFiles(folder)
         self._commands = str(commands.folder())
@@ -168,11 +190,7 @@ class Stack:
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             # The emulator's platform, so that nothing that is missing is waited for.
             "STACKS_PLATFORM": str(Path(__file__).with_name("prompt-platform.yaml")),
-            # A command of the engine ends before a collection of its garbage is worth its time.
-            "GOGC": "off",
-            "GOMEMLIMIT": "200MiB",
-            # Several commands run at the same time, and each is quicker than its threads wake each other.
-            "GOMAXPROCS": "1",
+            **THRIFTY,
             # The engine writes its events to a file, as for the Automation API.
             "PULUMI_DEBUG_COMMANDS": "true",
             # Python compiles the tested programs and this package once, not once for each run.
@@ -230,7 +248,8 @@ class Stack:
     def _find_processes(self) -> None:
         """Let the engine find the commands that start its processes, or fork them."""
         before, self._commands = self._commands, str(commands.folder())
-        self.env["PATH"] = self.env["PATH"].replace(before, self._commands, 1)
+        for name in {"PATH", "TIME_CONSTANTS"} & self.env.keys():
+            self.env[name] = self.env[name].replace(before, self._commands, 1)
         project = self.folder / "Pulumi.yaml"
         text = project.read_text(encoding="utf-8").replace(json.dumps(before), json.dumps(self._commands))
         project.write_text(text, encoding="utf-8")

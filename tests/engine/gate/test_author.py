@@ -331,6 +331,18 @@ def test_neither_the_configuration_nor_the_state_names_a_plugin_that_runs(
         stack.cli("stack", "import", "--file", str(tmp_path / "state.json"))
         with pytest.raises(RefusedError, match=r"name another plugin.*'default_1_0_0'"):
             gated.plan()
+        # A snippet is a program in the state, which it runs beside this one. It comes after the plan.
+        state["deployment"]["resources"] = []
+        (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        stack.cli("stack", "import", "--file", str(tmp_path / "state.json"))
+        assert gated.plan().verdict.result == "free"
+        descriptor = {"name": "evil", "version": "1.0.0", "downloadURL": plugin["pluginDownloadURL"]}
+        snippet = {"uuid": provider["id"], "name": "x", "type": "evil:index:Thing", "descriptor": descriptor}
+        state |= {"version": 4, "features": ["snippets-prototype"]}
+        state["deployment"]["snippets"] = [snippet]
+        (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        stack.cli("stack", "import", "--file", str(tmp_path / "state.json"))
+        assert "the state has snippets" in gated.refused()
         server.shutdown()
     assert not ran.exists()
 

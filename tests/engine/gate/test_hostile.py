@@ -253,9 +253,14 @@ LEAVES_A_TRACE = 'import os\nopen(os.environ["TRACE"], "a").write(__name__)\n'
 def test_files_beside_a_program_of_data_never_run(
     stack: Stack, emulator: Emulator, yaml_language_host: Path, tmp_path: Path
 ) -> None:
-    """The gate, its packs and the plugin start in the project's folder, and take no module and no program from it."""
+    """The gate, its packs and the plugins start in the project's folder, and take no module and no program from it."""
     packs = {"plans": {"allowed-plans": {"allowed": ["basic"]}}}
     author, trace = Author(Gated(stack, tmp_path / "gated", FREE, packs), emulator), tmp_path / "trace"
+    # Its end starts a plugin in Python, which is the state's and not the program's.
+    stack.program('stacks.Container("old", template="nodejs")')
+    assert author.plan() == "needs_approval"
+    author.gated.approve()
+    assert author.apply() == "0"
     stack.env["TRACE"] = str(trace)
     stack.yaml(SHOP, yaml_language_host)
     for module in MODULES:
@@ -265,7 +270,8 @@ def test_files_beside_a_program_of_data_never_run(
         (stack.folder / name).chmod(0o755)
     assert (commands.folder() / "pulumi-resource-stacks").exists()
 
-    assert author.plan() == "free"
+    assert author.plan() == "needs_approval"
+    author.gated.approve()
     assert author.apply() == "0"
 
     assert author.containers == ["orders"]

@@ -109,6 +109,15 @@ def test_a_policy_refuses_in_plan_and_in_apply(stack: Stack, emulator: Emulator,
     assert "allowed-plans" in comment
     assert "is not a record" in gated.refused()
 
+    # An earlier comment would show an earlier price, and the error may have a secret.
+    stack.program("raise ValueError('hunter2')")
+    with pytest.raises(PulumiError, match="hunter2"):
+        gated.plan()
+    comment = (gated.record / record.COMMENT).read_text(encoding="utf-8")
+    assert "The change of tests/dev: it could not be planned" in comment.splitlines()[1]
+    assert "hunter2" not in comment
+    assert "is not a record" in gated.refused()
+
     # What is not known at the preview is judged by the same packs in the update.
     gated.add(rules={"unpriced": "approve"})
     plan = 'web.status.apply(lambda _: "premium")'

@@ -99,10 +99,12 @@ PROGRAMS = (
         "replacement-refused",
         "A change that would destroy data is refused",
         "No API key can rename or resize a container, so the change would be a replacement: the container, its volumes "
-        "and its backups would be deleted. It is refused at preview.",
+        "and its backups would be deleted. It is refused at preview. With `replace_on_change=True` it is still refused "
+        "for a value that was changed in the dashboard, and for a `PinnedBackup` with `backup_id`, which the new "
+        "container does not have.",
         "To resize and keep the data, do it in the dashboard, run `pulumi refresh`, and write the new value into the "
         "program. A name or a template cannot change: write the old value. To replace the container anyway, set "
-        "`replace_on_change=True`.",
+        "`replace_on_change=True`, and remove its `PinnedBackup`s with `backup_id`.",
         (
             "property plan",
             "plan would change from 'basic' to 'premium'",

@@ -94,13 +94,33 @@ def test_a_preview_warns_if_there_is_nothing_to_adopt(
     assert warned()
 
 
-def test_without_an_answer_a_preview_counts_a_new_one(
-    web: HostedResource, there: str, emulator: Emulator
+def test_a_replacement_takes_over_nothing(web: HostedResource, there: str) -> None:
+    inputs = {"name": "web", "template": "nodejs", "adopt": "if_matching", "replace_on_change": True}
+    web.up(**inputs)
+    web.diff(web.checked(**inputs, plan="premium"))
+    shown = len(web.lines())
+    # For the new half of a replacement, the engine checks the inputs without those of the state.
+    web.inputs = {}
+
+    for plan in ("basic", "premium"):
+        assert "adopts" not in web.checked(**inputs, plan=plan)
+
+    assert not any("takes over" in line or "exists already" in line for line in web.lines()[shown:])
+
+
+def test_without_an_answer_a_preview_counts_a_new_one_and_says_so(
+    web: HostedResource, there: str, emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
     emulator.faults.add("containers.list", 403)
 
     for _ in range(3):
         assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")
+
+    unknown = "not known whether 'web' is taken over, so it counts as a new one: "
+    assert f"{unknown}the containers could not be listed [forbidden]" in web.lines()
+    web.host = make_host({})
+    assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")
+    assert f"{unknown}there is no API key" in web.lines()
 
 
 def test_the_state_of_an_adopted_container_has_the_time_that_only_its_status_shows(

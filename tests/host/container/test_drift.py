@@ -54,7 +54,10 @@ def test_a_resize_outside_is_accepted_by_the_program(web: HostedResource, emulat
     web.read()
 
     assert ("premium", 10) == (web.inputs["plan"], web.outs["monthly_price_usd"])
-    assert "plan would change from 'premium' to 'basic'" in web.check(name="web", template="nodejs")["plan"]
+    refusal = web.check(name="web", template="nodejs")["plan"]
+    assert "plan was changed to 'premium' outside of this program, which still says 'basic'" in refusal
+    # A replacement is refused with it too, so it is no way out.
+    assert web.host.worded("set replace_on_change=True") not in refusal
     # One update, which only removes the mark of the resize from the state.
     assert web.up(name="web", template="nodejs", plan="premium") == ["update"]
     assert web.up(name="web", template="nodejs", plan="premium") == []

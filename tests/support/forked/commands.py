@@ -20,8 +20,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.forked.direct import Forked
 from tests.support.hurried import hurry
 
 REAL = Path(sys.prefix) / "bin"
@@ -42,18 +44,21 @@ if [ -z "$PYTHONPATH" ] || [ "$PYTHONPATH" = {hurried} ]; then
     "-m stacks_pulumi "* | "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | \\
         "-u -m stacks_pulumi.gate.state_pack "* | \\
         "-u -m stacks_pulumi.hosts.plugin.servicer "* | \\
-        /*"/pulumi-language-python-exec "* | "-u "/*"/pulumi-language-python-exec "* | /*"/pulumi-resource-stacks "*)
+        /*"/pulumi-language-python-exec "* | "-u "/*"/pulumi-language-python-exec "* | \\
+        /*"/pulumi-resource-stacks "* | /*"/stacks-pulumi "*)
         exec {python} -I -S {client} {socket} "$@" ;;
     esac
 fi
 exec {python} "$@"
 """
-_PLUGIN = """\
+_SCRIPT = """\
 #!/bin/sh
-exec {folder}/python3 {plugin} "$@"
+exec {folder}/python3 {script} "$@"
 """
+_SCRIPTS = ("pulumi-resource-stacks", "stacks-pulumi")
 
 
+_SOCKET = "socket"
 _starting = threading.Lock()
 
 
@@ -64,7 +69,7 @@ class Mode:
 
 
 def folder() -> Path:
-    """Return the folder of `python3` and `pulumi-resource-stacks`, for the current test."""
+    """Return the folder of `python3` and of this package's commands, for the current test."""
     if Mode.real or sys.platform != "linux":
         return REAL
     # Two threads of a test may start a host at the same time.
@@ -72,11 +77,33 @@ def folder() -> Path:
         return _serve()
 
 
+def start(arguments: list[str], environment: Mapping[str, str]) -> Forked | subprocess.Popen[str]:
+    """
+    Start a host for the current test; its streams are pipes.
+
+    Args:
+        arguments: The arguments of Python, which are those of a process that may be forked.
+        environment: All environment variables.
+    """
+    where = folder()
+    # With another module path it may have another SDK.
+    if where != REAL and environment.get("PYTHONPATH", hurry.FOLDER) == hurry.FOLDER:
+        return Forked(where / _SOCKET, arguments, environment)
+    return subprocess.Popen(
+        [where / "python3", *arguments],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @functools.cache
 def _serve() -> Path:
     """Start the server, and return the folder of its commands."""
     made = Path(tempfile.mkdtemp(prefix="forked-"))
-    address = made / "socket"
+    address = made / _SOCKET
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(address))
         listener.listen(100)
@@ -98,14 +125,14 @@ def _serve() -> Path:
         "folder": made,
         "hurried": hurry.FOLDER,
         "list": made / "pip-list.json",
-        "plugin": REAL / "pulumi-resource-stacks",
         "python": REAL / "python3",
         "socket": address,
         "version": platform.python_version(),
     }
     quoted = {name: shlex.quote(str(word)) for name, word in words.items()}
-    for name, text in {"python3": _PYTHON, "pulumi-resource-stacks": _PLUGIN}.items():
+    texts = {name: _SCRIPT.format(script=shlex.quote(str(REAL / name)), **quoted) for name in _SCRIPTS}
+    for name, text in {"python3": _PYTHON.format(**quoted), **texts}.items():
         script = made / name
-        script.write_text(text.format(**quoted), encoding="utf-8")
+        script.write_text(text, encoding="utf-8")
         script.chmod(0o755)
     return made

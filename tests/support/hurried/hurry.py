@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-Constants = Mapping[str, Mapping[str, float]]
+Constants = Mapping[str, Mapping[str, float | str]]
 """Values by module and name."""
 
 CLOCK: Final = "stacks_pulumi._clock"

@@ -146,15 +146,33 @@ def test_a_preview_that_fails_is_a_problem_in_the_engines_words(
     )
 
 
-def test_a_program_in_yaml_without_the_plugin_is_told_where_it_is(machine: Machine, doctor: Doctor) -> None:
-    machine.preview(
-        said("Error: could not find latest version for provider stacks: no such host\n", "info#err")
-    )
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Error: could not find latest version for provider stacks: no such host",
+        "ModuleNotFoundError: No module named 'stacks_pulumi'",
+        "/usr/bin/python3: No module named pulumi",
+    ],
+)
+def test_a_program_whose_environment_is_not_active_is_told_so(
+    machine: Machine, doctor: Doctor, error: str
+) -> None:
+    machine.variable("STACKS_API_KEY", "x")
+    machine.preview(said(f"{error}\n", "info#err"))
 
     line = only(doctor(), "preview")
 
     assert line["level"] == "problem"
     assert line["fix"].startswith("activate the environment that has stacks-pulumi")
+
+
+@pytest.mark.parametrize("name", ["pulumi_aws", "pulumi.no_such_part"])
+def test_another_package_is_not_missing_because_of_the_environment(
+    machine: Machine, doctor: Doctor, name: str
+) -> None:
+    machine.preview(said(f"ModuleNotFoundError: No module named '{name}'\n", "info#err"))
+
+    assert only(doctor(), "preview")["fix"].startswith("correct what the message names")
 
 
 def test_the_engines_words_are_short_and_have_no_key(

@@ -67,9 +67,24 @@ def test_children_have_their_stack_too(full: Accounts, capsys: pytest.CaptureFix
         "vpn/phone": "orphan",
     }
     assert [(one["kind"], one["id"].rpartition("/")[2], one["reason"]) for one in data["missing"]] == [
-        ("PinnedBackup", "2", "no longer pinned, or gone"),
+        ("PinnedBackup", "2", "it is no longer pinned, or gone"),
         ("AllowedIp", "192.0.2.9", "the account does not have it"),
     ]
+
+
+def test_a_backup_that_is_no_longer_pinned_needs_an_update_and_not_only_a_refresh(
+    full: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What a refresh leaves: the backup, and that it is not pinned.
+    unpinned = full.child("PinnedBackup", "data", "2")
+    dev = full.export("dev.json", unpinned, full.child("AllowedIp", "web", "192.0.2.9"))
+
+    assert main(["account", "--state", dev, "--children"]) == 0
+
+    out = capsys.readouterr().out
+    assert "shop/dev has PinnedBackup" in out
+    assert ", and it is no longer pinned, or gone\n      pulumi up --refresh --stack dev\n" in out
+    assert ", and the account does not have it\n      pulumi refresh --stack dev\n" in out
 
 
 def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -82,10 +85,49 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
         ("> Authorization: Bearer abc.def", "> Authorization: Bearer [secret]"),
         ("x-api-key: abc", "x-api-key: [secret]"),
         ("start --db-password abc --port 1", "start --db-password [secret] --port 1"),
+        ("DB_PASS=abc; pass := abc, passed: 3", "DB_PASS=[secret]; pass := [secret], passed: 3"),
     ],
 )
 def test_what_looks_like_a_secret_in_a_log_is_hidden(secrets: Secrets, line: str, shown: str) -> None:
     assert secrets.masked_log(line) == shown
+
+
+def test_a_known_secret_does_not_hide_where_another_one_is(secrets: Secrets) -> None:
+    """All keys of a kind have the same first line, and a password may be a word."""
+    head, end = (f"-----{word} OPENSSH PRIVATE KEY-----" for word in ("BEGIN", "END"))
+    secrets.add([f"{head}\nknown\n{end}\n", "password", "postgres"])
+
+    assert secrets.masked_log(f"{head}\nunknown\n{end}\nready") == "[secret]\nready"
+    assert secrets.masked_log(f"unknown\n{end}\nready") == "[secret]\nready"
+    assert secrets.masked(f"1 {head}\nunknown") == "1 [secret]"
+    assert secrets.masked_log("password=abc123 a") == "[secret]=[secret] a"
+    assert secrets.masked("postgres://u:abc123@h") == "[secret]://u:[secret]@h"
+
+
+@pytest.mark.parametrize("other", ["a long password", "another password"])
+def test_a_secret_is_hidden_while_another_call_adds_secrets(
+    secrets: Secrets, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Calls are answered in threads, and a pattern of many secrets takes time to make."""
+    making, may_end = threading.Event(), threading.Event()
+
+    def slowly(text: str, compiled: Callable[[str], re.Pattern[str]] = re.compile) -> re.Pattern[str]:
+        pattern = compiled(text)
+        if threading.current_thread() is not threading.main_thread():
+            making.set()
+            may_end.wait(0.2)
+        return pattern
+
+    monkeypatch.setattr(re, "compile", slowly)
+    slow = threading.Thread(target=secrets.add, args=[["a long password"]])
+    slow.start()
+    assert making.wait(5)
+    secrets.add([other])
+    shown = secrets.masked(other)
+    may_end.set()
+    slow.join()
+
+    assert (shown, secrets.masked(other)) == ("[secret]", "[secret]")
 
 
 def test_only_the_end_of_a_very_long_log_is_read(secrets: Secrets) -> None:

@@ -19,7 +19,9 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 
-from stacks_pulumi.agents import worker
+from stacks_pulumi._pulumi_cli import StoredResource
+from stacks_pulumi.agents import programs, worker
+from stacks_pulumi.agents.outcomes import ContainerMetrics
 from stacks_pulumi.agents.reading import explanation, pages
 from stacks_pulumi.agents.server import Audit, Exit, server_of
 from stacks_pulumi.agents.tools import Desk
@@ -229,6 +231,30 @@ def test_a_guess_is_not_told_from_a_secret(talk: Callable[..., Any], monkeypatch
                 await reading("stacks://battery staple/" + "x" * 10_000)
             assert "battery staple" in str(error.value)
             assert len(str(error.value)) < 700
+        for tool, arguments in (
+            ("explain_error", {"battery staple": 1}),
+            ("list_prices", {"page": "battery staple"}),
+            ("plan", {"program": {"resources": {"web": {"type": "battery staple"}}}}),
+        ):
+            assert "battery staple" in await called(client, tool, **arguments)
+
+    talk(story)
+
+
+def test_what_the_server_says_itself_has_no_secret(
+    talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "battery staple")
+
+    def fail(_desk: Desk, _page: int) -> None:
+        raise flow.RefusedError("it is battery staple")
+
+    monkeypatch.setattr(Desk, "_prices", fail)
+    monkeypatch.setattr(Desk, "_metrics", lambda _desk, name: ContainerMetrics(name, {"battery staple": []}))
+
+    async def story(client: Client) -> None:
+        assert await called(client, "list_prices") == "it is [secret] [gate-refused]"
+        assert (await called(client, "get_metrics", resource="web"))["series"] == {"[secret]": []}
 
     talk(story)
 
@@ -243,10 +269,18 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
 
     @contextlib.contextmanager
     def client(_desk: Desk, _gate: Any) -> Iterator[Any]:
-        credentials = SimpleNamespace(raw={})
-        yield SimpleNamespace(containers=SimpleNamespace(logs=logs, credentials=lambda _id: credentials))
+        def credentials(id_: str) -> Any:
+            return SimpleNamespace(raw={"password": f"{id_}-password"})
 
-    monkeypatch.setattr(Desk, "_container", lambda _desk, _name: "id")
+        yield SimpleNamespace(containers=SimpleNamespace(logs=logs, credentials=credentials))
+
+    urn, kind = "urn:pulumi:dev::shop::{0}::{1}", "stacks:index:{0}"
+    web = StoredResource(kind.format("Container"), urn.format("x", "web"), "web", custom=True)
+    ends = {"source": "web", "target": "db"}
+    link = StoredResource(
+        kind.format("Connection"), urn.format("x", "link"), "link", custom=True, inputs=ends
+    )
+    monkeypatch.setattr(Desk, "_stack", lambda _desk: [web, link])
     monkeypatch.setattr(Desk, "_client", client)
 
     async def story(client: Client) -> None:
@@ -257,6 +291,10 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
         for lines, text in ((1, "ready"), (2, "[secret]\nready"), (500, "started\n[secret]\nready")):
             answer = await called(client, "get_logs", resource="web", lines=lines)
             assert answer["log"] == text
+        # A connection brings the password of its target into the container.
+        log.append("web-password db-password other-password")
+        answer = await called(client, "get_logs", resource="web", lines=1)
+        assert answer["log"] == "[secret] [secret] other-password"
 
     talk(story)
 
@@ -339,8 +377,9 @@ def test_the_audit_log_says_what_was_called_and_how_it_ended(
 ) -> None:
     file = tmp_path / "audit.jsonl"
     audit = Audit(file)
-    desk = Desk(tmp_path, None, Engine(tmp_path, "yaml", "o/p/s", "file://", {}), tmp_path, may_apply=True)
-    context: Any = SimpleNamespace(method=method, params={"name": "plan", "uri": "stacks://docs/errors"})
+    context: Any = SimpleNamespace(
+        method=method, params={"name": "plan", "uri": "stacks://docs/errors"}, request_id=7
+    )
 
     async def answer(_context: Any) -> dict[str, Any]:
         if error is not None:
@@ -348,11 +387,58 @@ def test_the_audit_log_says_what_was_called_and_how_it_ended(
         return {}
 
     with contextlib.suppress(MCPError, asyncio.CancelledError):
-        anyio.run(Exit(desk, audit, {}), context, answer)
+        anyio.run(Exit(audit, {}), context, answer)
     audit.close()
 
     line = json.loads(file.read_text(encoding="utf-8"))
     assert (line["call"], line["result"]) == (f"{method} {name}", result)
+
+
+def test_what_is_no_call_is_not_in_the_audit_log(tmp_path: Path) -> None:
+    """A notification has no answer, and no tool gets it: a line on it would tell of an update that never was."""
+    file = tmp_path / "audit.jsonl"
+    audit = Audit(file)
+    context: Any = SimpleNamespace(
+        method="tools/call", params={"name": "apply", "arguments": {"record": RECORD}}, request_id=None
+    )
+
+    async def nothing(_context: Any) -> None:
+        return None
+
+    anyio.run(Exit(audit, {}), context, nothing)
+    audit.close()
+
+    assert file.read_text(encoding="utf-8") == ""
+
+
+def test_only_an_apply_begins_in_the_audit_log(talk: Callable[..., Any]) -> None:
+    async def story(client: Client) -> None:
+        await called(client, "explain_error", code="not-found", record=RECORD)
+
+    assert [(line["result"], line["record"]) for line in talk(story)] == [("error invalid-argument", None)]
+
+
+def test_what_was_planned_can_be_applied(
+    talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The record's program is JSON with each value on its line, and that is longer than what the agent has sent."""
+    program = {"resources": {}, "outputs": {"x": [[[[[1] * 400] * 11]]], "y": 0.1234567890123456}}
+    folder = tmp_path / "desk" / RECORD
+    text = programs.check(program).text({})
+    assert len(text) > 65_536
+
+    async def run(_desk: Desk, _action: str, _name: str, allowed: programs.Program, _context: Any) -> Any:
+        assert allowed.document == program
+        return worker.Done(0)
+
+    monkeypatch.setattr(Desk, "_run", run)
+
+    async def story(client: Client) -> None:
+        folder.mkdir()
+        (folder / "program.json").write_bytes(text)
+        assert (await called(client, "apply", record=RECORD))["verdict"] == "applied"
+
+    talk(story)
 
 
 def test_the_pages_explain_every_code(talk: Callable[..., Any]) -> None:

@@ -4,10 +4,10 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._decode import Decode

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -68,7 +67,7 @@ class Api:
     ) -> Container:
         return once(
             lambda call: self.post(),
-            replace(a_call("POST"), what='create "web"', pulse=pulse),
+            msgspec.structs.replace(a_call("POST"), what='create "web"', pulse=pulse),
             before=self.before,
             taken=lambda container: container.name == "web",
             look=self.look,

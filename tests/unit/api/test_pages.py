@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from stacks_pulumi.platform_file import PlatformFile, parse
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import URL, Script, ok, refusal
 
-NEEDED = replace(LIST, completeness="needed")
+NEEDED = msgspec.structs.replace(LIST, completeness="needed")
 PATH = f"{URL}/containers"
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.cost.build import report_of
+from stacks_pulumi.cost.build import changes_of, report_of
 from stacks_pulumi.cost.report import Line, Report, item
 from stacks_pulumi.cost.result import CostLimit, judge
 from stacks_pulumi.pricing.money import Change, Price
@@ -142,6 +142,27 @@ def test_what_is_taken_over_is_billed_already(write: Callable[..., bytes]) -> No
     ]
     assert report.difference == Change(Decimal(9), Decimal(9))
     assert "taken over, so billed already: 2 containers, $15.00 a month" in report.notes
+
+
+@pytest.mark.parametrize("write", [preview, events])
+def test_what_the_stack_takes_over_from_itself_counts_once(write: Callable[..., bytes]) -> None:
+    renamed = step(
+        "create", "new-name", None, {**web("premium"), "adopt": "if_matching", "adopts": "id-old-name"}
+    )
+    steps = (
+        step("same", "stays", web("micro"), web("micro")),
+        step("delete", "old-name", web("premium")),
+        step("create", "one-more", None, web("premium")),
+    )
+
+    without, report = report_of(write(*steps)), report_of(write(renamed, *steps))
+
+    # The engine deletes the old resource, and the provider keeps its container: one more container is an increase.
+    assert (report.past, line(report, "new-name").action) == (without.past, "create")
+    assert without.difference.high is not None
+    assert report.difference.high == without.difference.high + 10
+    assert not any("taken over" in note for note in report.notes)
+    assert {one.name: one.action for _, one in changes_of(write(renamed, *steps))[1]}["new-name"] == "create"
 
 
 def test_a_looked_up_container_has_no_past_price() -> None:

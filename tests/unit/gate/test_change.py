@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,7 @@ def test_an_import_in_the_place_of_an_object_that_is_replaced_at_once_is_refused
     saved.old("web", web())
     saved.plan("web", web("premium"), *FIRST_DELETED, "delete-replaced", id="usr-1-other")
     with pytest.raises(
-        InputError, match="imported and replaced at once: import it with the inputs that it has"
+        InputError, match="imported and replaced in one change: import it with the inputs that it has"
     ):
         changes(saved)
 
@@ -502,6 +503,8 @@ URL = {"pluginDownloadURL": "https://example.com"}
         ({"name": "evil"}, True),
         ({"__internal": {"name": "evil"}}, True),
         ({"__internal": {"parameterization": "e30=", "version": "1.0.0"}}, True),
+        ({"__internal": {"envVarMappings": {"PWD": "PYTHONPATH"}}}, True),
+        ({"envVarMappings": {"PWD": "PYTHONPATH"}}, True),
         ({"__internal": HIDDEN}, True),
         ({"__internal": "evil"}, True),
     ],
@@ -526,6 +529,35 @@ def test_a_provider_that_names_a_plugin_is_refused_unless_the_gate_allows_plugin
             check_plugins({"main"}, state, plan)
     else:
         check_plugins((), state, plan)
+
+
+def test_what_the_engine_refreshes_before_an_update_is_not_compared_with_the_state() -> None:
+    """The plan has the differences to what the refresh finds: access that was closed outside would be opened."""
+    saved = Saved()
+    saved.old("web", web(external_access=True), refreshBeforeUpdate=True)
+    saved.plan("web", web(external_access=True), "same")
+    with pytest.raises(InputError, match="its state has `refreshBeforeUpdate`"):
+        changes(saved)
+
+    saved = Saved()
+    saved.old("it", {"size": "1"}, RANDOM, refreshBeforeUpdate=True)
+    saved.plan("it", {"size": "2"}, "update", kind=RANDOM)
+    assert changes(saved)["it"].unknown == ("all inputs",)
+    saved.plan("it", {"size": "1"}, "same", kind=RANDOM)
+    assert changes(saved)["it"].unknown == ()
+
+
+@pytest.mark.parametrize("name", ["snippets", "extensions"])
+def test_a_state_with_programs_is_refused_unless_the_gate_allows_plugins(name: str) -> None:
+    """The engine runs them beside the program, and downloads the plugins that they name."""
+    plan, state = Saved().files
+    whole = json.loads(state)
+    whole["deployment"][name] = [{"descriptor": {"name": "evil", "downloadURL": "https://example.com"}}]
+    check_plugins((), state, plan)
+    state = json.dumps(whole).encode()
+    check_plugins({"packages"}, state, plan)
+    with pytest.raises(InputError, match=f"the state has {name}, with which the engine runs"):
+        check_plugins({"main"}, state, plan)
 
 
 @pytest.mark.parametrize("where", ["create", "update", "inputs", "outputs", "same"])

@@ -133,6 +133,11 @@ def test_what_is_shown_is_signed(
         f"`stacks-pulumi gate apply {folder} --gate {folder.parent / 'gate'}` in the project, until 2" in out
     )
 
+    # The project does not have the program of an agent.
+    (folder.parent / "program.json").touch()
+    assert approve() == 0
+    assert "Next: with this file in the record, the agent applies it, until 2" in capsys.readouterr().out
+
 
 @pytest.mark.usefixtures("created")
 def test_the_first_of_two_approvals_says_that_another_person_is_next(

@@ -236,6 +236,18 @@ def test_a_pending_operation_and_another_key_change_the_digest_of_a_state() -> N
     )
 
 
+@pytest.mark.parametrize("name", ["snippets", "extensions", "a field of a later engine"])
+def test_a_program_in_the_state_changes_its_digest(name: str) -> None:
+    """The engine runs the snippets of a state beside the program."""
+    whole = json.loads(export(RESOURCE))
+    before = digests.of_state(json.dumps(whole).encode(), KEY)
+
+    whole["deployment"][name] = []
+    assert digests.of_state(json.dumps(whole).encode(), KEY) == before
+    whole["deployment"][name] = [{"code": "1"}]
+    assert digests.of_state(json.dumps(whole).encode(), KEY) != before
+
+
 def test_what_an_update_without_changes_writes_changes_no_digest() -> None:
     other = {**RESOURCE, "urn": f"{URN}2"}
     moved = {

@@ -211,17 +211,40 @@ def test_the_configuration_sets_no_tags_of_the_stack() -> None:
         project_files.check_configuration(iter(["stacks:apiKey", "pulumi:tags"]))
 
 
-def test_a_copy_of_a_program_has_no_file_that_can_declare_a_package(project: Path, tmp_path: Path) -> None:
-    for name in ("stacks.yaml", "Stacks.YAML", "main.json", "Pulumi.other.yaml", "platform.yml"):
+def test_a_copy_of_a_program_has_nothing_that_may_run(project: Path, tmp_path: Path) -> None:
+    """The engine starts plugins in the folder, and the language host takes files there for declarations of packages."""
+    others = (
+        "stacks.yaml",
+        "main.json",
+        "Pulumi.other.yaml",
+        "grpc.py",
+        "other.yml",
+        "pulumi-facts.yml",
+        "x/grpc.yml/a.py",
+    )
+    for name in (*others, "facts/platform.yml", "sdks/stacks.yaml", ".git/HEAD"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("packageDeclarationVersion: 1\n", encoding="utf-8")
-    (project / "sdks").mkdir()
-    (project / "sdks" / "stacks.yaml").write_text("packageDeclarationVersion: 1\n", encoding="utf-8")
+    named = [
+        "facts/platform.yml",
+        "grpc.py",
+        "pulumi-facts.yml",
+        "stacks.yaml",
+        "../project/other.yml",
+        str(project / "other.yml"),
+    ]
+    settings = "".join(
+        f"  tests:{number}: {name}\n" for number, name in enumerate(["stacks:platform", *named])
+    )
+    (project / "Pulumi.dev.yaml").write_text(f"config:\n{settings}", encoding="utf-8")
 
-    copy, _ = engine.opened(project, None, None).copied(tmp_path / "copy")
+    copy, copies = engine.opened(project, "organization/shop/dev", None).copied(tmp_path / "copy")
 
-    assert sorted(one.name for one in copy.project.iterdir()) == ["Pulumi.yaml", "platform.yml", "sdks"]
-    # The language host follows no link to a folder.
-    assert (copy.project / "sdks").is_symlink()
+    facts = Path("facts", "platform.yml")
+    assert copies[project / facts] == copy.project / facts
+    assert not (copy.project / facts).is_symlink()
+    found = sorted(one.relative_to(copy.project).as_posix() for one in copy.project.rglob("*"))
+    assert found == [".git", "Pulumi.dev.yaml", "Pulumi.yaml", "facts", "facts/platform.yml"]
 
 
 def test_a_program_that_becomes_a_link_while_it_is_copied_is_refused(

@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.gate import digests, flow, machine, record, settings, state_pack
-from stacks_pulumi.gate.engine import Engine
+from stacks_pulumi.gate.engine import Engine, PlannedPreview
 from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.record import RefusedError
 from stacks_pulumi.gate.state_pack import Expected
@@ -47,6 +48,13 @@ def begin(
 
 def increases() -> list[Decimal | None]:
     return sorted((one.increase for one in machine.unfinished(NOW)), key=str)
+
+
+def test_a_plan_in_an_environment_that_is_not_active_says_what_helps(tmp_path: Path) -> None:
+    failed = PlannedPreview(None, b"", "ModuleNotFoundError: No module named 'pulumi'")
+
+    with pytest.raises(PulumiError, match="'pulumi'; activate the environment that has stacks-pulumi"):
+        flow._refused(tmp_path, failed, "shop/prod")
 
 
 def test_an_apply_without_an_end_counts_in_full_for_a_day(home: Path, tmp_path: Path) -> None:

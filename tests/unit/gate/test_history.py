@@ -123,8 +123,13 @@ def test_a_message_that_was_copied_or_written_by_hand_is_in_doubt(gate: Gate) ->
     )
     # An update that failed may be tried again.
     assert entry(gate, row(text, at=NOW + HOUR / 2), row(text, result="failed")).verified
-    for number in ('"increase":"NaN"', '"increase":"sNaN"', '"increase":"Infinity"'):
-        by_hand = entry(gate, row(text.replace('"increase":"4"', number)))
+    for number in (
+        '"increase":"NaN"',
+        '"increase":"sNaN"',
+        '"increase":"Infinity"',
+        '"increase":"4","during":"NaN"',
+    ):
+        by_hand = entry(gate, row(text.replace(',"during":"0"', "").replace('"increase":"4"', number)))
         assert "cannot be read" in by_hand.doubt
         assert history.increases([by_hand], NOW) == []
     assert "cannot be read" in entry(gate, row("by hand\nstacks-pulumi gate 1 {}")).doubt
@@ -163,7 +168,19 @@ def test_the_increases_are_those_of_the_last_24_hours() -> None:
 
     found = history.increases(history.entries(rows, STACK, None), NOW)
 
-    assert found == [*((f"{number:064x}", one) for number, one in enumerate(increases)), (DIGEST, Decimal(4))]
+    added = [Decimal(4), Decimal(0), None]
+    assert found == [*((f"{number:064x}", one) for number, one in enumerate(added)), (DIGEST, Decimal(4))]
+
+
+def test_what_falls_in_the_same_update_gives_nothing_back() -> None:
+    """It may have failed before that, and what grew is in no account that is read, if another provider has it."""
+    increases = ((Decimal(0), Decimal(5)), (Decimal(4), None))
+    verdicts = [Verdict("free", increase=one, increase_during=most) for one, most in increases]
+    rows = [row(message(verdict=verdict), result="failed") for verdict in verdicts]
+
+    found = history.increases(history.entries(rows, STACK, None), NOW)
+
+    assert found == [(DIGEST, Decimal(5)), (DIGEST, None)]
 
 
 def test_what_is_free_in_a_day_is_for_all_stacks_of_a_gate(gate: Gate) -> None:

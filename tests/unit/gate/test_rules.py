@@ -204,6 +204,24 @@ def test_clients_certificates_and_addresses_open_when_they_are_made(make_gate: M
 
 
 @pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (VPN, inputs("VpnClient", container="vpn", name="me", store_config=True)),
+        (VPN.replace("VpnClient", "SshCertificate"), inputs("SshCertificate", container="web")),
+    ],
+)
+def test_an_update_that_changes_nothing_reads_the_key_again(
+    make_gate: MakeGate, kind: str, given: dict[str, Any]
+) -> None:
+    """The state may lack the key, or have the errors of a creation: then the update downloads it."""
+    saved = Saved()
+    saved.old("me", given, kind)
+    saved.plan("me", given, "update", kind=kind)
+    (text,) = texts(make_gate(), saved, "opens-access")
+    assert text.startswith("'me' gives its holder access to")
+
+
+@pytest.mark.parametrize(
     ("target", "depends", "opened"),
     [
         ("usr-1-db", None, False),

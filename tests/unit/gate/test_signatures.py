@@ -30,6 +30,7 @@ class Judged:
     """A verdict, as far as an approval is compared with it."""
 
     increase: Decimal | None = Decimal(5)
+    increase_during: Decimal | None = Decimal(0)
     rules: frozenset[str] = frozenset({"opens-access"})
     unknown: tuple[str, ...] = ()
     needs_destroy: bool = False
@@ -142,6 +143,16 @@ def test_the_text_says_what_is_signed(record: Record) -> None:
         ),
         (
             {},
+            {"judged": Judged(increase=Decimal(0), increase_during=Decimal("5.01"))},
+            "ann approved an increase of $5.00 a month at most, and it is $5.01",
+        ),
+        (
+            {},
+            {"judged": Judged(increase_during=None)},
+            "ann approved an increase of $5.00 a month at most, and it is without a known upper bound",
+        ),
+        (
+            {},
             {"judged": Judged(increase=None)},
             "ann approved an increase of $5.00 a month at most, and it is without a known upper bound",
         ),
@@ -151,7 +162,16 @@ def test_the_text_says_what_is_signed(record: Record) -> None:
             "ann did not accept unknown, unpriced",
         ),
     ],
-    ids=("another record", "another stack", "ended", "exceeded", "without a bound", "not accepted"),
+    ids=(
+        "another record",
+        "another stack",
+        "ended",
+        "exceeded",
+        "exceeded for a time",
+        "without a bound for a time",
+        "without a bound",
+        "not accepted",
+    ),
 )
 def test_an_approval_is_void(
     record: Record, signed: dict[str, Any], later: dict[str, Any], reason: str
@@ -397,6 +417,16 @@ def test_a_link_in_the_record_is_no_approval(record: Record, tmp_path: Path) -> 
     file.symlink_to(tmp_path / "moved")
 
     assert record.check().problems == (f"{file.name}: it is not an approval",)
+
+
+@pytest.mark.parametrize("between", ["", " "])
+def test_an_approval_that_lost_its_lines_says_so(record: Record, between: str) -> None:
+    """The form with which GitHub starts a workflow has one line."""
+    file: Path = record.approve()
+    file.write_text(between.join(file.read_text(encoding="utf-8").splitlines()), encoding="utf-8")
+
+    [problem] = record.check().problems
+    assert problem.endswith("in lines as `approve` wrote it (a form of one line loses them)")
 
 
 def test_a_file_that_is_too_large_and_a_pipe_are_no_approval(record: Record) -> None:

@@ -529,8 +529,24 @@ def test_settings_for_a_gate_that_is_there_are_refused(
 
     assert main(["gate", "init", "gate", "--workflow", "github", "--max-total", "7"]) == 1
 
-    assert "gate already has gate.yaml" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "gate has a gate already, whose files stay as they are: change limits in gate.yaml and" in said
     assert not (repository / ".github").exists()
+
+
+def test_an_approver_for_a_gate_that_is_there_is_a_line_to_add(
+    folder: Path, key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (folder / "allowed_signers").read_bytes()
+
+    assert main(["gate", "init", str(folder), "--approver", f"bob={key}"]) == 1
+
+    said = capsys.readouterr().err
+    assert (folder / "allowed_signers").read_bytes() == before
+    line = said.partition("add to allowed_signers: ")[2].partition(" [")[0]
+    assert line.startswith('bob namespaces="stacks-pulumi-gate" ssh-')
+    (folder / "allowed_signers").write_text(f"{line}\n", encoding="utf-8")
+    assert found(folder) == []
 
 
 def test_a_pipeline_needs_a_repository(

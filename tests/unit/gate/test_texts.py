@@ -17,7 +17,17 @@ from stacks_pulumi.gate.record import Content, Digests, Record
 from stacks_pulumi.gate.settings import Gate
 from stacks_pulumi.gate.verdict import Verdict, judge, without_plan
 from stacks_pulumi.reports import PolicyViolation
-from tests.support.saved_plans import ADDRESS, CONNECTION, HIDDEN, PROVIDER, UNKNOWN, Saved, inputs, web
+from tests.support.saved_plans import (
+    ADDRESS,
+    BACKUP,
+    CONNECTION,
+    HIDDEN,
+    PROVIDER,
+    UNKNOWN,
+    Saved,
+    inputs,
+    web,
+)
 from tests.unit.gate.conftest import MakeGate
 
 NOW = datetime.datetime(2026, 5, 17, 12, tzinfo=datetime.timezone.utc)
@@ -86,7 +96,10 @@ def test_a_narrow_terminal_cuts_no_name_and_no_sum(make_gate: MakeGate, width: i
     assert "…" not in text
 
 
-@pytest.mark.parametrize(("id_", "told"), [("usr-1-prod-db", True), ("usr-1-Web", False), ("4711", False)])
+@pytest.mark.parametrize(
+    ("id_", "told"),
+    [("usr-1-prod-db", True), ("usr-1-prod-web", True), ("usr-1-Web", False), ("4711", False)],
+)
 def test_a_container_whose_id_is_that_of_another_name_is_told(
     make_gate: MakeGate, id_: str, told: bool
 ) -> None:
@@ -97,8 +110,27 @@ def test_a_container_whose_id_is_that_of_another_name_is_told(
 
     text = texts.show(record(), *judged(make_gate(), saved))
 
-    words = "'web' is usr-1-prod-db in the account, as the state says: not a container named web"
+    words = f"'web' is {id_} in the account, as the state says: look whether that is the container web"
     assert (f"warning: {words}" in text) is told
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (BACKUP, inputs("PinnedBackup", container="usr-1-web", backup_id="7")),
+        (CONNECTION, inputs("Connection", source="usr-1-web", target="usr-1-db", name="DB")),
+    ],
+)
+def test_a_part_of_another_container_is_told(make_gate: MakeGate, kind: str, given: dict[str, Any]) -> None:
+    for id_, told in (("usr-1-prod-web/7", True), ("usr-1-web/7", False)):
+        saved = Saved()
+        saved.old("it", given, kind, id=id_)
+        saved.plan("it", None, "delete", kind=kind)
+
+        text = texts.show(record(), *judged(make_gate(), saved))
+
+        words = f"'it' is {id_} in the account, as the state says: look whether that is one of usr-1-web"
+        assert (f"warning: {words}" in text) is told
 
 
 def test_a_step_that_runs_code_of_the_state_is_shown_as_that(make_gate: MakeGate) -> None:
@@ -247,6 +279,7 @@ def test_what_policies_refuse_without_a_plan_has_no_price(make_gate: MakeGate) -
     # The comment takes the place of one of another result.
     judged_one = texts.comment(record(), *judged(make_gate(), change()))
     assert texts.comment("shop/dev", verdict, ()).splitlines()[0] == judged_one.splitlines()[0]
+    assert texts.unplanned("shop/dev").splitlines()[0] == judged_one.splitlines()[0]
     data = json.loads(texts.json("shop/dev", verdict, ()))
     assert (data["stack"], data["record"], data["result"]) == ("shop/dev", None, "refused")
     assert data["price_after"] == {"low": "0.00", "high": None}

@@ -15,6 +15,7 @@ from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.report import Item
 from stacks_pulumi.gate.change import changes_of, pricer_of
 from stacks_pulumi.gate.settings import Gate
+from stacks_pulumi.gate.signatures import Subject
 from stacks_pulumi.gate.verdict import Verdict, judge
 from stacks_pulumi.pricing.money import FREE as FREE_OF_CHARGE
 from stacks_pulumi.pricing.money import Price
@@ -120,6 +121,10 @@ def never_free() -> dict[str, Saved]:
     case("replace").plan("web", web(restart_triggers=["1"]), *REPLACED)
     case("stop").old("web", web())
     case("stop").plan("web", web(desired_status="stopped"), "update")
+    case("close").old("web", web(external_access=True))
+    case("close").plan("web", web(external_access=False), "update")
+    case("close, opened elsewhere").old("web", web(), outputs={"url": "web-ab1c2d.stackshosting.cloud"})
+    case("close, opened elsewhere").plan("web", web(external_access=False), "update")
     case("stop, hidden").old("web", web())
     case("stop, hidden").plan("web", web(desired_status=HIDDEN), "update")
     case("restore").plan("back", inputs("BackupRestore", backup_id="1"), "create", kind=RESTORE)
@@ -186,6 +191,8 @@ def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     saved.old("web", web())
     saved.plan("web", web(desired_status="running", restart_triggers=["1"]), "update")
     saved.plan("new", web(), "create")
+    saved.old("closed", web(external_access=False))
+    saved.plan("closed", web(external_access=False, restart_triggers=["1"]), "update")
     assert judged(make_gate(FREE), saved).result == "free"
 
 
@@ -212,8 +219,24 @@ def test_what_an_interrupted_update_may_have_made_is_in_the_total(make_gate: Mak
         "is $13.00 at most; the limit is $12.00"
     )
     # What the stack has, makes or deletes is that container.
-    assert judged(gate, saved, may_exist={"db": Decimal(10), "web": Decimal(10)}).result == "needs_approval"
+    assert judged(gate, saved, may_exist={"db": Decimal(4), "web": Decimal(5)}).result == "needs_approval"
     assert verdict.increase == 5
+
+
+@pytest.mark.parametrize("operation", ["create", "same", "delete"])
+def test_a_smaller_container_of_the_same_name_does_not_hide_what_may_exist(
+    make_gate: MakeGate, operation: str
+) -> None:
+    saved = Saved()
+    if operation != "create":
+        saved.old("web", web())
+    saved.plan("web", None if operation == "delete" else web(), operation)
+    unfinished = {"web": Decimal(14), "db": Decimal(10)}
+    (total,) = judged(make_gate("limits: {max_total: 12}"), saved, may_exist=unfinished).limits
+    assert total.passed is (operation == "delete")
+    what = "db" if operation == "delete" else "db, web"
+    assert f"with {what}, which an interrupted update may have made" in total.text
+    assert ("$24.00" in total.text) is (operation != "delete")
 
 
 def test_a_program_with_its_own_code_is_not_free(make_gate: MakeGate) -> None:
@@ -487,9 +510,21 @@ def test_a_budget_needs_the_account(make_gate: MakeGate) -> None:
     refused = judged(gate, new_beside_c0())
     assert refused.result == "refused"
     assert "STACKS_API_KEY" in why(refused)[0]
-    asked = judged(gate, new_beside_c0(), without_account=True)
+    asked = judged(gate, new_beside_c0(), None, without_account=True)
     assert asked.result == "needs_approval"
-    assert "`apply` reads and judges it" in asked.unknown[0]
+    assert "`apply` reads and judges it" in asked.limits[0].text
+
+
+@pytest.mark.parametrize("stacks", ["shop/dev", "shop/prod"])
+def test_what_apply_asks_of_the_account_was_accepted_without_it(make_gate: MakeGate, stacks: str) -> None:
+    """An approver has no key. A stack that no budget covers has nothing to exceed."""
+    gate = with_budgets(make_gate, f"budgets: [{{stacks: {stacks}, max_total: 100}}]", "")
+    now = account("premium", "premium", stacks=("dev", "prod"))
+    shown = judged(gate, new_beside_c0(), without_account=True)
+    applied = judged(gate, new_beside_c0(), account=now, tagged=untagged)
+
+    accepts = [Subject("0" * 64, "organization/shop/dev", "", one).accepts for one in (shown, applied)]
+    assert (shown.result, applied.result, accepts) == ("needs_approval", "needs_approval", [frozenset()] * 2)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,9 @@ def test_the_past_price_is_that_of_the_containers_in_the_state(
 
 
 def test_what_is_taken_over_is_billed_already() -> None:
-    assert past_price([in_state()], [row(adopts="usr-1-web")]) == 8
+    assert past_price([in_state()], [row(adopts="usr-1-seen")]) == 8
+    # The state has it under another name of the resource, as after a new name in the program without an alias.
+    assert past_price([in_state()], [row(adopts="usr-1-web")]) == 4
     # The state has it since an earlier run.
     assert past_price([in_state(WEB)], [row("usr-1-web", adopts="usr-1-web")]) == 4
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.resources._session import session_for
@@ -11,7 +11,7 @@ from tests.support.clock import FakeClock
 
 def test_an_operation_begins_as_soon_as_the_turn_before_it_ends() -> None:
     clock, began = FakeClock(), []
-    session = dataclasses.replace(session_for(AccountSettings("sk_stacks_" + "5e" * 32)), clock=clock)
+    session = msgspec.structs.replace(session_for(AccountSettings("sk_stacks_" + "5e" * 32)), clock=clock)
 
     def work(after: float) -> None:
         clock.sleep(after)
