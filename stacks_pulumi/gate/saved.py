@@ -417,7 +417,7 @@ def _check_type(urn: str, one: Stored | Goal) -> None:
 
 def _check_refreshed(one: Stored) -> None:
     """
-    Refuse a resource of ours that the engine refreshes before each update, because its state says so.
+    Refuse a resource of ours whose state lets the engine refresh it before each update.
 
     A plan has the differences to what that refresh finds, and here they would be compared with the state. So an update
     would open what was closed outside, and look as if it changes nothing. No provider of ours asks for it.
