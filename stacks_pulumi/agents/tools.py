@@ -509,7 +509,7 @@ def opened(
                 "the stack's configuration has `stacks:adopt`: remove it, because an agent may not adopt"
             )
         secrets.add_settings(configuration)
-    folder = _state_folder() / re.sub(r"[^A-Za-z0-9_.-]", "-", found.stack.strip("/"))
+    folder = state_folder(found.stack)
     _make(folder)
     return Desk(gate_folder.resolve(), gate_ref, found, folder, may_apply, secrets)
 
@@ -533,10 +533,12 @@ def _check_project(file: Path, project: Mapping[str, Any]) -> None:
         )
 
 
-def _state_folder() -> Path:
+def state_folder(stack: str) -> Path:
+    """Return the folder for the records and the audit log of a stack, `organization/project/name`, on this machine."""
     base = os.environ.get("XDG_STATE_HOME") or ""
     root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
-    return root / "stacks-pulumi" / "agents"
+    # No name has a plus. With the hyphen, which names may have, two stacks could share a folder.
+    return root / "stacks-pulumi" / "agents" / stack.strip("/").replace("/", "+")
 
 
 def _make(folder: Path) -> None:

@@ -24,7 +24,7 @@ from stacks_pulumi.agents import programs, worker
 from stacks_pulumi.agents.outcomes import ContainerMetrics
 from stacks_pulumi.agents.reading import explanation, pages
 from stacks_pulumi.agents.server import Audit, Exit, server_of
-from stacks_pulumi.agents.tools import Desk
+from stacks_pulumi.agents.tools import Desk, state_folder
 from stacks_pulumi.gate import flow
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.engine import Engine
@@ -483,3 +483,8 @@ def test_a_bug_tells_nothing(talk: Callable[..., Any], monkeypatch: pytest.Monke
         assert await called(client, "list_prices") == "a bug in this package (ValueError) [internal-error]"
 
     talk(story)
+
+
+def test_no_two_stacks_share_a_folder() -> None:
+    names = ("organization/shop/a-b", "organization/shop-a/b", "organization-shop/a/b")
+    assert len({state_folder(name).name for name in names}) == len(names)
