@@ -305,9 +305,9 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
             raise
         raise RefusedError(error.message) from None
     if not gate.serves(name := records.short_name(pulumi.stack)):
-        raise RefusedError(
-            f"the gate {gate.source} is not for the stack {name}: see `stacks` in its gate.yaml"
-        )
+        raise RefusedError(f"the gate {gate.source} is not for the stack {name}: see `stacks` in gate.yaml")
+    # Budgets read all stacks from the folder of this process, where another project may name another backend.
+    os.environ["PULUMI_BACKEND_URL"] = pulumi.backend
     return pulumi
 
 
