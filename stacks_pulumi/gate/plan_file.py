@@ -133,7 +133,14 @@ def _is_set(planned: Any, entry: Mapping[str, Any]) -> bool:
     if isinstance(planned, dict | list):
         # A plan has secrets encrypted. None of our settings is a list or a mapping.
         return "objectValue" in entry or entry.get("secret") is True
-    return entry.get("value") == (planned if isinstance(planned, str) else json.dumps(planned))
+    value = entry.get("value")
+    if isinstance(planned, str):
+        return bool(value == planned)
+    try:
+        # The settings may have a number, or true, without quotes.
+        return bool(json.loads(value or "null") == planned)
+    except ValueError:
+        return False
 
 
 def deployment_in(export: bytes) -> Deployment:

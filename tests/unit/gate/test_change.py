@@ -594,7 +594,8 @@ def test_what_a_state_has_may_run_code_that_is_not_ours(
     [
         ("a", {"value": "a"}, False),
         (True, {"value": "true"}, False),
-        (5, {"value": "5"}, False),
+        (1.5, {"value": "1.50"}, False),
+        (False, {"value": "no"}, True),
         ({"secure": "v1:x"}, {"value": "a", "secret": True}, False),
         ({"a": [1]}, {"value": '{"a":[1]}', "objectValue": {"a": [1]}}, False),
         ("b", {"value": "a"}, True),
