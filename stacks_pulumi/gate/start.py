@@ -30,7 +30,8 @@ _SETTINGS: Final = """\
 # outside of the project, or read from a git ref (--gate-ref origin/main). docs/gate.md explains each setting.
 version: 1
 
-# The stacks that this gate is for, as PROJECT/STACK. Left out: all.
+# The stacks that this gate is for, as PROJECT/STACK. Left out: all, also those of another project, if the author of a
+# change writes its name into Pulumi.yaml and the backend lets the pipeline change them.
 # stacks: [shop/prod]
 
 # Every plan is made, and applied, under these policies.
