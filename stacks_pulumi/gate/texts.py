@@ -302,7 +302,7 @@ def _record_lines(record: Record | str) -> Iterator[tuple[Weight, str]]:
     if content.author:
         yield "note", f"the author of the last commit, as git says it: {content.author}"
     if record.code:
-        what = "the approval is for the steps of Pulumi, and not for what the program does itself"
+        what = "the approval is for the steps of Pulumi, and not for what that code does"
         yield "warning", f"the program may run its own code ({record.code}): {what}"
 
 
