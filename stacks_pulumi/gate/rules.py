@@ -151,7 +151,7 @@ def _built_in(gate: Gate, changes: Sequence[Change], now: datetime.datetime) -> 
         if why := _restores(change):
             yield Finding("restores-data", settings.restores_data, change.urn, why)
         if why := opens(change, changes, harmless):
-            yield Finding("opens-access", settings.opens_access, change.urn, why)
+            yield Finding("opens-access", settings.opens_access, change.urn, why + _whose(change, changes))
         if change.operation == "keep" and change.price_after != FREE:
             yield Finding(
                 "keeps-billed",
@@ -350,6 +350,13 @@ def _connects(change: Change, changes: Sequence[Change], name: str) -> str:
         if is_of_others(change, changes, word):
             return f"{name} connects a {word} that is no container of this stack, as far as is known"
     return ""
+
+
+def _whose(change: Change, changes: Sequence[Change]) -> str:
+    """Return what else is told of opened access: the program has only an id, and that may be another stack's."""
+    is_part = change.kind in {"AllowedIp", "SshCertificate", "VpnClient"}
+    told = "; its container is not one of this stack, as far as is known"
+    return told if is_part and is_of_others(change, changes) else ""
 
 
 def is_of_others(change: Change, changes: Sequence[Change], name: str = "container") -> bool:
