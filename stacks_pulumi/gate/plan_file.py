@@ -114,7 +114,7 @@ def plan_in(file: bytes) -> SavedPlan:
 
 def other_setting(plan: bytes, values: Mapping[str, Any]) -> str:
     """
-    Return a setting of which a plan says another value than the stack has; empty if it says none.
+    Return a setting of ours of which a plan says another value than the stack has; empty if it says none.
 
     The engine does not compare them, and by them a provider in the state is one that it makes by itself.
 
@@ -125,14 +125,19 @@ def other_setting(plan: bytes, values: Mapping[str, Any]) -> str:
     Raises:
         InputError: It cannot be read.
     """
-    settings = plan_in(plan).config.items()
-    return next((name for name, value in settings if not _is_set(value, values.get(name) or {})), "")
+    # Without a package, a name would be that of a setting of any.
+    ours = {
+        name: value
+        for name, value in plan_in(plan).config.items()
+        if ":" not in name or name.partition(":")[0] in _OUR_PACKAGES
+    }
+    return next((name for name, value in ours.items() if not _is_set(value, values.get(name) or {})), "")
 
 
 def _is_set(planned: Any, entry: Mapping[str, Any]) -> bool:
-    if isinstance(planned, dict | list):
-        # A plan has secrets encrypted. None of our settings is a list or a mapping.
-        return "objectValue" in entry or entry.get("secret") is True
+    if isinstance(planned, dict):
+        # A plan has secrets encrypted. No setting of ours is a mapping.
+        return entry.get("secret") is True
     value = entry.get("value")
     if isinstance(planned, str):
         return bool(value == planned)
