@@ -16,7 +16,7 @@ import re
 import shlex
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 from stacks_pulumi import __version__
 from stacks_pulumi.commands._shared import (
@@ -244,6 +244,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: The help was asked for (0), or an option is wrong (1).
     """
     words = sys.argv[1:] if argv is None else argv
+    # Python has `None` for an output that was closed before the start (`>&-`), for instance by what starts a service.
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # For a character that the terminal cannot show, print another one instead of a traceback.
@@ -278,6 +280,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (StacksError, OSError) as error:
         return report_error(options, error, exit_code=_ERROR)
     return code
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  (an output of the whole process)
 
 
 def _wants_json(words: Sequence[str]) -> bool:

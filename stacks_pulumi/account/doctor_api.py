@@ -370,24 +370,24 @@ def cap(facts: Facts) -> Iterator[Diagnosis]:
     text = "the API shows a key's cap only when it refuses a create"
     listed = None if facts.look is None else facts.look.containers
     yield unknown(
-        "cap", text if listed is None else f"{text}. {_created_since_the_first(listed, facts.clock.wall())}"
+        "cap", text if listed is None else f"{text}. {_created_this_month(listed, facts.clock.wall())}"
     )
 
 
-def _created_since_the_first(listed: Listing[Container], now: float) -> str:
+def _created_this_month(listed: Listing[Container], now: float) -> str:
     """Describe the containers created this month: the cap counts those of its key, but the list shows no keys."""
     month = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m")
     created = [one for one in listed if one.status != "deleted" and (one.created_at or "").startswith(month)]
     if not created and listed.gap is not None:
-        return "The list of containers is incomplete, so it does not show which were created since the first"
+        return "The list of containers is incomplete, so it does not show which were created this month"
     if not created:
-        return "No container of the account was created since the first"
+        return "No container of the account was created this month"
     noun = (
         "container that any key has" if len(created) == 1 else f"{len(created)} containers that any key has"
     )
     costs = "costs" if len(created) == 1 else "cost"
     price = total(item_of(one).price for one in created) + (FREE if listed.gap is None else UNSEEN)
-    return f"The {noun} created since the first {costs} {price} a month"
+    return f"The {noun} created this month {costs} {price} a month"
 
 
 def _money(limit: float | None, spent: float | None) -> str:

@@ -35,7 +35,6 @@ from stacks_pulumi.reports.writers import as_json
 
 _SETTLED: Final = frozenset({"running", "stopped", "pending"})
 _DEFAULT_DESCRIPTION: Final = "Custom IP"
-_DATA: Final = frozenset({catalog.Category.DATABASE, catalog.Category.STORAGE})
 
 
 @dataclass(frozen=True)
@@ -216,13 +215,13 @@ class _Maker:
                 inputs["additional_storage_tier"] = tier
         is_open = None if has is None else has.access.enabled
         is_open = container.external_access if is_open is None else is_open
-        # Policies refuse a database that is adopted and says nothing of it.
-        if is_open or (is_open is False and catalog.is_database(template)):
-            inputs["external_access"] = is_open
-        inputs["adopt"] = "if_matching"
         known = catalog.TEMPLATES.get(template)
         # A template that is not in the catalogue may hold data too.
-        has_data = known is None or known.category in _DATA
+        has_data = known is None or bool(known.data)
+        # Policies refuse a container with data that is adopted and says nothing of it.
+        if is_open or (is_open is False and has_data):
+            inputs["external_access"] = is_open
+        inputs["adopt"] = "if_matching"
         self.names[container.id] = self._declare("Container", name, container.id, inputs, has_data=has_data)
 
     def children(self, container: Container, has: Belongings) -> None:

@@ -83,7 +83,8 @@ class Secrets:
     def add_settings(self, settings: Mapping[str, Any]) -> None:
         """Add the secret settings of a stack's configuration, as the engine prints it."""
         self.add(
-            entry.get("value")
+            # An object is there twice: as a text, and with its parts.
+            (entry.get("value"), entry.get("objectValue"))
             for entry in settings.values()
             if isinstance(entry, Mapping) and entry.get("secret")
         )

@@ -156,3 +156,12 @@ def of_plans(template: str, monthly: MonthlyPrice) -> dict[str, str]:
     plans = ["-"] if template == catalog.VPN_TEMPLATE else list(catalog.PLANS)
     prices = {plan: monthly(template, None if plan == "-" else plan, None) for plan in plans}
     return {plan: usd(price) for plan, price in prices.items() if price is not None}
+
+
+def end_of(output: str) -> str:
+    """Return what the engine says at the end: its diagnostics, or only how many resources it has changed."""
+    for heading in ("Diagnostics:", "Outputs:", "Resources:"):
+        _, found, rest = output.partition(f"\n{heading}\n")
+        if found:
+            return f"{heading}\n{rest}".strip()
+    return output

@@ -28,7 +28,7 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from stacks_pulumi import catalog, config
-from stacks_pulumi._identifiers import name_of
+from stacks_pulumi._identifiers import compare_instants, name_of
 from stacks_pulumi._pulumi_cli import InputError, StoredResource, find_project, read_project, read_stack
 from stacks_pulumi.agents import programs
 from stacks_pulumi.agents.masking import HIDDEN, Secrets
@@ -47,6 +47,7 @@ from stacks_pulumi.agents.outcomes import (
     TemplatePrice,
     bounds,
     dollars,
+    end_of,
     of_plans,
 )
 from stacks_pulumi.agents.reading import explanation
@@ -216,8 +217,8 @@ class Desk:
 
     def _logs(self, resource: str, lines: int) -> ContainerLog:
         stack = self._stack()
-        id_ = _container(stack, resource)
         with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
+            id_ = _container(client, stack, resource)
             try:
                 self.secrets.add(
                     client.containers.credentials(one).raw for one in (id_, *_targets(stack, id_))
@@ -239,9 +240,9 @@ class Desk:
         return await self._read(self._metrics, resource)
 
     def _metrics(self, resource: str) -> ContainerMetrics:
-        id_ = _container(self._stack(), resource)
+        stack = self._stack()
         with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
-            measured = msgspec.to_builtins(client.containers.metrics(id_))
+            measured = msgspec.to_builtins(client.containers.metrics(_container(client, stack, resource)))
         return ContainerMetrics(resource, {name: points[-_POINTS:] for name, points in measured.items()})
 
     async def explain_error(self, code: Code) -> ExplainedCode:
@@ -289,7 +290,7 @@ class Desk:
         program = programs.check(msgspec.json.decode((folder / records.AGENTS_PROGRAM).read_bytes()))
         async with self._one:
             done = await self._run("apply", record, program, context)
-            output = _end_of(self._output(folder))
+            output = end_of(self._output(folder))
         if done.exit_code is None:
             raise RefusedError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))
         return ApplyOutcome("applied" if done.exit_code == 0 else "failed", record, output)
@@ -450,10 +451,17 @@ class Desk:
         return read_stack(self._export()).resources
 
 
-def _container(stack: Sequence[StoredResource], name: str) -> str:
-    """Return the id of a container of a stack."""
+def _container(client: StacksClient, stack: Sequence[StoredResource], name: str) -> str:
+    """Return the id of a container of a stack. Another one of its name has its id, and may be another stack's."""
     for one in stack:
         if one.kind == "Container" and name_of(one.urn) == name and not one.delete:
+            there = client.containers.status(one.id)
+            if compare_instants((one.outputs or {}).get("createdAt"), there.created_at) is False:
+                raise InputError(
+                    f"{one.id} is not the stack's container any more, but one that was created at "
+                    f"{there.created_at}: a person runs `pulumi refresh`",
+                    code="identity-unclear",
+                )
             return one.id
     raise InputError("the stack has no container with this name: see list_resources", code="not-found")
 
@@ -501,7 +509,7 @@ def opened(
                 "the stack's configuration has `stacks:adopt`: remove it, because an agent may not adopt"
             )
         secrets.add_settings(configuration)
-    folder = _state_folder() / re.sub(r"[^A-Za-z0-9_.-]", "-", found.stack.strip("/"))
+    folder = state_folder(found.stack)
     _make(folder)
     return Desk(gate_folder.resolve(), gate_ref, found, folder, may_apply, secrets)
 
@@ -525,10 +533,12 @@ def _check_project(file: Path, project: Mapping[str, Any]) -> None:
         )
 
 
-def _state_folder() -> Path:
+def state_folder(stack: str) -> Path:
+    """Return the folder for the records and the audit log of a stack, `organization/project/name`, on this machine."""
     base = os.environ.get("XDG_STATE_HOME") or ""
     root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
-    return root / "stacks-pulumi" / "agents"
+    # No name has a plus. With the hyphen, which names may have, two stacks could share a folder.
+    return root / "stacks-pulumi" / "agents" / stack.strip("/").replace("/", "+")
 
 
 def _make(folder: Path) -> None:
@@ -569,15 +579,6 @@ def _shortened(value: Any) -> Any:
 def _short(text: str, longest: int = _LONGEST) -> str:
     text = clean(text)
     return text if len(text) <= longest else f"{text[:longest]}..."
-
-
-def _end_of(output: str) -> str:
-    """Return what the engine says at the end: its diagnostics, or only how many resources it has changed."""
-    for heading in ("Diagnostics:", "Outputs:", "Resources:"):
-        _, found, rest = output.partition(f"\n{heading}\n")
-        if found:
-            return f"{heading}\n{rest}".strip()
-    return output
 
 
 _CODE: Final = re.compile(r" \[([a-z-]+)\]$")

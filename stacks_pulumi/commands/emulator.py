@@ -30,10 +30,8 @@ _HELP = "serve an emulated STACKS API on this machine"
 DEFAULT_PORT = 7822
 """The default port: STAC on the keys of a phone."""
 
-_WARNING = (
-    "Warning: listening on {host}. Everyone who can reach it can use the API with the key below, over plain http.\n"
-    "The page and the control API need the token in the page's address.\n"
-)
+_EXPOSED = "Everyone who can reach it can use the API with the key below, over plain http.\n"
+_GUARDED = "The page and the control API need the token in the page's address.\n"
 
 _UNLIMITED = 6000
 """The requests per minute that the printed configuration sets if there is no limit: a hundred per second."""
@@ -137,7 +135,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="accept requests that the platform may refuse; by default the emulator refuses them",
     )
     parser.add_argument(
-        "--shapes", default="guide", help="the shape of answers that the guide does not specify"
+        "--shapes",
+        default="guide",
+        help="the shape of answers that the guide does not specify: guide, bare, wrapped, text, strings, terse "
+        "or empty (default: guide)",
     )
     parser.add_argument(
         "--platform",
@@ -200,7 +201,8 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as exc:
         raise _failed(f"{exc.filename}: {exc.strerror}") from None
     if server.control_token is not None and arguments.format != "json":
-        _say(_WARNING.format(host=arguments.host))
+        exposed = "" if server.is_loopback else f"Warning: listening on {arguments.host}. {_EXPOSED}"
+        _say(f"{exposed}{_GUARDED}")
     if server.is_key_revoked and arguments.format == "json":
         tell("emulator", f"the key is {_REVOKED}")
     _say(_as_json(server) if arguments.format == "json" else _greeting(server, arguments.rate_limit))

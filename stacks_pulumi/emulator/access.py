@@ -29,7 +29,7 @@ _SERVICE_TYPES = ("http", "tcp", "both")
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@route("containers.external_access", "PUT", "/containers/<container_id>/external-access", MANAGE)
+@route("containers.external_access", "PUT", "/containers/<container_id>/external-access", MANAGE, "enabled")
 def _put_external_access(request: Request) -> Reply | Open:
     container = containers.in_path(request)
     set_access(request.platform, container, request.body.get("enabled"))
@@ -63,7 +63,15 @@ def _get_allowed_ips(request: Request) -> Reply:
     )
 
 
-@route("allowed_ips.add", "POST", "/containers/<container_id>/allowed-ips", MANAGE)
+@route(
+    "allowed_ips.add",
+    "POST",
+    "/containers/<container_id>/allowed-ips",
+    MANAGE,
+    "ip_address",
+    "description",
+    "service_type",
+)
 def _post_allowed_ip(request: Request) -> Open:
     entry = add_ip(request.platform, containers.in_path(request), request.body)
     return Open("allowed_ip", _entry(entry), "IP address added")

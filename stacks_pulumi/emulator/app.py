@@ -202,6 +202,9 @@ class _Visit:
         keys.check_scope(key, route.scope)
         if not isinstance(body, dict):
             raise bad_request("The request body must be a JSON object")
+        if platform.strict:
+            # assumed: an unknown field is refused, because a misspelt one would silently have no effect.
+            route.check_fields(body)
         with platform.lock:
             platform.settle()
             request = Request(platform, key, args, self.incoming.query, body)

@@ -43,7 +43,7 @@ def _get_targets(request: Request) -> Reply:
     )
 
 
-@route("connections.create", "POST", "/containers/<source_id>/connect/<target_id>", MANAGE)
+@route("connections.create", "POST", "/containers/<source_id>/connect/<target_id>", MANAGE, "connectionName")
 def _post_connection(request: Request) -> Reply:
     if request.platform.strict:
         reject_null(request.body, "connectionName")

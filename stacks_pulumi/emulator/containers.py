@@ -59,7 +59,17 @@ def _get_containers(request: Request) -> Reply:
     )
 
 
-@route("containers.create", "POST", "/containers", CREATE)
+@route(
+    "containers.create",
+    "POST",
+    "/containers",
+    CREATE,
+    "name",
+    "template",
+    "plan",
+    "discount_code",
+    "additional_storage_tier",
+)
 def _post_container(request: Request) -> Reply:
     container = create(request.platform, request.key, request.body)
     return Reply(
@@ -107,7 +117,7 @@ def _delete_container(request: Request) -> Open:
     return Open("result", message="Container is being deleted")
 
 
-@route("containers.set_status", "PUT", "/containers/<container_id>/status", MANAGE)
+@route("containers.set_status", "PUT", "/containers/<container_id>/status", MANAGE, "status")
 def _put_status(request: Request) -> Open:
     container = in_path(request)
     set_status(request.platform, container, request.body.get("status"))

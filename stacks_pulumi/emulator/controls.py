@@ -299,7 +299,11 @@ class Controls:
             self._save()
 
     def reset(self) -> None:
-        """Remove everything except accounts and keys: containers, faults, requests, spending, rate windows."""
+        """
+        Remove containers, faults, requests, spending, rate windows; keys, limits, clock, pace, shapes, platform stay.
+
+        A payment method and the capacity are there again. A key that was revoked stays so: `new_key` makes another.
+        """
         with self.platform.lock:
             self.platform.empty()
             self._begin()

@@ -98,9 +98,10 @@ class Drift:
         """Change a container's plan and additional storage, which no API key can do."""
         tier = answers.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
-            raise KeyError(plan)
+            raise ValueError(f"no such plan: {plan}; there are {', '.join(catalog.PLANS)}")
         if tier not in {None, *catalog.STORAGE_TIERS}:
-            raise KeyError(tier)
+            tiers = ", ".join(map(str, catalog.STORAGE_TIERS))
+            raise ValueError(f"no such additional_storage_tier: {tier}; there are {tiers}")
         with self._platform.lock:
             it = self._find(container)
             it.plan, it.storage_tier = plan, tier

@@ -27,7 +27,7 @@ def _get_clients(request: Request) -> Open:
     return Open("clients", [_entry(client) for client in clients], names=[client.name for client in clients])
 
 
-@route("vpn_clients.add", "POST", "/containers/<vpn_container_id>/vpn-clients", MANAGE)
+@route("vpn_clients.add", "POST", "/containers/<vpn_container_id>/vpn-clients", MANAGE, "name")
 def _post_client(request: Request) -> Open:
     client = add(request.platform, _in_path(request), request.body.get("name"))
     return Open("client", _entry(client), "VPN client added")

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file
+from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file, read_project
 from stacks_pulumi._pulumi_cli import read as read_output
 from stacks_pulumi.account.doctor_checks import advice_on
 from stacks_pulumi.cost.build import report_of
@@ -92,14 +92,16 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
 
     Raises:
         RefusedError: The gate is for other stacks, or does not allow a setting of the project.
-        StacksError: It could not be planned; the folder then has no record, and at most a comment that says so.
+        StacksError: It could not be planned; the folder then has no record, and at most a comment on that.
     """
     records.clear(record)
+    if stack is not None:
+        # The gate may refuse the project, and then the engine is not asked for the stack's full name.
+        _note(record, f"{read_project(project_files.found_in(project)).get('name')}/{stack.split('/')[-1]}")
     with engine.scratch_folder() as scratch:
         origin = pulumi = _opened(gate, project, stack)
-        # Stays if nothing takes its place.
         name = records.short_name(pulumi.stack)
-        records.put(record, records.COMMENT, texts.unplanned(name).encode())
+        _note(record, name)
         copies: dict[Path, Path] = {}
         if not program.own_code(pulumi.project):
             # As in `apply`, so that both read the same files.
@@ -132,7 +134,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
             gate.source,
             pulumi.runtime,
             program.own_code(pulumi.project),
-            _author(origin.project),
+            git.author(origin.project),
             Digests(
                 plan=records.digest_of(preview.plan),
                 export=records.digest_of(shown),
@@ -380,16 +382,15 @@ def _read(folder: Path) -> Record:
 
 def _is_refused(events: Path) -> bool:
     """Return whether a policy stopped an update. The engine ends with the same exit code after other failures."""
-    violations = (line.policy_event for line in _events(events))
-    return any(
-        event is not None and event.enforcement_level == "mandatory" and not event.exceptions
-        for event in violations
-    )
+    told = (line.policy_event for line in _events(events))
+    return any(one and one.enforcement_level == "mandatory" and not one.exceptions for one in told)
 
 
 def _is_unknown(events: Path) -> bool:
-    """Return whether an operation of an update has ended without a known result."""
-    told = (line.diagnostic_event for line in _events(events))
+    """Return whether an operation of an update has ended without a known result, or may have."""
+    told = [line.diagnostic_event for line in _events(events)]
+    if not told and events.is_file() and events.stat().st_size > 0:
+        return True  # the disk was full, and what is missing may say it
     return any(event is not None and "[outcome-unknown]" in event.message for event in told)
 
 
@@ -513,7 +514,7 @@ def _approved(
         raise RefusedError(f"the gate refuses this change: {'; '.join(reasons)}")
     if verdict.result != "needs_approval":
         return ()
-    subject = signatures.Subject(record.digest, pulumi.stack, _author(pulumi.project), verdict)
+    subject = signatures.Subject(record.digest, pulumi.stack, git.author(pulumi.project), verdict)
     found = signatures.check(record.approvals, subject, gate, now)
     if found.missing:
         raise RefusedError(f"{found.missing}: `stacks-pulumi gate approve` signs this record")
@@ -558,6 +559,11 @@ def _refused(record: Path, preview: engine.PlannedPreview, name: str) -> Planned
     return Planned(name, verdict, ())
 
 
+def _note(folder: Path, name: str) -> None:
+    """Write the comment that stays if nothing takes its place."""
+    records.put(folder, records.COMMENT, texts.unplanned(name).encode())
+
+
 def _write_texts(folder: Path, record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> None:
     records.put(folder, records.COMMENT, texts.comment(record, verdict, changes).encode())
     records.put(folder, records.JUNIT, texts.junit(record, verdict, changes).encode())
@@ -565,10 +571,6 @@ def _write_texts(folder: Path, record: Record | str, verdict: Verdict, changes: 
 
 def _program(pulumi: Engine, record: Path, copies: Mapping[Path, Path] = MappingProxyType({})) -> str:
     return digests.of_folder(pulumi.project, (record, pulumi_home()), copies)
-
-
-def _author(project: Path) -> str:
-    return git.said(project, "log", "-1", "--format=%an <%ae>").strip()
 
 
 def _backend(pulumi: Engine) -> str:

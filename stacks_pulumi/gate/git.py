@@ -30,6 +30,11 @@ def said(folder: Path, *words: str) -> str:
     return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
 
 
+def author(folder: Path) -> str:
+    """Return the author of the last commit, as git says it; empty without one."""
+    return said(folder, "log", "-1", "--format=%an <%ae>").strip()
+
+
 def extract(folder: Path, ref: str, into: Path) -> str:
     """
     Write the files that a folder has in a git ref, and return the commit.
@@ -137,7 +142,10 @@ def _read(top: Path, *words: str) -> bytes:
         raise ConfigError(f"git cannot be started: {error.strerror}", code="file-access") from None
     if done.returncode:
         reason = " ".join(done.stderr.decode(errors="replace").split())
-        raise ConfigError(f"the gate cannot be read from git: {reason} ({words[-1]})", code="file-access")
+        name = words[-1].removesuffix("^{commit}")
+        if "Needed a single revision" in reason:
+            reason = "no commit has this name: fetch it, or commit first"
+        raise ConfigError(f"the gate cannot be read from git: {reason} ({name})", code="file-access")
     return done.stdout
 
 

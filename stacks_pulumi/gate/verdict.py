@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -40,6 +41,7 @@ Result: TypeAlias = Literal["nothing", "free", "needs_approval", "refused"]
 Tagged: TypeAlias = Callable[[str, str], frozenset[str]]
 
 
+_ANY: Final = Decimal("Infinity")
 _LAST: Final = "before the last deletion"
 """When a stack may cost more than before and after a change."""
 _FIRST: Final = ": delete first, in a separate change"
@@ -372,15 +374,12 @@ def _with_unfinished(found: _Found, may_exist: Mapping[str, Decimal]) -> None:
 
     A container of the same name in the program may be a smaller one, and the larger one is there in its place.
     """
-    known: dict[str, Decimal | None] = {}
+    counted: dict[str, Decimal] = defaultdict(Decimal)
     for one in found.changes:
-        if one.container_name:
-            known[one.container_name] = None if one.operation == "delete" else one.price_after.high
-    prices: dict[str, Decimal] = {}
-    for name, price in may_exist.items():
-        counted = known.get(name, Decimal(0))
-        if counted is not None and price > counted:
-            prices[name] = price - counted
+        high = None if one.operation == "delete" else one.price_after.high
+        # One that may exist has no price here if another change is of its container.
+        counted[one.container_name] = max(counted[one.container_name], _ANY if high is None else high)
+    prices = {name: price - counted[name] for name, price in may_exist.items() if price > counted[name]}
     more = Price(FREE.low, sum(prices.values(), Decimal(0)))
     found.unfinished = tuple(sorted(prices))
     found.before, found.after, found.during = (

@@ -237,6 +237,18 @@ def test_without_strict_a_limit_is_capped_at_the_maximum(emulator: Emulator, cal
     assert call("GET", f"/containers/{container}/logs?lines=0").status_code == 400
 
 
+def test_a_misspelt_field_is_refused_and_not_ignored(emulator: Emulator, call: Caller) -> None:
+    source, target = call.create("myapp"), call.create("mydb")
+    asked = f"/containers/{source}/connect/{target}"
+    refused = call("POST", asked, {"connection_name": "primary"})
+
+    assert (refused.status_code, refused.json()["field"]) == (400, "connection_name")
+    assert refused.json()["error"] == "Unknown field connection_name; there are: connectionName"
+    assert call("POST", f"/containers/{source}/backup", {"note": "nightly"}).status_code == 202
+    emulator.platform.strict = False
+    assert call("POST", asked, {"connection_name": "primary"}).json()["data"]["connectionName"] == "mydb"
+
+
 def test_a_limit_returns_the_newest(emulator: Emulator, call: Caller) -> None:
     container = call.create("myapp")
     for _ in range(3):

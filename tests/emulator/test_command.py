@@ -211,6 +211,13 @@ def test_on_all_addresses_its_control_api_needs_the_token(
     assert requests.get(f"{page}_emulator/clock", headers=allowed, timeout=10).status_code == 200
 
 
+def test_a_token_on_this_machine_brings_no_warning_about_others(start: Callable[..., Running]) -> None:
+    said = start("--control-token", "abc").said
+
+    assert "Warning" not in said
+    assert said.startswith("The page and the control API need the token in the page's address.")
+
+
 def test_data_is_loaded_at_start(start: Callable[..., Running], tmp_path: Path) -> None:
     file = tmp_path / "data.json"
     file.write_text('{"containers": [{"name": "myapp", "template": "nodejs"}]}')

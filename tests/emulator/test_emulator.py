@@ -13,6 +13,7 @@ import requests
 
 from stacks_pulumi.config import check_base_url
 from stacks_pulumi.emulator import DrivenClock, Emulator, PortTakenError, platform
+from stacks_pulumi.platform_file import Lists, PlatformFacts
 from tests.support.clock import FakeClock
 from tests.support.waiting import until
 
@@ -148,14 +149,21 @@ def test_stop_ends_all_threads() -> None:
     until(lambda: not set(threading.enumerate()) - before)
 
 
-def test_a_reset_keeps_only_accounts_and_keys(emulator: Emulator, call: Caller) -> None:
+def test_a_reset_keeps_accounts_keys_and_how_the_platform_behaves(emulator: Emulator, call: Caller) -> None:
     call.create("myapp")
+    emulator.set_spending_cap(9)
+    emulator.set_pace(boot_seconds=3)
+    emulator.freeze()
+    emulator.set_platform(PlatformFacts(lists=Lists(rows="items")))
     emulator.faults.add("containers.list", 500)
     emulator.state.accounts[emulator.account].payment_method = False
     emulator.reset()
 
     assert (emulator.state.names(), emulator.faults.all(), emulator.calls()) == ([], [], 0)
     assert emulator.state.keys[0].spent == {}
+    assert emulator.state.keys[0].spending_cap == 9
+    assert (emulator.platform.pace.boot_seconds, emulator.clock.frozen) == (3, True)
+    assert emulator.platform.facts.lists.rows == "items"
     assert call.create("myapp")
 
 

@@ -76,6 +76,20 @@ def test_the_routes_are_those_of_the_contract(operations: dict[str, dict[str, An
     assert in_code == {name: (found["endpoint"], found["x-scope"]) for name, found in operations.items()}
 
 
+def test_the_fields_of_a_body_are_those_of_the_contract(
+    contract: dict[str, Any], operations: dict[str, dict[str, Any]]
+) -> None:
+    def fields(found: dict[str, Any]) -> set[str]:
+        if "requestBody" not in found:
+            return set()
+        (noun,) = found["requestBody"]["content"]["application/json"]["schema"].values()
+        return set(contract["components"]["schemas"][noun.rpartition("/")[2]]["properties"])
+
+    assert {name: set(found.fields) for name, found in OPERATIONS.items()} == {
+        name: fields(found) for name, found in operations.items()
+    }
+
+
 def test_open_answers_in_code_are_open_in_the_contract(
     operations: dict[str, dict[str, Any]],
 ) -> None:

@@ -1,4 +1,4 @@
-"""A stack moves from the dynamic types to the native ones and back: the API gets no change."""
+"""A stack moves between the dynamic and the native types, or gives a container to another stack: the API sees reads."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ team = stacks.Provider("team", api_key={key!r}, base_url={url!r})
 web = stacks.Container("web", template="nodejs", external_access=True, opts=pulumi.ResourceOptions(provider=team))
 stacks.AllowedIp("office", container=web, ip_address="198.51.100.7", opts=pulumi.ResourceOptions(provider=team))
 stacks.Container("api", template="nodejs")
+"""
+
+MOVED = """
+if pulumi.get_stack() == {owner!r}:
+    vpn = stacks.Container("vpn", template="stacks-vpn", opts=pulumi.ResourceOptions(protect=True))
+    stacks.VpnClient("laptop", container=vpn)
+else:
+    stacks.Container("api", template="nodejs")
 """
 
 
@@ -84,3 +92,21 @@ def test_resources_of_an_explicit_provider_are_moved_and_moved_back(stack: Stack
         assert types(stack) == {"pulumi-python:dynamic/stacks"}
         assert writes(emulator, other) == made
         assert other.key not in stack.export() + stack.said()
+
+
+def test_a_container_goes_to_another_stack_with_what_belongs_to_it(stack: Stack, emulator: Emulator) -> None:
+    stack.program(MOVED.format(owner="dev"))
+    stack.up()
+    made = writes(emulator)
+    urns = [stack.resources()[name]["urn"] for name in ("vpn", "laptop")]
+    stack.cli("stack", "init", "prod", "--copy-config-from", "dev")
+
+    ends = ["--source", "organization/tests/dev", "--dest", "organization/tests/prod"]
+    stack.cli("state", "move", "--yes", *ends, *urns)
+    stack.program(MOVED.format(owner="prod"))
+
+    assert stack.preview("--refresh").changes == {}
+    stack.cli("stack", "select", "dev")
+    assert set(stack.preview().changes) == {"create"}
+    assert "vpn" not in stack.resources()
+    assert writes(emulator) == made

@@ -234,6 +234,11 @@ def test_the_pipeline_of_gitlab_tests_as_that_of_github_and_plans(reader: Reader
     # The test of the workflows runs them.
     steps = workflow["jobs"]["tests"]["steps"]
     assert tests["tests"]["script"] == [step["run"] for step in steps if "run" in step]
+    # They run in each pipeline of the gate, so that no merge request is merged without them.
+    jobs = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
+    for name in ("preview", "plan"):
+        [rule] = jobs[name]["rules"]
+        assert any(rule["if"].startswith(one["if"]) for one in tests["tests"]["rules"]), name
     key = reader.emulator.new_key(scopes=["containers:read"])
     planned = runner.script(pipeline, "plan", {"STACKS_API_KEY": key}, folder)
 

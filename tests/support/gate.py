@@ -14,10 +14,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from unittest import mock
 
 import yaml
@@ -49,6 +49,22 @@ def signer(name: str) -> str:
     """Return the line of a person in a file of signers."""
     public = (keys() / f"{name}.pub").read_text(encoding="utf-8").split()
     return f'{name} namespaces="stacks-pulumi-gate" {" ".join(public[:2])}\n'
+
+
+_OUTPUT: Final = engine._output
+
+
+def _said(words: Sequence[str], folder: Path, environment: Mapping[str, str], text: bytes = b"") -> bytes:
+    """Return what `pulumi` prints; an engine is asked once for its version, and not in each plan and each apply."""
+    if tuple(words) == ("version",):
+        return _version(shutil.which("pulumi", path=environment["PATH"]))
+    return _OUTPUT(words, folder, environment, text)
+
+
+@functools.cache
+def _version(command: str | None) -> bytes:
+    assert command is not None
+    return subprocess.run([command, "version"], check=True, capture_output=True).stdout
 
 
 class Gated:
@@ -112,6 +128,7 @@ class Gated:
         with (
             mock.patch.dict(os.environ, self.stack.env, clear=True),
             mock.patch.object(engine, "PYTHON", python),
+            mock.patch.object(engine, "_output", _said),
         ):
             yield
 

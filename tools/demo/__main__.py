@@ -78,7 +78,8 @@ def main() -> int:
     began = time.monotonic()
     try:
         say("A database and an app on a real Pulumi engine and an emulated STACKS: no account, no bill.")
-        say("It takes about 40 seconds: containers boot in 4 seconds here, and in 10 to 30 at STACKS.")
+        say("It takes about 100 seconds: containers boot in 4 seconds here, and in 10 to 30 at STACKS;")
+        say("a refresh looks for a missing connection for a minute before it takes it out of the state.")
         account = EmulatedAccount(folder)
         say()
         say("   Program   examples/quickstart/__main__.py")

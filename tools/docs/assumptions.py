@@ -22,6 +22,7 @@ def assumptions() -> str:
             cells = (" ".join(found.get(mark, ())) for mark in ("x-assumed", "x-strict"))
             rows.append((f"`{method.upper()} {path}`", *cells))
     for status, answer in contract["components"]["responses"].items():
-        if "x-assumed" in answer:
-            rows.append((f"every {status} answer", " ".join(answer["x-assumed"]), ""))
+        if answer.keys() & {"x-assumed", "x-strict"}:
+            cells = (" ".join(answer.get(mark, ())) for mark in ("x-assumed", "x-strict"))
+            rows.append((f"every {status} answer", *cells))
     return table(("Endpoint", "Assumed", "Refused by default"), rows)

@@ -94,6 +94,9 @@ def test_a_program_in_yaml_runs_no_code_and_is_updated_in_place(
     with pytest.raises(RefusedError, match="sets `options`"):
         gated.plan()
     assert not (stack.folder / "ran").exists()
+    # The engine was not started, and the comment is that of the same stack.
+    comment = (gated.record / record.COMMENT).read_text(encoding="utf-8")
+    assert "The change of tests/dev: it could not be planned" in comment.splitlines()[1]
 
 
 def test_a_policy_refuses_in_plan_and_in_apply(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:

@@ -128,9 +128,7 @@ def test_without_a_refusal_only_this_months_prices_are_known(
     line = only(doctor(), "cap")
 
     assert line["level"] == "unknown"
-    assert line["text"].endswith(
-        "The 2 containers that any key has created since the first cost $17.00 a month"
-    )
+    assert line["text"].endswith("The 2 containers that any key has created this month cost $17.00 a month")
 
 
 def test_a_used_up_rate_limit_is_a_warning(machine: Machine, emulator: Emulator, doctor: Doctor) -> None:

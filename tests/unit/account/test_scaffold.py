@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stacks_pulumi
+from stacks_pulumi import catalog
 from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.account.takeover import FILES, Identifiers, ScaffoldPlan, files, literal, plan
 from stacks_pulumi.api.models import (
@@ -583,10 +584,19 @@ def test_a_vpn_that_the_api_calls_by_its_type_is_declared_by_its_template() -> N
     assert declared.inputs == {"name": "web", "template": "stacks-vpn", "adopt": "if_matching"}
 
 
-def test_a_template_that_the_catalogue_does_not_know_is_protected() -> None:
-    assert [one.protect for one in planned(running(template="cassandra")).declared] == [True]
-    assert [one.protect for one in planned(running(template="minio")).declared] == [True]
-    assert [one.protect for one in planned(running()).declared] == [False]
+@pytest.mark.parametrize("template", [*catalog.TEMPLATES, "cassandra"])
+def test_what_may_hold_data_is_protected_and_said_to_be_closed(template: str) -> None:
+    known = catalog.TEMPLATES.get(template)
+    has_data = known is None or bool(known.data)
+
+    [declared] = planned(running(template=template, plan=None, external_access=False)).declared
+
+    # What the policies `protect-data` and `no-public-database` ask of it.
+    assert (declared.protect, declared.inputs.get("external_access")) == (
+        has_data,
+        False if has_data else None,
+    )
+    assert has_data or template not in {"cassandra", "ghost", "minio", "postgresql", "secrets-micro"}
 
 
 def test_names_that_differ_only_in_signs_stay_unique() -> None:

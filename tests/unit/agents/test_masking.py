@@ -61,6 +61,11 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
         "sk_stacks_...": True,
     }
     assert "hunter" not in repr(secrets)
+    parts = {"user": "admin-one", "password": "tops3cret"}
+    secrets.add_settings(
+        {"shop:db": {"value": json.dumps(parts), "objectValue": parts, "secret": True}, "shop:x": {}}
+    )
+    assert secrets.masked("admin-one tops3cret") == "admin-one [secret]"
 
 
 @pytest.mark.parametrize(

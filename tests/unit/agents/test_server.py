@@ -24,7 +24,7 @@ from stacks_pulumi.agents import programs, worker
 from stacks_pulumi.agents.outcomes import ContainerMetrics
 from stacks_pulumi.agents.reading import explanation, pages
 from stacks_pulumi.agents.server import Audit, Exit, server_of
-from stacks_pulumi.agents.tools import Desk
+from stacks_pulumi.agents.tools import Desk, state_folder
 from stacks_pulumi.gate import flow
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.engine import Engine
@@ -272,10 +272,21 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
         def credentials(id_: str) -> Any:
             return SimpleNamespace(raw={"password": f"{id_}-password"})
 
-        yield SimpleNamespace(containers=SimpleNamespace(logs=logs, credentials=credentials))
+        def status(_id: str) -> Any:
+            return SimpleNamespace(created_at=created[0])
+
+        calls = {"logs": logs, "credentials": credentials, "status": status, "metrics": status}
+        yield SimpleNamespace(containers=SimpleNamespace(**calls))
 
     urn, kind = "urn:pulumi:dev::shop::{0}::{1}", "stacks:index:{0}"
-    web = StoredResource(kind.format("Container"), urn.format("x", "web"), "web", custom=True)
+    created = ["2026-11-28T10:00:00Z"]
+    web = StoredResource(
+        kind.format("Container"),
+        urn.format("x", "web"),
+        "web",
+        custom=True,
+        outputs={"createdAt": created[0]},
+    )
     ends = {"source": "web", "target": "db"}
     link = StoredResource(
         kind.format("Connection"), urn.format("x", "link"), "link", custom=True, inputs=ends
@@ -295,6 +306,12 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
         log.append("web-password db-password other-password")
         answer = await called(client, "get_logs", resource="web", lines=1)
         assert answer["log"] == "[secret] [secret] other-password"
+        # It was deleted, and another one has its name.
+        created[0] = "2026-11-28T11:00:00Z"
+        for tool in ("get_logs", "get_metrics"):
+            text = await called(client, tool, resource="web")
+            assert "web is not the stack's container any more" in text
+            assert text.endswith("[identity-unclear]")
 
     talk(story)
 
@@ -395,7 +412,7 @@ def test_the_audit_log_says_what_was_called_and_how_it_ended(
 
 
 def test_what_is_no_call_is_not_in_the_audit_log(tmp_path: Path) -> None:
-    """A notification has no answer, and no tool gets it: a line on it would tell of an update that never was."""
+    """A notification has no answer, and no tool gets it: a line on it would name an update that never was."""
     file = tmp_path / "audit.jsonl"
     audit = Audit(file)
     context: Any = SimpleNamespace(
@@ -466,3 +483,8 @@ def test_a_bug_tells_nothing(talk: Callable[..., Any], monkeypatch: pytest.Monke
         assert await called(client, "list_prices") == "a bug in this package (ValueError) [internal-error]"
 
     talk(story)
+
+
+def test_no_two_stacks_share_a_folder() -> None:
+    names = ("organization/shop/a-b", "organization/shop-a/b", "organization-shop/a/b")
+    assert len({state_folder(name).name for name in names}) == len(names)

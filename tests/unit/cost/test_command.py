@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +171,15 @@ def test_pricing_a_file_imports_neither_pulumi_nor_http_nor_rich(file: str) -> N
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_outputs_that_were_closed_before_the_start_are_no_error(file: str, closed: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m stacks_pulumi cost {shlex.quote(file)} {closed}"
+
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("form", ["table", "json", "markdown"])

@@ -81,6 +81,11 @@ def test_an_operation_without_a_known_result_is_seen_in_the_events(tmp_path: Pat
         file.write_bytes(events(step("create", "web", None, web()), errors=(text,)))
         assert flow._is_unknown(file) is unknown
         assert not flow._is_refused(file)
+    # The disk was full in the middle of a line; without a line, nothing began.
+    file.write_bytes(file.read_bytes()[:-20])
+    assert flow._is_unknown(file)
+    file.write_bytes(b"")
+    assert not flow._is_unknown(file)
 
 
 @pytest.mark.parametrize(("changed", "used"), [(True, True), (False, False)])

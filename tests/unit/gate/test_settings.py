@@ -378,12 +378,13 @@ def test_a_folder_outside_of_a_repository_has_no_ref(folder: Path) -> None:
         pass
 
 
-def test_a_ref_that_is_missing_is_an_error(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ref", ["--output=x", "HEAD", "1234567"])
+def test_a_ref_that_is_missing_is_an_error(folder: Path, tmp_path: Path, ref: str) -> None:
     _git(tmp_path, "init", "-q")
 
     with (
-        pytest.raises(ConfigError, match=r"the gate cannot be read from git: fatal: .*--output=x"),
-        settings.opened(folder, "--output=x"),
+        pytest.raises(ConfigError, match=rf"no commit has this name: fetch it, or commit first \({ref}\)"),
+        settings.opened(folder, ref),
     ):
         pass
     assert not (folder / "x").exists()

@@ -229,14 +229,18 @@ def test_what_an_interrupted_update_may_have_made_is_in_the_total(make_gate: Mak
     assert verdict.increase == 5
 
 
-@pytest.mark.parametrize("operation", ["create", "same", "delete"])
+@pytest.mark.parametrize("operation", ["create", "pending", "same", "delete"])
 def test_a_smaller_container_of_the_same_name_does_not_hide_what_may_exist(
     make_gate: MakeGate, operation: str
 ) -> None:
     saved = Saved()
-    if operation != "create":
+    if operation == "pending":
+        resource = {"urn": urn("web"), "custom": True, "type": CONTAINER, "inputs": web()}
+        saved.pending.append({"type": "creating", "resource": resource})
+    elif operation != "create":
         saved.old("web", web())
-    saved.plan("web", None if operation == "delete" else web(), operation)
+    given = None if operation == "delete" else web()
+    saved.plan("web", given, "create" if operation == "pending" else operation)
     unfinished = {"web": Decimal(14), "db": Decimal(10)}
     (total,) = judged(make_gate("limits: {max_total: 12}"), saved, may_exist=unfinished).limits
     assert total.passed is (operation == "delete")

@@ -140,6 +140,10 @@ def _list(run: Run, id_: str) -> None:
         ("null for an optional field.", {"ip_address": "192.0.2.99", "description": None}),
     ):
         run.refuses("allowed_ips.add", text, run.api.call("allowed_ips.add", id_, body=body))
+    unknown = run.api.call(
+        "allowed_ips.add", id_, body={"ip_address": "192.0.2.98", "descripton": "misspelt"}
+    )
+    run.refuses("every BadRequest answer", "A field of a body", unknown, field_name="descripton")
     _remove(run, id_)
 
 
