@@ -152,11 +152,9 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         changes, violations = _changes(
             gate, preview.plan, shown, preview.events, monthly, account=read.stacks
         )
-        spent, may_exist = _spent(pulumi, gate, read, shown, now), _may_exist(pulumi, read, now)
+        spent, exist = _spent(pulumi, gate, read, shown, now), _may_exist(pulumi, read, now)
         code = content.code or code_in(shown)
-        verdict = judge(
-            gate, changes, read.stacks, spent, violations, now=now, code=code, may_exist=may_exist
-        )
+        verdict = judge(gate, changes, read.stacks, spent, violations, now=now, code=code, may_exist=exist)
         written = records.write(record, content, preview.plan, shown, preview.events)
         _write_texts(record, written, verdict, changes)
         return Planned(written, verdict, changes)
