@@ -212,16 +212,18 @@ def _init(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate.settings import FILE  # noqa: PLC0415  (each action needs its own modules)
     from stacks_pulumi.gate.start import init  # noqa: PLC0415  (as above)
 
-    top, files, notes, refused = (Path(), {}, [], "") if options.workflow is None else _pipeline(options)
+    top, files, notes, refused, project = (
+        (Path(), {}, [], "", "") if options.workflow is None else _pipeline(options)
+    )
     # Both are written, or neither.
     check_overwrites_nothing(top, files)
     approvers = dict(options.approver)
-    asked = (approvers, options.base_url, options.max_total, options.max_increase)
-    if files and asked == ({}, None, _TOTAL, _INCREASE) and (options.folder / FILE).exists():
+    asked = (approvers, options.max_total, options.max_increase, options.base_url)
+    if files and asked == ({}, _TOTAL, _INCREASE, None) and (options.folder / FILE).exists():
         lines = [f"{options.folder} has a gate already, which stays as it is."]
         who = ""
     else:
-        names = init(options.folder, approvers, options.max_total, options.max_increase, options.base_url)
+        names = init(options.folder, *asked, project=project)
         lines = [f"Wrote {', '.join(names)} to {options.folder}."]
         who = f"\n\nApprovers: {one_line(', '.join(approvers) or 'none yet: add a line to allowed_signers')}"
         notes += [f"\nThis gate refuses the project: {one_line(refused)}\n"] if refused else []
@@ -236,8 +238,8 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
-def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str], str]:
-    """Return the repository, its new files, what the user has to know, and why a new gate refuses the project."""
+def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str], str, str]:
+    """Return the repository, its new files, what the user has to know, why a gate refuses the project, and its name."""
     from stacks_pulumi.commands.scaffold import repository_of, required  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.project import found_in, why_refused  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, pipeline  # noqa: PLC0415  (as above)
@@ -280,7 +282,8 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
     notes = [f"\n{_REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}.\n"] if lacks else []
     if GITLAB_FILE in files and GITLAB_MAIN not in files:
         notes.append(f"\n{GITLAB_MAIN} is there already. Add to it:\n  {GITLAB_INCLUDE}\n")
-    return top, files, notes, why_refused(project, read_project(project))
+    content = read_project(project)
+    return top, files, notes, why_refused(project, content), str(content["name"])
 
 
 def _plan(options: argparse.Namespace) -> int:

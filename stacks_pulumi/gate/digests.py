@@ -143,7 +143,9 @@ def of_state(export: bytes, key: bytes) -> str:
 
 def encryption_of(export: bytes) -> dict[str, Any] | None:
     """
-    Return the settings of a stack with which its state is encrypted; `None` for a state without secrets provider.
+    Return the settings of a stack with which its state is encrypted; `None` for a stack that was never updated.
+
+    Each update writes them. A state with resources and without them was edited, so that any setting would fit.
 
     Args:
         export: The export of the stack.
@@ -151,13 +153,16 @@ def encryption_of(export: bytes) -> dict[str, Any] | None:
     Raises:
         InputError: It is not an export.
     """
-    made = _deployment(export).get("secrets_providers") or {}
+    deployment = _deployment(export)
+    made = deployment.get("secrets_providers") or {}
     state = made.get("state") or {}
     settings = {
         "passphrase": {"encryptionsalt": state.get("salt")},
         "cloud": {"secretsprovider": state.get("url"), "encryptedkey": state.get("encryptedkey")},
     }
-    return settings.get(made["type"], {}) if made.get("type") else None
+    if not made.get("type"):
+        return {} if deployment.get("resources") else None
+    return settings.get(made["type"], {})
 
 
 def of_configuration(values: Mapping[str, Any], key: bytes) -> str:

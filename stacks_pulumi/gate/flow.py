@@ -41,7 +41,7 @@ from stacks_pulumi.gate import (
 from stacks_pulumi.gate import project as project_files
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.change import Change, changes_of, contradictions, pricer_of
-from stacks_pulumi.gate.plan_file import check_plugins, packages_of
+from stacks_pulumi.gate.plan_file import check_plugins, code_in, other_setting, packages_of
 from stacks_pulumi.gate.record import Content, Digests, LivePrices, Record, RefusedError
 from stacks_pulumi.gate.verdict import Verdict, judge, without_plan
 from stacks_pulumi.pricing.money import MonthlyPrice
@@ -152,10 +152,9 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         changes, violations = _changes(
             gate, preview.plan, shown, preview.events, monthly, account=read.stacks
         )
-        spent, may_exist = _spent(pulumi, gate, read, shown, now), _may_exist(pulumi, read, now)
-        verdict = judge(
-            gate, changes, read.stacks, spent, violations, now=now, code=content.code, may_exist=may_exist
-        )
+        spent, exist = _spent(pulumi, gate, read, shown, now), _may_exist(pulumi, read, now)
+        code = content.code or code_in(shown)
+        verdict = judge(gate, changes, read.stacks, spent, violations, now=now, code=code, may_exist=exist)
         written = records.write(record, content, preview.plan, shown, preview.events)
         _write_texts(record, written, verdict, changes)
         return Planned(written, verdict, changes)
@@ -222,12 +221,12 @@ def apply(
             _spent(pulumi, gate, seen, state, now),
             violations,
             now=now,
-            code=read.content.code,
+            code=read.code,
             may_exist=_may_exist(pulumi, seen, now),
         )
         approvals = _approved(gate, origin, read, verdict, now)
-        if verdict.result == "nothing" and read.content.code:
-            # No person has approved that its code runs with this key.
+        if verdict.result == "nothing" and read.code:
+            # No person has approved that this code runs with this key.
             sys.stdout.write("Nothing changes, so the program was not run.\n")
             return 0
         options = [
@@ -286,8 +285,7 @@ def judged(gate: Gate, record: Record) -> tuple[tuple[Change, ...], Verdict]:
         InputError: They do not fit together.
     """
     changes, violations = _changes(gate, record.plan, record.state, record.events, record.monthly)
-    code = record.content.code
-    return changes, judge(gate, changes, violations=violations, without_account=True, code=code)
+    return changes, judge(gate, changes, violations=violations, without_account=True, code=record.code)
 
 
 def _now() -> datetime.datetime:
@@ -307,9 +305,9 @@ def _opened(gate: Gate, project: Path, stack: str | None) -> Engine:
             raise
         raise RefusedError(error.message) from None
     if not gate.serves(name := records.short_name(pulumi.stack)):
-        raise RefusedError(
-            f"the gate {gate.source} is not for the stack {name}: see `stacks` in its gate.yaml"
-        )
+        raise RefusedError(f"the gate {gate.source} is not for the stack {name}: see `stacks` in gate.yaml")
+    # Budgets read all stacks from the folder of this process, where another project may name another backend.
+    os.environ["PULUMI_BACKEND_URL"] = pulumi.backend
     return pulumi
 
 
@@ -449,6 +447,8 @@ def _compare_stack(pulumi: Engine, record: Record, configuration: SealedConfigur
     differences = []
     if digests.of_configuration(configuration.values, key) != content.digests.configuration:
         differences.append("the stack's configuration is not the one that was planned with")
+    if other := other_setting(record.plan, configuration.values):
+        differences.append(f"the plan says another {other} than the stack's configuration")
     versions = pulumi.versions(packages_of(record.plan))
     for name in sorted({*versions, *content.versions}):
         before, there = content.versions.get(name, "none"), versions.get(name, "none")

@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from stacks_pulumi._identifiers import name_of
+from stacks_pulumi._identifiers import name_of, stack_and_project, type_of
 from stacks_pulumi._pulumi_cli import InputError, StoredResource, utf8
-from stacks_pulumi.pricing.recognition import is_hidden
+from stacks_pulumi.pricing.recognition import PACKAGE, PROVIDER, is_hidden, is_our_provider
 
 _AGAIN: Final = "make the record again with `stacks-pulumi gate plan`"
 
@@ -112,6 +112,42 @@ def plan_in(file: bytes) -> SavedPlan:
     return _decoded(_checked(file), SavedPlan, "a saved plan")
 
 
+def other_setting(plan: bytes, values: Mapping[str, Any]) -> str:
+    """
+    Return a setting of ours of which a plan says another value than the stack has; empty if it says none.
+
+    The engine does not compare them, and by them a provider in the state is one that it makes by itself.
+
+    Args:
+        plan: The file of the plan.
+        values: The stack's configuration, as the engine prints it.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    # Without a package, a name would be that of a setting of any.
+    ours = {
+        name: value
+        for name, value in plan_in(plan).config.items()
+        if ":" not in name or name.partition(":")[0] in _OUR_PACKAGES
+    }
+    return next((name for name, value in ours.items() if not _is_set(value, values.get(name) or {})), "")
+
+
+def _is_set(planned: Any, entry: Mapping[str, Any]) -> bool:
+    if isinstance(planned, dict):
+        # A plan has secrets encrypted. No setting of ours is a mapping.
+        return entry.get("secret") is True
+    value = entry.get("value")
+    if isinstance(planned, str):
+        return bool(value == planned)
+    try:
+        # The settings may have a number, or true, without quotes.
+        return bool(json.loads(value or "null") == planned)
+    except ValueError:
+        return False
+
+
 def deployment_in(export: bytes) -> Deployment:
     """
     Return what a stack has by its export.
@@ -180,6 +216,8 @@ def _fields(kind: type[msgspec.Struct]) -> list[str]:
 
 
 _PROVIDERS: Final = "pulumi:providers:"
+_OUR_PACKAGES: Final = frozenset({"stacks", "pulumi-python"})
+_DYNAMIC: Final = "pulumi-python:dynamic"
 _OF_A_PLUGIN: Final = frozenset(
     {"envVarMappings", "name", "parameterization", "pluginChecksums", "pluginDownloadURL"}
 )
@@ -236,6 +274,48 @@ def _names(inputs: Mapping[str, Any]) -> bool:
     # Older engines had these settings beside those of the provider.
     settings = inputs if internal is None else internal
     return not isinstance(settings, Mapping) or is_hidden(settings) or not _OF_A_PLUGIN.isdisjoint(settings)
+
+
+def code_in(export: bytes) -> str:
+    """
+    Return why the engine may run code that is not ours for what a state has; empty if it does not.
+
+    It starts the provider of each resource that it only forgets or has looked up, with the key and with the settings in
+    the state, and before that it reads one with `refreshBeforeUpdate`. A dynamic resource there is any code, and the
+    settings of some providers are a command.
+
+    Args:
+        export: The export of a stack.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    deployment = deployment_in(export)
+    pending = (one.resource for one in deployment.pending_operations or ())
+    for one in (*(deployment.resources or ()), *pending):
+        if (one.custom or one.provider) and not _is_ours(one):
+            return f"the state has {name_of(one.urn)!r} ({one.type}), whose provider the engine may run"
+    return ""
+
+
+def _is_ours(one: Stored) -> bool:
+    """Whether only code of this package is run for what a state has."""
+    if one.type.startswith(_PROVIDERS):
+        return one.type.removeprefix(_PROVIDERS) in _OUR_PACKAGES
+    if one.provider and package_of(one.provider) not in _OUR_PACKAGES:
+        return False
+    codes = [part[PROVIDER] for part in (one.inputs or {}, one.outputs or {}) if PROVIDER in part]
+    is_dynamic = bool(codes) and all(
+        isinstance(code, str) and is_our_provider(code, one.kind or "") for code in codes
+    )
+    return is_dynamic if one.type.startswith(_DYNAMIC) else one.type.startswith(PACKAGE)
+
+
+def package_of(provider: str) -> str:
+    """Return the package of a reference to a provider; empty if it refers to something else."""
+    urn = provider.rpartition("::")[0]
+    type_ = "" if None in stack_and_project(urn) else type_of(urn)
+    return type_.removeprefix(_PROVIDERS) if type_.startswith(_PROVIDERS) else ""
 
 
 def packages_of(planned: bytes) -> list[str]:

@@ -32,6 +32,7 @@ import msgspec
 from stacks_pulumi import catalog
 from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.errors import ErrorCode, StacksError
+from stacks_pulumi.gate.plan_file import code_in
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
 
@@ -180,6 +181,16 @@ class Record:
     plan: bytes
     state: bytes
     events: bytes
+
+    @property
+    def code(self) -> str:
+        """
+        Why code that is not ours may run with the key; empty if it cannot.
+
+        Raises:
+            InputError: The state cannot be read.
+        """
+        return self.content.code or code_in(self.state)
 
     @property
     def monthly(self) -> MonthlyPrice:

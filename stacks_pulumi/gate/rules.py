@@ -33,7 +33,7 @@ from stacks_pulumi.errors import ConfigError, clean
 from stacks_pulumi.gate.change import Action, Change, Finding
 from stacks_pulumi.pricing.money import FREE, count
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, boolean, snake_case, text
-from stacks_pulumi.pricing.views import AllowedIpView, ConnectionView, ContainerView, ResourceView
+from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, ResourceView
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import AtMost, Gate
@@ -151,7 +151,7 @@ def _built_in(gate: Gate, changes: Sequence[Change], now: datetime.datetime) -> 
         if why := _restores(change):
             yield Finding("restores-data", settings.restores_data, change.urn, why)
         if why := opens(change, changes, harmless):
-            yield Finding("opens-access", settings.opens_access, change.urn, why)
+            yield Finding("opens-access", settings.opens_access, change.urn, why + _whose(change, changes))
         if change.operation == "keep" and change.price_after != FREE:
             yield Finding(
                 "keeps-billed",
@@ -346,16 +346,30 @@ def _opens_address(change: Change, name: str) -> str:
 
 def _connects(change: Change, changes: Sequence[Change], name: str) -> str:
     """A connection between containers of the stack opens nothing: the stack has both."""
-    view = view_of(ConnectionView, change, change.after)
-    source = change.made_from.get("source", ())
-    own = [one for one in changes if one.kind == "Container" and one.operation not in _NOT_OWN]
-    ids = {one.id for one in own if one.id}
-    urns = {one.urn for one in own}
-    for word, value, urns_of in (
-        ("target", view.container, view.made_from),
-        ("source", text(snake_case(change.after), "source"), frozenset(source)),
-    ):
-        certain = value in ids if isinstance(value, str) else False
-        if not certain and not (isinstance(value, Unknown) and urns_of and urns_of <= urns):
+    for word in ("target", "source"):
+        if is_of_others(change, changes, word):
             return f"{name} connects a {word} that is no container of this stack, as far as is known"
     return ""
+
+
+def _whose(change: Change, changes: Sequence[Change]) -> str:
+    """Return what else is told of opened access: the program has only an id, and that may be another stack's."""
+    is_part = change.kind in {"AllowedIp", "SshCertificate", "VpnClient"}
+    told = "; its container is not one of this stack, as far as is known"
+    return told if is_part and is_of_others(change, changes) else ""
+
+
+def is_of_others(change: Change, changes: Sequence[Change], name: str = "container") -> bool:
+    """
+    Return whether a resource may be about a container that is not one of this stack.
+
+    Args:
+        change: The change of the resource.
+        changes: All changes of the stack.
+        name: The input with the container's id.
+    """
+    own = [one for one in changes if one.kind == "Container" and one.operation not in _NOT_OWN]
+    value, made_from = text(snake_case(change.after), name), change.made_from.get(name, ())
+    if isinstance(value, str):
+        return value not in {one.id for one in own if one.id}
+    return not (isinstance(value, Unknown) and made_from and {*made_from} <= {one.urn for one in own})

@@ -23,6 +23,7 @@ from stacks_pulumi.gate.plan_file import (
     ResourcePlan,
     Stored,
     deployment_in,
+    package_of,
     plan_in,
 )
 from stacks_pulumi.pricing.recognition import STACK, is_hidden
@@ -411,7 +412,7 @@ def _check_type(urn: str, one: Stored | Goal) -> None:
         )
     if one.custom and one.type == STACK:
         raise _does_not_fit(urn, "only the stack itself has its type, and no provider makes that")
-    if one.custom and one.provider and _package_of(one.provider) != one.type.partition(":")[0]:
+    if one.custom and one.provider and package_of(one.provider) != one.type.partition(":")[0]:
         raise _does_not_fit(urn, f"its provider {one.provider!r} is of another package than its type")
 
 
@@ -424,13 +425,6 @@ def _check_refreshed(one: Stored) -> None:
     """
     if one.refresh_before_update and one.kind is not None:
         raise _does_not_fit(one.urn, "its state has `refreshBeforeUpdate`: remove that from the state")
-
-
-def _package_of(provider: str) -> str:
-    """Return the package of a reference to a provider; empty if it refers to something else."""
-    urn = _urn_of(provider)
-    type_ = "" if None in stack_and_project(urn) else type_of(urn)
-    return type_.removeprefix(PROVIDERS) if type_.startswith(PROVIDERS) else ""
 
 
 def _does_not_fit(urn: str, why: str) -> InputError:

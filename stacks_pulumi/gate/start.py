@@ -30,8 +30,9 @@ _SETTINGS: Final = """\
 # outside of the project, or read from a git ref (--gate-ref origin/main). docs/gate.md explains each setting.
 version: 1
 
-# The stacks that this gate is for, as PROJECT/STACK. Left out: all.
-# stacks: [shop/prod]
+# The stacks that this gate is for, as PROJECT/STACK. Left out: all, also those of another project, if the author of a
+# change writes its name into Pulumi.yaml and the backend lets the pipeline change them.
+{stacks}
 
 # Every plan is made, and applied, under these policies.
 packs:
@@ -105,6 +106,8 @@ def init(
     total: Decimal,
     increase: Decimal,
     base_url: str | None = None,
+    *,
+    project: str = "",
 ) -> tuple[str, ...]:
     """
     Write a gate's folder, and return the names of its files.
@@ -115,6 +118,7 @@ def init(
         total: The highest monthly price of a stack.
         increase: The most that a change may add to it.
         base_url: The address of the API, if it is not the default.
+        project: The project whose stacks it is for; by default all stacks.
 
     Raises:
         StacksError: The address is not valid, a file exists or cannot be written, or a key cannot be read.
@@ -126,8 +130,9 @@ def init(
             text = error.message.replace("stacks:baseUrl", "the address")
             raise ConfigError(text, code=error.code) from None
     names = "".join(_line(name, key) for name, key in approvers.items())
+    stacks = f'stacks: ["{project}/*"]' if project else "# stacks: [shop/prod]"
     texts = {
-        FILE: _SETTINGS.format(total=total, increase=increase)
+        FILE: _SETTINGS.format(total=total, increase=increase, stacks=stacks)
         + ("" if base_url is None else f"{_ADDRESS}base_url: {json.dumps(base_url)}\n"),
         _SIGNERS: names or _NO_NAMES,
         "guard.json": _as_json(

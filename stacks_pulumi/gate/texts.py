@@ -301,9 +301,9 @@ def _record_lines(record: Record | str) -> Iterator[tuple[Weight, str]]:
     yield "note", f"versions: {', '.join(f'{name} {version}' for name, version in content.versions.items())}"
     if content.author:
         yield "note", f"the author of the last commit, as git says it: {content.author}"
-    if content.code:
-        what = "the approval is for the steps of Pulumi, and not for what the program does itself"
-        yield "warning", f"the program may run its own code ({content.code}): {what}"
+    if record.code:
+        what = "the approval is for the steps of Pulumi, and not for what that code does"
+        yield "warning", f"the program may run its own code ({record.code}): {what}"
 
 
 def _steps(verdict: Verdict, acting: Sequence[Change], same: Sequence[Change]) -> Table:

@@ -20,6 +20,7 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate.flow import RefusedError
 from tests.support.forked import commands
 from tests.support.gate import Gated
+from tests.support.saved_plans import pickled
 from tests.support.stack import Stack
 
 FREE = {"free": {"increase_per_day": 5}, "limits": {"max_total": 40}}
@@ -276,6 +277,51 @@ def test_files_beside_a_program_of_data_never_run(
 
     assert author.containers == ["orders"]
     assert not trace.exists(), trace.read_text("utf-8")
+
+
+class _Runs:
+    """A dynamic provider that runs a command wherever it is read."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        run = "__import__('os').system('env >>\"$TRACE\"')"
+        return eval, (f"{run} or __import__('pulumi').dynamic.ResourceProvider()",)
+
+
+def test_code_that_only_the_state_has_needs_an_approval(
+    author: Author, yaml_language_host: Path, tmp_path: Path
+) -> None:
+    """The engine reads what it only forgets, and no step changes anything of it."""
+    stack, trace, file = author.stack, tmp_path / "trace", tmp_path / "state.json"
+    stack.env["TRACE"] = str(trace)
+    stack.yaml(SHOP, yaml_language_host)
+    assert author.plan() == "free"
+    assert author.apply() == "0"
+    stem, provider = "urn:pulumi:dev::tests::", "pulumi:providers:pulumi-python"
+    id_, code = "1b8e4c4e-3d5a-4e0c-9f57-0c8f4f0a6b11", {"__provider": pickled(_Runs())}
+    looked_up = {
+        "urn": f"{stem}pulumi-python:dynamic:Resource::it",
+        "type": "pulumi-python:dynamic:Resource",
+        "id": "it",
+        "custom": True,
+        "external": True,
+        "refreshBeforeUpdate": True,
+        "provider": f"{stem}{provider}::default::{id_}",
+        "inputs": code,
+        "outputs": code,
+    }
+    state = json.loads(stack.export())
+    state["deployment"]["resources"] += [
+        {"urn": f"{stem}{provider}::default", "type": provider, "id": id_, "custom": True},
+        looked_up,
+    ]
+    file.write_text(json.dumps(state), encoding="utf-8")
+    stack.cli("stack", "import", "--file", str(file))
+
+    assert author.plan() == "needs_approval"
+    # It ran with the key that reads.
+    trace.unlink()
+    assert "it needs an approval" in author.apply()
+    assert not trace.exists()
 
 
 IN_DISGUISE = """

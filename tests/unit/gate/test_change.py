@@ -15,7 +15,7 @@ from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.gate import saved as plans
 from stacks_pulumi.gate.change import Change, changes_of, contradictions
-from stacks_pulumi.gate.plan_file import check_plugins
+from stacks_pulumi.gate.plan_file import check_plugins, code_in, other_setting
 from stacks_pulumi.gate.rules import Rule
 from stacks_pulumi.pricing.money import FREE
 from tests.support.previews import Inputs, events, step
@@ -545,6 +545,73 @@ def test_what_the_engine_refreshes_before_an_update_is_not_compared_with_the_sta
     assert changes(saved)["it"].unknown == ("all inputs",)
     saved.plan("it", {"size": "1"}, "same", kind=RANDOM)
     assert changes(saved)["it"].unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "other"),
+    [
+        (CONTAINER, {}, False),
+        (PROVIDER, {}, False),
+        ("pulumi:providers:pulumi-python", {}, False),
+        ("pulumi-python:dynamic/stacks:Container", {"inputs": web()}, False),
+        (RANDOM, {}, True),
+        # What is only forgotten has no step, and its provider is started all the same.
+        (RANDOM, {"external": True}, True),
+        (RANDOM, {"pendingReplacement": True}, True),
+        (RANDOM, {"custom": False, "provider": DYNAMIC.replace("pulumi-python", "random")}, True),
+        ("pulumi:providers:kubernetes", {"pendingReplacement": True}, True),
+        # The engine reads it before an update that only forgets it.
+        (
+            "pulumi-python:dynamic:Resource",
+            {"external": True, "refreshBeforeUpdate": True, "inputs": {}, "outputs": {}},
+            True,
+        ),
+        ("pulumi-python:dynamic/stacks:Container", {"inputs": {"__provider": pickled(RANDOM)}}, True),
+        (
+            "pulumi-python:dynamic/stacks:Container",
+            {"inputs": web(), "outputs": {"__provider": pickled(RANDOM)}},
+            True,
+        ),
+        (CONTAINER, {"provider": DYNAMIC.replace("pulumi-python", "random")}, True),
+    ],
+)
+@pytest.mark.parametrize("pending", [False, True])
+def test_what_a_state_has_may_run_code_that_is_not_ours(
+    kind: str, more: Inputs, other: bool, pending: bool
+) -> None:
+    """Its provider is started with the key and the settings of the state, also if the program is only data."""
+    saved = Saved()
+    saved.old("it", web(), kind)
+    saved.resources[-1] |= more
+    if pending:
+        saved.pending.append({"resource": saved.resources.pop(), "type": "deleting"})
+    why = f"the state has 'it' ({kind}), whose provider the engine may run" if other else ""
+    assert code_in(saved.files[1]) == why
+
+
+@pytest.mark.parametrize(
+    ("planned", "value", "other"),
+    [
+        ("a", {"value": "a"}, False),
+        (True, {"value": "true"}, False),
+        (1.5, {"value": "1.50"}, False),
+        (False, {"value": "no"}, True),
+        ({"secure": "v1:x"}, {"value": "a", "secret": True}, False),
+        ("b", {"value": "a"}, True),
+        ("b", None, True),
+        ({"secure": "v1:x"}, {"value": "a"}, True),
+        ("b", {"value": "a", "secret": True}, True),
+    ],
+)
+def test_a_plan_says_the_configuration_that_the_stack_has(planned: Any, value: Any, other: bool) -> None:
+    """By it, the provider of a state is one of the engine, which no one is shown."""
+    plan, _ = Saved().files
+    whole = json.loads(plan)
+    whole["config"] = {"stacks:platform": planned, "shop:sizes": [1]}
+    values = {} if value is None else {"stacks:platform": value}
+    assert other_setting(json.dumps(whole).encode(), values) == ("stacks:platform" if other else "")
+    whole["config"] = {"platform": planned}
+    assert other_setting(json.dumps(whole).encode(), values) == "platform"
 
 
 @pytest.mark.parametrize("name", ["snippets", "extensions"])

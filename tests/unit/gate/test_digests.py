@@ -291,3 +291,20 @@ def test_a_stack_without_an_update_has_a_state() -> None:
 
     assert digests.of_state(text, KEY) == digests.of_state(export(), KEY)
     assert json.loads(digests.without_secrets(text)) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("deployment", "expected"),
+    [
+        (None, None),
+        ({"resources": []}, None),
+        # Without it, the author's own provider would fit.
+        ({"resources": [{"urn": "urn:pulumi:dev::shop::pulumi:pulumi:Stack::shop-dev"}]}, {}),
+        (
+            {"resources": [{}], "secrets_providers": {"type": "passphrase", "state": {"salt": "v1:a"}}},
+            {"encryptionsalt": "v1:a"},
+        ),
+    ],
+)
+def test_a_state_with_resources_says_how_it_is_encrypted(deployment: Any, expected: Any) -> None:
+    assert digests.encryption_of(json.dumps({"deployment": deployment}).encode()) == expected

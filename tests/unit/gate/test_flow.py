@@ -17,7 +17,8 @@ import msgspec
 import pytest
 
 from stacks_pulumi._pulumi_cli import PulumiError
-from stacks_pulumi.gate import digests, flow, machine, record, settings, state_pack
+from stacks_pulumi.account import backend
+from stacks_pulumi.gate import digests, engine, flow, machine, record, settings, state_pack
 from stacks_pulumi.gate.engine import Engine, PlannedPreview
 from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.record import RefusedError
@@ -211,3 +212,20 @@ def test_the_settings_of_a_copied_program_are_checked_again(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RefusedError, match="can change after the approval"):
         flow._copied(settings.strict(tmp_path), pulumi, tmp_path.parent / f"{tmp_path.name}-copy")
+
+
+def test_all_stacks_are_read_from_the_backend_of_the_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Budgets are over all of them, and a project in the folder of this process may name another backend."""
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "")
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: yaml\n", encoding="utf-8")
+    pulumi = Engine(tmp_path, "yaml", "organization/shop/prod", "s3://ours", {})
+    monkeypatch.setattr(engine, "opened", lambda *_: pulumi)
+    monkeypatch.chdir(tmp_path)
+    executable(tmp_path / "bin" / "pulumi", '#!/bin/sh\nprintf \'[{"name": "%s"}]\' "$PULUMI_BACKEND_URL"\n')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+
+    flow._opened(settings.strict(tmp_path), tmp_path, None)
+
+    assert backend.tagged("team", "web") == {"s3://ours"}

@@ -366,6 +366,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_workflow_is_of_the_project_and_names_its_own_files(repository: Path) -> None:
     assert main(["gate", "init", "gate", "--workflow", "github", "--stack", "live"]) == 0
+    # The author of a change can write another name into Pulumi.yaml.
+    assert settings.read_gate(repository / "shop/gate").file.stacks == ["our-shop/*"]
 
     text = (repository / ".github/workflows/gate.yml").read_text(encoding="utf-8")
     document = yaml.safe_load(text)

@@ -23,6 +23,7 @@ from tests.support.saved_plans import (
     CONNECTION,
     HIDDEN,
     PROVIDER,
+    RANDOM,
     UNKNOWN,
     Saved,
     inputs,
@@ -33,7 +34,7 @@ from tests.unit.gate.conftest import MakeGate
 NOW = datetime.datetime(2026, 5, 17, 12, tzinfo=datetime.timezone.utc)
 
 
-def record(code: str = "", **more: Any) -> Record:
+def record(code: str = "", state: bytes = b'{"deployment": null}', **more: Any) -> Record:
     digests = Digests(*["0" * 64] * 7)
     content = Content(
         stack="organization/shop/dev",
@@ -49,7 +50,7 @@ def record(code: str = "", **more: Any) -> Record:
         sealed_key="",
         **more,
     )
-    return Record(Path("record"), content, "ab" * 32, b"", b"", b"")
+    return Record(Path("record"), content, "ab" * 32, b"", state, b"")
 
 
 def change() -> Saved:
@@ -171,6 +172,17 @@ def test_an_approver_sees_that_a_provider_may_adopt(make_gate: MakeGate) -> None
     assert "the provider 'default' may adopt what exists already" in texts.show(
         record(), *judged(make_gate(), saved)
     )
+
+
+def test_an_approver_sees_that_the_state_has_other_code(make_gate: MakeGate) -> None:
+    """The program is data, and what the state has is only forgotten."""
+    saved = Saved()
+    saved.old("it", {}, RANDOM, external=True)
+    saved.plan("it", None, "discard", kind=RANDOM)
+
+    shown = texts.show(record(state=saved.files[1]), *judged(make_gate(), saved))
+
+    assert f"the program may run its own code (the state has 'it' ({RANDOM}), whose provider" in shown
 
 
 def test_a_person_sees_every_step_with_its_values_and_what_is_unknown(make_gate: MakeGate) -> None:

@@ -22,6 +22,7 @@ from stacks_pulumi.pricing.money import Price
 from stacks_pulumi.reports import PolicyViolation
 from tests.support.saved_plans import (
     ADDRESS,
+    BACKUP,
     CONTAINER,
     HIDDEN,
     PROVIDER,
@@ -160,6 +161,10 @@ def never_free() -> dict[str, Saved]:
     case("adopt by default").plan("web", web(), "create")
     case("foreign").plan("it", {"length": 3}, "create", kind=RANDOM)
     case("unrecognised").plan("it", {}, "create", kind=CONTAINER.replace("Container", "New"))
+    case("a backup of another stack's container").same("web", web())
+    case("a backup of another stack's container").plan(
+        "it", inputs("PinnedBackup", container="usr-1-prod-db"), "create", kind=BACKUP
+    )
     case("interrupted").plan("web", web(), "create")
     case("interrupted").pending.append(
         {
@@ -191,6 +196,7 @@ def test_free_covers_what_is_ordinary(make_gate: MakeGate) -> None:
     saved.old("web", web())
     saved.plan("web", web(desired_status="running", restart_triggers=["1"]), "update")
     saved.plan("new", web(), "create")
+    saved.plan("safe", inputs("PinnedBackup", container="usr-1-web"), "create", kind=BACKUP)
     saved.old("closed", web(external_access=False))
     saved.plan("closed", web(external_access=False, restart_triggers=["1"]), "update")
     assert judged(make_gate(FREE), saved).result == "free"
