@@ -267,7 +267,8 @@ class _Life:
             assert not unseen, f"{urn}: up did {unseen}, and the gate saw {seen[urn]}\n{done.text}"
         if done.code == 0:
             for one in changes:
-                urns = {one.urn, *([one.object.before.urn] if one.object and one.object.before else [])}
+                urns = {one.urn, one.old_urn}
+                urns |= {one.object.before.urn} if one.object and one.object.before else set()
                 ops = {op for urn in urns for op in made.get(urn, ())}
                 left = set(one.steps) - ops - SILENT - LESS - {"remove-pending-replace"}
                 if not _is_default(one):
