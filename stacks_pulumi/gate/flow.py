@@ -10,8 +10,8 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +22,6 @@ import msgspec
 
 from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file, read_project
 from stacks_pulumi._pulumi_cli import read as read_output
-from stacks_pulumi.account.doctor_checks import advice_on
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import (
@@ -100,8 +99,7 @@ def plan(gate: Gate, record: Path, project: Path, stack: str | None) -> Planned:
         _note(record, f"{read_project(project_files.found_in(project)).get('name')}/{stack.split('/')[-1]}")
     with engine.scratch_folder() as scratch:
         origin = pulumi = _opened(gate, project, stack)
-        name = records.short_name(pulumi.stack)
-        _note(record, name)
+        _note(record, name := records.short_name(pulumi.stack))
         copies: dict[Path, Path] = {}
         if not program.own_code(pulumi.project):
             # As in `apply`, so that both read the same files.
@@ -319,10 +317,8 @@ def _copied(gate: Gate, pulumi: Engine, folder: Path) -> tuple[Engine, dict[Path
         RefusedError: The copy has settings that are not allowed: the files may be others than when it was opened.
     """
     copy, copies = pulumi.copied(folder)
-    try:
+    with _refusing(InputError):
         project_files.check_stack(copy.settings(), gate.project_settings)
-    except InputError as error:
-        raise RefusedError(error.message) from None
     return copy, copies
 
 
@@ -340,11 +336,9 @@ def _check_gate(gate: Gate) -> None:
 
 
 def _check_configuration(gate: Gate, configuration: SealedConfiguration) -> None:
-    try:
+    with _refusing(StacksError):
         project_files.check_configuration(configuration.values)
         spending.check_address(gate, configuration.values)
-    except StacksError as error:
-        raise RefusedError(error.message) from None
 
 
 def _check_state(gate: Gate, pulumi: Engine, state: bytes) -> None:
@@ -360,17 +354,13 @@ def _check_state(gate: Gate, pulumi: Engine, state: bytes) -> None:
             "the stack's settings (secretsprovider, encryptionsalt, encryptedkey) have another encryption than its "
             "state: change both with `pulumi stack change-secrets-provider`"
         )
-    try:
+    with _refusing(StacksError):
         spending.check_providers(gate, state)
-    except StacksError as error:
-        raise RefusedError(error.message) from None
 
 
 def _read(folder: Path) -> Record:
-    try:
+    with _refusing(InputError):
         read = records.read(folder)
-    except InputError as error:
-        raise RefusedError(error.message) from None
     if (folder / records.STARTED).exists() or machine.has_begun(read):
         raise RefusedError(
             "this record was applied before, or its `apply` was killed: in that case `pulumi cancel`; then plan again"
@@ -447,7 +437,9 @@ def _compare_stack(pulumi: Engine, record: Record, configuration: SealedConfigur
     differences = []
     if digests.of_configuration(configuration.values, key) != content.digests.configuration:
         differences.append("the stack's configuration is not the one that was planned with")
-    if other := other_setting(record.plan, configuration.values):
+    with _refusing(InputError):
+        other = other_setting(record.plan, configuration.values)
+    if other:
         differences.append(f"the plan says another {other} than the stack's configuration")
     versions = pulumi.versions(packages_of(record.plan))
     for name in sorted({*versions, *content.versions}):
@@ -459,6 +451,15 @@ def _compare_stack(pulumi: Engine, record: Record, configuration: SealedConfigur
     elif digests.of_state(digests.without_secrets(state), b"") != digests.of_state(record.state, b""):
         differences.append("the record shows another state than the stack has")
     _refuse(differences)
+
+
+@contextmanager
+def _refusing(kind: type[StacksError], before: str = "") -> Iterator[None]:
+    """Let an error of this kind refuse the change; its message gets the words before it."""
+    try:
+        yield
+    except kind as error:
+        raise RefusedError(f"{before}{error.message}") from None
 
 
 def _refuse(differences: Sequence[str]) -> None:
@@ -487,12 +488,10 @@ def _changes(
     Raises:
         RefusedError: Plan, state and events do not fit together, or name another plugin.
     """
-    try:
+    with _refusing(InputError, "the plan cannot be judged: "):
         check_plugins(gate.project_settings, state, planned)
         changes = changes_of(planned, state, pricer_of(gate, monthly, account))
         against = contradictions(changes, events)
-    except InputError as error:
-        raise RefusedError(f"the plan cannot be judged: {error.message}") from None
     if against:
         raise RefusedError(f"the preview and its saved plan do not agree: {'; '.join(against)}")
     return changes, report_of(events).violations
@@ -550,6 +549,8 @@ def _refused(record: Path, preview: engine.PlannedPreview, name: str) -> Planned
     except InputError:
         violations = ()
     if not any(violation.level == "mandatory" for violation in violations):
+        from stacks_pulumi.account.doctor_checks import advice_on  # noqa: PLC0415  (25 ms, which no other plan needs)
+
         advice = advice_on(preview.error)
         raise PulumiError(preview.error if advice is None else f"{preview.error}; {advice}")
     verdict = without_plan(violations)
