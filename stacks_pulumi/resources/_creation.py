@@ -13,6 +13,7 @@ Each kind of resource implements the steps. This module implements their order, 
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -334,7 +335,11 @@ def to_adopt(
     """
     # A setting of the stack is for what may exist; what the resource says itself expects one.
     is_expected = inputs.get("adopt") == "if_matching"
-    listed = "there is no API key" if session is None else session.reads.get("to adopt", ask=_asking(session))
+    listed = (
+        "there is no API key"
+        if session is None
+        else session.reads.get("to adopt", ask=functools.partial(_listed, session))
+    )
     if isinstance(listed, str):
         if is_expected:
             warn(f"not known whether {inputs['name']!r} is taken over, so it counts as a new one: {listed}")
@@ -360,13 +365,9 @@ def to_adopt(
     return named[0].id
 
 
-def _asking(session: Session) -> Callable[[], Listing[Container] | str]:
-    """Return what asks for the list of containers, or why it has no answer."""
-
-    def ask() -> Listing[Container] | str:
-        try:
-            return session.reads.get("containers", ask=session.client.feed.snapshot)
-        except StacksError as error:
-            return f"the containers could not be listed [{error.code}]"
-
-    return ask
+def _listed(session: Session) -> Listing[Container] | str:
+    """Return the containers of the account, or why they are not known."""
+    try:
+        return session.reads.get("containers", ask=session.client.feed.snapshot)
+    except StacksError as error:
+        return f"the containers could not be listed [{error.code}]"

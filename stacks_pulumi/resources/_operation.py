@@ -161,8 +161,8 @@ class Operation(msgspec.Struct):
     clock: Clock
     started: float
     deadline: float
-    _last_progress: float | None = msgspec.field(default=None)
-    _held: list[Callable[[], None]] | None = msgspec.field(default=None)
+    _last_progress: float | None = None
+    _held: list[Callable[[], None]] | None = None
 
     @property
     def label(self) -> str:

@@ -60,8 +60,7 @@ if TYPE_CHECKING:
 
 
 _SOUGHT: Final = "backups_before"
-"""The output of a backup that was started and that no list has shown: the ids of the backups that existed before.
-It is found by them, so that the next `up` does not make another one."""
+"""The output of a started backup that no list has shown: the ids of earlier ones, by which the next `up` finds it."""
 _PAUSE: Final = 2.0
 _UNKNOWN_ID: Final = "unlisted"
 """The number in the id of such a resource."""
