@@ -28,8 +28,8 @@ from stacks_pulumi.cost.build import (
     plan_of,
 )
 from stacks_pulumi.cost.report import Item, Line, PriceTable
-from stacks_pulumi.gate.plan_file import Goal, Stored
-from stacks_pulumi.gate.saved import IMPORTS, NEW, PROVIDERS, Saved, identity, shown
+from stacks_pulumi.gate.plan_file import PROVIDERS, Goal, Stored
+from stacks_pulumi.gate.saved import IMPORTS, NEW, Saved, identity, shown
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
 from stacks_pulumi.pricing.recognition import (
     ADOPTS,

@@ -70,7 +70,7 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def added(self) -> Decimal | None:
         """The most that it added, whatever fell; `None` without a bound."""
-        return None if self.increase is None or self.during is None else max(self.increase, self.during)
+        return signatures.most_added(self.increase, self.during)
 
 
 @dataclass(frozen=True)

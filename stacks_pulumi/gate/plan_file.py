@@ -215,8 +215,11 @@ def _fields(kind: type[msgspec.Struct]) -> list[str]:
     return [one.encode_name for one in msgspec.structs.fields(kind)]
 
 
-_PROVIDERS: Final = "pulumi:providers:"
+PROVIDERS: Final = "pulumi:providers:"
+"""How the type of a provider begins."""
 _OUR_PACKAGES: Final = frozenset({"stacks", "pulumi-python"})
+OUR_PROVIDERS: Final = frozenset(PROVIDERS + package for package in _OUR_PACKAGES)
+"""The types of the providers that have this package's resources."""
 _DYNAMIC: Final = "pulumi-python:dynamic"
 _OF_A_PLUGIN: Final = frozenset(
     {"envVarMappings", "name", "parameterization", "pluginChecksums", "pluginDownloadURL"}
@@ -259,7 +262,7 @@ def check_plugins(allowed: Collection[str], state: bytes, plan: bytes | None = N
         if planned.goal is not None:
             difference = planned.goal.input_diff
             bags.append((urn, planned.goal.type, {**difference.adds, **difference.updates}))
-    found = [(urn, type_) for urn, type_, bag in bags if type_.startswith(_PROVIDERS) and _names(bag)]
+    found = [(urn, type_) for urn, type_, bag in bags if type_.startswith(PROVIDERS) and _names(bag)]
     if found:
         listed = ", ".join(dict.fromkeys(f"{name_of(urn)!r} ({type_})" for urn, type_ in found))
         raise InputError(
@@ -300,8 +303,8 @@ def code_in(export: bytes) -> str:
 
 def _is_ours(one: Stored) -> bool:
     """Whether only code of this package is run for what a state has."""
-    if one.type.startswith(_PROVIDERS):
-        return one.type.removeprefix(_PROVIDERS) in _OUR_PACKAGES
+    if one.type.startswith(PROVIDERS):
+        return one.type in OUR_PROVIDERS
     if one.provider and package_of(one.provider) not in _OUR_PACKAGES:
         return False
     codes = [part[PROVIDER] for part in (one.inputs or {}, one.outputs or {}) if PROVIDER in part]
@@ -311,11 +314,16 @@ def _is_ours(one: Stored) -> bool:
     return is_dynamic if one.type.startswith(_DYNAMIC) else one.type.startswith(PACKAGE)
 
 
+def urn_of_provider(reference: str) -> str:
+    """Return the URN in a reference to a provider, which has its id too."""
+    return reference.rpartition("::")[0]
+
+
 def package_of(provider: str) -> str:
     """Return the package of a reference to a provider; empty if it refers to something else."""
-    urn = provider.rpartition("::")[0]
+    urn = urn_of_provider(provider)
     type_ = "" if None in stack_and_project(urn) else type_of(urn)
-    return type_.removeprefix(_PROVIDERS) if type_.startswith(_PROVIDERS) else ""
+    return type_.removeprefix(PROVIDERS) if type_.startswith(PROVIDERS) else ""
 
 
 def packages_of(planned: bytes) -> list[str]:
@@ -323,8 +331,5 @@ def packages_of(planned: bytes) -> list[str]:
     plans = msgspec.json.decode(planned).get("resourcePlans")
     types = [urn.split("::")[2].rpartition("$")[2] for urn in plans or () if urn.count("::") >= 3]
     return sorted(
-        {
-            one.removeprefix(_PROVIDERS) if one.startswith(_PROVIDERS) else one.partition(":")[0]
-            for one in types
-        }
+        {one.removeprefix(PROVIDERS) if one.startswith(PROVIDERS) else one.partition(":")[0] for one in types}
     )

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import os
 import re
@@ -182,7 +183,7 @@ class Record:
     state: bytes
     events: bytes
 
-    @property
+    @functools.cached_property
     def code(self) -> str:
         """
         Why code that is not ours may run with the key; empty if it cannot.

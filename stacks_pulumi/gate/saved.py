@@ -18,6 +18,7 @@ from stacks_pulumi._identifiers import name_of, stack_and_project, type_of
 from stacks_pulumi._pulumi_cli import InputError, PlannedState, ResourceState, Step
 from stacks_pulumi.cost.build import REPLACES
 from stacks_pulumi.gate.plan_file import (
+    PROVIDERS,
     Goal,
     InputDiff,
     ResourcePlan,
@@ -25,6 +26,7 @@ from stacks_pulumi.gate.plan_file import (
     deployment_in,
     package_of,
     plan_in,
+    urn_of_provider,
 )
 from stacks_pulumi.pricing.recognition import STACK, is_hidden
 
@@ -34,7 +36,6 @@ NEW: Final = frozenset({"create", "import", "read"})
 IMPORTS: Final = frozenset({"import", "import-replacement"})
 """The steps that import an object."""
 
-PROVIDERS: Final = "pulumi:providers:"
 """The prefix of the types of providers."""
 
 _DELETES: Final = frozenset({"delete", "delete-replaced", "discard", "discard-replaced"})
@@ -223,7 +224,7 @@ class Saved:
 
     def is_other_provider(self, before: str, after: str) -> bool:
         """Return whether two references to a provider are to different ones."""
-        one, other = _urn_of(before), _urn_of(after)
+        one, other = urn_of_provider(before), urn_of_provider(after)
         if one == other or not (one and other) or self.moved.get(other) == one:
             return False
         # The engine's own provider of a package has the package's version in its name. A program can have one whose
@@ -329,9 +330,8 @@ class Saved:
         if self._ends_left_overs_alone(urn):
             return iter(olds.left_over)
         goal, current = self.goal(urn), olds.current
-        if goal is not None and goal.id and current is not None and goal.id != current.id:
-            _check_import(urn, words, olds)
-        return _ending(urn, words, olds)
+        imports = goal is not None and bool(goal.id) and current is not None and goal.id != current.id
+        return _ending(urn, words, olds, imports=imports)
 
     def _find_aliases(self) -> None:
         moved = self.moved
@@ -387,15 +387,10 @@ def _is_pending(one: Stored | None) -> bool:
 
 
 def _needs(one: Stored | Goal) -> Iterator[str]:
-    yield from (one.parent, _urn_of(one.provider), *(one.dependencies or ()))
+    yield from (one.parent, urn_of_provider(one.provider), *(one.dependencies or ()))
     yield from itertools.chain.from_iterable(
         urns or () for urns in (one.property_dependencies or {}).values()
     )
-
-
-def _urn_of(provider: str) -> str:
-    """Return the URN in a reference to a provider, which has its id too."""
-    return provider.rpartition("::")[0]
 
 
 def _check_type(urn: str, one: Stored | Goal) -> None:
@@ -434,8 +429,8 @@ def _does_not_fit(urn: str, why: str) -> InputError:
     )
 
 
-def _ending(urn: str, words: Sequence[str], olds: Olds) -> Iterator[Stored]:
-    """Return the objects that the steps of a resource delete, each once."""
+def _ending(urn: str, words: Sequence[str], olds: Olds, *, imports: bool) -> Iterator[Stored]:
+    """Return the objects that the steps of a resource delete, each once; it may import one over its current one."""
     current = olds.current
     ends = current is not None and not (current.pending_replacement or _STAYS.intersection(words))
     ending = [one for one in olds if ends or one is not current]
@@ -445,21 +440,18 @@ def _ending(urn: str, words: Sequence[str], olds: Olds) -> Iterator[Stored]:
     if number == 0 and not REPLACES.intersection(words):
         # Outside of the plan's targets a leftover stays.
         return iter(())
+    if imports and number > len([*olds]):
+        # A plan has no inputs of what was imported.
+        raise _does_not_fit(
+            urn,
+            "it is imported and replaced in one change: import it with the inputs that it has, and change it later",
+        )
     if number != len(ending):
         raise _does_not_fit(
             urn,
             f"the plan has {number} deletions of it, and the state {len(ending)} objects that they may be about",
         )
     return iter(ending)
-
-
-def _check_import(urn: str, words: Sequence[str], olds: Olds) -> None:
-    """Refuse an object that is imported over another and replaced in the same change: a plan has no inputs of it."""
-    if sum(word in _DELETES for word in words) > len(list(olds)):
-        raise _does_not_fit(
-            urn,
-            "it is imported and replaced in one change: import it with the inputs that it has, and change it later",
-        )
 
 
 def _after(urn: str, goal: Goal, words: Sequence[str], old: Stored | None) -> PlannedState:

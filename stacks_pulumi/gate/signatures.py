@@ -97,8 +97,12 @@ class Subject:
     @property
     def added(self) -> Decimal | None:
         """The most that it adds to the monthly price; `None` without a bound. What falls may fall last, or never."""
-        end, during = self.judged.increase, self.judged.increase_during
-        return None if end is None or during is None else max(end, during)
+        return most_added(self.judged.increase, self.judged.increase_during)
+
+
+def most_added(at_the_end: Decimal | None, during: Decimal | None) -> Decimal | None:
+    """Return the higher of two increases; `None` if one of them has no bound."""
+    return None if at_the_end is None or during is None else max(at_the_end, during)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconci
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.gate.plan_file import check_plugins, deployment_in
+from stacks_pulumi.gate.plan_file import OUR_PROVIDERS, check_plugins, deployment_in
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
 from stacks_pulumi.pricing.recognition import snake_case, text
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _BASE_URL: Final = f"{config.NAMESPACE}:baseUrl"
 _PLATFORM: Final = f"{config.NAMESPACE}:platform"
-_OUR_PROVIDERS: Final = ("pulumi:providers:stacks", "pulumi:providers:pulumi-python")
 _DAY: Final = datetime.timedelta(hours=24)
 _SHOWN_LATE: Final = datetime.timedelta(minutes=10)
 """How late the account may show what an update has made."""
@@ -252,7 +251,7 @@ def check_providers(gate: Gate, state: bytes) -> None:
     check_plugins(gate.project_settings, state)
     expected = gate.file.base_url or config.DEFAULT_BASE_URL
     for one in deployment_in(state).resources or ():
-        parts = (one.inputs or {}, one.outputs or {}) if one.type in _OUR_PROVIDERS else ()
+        parts = (one.inputs or {}, one.outputs or {}) if one.type in OUR_PROVIDERS else ()
         urls = [part[name] for part in parts for name in ("baseUrl", _BASE_URL) if part.get(name) is not None]
         if any(not isinstance(url, str) or url.rstrip("/") != expected.rstrip("/") for url in urls):
             raise ConfigError(

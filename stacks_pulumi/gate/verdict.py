@@ -27,7 +27,7 @@ from stacks_pulumi.cost.report import Line, Report, higher
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules
 from stacks_pulumi.gate.change import Change, Finding
-from stacks_pulumi.gate.saved import PROVIDERS
+from stacks_pulumi.gate.plan_file import PROVIDERS
 from stacks_pulumi.gate.settings import BUILT_IN
 from stacks_pulumi.pricing.money import FREE, Price, usd
 from stacks_pulumi.pricing.money import Change as Difference
