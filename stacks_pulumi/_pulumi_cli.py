@@ -31,7 +31,6 @@ def pulumi_home() -> Path:
     return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class InputError(StacksError):
     """Raised if an input cannot be used; the text says which input is needed."""
 
@@ -318,7 +317,6 @@ _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].
 _HALF_WRITTEN: Final = " (with a local state: delete the empty file that ends with `.json.attrs` beside it)"
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class PulumiError(StacksError):
     """The command failed; the message is the command's own error, in one line."""
 

@@ -83,7 +83,6 @@ _STEP: Final = re.compile(
 )
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class ProgramError(StacksError):
     """
     A program is not allowed; nothing was run.

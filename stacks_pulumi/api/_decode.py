@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -162,7 +161,7 @@ class Decode:
         if isinstance(error, NotFoundError) or not looks_absent:
             return error
         line = self._platform.advice(f"errors: {{missing_code: {error.status}}}")
-        return replace(error, message=f"{error.message}. If it means that there is no such object, {line}")
+        return error.but(message=f"{error.message}. If it means that there is no such object, {line}")
 
     def _is_empty(self, call: Call[Any]) -> bool:
         """Whether a 404 in answer to a list means an empty list: another call proves the address."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -96,7 +95,7 @@ def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) ->
         f"the API is not at {base_url} ({failure.status_text})",
         f"the base URL is probably wrong: it should look like {DEFAULT_BASE_URL}",
     )
-    return replace(error, code="wrong-base-url")
+    return error.but(code="wrong-base-url")
 
 
 def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
@@ -135,7 +134,7 @@ def _bad_request(failure: _Failure) -> ApiError:
     field = scrub(named, 60) if isinstance(named, str) and named else None
     about = f" because of the field {field}" if field else ""
     came_back = f"the API refused it{about} ({failure.status_text})"
-    return replace(failure.as_error(BadRequestError, came_back, "correct it, then try again"), field=field)
+    return failure.as_error(BadRequestError, came_back, "correct it, then try again").but(field=field)
 
 
 def _unauthorized(failure: _Failure) -> ApiError:
@@ -164,7 +163,7 @@ def _no_money(failure: _Failure) -> ApiError:
         f"{limit} {reached}{so_far}",
         f"spending starts again from zero on the first of the month; or raise the cap {_KEYS_PAGE}",
     )
-    return replace(error, spending_cap=cap, amount_spent=spent)
+    return error.but(spending_cap=cap, amount_spent=spent)
 
 
 def _forbidden(failure: _Failure) -> ApiError:
@@ -184,7 +183,7 @@ def _forbidden(failure: _Failure) -> ApiError:
             f"the API key lacks the scope {scope} (403; it has {', '.join(scopes) or 'none reported'})",
             f"make a key with that scope {_KEYS_PAGE}",
         )
-        return replace(lacking, required_scope=scope, key_scopes=scopes)
+        return lacking.but(required_scope=scope, key_scopes=scopes)
     if hint is not None or "dashboard" in failure.words.lower():
         advice = scrub(hint) if isinstance(hint, str) else ""
         not_by_key = failure.as_error(
@@ -192,7 +191,7 @@ def _forbidden(failure: _Failure) -> ApiError:
             f"no API key may do this ({failure.status_text})",
             f"do it in the STACKS dashboard{f': {advice}' if advice else ''}",
         )
-        return replace(not_by_key, hint=advice)
+        return not_by_key.but(hint=advice)
     return failure.as_error(
         ForbiddenError,
         f"the API key may not do this ({failure.status_text})",
@@ -225,7 +224,7 @@ def _rate_limited(failure: _Failure) -> ApiError:
         f"the key's rate limit{budget} is used up ({failure.status_text})",
         f"try again {when}, or create another key for the other programs that use this one",
     )
-    return replace(error, retry_after=wait)
+    return error.but(retry_after=wait)
 
 
 def _server_fault(failure: _Failure) -> ApiError:
@@ -234,7 +233,7 @@ def _server_fault(failure: _Failure) -> ApiError:
         f"the API failed ({failure.status_text})",
         "try again later; if the error persists, contact STACKS support with the time and the request",
     )
-    return replace(error, retry_after=retry_after(failure.answer))
+    return error.but(retry_after=retry_after(failure.answer))
 
 
 def api_words(body: Any) -> str:

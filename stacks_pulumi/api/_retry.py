@@ -16,7 +16,6 @@ import random
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -179,7 +178,7 @@ class Retry:
                 again = worth_another(call, error) and attempt < most_attempts(error)
                 if not again or not (free or self._quota.take()):
                     if doubtful:
-                        raise replace(error, after_doubt=True) from None
+                        raise error.but(after_doubt=True) from None
                     raise
                 paid += not free
                 call = msgspec.structs.replace(call, refused=call.refused or free)

@@ -8,7 +8,6 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -49,7 +48,6 @@ _UNDER_WAY: Final = frozenset(
 """Words for a backup in progress that are clear without a platform file."""
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class NotListedError(WaitTimeoutError):
     """
     The API has accepted the request for a backup, and no list has shown the backup.
@@ -335,7 +333,7 @@ class BackupsApi:
                         f"{error.message}. A backup of container {container_id} was started before that, and its id is "
                         "not known: STACKS deletes it after seven days"
                     )
-                    raise replace(error, message=msg) from None
+                    raise error.but(message=msg) from None
 
             return once(
                 send,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, Literal
 
 import msgspec
@@ -306,7 +305,7 @@ class ContainersApi:
                     if not _is_taken(error):
                         raise
                     if self._clock.now() >= held_until:
-                        raise replace(error, message=f"{error.message}. {_NOT_LISTED}") from None
+                        raise error.but(message=f"{error.message}. {_NOT_LISTED}") from None
                 if on_held is not None:
                     on_held(held_until - self._clock.now())
                 sleep_with_pulse(_HELD_PAUSE, self._clock, pulse)

@@ -17,7 +17,6 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
@@ -244,7 +243,7 @@ class _SuspectError(UnreadableAnswerError):
 
 
 def _unknown(doubt: StacksError, why: str) -> StacksError:
-    return replace(doubt, message=f"{doubt.reason}; {_UNKNOWN.format(why=why)}", code="outcome-unknown")
+    return doubt.but(message=f"{doubt.reason}; {_UNKNOWN.format(why=why)}", code="outcome-unknown")
 
 
 def _find(
@@ -424,7 +423,7 @@ def _unseen(error: StacksError) -> StacksError:
         "STACKS dashboard"
     )
     if in_doubt(error) or not isinstance(error, ApiError):
-        return replace(error, message=msg, code="outcome-unknown")
+        return error.but(message=msg, code="outcome-unknown")
     # The refusal was of a repetition. As that refusal, a 404 for instance, it would be handled as an answer.
     return ApiError(
         msg,

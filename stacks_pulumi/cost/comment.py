@@ -12,7 +12,6 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -36,7 +35,6 @@ _ZERO_WIDTH: Final = "\N{ZERO WIDTH SPACE}"
 _CUT: Final = "\n\n(cut: the platform takes no more)\n"
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class CommentError(StacksError):
     """
     Raised if the comment was not posted.

@@ -56,7 +56,6 @@ _UNFINISHED: Final = re.compile(rf"\.({'|'.join(map(re.escape, _FILES))})\.\d+")
 _VERSION: Final = 1
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class RefusedError(StacksError):
     """The record or its approval is void, or the gate refuses the change; nothing was changed."""
 

@@ -65,7 +65,6 @@ _SLACK: Final = 60.0
 _PAUSE: Final = 2.0
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class PutBackError(StacksError):
     """
     An entry could not be changed, and the old one was added back.

@@ -16,7 +16,6 @@ import contextlib
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -41,7 +40,6 @@ from stacks_pulumi.resources._session import Session
 T = TypeVar("T")
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class InitFailedError(StacksError):
     """
     The object exists, but a later step of its creation failed. The state keeps its id.

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
 import pulumi
@@ -276,7 +275,7 @@ class ResourceHandler(ResourceKind):
             self._settings = config.load(texts)
         except ConfigError as error:
             account = texts.get(f"{config.NAMESPACE}:account")
-            self._settings = replace(error, message=with_account(error.message, account))
+            self._settings = error.but(message=with_account(error.message, account))
             return None
         return self._settings.max_concurrency
 
@@ -521,7 +520,7 @@ class ResourceHandler(ResourceKind):
 
     def _sound_settings(self) -> AccountSettings:
         if isinstance(self._settings, ConfigError):
-            raise replace(self._settings)
+            raise self._settings.but()
         return self._settings
 
     def _name_is_taken(

@@ -9,7 +9,6 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
@@ -285,7 +284,6 @@ class _ContainerGoneError(Exception):
     """The container is certainly gone, and so are its children."""
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class UnseenError(StacksError):
     """A child's container is not shown, and the API knows it. So the child may exist."""
 

@@ -12,7 +12,6 @@ import contextlib
 import datetime
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -226,7 +225,7 @@ class Waitlist:
         """
         error = self._waiting.get(name.casefold())
         if error is not None:
-            raise replace(error)
+            raise error.but()
 
     def join(self, name: str, error: NoCapacityError) -> NoCapacityError:
         """Store that the container waits, and return the error that says how it goes on."""
@@ -234,7 +233,7 @@ class Waitlist:
             f"{error.message}. If STACKS creates it later from the waitlist, the next `pulumi up` reports that "
             'the name is taken: then adopt it (adopt="if_matching")'
         )
-        return self._waiting.setdefault(name.casefold(), replace(error, message=msg))
+        return self._waiting.setdefault(name.casefold(), error.but(message=msg))
 
 
 class _Created(msgspec.Struct, frozen=True):

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import pulumi
@@ -152,7 +151,6 @@ class _OutOfSight(NamedTuple):
     text: str
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
 class _BackupFailedError(UnexpectedStateError):
     """The platform could not make the backup."""
 
@@ -286,7 +284,7 @@ class PinnedBackupHandler(ResourceHandler):
                 f"{_not_listed(container)}. If the dashboard shows no new backup, none was made: `pulumi up --replace "
                 f"{op.quoted_urn}` makes one"
             )
-            raise replace(error, message=msg) from None
+            raise error.but(message=msg) from None
         return _outputs(_pin(session, op, container, backup, is_new=True), inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import weakref
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import pulumi
@@ -148,7 +147,7 @@ class Provider(pulumi.ProviderResource):
             load(plain)
         except ConfigError as error:
             # The error is in the user's program, where only the message helps and no traceback through this package.
-            raise shown_alone(replace(error, message=with_account(error.message, resource_name))) from None
+            raise shown_alone(error.but(message=with_account(error.message, resource_name))) from None
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.adopt = adopt

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
@@ -227,7 +226,7 @@ class VpnClientHandler(ResourceHandler):
         try:
             return _outputs(session, op, inputs, config, olds.get(_CREATED_AT))
         except NotFoundError as error:
-            raise replace(error, message=f"{error.message}. {_ONLY_ONCE}") from None
+            raise error.but(message=f"{error.message}. {_ONLY_ONCE}") from None
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove the client; its key then becomes invalid."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import inspect
 import pickle
 import re
@@ -15,8 +14,11 @@ import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.errors import ErrorCode, StacksError, clean
+from stacks_pulumi.resources._creation import InitFailedError
 
-ALL = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)]
+ALL = [
+    value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, errors.StacksError)
+]
 
 
 def pickled(error: errors.StacksError) -> errors.StacksError:
@@ -36,7 +38,7 @@ def test_every_error_is_exported_and_drawn(kind: type[errors.StacksError]) -> No
 def test_every_error_survives_pickling_and_copying(
     kind: type[errors.StacksError], duplicate: Callable[[errors.StacksError], errors.StacksError]
 ) -> None:
-    given: dict[str, Any] = {field.name: f"the {field.name}" for field in dataclasses.fields(kind)}
+    given: dict[str, Any] = {name: f"the {name}" for name in typing.get_type_hints(kind)}
     error = kind(**given)
 
     again = duplicate(error)
@@ -48,7 +50,7 @@ def test_every_error_survives_pickling_and_copying(
 def test_a_replaced_error_is_another_one_and_the_first_stays_as_it_was() -> None:
     error = errors.ServerError("it failed", status=502, retry_after=3.0)
 
-    later = dataclasses.replace(error, message="it failed twice", code="outcome-unknown", after_doubt=True)
+    later = error.but(message="it failed twice", code="outcome-unknown", after_doubt=True)
 
     assert ("it failed", "server-error", 502, 3.0, False) == (
         error.message,
@@ -67,15 +69,37 @@ def test_a_replaced_error_is_another_one_and_the_first_stays_as_it_was() -> None
     assert type(later) is type(error)
 
 
-@pytest.mark.parametrize("duplicate", [dataclasses.replace, pickled, copy.copy])
+@pytest.mark.parametrize("duplicate", [errors.StacksError.but, pickled, copy.copy])
 def test_a_message_made_of_the_message_of_another_error_ends_with_one_code(
     duplicate: Callable[[errors.StacksError], errors.StacksError],
 ) -> None:
     first = duplicate(errors.StacksError("it failed", code="mocks"))
 
-    second = duplicate(dataclasses.replace(first, message=f"{first.message} (account team-b)"))
+    second = duplicate(first.but(message=f"{first.message} (account team-b)"))
 
     assert ("it failed [mocks]", "it failed (account team-b) [mocks]") == (str(first), str(second))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "named"),
+    [
+        (errors.ServerError, {"status": 500, "retry_afer": 3.0}, "ServerError .*: retry_afer$"),
+        (errors.StacksError, {}, "StacksError .*: code$"),
+        (InitFailedError, {"code": "rollback-failed"}, "InitFailedError .*: id, outs$"),
+    ],
+)
+def test_a_value_that_a_class_does_not_have_and_one_that_it_lacks_are_refused(
+    kind: type[errors.StacksError], values: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(TypeError, match=named):
+        kind("it failed", **values)
+
+
+def test_the_values_of_two_errors_are_their_own() -> None:
+    first, second = errors.ServerError("it failed", status=502), errors.ServerError("it failed")
+
+    assert (first.status, second.status, dict(second.body)) == (502, 0, {})
+    assert vars(second.but(status=503)) == {"message": "it failed", "status": 503}
 
 
 def test_each_code_is_there_once_and_in_kebab_case() -> None:
@@ -98,7 +122,9 @@ def test_the_drawn_tree_is_the_real_one() -> None:
         drawn[name] = path[-1][1] if path else "Exception"
         path.append((depth, name))
 
-    assert {kind.__name__: kind.__mro__[1].__name__ for kind in ALL} == drawn
+    assert {
+        kind.__name__: kind.__base__.__name__.replace("_WithValues", "Exception") for kind in ALL
+    } == drawn
 
 
 @pytest.mark.parametrize(
