@@ -123,7 +123,7 @@ def test_the_drawn_tree_is_the_real_one() -> None:
         path.append((depth, name))
 
     assert {
-        kind.__name__: kind.__base__.__name__.replace("_WithValues", "Exception") for kind in ALL
+        kind.__name__: kind.__bases__[0].__name__.replace("_WithValues", "Exception") for kind in ALL
     } == drawn
 
 
