@@ -114,9 +114,10 @@ def plan_in(file: bytes) -> SavedPlan:
 
 def other_setting(plan: bytes, values: Mapping[str, Any]) -> str:
     """
-    Return a setting of ours of which a plan says another value than the stack has; empty if it says none.
+    Return a setting of ours of which a plan says another value than the stack has; empty if there is none.
 
-    The engine does not compare them, and by them a provider in the state is one that it makes by itself.
+    The engine does not compare them. By them a provider in the state is one that it makes by itself, and an approver is
+    told of a platform file.
 
     Args:
         plan: The file of the plan.
@@ -125,13 +126,17 @@ def other_setting(plan: bytes, values: Mapping[str, Any]) -> str:
     Raises:
         InputError: It cannot be read.
     """
-    # Without a package, a name would be that of a setting of any.
-    ours = {
-        name: value
-        for name, value in plan_in(plan).config.items()
-        if ":" not in name or name.partition(":")[0] in _OUR_PACKAGES
-    }
-    return next((name for name, value in ours.items() if not _is_set(value, values.get(name) or {})), "")
+    planned = plan_in(plan).config
+    return next(
+        (
+            name
+            for name in (*planned, *values)
+            # Without a package, a name would be that of a setting of any.
+            if (":" not in name or name.partition(":")[0] in _OUR_PACKAGES)
+            and not _is_set(planned.get(name), values.get(name) or {})
+        ),
+        "",
+    )
 
 
 def _is_set(planned: Any, entry: Mapping[str, Any]) -> bool:

@@ -623,6 +623,9 @@ def test_a_plan_says_the_configuration_that_the_stack_has(planned: Any, value: A
     assert other_setting(json.dumps(whole).encode(), values) == ("stacks:platform" if other else "")
     whole["config"] = {"platform": planned}
     assert other_setting(json.dumps(whole).encode(), values) == "platform"
+    del whole["config"]
+    assert other_setting(json.dumps(whole).encode(), {"shop:sizes": {"value": "1"}}) == ""
+    assert other_setting(json.dumps(whole).encode(), {"stacks:adopt": {"value": "x"}}) == "stacks:adopt"
 
 
 @pytest.mark.parametrize("name", ["snippets", "extensions"])
