@@ -189,7 +189,8 @@ class Engine:
         for name in ("pulumi", "pulumi-policy"):
             with contextlib.suppress(metadata.PackageNotFoundError):
                 found[f"{name} for Python"] = metadata.version(name)
-        wanted = sorted({*packages} - {"pulumi", "pulumi-python"})
+        # A program chooses the name of a package, and with a slash it would be the path of a command in the project.
+        wanted = sorted(one for one in {*packages} - {"pulumi", "pulumi-python"} if "/" not in one)
         if not wanted:
             return found
         installed: dict[str, list[str]] = {}

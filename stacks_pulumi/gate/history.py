@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -36,6 +37,8 @@ _LONGEST: Final = 5000
 """The most characters of a message that every backend keeps."""
 _DAY: Final = datetime.timedelta(hours=24)
 _SHOWN: Final = 12
+_PRICE: Final = re.compile(r"\$[\d,]+\.\d\d( or more| to \$[\d,]+\.\d\d)?", re.ASCII)
+"""What `_price` returns."""
 
 
 class _Signed(msgspec.Struct, frozen=True):
@@ -162,9 +165,10 @@ def log(project: Path, stack: str | None, gate: Gate | None = None) -> tuple[Log
         gate: The gate whose approvers sign. Without one, no signature can be compared with a name.
 
     Raises:
+        InputError: The project has a setting that the gate does not allow, such as a backend: that has another history.
         PulumiError: The history cannot be read.
     """
-    pulumi = engine.opened(project, stack, None)
+    pulumi = engine.opened(project, stack, gate)
     return entries(pulumi.history(), pulumi.stack, gate)
 
 
@@ -216,8 +220,9 @@ def _said(text: str) -> Said | None:
         said = msgspec.json.decode(text, type=Said)
     except (msgspec.DecodeError, RecursionError):
         return None
-    # With `NaN`, nothing could be compared.
-    return said if all(one is None or one.is_finite() for one in (said.increase, said.during)) else None
+    # With `NaN`, nothing could be compared; and in place of a price, a text could say who approved it.
+    is_read = all(one is None or one.is_finite() for one in (said.increase, said.during))
+    return said if is_read and all(map(_PRICE.fullmatch, (said.before, said.after))) else None
 
 
 def _instant(text: Any) -> datetime.datetime:

@@ -14,7 +14,7 @@ import msgspec
 
 from stacks_pulumi._identifiers import name_of, stack_and_project, type_of
 from stacks_pulumi._pulumi_cli import InputError, StoredResource, utf8
-from stacks_pulumi.pricing.recognition import PACKAGE, PROVIDER, is_hidden, is_our_provider
+from stacks_pulumi.pricing.recognition import PACKAGE, PROVIDER, STACK, is_hidden, is_our_provider
 
 _AGAIN: Final = "make the record again with `stacks-pulumi gate plan`"
 
@@ -114,9 +114,10 @@ def plan_in(file: bytes) -> SavedPlan:
 
 def other_setting(plan: bytes, values: Mapping[str, Any]) -> str:
     """
-    Return a setting of ours of which a plan says another value than the stack has; empty if it says none.
+    Return a setting of ours of which a plan says another value than the stack has; empty if there is none.
 
-    The engine does not compare them, and by them a provider in the state is one that it makes by itself.
+    The engine does not compare them. By them a provider in the state is one that it makes by itself, and an approver is
+    told of a platform file.
 
     Args:
         plan: The file of the plan.
@@ -125,13 +126,17 @@ def other_setting(plan: bytes, values: Mapping[str, Any]) -> str:
     Raises:
         InputError: It cannot be read.
     """
-    # Without a package, a name would be that of a setting of any.
-    ours = {
-        name: value
-        for name, value in plan_in(plan).config.items()
-        if ":" not in name or name.partition(":")[0] in _OUR_PACKAGES
-    }
-    return next((name for name, value in ours.items() if not _is_set(value, values.get(name) or {})), "")
+    planned = plan_in(plan).config
+    return next(
+        (
+            name
+            for name in (*planned, *values)
+            # Without a package, a name would be that of a setting of any.
+            if (":" not in name or name.partition(":")[0] in _OUR_PACKAGES)
+            and not _is_set(planned.get(name), values.get(name) or {})
+        ),
+        "",
+    )
 
 
 def _is_set(planned: Any, entry: Mapping[str, Any]) -> bool:
@@ -243,9 +248,13 @@ def check_plugins(allowed: Collection[str], state: bytes, plan: bytes | None = N
         plan: The plan that is made against it.
 
     Raises:
-        InputError: There is one, or state or plan cannot be read.
+        InputError: There is one, the URN of a resource does not show its type, or state or plan cannot be read.
     """
     deployment = deployment_in(state)
+    stored = [*(deployment.resources or ()), *(one.resource for one in deployment.pending_operations or ())]
+    for one in stored:
+        # The engine takes what a URN says for the type, also of what is deleted.
+        check_type(one.urn, one)
     if {"plugins", "packages"}.intersection(allowed):
         return
     programs = [name for name in ("snippets", "extensions") if getattr(deployment, name)]
@@ -255,7 +264,6 @@ def check_plugins(allowed: Collection[str], state: bytes, plan: bytes | None = N
             "key: remove them from the state (`pulumi stack export`, `import`), or allow it in the gate "
             "(`project_settings: [plugins]` in gate.yaml)"
         )
-    stored = [*(deployment.resources or ()), *(one.resource for one in deployment.pending_operations or ())]
     bags = [(one.urn, one.type, part or {}) for one in stored for part in (one.inputs, one.outputs)]
     plans = {} if plan is None else plan_in(plan).resource_plans
     for urn, planned in plans.items():
@@ -332,4 +340,33 @@ def packages_of(planned: bytes) -> list[str]:
     types = [urn.split("::")[2].rpartition("$")[2] for urn in plans or () if urn.count("::") >= 3]
     return sorted(
         {one.removeprefix(PROVIDERS) if one.startswith(PROVIDERS) else one.partition(":")[0] for one in types}
+    )
+
+
+def check_type(urn: str, one: Stored | Goal) -> None:
+    """
+    Refuse a resource whose URN does not show what it is: a program that is code chooses the type.
+
+    After `$`, a URN has the type of a child. So with `a:b:c$pulumi:pulumi:Stack` a container would be the stack itself,
+    which no rule judges and no one is shown. So it would with the stack's own type, if a provider makes it. And with a
+    provider of another package it may be anything, whatever its type is.
+
+    Raises:
+        InputError: It does not show it.
+    """
+    if "$" in one.type or None in stack_and_project(urn) or type_of(urn) != one.type:
+        raise does_not_fit(
+            urn, f"its type is {one.type!r}, which its URN does not show: give it a type without `$`"
+        )
+    if one.custom and one.type == STACK:
+        raise does_not_fit(urn, "only the stack itself has its type, and no provider makes that")
+    if one.custom and one.provider and package_of(one.provider) != one.type.partition(":")[0]:
+        raise does_not_fit(urn, f"its provider {one.provider!r} is of another package than its type")
+
+
+def does_not_fit(urn: str, why: str) -> InputError:
+    """Return the error that plan and state do not fit together at a resource."""
+    what = f"{name_of(urn)!r} ({type_of(urn)})" if None not in stack_and_project(urn) else repr(urn)
+    return InputError(
+        f"plan and state do not fit together at {what}: {why}. Make the record again with `stacks-pulumi gate plan`"
     )

@@ -31,7 +31,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import canonical_network, seconds_since
 from stacks_pulumi.errors import ConfigError, clean
 from stacks_pulumi.gate.change import Action, Change, Finding
-from stacks_pulumi.pricing.money import FREE, count
+from stacks_pulumi.pricing.money import FREE, count, storage_tier
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, boolean, snake_case, text
 from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, ResourceView
 
@@ -228,8 +228,10 @@ def _destroys(
         view = view_of(ContainerView, change, change.before)
         template = view.template
         if isinstance(template, str) and template in catalog.TEMPLATES:
-            # Storage that is paid for has something in it, whatever the template.
-            stored = "" if view.tier is None else "what its additional storage has"
+            # Storage that is paid for has something in it, whatever the template, also if it was added outside.
+            size = view_of(ContainerView, change, change.outputs).storage_mb
+            has_more = storage_tier(template, view.plan, view.tier, size) not in {None, 0}
+            stored = "what its additional storage has" if has_more else ""
             data = catalog.TEMPLATES[template].data or stored
             return f"{change.name!r} {how}, and with it {data}, its volumes and its backups" if data else ""
         return f"{change.name!r} {how}; its template is not in the catalogue, so it may have data"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from stacks_pulumi._identifiers import name_of, stack_and_project, type_of
-from stacks_pulumi._pulumi_cli import InputError, PlannedState, ResourceState, Step
+from stacks_pulumi._pulumi_cli import PlannedState, ResourceState, Step
 from stacks_pulumi.cost.build import REPLACES
 from stacks_pulumi.gate.plan_file import (
     PROVIDERS,
@@ -23,8 +23,9 @@ from stacks_pulumi.gate.plan_file import (
     InputDiff,
     ResourcePlan,
     Stored,
+    check_type,
     deployment_in,
-    package_of,
+    does_not_fit,
     plan_in,
     urn_of_provider,
 )
@@ -35,8 +36,6 @@ NEW: Final = frozenset({"create", "import", "read"})
 
 IMPORTS: Final = frozenset({"import", "import-replacement"})
 """The steps that import an object."""
-
-"""The prefix of the types of providers."""
 
 _DELETES: Final = frozenset({"delete", "delete-replaced", "discard", "discard-replaced"})
 _REPLACED: Final = frozenset({"delete-replaced", "discard-replaced"})
@@ -93,11 +92,11 @@ class Saved:
             one.resource for one in deployment.pending_operations or () if one.type == "creating"
         ]
         for one in (*resources, *self.creating):
-            _check_type(one.urn, one)
+            check_type(one.urn, one)
             _check_refreshed(one)
         for urn, planned in self._plans.items():
             if planned.goal is not None:
-                _check_type(urn, planned.goal)
+                check_type(urn, planned.goal)
         self._olds: dict[str, Olds] = defaultdict(Olds)
         for one in resources:
             olds = self._olds[one.urn]
@@ -106,7 +105,7 @@ class Saved:
             elif olds.current is None:
                 olds.current = one
             else:
-                raise _does_not_fit(one.urn, "the state has it twice")
+                raise does_not_fit(one.urn, "the state has it twice")
         self.moved: dict[str, str] = {}
         self._find_aliases()
         self.dependants = self._dependants(resources)
@@ -136,7 +135,7 @@ class Saved:
         for urn, _ in self._resources():
             untold = [] if urn in urns else [word for word in self.words(urn) if word not in _NO_ACTS]
             if untold and type_of(urn) != STACK:
-                raise _does_not_fit(urn, f"the plan has the step {untold[0]!r} for nothing that is known")
+                raise does_not_fit(urn, f"the plan has the step {untold[0]!r} for nothing that is known")
 
     def forgotten(self) -> Iterator[Stored]:
         """
@@ -288,14 +287,14 @@ class Saved:
             what = (
                 f"the step {unknown[0]!r}, which this version does not know" if unknown else "no step for it"
             )
-            raise _does_not_fit(urn, f"the plan has {what}")
+            raise does_not_fit(urn, f"the plan has {what}")
         if (
             planned.goal is None
             and type_of(urn) != STACK
             and not {"same", _GONE, *_DELETES}.issuperset(words)
         ):
             # The engine only finds at the end that a step was not made, when the others are done.
-            raise _does_not_fit(urn, "the plan does not say what it becomes")
+            raise does_not_fit(urn, "the plan does not say what it becomes")
         if IMPORTS.intersection(words):
             # An update of what was imported belongs to the import, and the import to a replacement of it.
             left_out = {"import"} if self.is_imported_and_replaced(urn) else _STAYS
@@ -315,14 +314,14 @@ class Saved:
             elif word in NEW:
                 # An object that was only looked up is another stack's.
                 if olds.current is not None and not olds.current.external:
-                    raise _does_not_fit(urn, f"the plan has the step {word!r}, and the state has it already")
+                    raise does_not_fit(urn, f"the plan has the step {word!r}, and the state has it already")
                 yield Step(word, urn, None, after)
             elif olds.current is not None:
                 old = shown(olds.current)
                 yield Step(word, urn, old, old if after is None else after)
             elif word != "same":
                 # One that is the same and not in the state is new, and outside of the plan's targets.
-                raise _does_not_fit(urn, f"the plan has the step {word!r}, and the state does not have it")
+                raise does_not_fit(urn, f"the plan has the step {word!r}, and the state does not have it")
 
     def _ending(self, urn: str, words: Sequence[str], olds: Olds) -> Iterator[Stored]:
         if self._outlives_its_replacement(urn):
@@ -347,7 +346,7 @@ class Saved:
             told = [one for one in _alias_urns(urn, goal) if one in free]
             found = told[:1] or [one for one in sorted(free) if self._is_inherited(one, goal, moved)]
             if len(found) > 1:
-                raise _does_not_fit(
+                raise does_not_fit(
                     urn, f"it may be each of {', '.join(found[:_SHOWN])}: give it an alias that is a URN"
                 )
             if found:
@@ -393,24 +392,6 @@ def _needs(one: Stored | Goal) -> Iterator[str]:
     )
 
 
-def _check_type(urn: str, one: Stored | Goal) -> None:
-    """
-    Refuse a resource whose URN does not show what it is: a program that is code chooses the type.
-
-    After `$`, a URN has the type of a child. So with `a:b:c$pulumi:pulumi:Stack` a container would be the stack itself,
-    which no rule judges and no one is shown. So it would with the stack's own type, if a provider makes it. And with a
-    provider of another package it may be anything, whatever its type is.
-    """
-    if "$" in one.type or None in stack_and_project(urn) or type_of(urn) != one.type:
-        raise _does_not_fit(
-            urn, f"its type is {one.type!r}, which its URN does not show: give it a type without `$`"
-        )
-    if one.custom and one.type == STACK:
-        raise _does_not_fit(urn, "only the stack itself has its type, and no provider makes that")
-    if one.custom and one.provider and package_of(one.provider) != one.type.partition(":")[0]:
-        raise _does_not_fit(urn, f"its provider {one.provider!r} is of another package than its type")
-
-
 def _check_refreshed(one: Stored) -> None:
     """
     Refuse a resource of ours whose state lets the engine refresh it before each update.
@@ -419,14 +400,7 @@ def _check_refreshed(one: Stored) -> None:
     would open what was closed outside, and look as if it changes nothing. No provider of ours asks for it.
     """
     if one.refresh_before_update and one.kind is not None:
-        raise _does_not_fit(one.urn, "its state has `refreshBeforeUpdate`: remove that from the state")
-
-
-def _does_not_fit(urn: str, why: str) -> InputError:
-    what = f"{name_of(urn)!r} ({type_of(urn)})" if None not in stack_and_project(urn) else repr(urn)
-    return InputError(
-        f"plan and state do not fit together at {what}: {why}. Make the record again with `stacks-pulumi gate plan`"
-    )
+        raise does_not_fit(one.urn, "its state has `refreshBeforeUpdate`: remove that from the state")
 
 
 def _ending(urn: str, words: Sequence[str], olds: Olds, *, imports: bool) -> Iterator[Stored]:
@@ -442,12 +416,12 @@ def _ending(urn: str, words: Sequence[str], olds: Olds, *, imports: bool) -> Ite
         return iter(())
     if imports and number > len([*olds]):
         # A plan has no inputs of what was imported.
-        raise _does_not_fit(
+        raise does_not_fit(
             urn,
             "it is imported and replaced in one change: import it with the inputs that it has, and change it later",
         )
     if number != len(ending):
-        raise _does_not_fit(
+        raise does_not_fit(
             urn,
             f"the plan has {number} deletions of it, and the state {len(ending)} objects that they may be about",
         )
@@ -486,7 +460,7 @@ def _check_together(urn: str, words: Sequence[str]) -> None:
     other one.
     """
     if len((NEW | _STAYS).intersection(words)) + bool(REPLACES.intersection(words)) > 1:
-        raise _does_not_fit(urn, f"the plan has steps that exclude each other ({', '.join(words)})")
+        raise does_not_fit(urn, f"the plan has steps that exclude each other ({', '.join(words)})")
 
 
 def _check_difference(urn: str, difference: InputDiff, words: Sequence[str], old: Stored | None) -> None:
@@ -498,10 +472,10 @@ def _check_difference(urn: str, difference: InputDiff, words: Sequence[str], old
     names = [*difference.adds, *difference.updates, *difference.deletes]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise _does_not_fit(urn, f"the plan has more than one change of {twice!r}")
+        raise does_not_fit(urn, f"the plan has more than one change of {twice!r}")
     is_compared = old is not None and not old.external and not REPLACES.intersection(words)
     if is_compared and old is not None and _STAYS.intersection(words) and _overlaps(difference, old):
-        raise _does_not_fit(urn, "the plan adds inputs that it has already")
+        raise does_not_fit(urn, "the plan adds inputs that it has already")
 
 
 def _overlaps(difference: InputDiff, old: Stored) -> bool:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.gate.machine import Begun
     from stacks_pulumi.gate.settings import Gate
 
+_API_KEY: Final = f"{config.NAMESPACE}:apiKey"
 _BASE_URL: Final = f"{config.NAMESPACE}:baseUrl"
 _PLATFORM: Final = f"{config.NAMESPACE}:platform"
 _DAY: Final = datetime.timedelta(hours=24)
@@ -202,15 +203,23 @@ def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -
 
 def check_address(gate: Gate, configuration: Mapping[str, Any]) -> None:
     """
-    Refuse a stack whose API is another one than the gate's: it could show any account and any price.
+    Refuse a stack whose API, or whose account, may be another one than the gate's: it could show any price.
 
     Args:
         gate: The gate.
         configuration: The stack's configuration, as the engine prints it.
 
     Raises:
-        ConfigError: The address in the configuration, or in the environment, is another one.
+        ConfigError: The address in the configuration, or in the environment, is another one; or the key in the
+            configuration is not that in the environment, and the gate reads the account.
     """
+    given = (_values(configuration).get(_API_KEY, ""), os.environ.get("STACKS_API_KEY", ""))
+    if needed(gate) and len({key.strip() for key in given} - {""}) > 1:
+        raise ConfigError(
+            "the stack's configuration (stacks:apiKey) has another key than the environment (STACKS_API_KEY): the gate "
+            "would judge the account of the one, and a program can use the other; remove one of them",
+            code="invalid-setting",
+        )
     expected = gate.file.base_url or config.DEFAULT_BASE_URL
     for source, url in (
         ("the stack's configuration (stacks:baseUrl)", _values(configuration).get(_BASE_URL)),

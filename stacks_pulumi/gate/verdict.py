@@ -31,7 +31,7 @@ from stacks_pulumi.gate.plan_file import PROVIDERS
 from stacks_pulumi.gate.settings import BUILT_IN
 from stacks_pulumi.pricing.money import FREE, Price, usd
 from stacks_pulumi.pricing.money import Change as Difference
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, boolean, snake_case, text
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, boolean, snake_case, text
 from stacks_pulumi.reports import PolicyViolation
 
 if TYPE_CHECKING:
@@ -547,9 +547,11 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
         return "restores a backup"
     if change.operation == "create" and text(inputs, "adopt") not in {None, "never"}:
         return "may adopt one that exists already"
-    if change.kind == "Container" and change.operation == "update" and _stops(change):
-        return "is stopped"
-    if change.kind == "Container" and change.operation == "update" and _closes(change):
+    is_update = change.kind == "Container" and change.operation == "update"
+    if is_update and text(inputs, "desired_status") not in {None, "running"}:
+        # An update does it again, and only a refresh would have shown that someone has started it.
+        return "is stopped, also if it was started since"
+    if is_update and _closes(change):
         return "is closed, and loses its address and its list of allowed addresses"
     return ""
 
@@ -568,9 +570,3 @@ def _closes(change: Change) -> bool:
         or text(snake_case(change.outputs), "url") is not None
     )
     return was_open and boolean(snake_case(change.after), "external_access") is False
-
-
-def _stops(change: Change) -> bool:
-    before = text(snake_case(change.before), "desired_status")
-    after = text(snake_case(change.after), "desired_status")
-    return isinstance(after, Unknown) or (after == "stopped" and before != "stopped")

@@ -277,7 +277,7 @@ def test_neither_the_configuration_nor_the_state_names_a_plugin_that_runs(
     stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
 ) -> None:
     """The engine reads `name`, `version` and `pluginDownloadURL` of a provider that it makes from the configuration."""
-    ran, packed = tmp_path / "ran", io.BytesIO()
+    ran, packed, asked = tmp_path / "ran", io.BytesIO(), list[str]()
     # It does what it wants, and then what our plugin does: the plan is that of an honest program.
     script = f'#!/bin/sh\nenv >{ran}\nexec pulumi-resource-stacks "$@"\n'.encode()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
@@ -287,6 +287,7 @@ def test_neither_the_configuration_nor_the_state_names_a_plugin_that_runs(
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            asked.append(self.path)
             self.send_response(200)
             self.send_header("Content-Length", str(len(packed.getvalue())))
             self.end_headers()
@@ -331,6 +332,22 @@ def test_neither_the_configuration_nor_the_state_names_a_plugin_that_runs(
         stack.cli("stack", "import", "--file", str(tmp_path / "state.json"))
         with pytest.raises(RefusedError, match=r"name another plugin.*'default_1_0_0'"):
             gated.plan()
+        # What it is, the engine reads from the URN. Of two with one id, it takes the first.
+        urn, id_ = str(provider["urn"]), provider["id"]
+        ours = {"type": "pulumi:providers:stacks", "inputs": {}, "outputs": {}}
+        mine = {**provider, **ours, "urn": urn.replace("evil", "stacks")}
+        by_mine = {"type": "stacks:index:Container", "provider": f"{mine['urn']}::{id_}", "delete": True}
+        thing = {"type": "evil:index:Thing", "urn": "urn:pulumi:dev::tests::evil:index:Thing::it"}
+        state["deployment"]["resources"] = [
+            mine,
+            {**provider, **by_mine},
+            {**provider, "inputs": {}, "outputs": {}},
+            {**provider, **thing, "provider": f"{urn}::{id_}"},
+        ]
+        (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        stack.cli("stack", "import", "--file", str(tmp_path / "state.json"))
+        with pytest.raises(RefusedError, match="which its URN does not show"):
+            gated.plan()
         # A snippet is a program in the state, which it runs beside this one. It comes after the plan.
         state["deployment"]["resources"] = []
         (tmp_path / "state.json").write_text(json.dumps(state), encoding="utf-8")
@@ -345,6 +362,7 @@ def test_neither_the_configuration_nor_the_state_names_a_plugin_that_runs(
         assert "the state has snippets" in gated.refused()
         server.shutdown()
     assert not ran.exists()
+    assert asked == []
 
 
 def test_the_settings_are_those_that_the_engine_reads(

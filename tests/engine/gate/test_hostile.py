@@ -378,3 +378,22 @@ def test_a_container_does_not_look_like_the_stack_itself(
     with pytest.raises(RefusedError, match="which its URN does not show"):
         gated.plan()
     assert emulator.state.names() == []
+
+
+def test_no_file_of_the_project_says_the_version_of_a_plugin(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan has the name of the package, which would lead to a command of the author, before any approval."""
+    gated, ran = Gated(stack, tmp_path / "gated"), tmp_path / "ran"
+    command = stack.folder / "pulumi-resource-x" / "pulumi-resource-stacks"
+    command.parent.mkdir()
+    command.write_text(f"#!/bin/sh\nenv >{ran}\n", encoding="utf-8")
+    command.chmod(0o700)
+    stack.program('pulumi.ComponentResource("x/pulumi-resource-stacks:index:Thing", "it")')
+    assert gated.plan().verdict.result == "needs_approval"
+
+    # As in a pipeline.
+    monkeypatch.chdir(stack.folder)
+    why = gated.refused()
+    assert not ran.exists()
+    assert "it needs an approval" in why

@@ -531,6 +531,17 @@ def test_a_provider_that_names_a_plugin_is_refused_unless_the_gate_allows_plugin
         check_plugins((), state, plan)
 
 
+@pytest.mark.parametrize("kind", [CONTAINER, COMPONENT, f"{CONTAINER}$pulumi:providers:evil"])
+def test_a_provider_of_the_state_has_the_type_that_its_urn_shows(kind: str) -> None:
+    """The engine goes by the URN, and installs the plugin before a plan is compared with the state."""
+    saved = Saved()
+    saved.old("default_1_0_0", URL, "pulumi:providers:evil")
+    saved.resources[-1]["type"] = kind
+    for allowed in ((), ("plugins",)):
+        with pytest.raises(InputError, match="which its URN does not show"):
+            check_plugins(allowed, saved.files[1])
+
+
 def test_what_the_engine_refreshes_before_an_update_is_not_compared_with_the_state() -> None:
     """The plan has the differences to what the refresh finds: access that was closed outside would be opened."""
     saved = Saved()
@@ -612,6 +623,9 @@ def test_a_plan_says_the_configuration_that_the_stack_has(planned: Any, value: A
     assert other_setting(json.dumps(whole).encode(), values) == ("stacks:platform" if other else "")
     whole["config"] = {"platform": planned}
     assert other_setting(json.dumps(whole).encode(), values) == "platform"
+    del whole["config"]
+    assert other_setting(json.dumps(whole).encode(), {"shop:sizes": {"value": "1"}}) == ""
+    assert other_setting(json.dumps(whole).encode(), {"stacks:adopt": {"value": "x"}}) == "stacks:adopt"
 
 
 @pytest.mark.parametrize("name", ["snippets", "extensions"])

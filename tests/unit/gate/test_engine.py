@@ -307,7 +307,9 @@ def test_a_folder_that_is_no_pack_is_refused(project: Path, tmp_path: Path) -> N
             pulumi.pack_options([pack], tmp_path)
 
 
-def test_the_versions_are_those_of_what_runs(project: Path, tmp_path: Path) -> None:
+def test_the_versions_are_those_of_what_runs(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pulumi = engine.opened(project, None, None)
     executable(tmp_path / "bin" / "pulumi-resource-stacks", "#!/bin/sh\necho 0.3.0\n")
 
@@ -325,6 +327,10 @@ def test_the_versions_are_those_of_what_runs(project: Path, tmp_path: Path) -> N
         len({before["plugin random"], first["plugin random"], pulumi.versions(["random"])["plugin random"]})
         == 3
     )
+    # The name of a package is the author's.
+    executable(tmp_path / "pulumi-resource-x" / "pulumi-resource-stacks", "#!/bin/sh\nexit 1\n")
+    monkeypatch.chdir(tmp_path)
+    assert pulumi.versions(["x/pulumi-resource-stacks", "random"]).keys() == first.keys()
     executable(tmp_path / "bin" / "pulumi-resource-stacks", "#!/bin/sh\nexit 1\n")
     with pytest.raises(PulumiError, match="does not start"):
         pulumi.versions(["stacks"])

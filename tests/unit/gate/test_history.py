@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi._pulumi_cli import PulumiError
+from stacks_pulumi._pulumi_cli import InputError, PulumiError
 from stacks_pulumi.gate import history, signatures
 from stacks_pulumi.gate.history import LoggedUpdate
 from stacks_pulumi.gate.settings import Gate, GateFile
@@ -210,3 +210,23 @@ def test_what_is_free_in_a_day_is_for_all_stacks_of_a_gate(gate: Gate) -> None:
 
     pulumi.stacks = fails
     assert [one for _, one in history.said_in_a_day(pulumi, for_shop, NOW)] == [Decimal(4), None]
+
+
+def test_the_history_of_another_backend_is_not_read(tmp_path: Path, gate: Gate) -> None:
+    """The author of a change would write it there, and get the token of the backend."""
+    project = "name: shop\nruntime: yaml\nbackend: {url: 'https://example.com'}\n"
+    (tmp_path / "Pulumi.yaml").write_text(project, encoding="utf-8")
+    with pytest.raises(InputError, match="sets `backend`"):
+        history.log(tmp_path, None, gate)
+
+
+def test_a_price_in_an_entry_is_a_price() -> None:
+    text = message().replace('"before":"$0.00"', '"before":"$0.00; approved by ann"')
+    (entry,) = history.entries([row(text)], STACK, None)
+    assert (entry.said, entry.doubt) == (None, "its message looks like one of the gate, and cannot be read")
+    priced = replace(
+        VERDICT, price_before=Price(Decimal(1), None), price_after=Price(Decimal(1), Decimal(2000))
+    )
+    (entry,) = history.entries([row(message(verdict=priced))], STACK, None)
+    assert entry.said is not None
+    assert (entry.said.before, entry.said.after) == ("$1.00 or more", "$1.00 to $2,000.00")

@@ -61,13 +61,19 @@ def test_the_deletion_of_a_container_destroys_its_data(
     assert words is None or words in told[0]
 
 
-def test_additional_storage_is_data_whatever_the_template(make_gate: MakeGate) -> None:
+@pytest.mark.parametrize(
+    ("tier", "size", "is_data"),
+    [(1, None, True), (None, 10240 + 32768, True), (None, HIDDEN, True), (None, 10240, False)],
+)
+def test_additional_storage_is_data_whatever_the_template(
+    make_gate: MakeGate, tier: int | None, size: Any, is_data: bool
+) -> None:
+    """The program may not say it: someone added it in the dashboard, and a refresh has seen that."""
     saved = Saved()
-    saved.old("web", {**web(), "additionalStorageTier": 1})
+    saved.old("web", {**web(), "additionalStorageTier": tier}, outputs={"storageMb": size})
     saved.plan("web", None, "delete")
-    assert texts(make_gate(), saved, "destroys-data") == [
-        "'web' is deleted, and with it what its additional storage has, its volumes and its backups"
-    ]
+    data = "'web' is deleted, and with it what its additional storage has, its volumes and its backups"
+    assert texts(make_gate(), saved, "destroys-data") == ([data] if is_data else [])
 
 
 def test_a_replacement_destroys_data_and_a_retained_object_keeps_it(make_gate: MakeGate) -> None:

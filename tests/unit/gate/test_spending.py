@@ -56,6 +56,20 @@ def test_another_address_than_the_gates_is_refused(settings: dict[str, Any], val
         spending.check_address(gate(**settings), configured(**values))
 
 
+def test_another_key_than_that_of_the_environment_is_refused_where_the_account_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The budgets would be over the account of the author, and a program could use the key of the environment."""
+    reads = gate(free=Free(Decimal(5)))
+    spending.check_address(reads, configured(apiKey="mine"))
+    monkeypatch.setenv("STACKS_API_KEY", "ours\n")
+    for values in ({}, {"apiKey": "ours"}, {"apiKey": ""}):
+        spending.check_address(reads, configured(**values))
+    spending.check_address(gate(), configured(apiKey="mine"))
+    with pytest.raises(ConfigError, match="has another key than the environment"):
+        spending.check_address(reads, configured(apiKey="mine"))
+
+
 @pytest.mark.parametrize("kind", ["pulumi:providers:stacks", "pulumi:providers:pulumi-python"])
 @pytest.mark.parametrize("where", ["inputs", "outputs"])
 @pytest.mark.parametrize("given", ["https://other.example/api/v1", ["a list"], HIDDEN])

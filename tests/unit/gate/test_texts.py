@@ -34,7 +34,12 @@ from tests.unit.gate.conftest import MakeGate
 NOW = datetime.datetime(2026, 5, 17, 12, tzinfo=datetime.timezone.utc)
 
 
-def record(code: str = "", state: bytes = b'{"deployment": null}', **more: Any) -> Record:
+def record(
+    code: str = "",
+    state: bytes = b'{"deployment": null}',
+    plan: bytes = b'{"manifest": {}}',
+    **more: Any,
+) -> Record:
     digests = Digests(*["0" * 64] * 7)
     content = Content(
         stack="organization/shop/dev",
@@ -50,7 +55,7 @@ def record(code: str = "", state: bytes = b'{"deployment": null}', **more: Any) 
         sealed_key="",
         **more,
     )
-    return Record(Path("record"), content, "ab" * 32, b"", state, b"")
+    return Record(Path("record"), content, "ab" * 32, plan, state, b"")
 
 
 def change() -> Saved:
@@ -172,6 +177,16 @@ def test_an_approver_sees_that_a_provider_may_adopt(make_gate: MakeGate) -> None
     assert "the provider 'default' may adopt what exists already" in texts.show(
         record(), *judged(make_gate(), saved)
     )
+
+
+def test_an_approver_sees_that_a_file_says_how_answers_are_read(make_gate: MakeGate) -> None:
+    """With `running: deleted` in it, a deletion ends without a request, and the container stays."""
+    saved = change()
+    told = "the API's answers are read as "
+    assert told not in texts.show(record(plan=saved.files[0]), *judged(make_gate(), saved))
+    saved.config["stacks:platform"] = "facts.yml"
+    shown = texts.show(record(plan=saved.files[0]), *judged(make_gate(), saved))
+    assert f"{told}facts.yml says (stacks:platform)" in shown
 
 
 def test_an_approver_sees_that_the_state_has_other_code(make_gate: MakeGate) -> None:

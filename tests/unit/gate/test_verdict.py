@@ -122,6 +122,8 @@ def never_free() -> dict[str, Saved]:
     case("replace").plan("web", web(restart_triggers=["1"]), *REPLACED)
     case("stop").old("web", web())
     case("stop").plan("web", web(desired_status="stopped"), "update")
+    case("stop, again").old("web", web(desired_status="stopped"))
+    case("stop, again").plan("web", web(desired_status="stopped", restart_triggers=["1"]), "update")
     case("close").old("web", web(external_access=True))
     case("close").plan("web", web(external_access=False), "update")
     case("close, opened elsewhere").old("web", web(), outputs={"url": "web-ab1c2d.stackshosting.cloud"})
