@@ -309,7 +309,7 @@ _SECONDS_TO_END: Final = 20.0
 """The time in which the command ends its program and plugins after it is asked to end: 5 s on an idle machine."""
 
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
-_RAISED: Final = re.compile(r"^ *([\w.]+(?:Error|Exception): .*)", re.MULTILINE)
+_RAISED: Final = re.compile(r"^ *((?:[\w.]+(?:Error|Exception)|error): .*)", re.MULTILINE)
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
@@ -582,8 +582,8 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
         errors = [*([_reason(outside)] if outside else []), *(named or last)] or [""]
     elif violations:
         errors = [error for error in errors if error.strip() != "preview failed"]
-    if any("program exited" in error for error in errors):
-        # The exception of a program that never spoke to the engine is only in what it printed.
+    if any(words in error for error in errors for words in ("program exited", "error reading from server")):
+        # Why a program never spoke to the engine, or why its host ended, is only in what they printed.
         errors += _RAISED.findall("\n".join(one.message for one in messages))[-1:]
     return "; ".join(dict.fromkeys(_one_line(_TRACEBACK.sub("", one)) for one in (*violations, *errors)))
 

@@ -115,7 +115,7 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
 
 def advice_on(error: str) -> str | None:
     """
-    Return what helps if the engine is too old for the stack, does not find this package, or refuses an old state.
+    Return what helps if the engine is too old for the stack, has no passphrase or package, or refuses an old state.
 
     Args:
         error: What the engine said.
@@ -134,6 +134,8 @@ def advice_on(error: str) -> str | None:
             "activate the environment that has stacks-pulumi, or name it under `runtime` in Pulumi.yaml "
             "(options: {virtualenv: .venv})"
         )
+    if "PULUMI_CONFIG_PASSPHRASE" in error or "incorrect passphrase" in error:
+        return "export PULUMI_CONFIG_PASSPHRASE=..."
     if "for provider stacks:" in error:
         return (
             "activate the environment that has stacks-pulumi, whose folder `bin` has the plugin, or name that folder "
@@ -148,8 +150,6 @@ def _to_read_stack(facts: Facts, error: str) -> str:
         return advice
     if "`pulumi`" in error:
         return "install it: https://www.pulumi.com/docs/iac/download-install/"
-    if "passphrase" in error:
-        return "export PULUMI_CONFIG_PASSPHRASE=..."
     if "no stack selected" in error:
         return pulumi_command(facts, "stack", "select", of_stack=False)
     if "no stack named" in error:

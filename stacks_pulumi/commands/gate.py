@@ -217,15 +217,15 @@ def _init(options: argparse.Namespace) -> int:
     )
     # Both are written, or neither.
     check_overwrites_nothing(top, files)
-    approvers = dict(options.approver)
-    asked = (approvers, options.max_total, options.max_increase, options.base_url)
-    if files and asked == ({}, _TOTAL, _INCREASE, None) and (options.folder / FILE).exists():
+    asked = (options.approver, options.max_total, options.max_increase, options.base_url)
+    if files and asked == ([], _TOTAL, _INCREASE, None) and (options.folder / FILE).exists():
         lines = [f"{options.folder} has a gate already, which stays as it is."]
         who = ""
     else:
         names = init(options.folder, *asked, project=project)
         lines = [f"Wrote {', '.join(names)} to {options.folder}."]
-        who = f"\n\nApprovers: {one_line(', '.join(approvers) or 'none yet: add a line to allowed_signers')}"
+        approvers = ", ".join(dict.fromkeys(name for name, _ in options.approver))
+        who = f"\n\nApprovers: {one_line(approvers or 'none yet: add a line to allowed_signers')}"
         notes += [f"\nThis gate refuses the project: {one_line(refused)}\n"] if refused else []
     write(top, files)
     lines += [f"Wrote {', '.join(files)} to {top}."] if files else []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -102,7 +102,7 @@ _NO_NAMES: Final = f"""\
 
 def init(
     folder: Path,
-    approvers: Mapping[str, Path],
+    approvers: Sequence[tuple[str, Path]],
     total: Decimal,
     increase: Decimal,
     base_url: str | None = None,
@@ -114,7 +114,7 @@ def init(
 
     Args:
         folder: Where to write; no file in it is overwritten.
-        approvers: By name, the file with their public key.
+        approvers: Names, each with the file of a public key; a person may have several.
         total: The highest monthly price of a stack.
         increase: The most that a change may add to it.
         base_url: The address of the API, if it is not the default.
@@ -129,7 +129,7 @@ def init(
         except ConfigError as error:
             text = error.message.replace("stacks:baseUrl", "the address")
             raise ConfigError(text, code=error.code) from None
-    names = "".join(_line(name, key) for name, key in approvers.items())
+    names = "".join(_line(name, key) for name, key in approvers)
     stacks = f'stacks: ["{project}/*"]' if project else "# stacks: [shop/prod]"
     texts = {
         FILE: _SETTINGS.format(total=total, increase=increase, stacks=stacks)
@@ -180,11 +180,11 @@ def pipeline(kind: str, project: Path, *, top: Path, gate: Path, stack: str, ins
             "a folder in it",
             code="invalid-argument",
         )
-    inside = os.path.relpath(folder, top)
+    inside, content = os.path.relpath(folder, top), read_project(project)
     words = {
         "FOLDER": inside,
         "GATE": os.path.relpath(gate.resolve(), folder),
-        "NAME": str(read_project(project).get("name", "")),
+        "NAME": str(content.get("name", "")),
         "RECORD": str(Path(inside) / "record"),
         "STACK": stack,
     }
@@ -194,7 +194,8 @@ def pipeline(kind: str, project: Path, *, top: Path, gate: Path, stack: str, ins
                 f"{clean(word)!r} ({what.lower()}) cannot be written into a pipeline: use letters, digits and . _ / -",
                 code="invalid-argument",
             )
-    words["INSTALL"] = install
+    has_packages = "nodejs" in str(content.get("runtime")) and (folder / "package-lock.json").exists()
+    words["INSTALL"] = f"{install} && npm ci" if has_packages else install
     text = _read(kind)
     for name, word in words.items():
         text = text.replace(f"@{name}@", word)
@@ -210,6 +211,10 @@ def _read(kind: str) -> str:
 
 def _line(name: str, key: Path) -> str:
     words = read_file(key).decode(errors="replace").split()
+    if name.split() != [name]:
+        raise InputError(
+            f"the approver's name {clean(name)!r} has a space: write it as one word", code="invalid-argument"
+        )
     if len(words) < 2 or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
         raise InputError(
             f"{clean(str(key))} has no public key of SSH: name the file that ends with .pub",

@@ -128,7 +128,12 @@ def test_the_workflow_applies_what_a_person_approved(shop: Deployment, emulator:
     assert "it needs an approval" in refused.text
     assert emulator.calls("containers.create") == 0
 
-    applied = shop.job("apply", shop.full, shop.approval())
+    approval = shop.approval()
+    keyless = shop.job("apply", "", approval)
+    assert keyless.code != 0
+    assert "STACKS_API_KEY: the environment production has no such secret" in keyless.text
+    # It was not begun, so the approval still holds.
+    applied = shop.job("apply", shop.full, approval)
     assert applied.code == 0, applied.text
     assert emulator.state.names() == ["shop", "shop-db", "shop-worker-0"]
 
@@ -271,6 +276,9 @@ def test_the_pipeline_of_gitlab_applies_what_a_person_approved(shop: Deployment,
     assert planned.code == 3, planned.text
     shop.runner.artifacts["record"] = folder / INSIDE / "record"
     variables = {"STACKS_API_KEY": shop.full, "APPROVAL": shop.approval()}
+    keyless = shop.runner.script(GITLAB, "apply", {**variables, "STACKS_API_KEY": ""}, folder)
+    assert keyless.code != 0
+    assert "STACKS_API_KEY: the environment production has no such variable" in keyless.text
     applied = shop.runner.script(GITLAB, "apply", variables, folder)
 
     assert applied.code == 0, applied.text

@@ -106,6 +106,14 @@ def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(
             "",
             "fails: Error: Property tmplate does not exist",
         ),
+        (
+            [
+                said("error: The SDK is not installed. Have you run npm install?\n\n", "info#err"),
+                said("error reading from server: EOF\n"),
+            ],
+            "",
+            "error reading from server: EOF; error: The SDK is not installed. Have you run npm install?",
+        ),
         ([said("debugging", "debug")], "", "fails: it failed without a message"),
         (
             [
@@ -164,6 +172,12 @@ def test_a_program_whose_environment_is_not_active_is_told_so(
 
     assert line["level"] == "problem"
     assert line["fix"].startswith("activate the environment that has stacks-pulumi")
+
+
+def test_a_stack_without_secrets_needs_its_passphrase_too(machine: Machine, doctor: Doctor) -> None:
+    machine.preview(said("get stack secrets manager: passphrase must be set with PULUMI_CONFIG_PASSPHRASE\n"))
+
+    assert only(doctor(), "preview")["fix"] == "export PULUMI_CONFIG_PASSPHRASE=..."
 
 
 @pytest.mark.parametrize("name", ["pulumi_aws", "pulumi.no_such_part"])

@@ -39,7 +39,7 @@ RECORD = "20261128-000000-00000000"
 def talk(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """Let a client talk to a server whose stack cannot be read; return the lines of its audit log."""
     gate, folder, state = tmp_path / "gate", tmp_path / "desk", tmp_path / "project"
-    init(gate, {}, Decimal(40), Decimal(15))
+    init(gate, (), Decimal(40), Decimal(15))
     folder.mkdir()
     state.mkdir()
 
@@ -105,7 +105,7 @@ def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
 def test_the_program_of_a_record_becomes_the_projects_if_it_changes_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: str
 ) -> None:
-    init(tmp_path / "gate", {}, Decimal(40), Decimal(15))
+    init(tmp_path / "gate", (), Decimal(40), Decimal(15))
     for name in ("record", "copy", "origin"):
         (tmp_path / name).mkdir()
     origin, mark = tmp_path / "origin" / "Pulumi.yaml", tmp_path / "record" / records.STARTED

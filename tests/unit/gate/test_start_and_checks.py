@@ -31,7 +31,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path, key: Path) -> Path:
     """Return a new gate's folder."""
-    start.init(tmp_path / "gate", {"ann": key}, Decimal(40), Decimal(15))
+    start.init(tmp_path / "gate", [("ann", key)], Decimal(40), Decimal(15))
     return tmp_path / "gate"
 
 
@@ -53,14 +53,14 @@ def test_a_new_folder_has_no_mistake(folder: Path) -> None:
 
 
 def test_a_new_folder_may_name_the_address_of_the_api(tmp_path: Path, key: Path) -> None:
-    start.init(tmp_path / "gate", {"ann": key}, Decimal(1), Decimal(1), "http://localhost:7822/api/v1")
+    start.init(tmp_path / "gate", [("ann", key)], Decimal(1), Decimal(1), "http://localhost:7822/api/v1")
 
     assert settings.read_gate(tmp_path / "gate").file.base_url == "http://localhost:7822/api/v1"
 
 
 def test_a_new_folder_has_no_address_that_is_none(tmp_path: Path, key: Path) -> None:
     with pytest.raises(StacksError, match="the address is not a valid API URL"):
-        start.init(tmp_path / "gate", {"ann": key}, Decimal(1), Decimal(1), "localhost:7822")
+        start.init(tmp_path / "gate", [("ann", key)], Decimal(1), Decimal(1), "localhost:7822")
     assert not (tmp_path / "gate").exists()
 
 
@@ -78,7 +78,7 @@ def test_no_file_is_overwritten(folder: Path, key: Path) -> None:
     (folder / "gate.yaml").unlink()
 
     with pytest.raises(StacksError, match="already has allowed_signers"):
-        start.init(folder, {"ann": key}, Decimal(1), Decimal(1))
+        start.init(folder, [("ann", key)], Decimal(1), Decimal(1))
     assert not (folder / "gate.yaml").exists()
     assert before[folder / "guard.json"] == (folder / "guard.json").read_bytes()
 
@@ -87,6 +87,7 @@ def test_no_file_is_overwritten(folder: Path, key: Path) -> None:
     ("name", "text", "problem"),
     [
         ("*", None, "is not the name of one person"),
+        ("ann smith", None, "'ann smith' has a space: write it as one word"),
         ("ann", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n", "has no public key of SSH"),
         ("ann", "", "has no public key of SSH"),
     ],
@@ -99,8 +100,22 @@ def test_nothing_is_written_for_a_wrong_approver(
         key.write_text(text)
 
     with pytest.raises(StacksError, match=problem):
-        start.init(tmp_path / "gate", {name: key}, Decimal(1), Decimal(1))
+        start.init(tmp_path / "gate", [(name, key)], Decimal(1), Decimal(1))
     assert not (tmp_path / "gate").exists()
+
+
+def test_a_new_folder_may_name_two_keys_of_one_person(tmp_path: Path, key: Path) -> None:
+    other = tmp_path / "other.pub"
+    other.write_text(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPSVA9NM5k8vS7w2NWuWh8acO5jJXvSE8XJ3/R8X+lIo\n", encoding="utf-8"
+    )
+    approvers = ["--approver", f"ann={key}", "--approver", f"ann={other}"]
+
+    assert main(["gate", "init", str(tmp_path / "gate"), *approvers]) == 0
+
+    lines = (tmp_path / "gate/allowed_signers").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[3] for line in lines] == [one.read_text().split()[1] for one in (key, other)]
+    assert found(tmp_path / "gate") == []
 
 
 def replaced(name: str, before: str, after: str) -> Callable[[Path], None]:
@@ -385,6 +400,24 @@ def test_a_workflow_is_of_the_project_and_names_its_own_files(repository: Path) 
     requirements = (repository / "shop/requirements.txt").read_text(encoding="utf-8")
     assert f"./{wheel.name}[policy,cli]\n" in requirements
     assert [line for line in (text + requirements).splitlines() if "@" in line and "uses:" not in line] == []
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+@pytest.mark.parametrize(
+    ("runtime", "end"), [("nodejs", " && npm ci"), ("{name: nodejs}", " && npm ci"), ("python", "")]
+)
+def test_a_pipeline_installs_the_packages_of_a_program_in_typescript(
+    repository: Path, kind: str, runtime: str, end: str
+) -> None:
+    (repository / "shop/Pulumi.yaml").write_text(f"name: our-shop\nruntime: {runtime}\n", encoding="utf-8")
+    (repository / "shop/package-lock.json").write_text("{}\n", encoding="utf-8")
+
+    assert main(["gate", "init", "gate", "--workflow", kind]) == 0
+
+    text = (repository / f".{kind}{'/workflows' * (kind == 'github')}/gate.yml").read_text(encoding="utf-8")
+    installs = [line for line in text.splitlines() if "pip install" in line]
+    assert installs
+    assert all(line.endswith(f"pip install -r requirements.txt{end}") for line in installs)
 
 
 def test_the_pipeline_of_gitlab_is_included(repository: Path) -> None:
