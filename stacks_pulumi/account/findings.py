@@ -454,12 +454,14 @@ def _remedies(
     elif one.ownership == "double":
         last = one.owners[-1]
         owners = ", ".join(f"{owner.name!r} of {owner.stack}" for owner in one.owners)
+        # Without it, the engine refuses to forget a protected resource.
+        force = " --force" if last.protect else ""
         yield Remedy(
             f"{name} is managed by {len(one.owners)} resources: {owners}",
             f"To make {last.stack} forget it (choose the resource that should not own it; --target-dependents also "
             "forgets what depends on it)" + _where(account, last.stack),
             # What stands for a URN in a state may be an option, for instance `--all`.
-            f"pulumi state delete --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
+            f"pulumi state delete{force} --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
         )
 
 

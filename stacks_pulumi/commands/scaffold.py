@@ -160,6 +160,11 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
             items = [(one, live.item_of(one)) for one in containers]
             # The account was listed first, so what a stack has made of it by now is in its state.
             account = reconcile(items, stacks, this, taken_at=live.now())
+            absent = set(account.not_listed) - {one.id for one in everything}
+            if absent:
+                # Listed again: a stack may have created it since.
+                everything = live.confirmed(client, live.described(client, live.listed(client)), absent)
+                everything.require_complete()
             free, _, _ = unowned(account, {})
             has = belongings(client, free, stop, everything=everything)
             account = with_children(account, has, stacks, this)
