@@ -431,11 +431,13 @@ def test_what_a_stack_may_own_is_not_taken_over(full: Accounts, capsys: pytest.C
 def test_nothing_is_taken_over_if_a_stack_cannot_be_read(
     full: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    full.emulator.load([{"name": "sixth", "template": "nginx"}])
     (full.folder / "no.json").write_text("{}", encoding="utf-8")
 
     told = scaffolded(full, capsys, str(full.folder / "no.json"), code=1)
 
     assert "nothing can be taken over: container 1st: it is not known whether a stack owns it (" in told
+    assert "; and 1 more (`stacks-pulumi account --children` shows all)" in told
     assert not (full.folder / "taken").exists()
 
 
