@@ -160,7 +160,7 @@ def rebinds(call: EngineCall, id_: str, olds: Mapping[str, Any], news: Mapping[s
         return False
     known = olds.get(CONTAINER_CREATED_AT) or olds.get("created_at")
     call.warn(
-        f'`up` takes {id_} over again, because it has adopt="if_matching". Its container was created at {now}, '
+        f'`up` takes {id_} over again, because of adopt="if_matching". Its container was created at {now}, '
         f"and the one in the state at {known}: it may be another stack's. If it is, run `pulumi state delete "
         f"{shlex.quote(call.urn)}` before `up`"
     )
