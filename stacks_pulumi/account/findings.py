@@ -91,12 +91,12 @@ class AccountResult:
         """What makes the exit code 2."""
         blocked = self.preview.blocked if self.preview is not None else ""
         over = [f"{budget.title}: {verdict.text}" for budget, verdict in self.verdicts if verdict.blocks]
-        bare = [f"{len(self.uncovered)} stacks or groups have no budget (covers: all)"]
+        bare = [f"no budget covers {one} (covers: all)" for one in self.uncovered]
         return (
             *([blocked] if blocked else []),
             *self.failed,
             *over,
-            *(bare if self.covers_all and self.uncovered else []),
+            *(bare if self.covers_all else []),
         )
 
     @property
