@@ -91,12 +91,12 @@ class AccountResult:
         """What makes the exit code 2."""
         blocked = self.preview.blocked if self.preview is not None else ""
         over = [f"{budget.title}: {verdict.text}" for budget, verdict in self.verdicts if verdict.blocks]
-        bare = [f"{len(self.uncovered)} stacks or groups have no budget (covers: all)"]
+        bare = [f"no budget covers {one} (covers: all)" for one in self.uncovered]
         return (
             *([blocked] if blocked else []),
             *self.failed,
             *over,
-            *(bare if self.covers_all and self.uncovered else []),
+            *(bare if self.covers_all else []),
         )
 
     @property
@@ -454,12 +454,14 @@ def _remedies(
     elif one.ownership == "double":
         last = one.owners[-1]
         owners = ", ".join(f"{owner.name!r} of {owner.stack}" for owner in one.owners)
+        # Without it, the engine refuses to forget a protected resource.
+        force = " --force" if last.protect else ""
         yield Remedy(
             f"{name} is managed by {len(one.owners)} resources: {owners}",
             f"To make {last.stack} forget it (choose the resource that should not own it; --target-dependents also "
             "forgets what depends on it)" + _where(account, last.stack),
             # What stands for a URN in a state may be an option, for instance `--all`.
-            f"pulumi state delete --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
+            f"pulumi state delete{force} --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
         )
 
 

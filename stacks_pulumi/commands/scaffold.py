@@ -54,6 +54,7 @@ _CODES: Final = {
     1: "the program was written without what the report names, because it could not be read",
 }
 
+_SHOWN: Final = 5
 _LANGUAGES: Final = ("python", "yaml")
 _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -160,6 +161,11 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
             items = [(one, live.item_of(one)) for one in containers]
             # The account was listed first, so what a stack has made of it by now is in its state.
             account = reconcile(items, stacks, this, taken_at=live.now())
+            absent = set(account.not_listed) - {one.id for one in everything}
+            if absent:
+                # Listed again: a stack may have created it since.
+                everything = live.confirmed(client, live.described(client, live.listed(client)), absent)
+                everything.require_complete()
             free, _, _ = unowned(account, {})
             has = belongings(client, free, stop, everything=everything)
             account = with_children(account, has, stacks, this)
@@ -167,8 +173,12 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         program = plan(containers, has, everything, protect=options.protect, platform=client.platform)
     program = dataclasses.replace(program, left_out=(*left, *program.left_out))
     if not program.declared:
-        why = "; ".join(f"{one.what}: {one.reason}" for one in program.left_out)
-        raise StacksError(f"nothing was written, because nothing can be taken over: {why}", code="not-found")
+        why = "; ".join(f"{one.what}: {one.reason}" for one in program.left_out[:_SHOWN])
+        more = len(program.left_out) - _SHOWN
+        rest = f"; and {more} more (`stacks-pulumi account --children` shows all)" if more > 0 else ""
+        raise StacksError(
+            f"nothing was written, because nothing can be taken over: {why}{rest}", code="not-found"
+        )
     project = options.project or project_name(folder)
     texts: dict[str, str | bytes] = {**files(program, options.language, project, settings.base_url)}
     if options.language == "python":

@@ -53,7 +53,6 @@ from stacks_pulumi.resources._identity import (
     Owner,
     check_account,
     is_of_key,
-    rebinds,
     renewed_origin,
     token_of,
 )
@@ -67,7 +66,7 @@ from stacks_pulumi.resources._operation import (
 )
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
-from stacks_pulumi.resources._running import UnseenError
+from stacks_pulumi.resources._running import UnseenError, rebinds
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
 
 
@@ -339,8 +338,8 @@ class ResourceHandler(ResourceKind):
                     OWNERSHIP.know_container(parent_id(id_), known)
             return Difference(
                 changes=(
-                    bool(differing or changed_outside(olds))
-                    or rebinds(olds, news)
+                    rebinds(call, id_, olds, news)
+                    or bool(differing or changed_outside(olds))
                     or self.needs_update(olds, news)
                 ),
                 fields=[field.name for field in differing],

@@ -302,11 +302,6 @@ def _has_older_child(session: Session, id_: str, stored: str | None, now: str | 
     )
 
 
-def rebinds(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Return whether the program asks to adopt the container that has the id now."""
-    return news.get("adopt") == "if_matching" and olds.get(IDENTITY_CONFLICT) is not None
-
-
 def other_container(id_: str, container: models.Container) -> str:
     """Return the description of a container that only has the id of ours."""
     return f"the id {id_} belongs to another container now ({container.template}, created at {container.created_at})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -32,13 +33,15 @@ from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
 from stacks_pulumi.resources._fields import ParentInProgram
 from stacks_pulumi.resources._identity import (
+    CONTAINER_CREATED_AT,
+    IDENTITY_CONFLICT,
     OWNERSHIP,
     RECENT,
     Identity,
     find_container,
     still_same_container,
 )
-from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._session import MAX_AGE, Session
 
@@ -139,6 +142,28 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
             "which says what to do"
         )
         raise StacksError(msg, code="identity-unclear")
+
+
+def rebinds(call: EngineCall, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """
+    Return whether an update adopts what has the id now; if so, warn, because the preview shows only an update.
+
+    Args:
+        call: The call of the engine.
+        id_: The id of the container, or of the VPN client.
+        olds: The outputs in the state.
+        news: The inputs of the program.
+    """
+    now = olds.get(IDENTITY_CONFLICT)
+    if now is None or news.get("adopt") != "if_matching":
+        return False
+    known = olds.get(CONTAINER_CREATED_AT) or olds.get("created_at")
+    call.warn(
+        f'`up` takes {id_} over again, because of adopt="if_matching". Its container was created at {now}, '
+        f"and the one in the state at {known}: it may be another stack's. If it is, run `pulumi state delete "
+        f"{shlex.quote(call.urn)}` before `up`"
+    )
+    return True
 
 
 def wait_until_running(session: Session, op: Operation, purpose: str, *containers: str) -> None:

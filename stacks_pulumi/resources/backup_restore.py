@@ -4,8 +4,8 @@ BackupRestore: the data of a backup, put back once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 import pulumi
 
@@ -13,6 +13,7 @@ from stacks_pulumi.api import in_doubt, models
 from stacks_pulumi.errors import (
     StacksError,
 )
+from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Field, OnChange, changed
@@ -23,6 +24,10 @@ from stacks_pulumi.resources._resource import (
     StacksResource,
 )
 from stacks_pulumi.resources._session import Session
+
+_RESTORES_AGAIN: Final = (
+    "A resource that was renamed without an alias, or removed from the state, restores again"
+)
 
 
 class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
@@ -67,6 +72,14 @@ class BackupRestoreHandler(ResourceHandler):
         Field("backup_id", _fields.backup_number, OnChange.UPDATE, required=True),
         Field("triggers", _fields.strings, OnChange.UPDATE),
     )
+
+    def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
+        """Warn of the lost data: a preview shows only `create`, also for a restore that the state does not have now."""
+        if changed(self.fields, olds, inputs):
+            number = inputs.get("backup_id")
+            backup = "a backup" if is_unknown(number) else f"backup {number}"
+            again = "" if olds else f". {_RESTORES_AGAIN}"
+            yield f"restores {backup}: the data that its container has written since that backup is lost{again}"
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Restoration:
         """Restore."""

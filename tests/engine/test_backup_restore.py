@@ -14,7 +14,11 @@ stacks.BackupRestore("restore", backup_id=backup.{}, triggers=["{}"])
 
 def test_a_restore_happens_once_and_for_each_change(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM.format("backup_id", 1))
-    assert stack.preview().steps("restore") == ["create"]
+    shown = stack.preview()
+    assert shown.steps("restore") == ["create"]
+    assert any(
+        "the data that its container has written since that backup is lost" in it for it in shown.warnings
+    )
 
     result = stack.up()
     assert [name for op, name in result.order() if op == "create"] == ["sql", "backup", "restore"]
@@ -32,6 +36,12 @@ def test_a_restore_happens_once_and_for_each_change(stack: Stack, emulator: Emul
     emulator.drift.start("sql")
     assert stack.up(quiet_afterwards=False).steps("restore") == ["update"]
     assert emulator.state.container("sql").restored == [1, 1]
+
+    # Under another name it is a new restore, which a preview calls only a creation.
+    stack.program(PROGRAM.format("id", 2).replace('"restore"', '"again"'))
+    assert [line for line in stack.preview().warnings if "restores again" in line]
+    stack.up()
+    assert emulator.state.container("sql").restored == [1, 1, 1]
 
     restores = emulator.calls("backups.restore")
     stack.destroy()

@@ -52,6 +52,25 @@ def test_an_invalid_backup_fails_on_its_property(restore: HostedResource, wrong:
     assert restore.check(backup_id=wrong).keys() == {"backup_id"}
 
 
+def test_a_preview_warns_of_the_data_that_a_restore_overwrites(restore: HostedResource) -> None:
+    def warned(stored: dict[str, Any], **inputs: Any) -> list[str]:
+        lines = restore.host.engine.lines
+        lines.clear()
+        restore.id, restore.inputs = "7" if stored else "", stored
+        assert restore.check(**inputs) == {}
+        return [line.text for line in lines if line.severity == "WARNING"]
+
+    stored = {"backup_id": 7, "triggers": ["1"]}
+    [new] = warned({}, backup_id=7)
+    [changed] = warned(stored, backup_id=7, triggers=["2"])
+
+    assert new.startswith(changed)
+    assert changed == "restores backup 7: the data that its container has written since that backup is lost"
+    assert "renamed without an alias" in new
+    assert warned({}, backup_id=UNKNOWN)[0].startswith("restores a backup: ")
+    assert warned(stored, backup_id="usr-1-sql/7", triggers=["1"]) == []
+
+
 def test_a_backup_is_restored_once_and_again_for_each_change(
     restore: HostedResource, backup: int, emulator: Emulator
 ) -> None:

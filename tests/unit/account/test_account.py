@@ -428,9 +428,11 @@ def test_every_report_mentions_other_backends(accounts: Accounts, capsys: pytest
 def test_every_finding_has_a_command_that_is_not_run(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("alone", "both")])
-    dev = accounts.export("dev.json", accounts.container("both"), accounts.container("gone", created_at="x"))
-    prod = accounts.export("prod.json", accounts.container("both", "prod"))
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("alone", "both", "kept")])
+    gone = accounts.container("gone", created_at="x")
+    dev = accounts.export("dev.json", accounts.container("both"), accounts.container("kept"), gone)
+    kept = accounts.container("kept", "prod", protect=True)
+    prod = accounts.export("prod.json", accounts.container("both", "prod"), kept)
 
     assert main(["account", "--state", dev, "--state", prod]) == 0
 
@@ -445,6 +447,8 @@ def test_every_finding_has_a_command_that_is_not_run(
     assert taken < out.index("curl -fsS -X DELETE")
     assert f"{accounts.emulator.url}/containers/{accounts.id('alone')}" in out
     assert f"pulumi state delete --stack prod -- {urn('prod', 'shop', 'Container', 'both')}" in out
+    # The engine forgets a protected resource only with --force.
+    assert f"pulumi state delete --force --stack prod -- {kept['urn']}" in out
     # An export does not name the organization; in the project's folder the engine knows it.
     assert "To update the state of the stack, in the folder of the project shop:" in out
     assert "pulumi refresh --stack dev" in out

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -430,12 +431,48 @@ def test_what_a_stack_may_own_is_not_taken_over(full: Accounts, capsys: pytest.C
 def test_nothing_is_taken_over_if_a_stack_cannot_be_read(
     full: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    full.emulator.load([{"name": "sixth", "template": "nginx"}])
     (full.folder / "no.json").write_text("{}", encoding="utf-8")
 
     told = scaffolded(full, capsys, str(full.folder / "no.json"), code=1)
 
     assert "nothing can be taken over: container 1st: it is not known whether a stack owns it (" in told
+    assert "; and 1 more (`stacks-pulumi account --children` shows all)" in told
     assert not (full.folder / "taken").exists()
+
+
+def lists_without_data(full: Accounts, times: int | None) -> None:
+    """Let the next lists of containers, or all of them, lack one."""
+    key = {"Authorization": f"Bearer {full.emulator.key}"}
+    told = requests.get(f"{full.emulator.url}/containers", headers=key, timeout=10).json()
+    told["data"] = [one for one in told["data"] if one["name"] != "data"]
+    told["count"] -= 1
+    full.emulator.faults.add("containers.list", "answer", body=told, times=times)
+
+
+def test_nothing_is_taken_over_from_a_list_that_lacks_a_container_of_a_stack(
+    full: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev = full.export("dev.json", full.container("data"))
+    lists_without_data(full, times=None)
+
+    said = scaffolded(full, capsys, dev, code=1)
+
+    assert f"it leaves out {full.id('data')}, which exists" in said
+    assert not (full.folder / "taken").exists()
+
+
+def test_a_container_that_a_stack_creates_meanwhile_is_no_gap(
+    full: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev = full.export("dev.json", full.container("data"))
+    lists_without_data(full, times=1)
+
+    scaffolded(full, capsys, dev)
+
+    found = calls((full.folder / "taken" / "__main__.py").read_text(encoding="utf-8"))
+    assert ("Container", "data") not in found
+    assert found["Connection", "web-to-data"]["target"] == repr(full.id("data"))
 
 
 def test_a_backend_that_cannot_be_listed_is_an_error_with_the_way_out(

@@ -118,10 +118,9 @@ def test_what_no_budget_covers_is_named_and_fails_where_all_has_to_be_covered(
     ]
 
     assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", only]) == 2
-    assert (
-        "error: no budget with max_total or max_increase covers 1 container of no stack ($4.00)"
-        in capsys.readouterr().out
-    )
+    out = capsys.readouterr().out
+    assert "error: no budget with max_total or max_increase covers 1 container of no stack ($4.00)" in out
+    assert out.endswith("Exit code 2: no budget covers 1 container of no stack ($4.00) (covers: all).\n")
     covered = budgets(tmp_path, f"covers: all\n{entries.replace('shop/*', '[a-z]*')}")
     assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", covered]) == 2
     assert "error: [a-z]* (owner: team web): the total is $8.00" in capsys.readouterr().out
