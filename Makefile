@@ -91,7 +91,7 @@ lock: setup ## pin what is installed, with hashes, into tools/locks; ARGS=--upgr
 	@$(python) tools/lock.py $(ARGS)
 
 wheel: setup ## build the wheel into dist
-	@rm -rf dist
+	@rm -f dist/*.whl
 	@$(python) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 

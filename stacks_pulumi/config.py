@@ -216,10 +216,11 @@ def address_of(config: Mapping[str, str | None], environ: Mapping[str, str]) -> 
     Raises:
         ConfigError: The address is malformed, or the key must not be sent to it.
     """
-    base_url = check_base_url(given("baseUrl", config, environ)[0] or DEFAULT_BASE_URL, allow_http=True)
+    value, source = given("baseUrl", config, environ)
+    base_url = check_base_url(value or DEFAULT_BASE_URL, allow_http=True, source=source)
     check_pair(base_url, config, environ)
     allow_http = allows_http(config, environ)
-    return check_base_url(base_url, allow_http=allow_http), allow_http
+    return check_base_url(base_url, allow_http=allow_http, source=source), allow_http
 
 
 def allows_http(config: Mapping[str, str | None], environ: Mapping[str, str]) -> bool:
@@ -386,7 +387,7 @@ def check_api_key(api_key: str, account: str | None = None) -> str:
     raise ConfigError(msg, code="malformed-api-key")
 
 
-def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
+def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "stacks:baseUrl") -> str:
     """
     Return the URL without a trailing slash, if the key may be sent to it.
 
@@ -394,13 +395,14 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
         base_url: The URL.
         allow_http: Accept `http://` to any host, for an emulator in another container. The key and every password
             are then readable on the network.
+        source: The setting or the variable that it is from.
 
     Raises:
         ConfigError: It is not a URL, it contains an API key, credentials, a query or a fragment, or it is `http://` to
             another machine. The message does not contain it.
     """
     if _WITH_PREFIX.search(base_url):
-        raise ConfigError(f"stacks:baseUrl contains an API key: remove it there; {_how_to_set_key(None)}")
+        raise ConfigError(f"{source} contains an API key: remove it there; {_how_to_set_key(None)}")
     try:
         parts = urlsplit(base_url)
         host, _port = parts.hostname, parts.port
@@ -409,17 +411,17 @@ def check_base_url(base_url: str, *, allow_http: bool = False) -> str:
     # What two parsers read differently is no address: one could see this machine where the other sees another host.
     is_plain = base_url.isprintable() and " " not in base_url and _NETLOC.fullmatch(parts.netloc) is not None
     if parts.scheme not in {"https", "http"} or not host or not is_plain:
-        msg = f"stacks:baseUrl is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
+        msg = f"{source} is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
         raise ConfigError(msg)
     if parts.username is not None or parts.password is not None:
-        msg = "stacks:baseUrl holds credentials before the @: take them out, the API key is the credential"
+        msg = f"{source} holds credentials before the @: take them out, the API key is the credential"
         raise ConfigError(msg)
     if "?" in base_url or "#" in base_url:
-        msg = "stacks:baseUrl has a query or a fragment: give the address alone"
+        msg = f"{source} has a query or a fragment: give the address alone"
         raise ConfigError(msg)
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         msg = (
-            "stacks:baseUrl sends the API key in plain text: use https://, or, for an emulator in a network "
+            f"{source} sends the API key in plain text: use https://, or, for an emulator in a network "
             "that you trust, set stacks:allowHttp (with a key of the stack) or STACKS_ALLOW_HTTP to true"
         )
         raise ConfigError(msg)

@@ -97,7 +97,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         yield problem(
             "api",
             f"no answer from {settings.base_url}{_through(facts, settings)} ({_reason(error)})",
-            _to_connect(facts, settings),
+            _to_connect(facts, settings, error),
         )
     elif isinstance(error, ServerError):
         yield problem("api", error.message, "try again later; https://status.stackshosting.cloud")
@@ -193,7 +193,9 @@ def _through(facts: Facts, settings: AccountSettings) -> str:
     return "" if name is None else f" through the proxy of the variable {name}"
 
 
-def _to_connect(facts: Facts, settings: AccountSettings) -> str:
+def _to_connect(facts: Facts, settings: AccountSettings, error: ConnectionFailedError) -> str:
+    if "no secure connection" in error.message and not error.sent:
+        return "if a proxy has its own certificates, set REQUESTS_CA_BUNDLE to their file; else correct the base URL"
     proxy = _proxy(facts, settings)
     if proxy is not None:
         return f"correct the variable {proxy}, or remove the proxy: unset {proxy}"

@@ -294,11 +294,11 @@ def base_url(facts: Facts) -> Iterator[Diagnosis]:
         return
     fix = _repaired(facts, value, source)
     try:
-        url = config.check_base_url(value, allow_http=True)
+        url = config.check_base_url(value, allow_http=True, source=source)
         fix = _paired(facts, url, source)
         config.check_pair(url, facts.configured.values, facts.used_environ)
         fix = _repaired(facts, value, source)
-        config.check_base_url(value, allow_http=_allows_http(facts))
+        config.check_base_url(value, allow_http=_allows_http(facts), source=source)
     except ConfigError as error:
         yield problem("base-url", error.message, fix)
         return

@@ -171,9 +171,13 @@ class Transport:
         began = self._clock.now()
         try:
             answer = self._exchange(session, call)
-        except requests.RequestException as error:
+        except OSError as error:
             session.close()
             _LOG.debug("%s %s: %s", call.endpoint.method, call.path, type(error).__name__)
+            # For a `REQUESTS_CA_BUNDLE` that does not exist, requests raises an error of none of its types.
+            if not isinstance(error, requests.RequestException):
+                is_bundle = "certificate bundle" in str(error)
+                error = (requests.exceptions.SSLError if is_bundle else requests.ConnectionError)(error)
             raise _failure(call, error, self._where) from None
         except BaseException:
             session.close()
@@ -259,10 +263,12 @@ def _failure(
     if isinstance(error, requests.exceptions.ContentDecodingError):
         return unreadable(call, 0, "it was garbled on the way")
     sent = not _never_sent(error)
+    advice = "check the network, the proxy and the base URL"
     if isinstance(error, requests.Timeout):
         reason = "no answer came in time" if sent else f"the connection to {where} timed out"
     elif isinstance(error, requests.exceptions.SSLError):
         reason = f"no secure connection to {where} ({_innermost(error)})"
+        advice = f"{advice}; if a proxy has its own certificates, REQUESTS_CA_BUNDLE has to name their file"
     else:
         broke = "the connection broke" if sent else f"no connection to {where}"
         reason = f"{broke} ({_innermost(error)})"
@@ -273,7 +279,7 @@ def _failure(
     else:
         effect = "the request may have been carried out, so check before you try again"
     return ConnectionFailedError(
-        f"{scrub(call.what)}: {reason}; {effect}; check the network, the proxy and the base URL",
+        f"{scrub(call.what)}: {reason}; {effect}; {advice}",
         operation=call.endpoint.name,
         sent=sent,
     )

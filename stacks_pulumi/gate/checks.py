@@ -259,9 +259,9 @@ def _address(gate: Gate) -> Iterator[str]:
     if gate.file.base_url is not None:
         try:
             # The stack's configuration says whether `http` is allowed.
-            config.check_base_url(gate.file.base_url, allow_http=True)
+            config.check_base_url(gate.file.base_url, allow_http=True, source="base_url")
         except StacksError as error:
-            yield error.message.replace("stacks:baseUrl", "base_url")
+            yield error.message
 
 
 def _patterns(gate: Gate) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import InputError, read_file, read_project
 from stacks_pulumi.account.takeover import check_overwrites_nothing, write
-from stacks_pulumi.errors import ConfigError, clean
+from stacks_pulumi.errors import clean
 from stacks_pulumi.gate import signers
 from stacks_pulumi.gate.settings import FILE
 
@@ -124,11 +124,7 @@ def init(
         StacksError: The address is not valid, a file exists or cannot be written, or a key cannot be read.
     """
     if base_url is not None:
-        try:
-            config.check_base_url(base_url, allow_http=True)
-        except ConfigError as error:
-            text = error.message.replace("stacks:baseUrl", "the address")
-            raise ConfigError(text, code=error.code) from None
+        config.check_base_url(base_url, allow_http=True, source="the address")
     names = "".join(_line(name, key) for name, key in approvers)
     stacks = f'stacks: ["{project}/*"]' if project else "# stacks: [shop/prod]"
     texts = {

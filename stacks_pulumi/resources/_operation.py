@@ -162,6 +162,7 @@ class Operation(msgspec.Struct):
     started: float
     deadline: float
     _last_progress: float | None = None
+    _shown: str = ""
     _held: list[Callable[[], None]] | None = None
 
     @property
@@ -234,10 +235,12 @@ class Operation(msgspec.Struct):
         Show a line beside the resource until the operation ends; at most one line a second.
 
         In a terminal of 100 columns, about 25 are left for it. The engine itself shows the duration of the operation.
+        In a pipe, as in CI, each line stays, so the same text is shown once.
         """
         now = self.clock.now()
-        if self._last_progress is None or now - self._last_progress >= _PROGRESS_INTERVAL:
-            self._last_progress = now
+        is_due = self._last_progress is None or now - self._last_progress >= _PROGRESS_INTERVAL
+        if is_due and text != self._shown:
+            self._last_progress, self._shown = now, text
             self.call.status(text)
 
     def warn(self, text: str) -> None:

@@ -120,12 +120,19 @@ def test_a_container_that_looks_the_same_is_kept_with_a_warning_until_the_user_d
     assert contents(emulator)["containers"] == []
 
 
-def test_a_container_that_was_only_resized_is_still_managed(stack: Stack, emulator: Emulator) -> None:
+@pytest.mark.parametrize(
+    "accepted",
+    [', plan="premium"', ', opts=pulumi.ResourceOptions(ignore_changes=["plan"])'],
+    ids=["written", "ignored"],
+)
+def test_a_container_that_was_only_resized_is_still_managed(
+    stack: Stack, emulator: Emulator, accepted: str
+) -> None:
     stack.program(SQL.format(""))
     stack.up(quiet_afterwards=False)
     emulator.drift.resize("sql", "premium")
 
-    stack.program(SQL.format(', plan="premium"'))
+    stack.program(SQL.format(accepted))
     stack.refresh(drift=True)
     stack.up()
     assert stack.ids() == managed(emulator)

@@ -105,6 +105,15 @@ def test_the_search_finds_the_section_of_a_code_first(site: Path) -> None:
     assert boost["errors.html#spending-cap"] > boost["examples/capped_agent.html"]
 
 
+def test_the_search_finds_a_setting_and_a_class_by_their_own_names(site: Path) -> None:
+    index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
+    words = re.split(
+        index["config"]["separator"], '`stacks:namePattern` pulumi.StackReference("a") faults.add'
+    )
+
+    assert {"namePattern", "StackReference", "faults.add"} <= set(words)
+
+
 @pytest.mark.parametrize(
     ("tag", "found"),
     [

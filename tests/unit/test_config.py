@@ -277,6 +277,12 @@ def test_errors_survive_pickling() -> None:
     assert (type(caught.value), str(caught.value)) == (type(again), str(again))
 
 
+def test_a_wrong_address_of_the_environment_is_named_by_its_variable() -> None:
+    for url in ("127.0.0.1:7822/api/v1", "http://api.example/api/v1", "https://api.example/api/v1?x=1"):
+        with pytest.raises(ConfigError, match=r"^STACKS_BASE_URL "):
+            load({}, {"STACKS_API_KEY": KEY, "STACKS_BASE_URL": url})
+
+
 @pytest.mark.parametrize("url", [f"https://{KEY}.example/api", f"https://api.example/{KEY}"])
 @pytest.mark.parametrize("of_stack", [True, False], ids=["stack", "environment"])
 def test_an_address_with_a_key_is_refused_and_not_shown(url: str, of_stack: bool) -> None:

@@ -1,7 +1,7 @@
 """
 `make demo`: a whole stack on a real engine and an emulated API, step by step.
 
-    make demo            creates a stack and destroys it, in less than a minute
+    make demo            creates a stack and destroys it, in two minutes
     make demo KEEP=1     keeps the stack and the emulator, for experiments
 
 It needs no account. It does not change the user's Pulumi: state, home and configuration are in a separate folder,

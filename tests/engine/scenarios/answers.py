@@ -201,9 +201,9 @@ db = stacks.Container(
         "connection-failed",
         "No connection to the API",
         "The network, a proxy or the DNS lookup of the server failed. The message says whether the request was sent.",
-        "Check the network, the proxy (`HTTPS_PROXY`) and the base URL; `stacks-pulumi doctor` tries them. If the "
-        "message says that the request may have been carried out, look at `stacks-pulumi account --children` before "
-        "you try again.",
+        "Check the network, the proxy (`HTTPS_PROXY`) and the base URL; `stacks-pulumi doctor` tries them. If a proxy "
+        "has its own certificates, `REQUESTS_CA_BUNDLE` names their file. If the message says that the request may "
+        "have been carried out, look at `stacks-pulumi account --children` before you try again.",
         ("no connection to", "nothing was sent"),
         prepare=_no_server,
     ),

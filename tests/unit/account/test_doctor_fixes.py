@@ -155,6 +155,16 @@ def test_a_proxy_that_does_not_answer_is_named(machine: Machine, doctor: Doctor)
     assert "secret" not in str(report.checks)
 
 
+def test_a_certificate_that_is_not_known_leads_to_its_variable(machine: Machine, doctor: Doctor) -> None:
+    machine.set("stacks:baseUrl", None)
+    machine.variable("https_proxy", "http://127.0.0.1:1")
+    machine.variable("REQUESTS_CA_BUNDLE", "/nope.pem")
+
+    (line,) = doctor().of("api")
+
+    assert line["fix"].startswith("if a proxy has its own certificates, set REQUESTS_CA_BUNDLE")
+
+
 def test_an_answer_of_a_firewall_is_not_a_missing_scope(emulator: Emulator, doctor: Doctor) -> None:
     emulator.faults.add("containers.list", "html", code=403)
 

@@ -172,6 +172,14 @@ def nested(reason: BaseException) -> requests.ConnectionError:
             True,
             "no secure connection to api.example:443",
         ),
+        (
+            # What requests raises for a `REQUESTS_CA_BUNDLE` that does not exist.
+            OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /nope.pem"),
+            False,
+            "no secure connection to api.example:443 (Could not find a suitable TLS CA certificate bundle",
+        ),
+        # No error of requests, and nothing that says whether it was before the request.
+        (BrokenPipeError(32, "Broken pipe"), True, "the connection broke (Broken pipe); nothing was changed"),
         (requests.ReadTimeout("x"), True, "no answer came in time; nothing was changed"),
         (
             requests.ConnectionError(
@@ -190,7 +198,7 @@ def nested(reason: BaseException) -> requests.ConnectionError:
     ],
 )
 def test_a_failure_says_whether_anything_was_sent(
-    error: requests.RequestException,
+    error: OSError,
     sent: bool,
     says: str,
     http: responses.RequestsMock,
@@ -204,6 +212,7 @@ def test_a_failure_says_whether_anything_was_sent(
     assert caught.value.sent is sent
     assert str(caught.value).startswith(f"do anything: {says}")
     assert "/secret/path" not in str(caught.value)
+    assert ("REQUESTS_CA_BUNDLE" in str(caught.value)) == ("secure" in says)
     assert caught.value.operation == "tests.any"
 
 
