@@ -81,6 +81,8 @@ _SETTINGS: Final = ("name", "description", "runtime")
 _PARTS: Final = ("resources", "variables", "outputs")
 _NOT_SHOWN: Final = frozenset({MARKER, "stacksKind", "monthlyPriceUsd", "changedOutside"})
 _DONE: Final = re.compile(r"\b(created|updated|deleted|replaced|imported|failed)\b")
+_OF_LOG: Final = re.compile(r"(?<=Its last log lines: ).*?(?=(?: \[[a-z-]+\])?$)", re.MULTILINE)
+"""What an error has of a container's log: its passwords are known, and the middle of a key, in `get_logs` only."""
 
 _T = TypeVar("_T")
 
@@ -410,7 +412,7 @@ class Desk:
             text = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        return clean_lines(self.secrets.masked_log(text))[-_LONGEST_LOG:]
+        return clean_lines(self.secrets.masked_log(_OF_LOG.sub("see get_logs", text)))[-_LONGEST_LOG:]
 
     def _clean_up(self) -> None:
         """Remove the oldest records, so that an agent does not fill the disk; not what a person has approved."""
