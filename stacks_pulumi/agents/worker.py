@@ -96,8 +96,8 @@ def _in_force(job: Job) -> Iterator[None]:
     """
     origin, copy = (Path(folder) / "Pulumi.yaml" for folder in (job.origin, job.project))
     before = origin.read_bytes()
-    records.put(origin.parent, origin.name, copy.read_bytes())
     try:
+        records.put(origin.parent, origin.name, copy.read_bytes())
         yield
     finally:
         if not (Path(job.record) / records.STARTED).exists():

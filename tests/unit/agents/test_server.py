@@ -100,7 +100,13 @@ def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "left"), [("it changed something", "new"), ("it changed nothing", "old"), ("refused", "old")]
+    ("ending", "left"),
+    [
+        ("it changed something", "new"),
+        ("it changed nothing", "old"),
+        ("refused", "old"),
+        ("interrupted before it began", "old"),
+    ],
 )
 def test_the_program_of_a_record_becomes_the_projects_if_it_changes_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: str
@@ -126,14 +132,20 @@ def test_the_program_of_a_record_becomes_the_projects_if_it_changes_something(
                 mark.unlink()
         return 0
 
+    def put(folder: Path, name: str, content: bytes, write: Callable[..., None] = records.put) -> None:
+        write(folder, name, content)
+        if ending == "interrupted before it began" and content == b"new":
+            raise KeyboardInterrupt
+
     monkeypatch.setattr(flow, "apply", apply)
+    monkeypatch.setattr(records, "put", put)
     folders = {name: str(tmp_path / name) for name in ("gate", "record", "origin")}
 
     done = worker.carry_out(
         worker.Job("apply", gate_ref=None, project=str(tmp_path / "copy"), stack="a/b/c", **folders)
     )
 
-    assert bool(done.error) is (ending == "refused"), done
+    assert bool(done.error) is (ending not in {"it changed something", "it changed nothing"}), done
     assert origin.read_text(encoding="utf-8") == left
 
 
