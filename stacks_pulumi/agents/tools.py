@@ -56,7 +56,7 @@ from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError, clean, clean_lines
-from stacks_pulumi.gate import digests, engine, settings, spending
+from stacks_pulumi.gate import digests, engine, project, settings, spending
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.flow import RefusedError
@@ -390,10 +390,12 @@ class Desk:
 
     def _copy(self, folder: Path, program: programs.Program) -> Path:
         """Copy the project's settings, with this program in it."""
-        folder.mkdir(mode=0o700)
-        for file in sorted(self.engine.project.glob("Pulumi.*")):
-            if file.is_file() and file.name != _FILE:
-                shutil.copyfile(file, folder / file.name)
+        origin = self.engine.project
+        for file in (*origin.glob("Pulumi.*"), *project.facts_in(origin, self.engine.settings())):
+            copy = folder / file.relative_to(origin)
+            copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if file.is_file():
+                shutil.copyfile(file, copy)
         records.put(folder, _FILE, self._project_file(program))
         return folder
 
@@ -441,6 +443,9 @@ class Desk:
         values = self._configuration()
         spending.check_address(gate, values)
         texts = {name: one.get("value") for name, one in values.items() if isinstance(one, dict)}
+        file = texts.get("stacks:platform")
+        # The engine reads it in the project's folder.
+        texts["stacks:platform"] = file and str(self.engine.project / file)
         with StacksClient.of(config.load(texts)) as client:
             yield client
 

@@ -43,6 +43,8 @@ def test_every_tool_over_pipes_and_no_secret_in_an_answer(
     stack: Stack, emulator: Emulator, yaml_language_host: Path, tmp_path: Path
 ) -> None:
     agent = Agent(stack, yaml_language_host, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    (stack.folder / "facts.yml").write_text("version: 1", encoding="utf-8")
+    stack.cli("config", "set", "stacks:platform", "facts.yml")
     said: list[str] = []
 
     async def story(call: Talk) -> None:
