@@ -13,11 +13,14 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from stacks_pulumi.config import without_keys
 from stacks_pulumi.pricing.recognition import SIGNATURE
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api import StacksClient
 
 HIDDEN: Final = "[secret]"
 
@@ -95,6 +98,27 @@ class Secrets:
     def add_export(self, export: bytes) -> None:
         """Add the secrets of an export of the stack with decrypted secrets."""
         self.add(_decrypted(json.loads(export)))
+
+    def add_credentials(self, client: StacksClient, id_: str, targets: Iterable[str]) -> None:
+        """
+        Add the passwords that a container has: its own, and those that connections bring into it.
+
+        Args:
+            client: The client for the account.
+            id_: The container's id.
+            targets: The targets of its connections in the stack. Another stack or a person may have made more.
+
+        Raises:
+            StacksError: They cannot be read.
+        """
+        connections = client.connections.list(id_).outgoing
+        connections.require_complete()
+        found = [*targets]
+        if names := {(one.target_name or "").casefold() for one in connections}:
+            containers = client.containers.list()
+            containers.require_complete()
+            found += [one.id for one in containers if (one.name or "").casefold() in names]
+        self.add(client.containers.credentials(one).raw for one in dict.fromkeys((id_, *found)))
 
     def masked(self, text: str) -> str:
         """Return a text without secrets."""

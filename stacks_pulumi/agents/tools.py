@@ -222,9 +222,7 @@ class Desk:
         with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
             id_ = _container(client, stack, resource)
             try:
-                self.secrets.add(
-                    client.containers.credentials(one).raw for one in (id_, *_targets(stack, id_))
-                )
+                self.secrets.add_credentials(client, id_, _targets(stack, id_))
             except StacksError as error:
                 # What is not known cannot be hidden.
                 raise InputError(
