@@ -186,8 +186,8 @@ def is_unknown(events: Path, export: Callable[[], bytes] | None) -> bool:
 
 
 def _makes(events: Iterable[ResourceEvent | None]) -> set[str]:
-    """Return the URNs of our resources that are created in these events."""
-    steps = [one.metadata for one in events if one is not None]
+    """Return the URNs of our resources that are created in these events, and not in the preview before them."""
+    steps = [one.metadata for one in events if one is not None and not one.planning]
     return {one.urn for one in steps if one.op in _MAKES and one.new is not None and one.new.kind is not None}
 
 

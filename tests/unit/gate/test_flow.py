@@ -127,6 +127,9 @@ def test_a_create_that_ends_without_a_code_may_have_made_something(
     assert machine.is_unknown(file, export) is unknown
     assert not machine.is_unknown(file, None)
     assert machine.is_unknown(file, fail) is (unknown or not message)
+    # A policy refuses it in the preview of the update.
+    file.write_bytes(events(made))
+    assert not machine.is_unknown(file, fail)
 
 
 @pytest.mark.parametrize(("changed", "used"), [(True, True), (False, False)])
