@@ -98,12 +98,14 @@ class EngineDiagnostic(msgspec.Struct):
 
     message: str = ""
     severity: str = ""
+    urn: str = ""
 
 
 class ResourceEvent(msgspec.Struct):
     """An event about a resource."""
 
     metadata: Step
+    planning: bool = False
 
 
 class PolicyEvent(msgspec.Struct, rename="camel"):
@@ -533,15 +535,12 @@ def read_project(file: Path) -> dict[str, Any]:
 
 
 def _configuration(text: bytes) -> StackConfiguration:
-    values: dict[str, str | None] = {}
-    secrets = set()
-    for key, entry in _document(text).items():
-        if isinstance(entry, dict):
-            value = entry.get("value")
-            values[key] = value if isinstance(value, str) else None
-            if entry.get("secret"):
-                secrets.add(key)
-    return StackConfiguration(values, frozenset(secrets))
+    entries = {key: one for key, one in _document(text).items() if isinstance(one, dict)}
+    values = {key: one.get("value") for key, one in entries.items()}
+    return StackConfiguration(
+        {key: value if isinstance(value, str) else None for key, value in values.items()},
+        frozenset(key for key, one in entries.items() if one.get("secret")),
+    )
 
 
 def _document(text: bytes) -> dict[str, Any]:

@@ -13,11 +13,14 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from stacks_pulumi.config import without_keys
 from stacks_pulumi.pricing.recognition import SIGNATURE
+
+if TYPE_CHECKING:
+    from stacks_pulumi.api import StacksClient
 
 HIDDEN: Final = "[secret]"
 
@@ -38,14 +41,17 @@ _KIND: Final = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
 _PRIVATE_KEY: Final = re.compile(rf"-----BEGIN {_KIND}.*?(?:-----END {_KIND}|\Z)", re.DOTALL)
 _END_OF_KEY: Final = re.compile(rf"\A(?:(?!-----BEGIN ).)*?-----END {_KIND}", re.DOTALL)
 _WORD: Final = re.compile(r"\S+")
+_USER: Final = re.compile(r"://[^\s/:]*:")
 _WIREGUARD: Final = re.compile(r"(?:PrivateKey|PresharedKey)\s*=\s*(?P<secret>\S+)", re.IGNORECASE)
 _NAMES: Final = (
     r"(?:pass(?:w(?:or)?d|phrase|(?![a-z]))|pwd|secret|token|(?:api|access|private)[_-]?key|credential"
     r"|authorization)"
 )
 _ASSIGNED: Final = re.compile(
-    rf"(?:(?<![\w-])--[\w-]{{0,30}}{_NAMES}\ |{_NAMES}\w{{0,20}}[\"']?\s{{0,9}}(?:=>|:=|[:=])\s{{0,9}})"
-    r"(?:(?:Bearer|Basic|Digest)\ )?(?P<secret>\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|[^\s,;&]+)",
+    # A text of JSON may be in another one, and its quotes then have backslashes.
+    rf"(?:(?<![\w-])--[\w-]{{0,30}}{_NAMES}\ |{_NAMES}\w{{0,20}}\\{{0,3}}[\"']?\s{{0,9}}(?:=>|:=|[:=])\s{{0,9}})"
+    r"(?:(?:Bearer|Basic|Digest)\ )?"
+    r"(?P<secret>\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|\\{1,3}\"[^\"\n]*\"|[^\s,;&]+)",
     re.IGNORECASE,
 )
 
@@ -93,6 +99,27 @@ class Secrets:
         """Add the secrets of an export of the stack with decrypted secrets."""
         self.add(_decrypted(json.loads(export)))
 
+    def add_credentials(self, client: StacksClient, id_: str, targets: Iterable[str]) -> None:
+        """
+        Add the passwords that a container has: its own, and those that connections bring into it.
+
+        Args:
+            client: The client for the account.
+            id_: The container's id.
+            targets: The targets of its connections in the stack. Another stack or a person may have made more.
+
+        Raises:
+            StacksError: They cannot be read.
+        """
+        connections = client.connections.list(id_).outgoing
+        connections.require_complete()
+        found = [*targets]
+        if names := {(one.target_name or "").casefold() for one in connections}:
+            containers = client.containers.list()
+            containers.require_complete()
+            found += [one.id for one in containers if (one.name or "").casefold() in names]
+        self.add(client.containers.credentials(one).raw for one in dict.fromkeys((id_, *found)))
+
     def masked(self, text: str) -> str:
         """Return a text without secrets."""
         return self._hidden(text, _PRIVATE_KEY, _WIREGUARD)
@@ -136,20 +163,18 @@ class Secrets:
         return value
 
 
-def _password_in(word: str) -> str:
-    """Return the password in an address; empty without one. A password may have any character but spaces."""
-    _, _, rest = word.partition("://")
-    user, _, password = rest.rpartition("@")[0].partition(":")
-    return "" if "/" in user else password
-
-
 def _passwords(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where the passwords in the addresses of a text begin and end."""
-    for found in _WORD.finditer(text):
-        password = _password_in(found[0])
-        if password:
-            begin = found.start() + found[0].index(f":{password}@", found[0].index("://") + 1) + 1
-            yield begin, begin + len(password)
+    """
+    Yield where the passwords in the addresses of a text begin and end.
+
+    A password may have any character but spaces. A word may have several addresses, as JSON without spaces does: what
+    is between its first user and its last host is one password.
+    """
+    for word in _WORD.finditer(text):
+        end = text.rfind("@", *word.span())
+        user = None if end < 0 else _USER.search(text, word.start(), end)
+        if user is not None and user.end() < end:
+            yield user.end(), end
 
 
 def _is_path(value: str) -> bool:
@@ -157,21 +182,21 @@ def _is_path(value: str) -> bool:
 
 
 def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
+    if isinstance(value, Mapping):
         for name, one in value.items():
-            if not (isinstance(one, str) and _OPEN.search(str(name))):
+            if isinstance(one, (Mapping, list, tuple)) or not _OPEN.search(str(name)):
                 yield from _texts(one)
     elif isinstance(value, (list, tuple)):
         for one in value:
             yield from _texts(one)
+    elif isinstance(value, (str, int)):
+        yield str(value)
 
 
 def _forms(text: str) -> Iterable[str]:
     """Return the forms in which a secret may be written."""
-    passwords = (_password_in(word) for word in text.split())
-    for one in (text, *filter(None, passwords), *(line.strip() for line in text.splitlines())):
+    passwords = (text[begin:end] for begin, end in _passwords(text))
+    for one in (text, *passwords, *(line.strip() for line in text.splitlines())):
         yield one
         yield unquote(one)
         yield quote(one, safe="")

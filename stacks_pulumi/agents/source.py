@@ -207,4 +207,7 @@ class _Text:
             return text
         if len(text) > _MOST_DIGITS:
             raise UnreadableError("yaml", line, f"a number has more than {_MOST_DIGITS} digits")
-        return number(text)
+        value = number(text)
+        if not math.isfinite(value):
+            raise UnreadableError("yaml", line, "a number is not finite")
+        return value

@@ -56,7 +56,7 @@ from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError, clean, clean_lines
-from stacks_pulumi.gate import digests, engine, settings, spending
+from stacks_pulumi.gate import digests, engine, project, settings, spending
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.flow import RefusedError
@@ -81,6 +81,8 @@ _SETTINGS: Final = ("name", "description", "runtime")
 _PARTS: Final = ("resources", "variables", "outputs")
 _NOT_SHOWN: Final = frozenset({MARKER, "stacksKind", "monthlyPriceUsd", "changedOutside"})
 _DONE: Final = re.compile(r"\b(created|updated|deleted|replaced|imported|failed)\b")
+_OF_LOG: Final = re.compile(r"(?<=Its last log lines: ).*?(?=(?: \[[a-z-]+\])?$)", re.MULTILINE)
+"""What an error has of a container's log: its passwords are known, and the middle of a key, in `get_logs` only."""
 
 _T = TypeVar("_T")
 
@@ -220,9 +222,7 @@ class Desk:
         with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
             id_ = _container(client, stack, resource)
             try:
-                self.secrets.add(
-                    client.containers.credentials(one).raw for one in (id_, *_targets(stack, id_))
-                )
+                self.secrets.add_credentials(client, id_, _targets(stack, id_))
             except StacksError as error:
                 # What is not known cannot be hidden.
                 raise InputError(
@@ -388,10 +388,12 @@ class Desk:
 
     def _copy(self, folder: Path, program: programs.Program) -> Path:
         """Copy the project's settings, with this program in it."""
-        folder.mkdir(mode=0o700)
-        for file in sorted(self.engine.project.glob("Pulumi.*")):
-            if file.is_file() and file.name != _FILE:
-                shutil.copyfile(file, folder / file.name)
+        origin = self.engine.project
+        for file in (*origin.glob("Pulumi.*"), *project.facts_in(origin, self.engine.settings())):
+            copy = folder / file.relative_to(origin)
+            copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if file.is_file():
+                shutil.copyfile(file, copy)
         records.put(folder, _FILE, self._project_file(program))
         return folder
 
@@ -410,7 +412,7 @@ class Desk:
             text = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        return clean_lines(self.secrets.masked_log(text))[-_LONGEST_LOG:]
+        return clean_lines(self.secrets.masked_log(_OF_LOG.sub("see get_logs", text)))[-_LONGEST_LOG:]
 
     def _clean_up(self) -> None:
         """Remove the oldest records, so that an agent does not fill the disk; not what a person has approved."""
@@ -439,6 +441,9 @@ class Desk:
         values = self._configuration()
         spending.check_address(gate, values)
         texts = {name: one.get("value") for name, one in values.items() if isinstance(one, dict)}
+        file = texts.get("stacks:platform")
+        # The engine reads it in the project's folder.
+        texts["stacks:platform"] = file and str(self.engine.project / file)
         with StacksClient.of(config.load(texts)) as client:
             yield client
 

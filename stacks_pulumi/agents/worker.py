@@ -95,12 +95,13 @@ def _in_force(job: Job) -> Iterator[None]:
     It is there from the beginning, because all processes may be killed.
     """
     origin, copy = (Path(folder) / "Pulumi.yaml" for folder in (job.origin, job.project))
-    before = origin.read_bytes()
-    records.put(origin.parent, origin.name, copy.read_bytes())
+    before, program = origin.read_bytes(), copy.read_bytes()
     try:
+        records.put(origin.parent, origin.name, program)
         yield
     finally:
-        if not (Path(job.record) / records.STARTED).exists():
+        # A person may have written another one meanwhile.
+        if not (Path(job.record) / records.STARTED).exists() and origin.read_bytes() == program:
             records.put(origin.parent, origin.name, before)
 
 

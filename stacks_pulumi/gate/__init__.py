@@ -22,7 +22,7 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `signatures`: Who has approved a record, and does the approval hold?
 - `signers`: Who is in the file of signers, and when do their keys hold?
 - `flow`: How is a change planned and applied?
-- `machine`: What began on this machine and has no end, and which change is made at the moment?
+- `machine`: What began on this machine, how did it end, and which change is made at the moment?
 - `state_pack`: Is the state inside the update the one that the plan was made against?
 - `spending`: What does the account cost now, and what was added to it in a day?
 - `history`: Who has changed what, for how much, and approved by whom?

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -76,8 +75,6 @@ _BY_DEFAULT: Final = ("default", "passphrase")
 """Secrets providers that have no address."""
 _SALT: Final = "encryptionsalt"
 """The setting of a stack from which, with the passphrase, the key to its secrets is made."""
-_FACTS: Final = re.compile(r"(\./)?(?!pulumi|main\.)\w[\w. -]*(/\w[\w. -]*)*\.yml", re.IGNORECASE)
-"""A setting that names a file of the project with facts about the platform, which nothing runs."""
 _HOST_OF_PACKS: Final = "pulumi-analyzer-policy-python"
 """The command beside an engine whose language host starts packs in Python."""
 
@@ -279,12 +276,10 @@ class Engine:
             InputError: A file cannot be read, or is a link.
         """
         settings = self._settings()
-        given = (project_files.settings_in(settings).get("config") or {}).values()
-        named = [self.project / one for one in given if isinstance(one, str) and _FACTS.fullmatch(one)]
         files = [self.project / "Pulumi.yaml", *([] if settings is None else [settings])]
         # No other file of the project: what starts there takes modules from there (the plugin of dynamic resources that
         # the state has), and the language host takes each file that ends with `.yaml` for a declaration of a package.
-        files += [one for one in named if one.exists()]
+        files += project_files.facts_in(self.project, project_files.settings_in(settings))
         folder.mkdir()
         if (self.project / ".git").exists():
             (folder / ".git").symlink_to(self.project / ".git")

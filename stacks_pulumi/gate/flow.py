@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_file, read_project
-from stacks_pulumi._pulumi_cli import read as read_output
+from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_project
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import (
@@ -47,7 +46,6 @@ from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.reports import PolicyViolation
 
 if TYPE_CHECKING:
-    from stacks_pulumi._pulumi_cli import Event
     from stacks_pulumi.account.reconcile import Reconciliation
     from stacks_pulumi.gate.engine import Engine, SealedConfiguration
     from stacks_pulumi.gate.settings import Gate
@@ -262,10 +260,10 @@ def apply(
                 "again",
                 code="outcome-unknown",
             )
-        if not _is_unknown(scratch / records.EVENTS):
+        if not machine.is_unknown(scratch / records.EVENTS, pulumi.export if code else None):
             # Such an update may have made what the state does not have, and counts as one without an end.
             machine.end(read, changed=code == 0 or _has_changed(pulumi, read, configuration))
-        if code not in {0, _WAITING} and _is_refused(scratch / records.EVENTS):
+        if code not in {0, _WAITING} and machine.is_refused(scratch / records.EVENTS):
             sys.stderr.write(
                 "stacks-pulumi gate: a policy stopped the update; the resources that were created before it stay\n"
             )
@@ -366,29 +364,6 @@ def _read(folder: Path) -> Record:
             "this record was applied before, or its `apply` was killed: in that case `pulumi cancel`; then plan again"
         )
     return read
-
-
-def _is_refused(events: Path) -> bool:
-    """Return whether a policy stopped an update. The engine ends with the same exit code after other failures."""
-    told = (line.policy_event for line in _events(events))
-    return any(one and one.enforcement_level == "mandatory" and not one.exceptions for one in told)
-
-
-def _is_unknown(events: Path) -> bool:
-    """Return whether an operation of an update has ended without a known result, or may have."""
-    told = [line.diagnostic_event for line in _events(events)]
-    if not told and events.is_file() and events.stat().st_size > 0:
-        return True  # the disk was full, and what is missing may say it
-    return any(event is not None and "[outcome-unknown]" in event.message for event in told)
-
-
-def _events(file: Path) -> list[Event]:
-    """Return the events of an update; none if they cannot be read."""
-    try:
-        document = read_output(read_file(file))
-    except InputError:
-        return []
-    return document if isinstance(document, list) else []
 
 
 def _has_changed(pulumi: Engine, record: Record, configuration: SealedConfiguration) -> bool:

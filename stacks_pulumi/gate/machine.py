@@ -1,5 +1,5 @@
 """
-What began on this machine and has no end, and which change is made at the moment?
+What began on this machine, how did it end, and which change is made at the moment?
 
 A killed `apply` leaves no entry in the stack's history. So what begins is written down on this machine before it
 begins, and is removed at its end.
@@ -13,18 +13,26 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
-from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi._pulumi_cli import InputError, read, read_file, read_stack
+from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.record import Record, RefusedError
 
+if TYPE_CHECKING:
+    from stacks_pulumi._pulumi_cli import Event, ResourceEvent
+
 _DAY: Final = datetime.timedelta(hours=24)
+_UNKNOWN: Final = ("[outcome-unknown]", "[rollback-failed]")
+"""The codes of errors after which something may exist that is in no state."""
+_CODES: Final = tuple(f"[{code}]" for code in get_args(ErrorCode))
+_MAKES: Final = frozenset({"create", "create-replacement"})
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -141,6 +149,55 @@ def check_idle() -> None:
                 f"the engine of an `apply` that was killed still changes the stack {one.stack} (process {one.engine}): "
                 "wait for its end"
             )
+
+
+def is_refused(events: Path) -> bool:
+    """Return whether a policy stopped an update. The engine ends with the same exit code after other failures."""
+    told = (line.policy_event for line in _events(events))
+    return any(one and one.enforcement_level == "mandatory" and not one.exceptions for one in told)
+
+
+def is_unknown(events: Path, export: Callable[[], bytes] | None) -> bool:
+    """
+    Return whether an operation of an update has ended without a known result, or may have.
+
+    Each error of a provider of ours has a code. A create that has failed without one, or that the state does not have,
+    may have made something: the provider was killed, or the state could not be written.
+
+    Args:
+        events: The file with the events of the update.
+        export: Returns the export of the stack; `None` if the update has succeeded.
+    """
+    lines = _events(events)
+    if not lines and events.is_file() and events.stat().st_size > 0:
+        return True  # the disk was full, and what is missing may say it
+    said = [one.diagnostic_event for one in lines if one.diagnostic_event is not None]
+    if any(code in one.message for one in said for code in _UNKNOWN):
+        return True
+    begun = _makes(one.resource_pre_event for one in lines)
+    unexplained = begun - {one.urn for one in said if any(code in one.message for code in _CODES)}
+    if export is None or not unexplained:
+        return False
+    try:
+        there = {one.urn for one in read_stack(export()).resources}
+    except StacksError:
+        return True
+    return not unexplained <= there & _makes(one.res_outputs_event for one in lines)
+
+
+def _makes(events: Iterable[ResourceEvent | None]) -> set[str]:
+    """Return the URNs of our resources that are created in these events, and not in the preview before them."""
+    steps = [one.metadata for one in events if one is not None and not one.planning]
+    return {one.urn for one in steps if one.op in _MAKES and one.new is not None and one.new.kind is not None}
+
+
+def _events(file: Path) -> list[Event]:
+    """Return the events of an update; none if they cannot be read."""
+    try:
+        document = read(read_file(file))
+    except InputError:
+        return []
+    return document if isinstance(document, list) else []
 
 
 def _is_running(one: Begun) -> bool:

@@ -7,6 +7,7 @@ and so is one with two project files, because the engine may read the other one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,8 @@ from stacks_pulumi.config import NAMESPACE, OF_A_STACK, text_of, why_unreadable
 REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
 """The settings of a project that can run other code or move the stack."""
 
+_FACTS: Final = re.compile(r"(\./)?(?!pulumi|main\.)\w[\w. -]*(/\w[\w. -]*)*\.yml", re.IGNORECASE)
+"""A setting that names a file of the project with facts about the platform, which nothing runs."""
 _TAGS: Final = "pulumi:tags"
 
 _OF_STACK: Final = ("config", "environment", "secretsprovider", "encryptionsalt", "encryptedkey")
@@ -195,6 +198,13 @@ def settings_in(file: Path | None) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
         raise InputError(f"{file} has no settings of a stack")
     return document
+
+
+def facts_in(folder: Path, settings: Mapping[str, Any]) -> list[Path]:
+    """Return the files of a project with facts about the platform that a stack's settings may name."""
+    given = (settings.get("config") or {}).values()
+    named = [folder / one for one in given if isinstance(one, str) and _FACTS.fullmatch(one)]
+    return [one for one in named if one.exists()]
 
 
 def _check_plain(file: Path | None, text: str) -> None:

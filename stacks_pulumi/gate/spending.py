@@ -52,7 +52,7 @@ class AccountNow:
         stacks: The account with all stacks; `None` if the gate has no budgets.
         added: The price of each container that is 24 hours old or younger, by its name; `None` if that is not known, or
             not needed.
-        names: The names of all containers; `None` if they are not all known.
+        names: The names of all containers, in small letters; `None` if they are not all known.
         prices: The platform's prices; `None` if the gate does not read them.
     """
 
@@ -91,11 +91,13 @@ def interrupted(state: bytes, pricer: Pricer) -> list[tuple[str, Decimal | None]
 
 def creates(changes: Iterable[Change]) -> dict[str, Decimal]:
     """Return the name and the highest monthly price of each container that a change makes, as far as both are known."""
-    return {
-        one.container_name: one.price_after.high
-        for one in changes
-        if one.operation in {"create", "replace"} and one.container_name and one.price_after.high is not None
-    }
+    found: dict[str, Decimal] = {}
+    for one in changes:
+        name, price = one.container_name, one.price_after.high
+        if one.operation in {"create", "replace"} and name and price is not None:
+            # Of two with one name, the platform makes one, and it may be either.
+            found[name] = max(price, found.get(name, price))
+    return found
 
 
 def may_exist(begun: Iterable[Begun], account: AccountNow, now: datetime.datetime) -> dict[str, Decimal]:
@@ -110,9 +112,14 @@ def may_exist(begun: Iterable[Begun], account: AccountNow, now: datetime.datetim
     found: dict[str, Decimal] = {}
     for one in begun:
         for name, price in one.creates.items():
-            if account.names is None or name in account.names or one.at > now - _SHOWN_LATE:
+            if one.at > now - _SHOWN_LATE or _may_have(account, name):
                 found[name] = max(price, found.get(name, price))
     return found
+
+
+def _may_have(account: AccountNow, name: str) -> bool:
+    """Return whether the account may have a container of this name: a platform may change its case, or prefix it."""
+    return account.names is None or any(one.endswith(name.casefold()) for one in account.names)
 
 
 def spent(
@@ -193,12 +200,17 @@ def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -
         containers = live.described(client, live.listed(client))
         this = ThisAccount(containers, settings.base_url, settings.fingerprint)
         stacks = None if gate.budgets is None else _with_stacks(client, containers, this, monthly)
-        names = None if containers.gap is not None else frozenset(one.name or "" for one in containers)
+        named = frozenset((one.name or one.id).casefold() for one in containers)
         there = client.containers.server_now()
         if there is not None:
             # A clock of this machine that is ahead would make new containers old.
             now = min(now, datetime.datetime.fromtimestamp(there, datetime.timezone.utc))
-        return AccountNow(stacks, _added(containers, monthly, now), names, prices)
+        return AccountNow(
+            stacks,
+            _added(containers, monthly, now),
+            None if containers.gap is not None else named,
+            prices,
+        )
 
 
 def check_address(gate: Gate, configuration: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator import Emulator, contents
 from tests.support import key_service
 from tests.support.agents import PROJECT, Agent, Talk, audited, containers
 from tests.support.clock import fast_clock
@@ -43,6 +43,8 @@ def test_every_tool_over_pipes_and_no_secret_in_an_answer(
     stack: Stack, emulator: Emulator, yaml_language_host: Path, tmp_path: Path
 ) -> None:
     agent = Agent(stack, yaml_language_host, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    (stack.folder / "facts.yml").write_text("version: 1", encoding="utf-8")
+    stack.cli("config", "set", "stacks:platform", "facts.yml")
     said: list[str] = []
 
     async def story(call: Talk) -> None:
@@ -145,8 +147,9 @@ def test_a_cancelled_apply_leaves_nothing_behind(
 
 
 @pytest.mark.real_processes
-def test_an_engine_that_is_killed_counts_in_full(
-    make_stack: Callable[..., Stack], yaml_language_host: Path, tmp_path: Path
+@pytest.mark.parametrize("killed", ["engine", "provider"])
+def test_an_engine_or_a_provider_that_is_killed_counts_in_full(
+    make_stack: Callable[..., Stack], yaml_language_host: Path, tmp_path: Path, killed: str
 ) -> None:
     with Emulator(clock=fast_clock(), boot_seconds=3600.0) as emulator:
         stack = make_stack(emulator)
@@ -165,20 +168,27 @@ def test_an_engine_that_is_killed_counts_in_full(
                 async def kill() -> None:
                     await anyio.to_thread.run_sync(until, lambda: containers(emulator) == {"web"})
                     mark = next((tmp_path / "gated").glob("machine/stacks-pulumi/gate/begun-*.json"))
-                    os.kill(json.loads(mark.read_bytes())["engine"], signal.SIGKILL)
+                    engine = json.loads(mark.read_bytes())["engine"]
+                    for number in [engine] if killed == "engine" else _providers(stack):
+                        os.kill(number, signal.SIGKILL)
 
                 group.start_soon(kill)
-                said = await call.fails("apply", record=planned["record"])
-            assert "the engine was killed (signal 9)" in said
-            assert said.endswith("[outcome-unknown]")
+                if killed == "engine":
+                    said = await call.fails("apply", record=planned["record"])
+                    assert "the engine was killed (signal 9)" in said
+                    assert said.endswith("[outcome-unknown]")
+                else:
+                    # The engine only says that the provider does not answer, and no state has the container.
+                    assert (await call("apply", record=planned["record"]))["verdict"] == "failed"
             await anyio.to_thread.run_sync(until, lambda: _only_languages(stack))
-            await anyio.to_thread.run_sync(stack.cli, "cancel", "--yes")
+            if killed == "engine":
+                await anyio.to_thread.run_sync(stack.cli, "cancel", "--yes")
             # The provider may have rolled the create back: that is not known, so it counts.
             other = await call(
                 "plan", program=WEB.replace("web:", "api:").replace("nodejs", "nodejs, plan: premium")
             )
             assert other["verdict"] == "refused"
-            assert "max_total: the stack's price a month after the change is $14.00" in str(other["reasons"])
+            assert "after the change is $14.00 at most" in str(other["reasons"])
             more = await call(
                 "plan", program=WEB.replace("web:", "api:").replace("nodejs", "nodejs, plan: standard")
             )
@@ -188,6 +198,32 @@ def test_an_engine_that_is_killed_counts_in_full(
         agent.in_process(story)
 
 
+def test_an_error_does_not_have_the_log_of_a_container(
+    stack: Stack,
+    emulator: Emulator,
+    yaml_language_host: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only `get_logs` knows the passwords, and hides them."""
+    agent = Agent(stack, yaml_language_host, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    emulator.fail_boot("web")
+    monkeypatch.setattr(
+        contents, "_log_lines", lambda one: [f"root, {contents.password(emulator.state, one)}"]
+    )
+
+    async def story(call: Talk) -> None:
+        planned = await call("plan", program=WEB)
+        done = await call("apply", record=planned["record"])
+        assert done["verdict"] == "failed"
+        assert "Its last log lines: see get_logs [unexpected-status]" in done["output"]
+        assert (await call("get_logs", resource="web"))["log"] == "root, [secret]"
+        (web,) = emulator.state.containers.values()
+        assert contents.password(emulator.state, web) not in str([*call.answers, *call.progress])
+
+    agent.in_process(story)
+
+
 def _processes(stack: Stack) -> Iterator[Path]:
     """Yield the processes that still run for a stack."""
     home = f"PULUMI_HOME={stack.env['PULUMI_HOME']}".encode()
@@ -195,6 +231,12 @@ def _processes(stack: Stack) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             if home in (process / "environ").read_bytes() and int(process.name) != os.getpid():
                 yield process
+
+
+def _providers(stack: Stack) -> list[int]:
+    """Return the processes of a stack's providers."""
+    found = [(one, (one / "cmdline").read_bytes()) for one in _processes(stack)]
+    return [int(one.name) for one, command in found if b"pulumi-resource-stacks" in command]
 
 
 def _only_languages(stack: Stack) -> bool:

@@ -66,6 +66,9 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
         {"shop:db": {"value": json.dumps(parts), "objectValue": parts, "secret": True}, "shop:x": {}}
     )
     assert secrets.masked("admin-one tops3cret") == "admin-one [secret]"
+    numbers = {"pin": 12345678, "port": 5432000}
+    secrets.add_settings({"shop:n": {"value": json.dumps(numbers), "objectValue": numbers, "secret": True}})
+    assert secrets.masked("12345678 5432000") == "[secret] 5432000"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,12 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
         ("x-api-key: abc", "x-api-key: [secret]"),
         ("start --db-password abc --port 1", "start --db-password [secret] --port 1"),
         ("DB_PASS=abc; pass := abc, passed: 3", "DB_PASS=[secret]; pass := [secret], passed: 3"),
+        (
+            '{"api":"https://a.example/v1","db":"postgres://u:abc123@h"}',
+            '{"api":"https://a.example/v1","db":"postgres://u:[secret]@h"}',
+        ),
+        ("http://a/:abc@b,redis://:abc@c", "http://a/:abc@b,redis://:[secret]@c"),
+        (r'{"msg":"{\"password\":\"a, b\",\"x\":1}"}', r'{"msg":"{\"password\":[secret],\"x\":1}"}'),
     ],
 )
 def test_what_looks_like_a_secret_in_a_log_is_hidden(secrets: Secrets, line: str, shown: str) -> None:

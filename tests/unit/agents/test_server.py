@@ -25,6 +25,7 @@ from stacks_pulumi.agents.outcomes import ContainerMetrics
 from stacks_pulumi.agents.reading import explanation, pages
 from stacks_pulumi.agents.server import Audit, Exit, server_of
 from stacks_pulumi.agents.tools import Desk, state_folder
+from stacks_pulumi.api.models import Connection, Connections, Container, Listing
 from stacks_pulumi.gate import flow
 from stacks_pulumi.gate import record as records
 from stacks_pulumi.gate.engine import Engine
@@ -100,7 +101,14 @@ def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "left"), [("it changed something", "new"), ("it changed nothing", "old"), ("refused", "old")]
+    ("ending", "left"),
+    [
+        ("it changed something", "new"),
+        ("it changed nothing", "old"),
+        ("it changed nothing, and a person the program", "theirs"),
+        ("refused", "old"),
+        ("interrupted before it began", "old"),
+    ],
 )
 def test_the_program_of_a_record_becomes_the_projects_if_it_changes_something(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: str
@@ -122,18 +130,26 @@ def test_the_program_of_a_record_becomes_the_projects_if_it_changes_something(
             mark.touch()
             # The server and this process may be killed now.
             assert origin.read_text(encoding="utf-8") == "new"
-            if ending == "it changed nothing":
+            if ending.startswith("it changed nothing"):
                 mark.unlink()
+            if left == "theirs":
+                origin.write_text("theirs", encoding="utf-8")
         return 0
 
+    def put(folder: Path, name: str, content: bytes, write: Callable[..., None] = records.put) -> None:
+        write(folder, name, content)
+        if ending == "interrupted before it began" and content == b"new":
+            raise KeyboardInterrupt
+
     monkeypatch.setattr(flow, "apply", apply)
+    monkeypatch.setattr(records, "put", put)
     folders = {name: str(tmp_path / name) for name in ("gate", "record", "origin")}
 
     done = worker.carry_out(
         worker.Job("apply", gate_ref=None, project=str(tmp_path / "copy"), stack="a/b/c", **folders)
     )
 
-    assert bool(done.error) is (ending == "refused"), done
+    assert bool(done.error) is not ending.startswith("it changed"), done
     assert origin.read_text(encoding="utf-8") == left
 
 
@@ -276,7 +292,12 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
             return SimpleNamespace(created_at=created[0])
 
         calls = {"logs": logs, "credentials": credentials, "status": status, "metrics": status}
-        yield SimpleNamespace(containers=SimpleNamespace(**calls))
+        there = Listing([Container(id="a-cache", name="Cache"), Container(id="other", name="other")])
+        connected = Listing([Connection(id="1", target_name="cache")])
+        yield SimpleNamespace(
+            containers=SimpleNamespace(**calls, list=lambda: there),
+            connections=SimpleNamespace(list=lambda _id: Connections(outgoing=connected)),
+        )
 
     urn, kind = "urn:pulumi:dev::shop::{0}::{1}", "stacks:index:{0}"
     created = ["2026-11-28T10:00:00Z"]
@@ -302,10 +323,10 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
         for lines, text in ((1, "ready"), (2, "[secret]\nready"), (500, "started\n[secret]\nready")):
             answer = await called(client, "get_logs", resource="web", lines=lines)
             assert answer["log"] == text
-        # A connection brings the password of its target into the container.
-        log.append("web-password db-password other-password")
+        # A connection brings the password of its target into the container, also one that only the platform knows.
+        log.append("web-password db-password a-cache-password other-password")
         answer = await called(client, "get_logs", resource="web", lines=1)
-        assert answer["log"] == "[secret] [secret] other-password"
+        assert answer["log"] == "[secret] [secret] [secret] other-password"
         # It was deleted, and another one has its name.
         created[0] = "2026-11-28T11:00:00Z"
         for tool in ("get_logs", "get_metrics"):

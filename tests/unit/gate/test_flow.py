@@ -76,16 +76,60 @@ def test_an_apply_without_an_end_counts_in_full_for_a_day(home: Path, tmp_path: 
 
 def test_an_operation_without_a_known_result_is_seen_in_the_events(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
-    assert not flow._is_unknown(file)
-    for text, unknown in (("it may exist [outcome-unknown]", True), ("no money [payment-required]", False)):
+    assert not machine.is_unknown(file, None)
+    for text, unknown in (
+        ("it may exist [outcome-unknown]", True),
+        ("it exists and is in no state [rollback-failed]", True),
+        ("no money [payment-required]", False),
+    ):
         file.write_bytes(events(step("create", "web", None, web()), errors=(text,)))
-        assert flow._is_unknown(file) is unknown
-        assert not flow._is_refused(file)
+        assert machine.is_unknown(file, None) is unknown
+        assert not machine.is_refused(file)
     # The disk was full in the middle of a line; without a line, nothing began.
     file.write_bytes(file.read_bytes()[:-20])
-    assert flow._is_unknown(file)
+    assert machine.is_unknown(file, None)
     file.write_bytes(b"")
-    assert not flow._is_unknown(file)
+    assert not machine.is_unknown(file, None)
+
+
+@pytest.mark.parametrize(
+    ("message", "failed", "there", "unknown"),
+    [
+        ("rpc error: code = Unavailable desc = error reading from server: EOF", True, False, True),
+        ("no money [payment-required]", True, False, False),
+        ("it is not ready [timed-out]", True, True, False),
+        # It replaces one that the state has.
+        ("rpc error", True, True, True),
+        # It was made, and the state could not be written.
+        ("", False, False, True),
+        ("", False, True, False),
+    ],
+)
+def test_a_create_that_ends_without_a_code_may_have_made_something(
+    tmp_path: Path, message: str, failed: bool, there: bool, unknown: bool
+) -> None:
+    """The provider was killed, for instance."""
+    made = step("create", "web", None, web())
+    metadata = {"op": "create", "urn": made["urn"], "new": made["newState"]}
+    lines: list[dict[str, Any]] = [{"resourcePreEvent": {"metadata": metadata}}]
+    lines += [{"diagnosticEvent": {"urn": made["urn"], "message": one}} for one in [message] if one]
+    lines += [{"resOutputsEvent": {"metadata": metadata}}] * (not failed)
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(json.dumps({"sequence": 1, **line}) for line in lines), encoding="utf-8")
+    resources = [made["newState"]] * there
+
+    def export() -> bytes:
+        return json.dumps({"version": 3, "deployment": {"resources": resources}}).encode()
+
+    def fail() -> bytes:
+        raise PulumiError("it cannot be read")
+
+    assert machine.is_unknown(file, export) is unknown
+    assert not machine.is_unknown(file, None)
+    assert machine.is_unknown(file, fail) is (unknown or not message)
+    # A policy refuses it in the preview of the update.
+    file.write_bytes(events(made))
+    assert not machine.is_unknown(file, fail)
 
 
 @pytest.mark.parametrize(("changed", "used"), [(True, True), (False, False)])

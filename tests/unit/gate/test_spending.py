@@ -251,6 +251,11 @@ def test_what_a_change_makes_is_known_by_name_and_price(make_gate: MakeGate) -> 
     saved.same("there", web())
     changes = changes_of(*saved.files, pricer_of(make_gate()))
     assert spending.creates(changes) == {"shop-web": Decimal(4), "db": Decimal(5)}
+    for first, second in (("basic", "standard"), ("standard", "basic")):
+        saved = Saved()
+        saved.plan("one", web(first, name="web"), "create")
+        saved.plan("two", web(second, name="web"), "create")
+        assert spending.creates(changes_of(*saved.files, pricer_of(make_gate()))) == {"web": Decimal(5)}
 
 
 def test_what_an_update_without_an_end_may_have_made_is_what_the_account_may_have() -> None:
@@ -261,3 +266,6 @@ def test_what_an_update_without_an_end_may_have_made_is_what_the_account_may_hav
     assert spending.may_exist(marks, with_db, later) == {"db": 5}
     # The account may show it late.
     assert spending.may_exist(marks, with_db, NOW) == {"web": 10, "db": 5}
+    # A platform may change its case, or put a prefix before it.
+    spelled = spending.AccountNow(names=frozenset({"a1-web"}))
+    assert spending.may_exist([begun("1", Web=4)], spelled, later) == {"Web": 4}
