@@ -120,9 +120,9 @@ def plan_of(
             )
         else:
             by_urn.setdefault(step.urn, []).append(step)
-    deleted = {step.urn for step in steps if step.op in _DELETES}
+    ended = {step.urn for step in steps if step.op in _DELETES | _DISCARDS}
     for urn, of_urn in by_urn.items():
-        plan.changes += _changes_of(urn, of_urn, deleted, deleted_with or _deleted_with)
+        plan.changes += _changes_of(urn, of_urn, ended, deleted_with or _deleted_with)
     if only_refreshes(steps):
         # The objects that a refresh finds do not change.
         plan.changes += [
@@ -144,7 +144,7 @@ def _deleted_with(state: ResourceState) -> str:
 def _changes_of(
     urn: str,
     steps: list[Step],
-    deleted: set[str],
+    ended: set[str],
     deleted_with: Callable[[ResourceState], str | None],
 ) -> list[ObjectChange]:
     """Return the objects of one resource: an id is an object, and the planned state is another if it is replaced."""
@@ -173,7 +173,7 @@ def _changes_of(
     current = "" if main is None or main.old is None else main.old.id
     for id_, old in olds.items():
         is_read = main is not None and main.op in _READS
-        kept_with = _is_kept(old, ends[id_], deleted, deleted_with(old)) if id_ in ends else False
+        kept_with = _is_kept(old, ends[id_], ended, deleted_with(old)) if id_ in ends else False
         if kept_with or (id_ == current and is_read):
             changes.append(ObjectChange(urn, "keep", old, old, KEPT))
         elif kept_with is None:
@@ -189,18 +189,19 @@ def _changes_of(
     return changes
 
 
-def _is_kept(old: ResourceState, end: str, deleted: set[str], deleted_with: str | None) -> bool | None:
+def _is_kept(old: ResourceState, end: str, ended: set[str], deleted_with: str | None) -> bool | None:
     """
     Whether an object still exists after its resource leaves the stack; `None` if that is not known.
 
     The engine does not delete an object that is retained, or that it only removes from the state. Nor does it delete
-    one whose resource is deleted with another resource; but no container is deleted with another container.
+    one whose resource is deleted with another that leaves the stack too, also if that was only looked up and stays; but
+    no container is deleted with another container.
     """
     if old.retain_on_delete or end in _DISCARDS:
         return True
     if deleted_with is None:
-        return None if end == "delete" and deleted - {old.urn} else False
-    return deleted_with in deleted
+        return None if end == "delete" and ended - {old.urn} else False
+    return deleted_with in ended
 
 
 _ORDER: Final[tuple[Action, ...]] = ("create", "adopt", "replace", "update", "delete", "keep", "same")

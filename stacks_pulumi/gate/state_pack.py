@@ -67,17 +67,19 @@ def why_not(expected: Expected) -> str:
 
 def main() -> int:
     """Compare the state; serve a pack without policies until the engine ends if it is the expected one."""
+    # Before the state is read: meanwhile the engine may be killed.
+    engine = os.getppid()
     expected = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Expected)
     reason = why_not(expected)
     if reason:
         Path(expected.said).write_text(reason, encoding="utf-8")
         sys.stderr.write(f"{reason}\n")
         return _REFUSED
-    _serve()
+    _serve(engine)
     return 0
 
 
-def _serve() -> None:
+def _serve(engine: int) -> None:
     import grpc  # noqa: PLC0415  (a state that is another one needs no server)
     from google.protobuf.empty_pb2 import Empty  # noqa: PLC0415  (as above)
     from pulumi.runtime import proto  # noqa: PLC0415  (as above)
@@ -119,7 +121,6 @@ def _serve() -> None:
     ended = queue.SimpleQueue[None]()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.put(None))
-    engine = os.getppid()
     while os.getppid() == engine:
         with contextlib.suppress(queue.Empty):
             ended.get(timeout=_STEP)

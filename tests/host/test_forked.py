@@ -39,6 +39,7 @@ print(json.dumps({
     "folder": os.getcwd(),
     "input": sys.stdin.read(),
     "module": [__name__, __file__, sorted(name for name in globals() if not name.startswith("__"))],
+    "parent": os.getppid(),
     "path": sys.path,
     "prefix": sys.prefix,
     "signals": {number: str(signal.getsignal(number)) for number in sorted(signal.valid_signals())},

@@ -21,7 +21,7 @@ def main(address: str, arguments: list[str]) -> None:
     """Let a fork run Python with the arguments, and end as it ends."""
     server = _socket.socket(_socket.AF_UNIX)
     server.connect(address)
-    request = marshal.dumps((arguments, posix.getcwd(), posix.environ))
+    request = marshal.dumps((arguments, posix.getcwd(), posix.environ, posix.getpid()))
     streams = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
     server.sendmsg([len(request).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
     server.sendall(request)

@@ -37,7 +37,7 @@ class Forked:
         self.stdin = os.fdopen(mine_in, "w", encoding="utf-8")
         self.stdout = os.fdopen(mine_out, encoding="utf-8")
         self.stderr = os.fdopen(mine_err, encoding="utf-8")
-        request = marshal.dumps((list(arguments), str(Path.cwd()), dict(environment)))
+        request = marshal.dumps((list(arguments), str(Path.cwd()), dict(environment), None))
         self._server = socket.socket(socket.AF_UNIX)
         self._server.connect(str(address))
         streams = [its_in, its_out, its_err]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import io
@@ -71,12 +72,14 @@ class Request:
         folder: The working directory.
         environment: All environment variables.
         streams: File descriptors of standard input, output and error.
+        client: The process that the starter sees in the place of the fork; `None` if it asked for the fork itself.
     """
 
     arguments: list[str]
     folder: str
     environment: dict[str, str]
     streams: list[int]
+    client: int | None
 
 
 @dataclass(frozen=True)
@@ -181,13 +184,13 @@ def _receive(client: socket.socket) -> Request | None:
     with client.makefile("rb") as file:
         body = file.read(int.from_bytes(size, "big"))
     try:
-        arguments, folder, environment = marshal.loads(body)
+        arguments, folder, environment, pid = marshal.loads(body)
     except EOFError:
         for stream in streams:
             os.close(stream)
         return None
     environment = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()}
-    return Request(arguments, folder, environment, streams)
+    return Request(arguments, folder, environment, streams, pid)
 
 
 def become(request: Request) -> None:
@@ -198,6 +201,9 @@ def become(request: Request) -> None:
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)
+    if request.client is not None:
+        # A process that ends with its starter must see when that has ended.
+        os.getppid = functools.partial(_parent_of, request.client)
     importlib.invalidate_caches()
     if folder := os.environ.get("PYTHONPATH"):
         # With any other module path, `python3` starts a Python. A started one imports it because of the folder's name.
@@ -209,6 +215,14 @@ def become(request: Request) -> None:
     sys.modules["__main__"] = ModuleType("__main__")
     sys.excepthook = _show
     _run(request.arguments[option:])
+
+
+def _parent_of(process: int) -> int:
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 1
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -125,14 +125,15 @@ def test_a_deletion_and_a_retained_object() -> None:
     assert (kept.operation, prices(kept)) == ("keep", (4, 4))
 
 
-@pytest.mark.parametrize("ending", ["delete", "replace"])
+@pytest.mark.parametrize("ending", ["delete", "discard", "replace"])
 def test_what_is_deleted_with_a_resource_that_ends_stays_billed(ending: str) -> None:
     saved = Saved()
-    other = saved.old("other", web())
+    # The engine deletes nothing of one that was only looked up, and what is deleted with it neither.
+    other = saved.old("other", web(), external=ending == "discard")
     saved.old("web", web(), deletedWith=other)
     saved.plan("web", None, "delete")
-    if ending == "delete":
-        saved.plan("other", None, "delete")
+    if ending != "replace":
+        saved.plan("other", None, ending)
     else:
         saved.plan("other", web("premium"), "delete-replaced", "replace", "create-replacement")
     one = changes(saved)["web (leaves the stack, still billed)"]

@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import subprocess
 from concurrent import futures
 from decimal import Decimal
@@ -228,7 +229,7 @@ def test_the_pack_serves_only_if_the_state_is_the_expected_one(
     pack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     served = []
-    monkeypatch.setattr(state_pack, "_serve", lambda: served.append(True))
+    monkeypatch.setattr(state_pack, "_serve", lambda _engine: served.append(True))
 
     assert state_pack.main() == 0
     assert served == [True]
@@ -244,6 +245,23 @@ def test_the_pack_serves_only_if_the_state_is_the_expected_one(
         assert state_pack.main() != 0
         assert "the state cannot be read inside the update" in (pack / "said").read_text(encoding="utf-8")
     assert served == [True]
+
+
+def test_the_pack_ends_if_its_engine_was_killed_while_it_read_the_state(
+    pack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It removes the file of the pack, so the engine is gone when the state was read.
+    executable(
+        pack / "bin" / "pulumi", f"#!/bin/sh\nrm {pack / 'expected.json'}; exec cat {pack / 'now.json'}\n"
+    )
+    monkeypatch.setattr(os, "getppid", lambda: 77 if (pack / "expected.json").exists() else 1)
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    assert state_pack.main() == 0
+
+    for number, handler in signals.items():
+        signal.signal(number, handler)
+    assert capsys.readouterr().out.strip().isdigit()
 
 
 def test_the_settings_of_a_copied_program_are_checked_again(
