@@ -7,6 +7,7 @@ commands that are advised; this program does not run them.
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -404,11 +405,18 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
             adoption = (_ADOPTS_LATER if why_not(one.container) else _ADOPTS, result.scaffold)
             if one.ownership != "orphan":
                 # Another program that takes over only this would need the container of this stack.
-                known = f"backup_id={child.name}" if child.kind == "PinnedBackup" else 'adopt="if_matching"'
-                adoption = (_DECLARES, f"stacks.{child.kind}(..., {known})")
+                adoption = (_DECLARES, _declaration(child))
             yield from _remedies(result, name, child, adoption, (_REMOVES, child.removal))
     for missing in result.account.missing:
         yield _missing(result.account, missing)
+
+
+def _declaration(child: ChildRecord) -> str:
+    """Return the line that adopts an object: without its name, a program would create a second one beside it."""
+    if child.kind == "PinnedBackup":
+        return f"stacks.PinnedBackup(..., backup_id={child.name})"
+    field = "ip_address" if child.kind == "AllowedIp" else "name"
+    return f'stacks.{child.kind}(..., {field}={json.dumps(child.name)}, adopt="if_matching")'
 
 
 def remedy_for(result: AccountResult, one: ContainerRecord) -> Iterator[Remedy]:

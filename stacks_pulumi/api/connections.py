@@ -171,12 +171,15 @@ class ConnectionsApi:
                 damaged=listed.damaged | incoming.damaged,
             )
 
+        def is_equal(connection: models.Connection) -> bool:
+            return (name is None or same_name(connection.name, name)) and leads_there(connection)
+
         def attempt() -> models.Connection:
             return once(
                 self._send,
                 call,
                 before=former,
-                taken=lambda row: (name is None or same_name(row.name, name)) and leads_there(row),
+                taken=is_equal,
                 look=look,
                 ours=is_new,
                 clock=self._clock,
@@ -187,7 +190,8 @@ class ConnectionsApi:
 
         former = self.list(source_id).outgoing if before is None else before
         known = {row.id for row in former}
-        made = self._deleted.until_free("", attempt, pulse)
+        # A row in `former` is of no deleted connection, so no wait frees its name.
+        made = self._deleted.until_free("", attempt, pulse, lambda: not any(map(is_equal, former)))
         self._deleted.discard("", made.id)
         return made.merge(models.Connection(id=made.id, name=name, source_id=source_id, target_id=target_id))
 

@@ -167,6 +167,8 @@ class VpnClientsApi:
                 now=self._server_now,
             ),
             pulse,
+            # A row in `former` is of no removed client, so no wait frees its name.
+            lambda: not any(map(is_it, former)),
         )
         self._deleted.discard(container_id, name.casefold())
         return added

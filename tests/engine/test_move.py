@@ -30,6 +30,13 @@ else:
     stacks.Container("api", template="nodejs")
 """
 
+ADOPTED = """
+if pulumi.get_stack() == "prod":
+    vpn = stacks.Container("vpn", template="stacks-vpn", adopt="if_matching")
+    stacks.VpnClient("laptop", container=vpn, adopt="if_matching")
+    stacks.Container("api", template="nodejs")
+"""
+
 
 def writes(*emulators: Emulator) -> list[str]:
     """Return the requests so far that change something."""
@@ -108,5 +115,28 @@ def test_a_container_goes_to_another_stack_with_what_belongs_to_it(stack: Stack,
     assert stack.preview("--refresh").changes == {}
     stack.cli("stack", "select", "dev")
     assert set(stack.preview().changes) == {"create"}
+    assert "vpn" not in stack.resources()
+    assert writes(emulator) == made
+
+
+def test_a_container_goes_to_a_stack_with_another_key_by_adoption(stack: Stack, emulator: Emulator) -> None:
+    stack.program(MOVED.format(owner="dev"))
+    stack.up()
+    urns = [stack.resources()[name]["urn"] for name in ("vpn", "laptop")]
+    stack.cli("stack", "init", "prod", "--copy-config-from", "dev")
+    stack.cli("config", "set", "stacks:apiKey", emulator.new_key(), "--secret")
+    stack.up()
+    made = writes(emulator)
+
+    # The engine compares the default providers of the two stacks, which have all settings.
+    ends = ["--source", "organization/tests/dev", "--dest", "organization/tests/prod"]
+    with pytest.raises(AssertionError, match="already exists in destination stack"):
+        stack.cli("state", "move", "--yes", *ends, *urns)
+    stack.cli("state", "delete", "--yes", "--force", "--target-dependents", "--stack", "dev", "--", urns[0])
+    stack.program(ADOPTED)
+
+    stack.up()
+    assert {"vpn", "laptop"} <= set(stack.resources())
+    stack.cli("stack", "select", "dev")
     assert "vpn" not in stack.resources()
     assert writes(emulator) == made

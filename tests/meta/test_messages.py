@@ -39,6 +39,7 @@ ELSEWHERE: Final = {
     f"{PACKAGE}/cost/live.py": "an `InputError` has its text; the policy that asked for the account shows the other",
     f"{PACKAGE}/gate/reader.py": "`duration` is for the reader of the file and the command line, which add the code",
     f"{PACKAGE}/gate/signers.py": "`signers_in` adds the line and the code",
+    f"{PACKAGE}/errors.py": "an error is made with wrong values: an internal error",
     f"{PACKAGE}/hosts/plugin/wire.py": "a contradiction in this package: an internal error",
     f"{PACKAGE}/api/_transport.py": "`Transport` turns it into an error with a code",
 }

@@ -87,6 +87,20 @@ def test_a_backup_that_is_no_longer_pinned_needs_an_update_and_not_only_a_refres
     assert ", and the account does not have it\n      pulumi refresh --stack dev\n" in out
 
 
+def test_the_line_that_adopts_a_child_has_what_identifies_it(
+    full: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owned = [full.container(name) for name in ("web", "data", "vpn")]
+
+    assert main(["account", "--state", full.export("dev.json", *owned), "--children"]) == 0
+
+    out = capsys.readouterr().out
+    assert 'stacks.AllowedIp(..., ip_address="198.51.100.7", adopt="if_matching")' in out
+    assert 'stacks.Connection(..., name="db", adopt="if_matching")' in out
+    assert 'stacks.VpnClient(..., name="phone", adopt="if_matching")' in out
+    assert "stacks.PinnedBackup(..., backup_id=1)" in out
+
+
 def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(
     full: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -247,3 +247,18 @@ def test_a_name_that_another_connection_has_is_not_tried_again(clock: FakeClock)
     with pytest.raises(errors.ConflictError):
         connections(script, clock).create("usr-1-app", "usr-1-db", name="main")
     assert clock.now() == 1000.0
+
+
+def test_an_equal_connection_is_not_waited_for_after_another_one_was_deleted(clock: FakeClock) -> None:
+    script = Script(
+        connections__list=outgoing(entry("b", "old", "db"), entry("c", "main", "db")),
+        connections__delete=ok({"success": True}),
+        containers__list=listed(app="running", db="running"),
+    )
+    nouns = connections(script, clock)
+    nouns.delete("b", source_id="usr-1-app")
+
+    with pytest.raises(errors.ExistsError) as caught:
+        nouns.create("usr-1-app", "usr-1-db", name="main")
+    assert caught.value.existing.id == "c"
+    assert clock.now() == 1000.0

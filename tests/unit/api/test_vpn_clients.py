@@ -107,6 +107,16 @@ def test_a_removed_client_that_is_still_listed_is_waited_for(clock: FakeClock) -
     assert clock.now() >= 1004.0
 
 
+def test_a_taken_name_is_not_waited_for_after_another_client_was_removed(clock: FakeClock) -> None:
+    script = Script(vpn_clients__list=ok(["laptop", "phone"]), vpn_clients__remove=ok({"success": True}))
+    nouns = VpnClientsApi(chain(script, clock), clock)
+    nouns.remove("v", "phone")
+
+    with pytest.raises(errors.ExistsError):
+        nouns.add("v", "laptop")
+    assert clock.now() == 1000.0
+
+
 def test_a_configuration_in_the_answer_is_not_shown(clock: FakeClock) -> None:
     text = "[Interface]\nPrivateKey = secret\n"
     script = Script(
