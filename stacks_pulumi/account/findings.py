@@ -466,8 +466,9 @@ def _remedies(
         force = " --force" if last.protect else ""
         yield Remedy(
             f"{name} is managed by {len(one.owners)} resources: {owners}",
-            f"To make {last.stack} forget it (choose the resource that should not own it; --target-dependents also "
-            "forgets what depends on it)" + _where(account, last.stack),
+            f"To make {last.stack} forget it, before you remove it from the program of that stack (choose the resource "
+            "that should not own it; --target-dependents also forgets what depends on it)"
+            + _where(account, last.stack),
             # What stands for a URN in a state may be an option, for instance `--all`.
             f"pulumi state delete{force} --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
         )
