@@ -241,10 +241,13 @@ class StacksError(_WithValues):
     code: ErrorCode
     after_doubt: bool = False
 
+    def values(self) -> dict[str, Any]:
+        """Return the values that it was made with, the message among them."""
+        return {name: value for name, value in vars(self).items() if name in _names(type(self))}
+
     def but(self, **values: Any) -> Self:
         """Return the same error with other values."""
-        own = {name: value for name, value in vars(self).items() if name in _names(type(self))}
-        return type(self)(**{**own, **values})
+        return type(self)(**{**self.values(), **values})
 
     @property
     def reason(self) -> str:

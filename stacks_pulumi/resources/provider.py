@@ -4,7 +4,6 @@ Provider: a separate account for some of a program's resources; and errors that 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import weakref
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from stacks_pulumi.resources._fields import AdoptMode
 def shown_alone(error: StacksError) -> StacksError:
     """Return an equal error that is a `pulumi.RunError` as well."""
     kind = _shown_alone(type(error))  # type: ignore[arg-type]  # mypy treats a class as not hashable
-    return kind(**_fields_of(error))
+    return kind(**error.values())
 
 
 @functools.cache
@@ -31,17 +30,13 @@ def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
     """Return one class for each kind. No module contains it, so an error is pickled as its original class."""
 
     def reduce(error: StacksError) -> tuple[Any, ...]:
-        return shown_alone, (kind(**_fields_of(error)),)
+        return shown_alone, (kind(**error.values()),)
 
     return type(
         kind.__name__,
         (kind, pulumi.RunError),
         {"__doc__": kind.__doc__, "__module__": kind.__module__, "__reduce__": reduce},
     )
-
-
-def _fields_of(error: StacksError) -> dict[str, Any]:
-    return {field.name: getattr(error, field.name) for field in dataclasses.fields(error)}
 
 
 # One entry for each run: with the Automation API one process runs several programs, each with its own root.

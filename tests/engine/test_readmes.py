@@ -196,7 +196,8 @@ def test_the_commands_of_the_tour_work(tmp_path: Path, engine: Path) -> None:
 def test_every_pulumi_command_in_the_pages_has_valid_options(engine: Path) -> None:
     asked: dict[tuple[str, ...], set[str]] = {}
     for _page, words in commands("pulumi"):
-        given = {word.partition("=")[0] for word in words if word.startswith("-")}
+        before = itertools.takewhile(lambda word: word != "--", words)
+        given = {word.partition("=")[0] for word in before if word.startswith("-")}
         # `pulumi do` takes the options of a provider's schema.
         if given and "do" not in words[:2]:
             asked.setdefault(tuple(itertools.takewhile(_is_subcommand, words[1:])), set()).update(given)

@@ -10,11 +10,13 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+import pulumi
 import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.errors import ErrorCode, StacksError, clean
 from stacks_pulumi.resources._creation import InitFailedError
+from stacks_pulumi.resources.provider import shown_alone
 
 ALL = [
     value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, errors.StacksError)
@@ -99,7 +101,16 @@ def test_the_values_of_two_errors_are_their_own() -> None:
     first, second = errors.ServerError("it failed", status=502), errors.ServerError("it failed")
 
     assert (first.status, second.status, dict(second.body)) == (502, 0, {})
-    assert vars(second.but(status=503)) == {"message": "it failed", "status": 503}
+    assert second.but(status=503).values() == {"message": "it failed", "status": 503}
+
+
+def test_an_error_that_the_engine_shows_alone_has_the_same_values() -> None:
+    error = errors.MissingScopeError("it failed", status=403, required_scope="containers:write")
+
+    again = shown_alone(error)
+
+    assert isinstance(again, pulumi.RunError)
+    assert (type(pickled(again)), str(again), again.values()) == (type(again), str(error), error.values())
 
 
 def test_each_code_is_there_once_and_in_kebab_case() -> None:
