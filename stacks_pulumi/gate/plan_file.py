@@ -280,6 +280,29 @@ def check_plugins(allowed: Collection[str], state: bytes, plan: bytes | None = N
         )
 
 
+def platform_files(plan: bytes, state: bytes) -> list[Any]:
+    """
+    Return what the configuration and each of our providers, in plan and state, name as their platform file.
+
+    Args:
+        plan: The file of the plan.
+        state: The export of the stack.
+
+    Raises:
+        InputError: One of them cannot be read.
+    """
+    planned = plan_in(plan)
+    goals = [one.goal for one in planned.resource_plans.values() if one.goal is not None]
+    bags = [
+        planned.config,
+        *(one.input_diff.adds | one.input_diff.updates for one in goals if one.type in OUR_PROVIDERS),
+        *((one.inputs or {}) for one in deployment_in(state).resources or () if one.type in OUR_PROVIDERS),
+    ]
+    # A provider of the plugin has the name without a package.
+    given = [bag.get(name) for bag in bags for name in ("stacks:platform", "platform")]
+    return [one for one in given if one is not None]
+
+
 def _names(inputs: Mapping[str, Any]) -> bool:
     internal = inputs.get("__internal")
     # Older engines had these settings beside those of the provider.

@@ -16,7 +16,7 @@ from typing import Any, Final
 from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.cost.report import FOOTER, bounds
 from stacks_pulumi.gate.change import Change, Operation
-from stacks_pulumi.gate.plan_file import plan_in
+from stacks_pulumi.gate.plan_file import platform_files
 from stacks_pulumi.gate.record import Record
 from stacks_pulumi.gate.verdict import FREE_RULE, Verdict
 from stacks_pulumi.pricing.money import FREE, count, usd
@@ -302,10 +302,9 @@ def _record_lines(record: Record | str) -> Iterator[tuple[Weight, str]]:
     yield "note", f"versions: {', '.join(f'{name} {version}' for name, version in content.versions.items())}"
     if content.author:
         yield "note", f"the author of the last commit, as git says it: {content.author}"
-    platform = plan_in(record.plan).config.get("stacks:platform")
-    if platform is not None:
+    for platform in dict.fromkeys(map(_written, platform_files(record.plan, record.state))):
         what = "with a wrong word in it, what is deleted stays, and is billed: read it too"
-        yield "warning", f"the API's answers are read as {_written(platform)} says (stacks:platform); {what}"
+        yield "warning", f"the API's answers are read as {platform} says (stacks:platform); {what}"
     if record.code:
         what = "the approval is for the steps of Pulumi, and not for what that code does"
         yield "warning", f"the program may run its own code ({record.code}): {what}"

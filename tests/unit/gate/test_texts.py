@@ -189,6 +189,23 @@ def test_an_approver_sees_that_a_file_says_how_answers_are_read(make_gate: MakeG
     assert f"{told}facts.yml says (stacks:platform)" in shown
 
 
+@pytest.mark.parametrize(("package", "name"), [("stacks", "platform"), ("pulumi-python", "stacks:platform")])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_an_approver_sees_the_platform_file_of_a_provider_too(
+    make_gate: MakeGate, package: str, name: str, is_new: bool
+) -> None:
+    """The container that ends is that of a provider, which needs not be in the program any more."""
+    saved, kind, inputs = change(), f"pulumi:providers:{package}", {name: "facts.yml"}
+    if is_new:
+        saved.plan("team", inputs, "create", kind=kind)
+    else:
+        saved.old("team", inputs, kind)
+        saved.plan("team", None, "delete", kind=kind)
+    plan, state = saved.files[:2]
+    shown = texts.show(record(plan=plan, state=state), *judged(make_gate(), saved))
+    assert shown.count("the API's answers are read as facts.yml says") == 1
+
+
 def test_an_approver_sees_that_the_state_has_other_code(make_gate: MakeGate) -> None:
     """The program is data, and what the state has is only forgotten."""
     saved = Saved()
