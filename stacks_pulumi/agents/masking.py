@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
+from stacks_pulumi._identifiers import same_name
+from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.config import without_keys
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
@@ -41,7 +43,8 @@ _KIND: Final = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
 _PRIVATE_KEY: Final = re.compile(rf"-----BEGIN {_KIND}.*?(?:-----END {_KIND}|\Z)", re.DOTALL)
 _END_OF_KEY: Final = re.compile(rf"\A(?:(?!-----BEGIN ).)*?-----END {_KIND}", re.DOTALL)
 _WORD: Final = re.compile(r"\S+")
-_USER: Final = re.compile(r"://[^\s/:]*:")
+_USER: Final = re.compile(r":(?:\\{0,3}/){2}[^\s/:]*:")
+"""JSON may have a backslash before a slash."""
 _WIREGUARD: Final = re.compile(r"(?:PrivateKey|PresharedKey)\s*=\s*(?P<secret>\S+)", re.IGNORECASE)
 _NAMES: Final = (
     r"(?:pass(?:w(?:or)?d|phrase|(?![a-z]))|pwd|secret|token|(?:api|access|private)[_-]?key|credential"
@@ -99,25 +102,33 @@ class Secrets:
         """Add the secrets of an export of the stack with decrypted secrets."""
         self.add(_decrypted(json.loads(export)))
 
-    def add_credentials(self, client: StacksClient, id_: str, targets: Iterable[str]) -> None:
+    def add_credentials(self, client: StacksClient, id_: str, targets: Mapping[str, str]) -> None:
         """
         Add the passwords that a container has: its own, and those that connections bring into it.
 
         Args:
             client: The client for the account.
             id_: The container's id.
-            targets: The targets of its connections in the stack. Another stack or a person may have made more.
+            targets: The target of each of its connections in the stack, by the connection's id. Another stack or a
+                person may have made more.
 
         Raises:
-            StacksError: They cannot be read.
+            StacksError: They cannot be read, or the target of a connection is not known.
         """
         connections = client.connections.list(id_).outgoing
         connections.require_complete()
-        found = [*targets]
-        if names := {(one.target_name or "").casefold() for one in connections}:
+        found = [*targets.values()]
+        if foreign := [one for one in connections if one.id not in targets]:
             containers = client.containers.list()
             containers.require_complete()
-            found += [one.id for one in containers if (one.name or "").casefold() in names]
+            for one in foreign:
+                named = [other.id for other in containers if same_name(other.name, one.target_name or "")]
+                if not named:
+                    raise InputError(
+                        f"no container of the account is the target of its connection {one.id}, {one.target_name!r}",
+                        code="not-found",
+                    )
+                found += named
         self.add(client.containers.credentials(one).raw for one in dict.fromkeys((id_, *found)))
 
     def masked(self, text: str) -> str:
@@ -200,7 +211,11 @@ def _forms(text: str) -> Iterable[str]:
         yield one
         yield unquote(one)
         yield quote(one, safe="")
-        yield json.dumps(one)[1:-1]
+        quoted = json.dumps(one)[1:-1]
+        # Some languages write a slash with a backslash, and a text of JSON may be in another one.
+        for form in (quoted, quoted.replace("/", "\\/")):
+            yield form
+            yield json.dumps(form)[1:-1]
 
 
 def _decrypted(value: Any) -> Iterable[Any]:

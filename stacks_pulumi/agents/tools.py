@@ -471,10 +471,10 @@ def _container(client: StacksClient, stack: Sequence[StoredResource], name: str)
     raise InputError("the stack has no container with this name: see list_resources", code="not-found")
 
 
-def _targets(stack: Sequence[StoredResource], id_: str) -> list[str]:
-    """Return the containers whose passwords connections bring into another one; the state has them masked only."""
-    given = [one.inputs or {} for one in stack if one.kind == "Connection"]
-    return [str(one["target"]) for one in given if one.get("source") == id_ and "target" in one]
+def _targets(stack: Sequence[StoredResource], source: str) -> dict[str, str]:
+    """Return the targets of a container's connections, whose passwords it has; the state has them masked only."""
+    given = {one.id: one.inputs or {} for one in stack if one.kind == "Connection"}
+    return {id_: str(x["target"]) for id_, x in given.items() if x.get("source") == source and "target" in x}
 
 
 def opened(

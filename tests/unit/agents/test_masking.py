@@ -61,6 +61,11 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
         "sk_stacks_...": True,
     }
     assert "hunter" not in repr(secrets)
+    for text in (PASSWORD.replace("/", "\\/"), PASSWORD.replace("/", "\\\\/")):
+        # Some languages write a slash so in JSON, and in JSON within JSON.
+        assert secrets.masked(text) == "[secret]"
+    secrets.add(['quo"ted'])
+    assert secrets.masked(json.dumps(json.dumps('quo"ted'))) == r'"\"[secret]\""'
     parts = {"user": "admin-one", "password": "tops3cret"}
     secrets.add_settings(
         {"shop:db": {"value": json.dumps(parts), "objectValue": parts, "secret": True}, "shop:x": {}}
@@ -98,6 +103,9 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
             '{"api":"https://a.example/v1","db":"postgres://u:abc123@h"}',
             '{"api":"https://a.example/v1","db":"postgres://u:[secret]@h"}',
         ),
+        # Some languages write a slash so in JSON.
+        (r'{"url":"redis:\/\/:abc@c"}', r'{"url":"redis:\/\/:[secret]@c"}'),
+        (r"{\"url\":\"redis:\\\/\\\/:abc@c\"}", r"{\"url\":\"redis:\\\/\\\/:[secret]@c\"}"),
         ("http://a/:abc@b,redis://:abc@c", "http://a/:abc@b,redis://:[secret]@c"),
         (r'{"msg":"{\"password\":\"a, b\",\"x\":1}"}', r'{"msg":"{\"password\":[secret],\"x\":1}"}'),
     ],

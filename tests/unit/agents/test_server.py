@@ -293,12 +293,13 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
 
         calls = {"logs": logs, "credentials": credentials, "status": status, "metrics": status}
         there = Listing([Container(id="a-cache", name="Cache"), Container(id="other", name="other")])
-        connected = Listing([Connection(id="1", target_name="cache")])
         yield SimpleNamespace(
             containers=SimpleNamespace(**calls, list=lambda: there),
-            connections=SimpleNamespace(list=lambda _id: Connections(outgoing=connected)),
+            connections=SimpleNamespace(list=lambda _id: Connections(outgoing=Listing(connected))),
         )
 
+    # That of the stack is known by its id, also if the list does not name its target.
+    connected = [Connection(id="1", target_name="cache"), Connection(id="link")]
     urn, kind = "urn:pulumi:dev::shop::{0}::{1}", "stacks:index:{0}"
     created = ["2026-11-28T10:00:00Z"]
     web = StoredResource(
@@ -327,6 +328,13 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
         log.append("web-password db-password a-cache-password other-password")
         answer = await called(client, "get_logs", resource="web", lines=1)
         assert answer["log"] == "[secret] [secret] [secret] other-password"
+        # A password that is not known cannot be hidden.
+        for name in ("gone", None):
+            connected.append(Connection(id="2", target_name=name))
+            text = await called(client, "get_logs", resource="web")
+            assert "the log of 'web' is not shown" in text
+            assert text.endswith("[not-found]")
+            connected.pop()
         # It was deleted, and another one has its name.
         created[0] = "2026-11-28T11:00:00Z"
         for tool in ("get_logs", "get_metrics"):
