@@ -208,7 +208,7 @@ def _check_complete(name: str, listing: Listing[Any]) -> None:
         listing.require_complete()
     except StacksError as error:
         msg = f"{name}: {error.message}. A single object can be read by its id or name"
-        raise replace(error, message=msg) from None
+        raise error.but(message=msg) from None
 
 
 _ACCOUNT: Final = f"{NAMESPACE}:account"
@@ -235,7 +235,7 @@ def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
         return results.result(answer(session_for(config.load(_settings(provider))), name, arguments))
     except StacksError as error:
         account = None if provider is None or provider.settings is None else provider.settings[_ACCOUNT]
-        raise shown_alone(replace(error, message=with_account(error.message, account))) from None
+        raise shown_alone(error.but(message=with_account(error.message, account))) from None
 
 
 def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -> Any:
