@@ -183,7 +183,7 @@ def main() -> int:
 
 def _file(frame: types.FrameType) -> str | None:
     before, found, file = frame.f_code.co_filename.rpartition(PACKAGE)
-    return file if found and not before.endswith("tests") else None
+    return file if found and not before.endswith("/tests") else None
 
 
 if __name__ == "__main__":
