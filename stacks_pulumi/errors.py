@@ -436,11 +436,13 @@ class ConnectionFailedError(StacksError):
     Attributes:
         operation: Its name, for instance `containers.create`.
         sent: False if the request certainly did not reach the API (no connection was made); True if it may have.
+        untrusted: Whether the server's certificate is not trusted on this machine.
     """
 
     code: ErrorCode = "connection-failed"
     operation: str = ""
     sent: bool = True
+    untrusted: bool = False
 
 
 class UnreadableAnswerError(StacksError):

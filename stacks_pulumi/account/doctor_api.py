@@ -194,7 +194,7 @@ def _through(facts: Facts, settings: AccountSettings) -> str:
 
 
 def _to_connect(facts: Facts, settings: AccountSettings, error: ConnectionFailedError) -> str:
-    if "no secure connection" in error.message and not error.sent:
+    if error.untrusted:
         return "if a proxy has its own certificates, set REQUESTS_CA_BUNDLE to their file; else correct the base URL"
     proxy = _proxy(facts, settings)
     if proxy is not None:

@@ -8,6 +8,7 @@ The command `stacks-pulumi mcp` uses it; `docs/agents.md` describes it. Importin
 - `worker`: How does another process plan or apply a program?
 - `tools`: What may an agent call?
 - `outcomes`: What does an agent get?
+- `containers`: Which container of the stack is meant, and which passwords does it have?
 - `reading`: Which pages of the documentation may an agent read, and what explains the code of an error?
 - `masking`: What must never be in an answer?
 - `server`: How are calls received, answered and written down?

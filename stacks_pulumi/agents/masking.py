@@ -13,16 +13,11 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from stacks_pulumi._identifiers import same_name
-from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.config import without_keys
 from stacks_pulumi.pricing.recognition import SIGNATURE
-
-if TYPE_CHECKING:
-    from stacks_pulumi.api import StacksClient
 
 HIDDEN: Final = "[secret]"
 
@@ -101,35 +96,6 @@ class Secrets:
     def add_export(self, export: bytes) -> None:
         """Add the secrets of an export of the stack with decrypted secrets."""
         self.add(_decrypted(json.loads(export)))
-
-    def add_credentials(self, client: StacksClient, id_: str, targets: Mapping[str, str]) -> None:
-        """
-        Add the passwords that a container has: its own, and those that connections bring into it.
-
-        Args:
-            client: The client for the account.
-            id_: The container's id.
-            targets: The target of each of its connections in the stack, by the connection's id. Another stack or a
-                person may have made more.
-
-        Raises:
-            StacksError: They cannot be read, or the target of a connection is not known.
-        """
-        connections = client.connections.list(id_).outgoing
-        connections.require_complete()
-        found = [*targets.values()]
-        if foreign := [one for one in connections if one.id not in targets]:
-            containers = client.containers.list()
-            containers.require_complete()
-            for one in foreign:
-                named = [other.id for other in containers if same_name(other.name, one.target_name or "")]
-                if not named:
-                    raise InputError(
-                        f"no container of the account is the target of its connection {one.id}, {one.target_name!r}",
-                        code="not-found",
-                    )
-                found += named
-        self.add(client.containers.credentials(one).raw for one in dict.fromkeys((id_, *found)))
 
     def masked(self, text: str) -> str:
         """Return a text without secrets."""

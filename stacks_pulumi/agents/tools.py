@@ -28,9 +28,10 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from stacks_pulumi import catalog, config
-from stacks_pulumi._identifiers import compare_instants, name_of
+from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import InputError, StoredResource, find_project, read_project, read_stack
 from stacks_pulumi.agents import programs
+from stacks_pulumi.agents.containers import container_id, credentials
 from stacks_pulumi.agents.masking import HIDDEN, Secrets
 from stacks_pulumi.agents.outcomes import (
     AccountFigures,
@@ -220,9 +221,9 @@ class Desk:
     def _logs(self, resource: str, lines: int) -> ContainerLog:
         stack = self._stack()
         with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
-            id_ = _container(client, stack, resource)
+            id_ = container_id(client, stack, resource)
             try:
-                self.secrets.add_credentials(client, id_, _targets(stack, id_))
+                self.secrets.add(credentials(client, stack, id_))
             except StacksError as error:
                 # What is not known cannot be hidden.
                 raise InputError(
@@ -242,7 +243,7 @@ class Desk:
     def _metrics(self, resource: str) -> ContainerMetrics:
         stack = self._stack()
         with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
-            measured = msgspec.to_builtins(client.containers.metrics(_container(client, stack, resource)))
+            measured = msgspec.to_builtins(client.containers.metrics(container_id(client, stack, resource)))
         return ContainerMetrics(resource, {name: points[-_POINTS:] for name, points in measured.items()})
 
     async def explain_error(self, code: Code) -> ExplainedCode:
@@ -454,27 +455,6 @@ class Desk:
     def _stack(self) -> Sequence[StoredResource]:
         """Return what the stack has."""
         return read_stack(self._export()).resources
-
-
-def _container(client: StacksClient, stack: Sequence[StoredResource], name: str) -> str:
-    """Return the id of a container of a stack. Another one of its name has its id, and may be another stack's."""
-    for one in stack:
-        if one.kind == "Container" and name_of(one.urn) == name and not one.delete:
-            there = client.containers.status(one.id)
-            if compare_instants((one.outputs or {}).get("createdAt"), there.created_at) is False:
-                raise InputError(
-                    f"{one.id} is not the stack's container any more, but one that was created at "
-                    f"{there.created_at}: a person runs `pulumi refresh`",
-                    code="identity-unclear",
-                )
-            return one.id
-    raise InputError("the stack has no container with this name: see list_resources", code="not-found")
-
-
-def _targets(stack: Sequence[StoredResource], source: str) -> dict[str, str]:
-    """Return the targets of a container's connections, whose passwords it has; the state has them masked only."""
-    given = {one.id: one.inputs or {} for one in stack if one.kind == "Connection"}
-    return {id_: str(x["target"]) for id_, x in given.items() if x.get("source") == source and "target" in x}
 
 
 def opened(

@@ -282,7 +282,12 @@ def _failure(
         f"{scrub(call.what)}: {reason}; {effect}; {advice}",
         operation=call.endpoint.name,
         sent=sent,
+        untrusted=_is_untrusted(error),
     )
+
+
+def _is_untrusted(error: requests.RequestException) -> bool:
+    return isinstance(error, requests.exceptions.SSLError) and "certificate" in str(error).lower()
 
 
 def _never_sent(error: requests.RequestException) -> bool:
@@ -291,7 +296,7 @@ def _never_sent(error: requests.RequestException) -> bool:
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(error, requests.exceptions.SSLError):
-        return "certificate" in str(error).lower()
+        return _is_untrusted(error)
     return isinstance(reason, urllib3.exceptions.NewConnectionError)
 
 

@@ -110,6 +110,14 @@ class ConnectionsApi:
             rows.require_complete()
         return None
 
+    def find_equal(self, source_id: str, target_id: str, name: str) -> models.Connection | None:
+        """Return the connection of that name that a container lists to another one; `None` shows nothing."""
+        listed = self.list(source_id).outgoing
+        return next((row for row in listed if self._is_equal(row, target_id, name)), None)
+
+    def _is_equal(self, connection: models.Connection, target_id: str, name: str | None) -> bool:
+        return (name is None or same_name(connection.name, name)) and self._leads_to(connection, target_id)
+
     def create(
         self,
         source_id: str,
@@ -172,7 +180,7 @@ class ConnectionsApi:
             )
 
         def is_equal(connection: models.Connection) -> bool:
-            return (name is None or same_name(connection.name, name)) and leads_there(connection)
+            return self._is_equal(connection, target_id, name)
 
         def attempt() -> models.Connection:
             return once(

@@ -29,6 +29,7 @@ from stacks_pulumi.errors import (
     ExistsError,
     NotFoundError,
     StacksError,
+    UnexpectedStateError,
     VanishedError,
     WaitCancelledError,
 )
@@ -94,6 +95,10 @@ class Creation(ABC, Generic[T]):
     @abstractmethod
     def id_of(self, thing: T) -> str:
         """Return the resource's id."""
+
+    def existing(self) -> T | None:
+        """Return the object as a list shows it now; `None` if it shows none, which is no evidence."""
+        return None
 
     def finish(self, thing: T) -> dict[str, Any]:
         """Complete the creation after the request, and return the outputs."""
@@ -210,6 +215,12 @@ class Creation(ABC, Generic[T]):
     def _obtain(self) -> T:
         try:
             return self.create()
+        except UnexpectedStateError as error:
+            # Only a new object needs a container that runs.
+            at_rest = self.existing() if adopts(self.session.settings, self.inputs) else None
+            if at_rest is None:
+                raise
+            found = ExistsError(error.message, existing=at_rest)
         except ExistsError as error:
             found = error
         thing: T = found.existing

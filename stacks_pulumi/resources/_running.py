@@ -50,10 +50,14 @@ _PAUSE: Final = 2.0
 
 
 def runs(
-    parent: ParentInProgram, olds: Mapping[str, Any], name: str, purpose: str
+    parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any], name: str, purpose: str
 ) -> Iterable[tuple[str, str]]:
-    """Return the violation if a new child resource needs a running container and the program keeps it stopped."""
-    if not olds and parent.is_stopped:
+    """
+    Return the violation if a new child resource needs a running container and the program keeps it stopped.
+
+    One that the program expects to exist does not need it.
+    """
+    if not olds and parent.is_stopped and inputs.get("adopt") != "if_matching":
         yield (
             name,
             f'{purpose} needs a container that runs, and the program sets desired_status="stopped" on this one',
@@ -235,13 +239,14 @@ def are_running(session: Session, *containers: str) -> bool:
 
 def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) -> models.Container | None:
     listed = {container.id: container for container in session.client.feed.snapshot()}
+    waiting = None
     for id_ in containers:
         row = listed.get(id_)
         container = _alone(session, purpose, id_) if row is None or row.status is None else row
         check_not_recreated(session, id_, container.created_at)
-        if container.status != STATUS_RUNNING:
-            return container
-    return None
+        if waiting is None and container.status != STATUS_RUNNING:
+            waiting = container
+    return waiting
 
 
 def _alone(session: Session, purpose: str, id_: str) -> models.Container:

@@ -196,7 +196,7 @@ class ConnectionHandler(ResourceHandler):
         """The source must run and must not be the target (`rules` cannot compare ids that are unknown at preview)."""
         if parent.facts.get("is_target"):
             yield "target", "it is the source, and a container cannot be connected to itself"
-        yield from runs(parent, olds, "source", "a connection")
+        yield from runs(parent, olds, inputs, "source", "a connection")
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
         """Validate the inputs, and record which other connections of the source are expected."""
@@ -355,6 +355,10 @@ class _ConnectionCreation(Creation[models.Connection]):
                     return self._connect(before=())
             # The platform may restart one of the two for another connection.
             return once_running(self.session, self.op, "a connection", (source, target), self._connect)
+
+    def existing(self) -> models.Connection | None:
+        source, target, name = (self.inputs[field] for field in ("source", "target", "name"))
+        return self.session.client.connections.find_equal(source, target, name)
 
     def _connect(self, before: tuple[models.Connection, ...] | None = None) -> models.Connection:
         self.op.progress("connecting")

@@ -200,7 +200,9 @@ class PinnedBackupHandler(ResourceHandler):
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
         """A backup needs a container that runs."""
-        return () if inputs.get("backup_id") is not None else runs(parent, olds, "container", "a backup")
+        return (
+            () if inputs.get("backup_id") is not None else runs(parent, olds, inputs, "container", "a backup")
+        )
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Replace, unless the program replaces `triggers` by the number of the backup that they made."""

@@ -132,7 +132,7 @@ class SshCertificateHandler(ResourceHandler):
                 "container",
                 f'only a compute container has an SSH key, and "{parent.template}" is a managed service',
             )
-        yield from runs(parent, olds, "container", "an SSH key")
+        yield from runs(parent, olds, inputs, "container", "an SSH key")
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Download:
         """Download the container's key."""

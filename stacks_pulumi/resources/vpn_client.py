@@ -166,7 +166,7 @@ class VpnClientHandler(ResourceHandler):
                 "container",
                 f'VPN clients need the template "{catalog.VPN_TEMPLATE}", and its template is "{parent.template}"',
             )
-        yield from runs(parent, olds, "container", "a VPN client")
+        yield from runs(parent, olds, inputs, "container", "a VPN client")
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether the configuration still has to be downloaded."""
@@ -290,6 +290,11 @@ class _VpnClientCreation(Creation[str]):
             return self._add()
         except ExistsError as error:
             raise ExistsError(error.message, existing=name) from None
+
+    def existing(self) -> str | None:
+        name: str = self.inputs["name"]
+        listed = self.session.client.vpn_clients.list(self.inputs["container"])
+        return name if any(same_name(one.name, name) for one in listed) else None
 
     def _add(self, before: tuple[models.VpnClient, ...] | None = None) -> str:
         self.op.progress("adding the client")

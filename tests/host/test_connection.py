@@ -253,6 +253,24 @@ def test_an_equal_connection_is_adopted_only_if_asked(
     assert link.up(**quick(app, db, adopt="if_matching", restart_source=True)) == []
 
 
+@pytest.mark.parametrize("stopped", ["app", "sql"])
+def test_an_equal_connection_of_a_stopped_container_is_adopted(
+    link: HostedResource, app: str, db: str, emulator: Emulator, stopped: str
+) -> None:
+    made = emulator.drift.connect("app", "sql", "primary db/1")
+    emulator.drift.stop(stopped)
+
+    with pytest.raises(CallFailedError, match="needs a container that runs"):
+        link.up(**quick(app, db))
+    with pytest.raises(CallFailedError, match="needs a container that runs"):
+        link.up(source=app, target=db, name="another", adopt="if_matching")
+    link.up(**quick(app, db, adopt="if_matching", restart_source=True))
+
+    assert link.id == f"{app}/{made.id}"
+    assert emulator.state.container(stopped).status == "stopped"
+    assert link.up(**quick(app, db, adopt="if_matching", restart_source=True)) == []
+
+
 def test_the_source_of_a_connection_that_is_taken_back_is_restarted(
     host: Host, make_host: Callable[..., Host], emulator: Emulator, db: str
 ) -> None:

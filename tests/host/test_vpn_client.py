@@ -241,6 +241,20 @@ def test_an_existing_client_is_adopted_only_if_asked(
     assert laptop.up(container=vpn, name="laptop", adopt="if_matching") == []
 
 
+def test_an_existing_client_of_a_stopped_container_is_adopted(
+    laptop: HostedResource, vpn: str, emulator: Emulator
+) -> None:
+    emulator.drift.add_vpn_client("vpn", "laptop")
+    emulator.drift.stop("vpn")
+
+    with pytest.raises(CallFailedError, match="needs a container that runs"):
+        laptop.up(container=vpn, name="phone", adopt="if_matching")
+    laptop.up(container=vpn, name="laptop", adopt="if_matching")
+
+    assert "PrivateKey" in laptop.outs["config"]
+    assert laptop.up(container=vpn, name="laptop", adopt="if_matching") == []
+
+
 # --- update, replace, read ---
 
 
