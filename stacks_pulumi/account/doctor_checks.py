@@ -248,7 +248,7 @@ def _no_key(facts: Facts) -> Diagnosis:
     return problem(
         "key",
         f"no API key is configured, and STACKS_API_KEY is not set; {make}",
-        set_key_command(facts, name),
+        f"{set_key_command(facts, name)}; or, for a stack without a key: {set_key_command(facts, 'STACKS_API_KEY')}",
     )
 
 

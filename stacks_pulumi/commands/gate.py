@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import functools
 import os
 import shlex
 import sys
@@ -171,10 +172,6 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     _add_gate(parser)
 
 
-def _add_log(parser: argparse.ArgumentParser) -> None:
-    _add_gate(parser, required=False)
-
-
 def _approver(text: str) -> tuple[str, Path]:
     name, _, file = text.partition("=")
     if not name or not file:
@@ -295,7 +292,10 @@ def _plan(options: argparse.Namespace) -> int:
         planned = flow.plan(gate, options.record, project, options.stack)
         _show_change(options, planned.record, planned.verdict, planned.changes)
         if planned.verdict.result == "needs_approval":
-            tell("gate", f"next: `{_words('approve', options)} --key FILE`, by a person who may approve it")
+            tell(
+                "gate",
+                f"next: `{_words('approve', options, planned.verdict)}`, by a person who may approve it",
+            )
     return _RESULTS[planned.verdict.result]
 
 
@@ -347,7 +347,7 @@ def _approve(options: argparse.Namespace) -> int:
         file = signatures.save(approval, read.approvals)
         found = signatures.check(read.approvals, subject, gate, now)
     if found.missing:
-        following = f"{found.missing}. Next: another person runs `{_words('approve', options)} --key FILE`"
+        following = f"{found.missing}. Next: another person runs `{_words('approve', options, verdict)}`"
     else:
         is_agents = (read.folder.parent / record.AGENTS_PROGRAM).is_file()
         how = "the agent applies it" if is_agents else f"`{_words('apply', options)}` in the project"
@@ -363,12 +363,12 @@ _SHOWN: Final = 12
 """How many characters of a digest are shown."""
 
 
-def _words(action: str, options: argparse.Namespace) -> str:
-    """Return the command for the next step with a record."""
-    ref = () if options.gate_ref is None else ("--gate-ref", options.gate_ref)
-    return shlex.join(
-        ["stacks-pulumi", "gate", action, str(options.record), "--gate", str(options.gate), *ref]
-    )
+def _words(action: str, options: argparse.Namespace, verdict: Verdict | None = None) -> str:
+    """Return the command for the next step with a record; the verdict is what a person approves."""
+    words = ["stacks-pulumi", "gate", action, str(options.record), "--gate", str(options.gate)]
+    words += [] if options.gate_ref is None else ["--gate-ref", options.gate_ref]
+    words += [] if verdict is None else ["--key", "FILE", *["--accept-unknown"] * bool(verdict.unknown)]
+    return shlex.join(words)
 
 
 def _statement(
@@ -583,7 +583,7 @@ _ACTIONS: Final = {
     ),
     "log": Command(
         "list the updates of a stack: who changed what, for how much, approved by whom",
-        _add_log,
+        functools.partial(_add_gate, required=False),
         _log,
         forms=TEXT,
         stack=OF_STACK,

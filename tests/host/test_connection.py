@@ -253,6 +253,17 @@ def test_an_equal_connection_is_adopted_only_if_asked(
     assert link.up(**quick(app, db, adopt="if_matching", restart_source=True)) == []
 
 
+def test_only_a_new_connection_needs_a_source_that_the_program_lets_run(link: HostedResource) -> None:
+    inputs = {"source": UNKNOWN, "target": "usr-1-sql", "name": "db"}
+    stopped = {"desired_status": "stopped"}
+
+    found = link.check(**inputs, container_in_program=stopped)
+
+    assert "needs a container that runs, and the program sets" in found["source"]
+    assert link.check(**inputs, container_in_program={}) == {}
+    assert link.check(**inputs, adopt="if_matching", container_in_program=stopped) == {}
+
+
 @pytest.mark.parametrize("stopped", ["app", "sql"])
 def test_an_equal_connection_of_a_stopped_container_is_adopted(
     link: HostedResource, app: str, db: str, emulator: Emulator, stopped: str
