@@ -8,8 +8,7 @@ The command `stacks-pulumi mcp` uses it; `docs/agents.md` describes it. Importin
 - `worker`: How does another process plan or apply a program?
 - `tools`: What may an agent call?
 - `outcomes`: What does an agent get?
-- `containers`: Which container of the stack is meant, and which passwords does it have?
-- `reading`: Which pages of the documentation may an agent read, and what explains the code of an error?
+- `reading`: What do the tools look up: pages of the documentation, the code of an error, a container and its passwords?
 - `masking`: What must never be in an answer?
 - `server`: How are calls received, answered and written down?
 """

@@ -1,15 +1,19 @@
 """
-Which pages of the documentation may an agent read, and what explains the code of an error?
+What do the tools look up: pages of the documentation, the code of an error, a container and its passwords?
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from stacks_pulumi._identifiers import compare_instants, name_of, same_name
+from stacks_pulumi._pulumi_cli import InputError, StoredResource
+from stacks_pulumi.api import StacksClient
 
 _PAGES: Final = ("for-agents", "errors", "limits", "cost", "gate", "troubleshooting")
 
@@ -33,3 +37,49 @@ def explanation(code: str) -> str | None:
     _, heading, rest = page.read_text(encoding="utf-8").partition(f"\n### `{code}`\n")
     lines = itertools.takewhile(lambda line: not line.startswith("##"), rest.splitlines())
     return "\n".join(lines).strip() if heading else None
+
+
+def container_id(client: StacksClient, stack: Sequence[StoredResource], name: str) -> str:
+    """Return the id of a container of a stack. Another one of its name has its id, and may be another stack's."""
+    for one in stack:
+        if one.kind == "Container" and name_of(one.urn) == name and not one.delete:
+            there = client.containers.status(one.id)
+            if compare_instants((one.outputs or {}).get("createdAt"), there.created_at) is False:
+                raise InputError(
+                    f"{one.id} is not the stack's container any more, but one that was created at "
+                    f"{there.created_at}: a person runs `pulumi refresh`",
+                    code="identity-unclear",
+                )
+            return one.id
+    raise InputError("the stack has no container with this name: see list_resources", code="not-found")
+
+
+def credentials(client: StacksClient, stack: Sequence[StoredResource], source: str) -> list[Any]:
+    """
+    Return the passwords that a container has: its own, and those that connections bring into it.
+
+    The state has the target of each of the stack's connections, and the API only its name; another stack or a person
+    may have made more.
+
+    Raises:
+        StacksError: They cannot be read, or the target of a connection is not known.
+    """
+    given = {one.id: one.inputs or {} for one in stack if one.kind == "Connection"}
+    targets = {
+        id_: str(x["target"]) for id_, x in given.items() if x.get("source") == source and "target" in x
+    }
+    connections = client.connections.list(source).outgoing
+    connections.require_complete()
+    found = [*targets.values()]
+    if foreign := [one for one in connections if one.id not in targets]:
+        containers = client.containers.list()
+        containers.require_complete()
+        for one in foreign:
+            named = [other.id for other in containers if same_name(other.name, one.target_name or "")]
+            if not named:
+                raise InputError(
+                    f"no container of the account is the target of its connection {one.id}, {one.target_name!r}",
+                    code="not-found",
+                )
+            found += named
+    return [client.containers.credentials(one).raw for one in dict.fromkeys((source, *found))]

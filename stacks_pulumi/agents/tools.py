@@ -31,7 +31,6 @@ from stacks_pulumi import catalog, config
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import InputError, StoredResource, find_project, read_project, read_stack
 from stacks_pulumi.agents import programs
-from stacks_pulumi.agents.containers import container_id, credentials
 from stacks_pulumi.agents.masking import HIDDEN, Secrets
 from stacks_pulumi.agents.outcomes import (
     AccountFigures,
@@ -51,7 +50,7 @@ from stacks_pulumi.agents.outcomes import (
     end_of,
     of_plans,
 )
-from stacks_pulumi.agents.reading import explanation
+from stacks_pulumi.agents.reading import container_id, credentials, explanation
 from stacks_pulumi.agents.worker import Done, Job, in_process
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cost import live

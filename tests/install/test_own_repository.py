@@ -129,13 +129,13 @@ class Reader:
             text = file.read_text(encoding="utf-8")
         elif found["mark"] == "files":
             text = self._files()
-        elif found["mark"] == "yaml":
-            # It takes the place of another file, in another repository.
+        elif found["mark"] in {"yaml", "try", "approve"}:
+            # Another repository, and what comes after the first commit.
             return found[0]
         elif found["file"] and found["language"] != "sh":
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text.replace("0.3.0", stacks_pulumi.__version__), encoding="utf-8")
-        elif found["language"] == "sh" and "gate approve" not in text:
+        elif found["language"] == "sh":
             self.said[text] = self.terminal.paste(self._here(text, found["mark"]))
         return f"{head}{text}```"
 
@@ -206,17 +206,42 @@ def runner(reader: Reader, tmp_path: Path) -> Runner:
     return Runner(reader.terminal.folder, tmp_path, env)
 
 
+def marked(reader: Reader, mark: str) -> list[str]:
+    """Return the texts of the page that have a mark."""
+    return [it["text"] for it in PART.finditer(reader.page) if it["mark"] == mark]
+
+
 def approved(reader: Reader, runner: Runner) -> str:
     """Return the approval of a person who has the record in a checkout, and neither a key of the API nor a stack."""
     desk = runner.checkout()
     shutil.copytree(runner.artifacts["record"], desk / "record")
     env = {name: value for name, value in runner.env.items() if not name.startswith(("PULUMI", "STACKS"))}
-    (text,) = [it["text"] for it in PART.finditer(reader.page) if "gate approve" in it["text"]]
+    (text,) = marked(reader, "approve")
     said = Terminal(desk, runner.scratch, env).paste(text)
     assert "needs an approval" in said
     assert "shop-db" in said
     (file,) = (desk / "record/approvals").iterdir()
     return file.read_text(encoding="utf-8").rstrip("\n")
+
+
+def test_the_whole_way_is_made_on_one_machine(reader: Reader, tmp_path: Path) -> None:
+    env = {name: value for name, value in reader.terminal.env.items() if name != "STACKS_API_KEY"}
+    desk = Terminal(reader.terminal.folder.parent, tmp_path, env)
+    url = reader.emulator.url
+    clone, plan, approve = marked(reader, "try")
+    # The gate of this reader has the emulator's address already.
+    desk.paste(clone.replace("gate/gate.yaml", "/dev/null"))
+    desk.paste(
+        f"pulumi config set stacks:apiKey {reader.emulator.key} --secret\npulumi config set stacks:baseUrl {url}"
+    )
+
+    desk.paste(plan, code=3)
+    said = desk.paste(approve)
+
+    assert "approved by ann" in said
+    assert reader.emulator.state.names() == ["shop", "shop-db"]
+    desk.paste("pulumi destroy --yes")
+    assert reader.emulator.state.names() == []
 
 
 def test_the_pipeline_of_gitlab_tests_as_that_of_github_and_plans(reader: Reader, runner: Runner) -> None:

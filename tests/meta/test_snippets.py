@@ -28,7 +28,21 @@ from tests.support.snippets import ROOT, commands, snippets
 
 LANGUAGES: Final = {"console", "go", "javascript", "json", "python", "sh", "text", "typescript", "yaml"}
 """`text` is what a program printed, `console` that with the command above it: other tests compare those."""
-HARMLESS: Final = {".", "cd", "cp", "echo", "eval", "export", "printf", "rm", "scp", "source", "ssh", "umask"}
+HARMLESS: Final = {
+    ".",
+    "cd",
+    "cp",
+    "echo",
+    "eval",
+    "export",
+    "mkdir",
+    "printf",
+    "rm",
+    "scp",
+    "source",
+    "ssh",
+    "umask",
+}
 SCRIPTS: Final = {
     "curl",
     "docker",
