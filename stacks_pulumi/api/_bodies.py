@@ -242,7 +242,7 @@ def _is_row(kind: type[Model], entry: Any, bare: Sequence[str]) -> bool:
 
 
 def _is_tombstone(row: Mapping[str, Any]) -> bool:
-    return any(row[name] not in _NO for name in TOMBSTONES & row.keys())
+    return not TOMBSTONES.isdisjoint(row) and any(row[name] not in _NO for name in TOMBSTONES & row.keys())
 
 
 def record(kind: type[M], value: Any, path: str = "body") -> M:
@@ -284,35 +284,45 @@ def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model's fields that an object has, by the model's names."""
-    names, reading = _names(kind), READING.get()
+    reading = READING.get()
     fields: dict[str, Any] = {}
-    ranks: dict[str, int] = {}
-    for spelling, value in given.items():
-        field = names[spelling]
-        if field is None:
-            continue
-        name, rank, convert, vocabulary = field
+    for spelling, name, convert, vocabulary in _columns(kind, tuple(given)):
+        value = given[spelling]
+        # A text needs no call: that would take as long as all the rest of a long list.
         if value is None:
             if name in kind.NULLS:
                 # Another spelling may have the value.
-                ranks.setdefault(name, len(given))
                 fields.setdefault(name, kind.NULLS[name])
-            continue
-        # If an object has a field in several spellings, the preferred one is used; of equal ones, the last.
-        if name in fields and rank > ranks[name]:
-            continue
-        ranks[name] = rank
-        if vocabulary is not None:
-            fields[name] = _word(value, reading.vocabularies[vocabulary])
+        elif vocabulary is not None:
+            known = reading.vocabularies[vocabulary]
+            fields[name] = known[value] if type(value) is str else _word(value, known)
+        elif convert is None or (convert is _as_text and type(value) is str):
+            fields[name] = value
         else:
-            fields[name] = value if convert is None else convert(value)
+            fields[name] = convert(value)
     if kind is models.Container and _is_tombstone(given):
         fields["status"] = DELETED_STATUS
     if kind is models.Container and isinstance(fields.get("category"), str):
+        has_template = "template" in fields
         fields = {**reading.types[fields.pop("category")], **fields}
-        if ranks.get("template") is not None:
+        if has_template:
             fields.pop("category", None)
     return fields
+
+
+@functools.lru_cache(maxsize=64)
+def _columns(
+    kind: type[Model], spellings: tuple[str, ...]
+) -> Sequence[tuple[str, str, Callable[[Any], Any] | None, str | None]]:
+    """
+    Return what is known of each name that means something, for rows that have the same names.
+
+    If a row has a field in several spellings, the preferred one is the last; of equal ones, the last of the row.
+    """
+    names = _names(kind)
+    known = [(spelling, field) for spelling in spellings if (field := names[spelling]) is not None]
+    known.sort(key=lambda column: -column[1].rank)
+    return [(spelling, field.name, field.convert, field.vocabulary) for spelling, field in known]
 
 
 def _word(value: Any, known: Vocabulary) -> Any:

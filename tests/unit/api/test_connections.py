@@ -89,6 +89,23 @@ def test_another_name_or_target_is_no_conflict(clock: FakeClock, there: dict[str
     assert "containers.list" not in script.operations
 
 
+@pytest.mark.parametrize(
+    ("name", "target", "found"),
+    [("MAIN", "usr-1-db", "c"), ("other", "usr-1-db", None), ("main", "usr-1-x", None)],
+)
+def test_an_equal_connection_is_found_by_name_and_target(
+    clock: FakeClock, name: str, target: str, found: str | None
+) -> None:
+    script = Script(
+        connections__list=outgoing(entry("c", "main", "db")),
+        containers__list=listed(app="running", db="running"),
+    )
+
+    equal = connections(script, clock).find_equal("usr-1-app", target, name)
+
+    assert (None if equal is None else equal.id) == found
+
+
 @pytest.mark.parametrize("other", ["target", "source"])
 def test_a_lost_response_is_recognised_by_names_if_ids_have_none(clock: FakeClock, other: str) -> None:
     app, db = "513bdd2e-05ad-4b70-a8bc-1b645f2e5737", "48003"
