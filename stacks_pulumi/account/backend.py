@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -55,6 +56,7 @@ class Managed:
         kind: Its kind, for instance `Container`.
         id: Its id: the container's id, or one that begins with it.
         created_at: Creation time of the container, or of a child's container; `None` if it is not recorded.
+        own_created_at: Creation time of a child; `None` if it is not recorded.
         origin: Part of a digest of the key that changed it last; `None` in old states.
         base_url: The API that its provider was configured with; `None` if the state does not say.
         item: Its kind and price according to the state; `None` if it is not a container.
@@ -69,6 +71,7 @@ class Managed:
     kind: str
     id: str
     created_at: str | None = None
+    own_created_at: str | None = None
     origin: str | None = None
     base_url: str | None = None
     item: Item | None = None
@@ -226,6 +229,7 @@ def _managed(stack: str, resource: StoredResource, base_url: str | None) -> Mana
         kind,
         resource.id,
         created_at=_text(outputs, created),
+        own_created_at=_text(outputs, "created_at"),
         origin=_text(outputs, "origin"),
         base_url=base_url,
         item=item(resource.inputs or {}, outputs=resource.outputs) if kind == "Container" else None,
@@ -474,3 +478,15 @@ def _renamed(state: StackState, name: str) -> StackState:
     managed = tuple(replace(one, stack=name) for one in state.managed)
     interrupted = tuple(replace(one, stack=name) for one in state.interrupted)
     return replace(state, name=name, managed=managed, interrupted=interrupted)
+
+
+def normal_url(url: str) -> str:
+    """Normalise a URL: one spelling for names of this machine, for default ports and for a slash at the end."""
+    try:
+        parts = urlsplit(url.strip())
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return url
+    host = "localhost" if host in {"127.0.0.1", "::1"} else host
+    port = port or {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"

@@ -192,7 +192,8 @@ def _containers(account: Reconciliation) -> Table:
 def _rows(one: ContainerRecord) -> Iterator[Row]:
     yield Row((one.name, one.item.kind, _owner(one), str(one.item.price), _note(one)))
     for child in one.children:
-        yield Row((f"  {child.kind}", child.description, _owner(child), "", ""))
+        note = "" if child.sure else "no id or time shows which one it is: run `pulumi refresh` in the stack"
+        yield Row((f"  {child.kind}", child.description, _owner(child), "", note))
 
 
 def _owner(one: ContainerRecord | ChildRecord) -> str:

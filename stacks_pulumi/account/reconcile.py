@@ -12,10 +12,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 
-from stacks_pulumi._identifiers import account_of, canonical_network, compare_instants
-from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, Unread
+from stacks_pulumi._identifiers import account_of, canonical_network, compare_instants, is_unique
+from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, Unread, normal_url
 from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import Container
@@ -45,6 +44,7 @@ class ChildRecord:
         id: The id of its Pulumi resource: `<container id>/<name>`.
         name: Its name, or its address.
         description: A description for people.
+        created_at: When it was created; `None` if the API does not say it, or it is not compared.
         removal: Method and path of the request that removes it.
         automatic: Whether the platform created it automatically, so that it needs no owner; `None` if that cannot be
             told.
@@ -52,7 +52,7 @@ class ChildRecord:
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
         recreated: Resources whose state has its id, in a container with another creation time.
-        sure: Whether the creation times of its container show that it is that of its owners.
+        sure: Whether an id or a creation time shows that it is that of its owners.
     """
 
     kind: str
@@ -60,6 +60,7 @@ class ChildRecord:
     name: str
     description: str
     removal: tuple[str, ...]
+    created_at: str | None = None
     automatic: bool | None = False
     owners: tuple[Managed, ...] = ()
     ownership: Ownership = "unknown"
@@ -263,7 +264,7 @@ class ThisAccount:
 
     def is_other_api(self, base_url: str | None) -> bool:
         """Return whether a provider uses another address. Two addresses may lead to one API."""
-        return base_url is not None and _normal(base_url) != _normal(self.base_url)
+        return base_url is not None and normal_url(base_url) != normal_url(self.base_url)
 
 
 def reconcile(
@@ -438,18 +439,6 @@ def _totals(stacks: Stacks, records: Iterable[ContainerRecord], unseen: Price) -
     )
 
 
-def _normal(url: str) -> str:
-    """Normalise a URL: one spelling for names of this machine, for default ports and for a slash at the end."""
-    try:
-        parts = urlsplit(url.strip())
-        host, port = (parts.hostname or "").lower(), parts.port
-    except ValueError:
-        return url
-    host = "localhost" if host in {"127.0.0.1", "::1"} else host
-    port = port or {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}"
-
-
 def with_children(
     account: Reconciliation, belongings: dict[str, Belongings], stacks: Stacks, this: ThisAccount
 ) -> Reconciliation:
@@ -480,7 +469,7 @@ def with_children(
         for child in _children(one, belongings.get(one.container.id, Belongings())):
             key = (child.kind, child.id.casefold())
             known.add(key)
-            with_id = [(resource, _is_child_of(resource, one)) for resource in managed.get(key, ())]
+            with_id = [(resource, _is_it(resource, child, one)) for resource in managed.get(key, ())]
             owners = tuple(resource for resource, same in with_id if same is not False)
             of_other = tuple(resource for resource, same in with_id if same is False)
             missing += [
@@ -543,17 +532,23 @@ def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
     return "orphan" if complete and child.automatic is False else "unknown"
 
 
-def _is_child_of(resource: Managed, one: ContainerRecord) -> bool | None:
+def _is_it(resource: Managed, child: ChildRecord, one: ContainerRecord) -> bool | None:
     """
-    Return whether a resource belongs to this container, and not to an earlier one; `None` if nothing shows it.
+    Return whether a resource is this child, and not one of an earlier container; `None` if nothing shows it.
 
-    Some kinds do not record their container's creation time. Then the container's resource in the same stack decides.
+    Some kinds do not record their container's creation time. Then the container's resource in the same stack shows it,
+    or the child's own id or creation time.
     """
     now = one.container.created_at
-    if resource.created_at is None:
-        times = [owner.created_at for owner in one.owners if owner.stack == resource.stack]
-        return True if any(compare_instants(time, now) for time in times) else None
-    return compare_instants(resource.created_at, now)
+    if resource.created_at is not None:
+        return compare_instants(resource.created_at, now)
+    times = [owner.created_at for owner in one.owners if owner.stack == resource.stack]
+    return (
+        any(compare_instants(time, now) for time in times)
+        or is_unique(child.id.rpartition("/")[2])
+        or compare_instants(resource.own_created_at, child.created_at)
+        or None
+    )
 
 
 def _children(one: ContainerRecord, has: Belongings) -> Iterable[ChildRecord]:
@@ -579,6 +574,7 @@ def _children(one: ContainerRecord, has: Belongings) -> Iterable[ChildRecord]:
             connection.name or "",
             f"{connection.name or connection.id} to {target}",
             ("DELETE", "containers", "connections", connection.id),
+            connection.created_at,
         )
     for client in has.vpn_clients:
         yield ChildRecord(
@@ -596,4 +592,5 @@ def _children(one: ContainerRecord, has: Belongings) -> Iterable[ChildRecord]:
             str(backup.id),
             f"backup {backup.id} of {backup.created_at}",
             ("POST", "backups", str(backup.id), "unpin"),
+            backup.created_at,
         )

@@ -240,8 +240,6 @@ class _Maker:
             what = f"VPN client {client.name} of {container.name}"
             if client.name == "default":
                 self._leave_out(what, "the platform made it with the container")
-            elif container.status != "running":
-                self._leave_out(what, f"its container has to run, and is {container.status}")
             elif not client.name.strip() or client.name in {".", ".."}:
                 self._leave_out(what, "its name cannot be used")
             else:
@@ -282,12 +280,6 @@ class _Maker:
             target = self._target(connection)
             if target is None or not (connection.name or "").strip() or connection.name is None:
                 self._leave_out(what, "the API does not say its name, or which container it leads to")
-                continue
-            stopped = next((one for one in (container, target) if one.status != "running"), None)
-            if stopped is not None:
-                self._leave_out(
-                    what, f"both its containers have to run, and {stopped.name} is {stopped.status}"
-                )
                 continue
             leads_to = self.names.get(target.id)
             inputs: dict[str, Value] = {
@@ -566,8 +558,8 @@ def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
     there = [name for name in names if (folder / name).exists() or (folder / name).is_symlink()]
     if there:
         raise StacksError(
-            f"{folder} already has {', '.join(there)}, and existing files are not overwritten: "
-            "remove them first, or name another folder",
+            f"{folder} already has {', '.join(there)}, and existing files are not overwritten: name another folder, "
+            "and copy from there what you need",
             code="file-access",
         )
 

@@ -213,9 +213,10 @@ def _chosen(everything: Listing[Container], options: argparse.Namespace) -> list
                 continue
             near = nearest(pattern, [one.name for one in everything if one.name])
             hint = f"did you mean {clean(near)}?" if near else "correct the pattern, or leave it out"
-            msg = (
-                f"nothing was written, because no container of the account matches {option} {pattern}: {hint}"
-            )
+            if "," in pattern:
+                hint = f"give {option} once for each pattern"
+            told = f"no container of the account matches {option} {shlex.quote(pattern)}"
+            msg = f"nothing was written, because {told}: {hint}"
             raise StacksError(msg, code="not-found")
     containers = chosen(everything, options.include, options.exclude)
     if not containers:
@@ -275,7 +276,7 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stack
     lines += [
         "",
         "Next:",
-        f"  cd {shlex.quote(str(folder))}",
+        *([] if folder.resolve() == Path.cwd() else [f"  cd {shlex.quote(str(folder))}"]),
         "  pulumi stack init dev",
         "  pulumi config set stacks:apiKey --secret",
         "  pulumi preview   # `takes over` at each container; a warning if there is none: check the key",

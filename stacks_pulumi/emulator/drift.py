@@ -352,8 +352,12 @@ def load(
     except BaseException:
         platform.state = before
         raise
-    for container_id in ids:
-        platform.state.containers[container_id].env_pending = False
+    for container_id, it in zip(ids, ready, strict=True):
+        container = platform.state.containers[container_id]
+        container.env_pending = False
+        container.error = UNHEALTHY if it.status == "error" else container.error
+        # Only now: a connection is made between containers that run.
+        change_status(container, it.status, platform.clock.now())
     return ids
 
 
@@ -407,8 +411,4 @@ def _add(platform: Platform, account: str, wanted: SeedContainer, row: str) -> s
     if wanted.backups:
         # It looks at every container.
         platform.settle()
-    if wanted.status == "error":
-        container.error = UNHEALTHY
-    if wanted.status != "running":
-        change_status(container, wanted.status, platform.clock.now())
     return container.id

@@ -255,8 +255,8 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
     if found is None:
         msg = (
             f"{purpose} needs the container {id_}, and the account has no container of that id. If it was deleted "
-            "outside of this program, run `pulumi refresh`; if it is in another account, configure the key of that "
-            "account; if this is a name, pass the Container or its id"
+            "outside of this program, run `pulumi refresh`, or remove what needs it from the program; if it is in "
+            "another account, configure the key of that account; if this is a name, pass the Container or its id"
         )
         raise VanishedError(msg, code="not-found", subject=id_)
     return found

@@ -85,7 +85,9 @@ def test_a_stack_that_is_not_selected_prevents_an_up(machine: Machine, doctor: D
 
     report = doctor()
 
-    assert only(report, "stack")["fix"] == f"pulumi stack select --cwd {machine.project}"
+    select, init = only(report, "stack")["fix"].split("; if there is none: ")
+    assert select == f"pulumi stack select --cwd {machine.project}"
+    assert init == f"pulumi stack init dev --cwd {machine.project}"
     assert report.code == 1
     assert {"settings", "key", "adopt", "autonaming", "preview"} <= report.levels("unknown")
     assert machine.previewed() is None

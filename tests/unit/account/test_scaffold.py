@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -259,6 +260,7 @@ def test_an_empty_choice_is_an_error(
         (["--exclude", "dta"], "did you mean data?"),
         (["--include", "dta"], "did you mean data?"),
         (["--exclude", "tmp-*"], "correct the pattern, or leave it out"),
+        (["--exclude", "web,data"], "give --exclude once for each pattern"),
     ],
 )
 def test_a_pattern_that_no_name_matches_is_an_error(
@@ -269,7 +271,7 @@ def test_a_pattern_that_no_name_matches_is_an_error(
 
     assert capsys.readouterr().err == (
         f"stacks-pulumi scaffold: nothing was written, because no container of the account matches "
-        f"{' '.join(option)}: {hint} [not-found]\n"
+        f"{shlex.join(option)}: {hint} [not-found]\n"
     )
     assert not (tmp_path / "shop").exists()
 
@@ -602,7 +604,6 @@ def test_a_container_that_was_deleted_meanwhile_is_left_out() -> None:
             "which container it leads to",
         ),
         ({"connections": (Connection(id="1", target_name="other"),)}, "does not say its name"),
-        ({"connections": (Connection(id="1", name="db", target_name="halted"),)}, "halted is stopped"),
         ({"vpn_clients": (VpnClient(name="default"),)}, "made it with the container"),
         ({"vpn_clients": (VpnClient(name=".."),)}, "cannot be used"),
         ({"backups": (Backup(id=1, status="in_progress"),)}, "it is in_progress"),
@@ -613,6 +614,19 @@ def test_a_child_that_an_up_would_change_or_refuse_is_left_out(has: dict[str, An
 
     assert {one.kind for one in made.declared} == {"Container"}
     assert {left.reason for left in made.left_out if reason in left.reason}
+
+
+def test_what_belongs_to_a_container_that_is_stopped_is_declared() -> None:
+    """The provider adopts it as it is: only a new one needs a container that runs."""
+    has = {
+        "connections": (Connection(id="1", name="db", target_name="halted"),),
+        "vpn_clients": (VpnClient(name="laptop"),),
+    }
+
+    made = planned(running(status="stopped"), running("halted", status="stopped"), **has)
+
+    assert [one.kind for one in made.declared] == ["Container", "Container", "Connection", "VpnClient"]
+    assert made.left_out == ()
 
 
 def test_a_vpn_that_the_api_calls_by_its_type_is_declared_by_its_template() -> None:

@@ -512,7 +512,7 @@ def test_nothing_is_written_if_a_workflow_is_there(
 
     said = capsys.readouterr().err
     assert "already has .github/workflows/gate.yml" in said
-    assert "remove them first" in said
+    assert "name another folder" in said
     assert not (repository / "shop/gate").exists()
 
 
