@@ -152,7 +152,9 @@ def _to_read_stack(facts: Facts, error: str) -> str:
         return "install it: https://www.pulumi.com/docs/iac/download-install/"
     if "no stack selected" in error:
         select = pulumi_command(facts, "stack", "select", of_stack=False)
-        return f"{select}; if there is none: {pulumi_command(facts, 'stack', 'init', 'dev', of_stack=False)}"
+        return (
+            f"{select}; if it has no stack: {pulumi_command(facts, 'stack', 'init', 'dev', of_stack=False)}"
+        )
     if "no stack named" in error:
         return pulumi_command(facts, "stack", "ls", of_stack=False)
     if "dial tcp" in error:

@@ -33,7 +33,6 @@ A_LIST: Final = "a list was expected"
 _building: Final = threading.Lock()
 
 _LONGEST: Final = 300
-_MOST_NAMES: Final = 1024
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[-\s]+")
 _LISTS: Final = (
     "items",
@@ -237,7 +236,7 @@ def _entries(kind: type[Model], value: Any, path: str, bare: Sequence[str]) -> I
 def _is_row(kind: type[Model], entry: Any, bare: Sequence[str]) -> bool:
     """Whether an entry of a mapping is a row: an object that has an id, or gets the name as its id."""
     return isinstance(entry, dict) and bool(
-        bare or any(field and field.name == "id" for field in map(_names(kind).__getitem__, entry))
+        bare or any(field and field.name == "id" for field in map(_names(kind).find, entry))
     )
 
 
@@ -286,7 +285,7 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the model's fields that an object has, by the model's names."""
     reading = READING.get()
     fields: dict[str, Any] = {}
-    for spelling, name, convert, vocabulary in _columns(kind, tuple(given)):
+    for spelling, name, _, convert, vocabulary in _columns(kind, tuple(given)):
         value = given[spelling]
         # A text needs no call: that would take as long as all the rest of a long list.
         if value is None:
@@ -303,26 +302,23 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
     if kind is models.Container and _is_tombstone(given):
         fields["status"] = DELETED_STATUS
     if kind is models.Container and isinstance(fields.get("category"), str):
-        has_template = "template" in fields
-        fields = {**reading.types[fields.pop("category")], **fields}
-        if has_template:
+        own, fields = fields, {**reading.types[fields.pop("category")], **fields}
+        if "template" in own:
             fields.pop("category", None)
     return fields
 
 
 @functools.lru_cache(maxsize=64)
-def _columns(
-    kind: type[Model], spellings: tuple[str, ...]
-) -> Sequence[tuple[str, str, Callable[[Any], Any] | None, str | None]]:
+def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """
-    Return what is known of each name that means something, for rows that have the same names.
+    Return each spelling that means something, with what `_Field` has, for rows that have the same names.
 
     If a row has a field in several spellings, the preferred one is the last; of equal ones, the last of the row.
     """
-    names = _names(kind)
-    known = [(spelling, field) for spelling in spellings if (field := names[spelling]) is not None]
-    known.sort(key=lambda column: -column[1].rank)
-    return [(spelling, field.name, field.convert, field.vocabulary) for spelling, field in known]
+    known = [
+        (spelling, *field) for spelling in spellings if (field := _names(kind).find(spelling)) is not None
+    ]
+    return sorted(known, key=lambda column: -column[2])
 
 
 def _word(value: Any, known: Vocabulary) -> Any:
@@ -400,18 +396,15 @@ class _Field(NamedTuple):
     vocabulary: str | None
 
 
-class _Names(dict[str, "_Field | None"]):
+class _Names:
     """
-    The model's field for each name in an answer, in any spelling; `None` for a name that means nothing.
-
-    It remembers each name, so that a long list is read fast.
+    The fields of a model, by their names in an answer.
 
     Attributes:
         required: The names of the required fields.
     """
 
     def __init__(self, kind: type[Model]) -> None:
-        super().__init__()
         fields = msgspec.structs.fields(kind)
         self.required = frozenset(field.name for field in fields if field.required)
         self._known: dict[str, _Field] = {}
@@ -423,11 +416,9 @@ class _Names(dict[str, "_Field | None"]):
             ):
                 self._known.setdefault(spelling, _Field(field.name, rank, convert, vocabulary))
 
-    def __missing__(self, spelling: str) -> _Field | None:
-        field = self._known.get(snake(spelling))
-        if len(self) < _MOST_NAMES:  # the names come from an answer, which may have any number of them
-            self[spelling] = field
-        return field
+    def find(self, spelling: str) -> _Field | None:
+        """Return the field of a name in any spelling; `None` for a name that means nothing."""
+        return self._known.get(snake(spelling))
 
 
 _names = functools.cache(_Names)

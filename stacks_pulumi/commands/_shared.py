@@ -245,7 +245,8 @@ def print_error(options: argparse.Namespace, message: str, code: ErrorCode) -> N
 
         message = one_line(message)
         said = enveloped(incomplete=message, errors=[{"code": code, "message": message}])
-        sys.stdout.write(as_json(said))
+        # A program that starts the emulator reads its first line.
+        sys.stdout.write(as_json(said, indent=None if options.command == "emulator" else 2))
 
 
 def has_colours(stream: TextIO) -> bool:

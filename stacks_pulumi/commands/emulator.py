@@ -13,7 +13,7 @@ import sys
 import tempfile
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from stacks_pulumi.commands._shared import TEXT, Command, enveloped, tell
@@ -288,12 +288,13 @@ def _load(server: Emulator, file: str, state: str | None) -> None:
 
 
 def _write_environment(file: Path, server: Emulator) -> None:
-    lines = [f"STACKS_BASE_URL={server.url}", f"STACKS_API_KEY={server.key}"]
+    lines = [_WRITTEN, f"STACKS_BASE_URL={server.url}", f"STACKS_API_KEY={server.key}"]
     if not server.is_loopback:
         lines.append("STACKS_ALLOW_HTTP=true")
     if file.is_symlink() or (file.exists() and not _is_environment(file)):
         raise ValueError(
-            f"--env-file does not overwrite {file}, which another program made: remove it, or name another"
+            f"--env-file does not overwrite {file}, which no emulator has written: it may have a key. Move it away, or "
+            "name another file"
         )
     # The file contains a key, so only its owner may read it. A link that was made meanwhile is replaced, not followed.
     temporary: str | None = None
@@ -308,12 +309,13 @@ def _write_environment(file: Path, server: Emulator) -> None:
         raise OSError(exc.errno, exc.strerror, str(file)) from None
 
 
+_WRITTEN: Final = "# Written by stacks-pulumi emulator, which overwrites it at its next start."
+
+
 def _is_environment(file: Path) -> bool:
-    """Return whether a file has only lines that an emulator writes."""
-    if not file.is_file():
-        return False
-    known = (b"STACKS_BASE_URL=", b"STACKS_API_KEY=", b"STACKS_ALLOW_HTTP=")
-    return all(line.startswith(known) for line in file.read_bytes().splitlines())
+    """Return whether an emulator has written a file, or it is empty. One with a real key has the same variables."""
+    content = file.read_bytes() if file.is_file() else b"?"
+    return not content or content.startswith(_WRITTEN.encode())
 
 
 def _page(server: Emulator) -> str:

@@ -131,14 +131,13 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_show(parser: argparse.ArgumentParser) -> None:
+def _add_both(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     _add_record(parser)
-    _add_gate(parser, required=False)
+    _add_gate(parser, required=required)
 
 
 def _add_approve(parser: argparse.ArgumentParser) -> None:
-    _add_record(parser)
-    _add_gate(parser)
+    _add_both(parser, required=True)
     parser.add_argument(
         "--key",
         required=True,
@@ -165,11 +164,6 @@ def _add_approve(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="approve values that are not known until the change is made",
     )
-
-
-def _add_apply(parser: argparse.ArgumentParser) -> None:
-    _add_record(parser)
-    _add_gate(parser)
 
 
 def _approver(text: str) -> tuple[str, Path]:
@@ -230,7 +224,8 @@ def _init(options: argparse.Namespace) -> int:
         "\n".join(lines) + f"{who}\n\n"
         "Next, in a project with a stack:\n"
         f"  stacks-pulumi gate check --gate {options.folder}\n"
-        f"  stacks-pulumi gate plan --gate {options.folder} --record RECORD\n" + "".join(notes)
+        f"  stacks-pulumi gate plan --gate {options.folder}{' --gate-ref HEAD' if files else ''} --record RECORD\n"
+        + "".join(notes)
     )
     return 0
 
@@ -434,6 +429,8 @@ def _log(options: argparse.Namespace) -> int:
     if options.format == "json":
         print_json({"entries": [entry.describe() for entry in entries]})
         return 0
+    if not entries:
+        tell("gate", "the stack has no updates yet")
     for entry in entries:
         sys.stdout.write(f"{one_line(_line(entry))}\n")
     return 0
@@ -559,7 +556,7 @@ _ACTIONS: Final = {
         forms=_FORMS,
         stack=OF_STACK,
     ),
-    "show": Command("show a record's change as a person reads it", _add_show, _show, forms=_FORMS),
+    "show": Command("show a record's change as a person reads it", _add_both, _show, forms=_FORMS),
     "approve": Command(
         "show a record's change, and sign it",
         _add_approve,
@@ -571,7 +568,7 @@ _ACTIONS: Final = {
     ),
     "apply": Command(
         "check a record and its approvals again, and apply exactly its change",
-        _add_apply,
+        functools.partial(_add_both, required=True),
         _apply,
         codes={
             0: "done",

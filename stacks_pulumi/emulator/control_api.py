@@ -85,7 +85,8 @@ class ControlApi:
             return encode(200, _health(self._controls), _SECURITY)
         token = self._token
         if token is None and not self._is_local(headers):
-            return _error(403, "forbidden", "The control API answers only this machine and allowed origins")
+            why = "The control API answers only this machine, the names of --allow-host and allowed origins"
+            return _error(403, "forbidden", why)
         if path in _FILES and looking:
             return _file(*_FILES[path])
         if path == f"{_CONTROL_PATH}/openapi.json" and looking:
@@ -93,7 +94,8 @@ class ControlApi:
         if not path.startswith(f"{_CONTROL_PATH}/"):
             return _error(404, "not_found", "Not found: the API is under /api/v1, control under /_emulator/")
         if token is not None and not _carries(headers, token):
-            return _error(401, "unauthorized", "The control API needs its token as a bearer token")
+            why = "The control API needs its token, in the header Authorization: Bearer TOKEN"
+            return _error(401, "unauthorized", why)
         return self._control(incoming, path.removeprefix(_CONTROL_PATH).strip("/"))
 
     def _control(self, incoming: Incoming, name: str) -> Response:

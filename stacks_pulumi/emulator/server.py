@@ -47,6 +47,7 @@ class Incoming:
         payload: The body.
         host: The header of that name.
         cache_control: The header of that name.
+        content_type: The header of that name, without its parameters.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Incoming:
     payload: bytes = b""
     host: str = ""
     cache_control: str = ""
+    content_type: str = "application/json"
 
 
 class PortTakenError(Exception):
@@ -186,6 +188,7 @@ class _Handler(WSGIRequestHandler):
             payload=payload,
             host=self.headers.get("Host", ""),
             cache_control=self.headers.get("Cache-Control", "").lower(),
+            content_type=self.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
         )
         try:
             response = self._server.respond(incoming, self.headers)

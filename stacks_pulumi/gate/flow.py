@@ -225,6 +225,7 @@ def apply(
             # No person has approved that this code runs with this key.
             sys.stdout.write("Nothing changes, so the program was not run.\n")
             return 0
+        spending.check_key(configuration.values, changes)
         options = [
             # An update asks some policies at its end only, and the record may lack what they found.
             *(pulumi.pack_options(gate.packs, scratch) or ["--skip-preview"]),
@@ -361,7 +362,7 @@ def _read(folder: Path) -> Record:
         read = records.read(folder)
     if (folder / records.STARTED).exists() or machine.has_begun(read):
         raise RefusedError(
-            "this record was applied before, or its `apply` was killed: in that case `pulumi cancel`; then plan again"
+            "this record was applied before, or its `apply` failed, or was killed (then `pulumi cancel`): plan again"
         )
     return read
 
@@ -395,7 +396,10 @@ def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.dat
     if digests.of_folder(gate.folder) != content.digests.gate:
         differences.append("the gate's folder is not the one that it was planned with")
     if files != content.digests.program:
-        differences.append("the program's files are not those that were planned")
+        differences.append(
+            "the program's files are not those that were planned: one was added, changed or removed, which may be one "
+            "that git ignores (`git status --ignored`)"
+        )
     elif program.own_code(pulumi.project) != content.code:
         differences.append("the record says something else of the program than its files")
     _refuse(differences)

@@ -198,8 +198,16 @@ def sign(statement: Statement, key: Path, signers: Path, at: datetime.datetime) 
     # From standard input: beside a file, an existing signature would make it ask.
     done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], statement.text)
     if done.returncode or not done.stdout.startswith(_BEGIN):
+        said = _said(done)
+        # It says "incorrect passphrase", although it asked for none.
+        why = (
+            "has a passphrase, which is not asked for here"
+            if "passphrase" in said
+            else f"does not sign: {said}"
+        )
         raise SignatureError(
-            f"the key {key} does not sign: {_said(done)}; if it is locked, unlock it with `ssh-add {key}` first",
+            f"the key {key} {why}; if it is locked, unlock it with `ssh-add {key}` first (without an agent, "
+            "`eval $(ssh-agent)` before that)",
             code="file-access",
         )
     if _principal(done.stdout, signers, at)[0] is None:

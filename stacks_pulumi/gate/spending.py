@@ -240,7 +240,7 @@ def check_address(gate: Gate, configuration: Mapping[str, Any]) -> None:
         if url is not None and url.rstrip("/") != expected.rstrip("/"):
             raise ConfigError(
                 f"{source} has another address of the API than the gate, which has {expected}: remove it, or write "
-                "`base_url` into gate.yaml",
+                "`base_url` into gate.yaml (and commit it, if the gate is read from a git ref)",
                 code="invalid-setting",
             )
     if (
@@ -331,3 +331,24 @@ def _added(
                 return None
             found[container.name or container.id] += price
     return dict(found)
+
+
+def check_key(configuration: Mapping[str, Any], changes: Collection[Change]) -> None:
+    """
+    Check that an update has a key, before it uses up its approval. A provider of the program may have its own.
+
+    Args:
+        configuration: The stack's configuration, as the engine prints it.
+        changes: What happens to each resource.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    has_own = any(one.type.startswith("pulumi:providers:") and not one.engines_own for one in changes)
+    has_key = _values(configuration).get(_API_KEY) or os.environ.get("STACKS_API_KEY")
+    if any(one.acts and one.kind is not None for one in changes) and not has_own and not has_key:
+        raise ConfigError(
+            "there is no API key, so the update would fail and its approval would be used up: set STACKS_API_KEY, or "
+            "`pulumi config set stacks:apiKey --secret` and plan again",
+            code="missing-api-key",
+        )

@@ -103,9 +103,10 @@ def document_of(
             *_sums(acting),
             *_reasons(verdict),
             *_during(verdict),
+            *_all_new(listed),
             *_engines_own(changes),
             *_facts(acting),
-            *_record_lines(record),
+            *_record_lines(record, verdict),
             *(("note", line) for line in lines),
         ),
         tables=(_steps(verdict, acting, same), *([inputs] if (inputs := _inputs(acting)).rows else [])),
@@ -285,6 +286,15 @@ def _may_not_be(one: Change) -> str:
     return f"one of {parent}" if doubtful else ""
 
 
+def _all_new(listed: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
+    """Return what a plan for an empty stack cannot show, as that of a pull request is."""
+    if listed and all(one.operation == "create" for one in listed):
+        yield (
+            "note",
+            "the stack is empty, so this is the whole program: what it deletes in another stack is not shown",
+        )
+
+
 def _engines_own(changes: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
     """Return a line on the providers that the engine makes by itself, which have no row."""
     names = [f"{one.name} is {_step(one)}" for one in changes if one.engines_own and one.operation in _MADE]
@@ -292,12 +302,13 @@ def _engines_own(changes: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
         yield "note", f"providers of the engine, with the stack's configuration: {', '.join(names)}"
 
 
-def _record_lines(record: Record | str) -> Iterator[tuple[Weight, str]]:
+def _record_lines(record: Record | str, verdict: Verdict) -> Iterator[tuple[Weight, str]]:
     if isinstance(record, str):
         return
     content = record.content
     yield "note", f"the record {record.digest}, made at {content.made_at:%Y-%m-%d %H:%M:%S} UTC"
-    yield "note", f"it can be applied until {content.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    if verdict.result != "refused":
+        yield "note", f"it can be applied until {content.expires_at:%Y-%m-%d %H:%M:%S} UTC"
     yield "note", f"the gate: {content.gate_source}"
     yield "note", f"versions: {', '.join(f'{name} {version}' for name, version in content.versions.items())}"
     if content.author:

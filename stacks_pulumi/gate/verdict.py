@@ -45,6 +45,7 @@ _ANY: Final = Decimal("Infinity")
 _LAST: Final = "before the last deletion"
 """When a stack may cost more than before and after a change."""
 _FIRST: Final = ": delete first, in a separate change"
+_RAISE: Final = ": make a smaller change, or raise it in gate.yaml, where the gate is read from"
 
 FREE_RULE: Final = "free"
 """The rule of a reason that only says why the gate's `free` does not cover something."""
@@ -415,7 +416,7 @@ def _limits(found: _Found) -> None:
             continue
         is_ = "has no known upper bound" if worst is None else f"is {usd(worst)} at most"
         passed = worst is not None and worst <= most
-        advice = "" if passed or not what.endswith(_LAST) else _FIRST
+        advice = "" if passed else _FIRST if what.endswith(_LAST) else _RAISE
         limit = JudgedLimit(name, passed, f"{what} {is_}; the limit is {usd(most)}{advice}")
         found.limits.append(limit)
         if not limit.passed:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import nearest
 from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 
 if TYPE_CHECKING:
@@ -353,7 +354,7 @@ def describe(template: str | Unknown | None, plan: str | Unknown | None, tier: i
     """
     Describe template, plan and storage with words of the catalogue: `nodejs, basic, 64 GB more`.
 
-    A value that is not in the catalogue is not shown, because it could be a secret.
+    A value that is not in the catalogue is not shown, because it could be a secret; the word that may be meant is.
     """
     words = [_word(template, catalog.TEMPLATES, "template")]
     if template != catalog.VPN_TEMPLATE:
@@ -371,4 +372,7 @@ def _word(
 ) -> str:
     if value is None or isinstance(value, Unknown):
         return f"{kind} unknown"
-    return value if value in known else f"{kind} not in the catalogue"
+    if value in known:
+        return value
+    meant = nearest(value, known)
+    return f"{kind} not in the catalogue{f' (did you mean {meant}?)' if meant else ''}"

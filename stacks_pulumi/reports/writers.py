@@ -347,9 +347,9 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", plain)
 
 
-def as_json(data: Mapping[str, Any]) -> str:
+def as_json(data: Mapping[str, Any], *, indent: int | None = 2) -> str:
     """Return data as JSON for people and programs: only ASCII, and no command to a CI system."""
-    text = json.dumps(msgspec.to_builtins(data, str_keys=True), indent=2)
+    text = json.dumps(msgspec.to_builtins(data, str_keys=True), indent=indent)
     return text.replace("##", "#\\u0023") + "\n"
 
 

@@ -244,9 +244,35 @@ def test_a_misspelt_field_is_refused_and_not_ignored(emulator: Emulator, call: C
 
     assert (refused.status_code, refused.json()["field"]) == (400, "connection_name")
     assert refused.json()["error"] == "Unknown field connection_name; there are: connectionName"
-    assert call("POST", f"/containers/{source}/backup", {"note": "nightly"}).status_code == 202
+    refused = call("POST", f"/containers/{source}/backup", {"note": "nightly"})
+    assert (refused.status_code, refused.json()["error"]) == (400, "Unknown field note; it has no fields")
     emulator.platform.strict = False
+    assert call("POST", f"/containers/{source}/backup", {"note": "nightly"}).status_code == 202
     assert call("POST", asked, {"connection_name": "primary"}).json()["data"]["connectionName"] == "mydb"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/json", 202),
+        ("application/json; charset=utf-8", 202),
+        ("application/vnd.api+json", 202),
+        # What curl sends with -d alone.
+        ("application/x-www-form-urlencoded", 400),
+        ("text/plain", 400),
+        ("", 400),
+    ],
+)
+def test_a_body_needs_the_header_that_the_guide_sends(
+    emulator: Emulator, call: Caller, content_type: str, status: int
+) -> None:
+    body, headers = b'{"name": "myapp", "template": "nodejs"}', {"Content-Type": content_type}
+
+    assert call("POST", "/containers", data=body, headers=headers).status_code == status
+    emulator.platform.strict = False
+    assert (
+        call("POST", "/containers", data=body.replace(b"myapp", b"other"), headers=headers).status_code == 202
+    )
 
 
 def test_a_limit_returns_the_newest(emulator: Emulator, call: Caller) -> None:

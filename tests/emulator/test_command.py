@@ -143,9 +143,11 @@ def test_programs_read_the_first_line_and_docker_the_file(
     file.touch(0o644)
     running = start("--json", "--env-file", str(file))
     told = json.loads(running.said)
-    written = dict(line.split("=", 1) for line in file.read_text().splitlines())
+    comment, *lines = file.read_text().splitlines()
+    written = dict(line.split("=", 1) for line in lines)
 
     assert told.keys() - enveloped().keys() == {"key", "page", "url"}
+    assert comment.startswith("# Written by stacks-pulumi emulator")
     assert written == {"STACKS_BASE_URL": told["url"], "STACKS_API_KEY": told["key"]}
     assert file.stat().st_mode & 0o777 == 0o600
     assert load({}, written).base_url == told["url"]
@@ -156,15 +158,15 @@ def test_programs_read_the_first_line_and_docker_the_file(
     assert running.end() == (0, "", "")
 
 
-@pytest.mark.parametrize("kind", ["link to a file", "link to nothing", "other content", "folder"])
+@pytest.mark.parametrize("kind", ["link to a file", "link to nothing", "a key of the platform", "folder"])
 def test_a_file_that_is_not_its_own_is_not_overwritten(
     start: Callable[..., Running], tmp_path: Path, kind: str
 ) -> None:
     file, target = tmp_path / "stacks.env", tmp_path / "target"
     if kind == "folder":
         file.mkdir()
-    elif kind == "other content":
-        file.write_text("STACKS_API_KEY=mine\nDATABASE_PASSWORD=hunter2\n")
+    elif kind == "a key of the platform":
+        file.write_text("STACKS_BASE_URL=https://api.stackshosting.cloud/api/v1\nSTACKS_API_KEY=mine\n")
     else:
         file.symlink_to(target)
         if kind == "link to a file":
@@ -184,7 +186,8 @@ def test_its_own_file_is_replaced_and_readable_only_for_its_owner(
     start: Callable[..., Running], tmp_path: Path
 ) -> None:
     file, other = tmp_path / "stacks.env", tmp_path / "other"
-    file.write_text("STACKS_BASE_URL=http://127.0.0.1:1/api/v1\nSTACKS_API_KEY=old\n")
+    assert start("--json", "--env-file", str(file)).end()[0] == 0
+    file.write_text(file.read_text() + "STACKS_API_KEY=old\n")
     file.chmod(0o644)
     # Another name of the same file keeps its content, because the file is replaced and not written into.
     other.hardlink_to(file)
@@ -359,6 +362,9 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
     assert (code, rest, second.said) == (1, "", "")
     assert complaints.startswith(f"stacks-pulumi emulator: port {port} is in use, perhaps by another")
     assert complaints.count("\n") == 1
+    # A program that reads the first line has the reason.
+    told = json.loads(start("--json", "--port", port).said)
+    assert told["errors"][0]["message"].startswith(f"port {port} is in use")
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,9 @@ def test_a_body_that_is_too_large_is_refused(emulator: Emulator) -> None:
 
 def test_a_body_in_chunks_is_read(emulator: Emulator, call: Caller) -> None:
     parts = [b'{"name": "chu', b'nked", "templ', b'ate": "nodejs"}']
+    json = {"Content-Type": "application/json"}
 
-    assert call("POST", "/containers", data=iter(parts)).status_code == 202
+    assert call("POST", "/containers", data=iter(parts), headers=json).status_code == 202
     assert emulator.state.names() == ["chunked"]
 
 
@@ -236,7 +237,8 @@ def test_expect_continue_is_answered(emulator: Emulator) -> None:
     body = b'{"name": "myapp", "template": "nodejs"}'
     head = (
         f"POST /api/v1/containers HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {emulator.key}\r\n"
-        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n"
+        "Connection: close\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
         raw.sendall(head.encode())

@@ -85,7 +85,7 @@ def test_a_stack_that_is_not_selected_prevents_an_up(machine: Machine, doctor: D
 
     report = doctor()
 
-    select, init = only(report, "stack")["fix"].split("; if there is none: ")
+    select, init = only(report, "stack")["fix"].split("; if it has no stack: ")
     assert select == f"pulumi stack select --cwd {machine.project}"
     assert init == f"pulumi stack init dev --cwd {machine.project}"
     assert report.code == 1

@@ -252,7 +252,9 @@ def test_a_locked_key_is_an_error_and_no_question(
 ) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
 
-    with pytest.raises(SignatureError, match=r"does not sign: .* unlock it with `ssh-add .*bob` first"):
+    with pytest.raises(
+        SignatureError, match=r"passphrase, which is not asked .* unlock it with `ssh-add .*bob` first"
+    ):
         signatures.sign(STATEMENT, keys / "bob", signers, NOW)
 
 

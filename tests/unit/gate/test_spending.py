@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import spending
-from stacks_pulumi.gate.change import changes_of, pricer_of
+from stacks_pulumi.gate.change import Change, changes_of, pricer_of
 from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.settings import Free, Gate, GateFile
 from tests.support.saved_plans import HIDDEN, UNKNOWN, Saved, web
@@ -269,3 +270,37 @@ def test_what_an_update_without_an_end_may_have_made_is_what_the_account_may_hav
     # A platform may change its case, or put a prefix before it.
     spelled = spending.AccountNow(names=frozenset({"a1-web"}))
     assert spending.may_exist([begun("1", Web=4)], spelled, later) == {"Web": 4}
+
+
+def made(make_gate: MakeGate, kind: str, name: str, **goal: Any) -> Sequence[Change]:
+    """Return the changes of an update that makes a container and one more resource."""
+    saved = Saved()
+    saved.plan("web", web(), "create")
+    saved.plan(name, {}, "create", kind=kind, **goal)
+    return changes_of(*saved.files, pricer_of(make_gate()))
+
+
+@pytest.mark.parametrize("configuration", [{}, configured(apiKey="")])
+def test_an_update_without_a_key_does_not_use_up_its_approval(
+    monkeypatch: pytest.MonkeyPatch, make_gate: MakeGate, configuration: dict[str, Any]
+) -> None:
+    monkeypatch.delenv("STACKS_API_KEY", raising=False)
+    engines = made(make_gate, "pulumi:providers:stacks", "default_0_3_0", parent="")
+
+    with pytest.raises(ConfigError, match="there is no API key"):
+        spending.check_key(configuration, engines)
+    spending.check_key(configured(apiKey="sk_stacks_1"), engines)
+    # A provider of the program may have its own.
+    spending.check_key(configuration, made(make_gate, "pulumi:providers:stacks", "mine"))
+    monkeypatch.setenv("STACKS_API_KEY", "sk_stacks_1")
+    spending.check_key(configuration, engines)
+
+
+def test_a_change_of_other_providers_needs_no_key(
+    monkeypatch: pytest.MonkeyPatch, make_gate: MakeGate
+) -> None:
+    monkeypatch.delenv("STACKS_API_KEY", raising=False)
+    saved = Saved()
+    saved.plan("id", {}, "create", kind="random:index:RandomId")
+
+    spending.check_key({}, changes_of(*saved.files, pricer_of(make_gate())))

@@ -139,6 +139,17 @@ def test_a_part_of_another_container_is_told(make_gate: MakeGate, kind: str, giv
         assert (f"warning: {words}" in text) is told
 
 
+def test_a_plan_for_an_empty_stack_says_what_it_cannot_show(make_gate: MakeGate) -> None:
+    """As that of a pull request, in which a container that the branch deletes is only left out."""
+    words = "what it deletes in another stack is not shown"
+    saved = Saved()
+    saved.plan("web", web(), "create")
+    assert words in texts.show(record(), *judged(make_gate(), saved))
+
+    saved.same("db", web(name="db"))
+    assert words not in texts.show(record(), *judged(make_gate(), saved))
+
+
 def test_a_step_that_runs_code_of_the_state_is_shown_as_that(make_gate: MakeGate) -> None:
     """The deletion of such a resource runs what its state has, also where the program is data."""
     saved = Saved()

@@ -126,7 +126,18 @@ def test_a_kind_is_described_in_words_of_the_catalogue() -> None:
 def test_an_unknown_word_is_not_repeated(word: str) -> None:
     shown = describe(f"<{word}>", f"<{word}>", 99)
 
-    assert shown == "template not in the catalogue, plan not in the catalogue, storage not in the catalogue"
+    assert f"<{word}>" not in shown
+    assert [part.partition(" (")[0] for part in shown.split(", ")] == [
+        "template not in the catalogue",
+        "plan not in the catalogue",
+        "storage not in the catalogue",
+    ]
+
+
+def test_the_word_that_a_misspelt_one_means_is_named() -> None:
+    assert describe("nodejss", "premum", None) == (
+        "template not in the catalogue (did you mean nodejs?), plan not in the catalogue (did you mean premium?)"
+    )
 
 
 def test_other_prices_can_be_used() -> None:
