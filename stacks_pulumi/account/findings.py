@@ -416,8 +416,9 @@ def _declaration(child: ChildRecord) -> str:
     """Return the line that adopts an object: without its name, a program would create a second one beside it."""
     if child.kind == "PinnedBackup":
         return f"stacks.PinnedBackup(..., backup_id={child.name})"
-    field = "ip_address" if child.kind == "AllowedIp" else "name"
-    return f'stacks.{child.kind}(..., {field}={json.dumps(child.name)}, adopt="if_matching")'
+    name = "ip_address" if child.kind == "AllowedIp" else "name"
+    inputs = {name: child.name, **child.inputs, "adopt": "if_matching"}
+    return f"stacks.{child.kind}(..., {', '.join(f'{key}={json.dumps(it)}' for key, it in inputs.items())})"
 
 
 def remedy_for(result: AccountResult, one: ContainerRecord) -> Iterator[Remedy]:
@@ -464,14 +465,16 @@ def _remedies(
         last = one.owners[-1]
         owners = ", ".join(f"{owner.name!r} of {owner.stack}" for owner in one.owners)
         # Without it, the engine refuses to forget a protected resource.
-        force = " --force" if last.protect else ""
+        options = " --force" if last.protect else ""
+        # What belongs to a container depends on it.
+        options += " --target-dependents" if last.kind == "Container" else ""
         yield Remedy(
             f"{name} is managed by {len(one.owners)} resources: {owners}",
             f"To make {last.stack} forget it, before you remove it from the program of that stack (choose the resource "
-            "that should not own it; --target-dependents also forgets what depends on it)"
+            "that should not own it; with --target-dependents also what depends on it)"
             + _where(account, last.stack),
             # What stands for a URN in a state may be an option, for instance `--all`.
-            f"pulumi state delete{force} --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
+            f"pulumi state delete{options} --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
         )
 
 

@@ -24,6 +24,7 @@ import msgspec
 from stacks_pulumi import catalog
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api.models import (
+    AllowedIp,
     Backup,
     Connection,
     Connections,
@@ -397,3 +398,14 @@ class Progress:
         self._next = max(self._next, (math.floor(share / _STEP) + 1) * _STEP)
         self._last = now
         self._write(f"{calls} of {count(self._calls, 'call')} done\n")
+
+
+_DEFAULT_DESCRIPTION: Final = "Custom IP"
+
+
+def said_of(entry: AllowedIp) -> dict[str, str]:
+    """Return the inputs with which a program takes over an allowed address as it is; no defaults."""
+    said = {"description": entry.description, "service_type": entry.service_type}
+    return {
+        name: value for name, value in said.items() if value and value not in {_DEFAULT_DESCRIPTION, "both"}
+    }

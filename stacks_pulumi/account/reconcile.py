@@ -9,13 +9,13 @@ an orphan only if every stack, and the list of the containers, was read complete
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from stacks_pulumi._identifiers import account_of, canonical_network, compare_instants, is_unique
 from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, Unread, normal_url
-from stacks_pulumi.account.read import Belongings
+from stacks_pulumi.account.read import Belongings, said_of
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.live import Entry, Snapshot
@@ -44,6 +44,7 @@ class ChildRecord:
         id: The id of its Pulumi resource: `<container id>/<name>`.
         name: Its name, or its address.
         description: A description for people.
+        inputs: The inputs, beside its name, with which a program takes it over as it is.
         created_at: When it was created; `None` if the API does not say it, or it is not compared.
         removal: Method and path of the request that removes it.
         automatic: Whether the platform created it automatically, so that it needs no owner; `None` if that cannot be
@@ -61,6 +62,7 @@ class ChildRecord:
     description: str
     removal: tuple[str, ...]
     created_at: str | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
     automatic: bool | None = False
     owners: tuple[Managed, ...] = ()
     ownership: Ownership = "unknown"
@@ -487,8 +489,10 @@ def with_children(
                 recreated=of_other,
                 sure=all(same is not None for _, same in with_id),
             )
-            complete = account.complete and child.kind in belongings[one.container.id].known
-            children.append(replace(judged, ownership=_ownership(judged, complete=complete)))
+            _, _, own = child.id.rpartition("/")
+            is_known = is_unique(own) or child.kind in belongings[one.container.id].known
+            ownership = _ownership(judged, complete=account.complete and is_known)
+            children.append(replace(judged, ownership=ownership))
         containers.append(replace(one, children=tuple(children)))
     missing += [
         Missing(
@@ -536,8 +540,7 @@ def _is_it(resource: Managed, child: ChildRecord, one: ContainerRecord) -> bool 
     """
     Return whether a resource is this child, and not one of an earlier container; `None` if nothing shows it.
 
-    Some kinds do not record their container's creation time. Then the container's resource in the same stack shows it,
-    or the child's own id or creation time.
+    Without its container's creation time, that container in the same stack shows it, or its own id or creation time.
     """
     now = one.container.created_at
     if resource.created_at is not None:
@@ -564,6 +567,7 @@ def _children(one: ContainerRecord, has: Belongings) -> Iterable[ChildRecord]:
             address,
             f"{address} ({entry.description or 'no description'})",
             ("DELETE", "containers", container, "allowed-ips", entry.id),
+            inputs=said_of(entry),
             automatic=is_auto_added(has.access, entry),
         )
     for connection in has.connections:

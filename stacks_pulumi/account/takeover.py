@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, canonical_network
-from stacks_pulumi.account.read import Belongings
+from stacks_pulumi.account.read import Belongings, said_of
 from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import AllowedIp, Connection, Container, ExternalAccess
@@ -34,7 +34,6 @@ from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
 
 _SETTLED: Final = frozenset({"running", "stopped", "pending"})
-_DEFAULT_DESCRIPTION: Final = "Custom IP"
 
 
 @dataclass(frozen=True)
@@ -329,11 +328,8 @@ class _Maker:
                 self._declare_allowed_ip(container, entry, address)
 
     def _declare_allowed_ip(self, container: Container, entry: AllowedIp, address: str) -> None:
-        inputs: dict[str, Value] = {"container": Reference(self.names[container.id]), "ip_address": address}
-        if entry.description and entry.description != _DEFAULT_DESCRIPTION:
-            inputs["description"] = entry.description
-        if entry.service_type and entry.service_type != "both":
-            inputs["service_type"] = entry.service_type
+        own = Reference(self.names[container.id])
+        inputs: dict[str, Value] = {"container": own, "ip_address": address, **said_of(entry)}
         inputs["adopt"] = "if_matching"
         self._declare("AllowedIp", f"{container.name}-{address}", f"{container.id}/{address}", inputs)
 

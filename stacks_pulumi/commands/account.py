@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stacks_pulumi._identifiers import nearest
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     Command,
@@ -42,6 +43,7 @@ _CODES: Final = {
 }
 
 _FINDINGS: Final = ("orphans", "double", "missing")
+_NAMED: Final = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +89,9 @@ def _findings(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(","))
     wrong = [word for word in words if word not in _FINDINGS]
     if wrong:
-        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is not one of {', '.join(_FINDINGS)}")
+        near = nearest(wrong[0], _FINDINGS)
+        hint = "" if near is None else f": did you mean {near}?"
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} is not one of {', '.join(_FINDINGS)}{hint}")
     return words
 
 
@@ -258,7 +262,11 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
     found = [texts[word][1] for word in _FINDINGS if word in fail_on and texts[word][0]]
     # In an incomplete report, what was not read is named, and the exit code is 1.
     if fail_on and unknown and account.complete:
-        found.append(f"{count(unknown, 'object')} whose owner is not known (--fail-on {','.join(fail_on)})")
+        names = [one.name for one in account.containers if one.ownership == "unknown"]
+        names += [f"{it.kind} {it.description}" for it in account.children() if it.ownership == "unknown"]
+        told = f"{', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"
+        which = f"{count(unknown, 'object')} whose owner is not known: {told}"
+        found.append(f"{which} (--fail-on {','.join(fail_on)})")
     if fail_on and account.unplaced:
         found.append(
             f"{count(len(account.unplaced), 'stack')} with resources that may be in this account, or in another one: "

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hashlib
 import json
 import os
-import queue
 import re
 import signal
 import sys
 import tempfile
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from stacks_pulumi.commands._shared import TEXT, Command, enveloped, tell
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--env-file",
         metavar="FILE",
         help="write STACKS_BASE_URL and STACKS_API_KEY to this file, for Docker or a shell; it overwrites only a file "
-        "that has nothing else",
+        "that is as an emulator wrote it",
     )
     parser.add_argument("--key", help="the API key to accept (default: one derived from the seed)")
     parser.add_argument(
@@ -157,8 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         StacksError: The emulator cannot start, or cannot write its state at the end.
     """
-    ended = queue.SimpleQueue[int]()
-    _end_by_signal(ended)
+    ended = _end_by_signal()
     from stacks_pulumi import emulator  # noqa: PLC0415  (its packages come with an extra)
 
     try:
@@ -207,7 +206,7 @@ def run(arguments: argparse.Namespace) -> int:
         tell("emulator", f"the key is {_REVOKED}")
     _say(_as_json(server) if arguments.format == "json" else _greeting(server, arguments.rate_limit))
     # If the terminal is closed, the last line is not printed.
-    is_deserted = ended.get() == signal.SIGHUP
+    is_deserted = os.read(ended, 1)[0] == signal.SIGHUP
     try:
         server.stop()
     except emulator.StateFileError as exc:
@@ -217,18 +216,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _end_by_signal(ended: queue.SimpleQueue[int]) -> None:
-    """Put the signal that ends the process into the queue."""
-
-    # It interrupts the wait at any point. An `Event` has a lock, which that wait may hold just then.
-    def end(number: int, _frame: FrameType | None) -> None:
-        ended.put(number)
-
+def _end_by_signal() -> int:
+    """Return the end of a pipe from which the number of a signal that ends the process can be read."""
+    ended, writer = os.pipe()
+    os.set_blocking(writer, False)
+    # Written by whichever thread gets the signal. A handler in Python waits until the main thread runs, and that may
+    # be in a wait which the signal of another thread does not interrupt.
+    signal.set_wakeup_fd(writer)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+        signal.signal(number, _nothing)
     # Under `nohup` the signal is ignored; that stays so.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, end)
+        signal.signal(signal.SIGHUP, _nothing)
+    return ended
+
+
+def _nothing(_number: int, _frame: FrameType | None) -> None:
+    """No-op: the number of the signal is in the pipe."""
 
 
 def _hold(state: str | None) -> bool:
@@ -288,20 +292,21 @@ def _load(server: Emulator, file: str, state: str | None) -> None:
 
 
 def _write_environment(file: Path, server: Emulator) -> None:
-    lines = [_WRITTEN, f"STACKS_BASE_URL={server.url}", f"STACKS_API_KEY={server.key}"]
+    lines = [f"STACKS_BASE_URL={server.url}", f"STACKS_API_KEY={server.key}"]
     if not server.is_loopback:
         lines.append("STACKS_ALLOW_HTTP=true")
     if file.is_symlink() or (file.exists() and not _is_environment(file)):
         raise ValueError(
-            f"--env-file does not overwrite {file}, which no emulator has written: it may have a key. Move it away, or "
-            "name another file"
+            f"--env-file does not overwrite {file}, which is not as an emulator wrote it: it may have a key. Move it "
+            "away, or name another file"
         )
     # The file contains a key, so only its owner may read it. A link that was made meanwhile is replaced, not followed.
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as written:
-            written.write("\n".join(lines) + "\n")
+            content = "\n".join(lines) + "\n"
+            written.write(f"{_headed(content)}\n{content}")
         Path(temporary).replace(file)
     except OSError as exc:
         if temporary is not None:
@@ -309,13 +314,20 @@ def _write_environment(file: Path, server: Emulator) -> None:
         raise OSError(exc.errno, exc.strerror, str(file)) from None
 
 
-_WRITTEN: Final = "# Written by stacks-pulumi emulator, which overwrites it at its next start."
+def _headed(content: str) -> str:
+    """Return the first line of the file, which shows that what follows is unchanged."""
+    checksum = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return (
+        f"# Written by stacks-pulumi emulator ({checksum}), which overwrites it as long as it is unchanged."
+    )
 
 
 def _is_environment(file: Path) -> bool:
-    """Return whether an emulator has written a file, or it is empty. One with a real key has the same variables."""
-    content = file.read_bytes() if file.is_file() else b"?"
-    return not content or content.startswith(_WRITTEN.encode())
+    """Return whether a file is as an emulator wrote it, or empty. One with a real key has the same variables."""
+    if not file.is_file():
+        return False
+    head, _, content = file.read_text(encoding="utf-8", errors="replace").partition("\n")
+    return not head + content or head == _headed(content)
 
 
 def _page(server: Emulator) -> str:

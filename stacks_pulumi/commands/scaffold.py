@@ -206,7 +206,8 @@ def _chosen(everything: Listing[Container], options: argparse.Namespace) -> list
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
     if not everything:
-        raise StacksError("the account has no containers, so there is nothing to take over", code="not-found")
+        msg = "the account has no containers, so there is nothing to take over; if it should have some, check the key"
+        raise StacksError(msg, code="not-found")
     for option, patterns in (("--include", options.include), ("--exclude", options.exclude)):
         for pattern in patterns:
             if chosen(everything, [pattern]):
@@ -268,7 +269,8 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stack
     if not program.complete:
         lines.insert(0, f"Incomplete: {_INCOMPLETE}.")
     if stacks is not None:
-        lines += ["", f"Compared with {stacks.source}: what no stack has is taken over."]
+        told = "what no stack has is taken over, but additions by hand to a stack's container are not"
+        lines += ["", f"Compared with {stacks.source}: {told} (`stacks-pulumi account --children`)."]
         lines += [f"  {clean(note)}" for note in stacks.notes]
     if program.left_out:
         lines += ["", "Left out:"]

@@ -112,6 +112,9 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         """Update an adopted entry to match the program, and remove the entries that must not be in the list."""
         address, before = self.inputs["ip_address"], self._before
         if self.adopted and before is not None:
+            if not matches(thing, self.inputs):
+                now = f"{self.inputs['service_type']}, {self.inputs['description']!r}"
+                self.op.warn(f"{self.describe(thing)} becomes what the program says: {now}")
             thing, self._replaced = self._list.put_entry(before.allowed_ips, self.inputs)
         unwanted = [] if before is None else self._list.unwanted(before, address, self.inputs)
         self._list.take_out([*self._replaced, *unwanted])

@@ -79,6 +79,16 @@ def start() -> Iterator[Callable[..., Running]]:
         process.communicate()
 
 
+def test_two_signals_together_end_it(start: Callable[..., Running]) -> None:
+    """Another thread may get them, which does not interrupt a wait of the main thread: one of five went on."""
+    several = [start() for _ in range(8)]
+    for one in several:
+        one.process.send_signal(signal.SIGINT)
+        one.process.send_signal(signal.SIGTERM)
+
+    assert [one.process.wait(timeout=20) for one in several] == [0] * 8
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_prints_its_usage_and_stops_on_a_signal(start: Callable[..., Running], number: int) -> None:
     running = start("--boot-seconds", "0")
@@ -158,15 +168,20 @@ def test_programs_read_the_first_line_and_docker_the_file(
     assert running.end() == (0, "", "")
 
 
-@pytest.mark.parametrize("kind", ["link to a file", "link to nothing", "a key of the platform", "folder"])
+@pytest.mark.parametrize(
+    "kind", ["link to a file", "link to nothing", "a key of the platform", "one more line", "folder"]
+)
 def test_a_file_that_is_not_its_own_is_not_overwritten(
     start: Callable[..., Running], tmp_path: Path, kind: str
 ) -> None:
     file, target = tmp_path / "stacks.env", tmp_path / "target"
     if kind == "folder":
         file.mkdir()
-    elif kind == "a key of the platform":
-        file.write_text("STACKS_BASE_URL=https://api.stackshosting.cloud/api/v1\nSTACKS_API_KEY=mine\n")
+    elif kind in {"a key of the platform", "one more line"}:
+        # As a user changes it, below its first line.
+        assert start("--json", "--env-file", str(file)).end()[0] == 0
+        added = "STACKS_API_KEY=mine\n" if kind == "a key of the platform" else "DB=1\n"
+        file.write_text(file.read_text() + added)
     else:
         file.symlink_to(target)
         if kind == "link to a file":
@@ -186,8 +201,8 @@ def test_its_own_file_is_replaced_and_readable_only_for_its_owner(
     start: Callable[..., Running], tmp_path: Path
 ) -> None:
     file, other = tmp_path / "stacks.env", tmp_path / "other"
-    assert start("--json", "--env-file", str(file)).end()[0] == 0
-    file.write_text(file.read_text() + "STACKS_API_KEY=old\n")
+    key = "sk_stacks_" + "0" * 64
+    assert start("--json", "--env-file", str(file), "--key", key).end()[0] == 0
     file.chmod(0o644)
     # Another name of the same file keeps its content, because the file is replaced and not written into.
     other.hardlink_to(file)
@@ -196,7 +211,8 @@ def test_its_own_file_is_replaced_and_readable_only_for_its_owner(
 
     assert json.loads(running.said)["key"] in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
-    assert "STACKS_API_KEY=old" in other.read_text()
+    assert key in other.read_text()
+    assert key not in file.read_text()
 
 
 def test_on_all_addresses_its_control_api_needs_the_token(

@@ -446,9 +446,12 @@ def test_every_finding_has_a_command_that_is_not_run(
     out = capsys.readouterr().out
     assert taken < out.index("curl -fsS -X DELETE")
     assert f"{accounts.emulator.url}/containers/{accounts.id('alone')}" in out
-    assert f"pulumi state delete --stack prod -- {urn('prod', 'shop', 'Container', 'both')}" in out
+    assert (
+        f"pulumi state delete --target-dependents --stack prod -- {urn('prod', 'shop', 'Container', 'both')}"
+        in out
+    )
     # The engine forgets a protected resource only with --force.
-    assert f"pulumi state delete --force --stack prod -- {kept['urn']}" in out
+    assert f"pulumi state delete --force --target-dependents --stack prod -- {kept['urn']}" in out
     # An export does not name the organization; in the project's folder the engine knows it.
     assert "To update the state of the stack, in the folder of the project shop:" in out
     assert "pulumi refresh --stack dev" in out

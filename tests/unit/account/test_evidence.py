@@ -117,7 +117,10 @@ TABLE: dict[tuple[str, ...], dict[Callable[[Emulator], None], Outcome]] = {
         whole: (0, "The account costs $9.00 a month"),
         gap_in_containers: (1, "Incomplete: The account costs $4.00 or more a month"),
         tombstone: (0, "The account costs $9.00 a month"),
-        no_creation_times: (2, "2 objects whose owner is not known (--fail-on orphans,double,missing)"),
+        no_creation_times: (
+            2,
+            "2 objects whose owner is not known: app, sql (--fail-on orphans,double,missing)",
+        ),
     },
     (*ACCOUNT, "--children", *FAIL_ON): {
         gap_in_containers: (1, INCOMPLETE),

@@ -11,6 +11,7 @@ import pytest
 from stacks_pulumi.account.read import Progress
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.platform import iso
 from tests.support.exports import Accounts
 from tests.unit.account.test_account import account
 
@@ -91,14 +92,49 @@ def test_the_line_that_adopts_a_child_has_what_identifies_it(
     full: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
     owned = [full.container(name) for name in ("web", "data", "vpn")]
+    full.emulator.drift.allow_ip("web", "192.0.2.100", "db tool", "tcp")
 
     assert main(["account", "--state", full.export("dev.json", *owned), "--children"]) == 0
 
     out = capsys.readouterr().out
     assert 'stacks.AllowedIp(..., ip_address="198.51.100.7", adopt="if_matching")' in out
+    # Without them, the adoption would open the address for more than before.
+    said = 'ip_address="192.0.2.100", description="db tool", service_type="tcp"'
+    assert f'stacks.AllowedIp(..., {said}, adopt="if_matching")' in out
     assert 'stacks.Connection(..., name="db", adopt="if_matching")' in out
     assert 'stacks.VpnClient(..., name="phone", adopt="if_matching")' in out
     assert "stacks.PinnedBackup(..., backup_id=1)" in out
+
+
+@pytest.mark.parametrize("has_time", [True, False])
+@pytest.mark.parametrize("of", ["the other stack", "no stack"])
+def test_what_has_its_own_identity_is_known_without_its_container(
+    full: Accounts, capsys: pytest.CaptureFixture[str], of: str, has_time: bool
+) -> None:
+    """A connection's id is unique, and a backup has its own creation time."""
+    [connection] = full.emulator.state.connections
+    made_at = iso(full.emulator.state.backups[1].created_at)
+    dev = full.export(
+        "dev.json",
+        full.child("Connection", "web", connection, outputs={}),
+        full.child("PinnedBackup", "data", "1", outputs={"created_at": made_at} if has_time else {}),
+    )
+    prod = full.export("prod.json", *([full.container("web", "prod")] if of == "the other stack" else []))
+
+    found = children(account(capsys, dev, prod, "--children"))
+
+    assert found[f"web/{connection}"] == "owned"
+    assert found["data/1"] == ("owned" if has_time else "unknown")
+
+
+def test_a_connection_of_a_vpn_container_is_known_although_its_list_is_not_read(
+    full: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = full.emulator.drift.connect("vpn", "data", "door")
+
+    data = account(capsys, full.export("dev.json", full.container("vpn")), "--children")
+
+    assert children(data)[f"vpn/{made.id}"] == "orphan"
 
 
 def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(

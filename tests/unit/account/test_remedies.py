@@ -51,7 +51,16 @@ def test_the_state_delete_command_quotes_urn_and_stack() -> None:
 
     [command] = commands(Container(id="usr-1-web", created_at=CREATED_AT), *owners, ref="a b;c")
 
-    assert shlex.split(command) == ["pulumi", "state", "delete", "--stack", "a b;c", "--", urn]
+    assert shlex.split(command) == [
+        "pulumi",
+        "state",
+        "delete",
+        "--target-dependents",
+        "--stack",
+        "a b;c",
+        "--",
+        urn,
+    ]
 
 
 def test_what_stands_for_a_urn_in_a_state_is_no_option_of_the_command() -> None:

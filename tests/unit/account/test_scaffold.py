@@ -406,7 +406,7 @@ def test_what_a_stack_owns_is_left_out_with_its_owner(
 
     assert "  container data: a stack owns it: 'data' of shop/dev and 'data' of shop/prod\n" in told
     assert "AllowedIp 198.51.100.7 (Custom IP) of web: a stack owns it: '198.51.100.7' of shop/dev" in told
-    assert "Compared with the exports in --state: what no stack has is taken over." in told
+    assert "Compared with the exports in --state: what no stack has is taken over, but" in told
     found = calls((full.folder / "taken" / "__main__.py").read_text(encoding="utf-8"))
     assert ("Container", "web") in found
     assert ("Container", "data") not in found
