@@ -139,7 +139,7 @@ class Api:
         Args:
             operation: The operation of the contract.
             values: The parameters in its path.
-            body: The JSON to send, if any.
+            body: The JSON to send, if any; bytes are sent without the header Content-Type.
             query: The parameters.
             key: Another key.
             fresh: Whether to send `Cache-Control: no-cache` with a GET request.
@@ -182,7 +182,8 @@ class Api:
             response = self._session.request(
                 method,
                 url,
-                json=body,
+                json=None if isinstance(body, bytes) else body,
+                data=body if isinstance(body, bytes) else None,
                 params=query,
                 headers={"Cache-Control": "no-cache"} if fresh and method == "GET" else None,
                 timeout=(min(_CONNECT, left), left),

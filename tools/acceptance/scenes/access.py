@@ -144,6 +144,8 @@ def _list(run: Run, id_: str) -> None:
         "allowed_ips.add", id_, body={"ip_address": "192.0.2.98", "descripton": "misspelt"}
     )
     run.refuses("every BadRequest answer", "A field of a body", unknown, field_name="descripton")
+    untyped = run.api.call("allowed_ips.add", id_, body=b'{"ip_address": "192.0.2.97"}')
+    run.refuses("every BadRequest answer", "A body whose Content-Type", untyped)
     _remove(run, id_)
 
 
