@@ -401,24 +401,29 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
     """Return the remedies of each finding: an adoption first, and a deletion only if it was asked for."""
     for one in result.account.containers:
         yield from remedy_for(result, one)
-        for child in one.children:
+        # Who forgets a container forgets what depends on it, too.
+        forgets = one.owners[-1].stack if one.ownership == "double" else None
+        for child in (it for it in one.children if not it.owners or it.owners[-1].stack != forgets):
             name = f"{child.kind} {child.description} of {one.name}"
             adoption = (_ADOPTS_LATER if why_not(one.container) else _ADOPTS, result.scaffold)
             if one.ownership != "orphan":
                 # Another program that takes over only this would need the container of this stack.
-                adoption = (_DECLARES, _declaration(child))
+                adoption = (_DECLARES, _declaration(child, one.name))
             yield from _remedies(result, name, child, adoption, (_REMOVES, child.removal))
     for missing in result.account.missing:
         yield _missing(result.account, missing)
 
 
-def _declaration(child: ChildRecord) -> str:
-    """Return the line that adopts an object: without its name, a program would create a second one beside it."""
+def _declaration(child: ChildRecord, container: str) -> str:
+    """Return the line that adopts an object; its reader replaces what is in angle brackets."""
+    own = f'"<NAME>", container=<{container}>'
+    if child.kind == "Connection":
+        own = f'"<NAME>", source=<{container}>, target=<{child.description.rpartition(" to ")[2]}>'
     if child.kind == "PinnedBackup":
-        return f"stacks.PinnedBackup(..., backup_id={child.name})"
+        return f"stacks.PinnedBackup({own}, backup_id={child.name})"
     name = "ip_address" if child.kind == "AllowedIp" else "name"
     inputs = {name: child.name, **child.inputs, "adopt": "if_matching"}
-    return f"stacks.{child.kind}(..., {', '.join(f'{key}={json.dumps(it)}' for key, it in inputs.items())})"
+    return f"stacks.{child.kind}({own}, {', '.join(f'{key}={json.dumps(it)}' for key, it in inputs.items())})"
 
 
 def remedy_for(result: AccountResult, one: ContainerRecord) -> Iterator[Remedy]:

@@ -14,7 +14,7 @@ import hmac
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -114,7 +114,7 @@ class ControlApi:
         except json.JSONDecodeError as exc:
             return _error(400, "invalid_json", f"The body is not JSON: {exc}")
         except msgspec.ValidationError as exc:
-            return _invalid(str(exc))
+            return _invalid(str(exc), call.fields.__struct_fields__)
         except Refusal as refusal:
             code = "not_found" if refusal.status == 404 else "refused"
             return _error(refusal.status, code, str(refusal.body["error"]), refusal.body.get("field"))
@@ -160,7 +160,7 @@ def _file(name: str, content_type: str) -> Response:
     return Response(200, content, {"Content-Type": content_type, **_SECURITY})
 
 
-def _invalid(text: str) -> Response:
+def _invalid(text: str, fields: Sequence[str]) -> Response:
     """Return the response for an invalid body, from msgspec's error text."""
     reason, _, where = text.partition(" - at `$")
     named = re.search(r"(missing required|unknown) field `(\w+)`", reason)
@@ -169,7 +169,10 @@ def _invalid(text: str) -> Response:
         field = inner or None
         return _error(400, "invalid_type", f"{field}: {reason}" if field else f"The body: {reason}", field)
     code, field = named[1].partition(" ")[0] + "_field", ".".join(filter(None, (inner, named[2])))
-    return _error(400, code, f"{'Missing' if code == 'missing_field' else 'Unknown'} field {field}", field)
+    if code == "missing_field":
+        return _error(400, code, f"Missing field {field}", field)
+    there = "" if inner else f"; there are: {', '.join(fields) or 'no fields'}"
+    return _error(400, code, f"Unknown field {field}{there}", field)
 
 
 def _error(

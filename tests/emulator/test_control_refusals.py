@@ -52,6 +52,15 @@ def test_invalid_values_are_refused_with_a_code_and_a_field(
     assert (error["code"], error.get("field")) == outcome[1:]
 
 
+def test_an_unknown_field_is_answered_with_those_that_there_are(control: Control) -> None:
+    assert control("POST", "fail_boot", {"name": "web"}, 400)["error"] == (
+        "Unknown field name; there are: name_or_template, times"
+    )
+    assert (
+        control("POST", "reset", {"name": "web"}, 400)["error"] == "Unknown field name; there are: no fields"
+    )
+
+
 @pytest.mark.parametrize("payload", [b"{", b"\xff", b"[" * 100_000, b'{"x": "\\ud800"}'])
 def test_a_body_that_is_not_json_is_refused(emulator: Emulator, payload: bytes) -> None:
     answer = requests.post(f"{emulator.page_url}_emulator/reset", payload, timeout=10)

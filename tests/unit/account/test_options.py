@@ -97,13 +97,15 @@ def test_the_line_that_adopts_a_child_has_what_identifies_it(
     assert main(["account", "--state", full.export("dev.json", *owned), "--children"]) == 0
 
     out = capsys.readouterr().out
-    assert 'stacks.AllowedIp(..., ip_address="198.51.100.7", adopt="if_matching")' in out
+    assert (
+        'stacks.AllowedIp("<NAME>", container=<web>, ip_address="198.51.100.7", adopt="if_matching")' in out
+    )
     # Without them, the adoption would open the address for more than before.
     said = 'ip_address="192.0.2.100", description="db tool", service_type="tcp"'
-    assert f'stacks.AllowedIp(..., {said}, adopt="if_matching")' in out
-    assert 'stacks.Connection(..., name="db", adopt="if_matching")' in out
-    assert 'stacks.VpnClient(..., name="phone", adopt="if_matching")' in out
-    assert "stacks.PinnedBackup(..., backup_id=1)" in out
+    assert f'stacks.AllowedIp("<NAME>", container=<web>, {said}, adopt="if_matching")' in out
+    assert 'stacks.Connection("<NAME>", source=<web>, target=<data>, name="db", adopt="if_matching")' in out
+    assert 'stacks.VpnClient("<NAME>", container=<vpn>, name="phone", adopt="if_matching")' in out
+    assert 'stacks.PinnedBackup("<NAME>", container=<data>, backup_id=1)' in out
 
 
 @pytest.mark.parametrize("has_time", [True, False])
@@ -125,6 +127,23 @@ def test_what_has_its_own_identity_is_known_without_its_container(
 
     assert found[f"web/{connection}"] == "owned"
     assert found["data/1"] == ("owned" if has_time else "unknown")
+
+
+def test_one_command_forgets_a_container_with_what_belongs_to_it(
+    full: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states = [
+        full.export(f"{it}.json", full.container("vpn", it), full.child("VpnClient", "vpn", "laptop", it))
+        for it in ("dev", "prod")
+    ]
+    data = account(capsys, *states, "--children")
+    assert children(data)["vpn/laptop"] == "double"
+
+    assert main(["account", *(word for it in states for word in ("--state", it)), "--children"]) == 0
+
+    [command] = [line for line in capsys.readouterr().out.splitlines() if "pulumi state delete" in line]
+    assert "--target-dependents" in command
+    assert command.endswith("Container::vpn")
 
 
 def test_a_connection_of_a_vpn_container_is_known_although_its_list_is_not_read(
