@@ -39,6 +39,7 @@ HARMLESS: Final = {
     "printf",
     "rm",
     "scp",
+    "set",
     "source",
     "ssh",
     "umask",
