@@ -400,12 +400,10 @@ class Progress:
         self._write(f"{calls} of {count(self._calls, 'call')} done\n")
 
 
-_DEFAULT_DESCRIPTION: Final = "Custom IP"
+_DEFAULTS: Final = {"description": "Custom IP", "service_type": "both"}
 
 
 def said_of(entry: AllowedIp) -> dict[str, str]:
     """Return the inputs with which a program takes over an allowed address as it is; no defaults."""
     said = {"description": entry.description, "service_type": entry.service_type}
-    return {
-        name: value for name, value in said.items() if value and value not in {_DEFAULT_DESCRIPTION, "both"}
-    }
+    return {name: value for name, value in said.items() if value and value != _DEFAULTS[name]}

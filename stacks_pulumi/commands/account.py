@@ -248,7 +248,6 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
 
     ownerships = [one.ownership for one in account.containers]
     ownerships += [child.ownership for child in account.children()]
-    unknown = ownerships.count("unknown")
     orphans = sum(one in {"orphan", "interrupted"} for one in ownerships)
     double = ownerships.count("double")
     texts = {
@@ -261,11 +260,11 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
     }
     found = [texts[word][1] for word in _FINDINGS if word in fail_on and texts[word][0]]
     # In an incomplete report, what was not read is named, and the exit code is 1.
-    if fail_on and unknown and account.complete:
-        names = [one.name for one in account.containers if one.ownership == "unknown"]
-        names += [f"{it.kind} {it.description}" for it in account.children() if it.ownership == "unknown"]
+    names = [one.name for one in account.containers if one.ownership == "unknown"]
+    names += [f"{it.kind} {it.description}" for it in account.children() if it.ownership == "unknown"]
+    if fail_on and names and account.complete:
         told = f"{', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"
-        which = f"{count(unknown, 'object')} whose owner is not known: {told}"
+        which = f"{count(len(names), 'object')} whose owner is not known: {told}"
         found.append(f"{which} (--fail-on {','.join(fail_on)})")
     if fail_on and account.unplaced:
         found.append(

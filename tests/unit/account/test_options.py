@@ -93,6 +93,8 @@ def test_the_line_that_adopts_a_child_has_what_identifies_it(
 ) -> None:
     owned = [full.container(name) for name in ("web", "data", "vpn")]
     full.emulator.drift.allow_ip("web", "192.0.2.100", "db tool", "tcp")
+    # The word is the default of another input.
+    full.emulator.drift.allow_ip("web", "192.0.2.101", "both")
 
     assert main(["account", "--state", full.export("dev.json", *owned), "--children"]) == 0
 
@@ -103,6 +105,7 @@ def test_the_line_that_adopts_a_child_has_what_identifies_it(
     # Without them, the adoption would open the address for more than before.
     said = 'ip_address="192.0.2.100", description="db tool", service_type="tcp"'
     assert f'stacks.AllowedIp("<NAME>", container=<web>, {said}, adopt="if_matching")' in out
+    assert 'ip_address="192.0.2.101", description="both", adopt="if_matching")' in out
     assert 'stacks.Connection("<NAME>", source=<web>, target=<data>, name="db", adopt="if_matching")' in out
     assert 'stacks.VpnClient("<NAME>", container=<vpn>, name="phone", adopt="if_matching")' in out
     assert 'stacks.PinnedBackup("<NAME>", container=<data>, backup_id=1)' in out
