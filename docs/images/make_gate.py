@@ -40,18 +40,24 @@ stacks.Container("worker", template="python")
 """
 
 
+def shop(folder: Path, emulator: Emulator) -> Stack:
+    """Return the stack `dev` of a project `shop`, the only one of its backend."""
+    stack = Stack(
+        folder / "shop", ensure().bin, {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    )
+    stack.cli("stack", "rm", "dev", "--yes")
+    (stack.folder / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
+    stack.cli("stack", "init", "dev")
+    stack.cli("config", "set", "stacks:baseUrl", emulator.url)
+    stack.cli("config", "set", "stacks:apiKey", emulator.key, "--secret")
+    return stack
+
+
 def main() -> None:
     """Make a stack, plan a change, and write both pictures."""
     with tempfile.TemporaryDirectory() as name, Emulator(boot_seconds=1, clock=fast_clock()) as emulator:
         folder = Path(name)
-        stack = Stack(
-            folder / "shop", ensure().bin, {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-        )
-        (stack.folder / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
-        (stack.folder / "Pulumi.dev.yaml").unlink()
-        stack.cli("stack", "init", "dev")
-        stack.cli("config", "set", "stacks:baseUrl", emulator.url)
-        stack.cli("config", "set", "stacks:apiKey", emulator.key, "--secret")
+        stack = shop(folder, emulator)
         gated = Gated(stack, folder / "gate", {"limits": {"max_total": 40, "max_increase": 15}})
         stack.program(BEFORE)
         gated.plan(None)

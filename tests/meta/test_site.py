@@ -148,6 +148,16 @@ def test_a_cell_has_the_title_of_its_column() -> None:
     ]
 
 
+def test_a_printed_table_is_marked_and_an_error_is_not() -> None:
+    block = '<div class="language-text highlight"><pre><code>{}</code></pre></div>'
+    table, error = (
+        block.format("Name  A month\n----  -------\n"),
+        block.format("error: one --option that is long"),
+    )
+
+    assert labelled(error + table) == error + table.replace("language-text", "language-text printed-table")
+
+
 def test_a_broken_link_is_an_error() -> None:
     places = Places(ROOT, ["docs/index.md"])
 

@@ -1,4 +1,9 @@
-"""Tables on a phone: each cell says which column it is of, so that the style can show a row as a paragraph."""
+"""
+Tables on a phone.
+
+Each cell of a table says which column it is of, so that the style can show a row as a paragraph. A table that a program
+printed is marked, so that the style does not break its lines.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +17,13 @@ _TITLE: Final = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
 _ROW: Final = re.compile(r"<tr>.*?</tr>", re.DOTALL)
 _CELL: Final = re.compile(r"<td(?=[ >])")
 _TAG: Final = re.compile(r"<[^>]+>")
+_PRINTED: Final = re.compile(r'<div class="language-text(?= highlight">(?:(?!</div>).)*--- +---)', re.DOTALL)
+"""A block of output with the line below the titles of a table."""
 
 
 def labelled(page: str) -> str:
-    """Return a page whose cells have the title of their column, without its markup."""
-    return _TABLE.sub(lambda table: _of_table(table[0]), page)
+    """Return a page whose cells have the title of their column, without its markup, and with printed tables marked."""
+    return _PRINTED.sub(r"\g<0> printed-table", _TABLE.sub(lambda table: _of_table(table[0]), page))
 
 
 def _of_table(table: str) -> str:

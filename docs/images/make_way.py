@@ -1,0 +1,121 @@
+# ruff: noqa: INP001  (a script beside what it makes)
+"""
+Make way.svg again: a line of a program, and what its preview, the gate and the account print of it.
+
+    .venv/bin/python docs/images/make_way.py
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import Final
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE)]
+
+import make_gate  # noqa: E402  (after the path)
+import make_terminal  # noqa: E402  (as above)
+
+from stacks_pulumi.emulator import Emulator  # noqa: E402  (as above)
+from tests.support.clock import fast_clock  # noqa: E402  (as above)
+from tests.support.gate import Gated, keys  # noqa: E402  (as above)
+from tools.docs.drawing import FONT, STYLE, text  # noqa: E402  (as above)
+
+CACHE: Final = 'stacks.Container("orders-cache", template="redis-micro")'
+WIDTH: Final = 610
+COLUMNS: Final = 68
+LINE: Final = 19
+MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace"
+
+
+def main() -> None:
+    """Add a container to a stack by way of the gate, and draw what each step prints."""
+    with tempfile.TemporaryDirectory() as name, Emulator(boot_seconds=1, clock=fast_clock()) as emulator:
+        folder = Path(name)
+        stack = make_gate.shop(folder, emulator)
+        gated = Gated(stack, folder / "gate", {"limits": {"max_total": 40, "max_increase": 15}})
+        stack.program(make_terminal.SHOP)
+        stack.up(quiet_afterwards=False)
+        stack.program(make_terminal.SHOP + CACHE)
+
+        def printed(command: str, wanted: str, code: int = 0) -> list[str]:
+            """Run a command; return those of its lines that match."""
+            words = command.format(record=gated.record, gate=gated.folder, key=keys() / "ann").split()
+            done = subprocess.run(  # noqa: S603  (its arguments are ours)
+                words, cwd=stack.folder, env=stack.env, capture_output=True, text=True, check=False
+            )
+            found = [line for line in done.stdout.splitlines() if re.search(wanted, line)]
+            if done.returncode != code or not found:
+                raise RuntimeError(done.stdout + done.stderr)
+            return found
+
+        steps = [
+            ("Write a program", "__main__.py", ["+ " + CACHE]),
+            (
+                "See the price",
+                "pulumi preview",
+                [line.strip() for line in printed("pulumi preview", r"^ +\d containers: ")],
+            ),
+            (
+                "Apply what a person approved",
+                "stacks-pulumi gate",
+                [
+                    *printed("stacks-pulumi gate plan --gate {gate} --record {record}", "^The change", 3),
+                    *printed("stacks-pulumi gate approve {record} --gate {gate} --key {key}", "^ann signed"),
+                    *printed(
+                        "stacks-pulumi gate apply {record} --gate {gate}", r"^ +(\+ )?\d (created|unchanged)$"
+                    ),
+                ],
+            ),
+            (
+                "Know what each stack owns",
+                "stacks-pulumi account",
+                printed("stacks-pulumi account", r"shop/dev +\$|^The"),
+            ),
+        ]
+    (HERE / "way.svg").write_text(drawn(steps), encoding="utf-8")
+
+
+def drawn(steps: list[tuple[str, str, list[str]]]) -> str:
+    """Return the drawing."""
+    parts: list[str] = []
+    y = 20
+    for number, (title, command, lines) in enumerate(steps):
+        rows = [row for line in lines for row in textwrap.wrap(line, COLUMNS, drop_whitespace=False)]
+        height = 40 + LINE * len(rows) + 8
+        parts += [
+            f'<rect class="box" x="20" y="{y}" width="{WIDTH - 40}" height="{height}" rx="6"/>',
+            text(36, y + 25, f"{number + 1}. {title}", "ink", size=17, weight=600),
+            text(WIDTH - 36, y + 25, command, "grey", size=14, anchor="end"),
+        ]
+        parts += [
+            f'<text class="ink" x="36" y="{y + 48 + LINE * row}" font-size="13" font-family="{MONO}" '
+            f'xml:space="preserve">{html.escape(line, quote=False)}</text>'
+            for row, line in enumerate(rows)
+        ]
+        y += height
+        if number < len(steps) - 1:
+            parts.append(f'<line class="line" x1="56" y1="{y}" x2="56" y2="{y + 15}"/>')
+            parts.append(f'<path class="tip" d="M51 {y + 15} H61 L56 {y + 22} Z"/>')
+        y += 22
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" role="img" font-family="{FONT}">',
+            "<title>The way of a change: program, preview with its price, gate, account</title>",
+            f"<style>{STYLE}\n</style>",
+            f'<rect class="back" x=".5" y=".5" width="{WIDTH - 1}" height="{y - 1}" rx="8"/>',
+            *parts,
+            "</svg>",
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
