@@ -225,7 +225,7 @@ def apply(
             # No person has approved that this code runs with this key.
             sys.stdout.write("Nothing changes, so the program was not run.\n")
             return 0
-        spending.check_key(configuration.values, changes)
+        spending.check_key(gate, configuration.values, changes)
         options = [
             # An update asks some policies at its end only, and the record may lack what they found.
             *(pulumi.pack_options(gate.packs, scratch) or ["--skip-preview"]),

@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +23,7 @@ from stacks_pulumi.account import backend
 from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconcile
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import Pricer
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, ForbiddenError
 from stacks_pulumi.gate.plan_file import OUR_PROVIDERS, check_plugins, deployment_in
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
@@ -187,14 +188,7 @@ def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -
     """
     if not needed(gate):
         return AccountNow()
-    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a gate that does not read the account needs no HTTP)
-
-    values = _values(configuration)
-    config.check_spelling(values.get)
-    # A platform file of the project could say that a price is in another field or unit.
-    values = {name: value for name, value in values.items() if name != _PLATFORM}
-    settings = config.load(values | ({} if gate.platform is None else {_PLATFORM: str(gate.platform)}))
-    with StacksClient.of(settings) as client:
+    with _connected(gate, configuration) as (client, settings):
         prices = live.prices(client) if gate.file.live_prices else None
         monthly = AccountNow(prices=prices).monthly
         containers = live.described(client, live.listed(client))
@@ -211,6 +205,22 @@ def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -
             None if containers.gap is not None else named,
             prices,
         )
+
+
+@contextmanager
+def _connected(
+    gate: Gate, configuration: Mapping[str, Any]
+) -> Iterator[tuple[StacksClient, config.AccountSettings]]:
+    """Connect to the account of a stack, with the gate's own facts about the platform."""
+    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a plan that asks nothing needs no HTTP)
+
+    values = _values(configuration)
+    config.check_spelling(values.get)
+    # A platform file of the project could say that a price is in another field or unit.
+    values = {name: value for name, value in values.items() if name != _PLATFORM}
+    settings = config.load(values | ({} if gate.platform is None else {_PLATFORM: str(gate.platform)}))
+    with StacksClient.of(settings) as client:
+        yield client, settings
 
 
 def check_address(gate: Gate, configuration: Mapping[str, Any]) -> None:
@@ -333,22 +343,31 @@ def _added(
     return dict(found)
 
 
-def check_key(configuration: Mapping[str, Any], changes: Collection[Change]) -> None:
+def check_key(gate: Gate, configuration: Mapping[str, Any], changes: Collection[Change]) -> None:
     """
-    Check that an update has a key, before it uses up its approval. A provider of the program may have its own.
+    Check that an update has a key that the API accepts, before it uses up its approval: one call.
+
+    A provider of the program may have a key of its own, which is not looked at.
 
     Args:
+        gate: The gate. If it reads the account, the API has accepted the key already.
         configuration: The stack's configuration, as the engine prints it.
         changes: What happens to each resource.
 
     Raises:
         ConfigError: It has none.
+        StacksError: The API does not accept it, or does not answer.
     """
     has_own = any(one.type.startswith("pulumi:providers:") and not one.engines_own for one in changes)
-    has_key = _values(configuration).get(_API_KEY) or os.environ.get("STACKS_API_KEY")
-    if any(one.acts and one.kind is not None for one in changes) and not has_own and not has_key:
+    if has_own or not any(one.acts and one.kind is not None for one in changes):
+        return
+    if not (_values(configuration).get(_API_KEY) or os.environ.get("STACKS_API_KEY")):
         raise ConfigError(
             "there is no API key, so the update would fail and its approval would be used up: set STACKS_API_KEY, or "
             "`pulumi config set stacks:apiKey --secret` and plan again",
             code="missing-api-key",
         )
+    if not needed(gate):
+        # A key that may not read is accepted; what it may do is the update's to find out.
+        with _connected(gate, configuration) as (client, _), suppress(ForbiddenError):
+            client.containers.list()

@@ -16,7 +16,7 @@ import responses
 from stacks_pulumi import catalog
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.cost.build import Pricer
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, InvalidApiKeyError
 from stacks_pulumi.gate import spending
 from stacks_pulumi.gate.change import Change, changes_of, pricer_of
 from stacks_pulumi.gate.machine import Begun
@@ -288,12 +288,44 @@ def test_an_update_without_a_key_does_not_use_up_its_approval(
     engines = made(make_gate, "pulumi:providers:stacks", "default_0_3_0", parent="")
 
     with pytest.raises(ConfigError, match="there is no API key"):
-        spending.check_key(configuration, engines)
-    spending.check_key(configured(apiKey="sk_stacks_1"), engines)
+        spending.check_key(gate(), configuration, engines)
     # A provider of the program may have its own.
-    spending.check_key(configuration, made(make_gate, "pulumi:providers:stacks", "mine"))
-    monkeypatch.setenv("STACKS_API_KEY", "sk_stacks_1")
-    spending.check_key(configuration, engines)
+    spending.check_key(gate(), configuration, made(make_gate, "pulumi:providers:stacks", "mine"))
+
+
+@pytest.mark.parametrize("source", ["configuration", "environment"])
+@responses.activate
+def test_an_update_whose_key_is_not_accepted_does_not_use_up_its_approval(
+    monkeypatch: pytest.MonkeyPatch, make_gate: MakeGate, source: str
+) -> None:
+    key = f"sk_stacks_{'0' * 64}"
+    monkeypatch.setenv("STACKS_BASE_URL", URL)
+    monkeypatch.setenv("STACKS_API_KEY", key if source == "environment" else "")
+    configuration = configured(apiKey=key, baseUrl=URL) if source == "configuration" else {}
+    answers = responses.get(f"{URL}/containers", status=401, json={"error": "Invalid API key"})
+    engines = made(make_gate, "pulumi:providers:stacks", "default_0_3_0", parent="")
+
+    with pytest.raises(InvalidApiKeyError):
+        spending.check_key(gate(), configuration, engines)
+
+    assert answers.call_count == 1
+    # A gate that reads the account has asked already.
+    spending.check_key(gate(free=Free(Decimal(5))), configuration, engines)
+    assert answers.call_count == 1
+
+
+@responses.activate
+def test_an_update_whose_key_may_not_read_is_tried(
+    monkeypatch: pytest.MonkeyPatch, make_gate: MakeGate
+) -> None:
+    monkeypatch.setenv("STACKS_BASE_URL", URL)
+    monkeypatch.setenv("STACKS_API_KEY", f"sk_stacks_{'0' * 64}")
+    said = {"error": "Forbidden", "message": "API key does not have required scope: containers:read"}
+    answers = responses.get(f"{URL}/containers", status=403, json=said)
+
+    spending.check_key(gate(), {}, made(make_gate, "pulumi:providers:stacks", "default_0_3_0", parent=""))
+
+    assert answers.call_count == 1
 
 
 def test_a_change_of_other_providers_needs_no_key(
@@ -303,4 +335,4 @@ def test_a_change_of_other_providers_needs_no_key(
     saved = Saved()
     saved.plan("id", {}, "create", kind="random:index:RandomId")
 
-    spending.check_key({}, changes_of(*saved.files, pricer_of(make_gate())))
+    spending.check_key(gate(), {}, changes_of(*saved.files, pricer_of(make_gate())))
