@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -171,14 +172,16 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
             account = with_children(account, has, stacks, this)
             containers, has, left = unowned(account, has)
         program = plan(containers, has, everything, protect=options.protect, platform=client.platform)
-    program = dataclasses.replace(program, left_out=(*left, *program.left_out))
     if not program.declared:
-        why = "; ".join(f"{one.what}: {one.reason}" for one in program.left_out[:_SHOWN])
-        more = len(program.left_out) - _SHOWN
+        # First what no stack owns: that another one has a stack is as it should be.
+        reasons = [*program.left_out, *left]
+        why = "; ".join(f"{one.what}: {one.reason}" for one in reasons[:_SHOWN])
+        more = len(reasons) - _SHOWN
         rest = f"; and {more} more (`stacks-pulumi account --children` shows all)" if more > 0 else ""
         raise StacksError(
             f"nothing was written, because nothing can be taken over: {why}{rest}", code="not-found"
         )
+    program = dataclasses.replace(program, left_out=(*left, *program.left_out))
     project = options.project or project_name(folder)
     texts: dict[str, str | bytes] = {**files(program, options.language, project, settings.base_url)}
     if options.language == "python":
@@ -191,7 +194,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     if options.format == "json":
         print_json(_data(folder, program, list(texts)), None if program.complete else _INCOMPLETE)
     else:
-        sys.stdout.write(_report(folder, program, list(texts), stacks))
+        sys.stdout.write(_report(folder, program, list(texts), project, stacks))
     return program
 
 
@@ -261,7 +264,9 @@ def _data(folder: Path, program: ScaffoldPlan, names: list[str]) -> dict[str, An
     }
 
 
-def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stacks | None) -> str:
+def _report(
+    folder: Path, program: ScaffoldPlan, names: list[str], project: str, stacks: Stacks | None
+) -> str:
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())
@@ -279,7 +284,7 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stack
         "",
         "Next:",
         *([] if folder.resolve() == Path.cwd() else [f"  cd {shlex.quote(str(folder))}"]),
-        "  pulumi stack init dev",
+        f"  pulumi stack init {_new_stack(project, stacks)}",
         "  pulumi config set stacks:apiKey --secret",
         "  pulumi preview   # `takes over` at each container; a warning if there is none: check the key",
         "  pulumi up        # adopts, and changes nothing in the account",
@@ -287,6 +292,18 @@ def _report(folder: Path, program: ScaffoldPlan, names: list[str], stacks: Stack
         "  stacks-pulumi account --fail-on double   # no other stack has taken over the same",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _new_stack(project: str, stacks: Stacks | None) -> str:
+    """Return a name that no stack of the project has: in a stack that exists, the program would delete what it has."""
+    known = [] if stacks is None else [one.name for one in stacks.read] + [one.stack for one in stacks.unread]
+    taken = {tuple(name.split("/")[-2:]) for name in known}
+    return next(name for name in _stack_names() if (project, name) not in taken)
+
+
+def _stack_names() -> Iterator[str]:
+    yield "dev"
+    yield from (f"dev-{number}" for number in itertools.count(2))
 
 
 # --- What installs this package ---

@@ -347,7 +347,7 @@ def check_key(gate: Gate, configuration: Mapping[str, Any], changes: Collection[
     """
     Check that an update has a key that the API accepts, before it uses up its approval: one call.
 
-    A provider of the program may have a key of its own, which is not looked at.
+    The key that a provider of the program has is not looked at.
 
     Args:
         gate: The gate. If it reads the account, the API has accepted the key already.

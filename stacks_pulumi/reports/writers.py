@@ -70,9 +70,7 @@ def plain(document: Document) -> str:
         if table.title:
             lines += [clean(table.title), ""]
         if table.rows:
-            lines += _plain_table(table)
-        if table.title or table.rows:
-            lines.append("")
+            lines += [*_plain_table(table), ""]
     lines += [f"{weight}: {clean(text)}" for weight, text in document.remarks]
     lines += _others(document)
     for violation in document.violations:

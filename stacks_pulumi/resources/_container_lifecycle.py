@@ -55,7 +55,7 @@ from stacks_pulumi.resources._identity import (
     same_container,
     uncertain,
 )
-from stacks_pulumi.resources._operation import Operation, reason_of
+from stacks_pulumi.resources._operation import Operation, limit_text, reason_of
 from stacks_pulumi.resources._session import Session
 
 STATUS_RUNNING: Final = "running"
@@ -568,7 +568,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             status = container.status if seen is None else seen.status
             held = self.session.client.feed.held_back()
             shown = _SHOWN.get(status, status or "no status yet")
-            self.op.progress(f"rate limit: {held:.0f} s" if held >= 1 else shown)
+            self.op.progress(limit_text(held) if held >= 1 else shown)
 
         found = self.session.client.feed.wait(
             wait,

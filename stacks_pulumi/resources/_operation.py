@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import sys
 import threading
 import time
@@ -143,7 +144,15 @@ class Found(msgspec.Struct, frozen=True):
 _PROGRESS_INTERVAL: Final = 1.0
 """Seconds between two lines of progress: the engine does not redraw faster, and each line is a call to it."""
 
+_LIMIT_STEP: Final = 10
+"""The rate limit's seconds are shown in such steps: without a terminal each other text is a line, for each resource."""
+
 _local: Final = threading.local()
+
+
+def limit_text(seconds: float) -> str:
+    """Return the line that says how long the rate limit lasts, at most."""
+    return f"rate limit: {_LIMIT_STEP * math.ceil(seconds / _LIMIT_STEP)} s"
 
 
 class Operation(msgspec.Struct):

@@ -31,7 +31,7 @@ from stacks_pulumi.errors import (
     NoCapacityError,
     SpendingCapError,
 )
-from stacks_pulumi.resources._operation import current_operation
+from stacks_pulumi.resources._operation import current_operation, limit_text
 from stacks_pulumi.resources._restarts import EXPECTED, Restarts
 
 _T = TypeVar("_T")
@@ -494,7 +494,7 @@ def _check_awaited() -> None:
 
 
 def _report_limit(seconds: float, queued: int) -> None:
-    text = f"rate limit: {seconds:.0f} s, {queued} queued"
+    text = f"{limit_text(seconds)}, {queued} queued"
     operation = current_operation()
     if operation is None:
         # A data function: the program calls it, perhaps in many threads.

@@ -20,9 +20,11 @@ import yaml
 
 import stacks_pulumi
 from stacks_pulumi.emulator import Emulator
+from tests.support.node import needs
 from tests.support.pipelines import Runner, git
 from tests.support.stack import THRIFTY
 from tools.engine.ensure import ensure
+from tools.engine.hosts import code_hosts
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/own-repository.md"
@@ -129,7 +131,7 @@ class Reader:
             text = file.read_text(encoding="utf-8")
         elif found["mark"] == "files":
             text = self._files()
-        elif found["mark"] in {"yaml", "try", "approve"}:
+        elif found["mark"] in {"yaml", "typescript", "try", "approve"}:
             # Another repository, and what comes after the first commit.
             return found[0]
         elif found["file"] and found["language"] != "sh":
@@ -291,6 +293,44 @@ def test_the_same_repository_in_yaml_is_tested_and_planned(reader: Reader, runne
     assert planned.outputs == {"code": "3"}
     assert "from $0.00 to $8.00" in planned.text
     assert "may run its own code" not in planned.text
+
+
+def test_the_same_repository_in_typescript_is_tested_and_planned(reader: Reader, runner: Runner) -> None:
+    needs("node", "npm")
+    folder = runner.checkout()
+    # The environment of the repository, which a clone does not have.
+    (folder / ".venv").mkdir()
+    (folder / ".venv/bin").symlink_to(reader.terminal.folder / ".venv/bin")
+    env = dict(reader.terminal.env)
+    env["PATH"] = f"{code_hosts()}{os.pathsep}{env['PATH']}"
+    runner.env = {**runner.env, "PATH": env["PATH"]}
+    desk = Terminal(folder, runner.scratch, env)
+    desk.paste("git rm -qr shop.py __main__.py gate .github/workflows/gate.yml")
+    parts = [it for it in PART.finditer(reader.page) if it["mark"] in {"yaml", "typescript"}]
+    for it in parts:
+        if it["file"]:
+            (folder / it["file"]).write_text(it["text"], encoding="utf-8")
+    (commands,) = [it["text"] for it in parts if not it["file"]]
+    desk.paste(commands)
+
+    assert "1 passed" in desk.paste("python -m pytest -q")
+    said = desk.paste(
+        f"stacks-pulumi gate init gate --base-url {reader.emulator.url} --workflow github "
+        "--approver ann=$HOME/.ssh/id_ed25519.pub"
+    )
+    assert "project_settings: [packages]" in said
+    desk.paste("echo 'project_settings: [packages]' >>gate/gate.yaml")
+    made = git(folder, "ls-files", "--others", "--exclude-standard").splitlines()
+    rest = [name for name in made if not name.startswith(("sdks/", "gate/"))]
+    assert rest == [".github/workflows/gate.yml", "index.ts", "package-lock.json", "package.json"]
+    desk.paste("git add --all && git commit -qm 'The program in TypeScript'")
+    runner.repository = folder
+    key = reader.emulator.new_key(scopes=["containers:read"])
+    planned = runner.job(folder / ".github/workflows/gate.yml", "plan", {"secrets.STACKS_API_KEY": key})
+
+    assert planned.code == 0, planned.text
+    assert planned.outputs == {"code": "3"}
+    assert "from $0.00 to $8.00" in planned.text
 
 
 def test_the_workflows_test_and_apply(reader: Reader, runner: Runner) -> None:

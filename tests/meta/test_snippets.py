@@ -78,8 +78,8 @@ def test_the_programs_for_the_registry_are_those_that_are_compiled() -> None:
     assert {("Connection", it.text) for it in programs} <= compiled
 
 
-def test_only_the_registrys_page_has_programs_in_other_languages() -> None:
-    assert {it.name for it in snippets("go", "typescript")} == {REGISTRY}
+def test_programs_in_other_languages_are_on_pages_whose_tests_run_them() -> None:
+    assert {it.name for it in snippets("go", "typescript")} == {REGISTRY, REPOSITORY}
 
 
 def test_every_command_is_known_to_a_test() -> None:

@@ -20,9 +20,9 @@ CODES = {"plan": 3}
 
 
 def lines(page: str) -> list[str]:
-    """Return the commands of the first block of a page."""
-    block = next(it for it in snippets("sh") if it.name == page)
-    return [line.partition("  #")[0].rstrip() for line in block.text.splitlines()]
+    """Return the commands of a page."""
+    blocks = [it.text for it in snippets("sh") if it.name == page]
+    return [line.partition("  #")[0].rstrip() for text in blocks for line in text.splitlines()]
 
 
 def test_the_commands_of_the_pages_apply_an_approved_change(

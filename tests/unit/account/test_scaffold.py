@@ -443,6 +443,36 @@ def test_nothing_is_taken_over_if_a_stack_cannot_be_read(
     assert not (full.folder / "taken").exists()
 
 
+@pytest.mark.parametrize(
+    ("project", "stacks", "name"),
+    [("shop", ("dev",), "dev-2"), ("shop", ("prod",), "dev"), ("other", ("dev",), "dev")],
+)
+def test_the_next_steps_make_a_stack_that_does_not_exist(
+    full: Accounts, capsys: pytest.CaptureFixture[str], project: str, stacks: tuple[str, ...], name: str
+) -> None:
+    """In a stack that exists, the new program would delete what that stack has."""
+    exports = [full.export(f"{stack}.json", full.container("data", stack)) for stack in stacks]
+    words = [word for export in exports for word in ("--state", export)]
+
+    assert main(["scaffold", *words, "--project", project, "--out", str(full.folder / "taken")]) == 0
+
+    assert f"  pulumi stack init {name}\n" in capsys.readouterr().out
+
+
+def test_the_reasons_begin_with_what_no_stack_owns(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owned = [f"web-{number}" for number in range(scaffold._SHOWN + 1)]
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in owned])
+    accounts.emulator.load([{"name": "zz-broken", "template": "nodejs", "status": "error"}])
+    state = accounts.export("dev.json", *(accounts.container(name) for name in owned))
+
+    told = scaffolded(accounts, capsys, state, code=1)
+
+    assert "nothing can be taken over: container zz-broken: " in told
+    assert "; and 2 more (" in told
+
+
 def lists_without_data(full: Accounts, times: int | None) -> None:
     """Let the next lists of containers, or all of them, lack one."""
     key = {"Authorization": f"Bearer {full.emulator.key}"}
