@@ -303,17 +303,18 @@ class Stacks:
     folder: Path | None = None
 
 
-def from_backend(folder: Path | None = None) -> Stacks:
+def from_backend(folder: Path | None = None, project: str | None = None) -> Stacks:
     """
     Read every stack of the backend that `pulumi` is logged in to.
 
     Args:
         folder: Where `pulumi` is run; by default the folder of this process.
+        project: The project whose stacks are read; by default those of all projects.
 
     Raises:
         InputError: The stacks cannot be listed.
     """
-    listed = _list(folder=folder)
+    listed = _list(*(() if project is None else ("--project", project)), folder=folder)
     if len(listed) > _FEW:
         sys.stderr.write(f"reading {count(len(listed), 'stack')} of the backend\n")
     return _of_backend(dict(zip(listed, _exports(listed, folder), strict=True)), folder)

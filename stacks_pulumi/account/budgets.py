@@ -212,12 +212,14 @@ def judged(
             raise InputError(
                 f"the budget {budget.name!r} is over no stack: correct its stacks, projects or tags"
             )
-        if before is None and any(limit.measure != "total" for limit in budget.limits):
+        is_total = all(limit.measure == "total" for limit in budget.limits)
+        if before is None and not is_total:
             raise InputError(
                 f"the budget {budget.name!r} limits an increase: say since when with --compare-to FILE"
             )
         if (
             before is not None
+            and not is_total
             and not budget.everything
             and any(one.stacks is None for one in before.containers)
         ):
@@ -233,7 +235,7 @@ def judged(
         # A container may be a stack's too if that was creating one, or has its id with another creation time.
         possible = {one.container.id for one in account.containers if not stacks.isdisjoint(_may_own(one))}
         part = _part(now, budget, stacks, possible)
-        earlier = now if before is None else before
+        earlier = now if before is None or is_total else before
         then = _part(earlier, budget, stacks, possible | _taken_over(earlier, part))
         report = compare(then, replace(part, gap=gap))
         for verdict in judge(report, budget.limits):

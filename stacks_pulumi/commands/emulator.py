@@ -84,7 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write STACKS_BASE_URL and STACKS_API_KEY to this file, for Docker or a shell; it overwrites only a file "
         "that is as an emulator wrote it",
     )
-    parser.add_argument("--key", help="the API key to accept (default: one derived from the seed)")
+    parser.add_argument(
+        "--key",
+        help="the API key to accept: sk_stacks_ and 64 hexadecimal digits (default: one derived from the seed)",
+    )
     parser.add_argument(
         "--state",
         metavar="FILE",

@@ -268,7 +268,7 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
     )
     yield _post("set_pace", controls.set_pace, answered(_pace))
     yield _post("new_account", controls.new_account, lambda account: {"account": account})
-    yield _post("new_key", controls.new_key, lambda key: {"key": key})
+    yield _post("new_key", controls.new_key, lambda key: {"key": key, "label": controls.label_of(key)})
     run = _then(controls.set_platform, answered(_platform))
     chosen = msgspec.defstruct(
         "set_platform", [("platform", PlatformFacts | None)], forbid_unknown_fields=True

@@ -57,14 +57,18 @@ class Controls:
         self._journal = journal
         self._rate_limit = answers.count("rate_limit", rate_limit)
         self.key = self._first_key(key, spending_cap)
-        self.account = self._record().account
+        self.account = self._record(self.key).account
         self._save()
 
-    def _record(self) -> ApiKey:
-        """Return what is stored of the first key."""
-        record = keys.lookup(self.platform.state, self.key)
+    def label_of(self, key: str) -> str:
+        """Return the label of a key, by which `drift.revoke_key` and the limits name it."""
+        return self._record(key).label
+
+    def _record(self, key: str) -> ApiKey:
+        """Return what is stored of a key."""
+        record = keys.lookup(self.platform.state, key)
         if record is None:
-            raise KeyError(self.key)
+            raise KeyError(key)
         return record
 
     @property
@@ -75,12 +79,12 @@ class Controls:
     @property
     def key_label(self) -> str:
         """The label of the first key, by which `drift.revoke_key` and the limits name it."""
-        return self._record().label
+        return self._record(self.key).label
 
     @property
     def is_key_revoked(self) -> bool:
         """Whether the first key was revoked, in this run or, with a state file, in an earlier one."""
-        return self._record().revoked
+        return self._record(self.key).revoked
 
     @property
     def state(self) -> State:

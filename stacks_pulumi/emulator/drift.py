@@ -345,10 +345,14 @@ def load(
             row = _row("containers", number, it.name)
             with _at(row, it):
                 ids.append(_add(platform, it.account or account, it, row))
+        # A name of these rows is theirs, although another account may have it too.
+        own = {it.name: id_ for it, id_ in zip(ready, ids, strict=True)}
         for number, link in enumerate(links):
             with _at(_row("connections", number, link.name), link):
-                ends = (platform.state.container(link.source), platform.state.container(link.target))
-                connections.create(platform, *ends, link.name)
+                source, target = (
+                    platform.state.container(own.get(it, it)) for it in (link.source, link.target)
+                )
+                connections.create(platform, source, target, link.name)
     except BaseException:
         platform.state = before
         raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import os
 import socket
 import struct
 import sys
@@ -259,8 +260,10 @@ class _Handler(WSGIRequestHandler):
     def _drop(self, *, hard: bool = False) -> None:
         self.close_connection = True
         if hard:
-            # With SO_LINGER and 0 seconds, the kernel sends a reset when the socket is closed.
+            # With SO_LINGER and 0 seconds, the kernel sends a reset when the socket is closed. The server would first
+            # end its direction in the ordinary way, so the socket is closed here.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
             return
         # Closing the socket is not enough: the handler's files keep it open.
         self.connection.shutdown(socket.SHUT_RDWR)

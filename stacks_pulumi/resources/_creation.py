@@ -16,12 +16,12 @@ import contextlib
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import same_name
+from stacks_pulumi._identifiers import same_name, stack_and_project
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
@@ -37,6 +37,9 @@ from stacks_pulumi.resources._fields import differences_to
 from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_origin, token_of
 from stacks_pulumi.resources._operation import Operation, record_adoption
 from stacks_pulumi.resources._session import Session
+
+if TYPE_CHECKING:
+    from stacks_pulumi.account.backend import Managed
 
 T = TypeVar("T")
 
@@ -340,7 +343,7 @@ def to_adopt(
         session: The account; `None` without a key.
         urn: The resource. What it has itself it does not adopt: a replacement destroys that first.
         inputs: The checked inputs.
-        warn: Shows why no container of this name will be adopted, or is not seen.
+        warn: Shows why no container of this name will be adopted, or is not seen, and which other stack has it.
     """
     # A setting of the stack is for what may exist; what the resource says itself expects one.
     is_expected = inputs.get("adopt") == "if_matching"
@@ -349,7 +352,7 @@ def to_adopt(
         if session is None
         else session.reads.get("to adopt", ask=functools.partial(_listed, session))
     )
-    if isinstance(listed, str):
+    if session is None or isinstance(listed, str):
         if is_expected:
             warn(f"not known whether {inputs['name']!r} is taken over, so it counts as a new one: {listed}")
         return None
@@ -371,7 +374,44 @@ def to_adopt(
             f"shows: {'; '.join(differences)}"
         )
         return None
-    return named[0].id
+    id_ = named[0].id
+    for one in session.reads.get("other stacks", ask=functools.partial(_of_other_stacks, session, urn, warn)):
+        if one.id == id_:
+            warn(
+                f"the stack {one.stack} has {id_} too, as {one.name!r}: after `up` both own it, and one `pulumi "
+                "destroy` deletes it for both. Remove `adopt` and give this one another name, or let the other stack "
+                "forget it (`pulumi state delete`)"
+            )
+    return id_
+
+
+def _of_other_stacks(session: Session, urn: str, warn: Callable[[str], None]) -> list[Managed]:
+    """
+    Return the containers that the other stacks of the project have, and warn if they are not all known.
+
+    Only these, because a preview does not wait for hundreds of exports; `stacks-pulumi account` reads all.
+    """
+    from stacks_pulumi.account import backend  # noqa: PLC0415  (only an adoption asks)
+
+    own, project = stack_and_project(urn)
+    mine = {own, f"{project}/{own}"}
+    unknown = "not known whether another stack of the project owns the adopted containers: "
+    try:
+        stacks = backend.from_backend(project=project)
+    except StacksError as error:
+        warn(f"{unknown}the project's stacks cannot be listed [{error.code}]")
+        return []
+    for unread in stacks.unread:
+        if "/".join(unread.stack.split("/")[-2:]) not in mine:
+            warn(f"{unknown}{unread.stack} was not read: {unread.error}")
+    here = backend.normal_url(session.settings.base_url)
+    return [
+        one
+        for state in stacks.read
+        if state.name not in mine
+        for one in state.managed
+        if one.kind == "Container" and (one.base_url is None or backend.normal_url(one.base_url) == here)
+    ]
 
 
 def _listed(session: Session) -> Listing[Container] | str:

@@ -152,7 +152,7 @@ def test_the_client_of_the_page_waits_and_polls(quick: Emulator, tmp_path: Path)
 
     told = run("node", "--env-file=.env", "client.mjs", cwd=tmp_path)
 
-    assert told == f"{quick.account}-orders running\n"
+    assert told == f"{quick.account}-hello running\n"
     assert [quick.calls(f"containers.{one}") for one in ("create", "status")] == [2, 1]
     quick.faults.assert_none_left()
 

@@ -97,6 +97,8 @@ def test_keys_and_accounts_are_created(emulator: Emulator, control: Control, cal
         "new_key",
         {"account": account, "scopes": ["containers:read"], "spending_cap": 5, "label": "ci"},
     )
+    assert key["label"] == "ci"
+    assert control("POST", "new_key")["label"] == "key-3"
     stranger = type(call)(emulator, key["key"])
 
     assert stranger("GET", "/containers").status_code == 200

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -46,6 +49,24 @@ def test_drop_after_carries_out_the_request(emulator: Emulator, call: Caller, re
 
     assert emulator.state.names() == ["myapp"]
     assert [record.status for record in emulator.requests] == [0]
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_dropped_connection_ends_or_is_reset(emulator: Emulator, kind: str, reset: bool) -> None:
+    emulator.faults.add("containers.list", kind, reset=reset)
+    parts = urlsplit(emulator.url)
+    assert parts.hostname is not None
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=10) as client:
+        lines = [
+            f"GET {parts.path}/containers HTTP/1.1",
+            f"Host: {parts.netloc}",
+            f"Authorization: Bearer {emulator.key}",
+        ]
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+
+        with pytest.raises(ConnectionResetError) if reset else nullcontext():
+            assert client.recv(1) == b""
 
 
 @pytest.mark.parametrize("retry_after", [None, 7])

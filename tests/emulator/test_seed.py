@@ -178,6 +178,20 @@ def test_the_file_itself_can_be_sent_to_a_running_emulator() -> None:
         assert (refused.status_code, refused.json()["field"]) == (400, "version")
 
 
+def test_a_second_account_may_have_the_same_names() -> None:
+    with Emulator() as emulator:
+        containers = [{"name": name, "template": "nodejs"} for name in ("web", "api")]
+        connections = [{"source": "web", "target": "api", "name": "api"}]
+        emulator.load(containers, connections)
+        account = emulator.new_account()
+
+        ids = emulator.load([{**one, "account": account} for one in containers], connections)
+
+        made = [(it.source, it.target) for it in emulator.state.connections.values()]
+        assert (ids[0], ids[1]) in made
+        assert len(made) == 2
+
+
 def test_the_page_has_a_file_that_loads_and_the_schema_is_that_of_the_format(tmp_path: Path) -> None:
     example = PAGE.partition("seed.json\n```json\n")[2].partition("```")[0]
     (tmp_path / "seed.json").write_text(example, encoding="utf-8")

@@ -47,6 +47,9 @@ _BEHIND_A_LAG: Final = frozenset(
     }
 )
 """Facts that look like a list that is behind."""
+_DELAYS: Final = frozenset(
+    {"containers.listed_seconds", "containers.found_seconds", "containers.visible_seconds"}
+)
 
 
 @contextmanager
@@ -135,6 +138,26 @@ def wrong(facts: platform_file.PlatformFacts, learned: dict[str, Any]) -> dict[s
         for name, value in _differences(facts).items()
         if name in learned and name not in unclear and not _agrees(name, value, learned[name])
     }
+
+
+def invented(facts: platform_file.PlatformFacts, learned: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run has found out that is as the guide says."""
+    wanted = _differences(facts)
+    excused = set[str]()
+    if wanted.keys() & {*_DELAYS, "errors.waitlist_seconds"}:
+        # One look shows several of them.
+        excused |= _DELAYS
+    if wanted.keys() & {"lists.lag_seconds", "lists.cache_seconds", "containers.status_lag_seconds"}:
+        excused |= _BEHIND_A_LAG | _DELAYS
+    if "lists.next" in wanted:
+        # The client knows it without a file.
+        excused.add("lists.next_form")
+    # A word that only a boot has shown is in both.
+    if learned.get("containers.statuses", {}).keys() <= set(facts.containers.boot_statuses or ()):
+        excused.add("containers.statuses")
+    if set(learned.get("containers.boot_statuses", ())) <= (facts.containers.statuses or {}).keys():
+        excused.add("containers.boot_statuses")
+    return {name: value for name, value in learned.items() if name not in wanted and name not in excused}
 
 
 def _agrees(name: str, value: Any, found: Any) -> bool:

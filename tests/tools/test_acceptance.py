@@ -18,6 +18,7 @@ from tests.support.acceptance import (
     EVERYTHING,
     PREFIX,
     emulated,
+    invented,
     killed_and_swept,
     learned_of,
     left_on,
@@ -27,6 +28,7 @@ from tests.support.acceptance import (
     wrong,
 )
 from tests.support.platforms import READINGS
+from tests.support.snippets import snippets
 from tools.acceptance import reading
 from tools.acceptance.api import Api
 from tools.acceptance.contract import contract
@@ -438,6 +440,19 @@ def test_the_platform_file_names_what_differs(names: tuple[str, ...]) -> None:
     learned = learned_of(run)
     assert unnamed(facts, learned) == set()
     assert wrong(facts, learned) == {}
+    assert invented(facts, learned) == {}
+
+
+@pytest.mark.parametrize("max_usd", [1, 3, EVERYTHING])
+def test_the_platform_of_the_page_is_found_out_and_nothing_else(max_usd: float) -> None:
+    (page,) = (it.text for it in snippets("yaml") if it.text.startswith("# platform.yaml"))
+    facts = platform_file.parse(page, "platform.yaml")
+    with played(facts) as api:
+        run = run_on(api, max_usd)
+
+        assert perform(run, lambda _: None) == []
+
+    assert invented(facts, learned_of(run)) == {}
 
 
 def test_every_fact_of_a_platform_is_in_a_run() -> None:

@@ -16,6 +16,7 @@ from tools.acceptance.words import Trail
 __all__ = ["arrive"]
 
 _MOST_IDS: Final = 3
+_GONE: Final = frozenset({"deleted", "deleting"})
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CATEGORIES: Final = frozenset(reading.plain(it.category.value) for it in catalog.TEMPLATES.values())
 
@@ -86,6 +87,9 @@ class _Arrival:
         # The status first: a list that has only containers that run has one that its status showed as running before.
         seen = self._status(asked.ids)
         row = run.named(run.rows(), asked)
+        if row is not None and run.means(row) in _GONE:
+            # An older container of this name, as in the status.
+            row = None
         if row is not None:
             self._row, self._listed = row, self._listed if self._listed is not None else now
             id_ = container_id(row)
@@ -115,7 +119,7 @@ class _Arrival:
         """Return the status of the first id that has one under the name that was asked for."""
         for id_ in list(dict.fromkeys([*([self._id] if self._id else []), *ids]))[:_MOST_IDS]:
             seen = self._run.look(id_)
-            if seen.means in {"deleted", "deleting"}:
+            if seen.means in _GONE:
                 # An older container of this name.
                 continue
             name = seen.answer.get("name", "container_name") if seen.answer.ok else None

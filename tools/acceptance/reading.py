@@ -93,6 +93,13 @@ def rows_in(body: Any, path: str | None = None) -> tuple[str, list[dict[str, Any
     return None
 
 
+def form_of_empty(body: Any) -> str | None:
+    """Return how an empty list is answered: as a `list`, or with `nothing` in its place; `None` if there is neither."""
+    if any(isinstance(value, list) for _, value in _walk(body)):
+        return "list"
+    return "nothing" if body is None or rows_in(body) is not None else None
+
+
 def _rank(path: str) -> tuple[int, int]:
     steps = path.split(".") if path else []
     last = steps[-1].lower() if steps else ""

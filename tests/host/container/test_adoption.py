@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +65,61 @@ def test_a_preview_says_what_is_taken_over_and_billed_already(
     ):
         assert "adopts" not in web._check({"template": "nodejs", "adopts": there, **inputs})[0]
     assert emulator.calls() == before + 1
+
+
+def exported(stack: str, id_: str, url: str | None = None) -> str:
+    """Return the export of a stack that has a container."""
+    provider = f"urn:pulumi:{stack}::tests::pulumi:providers:stacks::default"
+    kind = "stacks:index:Container"
+    container = {
+        "urn": f"urn:pulumi:{stack}::tests::{kind}::shop",
+        "custom": True,
+        "id": id_,
+        "type": kind,
+        "provider": f"{provider}::1",
+    }
+    settings = {} if url is None else {"inputs": {"baseUrl": url}}
+    known = {"urn": provider, "custom": True, "id": "1", "type": "pulumi:providers:stacks", **settings}
+    return json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": [known, container]}})
+
+
+def test_a_preview_warns_if_another_stack_has_what_is_taken_over(
+    web: HostedResource, there: str, emulator: Emulator
+) -> None:
+    """A program that adopts has its names written, so each of its stacks takes over the same."""
+    web.host.has_stacks(
+        {
+            # The stack itself, under another name of the resource.
+            "organization/tests/dev": exported("dev", there),
+            "organization/tests/prod": exported("prod", there, f"{emulator.url}/"),
+            "organization/tests/stage": exported("stage", f"{emulator.account}-other"),
+            "organization/tests/elsewhere": exported("elsewhere", there, "https://other.example/api/v1"),
+            "organization/tests/broken": None,
+        }
+    )
+
+    for _ in range(2):
+        assert web.checked(name="web", template="nodejs", adopt="if_matching")["adopts"] == there
+
+    warned = [line for line in web.lines() if "stack" in line and "takes over" not in line]
+    assert [line.partition(":")[0] for line in dict.fromkeys(warned)] == [
+        "not known whether another stack of the project owns the adopted containers",
+        f"the stack tests/prod has {there} too, as 'shop'",
+    ]
+    assert "organization/tests/broken was not read" in warned[0]
+
+
+def test_a_preview_warns_if_the_stacks_are_not_known(web: HostedResource, there: str) -> None:
+    web.host.has_stacks({"organization/tests/dev": exported("dev", there)})
+    ls = Path(web.host._home.name) / "ls.json"
+    ls.write_text("no list", encoding="utf-8")
+
+    web.checked(name="web", template="nodejs", adopt="if_matching")
+
+    unknown = (
+        "not known whether another stack of the project owns the adopted containers: the project's stacks"
+    )
+    assert any(line.startswith(unknown) for line in web.lines())
 
 
 def test_a_preview_warns_of_what_up_would_not_take_over(web: HostedResource, there: str) -> None:

@@ -463,6 +463,11 @@ def test_a_snapshot_without_stacks_cannot_judge_the_increase_of_one(
     assert main(["account", "--state", state, "--budgets", file, "--compare-to", str(tmp_path / "then")]) == 1
 
     assert "the snapshot does not say which stack owns what" in capsys.readouterr().err
+    # A total needs no snapshot.
+    file = budgets(tmp_path, "budgets: [{max_total: 3, stacks: [shop/dev]}]")
+    words = ["--budgets", file, "--compare-to", str(tmp_path / "then")]
+    assert main(["account", "--state", state, *words]) == 2
+    assert "over the limit of $3.00" in capsys.readouterr().out
 
 
 HOSTILE = "x|\x1b[2K\n| forged | `$(reboot)` @all <img>"

@@ -69,8 +69,9 @@ def _empty(run: Run, answer: Answer) -> None:
     if answer.absent:
         run.learned.note("lists.empty", "missing", f"the list of no backups is a {answer.status}")
     elif answer.ok and not answer.rows():
-        null = None in reading.paths(answer.body).values()
-        run.learned.note("lists.empty", "nothing" if null else "list", "the list of no backups")
+        form = reading.form_of_empty(answer.body)
+        if form is not None:
+            run.learned.note("lists.empty", form, "the list of no backups")
 
 
 def _in_progress(run: Run, id_: str, total: int | None) -> None:
