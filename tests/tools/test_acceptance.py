@@ -453,6 +453,9 @@ def test_the_platform_of_the_page_is_found_out_and_nothing_else(max_usd: float) 
         assert perform(run, lambda _: None) == []
 
     assert invented(facts, learned_of(run)) == {}
+    # A container that is deleted stays listed, and its status too.
+    assert str(find("containers.delete", "Deletion takes time")) in run.findings.refuted()
+    assert "Not seen: lists.next," in run.learned.text("A run.", str), "no list had a second page"
 
 
 def test_every_fact_of_a_platform_is_in_a_run() -> None:

@@ -34,6 +34,9 @@ class Departure:
         before: Its status before the request.
         when_gone: Called with each look after the status no longer has it, or has it as deleted; returns whether the
             wait ends, because a later sighting may be of another container.
+
+    Attributes:
+        end: The word of the status that has the container as deleted; `None` if the status no longer has it.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class Departure:
         self._replaced = False
         self._since: dict[str, float] = {}
         self._until: dict[str, float] = {}
+        self._shown: set[str | None] = set()
+        self.end: str | None = None
 
     def wait(self) -> bool:
         """Return whether nothing shows the container any more, or everything as deleted."""
@@ -71,12 +76,14 @@ class Departure:
         run, now = self._run, self._run.now()
         seen, row = run.look(self._id), run.row(self._id)
         listed = None if row is None else reading.word(reading.field(row, "status", "state"))
+        self._shown = {seen.word, listed}
         for word in (seen.word, listed):
             if word is not None and (word.lower() not in self._known or run.words.means(word) == "deleted"):
                 self._since.setdefault(word, now)
                 self._until[word] = now
         if seen.means == "gone" or self._is_tombstone(seen.word, now):
             self._gone = now if self._gone is None else self._gone
+            self.end = seen.word
             if self._when_gone():
                 self._replaced = True
                 return True
@@ -87,8 +94,11 @@ class Departure:
             self._stale = now
         if not over:
             return False
-        shown = [word for word in (seen.word, listed) if word is not None]
-        measured = all(now - self._since.get(word, now) >= _LOOKS * run.pace.interval for word in shown)
+        measured = all(
+            now - self._since.get(word, now) >= _LOOKS * run.pace.interval
+            for word in self._shown
+            if word is not None
+        )
         # It is measured once.
         return measured or run.tombstone_measured
 
@@ -127,12 +137,12 @@ class Departure:
 
     def _note(self) -> None:
         """Note the words, the times and the lag."""
-        run, now = self._run, self._run.now()
+        run = self._run
         last = self._last_word()
         for word, since in self._since.items():
             if word == last:
                 run.words.learn(word, "deleted", "a deleted container is still listed with it")
-                ended = self._until[word] < now and not self._replaced
+                ended = word not in self._shown and not self._replaced
                 run.learned.note("containers.tombstone", word, f"a deleted container is listed as {word}")
                 run.record.tombstone(word)
                 if ended:

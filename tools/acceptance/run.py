@@ -425,9 +425,7 @@ class Run:
         """Note the words and pages that were met, and remove what a list that is behind explains."""
         self.words.close()
         lists, learned = self.lists, self.learned
-        if lists.page_size is None:
-            learned.same("lists.next")
-        else:
+        if lists.page_size is not None:
             evidence = f"a list had {lists.page_size} rows, and {lists.next} for more"
             for name, value in (
                 ("next", lists.next),

@@ -8,7 +8,7 @@ from tools.acceptance.api import Answer
 from tools.acceptance.arrival import arrive
 from tools.acceptance.contract import contract
 from tools.acceptance.departure import Departure, discard
-from tools.acceptance.run import BETWEEN, COMPUTE, Created, Run
+from tools.acceptance.run import BETWEEN, COMPUTE, Created, Run, Seen
 from tools.acceptance.words import KNOWN
 
 __all__ = ["deletion", "what_was_seen"]
@@ -30,8 +30,14 @@ def deletion(run: Run) -> None:
     run.form("containers.delete", deleted)
     name = _Name(run)
     departure = Departure(run, id_, before, name.try_again)
-    _meanwhile(run, id_, name)
+    first = run.look(id_)
+    _meanwhile(run, id_, name, first)
     departure.wait()
+    if first.means == "deleting":
+        then = "a 404" if departure.end is None else departure.end
+        run.judge(
+            "containers.delete", _TIME, departure.end is None, f"its status is {first.word}, then {then}"
+        )
     run.main = None
     name.note()
 
@@ -93,16 +99,16 @@ class _Name:
         discard(run, arrive(run, self._created))
 
 
-def _meanwhile(run: Run, id_: str, name: _Name) -> None:
-    """Observe the deletion while it is in progress."""
-    first = run.look(id_)
+def _meanwhile(run: Run, id_: str, name: _Name, first: Seen) -> None:
+    """Observe the deletion while it is in progress, after a first look."""
     if first.means in {"gone", "deleted"}:
         reason = "it was gone at the first look"
         run.skip("containers.delete", (_TIME, _AGAIN), reason)
         run.skip("containers.list", _LISTED, reason)
         run.skip("containers.create", _TAKEN, reason)
         return
-    run.judge("containers.delete", _TIME, first.means == "deleting", f"its status is {first.word}")
+    if first.means != "deleting":
+        run.judge("containers.delete", _TIME, holds=False, evidence=f"its status is {first.word}")
     listed = run.row(id_)
     again = run.api.call("containers.delete", id_)
     if run.look(id_).means in {"gone", "deleted"}:
