@@ -128,9 +128,15 @@ _PARTS: Final = {part.field: part for part in (_ACCESS, _CONNECTIONS, _CLIENTS, 
 
 
 @contextmanager
-def connected(settings: AccountSettings) -> Iterator[tuple[StacksClient, threading.Event]]:
+def connected(
+    settings: AccountSettings, on_wait: Callable[[float, int], None]
+) -> Iterator[tuple[StacksClient, threading.Event]]:
     """
     Connect to an account.
+
+    Args:
+        settings: The account.
+        on_wait: Called with the seconds and the number of calls that wait for the rate limit.
 
     Yields:
         The client, and an event that ends every wait for the rate limit once it is set.
@@ -140,9 +146,10 @@ def connected(settings: AccountSettings) -> Iterator[tuple[StacksClient, threadi
     """
     stop = threading.Event()
 
-    def on_limit(_seconds: float, _queued: int) -> None:
+    def on_limit(seconds: float, queued: int) -> None:
         if stop.is_set():
             raise WaitCancelledError("interrupted", subject="the rate limit")
+        on_wait(seconds, queued)
 
     with live.connect(on_limit, settings) as client:
         yield client, stop

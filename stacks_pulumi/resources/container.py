@@ -370,8 +370,12 @@ class ContainerCreation(Creation[models.Container]):
     def what_to_do(self) -> str:
         """Return how to find the owner, how to choose another name, and what an adoption means."""
         pattern = self.inputs.get(NAME_PATTERN)
-        by_default = pattern is not None or self.inputs["name"] == self.op.label
+        # A pattern that did not apply: the program writes the name, also if it is that of the resource.
+        is_written = pattern is None and self.session.settings.name_pattern is not None
+        by_default = pattern is not None or (self.inputs["name"] == self.op.label and not is_written)
         avoid = how_to_rename(pattern, self.session.settings.account, by_default=by_default)
+        if is_written:
+            avoid = f"leave `name` out of the program, so that the name pattern applies, or {avoid}"
         return (
             f"`stacks-pulumi account` shows which stack owns it. If it is another stack's, {avoid}. If it is no "
             "stack's (an interrupted or waitlisted `up` of this stack, or created by hand), adopt it: write "

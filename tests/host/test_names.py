@@ -144,3 +144,17 @@ def test_a_taken_name_is_an_error_with_owners_and_fixes(
     assert worded('stacks.Container("web", ..., adopt="if_matching")') in message
     assert "`pulumi destroy` deletes it with its data, even if another stack manages it too" in message
     assert message.endswith(" [already-exists]")
+
+
+def test_a_written_name_has_to_be_left_out_for_the_pattern(make_host: MakeHost, emulator: Emulator) -> None:
+    """`scaffold` writes the name of each container, and a second stack with a pattern was told to set the pattern."""
+    written = {"name": "web", "template": "nodejs"}
+    web_of(make_host, emulator).up(**written)
+
+    again = web_of(make_host, emulator, namePattern=PATTERN)
+    with pytest.raises(CallFailedError) as failure:
+        again.up(**written)
+
+    advice = "leave `name` out of the program, so that the name pattern applies, or write another name"
+    assert advice in failure.value.message
+    assert "pulumi config set" not in failure.value.message

@@ -208,6 +208,26 @@ def test_an_interrupted_create_of_a_child_is_named_with_its_stack(
     assert children(data)["web/198.51.100.7"] == "orphan"
 
 
+@pytest.mark.parametrize(
+    ("words", "limit"), [(["account", "--children"], 3), (["cost", "--account", "--live-prices"], 1)]
+)
+def test_a_wait_for_the_rate_limit_is_reported_once(
+    accounts: Accounts,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    limit: int,
+) -> None:
+    accounts.emulator.api.limiter.seconds = 2.0
+    accounts.emulator.load([{"name": "web", "template": "nodejs"}])
+    monkeypatch.setenv("STACKS_API_KEY", accounts.emulator.new_key(rate_limit=limit))
+    states = ["--state", accounts.export("dev.json")] if words[0] == "account" else []
+
+    assert main([*words, *states]) == 0
+
+    assert capsys.readouterr().err.count(f"stacks-pulumi {words[0]}: rate limit: ") == 1
+
+
 def test_the_time_for_children_is_announced(full: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
     file = full.export("dev.json")
     before = full.emulator.calls()
