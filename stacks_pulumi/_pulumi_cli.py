@@ -331,7 +331,8 @@ class PulumiTimeoutError(PulumiError):
 
 def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
     """
-    Run `pulumi` and return its standard output. It does not get the variables `STACKS_*` of this process.
+    Run `pulumi` and return its standard output. It gets no variables `STACKS_*` of this process, and no options: one
+    could write an export into a file, with its secrets.
 
     Args:
         arguments: The words after `pulumi`.
@@ -341,15 +342,17 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
     Raises:
         PulumiError: The command is not installed, fails, or times out.
     """
-    done = execute(arguments, folder, seconds)
+    environment = {name: value for name, value in _environ().items() if not name.startswith("PULUMI_OPTION_")}
+    done = execute(arguments, folder, seconds, environment=environment)
     if done.returncode != 0:
         raise PulumiError(failure(done))
     return done.stdout
 
 
 def failure(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return the error of a command that failed, in one line."""
-    return _reason((done.stderr or done.stdout).decode(errors="replace"))
+    """Return the error of a command that failed, in one line. Its standard output is data, which may be a secret."""
+    said = done.stderr.decode(errors="replace").strip()
+    return _reason(said) if said else f"it gave no reason (exit code {done.returncode})"
 
 
 def execute(

@@ -7,7 +7,9 @@ files.
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -303,21 +305,23 @@ class Stacks:
     folder: Path | None = None
 
 
-def from_backend(folder: Path | None = None, project: str | None = None) -> Stacks:
+def from_backend(folder: Path | None = None, project: str | None = None, seconds: float = math.inf) -> Stacks:
     """
     Read every stack of the backend that `pulumi` is logged in to.
 
     Args:
         folder: Where `pulumi` is run; by default the folder of this process.
         project: The project whose stacks are read; by default those of all projects.
+        seconds: For how long stacks are read; the rest is not read. Without a limit, the number is printed.
 
     Raises:
         InputError: The stacks cannot be listed.
     """
-    listed = _list(*(() if project is None else ("--project", project)), folder=folder)
-    if len(listed) > _FEW:
+    end = time.monotonic() + seconds
+    listed = _list(*(() if project is None else ("--project", project)), folder=folder, seconds=seconds)
+    if len(listed) > _FEW and seconds == math.inf:
         sys.stderr.write(f"reading {count(len(listed), 'stack')} of the backend\n")
-    return _of_backend(dict(zip(listed, _exports(listed, folder), strict=True)), folder)
+    return _of_backend(dict(zip(listed, _exports(listed, folder, end), strict=True)), folder)
 
 
 def caught_up(stacks: Stacks) -> Stacks:
@@ -431,31 +435,37 @@ def _is_one_stack(one: StackState, other: StackState) -> bool:
     }.isdisjoint((resource.urn, resource.id) for resource in other.managed)
 
 
-def _list(*options: str, folder: Path | None) -> list[_Listed]:
+def _list(*options: str, folder: Path | None, seconds: float = math.inf) -> list[_Listed]:
+    words = ["stack", "ls", "--all", "--json", *options]
     try:
-        return msgspec.json.decode(
-            run(["stack", "ls", "--all", "--json", *options], folder=folder) or b"[]", type=list[_Listed]
-        )
+        return msgspec.json.decode(_run(words, folder, seconds) or b"[]", type=list[_Listed])
     except (PulumiError, msgspec.DecodeError, RecursionError) as error:
         why = error.message if isinstance(error, PulumiError) else error
+        files = ": correct that, or pass files that `pulumi stack export` wrote, with --state FILE"
         raise PulumiError(
-            f"`pulumi stack ls` failed ({why}): correct that, or pass files that `pulumi stack export` wrote, with "
-            "--state FILE"
+            f"`pulumi stack ls` failed ({why}){'' if '--project' in options else files}"
         ) from None
 
 
-def _exports(listed: Sequence[_Listed], folder: Path | None) -> list[_Result]:
+def _run(words: Sequence[str], folder: Path | None, seconds: float) -> bytes:
+    return run(words, folder=folder) if seconds == math.inf else run(words, folder=folder, seconds=seconds)
+
+
+def _exports(listed: Sequence[_Listed], folder: Path | None, end: float = math.inf) -> list[_Result]:
     file = find_project(folder or Path.cwd())
     project = "" if file is None else str(read_project(file).get("name", ""))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(lambda stack: _exported(stack, project, folder), listed))
+        return list(pool.map(lambda stack: _exported(stack, project, folder, end), listed))
 
 
-def _exported(stack: _Listed, project: str, folder: Path | None) -> _Result:
+def _exported(stack: _Listed, project: str, folder: Path | None, end: float) -> _Result:
+    left = end - time.monotonic()
+    if left <= 0:
+        return Unread(stack.name, "there was no time left for it")
     if stack.update_in_progress:
         return Unread(stack.name, "an update is running, and what it creates is not in its state yet")
     try:
-        export = run(["stack", "export", "--stack", stack.name], folder=folder)
+        export = _run(["stack", "export", "--stack", stack.name], folder, left)
         return read_export(export, stack.name, project)
     except StacksError as error:
         return Unread(stack.name, error.message)

@@ -345,7 +345,7 @@ def client_of(options: argparse.Namespace) -> Iterator[StacksClient]:
     settings = settings_of(options)
     from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a wrong option needs no HTTP)
 
-    with StacksClient.of(settings, Waiting(options.command)) as client:
+    with StacksClient.of(settings, LimitNotice(options.command)) as client:
         yield client
 
 
@@ -436,7 +436,7 @@ def container_of(client: StacksClient, wanted: str) -> Container:
     return container
 
 
-class Waiting:
+class LimitNotice:
     """Prints one line when the command waits for the rate limit."""
 
     def __init__(self, command: str) -> None:

@@ -13,7 +13,7 @@ from stacks_pulumi._identifiers import nearest
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     Command,
-    Waiting,
+    LimitNotice,
     add_exports,
     enveloped,
     folder_of,
@@ -123,7 +123,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
     before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
     settings = settings_of(options)
     fingerprint = settings.fingerprint
-    with connected(settings, Waiting("account")) as (client, stop):
+    with connected(settings, LimitNotice("account")) as (client, stop):
         prices = live.prices(client) if options.live_prices else None
         if options.state:
             stacks = backend.from_files([Path(file) for file in options.state])

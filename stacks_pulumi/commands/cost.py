@@ -14,7 +14,7 @@ from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     Command,
-    Waiting,
+    LimitNotice,
     print_json,
     save_snapshot,
     settings_of,
@@ -161,7 +161,7 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
     from stacks_pulumi.cost import live  # noqa: PLC0415  (pricing a file needs no HTTP)
 
     settings = settings_of(options)
-    with live.connect(Waiting("cost"), settings) as client:
+    with live.connect(LimitNotice("cost"), settings) as client:
         listed = live.prices(client) if options.live_prices else None
         monthly: MonthlyPrice = catalog.monthly_price if listed is None else listed
         report, snapshot = (

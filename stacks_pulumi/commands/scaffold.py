@@ -34,7 +34,7 @@ from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     TEXT,
     Command,
-    Waiting,
+    LimitNotice,
     add_exports,
     folder_of,
     print_json,
@@ -148,7 +148,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     # Checked first, because reading the account may take minutes.
     check_overwrites_nothing(folder, FILES[options.language])
     settings = settings_of(options)
-    with connected(settings, Waiting("scaffold")) as (client, stop):
+    with connected(settings, LimitNotice("scaffold")) as (client, stop):
         # A key that the API does not accept is reported before many exports are made.
         everything = live.described(client, live.listed(client))
         stacks = _stacks(options)

@@ -28,7 +28,7 @@ from stacks_pulumi.cost.build import (
     plan_of,
 )
 from stacks_pulumi.cost.report import Item, Line, PriceTable
-from stacks_pulumi.gate.plan_file import PROVIDERS, Goal, Stored
+from stacks_pulumi.gate.plan_file import PROVIDERS, Goal, Stored, urn_of_provider
 from stacks_pulumi.gate.saved import IMPORTS, NEW, Saved, identity, shown
 from stacks_pulumi.pricing.money import FREE, MonthlyPrice, Price
 from stacks_pulumi.pricing.recognition import (
@@ -118,6 +118,7 @@ class Change:
         protected_after: Whether it will be protected.
         provider_changes: Whether another provider will manage it.
         engines_own: Whether it is a provider that the engine makes by itself, with the stack's configuration.
+        of_program: Whether a provider of the program manages it, which may have another key.
         old_urn: The URN that the state has for it; empty if that is the same.
         made_from: For an unknown input, the URNs that its value depends on.
         steps: The engine's names of the steps, in their order.
@@ -144,6 +145,7 @@ class Change:
     protected_after: bool = False
     provider_changes: bool = False
     engines_own: bool = False
+    of_program: bool = False
     old_urn: str = ""
     made_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
@@ -335,6 +337,10 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
         told,
         operation=_operation(change, words),
         engines_own=saved.is_engines_own(urn),
+        of_program=any(
+            one is not None and one.provider and not saved.is_engines_own(urn_of_provider(one.provider))
+            for one in (old, goal)
+        ),
         old_urn=saved.moved.get(urn, ""),
         dependants=saved.dependants.get(urn, ()),
         steps=words,

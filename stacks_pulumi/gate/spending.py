@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +24,7 @@ from stacks_pulumi.account import backend
 from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconcile
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import Pricer
-from stacks_pulumi.errors import ConfigError, ForbiddenError
+from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate.plan_file import OUR_PROVIDERS, check_plugins, deployment_in
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
@@ -347,7 +348,7 @@ def check_key(gate: Gate, configuration: Mapping[str, Any], changes: Collection[
     """
     Check that an update has a key that the API accepts, before it uses up its approval: one call.
 
-    The key that a provider of the program has is not looked at.
+    A resource of a provider of the program does not need it: such a provider may have another key.
 
     Args:
         gate: The gate. If it reads the account, the API has accepted the key already.
@@ -356,10 +357,9 @@ def check_key(gate: Gate, configuration: Mapping[str, Any], changes: Collection[
 
     Raises:
         ConfigError: It has none.
-        StacksError: The API does not accept it, or does not answer.
+        StacksError: The API does not accept it for the list of containers, or does not answer.
     """
-    has_own = any(one.type.startswith("pulumi:providers:") and not one.engines_own for one in changes)
-    if has_own or not any(one.acts and one.kind is not None for one in changes):
+    if not any(one.acts and one.kind is not None and not one.of_program for one in changes):
         return
     if not (_values(configuration).get(_API_KEY) or os.environ.get("STACKS_API_KEY")):
         raise ConfigError(
@@ -368,6 +368,7 @@ def check_key(gate: Gate, configuration: Mapping[str, Any], changes: Collection[
             code="missing-api-key",
         )
     if not needed(gate):
-        # A key that may not read is accepted; what it may do is the update's to find out.
-        with _connected(gate, configuration) as (client, _), suppress(ForbiddenError):
+        sys.stderr.write("stacks-pulumi gate: asking the API whether it accepts the key\n")
+        with _connected(gate, configuration) as (client, _):
+            # Every resource is looked for before it is changed.
             client.containers.list()

@@ -15,13 +15,13 @@ from __future__ import annotations
 import contextlib
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import same_name, stack_and_project
+from stacks_pulumi._identifiers import compare_instants, same_name, stack_and_project
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
@@ -35,7 +35,7 @@ from stacks_pulumi.errors import (
 )
 from stacks_pulumi.resources._fields import differences_to
 from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_origin, token_of
-from stacks_pulumi.resources._operation import Operation, record_adoption
+from stacks_pulumi.resources._operation import EngineCall, Operation, record_adoption
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
@@ -331,9 +331,7 @@ def adopts(settings: AccountSettings, inputs: Mapping[str, Any]) -> bool:
     return (inputs.get("adopt") or settings.adopt) == "if_matching"
 
 
-def to_adopt(
-    session: Session | None, urn: str, inputs: Mapping[str, Any], warn: Callable[[str], None]
-) -> str | None:
+def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any]) -> str | None:
     """
     Return the id of the container that a creation with these inputs will adopt; `None` if none is seen.
 
@@ -341,9 +339,9 @@ def to_adopt(
 
     Args:
         session: The account; `None` without a key.
-        urn: The resource. What it has itself it does not adopt: a replacement destroys that first.
+        call: The check of the resource. What it has itself it does not adopt: a replacement destroys that first. Its
+            warnings say why no container of this name will be adopted, or is not seen, and which other stack has it.
         inputs: The checked inputs.
-        warn: Shows why no container of this name will be adopted, or is not seen, and which other stack has it.
     """
     # A setting of the stack is for what may exist; what the resource says itself expects one.
     is_expected = inputs.get("adopt") == "if_matching"
@@ -354,61 +352,82 @@ def to_adopt(
     )
     if session is None or isinstance(listed, str):
         if is_expected:
-            warn(f"not known whether {inputs['name']!r} is taken over, so it counts as a new one: {listed}")
+            call.warn(
+                f"not known whether {inputs['name']!r} is taken over, so it counts as a new one: {listed}"
+            )
         return None
     named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]
     if not named and listed.gap is None and is_expected:
-        warn(
+        call.warn(
             f"there is nothing to adopt: the account of this key has no container {inputs['name']!r}, so `up` creates "
             "one, which is billed. If it should exist, check the key"
         )
     if len(named) != 1 or named[0].is_from(inputs["template"]) is None:
         return None
     owner = OWNERSHIP.owner("Container", named[0].id)
-    if owner is not None and owner.urn == urn:
+    if owner is not None and owner.urn == call.urn:
         return None
     differences = differences_to(inputs, named[0])
     if differences:
-        warn(
+        call.warn(
             f"{named[0].id} exists already, and is not what the program asks for, as far as the list of containers "
             f"shows: {'; '.join(differences)}"
         )
         return None
-    id_ = named[0].id
-    for one in session.reads.get("other stacks", ask=functools.partial(_of_other_stacks, session, urn, warn)):
-        if one.id == id_:
-            warn(
-                f"the stack {one.stack} has {id_} too, as {one.name!r}: after `up` both own it, and one `pulumi "
-                "destroy` deletes it for both. Remove `adopt` and give this one another name, or let the other stack "
-                "forget it (`pulumi state delete`)"
-            )
-    return id_
+    seen = named[0]
+    others = session.reads.get("other stacks", ask=functools.partial(_of_other_stacks, session, call))
+    owners = [
+        one
+        for one in others
+        # One with another creation time is not the other stack's any more, which does not touch it.
+        if one.id == seen.id and compare_instants(one.created_at, seen.created_at) is not False
+    ]
+    if owners:
+        more = f" and {len(owners) - 1} more have" if len(owners) > 1 else " has"
+        call.warn(
+            f"the stack {owners[0].stack}{more} {seen.id} too, as {owners[0].name!r}: after `up` both own it, and one "
+            "`pulumi destroy` deletes it for both. Remove `adopt` and give this one another name, or let the other "
+            "stack forget it (`pulumi state delete`)"
+        )
+    return seen.id
 
 
-def _of_other_stacks(session: Session, urn: str, warn: Callable[[str], None]) -> list[Managed]:
+_SECONDS: Final = 15.0
+"""For how long a check reads the states of other stacks."""
+
+
+def _of_other_stacks(session: Session, call: EngineCall) -> list[Managed]:
     """
     Return the containers that the other stacks of the project have, and warn if they are not all known.
 
-    Only these, because a preview does not wait for hundreds of exports; `stacks-pulumi account` reads all.
+    Only these, because a preview does not wait for hundreds of exports; `stacks-pulumi account` reads all. A stack of
+    this name counts as this one, in whichever organization: the engine does not tell a provider which it is.
     """
     from stacks_pulumi.account import backend  # noqa: PLC0415  (only an adoption asks)
 
-    own, project = stack_and_project(urn)
-    mine = {own, f"{project}/{own}"}
+    own, project = stack_and_project(call.urn)
     unknown = "not known whether another stack of the project owns the adopted containers: "
+
+    def is_own(name: str) -> bool:
+        return name.rpartition("/")[2] == own
+
+    call.status("reads the project's stacks")
     try:
-        stacks = backend.from_backend(project=project)
+        stacks = backend.from_backend(project=project, seconds=_SECONDS)
     except StacksError as error:
-        warn(f"{unknown}the project's stacks cannot be listed [{error.code}]")
+        call.warn(f"{unknown}{error.message}")
         return []
-    for unread in stacks.unread:
-        if "/".join(unread.stack.split("/")[-2:]) not in mine:
-            warn(f"{unknown}{unread.stack} was not read: {unread.error}")
+    if not any(is_own(one.name) for one in stacks.listed):
+        call.warn(f"{unknown}`pulumi stack ls` does not show this stack here, so it may list another backend")
+    unread = [one for one in stacks.unread if not is_own(one.stack)]
+    if unread:
+        more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
+        call.warn(f"{unknown}{unread[0].stack} was not read ({unread[0].error}){more}")
     here = backend.normal_url(session.settings.base_url)
     return [
         one
         for state in stacks.read
-        if state.name not in mine
+        if not is_own(state.name)
         for one in state.managed
         if one.kind == "Container" and (one.base_url is None or backend.normal_url(one.base_url) == here)
     ]

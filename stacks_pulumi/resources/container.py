@@ -479,7 +479,7 @@ class ContainerHandler(ResourceHandler):
         if wanted != "if_matching" or not certain:
             return {}
         session = None if settings.api_key is None else session_for(settings)
-        id_ = to_adopt(session, call.urn, inputs, call.warn)
+        id_ = to_adopt(session, call, inputs)
         return {} if id_ is None else {ADOPTS: id_}
 
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:

@@ -45,7 +45,7 @@ SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
 UNKNOWN = rpc.UNKNOWN
 _PULUMI: Final = """#!/bin/sh
 # The command line of an engine whose backend is a folder.
-if [ "$2" = ls ]; then cat "$PULUMI_HOME/ls.json" 2>/dev/null || echo "[]"
+if [ "$2" = ls ]; then cat "$PULUMI_HOME/ls.json" 2>/dev/null || echo '[{"name": "dev"}]'
 else cat "$PULUMI_HOME/${4##*/}.json"
 fi
 """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_a_preview_says_what_is_taken_over_and_billed_already(
     assert emulator.calls() == before + 1
 
 
-def exported(stack: str, id_: str, url: str | None = None) -> str:
+def exported(stack: str, id_: str, url: str | None = None, **outputs: Any) -> str:
     """Return the export of a stack that has a container."""
     provider = f"urn:pulumi:{stack}::tests::pulumi:providers:stacks::default"
     kind = "stacks:index:Container"
@@ -77,49 +78,79 @@ def exported(stack: str, id_: str, url: str | None = None) -> str:
         "id": id_,
         "type": kind,
         "provider": f"{provider}::1",
+        "outputs": outputs,
     }
     settings = {} if url is None else {"inputs": {"baseUrl": url}}
     known = {"urn": provider, "custom": True, "id": "1", "type": "pulumi:providers:stacks", **settings}
     return json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": [known, container]}})
 
 
+OWN = "acme/dev"
+"""The stack of the tests, in an organization that is not the user's own."""
+UNKNOWN_OWNERS = "not known whether another stack of the project owns the adopted containers: "
+
+
+def warned(web: HostedResource, exports: Mapping[str, str | None]) -> list[str]:
+    """Return what previews of an adoption say of other stacks, each text once."""
+    web.host.has_stacks(exports)
+    for _ in range(2):
+        web.checked(name="web", template="nodejs", adopt="if_matching")
+    return [text for text in dict.fromkeys(web.lines()) if "stack" in text and "takes over" not in text]
+
+
 def test_a_preview_warns_if_another_stack_has_what_is_taken_over(
     web: HostedResource, there: str, emulator: Emulator
 ) -> None:
     """A program that adopts has its names written, so each of its stacks takes over the same."""
-    web.host.has_stacks(
+    told = warned(
+        web,
         {
             # The stack itself, under another name of the resource.
-            "organization/tests/dev": exported("dev", there),
-            "organization/tests/prod": exported("prod", there, f"{emulator.url}/"),
-            "organization/tests/stage": exported("stage", f"{emulator.account}-other"),
-            "organization/tests/elsewhere": exported("elsewhere", there, "https://other.example/api/v1"),
-            "organization/tests/broken": None,
-        }
+            OWN: exported("dev", there),
+            "acme/tests/prod": exported("prod", there, f"{emulator.url}/"),
+            "acme/two": exported("two", there),
+            "acme/stage": exported("stage", f"{emulator.account}-other"),
+            "acme/elsewhere": exported("elsewhere", there, "https://other.example/api/v1"),
+            "acme/earlier": exported("earlier", there, createdAt="2020-01-01T00:00:00Z"),
+        },
     )
 
-    for _ in range(2):
-        assert web.checked(name="web", template="nodejs", adopt="if_matching")["adopts"] == there
-
-    warned = [line for line in web.lines() if "stack" in line and "takes over" not in line]
-    assert [line.partition(":")[0] for line in dict.fromkeys(warned)] == [
-        "not known whether another stack of the project owns the adopted containers",
-        f"the stack tests/prod has {there} too, as 'shop'",
-    ]
-    assert "organization/tests/broken was not read" in warned[0]
+    begins = (
+        f"the stack acme/tests/prod and 1 more have {there} too, as 'shop': after `up` both own it, and one "
+    )
+    assert [text.startswith(begins) for text in told] == [False, True]
+    assert told[0] == "reads the project's stacks"
 
 
-def test_a_preview_warns_if_the_stacks_are_not_known(web: HostedResource, there: str) -> None:
-    web.host.has_stacks({"organization/tests/dev": exported("dev", there)})
-    ls = Path(web.host._home.name) / "ls.json"
-    ls.write_text("no list", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("exports", "why"),
+    [
+        ({OWN: "{}", "acme/a": None, "acme/b": "{}"}, "acme/a was not read ("),
+        # What is not an export is not shown: it may be half of one.
+        ({OWN: "{}", "acme/a": '"a-secret'}, "acme/a was not read ("),
+        # The stack itself is being updated, or is new.
+        ({OWN: None}, None),
+        ({"acme/a": exported("a", "usr-1-other")}, "`pulumi stack ls` does not show this stack here"),
+        ({}, "`pulumi stack ls` does not show this stack here"),
+    ],
+)
+def test_a_preview_warns_if_another_stack_may_have_it(
+    web: HostedResource, there: str, exports: dict[str, str | None], why: str | None
+) -> None:
+    told = warned(web, exports)[1:]
+
+    assert [text.startswith(f"{UNKNOWN_OWNERS}{why}") for text in told] == ([] if why is None else [True])
+    assert "a-secret" not in "".join(told)
+
+
+def test_a_preview_warns_if_the_stacks_cannot_be_listed(web: HostedResource, there: str) -> None:
+    web.host.has_stacks({})
+    (Path(web.host._home.name) / "ls.json").write_text("no list", encoding="utf-8")
 
     web.checked(name="web", template="nodejs", adopt="if_matching")
 
-    unknown = (
-        "not known whether another stack of the project owns the adopted containers: the project's stacks"
-    )
-    assert any(line.startswith(unknown) for line in web.lines())
+    assert any(text.startswith(f"{UNKNOWN_OWNERS}`pulumi stack ls` failed (") for text in web.lines())
+    assert not any("--state" in text for text in web.lines())
 
 
 def test_a_preview_warns_of_what_up_would_not_take_over(web: HostedResource, there: str) -> None:

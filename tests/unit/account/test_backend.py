@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stacks_pulumi import _pulumi_cli
+from stacks_pulumi._pulumi_cli import PulumiError
+from stacks_pulumi.account import backend as stacks_backend
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.exports import Accounts
@@ -246,3 +250,56 @@ def test_many_exports_are_announced(
     assert main(["account"]) == 0
 
     assert capsys.readouterr().err == "reading 9 stacks of the backend\n"
+
+
+def test_a_limit_of_time_is_one_for_all_stacks(
+    accounts: Accounts, backend: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A preview reads them, and does not wait for a command that does not end."""
+    names = [f"a/b/s{number}" for number in range(9)]
+    backend([{"name": name} for name in names], dict.fromkeys(names, accounts.export("dev.json")))
+    asked: list[float] = []
+    clock = iter([0.0, *[2.0] * 4, *[8.0] * 5])
+    run = _pulumi_cli.run
+
+    def timed(words: list[str], *, folder: Path | None, seconds: float) -> bytes:
+        asked.append(seconds)
+        return run(words, folder=folder)
+
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(stacks_backend, "run", timed)
+
+    stacks = stacks_backend.from_backend(project="b", seconds=7.0)
+
+    assert sorted(asked) == [5.0] * 4 + [7.0]
+    assert [one.error for one in stacks.unread] == ["there was no time left for it"] * 5
+    assert capsys.readouterr().err == ""
+
+
+def test_a_command_gets_no_options_from_the_environment(
+    backend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An option could write an export into a file, with its secrets."""
+    backend([{"name": "a/b/dev"}], {})
+    script = tmp_path / "bin" / "pulumi"
+    script.write_text("#!/bin/sh\nenv\n", encoding="utf-8")
+    monkeypatch.setenv("PULUMI_OPTION_FILE", "leak.json")
+    monkeypatch.setenv("STACKS_API_KEY", "a-key")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///x")
+
+    given = _pulumi_cli.run(["stack", "ls"]).decode()
+
+    assert "PULUMI_BACKEND_URL=file:///x" in given
+    assert not any(name in given for name in ("PULUMI_OPTION", "STACKS_"))
+
+
+def test_the_output_of_a_command_that_failed_is_no_reason(backend: Any, tmp_path: Path) -> None:
+    """It is half of an export, which may have secrets, also if the command was killed."""
+    backend([{"name": "a/b/dev"}], {})
+    script = tmp_path / "bin" / "pulumi"
+    script.write_text(
+        '#!/bin/sh\necho \'{"outputs": {"password": "hunter2"}}\'\nkill -9 $$\n', encoding="utf-8"
+    )
+
+    with pytest.raises(PulumiError, match=r"^it gave no reason \(exit code -9\) \[pulumi-failed\]$"):
+        _pulumi_cli.run(["stack", "export"])

@@ -16,7 +16,7 @@ import responses
 from stacks_pulumi import catalog
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.cost.build import Pricer
-from stacks_pulumi.errors import ConfigError, InvalidApiKeyError
+from stacks_pulumi.errors import ConfigError, ForbiddenError, InvalidApiKeyError
 from stacks_pulumi.gate import spending
 from stacks_pulumi.gate.change import Change, changes_of, pricer_of
 from stacks_pulumi.gate.machine import Begun
@@ -272,11 +272,11 @@ def test_what_an_update_without_an_end_may_have_made_is_what_the_account_may_hav
     assert spending.may_exist([begun("1", Web=4)], spelled, later) == {"Web": 4}
 
 
-def made(make_gate: MakeGate, kind: str, name: str, **goal: Any) -> Sequence[Change]:
-    """Return the changes of an update that makes a container and one more resource."""
+def made(make_gate: MakeGate, kind: str, name: str, *, uses: bool = True, **goal: Any) -> Sequence[Change]:
+    """Return the changes of an update that makes a provider, and a container, perhaps with it."""
     saved = Saved()
-    saved.plan("web", web(), "create")
-    saved.plan(name, {}, "create", kind=kind, **goal)
+    its = saved.plan(name, {}, "create", kind=kind, **goal)
+    saved.plan("web", web(), "create", provider=f"{its}::unknown" if uses else "")
     return changes_of(*saved.files, pricer_of(make_gate()))
 
 
@@ -285,12 +285,15 @@ def test_an_update_without_a_key_does_not_use_up_its_approval(
     monkeypatch: pytest.MonkeyPatch, make_gate: MakeGate, configuration: dict[str, Any]
 ) -> None:
     monkeypatch.delenv("STACKS_API_KEY", raising=False)
-    engines = made(make_gate, "pulumi:providers:stacks", "default_0_3_0", parent="")
+    engines = made(make_gate, "pulumi:providers:pulumi-python", "default_0_3_0", parent="")
 
     with pytest.raises(ConfigError, match="there is no API key"):
         spending.check_key(gate(), configuration, engines)
-    # A provider of the program may have its own.
-    spending.check_key(gate(), configuration, made(make_gate, "pulumi:providers:stacks", "mine"))
+    # A provider of the program may have its own, for the resources that it manages.
+    spending.check_key(gate(), configuration, made(make_gate, "pulumi:providers:pulumi-python", "mine"))
+    for kind in ("pulumi:providers:pulumi-python", "pulumi:providers:aws"):
+        with pytest.raises(ConfigError, match="there is no API key"):
+            spending.check_key(gate(), configuration, made(make_gate, kind, "mine", uses=False))
 
 
 @pytest.mark.parametrize("source", ["configuration", "environment"])
@@ -303,7 +306,7 @@ def test_an_update_whose_key_is_not_accepted_does_not_use_up_its_approval(
     monkeypatch.setenv("STACKS_API_KEY", key if source == "environment" else "")
     configuration = configured(apiKey=key, baseUrl=URL) if source == "configuration" else {}
     answers = responses.get(f"{URL}/containers", status=401, json={"error": "Invalid API key"})
-    engines = made(make_gate, "pulumi:providers:stacks", "default_0_3_0", parent="")
+    engines = made(make_gate, "pulumi:providers:pulumi-python", "default_0_3_0", parent="")
 
     with pytest.raises(InvalidApiKeyError):
         spending.check_key(gate(), configuration, engines)
@@ -315,17 +318,21 @@ def test_an_update_whose_key_is_not_accepted_does_not_use_up_its_approval(
 
 
 @responses.activate
-def test_an_update_whose_key_may_not_read_is_tried(
-    monkeypatch: pytest.MonkeyPatch, make_gate: MakeGate
+def test_an_update_whose_key_may_not_read_does_not_use_up_its_approval(
+    monkeypatch: pytest.MonkeyPatch, make_gate: MakeGate, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Every resource is looked for before it is changed, so the update would fail."""
     monkeypatch.setenv("STACKS_BASE_URL", URL)
     monkeypatch.setenv("STACKS_API_KEY", f"sk_stacks_{'0' * 64}")
     said = {"error": "Forbidden", "message": "API key does not have required scope: containers:read"}
     answers = responses.get(f"{URL}/containers", status=403, json=said)
+    engines = made(make_gate, "pulumi:providers:pulumi-python", "default_0_3_0", parent="")
 
-    spending.check_key(gate(), {}, made(make_gate, "pulumi:providers:stacks", "default_0_3_0", parent=""))
+    with pytest.raises(ForbiddenError, match="the operation needs the scope containers:read"):
+        spending.check_key(gate(), {}, engines)
 
     assert answers.call_count == 1
+    assert capsys.readouterr().err == "stacks-pulumi gate: asking the API whether it accepts the key\n"
 
 
 def test_a_change_of_other_providers_needs_no_key(
