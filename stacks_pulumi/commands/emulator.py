@@ -194,7 +194,10 @@ def run(arguments: argparse.Namespace) -> int:
         # Only after the start is the port known.
         if arguments.load is not None:
             _load(server, arguments.load, arguments.state)
-        if arguments.env_file is not None:
+        if arguments.env_file is not None and server.is_key_revoked:
+            # The file may have the key that an earlier start added.
+            tell("emulator", f"{arguments.env_file} was not written: the key is {_REVOKED}")
+        elif arguments.env_file is not None:
             _write_environment(Path(arguments.env_file), server)
     except (ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
         raise _failed(str(exc)) from None

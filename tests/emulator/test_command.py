@@ -272,8 +272,14 @@ def test_a_state_is_filled_once_and_a_revoked_key_is_named(
     told = start(*options, "--json")
     assert json.loads(told.said)["key"] == again.find(r"Key +(\S+)")
     assert "the key is revoked: requests with it get a 401" in told.end()[2]
-    third = start(*options, "--key", f"sk_stacks_{'a' * 64}")
+    added, env = f"sk_stacks_{'a' * 64}", tmp_path / ".env"
+    third = start(*options, "--key", added, "--env-file", str(env))
     assert [one["name"] for one in third.ask("GET", "/containers").json()["data"]] == ["myapp"]
+    assert third.end()[0] == 0
+    # Without the added key, its file stays: it has the key that works.
+    fourth = start(*options, "--env-file", str(env))
+    assert f"{env} was not written: the key is revoked: " in fourth.end()[2]
+    assert added in env.read_text(encoding="utf-8")
 
 
 def test_it_plays_the_platform_of_a_file(start: Callable[..., Running], tmp_path: Path) -> None:
