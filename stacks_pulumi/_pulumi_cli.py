@@ -331,8 +331,7 @@ class PulumiTimeoutError(PulumiError):
 
 def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
     """
-    Run `pulumi` and return its standard output. It gets no variables `STACKS_*` of this process, and no options: one
-    could write an export into a file, with its secrets.
+    Run `pulumi` without keys and options of this process's environment; return its standard output.
 
     Args:
         arguments: The words after `pulumi`.
@@ -351,8 +350,7 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
 
 def failure(done: subprocess.CompletedProcess[bytes]) -> str:
     """Return the error of a command that failed, in one line. Its standard output is data, which may be a secret."""
-    said = done.stderr.decode(errors="replace").strip()
-    return _reason(said) if said else f"it gave no reason (exit code {done.returncode})"
+    return _reason(done.stderr.decode(errors="replace"))
 
 
 def execute(
@@ -392,8 +390,9 @@ def execute(
 
 
 def _environ() -> dict[str, str]:
-    # The key of this shell is for STACKS, and neither for the engine nor for a program or a pack that it starts.
-    return {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
+    # The key is for STACKS, and neither for the engine nor for what it starts. The settings of a host have it too.
+    keys = ("STACKS_", "PULUMI_CONFIG=", "PULUMI_CONFIG_SECRET_KEYS=")
+    return {name: value for name, value in os.environ.items() if not f"{name}=".startswith(keys)}
 
 
 def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:

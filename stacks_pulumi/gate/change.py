@@ -118,7 +118,7 @@ class Change:
         protected_after: Whether it will be protected.
         provider_changes: Whether another provider will manage it.
         engines_own: Whether it is a provider that the engine makes by itself, with the stack's configuration.
-        of_program: Whether a provider of the program manages it, which may have another key.
+        of_program: Whether only providers of the program with their key manage it, now and afterwards.
         old_urn: The URN that the state has for it; empty if that is the same.
         made_from: For an unknown input, the URNs that its value depends on.
         steps: The engine's names of the steps, in their order.
@@ -337,9 +337,8 @@ def _change(saved: Saved, change: ObjectChange, pricer: Pricer) -> Change:
         told,
         operation=_operation(change, words),
         engines_own=saved.is_engines_own(urn),
-        of_program=any(
-            one is not None and one.provider and not saved.is_engines_own(urn_of_provider(one.provider))
-            for one in (old, goal)
+        of_program=all(
+            one is None or saved.has_own_key(urn_of_provider(one.provider)) for one in (old, goal)
         ),
         old_urn=saved.moved.get(urn, ""),
         dependants=saved.dependants.get(urn, ()),

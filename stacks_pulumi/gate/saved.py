@@ -49,6 +49,10 @@ _ENGINES_NAME: Final = re.compile(r"default(_(alpha|beta|rc|dev)?\d*)*", re.ASCI
 """The name of the engine's own provider: with the version of its package, and with an address if its plugin has one."""
 
 
+_KEYS: Final = frozenset({"apiKey", "stacks:apiKey"})
+"""The input of a provider of ours that has its key."""
+
+
 @dataclass
 class Olds:
     """
@@ -235,6 +239,17 @@ class Saved:
         """Return whether an object is imported, and another one takes its place in the same operation."""
         words = self.words(urn)
         return "import" in words and bool(REPLACES.intersection(words))
+
+    def has_own_key(self, urn: str) -> bool:
+        """Return whether a resource is a provider of ours that the program makes, and that says with which key."""
+        goal, olds = self.goal(urn), list(self.olds(urn))
+        given = [set(one.inputs or {}) for one in olds]
+        if goal is not None:
+            given.append({*goal.input_diff.adds, *goal.input_diff.updates})
+        is_engines = _ENGINES_NAME.fullmatch(name_of(urn)) and not any(
+            one.parent for one in (*olds, goal) if one
+        )
+        return bool(given) and not is_engines and not _KEYS.isdisjoint(set().union(*given))
 
     def is_engines_own(self, urn: str) -> bool:
         """

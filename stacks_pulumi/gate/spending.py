@@ -359,7 +359,13 @@ def check_key(gate: Gate, configuration: Mapping[str, Any], changes: Collection[
         ConfigError: It has none.
         StacksError: The API does not accept it for the list of containers, or does not answer.
     """
-    if not any(one.acts and one.kind is not None and not one.of_program for one in changes):
+    # What only leaves the stack needs no request.
+    asking = [
+        one
+        for one in changes
+        if one.acts and one.kind is not None and one.operation not in {"discard", "keep"}
+    ]
+    if all(one.of_program for one in asking):
         return
     if not (_values(configuration).get(_API_KEY) or os.environ.get("STACKS_API_KEY")):
         raise ConfigError(

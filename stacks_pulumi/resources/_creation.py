@@ -16,12 +16,12 @@ import contextlib
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import compare_instants, same_name, stack_and_project
+from stacks_pulumi._identifiers import compare_instants, name_of, same_name, stack_and_project
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
@@ -39,7 +39,7 @@ from stacks_pulumi.resources._operation import EngineCall, Operation, record_ado
 from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
-    from stacks_pulumi.account.backend import Managed
+    from stacks_pulumi.account.backend import Interrupted, Managed
 
 T = TypeVar("T")
 
@@ -375,62 +375,81 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
         )
         return None
     seen = named[0]
-    others = session.reads.get("other stacks", ask=functools.partial(_of_other_stacks, session, call))
+    others = session.stacks.get("others", ask=functools.partial(_of_other_stacks, session, call))
     owners = [
-        one
-        for one in others
+        f"{one.stack} (as {one.name!r})"
+        for one in others.managed
         # One with another creation time is not the other stack's any more, which does not touch it.
         if one.id == seen.id and compare_instants(one.created_at, seen.created_at) is not False
     ]
+    owners += [
+        f"{one.stack} (which was creating {name_of(one.urn)!r}, or is creating it now)"
+        for one in others.interrupted
+        if one.may_have_made("Container", seen.id, inputs["name"])
+    ]
     if owners:
-        more = f" and {len(owners) - 1} more have" if len(owners) > 1 else " has"
+        more = f" and {len(owners) - 1} more" if len(owners) > 1 else ""
         call.warn(
-            f"the stack {owners[0].stack}{more} {seen.id} too, as {owners[0].name!r}: after `up` both own it, and one "
-            "`pulumi destroy` deletes it for both. Remove `adopt` and give this one another name, or let the other "
-            "stack forget it (`pulumi state delete`)"
+            f"{seen.id} may be another stack's too: {owners[0]}{more}. After `up` both own it, and one `pulumi "
+            "destroy` deletes it for both. Remove `adopt` and give this one another name, or let the other stack "
+            "forget it (`pulumi state delete`)"
         )
     return seen.id
 
 
-_SECONDS: Final = 15.0
+_SECONDS: Final = 10.0
 """For how long a check reads the states of other stacks."""
+_SHOWN: Final = 300
+"""Characters of a reason that another command gave."""
 
 
-def _of_other_stacks(session: Session, call: EngineCall) -> list[Managed]:
+class _Others(NamedTuple):
+    """What the other stacks of the project have, or may have."""
+
+    managed: list[Managed]
+    interrupted: list[Interrupted]
+
+
+def _of_other_stacks(session: Session, call: EngineCall) -> _Others:
     """
-    Return the containers that the other stacks of the project have, and warn if they are not all known.
+    Return the containers of the project's other stacks, and warn if they are not all known.
 
     Only these, because a preview does not wait for hundreds of exports; `stacks-pulumi account` reads all. A stack of
-    this name counts as this one, in whichever organization: the engine does not tell a provider which it is.
+    this name counts as this one: the engine does not tell a provider in which organization it is.
     """
     from stacks_pulumi.account import backend  # noqa: PLC0415  (only an adoption asks)
 
     own, project = stack_and_project(call.urn)
-    unknown = "not known whether another stack of the project owns the adopted containers: "
 
-    def is_own(name: str) -> bool:
-        return name.rpartition("/")[2] == own
+    def unknown(why: str) -> None:
+        shown = why if len(why) <= _SHOWN else f"{why[:_SHOWN]} ..."
+        call.warn(f"not known whether another stack of the project owns the adopted containers: {shown}")
 
     call.status("reads the project's stacks")
     try:
-        stacks = backend.from_backend(project=project, seconds=_SECONDS)
+        listed = backend.from_backend(project=project, seconds=_SECONDS).listed
     except StacksError as error:
-        call.warn(f"{unknown}{error.message}")
-        return []
-    if not any(is_own(one.name) for one in stacks.listed):
-        call.warn(f"{unknown}`pulumi stack ls` does not show this stack here, so it may list another backend")
-    unread = [one for one in stacks.unread if not is_own(one.stack)]
-    if unread:
-        more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
-        call.warn(f"{unknown}{unread[0].stack} was not read ({unread[0].error}){more}")
+        unknown(error.message)
+        return _Others([], [])
+    others = {one.name: state for one, state in listed.items() if one.name.rpartition("/")[2] != own}
+    if len(listed) - len(others) != 1:
+        unknown(
+            f"`pulumi stack ls` shows {len(listed) - len(others)} stacks named {own}, and may list another backend"
+        )
+    read = [state for state in others.values() if isinstance(state, backend.StackState)]
+    gaps = {name: state.error for name, state in others.items() if isinstance(state, backend.Unread)}
+    if gaps:
+        name, why = next(iter(gaps.items()))
+        unknown(f"{name} was not read ({why}){f', and {len(gaps) - 1} more' if len(gaps) > 1 else ''}")
     here = backend.normal_url(session.settings.base_url)
-    return [
-        one
-        for state in stacks.read
-        if not is_own(state.name)
-        for one in state.managed
-        if one.kind == "Container" and (one.base_url is None or backend.normal_url(one.base_url) == here)
-    ]
+
+    def is_here(one: Managed | Interrupted) -> bool:
+        return one.kind == "Container" and (one.base_url is None or backend.normal_url(one.base_url) == here)
+
+    return _Others(
+        [one for state in read for one in state.managed if is_here(one)],
+        [one for state in read for one in state.interrupted if is_here(one)],
+    )
 
 
 def _listed(session: Session) -> Listing[Container] | str:

@@ -374,6 +374,7 @@ class Session(msgspec.Struct, frozen=True):
         created: The containers that this run of the engine has created.
         fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
         begun: When this run of the engine first used the account, by the clock.
+        stacks: What other stacks have, which no change of this run makes old.
     """
 
     settings: AccountSettings
@@ -386,6 +387,7 @@ class Session(msgspec.Struct, frozen=True):
     fingerprint: str
     waitlist: Waitlist = msgspec.field(default_factory=Waitlist)
     begun: float = 0.0
+    stacks: Reads = msgspec.field(default_factory=lambda: Reads(SYSTEM_CLOCK, check_operation))
     _busy: set[str] = msgspec.field(default_factory=set)
     _changed: threading.Condition = msgspec.field(default_factory=threading.Condition)
 

@@ -87,7 +87,7 @@ def warns_in_another_stack(stack: Stack) -> None:
     stack.cli("stack", "rm", "prod", "--yes")
     stack.cli("stack", "select", "dev")
     for name in ("data", "idle-micro", "vpn", "web"):
-        warning = f"warning: the stack tests/dev has usr-5e953f3b-{name} too, as '{name}'"
+        warning = f"warning: usr-5e953f3b-{name} may be another stack's too: tests/dev (as '{name}')"
         assert warning in shown
     assert "not known whether" not in shown
 

@@ -147,7 +147,7 @@ def test_a_taken_name_is_an_error_with_owners_and_fixes(
 
 
 def test_a_written_name_has_to_be_left_out_for_the_pattern(make_host: MakeHost, emulator: Emulator) -> None:
-    """`scaffold` writes the name of each container, and a second stack with a pattern was told to set the pattern."""
+    """`scaffold` writes the name of each container, and a second stack may have a pattern already."""
     written = {"name": "web", "template": "nodejs"}
     web_of(make_host, emulator).up(**written)
 

@@ -23,7 +23,7 @@ PROVIDER = "pulumi:providers:stacks"
 ROOT = "urn:pulumi:dev::shop::pulumi:pulumi:Stack::shop-dev"
 HIDDEN = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": ""}
 
-__all__ = ["ADDRESS", "BACKUP", "CONNECTION", "CONTAINER", "HIDDEN", "UNKNOWN", "Saved", "urn", "web"]
+__all__ = ["ADDRESS", "BACKUP", "CONNECTION", "CONTAINER", "HIDDEN", "ROOT", "UNKNOWN", "Saved", "urn", "web"]
 
 
 def pickled(made: object) -> str:

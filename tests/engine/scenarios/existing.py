@@ -52,8 +52,8 @@ EXISTING = (
         "already-exists",
         "The object exists already",
         "This resource does not own it. An interrupted run, another stack or a person created it, or this program "
-        "under another resource name. It is adopted only if the program asks for it, or if it is equal and belongs to a "
-        "container of this stack; nothing was changed.",
+        "under another resource name. It is adopted only if the program asks for it, or if it is equal and belongs to "
+        "a container of this stack; nothing was changed.",
         "Find its owner with [`stacks-pulumi account --children`](account.md). If no stack owns it, adopt it with the "
         "line in the message. If another stack owns it, give this stack other names ([several "
         "stacks](several-stacks.md)). If this program created it under another resource name, add an alias. [More on "

@@ -91,7 +91,7 @@ UNKNOWN_OWNERS = "not known whether another stack of the project owns the adopte
 
 
 def warned(web: HostedResource, exports: Mapping[str, str | None]) -> list[str]:
-    """Return what previews of an adoption say of other stacks, each text once."""
+    """Return the texts about other stacks in previews of an adoption, each once."""
     web.host.has_stacks(exports)
     for _ in range(2):
         web.checked(name="web", template="nodejs", adopt="if_matching")
@@ -116,7 +116,7 @@ def test_a_preview_warns_if_another_stack_has_what_is_taken_over(
     )
 
     begins = (
-        f"the stack acme/tests/prod and 1 more have {there} too, as 'shop': after `up` both own it, and one "
+        f"{there} may be another stack's too: acme/tests/prod (as 'shop') and 1 more. After `up` both own it"
     )
     assert [text.startswith(begins) for text in told] == [False, True]
     assert told[0] == "reads the project's stacks"
@@ -130,8 +130,9 @@ def test_a_preview_warns_if_another_stack_has_what_is_taken_over(
         ({OWN: "{}", "acme/a": '"a-secret'}, "acme/a was not read ("),
         # The stack itself is being updated, or is new.
         ({OWN: None}, None),
-        ({"acme/a": exported("a", "usr-1-other")}, "`pulumi stack ls` does not show this stack here"),
-        ({}, "`pulumi stack ls` does not show this stack here"),
+        ({"acme/a": exported("a", "usr-1-other")}, "`pulumi stack ls` shows 0 stacks named dev"),
+        ({}, "`pulumi stack ls` shows 0 stacks named dev"),
+        ({OWN: "{}", "other/dev": "{}"}, "`pulumi stack ls` shows 2 stacks named dev"),
     ],
 )
 def test_a_preview_warns_if_another_stack_may_have_it(
@@ -141,6 +142,28 @@ def test_a_preview_warns_if_another_stack_may_have_it(
 
     assert [text.startswith(f"{UNKNOWN_OWNERS}{why}") for text in told] == ([] if why is None else [True])
     assert "a-secret" not in "".join(told)
+
+
+def test_a_preview_warns_if_another_stack_is_creating_it(web: HostedResource, there: str) -> None:
+    """A backend that is a folder does not say that an update runs."""
+    kind = "stacks:index:Container"
+    resource = {"urn": f"urn:pulumi:prod::tests::{kind}::shop", "custom": True, "type": kind}
+    creating = {"type": "creating", "resource": {**resource, "inputs": {"name": "Web"}}}
+    deployment = {"manifest": {}, "resources": [], "pending_operations": [creating]}
+
+    told = warned(web, {OWN: "{}", "acme/prod": json.dumps({"version": 3, "deployment": deployment})})
+
+    named = "(which was creating 'shop', or is creating it now)"
+    assert [
+        text.startswith(f"{there} may be another stack's too: ") and named in text for text in told[1:]
+    ] == [True]
+
+
+def test_the_name_of_a_stack_is_that_of_the_list(web: HostedResource, there: str) -> None:
+    """A state that was imported from another stack has the names of that one."""
+    told = warned(web, {OWN: "{}", "acme/copied": exported("dev", there)})
+
+    assert [text.startswith(f"{there} may be another stack's too: ") for text in told[1:]] == [True]
 
 
 def test_a_preview_warns_if_the_stacks_cannot_be_listed(web: HostedResource, there: str) -> None:

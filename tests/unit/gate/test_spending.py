@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
@@ -18,10 +19,10 @@ from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.cost.build import Pricer
 from stacks_pulumi.errors import ConfigError, ForbiddenError, InvalidApiKeyError
 from stacks_pulumi.gate import spending
-from stacks_pulumi.gate.change import Change, changes_of, pricer_of
+from stacks_pulumi.gate.change import Change, Operation, changes_of, pricer_of
 from stacks_pulumi.gate.machine import Begun
 from stacks_pulumi.gate.settings import Free, Gate, GateFile
-from tests.support.saved_plans import HIDDEN, UNKNOWN, Saved, web
+from tests.support.saved_plans import HIDDEN, ROOT, UNKNOWN, Saved, web
 from tests.unit.gate.conftest import MakeGate
 
 NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
@@ -272,10 +273,16 @@ def test_what_an_update_without_an_end_may_have_made_is_what_the_account_may_hav
     assert spending.may_exist([begun("1", Web=4)], spelled, later) == {"Web": 4}
 
 
-def made(make_gate: MakeGate, kind: str, name: str, *, uses: bool = True, **goal: Any) -> Sequence[Change]:
+OPERATIONS: tuple[Operation, ...] = ("discard", "keep")
+KEY: dict[str, Any] = {"stacks:apiKey": HIDDEN}
+
+
+def made(
+    make_gate: MakeGate, kind: str, name: str, given: dict[str, Any] = KEY, *, uses: bool = True, **goal: Any
+) -> Sequence[Change]:
     """Return the changes of an update that makes a provider, and a container, perhaps with it."""
     saved = Saved()
-    its = saved.plan(name, {}, "create", kind=kind, **goal)
+    its = saved.plan(name, given, "create", kind=kind, **goal)
     saved.plan("web", web(), "create", provider=f"{its}::unknown" if uses else "")
     return changes_of(*saved.files, pricer_of(make_gate()))
 
@@ -294,6 +301,43 @@ def test_an_update_without_a_key_does_not_use_up_its_approval(
     for kind in ("pulumi:providers:pulumi-python", "pulumi:providers:aws"):
         with pytest.raises(ConfigError, match="there is no API key"):
             spending.check_key(gate(), configuration, made(make_gate, kind, "mine", uses=False))
+    # One without a key uses that of the stack.
+    with pytest.raises(ConfigError, match="there is no API key"):
+        spending.check_key(
+            gate(), configuration, made(make_gate, "pulumi:providers:pulumi-python", "mine", {})
+        )
+
+
+@pytest.mark.parametrize("to", ["default_0_3_0", "mine"])
+def test_a_container_that_changes_its_provider_needs_the_key_of_the_stack(
+    monkeypatch: pytest.MonkeyPatch, make_gate: MakeGate, to: str
+) -> None:
+    """One half of the change is made with it."""
+    monkeypatch.delenv("STACKS_API_KEY", raising=False)
+    saved, kind = Saved(), "pulumi:providers:pulumi-python"
+    default = saved.same("default_0_3_0", {}, kind)
+    mine = saved.same("mine", KEY, kind, parent=ROOT)
+    references = {"default_0_3_0": f"{default}::1", "mine": f"{mine}::2"}
+    old = references["mine" if to == "default_0_3_0" else "default_0_3_0"]
+    saved.old("web", web(), provider=old)
+    saved.plan(
+        "web", web(name="other"), "create-replacement", "replace", "delete-replaced", provider=references[to]
+    )
+
+    with pytest.raises(ConfigError, match="there is no API key"):
+        spending.check_key(gate(), {}, changes_of(*saved.files, pricer_of(make_gate())))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_only_leaves_the_stack_needs_no_key(
+    monkeypatch: pytest.MonkeyPatch, make_gate: MakeGate, operation: Operation
+) -> None:
+    monkeypatch.delenv("STACKS_API_KEY", raising=False)
+    [change] = [
+        one for one in made(make_gate, "pulumi:providers:pulumi-python", "mine", {}) if one.kind is not None
+    ]
+
+    spending.check_key(gate(), {}, [replace(change, operation=operation)])
 
 
 @pytest.mark.parametrize("source", ["configuration", "environment"])
