@@ -220,6 +220,8 @@ def calls(controls: Controls) -> list[ControlCall]:
 def _looks(controls: Controls) -> Iterator[ControlCall]:
     def requests(after: int = 0, operation: str | None = None) -> Any:
         """Return the request log; optionally only the requests after a number, and of one operation."""
+        if operation is not None and operation not in OPERATIONS:
+            raise ValueError(f"no such operation: {operation}; there are {', '.join(sorted(OPERATIONS))}")
         records = [
             logged_request(record.describe())
             for record in controls.requests

@@ -181,7 +181,9 @@ async def _show(rows: list[Declared], state: _State | None) -> None:
     text = _total(owned, known)
     if len(known) == len(owned) and state is not None:
         text += _change(sum(known), await asyncio.wrap_future(state), rows)
-    pulumi.log.info(text)
+    # On a terminal, the line beside each of them is gone when the preview ends.
+    taken = sum(isinstance(row.adopts, str) and not isinstance(row.id, str) for row in rows)
+    pulumi.log.info(f"{text}; {taken} taken over" if taken else text)
 
 
 def _total(prices: Collection[Any], known: Collection[float], where: str = "") -> str:

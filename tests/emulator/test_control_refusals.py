@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         ("POST", "new_key", {"colour": "red"}, (400, "unknown_field", "colour")),
         ("POST", "reset", {"colour": "red"}, (400, "unknown_field", "colour")),
         ("GET", "requests?after=x", None, (400, "invalid_type", "after")),
+        ("GET", "requests?operation=container.list", None, (400, "invalid_value", None)),
     ],
 )
 def test_invalid_values_are_refused_with_a_code_and_a_field(

@@ -115,7 +115,7 @@ def test_an_account_made_by_hand_is_adopted_without_a_change(
     if protect == "databases":
         shown = stack.preview().text
         assert "takes over usr-5e953f3b-data, billed already: $" in shown
-        assert "a month (no change)" in shown
+        assert "4 containers: $15.00 a month (no change); 4 taken over" in shown
         assert "another stack" not in shown
     result = stack.up(quiet_afterwards=False)
 
@@ -125,6 +125,7 @@ def test_an_account_made_by_hand_is_adopted_without_a_change(
     assert "adopted usr-" in result.text
     stack.refresh()
     if protect == "databases":
+        assert "taken over" not in stack.preview().text
         warns_in_another_stack(stack)
     assert changes(by_hand, before) == []
 
