@@ -437,7 +437,11 @@ def _of_other_stacks(session: Session, call: EngineCall) -> _Others:
             f"`pulumi stack ls` shows {len(listed) - len(others)} stacks named {own}, and may list another backend"
         )
     read = [state for state in others.values() if isinstance(state, backend.StackState)]
-    gaps = {name: state.error for name, state in others.items() if isinstance(state, backend.Unread)}
+    known = {
+        name: state.error if isinstance(state, backend.Unread) else state.gap
+        for name, state in others.items()
+    }
+    gaps = {name: why for name, why in known.items() if why}
     if gaps:
         name, why = next(iter(gaps.items()))
         unknown(f"{name} was not read ({why}){f', and {len(gaps) - 1} more' if len(gaps) > 1 else ''}")

@@ -159,6 +159,18 @@ def test_a_preview_warns_if_another_stack_is_creating_it(web: HostedResource, th
     ] == [True]
 
 
+def test_a_preview_warns_if_it_is_not_known_what_another_stack_is_creating(
+    web: HostedResource, there: str
+) -> None:
+    kind = "stacks:index:New"
+    resource = {"urn": f"urn:pulumi:prod::tests::{kind}::shop", "custom": True, "type": kind, "inputs": {}}
+    deployment = {"manifest": {}, "pending_operations": [{"type": "creating", "resource": resource}]}
+
+    told = warned(web, {OWN: "{}", "acme/prod": json.dumps({"version": 3, "deployment": deployment})})
+
+    assert [text.startswith(f"{UNKNOWN_OWNERS}acme/prod was not read (") for text in told[1:]] == [True]
+
+
 def test_the_name_of_a_stack_is_that_of_the_list(web: HostedResource, there: str) -> None:
     """A state that was imported from another stack has the names of that one."""
     told = warned(web, {OWN: "{}", "acme/copied": exported("dev", there)})
