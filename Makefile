@@ -27,7 +27,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine languages demo test test-extra test-all unit prove bench acceptance sweep sdk lock wheel plugin installed lint format docs site docs-serve clean
+.PHONY: help python setup engine languages demo test test-extra test-all unit prove bench acceptance sweep sdk lock wheel plugin installed lines lint format docs site docs-serve clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -110,6 +110,9 @@ installed: setup $(if $(WHEEL),,wheel) ## the fast tests against the installed w
 	@engine=$$($(python) tools/engine/ensure.py) || exit 1; cd build/installed && \
 		PATH="$$PWD/.venv/bin:$$engine:$$PATH" VIRTUAL_ENV="$$PWD/.venv" .venv/bin/python -m pytest -n $(WORKERS) \
 		$(if $(ARGS),$(ARGS),-m "$(fast)" tests/unit tests/host tests/emulator tests/policy)
+
+lines: setup ## print the lines of code of each part; ARGS="--since COMMIT" compares
+	@$(python) tools/lines.py $(ARGS)
 
 lint: setup ## style, types and the layers of the package; shows every problem
 	@status=0; \

@@ -4,7 +4,7 @@ Count the files and functions of the package that one operation passes through: 
     python tools/jumps.py              this checkout
     python tools/jumps.py CHECKOUT     another one, with the packages of this environment
 
-The last column of a line is the depth of the deepest stack. `tests/meta/test_rooms.py` holds the counts.
+The last column of a line is the depth of the deepest stack. The counts are a report and no aim.
 """
 
 from __future__ import annotations

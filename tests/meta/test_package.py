@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ import stacks_pulumi as stacks
 from stacks_pulumi.resources.handlers import HANDLERS
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "stacks_pulumi"
+PARTS = sorted(path.parent for path in PACKAGE.glob("*/**/__init__.py"))
 RESOURCES = sorted(HANDLERS)
 
 
@@ -122,20 +125,21 @@ def test_each_part_loads_without_the_others(module: str, without: set[str]) -> N
     assert loaded_by(f"import {module}").isdisjoint(without)
 
 
-def test_no_file_is_too_long() -> None:
-    long = {
-        str(path.relative_to(ROOT)): count
-        for path in (ROOT / "stacks_pulumi").rglob("*.py")
-        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 600
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: str(part.relative_to(PACKAGE)))
+def test_a_part_lists_its_files_with_the_question_that_each_answers(part: Path) -> None:
+    described = ast.get_docstring(ast.parse((part / "__init__.py").read_text(encoding="utf-8"))) or ""
+    listed = re.findall(r"(?m)^- `(\w+)`: \S[^?]*\?", described)
+    own = {path.stem for path in part.glob("*.py")} | {
+        path.parent.name for path in part.glob("*/__init__.py")
     }
 
-    assert long == {}
+    assert sorted(listed) == sorted(own - {"__init__"})
 
 
 def test_no_error_is_changed_after_it_was_raised() -> None:
     changed = [
         f"{path.relative_to(ROOT)}:{target.lineno}"
-        for path in (ROOT / "stacks_pulumi").rglob("*.py")
+        for path in PACKAGE.rglob("*.py")
         for handler in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(handler, ast.ExceptHandler) and handler.name is not None
         for target in ast.walk(handler)
@@ -150,10 +154,9 @@ def test_no_error_is_changed_after_it_was_raised() -> None:
 
 def test_no_handler_of_a_signal_takes_a_lock() -> None:
     # It interrupts the main thread at any point, also where that holds the lock: then the process never ends.
-    package = Path(stacks.__file__).parent
     handlers = {
-        f"{path.relative_to(package)}:{node.lineno}": ast.unparse(node.args[1])
-        for path in package.rglob("*.py")
+        f"{path.relative_to(PACKAGE)}:{node.lineno}": ast.unparse(node.args[1])
+        for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "signal.signal"
     }
