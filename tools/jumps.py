@@ -23,7 +23,7 @@ import requests  # noqa: E402  (the path has to be set first)
 
 from stacks_pulumi.emulator import Emulator  # noqa: E402
 from stacks_pulumi.policy import StacksGuard  # noqa: E402
-from stacks_pulumi.policy._analyzer import Analyzer  # noqa: E402
+from stacks_pulumi.policy._analyzer import Analyzer, served_by  # noqa: E402
 from stacks_pulumi.policy.testing import container  # noqa: E402
 from stacks_pulumi.resources._operation import EngineCall  # noqa: E402
 from stacks_pulumi.resources.handlers import HANDLERS  # noqa: E402
@@ -140,7 +140,7 @@ def traces() -> dict[str, Trace]:
                 f"{emulator.url}/containers", headers={"Authorization": f"Bearer {emulator.key}"}, timeout=60
             )
     guard = StacksGuard(only=["allowed-plans"], allowed_plans=["basic"])
-    analyzer = Analyzer("x", guard.policies(), guard.initial_config(), {}, {})
+    analyzer = Analyzer(served_by(guard.run, "x"), {}, {})
     web = container("web", plan="premium")
     with Trace() as policy:
         analyzer.analyze(web)

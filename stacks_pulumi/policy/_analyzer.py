@@ -7,6 +7,7 @@ no public way to do that.
 | Part | Used to |
 |---|---|
 | `pulumi_policy.policy._PolicyAnalyzerServicer` | run a pack without an engine; check a whole configuration |
+| its `__policies`, and that `PolicyPack` calls `add_AnalyzerServicer_to_server` | get what a program would serve |
 | `pulumi_policy.proxy.UNKNOWN_STRING_VALUE` | send an unknown value to a policy, and name one in an error |
 | `pulumi_policy.proxy.UnknownValueError` | recognise an unknown value, and report that a check waits for one |
 | properties that can be written | change a property in a remediation, so that the marks of secrets are kept |
@@ -17,15 +18,20 @@ changes one of them.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
+from unittest import mock
 
 import grpc
 import pulumi_policy
-from google.protobuf import json_format
+from google.protobuf import empty_pb2, json_format
 from pulumi.runtime import proto
+from pulumi.runtime.proto import analyzer_pb2_grpc
 from pulumi_policy import policy as sdk
 from pulumi_policy.policy import _PolicyAnalyzerServicer as AnalyzerServicer
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
@@ -135,8 +141,49 @@ def options_of_all(properties: Mapping[str, Any]) -> str:
 def serve(**pack: Any) -> None:
     """Serve a pack to the engine; the arguments are those of the SDK's `PolicyPack`. Never returns."""
     # The SDK has no other way to see the configuration of a policy that is disabled.
-    sdk._PolicyAnalyzerServicer = CheckedServicer  # type: ignore[misc, assignment]  # noqa: SLF001  (see the table above)
-    pulumi_policy.PolicyPack(**pack)
+    with mock.patch.object(sdk, "_PolicyAnalyzerServicer", CheckedServicer):
+        pulumi_policy.PolicyPack(**pack)
+
+
+class _ServedError(BaseException):
+    """Ends a program that serves a pack, at the moment at which it would begin to listen."""
+
+
+_serving = threading.Lock()
+
+
+def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServicer:
+    """
+    Return what a program serves to the engine: an analyzer of the SDK, or ours.
+
+    Args:
+        program: Runs it in this process, until it would begin to listen.
+        name: Its name, for the error.
+
+    Raises:
+        ValueError: It serves no pack.
+    """
+    served: list[AnalyzerServicer] = []
+
+    def listen(servicer: AnalyzerServicer, _server: object) -> None:
+        served.append(servicer)
+        raise _ServedError
+
+    # In another thread, a program would serve for ever.
+    with (
+        _serving,
+        mock.patch.object(analyzer_pb2_grpc, "add_AnalyzerServicer_to_server", listen),
+        contextlib.suppress(_ServedError),
+    ):
+        program()
+    if not served:
+        raise ValueError(f"{name} serves no policy pack: it has to call StacksGuard(...).run()")
+    return served[0]
+
+
+def policies_of(servicer: AnalyzerServicer) -> list[pulumi_policy.Policy]:
+    """Return the policies that an analyzer runs."""
+    return list(servicer._PolicyAnalyzerServicer__policies)  # type: ignore[attr-defined]  # noqa: SLF001  (see the table above)
 
 
 def write_properties(properties: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
@@ -245,10 +292,8 @@ class Analyzer:
     A pack with the configuration that the engine would pass to it.
 
     Args:
-        name: The pack's name.
-        policies: Its policies.
-        initial: The pack's own configuration.
-        config: The user's configuration; it overrides `initial`.
+        servicer: What the pack's program serves to the engine.
+        config: The user's configuration; it overrides the pack's own.
         tags: The stack's tags.
         exceptions: The violations that the engine lets pass.
 
@@ -258,9 +303,7 @@ class Analyzer:
 
     def __init__(
         self,
-        name: str,
-        policies: Sequence[pulumi_policy.Policy],
-        initial: Mapping[str, Any],
+        servicer: AnalyzerServicer,
         config: Mapping[str, str | Mapping[str, Any]],
         tags: Mapping[str, str],
         *,
@@ -268,11 +311,10 @@ class Analyzer:
     ) -> None:
         self._exceptions = exceptions
         self.not_applicable: dict[str, str] = {}
-        self._servicer: Any = CheckedServicer(
-            name, "0.0.1", list(policies), pulumi_policy.EnforcementLevel.ADVISORY, dict(initial)
-        )
+        self._servicer: Any = servicer
         request = proto.ConfigureAnalyzerRequest()
-        for policy, (level, properties) in _reconciled(policies, initial, config).items():
+        info = self._servicer.GetAnalyzerInfo(empty_pb2.Empty(), None)
+        for policy, (level, properties) in _reconciled(info, config).items():
             request.policyConfig[policy].enforcementLevel = _TO_WIRE[level]
             request.policyConfig[policy].properties.update(properties)
         self._servicer.Configure(request, None)
@@ -352,40 +394,53 @@ def not_a_policy(name: str, known: Iterable[str]) -> str:
     return f"the configuration names {name!r}, which is not a policy of this pack{meant}: it has {', '.join(known)}"
 
 
+_Entry: TypeAlias = tuple[str | None, dict[str, Any]]
+"""The level and the options of a policy in a configuration; `None` for an entry without a level."""
+
+
 def _reconciled(
-    policies: Iterable[pulumi_policy.Policy],
-    initial: Mapping[str, Any],
-    config: Mapping[str, str | Mapping[str, Any]],
+    info: Any, config: Mapping[str, str | Mapping[str, Any]]
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """
-    Return the level and the properties of each policy.
+    Return the level and the options of each policy, as the engine's `ReconcilePolicyPackConfig` does.
 
-    As in the engine, the pack's own configuration overrides the defaults of the schemas, and the user's overrides the
-    pack's. In each of the two, a policy's own entry overrides the level of `all`.
+    The pack's own configuration overrides what its policies say, and the user's overrides the pack's. In each of the
+    two, the level of a policy's own entry overrides that of `all`.
+
+    Args:
+        info: What the pack tells the engine: an `AnalyzerInfo` of the protocol, in which no level is `ADVISORY`.
+        config: The user's configuration.
+
+    Raises:
+        ValueError: An entry of the user's is for a policy that the pack does not have, or for `all` and has no level.
     """
-    levels: dict[str, str] = {}
-    properties: dict[str, dict[str, Any]] = {}
-    for policy in policies:
-        levels[policy.name] = (policy.enforcement_level or pulumi_policy.EnforcementLevel.ADVISORY).value
-        schema = policy.config_schema.properties if policy.config_schema is not None else {}
-        properties[policy.name] = {
-            name: option["default"] for name, option in schema.items() if "default" in option
-        }
-    for given in (initial, config):
-        entries = {name: _entry(entry) for name, entry in given.items()}
-        if ALL in entries and entries[ALL][0] is not None:
-            levels = dict.fromkeys(levels, entries[ALL][0])
-        for name, (level, values) in entries.items():
-            if name == ALL:
-                continue
-            if name not in levels:
-                raise ValueError(not_a_policy(name, levels))
-            levels[name] = level or levels[name]
-            properties[name] |= values
-    return {name: (level, properties[name]) for name, level in levels.items()}
+    result: dict[str, tuple[str, dict[str, Any]]] = {}
+    for policy in info.policies:
+        options = json_format.MessageToDict(policy.configSchema).get("properties", {})
+        defaults = {name: option["default"] for name, option in options.items() if "default" in option}
+        result[policy.name] = _FROM_WIRE[policy.enforcementLevel], defaults
+    for name in config:
+        if name != ALL and name not in result:
+            raise ValueError(not_a_policy(name, result))
+    initial: dict[str, _Entry] = {
+        name: (_FROM_WIRE[given.enforcementLevel], json_format.MessageToDict(given.properties))
+        for name, given in info.initialConfig.items()
+    }
+    for entries in (initial, {name: _entry(given) for name, given in config.items()}):
+        common, _ = entries.get(ALL, (None, {}))
+        if common is not None:
+            result = {name: (common, options) for name, (_, options) in result.items()}
+        for name, (level, options) in entries.items():
+            former, known = result.get(name, (level, {}))
+            given = level or former
+            if given is None:
+                # The engine refuses it, with a text that does not name it.
+                raise ValueError(options_of_all(options) or "'all' has no level")
+            result[name] = given, {**known, **options}
+    return result
 
 
-def _entry(entry: Any) -> tuple[str | None, dict[str, Any]]:
+def _entry(entry: Any) -> _Entry:
     if not isinstance(entry, Mapping):
         return _level(entry), {}
     level = entry.get("enforcementLevel")

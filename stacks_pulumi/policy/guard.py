@@ -13,7 +13,7 @@ import pulumi_policy
 
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.policy import exposure, plans, spend
-from stacks_pulumi.policy._analyzer import options_of_all, serve, without_effect
+from stacks_pulumi.policy._analyzer import ALL, options_of_all, serve, without_effect
 from stacks_pulumi.policy.adapter import Pack, Today, policy_of
 from stacks_pulumi.policy.options import configuration_of
 from stacks_pulumi.policy.plans import KNOWN_RESOURCES
@@ -148,6 +148,7 @@ class StacksGuard:
         self._longest = longest_exemption_days
         wanted += [part.name for part in self._extra]
         _once(wanted)
+        self._defaults = {part.name: _default_level(part) for part in (*everything.values(), *self._extra)}
         given = {
             "max_monthly_usd": None if max_monthly_usd is None else float(max_monthly_usd),
             "max_container_usd": None if max_container_usd is None else float(max_container_usd),
@@ -158,26 +159,27 @@ class StacksGuard:
         }
         self._config: dict[str, dict[str, Any]] = {}
         if all is not None:
-            self._config["all"] = {"enforcementLevel": _level(all, "all")}
+            self._config[ALL] = {"enforcementLevel": _level(all, ALL)}
         for argument, value in given.items():
             if value is not None:
                 self._fan_out(argument, value, wanted)
         entries = self._entries(config or {})
-        _known(entries, [*wanted, "all"], "config")
+        _known(entries, [*wanted, ALL], "config")
         for policy, setting in entries.items():
             properties = {"enforcementLevel": setting} if isinstance(setting, str) else dict(setting)
-            if policy == "all" and options_of_all(properties):
+            if policy == ALL and options_of_all(properties):
                 raise _wrong(options_of_all(properties))
             if "enforcementLevel" in properties:
                 _level(properties["enforcementLevel"], policy)
-            self._config.setdefault(policy, {}).update(properties)
+            if properties:
+                self._config.setdefault(policy, {}).update(properties)
             options = [option for option in properties if option != "enforcementLevel"]
-            if options and len(options) == len(properties) and self._is_disabled(policy, everything):
+            if options and len(options) == len(properties) and self._level_of(policy) == "disabled":
                 raise _wrong(without_effect(policy, options))
         for argument in (argument for argument, value in given.items() if value is not None):
             users = [policy for policy, _ in _FAN_OUT[argument] if policy in wanted]
             # A policy that is disabled by default waits for the file to enable it.
-            if [policy for policy in users if self._is_disabled(policy, {})] == users:
+            if {self._given_level(policy) for policy in users} == {"disabled"}:
                 raise _wrong(
                     f"{argument} would have no effect, because these are disabled: {', '.join(users)}"
                 )
@@ -194,10 +196,13 @@ class StacksGuard:
             raise _wrong("; ".join(read.problems))
         return read.policies
 
-    def _is_disabled(self, policy: str, everything: Mapping[str, Rule]) -> bool:
-        levels = [self._config.get(name, {}).get("enforcementLevel") for name in (policy, "all")]
-        default = everything[policy].level if policy in everything else None
-        return next((level for level in (*levels, default) if level is not None), None) == "disabled"
+    def _given_level(self, policy: str) -> str | None:
+        """Return the level that the arguments set for a policy: that of its own entry, or that of `all`."""
+        levels = (self._config.get(name, {}).get("enforcementLevel") for name in (policy, ALL))
+        return next((level for level in levels if level is not None), None)
+
+    def _level_of(self, policy: str) -> str:
+        return self._given_level(policy) or self._defaults[policy]
 
     def _fan_out(self, argument: str, value: Any, wanted: list[str]) -> None:
         targets = [(policy, option) for policy, option in _FAN_OUT[argument] if policy in wanted]
@@ -222,14 +227,31 @@ class StacksGuard:
         return [policy_of(part, pack) if isinstance(part, Rule) else part for part in parts]
 
     def initial_config(self) -> dict[str, Any]:
-        """Return the pack's own configuration in the form of Pulumi's SDK."""
-        levels = {level.value: level for level in pulumi_policy.EnforcementLevel}
+        """
+        Return the pack's own configuration in the form of Pulumi's SDK.
+
+        Each entry has a level. For an entry without one, the SDK sends the level 0, which is advisory.
+        """
         return {
             policy: {
-                key: levels[value] if key == "enforcementLevel" else value
-                for key, value in properties.items()
+                **properties,
+                "enforcementLevel": pulumi_policy.EnforcementLevel(self._level_of(policy)),
             }
             for policy, properties in self._config.items()
+        }
+
+    def pack(self, today: Today = utc_today) -> dict[str, Any]:
+        """
+        Return the arguments of the SDK's `PolicyPack` that serves this pack.
+
+        Args:
+            today: Returns the day in UTC, on which exemptions may end; tests pass a fixed one.
+        """
+        return {
+            "name": self.name,
+            "policies": self.policies(today),
+            "enforcement_level": _OF_PACK,
+            "initial_config": self.initial_config(),
         }
 
     def run(self) -> None:
@@ -238,12 +260,15 @@ class StacksGuard:
 
         The program must not write to standard output before: the engine reads a port number from it.
         """
-        serve(
-            name=self.name,
-            policies=self.policies(),
-            enforcement_level=pulumi_policy.EnforcementLevel.MANDATORY,
-            initial_config=self.initial_config(),
-        )
+        serve(**self.pack())
+
+
+_OF_PACK: Final = pulumi_policy.EnforcementLevel.MANDATORY
+"""The level of a policy that sets none: only one made with Pulumi's SDK."""
+
+
+def _default_level(part: Rule | pulumi_policy.Policy) -> str:
+    return part.level if isinstance(part, Rule) else (part.enforcement_level or _OF_PACK).value
 
 
 def _wrong(message: str) -> ValueError:

@@ -21,12 +21,10 @@ from __future__ import annotations
 
 import datetime
 import runpy
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
-from unittest import mock
 
 import pulumi_policy
 
@@ -35,11 +33,15 @@ from stacks_pulumi.errors import with_code
 from stacks_pulumi.policy._analyzer import (
     TAG,
     Analyzer,
+    AnalyzerServicer,
     Diagnostic,
     Resource,
     Secret,
     not_a_policy,
     options_of_all,
+    policies_of,
+    serve,
+    served_by,
 )
 from stacks_pulumi.policy.adapter import longest_exemption
 from stacks_pulumi.policy.guard import EXPOSURE, PLANS, SPEND, StacksGuard, rules, utc_today, wrong_level
@@ -196,28 +198,18 @@ class Outcome:
         return "\n".join(map(str, self.findings)) or "no finding"
 
 
-_loading = threading.Lock()
-
-
-def load_pack(directory: str | Path) -> tuple[str, list[pulumi_policy.Policy], dict[str, Any]]:
+def load_pack(directory: str | Path) -> AnalyzerServicer:
     """
-    Run a pack's `__main__.py` and return the name, policies and configuration that it would serve.
+    Run a pack's `__main__.py` and return what it would serve to the engine.
 
     Raises:
         ValueError: It does not serve a pack.
     """
-    served: list[tuple[str, list[pulumi_policy.Policy], dict[str, Any]]] = []
-
-    def serve(name: str, policies: list[pulumi_policy.Policy], *_: Any, **more: Any) -> None:
-        served.append((name, policies, more.get("initial_config") or {}))
-
-    # Beside another thread, a pack would get the SDK's own class, and serve for ever.
-    with _loading, mock.patch.object(pulumi_policy, "PolicyPack", serve):
-        runpy.run_path(str(Path(directory) / "__main__.py"), run_name="__main__")
-    if not served:
-        msg = f"{directory} serves no policy pack: its __main__.py has to call StacksGuard(...).run()"
-        raise ValueError(msg)
-    return served[0]
+    main = Path(directory) / "__main__.py"
+    try:
+        return served_by(lambda: runpy.run_path(str(main), run_name="__main__"), main)
+    except TypeError as error:
+        raise ValueError(f"{main} serves a pack that Pulumi's SDK refuses: {error}") from error
 
 
 _READY: Final = {"stacks-plans": PLANS, "stacks-spend": SPEND, "stacks-exposure": EXPOSURE}
@@ -240,13 +232,12 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
         ValueError: The folder serves no pack, or a wrong one.
     """
     served = None if pack is None else load_pack(pack)
-    longest = LONGEST_EXEMPTION if served is None else longest_exemption(served[1])
+    longest = LONGEST_EXEMPTION if served is None else longest_exemption(policies_of(served))
     file = read_configuration(text, utc_today(), longest)
     problems = list(file.problems)
     named = [name for one in file.exceptions for policies, _ in one.matches for name in policies]
-    name, policies, initial = served or _ready([*file.policies, *named], problems)
-    if not policies:
-        raise ValueError(f"the pack {name} has no policies")
+    served = served or _ready([*file.policies, *named], problems)
+    policies = policies_of(served)
     by_name = {policy.name: policy for policy in policies}
     problems += [
         with_code(f"in an exception, {not_a_policy(one, by_name)}", "policy-settings")
@@ -261,7 +252,7 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
         else:
             sound[key] = entry
     try:
-        analyzer = Analyzer(name, policies, initial, sound, {})
+        analyzer = Analyzer(served, sound, {})
     except ValueError as error:
         return [*problems, *str(error).splitlines()]
     # A rule with a limit that others have too knows theirs at the second resource.
@@ -272,9 +263,7 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
     return list(dict.fromkeys(problems))
 
 
-def _ready(
-    names: Iterable[str], problems: list[str]
-) -> tuple[str, list[pulumi_policy.Policy], dict[str, Any]]:
+def _ready(names: Iterable[str], problems: list[str]) -> AnalyzerServicer:
     """Return the ready pack that has the policies of a file; if none has, one with all policies, with a problem."""
     named = [name for name in dict.fromkeys(names) if name != "all"]
     fitting = [pack for pack, policies in _READY.items() if set(named) <= set(policies)]
@@ -282,7 +271,7 @@ def _ready(
     if not fitting and set(named) <= set(rules()):
         text = f"no ready pack has all of {', '.join(named)}: write a file for each; for your own pack, use --pack DIR"
         problems.append(with_code(text, "policy-settings"))
-    return guard.name, guard.policies(), guard.initial_config()
+    return served_by(lambda: serve(**guard.pack()), guard.name)
 
 
 def _entry_problem(name: str, entry: Any, policies: Mapping[str, pulumi_policy.Policy]) -> str:
@@ -354,15 +343,14 @@ class PackTester:
 
     def _analyzer(self) -> Analyzer:
         """Return a new analyzer for each operation, as the engine starts a new process."""
-        if isinstance(self._pack, StacksGuard):
-            today = self._today
-            policies = self._pack.policies() if today is None else self._pack.policies(lambda: today)
-            pack = self._pack.name, policies, self._pack.initial_config()
-        elif isinstance(self._pack, list):
-            pack = "pack", self._pack, {}
+        pack, today = self._pack, self._today or utc_today()
+        if isinstance(pack, StacksGuard):
+            served = served_by(lambda: serve(**pack.pack(lambda: today)), pack.name)
+        elif isinstance(pack, list):
+            served = served_by(lambda: pulumi_policy.PolicyPack("pack", pack), "pack")
         else:
-            pack = load_pack(self._pack)
-        return Analyzer(*pack, self._config, self._tags, exceptions=self._exceptions)
+            served = load_pack(pack)
+        return Analyzer(served, self._config, self._tags, exceptions=self._exceptions)
 
     def _run(self, resources: Sequence[Resource], *, preview: bool) -> Outcome:
         analyzer = self._analyzer()

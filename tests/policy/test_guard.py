@@ -5,6 +5,7 @@ from typing import Any
 
 import pulumi_policy
 import pytest
+from pulumi_policy import EnforcementLevel
 
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND, ContainerView, ResourceRule, StacksGuard
 from stacks_pulumi.policy.guard import rules
@@ -19,14 +20,15 @@ def test_one_limit_applies_to_every_policy_that_has_it() -> None:
         allowed_templates=["nodejs"],
     ).initial_config()
 
+    mandatory = {"enforcementLevel": EnforcementLevel.MANDATORY}
     assert config == {
-        "monthly-budget": {"max_monthly_usd": 19.99},
-        "budget-warning": {"max_monthly_usd": 19.99},
-        "spend-gate": {"max_monthly_usd": 19.99},
-        "resource-price-cap": {"max_usd": 5.0},
-        "allowed-plans": {"allowed": ["micro"]},
-        "clamp-plan": {"allowed": ["micro"]},
-        "allowed-templates": {"allowed": ["nodejs"]},
+        "monthly-budget": {"max_monthly_usd": 19.99, **mandatory},
+        "budget-warning": {"max_monthly_usd": 19.99, "enforcementLevel": EnforcementLevel.ADVISORY},
+        "spend-gate": {"max_monthly_usd": 19.99, **mandatory},
+        "resource-price-cap": {"max_usd": 5.0, **mandatory},
+        "allowed-plans": {"allowed": ["micro"], **mandatory},
+        "clamp-plan": {"allowed": ["micro"], "enforcementLevel": EnforcementLevel.DISABLED},
+        "allowed-templates": {"allowed": ["nodejs"], **mandatory},
     }
 
 
@@ -35,8 +37,8 @@ def test_a_policys_configuration_overrides_the_common_limit() -> None:
         max_monthly_usd=10, config={"budget-warning": {"max_monthly_usd": 5}, "naming": "disabled"}
     )
 
-    assert guard.initial_config()["budget-warning"] == {"max_monthly_usd": 5}
-    assert guard.initial_config()["naming"] == {"enforcementLevel": pulumi_policy.EnforcementLevel.DISABLED}
+    assert guard.initial_config()["budget-warning"]["max_monthly_usd"] == 5
+    assert guard.initial_config()["naming"] == {"enforcementLevel": EnforcementLevel.DISABLED}
 
 
 def test_the_users_configuration_overrides_the_packs() -> None:
@@ -133,10 +135,19 @@ def test_every_policy_is_in_one_of_the_packs() -> None:
 
 def test_a_pack_can_hold_policies_made_with_the_sdk() -> None:
     own = pulumi_policy.ResourceValidationPolicy(
-        "own", "Our own.", lambda _args, report: report("no", None), pulumi_policy.EnforcementLevel.MANDATORY
+        "own", "Our own.", lambda _args, report: report("no", None), EnforcementLevel.MANDATORY
     )
 
     PackTester(StacksGuard("test", ["naming"], extra=[own])).preview().assert_blocked_by("own", "no")
+
+
+def test_a_policy_without_a_level_has_the_level_of_its_pack_also_with_options() -> None:
+    own = pulumi_policy.ResourceValidationPolicy("own", "Our own.", lambda _args, report: report("no", None))
+    config = {"own": {"strict": True}}
+
+    PackTester(StacksGuard("test", [], extra=[own])).preview().assert_blocked_by("own")
+    PackTester(StacksGuard("test", [], extra=[own], config=config)).preview().assert_blocked_by("own")
+    PackTester([own]).preview().assert_warned_by("own")
 
 
 def test_run_serves_the_pack_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +158,7 @@ def test_run_serves_the_pack_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert served["name"] == "ours"
     assert [policy.name for policy in served["policies"]] == list(SPEND)
-    assert served["initial_config"]["spend-gate"] == {"max_monthly_usd": 5.0}
+    assert served["initial_config"]["spend-gate"]["max_monthly_usd"] == 5.0
 
 
 @pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.name)

@@ -143,3 +143,22 @@ def test_a_pack_made_only_with_the_sdk_can_be_tested(tmp_path: Path) -> None:
     )
 
     PackTester(tmp_path).preview(container("web")).assert_blocked_by("never", "no")
+
+
+@pytest.mark.parametrize(
+    ("entry", "level"), [("{'limit': 5}", "advisory"), ("{}", "advisory"), ("None", "mandatory")]
+)
+def test_a_pack_made_only_with_the_sdk_is_as_the_engine_gets_it(
+    entry: str, level: str, tmp_path: Path
+) -> None:
+    initial = "None" if entry == "None" else f"{{'never': {entry}}}"
+    (tmp_path / "__main__.py").write_text(
+        "from pulumi_policy import EnforcementLevel, PolicyPack, ResourceValidationPolicy\n"
+        "never = ResourceValidationPolicy('never', 'Never.', lambda args, report: report('no'))\n"
+        f"PolicyPack('own', [never], EnforcementLevel.MANDATORY, {initial})\n",
+        encoding="utf-8",
+    )
+
+    # The SDK sends no level for an entry without one, and the engine reads that as advisory.
+    [finding, *_] = PackTester(tmp_path).preview(container("web")).findings
+    assert finding.level == level
