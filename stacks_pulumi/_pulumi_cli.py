@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypedDict
+from urllib.parse import unquote
 
 import msgspec
 
@@ -596,4 +597,59 @@ def _reason(said: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()) or "it failed without a message"
+    return " ".join(without_logins(text).split()) or "it failed without a message"
+
+
+_ADDRESS: Final = re.compile(
+    # The engine writes an address in quotes, and then it may have spaces.
+    r'(?<=")[A-Za-z][A-Za-z0-9+.-]*://(?:\\.|[^"\\])*(?=")'
+    r"|(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://\S*[^\s:;,.)\]}'`\"]"
+)
+_AUTHORITY: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]|[^:\[\]]*)(?::\d*)?")
+_OF_A_PLACE: Final = frozenset(
+    {
+        "dbname",
+        "domain",
+        "endpoint",
+        "host",
+        "hostaddr",
+        "port",
+        "prefix",
+        "search_path",
+        "storage_account",
+        "table",
+    }
+)
+"""The parameters of a backend's address that say where it is. Others are of the login or of the connection."""
+
+
+def without_logins(text: str) -> str:
+    """Return a text whose addresses have no login and no options, as `place_of` returns them."""
+    return _ADDRESS.sub(lambda found: place_of(found[0]), text)
+
+
+def place_of(address: str) -> str:
+    """
+    Return where an address leads, without its login and the options of the connection.
+
+    A backend's address is stored and shown in this form only. Two addresses with the same form are the same backend.
+    """
+    scheme, _, rest = address.partition("://")
+    if scheme.lower() == "file":
+        return address
+    rest, _, fragment = rest.partition("#")
+    rest, _, query = rest.partition("?")
+    authority, _, path = rest.partition("/")
+    login, _, host = authority.rpartition("@")
+    # A password that is not encoded may end the authority too early, and what seems to be the host is a part of it.
+    is_cut = not login and ":" in authority and "@" in path + fragment
+    if is_cut or not _AUTHORITY.fullmatch(host):
+        return f"{scheme}://(not readable)"
+    parameters = (parameter.partition("=") for parameter in query.split("&"))
+    kept = sorted(
+        f"{name}={place_of(unquote(value)) if '://' in unquote(value) else value}"
+        for name, _, value in parameters
+        if name in _OF_A_PLACE
+    )
+    where = f"{scheme.lower()}://{host.lower()}/{path}".rstrip("/")
+    return f"{where}?{'&'.join(kept)}" if kept else where

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from stacks_pulumi._pulumi_cli import InputError, PulumiError, pulumi_home, read_project
+from stacks_pulumi._pulumi_cli import InputError, PulumiError, place_of, pulumi_home, read_project
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import (
@@ -386,8 +386,10 @@ def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.dat
     differences = []
     if content.stack != pulumi.stack:
         differences.append(f"the record is of the stack {content.stack}, and this is {pulumi.stack}")
-    if content.backend != _backend(pulumi):
-        differences.append(f"the record is of the backend {content.backend}, and this is {_backend(pulumi)}")
+    # A record of an earlier version may have a login.
+    planned, here = place_of(content.backend), _backend(pulumi)
+    if planned != here:
+        differences.append(f"the record is of the backend {planned}, and this is {here}")
     expires = min(content.expires_at, content.made_at + gate.record_expires)
     if now > expires:
         differences.append(f"the record expired at {expires:%Y-%m-%d %H:%M} UTC")
@@ -552,8 +554,8 @@ def _program(pulumi: Engine, record: Path, copies: Mapping[Path, Path] = Mapping
 
 
 def _backend(pulumi: Engine) -> str:
-    """Return the backend's address; of one of files only that, because its path depends on the machine."""
-    return "file://" if pulumi.backend.startswith("file://") else pulumi.backend
+    """Return where the backend is; of one of files only that, because its path depends on the machine."""
+    return "file://" if pulumi.backend.startswith("file://") else place_of(pulumi.backend)
 
 
 _SAID: Final = "refused.txt"

@@ -135,7 +135,8 @@ class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         stack: The stack's full name: `organization/project/stack`.
         made_at: When it was made, in UTC.
         expires_at: The last instant at which it can be applied, in UTC.
-        backend: The address of the backend; only `file://` for one of files, whose address depends on the machine.
+        backend: Where the backend is, without a login; only `file://` for one of files, whose address depends on the
+            machine.
         gate_source: Where the gate's folder was read from.
         runtime: The program's runtime, for instance `yaml`.
         code: Why the program may run its own code; empty if it cannot.

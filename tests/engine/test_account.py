@@ -197,3 +197,29 @@ def test_a_state_of_another_account_is_left_out(
     assert owners(data) == {"web": ("orphan", [])}
     assert data["missing"] == []
     assert emulator.url in data["other_accounts"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "login", ["ann:hunter2@127.0.0.1:1/state", "127.0.0.1:1/state?user=ann&password=hunter2"]
+)
+def test_no_command_prints_the_password_of_a_backend(stack: Stack, emulator: Emulator, login: str) -> None:
+    """The engine masks the one before the host, and prints the other one."""
+    stack.env["PULUMI_BACKEND_URL"] = f"postgres://{login}"
+    stack.env["STACKS_API_KEY"] = emulator.key
+
+    for words in (
+        ("account",),
+        ("doctor",),
+        ("scaffold", "--out", "it"),
+        ("gate", "plan", "--gate", "gate", "--record", "r"),
+    ):
+        if words[0] == "gate":
+            stack.python("-m", "stacks_pulumi", "gate", "init", "gate")
+        done = stack.python("-m", "stacks_pulumi", *words)
+
+        said = done.stdout + done.stderr
+        assert done.returncode != 0
+        # The engine's own message, for which it was asked.
+        assert "unable to open state database" in said
+        assert "postgres://127.0.0.1:1/state" in said, said
+        assert "hunter2" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import os
@@ -291,3 +292,27 @@ def test_all_stacks_are_read_from_the_backend_of_the_stack(
     flow._opened(settings.strict(tmp_path), tmp_path, None)
 
     assert backend.tagged("team", "web") == {"s3://ours"}
+
+
+@pytest.mark.parametrize(
+    "earlier", ["postgres://h/state", "postgres://reader:hunter2@h/state?sslmode=disable"]
+)
+def test_a_record_has_no_login_of_the_backend_and_is_applied_with_another_one(
+    tmp_path: Path, earlier: str
+) -> None:
+    (tmp_path / "gate.yaml").write_text("version: 1\n", encoding="utf-8")
+
+    def differences(backend: str) -> str:
+        pulumi = Engine(tmp_path, "yaml", "organization/shop/prod", backend, {})
+        named = msgspec.structs.replace(content(), backend=earlier)
+        planned = record.Record(tmp_path, named, "", PLAN, STATE, EVENTS)
+        gate = dataclasses.replace(settings.strict(tmp_path), folder=tmp_path)
+        with pytest.raises(RefusedError) as refused:
+            flow._compare_files(gate, pulumi, planned, NOW, "")
+        return str(refused.value)
+
+    assert flow._backend(Engine(tmp_path, "", "", earlier, {})) == "postgres://h/state"
+    assert "backend" not in differences("postgres://writer:hunter3@h/state?connect_timeout=5")
+    other = differences("postgres://writer:hunter3@other/state")
+    assert "the record is of the backend postgres://h/state, and this is postgres://other/state" in other
+    assert "hunter" not in other
