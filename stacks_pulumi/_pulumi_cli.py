@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from stacks_pulumi._environment import without_secrets
 from stacks_pulumi.config import text_of
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import kind_of
@@ -415,7 +416,7 @@ def _below(pid: int) -> list[int]:
     try:
         listed = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607  (found on PATH)
-            env=_environ(),
+            env=without_secrets(),
             capture_output=True,
             text=True,
             check=False,

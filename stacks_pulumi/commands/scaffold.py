@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from stacks_pulumi import __version__
+from stacks_pulumi._environment import OF_NETWORK, OF_PYTHON, without_secrets
 from stacks_pulumi._identifiers import nearest
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
@@ -559,6 +560,8 @@ def _built(source: str) -> tuple[Path, bytes]:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
+            # It runs the build backend and its plugins.
+            env=without_secrets("PIP_*", "XDG_*", *OF_PYTHON, *OF_NETWORK),
         )
         found = sorted(Path(scratch).glob("*.whl"))
         if done.returncode or not found:

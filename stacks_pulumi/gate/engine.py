@@ -29,6 +29,7 @@ import msgspec
 import yaml
 
 from stacks_pulumi import __version__
+from stacks_pulumi._environment import OF_PYTHON, without_secrets
 from stacks_pulumi._pulumi_cli import (
     InputError,
     PulumiError,
@@ -579,6 +580,7 @@ def _version_of(plugin: Path) -> str:
             timeout=_SECONDS,
             check=True,
             stdin=subprocess.DEVNULL,
+            env=without_secrets(*OF_PYTHON),
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise PulumiError(f"{plugin} does not start: {error}") from None

@@ -14,6 +14,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from stacks_pulumi._environment import OF_NETWORK, OF_SSH, without_secrets
 from stacks_pulumi.errors import ConfigError
 
 
@@ -164,7 +165,8 @@ def _run(top: Path, here: Path, words: Sequence[str]) -> subprocess.CompletedPro
     return subprocess.run(  # noqa: S603  (no shell, and the arguments after an option are no options)
         ["git", "--no-replace-objects", *named, *words],  # noqa: S607  (found on PATH, as the user finds it)
         cwd=here,
-        env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+        # A clone may lack files, which git then fetches.
+        env=without_secrets("XDG_*", *OF_SSH, *OF_NETWORK),
         capture_output=True,
         check=False,
     )

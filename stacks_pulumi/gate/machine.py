@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
+from stacks_pulumi._environment import without_secrets
 from stacks_pulumi._pulumi_cli import InputError, read, read_file, read_stack
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.gate import record as records
@@ -232,6 +233,7 @@ def is_running(pid: int) -> bool:
     try:
         listed = subprocess.run(  # noqa: S603  (a number)
             ["ps", "-o", "stat=,comm=", "-p", str(pid)],  # noqa: S607  (found on PATH)
+            env=without_secrets(),
             capture_output=True,
             text=True,
             check=False,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import os
 import re
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from stacks_pulumi._environment import OF_SSH, without_secrets
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.config import text_of, why_unreadable
 from stacks_pulumi.errors import clean
@@ -436,9 +436,7 @@ def _parse(text: bytes) -> Statement:
 
 def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run ssh-keygen without a terminal, where it cannot ask for a passphrase. It reads local times, hence UTC."""
-    environment = {**os.environ, "TZ": "UTC", "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
-    for name in ("SSH_ASKPASS", "DISPLAY"):
-        environment.pop(name, None)
+    environment = {**without_secrets(*OF_SSH), "TZ": "UTC", "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
     try:
         return subprocess.run(  # noqa: S603  (no shell)
             ["ssh-keygen", *words],  # noqa: S607  (found on PATH, as the user finds it)

@@ -56,7 +56,7 @@ def why_not(expected: Expected) -> str:
     """Return why the update must not go on; empty if the state is the expected one."""
     words = ("stack", "export", "--show-secrets", "--stack", expected.stack)
     try:
-        done = execute(words, Path(expected.project), _SECONDS, environment=dict(os.environ))
+        done = execute(words, Path(expected.project), _SECONDS)
         if done.returncode != 0:
             return f"the state cannot be read inside the update: {failure(done)}"
         found = digests.of_state(done.stdout, expected.key.encode())

@@ -1,0 +1,37 @@
+"""
+Which variables of the environment does a command get that needs no secret?
+
+Those that it is known to need, and no other: a key that is new, or that another tool brings, is not passed on either.
+The engine and what it starts need more, and are not started with this.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+_BY_ALL: Final = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ", "TMPDIR", "TMP", "TEMP"),
+    # Without these, nothing starts on Windows.
+    *("SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
+)
+
+OF_NETWORK: Final = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)  # fmt: skip
+"""The proxies and certificates, for a command that may download."""
+
+OF_PYTHON: Final = ("PYTHON*", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_*")
+"""What chooses a Python and its modules."""
+
+OF_SSH: Final = ("SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSH_SK_HELPER")
+"""The agent of SSH, and hardware keys."""
+
+
+def without_secrets(*names: str) -> dict[str, str]:
+    """Return the variables that every command gets, and those of these names; a name may end with `*`."""
+    wanted = (*_BY_ALL, *names)
+    whole = {name for name in wanted if not name.endswith("*")}
+    begins = tuple(name[:-1] for name in wanted if name.endswith("*"))
+    return {name: value for name, value in os.environ.items() if name in whole or name.startswith(begins)}
