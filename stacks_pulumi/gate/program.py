@@ -26,6 +26,9 @@ _RESOURCE: Final = ("type", "properties", "options")
 _OPTIONS: Final = ("dependsOn", "protect")
 _FUNCTIONS: Final = ("join", "select", "split", "tojson", "secret")
 _TYPE: Final = re.compile(r"stacks:(index:)?[A-Za-z]+", re.ASCII)
+_IDS: Final = frozenset({"container", "source", "target"})
+"""Inputs with the id of a container, which may be another stack's: a computed one is shown only in the update."""
+_WRITTEN: Final = re.compile(r"[^$]+|\$\{[A-Za-z][A-Za-z0-9_-]*\.id\}", re.ASCII)
 _MOST: Final = 200_000
 _DEEPEST: Final = 50
 
@@ -109,6 +112,8 @@ def _check_resource(name: str, resource: yaml.Node) -> None:
     for key, value in _entries(fields.get("properties")):
         if key.casefold() == "adopt":
             raise _FoundError(f"the resource {name} adopts what another may own")
+        if key.casefold() in _IDS and not _WRITTEN.fullmatch(_text(value)):
+            raise _FoundError(f"the resource {name} has a computed {key}: write ${{NAME.id}}, or a constant")
         _check_value(value)
     _check_value(fields.get("properties"))
 

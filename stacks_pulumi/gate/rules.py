@@ -33,7 +33,7 @@ from stacks_pulumi.errors import ConfigError, clean
 from stacks_pulumi.gate.change import Action, Change, Finding
 from stacks_pulumi.pricing.money import FREE, count, storage_tier
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, boolean, snake_case, text
-from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, ResourceView
+from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, ResourceView, is_id_of
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import AtMost, Gate
@@ -372,6 +372,7 @@ def is_of_others(change: Change, changes: Sequence[Change], name: str = "contain
     """
     own = [one for one in changes if one.kind == "Container" and one.operation not in _NOT_OWN]
     value, made_from = text(snake_case(change.after), name), change.made_from.get(name, ())
-    if isinstance(value, str):
-        return value not in {one.id for one in own if one.id}
-    return not (isinstance(value, Unknown) and made_from and {*made_from} <= {one.urn for one in own})
+    # The container that is made in place of another one has no id yet.
+    return not any(
+        is_id_of(value, made_from, one.urn, None if one.operation in _MAKES else one.id) for one in own
+    )

@@ -351,7 +351,7 @@ class Analyzer:
             message = _filled(request.resources.add(), resource)
             message.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
             for property_name, sources in resource.sources.items():
-                urns = [urn for urn, name in names.items() if name in sources]
+                urns = [urn for urn, name in names.items() if name in sources and urn != resource.urn]
                 message.propertyDependencies[property_name].urns.extend(urns)
                 message.dependencies.extend(urns)
         return self._findings(self._servicer.AnalyzeStack(request, None), names, None)

@@ -74,6 +74,7 @@ class Pack:
     longest_exemption: int = LONGEST_EXEMPTION
     _kinds: dict[str, str | None] = field(default_factory=dict)
     _limits: dict[str, dict[str, bool]] = field(default_factory=dict)
+    _containers: dict[str, ContainerView] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def kind_of(
@@ -90,6 +91,24 @@ class Pack:
                 resource.resource_type, plain(resource.props), custom=resource.provider is not None
             )
         return self._kinds[resource.urn]
+
+    def has_none_of(self, child: ChildView) -> bool:
+        """
+        Return whether the id of a child's container shows that it is none that the engine has sent so far.
+
+        The engine sends a container before what refers to it.
+        """
+        with self._lock:
+            return not any(child.may_name(container) for container in self._containers.values())
+
+    def see(self, args: pulumi_policy.ResourceValidationArgs) -> str | None:
+        """Return the kind of a resource that the engine sends, and record it if it is a container."""
+        kind = self.kind_of(args)
+        if kind == ContainerView.KIND and args.urn not in self._containers:
+            view = ContainerView.of(args.urn, args.name, plain(args.props))
+            with self._lock:
+                self._containers[args.urn] = view
+        return kind
 
     def limit_missing(self, rule: Rule, settings: Settings) -> str:
         """
@@ -220,7 +239,8 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
         # The constructor of each base does not accept the other's arguments.
         pulumi_policy.Policy.__init__(self, **common)
         self._configuration = PackConfiguration(rule, pack)
-        self._check = _stack_check(rule, pack)
+        elsewhere = _Elsewhere(rule, pack)
+        self._check_one, self._check = elsewhere.check, _stack_check(rule, pack, elsewhere)
         self._pack = pack
 
     def has_validation(self) -> bool:
@@ -236,9 +256,12 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
     ) -> None:
         report_violation = _cleaned(report_violation)
         if isinstance(args, pulumi_policy.ResourceValidationArgs):
-            self._pack.kind_of(args)
-            if self._configuration.concerns(args):
-                self._configuration.reports_problem(args, report_violation)
+            kind = self._pack.see(args)
+            if not (
+                self._configuration.concerns(args)
+                and self._configuration.reports_problem(args, report_violation)
+            ):
+                self._check_one(kind, args, report_violation)
         elif not self._configuration.reports_problem(args, report_violation):
             self._check(args, report_violation)
 
@@ -301,7 +324,53 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
     return validate
 
 
-def _stack_check(rule: StackRule, pack: Pack) -> Callable[[pulumi_policy.StackValidationArgs, Report], None]:
+_ACCESSES: Final = {
+    view.KIND: view for view in (AllowedIpView, VpnClientView, ConnectionView, SshCertificateView)
+}
+
+
+class _Elsewhere:
+    """
+    Judges what gives access to a container that the stack does not have.
+
+    For the whole stack that is known at the end of an update, when the access is open. So a resource is judged before
+    it is created, if its id shows that.
+    """
+
+    def __init__(self, rule: StackRule, pack: Pack) -> None:
+        self._rule, self._pack = rule, pack
+        self._reported: set[str] = set()
+
+    def check(self, kind: str | None, args: pulumi_policy.ResourceValidationArgs, report: Report) -> None:
+        """Judge one resource before it is created."""
+        rule, view, properties = self._rule, _ACCESSES.get(kind or ""), plain(args.props)
+        if rule.elsewhere is None or view is None or not properties:
+            return
+        settings = settings_of(rule, args, self._pack)
+        live, ended = covering(settings["exempt"] or (), args.urn, args.name, self._pack.today())
+        if settings.problems or live is not None:
+            return
+        try:
+            child = view.of(args.urn, args.name, properties, protect=args.opts.protect)
+            if isinstance(child.container, str) and self._pack.has_none_of(child):
+                for finding in rule.elsewhere(child, settings):
+                    if isinstance(finding, Violation):
+                        self._reported.add(args.urn)
+                        report(finding.message + ended_note(ended), None)
+        except Exception as error:  # noqa: BLE001  (a crash of a rule is a violation with its place)
+            report(crashed(rule, repr(args.name), error), None)
+
+    def findings(self, stack: StackView, settings: Settings) -> Iterator[Finding]:
+        """Return the findings for the resources of a stack that were not reported before."""
+        if self._rule.elsewhere is not None:
+            for child in stack.accesses:
+                if child.urn not in self._reported and not child.is_of(stack):
+                    yield from self._rule.elsewhere(child, settings)
+
+
+def _stack_check(
+    rule: StackRule, pack: Pack, elsewhere: _Elsewhere
+) -> Callable[[pulumi_policy.StackValidationArgs, Report], None]:
     def check(args: pulumi_policy.StackValidationArgs, report: Report) -> None:
         settings = settings_of(rule, args, pack)
         rest: list[Finding] = []
@@ -311,7 +380,8 @@ def _stack_check(rule: StackRule, pack: Pack) -> Callable[[pulumi_policy.StackVa
             for exemption in unclear:
                 report(ambiguous(rule, exemption), None)
             notes = "".join(ended_note(exemption) for exemption in ended.values())
-            for finding in rule.check(_stack(ours, exempt), settings):
+            stack = _stack(ours, exempt)
+            for finding in (*rule.check(stack, settings), *elsewhere.findings(stack, settings)):
                 if isinstance(finding, Notice):
                     show(rule, finding.message + notes)
                 elif not isinstance(finding, Violation):
@@ -386,7 +456,6 @@ def _stack(ours: list[_Ours], exempt: set[str]) -> StackView:
         ConnectionView,
         SshCertificateView,
     )
-    containers = {one.resource.urn for one in ours if one.kind == ContainerView.KIND}
     for one in ours:
         resource = one.resource
         if not (one.properties or one.kind == UNRECOGNISED):
@@ -401,7 +470,7 @@ def _stack(ours: list[_Ours], exempt: set[str]) -> StackView:
                         resource.name,
                         one.properties,
                         protect=resource.opts.protect,
-                        made_from=frozenset(sources & containers),
+                        made_from=frozenset(sources),
                     )
                 )
     stack = StackView(*(tuple(views.get(view.KIND, ())) for view in kinds))

@@ -14,7 +14,16 @@ from stacks_pulumi.policy.rule import Deferred, Finding, NotApplicable, Resource
 from stacks_pulumi.policy.spend import up_to
 from stacks_pulumi.pricing.money import usd
 from stacks_pulumi.pricing.recognition import Unknown
-from stacks_pulumi.pricing.views import AllowedIpView, BackupRestoreView, ChildView, ContainerView, StackView
+from stacks_pulumi.pricing.views import (
+    AllowedIpView,
+    BackupRestoreView,
+    ChildView,
+    ConnectionView,
+    ContainerView,
+    SshCertificateView,
+    StackView,
+    VpnClientView,
+)
 
 _HOLD_DATA = tuple(name for name, template in catalog.TEMPLATES.items() if template.data)
 _TEMPLATES = names(
@@ -169,7 +178,9 @@ def _access(container: ContainerView, stack: StackView) -> str:
     """
     if container.external_access is None:
         listed = any(address.may_belong_to(container) for address in stack.allowed_ips)
-        adopted = container.adopt not in {None, "never"} and not isinstance(container.id, str)
+        # The account's setting may adopt too, and then only the provider's check has said so.
+        may_adopt = container.adopt not in {None, "never"} or container.adopts is not None
+        adopted = may_adopt and not isinstance(container.id, str)
         return "may have" if container.open_unmanaged or listed or adopted else ""
     if isinstance(container.external_access, Unknown):
         return "may have"
@@ -193,7 +204,7 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
                 container.urn,
             )
         for address in stack.allowed_ips:
-            if address.may_belong_to(container) and _too_wide(address, settings):
+            if address.belongs_to(container) and _too_wide(address, settings):
                 # A site is for visitors; its other services are not.
                 if catalog.is_site(str(container.template)) and address.service_type == "http":
                     continue
@@ -201,16 +212,19 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
                     f"{what}, and allowed address {address.name!r} lets in more than {_most(settings)}. {_NARROWER}",
                     container.urn,
                 )
-    for address in stack.allowed_ips:
-        if not address.is_of(stack) and _too_wide(address, settings):
-            yield Violation(
-                f"allowed address {address.name!r} is for a container that this stack does not have, as far as is "
-                f"known, so it may be one that holds data, and it lets in more than {_most(settings)}. {_NARROWER} Or "
-                "declare the address in the stack of the container, or exempt it.",
-                address.urn,
-            )
 
 
+def _open_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]:
+    if _in_scope(settings) and isinstance(child, AllowedIpView) and _too_wide(child, settings):
+        yield Violation(
+            f"allowed address {child.name!r} is for a container that this stack does not have, as far as is "
+            f"known, so it may be one that holds data, and it lets in more than {_most(settings)}. {_NARROWER} "
+            f"{_AS_ID} Or declare the address in the stack of the container, or exempt it.",
+            child.urn,
+        )
+
+
+_AS_ID = "For a container of this stack, write its id and nothing else: x.id, in YAML ${x.id}."
 _NARROWER = "Write a narrower address as a plain value, or use a VpnClient."
 
 
@@ -251,24 +265,28 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
 
 def unmanaged_target(stack: StackView, settings: Settings) -> Iterator[Finding]:
     """Access is given only to containers of the stack, which its policies judge."""
+    del stack
     if not _in_scope(settings):
         yield _elsewhere(settings)
-        return
-    groups: tuple[tuple[str, tuple[ChildView, ...]], ...] = (
-        ("allowed address", stack.allowed_ips),
-        ("VPN client", stack.vpn_clients),
-        ("connection", stack.connections),
-        ("SSH certificate", stack.ssh_certificates),
-    )
-    for noun, children in groups:
-        for child in children:
-            if not child.is_of(stack):
-                yield Violation(
-                    f"{noun} {child.name!r} gives access to a container that this stack does not have, as far as is "
-                    f"known, so no policy judges the container. Declare the {noun} in the stack of the container, or "
-                    "exempt it.",
-                    child.urn,
-                )
+
+
+_NOUNS = {
+    AllowedIpView: "allowed address",
+    VpnClientView: "VPN client",
+    ConnectionView: "connection",
+    SshCertificateView: "SSH certificate",
+}
+
+
+def _access_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]:
+    if _in_scope(settings):
+        noun = _NOUNS[type(child)]
+        yield Violation(
+            f"{noun} {child.name!r} gives access to a container that this stack does not have, as far as is "
+            f"known, so no policy judges the container. {_AS_ID} Or declare the {noun} in the stack of the container, "
+            "or exempt it.",
+            child.urn,
+        )
 
 
 RULES = (
@@ -342,6 +360,7 @@ RULES = (
         "Turn external access off, or narrow its AllowedIps.",
         options=(_TEMPLATES, _MIN_PREFIX, _MIN_PREFIX_V6, _TAG),
         check=no_public_database,
+        elsewhere=_open_elsewhere,
         subjects=("Container", "AllowedIp"),
     ),
     StackRule(
@@ -371,6 +390,7 @@ RULES = (
         "Declare it in the stack that has the container, or exempt it.",
         options=(_TAG,),
         check=unmanaged_target,
+        elsewhere=_access_elsewhere,
         subjects=("AllowedIp", "VpnClient", "Connection", "SshCertificate"),
     ),
 )

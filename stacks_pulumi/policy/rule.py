@@ -20,7 +20,7 @@ from stacks_pulumi.errors import clean, clean_lines, with_code
 from stacks_pulumi.policy._analyzer import UNKNOWN_STRING_VALUE, UnknownValueError
 from stacks_pulumi.policy.options import Option, OptionError, Settings, new_names, reason_and_end, too_late
 from stacks_pulumi.pricing.recognition import UNRECOGNISED
-from stacks_pulumi.pricing.views import ResourceView, StackView
+from stacks_pulumi.pricing.views import ChildView, ResourceView, StackView
 
 
 @dataclass(frozen=True)
@@ -229,11 +229,14 @@ class StackRule(Rule):
 
     Attributes:
         check: Yields the findings for a stack.
+        elsewhere: Yields the findings for a resource that gives access to a container which the stack does not have,
+            as far as is known; `None` for none. Where the id shows that, this runs before the resource is created.
         subjects: The kinds of resources that can be exempt. A name that resources of several kinds have exempts the one
             of the first kind.
     """
 
     check: Callable[[StackView, Settings], Iterable[Finding]] = field(kw_only=True)
+    elsewhere: Callable[[ChildView, Settings], Iterable[Finding]] | None = field(default=None, kw_only=True)
     subjects: tuple[str, ...] = field(default=("Container", UNRECOGNISED), kw_only=True)
 
 

@@ -66,8 +66,6 @@ __all__ = [
     "vpn_client",
 ]
 
-_APP: Final = "usr-00000000-app"
-
 
 def resource(type: str, name: str, /, *, protect: bool = False, **properties: Any) -> Resource:
     """
@@ -125,28 +123,33 @@ def allowed_ip(
         of: The name of the Container resource that it refers to; `None` for a container outside of the program.
         properties: More inputs.
     """
-    id_ = _APP if of is None else f"usr-00000000-{of}"
-    inputs = {"container": id_, "ip_address": ip_address, "service_type": service_type, **properties}
+    inputs = {"container": _id_of(of), "ip_address": ip_address, "service_type": service_type, **properties}
     return Resource(recognition.ALLOWED_IP, name, inputs, sources={} if of is None else {"container": [of]})
 
 
-def pinned_backup(name: str, /, of: str | None = None, container: Any = _APP, **properties: Any) -> Resource:
+def pinned_backup(name: str, /, of: str | None = None, container: Any = None, **properties: Any) -> Resource:
     """
     Return a PinnedBackup.
 
     Args:
         name: The resource's name in the program.
-        of: The name of the Container resource that it refers to; `None` if it refers to an id.
-        container: That id; `UNKNOWN` for a container that the same operation creates.
+        of: The name of the Container resource that it refers to; `None` for a container outside of the program.
+        container: The container's id; `UNKNOWN` for a container that the same operation creates.
         properties: More inputs.
     """
+    id_ = _id_of(of) if container is None else container
     sources = {} if of is None else {"container": [of]}
-    return Resource(recognition.PINNED_BACKUP, name, {"container": container, **properties}, sources=sources)
+    return Resource(recognition.PINNED_BACKUP, name, {"container": id_, **properties}, sources=sources)
+
+
+def _id_of(container: str | None) -> str:
+    """Return the id of the container of this resource, which has the resource's name."""
+    return f"usr-00000000-{container or 'app'}"
 
 
 def vpn_client(name: str, /, **properties: Any) -> Resource:
     """Return a VpnClient of a container that exists already."""
-    return Resource(recognition.VPN_CLIENT, name, {"container": _APP, "name": name, **properties})
+    return Resource(recognition.VPN_CLIENT, name, {"container": _id_of(None), "name": name, **properties})
 
 
 @dataclass(frozen=True)

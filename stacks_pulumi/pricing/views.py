@@ -8,7 +8,7 @@ outputs of an existing resource, which have the same names.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from stacks_pulumi import catalog
 from stacks_pulumi.pricing.money import Price, billed, describe, total
 from stacks_pulumi.pricing.recognition import (
+    ADOPTS,
     UNKNOWN,
     UNRECOGNISED,
     Unknown,
@@ -32,6 +33,28 @@ if TYPE_CHECKING:
 
 
 _GUIDES_ID: Final = re.compile(r"usr-[0-9a-f]+-")
+
+
+def is_id_of(
+    value: str | Unknown | None, made_from: Collection[str], urn: str, id_: str | Unknown | None
+) -> bool:
+    """
+    Return whether an input is exactly the id of a container of this stack: `${x.id}`, or `x.id`.
+
+    A program can compute the id of any container from another one's. So an unknown value counts only if the container's
+    id is not known either, and if the value depends on this one resource. In Python, a computed id depends on none
+    (`resources/_resource.py`); a gate's program in YAML has no computed one (`gate/program.py`).
+
+    Args:
+        value: The input.
+        made_from: The URNs of the resources that the input depends on.
+        urn: The URN of the container.
+        id_: Its id, if it is known.
+    """
+    if isinstance(value, str) or isinstance(id_, str):
+        return value == id_
+    return isinstance(value, Unknown) and set(made_from) == {urn}
+
 
 UNPRICED: Final = Price(Decimal(0), None, ("kind",))
 """The price of a resource of unknown kind: it has no upper bound."""
@@ -100,6 +123,7 @@ class ContainerView(ResourceView):
             as it is.
         open_unmanaged: Whether it was seen to be reachable from outside although the program does not set that.
         adopt: Whether it may be one that exists already: `if_matching`.
+        adopts: The id of the existing container that its creation takes over.
         storage_mb: All its storage in MB, if the state is known.
         id: Its id in the account, if it is known.
     """
@@ -113,6 +137,7 @@ class ContainerView(ResourceView):
         "external_access": partial(boolean, name="external_access"),
         "open_unmanaged": partial(boolean, name="open_unmanaged"),
         "adopt": partial(text, name="adopt"),
+        "adopts": partial(text, name=ADOPTS),
         "storage_mb": _existing_size,
         # The host name inside the account's network is the id.
         "id": lambda properties: text(properties, "internal_host") or text(properties, "id"),
@@ -125,6 +150,7 @@ class ContainerView(ResourceView):
     external_access: bool | Unknown | None = None
     open_unmanaged: bool | Unknown | None = None
     adopt: str | Unknown | None = None
+    adopts: str | Unknown | None = None
     storage_mb: int | Unknown | None = None
     id: str | Unknown | None = None
 
@@ -157,7 +183,7 @@ class ChildView(ResourceView):
 
     Attributes:
         container: The id of its container.
-        made_from: The URNs of the containers that `container` depends on. They are known before the id is.
+        made_from: The URNs of the resources that `container` depends on. They are known before the id is.
     """
 
     PARENT: ClassVar = "container"
@@ -167,33 +193,32 @@ class ChildView(ResourceView):
     made_from: frozenset[str] = frozenset()
 
     def belongs_to(self, container: ContainerView) -> bool:
-        """Whether it certainly belongs to this container: it has its id, or its unknown id depends on no other one."""
-        if isinstance(self.container, str) and isinstance(container.id, str):
-            return self.container == container.id
-        return self.made_from == {container.urn}
+        """Whether its container is exactly this one."""
+        if isinstance(self.container, str) and not isinstance(container.id, str):
+            # A preview does not show the id of a container that it changes.
+            return self.made_from == {container.urn} and self.may_name(container)
+        return is_id_of(self.container, self.made_from, container.urn, container.id)
 
     def may_belong_to(self, container: ContainerView) -> bool:
-        """Whether it may belong to this container, by its id or by what its unknown id depends on."""
-        if isinstance(self.container, str) and isinstance(container.id, str):
-            return self.container == container.id
-        return container.urn in self.made_from and not self._names_another(container)
+        """Whether its container is this one, or is computed from this one."""
+        return self.belongs_to(container) or container.urn in self.made_from
 
-    def _names_another(self, container: ContainerView) -> bool:
+    def may_name(self, container: ContainerView) -> bool:
         """
-        Whether its id contains another name than this container's, whose id is not known.
+        Whether its id may be that of this container, whose id is not known, by the container's name.
 
-        A program can compute an id from another one. An id of another form than the guide's shows no name.
+        In the guide's form of an id, the name comes last, and names are unique in an account. An id of another form
+        shows no name.
         """
         name = container.container_name
         if not isinstance(self.container, str) or not isinstance(name, str):
-            return False
-        return _GUIDES_ID.match(self.container) is not None and not self.container.lower().endswith(
-            f"-{name.lower()}"
-        )
+            return True
+        form = _GUIDES_ID.match(self.container)
+        return form is None or self.container[form.end() :].lower() == name.lower()
 
     def is_of(self, stack: StackView) -> bool:
-        """Whether it may belong to a container of this stack, and depends on no other one as far as is known."""
-        return any(self.may_belong_to(container) for container in (*stack.containers, *stack.exempt))
+        """Whether its container is exactly one of this stack."""
+        return any(self.belongs_to(container) for container in (*stack.containers, *stack.exempt))
 
 
 @dataclass(frozen=True)
@@ -281,6 +306,11 @@ class StackView:
     connections: tuple[ConnectionView, ...] = ()
     ssh_certificates: tuple[SshCertificateView, ...] = ()
     exempt: tuple[ContainerView, ...] = ()
+
+    @property
+    def accesses(self) -> tuple[ChildView, ...]:
+        """The children that give access to a container."""
+        return (*self.allowed_ips, *self.vpn_clients, *self.connections, *self.ssh_certificates)
 
     @property
     def price(self) -> Price:

@@ -30,7 +30,42 @@ from stacks_pulumi.resources.provider import check_stored_key, shown_alone
 
 def input_id(container: pulumi.CustomResource | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
     """Return the id of the Container or the id that a program passed."""
-    return container.id if isinstance(container, pulumi.CustomResource) else container
+    if isinstance(container, pulumi.CustomResource):
+        return container.id
+    return _GivenId(container) if isinstance(container, pulumi.Output) else container
+
+
+class _GivenId(pulumi.Output[str]):
+    """
+    An id that a program passed as an output. It depends on a resource only if it is exactly the resource's id.
+
+    A program can compute the id of any container from another one's. While an id is unknown, the resources that it
+    depends on are all that a policy and the gate see of it.
+
+    Attributes:
+        given: What the program passed.
+    """
+
+    def __init__(self, given: pulumi.Output[str]) -> None:
+        self.given = given
+        value: Any = given.future(with_unknowns=True)
+        super().__init__(_sources_of(given), value, given.is_known(), given.is_secret())
+
+
+async def _sources_of(id_: pulumi.Output[str]) -> set[pulumi.Resource]:
+    return {one for one in await id_.resources() if vars(one).get("id") is id_}
+
+
+def _ordered_after(opts: pulumi.ResourceOptions, props: Mapping[str, Any]) -> None:
+    """Let a resource depend on what its given ids are computed from."""
+    for given in (one.given for one in props.values() if isinstance(one, _GivenId)):
+        # The SDK waits for the resources of an element, whatever its value is.
+        waiting: Any = given.apply(lambda _: None)
+        opts.depends_on = [*_listed(opts.depends_on), waiting]
+
+
+def _listed(named: Any) -> Any:
+    return [] if named is None else named if isinstance(named, list | tuple) else [named]
 
 
 def child_options(opts: pulumi.ResourceOptions | None, container: Any) -> pulumi.ResourceOptions:
@@ -198,6 +233,7 @@ class Child(StacksResource):
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         options = child_options(opts, container)
+        _ordered_after(options, props)
         if self._unique is not None and options.id is None:
             props = {**props, **self._declared_once(self._unique, resource_name, props, options)}
         super().__init__(
@@ -239,7 +275,7 @@ def _alias(type_: str, resource_name: str, opts: pulumi.ResourceOptions | None) 
 def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
     """Mark the resources that these options name in `depends_on` or as the parent."""
     named: Any = None if opts is None else opts.depends_on
-    for other in (*(named if isinstance(named, list | tuple) else [named]), opts and opts.parent):
+    for other in (*_listed(named), opts and opts.parent):
         if isinstance(other, StacksResource):
             other.is_awaited = True
 
@@ -390,7 +426,11 @@ def declare_child(
         id_: pulumi.Output[str] = container
         return id_.apply(lambda known: declare((known, own)))
     both: pulumi.Output[tuple[Any, Any]] = pulumi.Output.from_input((container, own))
-    return both.apply(declare, run_with_unknowns=True)
+    compared = both.apply(declare, run_with_unknowns=True)
+    value: Any = compared.future(with_unknowns=True)
+    # What the identity depends on does not show which container it is.
+    sources = pulumi.Output.from_input(container).resources()
+    return pulumi.Output(sources, value, compared.is_known(), compared.is_secret())
 
 
 def _canonical(own: Any) -> str:

@@ -590,6 +590,59 @@ def test_a_database_that_was_opened_before_it_was_adopted_counts_as_open(
     assert violations(stack.preview(*gates)) == {}
 
 
+def test_a_database_that_the_stacks_setting_adopts_counts_as_open(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    gates = with_packs(tmp_path, {"exposure": {}})
+    with StacksClient(emulator.key, base_url=emulator.url) as client:
+        data = client.containers.create(name="data", template="mysql", plan="basic")
+        client.containers.external_access(data.id, enabled=True)
+    stack.cli("config", "set", "stacks:adopt", "if_matching")
+    program = 'stacks.Container("data", template="mysql"{})\n'
+
+    stack.program(program.format(""))
+    assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
+
+    stack.program(program.format("") + 'stacks.Container("new", template="mysql", external_access=False)')
+    refused = violations(stack.preview_fails(*gates))["no-public-database"]
+    assert "container 'data'" in refused
+    assert "'new'" not in refused
+    stack.program(program.format(", external_access=False"))
+    assert violations(stack.preview(*gates)) == {}
+
+
+def test_a_computed_id_is_not_the_id_of_a_container_of_the_stack(
+    stack: Stack, emulator: Emulator, tmp_path: Path
+) -> None:
+    running(emulator, "data", "mysql")
+    program = """
+        web = stacks.Container("web", template="nginx", external_access=True)
+        pulumi.export("door", stacks.AllowedIp(
+            "door", container={container}, ip_address="198.51.0.0/16", service_type="http"
+        ).id)
+    """
+    gates = with_packs(tmp_path, {"exposure": {}})
+    others = "'door' is for a container that this stack does not have"
+
+    stack.program(program.format(container='web.id.apply(lambda id: id.replace("web", "data"))'))
+    assert others in violations(stack.preview_fails(*gates))["no-public-database"]
+    # Without a preview: the update stops before it opens the access.
+    assert others in violations(stack.up_fails(*gates))["no-public-database"]
+    assert emulator.state.names() == ["data", "web"]
+    assert emulator.calls("allowed_ips.add") == 0
+
+    for container in ("web", "web.id"):
+        stack.program(program.format(container=container))
+        assert violations(stack.preview(*gates)) == {}
+    assert violations(stack.up(*gates, quiet_afterwards=False)) == {}
+    # The container changes, and a preview does not show the id of one that changes.
+    changed = program.replace("external_access=True", 'external_access=True, restart_triggers=["2"]')
+    stack.program(changed.format(container="web.id"))
+    assert violations(stack.preview(*gates)) == {}
+    stack.program(changed.format(container='web.id.apply(lambda id: id.replace("web", "data"))'))
+    assert others in violations(stack.preview_fails(*gates))["no-public-database"]
+
+
 SIX = """
 name: tests
 runtime: yaml

@@ -280,3 +280,72 @@ def test_a_backup_with_the_name_of_its_container_makes_no_exemption_ambiguous() 
         "monthly-budget", container("db", plan="premium"), backup, max_monthly_usd=5, exempt=exempt
     ).assert_passes()
     preview("max-resources", DB, backup, containers=0, exempt=exempt).assert_passes()
+
+
+@pytest.mark.parametrize(
+    ("container_id", "made_from", "is_ours"),
+    [
+        (UNKNOWN, ["web"], True),
+        (UNKNOWN, ["web", "other"], False),
+        (UNKNOWN, ["web", "random"], False),
+        (UNKNOWN, [], False),
+        # A preview does not show the id of a container that it changes.
+        ("usr-00000000-web", ["web"], True),
+        ("usr-00000000-WEB", ["web"], True),
+        ("usr-00000000-data", ["web"], False),
+        ("usr-00000000-my-web", ["web"], False),
+        ("usr-00000000-web", ["web", "other"], False),
+        ("usr-00000000-web", [], False),
+    ],
+)
+def test_an_id_is_of_the_stack_only_if_it_is_exactly_that_of_a_container(
+    container_id: Any, made_from: list[str], is_ours: bool
+) -> None:
+    door = allowed_ip("door", "198.51.0.0/16", "http", of="web")
+    door = replace(
+        door, properties={**door.properties, "container": container_id}, sources={"container": made_from}
+    )
+    stack = (
+        container("web", "nginx", external_access=True),
+        container("other", "nginx", external_access=False),
+        resource("random:index/randomId:RandomId", "random"),
+    )
+
+    found = preview("unmanaged-target", *stack, door).of("unmanaged-target")
+    assert [finding.resource for finding in found] == ([] if is_ours else ["door"])
+    assert preview("no-public-database", *stack, door).blocked != is_ours
+
+
+def test_an_unknown_id_is_not_that_of_a_container_whose_id_is_known() -> None:
+    web = container("web", "nginx", external_access=True, id="usr-00000000-web")
+    door = allowed_ip("door", "198.51.0.0/16", "http", of="web")
+
+    preview("no-public-database", web, door).assert_passes()
+    computed = replace(door, properties={**door.properties, "container": UNKNOWN})
+    preview("no-public-database", web, computed).assert_blocked_by("no-public-database", "'door' is for a")
+
+
+def test_an_address_of_another_container_is_refused_before_it_is_open() -> None:
+    web = container("web", "nginx", external_access=True)
+    door = allowed_ip("door", "198.51.0.0/16", of="data")
+    exempt = [{"name": "door", "reason": "agreed", "expires": SOON}]
+
+    pack = PackTester(StacksGuard("test", ["no-public-database"]))
+    outcome = pack.update(web, door)
+    outcome.assert_blocked_by("no-public-database", "'door' is for a container that this stack does not have")
+    assert outcome.made == ("web",)
+    # It is reported once.
+    assert len(pack.preview(web, door).of("no-public-database")) == 1
+    exempted = PackTester(
+        StacksGuard("test", ["no-public-database"]), {"no-public-database": {"exempt": exempt}}
+    )
+    assert not exempted.update(web, door).blocked
+    assert pack.update(web, allowed_ip("door", "198.51.0.0/16", "http", of="web")).made == ("web", "door")
+
+
+def test_a_database_that_is_adopted_by_the_accounts_setting_counts_as_open() -> None:
+    adopted = container("db", "mysql", adopts="usr-00000000-db")
+
+    preview("no-public-database", adopted).assert_blocked_by("no-public-database", "may have external access")
+    closed = replace(adopted, properties={**adopted.properties, "external_access": False})
+    preview("no-public-database", closed).assert_passes()

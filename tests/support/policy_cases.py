@@ -233,8 +233,8 @@ CASES = (
         ),
         (
             SMALL,
-            allowed_ip("office", "198.51.100.0/24", of="db"),
             container("db", "mysql", external_access=True),
+            allowed_ip("office", "198.51.100.0/24", of="db"),
         ),
         "db",
         (

@@ -24,6 +24,9 @@ resources:
   cache:
     type: stacks:Container
     properties: {template: redis-micro}
+  link:
+    type: stacks:Connection
+    properties: {source: "${orders.id}", target: usr-1-other}
 outputs:
   url: ${orders.url}
 """
@@ -82,6 +85,12 @@ def test_a_program_of_our_resources_is_data(tmp_path: Path) -> None:
         ("template: nodejs", "template: nodejs\n      adopt: if_matching"),
         ("template: nodejs", "template: nodejs\n      Adopt: if_matching"),
         ("template: nodejs", "<<: {adopt: if_matching}"),
+        ('"${orders.id}"', '"${orders.id}-x"'),
+        ('"${orders.id}"', '"${orders.name}"'),
+        ('"${orders.id}"', '"${id}"'),
+        ('"${orders.id}"', '{"fn::join": ["-", ["${orders.id}", "x"]]}'),
+        ("source:", "Source: '${orders.url}', x:"),
+        ("target: usr-1-other", "target: 'usr-1-${pulumi.stack}'"),
         ("template: nodejs", "template: &a nodejs"),
         ("template: nodejs", "template: !!python/object:os.system nodejs"),
         ("template: nodejs", "template: !!str nodejs"),

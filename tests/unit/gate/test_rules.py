@@ -231,29 +231,36 @@ def test_an_update_that_changes_nothing_reads_the_key_again(
 
 
 @pytest.mark.parametrize(
-    ("target", "depends", "opened"),
+    ("target", "made_from", "opened"),
     [
-        ("usr-1-db", None, False),
-        ("usr-1-foreign", None, True),
-        (UNKNOWN, ["db"], False),
+        ("usr-1-db", ["db"], False),
+        ("usr-1-db", [], False),
+        ("usr-1-foreign", ["db"], True),
+        (UNKNOWN, ["new"], False),
+        # The id of this one is known, so what is unknown is computed.
+        (UNKNOWN, ["db"], True),
+        (UNKNOWN, ["new", "db"], True),
+        (UNKNOWN, ["new", "newer"], True),
         (UNKNOWN, [], True),
-        (HIDDEN, [], True),
+        (HIDDEN, ["new"], False),
+        (HIDDEN, ["db"], True),
     ],
 )
-def test_a_connection_to_another_stacks_container_opens(
-    make_gate: MakeGate, target: Any, depends: list[str] | None, opened: bool
+def test_a_connection_to_what_is_not_exactly_a_container_of_the_stack_opens(
+    make_gate: MakeGate, target: Any, made_from: list[str], opened: bool
 ) -> None:
     saved = Saved()
     saved.same("web", web())
-    db = saved.same("db", web(template="redis"))
+    urns = {"db": saved.same("db", web(template="redis"))}
+    urns |= {name: saved.plan(name, web(template="redis"), "create") for name in ("new", "newer")}
     saved.plan(
         "link",
         inputs("Connection", source="usr-1-web", target=target, name="DB"),
         "create",
         kind=CONNECTION,
-        propertyDependencies={"target": [db] if depends else []},
+        propertyDependencies={"target": [urns[name] for name in made_from]},
     )
-    assert bool(texts(make_gate(), saved, "opens-access")) == opened
+    assert any("'link'" in text for text in texts(make_gate(), saved, "opens-access")) == opened
 
 
 def test_what_was_only_looked_up_is_no_container_of_the_stack(make_gate: MakeGate) -> None:
