@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -32,23 +31,18 @@ def emulator() -> Iterator[Emulator]:
 
 PATIENT: Final = {"stacks_pulumi.resources._restarts": {"GRACE": 1.0 * SPEED}}
 """The threads of a test send their calls in real time."""
-ABOUT_ONE: Final = {
-    "test_canary": "dynamic",
-    "test_fallbacks": "dynamic",
-    "test_listing": "native",
-    "test_platforms": "dynamic",
-    "test_plugin": "native",
-    "test_second_look": "dynamic",
-}
-"""Files that test only one of the hosts. All others run with both."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test with each host that it tests."""
+    """
+    Run a test with the hosts of its marker `hosts`; without one with the dynamic host.
+
+    Both hosts call the same resources. The tests with the marker are about how a host writes values, errors and lines.
+    """
     if "host_kind" in metafunc.fixturenames:
-        one = ABOUT_ONE.get(Path(metafunc.module.__file__ or "").stem)
+        marker = metafunc.definition.get_closest_marker("hosts")
         # Per module, so that a slow fixture of a module runs only once for each host.
-        metafunc.parametrize("host_kind", list(HOSTS) if one is None else [one], scope="module")
+        metafunc.parametrize("host_kind", marker.args if marker else ["dynamic"], scope="module")
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ def test_an_invalid_backup_fails_on_its_property(restore: HostedResource, wrong:
     assert restore.check(backup_id=wrong).keys() == {"backup_id"}
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_preview_warns_of_the_data_that_a_restore_overwrites(restore: HostedResource) -> None:
     def warned(stored: dict[str, Any], **inputs: Any) -> list[str]:
         lines = restore.host.engine.lines
@@ -71,6 +72,7 @@ def test_a_preview_warns_of_the_data_that_a_restore_overwrites(restore: HostedRe
     assert warned(stored, backup_id="usr-1-sql/7", triggers=["1"]) == []
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_backup_is_restored_once_and_again_for_each_change(
     restore: HostedResource, backup: int, emulator: Emulator
 ) -> None:

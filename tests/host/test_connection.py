@@ -59,6 +59,7 @@ def test_invalid_inputs_fail_on_their_property(link: HostedResource) -> None:
     assert link.checked(source=UNKNOWN, target=UNKNOWN, name="db")["restart_source"] is True
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_everything_but_provider_options_replaces(link: HostedResource, app: str, db: str) -> None:
     link.up(**quick(app, db))
 
@@ -96,6 +97,7 @@ def test_a_list_from_before_a_start_of_this_operation_does_not_end_a_connection(
 # --- create ---
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_create_returns_the_outputs(link: HostedResource, app: str, db: str, emulator: Emulator) -> None:
     link.up(source=app, target=db, name="primary-db")
 
@@ -107,6 +109,7 @@ def test_create_returns_the_outputs(link: HostedResource, app: str, db: str, emu
     assert link.outs["connection_string"] == f"postgresql://postgres:****@{db}:5432/postgres"
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_the_targets_credentials_are_secret(link: HostedResource, app: str, db: str) -> None:
     link.up(source=app, target=db, name="primary-db")
 
@@ -417,6 +420,7 @@ def test_a_failed_read_is_an_error_and_keeps_the_state(
         link.read()
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_look_up_by_id_finds_the_target(
     link: HostedResource, app: str, db: str, emulator: Emulator
 ) -> None:

@@ -22,9 +22,7 @@ OFFICE = "198.51.100.0/24"
 CALLER = "203.0.113.45"
 
 
-def test_each_child_takes_one_request(
-    host: Host, emulator: Emulator, make_host: Callable[..., Host], host_kind: str
-) -> None:
+def test_each_child_takes_one_request(host: Host, emulator: Emulator, make_host: Callable[..., Host]) -> None:
     containers = [host.resource("Container", f"c-{number}") for number in range(2 * PAIRS)]
     in_parallel(*(lambda it=it: it.up(name=it.name, template="nodejs") for it in containers))
     children = []

@@ -16,6 +16,8 @@ from tests.support.host import CallFailedError, Host, in_parallel, while_frozen
 from tests.support.waiting import never, until
 from tools.engine import pins
 
+pytestmark = pytest.mark.hosts("dynamic", "native")
+
 
 def answered(emulator: Emulator, operation: str) -> bool:
     """Return whether the API answered a request for an operation."""

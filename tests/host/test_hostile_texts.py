@@ -109,6 +109,7 @@ def test_a_create_shows_no_hostile_text(
             resource.delete()
 
 
+@pytest.mark.hosts("dynamic", "native")
 @pytest.mark.parametrize("code", [400, 401, 402, 403])
 def test_an_error_shows_no_hostile_text(code: int, host: Host, emulator: Emulator, shown: list[str]) -> None:
     fields = ("error", "field", "required_scope", "hint", "spending_cap")
@@ -123,6 +124,7 @@ def test_an_error_shows_no_hostile_text(code: int, host: Host, emulator: Emulato
     assert len(shown) == len(fields)
 
 
+@pytest.mark.hosts("dynamic", "native")
 @pytest.mark.parametrize(
     "inputs",
     [

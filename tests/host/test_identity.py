@@ -79,6 +79,7 @@ def child(
     return resource
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_delete_keeps_the_child_of_a_recreated_container(child: HostedResource, emulator: Emulator) -> None:
     standing, calls = contents(emulator), len(emulator.requests)
     serial = [one.certificate_serial for one in emulator.state.containers.values()]
@@ -128,6 +129,7 @@ def test_no_replacement_is_made_in_a_recreated_container(
     assert contents(emulator) == standing
 
 
+@pytest.mark.hosts("dynamic", "native")
 @pytest.mark.parametrize("kind", ["AllowedIp", "VpnClient"])
 def test_a_child_with_another_provider_follows_a_replacement_of_its_container(
     host: Host,

@@ -14,6 +14,8 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import SECRET, UNKNOWN, Host, HostedResource, _to_struct
 from tests.support.platforms import platform
 
+pytestmark = pytest.mark.hosts("native")
+
 SEED: list[dict[str, Any]] = [
     {"name": "web", "template": "nodejs", "allowed_ips": ["198.51.100.0/24", "2001:DB8::1"]},
     {"name": "office", "template": "stacks-vpn", "vpn_clients": ["laptop", "a/b"]},

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stacks_pulumi.pricing.recognition import MARKER
 from tests.support.host import Host
+
+pytestmark = pytest.mark.hosts("dynamic", "native")
 
 
 def test_check_sets_the_kind_and_refuses_another(host: Host) -> None:

@@ -10,6 +10,8 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import CallFailedError, Host, HostedResource
 
+pytestmark = pytest.mark.hosts("dynamic", "native")
+
 PATTERN = "${name}-${stack}"
 # The class Container sends this if the program gives no name.
 WEB: dict[str, Any] = {"name": "web", "template": "nodejs", "default_name": {"organization": "acme"}}

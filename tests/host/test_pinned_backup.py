@@ -66,6 +66,7 @@ def test_invalid_inputs_fail_on_their_property(
     assert words in "".join(found.values())
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_replacement_creates_before_it_deletes(backup: HostedResource, sql: str) -> None:
     backup.up(container=sql, triggers=["v2"])
 
@@ -113,6 +114,7 @@ def test_triggers_and_a_number_exclude_each_other(backup: HostedResource) -> Non
 # --- create ---
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_create_waits_for_the_backup_and_pins_it(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
@@ -295,6 +297,7 @@ def test_a_backup_beyond_the_newest_100_is_kept_with_a_warning(
 # --- update, replace, read ---
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_an_unpin_outside_is_drift_and_corrected(
     backup: HostedResource, sql: str, emulator: Emulator
 ) -> None:
@@ -381,6 +384,7 @@ def test_a_failed_read_is_an_error_and_keeps_the_state(
         backup.read()
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_look_up_by_id_reads_the_backup(backup: HostedResource, sql: str, emulator: Emulator) -> None:
     emulator.fail_backup("sql", "disk full")
     failed, complete = started(emulator, 2)

@@ -26,6 +26,8 @@ from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, Host, HostedResource, _to_dict, _to_struct
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.hosts("native")
+
 ROOT = Path(__file__).resolve().parents[2]
 URN = "urn:pulumi:dev::tests::stacks:index:Container::web"
 
@@ -337,6 +339,7 @@ def test_at_preview_only_outputs_are_unknown(host: Host, emulator: Emulator) -> 
 
     foreseen = _to_dict(host.stub.Create(request).properties)
 
+    assert host.supports_preview
     assert foreseen["template"] == "nodejs"
     assert foreseen["url"] == foreseen["internalHost"] == UNKNOWN
     assert "additionalStorageTier" not in foreseen
@@ -360,6 +363,33 @@ def test_the_preview_of_an_update_shows_a_new_key_as_an_unknown_secret_without_a
     assert foreseen["rotateTriggers"] == ["2"]
     assert foreseen["origin"] == key.outs["origin"]
     assert emulator.calls() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed", "name", "end"),
+    [
+        ("Container", {"name": "web", "template": "nodejs"}, "restartTriggers", ""),
+        ("PinnedBackup", {"container": "usr-1-sql"}, "triggers", "_REPLACE"),
+    ],
+)
+def test_a_diff_says_how_each_property_changes(
+    host: Host, kind: str, needed: dict[str, str], name: str, end: str
+) -> None:
+    urn = host.resource(kind).urn
+
+    def how(olds: dict[str, Any], news: dict[str, Any]) -> str:
+        inputs = [
+            host.stub.Check(provider_pb2.CheckRequest(urn=urn, news=_to_struct({**needed, **given}))).inputs
+            for given in (olds, news)
+        ]
+        request = provider_pb2.DiffRequest(id="usr-1-sql/7", urn=urn, olds=inputs[0], news=inputs[1])
+        answer = host.stub.Diff(request)
+        assert list(answer.diffs) == list(answer.detailedDiff) == [name]
+        return provider_pb2.PropertyDiff.Kind.Name(answer.detailedDiff[name].kind)
+
+    assert how({}, {name: ["1"]}) == f"ADD{end}"
+    assert how({name: ["1"]}, {}) == f"DELETE{end}"
+    assert how({name: ["1"]}, {name: ["2"]}) == f"UPDATE{end}"
 
 
 def test_at_the_preview_of_a_creation_secrets_are_marked(host: Host) -> None:
@@ -390,6 +420,12 @@ def test_a_data_function_uses_camel_case_names(host: Host, emulator: Emulator) -
             "getLogs",
             {"containerId": "usr-1-web", "line": 2},
             "getLogs: unknown argument line; did you mean lines?",
+            "invalid-input",
+        ),
+        (
+            "listContainers",
+            {"all": True},
+            "listContainers: unknown argument all; the arguments are none [",
             "invalid-input",
         ),
         ("getContainer", {"id": "usr-1-none"}, "getContainer: ", "not-found"),

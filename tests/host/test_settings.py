@@ -10,7 +10,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from stacks_pulumi import config
 from stacks_pulumi.emulator import Emulator
-from tests.support.host import CallFailedError, Host, PluginHost, _to_struct
+from tests.support.host import CallFailedError, Host, _to_struct
 
 DIGITS: Final = "0123456789abcdef" * 4
 KEY: Final = f"sk_stacks_{DIGITS}"
@@ -48,6 +48,7 @@ def what_is_said(host: Host) -> list[str]:
     return [*said, *(line.text for line in host.engine.lines)]
 
 
+@pytest.mark.hosts("dynamic", "native")
 @pytest.mark.parametrize("hostile", [KEY, DIGITS], ids=["key", "digits"])
 @pytest.mark.parametrize("name", [*config.KEYS, *MISSPELT])
 def test_no_message_and_no_line_contains_the_value_of_a_setting(
@@ -62,11 +63,10 @@ def test_no_message_and_no_line_contains_the_value_of_a_setting(
     assert [text for text in found if DIGITS in text] == []
 
 
+@pytest.mark.hosts("native")
 @pytest.mark.parametrize("urn", [URN_OF_DEFAULT, URN_OF_TEAM], ids=["stack", "provider"])
 def test_the_error_of_a_setting_has_neither_its_property_nor_its_value(host: Host, urn: str) -> None:
-    if not isinstance(host, PluginHost):
-        pytest.skip("the SDK checks the settings of a dynamic provider")
-
+    # The SDK checks the settings of a dynamic provider.
     for name in (*config.KEYS, *MISSPELT):
         for hostile in HOSTILE.values():
             for value in (hostile, [hostile], {"value": hostile}):
@@ -77,6 +77,7 @@ def test_the_error_of_a_setting_has_neither_its_property_nor_its_value(host: Hos
                 assert [reason for _, reason in found if DIGITS in reason] == [], (name, value)
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_an_input_that_contains_a_key_is_not_named_as_property(host: Host) -> None:
     """The engine prints the value of a property that a failure names."""
     request = provider_pb2.CheckRequest(

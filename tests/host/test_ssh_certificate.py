@@ -36,6 +36,7 @@ def test_invalid_inputs_fail_on_their_property(key: HostedResource) -> None:
     assert key.check(container="a/b", rotate_triggers="v1").keys() == {"container", "rotate_triggers"}
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_the_key_is_downloaded_as_a_secret(key: HostedResource, web: str, emulator: Emulator) -> None:
     key.up(container=web)
 
@@ -47,6 +48,7 @@ def test_the_key_is_downloaded_as_a_secret(key: HostedResource, web: str, emulat
     assert emulator.calls() == 2
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_trigger_makes_a_new_key(key: HostedResource, web: str, emulator: Emulator) -> None:
     key.up(container=web, rotate_triggers=["2026"])
     first, calls = key.outs["private_key"], emulator.calls()
@@ -184,6 +186,7 @@ def test_delete_does_not_change_the_containers_key(key: HostedResource, web: str
     assert emulator.calls() == calls
 
 
+@pytest.mark.hosts("dynamic", "native")
 @pytest.mark.parametrize("form", ["{}", "{}/ssh"])
 def test_a_key_is_found_by_both_forms_of_its_id(key: HostedResource, web: str, form: str) -> None:
     key.up(container=web, rotate_triggers=["1"])
@@ -197,10 +200,9 @@ def test_a_key_is_found_by_both_forms_of_its_id(key: HostedResource, web: str, f
     assert key.up(container=web, rotate_triggers=["2"]) == []
 
 
+# Dynamic resources cannot be imported.
+@pytest.mark.hosts("native")
 def test_an_imported_key_has_another_id_than_its_container(key: HostedResource, web: str) -> None:
-    if not isinstance(key.host, PluginHost):
-        pytest.skip("dynamic resources cannot be imported")
-
     for id_ in (web, f"{web}/ssh"):
         imported = key.host.stub.Read(provider_pb2.ReadRequest(id=id_, urn=key.urn))
         assert imported.id == f"{web}/ssh"

@@ -58,6 +58,7 @@ def test_invalid_inputs_fail_on_their_property(
     assert words in "".join(found.values())
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_only_a_rotation_deletes_before_it_creates(laptop: HostedResource, vpn: str) -> None:
     laptop.up(container=vpn, name="laptop", rotate_triggers=["2026"])
 
@@ -75,6 +76,7 @@ def test_only_a_rotation_deletes_before_it_creates(laptop: HostedResource, vpn: 
 # --- create ---
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_client_is_added_and_its_configuration_is_a_secret(
     laptop: HostedResource, vpn: str, emulator: Emulator
 ) -> None:
@@ -267,6 +269,7 @@ def test_storing_the_configuration_can_be_changed_later(laptop: HostedResource, 
     assert SECRET.items() <= laptop.raw["config"].items()
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_rotation_makes_a_new_key(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
     laptop.up(container=vpn, name="laptop", rotate_triggers=[1])
     first = laptop.outs["config"]
@@ -320,6 +323,7 @@ def test_a_failed_read_is_an_error_and_keeps_the_state(
         laptop.read()
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_look_up_by_id_downloads_no_key(laptop: HostedResource, vpn: str, emulator: Emulator) -> None:
     assert laptop.get(f"{vpn}/default")
 

@@ -12,7 +12,7 @@ from stacks_pulumi.emulator.platform import DrivenClock
 from tests.chaos.matrix.cell import Cell, Verdict
 from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.matrix.failures import FAILURES, READ_SECONDS, TIMES
-from tests.support.host import HOSTS, PROMPT, Host
+from tests.support.host import PROMPT, Host
 
 __all__ = ["CELLS", "run"]
 
@@ -36,9 +36,9 @@ Row = Sequence[Cell]
 """The cells of one change and one failure, by the number of times. They run one after the other."""
 
 
-def run(cells: Iterable[Cell] = CELLS, *, kind: str = "dynamic") -> Found:
+def run(cells: Iterable[Cell]) -> Found:
     """
-    Run every cell with a kind of host, and return their results.
+    Run every cell with the dynamic host, and return their results.
 
     A cell is not run if it would repeat the one before it: the fault that happens more often meets no further request.
     """
@@ -53,17 +53,17 @@ def run(cells: Iterable[Cell] = CELLS, *, kind: str = "dynamic") -> Found:
     found: Found = {}
     lanes = min(LANES, len(quick))
     with futures.ThreadPoolExecutor(lanes + len(crowds)) as pool:
-        work = [pool.submit(_crowd, crowd, kind, found) for crowd in crowds]
+        work = [pool.submit(_crowd, crowd, found) for crowd in crowds]
         lock = threading.Lock()
-        work += [pool.submit(_lane, queue, lock, kind, found) for _ in range(lanes)]
+        work += [pool.submit(_lane, queue, lock, found) for _ in range(lanes)]
         for done in work:
             done.result()
     return found
 
 
-def _lane(queue: Iterator[Row], lock: threading.Lock, kind: str, found: Found) -> None:
+def _lane(queue: Iterator[Row], lock: threading.Lock, found: Found) -> None:
     with _account() as emulator:
-        host = _host(emulator, kind)
+        host = _host(emulator)
         try:
             while True:
                 with lock:
@@ -75,9 +75,9 @@ def _lane(queue: Iterator[Row], lock: threading.Lock, kind: str, found: Found) -
             host.stop()
 
 
-def _crowd(rows: Sequence[Row], kind: str, found: Found) -> None:
+def _crowd(rows: Sequence[Row], found: Found) -> None:
     with _account() as emulator:
-        host = _host(emulator, kind)
+        host = _host(emulator)
         try:
             with futures.ThreadPoolExecutor(len(rows)) as pool:
                 for done in [pool.submit(_run_row, row, host, emulator, found) for row in rows]:
@@ -102,7 +102,7 @@ def _account() -> Emulator:
     return Emulator(rate_window=8.0, action_seconds=8.0, clock=DrivenClock(speed=SPEED))
 
 
-def _host(emulator: Emulator, kind: str) -> Host:
+def _host(emulator: Emulator) -> Host:
     config = {**PROMPT, "stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
     reads = {"stacks_pulumi.api._transport": {"_READ_SECONDS": READ_SECONDS / SPEED}}
-    return HOSTS[kind](config, speed=SPEED, constants=reads)
+    return Host(config, speed=SPEED, constants=reads)

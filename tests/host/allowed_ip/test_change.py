@@ -13,6 +13,7 @@ from tests.support.clock import fast_clock
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_another_address_or_container_replaces(office: HostedResource, web: str) -> None:
     office.up(**inputs(web))
 
@@ -82,6 +83,7 @@ def test_the_next_change_cleans_up_an_interrupted_one(
     assert addresses(emulator, "web") == {OFFICE: ("Custom IP", "tcp")}
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_change_outside_is_drift_and_is_corrected(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
@@ -169,6 +171,7 @@ def test_entries_of_one_container_share_one_call(host: Host, web: str, emulator:
     assert emulator.calls() == calls + 2
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_look_up_by_id_reads_the_entry(office: HostedResource, web: str, emulator: Emulator) -> None:
     emulator.drift.allow_ip("web", OFFICE, description="by hand", service_type="tcp")
 
@@ -181,6 +184,7 @@ def test_a_look_up_by_id_reads_the_entry(office: HostedResource, web: str, emula
         office.get(f"{web}/192.0.2.7")
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_delete_removes_the_address(office: HostedResource, web: str, emulator: Emulator) -> None:
     office.up(**inputs(web))
     calls = emulator.calls()

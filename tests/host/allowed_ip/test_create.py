@@ -112,6 +112,7 @@ def test_the_callers_address_is_removed_after_the_create(
     assert office.up(**inputs(web, revoke_auto_added=True)) == []
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_without_access_the_error_says_what_to_write(host: Host, emulator: Emulator) -> None:
     container = running(emulator, "web")
 
@@ -121,6 +122,7 @@ def test_without_access_the_error_says_what_to_write(host: Host, emulator: Emula
     assert host.worded("external_access=True") in failure.value.message
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_an_existing_entry_is_an_error_with_the_line_to_write(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:

@@ -15,6 +15,7 @@ from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource
 from tests.support.platforms import platform
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_taken_name_is_an_error_with_the_line_to_write(web: HostedResource, there: str) -> None:
     with pytest.raises(CallFailedError) as failure:
         web.up(name="web", template="nodejs")
@@ -38,6 +39,7 @@ def test_no_pattern_is_suggested_for_an_explicit_name(web: HostedResource, emula
     assert "namePattern" not in failure.value.message
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_an_equal_container_is_adopted_and_updated(
     web: HostedResource, there: str, emulator: Emulator
 ) -> None:
@@ -49,6 +51,7 @@ def test_an_equal_container_is_adopted_and_updated(
     assert web.up(name="web", template="nodejs", adopt="if_matching", external_access=True) == []
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_preview_says_what_is_taken_over_and_billed_already(
     web: HostedResource, there: str, emulator: Emulator
 ) -> None:

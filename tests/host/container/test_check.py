@@ -8,6 +8,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import UNKNOWN, Host, HostedResource
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_check_adds_defaults_and_the_price(web: HostedResource) -> None:
     assert web.checked(name="web", template="nodejs") == {
         "name": "web",
@@ -95,6 +96,7 @@ def test_names_outside_the_catalogue_pass_with_a_warning(web: HostedResource) ->
     assert any("does not know the plan 'mega'" in text for text in warnings)
 
 
+@pytest.mark.hosts("dynamic", "native")
 @pytest.mark.parametrize("name", ["name", "template", "plan", "additional_storage_tier", "restart_triggers"])
 def test_unknown_inputs_pass_and_are_unpriced(web: HostedResource, name: str) -> None:
     value = [UNKNOWN] if name == "restart_triggers" else UNKNOWN
@@ -115,6 +117,7 @@ def test_the_price_is_shown_only_when_it_changes(web: HostedResource) -> None:
     assert (1, 1) == (shown, web.lines().count("web: $4.00 a month"))
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_check_works_without_a_key(emulator: Emulator, make_host: type[Host]) -> None:
     host = make_host({})
 

@@ -13,6 +13,7 @@ from tests.support.host import CallFailedError, Host, HostedResource, in_paralle
 from tests.support.waiting import until
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_create_waits_until_the_container_runs(web: HostedResource, emulator: Emulator) -> None:
     assert web.up(name="web", template="nodejs") == ["create"]
 
@@ -24,6 +25,7 @@ def test_create_waits_until_the_container_runs(web: HostedResource, emulator: Em
     assert "$4.00 a month" in web.lines()
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_numbers_and_lists_keep_their_values(web: HostedResource) -> None:
     inputs = {
         "name": "web",
@@ -89,6 +91,7 @@ def test_a_lost_response_is_resolved_with_lower_case_names(web: HostedResource, 
     assert fault.fired == 1
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_failed_boot_keeps_the_id_and_is_retried(web: HostedResource, emulator: Emulator) -> None:
     emulator.fail_boot("web", 1)
 
@@ -182,6 +185,7 @@ def test_every_plan_can_be_created(host: Host, emulator: Emulator) -> None:
         assert (plan.memory_mb, plan.storage_mb) == (web.outs["memory_mb"], web.outs["storage_mb"])
 
 
+@pytest.mark.hosts("dynamic", "native")
 # The first engine that knows it, and the last one that does not.
 @pytest.mark.parametrize(("version", "waits"), [("3.272.0", True), ("3.271.0", False)])
 def test_the_waitlist_is_a_wait_for_an_engine_that_knows_it(

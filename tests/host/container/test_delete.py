@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import HostedResource
 from tests.support.waiting import until
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_delete_waits_until_the_name_is_free(web: HostedResource, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(delete_seconds=0.8)
     web.up(name="web", template="nodejs")

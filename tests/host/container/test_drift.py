@@ -12,6 +12,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import HostedResource
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_without_drift_the_up_is_a_no_op(web: HostedResource) -> None:
     inputs = {"name": "web", "template": "nodejs", "external_access": True, "desired_status": "running"}
     web.up(**inputs)
@@ -23,6 +24,7 @@ def test_without_drift_the_up_is_a_no_op(web: HostedResource) -> None:
     assert web.up(**inputs) == []
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_drift_shows_in_the_inputs_and_is_corrected(web: HostedResource, emulator: Emulator) -> None:
     inputs = {"name": "web", "template": "nodejs", "external_access": True, "desired_status": "running"}
     web.up(**inputs)
@@ -150,6 +152,7 @@ def test_a_stopping_container_is_waited_for(
     assert web.outs["status"] == "stopped"
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_deleted_container_leaves_the_state_and_is_recreated(
     web: HostedResource, emulator: Emulator
 ) -> None:

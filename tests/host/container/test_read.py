@@ -46,6 +46,7 @@ def test_reads_share_one_call(host: Host, emulator: Emulator) -> None:
     assert emulator.calls() == calls + 1
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_look_up_by_id_reads_the_container(web: HostedResource, there: str, emulator: Emulator) -> None:
     assert web.get(there)
 

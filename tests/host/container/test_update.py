@@ -33,6 +33,7 @@ def test_a_change_that_deletes_data_is_refused_unless_allowed(
     assert set(emulator.state.names()) == {change.get("name", "web")}
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_an_equal_name_deletes_before_it_creates(web: HostedResource) -> None:
     web.up(name="web", template="nodejs")
 
@@ -42,6 +43,7 @@ def test_an_equal_name_deletes_before_it_creates(web: HostedResource) -> None:
     assert (True, False) == (same.deleteBeforeReplace, other.deleteBeforeReplace)
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_an_unknown_plan_does_not_replace_at_preview(web: HostedResource) -> None:
     web.up(name="web", template="nodejs")
 
@@ -75,6 +77,7 @@ def test_stop_and_start_follow_the_desired_status(web: HostedResource) -> None:
     assert web.outs["status"] == "running"
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_a_changed_trigger_is_one_restart(web: HostedResource, emulator: Emulator) -> None:
     inputs = {"name": "web", "template": "nodejs", "desired_status": "running"}
     web.up(**inputs, restart_triggers=["a"])
@@ -84,6 +87,7 @@ def test_a_changed_trigger_is_one_restart(web: HostedResource, emulator: Emulato
     assert emulator.calls("containers.set_status") == restarts + 1
 
 
+@pytest.mark.hosts("dynamic", "native")
 def test_external_access_follows_its_input(web: HostedResource) -> None:
     inputs = {"name": "web", "template": "nodejs"}
     web.up(**inputs)
