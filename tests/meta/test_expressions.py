@@ -16,6 +16,8 @@ import pytest
 import stacks_pulumi
 from tests.support.expressions import TooManyStepsError, attacks, is_match, steps
 
+pytestmark = pytest.mark.extra
+
 ROOT: Final = Path(stacks_pulumi.__file__).parent
 SEARCHES: Final = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
 METHODS: Final = SEARCHES | {"match", "fullmatch"}

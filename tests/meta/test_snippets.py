@@ -221,7 +221,7 @@ def test_the_doctors_document_has_the_fields_that_its_page_shows() -> None:
     assert all(Diagnosis(**check) for check in sample["checks"])
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_every_python_snippet_passes_the_type_checker(tmp_path: Path) -> None:
     for number, snippet in enumerate(snippets("python")):
         if snippet.name not in FRAGMENTS | {REGISTRY}:

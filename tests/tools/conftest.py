@@ -9,6 +9,13 @@ import pytest
 from tools.engine import build, installer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the tests of this folder to `make test-extra`: one person runs a tool by hand, and sees it fail."""
+    for item in items:
+        if item.nodeid.startswith("tests/tools/"):
+            item.add_marker(pytest.mark.extra)
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the engine folder of a machine without an engine, Go or a network."""
