@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ from stacks_pulumi.resources.handlers import HANDLERS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "stacks_pulumi"
-PARTS = sorted(path.parent for path in PACKAGE.glob("*/**/__init__.py"))
 RESOURCES = sorted(HANDLERS)
 
 
@@ -123,17 +121,6 @@ def test_a_program_loads_only_what_it_uses() -> None:
 )
 def test_each_part_loads_without_the_others(module: str, without: set[str]) -> None:
     assert loaded_by(f"import {module}").isdisjoint(without)
-
-
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: str(part.relative_to(PACKAGE)))
-def test_a_part_lists_its_files_with_the_question_that_each_answers(part: Path) -> None:
-    described = ast.get_docstring(ast.parse((part / "__init__.py").read_text(encoding="utf-8"))) or ""
-    listed = re.findall(r"(?m)^- `(\w+)`: \S[^?]*\?", described)
-    own = {path.stem for path in part.glob("*.py")} | {
-        path.parent.name for path in part.glob("*/__init__.py")
-    }
-
-    assert sorted(listed) == sorted(own - {"__init__"})
 
 
 def test_no_error_is_changed_after_it_was_raised() -> None:
