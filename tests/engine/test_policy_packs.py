@@ -635,6 +635,10 @@ def test_a_computed_id_is_not_the_id_of_a_container_of_the_stack(
         stack.program(program.format(container=container))
         assert violations(stack.preview(*gates)) == {}
     assert violations(stack.up(*gates, quiet_afterwards=False)) == {}
+    # Only the address is updated, and the engine sends the container too.
+    narrower = program.replace("198.51.0.0/16", "198.51.0.0/17").format(container="web")
+    stack.program(narrower)
+    assert violations(stack.preview("--target", stack.resources()["door"]["urn"], *gates)) == {}
     # The container changes, and a preview does not show the id of one that changes.
     changed = program.replace("external_access=True", 'external_access=True, restart_triggers=["2"]')
     stack.program(changed.format(container="web.id"))
