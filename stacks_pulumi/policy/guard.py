@@ -166,6 +166,8 @@ class StacksGuard:
         entries = self._entries(config or {})
         _known(entries, [*wanted, ALL], "config")
         for policy, setting in entries.items():
+            if not isinstance(setting, str | Mapping):
+                raise _wrong(wrong_level(policy, setting))
             properties = {"enforcementLevel": setting} if isinstance(setting, str) else dict(setting)
             if policy == ALL and options_of_all(properties):
                 raise _wrong(options_of_all(properties))

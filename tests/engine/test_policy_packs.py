@@ -488,6 +488,8 @@ def test_an_address_for_a_container_that_is_looked_up(
         refused = violations(stack.preview_fails(*gates))
         assert "'door' is for a container that this stack does not have" in refused["no-public-database"]
         assert "'data'" not in refused["no-public-database"]
+        assert "'door' is for a" in violations(stack.up_fails(*gates))["no-public-database"]
+        assert emulator.calls("allowed_ips.add") == 0
 
 
 def test_a_component_of_any_type_and_what_looks_like_a_container(
@@ -645,6 +647,34 @@ def test_a_computed_id_is_not_the_id_of_a_container_of_the_stack(
     assert violations(stack.preview(*gates)) == {}
     stack.program(changed.format(container='web.id.apply(lambda id: id.replace("web", "data"))'))
     assert others in violations(stack.preview_fails(*gates))["no-public-database"]
+
+
+def test_a_computed_id_in_yaml_is_refused_before_the_access_is_open(
+    stack: Stack, emulator: Emulator, yaml_language_host: Path, tmp_path: Path
+) -> None:
+    """A preview of a native resource does not show whether an unknown id is computed."""
+    running(emulator, "web-data", "mysql")
+    gates = with_packs(tmp_path, {"exposure": {}})
+    program = """
+name: tests
+runtime: yaml
+resources:
+  web: {type: "stacks:index:Container", properties: {template: nginx, externalAccess: true}}
+  door:
+    type: stacks:index:AllowedIp
+    properties: {container: "${web.id}", ipAddress: 198.51.0.0/16, serviceType: http}
+"""
+
+    stack.yaml(program.replace("${web.id}", "${web.id}-data"), yaml_language_host)
+    assert violations(stack.preview(*gates)) == {}
+    refused = violations(stack.up_fails(*gates))
+    assert "'door' is for a container that this stack does not have" in refused["no-public-database"]
+    assert emulator.calls("allowed_ips.add") == 0
+    # Now the id is known at preview.
+    assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
+
+    stack.yaml(program, yaml_language_host)
+    assert violations(stack.up(*gates, quiet_afterwards=False)) == {}
 
 
 SIX = """

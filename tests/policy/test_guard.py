@@ -76,6 +76,10 @@ def test_a_policys_level_overrides_the_common_level() -> None:
         ),
         ({"all": "strict"}, "the level of 'all' is 'strict'"),
         (
+            {"config": {"naming": EnforcementLevel.ADVISORY}},
+            "the level of 'naming' is <EnforcementLevel.ADVISORY",
+        ),
+        (
             {"only": ["naming"], "max_monthly_usd": 5},
             "max_monthly_usd is set, but no policy that uses it",
         ),
