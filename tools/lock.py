@@ -1,13 +1,14 @@
 """
 Pin what is installed to build, test and release, with its hashes, and list what the package needs: `make lock`.
 
-    tools/locks/dev.txt       what `make setup` and CI install
-    tools/locks/bundle.txt    what the bundles of the native plugin are frozen from
-    tools/locks/package.txt   what the package with all of its extras needs
-    tools/locks/stacks-pulumi.cdx.json    the same as an SBOM (CycloneDX), which the wheel contains (PEP 770)
+    tools/locks/dev.txt                   what `make setup` and CI install
+    tools/locks/bundle.txt                what the bundles of the native plugin are frozen from
+    stacks_pulumi/commands/packages.lock  what the package with all of its extras needs, and what builds it
+    tools/locks/stacks-pulumi.cdx.json    what it needs as an SBOM (CycloneDX), which the wheel contains (PEP 770)
 
-Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest. It has to run again after a change of the
-version.
+From `packages.lock` the package writes the lock of a user's repository. There each pin has its licence, and the extras
+that it is for. Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest. It has to run again after a
+change of the version.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__:
@@ -29,12 +32,27 @@ from tools.plugin import version  # noqa: E402  (the path has to be set first)
 
 FOLDER = "tools/locks"
 SBOM = f"{FOLDER}/stacks-pulumi.cdx.json"
+DEV = f"{FOLDER}/dev.txt"
+PACKAGES = "stacks_pulumi/commands/packages.lock"
 LOCKS = {
-    "dev": ("--all-extras", "--group=dev"),
-    "bundle": ("--group=bundle",),
-    "package": ("--all-extras",),
+    DEV: ("--all-extras", "--group=dev"),
+    f"{FOLDER}/bundle.txt": ("--group=bundle",),
+    PACKAGES: ("--all-extras", "--group=build"),
 }
-"""Lock -> what of `pyproject.toml` it has. `dev` is first, because the others take its versions."""
+"""Lock -> what of `pyproject.toml` it has. The first one is of all, because the others take its versions."""
+
+_EXTRAS = ("emulator", "policy", "cli", "agents")
+_BUILD = "build"
+_ELSEWHERE = {"httpx2-jsfetch": "BSD-3-Clause", "pywin32": "PSF-2.0"}
+"""The licences of packages that only other systems install, as their metadata says."""
+_SPDX = {
+    "3-Clause BSD License": "BSD-3-Clause",
+    "Apache 2.0": "Apache-2.0",
+    "OSI Approved :: Apache Software License": "Apache-2.0",
+    "OSI Approved :: MIT License": "MIT",
+    "OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+}
+"""What metadata says in place of an identifier."""
 
 _STATED = re.compile(
     r"^requires-python = .+?$|^dependencies = \[.+?^\]"
@@ -52,51 +70,141 @@ def heading(root: Path = ROOT) -> str:
 
 def sbom(root: Path = ROOT) -> str:
     """Return the SBOM of the wheel: the package, and what it needs in the versions that were tested with it."""
-    pins = _PIN.findall((root / FOLDER / "package.txt").read_text(encoding="utf-8"))
+    pins = pins_of((root / PACKAGES).read_text(encoding="utf-8"))
     release = version(root)
-    root_component = {
-        **_component("stacks-pulumi", release),
-        "licenses": [{"license": {"id": "Apache-2.0"}}],
-    }
+    root_component = _component(Pin("stacks-pulumi", release, (), "Apache-2.0"))
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": root_component},
-        "components": [_component(*pin) for pin in pins],
     }
-    return json.dumps(document, indent=2) + "\n"
+    components = [_component(pin) for pin in pins if pin.extras != (_BUILD,)]
+    # A line for each package, of which some have a hundred files.
+    lines = ",\n".join(map(json.dumps, components))
+    return f'{json.dumps(document)[:-1]}, "components": [\n{lines}\n]}}\n'
 
 
-def _component(name: str, release: str) -> dict[str, object]:
+class Pin(NamedTuple):
+    """
+    A package in `packages.lock`.
+
+    Attributes:
+        name: Its name.
+        release: Its version.
+        extras: For which of the package's extras it is needed, and `build`; empty if it is needed always.
+        licence: Its licence, as an SPDX expression.
+        hashes: The SHA-256 of each of its files.
+    """
+
+    name: str
+    release: str
+    extras: tuple[str, ...]
+    licence: str
+    hashes: tuple[str, ...] = ()
+
+
+def pins_of(text: str) -> list[Pin]:
+    """Return the packages of `packages.lock`."""
+    found = []
+    for entry in re.split(r"\n(?=[A-Za-z])", text):
+        for name, release in _PIN.findall(entry):
+            extras = re.search(r"^    # for (.+)$", entry, re.MULTILINE)
+            licence = re.search(r"^    # licence (.+)$", entry, re.MULTILINE)
+            hashes = tuple(re.findall(r"--hash=sha256:([0-9a-f]{64})", entry))
+            needed = tuple(extras[1].split(", ")) if extras else ()
+            found.append(Pin(name, release, needed, licence[1] if licence else "", hashes))
+    return found
+
+
+def _component(pin: Pin) -> dict[str, object]:
+    is_expression = " " in pin.licence
+    licence = {"expression": pin.licence} if is_expression else {"license": {"id": pin.licence}}
+    purl = f"pkg:pypi/{pin.name}@{pin.release}"
+    # Each file of a version has its own hash, so they belong to the distribution, and not to the component.
+    files = {
+        "type": "distribution",
+        "url": purl,
+        "hashes": [{"alg": "SHA-256", "content": digest} for digest in pin.hashes],
+    }
     return {
         "type": "library",
-        "bom-ref": f"{name}@{release}",
-        "name": name,
-        "version": release,
-        "purl": f"pkg:pypi/{name}@{release}",
+        "bom-ref": f"{pin.name}@{pin.release}",
+        "name": pin.name,
+        "version": pin.release,
+        "licenses": [licence],
+        "purl": purl,
+        **({"externalReferences": [files]} if pin.hashes else {}),
     }
 
 
 def compile_lock(name: str, arguments: list[str]) -> None:
     """Write one lock with uv."""
-    target = ROOT / FOLDER / f"{name}.txt"
+    target = ROOT / name
+    kept = target.read_text(encoding="utf-8") if target.exists() else ""
+    text = _compiled(LOCKS[name], kept, () if name == DEV else (DEV,), arguments)
+    if name == PACKAGES:
+        needed = {extra: _names((f"--extra={extra}",), text) for extra in _EXTRAS}
+        needed[_BUILD] = _names((f"--group={_BUILD}",), text)
+        always = _names((), text)
+        for one, _ in _PIN.findall(text):
+            # The group is compiled with what the package needs.
+            extras = () if one in always else tuple(extra for extra, names in needed.items() if one in names)
+            notes = [f"    # for {', '.join(extras)}\n"] if extras else []
+            notes.append(f"    # licence {_licence(one)}\n")
+            text = re.sub(
+                rf"^({re.escape(one)}==(?:.*\n    )*.*\n)", rf"\1{''.join(notes)}", text, flags=re.MULTILINE
+            )
+    target.write_text(heading() + text, encoding="utf-8")
+
+
+def _compiled(words: tuple[str, ...], kept: str, constraints: tuple[str, ...], arguments: list[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         # uv keeps the versions that it finds in the output.
         made = Path(folder) / "lock.txt"
-        made.write_text(target.read_text(encoding="utf-8") if target.exists() else "", encoding="utf-8")
-        others = () if name == "dev" else (f"--constraints={FOLDER}/dev.txt",)
+        made.write_text(kept, encoding="utf-8")
         options = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         # Where a package comes from is a matter of the machine that installs it.
         options += ["--no-emit-index-url", "--no-emit-find-links", f"--output-file={made}"]
+        options += [f"--constraints={file}" for file in constraints]
         command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "pyproject.toml"]
-        subprocess.run([*command, *LOCKS[name], *others, *options, *arguments], cwd=ROOT, check=True)
-        target.write_text(heading() + made.read_text(encoding="utf-8"), encoding="utf-8")
+        subprocess.run([*command, *words, *options, *arguments], cwd=ROOT, check=True)
+        return made.read_text(encoding="utf-8")
+
+
+def _names(words: tuple[str, ...], pins: str) -> set[str]:
+    """Return the packages that are needed with some extras, in the versions of a lock."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as lock:
+        lock.write(pins)
+        lock.flush()
+        return {name for name, _ in _PIN.findall(_compiled(words, pins, (lock.name,), []))}
+
+
+def _licence(name: str) -> str:
+    """
+    Return the SPDX expression of a package, as its installed metadata says.
+
+    Raises:
+        LookupError: Its metadata has no licence that is known here.
+    """
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
+    about = metadata.metadata(name)
+    stated = [*(about.get_all("License-Expression") or []), *(about.get_all("License") or [])]
+    stated += [
+        one.removeprefix("License :: ") for one in about.get_all("Classifier") or [] if "License ::" in one
+    ]
+    for text in map(str, stated):
+        licence = _SPDX.get(text, text)
+        if re.fullmatch(r"[A-Za-z0-9.+-]+(?: OR [A-Za-z0-9.+-]+)*", licence):
+            return licence
+    raise LookupError(
+        f"{name} has no licence that tools/lock.py knows, but {stated}: add its SPDX identifier"
+    )
 
 
 def main() -> None:
     """Write the locks and the SBOM; arguments go to uv."""
-    (ROOT / FOLDER).mkdir(exist_ok=True)
     for name in LOCKS:
         compile_lock(name, sys.argv[1:])
     (ROOT / SBOM).write_text(sbom(), encoding="utf-8")

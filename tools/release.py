@@ -53,7 +53,7 @@ def notes(tag: str, root: Path = ROOT) -> str:
             f"tools/sdk/released.json is the schema of {kept}: run python tools/sdk/breaking.py --release, commit it"
         )
     for name in lock.LOCKS:
-        locked(root, f"{lock.FOLDER}/{name}.txt")
+        locked(root, name)
     if _read(root / lock.SBOM) != lock.sbom(root):
         raise ReleaseError(f"{lock.SBOM} is not that of {packaged}: run make lock, commit it")
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")

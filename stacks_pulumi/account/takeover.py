@@ -413,7 +413,7 @@ LANGUAGES: Final[tuple[Language, ...]] = ("python", "yaml")
 _ABOUT: Final = "Takes over containers that a STACKS account holds."
 _IMPORT: Final = "import.json"
 FILES: Final[Mapping[Language, tuple[str, ...]]] = {
-    "python": ("Pulumi.yaml", "__main__.py", "requirements.txt", _IMPORT),
+    "python": ("Pulumi.yaml", "__main__.py", "requirements.txt", "requirements.lock", _IMPORT),
     "yaml": ("Pulumi.yaml", _IMPORT),
 }
 """The names of the files in each language."""

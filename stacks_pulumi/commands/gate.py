@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _HELP: Final = "plan a change, judge it, let a person approve it, and apply exactly that change"
 
-_REQUIREMENTS: Final = "requirements.txt"
 _EXTRAS: Final = "[policy,cli]"
 _STACK: Final = "prod"
 _TOTAL: Final = Decimal(40)
@@ -232,6 +231,8 @@ def _init(options: argparse.Namespace) -> int:
 
 def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str], str, str]:
     """Return the repository, its new files, what the user has to know, why a gate refuses the project, and its name."""
+    from stacks_pulumi.commands._lock import INSTALL, RENEW, REQUIREMENTS, extras_in  # noqa: PLC0415  (as above)
+    from stacks_pulumi.commands._lock import NAME as LOCK  # noqa: PLC0415  (as above)
     from stacks_pulumi.commands.scaffold import repository_of, required  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.project import found_in, why_refused  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, pipeline  # noqa: PLC0415  (as above)
@@ -241,16 +242,19 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
     top = repository_of(folder)
     if top is None:
         raise InputError(f"{folder} is in no repository of git: run `git init` first", code="file-access")
-    has = (folder / _REQUIREMENTS).exists()
-    needed = required(folder, {} if has else {_REQUIREMENTS: _EXTRAS})
-    if has and any(name.endswith(".whl") for name in needed.files):
-        # The project installs this package from another place.
-        needed = needed._replace(files={}, check="")
+    has = (folder / REQUIREMENTS).exists()
+    written = (folder / REQUIREMENTS).read_text(encoding="utf-8", errors="replace") if has else ""
+    lines = (line.partition("#")[0].replace("_", "-").strip() for line in written.splitlines())
+    asked = {extra for line in lines if "stacks-pulumi" in line for extra in extras_in(line)}
+    needed = required(folder, {} if has else {REQUIREMENTS: _EXTRAS}, extras=asked | extras_in(_EXTRAS))
+    if has and (any(name.endswith(".whl") for name in needed.files) or (folder / LOCK).exists()):
+        # The project installs this package from another place, or has its own lock.
+        needed = needed._replace(files={}, lock="")
     if needed.problem and not has:
         raise InputError(
-            f"it is not known what installs stacks-pulumi there ({needed.problem}): write {_REQUIREMENTS} first"
+            f"it is not known what installs stacks-pulumi there ({needed.problem}): write {REQUIREMENTS} first"
         )
-    install = " && ".join(filter(None, [needed.check, f"pip install -r {_REQUIREMENTS}"]))
+    install = [line.format(lock=needed.lock or LOCK) for line in INSTALL]
     files: dict[str, str | bytes] = {
         **pipeline(
             options.workflow,
@@ -262,16 +266,13 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
         ),
         **{os.path.relpath(folder / name, top): content for name, content in needed.files.items()},
     }
-    written = (folder / _REQUIREMENTS).read_text(encoding="utf-8", errors="replace") if has else ""
-    lines = (line.partition("#")[0].replace("_", "-") for line in written.splitlines())
-    asked = {
-        extra.strip()
-        for line in lines
-        if "stacks-pulumi" in line
-        for extra in line.partition("[")[2].partition("]")[0].split(",")
-    }
-    lacks = has and not asked.issuperset(_EXTRAS.strip("[]").split(","))
-    notes = [f"\n{_REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}.\n"] if lacks else []
+    lacks = has and not asked >= extras_in(_EXTRAS)
+    notes = [f"\n{REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}.\n"] if lacks else []
+    if has:
+        # Only the user knows what else is in there.
+        notes.append(
+            f"\nThe pipeline installs what {LOCK} has, with hashes. It has to have all of {REQUIREMENTS}:\n  {RENEW}\n"
+        )
     if GITLAB_FILE in files and GITLAB_MAIN not in files:
         notes.append(f"\n{GITLAB_MAIN} is there already. Add to it:\n  {GITLAB_INCLUDE}\n")
     content = read_project(project)

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -31,6 +31,9 @@ from urllib.parse import unquote, urlsplit
 from stacks_pulumi import __version__
 from stacks_pulumi._environment import OF_NETWORK, OF_PYTHON, without_secrets
 from stacks_pulumi._identifiers import nearest
+from stacks_pulumi.commands._lock import FILE as PACKAGES
+from stacks_pulumi.commands._lock import NAME as LOCK
+from stacks_pulumi.commands._lock import extras_in, locked
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     TEXT,
@@ -353,12 +356,12 @@ class Requirements(NamedTuple):
 
     Attributes:
         files: The content of each file that is written, by its name.
-        check: The command that checks the wheel; empty without one.
+        lock: The path of the lock from the folder; empty if no place is known.
         problem: Why no place is known; empty if one is.
     """
 
     files: dict[str, str | bytes]
-    check: str = ""
+    lock: str = ""
     problem: str = ""
 
 
@@ -406,53 +409,69 @@ def install_words(extras: str = "", known: Place | None = None) -> list[str]:
     return [f"stacks-pulumi{extras} @ {known.address}"]
 
 
-def required(folder: Path, needs: Mapping[str, str], known: Place | None = None) -> Requirements:
+def required(
+    folder: Path, needs: Mapping[str, str], known: Place | None = None, extras: Collection[str] = ()
+) -> Requirements:
     """
     Return the files that install this package in a folder of a repository.
 
-    A wheel that the repository has already is not written again.
+    A wheel that the repository has already is not written again. Beside the requirements is their lock, with the hashes
+    of this package and of everything that it needs.
 
     Args:
         folder: The folder.
         needs: The extras, in brackets, of each requirements file, by its name in the folder.
         known: Where this package comes from; by default, what it was installed from.
+        extras: More extras for the lock.
     """
     known = known or place()
+    locked_extras = set(extras).union(*map(extras_in, needs.values()))
     if known is None or not known.is_local:
         words = {name: install_words(extras, known) for name, extras in needs.items()}
         files = {name: f"{found[0]}\n" if found else PLACE_UNKNOWN for name, found in words.items()}
-        return Requirements({**files}, problem="" if all(words.values()) else _BY_NAME)
+        if known is None:
+            return Requirements({**files}, problem="" if all(words.values()) else _BY_NAME)
+        # A commit is its own hash, and pip has none for it.
+        own = install_words(_in_brackets(locked_extras), known)[0] if known.digest else ""
+        return Requirements({**files, LOCK: locked(own, locked_extras, needs)}, LOCK)
     checkout = known.file
     if checkout is not None and checkout.is_dir() and folder.resolve().is_relative_to(checkout.resolve()):
         lines = {name: _path(checkout, folder, name) + extras for name, extras in needs.items()}
-        return Requirements({name: f"{line}\n" for name, line in lines.items()})
+        return Requirements(
+            {name: f"{line}\n" for name, line in lines.items()}, _path(PACKAGES, folder, LOCK)
+        )
     try:
         wheel, content = _wheel(known)
     except _NoWheelError as error:
         return Requirements(dict.fromkeys(needs, PLACE_UNKNOWN), problem=str(error))
-    return _with_wheel(folder, needs, wheel, content)
+    return _with_wheel(folder, needs, locked_extras, wheel, content)
+
+
+def _in_brackets(extras: Collection[str]) -> str:
+    return f"[{','.join(sorted(extras))}]" if extras else ""
 
 
 _BY_NAME: Final = "it was installed by its name"
 
 
-def _with_wheel(folder: Path, needs: Mapping[str, str], wheel: Path, content: bytes) -> Requirements:
+def _with_wheel(
+    folder: Path, needs: Mapping[str, str], extras: Collection[str], wheel: Path, content: bytes
+) -> Requirements:
     """Return the files that install a wheel, which the repository may have."""
     name, digest = wheel.name, hashlib.sha256(content).hexdigest()
     there = next((one for one in _places(folder, wheel) if _read(one / name) == content), folder)
     checksum = there / f"{name}.sha256"
     files: dict[str, str | bytes] = {
-        one: f"# {checksum.name} has its SHA-256.\n{_path(there / name, folder, one)}{extras}\n"
-        for one, extras in needs.items()
+        one: f"# {checksum.name} has its SHA-256.\n{_path(there / name, folder, one)}{its}\n"
+        for one, its in needs.items()
     }
+    own = f"{_path(there / name, folder, LOCK)}{_in_brackets(extras)} --hash=sha256:{digest}"
+    files[LOCK] = locked(own, extras, needs)
     if _read(there / name) != content:
         files[name] = content
     if _read(checksum).split()[:1] != [digest.encode()]:
         files[os.path.relpath(checksum, folder)] = f"{digest}  {name}\n"
-    check = f"sha256sum --check {checksum.name}"
-    if there != folder:
-        check = f"(cd {os.path.relpath(there, folder)} && {check})"
-    return Requirements(files, check)
+    return Requirements(files, LOCK)
 
 
 def repository_of(folder: Path) -> Path | None:

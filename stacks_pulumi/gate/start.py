@@ -154,7 +154,9 @@ def init(
     return tuple(texts)
 
 
-def pipeline(kind: str, project: Path, *, top: Path, gate: Path, stack: str, install: str) -> dict[str, str]:
+def pipeline(
+    kind: str, project: Path, *, top: Path, gate: Path, stack: str, install: Sequence[str]
+) -> dict[str, str]:
     """
     Return the files of a pipeline that plans, shows and applies the changes of a project, by name in its repository.
 
@@ -164,7 +166,7 @@ def pipeline(kind: str, project: Path, *, top: Path, gate: Path, stack: str, ins
         top: The folder of the repository.
         gate: The gate's folder.
         stack: The name of the stack.
-        install: The command that installs this package in the project's folder.
+        install: The commands that install this package in the project's folder.
 
     Raises:
         InputError: The gate is not in the repository, or a name cannot be written into a pipeline.
@@ -191,8 +193,14 @@ def pipeline(kind: str, project: Path, *, top: Path, gate: Path, stack: str, ins
                 code="invalid-argument",
             )
     has_packages = "nodejs" in str(content.get("runtime")) and (folder / "package-lock.json").exists()
-    words["INSTALL"] = f"{install} && npm ci" if has_packages else install
-    text = _read(kind)
+    commands = [*install, "npm ci"] if has_packages else install
+    made = [".venv", "node_modules"] if has_packages else [".venv"]
+    words["PACKAGES"] = ", ".join(str(Path(inside) / name) for name in made)
+    text = "".join(
+        line.replace("@INSTALL@", command)
+        for line in _read(kind).splitlines(keepends=True)
+        for command in (commands if "@INSTALL@" in line else [""])
+    )
     for name, word in words.items():
         text = text.replace(f"@{name}@", word)
     if kind == "github":

@@ -258,3 +258,63 @@ assert (folder / "py.typed").exists() and (folder / "emulator/openapi.yaml").exi
 with Emulator() as emulator:
     assert b"<html" in urllib.request.urlopen(emulator.page_url).read()
 """
+
+
+@pytest.fixture(scope="session")
+def pipelines(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the pipelines of both services, in whose folder `shop` everything is installed as they do."""
+    top = tmp_path_factory.mktemp("repository")
+    run("git", "init", "-q", cwd=top)
+    (top / "shop").mkdir()
+    (top / "shop/Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
+    for kind in ("github", "gitlab"):
+        words = ("gate", "init", "gate", "--workflow", kind, "-C", "shop")
+        run(sys.executable, "-m", "stacks_pulumi", *words, cwd=top)
+    document = yaml.safe_load((top / ".gitlab/gate.yml").read_text(encoding="utf-8"))
+    script = [*document[".gate"]["before_script"], *document["packages"]["script"]]
+    run("bash", "-ec", "\n".join(script), cwd=top)
+    return top
+
+
+def pipeline_step(top: Path) -> str:
+    """Return the step of the workflow that installs."""
+    document = yaml.safe_load((top / ".github/workflows/gate.yml").read_text(encoding="utf-8"))
+    return next(
+        str(step["run"])
+        for step in document["jobs"]["plan"]["steps"]
+        if step.get("run", "").startswith("pip ")
+    )
+
+
+def test_a_pipeline_installs_from_an_empty_environment_with_hashes(pipelines: Path) -> None:
+    scripts = pipelines / "shop/.venv/bin"
+
+    assert run(scripts / "stacks-pulumi", "--version", cwd=pipelines).startswith("stacks-pulumi ")
+    run(scripts / "python", "-c", "import stacks_pulumi.policy, rich, shtab", cwd=pipelines)
+    # The step of the other service does the same, and finds it done.
+    path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
+    run("bash", "-ec", pipeline_step(pipelines), cwd=pipelines / "shop", PATH=path)
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("*.whl", "DO NOT MATCH THE HASHES"),
+        ("requirements.txt", "No matching distribution found for not-in-the-lock"),
+    ],
+)
+def test_a_pipeline_refuses_what_has_no_hash_or_another_one(
+    file: str, why: str, pipelines: Path, tmp_path: Path
+) -> None:
+    shop = shutil.copytree(pipelines / "shop", tmp_path / "shop", ignore=shutil.ignore_patterns(".venv"))
+    (changed,) = shop.glob(file)
+    with changed.open("ab") as content:
+        content.write(b"not-in-the-lock\n")
+    path = f"{pipelines / 'shop/.venv/bin'}{os.pathsep}{os.environ['PATH']}"
+
+    command = ["bash", "-ec", pipeline_step(pipelines)]
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(command, cwd=shop, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode != 0
+    assert why in done.stdout + done.stderr

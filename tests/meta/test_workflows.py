@@ -15,6 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 GATE = ROOT / "examples/gated_deployment/workflow.yml"
 ACTION = ROOT / "action.yml"
+GITLAB = ROOT / "examples/gated_deployment/gitlab-ci.yml"
 WORKFLOWS = [*sorted((ROOT / ".github/workflows").glob("*.yml")), GATE]
 
 
@@ -51,7 +52,7 @@ def test_the_strictest_audit_finds_nothing() -> None:
         (r"actions/checkout@\w+ # v\S+", "actions/checkout@v4", "unpinned-uses"),
         (r"persist-credentials: false", "fetch-depth: 1", "artipacked"),
         (r"    environment: production\n", "", "secrets-outside-env"),
-        (r"run: pip install -r \S+", "run: echo ${{ github.head_ref }}", "template-injection"),
+        (r"run: stacks-pulumi cost .*", "run: echo ${{ github.head_ref }}", "template-injection"),
     ],
 )
 def test_the_audit_would_find_a_mistake(before: str, after: str, finding: str, tmp_path: Path) -> None:
@@ -118,3 +119,66 @@ def test_the_pipelines_call_the_gate_in_the_same_way() -> None:
         assert "stacks-pulumi gate plan --gate gate --gate-ref HEAD --record record -s prod" in file
         assert "stacks-pulumi gate apply record --gate gate --gate-ref HEAD -s prod" in file
     assert parsed["plan"]["allow_failure"] == {"exit_codes": 3}
+
+
+def test_packages_are_installed_with_hashes_where_no_secret_is() -> None:
+    for workflow in WORKFLOWS:
+        for job, step in steps(workflow):
+            if "pip install" not in str(step.get("run")):
+                continue
+            assert "secrets." not in str((jobs(workflow)[job].get("env"), step.get("env"))), (workflow, job)
+    installs = [step for _, step in steps(GATE) if "pip install" in str(step.get("run"))]
+    assert len(installs) == len(jobs(GATE))
+    for step in installs:
+        first, second = step["run"].splitlines()
+        assert "--require-hashes --only-binary :all: " in first
+        assert "--no-index " in second
+
+
+def test_the_job_of_gitlab_that_installs_packages_is_of_no_environment() -> None:
+    document = yaml.safe_load(GITLAB.read_text(encoding="utf-8"))
+    found = {name: job for name, job in document.items() if isinstance(job, dict)}
+
+    installing = {name for name, job in found.items() if "pip" in str(job)}
+    assert installing == {"packages"}
+    assert "environment" not in found["packages"]
+    # So each variable with a secret is one of an environment.
+    assert [name for name, job in found.items() if "environment" not in job] == [".gate", "packages"]
+    assert all(isinstance(line, str) for line in found["packages"]["script"])
+    (environment,) = found["packages"]["artifacts"]["paths"]
+    assert environment.endswith("/.venv")
+    assert "packages" in found["apply"]["needs"]
+
+
+FAKE_PIP = """#!/bin/sh
+echo "pip $*" >>"$HOME/log"
+env >>"$HOME/log"
+# What its parent had when it began is there for everybody of this user.
+[ ! -r /proc/$PPID/environ ] || tr '\\0' '\\n' </proc/$PPID/environ >>"$HOME/log"
+"""
+
+
+def test_the_action_installs_with_hashes_and_without_the_keys_of_its_step(tmp_path: Path) -> None:
+    pip = tmp_path / "bin/pip"
+    pip.parent.mkdir()
+    pip.write_text(FAKE_PIP, encoding="utf-8")
+    pip.chmod(0o755)
+    step = yaml.safe_load(ACTION.read_text(encoding="utf-8"))["runs"]["steps"][0]
+    given = {
+        "HOME": str(tmp_path),
+        "PATH": f"{pip.parent}:/usr/bin:/bin",
+        "GITHUB_ACTION_PATH": "/an action",
+        "PIP_INDEX_URL": "https://example.com",
+    }
+    keys = dict.fromkeys(("STACKS_API_KEY", "PULUMI_ACCESS_TOKEN", "AWS_SECRET_ACCESS_KEY", "ANY"), "hunter2")
+
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    subprocess.run(command, env={**given, **keys}, check=True, cwd=tmp_path)
+
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    assert [line for line in log.splitlines() if line.startswith("pip ")] == [
+        "pip install --require-hashes --only-binary :all: -r /an action/stacks_pulumi/commands/packages.lock",
+        "pip install --no-index --no-build-isolation /an action[policy,cli]",
+    ]
+    assert log.count("PIP_INDEX_URL=https://example.com") >= 2
+    assert "hunter2" not in log

@@ -113,8 +113,7 @@ class Runner:
     def script(self, pipeline: Path, name: str, variables: Mapping[str, str], checkout: Path) -> Job:
         """Run the script of a job of GitLab in a checkout."""
         document = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
-        before = [line for line in document[".gate"]["before_script"] if not line.startswith("pip install")]
-        text = "\n".join([*before, *document[name]["script"]])
+        text = "\n".join([*document[".gate"]["before_script"], *document[name]["script"]])
         done = _shell(text, checkout, {**self.env, **variables})
         return Job(done.returncode, done.stdout + done.stderr, {}, "", checkout)
 

@@ -28,7 +28,8 @@ def checkout(folder: Path, version: str, changelog: str, schema: str | None = No
     (folder / "CHANGELOG.md").write_text(changelog, encoding="utf-8")
     (folder / "pyproject.toml").write_text('dependencies = [\n    "requests"\n]\n', encoding="utf-8")
     for name in lock.LOCKS:
-        (folder / lock.FOLDER / f"{name}.txt").write_text(lock.heading(folder) + PIN, encoding="utf-8")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(lock.heading(folder) + PIN, encoding="utf-8")
     (folder / lock.SBOM).write_text(lock.sbom(folder), encoding="utf-8")
     return folder
 
@@ -80,9 +81,11 @@ def test_every_released_version_has_a_date() -> None:
 def test_a_lock_of_other_requirements_is_refused(name: str, tmp_path: Path) -> None:
     root = checkout(tmp_path, "1.2.0", "## [1.2.0] - 2026-01-02\n\n- New.\n")
     assert notes("v1.2.0", root)
-    (root / lock.FOLDER / f"{name}.txt").write_text("# of another day\n" + PIN, encoding="utf-8")
+    (root / name).write_text("# of another day\n" + PIN, encoding="utf-8")
 
-    with pytest.raises(ReleaseError, match=rf"{name}\.txt is not of this pyproject\.toml: run make lock"):
+    with pytest.raises(
+        ReleaseError, match=rf"{re.escape(name)} is not of this pyproject\.toml: run make lock"
+    ):
         notes("v1.2.0", root)
 
 
@@ -187,11 +190,26 @@ def test_a_release_without_its_attestation_is_refused(release: Path) -> None:
 
 @pytest.mark.parametrize("name", lock.LOCKS)
 def test_the_locks_of_this_checkout_are_up_to_date(name: str) -> None:
-    locked(ROOT, f"{lock.FOLDER}/{name}.txt")
+    locked(ROOT, name)
 
-    text = (ROOT / lock.FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    text = (ROOT / name).read_text(encoding="utf-8")
     # Versions and hashes: nothing of the machine or of the index that it was written with.
     assert re.search(r"://|--(?:index|extra|find|trusted)|@ |(?<=\s)\.?/", text) is None
+
+
+def test_a_pin_says_for_which_extras_it_is() -> None:
+    pins = {pin.name: pin.extras for pin in lock.pins_of((ROOT / lock.PACKAGES).read_text(encoding="utf-8"))}
+
+    assert {
+        name: pins[name] for name in ("requests", "werkzeug", "rich", "pulumi-policy", "mcp", "hatchling")
+    } == {
+        "requests": (),
+        "werkzeug": ("emulator",),
+        "rich": ("cli",),
+        "pulumi-policy": ("policy",),
+        "mcp": ("agents",),
+        "hatchling": ("build",),
+    }
 
 
 def test_the_lock_has_what_the_project_asks_for() -> None:
@@ -218,9 +236,31 @@ def test_the_sbom_is_of_this_checkout() -> None:
     document = json.loads((ROOT / lock.SBOM).read_text(encoding="utf-8"))
 
     assert (ROOT / lock.SBOM).read_text(encoding="utf-8") == lock.sbom()
-    names = {component["name"] for component in document["components"]}
+    components = [document["metadata"]["component"], *document["components"]]
+    names = {component["name"] for component in components}
     assert {"pulumi", "requests", "werkzeug", "pulumi-policy", "rich"} <= names
-    assert "pytest" not in names
+    assert not names & {"pytest", "hatchling"}
+
+
+def test_the_sbom_has_a_licence_and_the_hashes_of_each_package() -> None:
+    document = json.loads((ROOT / lock.SBOM).read_text(encoding="utf-8"))
+
+    for component in document["components"]:
+        (licence,) = component["licenses"]
+        assert re.fullmatch(
+            r"[A-Za-z0-9.-]+( OR [A-Za-z0-9.-]+)*", licence.get("expression") or licence["license"]["id"]
+        )
+        (files,) = component["externalReferences"]
+        assert files["type"] == "distribution"
+        assert len(files["hashes"]) >= 1
+        assert all(re.fullmatch("[0-9a-f]{64}", one["content"]) for one in files["hashes"])
+    requests = next(one for one in document["components"] if one["name"] == "requests")
+    assert requests["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+    text = (ROOT / lock.PACKAGES).read_text(encoding="utf-8")
+    pinned = re.search(r"^requests==(?:.*\n    )*.*\n", text, re.MULTILINE)
+    assert pinned is not None
+    hashes = [one["content"] for one in requests["externalReferences"][0]["hashes"]]
+    assert hashes == re.findall("sha256:([0-9a-f]{64})", pinned[0])
 
 
 @pytest.mark.parametrize(

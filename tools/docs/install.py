@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Final
 
+from stacks_pulumi.commands._lock import INSTALL
 from stacks_pulumi.commands.doctor import pack_files, pack_requirements
 from stacks_pulumi.commands.scaffold import IN_FOLDER, PLACE_UNKNOWN, Place, install_words, required
 from stacks_pulumi.gate.start import pipeline
@@ -38,9 +39,9 @@ def written() -> dict[Path, str]:
         texts |= {folder / name: str(text) for name, text in requirements.files.items()}
     texts[_EXAMPLES / "quickstart/template/requirements.txt"] = PLACE_UNKNOWN
     for kind, name in _PIPELINES.items():
-        command = "pip install -r requirements.txt"
+        commands = [line.format(lock=needed[_GATED].lock) for line in INSTALL]
         made = pipeline(
-            kind, _GATED / "Pulumi.yaml", top=_ROOT, gate=_GATED / "gate", stack="prod", install=command
+            kind, _GATED / "Pulumi.yaml", top=_ROOT, gate=_GATED / "gate", stack="prod", install=commands
         )
         texts[_GATED / name] = next(iter(made.values()))
     return texts

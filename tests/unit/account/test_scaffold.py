@@ -298,7 +298,8 @@ def test_the_requirements_are_those_of_the_installed_package(full: Accounts, tmp
     text = (tmp_path / "shop/requirements.txt").read_text(encoding="utf-8")
     assert text == f"# {wheel}.sha256 has its SHA-256.\n./{wheel}\n"
     # Nothing is left to write: all of it is there.
-    assert required(tmp_path / "shop", {}).files == {}
+    lock = (tmp_path / "shop/requirements.lock").read_text(encoding="utf-8")
+    assert required(tmp_path / "shop", {}).files == {"requirements.lock": lock}
 
 
 def test_a_place_that_is_not_known_is_left_out(

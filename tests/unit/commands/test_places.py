@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import json
-import subprocess
+import re
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -87,7 +87,10 @@ def test_an_address_is_written_as_it_is(
 ) -> None:
     installed_from(monkeypatch, origin)
 
-    assert required(repository, NEEDS) == ({"requirements.txt": f"{line}\n"}, "", "")
+    found = required(repository, NEEDS)
+
+    assert found.files.pop("requirements.lock")
+    assert found == ({"requirements.txt": f"{line}\n"}, "requirements.lock", "")
 
 
 def test_a_wheel_is_copied_with_its_checksum(
@@ -98,42 +101,69 @@ def test_a_wheel_is_copied_with_its_checksum(
     found = required(repository / "shop", {"requirements.txt": "", "pack/requirements.txt": "[policy]"})
 
     comment = f"# {NAME}.sha256 has its SHA-256.\n"
+    lock = str(found.files.pop("requirements.lock"))
+    assert f"\n./{NAME}[policy] --hash=sha256:{DIGEST}\n" in lock
     assert found.files == {
         "requirements.txt": f"{comment}./{NAME}\n",
         "pack/requirements.txt": f"{comment}../{NAME}[policy]\n",
         NAME: CONTENT,
         f"{NAME}.sha256": f"{DIGEST}  {NAME}\n",
     }
-    assert found.check == f"sha256sum --check {NAME}.sha256"
-
-
-def test_the_check_is_one_that_finds_another_wheel(
-    repository: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from_wheel(monkeypatch, wheel)
-    found = required(repository, NEEDS)
-    write(repository, found.files)
-
-    def code() -> int:
-        return subprocess.run(
-            found.check, shell=True, cwd=repository, check=False, capture_output=True
-        ).returncode
-
-    assert code() == 0
-    (repository / NAME).write_bytes(b"another one")
-    assert code() != 0
+    assert found.lock == "requirements.lock"
 
 
 @pytest.mark.parametrize(
-    ("place", "path", "check"),
+    ("extras", "has"),
     [
-        (".", "..", "(cd .. && sha256sum --check {}.sha256)"),
-        ("wheels", "../wheels", "(cd ../wheels && sha256sum --check {}.sha256)"),
-        ("shop", ".", "sha256sum --check {}.sha256"),
+        ("", {"pulumi", "requests"}),
+        ("[policy,cli]", {"pulumi", "requests", "rich", "pulumi-policy"}),
+        ("[agents]", {"pulumi", "requests", "mcp"}),
     ],
 )
+def test_a_lock_has_each_package_that_the_extras_need_with_hashes(
+    extras: str, has: set[str], repository: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_wheel(monkeypatch, wheel)
+
+    lock = str(required(repository, {"requirements.txt": extras}).files["requirements.lock"])
+
+    entries = re.split(r"\n(?=[\w.])", lock)[1:]
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
+    names = {entry.partition("==")[0] for entry in entries}
+    some = {"pulumi", "requests", "rich", "pulumi-policy", "mcp", "werkzeug", "hatchling"}
+    assert names & some == has
+    # Its notes are for `make lock`.
+    assert lock.count("#") == 3
+
+
+def test_what_is_no_wheel_is_built_with_packages_of_the_lock(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed_from(
+        monkeypatch, {"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}
+    )
+
+    lock = str(required(repository, NEEDS).files["requirements.lock"])
+
+    assert "\nhatchling==" in lock
+    # Pip has no hash of a commit.
+    assert "example.com" not in lock
+
+
+def test_a_wheel_of_an_address_has_its_hash_in_the_lock(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = {"url": "https://example.com/it.whl", "archive_info": {"hashes": {"sha256": DIGEST}}}
+    installed_from(monkeypatch, origin)
+
+    lock = str(required(repository, NEEDS).files["requirements.lock"])
+
+    assert f"\nstacks-pulumi[policy] @ https://example.com/it.whl#sha256={DIGEST}\n" in lock
+
+
+@pytest.mark.parametrize(("place", "path"), [(".", ".."), ("wheels", "../wheels"), ("shop", ".")])
 def test_a_wheel_that_the_repository_has_is_not_copied(
-    place: str, path: str, check: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+    place: str, path: str, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = repository / "shop"
     for one in (folder, repository / place):
@@ -145,10 +175,11 @@ def test_a_wheel_that_the_repository_has_is_not_copied(
 
     line = f"# {NAME}.sha256 has its SHA-256.\n{path}/{NAME}[policy]\n"
     checksum = f"{path}/{NAME}.sha256" if path != "." else f"{NAME}.sha256"
+    assert f"\n{path}/{NAME}[policy] --hash=sha256:{DIGEST}\n" in str(found.files.pop("requirements.lock"))
     assert found.files == {"requirements.txt": line, checksum: f"{DIGEST}  {NAME}\n"}
-    assert (found.check, found.problem) == (check.format(NAME), "")
+    assert not found.problem
     write(folder, found.files)
-    assert required(folder, {}).files == {}
+    assert [*required(folder, {}).files] == ["requirements.lock"]
 
 
 def test_another_wheel_of_this_name_would_be_overwritten(

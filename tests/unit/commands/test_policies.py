@@ -33,7 +33,7 @@ def test_every_file_is_written_and_none_points_back(folder: Path) -> None:
         assert {file.name for file in (folder / name).iterdir()} == of_packs
         assert (folder / f"{name}.json").is_file()
     texts = [file.read_text(encoding="utf-8") for file in files if file.suffix != ".whl"]
-    assert len(texts) == 16
+    assert len(texts) == 17
     assert [text for text in texts if str(ROOT) in text or "../.." in text] == []
 
 

@@ -14,6 +14,7 @@ import yaml
 
 from stacks_pulumi.cli import main
 from stacks_pulumi.commands import scaffold
+from stacks_pulumi.commands._lock import INSTALL
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import checks, settings, signers, start
 from stacks_pulumi.policy.testing import PackTester, container
@@ -395,8 +396,10 @@ def test_a_workflow_is_of_the_project_and_names_its_own_files(repository: Path) 
     commands = [step["run"] for job in document["jobs"].values() for step in job["steps"] if "run" in step]
     assert "stacks-pulumi gate plan --gate gate --gate-ref HEAD --record record -s live" in "".join(commands)
     (wheel,) = (repository / "shop").glob("*.whl")
-    install = f"sha256sum --check {wheel.name}.sha256 && pip install -r requirements.txt"
+    install = "".join(f"{line.format(lock='requirements.lock')}\n" for line in INSTALL)
     assert commands.count(install) == len(document["jobs"])
+    lock = (repository / "shop/requirements.lock").read_text(encoding="utf-8")
+    assert f"\n./{wheel.name}[cli,policy] --hash=sha256:" in lock
     requirements = (repository / "shop/requirements.txt").read_text(encoding="utf-8")
     assert f"./{wheel.name}[policy,cli]\n" in requirements
     assert [line for line in (text + requirements).splitlines() if "@" in line and "uses:" not in line] == []
@@ -404,10 +407,10 @@ def test_a_workflow_is_of_the_project_and_names_its_own_files(repository: Path) 
 
 @pytest.mark.parametrize("kind", ["github", "gitlab"])
 @pytest.mark.parametrize(
-    ("runtime", "end"), [("nodejs", " && npm ci"), ("{name: nodejs}", " && npm ci"), ("python", "")]
+    ("runtime", "more"), [("nodejs", ["npm ci"]), ("{name: nodejs}", ["npm ci"]), ("python", [])]
 )
 def test_a_pipeline_installs_the_packages_of_a_program_in_typescript(
-    repository: Path, kind: str, runtime: str, end: str
+    repository: Path, kind: str, runtime: str, more: list[str]
 ) -> None:
     (repository / "shop/Pulumi.yaml").write_text(f"name: our-shop\nruntime: {runtime}\n", encoding="utf-8")
     (repository / "shop/package-lock.json").write_text("{}\n", encoding="utf-8")
@@ -415,9 +418,13 @@ def test_a_pipeline_installs_the_packages_of_a_program_in_typescript(
     assert main(["gate", "init", "gate", "--workflow", kind]) == 0
 
     text = (repository / f".{kind}{'/workflows' * (kind == 'github')}/gate.yml").read_text(encoding="utf-8")
-    installs = [line for line in text.splitlines() if "pip install" in line]
+    lines = [line.strip().removeprefix("- ").strip("'") for line in text.splitlines()]
+    installs = [at for at, line in enumerate(lines) if line.startswith("pip install --require-hashes")]
     assert installs
-    assert all(line.endswith(f"pip install -r requirements.txt{end}") for line in installs)
+    expected = [*(line.format(lock="requirements.lock") for line in INSTALL), *more]
+    assert all(lines[at : at + len(expected)] == expected for at in installs)
+    assert lines.count("npm ci") == len(installs) * len(more)
+    assert ("shop/node_modules" in text) is (kind == "gitlab" and bool(more))
 
 
 def test_the_pipeline_of_gitlab_is_included(repository: Path) -> None:

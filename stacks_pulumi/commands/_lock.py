@@ -1,0 +1,62 @@
+"""
+Which packages, with which hashes, does a repository install with this package?
+
+They are those that this version was tested with. `make lock` writes them into `packages.lock` in this folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+NAME: Final = "requirements.lock"
+REQUIREMENTS: Final = "requirements.txt"
+FILE: Final = Path(__file__).with_name("packages.lock")
+
+BUILD: Final = "build"
+"""Stands for an extra: what builds this package, if a repository has no wheel of it."""
+
+INSTALL: Final = (
+    "pip install --require-hashes --only-binary :all: -r {lock}",
+    # Finds what the lock lacks, and then fails: nothing is downloaded.
+    f"pip install --no-index --no-build-isolation -r {REQUIREMENTS}",
+)
+"""The commands that install what a lock and the requirements name, where no secret is."""
+
+RENEW: Final = (
+    f"uv pip compile --universal --generate-hashes --no-annotate --no-header {REQUIREMENTS} -o {NAME}"
+)
+"""The command that writes the lock again after a change of the requirements."""
+
+_ENTRY: Final = re.compile(r"^[A-Za-z0-9].*(?:\n .*)*\n", re.MULTILINE)
+_FOR: Final = re.compile(r"^    # for (.+)\n", re.MULTILINE)
+_NOTE: Final = re.compile(r"^    # .*\n", re.MULTILINE)
+
+
+def extras_in(words: str) -> set[str]:
+    """Return the extras in brackets in a requirement; empty without."""
+    return set(re.findall(r"[\w-]+", words.partition("[")[2].partition("]")[0]))
+
+
+def locked(own: str, extras: Collection[str], sources: Collection[str] = ()) -> str:
+    """
+    Return the text of a lock.
+
+    Args:
+        own: The line that installs this package, with its hash; empty if it is a source, which has no hash.
+        extras: The extras that are installed.
+        sources: The requirements that it is for; by default those beside it.
+    """
+    wanted = {*extras} if own else {*extras, BUILD}
+    named = ", ".join(sources) or REQUIREMENTS
+    lines = [f"# What {named} installs, with hashes.\n"]
+    if named == REQUIREMENTS:
+        lines.append(f"# After a change of it, write this file again:\n#   {RENEW}\n")
+    lines += [f"{own}\n"] if own else []
+    for entry in _ENTRY.findall(FILE.read_text(encoding="utf-8")):
+        needed = _FOR.search(entry)
+        if needed is None or wanted & set(needed[1].split(", ")):
+            lines.append(_NOTE.sub("", entry))
+    return "".join(lines)
