@@ -32,7 +32,7 @@ from stacks_pulumi._identifiers import canonical_network, seconds_since
 from stacks_pulumi.errors import ConfigError, clean
 from stacks_pulumi.gate.change import Action, Change, Finding
 from stacks_pulumi.pricing.money import FREE, count, storage_tier
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, boolean, snake_case, text
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, Unknown, boolean, is_open, snake_case, text
 from stacks_pulumi.pricing.views import AllowedIpView, ContainerView, ResourceView, is_id_of
 
 if TYPE_CHECKING:
@@ -317,15 +317,14 @@ def opens(change: Change, changes: Sequence[Change], harmless: Sequence[str]) ->
 
 
 def _opens_container(change: Change, name: str) -> str:
-    # An update switches it on where the state has no address for it: its creation was not completed.
-    is_on = change.operation == "update" and isinstance(snake_case(change.outputs).get("url"), str)
-    before = boolean(snake_case(change.before), "external_access") if is_on else None
+    # An update switches it on where its creation was not completed.
+    was_open = change.operation == "update" and is_open(change.outputs)
     after = boolean(snake_case(change.after), "external_access")
     if change.operation == "import":
         return f"{name} is imported, and whether it is reachable from outside is not known"
     if isinstance(after, Unknown):
         return f"{name} may be reachable from outside: external_access is not known"
-    if after and before is not True:
+    if after and not was_open:
         return f"{name} becomes reachable from outside"
     return ""
 

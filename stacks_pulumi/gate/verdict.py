@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from stacks_pulumi._identifiers import stack_and_project
 from stacks_pulumi._pulumi_cli import InputError
@@ -31,7 +31,7 @@ from stacks_pulumi.gate.plan_file import PROVIDERS
 from stacks_pulumi.gate.settings import BUILT_IN
 from stacks_pulumi.pricing.money import FREE, Price, usd
 from stacks_pulumi.pricing.money import Change as Difference
-from stacks_pulumi.pricing.recognition import UNRECOGNISED, boolean, snake_case, text
+from stacks_pulumi.pricing.recognition import UNRECOGNISED, boolean, snake_case, text, unfinished
 from stacks_pulumi.reports import PolicyViolation
 
 if TYPE_CHECKING:
@@ -548,9 +548,15 @@ def _why_not_free(change: Change, harmless: Sequence[str]) -> str:
         return "restores a backup"
     if change.operation == "create" and text(inputs, "adopt") not in {None, "never"}:
         return "may adopt one that exists already"
-    is_update = change.kind == "Container" and change.operation == "update"
+    return _why_update_not_free(change, inputs) if change.operation == "update" else ""
+
+
+def _why_update_not_free(change: Change, inputs: Mapping[str, Any]) -> str:
+    if more := unfinished(change.kind, change.outputs):
+        return f"has an update that also {more}"
+    is_update = change.kind == "Container"
     if is_update and text(inputs, "desired_status") not in {None, "running"}:
-        # An update does it again, and only a refresh would have shown that someone has started it.
+        # An update does it again if the state does not say so already.
         return "is stopped, also if it was started since"
     if is_update and _closes(change):
         return "is closed, and loses its address and its list of allowed addresses"

@@ -142,6 +142,7 @@ class GrpcCall(EngineCall):
         urn: The resource's URN; empty if it is not known.
         timeout: Seconds from `CustomTimeouts`; 0 if the program set none.
         context: The call's context; `None` if it is not known.
+        inputs: Returns the inputs in the state, for a read.
     """
 
     def __init__(
@@ -152,6 +153,7 @@ class GrpcCall(EngineCall):
         urn: str = "",
         timeout: float = 0,
         context: Context | None = None,
+        inputs: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self.urn = urn
         self.timeout = timeout or None
@@ -159,6 +161,11 @@ class GrpcCall(EngineCall):
         self._service = engine
         self._to_struct = to_struct
         self._context = context
+        self._inputs = inputs
+
+    def stored_inputs(self) -> Mapping[str, Any] | None:
+        """Return the inputs in the state, in a read; `None` if they are not known."""
+        return None if self._inputs is None else self._inputs()
 
     def is_active(self) -> bool:
         """Return whether the engine still waits for the answer; true if that is not known."""

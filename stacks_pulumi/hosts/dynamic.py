@@ -166,12 +166,14 @@ def current_call() -> GrpcCall:
         request, context = frame.f_locals.get("request"), frame.f_locals.get("context")
         urn = getattr(request, "urn", None)
         if isinstance(urn, str) and hasattr(context, "is_active") and hasattr(context, "abort"):
+            inputs = getattr(request, "inputs", None)
             return GrpcCall(
                 engine_service(),
                 functools.partial(_to_struct, _provider(request)),
                 urn=urn,
                 timeout=getattr(request, "timeout", 0),
                 context=cast("Context", context),
+                inputs=None if inputs is None else functools.partial(_inputs, inputs),
             )
     _miss("current_call")
     return GrpcCall(engine_service(), functools.partial(_to_struct, ""))
@@ -253,6 +255,10 @@ def _frames() -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
+
+
+def _inputs(struct: struct_pb2.Struct) -> dict[str, Any]:
+    return _own(rpc.deserialize_properties(struct))
 
 
 def _own(props: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,9 @@ MARKER: Final = "stacks_kind"
 ADOPTS: Final = "adopts"
 """The input in which `check` stores the id of an existing container that a creation will take over."""
 
+UNFINISHED: Final = "unfinished"
+"""The output of a container whose creation failed after its request: the next update finishes it."""
+
 DYNAMIC: Final = "pulumi-python:dynamic/stacks:"
 """The type prefix of the dynamic STACKS resources."""
 
@@ -139,6 +142,54 @@ def boolean(properties: Mapping[str, Any], name: str) -> bool | Unknown | None:
     """Return a property that is true or false; `None` if it is absent."""
     value = properties.get(name)
     return value if value is None or isinstance(value, bool) else UNKNOWN
+
+
+def is_open(outputs: Mapping[str, Any]) -> bool:
+    """
+    Return whether a container's state says that external access is on. Then no update switches it on.
+
+    The provider and the gate both ask this, so that a change which opens access is always judged as one. A value that
+    is hidden from the gate counts as not open.
+
+    Args:
+        outputs: The outputs in the state, in camelCase or snake_case.
+    """
+    outs = snake_case(outputs)
+    if outs.get(UNFINISHED) is not None:
+        return False
+    # A state of version 0.3 has no mark. One of a creation that failed then has another status and no address.
+    ran = text(outs, "status") in _RAN or isinstance(outs.get("url"), str)
+    return boolean(outs, "external_access") is True and ran
+
+
+_RAN: Final = frozenset({"running", "stopped"})
+"""The statuses of a container whose creation was completed."""
+
+
+def is_unfinished(outputs: Mapping[str, Any]) -> bool:
+    """Return whether a container's state says that its creation, or its start, was not completed."""
+    outs = snake_case(outputs)
+    return outs.get(UNFINISHED) is not None or text(outs, "status") not in {None, *_RAN}
+
+
+def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
+    """
+    Return what an update does although no input changes, because the state says that it is not done yet.
+
+    Args:
+        kind: The resource's kind.
+        outputs: The outputs in the state, in camelCase or snake_case.
+    """
+    outs = snake_case(outputs)
+    if kind == "Container" and is_unfinished(outs):
+        return "completes its creation: status and external access become what the program says"
+    if kind == "Connection" and outs.get("restart_pending") is not None:
+        return "restarts the source of the connection"
+    if kind == "PinnedBackup" and (outs.get("pinned") is not None and outs["pinned"] is not True):
+        return "pins the backup"
+    if kind == "AllowedIp" and any(outs.get(name) is not None for name in ("others_left", "awaited_address")):
+        return "removes from the list what its change has left"
+    return ""
 
 
 UNRECOGNISED: Final = "unrecognised"

@@ -8,6 +8,7 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 - `_operation`: What does the engine call, and how long may the operation take?
 - `_handler`: What happens to every call, whatever the host and the kind?
 - `_fields`: Which values may an input have, what does a change of it do, and how are unknown and secret values marked?
+- `_stored`: Which values of a state may an operation return as plain?
 - `_naming`: Which name does a container get by default?
 - `_creation`: In which order is an object created, and what if that fails?
 - `_identity`: Is it ours: is it there, the same object, in our account, owned by which resource?

@@ -48,6 +48,7 @@ from stacks_pulumi.resources._running import (
     same_time,
 )
 from stacks_pulumi.resources._session import MAX_AGE, Session
+from stacks_pulumi.resources._stored import shown_time
 
 PLACEHOLDER: Final = {
     # An address reserved for documentation (RFC 5737), which no client has.
@@ -56,7 +57,7 @@ PLACEHOLDER: Final = {
     "service_type": "http",
 }
 _REFUSED: Final = (BadRequestError, ConflictError)
-_AWAITED: Final = "awaited_address"
+AWAITED: Final = "awaited_address"
 """The output with the caller's own address if the API has not added it yet: a later update removes it."""
 OTHERS_LEFT: Final = "others_left"
 """The output of an address beside whose entry another one of ours may be listed: its deletion looks at the list."""
@@ -112,7 +113,7 @@ class AllowedIpList:
         revoke = bool(olds.get("revoke_auto_added"))
         undone = ["revoke_auto_added"] if revoke and self.unwanted(access, address, olds) else []
         return {
-            **{name: value for name, value in olds.items() if name in {"adopt", _AWAITED}},
+            **{name: value for name, value in olds.items() if name in {"adopt", AWAITED}},
             "container": self.container,
             "ip_address": address,
             "description": olds["description"]
@@ -124,6 +125,20 @@ class AllowedIpList:
             **found_changed(undone),
             **({OTHERS_LEFT: True} if len(entries) > 1 or self.unwanted(access, address, {}) else {}),
         }
+
+    def look(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the outputs of an update that changes nothing; what others have changed is left to a refresh."""
+        address = inputs["ip_address"]
+        rows = entries_of(self._access().allowed_ips, address)
+        entry = next((row for row in rows if row.id == olds.get("entry_id")), None)
+        if entry is None:
+            self.op.warn(
+                f"the entry of {address} in the list of {self.container} was changed or removed elsewhere, and stays "
+                "so: run `pulumi refresh`, and then `pulumi up` corrects it"
+            )
+            known = ("entry_id", "added_at", CONTAINER_CREATED_AT)
+            return {**inputs, **{name: olds[name] for name in known if name in olds}}
+        return {**inputs, **entry_outputs(entry, creation_time(self.session, self.container))}
 
     def change(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
         """Change the entry's description or service type. The API can do that only by adding another entry."""
@@ -312,7 +327,7 @@ class AllowedIpList:
             return [
                 entry
                 for entry in rows
-                if canonical(entry.ip_address) == olds.get(_AWAITED)
+                if canonical(entry.ip_address) == olds.get(AWAITED)
                 or (
                     canonical(entry.ip_address) == told
                     and (entry.description or "").strip().lower() in self._words
@@ -381,7 +396,7 @@ class AllowedIpList:
             f"removes it{'' if who else ' only if STACKS says which one it is'}. "
             f"Other addresses in the list: {others or 'none'}"
         )
-        return {_AWAITED: who} if who else {}
+        return {AWAITED: who} if who else {}
 
     def _put(
         self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp], *, patient: bool = False
@@ -584,8 +599,8 @@ def _foreign(
 ) -> str:
     return (
         f"the rule for {address} in the list of {container} was added at {entries[0].added_at}, the one in the state "
-        f"at {olds.get('added_at')}, and the container was created at {created_at}: the rule for that address is "
-        "another one"
+        f"at {shown_time(olds.get('added_at'))}, and the container was created at {created_at}: the rule for "
+        "that address is another one"
     )
 
 

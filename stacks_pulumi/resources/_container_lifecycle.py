@@ -30,6 +30,7 @@ from stacks_pulumi.errors import (
     WaitTimeoutError,
 )
 from stacks_pulumi.platform_file import as_yaml
+from stacks_pulumi.pricing.recognition import UNFINISHED, is_open, is_unfinished
 from stacks_pulumi.resources._fields import (
     ANY_UPDATE,
     REPAIR,
@@ -57,6 +58,7 @@ from stacks_pulumi.resources._identity import (
 )
 from stacks_pulumi.resources._operation import Operation, limit_text, reason_of
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._stored import shown_time
 
 STATUS_RUNNING: Final = "running"
 STATUS_STOPPED: Final = "stopped"
@@ -118,8 +120,9 @@ def outputs(
         # Until the user decides who owns the container, the state keeps the identity of the earlier one.
         answered.update(created_at=None, ip_address=None)
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
-    kept = (SPELLING, FORMER_TIMES)
-    outs.update({name: olds.get(name) for name in kept})
+    shown = {container.name, container.template, container.plan}
+    spelling = {name: word for name, word in (olds.get(SPELLING) or {}).items() if word in shown}
+    outs.update({FORMER_TIMES: olds.get(FORMER_TIMES), SPELLING: spelling or None})
     if compare_instants(olds.get("created_at"), outs["created_at"]) is False:
         # A start has changed the time. The children still have the former one.
         outs[FORMER_TIMES] = [*olds.get(FORMER_TIMES, ()), olds["created_at"]][-_MOST_TIMES:]
@@ -143,7 +146,15 @@ def observed(
         olds: The previous outputs; empty for a look-up.
         access: Its external access, if this program manages that.
     """
-    hidden = {IDENTITY_CONFLICT, REQUESTED_AT, SPELLING, STOP_UNSEEN, FORMER_TIMES, OPEN_UNMANAGED}
+    hidden = {
+        IDENTITY_CONFLICT,
+        REQUESTED_AT,
+        SPELLING,
+        STOP_UNSEEN,
+        FORMER_TIMES,
+        OPEN_UNMANAGED,
+        UNFINISHED,
+    }
     not_inputs = {*ANSWERED, "url", "subdomain", *hidden}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
     spelling = olds.get(SPELLING) or {}
@@ -175,7 +186,7 @@ _LOG_WIDTH: Final = 200
 _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
 """Status -> the text to show, for a status that needs an explanation."""
 _PAUSE: Final = 2.0
-_STAYS_OFF: Final = "and stays off: run `pulumi refresh`, and then `pulumi up` switches it on"
+_STAYS: Final = "and stays {0}: run `pulumi refresh`, and then `pulumi up` {1}"
 
 
 class Lifecycle(msgspec.Struct, frozen=True):
@@ -245,11 +256,13 @@ class Lifecycle(msgspec.Struct, frozen=True):
             self._bind(id_, olds, inputs, container)
             # The children of the former container have its time, and are not in this one.
             olds = {name: value for name, value in olds.items() if name not in {"created_at", FORMER_TIMES}}
+            if not is_open(olds):
+                olds.pop("external_access", None)
             olds.update(TAKEN)
         try:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
-            outs = self.settle(container, olds, inputs, new=False)
+            outs = self.settle(container, olds, inputs, new=False, bound=identity is Identity.UNCERTAIN)
             if unseen and outs["status"] == STATUS_STOPPED:
                 outs[STOP_UNSEEN] = True
             return {**outs, **_by_request(id_, olds, container)}
@@ -324,7 +337,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         OWNERSHIP.know_times(id_, olds, container.created_at)
         self.op.warn(
             f"the container {id_} was created at {container.created_at}, and the one in the state at "
-            f"{olds.get('created_at')}. It is taken as the same one: {reason}"
+            f"{shown_time(olds.get('created_at'))}. It is taken as the same one: {reason}"
         )
         return Identity.SAME
 
@@ -371,20 +384,46 @@ class Lifecycle(msgspec.Struct, frozen=True):
     # --- bring the container to its desired state ---
 
     def settle(
-        self, container: models.Container, olds: Mapping[str, Any], inputs: Mapping[str, Any], *, new: bool
+        self,
+        container: models.Container,
+        olds: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        *,
+        new: bool,
+        bound: bool = False,
     ) -> dict[str, Any]:
-        """Start, set external access, restart, stop: in the order in which each step is possible."""
-        desired, fresh = inputs.get("desired_status"), new
+        """
+        Start, set external access, restart, stop: in the order in which each step is possible.
+
+        An update takes a step if its input has changed, or if the state says that the creation was not completed.
+
+        Args:
+            container: The container as the API returns it now.
+            olds: The previous outputs.
+            inputs: The inputs.
+            new: Whether this operation has created it.
+            bound: Whether it takes the place of the one in the state.
+        """
+        desired, is_update = inputs.get("desired_status"), "name" in olds
+        asked = bound or not is_update or is_unfinished(olds) or desired != olds.get("desired_status")
+        triggered = is_update and inputs.get("restart_triggers") != olds.get("restart_triggers")
+        started = new
         if container.status == STATUS_ERROR or (
             container.status == STATUS_STOPPED and desired == STATUS_RUNNING
         ):
-            container = self._set_status(container, STATUS_RUNNING, STARTED)
-            fresh = True
+            if asked or (container.status == STATUS_ERROR and triggered):
+                container = self._set_status(container, STATUS_RUNNING, STARTED)
+                started = True
+            else:
+                what = "has failed" if container.status == STATUS_ERROR else "was stopped elsewhere"
+                self.op.warn(f"{container.id} {what}, {_STAYS.format('so', 'starts it')}")
         access = self._settle_access(container, olds, inputs.get("external_access"), new=new)
-        if "name" in olds and not fresh and inputs.get("restart_triggers") != olds.get("restart_triggers"):
+        if triggered and not started:
             container = self._restart(container, desired)
         unseen = False
-        if desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
+        if desired == STATUS_STOPPED and container.status != STATUS_STOPPED and not asked:
+            self.op.warn(f"{container.id} was started elsewhere, {_STAYS.format('so', 'stops it')}")
+        elif desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
             try:
                 container = self._set_status(container, STATUS_STOPPED, STOPPED)
             except VanishedError:
@@ -408,10 +447,13 @@ class Lifecycle(msgspec.Struct, frozen=True):
         if wanted is None or (new and not wanted):
             return None
         access = None if new else self.session.client.allowed_ips.list(container.id)
-        if access is not None and access.enabled is False and wanted and olds.get("url"):
-            # It was open, and no preview has said that this update opens it.
-            self.op.warn(f"external access of {container.id} was switched off elsewhere, {_STAYS_OFF}")
-            return models.ExternalAccess(enabled=True, url=olds["url"], subdomain=olds.get("subdomain"))
+        if access is not None and access.enabled is not wanted and _is_as_wanted(olds, wanted):
+            # The state has what the program says, and no preview has said that this update changes it.
+            on, off = ("off", "switches it on") if wanted else ("on", "switches it off")
+            self.op.warn(
+                f"external access of {container.id} was switched {on} elsewhere, {_STAYS.format(on, off)}"
+            )
+            return models.ExternalAccess(enabled=wanted, url=olds.get("url"), subdomain=olds.get("subdomain"))
         if access is None or access.enabled is not wanted:
             self.op.progress(f"external access: {'on' if wanted else 'off'}")
             OWNERSHIP.start(self.session, "external_access", container.id)
@@ -585,6 +627,13 @@ class Lifecycle(msgspec.Struct, frozen=True):
             msg = f"container {container.id} was deleted during the wait for it: run `pulumi refresh`, then `pulumi up`"
             raise VanishedError(msg, subject=f"container {container.id}")
         return found
+
+
+def _is_as_wanted(olds: Mapping[str, Any], wanted: bool) -> bool:
+    """Return whether the state says that external access is as wanted, so that an update leaves it as it is."""
+    if wanted:
+        return is_open(olds)
+    return olds.get("external_access") is False and UNFINISHED not in olds
 
 
 def _by_request(id_: str, olds: Mapping[str, Any], container: models.Container) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from stacks_pulumi.errors import (
     with_account,
     with_code,
 )
-from stacks_pulumi.pricing.recognition import MARKER, is_unknown
+from stacks_pulumi.pricing.recognition import MARKER, is_unknown, unfinished
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import (
     ANY_UPDATE,
@@ -68,6 +68,7 @@ from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._running import UnseenError, rebinds
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
+from stacks_pulumi.resources._stored import check_state, returned
 
 
 def end_operation() -> None:
@@ -336,12 +337,17 @@ class ResourceHandler(ResourceKind):
                     # If the engine replaces the container, the id is unknown, and another process may create it.
                     known = None if is_unknown(news.get("container")) else str(plain(made))
                     OWNERSHIP.know_container(parent_id(id_), known)
+            changes = (
+                rebinds(call, id_, olds, news)
+                or bool(differing or changed_outside(olds))
+                or self.needs_update(olds, news)
+            )
+            if changes:
+                check_state(f"{self.kind} {id_}", self._outputs_of(olds))
+            if changes and not replaces and (more := unfinished(self.kind, plain(olds))):
+                call.status(f"the update also {more}")
             return Difference(
-                changes=(
-                    rebinds(call, id_, olds, news)
-                    or bool(differing or changed_outside(olds))
-                    or self.needs_update(olds, news)
-                ),
+                changes=changes,
                 fields=[field.name for field in differing],
                 replaces=replaces,
                 delete_before_replace=bool(replaces) and (bool(gone) or self.delete_first(olds, news)),
@@ -387,8 +393,9 @@ class ResourceHandler(ResourceKind):
             if outs is None:
                 check_account(session, id_, stored.get(ORIGIN))
                 return None
-            outs = {**outs, **{name: stored[name] for name in (ORIGIN, MARKER) if name in stored}}
-            return Found(outs, self._inputs_found(outs))
+            outs = {**outs, **({ORIGIN: stored[ORIGIN]} if ORIGIN in stored else {})}
+            outs = {**outs, **({MARKER: self.kind} if MARKER in stored else {})}
+            return Found(outs, self._known_inputs(call, stored, self._inputs_found(outs)))
 
         return self._operate(call, self.delete_timeout, work)
 
@@ -416,6 +423,28 @@ class ResourceHandler(ResourceKind):
         with certain():
             return self.on_read(session, op, id_, stored)
 
+    def _known_inputs(
+        self, call: EngineCall, stored: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """
+        Return the inputs of a read without those that only an output of the state has.
+
+        The engine marks an input that is returned as a secret if it was one. What only an output has may be one, too.
+        """
+        before = call.stored_inputs()
+        if before is None:
+            return dict(inputs)
+        return {
+            name: value
+            for name, value in inputs.items()
+            if name not in stored or value != stored[name] or plain(before.get(name)) == value
+        }
+
+    def _outputs_of(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of a state that are not inputs, without marks of secrets."""
+        inputs = {field.name for field in self.fields}
+        return {name: plain(value) for name, value in stored.items() if name not in inputs}
+
     def _inputs_found(self, outs: Mapping[str, Any]) -> dict[str, Any]:
         seen = plain(outs)
         return {**self._inputs(seen), **found_changed(changed_outside(seen))}
@@ -442,7 +471,8 @@ class ResourceHandler(ResourceKind):
         origin, settings = stored.get(ORIGIN), self._settings
         same_key = isinstance(settings, AccountSettings) and is_of_key(origin, settings.fingerprint)
         known = {**self._kept(stored, inputs), **inputs}
-        return {**self.at_create(inputs), **({ORIGIN: origin} if same_key else {}), **known}
+        kept = returned("", known, stored, [field.name for field in self.fields])
+        return {**self.at_create(inputs), **({ORIGIN: origin} if same_key else {}), **kept}
 
     def _kept(self, stored: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs that an update leaves as they are in the state."""
@@ -490,9 +520,15 @@ class ResourceHandler(ResourceKind):
     def _change(
         self, session: Session, op: Operation, id_: str, stored: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
+        check_state(f"{self.kind} {id_}", self._outputs_of(stored))
         if self.owns:
             check_account(session, id_, stored.get(ORIGIN))
-        outs = {**self.on_update(session, op, id_, stored, inputs), **self._kept(stored, inputs)}
+        own = [field.name for field in self.fields]
+        try:
+            outs = {**self.on_update(session, op, id_, stored, inputs), **self._kept(stored, inputs)}
+        except InitFailedError as error:
+            raise error.but(outs=returned(id_, error.outs, stored, own)) from error.__cause__
+        outs = returned(id_, outs, stored, own)
         origin = renewed_origin(session, stored.get(ORIGIN))
         if self.owns:
             # An update may have adopted a container with another creation time; the children belong to that one.

@@ -37,6 +37,7 @@ from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.errors import ConfigError, NotFoundError
 from stacks_pulumi.platform_file import Operation
 from stacks_pulumi.resources._session import MAX_AGE, Session, check_operation
+from stacks_pulumi.resources._stored import shown_time
 
 # --- the same container? ---
 
@@ -311,8 +312,8 @@ def uncertain(id_: str, stored: Mapping[str, Any], container: models.Container) 
     """Return the description of a container that may be ours or another one."""
     known = stored.get("created_at") or stored.get(REQUESTED_AT)
     return (
-        f"the container {id_} was created at {container.created_at}, and the one in the state at {known}: it may be "
-        "another stack's container with the same name"
+        f"the container {id_} was created at {container.created_at}, and the one in the state at "
+        f"{shown_time(known)}: it may be another stack's container with the same name"
     )
 
 

@@ -56,6 +56,10 @@ class EngineCall(ABC):
         """Whether a read only asks whether the object exists (`resourceExists`): the engine then makes up the name."""
         return self.name.startswith("__exists__")
 
+    def stored_inputs(self) -> Mapping[str, Any] | None:
+        """Return the inputs in the state, in a read; `None` if they are not known."""
+        return None
+
     @abstractmethod
     def is_active(self) -> bool:
         """Return whether the engine still waits for the answer; true if that is not known."""

@@ -44,6 +44,7 @@ from stacks_pulumi.resources._identity import (
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._session import MAX_AGE, Session
+from stacks_pulumi.resources._stored import shown_time
 
 R = TypeVar("R")
 _PAUSE: Final = 2.0
@@ -141,7 +142,7 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
     if still_same_container(session, id_, known, created_at) is Identity.UNCERTAIN:
         name = "that" if owner is None else repr(owner.name)
         msg = (
-            f"the container {id_} was created at {created_at}, and {name} of this program at {known}: "
+            f"the container {id_} was created at {created_at}, and {name} of this program at {shown_time(known)}: "
             "it may be another stack's container with the same name. Nothing was created in it: run `pulumi refresh`, "
             "which says what to do"
         )
@@ -163,9 +164,9 @@ def rebinds(call: EngineCall, id_: str, olds: Mapping[str, Any], news: Mapping[s
         return False
     known = olds.get(CONTAINER_CREATED_AT) or olds.get("created_at")
     call.warn(
-        f'`up` takes {id_} over again, because of adopt="if_matching". Its container was created at {now}, '
-        f"and the one in the state at {known}: it may be another stack's. If it is, run `pulumi state delete "
-        f"{shlex.quote(call.urn)}` before `up`"
+        f'`up` takes {id_} over again, because of adopt="if_matching". Its container was created at {shown_time(now)}, '
+        f"and the one in the state at {shown_time(known)}: it may be another stack's. If it is, run `pulumi "
+        f"state delete {shlex.quote(call.urn)}` before `up`"
     )
     return True
 
@@ -460,6 +461,10 @@ def leave_alone(
     op: Operation, what: str, stored: str | None, listed: str | None, *, refresh: bool = False
 ) -> None:
     """Warn that an object only has the id of the one in the state."""
-    times = f" (it was made at {listed}, and the one in the state at {stored})" if stored or listed else ""
+    times = (
+        f" (it was made at {listed}, and the one in the state at {shown_time(stored)})"
+        if stored or listed
+        else ""
+    )
     end = f", and {op.label!r} is reported as deleted" if refresh else ""
     op.warn(f"{what} is another one now{times}: it is left alone{end}")

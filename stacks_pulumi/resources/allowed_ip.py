@@ -15,6 +15,7 @@ from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, StacksError
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._address_list import (
+    AWAITED,
     OTHERS_LEFT,
     AllowedIpList,
     entries_of,
@@ -28,6 +29,8 @@ from stacks_pulumi.resources._fields import (
     OnChange,
     ParentInProgram,
     ServiceType,
+    changed,
+    changed_outside,
 )
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
@@ -281,7 +284,11 @@ class AllowedIpHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Add the changed entry and remove the old one, in an order that never leaves the list empty."""
-        return AllowedIpList(session, op, inputs["container"]).change(inputs, olds)
+        addresses = AllowedIpList(session, op, inputs["container"])
+        left = OTHERS_LEFT in olds or AWAITED in olds or changed_outside(olds)
+        if not left and not changed(self.fields, olds, inputs):
+            return addresses.look(inputs, olds)
+        return addresses.change(inputs, olds)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
         """Remove the entry. The last one cannot be removed: turn external access off, or add a placeholder."""

@@ -29,7 +29,7 @@ from stacks_pulumi.errors import (
     WaitTimeoutError,
     with_code,
 )
-from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, is_unknown
+from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, UNFINISHED, is_unfinished, is_unknown
 from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._container_lifecycle import (
     OUTPUTS,
@@ -328,6 +328,8 @@ class ContainerCreation(Creation[models.Container]):
                 outs[REQUESTED_AT] = as_time(self._since or self.session.clock.wall())
             row = thing if seen is None else seen.merge(thing)
             outs = self._lifecycle.with_spelling(outs, row, proven=True)
+        if error is not None:
+            outs[UNFINISHED] = True
         if isinstance(error, WaitError) and error.last_state is not None:
             outs["status"] = error.last_state
         return outs
@@ -484,7 +486,7 @@ class ContainerHandler(ResourceHandler):
 
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:
         """Return whether the container never ran."""
-        return olds.get("status") not in {STATUS_RUNNING, STATUS_STOPPED}
+        return is_unfinished(olds)
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Refuse a change that would destroy the container, unless the program opts in."""
@@ -510,8 +512,10 @@ class ContainerHandler(ResourceHandler):
         return {"name": inputs["name"]}
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Return whether the container failed and has not been started since."""
-        return olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
+        """Return whether the creation was not completed, or the container failed and has not been started since."""
+        return UNFINISHED in olds or (
+            olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
+        )
 
     def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
         """Return a line with the price if it is new or has changed; it is shown at preview as well."""

@@ -252,9 +252,8 @@ class PinnedBackupHandler(ResourceHandler):
         if _SOUGHT in olds:
             return self._resume(session, op, container, olds, inputs)
         number = _number(id_, olds)
-        if olds.get("pinned") is True:
-            names = {field.name for field in self.fields}
-            kept = {name: value for name, value in olds.items() if name not in names}
+        if olds.get("pinned") is not False:
+            kept = {output.name: olds[output.name] for output in self.outputs if output.name in olds}
             return {**kept, **inputs, "backup_id": number}
         found = _find(session, op, id_, olds, number)
         if found is None or (isinstance(found, models.Backup) and not _is_ours(found, olds)):

@@ -31,6 +31,7 @@ from stacks_pulumi.resources._running import (
     wait_until_running,
 )
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._stored import shown_time
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -179,7 +180,7 @@ class SshCertificateHandler(ResourceHandler):
         if still_same_container(session, id_, stored, now) is Identity.UNCERTAIN:
             msg = (
                 f"the SSH key of {id_} was not renewed: the container was deleted and created again (at "
-                f"{now}; the state has {stored}). Run `pulumi refresh` and "
+                f"{now}; the state has {shown_time(stored)}). Run `pulumi refresh` and "
                 "then `pulumi up`"
             )
             raise VanishedError(msg, subject=f"container {id_}")

@@ -40,6 +40,7 @@ from stacks_pulumi.resources._running import (
     wait_until_running,
 )
 from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
+from stacks_pulumi.resources._stored import shown_time
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -433,8 +434,8 @@ def _check_not_recreated(session: Session, op: Operation, id_: str, olds: Mappin
 
 def _recreated(id_: str, stored: str | None, now: str | None) -> str:
     return (
-        f"the container of the VPN client {id_} was created at {now}, and the one in the state at {stored}: the client "
-        "may be another stack's"
+        f"the container of the VPN client {id_} was created at {now}, and the one in the state at "
+        f"{shown_time(stored)}: the client may be another stack's"
     )
 
 

@@ -81,6 +81,7 @@ def test_a_list_from_before_a_start_of_this_operation_does_not_end_a_connection(
     sql = host.resource("Container", "sql")
     sql.up(name="sql", template="postgresql")
     emulator.drift.fail("sql")
+    sql.read()
     sql.update(sql.checked(name="sql", template="postgresql"))
     rows = [
         {"id": app, "name": "app", "type": "nodejs", "status": "running"},

@@ -366,6 +366,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             urn=request.urn,
             timeout=getattr(request, "timeout", 0),
             context=context,
+            inputs=lambda: from_struct(request.inputs),
         )
         token = type_of(request.urn)
         handler = self._handlers.get(token.removeprefix(NATIVE))

@@ -172,6 +172,29 @@ def test_external_access_that_its_creation_did_not_reach_is_opened_by_the_next_u
     assert texts(make_gate(), saved, "opens-access") == ["'web' becomes reachable from outside"]
 
 
+@pytest.mark.parametrize(
+    ("outputs", "opened"),
+    [
+        ({"status": "running", "url": ""}, False),
+        ({"status": "running"}, False),
+        ({"status": "pending", "url": ""}, False),
+        ({"status": "pending"}, True),
+        ({"status": "running", "url": "web-1.example", "unfinished": True}, True),
+        ({"status": "running", "external_access": HIDDEN}, True),
+        ({"status": "running", "external_access": False, "url": "web-1.example"}, True),
+    ],
+)
+def test_an_update_opens_where_the_state_does_not_say_that_it_is_open(
+    make_gate: MakeGate, outputs: dict[str, Any], opened: bool
+) -> None:
+    """The provider asks the same function (`recognition.is_open`)."""
+    given = web(external_access=True)
+    saved = Saved()
+    saved.old("web", given, outputs={**given, **outputs})
+    saved.plan("web", {**given, "restart_triggers": ["1"]}, "update")
+    assert bool(texts(make_gate(), saved, "opens-access")) == opened
+
+
 def test_a_replacement_opens_again(make_gate: MakeGate) -> None:
     saved = Saved()
     saved.old("web", web(external_access=True))

@@ -130,6 +130,8 @@ def never_free() -> dict[str, Saved]:
     case("close, opened elsewhere").plan("web", web(external_access=False), "update")
     case("stop, hidden").old("web", web())
     case("stop, hidden").plan("web", web(desired_status=HIDDEN), "update")
+    case("an own creation that is not complete").old("web", web(), outputs={"unfinished": True})
+    case("an own creation that is not complete").plan("web", web(restart_triggers=["1"]), "update")
     case("restore").plan("back", inputs("BackupRestore", backup_id="1"), "create", kind=RESTORE)
     case("adopt").plan("web", web(adopt="if_matching"), "create")
     case("adopt, hidden").plan("web", web(adopt=HIDDEN), "create")

@@ -1,0 +1,188 @@
+"""Stacks whose state says something else than the account: what an update does then, and what it shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi._identifiers import camel_case
+from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.pricing.recognition import SIGNATURE
+from tests.support.stack import Stack
+
+Resource = dict[str, Any]
+
+OPEN = 'stacks.Container("web", template="nodejs", external_access=True, restart_triggers=["{}"])\n'
+KEPT = 'stacks.Container("web", template="nodejs", desired_status="running")\n'
+PAIR = """
+app = stacks.Container("app", template="nodejs", external_access=True)
+db = stacks.Container("orders-db", template="postgresql")
+stacks.Connection("link", source=app, target=db)
+stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24")
+"""
+
+
+@pytest.fixture(params=["dynamic", "native"])
+def host(request: pytest.FixtureRequest) -> str:
+    """Return the host of the stack's resources."""
+    return str(request.param)
+
+
+def edit(stack: Stack, name: str, change: Callable[[Resource], None]) -> None:
+    """Change a resource in the state, as somebody who may write the state can."""
+    state = json.loads(stack.export())
+    for resource in state["deployment"]["resources"]:
+        if resource["urn"].endswith(f"::{name}"):
+            change(resource)
+    file = stack.folder / "edited.json"
+    file.write_text(json.dumps(state), encoding="utf-8")
+    stack.cli("stack", "import", "--file", str(file))
+
+
+def sealed_key(stack: Stack) -> Any:
+    """Return the API key as the state has it: encrypted."""
+    resources = json.loads(stack.export())["deployment"]["resources"]
+    values = [value for one in resources for value in one.get("inputs", {}).values()]
+    return next(value for value in values if isinstance(value, dict) and SIGNATURE in value)
+
+
+def fail(resource: Resource) -> None:
+    """Let the engine update the resource although nothing has changed."""
+    resource["initErrors"] = ["it was not complete"]
+
+
+def named(host: str, name: str) -> str:
+    """Return the name of an output as the state of this host has it."""
+    return camel_case(name) if host == "native" else name
+
+
+@pytest.mark.parametrize("output", ["created_at", "url"])
+def test_a_secret_under_a_plain_output_is_refused_by_name(
+    stack: Stack, emulator: Emulator, host: str, output: str
+) -> None:
+    stack.program(OPEN.format(1), host=host)
+    stack.up(quiet_afterwards=False)
+    key = sealed_key(stack)
+    edit(stack, "web", lambda web: web["outputs"].update({named(host, output): key}))
+    stack.program(OPEN.format(2), host=host)
+    changes = emulator.calls("containers.set_status")
+
+    for said in (stack.preview_fails(), stack.up_fails()):
+        assert f"has a value for {named(host, output)} that cannot be one" in said.text
+        assert emulator.key not in said.text
+    assert emulator.key not in stack.export()
+    assert emulator.calls("containers.set_status") == changes
+
+
+def test_a_secret_under_a_word_of_the_platform_stays_a_secret(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(OPEN.format(1), host=host)
+    stack.up(quiet_afterwards=False)
+    key = sealed_key(stack)
+    # The list of containers, from which an update reads, does not have this one.
+    edit(stack, "web", lambda web: web["outputs"].update({named(host, "ssh_user"): key}))
+    stack.program(OPEN.format(2), host=host)
+
+    said = stack.up(quiet_afterwards=False)
+
+    assert emulator.key not in said.text
+    assert emulator.key not in stack.export()
+    assert emulator.key in stack.cli("stack", "export", "--show-secrets")
+
+
+def test_a_secret_under_an_output_of_a_connection_is_refused(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(PAIR, host=host)
+    stack.up(quiet_afterwards=False)
+    key = sealed_key(stack)
+    edit(stack, "link", lambda link: link["outputs"].update({named(host, "created_at"): key}))
+    edit(stack, "link", fail)
+
+    assert f"has a value for {named(host, 'created_at')}" in stack.up_fails().text
+    assert emulator.key not in stack.export()
+
+
+def test_a_refresh_does_not_make_an_input_of_what_only_an_output_has(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(OPEN.format(1), host=host)
+    stack.up(quiet_afterwards=False)
+    key = sealed_key(stack)
+    edit(stack, "web", lambda web: web["outputs"].update({named(host, "discount_code"): key}))
+
+    said = stack.engine("refresh", "--yes", "--skip-preview")
+
+    assert said.code == 0, said.text
+    assert emulator.key not in said.text
+    assert emulator.key not in stack.export()
+
+
+@pytest.mark.parametrize("url", ["", None])
+def test_an_update_opens_nothing_that_its_change_does_not_say(
+    stack: Stack, emulator: Emulator, host: str, url: str | None
+) -> None:
+    stack.program(OPEN.format(1), host=host)
+    stack.up(quiet_afterwards=False)
+    emulator.drift.set_external_access("web", enabled=False)
+    edit(stack, "web", lambda web: web["outputs"].update(url=url))
+    stack.program(OPEN.format(2), host=host)
+
+    said = stack.up(quiet_afterwards=False)
+
+    assert any("was switched off elsewhere, and stays off" in line for line in said.warnings)
+    assert not emulator.state.container("web").external_access
+
+
+def test_an_update_that_the_engine_forces_does_not_start_what_was_stopped(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(KEPT, host=host)
+    stack.up(quiet_afterwards=False)
+    emulator.drift.stop("web")
+    edit(stack, "web", fail)
+
+    said = stack.up(quiet_afterwards=False)
+
+    assert said.changes == {"update": 1}
+    assert any("was stopped elsewhere, and stays so" in line for line in said.warnings)
+    assert emulator.state.container("web").status == "stopped"
+
+
+def test_an_update_that_the_engine_forces_does_not_allow_an_address_again(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(PAIR, host=host)
+    stack.up(quiet_afterwards=False)
+    emulator.drift.allow_ip("app", "203.0.113.7")
+    emulator.drift.remove_ip("app", "198.51.100.0/24")
+    edit(stack, "office", fail)
+    edit(stack, "link", fail)
+    starts = emulator.calls("containers.set_status")
+
+    said = stack.up(quiet_afterwards=False)
+
+    assert said.changes == {"update": 2}
+    assert any("was changed or removed elsewhere, and stays so" in line for line in said.warnings)
+    addresses = {row.ip_address for row in emulator.state.container("app").allowed_ips}
+    assert "198.51.100.0/24" not in addresses
+    assert emulator.calls("containers.set_status") == starts
+
+
+def test_an_update_completes_its_own_creation_and_the_preview_says_so(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(OPEN.format(1), host=host)
+    emulator.faults.add("containers.external_access", 400)
+    stack.up_fails()
+    assert not emulator.state.container("web").external_access
+
+    said = stack.preview()
+
+    assert any("completes its creation" in line for line in said.status_lines())
+    stack.up()
+    assert emulator.state.container("web").external_access
