@@ -6,7 +6,8 @@ Build the native plugin as a bundle that needs no Python: `make plugin`.
 
 `pulumi plugin install resource stacks 0.3.0 --file <bundle>` takes it. It is built for the machine that this runs on,
 in a new environment, so that it holds only what the package needs, from files with the hashes of
-`tools/locks/bundle.txt`.
+`tools/locks/bundle.txt`. Its folder `licenses` has the licence of each package, of Python, and of each library of the
+system that is in it; without one of them it is not built.
 """
 
 from __future__ import annotations
@@ -14,15 +15,24 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "pulumi-resource-stacks"
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+LICENSES = "licenses"
+EXCLUDED = ("readline", "_gdbm", "_dbm", "dbm", "_curses", "_sqlite3", "_tkinter")
+"""Modules that no plugin needs. The first ones use libraries under the GPL; the others bring more libraries."""
+_LICENCE = re.compile(r"(?:licen[cs]e|copying|notice|copyright)", re.IGNORECASE)
+_APACHE = "Apache-2.0"
 START = "from stacks_pulumi.hosts.plugin.servicer import main\nmain()\n"
 
 
@@ -61,9 +71,91 @@ def freeze(folder: Path) -> Path:
     start.write_text(START, encoding="utf-8")
     options = ["--onedir", "--noconfirm", "--log-level=WARN", "--collect-data=stacks_pulumi.hosts.plugin"]
     # Where it is built the checkout must not be found, or the bundle would hold its modules instead of the wheel's.
+    options += [f"--exclude-module={module}" for module in EXCLUDED]
     command = [str(python), "-I", "-m", "PyInstaller", *options, f"--name={NAME}", str(start)]
     subprocess.run(command, cwd=folder, check=True)
-    return folder / "dist" / NAME
+    frozen = folder / "dist" / NAME
+    (packages,) = (folder / "venv/lib").glob("python*/site-packages")
+    for name, texts in licences(_taken(folder / "build" / NAME), packages).items():
+        for text in texts:
+            target = frozen / LICENSES / name / text.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(text, target)
+    return frozen
+
+
+def _taken(build: Path) -> set[Path]:
+    """Return the files that PyInstaller took, as it noted them."""
+    noted = "".join(file.read_text(encoding="utf-8") for file in build.glob("*.toc"))
+    found = {Path(path) for path in re.findall(r"'(/[^'\n]+)'", noted)}
+    return {file for file in found if file.is_file() and not file.is_relative_to(build)}
+
+
+def licences(taken: set[Path], packages: Path) -> dict[str, list[Path]]:
+    """
+    Return the licence texts of what a bundle has, by the names of packages and libraries.
+
+    Args:
+        taken: The files that were taken into the bundle.
+        packages: The folder that packages were installed into.
+
+    Raises:
+        LookupError: There is no licence text of one of them.
+    """
+    owners: dict[Path, metadata.Distribution] = {}
+    for one in metadata.distributions(path=[str(packages)]):
+        owners |= {Path(str(file.locate())).resolve(): one for file in one.files or ()}
+    found: dict[str, list[Path]] = {}
+    library = Path(sysconfig.get_path("stdlib"))
+    for file in sorted(taken):
+        owner = owners.get(file.resolve())
+        if owner is not None:
+            name, texts = f"{owner.name}-{owner.version}", _of_package(owner)
+        elif file.is_relative_to(packages.parents[3]):
+            # Made by the environment, or its start.
+            continue
+        elif file.is_relative_to(library) or (file.is_relative_to(sys.base_prefix) and "python" in file.name):
+            name, texts = f"Python-{platform.python_version()}", _of_python(library)
+        else:
+            name, texts = _of_library(file)
+        if not texts:
+            raise LookupError(f"there is no licence text of {name}, from which the bundle would have {file}")
+        found[name] = texts
+    return found
+
+
+def _of_package(one: metadata.Distribution) -> list[Path]:
+    files = [Path(str(file.locate())) for file in one.files or () if ".dist-info" in str(file)]
+    texts = [file for file in files if _LICENCE.match(file.name)]
+    stated = (one.metadata.get_all("License-Expression") or []) + (one.metadata.get_all("License") or [])
+    if not texts and {_APACHE, "Apache 2.0"} & {*map(str, stated)}:
+        # It ships none, and this text is the same for all.
+        return [ROOT / "LICENSE"]
+    return texts
+
+
+def _of_python(library: Path) -> list[Path]:
+    names = [
+        library / "LICENSE.txt",
+        Path(f"/usr/share/doc/python{sysconfig.get_python_version()}/copyright"),
+    ]
+    return [file for file in names if file.is_file()][:1]
+
+
+def _of_library(file: Path) -> tuple[str, list[Path]]:
+    """Return the name of a library of the system, and its licence texts: as Debian has them, or beside it."""
+    if shutil.which("dpkg"):
+        for path in (file, file.resolve(), Path("/usr", *file.parts[1:])):
+            command = ["dpkg", "--search", str(path)]
+            said = subprocess.run(command, check=False, capture_output=True, text=True).stdout
+            if said:
+                package = said.partition(":")[0]
+                return package, [Path("/usr/share/doc", package, "copyright")]
+    return file.name, next((texts for one in file.resolve().parents[:4] if (texts := [*_beside(one)])), [])
+
+
+def _beside(folder: Path) -> Iterator[Path]:
+    yield from (one for one in folder.iterdir() if one.is_file() and _LICENCE.match(one.name))
 
 
 def pack(frozen: Path, target: Path) -> str:

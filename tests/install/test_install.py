@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -318,3 +319,18 @@ def test_a_pipeline_refuses_what_has_no_hash_or_another_one(
 
     assert done.returncode != 0
     assert why in done.stdout + done.stderr
+
+
+def test_a_bundle_has_the_licences_of_what_is_in_it_and_no_readline(bundle: Path) -> None:
+    with tarfile.open(bundle) as packed:
+        names = packed.getnames()
+        texts = {
+            one.name.split("/")[1]: one.size
+            for one in packed.getmembers()
+            if one.isfile() and one.name.startswith("licenses/")
+        }
+
+    assert not [name for name in names if "readline" in name or "gdbm" in name]
+    assert all(texts.values())
+    inside = {one.rpartition("-")[0] for one in texts}
+    assert {"Python", "pulumi", "requests", "grpcio", "stacks-pulumi", "pyinstaller"} <= inside
