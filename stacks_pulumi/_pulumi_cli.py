@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import itertools
 import json
 import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -25,7 +26,7 @@ import msgspec
 from stacks_pulumi._environment import without_secrets
 from stacks_pulumi.config import text_of
 from stacks_pulumi.errors import ErrorCode, StacksError
-from stacks_pulumi.pricing.recognition import kind_of
+from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
 
 
 def pulumi_home() -> Path:
@@ -218,13 +219,11 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
     Raises:
         InputError: It is not an output that has steps or resources.
     """
-    data = utf8(data)
+    data = readable(data)
     if not data.strip():
         raise InputError(f"there is nothing to read: {_HELP}")
     try:
         return _decoded(data)
-    except RecursionError:
-        raise InputError(f"this JSON is nested too deeply for Pulumi's output: {_HELP}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"this is not UTF-8 ({error}): {_HELP}") from None
 
@@ -237,8 +236,8 @@ def read_stack(data: bytes) -> Stack:
         InputError: It is another document.
     """
     try:
-        return msgspec.json.decode(utf8(data), type=Stack)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.json.decode(readable(data), type=Stack)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
             f"this is not an export of a stack ({error}): pass the output of `pulumi stack export`"
         ) from None
@@ -281,6 +280,72 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", code="file-access") from None
+
+
+def readable(data: bytes) -> bytes:
+    """
+    Return what Pulumi wrote as UTF-8, if its values are nested no deeper than everything here can follow.
+
+    Raises:
+        InputError: It cannot be decoded, or is nested too deeply.
+    """
+    data = utf8(data)
+    if _is_deep(data):
+        raise InputError(
+            f"a value is nested more than {DEEPEST} levels deep, so it cannot be judged: make it flatter in the "
+            "program; if the state has it, remove it from the state (`pulumi stack export`, edit the file, `pulumi "
+            "stack import`)"
+        )
+    return data
+
+
+def shallow(data: bytes) -> bytes:
+    """
+    Return JSON in which a value that is nested too deeply is one that is not known.
+
+    It is for what others wrote, such as the state of another stack: that must not keep this one from being read.
+    """
+    data = utf8(data)
+    return b"".join(_cut(data)) if _is_deep(data) else data
+
+
+DEEPEST: Final = 100
+"""
+How many lists and mappings are read within each other. Python's own limit is at 1,000 calls, and the engine's at 10,000
+levels; no program needs a tenth of this.
+"""
+_STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_STRINGS: Final = re.compile(_STRING, re.DOTALL)
+_TOKENS: Final = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
+_AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _is_deep(data: bytes) -> bool:
+    brackets = _STRINGS.sub(b"", data).translate(_AS_BRACES, _NO_BRACKETS)
+    left = brackets
+    for _ in range(DEEPEST):
+        # Each turn takes the innermost level away, without a loop over the text in Python.
+        if not left:
+            return False
+        left = left.replace(b"{}", b"")
+    return max(itertools.accumulate(1 if one == ord("{") else -1 for one in brackets), default=0) > DEEPEST
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    """Yield the parts of JSON, with a value that is not known in place of each that is nested too deeply."""
+    depth = shown = 0
+    for found in _TOKENS.finditer(data):
+        if found[0] in {b"{", b"["}:
+            depth += 1
+            if depth == DEEPEST + 1:
+                yield data[shown : found.start()]
+                yield json.dumps(NOT_KNOWN).encode()
+        elif found[0] in {b"}", b"]"}:
+            if depth == DEEPEST + 1:
+                shown = found.end()
+            depth -= 1
+    yield data[shown:] if depth <= DEEPEST else b""
 
 
 def utf8(data: bytes) -> bytes:

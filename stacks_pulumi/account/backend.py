@@ -28,6 +28,7 @@ from stacks_pulumi._pulumi_cli import (
     read_project,
     read_stack,
     run,
+    shallow,
 )
 from stacks_pulumi.config import without_keys
 from stacks_pulumi.cost.report import Item, item
@@ -151,7 +152,7 @@ class StackState:
 
 def read_export(data: bytes, ref: str | None = None, project: str = "") -> StackState:
     """
-    Read an export.
+    Read an export. What is nested too deeply in it is not known, and the rest is read.
 
     Args:
         data: The output of `pulumi stack export`.
@@ -161,7 +162,7 @@ def read_export(data: bytes, ref: str | None = None, project: str = "") -> Stack
     Raises:
         InputError: It is not an export, or an incomplete one.
     """
-    export = read_stack(data)
+    export = read_stack(shallow(data))
     urns = [resource.urn for resource in (*export.resources, *export.creating)]
     project, name, short = _names(urns, ref, project)
     urls = _urls(export.resources)
@@ -439,7 +440,7 @@ def _list(*options: str, folder: Path | None, seconds: float = math.inf) -> list
     words = ["stack", "ls", "--all", "--json", *options]
     try:
         return msgspec.json.decode(_run(words, folder, seconds) or b"[]", type=list[_Listed])
-    except (PulumiError, msgspec.DecodeError, RecursionError) as error:
+    except (PulumiError, msgspec.DecodeError) as error:
         why = error.message if isinstance(error, PulumiError) else error
         files = ": correct that, or pass files that `pulumi stack export` wrote, with --state FILE"
         raise PulumiError(

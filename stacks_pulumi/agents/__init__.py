@@ -3,7 +3,6 @@ Agents change a stack through the gate, without the key of the account.
 
 The command `stacks-pulumi mcp` uses it; `docs/agents.md` describes it. Importing this package imports no other module.
 
-- `source`: How is the text of a program read, with the line of each value?
 - `programs`: Which programs of an agent are allowed?
 - `worker`: How does another process plan or apply a program?
 - `tools`: What may an agent call?

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+from stacks_pulumi._pulumi_cli import readable
 from stacks_pulumi.config import without_keys
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
@@ -95,7 +96,7 @@ class Secrets:
 
     def add_export(self, export: bytes) -> None:
         """Add the secrets of an export of the stack with decrypted secrets."""
-        self.add(_decrypted(json.loads(export)))
+        self.add(_decrypted(json.loads(readable(export))))
 
     def masked(self, text: str) -> str:
         """Return a text without secrets."""

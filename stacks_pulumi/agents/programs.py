@@ -18,9 +18,9 @@ from importlib import resources
 from typing import Any, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.agents.source import ProgramFault, Rule, UnreadableError, read
 from stacks_pulumi.config import without_keys
 from stacks_pulumi.errors import ErrorCode, StacksError
+from stacks_pulumi.gate.source import FUNCTIONS, KEY, ProgramFault, Rule, UnreadableError, read
 
 _MOST_RESOURCES: Final = 100
 _MOST_REFUSALS: Final = 20
@@ -35,7 +35,7 @@ _OF_JSON: Final = 6
 _TOP: Final = ("resources", "variables", "outputs")
 _OF_RESOURCE: Final = ("type", "properties", "options")
 _OPTIONS: Final = ("dependsOn", "protect")
-_FUNCTIONS: Final = ("fn::join", "fn::select", "fn::split", "fn::toJSON", "fn::secret", "fn::invoke")
+_FUNCTIONS: Final = (*FUNCTIONS, "fn::invoke")
 _OF_INVOKE: Final = ("function", "arguments", "return")
 _OF_PULUMI: Final = ("stack", "project", "organization")
 _PROPERTIES_OF_ALL: Final = ("id", "urn")
@@ -72,7 +72,6 @@ _CONTAINER: Final = "stacks:index:Container"
 _PINNED: Final = "stacks:index:PinnedBackup"
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
-_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _REFERENCE: Final = re.compile(
     r"\$\{(?P<name>[A-Za-z][A-Za-z0-9_-]*)"
     r"(?P<path>(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[[0-9]{1,6}\]|\[\"[A-Za-z_][A-Za-z0-9_-]*\"\])*)\}",
@@ -370,7 +369,7 @@ class _Checker:
         if function is not None:
             return self._function(function, value, where)
         for key in value:
-            if not _KEY.fullmatch(key):
+            if not KEY.fullmatch(key):
                 self.refuse("name", f"{where}.{key}", "a name has letters, digits, and - _ . only")
         return sum(self.expression(one, f"{where}.{key}") for key, one in value.items()) > 0
 

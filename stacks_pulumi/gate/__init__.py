@@ -9,6 +9,7 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `checks`: Which mistakes are in a gate's folder?
 - `start`: How does a gate's folder begin?
 - `project`: Which files does a project have, and which of its settings are refused?
+- `source`: How is the text of a program of data read, with the line of each value, and which names may it have?
 - `program`: Can a program run its own code?
 - `engine`: How does the gate run `pulumi`, and with which environment?
 - `digests`: What exactly was approved?

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi._pulumi_cli import InputError, readable
 from stacks_pulumi.gate import git
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
@@ -197,8 +197,8 @@ def _hidden(value: Any) -> Any:
 
 def _deployment(export: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(export)
-    except (ValueError, RecursionError) as error:
+        document = json.loads(readable(export))
+    except ValueError as error:
         raise InputError(f"this is not an export of a stack ({error})") from None
     if not isinstance(document, dict) or "deployment" not in document:
         raise InputError("this is not an export of a stack: it has no deployment")

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import yaml
@@ -38,12 +38,16 @@ from stacks_pulumi._pulumi_cli import (
     preview_failure,
     pulumi_home,
     read_project,
+    readable,
+    shallow,
 )
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import project as project_files
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate, GatePack
+
+_T = TypeVar("_T")
 
 PYTHON: Final = sys.executable
 """The Python that runs packs in Python where the language host cannot, and the gate's own pack."""
@@ -556,13 +560,17 @@ def _awaited(process: subprocess.Popen[bytes], on_start: Callable[[int], None]) 
 
 
 def _object(text: bytes) -> dict[str, Any]:
-    (found,) = _objects(b"[" + text + b"]")
-    return found
+    return _decoded(readable(text), dict[str, Any])
 
 
 def _objects(text: bytes) -> list[dict[str, Any]]:
+    # A history has the settings of its stack, which may be another one, and the gate reads none of them.
+    return _decoded(shallow(text) or b"[]", list[dict[str, Any]])
+
+
+def _decoded(text: bytes, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(text or b"[]", type=list[dict[str, Any]])
+        return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
         raise PulumiError(f"`pulumi` printed something else than JSON objects: {error}") from None
 

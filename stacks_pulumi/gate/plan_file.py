@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from stacks_pulumi._identifiers import name_of, stack_and_project, type_of
-from stacks_pulumi._pulumi_cli import InputError, StoredResource, utf8
+from stacks_pulumi._pulumi_cli import InputError, StoredResource, readable
 from stacks_pulumi.pricing.recognition import PACKAGE, PROVIDER, STACK, is_hidden, is_our_provider
 
 _AGAIN: Final = "make the record again with `stacks-pulumi gate plan`"
@@ -165,8 +165,8 @@ def deployment_in(export: bytes) -> Deployment:
 
 def _decoded(data: bytes, kind: type[_T], what: str) -> _T:
     try:
-        return msgspec.json.decode(utf8(data), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.json.decode(readable(data), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"this is not {what} ({error}): {_AGAIN}") from None
 
 
@@ -178,8 +178,8 @@ def _checked(plan: bytes) -> bytes:
     `ResourcePlans` would be carried out and not judged.
     """
     try:
-        document = json.loads(utf8(plan), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
+        document = json.loads(readable(plan), object_pairs_hook=_once)
+    except ValueError as error:
         raise InputError(f"this is not a saved plan ({error}): {_AGAIN}") from None
     for part, kind in _parts(document):
         names = {name.casefold(): name for name in _fields(kind)}
@@ -359,8 +359,8 @@ def package_of(provider: str) -> str:
 
 def packages_of(planned: bytes) -> list[str]:
     """Return the packages whose plugins a plan uses."""
-    plans = msgspec.json.decode(planned).get("resourcePlans")
-    types = [urn.split("::")[2].rpartition("$")[2] for urn in plans or () if urn.count("::") >= 3]
+    plans = plan_in(planned).resource_plans
+    types = [urn.split("::")[2].rpartition("$")[2] for urn in plans if urn.count("::") >= 3]
     return sorted(
         {one.removeprefix(PROVIDERS) if one.startswith(PROVIDERS) else one.partition(":")[0] for one in types}
     )

@@ -2,20 +2,20 @@
 Can a program run its own code, or read what is not its own?
 
 A program in Python, TypeScript or Go is code. One in YAML is data, if it has only what is listed here: other functions
-read files and call plugins, other types and options load plugins, and a compiler is any command.
+read files and call plugins, other types and options load plugins, a compiler is any command, and a mapping with another
+name may be an object of the engine.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
-
-import yaml
+from typing import Any, Final
 
 from stacks_pulumi.config import text_of
 from stacks_pulumi.errors import clean
+from stacks_pulumi.gate.source import FUNCTIONS, KEY, Limits, UnreadableError, read
 
 _FILE: Final = "Pulumi.yaml"
 _OTHERS: Final = ("main.json", "main.yaml", "main.yml", "pulumi.yml", "pulumi.json", "pulumiplugin.yaml")
@@ -24,13 +24,13 @@ _OTHERS: Final = ("main.json", "main.yaml", "main.yml", "pulumi.yml", "pulumi.js
 _TOP: Final = ("name", "description", "runtime", "resources", "variables", "outputs")
 _RESOURCE: Final = ("type", "properties", "options")
 _OPTIONS: Final = ("dependsOn", "protect")
-_FUNCTIONS: Final = ("join", "select", "split", "tojson", "secret")
+_FUNCTIONS: Final = frozenset(name.casefold() for name in FUNCTIONS)
+"""The language host finds functions without case."""
 _TYPE: Final = re.compile(r"stacks:(index:)?[A-Za-z]+", re.ASCII)
 _IDS: Final = frozenset({"container", "source", "target"})
 """Inputs with the id of a container, which may be another stack's: a computed one is shown only in the update."""
 _WRITTEN: Final = re.compile(r"[^$]+|\$\{[A-Za-z][A-Za-z0-9_-]*\.id\}", re.ASCII)
-_MOST: Final = 200_000
-_DEEPEST: Final = 50
+_LIMITS: Final = Limits(size=200_000, values=20_000, depth=50, text=50_000)
 
 # Readers of YAML do not agree on other line breaks, or on what a tab is.
 _PLAIN: Final = re.compile(
@@ -53,7 +53,9 @@ def own_code(project: Path) -> str:
         _check(project)
     except _FoundError as found:
         return clean(str(found))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+    except UnreadableError as error:
+        return clean(f"{_FILE}: {error.refusal}")
+    except (OSError, ValueError):
         return f"{_FILE} cannot be read"
     return ""
 
@@ -62,104 +64,61 @@ def _check(project: Path) -> None:
     other = next((one.name for one in sorted(project.iterdir()) if one.name.casefold() in _OTHERS), None)
     if other is not None:
         raise _FoundError(f"{other} may be a part of the program")
-    text = text_of(project / _FILE, longest=_MOST)
+    text = text_of(project / _FILE, longest=_LIMITS.size)
     if not _PLAIN.fullmatch(text):
         raise _FoundError(f"{_FILE} has a tab, or a character that is not printable")
-    _check_syntax(text)
-    top = _mapping(yaml.compose(text, yaml.BaseLoader), _TOP, "")
+    document, _ = read(text, _LIMITS)
+    top = _mapping(document, "", _TOP)
     runtime = top.get("runtime")
-    if isinstance(runtime, yaml.MappingNode):
-        runtime = _mapping(runtime, ("name",), "runtime").get("name")
-    if _text(runtime) != "yaml":
-        raise _FoundError(f"its runtime is {_text(runtime) or 'not known'}, so it is code")
-    for name, resource in _entries(top.get("resources")):
+    if isinstance(runtime, dict):
+        runtime = _mapping(runtime, "runtime", ("name",)).get("name")
+    if runtime != "yaml":
+        raise _FoundError(f"its runtime is {runtime or 'not known'}, so it is code")
+    for name, resource in _mapping(top.get("resources"), "resources").items():
         _check_resource(name, resource)
     for part in ("variables", "outputs"):
-        for _, value in _entries(top.get(part)):
-            _check_value(value)
+        for name, value in _mapping(top.get(part), part).items():
+            _check_value(value, f"{part}.{name}")
 
 
-def _check_syntax(text: str) -> None:
-    """Refuse what one reader of YAML may take for something else than another."""
-    documents = depth = 0
-    for event in yaml.parse(text, yaml.BaseLoader):
-        line = event.start_mark.line + 1 if event.start_mark else 1
-        if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-            if documents > 1 or event.explicit or event.version or event.tags:
-                raise _FoundError(f"{_FILE}, line {line}: a directive, or a mark of a document")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise _FoundError(f"{_FILE}, line {line}: it is nested too deeply")
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _FoundError(f"{_FILE}, line {line}: an anchor or an alias")
-        if getattr(event, "tag", None) is not None:
-            raise _FoundError(f"{_FILE}, line {line}: a tag")
-
-
-def _check_resource(name: str, resource: yaml.Node) -> None:
-    fields = _mapping(resource, _RESOURCE, f"the resource {name}")
-    kind = _text(fields.get("type"))
-    if not _TYPE.fullmatch(kind):
+def _check_resource(name: str, resource: Any) -> None:
+    where = f"resources.{name}"
+    fields = _mapping(resource, where, _RESOURCE)
+    kind = fields.get("type")
+    if not (isinstance(kind, str) and _TYPE.fullmatch(kind)):
         raise _FoundError(f"the resource {name} has the type {kind!r}, whose plugin is not this package's")
-    options = fields.get("options")
-    if options is not None:
-        given = _mapping(options, _OPTIONS, f"the options of {name}")
-        if "protect" in given and _text(given["protect"]) != "true":
-            raise _FoundError(f"the options of {name}: protect is not true")
-        if "dependsOn" in given:
-            _check_value(given["dependsOn"])
-    for key, value in _entries(fields.get("properties")):
-        if key.casefold() == "adopt":
-            raise _FoundError(f"the resource {name} adopts what another may own")
-        if key.casefold() in _IDS and not _WRITTEN.fullmatch(_text(value)):
+    options = _mapping(fields.get("options"), f"{where}.options", _OPTIONS)
+    if options.get("protect", True) is not True:
+        raise _FoundError(f"{where}.options: protect is not true")
+    _check_value(options.get("dependsOn"), f"{where}.options.dependsOn")
+    properties = _mapping(fields.get("properties"), f"{where}.properties")
+    if any(key.casefold() == "adopt" for key in properties):
+        raise _FoundError(f"the resource {name} adopts what another may own")
+    for key, value in properties.items():
+        if key.casefold() in _IDS and not (isinstance(value, str) and _WRITTEN.fullmatch(value)):
             raise _FoundError(f"the resource {name} has a computed {key}: write ${{NAME.id}}, or a constant")
-        _check_value(value)
-    _check_value(fields.get("properties"))
+        _check_value(value, f"{where}.properties.{key}")
 
 
-def _check_value(node: yaml.Node | None) -> None:
-    """Refuse each function that is not listed, anywhere in a value."""
-    if isinstance(node, yaml.SequenceNode):
-        for one in node.value:
-            _check_value(one)
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in _entries(node):
-            function = key.strip().casefold()
-            # The language host also takes one that only ends with a function's name.
-            if "fn::" in function and (
-                function.removeprefix("fn::") not in _FUNCTIONS or len(node.value) > 1
-            ):
-                raise _FoundError(f"{_FILE}, line {node.start_mark.line + 1}: the function {key}")
-            _check_value(value)
+def _check_value(value: Any, where: str) -> None:
+    """Refuse each function and each name that is not listed, anywhere in a value."""
+    if isinstance(value, list):
+        for number, one in enumerate(value):
+            _check_value(one, f"{where}[{number}]")
+    elif isinstance(value, dict):
+        is_call = len(value) == 1 and _FUNCTIONS.issuperset(map(str.casefold, value))
+        for key, one in (value if is_call else _mapping(value, where)).items():
+            _check_value(one, f"{where}.{key}")
 
 
-def _mapping(node: yaml.Node | None, known: tuple[str, ...], where: str) -> dict[str, yaml.Node]:
-    found = dict(_entries(node))
-    other = next((key for key in found if key not in known), None)
-    if other is not None or not isinstance(node, yaml.MappingNode):
-        told = "it is no mapping" if other is None else f"{other!r}"
-        raise _FoundError(f"{where or _FILE}: {told}; allowed are {', '.join(known)}")
-    return found
-
-
-def _entries(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
-    """Yield the entries of a mapping; none of an empty value."""
-    if node is None or (isinstance(node, yaml.ScalarNode) and node.value == ""):
-        return
-    if not isinstance(node, yaml.MappingNode):
-        raise _FoundError(f"{_FILE}, line {node.start_mark.line + 1}: it is no mapping")
-    seen: set[str] = set()
-    for key, value in node.value:
-        name = _text(key)
-        # The language host compares some names without case, and takes what `<<` names into the mapping.
-        if not isinstance(key, yaml.ScalarNode) or name.casefold() in seen or name == "<<":
-            raise _FoundError(
-                f"{_FILE}, line {key.start_mark.line + 1}: {name!r} is a name twice, or no name"
-            )
-        seen.add(name.casefold())
-        yield name, value
-
-
-def _text(node: yaml.Node | None) -> str:
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+def _mapping(value: Any, where: str, known: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """Return a mapping whose names are all listed: those that are known, or those that look like a name."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _FoundError(f"{where or _FILE} is no mapping")
+    other = next((key for key in value if not (key in known if known else KEY.fullmatch(key))), None)
+    if other is not None:
+        allowed = ", ".join(known) or f"names of letters, digits and _ . -, and {', '.join(FUNCTIONS)} alone"
+        raise _FoundError(f"{where or _FILE} has {other!r}; allowed are {allowed}")
+    return value

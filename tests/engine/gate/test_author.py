@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.gate import flow, record
 from stacks_pulumi.gate.engine import Engine
 from stacks_pulumi.gate.flow import RefusedError
+from stacks_pulumi.pricing.recognition import SIGNATURE
 from tests.support.gate import Gated
 from tests.support.stack import Stack
 
@@ -386,3 +388,63 @@ def test_the_settings_are_those_that_the_engine_reads(
     with pytest.raises(RefusedError, match="run another plugin"):
         gated.plan()
     assert emulator.state.names() == []
+
+
+def test_a_value_that_the_engine_takes_for_a_file_makes_the_program_code(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """With these names of the engine's protocol a mapping is an asset, and the engine fetches its address."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"x")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Print nothing."""
+
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 5}})
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/inside"
+        asset = {SIGNATURE: "c44067f5952c0a294b673a41bacd8c17", "uri": address}
+        web = {**BASIC, "properties": {**BASIC["properties"], "restartTriggers": [asset]}}
+        stack.yaml(project(web=web), yaml_language_host)
+        verdict = gated.plan().verdict
+        server.shutdown()
+
+    assert asked
+    assert verdict.result == "needs_approval"
+    assert SIGNATURE in str(verdict.reasons)
+
+
+def test_a_state_that_is_nested_too_deeply_stops_its_own_stack_only(
+    stack: Stack, emulator: Emulator, tmp_path: Path, yaml_language_host: Path
+) -> None:
+    """The gate reads every stack of the backend for its budgets, and each list and mapping took a call of Python."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 50}})
+    (gated.folder / "budgets.yaml").write_text("budgets: [{name: all, max_total: 50}]\n", encoding="utf-8")
+    gated.add(budgets="budgets.yaml")
+    level = {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": "${vNEXT}"}}}}}}}}}}}}
+    deep = {f"v{n}": json.loads(json.dumps(level).replace("NEXT", str(n - 1))) for n in range(1, 81)}
+    program = {"variables": {"v0": "x", **deep}, "outputs": {"deep": "${v80}"}, "resources": {"web": BASIC}}
+    stack.yaml(json.dumps({"name": "tests", "runtime": "yaml", **program}), yaml_language_host)
+
+    with pytest.raises(InputError, match="nested more than"):
+        gated.plan()
+    assert emulator.state.names() == []
+    # A person can make it without the gate.
+    stack.cli("up", "--yes", "--skip-preview")
+    stack.yaml(project(web=BASIC), yaml_language_host)
+    with pytest.raises(InputError, match="remove it from the state"):
+        gated.plan()
+
+    stack.cli("stack", "init", "other")
+    stack.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
+    stack.yaml(project(other=BASIC), yaml_language_host)
+    planned = gated.plan("organization/tests/other")
+    assert planned.verdict.result == "free", planned.verdict.reasons
+    assert gated.apply(stack="organization/tests/other") == 0

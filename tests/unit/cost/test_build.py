@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi._pulumi_cli import DEEPEST, InputError
+from stacks_pulumi.account.backend import read_export
 from stacks_pulumi.cost.build import changes_of, report_of
 from stacks_pulumi.cost.report import Line, Report, item
 from stacks_pulumi.cost.result import CostLimit, judge
@@ -452,10 +453,33 @@ def test_a_powershell_redirect_is_read(write: Callable[..., bytes], encoding: st
     assert report_of(data.decode().encode(encoding)).planned == dollars(4)
 
 
-def test_json_that_is_nested_too_deeply_is_refused_with_what_to_hand_in() -> None:
-    for data in (b"[" * 100_000, b'{"steps":' + b'{"a":' * 100_000):
-        with pytest.raises(InputError, match="pulumi preview --json --show-sames"):
+def test_json_that_is_nested_too_deeply_is_refused_with_what_to_do() -> None:
+    for data in (b"[" * 100_000, b'{"steps":' + b'{"a":' * 100_000, export_with(DEEPEST - 4)):
+        with pytest.raises(InputError, match=f"more than {DEEPEST} levels deep.*remove it from the state"):
             report_of(data)
+    # The value is in five others.
+    assert report_of(export_with(DEEPEST - 5)).planned == dollars(4)
+
+
+def test_the_state_of_another_stack_is_read_without_what_is_nested_too_deeply() -> None:
+    for depth in (DEEPEST - 5, DEEPEST - 4, 9_000):
+        (web,) = read_export(export_with(depth)).managed
+
+        assert (web.id, web.created_at, web.item and str(web.item.price)) == ("usr-1-web", "today", "$4.00")
+
+
+def export_with(depth: int) -> bytes:
+    """Return the export of a stack with a container, and a value that is nested that deeply."""
+    web = {
+        "urn": "urn:pulumi:dev::shop::stacks:index:Container::web",
+        "type": "stacks:index:Container",
+        "custom": True,
+        "id": "usr-1-web",
+        "inputs": {"name": "web", "template": "nodejs", "plan": "basic", "x": "DEEP", "y": '"]}\\"[{'},
+        "outputs": {"createdAt": "today"},
+    }
+    deep = '{"[": ' * depth + '"}"' + "}" * depth
+    return json.dumps({"deployment": {"resources": [web]}}).replace('"DEEP"', deep).encode()
 
 
 def test_a_container_costs_the_same_in_either_spelling() -> None:

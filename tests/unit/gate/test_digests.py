@@ -267,7 +267,7 @@ def test_what_an_update_without_changes_writes_changes_no_digest() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b'{"deployment": 1}', b"[" * 100_000])
 def test_what_is_no_export_is_an_error(text: bytes) -> None:
-    with pytest.raises(InputError, match="not an export of a stack"):
+    with pytest.raises(InputError, match=r"not an export of a stack|levels deep"):
         digests.of_state(text, KEY)
 
 

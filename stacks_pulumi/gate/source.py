@@ -1,5 +1,5 @@
 """
-How is the text of a program read, with the line of each value?
+How is the text of a program of data read, with the line of each value, and which names may it have?
 
 YAML is read by its events, so that anchors, aliases, tags, merges and directives are seen and refused: they hide what
 is written, and a small text with them becomes a large program.
@@ -21,10 +21,16 @@ Rule: TypeAlias = Literal[
 ]
 """What a refusal is about."""
 
-_MOST_BYTES: Final = 65_536
-_MOST_VALUES: Final = 5_000
-_DEEPEST: Final = 24
-_LONGEST: Final = 4_096
+KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+"""
+The names that a mapping of a program may have, besides those of functions.
+
+The engine takes a mapping with the name `4dabf18193072939515e22adb298388d` for an object of its own: an asset that it
+reads or fetches, a secret, or a reference to a resource.
+"""
+FUNCTIONS: Final = ("fn::join", "fn::select", "fn::split", "fn::toJSON", "fn::secret")
+"""The functions that read nothing outside of the program."""
+
 _MOST_DIGITS: Final = 15
 
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+", re.ASCII)
@@ -68,33 +74,59 @@ class UnreadableError(Exception):
         self.refusal = ProgramFault(rule, line, where, text)
 
 
-def read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
-    """Return the content of a program, and the line of each value by its place."""
+@dataclass(frozen=True)
+class Limits:
+    """
+    How large a program may be.
+
+    Attributes:
+        size: Bytes.
+        values: Values, with the names of mappings.
+        depth: Levels of lists and mappings.
+        text: Characters of one text.
+    """
+
+    size: int = 65_536
+    values: int = 5_000
+    depth: int = 24
+    text: int = 4_096
+
+
+def read(program: str | Mapping[str, Any], limits: Limits = Limits()) -> tuple[Any, Mapping[str, int]]:
+    """
+    Return the content of a program, and the line of each value by its place.
+
+    Raises:
+        UnreadableError: It is no program, is too large, or can be read in two ways.
+    """
+    budget = _Budget(limits)
     if isinstance(program, str):
-        if len(program.encode(errors="surrogatepass")) > _MOST_BYTES:
-            raise UnreadableError("size", None, f"it has more than {_MOST_BYTES} bytes")
-        return _Text(program).read()
-    return _plain(program, _Budget()), {}
+        if len(program.encode(errors="surrogatepass")) > limits.size:
+            raise UnreadableError("size", None, f"it has more than {limits.size} bytes")
+        return _Text(program, budget).read()
+    return _plain(program, budget), {}
 
 
 @dataclass
 class _Budget:
-    """How many values a program may still have, so that a small text cannot become a large program."""
+    """How much a program may still have, so that a small text cannot become a large program."""
 
-    left: int = _MOST_VALUES
-    size: int = _MOST_BYTES
+    limits: Limits
+    values: int = 0
+    size: int = 0
 
     def take(self, line: int | None, depth: int, text: str = "") -> None:
-        self.left -= 1
-        self.size -= len(text)
-        if self.left < 0 or self.size < 0:
+        limits = self.limits
+        self.values += 1
+        self.size += len(text)
+        if self.values > limits.values or self.size > limits.size:
             raise UnreadableError(
-                "size", line, f"it has more than {_MOST_VALUES} values or {_MOST_BYTES} bytes"
+                "size", line, f"it has more than {limits.values} values or {limits.size} bytes"
             )
-        if depth > _DEEPEST:
-            raise UnreadableError("size", line, f"it is nested more than {_DEEPEST} levels deep")
-        if len(text) > _LONGEST:
-            raise UnreadableError("size", line, f"a text has more than {_LONGEST} characters")
+        if depth > limits.depth:
+            raise UnreadableError("size", line, f"it is nested more than {limits.depth} levels deep")
+        if len(text) > limits.text:
+            raise UnreadableError("size", line, f"a text has more than {limits.text} characters")
         unseen = next(
             (one for one in text if unicodedata.category(one) in _UNSEEN and one not in "\n\t"), None
         )
@@ -131,8 +163,8 @@ class _Text:
     """Reads a YAML text by its events: without anchors, tags and other features that hide what is written."""
 
     text: str
+    budget: _Budget
     lines: dict[str, int] = field(default_factory=dict)
-    budget: _Budget = field(default_factory=_Budget)
 
     def read(self) -> tuple[Any, Mapping[str, int]]:
         try:
@@ -175,6 +207,7 @@ class _Text:
                 values.append(self._value(event, f"{where}[{len(values)}]", depth + 1))
             return values
         mapping: dict[str, Any] = {}
+        names: set[str] = set()
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             line = self._line(event)
             key = event.value if isinstance(event, yaml.ScalarEvent) else None
@@ -188,8 +221,10 @@ class _Text:
                     "yaml", line, "a name is a plain text, without anchor, tag or merge (<<)", where
                 )
             self.budget.take(line, depth, key)
-            if key in mapping:
+            # The language host compares some names without case.
+            if key.casefold() in names:
                 raise UnreadableError("yaml", line, f"{key!r} is there twice", where)
+            names.add(key.casefold())
             below = f"{where}.{key}" if where else key
             self.lines[below] = line
             mapping[key] = self._value(next(self._events), below, depth + 1)
