@@ -314,7 +314,8 @@ DEEPEST: Final = 100
 How many lists and mappings are read within each other. Python's own limit is at 1,000 calls, and the engine's at 10,000
 levels; no program needs a tenth of this.
 """
-_STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+_STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
+"""A text of JSON; one without an end reaches to the end, so that no other one is looked for in it."""
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _TOKENS: Final = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
 _AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
@@ -447,11 +448,11 @@ def execute(
         try:
             output, errors = process.communicate(text, timeout=seconds)
         except subprocess.TimeoutExpired:
-            _end(process, seconds_to_end)
+            end(process, seconds_to_end)
             msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
             raise PulumiTimeoutError(msg) from None
         except BaseException:
-            _end(process, seconds_to_end)
+            end(process, seconds_to_end)
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
@@ -462,7 +463,7 @@ def _environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not f"{name}=".startswith(keys)}
 
 
-def _end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
+def end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     """End the command, which has some seconds to end a program and plugins. If it were killed, they would go on."""
     process.terminate()
     try:
