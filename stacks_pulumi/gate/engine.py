@@ -9,6 +9,7 @@ backend is passed explicitly.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -33,6 +35,7 @@ from stacks_pulumi._environment import OF_PYTHON, without_secrets
 from stacks_pulumi._pulumi_cli import (
     InputError,
     PulumiError,
+    end,
     execute,
     failure,
     preview_failure,
@@ -43,6 +46,7 @@ from stacks_pulumi._pulumi_cli import (
 )
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import project as project_files
+from stacks_pulumi.gate.plan_file import longest_timeout
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate, GatePack
@@ -54,7 +58,15 @@ PYTHON: Final = sys.executable
 
 _SECONDS: Final = 300.0
 _PREVIEW_SECONDS: Final = 3600.0
+_STANDSTILL: Final = 7200.0
+"""
+For how long an update may have no new event, besides the timeouts of its resources. A container of ours boots within 30
+minutes, and what other providers make takes an hour or more.
+"""
+_LOOK: Final = 5.0
 _SECONDS_TO_END: Final = 20.0
+_SECONDS_TO_UNDO: Final = 120.0
+"""The time in which an update that is ended may delete what it was creating."""
 
 _PASSED: Final = frozenset(
     {
@@ -345,7 +357,8 @@ class Engine:
             The engine's exit code.
 
         Raises:
-            PulumiError: The command does not start.
+            PulumiError: The command does not start; or it made no progress and was ended, with the code
+                `outcome-unknown`.
         """
         words = ["up", "--yes", "--plan", str(plan), "--message", message]
         words += ["--event-log", str(events), *self._chosen, *options, "--non-interactive"]
@@ -361,7 +374,8 @@ class Engine:
             )
         except OSError as error:
             raise PulumiError(f"the command `pulumi` does not start ({error.strerror})") from None
-        return _awaited(process, on_start)
+        wait = functools.partial(_ended, process, events, _STANDSTILL + longest_timeout(plan.read_bytes()))
+        return _awaited(process, wait, on_start)
 
     def pack_options(self, packs: Sequence[GatePack], scratch: Path) -> list[str]:
         """
@@ -536,7 +550,27 @@ def _command(environment: Mapping[str, str]) -> str:
     return found
 
 
-def _awaited(process: subprocess.Popen[bytes], on_start: Callable[[int], None]) -> int:
+def _ended(process: subprocess.Popen[bytes], events: Path, seconds: float) -> int:
+    """Wait for the engine's end; end it if it has no new event for that long."""
+    size, since = 0, time.monotonic()
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK)
+        before, size = size, events.stat().st_size if events.exists() else 0
+        if size != before:
+            since = time.monotonic()
+        elif time.monotonic() - since > seconds:
+            end(process, _SECONDS_TO_UNDO)
+            raise PulumiError(
+                f"`pulumi up` made no progress for {seconds / 3600:.1f} hours, so it was ended, and may have changed "
+                "something: see in its output which resource it waited for, run `pulumi cancel`, and plan again",
+                code="outcome-unknown",
+            )
+
+
+def _awaited(
+    process: subprocess.Popen[bytes], wait: Callable[[], int], on_start: Callable[[int], None]
+) -> int:
     """Wait for the engine, which has the terminal: Ctrl-C is for it, and a request to end is passed on."""
 
     def passed_on(number: int, _frame: object) -> None:
@@ -553,7 +587,7 @@ def _awaited(process: subprocess.Popen[bytes], on_start: Callable[[int], None]) 
         signal.signal(signal.SIGTERM, passed_on)
     try:
         on_start(process.pid)
-        return process.wait()
+        return wait()
     finally:
         for number, handler in before.items() if is_main else ():
             signal.signal(number, handler)

@@ -54,6 +54,7 @@ class Goal(msgspec.Struct, rename="camel"):
     aliases: list[str] = []
     structured_aliases: list[_Alias] = []
     id: str = ""
+    custom_timeouts: dict[str, float] = {}
 
 
 class ResourcePlan(msgspec.Struct):
@@ -355,6 +356,12 @@ def package_of(provider: str) -> str:
     urn = urn_of_provider(provider)
     type_ = "" if None in stack_and_project(urn) else type_of(urn)
     return type_.removeprefix(PROVIDERS) if type_.startswith(PROVIDERS) else ""
+
+
+def longest_timeout(planned: bytes) -> float:
+    """Return the longest timeout that a resource of a plan has of its own, in seconds."""
+    goals = (one.goal for one in plan_in(planned).resource_plans.values())
+    return max((seconds for goal in goals if goal for seconds in goal.custom_timeouts.values()), default=0.0)
 
 
 def packages_of(planned: bytes) -> list[str]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.gate import engine
 from tests.support.gate import Gated
 from tests.support.stack import Stack
 from tests.support.waiting import until
@@ -63,3 +65,33 @@ def test_a_killed_create_counts_once_in_a_day_and_in_the_total(
     reasons = [str(reason) for reason in gated.plan().verdict.reasons]
     assert any("after $4.00 in the last 24 hours, is over the $9.00" in one for one in reasons), reasons
     assert any("(with web, which an interrupted update may have made)" in one for one in reasons), reasons
+
+
+@pytest.mark.real_processes
+def test_an_update_that_stands_still_is_ended(
+    stack: Stack, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program may wait for what never comes, and the job, with its lock, would wait for it."""
+    gated = Gated(stack, tmp_path / "gated", {"free": {"increase_per_day": 9, "code": True}})
+    stack.program(
+        """
+        import signal
+
+        timeouts = pulumi.CustomTimeouts(create="6s")
+        web = stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(custom_timeouts=timeouts))
+        web.id.apply(lambda _: signal.pause())
+        """
+    )
+    assert gated.plan().verdict.result == "free"
+    monkeypatch.setattr(engine, "_STANDSTILL", 4.0)
+    monkeypatch.setattr(engine, "_LOOK", 0.5)
+    begun = time.monotonic()
+
+    with pytest.raises(PulumiError, match=r"made no progress for 0\.0 hours.*`pulumi cancel`") as ended:
+        gated.apply()
+
+    assert ended.value.code == "outcome-unknown"
+    # The timeout of the container is a part of the limit, which begins again with each event.
+    assert time.monotonic() - begun > 10
+    assert emulator.state.names() == ["web"]
+    assert "was killed" in gated.refused()
