@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
+from stacks_pulumi.errors import StacksError, with_code
 from stacks_pulumi.pricing.money import MonthlyPrice, usd
 
 PlanVerdict: TypeAlias = Literal["free", "needs_approval", "refused"]
@@ -136,6 +137,27 @@ class ApplyOutcome:
     verdict: Literal["applied", "failed"]
     record: str
     output: str
+
+
+OTHERS: Final = (
+    "it is about more than this stack, and may name others: a person sees why with `stacks-pulumi gate plan`"
+)
+"""What an agent gets in place of a text that may name other stacks."""
+
+
+def told(error: StacksError) -> str:
+    """Return an error as an agent gets it."""
+    return with_code(OTHERS, error.code) if error.names_others else str(error)
+
+
+def reasons_of(change: Mapping[str, Any]) -> list[str]:
+    """Return why a planned change is not free, or is refused, as an agent gets it."""
+    limits = [one for one in change["limits"] if not one["passed"]]
+    said = [
+        "budgets: " + OTHERS if one["names_others"] else f"{one.get('rule') or one['name']}: {one['text']}"
+        for one in (*change["reasons"], *limits)
+    ]
+    return [*said, *(f"not known until the change is made: {one}" for one in change["unknown"])]
 
 
 def dollars(amount: Decimal | None) -> str | None:

@@ -33,6 +33,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextConten
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.agents.masking import Secrets
+from stacks_pulumi.agents.outcomes import told
 from stacks_pulumi.agents.programs import ProgramError
 from stacks_pulumi.agents.reading import pages
 from stacks_pulumi.agents.tools import RECORD, Desk
@@ -288,7 +289,7 @@ def _answering(
             # It repeats what the client has sent, and has nothing else: see `_shown`.
             return _failed(str(error))
         except StacksError as error:
-            return _failed(secrets.masked(str(error)))
+            return _failed(secrets.masked(told(error)))
         except OSError as error:
             return _failed(with_code(f"{error.strerror or type(error).__name__}", "file-access"))
         except Exception as error:  # noqa: BLE001  (its text may have a secret)

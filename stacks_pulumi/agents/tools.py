@@ -49,6 +49,7 @@ from stacks_pulumi.agents.outcomes import (
     dollars,
     end_of,
     of_plans,
+    reasons_of,
 )
 from stacks_pulumi.agents.reading import container_id, credentials, explanation
 from stacks_pulumi.agents.worker import Done, Job, in_process
@@ -335,13 +336,11 @@ class Desk:
     def _outcome(self, name: str, change: Mapping[str, Any]) -> PlanOutcome:
         verdict: PlanVerdict = "free" if change["result"] == "nothing" else change["result"]
         record = name if change["record"] else None
-        reasons = [_short(f"{one['rule']}: {one['text']}", 500) for one in change["reasons"]]
-        reasons += [_short(f"not known until the change is made: {one}", 500) for one in change["unknown"]]
-        reasons += [
-            _short(f"{one['name']}: {one['text']}", 500) for one in change["limits"] if not one["passed"]
-        ]
-        if change["result"] == "nothing":
-            reasons = ["nothing changes"]
+        reasons = (
+            ["nothing changes"]
+            if change["result"] == "nothing"
+            else [_short(one, 500) for one in reasons_of(change)]
+        )
         return PlanOutcome(
             verdict,
             record,

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.agents.outcomes import told
 from stacks_pulumi.errors import StacksError, with_code
 from stacks_pulumi.gate import flow, settings, texts
 from stacks_pulumi.gate import record as records
@@ -80,7 +81,7 @@ def carry_out(job: Job) -> Done:
             shown = texts.json(planned.record, planned.verdict, planned.changes)
             return Done(0, msgspec.json.decode(shown, type=dict[str, Any]))
     except StacksError as error:
-        return Done(error=str(error))
+        return Done(error=told(error))
     except OSError as error:
         return Done(error=with_code(str(error), "file-access"))
     except KeyboardInterrupt:

@@ -174,7 +174,7 @@ def apply(
         meanwhile: Entered when the record is good and nothing has begun, and left before another one can begin.
 
     Returns:
-        The engine's exit code; `REFUSED` if a policy stopped it.
+        The engine's exit code; `REFUSED` if a policy stopped it, which leaves what was created before.
 
     Raises:
         RefusedError: The record or its approval is void, or the gate refuses the change. Nothing was changed.
@@ -247,8 +247,9 @@ def apply(
                 events=scratch / records.EVENTS,
                 on_start=lambda pid: machine.write(msgspec.structs.replace(begun, engine=pid)),
             )
-        except PulumiError:
-            machine.end(read)
+        except PulumiError as error:
+            if error.code != "outcome-unknown":
+                machine.end(read)
             raise
         said = scratch / _SAID
         if said.is_file():
@@ -331,7 +332,7 @@ def _check_gate(gate: Gate) -> None:
     """
     wrong = (*checks.of_packs(gate), *checks.of_settings(gate))
     if wrong:
-        raise RefusedError(f"the gate has mistakes: {'; '.join(wrong)}")
+        raise RefusedError(f"the gate has mistakes: {'; '.join(wrong)}", names_others=True)
 
 
 def _check_configuration(gate: Gate, configuration: SealedConfiguration) -> None:
@@ -488,8 +489,11 @@ def _approved(
         RefusedError: It may not be applied.
     """
     if verdict.result == "refused":
-        reasons = [str(reason) for reason in verdict.reasons if reason.result == "refused"]
-        raise RefusedError(f"the gate refuses this change: {'; '.join(reasons)}")
+        reasons = [reason for reason in verdict.reasons if reason.result == "refused"]
+        raise RefusedError(
+            f"the gate refuses this change: {'; '.join(map(str, reasons))}",
+            names_others=any(reason.names_others for reason in reasons),
+        )
     if verdict.result != "needs_approval":
         return ()
     subject = signatures.Subject(record.digest, pulumi.stack, git.author(pulumi.project), verdict)

@@ -148,7 +148,8 @@ def check_idle() -> None:
         if one is not None and _is_running(one):
             raise RefusedError(
                 f"the engine of an `apply` that was killed still changes the stack {one.stack} (process {one.engine}): "
-                "wait for its end"
+                "wait for its end",
+                names_others=True,
             )
 
 

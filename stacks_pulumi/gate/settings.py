@@ -21,7 +21,7 @@ import msgspec
 
 from stacks_pulumi.account.budgets import BudgetFile, read_budgets
 from stacks_pulumi.cost.report import PriceTable, read_prices
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.gate import git
 from stacks_pulumi.gate.reader import Inside, Reader
 
@@ -304,12 +304,17 @@ def opened(folder: Path, ref: str | None = None) -> Iterator[Gate]:
     Raises:
         ConfigError: The folder has no gate, or a setting is wrong.
     """
-    if ref is None:
-        yield read_gate(folder)
-        return
     with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
-        commit = git.extract(folder, ref, Path(scratch))
-        yield read_gate(Path(scratch), f"{folder} of {ref}, commit {commit[:12]}")
+        try:
+            if ref is None:
+                gate = read_gate(folder)
+            else:
+                commit = git.extract(folder, ref, Path(scratch))
+                gate = read_gate(Path(scratch), f"{folder} of {ref}, commit {commit[:12]}")
+        except StacksError as error:
+            # A gate may be for several stacks, and a line of its files may name any of them.
+            raise error.but(names_others=True) from None
+        yield gate
 
 
 def read_gate(folder: Path, source: str | None = None) -> Gate:

@@ -338,7 +338,7 @@ def _void(approval: Approval, subject: Subject, gate: Gate, now: datetime.dateti
     if stated.digest != subject.digest:
         return f"{approval.name} approved another record"
     if stated.stack != subject.stack:
-        return f"{approval.name} approved a change of {stated.stack}, and this is {subject.stack}"
+        return f"{approval.name} approved a change of another stack, and this is {subject.stack}"
     if now > stated.until:
         return f"the approval of {approval.name} ended at {stated.until:{_TIME}}"
     if stated.ceiling is not None and (increase is None or increase > stated.ceiling):

@@ -24,7 +24,7 @@ from stacks_pulumi.account import backend
 from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconcile
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import Pricer
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.gate.plan_file import OUR_PROVIDERS, check_plugins, deployment_in
 from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import PriceList
@@ -187,8 +187,14 @@ def read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -
     Raises:
         StacksError: There is no key for it, or it cannot be read.
     """
-    if not needed(gate):
-        return AccountNow()
+    try:
+        return _read(gate, configuration, now) if needed(gate) else AccountNow()
+    except StacksError as error:
+        # It is read with every stack of the backend.
+        raise error.but(names_others=gate.budgets is not None) from None
+
+
+def _read(gate: Gate, configuration: Mapping[str, Any], now: datetime.datetime) -> AccountNow:
     with _connected(gate, configuration) as (client, settings):
         prices = live.prices(client) if gate.file.live_prices else None
         monthly = AccountNow(prices=prices).monthly

@@ -510,7 +510,13 @@ def _data(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> 
         "stack": _stack(record),
         "result": verdict.result,
         "reasons": [
-            {"result": one.result, "rule": one.rule, "urn": one.urn or None, "text": one.text}
+            {
+                "result": one.result,
+                "rule": one.rule,
+                "urn": one.urn or None,
+                "text": one.text,
+                "names_others": one.names_others,
+            }
             for one in verdict.reasons
         ],
         "price_before": bounds(verdict.price_before),
@@ -520,7 +526,15 @@ def _data(record: Record | str, verdict: Verdict, changes: Sequence[Change]) -> 
         "unknown": list(verdict.unknown),
         "approvals_needed": verdict.approvals_needed,
         "destroys_data": verdict.needs_destroy,
-        "limits": [{"name": one.name, "passed": one.passed, "text": one.text} for one in verdict.limits],
+        "limits": [
+            {
+                "name": one.name,
+                "passed": one.passed,
+                "text": one.text,
+                "names_others": one.names_others,
+            }
+            for one in verdict.limits
+        ],
         "changes": [
             {
                 "urn": one.urn,

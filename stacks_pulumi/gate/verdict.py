@@ -61,12 +61,14 @@ class Reason:
         rule: The rule, limit, budget or policy; `free` if the gate's `free` does not cover something.
         urn: The resource that it is about; empty for the whole change.
         text: The reason, as a sentence.
+        names_others: Whether it may name other stacks.
     """
 
     result: Literal["needs_approval", "refused"]
     rule: str
     urn: str
     text: str
+    names_others: bool = False
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.text}"
@@ -81,11 +83,13 @@ class JudgedLimit:
         name: The limit, or the budget's name.
         passed: Whether the change is within it.
         text: The limit and the result as a sentence.
+        names_others: Whether name or text may name other stacks.
     """
 
     name: str
     passed: bool
     text: str
+    names_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,10 @@ class _Found:
     def refuse(self, rule: str, why: str, urn: str = "") -> None:
         """Add a reason to refuse the change."""
         self.reasons.append(Reason("refused", rule, urn, why))
+
+    def refuse_with_others(self, rule: str, why: str) -> None:
+        """Add a reason to refuse the change that may name other stacks."""
+        self.reasons.append(Reason("refused", rule, "", why, names_others=True))
 
     def ask(self, rule: str, why: str, urn: str = "") -> None:
         """Add a reason for an approval."""
@@ -359,7 +367,7 @@ def _with_account(found: _Found, account: Reconciliation) -> None:
     try:
         planned, during = _accounts(found, account)
     except InputError as error:
-        found.refuse("account", error.message)
+        found.refuse_with_others("account", error.message)
         return
     for one in _this_stack(planned, found.changes):
         found.after = found.after.or_higher(one.price)
@@ -444,11 +452,11 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
             told = f"{why} here: `apply` reads and judges it"
             found.limits.append(JudgedLimit("budgets", passed=True, text=told))
         else:
-            found.refuse("budgets", f"{why}: set STACKS_API_KEY to a key that can read it")
+            found.refuse_with_others("budgets", f"{why}: set STACKS_API_KEY to a key that can read it")
         return
     if not account.complete:
         gaps = [*(f"{one.stack} ({one.error})" for one in account.unread), *account.gaps]
-        found.refuse("budgets", f"the account was not read completely: {'; '.join(gaps)}")
+        found.refuse_with_others("budgets", f"the account was not read completely: {'; '.join(gaps)}")
         return
     tagged = functools.cache(tagged)
     try:
@@ -458,18 +466,18 @@ def _budgets(found: _Found, account: Reconciliation | None, tagged: Tagged, *, w
         uncovered = budgets.uncovered(planned, file.budgets, tagged)
         by_tag = {tag: tagged(*tag) for budget in file.budgets for tag in budget.tags}
     except StacksError as error:
-        found.refuse("budgets", error.message)
+        found.refuse_with_others("budgets", error.message)
         return
     for (budget, end), (_, worst) in zip(judged, at_once, strict=True):
         is_over = end.passed and not worst.passed and end.limit.measure == "total"
         verdict = worst if is_over else end
         told = f"{_LAST}, {verdict.text}{_FIRST}" if is_over else verdict.text
-        limit = JudgedLimit(f"budget {budget.title}", verdict.passed, told)
+        limit = JudgedLimit(f"budget {budget.title}", verdict.passed, told, names_others=True)
         found.limits.append(limit)
         if verdict.blocks:
-            found.refuse(limit.name, limit.text)
+            found.refuse_with_others(limit.name, limit.text)
     if uncovered and file.covers_all:
-        found.refuse("budgets", f"no budget covers {', '.join(uncovered)}")
+        found.refuse_with_others("budgets", f"no budget covers {', '.join(uncovered)}")
     for one in _this_stack(planned, found.changes):
         if not any(
             budget.refuses and (budget.everything or budget.chooses(one, by_tag)) for budget in file.budgets

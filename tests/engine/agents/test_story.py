@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support.accounts import running
 from tests.support.agents import Agent, Talk, audited, containers
 from tests.support.stack import Stack
 
@@ -117,3 +120,62 @@ def test_an_agent_deploys_exceeds_asks_and_applies(agent: Agent, emulator: Emula
     ]
     assert [entry.result for entry in agent.gated.log()] == ["succeeded", "succeeded"]
     assert agent.gated.log()[0].approvers == ("ann",)
+
+
+def test_what_an_agent_gets_names_no_other_stack(
+    stack: Stack, emulator: Emulator, yaml_language_host: Path, tmp_path: Path
+) -> None:
+    """The gate judges the whole account, and tells a person of each stack in it."""
+    other = tmp_path / "bank"
+    other.mkdir()
+    (other / "Pulumi.yaml").write_text("name: bank\nruntime: yaml\n", encoding="utf-8")
+    root = {"urn": "urn:pulumi:prod::bank::pulumi:pulumi:Stack::bank-prod", "type": "pulumi:pulumi:Stack"}
+    vault = {
+        "urn": "urn:pulumi:prod::bank::stacks:index:Container::vault",
+        "type": "stacks:index:Container",
+        "custom": True,
+        "id": f"{emulator.account}-vault",
+        "inputs": {"name": "vault", "template": "nodejs", "plan": "basic"},
+    }
+    running(emulator, "vault", "nodejs")
+
+    state = {"version": 3, "deployment": {"resources": [root, vault]}}
+    (other / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    for words in (("init", "prod"), ("import", "--file", "state.json", "--stack", "prod")):
+        subprocess.run(["pulumi", "stack", *words], cwd=other, env=stack.env, check=True)
+    agent = Agent(stack, yaml_language_host, tmp_path / "gated", {"free": {"increase_per_day": 50}})
+
+    def gate(budgets: str, **more: object) -> None:
+        (agent.gated.folder / "budgets.yaml").write_text(budgets, encoding="utf-8")
+        agent.gated.add(budgets="budgets.yaml", **more)
+
+    all_of_it = "{name: all of bank/prod, max_total: 50}"
+    mine = "{name: mine, max_total: 50, stacks: [tests/dev]}"
+
+    async def story(call: Talk) -> None:
+        gate(f"budgets: [{all_of_it}, {mine}]\n")
+        assert (await call("plan", program=WEB))["verdict"] == "free"
+        # No budget covers it.
+        gate(f"budgets: [{all_of_it}, {mine}]\ncovers: all\n")
+        assert "more than this stack" in str((await refused(call))["reasons"])
+        # It leaves nothing of a budget.
+        gate("budgets: [{name: bank/prod and tests, max_total: 5, stacks: [bank/prod, tests/dev]}]\n")
+        assert (record := (await refused(call))["record"])
+        assert "more than this stack" in await call.fails("apply", record=record)
+        # A pattern matches nothing, and the gate has mistakes.
+        gate("budgets: [{name: bank, max_total: 5, stacks: [bank/live]}]\n")
+        await refused(call)
+        gate(f"budgets: [{mine}]\n", harmless=["*"])
+        assert "more than this stack" in await call.fails("plan", program=WEB)
+        gate("budgets: [{name: bank/prod, max_total: much}]\n", harmless=["random:*"])
+        for tool in ("get_account", "list_prices"):
+            assert "more than this stack" in await call.fails(tool)
+        assert "bank" not in (said := "".join(call.answers)), said
+        assert "prod" not in said.replace("production", ""), said
+
+    async def refused(call: Talk) -> dict[str, object]:
+        planned = await call("plan", program=WEB)
+        assert planned["verdict"] == "refused", planned
+        return planned
+
+    agent.in_process(story)

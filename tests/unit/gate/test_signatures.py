@@ -129,7 +129,7 @@ def test_the_text_says_what_is_signed(record: Record) -> None:
         (
             {"stack": "organization/shop/dev"},
             {},
-            "ann approved a change of organization/shop/dev, and this is organization/shop/prod",
+            "ann approved a change of another stack, and this is organization/shop/prod",
         ),
         (
             {},
