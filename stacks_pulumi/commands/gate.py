@@ -44,7 +44,7 @@ _TOTAL: Final = Decimal(40)
 _INCREASE: Final = Decimal(15)
 _REFUSED: Final = 2
 _WAITING: Final = 10
-"""How `pulumi up` ends if an operation has to wait (3.274.1 or newer)."""
+"""How `pulumi up` ends if an operation has to wait (3.272 or newer)."""
 _RESULTS: Final = {"nothing": 0, "free": 0, "needs_approval": 3, "refused": _REFUSED}
 _TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
 
@@ -540,7 +540,9 @@ def _print(text: str) -> None:
 
 
 _FORMS: Final = ("table", "json", "markdown")
-_VOID: Final = "refused, or the approval is void, and nothing was changed"
+_VOID: Final = (
+    "refused, or the approval is void; nothing was changed, unless a policy stopped the running update"
+)
 
 _ACTIONS: Final = {
     "init": Command(
