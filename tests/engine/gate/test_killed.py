@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -85,13 +84,10 @@ def test_an_update_that_stands_still_is_ended(
     assert gated.plan().verdict.result == "free"
     monkeypatch.setattr(engine, "_STANDSTILL", 4.0)
     monkeypatch.setattr(engine, "_LOOK", 0.5)
-    begun = time.monotonic()
 
     with pytest.raises(PulumiError, match=r"made no progress for 0\.0 hours.*`pulumi cancel`") as ended:
         gated.apply()
 
     assert ended.value.code == "outcome-unknown"
-    # The timeout of the container is a part of the limit, which begins again with each event.
-    assert time.monotonic() - begun > 10
     assert emulator.state.names() == ["web"]
     assert "was killed" in gated.refused()
