@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--real-processes", action="store_true", help="start every host and program instead of forking it"
     )
     parser.addoption(
-        "--write-durations", action="store_true", help="write the seconds of each file that runs"
+        "--write-durations", action="store_true", help="write the processor seconds of each file that runs"
     )
     parser.addoption(
         "--shard", type=_shard, metavar="N/ALL", help="run one of several equal parts, such as 1/3"
@@ -53,10 +53,13 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Record the durations in the process that gets all reports."""
+    """Measure the tests in each process, and record them in the one that gets all reports."""
     # The items of ten thousand tests live as long as the run: see `pytest_collection_finish`.
     gc.disable()
-    if config.getoption("write_durations") and not hasattr(config, "workerinput"):
+    if not config.getoption("write_durations"):
+        return
+    config.pluginmanager.register(durations.Meter())
+    if not hasattr(config, "workerinput"):
         if config.getoption("markexpr") or config.getoption("keyword"):
             raise pytest.UsageError(
                 "--write-durations needs whole files: run `make test-all`, without -k and -m"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.support import durations
+from tests.support.forked import commands
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -62,11 +64,42 @@ def test_a_record_keeps_other_files_and_drops_those_that_are_gone(
     monkeypatch.setattr(durations, "ROOT", tmp_path)
     monkeypatch.setattr(durations, "FILE", file)
     recorder = durations.Recorder()
-    for nodeid, took in (("test_ran.py::one", 12.0), ("test_ran.py::two", 11.0), ("test_short.py::one", 0.4)):
-        recorder.pytest_runtest_logreport(
-            pytest.TestReport(nodeid, (nodeid, 0, ""), {}, "passed", None, "call", duration=took)
-        )
+    for nodeid, used in (("test_ran.py::one", 12.0), ("test_ran.py::two", 11.0), ("test_short.py::one", 0.4)):
+        for when in ("setup", "call", "teardown"):
+            recorder.pytest_runtest_logreport(
+                pytest.TestReport(
+                    nodeid,
+                    (nodeid, 0, ""),
+                    {},
+                    "passed",
+                    None,
+                    when,
+                    user_properties=[(durations.USED, used)],
+                )
+            )
 
     recorder.pytest_sessionfinish()
 
     assert durations.recorded() == {"test_kept.py": 4.0, "test_ran.py": 20.0}
+
+
+BUSY: Final = """
+import time
+while time.process_time() < 0.3:
+    pass
+"""
+"""A program that uses a third of a second of processor time, however long that takes."""
+
+
+def test_started_processes_and_forks_are_counted(tmp_path: Path) -> None:
+    program = tmp_path / "stacks-pulumi"
+    program.write_text(BUSY, encoding="utf-8")
+    before = durations.used()
+
+    subprocess.run([sys.executable, program], check=True)
+    after_one = durations.used()
+    commands.start([str(program)], os.environ).communicate()
+
+    # The kernel counts in hundredths.
+    assert after_one - before >= 0.28
+    assert durations.used() - after_one >= 0.28

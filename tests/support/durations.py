@@ -1,23 +1,30 @@
-"""The recorded seconds of each test file, and the order and the shards that follow from them."""
+"""
+The recorded processor seconds of each test file, and the order and the shards that follow from them.
+
+They depend little on what else the machine does, as the seconds of a clock do not.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests.support.forked import commands
+
 ROOT: Final = Path(__file__).parents[2]
 FILE: Final = ROOT / "tests/durations.json"
 SHORT: Final = 1.0
-"""Seconds of a file without a record: it is new, or takes less than this."""
+"""Seconds of a file without a record: it is new, or uses less than this."""
 
 
 def recorded() -> dict[str, float]:
-    """Return the seconds of each file that takes longer than `SHORT`."""
+    """Return the seconds of each file that uses more than `SHORT`."""
     found: dict[str, float] = json.loads(FILE.read_text(encoding="utf-8"))
     return found
 
@@ -42,18 +49,48 @@ def shard_of(files: Iterable[str], seconds: Mapping[str, float], shards: int) ->
     return found
 
 
+USED: Final = "processor seconds"
+"""The property of a test's last report."""
+
+
+def used() -> float:
+    """Return the processor seconds of this process, of the processes that it has waited for, and of their forks."""
+    return sum(os.times()[:4]) + commands.used()
+
+
+class Meter:
+    """A plugin of pytest, in each process that runs tests: it adds what a test and its fixtures used to its reports."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Read the seconds before the first fixture."""
+        self._before = used()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        """Read them after the last fixture, before the report is made."""
+        yield
+        item.user_properties.append((USED, used() - self._before))
+
+
 class Recorder:
-    """A plugin of pytest that writes the seconds of the files that ran; the others keep theirs."""
+    """A plugin of pytest, in the process that gets all reports: it writes the seconds of the files that ran."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add a test's setup, call or teardown."""
-        self._seconds[file_of(report)] += report.duration
+        """Add what a test used."""
+        if report.when == "teardown":
+            self._seconds[file_of(report)] += sum(
+                float(str(value)) for name, value in report.user_properties if name == USED
+            )
 
     def pytest_sessionfinish(self) -> None:
-        """Write the file, with one significant digit, so that a new record changes few lines."""
+        """Write the file, with one significant digit: a new record changes few lines. Other files keep theirs."""
         known = {file: took for file, took in recorded().items() if (ROOT / file).exists()}
         ran = {file: float(f"{took:.1g}") for file, took in self._seconds.items()}
         kept = {file: took for file, took in sorted({**known, **ran}.items()) if took > SHORT}

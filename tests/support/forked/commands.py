@@ -60,6 +60,8 @@ _SCRIPTS = ("pulumi-resource-stacks", "stacks-pulumi")
 
 _SOCKET = "socket"
 _starting = threading.Lock()
+_servers: list[int] = []
+"""The process of the server, once it runs."""
 
 
 class Mode:
@@ -99,6 +101,15 @@ def start(arguments: list[str], environment: Mapping[str, str]) -> Forked | subp
     )
 
 
+def used() -> float:
+    """Return the processor seconds of the forks that have ended; the server waits for them, and not this process."""
+    ticks = 0
+    for server in _servers:
+        stat = Path(f"/proc/{server}/stat").read_text(encoding="utf-8")
+        ticks += sum(map(int, stat.rpartition(")")[2].split()[13:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 @functools.cache
 def _serve() -> Path:
     """Start the server, and return the folder of its commands."""
@@ -110,7 +121,11 @@ def _serve() -> Path:
         server = subprocess.Popen(
             [sys.executable, HERE / "server.py", str(listener.fileno()), made],
             env={
-                **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+                **{
+                    name: value
+                    for name, value in os.environ.items()
+                    if not name.startswith(("COVERAGE", "PYTHON"))
+                },
                 # Python reads it at its start only. Hosts and stacks set it.
                 "PYTHONFAULTHANDLER": "1",
             },
@@ -118,6 +133,7 @@ def _serve() -> Path:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
+    _servers.append(server.pid)
     # Without this it ends too, but processor time is only counted of processes that were waited for.
     atexit.register(server.communicate)
     words = {

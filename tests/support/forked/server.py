@@ -205,6 +205,9 @@ def become(request: Request) -> None:
         # A process that ends with its starter must see when that has ended.
         os.getppid = functools.partial(_parent_of, request.client)
     importlib.invalidate_caches()
+    if os.environ.keys() & {"COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"}:
+        # A started Python does it because of a file in `site-packages`.
+        importlib.import_module("coverage").process_startup(force=True)
     if folder := os.environ.get("PYTHONPATH"):
         # With any other module path, `python3` starts a Python. A started one imports it because of the folder's name.
         sys.path.insert(1, folder)
