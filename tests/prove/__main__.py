@@ -4,7 +4,7 @@ Run a proof on random cases, for minutes or hours.
     make prove                                     the proofs, with what each of them shows
     make prove ARGS="chaos --seed 42 --cases 400"  400 cases of one; the same seed draws the same cases
     make prove ARGS="chaos --minutes 60"           as many as an hour has time for
-    make prove ARGS="mutants --from FILE"          the cases of a file again: a kept case, or the results of a run
+    make prove ARGS="chaos --from FILE"            the cases of a file again: a kept case, or the results of a run
 
 The first failure of a proof that searches for one is reduced, and kept in `tests/prove/kept`, where `make test` runs
 it. The results of all cases are in `build/prove`.
@@ -27,9 +27,9 @@ if not __package__:
     # Run by its folder, Python puts the folder first on the path, where its modules could hide others.
     sys.path[0] = str(ROOT)
 
-from tests.prove.proof import Case  # noqa: E402  (the path has to be set first)
+from tests.prove.proof import Case, Ran  # noqa: E402  (the path has to be set first)
 from tests.prove.registry import PROOFS  # noqa: E402  (as above)
-from tests.prove.run import Ran, Runner, keep, last_line, read, say  # noqa: E402  (as above)
+from tests.prove.run import Runner, keep, last_line, say  # noqa: E402  (as above)
 
 RESULTS = ROOT / "build" / "prove"
 
@@ -87,12 +87,13 @@ def prove(given: argparse.Namespace) -> tuple[list[Ran], Counter[str]]:
             say(f"{last_line(failed[0])}\nKept as {kept}, which make test runs from now on.")
     finally:
         _write(results, ran)
+        proof.ended(given, ran)
         runner.close()
     total = sum((one.counts for one in ran), Counter[str]())
     sums = ", ".join(f"{count} {name}" for name, count in total.most_common())
     say(f"{len(ran)} cases, {len(failed)} failed, in {time.monotonic() - began:.0f} s; {sums}")
     if given.file:
-        passed = [one.case for one in read(given.file) if one.failure is None]
+        passed = [one.case for one in proof.read(given.file) if one.failure is None]
         new = sum(one.case in passed for one in failed)
         say(f"{new} did not fail in {given.file}")
     return failed, total
@@ -102,7 +103,7 @@ def _cases(given: argparse.Namespace) -> Iterable[Case]:
     proof = PROOFS[given.proof]
     if given.file:
         say(f"{given.proof}: the cases of {given.file}.")
-        return [one.case for one in read(given.file)]
+        return [one.case for one in proof.read(given.file)]
     most = proof.cases if given.cases is None and given.minutes is None else given.cases
     say(f"{given.proof}: seed {given.seed}, {given.at_once} at once.")
     return itertools.islice(proof(given).draw(random.Random(given.seed)), most)

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import functools
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
+from tests.prove import contexts, recorded
+from tests.prove.checkout import ROOT, Checkout
 from tests.prove.mutations import Mutation, mutations
-from tests.prove.proof import Case, Proof, Seen
+from tests.prove.proof import Case, Proof, Ran, Seen
+from tests.prove.recorded import PACKAGE, Recorded
 
 __all__ = ["Mutants"]
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "stacks_pulumi"
-
 MODULE, AREA = "module", "area"
 FAST = ("unit", "policy", "emulator", "tools")
-
 GOLDEN = (5**0.5 - 1) / 2
-FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+
+MOST = 6
+"""So many killers of a mutant are recorded at most."""
+SECONDS = 25.0
+"""How long killers of a mutant are looked for."""
+WIDTH = 160
+"""A change that is shown in a longer line is not recorded."""
 
 
 class Mutants(Proof):
@@ -36,6 +37,7 @@ class Mutants(Proof):
     about = "every small change of the package's code makes a test fail; a mutant that survives needs a test"
     cases = 40
     searches = False
+    at_once = 2
     new_process = True  # the copy of the checkout is removed with the process
 
     @classmethod
@@ -49,102 +51,179 @@ class Mutants(Proof):
             "the changed module, and `area` those of its part of the package (default: %(default)s)",
         )
         parser.add_argument(
-            "--part", default="", help="change only this part of the package, such as api/wait.py"
+            "--part",
+            nargs="+",
+            default=[""],
+            help="change only these parts of the package, such as api/wait.py",
+        )
+        parser.add_argument("--but", nargs="+", default=[], metavar="PART", help="leave these parts alone")
+        parser.add_argument(
+            "--record",
+            type=Path,
+            metavar="FILE",
+            help="run the tests that reach the changed line, and add the mutants that die to this file, with all "
+            f"killers up to {MOST}; --from FILE runs those again",
         )
 
     @classmethod
     def short(cls) -> Iterator[list[str]]:
         yield ["--seed=1", "--cases=1", "--part=pricing/money.py", "--rings=unit/pricing"]
 
+    @classmethod
+    def read(cls, path: Path) -> list[Ran]:
+        if path.suffix == ".json":
+            return super().read(path)
+        return [Ran(vars(one)) for one in recorded.read(path.read_text(encoding="utf-8"))]
+
+    @classmethod
+    def ended(cls, given: argparse.Namespace, ran: Sequence[Ran]) -> None:
+        if given.record:
+            dead = [one.case for one in ran if one.case.get("killers")]
+            recorded.write(
+                given.record,
+                [
+                    Recorded(
+                        Path(case["file"]).relative_to(PACKAGE.name).as_posix(),
+                        case["scope"],
+                        case["change"],
+                        tuple(case["killers"]),
+                        case["more"],
+                    )
+                    for case in dead
+                ],
+            )
+
     def draw(self, chance: Random) -> Iterator[Case]:
         """Yield mutants that are spread evenly over the lines of the package that can be mutated."""
-        found: dict[tuple[str, int], list[Mutation]] = {}
+        reached = contexts.reached() if self.given.record else None
+        places: dict[tuple[str, int], list[Mutation]] = {}
         for path in sorted(PACKAGE.rglob("*.py")):
-            if path.relative_to(PACKAGE).as_posix().startswith(self.given.part):
+            part = path.relative_to(PACKAGE).as_posix()
+            if part.startswith(tuple(self.given.part)) and not part.startswith(tuple(self.given.but)):
                 for mutation in mutations(path.read_text(encoding="utf-8")):
                     place = path.relative_to(ROOT).as_posix(), mutation.line
-                    found.setdefault(place, []).append(mutation)
-        lines = list(found)
+                    places.setdefault(place, []).append(mutation)
+        lines = list(places)
         at = chance.random()
         while True:
             # Steps of the golden ratio leave no large gap, however many mutants are drawn.
             at = (at + GOLDEN) % 1
             line = lines[int(at * len(lines))]
-            kind = chance.choice(sorted({one.kind for one in found[line]}))
-            drawn = chance.choice([one for one in found[line] if one.kind == kind])
-            yield {"file": line[0], **vars(drawn)}
+            kind = chance.choice(sorted({one.kind for one in places[line]}))
+            drawn = chance.choice([one for one in places[line] if one.kind == kind])
+            if not _is_valid(drawn.applied((ROOT / line[0]).read_text(encoding="utf-8"))):
+                continue
+            case = {"file": line[0], **vars(drawn)}
+            if reached is None:
+                yield case
+            elif len(drawn.change) <= WIDTH and (tests := reached.tests(*line)):
+                yield {**case, "tests": tests}
 
     @functools.cached_property
-    def _copy(self) -> Path:
-        # Removed when this object is.
-        self._folder = tempfile.TemporaryDirectory()
-        copy = Path(self._folder.name).resolve()
-        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        for name in filter(lambda name: (ROOT / name).is_file(), names.split("\0")):
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-        return copy
+    def _checkout(self) -> Checkout:
+        return Checkout()
+
+    @functools.cached_property
+    def _sound(self) -> dict[str, bool]:
+        return {}
 
     def run(self, case: Case, seen: Seen) -> None:
-        path = self._copy / case["file"]
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        if "line" not in case:
+            self._run_recorded(Recorded(**case), seen)
+            return
+        # The tests are no part of a mutation, and few of them are worth a place in the results.
+        tests = case.pop("tests", None)
+        path = ROOT / case["file"]
         mutation = Mutation(**{name: value for name, value in case.items() if name != "file"})
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
         mutated = mutation.applied(text)
+        place = f"{case['file']}:{case['line']}"
         if mutated is None:
             seen.counts["gone"] += 1
-            seen.note = f"{case['file']}:{case['line']}: its lines are gone"
+            seen.note = f"{place}: its lines are gone"
             return
-        path.write_text(mutated, encoding="utf-8")
-        try:
-            for ring in self.given.rings:
-                killer = self._killer(_files(ring, case["file"]), slow=ring not in {MODULE, AREA})
-                if killer is not None:
-                    seen.counts[f"killed by {ring}"] += 1
-                    seen.note = f"{case['file']}:{case['line']}: killed by {killer} ({ring})"
-                    return
-        finally:
-            path.write_text(text, encoding="utf-8")
-        seen.note = f"{case['file']}:{case['line']}: survived"
-        changed = difflib.unified_diff(
-            text.splitlines(), mutated.splitlines(), case["file"], case["file"], n=2, lineterm=""
-        )
-        raise AssertionError("survived:\n" + "\n".join(changed))
+        if tests is not None:
+            with self._checkout.changed(case["file"], mutated):
+                killers = self._killers(tests)
+            # A test that fails without the change too shows nothing.
+            case["killers"] = [name for name in killers if self._is_sound(name)]
+            case["more"] = len(killers) >= MOST
+            if case["killers"]:
+                seen.counts["died"] += 1
+                seen.note = f"{place}: {case['change']}: {len(killers)} killers"
+                return
+        else:
+            with self._checkout.changed(case["file"], mutated):
+                for ring in self.given.rings:
+                    if killer := self._killer(ring, case["file"]):
+                        seen.counts[f"killed by {ring}"] += 1
+                        seen.note = f"{place}: killed by {killer} ({ring})"
+                        return
+        _survived(place, text, mutated, seen)
 
-    def _killer(self, files: list[str], *, slow: bool) -> str | None:
-        """Return the first of the tests in some files that fails on the copy, if there is one."""
-        if not files:
-            return None
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "--tb=no",
-            "-p",
-            "no:cacheprovider",
-            "--timeout=60",
-        ]
-        done = subprocess.run(
-            [*command, *([] if slow else ["-m", "not slow"]), *files],
-            cwd=self._copy,
-            env={
-                **os.environ,
-                # Before the checkout, which is installed as an editable package.
-                "PYTHONPATH": str(self._copy),
-                # Compiled files are told apart by their second and size, which two mutants can share.
-                "PYTHONDONTWRITEBYTECODE": "1",
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        # 5: no test was selected.
-        if done.returncode in {0, 5}:
-            return None
-        return next(iter(FAILED.findall(done.stdout)), f"a run that ended with exit code {done.returncode}")
+    def _run_recorded(self, one: Recorded, seen: Seen) -> None:
+        place = f"{one.file} {one.scope}: {one.change}"
+        found = recorded.found(one)
+        text = found[0].read_text(encoding="utf-8") if found else ""
+        mutated = found[1].applied(text) if found else None
+        if found is None or mutated is None:
+            seen.counts["gone"] += 1
+            seen.note = f"{place}: its code is gone"
+            return
+        file = found[0].relative_to(ROOT).as_posix()
+        killers = _fast_first(recorded.present(one.killers))
+        with self._checkout.changed(file, mutated):
+            if killers and (failed := self._checkout.failures(killers)):
+                seen.counts["died as before"] += 1
+                seen.note = f"{place}: died as before by {failed[0]}"
+                return
+            for ring in [",".join(sorted({name.partition("::")[0] for name in killers})), MODULE, AREA]:
+                if killer := self._killer(ring, file):
+                    seen.counts["died by others"] += 1
+                    seen.note = f"{place}: died by another test, {killer} ({ring})"
+                    return
+        _survived(place, text, mutated, seen)
+
+    def _killers(self, tests: Sequence[str]) -> list[str]:
+        """Return the tests that fail with the change: of those in this process, and then of those of a host."""
+        found: list[str] = []
+        for is_host in (False, True):
+            some = [name for name in tests if name.startswith("tests/host/") == is_host]
+            if some and len(found) < MOST:
+                found += self._checkout.failures(some, most=MOST - len(found), seconds=SECONDS)
+        return found
+
+    def _is_sound(self, test: str) -> bool:
+        """Return whether a test passes without a change."""
+        if test not in self._sound:
+            self._sound[test] = not self._checkout.failures([test])
+        return self._sound[test]
+
+    def _killer(self, ring: str, file: str) -> str | None:
+        """Return the first of the tests of a ring that fails on the copy, if there is one."""
+        files = _files(ring, file)
+        options = ["-m", "not slow"] if ring in {MODULE, AREA} else []
+        return next(iter(self._checkout.failures(files, options=options)), None) if files else None
+
+
+def _survived(place: str, text: str, mutated: str, seen: Seen) -> None:
+    seen.counts["survived"] += 1
+    seen.note = f"{place}: survived"
+    changed = difflib.unified_diff(text.splitlines(), mutated.splitlines(), place, place, n=2, lineterm="")
+    raise AssertionError("survived:\n" + "\n".join(changed))
+
+
+def _is_valid(text: str | None) -> bool:
+    try:
+        ast.parse(text or "(")
+    except SyntaxError:
+        return False
+    return True
+
+
+def _fast_first(tests: Iterable[str]) -> list[str]:
+    # Each test of a host starts a process.
+    return sorted(tests, key=lambda name: (name.startswith("tests/host/"), name))
 
 
 def _files(ring: str, name: str) -> list[str]:
@@ -162,7 +241,7 @@ def _files(ring: str, name: str) -> list[str]:
         return "host" in path.parts, not is_named(path), not areas & set(path.parts), path
 
     folders = (*FAST, "host") if ring == MODULE else FAST if ring == AREA else ring.split(",")
-    found = _tests(ROOT / "tests" / folder for folder in folders)
+    found = _tests(ROOT / "tests" / folder.removeprefix("tests/") for folder in folders if folder)
     if ring == MODULE:
         found = filter(is_named, found)
     elif ring == AREA:

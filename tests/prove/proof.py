@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import abc
 import argparse
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
-__all__ = ["Case", "Proof", "Seen"]
+__all__ = ["Case", "Proof", "Ran", "Seen"]
 
 Case = dict[str, Any]
 """All that a run needs, as JSON. In a list of objects any of them may be left out, which reduces the case."""
@@ -26,6 +28,16 @@ class Seen:
         note: One line about the case.
     """
 
+    counts: Counter[str] = field(default_factory=Counter)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The result of a case: the traceback of its failure, if it failed, its counts, and a note."""
+
+    case: Case
+    failure: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
     note: str = ""
 
@@ -62,6 +74,16 @@ class Proof(abc.ABC):
     @classmethod  # noqa: B027  (most proofs have none)
     def add_options(cls, parser: argparse.ArgumentParser) -> None:
         """Add the options that only this proof has."""
+
+    @classmethod
+    def read(cls, path: Path) -> list[Ran]:
+        """Return the contents of a file: a kept case, or all cases of a run."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return [Ran(**one) for one in (found if isinstance(found, list) else [found])]
+
+    @classmethod  # noqa: B027  (most proofs write nothing)
+    def ended(cls, given: argparse.Namespace, ran: Sequence[Ran]) -> None:
+        """Write what the options ask for after a run."""
 
     @classmethod
     @abc.abstractmethod

@@ -8,32 +8,20 @@ import multiprocessing
 import sys
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.prove.proof import Case, Proof, Seen
+from tests.prove.proof import Case, Proof, Ran, Seen
 from tests.prove.reduce import reduced
 
-__all__ = ["KEPT", "Ran", "Runner", "read"]
+__all__ = ["KEPT", "Runner"]
 
 KEPT = Path(__file__).parent / "kept"
 """The reduced cases that failed once, in a folder for each proof."""
 
 REDUCE_MINUTES = 20
-
-
-@dataclass(frozen=True)
-class Ran:
-    """The result of a case: the traceback of its failure, if it failed, its counts, and a note."""
-
-    case: Case
-    failure: str | None = None
-    counts: Counter[str] = field(default_factory=Counter)
-    note: str = ""
 
 
 class _Here(futures.Executor):
@@ -115,12 +103,6 @@ def keep(proof: str, name: str, ran: Ran) -> Path:
         json.dumps({"failure": last_line(ran), "case": ran.case}, indent=2) + "\n", encoding="utf-8"
     )
     return path
-
-
-def read(path: Path) -> list[Ran]:
-    """Return the contents of a file: a kept case, or all cases of a run."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return [Ran(**one) for one in (found if isinstance(found, list) else [found])]
 
 
 def last_line(ran: Ran) -> str:

@@ -32,13 +32,13 @@ def test_a_seed_that_was_drawn_is_printed_and_draws_the_same_again(
 ) -> None:
     assert runner.main(["sums", "--cases=3", "--limit=100"]) == 0
     (first,) = (folder / "results").iterdir()
-    drawn = [one.case for one in run.read(first)]
+    drawn = [one.case for one in Sums.read(first)]
     seed = first.stem.removeprefix("sums-")
     assert f"sums: seed {seed}," in capsys.readouterr().out
 
     assert runner.main(["sums", "--cases=3", "--limit=100", "--seed", seed]) == 0
 
-    assert [one.case for one in run.read(first)] == drawn
+    assert [one.case for one in Sums.read(first)] == drawn
     assert "3 cases, 0 failed" in (said := capsys.readouterr().out)
     assert "15 numbers" in said
     assert "added up" in said

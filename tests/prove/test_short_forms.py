@@ -9,7 +9,7 @@ import pytest
 from tests.prove.__main__ import options, prove
 from tests.prove.proof import Seen
 from tests.prove.registry import PROOFS
-from tests.prove.run import KEPT, read
+from tests.prove.run import KEPT
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.host]
 
@@ -31,6 +31,6 @@ def test_short_form_fails_in_no_case(arguments: tuple[str, ...]) -> None:
 )
 def test_kept_case_fails_no_longer(path: Path) -> None:
     name = path.parent.name
-    (kept,) = read(path)
+    (kept,) = PROOFS[name].read(path)
 
     PROOFS[name](options([name])).run(kept.case, Seen())
