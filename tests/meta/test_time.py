@@ -19,6 +19,7 @@ EXCEPTIONS: Final = {
     "bench": "measures, and is no test",
     "engine/test_demo.py": "sends the second signal shortly after the first one, and measures nothing",
     "prove/__main__.py": "prints how long the run took",
+    "prove/forks.py": "starts no test after the seconds that were asked for",
     "prove/run.py": "starts no case after the minutes that were asked for",
     "support/clock.py": "looks often at threads, and has a limit against a hang",
     "support/hurried/hurry.py": "lets the clock of the package run faster, and measures nothing",
