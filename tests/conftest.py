@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import clock, durations
 from tests.support.forked import commands
+from tests.support.golden import Golden
 
 # No test depends on the speed of the machine.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,6 +33,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the project's options."""
     parser.addoption(
         "--write-docs", action="store_true", help="write the results of the run into the documentation"
+    )
+    parser.addoption(
+        "--write-golden", action="store_true", help="write the documents of the tests into tests/golden"
     )
     parser.addoption(
         "--real-processes", action="store_true", help="start every host and program instead of forking it"
@@ -90,6 +94,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = itertools.compress(items, here)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: durations.rank(durations.file_of(item), seconds))
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compare whole documents with those in `tests/golden`."""
+    return Golden(writes=request.config.getoption("--write-golden"))
 
 
 @pytest.hookimpl(tryfirst=True)

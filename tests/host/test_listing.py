@@ -104,6 +104,11 @@ def test_pages(host: Host, account: str) -> None:
 
     assert ids(host, "Container", page_size=2, continuation_token=token) == [f"{account}-web"]
     assert [it.HasField("result") for it in listed(host, "Container", limit=1)] == [True, False]
+    assert [it.HasField("result") for it in listed(host, "Container", page_size=3)] == [True] * 3
+    assert ids(host, "Container", page_size=2, limit=2, continuation_token="1") == [
+        f"{account}-orders-db",
+        f"{account}-web",
+    ]
 
 
 @pytest.mark.parametrize("unknown", [UNKNOWN, {**SECRET, "value": UNKNOWN}])

@@ -18,9 +18,12 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 import stacks_pulumi
+from stacks_pulumi._identifiers import camel_case
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.hosts.plugin.wire import parsed
-from stacks_pulumi.pricing.recognition import KINDS, NATIVE
+from stacks_pulumi.pricing.recognition import KINDS, MARKER, NATIVE
+from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM
+from stacks_pulumi.resources._naming import DEFAULT_NAME
 from tests.chaos.account import holdings
 from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, Host, HostedResource, _to_dict, _to_struct
@@ -218,6 +221,43 @@ def test_an_output_cannot_be_set(host: Host) -> None:
         ("", "unknown input externalAcess; did you mean externalAccess? [invalid-input]"),
         ("", "url is an output: it cannot be set [invalid-input]"),
     ]
+
+
+@pytest.mark.parametrize("note", [DEFAULT_NAME, PARENT_IN_PROGRAM, CHANGED_OUTSIDE, MARKER])
+def test_what_the_package_notes_beside_the_inputs_is_accepted(host: Host, note: str) -> None:
+    request = provider_pb2.CheckRequest(
+        urn=URN, news=_to_struct({"name": "web", "template": "nodejs", camel_case(note): "x"})
+    )
+
+    assert [it.reason for it in host.stub.Check(request).failures] == []
+
+
+KIND = provider_pb2.PropertyDiff.Kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "how"),
+    [
+        ("VpnClient", None, ["1"], KIND.ADD_REPLACE),
+        ("VpnClient", ["1"], None, KIND.DELETE_REPLACE),
+        ("VpnClient", ["1"], ["2"], KIND.UPDATE_REPLACE),
+        ("SshCertificate", None, ["1"], KIND.ADD),
+        ("SshCertificate", ["1"], None, KIND.DELETE),
+        ("SshCertificate", ["1"], ["2"], KIND.UPDATE),
+    ],
+)
+def test_a_difference_says_what_is_done_with_the_input(
+    host: Host, kind: str, before: Any, after: Any, how: Any
+) -> None:
+    resource = host.resource(kind)
+    given = (
+        {"container": "usr-1-web", "name": "laptop"} if kind == "VpnClient" else {"container": "usr-1-web"}
+    )
+    resource.id, resource.outs = "usr-1-web/laptop", {**given, "rotate_triggers": before, MARKER: kind}
+
+    difference = resource.diff({**given, "rotate_triggers": after, MARKER: kind}).detailedDiff
+
+    assert difference["rotateTriggers"].kind == how
 
 
 def test_what_an_earlier_check_returned_is_accepted(host: Host) -> None:

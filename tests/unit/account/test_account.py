@@ -13,6 +13,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.exports import Accounts, urn
+from tests.support.golden import Golden
 
 
 def account(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -28,6 +29,27 @@ def account(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) 
 
 def owners(data: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
     return {one["name"]: (one["ownership"], one["stacks"]) for one in data["containers"]}
+
+
+def test_the_json_is_as_recorded(
+    accounts: Accounts, capsys: pytest.CaptureFixture[str], golden: Golden
+) -> None:
+    """It has a container of each ownership, a state that cannot be read, and an interrupted create."""
+    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "both", "alone", "new")])
+    gone = accounts.container("gone", created_at="2026-01-01T00:00:00Z")
+    creating = {**accounts.container("new"), "id": "", "outputs": {}}
+    dev = accounts.export(
+        "dev.json",
+        accounts.container("web"),
+        accounts.container("both"),
+        gone,
+        pending=({"type": "creating", "resource": creating},),
+    )
+    prod = accounts.export("prod.json", accounts.container("both", "prod"))
+
+    data = account(capsys, dev, prod, "missing.json", code=1)
+
+    golden.json("account.json", data, {accounts.emulator.account: "ACCOUNT", str(accounts.folder): "FOLDER"})
 
 
 def test_each_container_has_its_stack_none_or_two(

@@ -229,6 +229,15 @@ def test_a_backend_without_stacks_is_reported(
     assert "the backend has no stacks: see with `pulumi whoami -v`" in account(capsys)["notes"][0]
 
 
+def test_no_output_is_a_backend_without_stacks(
+    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    backend([], {})
+    (tmp_path / "bin" / "pulumi").write_text("#!/bin/sh\n", encoding="utf-8")
+
+    assert "the backend has no stacks" in account(capsys)["notes"][0]
+
+
 def test_a_refused_key_is_reported_before_any_export(
     backend: Any, capsys: pytest.CaptureFixture[str], emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

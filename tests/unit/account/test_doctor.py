@@ -11,6 +11,7 @@ import pytest
 from stacks_pulumi.account import doctor_checks as module
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
+from tests.support.golden import Golden
 from tests.support.machine import Machine
 from tests.tools.fake_executables import executable
 from tests.unit.account.conftest import Report, only
@@ -33,6 +34,17 @@ def test_each_line_has_its_level_its_check_and_its_fix(
     assert adopt.endswith(f" | fix: pulumi config rm stacks:adopt --cwd {machine.project}")
     assert empty == ""
     assert summary == "1 problem, 1 warning, 5 checks that could not be made. An `up` fails."
+
+
+def test_the_json_is_as_recorded(
+    machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str], golden: Golden
+) -> None:
+    machine.set("stacks:adopt", "if_matching")
+
+    main(["doctor", "--json", "-C", str(machine.project)])
+
+    document = json.loads(capsys.readouterr().out)
+    golden.json("doctor.json", document, {str(machine.project): "FOLDER", emulator.account: "ACCOUNT"})
 
 
 def test_outside_of_a_project_the_environment_is_checked(

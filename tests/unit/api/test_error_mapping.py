@@ -34,6 +34,13 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             ),
         ),
         (
+            400,
+            {"error": "Malformed request", "field": None},
+            errors.BadRequestError,
+            "invalid-request",
+            "the API refused it (400: Malformed request); correct it, then try again",
+        ),
+        (
             401,
             {"error": "Invalid API key"},
             errors.InvalidApiKeyError,

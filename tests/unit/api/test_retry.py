@@ -94,7 +94,9 @@ def test_pauses_grow_and_are_spread_over_their_whole_length() -> None:
     assert pause(LIMITED, 4, 1.0) == 0.0
 
 
-@pytest.mark.parametrize(("error", "attempts"), [(FAILED, 5), (BROKE, 5), (GARBLED, 3), (LIMITED, 10)])
+@pytest.mark.parametrize(
+    ("error", "attempts"), [(FAILED, 5), (BROKE, 5), (GARBLED, 3), (LIMITED, 10), (BUSY, 12)]
+)
 def test_the_last_error_is_raised_after_all_attempts(
     clock: FakeClock, error: errors.StacksError, attempts: int
 ) -> None:

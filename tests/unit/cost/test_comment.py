@@ -109,13 +109,16 @@ def test_a_line_of_the_file_is_no_command_to_the_platform(line: str) -> None:
 
 
 @responses.activate
-def test_number_of_the_pull_request_is_read_from_the_event(tmp_path: Path) -> None:
-    event = tmp_path / "event.json"
-    event.write_text(json.dumps({"pull_request": {"number": 7}}), encoding="utf-8")
+@pytest.mark.parametrize(
+    "event", [{"pull_request": {"number": 7}}, {"issue": {"number": 7}, "comment": {"body": "/cost"}}]
+)
+def test_number_of_the_pull_request_is_read_from_the_event(tmp_path: Path, event: dict[str, Any]) -> None:
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps(event), encoding="utf-8")
     responses.get(GITHUB_COMMENTS, json=[])
     responses.post(GITHUB_COMMENTS, json={}, status=201)
 
-    env = {**GITHUB, "GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_PATH": str(event)}
+    env = {**GITHUB, "GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_PATH": str(file)}
     assert post("github", TEXT, env) == "posted the comment"
 
 

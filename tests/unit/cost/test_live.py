@@ -11,7 +11,7 @@ import pytest
 
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.cost import live
-from stacks_pulumi.errors import UnreadableAnswerError
+from stacks_pulumi.errors import NotFoundError, UnreadableAnswerError
 
 
 def client(containers: list[Container] | None = None, **more: Any) -> Any:
@@ -81,6 +81,33 @@ def test_a_container_whose_own_answer_says_that_it_is_deleted_costs_nothing() ->
     listed.containers.status = lambda _id: Container(id="x", template="nodejs", status="deleted")
 
     assert live.account(listed).lines == ()
+
+
+def test_a_container_that_is_listed_and_not_found_yet_has_the_price_of_its_row() -> None:
+    listed = client([Container(id="x", name="x", template="nodejs", plan="basic")])
+
+    def not_found(_id: str) -> Container:
+        raise NotFoundError("x", status=404)
+
+    listed.containers.status = not_found
+
+    assert live.account(listed).planned.low == Decimal(4)
+
+
+@pytest.mark.parametrize(
+    ("of_row", "of_answer", "shown"),
+    [
+        ("nodejs", "redis", "redis, basic"),
+        ("nodejs", "a-new-one", "nodejs, basic"),
+        (None, "a-new-one", "template not in the catalogue, basic"),
+    ],
+)
+def test_a_template_of_the_catalogue_takes_precedence(of_row: str | None, of_answer: str, shown: str) -> None:
+    listed = client([Container(id="x", name="x", template=of_row, plan="basic", storage_mb=10240)])
+    listed.containers.status = lambda _id: Container(id="x", template=of_answer)
+
+    (line,) = live.account(listed).lines
+    assert line.kind == shown
 
 
 def test_a_policy_does_not_wait_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:

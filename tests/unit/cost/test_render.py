@@ -19,6 +19,7 @@ from stacks_pulumi.cost.result import CostLimit, CostResult, document_of, judge
 from stacks_pulumi.reports import writers as in_text
 from stacks_pulumi.reports.writers import LIMIT, as_json, as_junit, comment, marker
 from tests.support import previews
+from tests.support.golden import Golden
 from tests.support.hostile import ALL, faults
 from tests.support.previews import BUCKET, UNKNOWN, events, preview, step, web
 
@@ -60,6 +61,14 @@ def junit(result: CostResult) -> str:
 
 def html(text: str) -> str:
     return str(MarkdownIt("gfm-like", {"linkify": False}).render(text))
+
+
+def test_the_documents_for_programs_are_as_recorded(golden: Golden) -> None:
+    shown = result(CostLimit("total", Decimal(10), block=True))
+
+    golden.text("cost.json", document(shown))
+    golden.text("cost.md", markdown(shown))
+    golden.text("cost.xml", junit(shown))
 
 
 def test_the_plain_table_says_everything() -> None:

@@ -148,7 +148,12 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
         ('["*/dev"]', "[]", 16, "stacks is empty: write a value, or leave it out"),
         ("may_destroy: false", "may_destroy: perhaps", 16, "must be true or false"),
         ("[destroys-data]", "destroys-data", 17, "two_approvals is 'destroys-data', and must be a list"),
-        ("12h", "1 day", 19, "record_expires is '1 day', and must be a time such as 30m, 4h or 2d"),
+        (
+            "12h",
+            "1 day",
+            19,
+            "record_expires is '1 day', and must be a time such as 30m, 4h or 2d, 90 days at most",
+        ),
         ("12h", "91d", 19, "90 days at most"),
         ("[main]", "[runtime]", 22, "must be backend or plugins"),
         ("packs/spend", "../packs", 4, "../packs is outside of the gate's folder"),

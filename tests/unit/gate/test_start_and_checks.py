@@ -19,6 +19,7 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import checks, settings, signers, start
 from stacks_pulumi.policy.testing import PackTester, container
 from tests.support.gate import signer
+from tests.support.golden import Golden
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +52,10 @@ def test_a_new_folder_has_no_mistake(folder: Path) -> None:
     assert [pack.path.name for pack in gate.packs] == ["guard"]
     assert signers.names_of(gate.signers) == {"ann"}
     assert gate.free is None
+
+
+def test_the_policies_of_a_new_folder_are_as_recorded(folder: Path, golden: Golden) -> None:
+    golden.text("guard.json", (folder / "guard.json").read_text(encoding="utf-8"))
 
 
 def test_a_new_folder_may_name_the_address_of_the_api(tmp_path: Path, key: Path) -> None:

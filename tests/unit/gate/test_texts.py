@@ -17,6 +17,7 @@ from stacks_pulumi.gate.record import Content, Digests, Record
 from stacks_pulumi.gate.settings import Gate
 from stacks_pulumi.gate.verdict import Verdict, judge, without_plan
 from stacks_pulumi.reports import PolicyViolation
+from tests.support.golden import Golden
 from tests.support.saved_plans import (
     ADDRESS,
     BACKUP,
@@ -352,6 +353,16 @@ def test_junit_fails_for_refusals_alone(make_gate: MakeGate) -> None:
     assert not failed["max_total"]
     assert not failed["no mandatory policy is violated"]
     assert not failed["refused"]
+
+
+def test_the_documents_for_programs_are_as_recorded(make_gate: MakeGate, golden: Golden) -> None:
+    gate = make_gate("rules: {destroys-data: refuse}\nlimits: {max_total: 100, max_increase: 1}")
+    verdict, changes = judged(gate, change())
+
+    golden.text("gate.json", texts.json(record(), verdict, changes))
+    golden.text("gate.md", texts.comment(record(), verdict, changes))
+    golden.text("gate.txt", texts.show(record(), verdict, changes))
+    golden.text("gate.xml", texts.junit(record(), verdict, changes))
 
 
 def test_programs_get_the_same_as_json(make_gate: MakeGate) -> None:

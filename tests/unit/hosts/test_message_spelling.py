@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stacks_pulumi.hosts.plugin.wire import in_camel_case
+from stacks_pulumi.hosts.plugin.wire import in_camel_case, unknown_names
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,12 @@ def test_names_of_inputs_options_and_functions_are_respelt(python: str, others: 
 )
 def test_other_names_are_not_changed(text: str) -> None:
     assert in_camel_case(text) == text
+
+
+def test_an_unknown_name_is_told_with_the_nearest_or_all_that_there_are() -> None:
+    def told(*known: str) -> dict[str, str]:
+        return unknown_names(["pian"], known, "input", outputs={"url"})
+
+    assert told("plan", "name") == {"pian": "unknown input pian; did you mean plan?"}
+    assert told("zone", "name") == {"pian": "unknown input pian; the inputs are name, zone"}
+    assert told() == {"pian": "unknown input pian; the inputs are none"}

@@ -37,6 +37,7 @@ def write(folder: Path, files: dict[str, str]) -> None:
         ({"Pulumi.yaml": PROJECT + PLAIN, "Pulumi.dev.yaml": SECRET}, True),
         ({"Pulumi.yaml": PROJECT + PLAIN}, False),
         ({"Pulumi.yaml": PROJECT + f"config:\n  stacks:apiKey: {{value: {KEY}}}\n"}, False),
+        ({"Pulumi.yaml": PROJECT, "Pulumi.dev.yaml": "config:\n  stacks:apiKey: secure\n"}, False),
         ({"Pulumi.yaml": PROJECT + "stackConfigDir: stacks\n", "stacks/Pulumi.dev.yaml": PLAIN}, False),
         ({"Pulumi.yaml": PROJECT, "Pulumi.prod.yaml": PLAIN}, None),
         ({"Pulumi.yaml": PROJECT, "Pulumi.dev.yaml": "config: 1\n"}, None),
