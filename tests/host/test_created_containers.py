@@ -53,6 +53,24 @@ def link(host: Host, app: str, db: str, **inputs: Any) -> HostedResource:
     return made
 
 
+def test_a_child_of_the_former_container_is_replaced_and_needs_no_deletion(
+    make_host: Callable[..., Host], emulator: Emulator
+) -> None:
+    settings = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    earlier, later = make_host(settings), make_host(settings)
+    laptop = earlier.resource("VpnClient", "laptop")
+    laptop.up(container=created(earlier, emulator, "vpn", "stacks-vpn"), name="laptop")
+    emulator.drift.delete("vpn")
+    laptop.host = later
+    same_id = created(later, emulator, "vpn", "stacks-vpn")
+
+    assert "container" in laptop.diff(laptop.checked(container=same_id, name="laptop")).replaces
+    laptop.delete()
+
+    assert emulator.calls() == 0
+    assert any("it belonged to a former container" in line for line in laptop.lines())
+
+
 # --- omitted looks ---
 
 

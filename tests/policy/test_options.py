@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.options import Settings
+from tests.support.golden import Golden
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -100,6 +102,16 @@ def test_defaults_are_valid_with_and_without_the_engine(rule: Any) -> None:
 
     assert alone.problems == helped.problems == []
     assert all(alone[option.name] == helped[option.name] for option in rule.all_options)
+
+
+def test_the_options_of_each_policy_are_as_recorded(golden: Golden) -> None:
+    """Pulumi checks a pack's configuration with them, and shows them."""
+    lines = [
+        f"{rule.name} {option.name}: {json.dumps(option.schema, sort_keys=True)}"
+        for rule in rules().values()
+        for option in rule.all_options
+    ]
+    golden.text("policy-options.txt", "\n".join(lines))
 
 
 @given(

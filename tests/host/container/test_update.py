@@ -146,6 +146,20 @@ def test_an_update_of_a_deleted_container_says_what_to_do(web: HostedResource, e
         web.up(name="web", template="nodejs", external_access=True)
 
 
+def test_an_update_leaves_another_container_with_the_name_alone(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.recreate("web", template="redis")
+    emulator.clock.advance(5)
+    before = len(emulator.requests)
+
+    with pytest.raises(CallFailedError, match="which is left alone"):
+        web.up(name="web", template="nodejs", desired_status="stopped")
+
+    assert {record.method for record in list(emulator.requests)[before:]} == {"GET"}
+
+
 def test_the_state_keeps_that_external_access_is_on_if_the_program_no_longer_sets_it(
     web: HostedResource, emulator: Emulator
 ) -> None:
