@@ -46,6 +46,8 @@ _EXTRAS: Final = {
     "anyio": "agents",
     "mcp": "agents",
     "pydantic": "agents",
+    "uvicorn": "broker",
+    "h11": "broker",
 }
 """Package -> the extra that installs it."""
 
@@ -61,7 +63,7 @@ def advice(missing: ModuleNotFoundError) -> str | None:
     return f"{module} is not installed. It comes with the extra {extra!r}: {shlex.join(['pip', 'install', *words])}"
 
 
-_MODULES: Final = ("account", "container", "cost", "doctor", "emulator", "gate", "mcp", "scaffold")
+_MODULES: Final = ("account", "broker", "container", "cost", "doctor", "emulator", "gate", "mcp", "scaffold")
 """The modules of `stacks_pulumi.commands`; each has a table of its subcommands."""
 
 _ERROR: Final = 1

@@ -144,12 +144,19 @@ class Transport:
 
     `requests.Session` is not documented as thread-safe. So there is a stack of sessions, each with a connection that is
     kept alive. A call takes the session that was used last, or creates one. The limiter bounds how many are in use.
+
+    Args:
+        base_url: The address of the API.
+        api_key: The key.
+        clock: The clock.
+        seconds: Timeout of a request that is no poll, from its start to the last byte; by default 120.
     """
 
-    def __init__(self, base_url: str, api_key: str, clock: Clock) -> None:
+    def __init__(self, base_url: str, api_key: str, clock: Clock, seconds: float | None = None) -> None:
         self._base_url = base_url
         self._auth = _Bearer(api_key)
         self._clock = clock
+        self._seconds = seconds
         self._idle: list[requests.Session] = []
         self._agent = f"stacks-pulumi/{_version()}"
         # Plain HTTP is accepted only for this machine, so proxies from the environment are ignored for it: a proxy
@@ -213,7 +220,7 @@ class Transport:
 
     def _exchange(self, session: requests.Session, call: Call[Any]) -> Answer:
         body = bytearray()
-        seconds = _POLL_SECONDS if call.poll else _WHOLE_SECONDS
+        seconds = _POLL_SECONDS if call.poll else self._seconds or _WHOLE_SECONDS
         # requests accepts this object, though its types do not allow it. With a pair of numbers the time would
         # start again after the connection.
         timeout: Any = urllib3.Timeout(connect=_CONNECT_SECONDS, total=seconds)

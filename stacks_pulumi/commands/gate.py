@@ -189,7 +189,7 @@ _ANY: Final = "any"
 
 
 def _duration(text: str) -> datetime.timedelta:
-    from stacks_pulumi.gate.reader import duration  # noqa: PLC0415  (not to list the commands)
+    from stacks_pulumi.broker.reader import duration  # noqa: PLC0415  (not to list the commands)
 
     try:
         return duration(text)
@@ -314,6 +314,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _approve(options: argparse.Namespace) -> int:
+    from stacks_pulumi.broker.signatures import SignatureError  # noqa: PLC0415  (each action needs its own modules)
     from stacks_pulumi.gate import flow, record, settings, signatures  # noqa: PLC0415  (each needs its own)
 
     read = record.read(options.record)
@@ -332,7 +333,7 @@ def _approve(options: argparse.Namespace) -> int:
         statement = _statement(options, read, subject, now)
         try:
             approval = signatures.sign(statement, options.key, gate.signers, now)
-        except signatures.SignatureError as error:
+        except SignatureError as error:
             return report_error(options, error, exit_code=_REFUSED if error.code == "invalid-argument" else 1)
         reason = signatures.why_not(approval.name, statement.ceiling, subject, gate)
         if options.name is not None and options.name != approval.name:

@@ -4,7 +4,6 @@ A change is planned, shown, approved by a person, and applied as exactly that ch
 The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing this package imports no other module.
 
 - `settings`: What does `gate.yaml` say?
-- `reader`: How is a file of settings read, so that a mistake has its line?
 - `git`: What does git know about a folder, and which files does a ref have?
 - `checks`: Which mistakes are in a gate's folder?
 - `start`: How does a gate's folder begin?
@@ -21,7 +20,6 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `verdict`: May a change be applied, does it need an approval, or is it refused?
 - `texts`: How is a change shown to a person, and in a comment?
 - `signatures`: Who has approved a record, and does the approval hold?
-- `signers`: Who is in the file of signers, and when do their keys hold?
 - `flow`: How is a change planned and applied?
 - `machine`: What began on this machine, how did it end, and which change is made at the moment?
 - `state_pack`: Is the state inside the update the one that the plan was made against?

@@ -18,8 +18,9 @@ from typing import Final
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import read_file, read_project, utf8
 from stacks_pulumi.account.budgets import Budget
+from stacks_pulumi.broker import signers
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.gate import rules, signatures, signers
+from stacks_pulumi.gate import rules, signatures
 from stacks_pulumi.gate.project import runtime_of
 from stacks_pulumi.gate.settings import BUILT_IN, FILE, Gate, GatePack
 

@@ -10,19 +10,16 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from stacks_pulumi._environment import OF_SSH, without_secrets
 from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.broker.signatures import BEGIN, SignatureError, make, signer_of
 from stacks_pulumi.config import text_of, why_unreadable
-from stacks_pulumi.errors import clean
-from stacks_pulumi.gate.signers import NAMESPACE, names_of
+from stacks_pulumi.errors import StacksError, clean
 from stacks_pulumi.pricing.money import number, usd
 
 if TYPE_CHECKING:
@@ -36,13 +33,7 @@ _FIELDS: Final = ("record", "stack", "ceiling", "accepts", "until")
 _ANY: Final = "any"
 _NONE: Final = "no rule"
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
-_BEGIN: Final = b"-----BEGIN SSH SIGNATURE-----"
-_ARMOUR: Final = re.compile(
-    rb"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+\n-----END SSH SIGNATURE-----\n?"
-)
 _MOST: Final = 100_000
-_SECONDS: Final = 60
-
 _TITLES: Final = re.compile(rb"(?m)^(?=%s$)" % _TITLE.encode())
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -175,10 +166,6 @@ class Approvals:
     missing: str
 
 
-class SignatureError(InputError):
-    """Raised if a signature does not verify, or cannot be made."""
-
-
 def sign(statement: Statement, key: Path, signers: Path, at: datetime.datetime) -> Approval:
     """
     Sign a statement.
@@ -193,31 +180,7 @@ def sign(statement: Statement, key: Path, signers: Path, at: datetime.datetime) 
         SignatureError: It cannot be signed, or the file does not have the key.
         ConfigError: The file of signers is wrong.
     """
-    if not key.is_file():
-        raise SignatureError(f"there is no key {key}: name it with --key", code="file-access")
-    # From standard input: beside a file, an existing signature would make it ask.
-    done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], statement.text)
-    if done.returncode or not done.stdout.startswith(_BEGIN):
-        said = _said(done)
-        # It says "incorrect passphrase", although it asked for none.
-        why = (
-            "has a passphrase, which is not asked for here"
-            if "passphrase" in said
-            else f"does not sign: {said}"
-        )
-        raise SignatureError(
-            f"the key {key} {why}; if it is locked, unlock it with `ssh-add {key}` first (without an agent, "
-            "`eval $(ssh-agent)` before that)",
-            code="file-access",
-        )
-    if _principal(done.stdout, signers, at)[0] is None:
-        names = ", ".join(sorted(names_of(signers))) or "no name"
-        raise SignatureError(
-            f"the key {key} is not one of {signers.name} that holds now, which has {names}: its line may be missing, "
-            "or its time may be over",
-            code="invalid-argument",
-        )
-    return verify(statement.text, done.stdout, signers, at)
+    return verify(statement.text, make(statement.text, key, signers, at), signers, at)
 
 
 def verify(text: bytes, signature: bytes, signers: Path, at: datetime.datetime) -> Approval:
@@ -235,38 +198,7 @@ def verify(text: bytes, signature: bytes, signers: Path, at: datetime.datetime) 
         ConfigError: The file of signers is wrong.
     """
     statement = _parse(text)
-    if not _ARMOUR.fullmatch(signature):
-        raise SignatureError("its signature is damaged", code="invalid-file")
-    name, said = _principal(signature, signers, at)
-    if name is None:
-        raise SignatureError(
-            f"no valid key in {signers.name} made this signature: {said} Its line may be missing, or its time may be "
-            "over",
-            code="invalid-argument",
-        )
-    checked = _with_signature(["-Y", "verify", "-I", name, "-n", NAMESPACE], signature, signers, at, text)
-    if checked.returncode:
-        raise SignatureError(f"the signature does not verify: {_said(checked)}", code="invalid-argument")
-    return Approval(name, statement, signature)
-
-
-def _principal(signature: bytes, signers: Path, at: datetime.datetime) -> tuple[str | None, str]:
-    """Return whose key made a signature, if it holds at a time, and what ssh-keygen said."""
-    names = names_of(signers)
-    found = _with_signature(["-Y", "find-principals"], signature, signers, at)
-    lines = set(found.stdout.decode(errors="replace").split())
-    is_known = not found.returncode and len(lines) == 1 and lines <= names
-    return (lines.pop() if is_known else None), _said(found)
-
-
-def _with_signature(
-    words: Sequence[str], signature: bytes, signers: Path, at: datetime.datetime, text: bytes = b""
-) -> subprocess.CompletedProcess[bytes]:
-    time = f"verify-time={at.astimezone(datetime.timezone.utc):%Y%m%d%H%M%S}"
-    with tempfile.TemporaryDirectory(prefix="stacks-approval-") as folder:
-        file = Path(folder) / "signature"
-        file.write_bytes(signature)
-        return _run([*words, "-s", str(file), "-f", str(signers), "-O", time], text)
+    return Approval(signer_of(text, signature, signers, at), statement, signature)
 
 
 def save(approval: Approval, folder: Path) -> Path:
@@ -306,14 +238,14 @@ def check(folder: Path, subject: Subject, gate: Gate, now: datetime.datetime) ->
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
             documents = _documents(path)
-        except InputError as error:
+        except StacksError as error:
             problems.append(clean(f"{path.name}: {error.message}"))
             continue
         for document in documents:
             try:
                 approval = _read(document, gate.signers, now)
                 reason = _void(approval, subject, gate, now)
-            except InputError as error:
+            except StacksError as error:
                 reason = error.message
             if reason:
                 problems.append(clean(f"{path.name}: {reason}"))
@@ -405,7 +337,7 @@ def _documents(path: Path) -> list[bytes]:
 
 
 def _read(document: bytes, signers: Path, now: datetime.datetime) -> Approval:
-    text, begin, rest = document.partition(_BEGIN)
+    text, begin, rest = document.partition(BEGIN)
     if not begin:
         raise SignatureError("it is not an approval", code="invalid-file")
     return verify(text, begin + rest, signers, now)
@@ -432,33 +364,3 @@ def _parse(text: bytes) -> Statement:
             code="invalid-file",
         )
     return statement
-
-
-def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen without a terminal, where it cannot ask for a passphrase. It reads local times, hence UTC."""
-    environment = {**without_secrets(*OF_SSH), "TZ": "UTC", "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
-    try:
-        return subprocess.run(  # noqa: S603  (no shell)
-            ["ssh-keygen", *words],  # noqa: S607  (found on PATH, as the user finds it)
-            input=data,
-            capture_output=True,
-            check=False,
-            env=environment,
-            # Without a terminal.
-            start_new_session=True,
-            timeout=_SECONDS,
-        )
-    except FileNotFoundError:
-        raise SignatureError(
-            "ssh-keygen is not installed: it comes with OpenSSH, 8.9 or newer", code="file-access"
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise SignatureError(
-            "ssh-keygen did not end: touch the hardware key in time", code="timed-out"
-        ) from None
-
-
-def _said(done: subprocess.CompletedProcess[bytes]) -> str:
-    lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
-    told = [clean(line.strip()) for line in lines if line.strip() and "Signing data" not in line]
-    return told[-1][:300] if told else f"ssh-keygen ended with {done.returncode}"

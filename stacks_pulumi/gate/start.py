@@ -18,8 +18,8 @@ from typing import Any, Final
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import InputError, read_file, read_project
 from stacks_pulumi.account.takeover import check_overwrites_nothing, write
+from stacks_pulumi.broker import signers
 from stacks_pulumi.errors import clean
-from stacks_pulumi.gate import signers
 from stacks_pulumi.gate.settings import FILE
 
 _SIGNERS: Final = "allowed_signers"

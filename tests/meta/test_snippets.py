@@ -16,6 +16,7 @@ import yaml
 from stacks_pulumi import cli
 from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.doctor_facts import Diagnosis
+from stacks_pulumi.broker.settings import read_file
 from stacks_pulumi.commands._shared import enveloped
 from stacks_pulumi.config import KEYS
 from stacks_pulumi.cost.report import read_prices
@@ -59,6 +60,7 @@ SCRIPTS: Final = {
     "stacks-pulumi",
 }
 GATE: Final = "docs/gate.md"
+BROKER: Final = "docs/broker.md"
 REGISTRY: Final = "docs/registry/_index.md"
 """Its programs use the generated SDKs: they are those of an example that is compiled with them."""
 REPOSITORY: Final = "docs/own-repository.md"
@@ -138,7 +140,9 @@ def test_every_call_of_the_control_api_in_the_pages_is_accepted() -> None:
 
 
 def test_every_platform_file_in_the_pages_is_valid() -> None:
-    files = [it for it in snippets("yaml") if it.text.startswith("version: 1") and it.name != GATE]
+    files = [
+        it for it in snippets("yaml") if it.text.startswith("version: 1") and it.name not in {GATE, BROKER}
+    ]
 
     assert files
     for snippet in files:
@@ -166,6 +170,13 @@ def test_the_gates_settings_in_the_pages_are_valid(tmp_path: Path) -> None:
     # The sample shows every group of settings.
     assert gate.free is not None
     assert gate.file.approver_limits["ann"].covers("shop/dev")
+
+
+def test_the_settings_of_a_broker_in_the_pages_can_be_read(tmp_path: Path) -> None:
+    (sample,) = (it for it in snippets("yaml") if it.name == BROKER)
+    (tmp_path / "gate.yaml").write_text(sample.text, encoding="utf-8")
+
+    assert read_file(tmp_path, "DIR")[0].policies["agents"].free
 
 
 def test_every_setting_in_a_project_file_exists() -> None:
@@ -207,7 +218,11 @@ def test_the_budgets_in_the_pages_can_be_read(tmp_path: Path) -> None:
 def test_the_platform_files_in_the_pages_can_be_read() -> None:
     # An error's page has a gate without a setting.
     empty = "version: 1\n"
-    samples = [it for it in snippets("yaml") if empty in it.text and it.text != empty and it.name != GATE]
+    samples = [
+        it
+        for it in snippets("yaml")
+        if empty in it.text and it.text != empty and it.name not in {GATE, BROKER}
+    ]
 
     assert samples
     for sample in samples:

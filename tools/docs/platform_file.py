@@ -10,6 +10,7 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 
 from stacks_pulumi import platform_file
+from stacks_pulumi.broker import settings as broker
 from stacks_pulumi.emulator import drift
 from stacks_pulumi.gate import settings as gate
 from tools.docs.docstrings import first_sentence, section
@@ -129,12 +130,16 @@ def seed_settings() -> str:
 
 
 _ROWS: Final[dict[type[msgspec.Struct], str]] = {
-    gate.PackFile: "packs[].",
+    broker.PackFile: "packs[].",
     gate.Limits: "limits.",
     gate.Rules: "rules.",
     gate.DestroysData: "rules.destroys-data.",
     gate.AtMost: "rules.max-*.",
     gate.Free: "free.",
     gate.ApproverLimit: "approver_limits.NAME.",
+    broker.KeySource: "key.",
+    broker.Keys: "keys.",
+    broker.AccountLimits: "account.",
+    broker.Policy: "policies.NAME.",
 }
 """How a setting of each group is named."""

@@ -13,8 +13,9 @@ import pytest
 import yaml
 from openapi_schema_validator import OAS31Validator
 
+from stacks_pulumi.broker import reader
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.gate import reader, settings
+from stacks_pulumi.gate import settings
 
 TEXT = """\
 version: 1

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi.broker.signatures import SignatureError
+from stacks_pulumi.broker.signers import names_of
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import signatures
 from stacks_pulumi.gate.settings import ApproverLimit, Gate, GateFile
-from stacks_pulumi.gate.signatures import SignatureError, Statement, Subject
-from stacks_pulumi.gate.signers import names_of
+from stacks_pulumi.gate.signatures import Statement, Subject
 
 NOW = datetime.datetime(2026, 11, 27, 12, 0, tzinfo=datetime.timezone.utc)
 HOUR = datetime.timedelta(hours=1)

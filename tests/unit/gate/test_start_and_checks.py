@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stacks_pulumi.broker import signers
 from stacks_pulumi.cli import main
 from stacks_pulumi.commands import scaffold
 from stacks_pulumi.commands._lock import INSTALL
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.gate import checks, settings, signers, start
+from stacks_pulumi.gate import checks, settings, start
 from stacks_pulumi.policy.testing import PackTester, container
 from tests.support.gate import signer
 from tests.support.golden import Golden

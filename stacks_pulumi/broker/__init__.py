@@ -1,0 +1,46 @@
+"""
+One process holds the API key, and its clients hold grants: a request becomes real only if its grant permits it.
+
+`docs/broker.md` describes it for users. The kernel decides: `change`, `permits`, `limits`, `rules`, `ledger`, `kernel`.
+It knows nothing of Pulumi, of states, plans and programs. The rest of the package is how requests reach it.
+
+- `change`: What may a change do, as data, and is it well formed?
+- `permits`: Does a request fit a permit?
+- `limits`: What may a create cost, and which limits hold it?
+- `rules`: What needs an approval, and who may give it?
+- `ledger`: What has happened, and what is reserved?
+- `kernel`: What becomes of one request?
+- `grants`: How does a client get a grant or an approval, and what is a grant told about itself?
+- `request`: Which request are the bytes of a client?
+- `reply`: What does a client get?
+- `upstream`: How is the platform asked?
+- `server`: How does a request come in, and an answer go out?
+- `folder`: Which files has a broker's folder, and who may read them?
+- `settings`: What does `gate.yaml` say?
+- `reader`: How is a file of settings read, so that a mistake has its line?
+- `signers`: Who is in the file of signers, and when do their keys hold?
+- `signatures`: Whose key has signed some bytes, and did it hold then?
+
+What others build on:
+
+- `change.Change`, with `Permit`, `Constraint`, `Known`, `Secret`, `Ceiling`: the data of a `change.json`.
+  `Change.bytes` is what a planner writes; `change.read_change(bytes)` reads and checks it.
+  Signatures are over the bytes as they are (`signatures.make`, `signatures.signer_of`).
+- `rules.judge(change, settings, facts)`, `rules.missing`, `rules.in_words`: what follows for a change, who may approve
+  it, and a permit in words. The server uses the same.
+- `settings.GateFile`, `settings.read_file`: `gate.yaml`.
+- HTTP, beside the endpoints of the platform below `/api/v1`:
+
+  `GET /_broker/settings` (any token): `account`, `base_url`, `settings`, `approvers`, `process` (`pid`, `uid`).
+  `GET /_broker/me` (any token): `grant`, `kind`, `for`, `stack`, `until`, `account`, `secrets`, `may_apply_free`,
+  `permits` (each with `used` and `left`), `policy`, `made`, `unknown`, `requests`.
+  `GET /_broker/requests/ID` (any token): `id`, `grant`, `for`, `stack`, `why`, `at`, `state` (`open`, `approved`,
+  `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
+  `POST /_broker/changes` (no token, or one that may apply what is free): `{"statement": TEXT, "signatures": [TEXT]}`;
+  201 with `token` and what `me` has. 403 has `code` and, if it was judged, `verdict`.
+  `POST /_broker/approvals` (no token): the same body, for the change of an access request.
+
+  A refusal has `error`, `hint`, `code` (`grant-refused`, `approval-needed`, `grant-limit`, `grant-busy`), `request`.
+  `X-Broker: replay` or `found` marks an answer that was not sent upstream again.
+- `folder.init`, `folder.Folder`, `folder.announced`, `server.Server`: to serve a folder, also embedded.
+"""

@@ -1,0 +1,419 @@
+"""
+What may a change do, as data: what does a `change.json` say, and is it well formed?
+
+A change is a list of permits. A permit is one changing request, with constraints and a count. What is shown, signed and
+stored is this document, and nothing else may happen. It is strict JSON: no field twice, no fractions, no unknown field.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
+
+import msgspec
+
+from stacks_pulumi._identifiers import canonical_network, seconds_of
+from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
+from stacks_pulumi.errors import StacksError
+
+LONGEST: Final = 4 * 1024 * 1024
+"""The most bytes of a change with its signatures."""
+
+_MOST: Final = 2000
+"""The most permits of a change."""
+_DEEPEST: Final = 12
+_LONGEST_TTL: Final = 24 * 3600
+_VARIABLE: Final = re.compile(r"\{(\w+)\}")
+_STACK: Final = re.compile(r"[^\s/*?\[\]\x00-\x1f\x7f]{1,200}/[^\s/*?\[\]\x00-\x1f\x7f]{1,200}")
+
+Kind: TypeAlias = Literal["Container", "Connection", "AllowedIp", "VpnClient", "Backup", "Pin", ""]
+
+
+class Effect(NamedTuple):
+    """
+    What a changing request does.
+
+    Attributes:
+        makes: The kind of object that it makes.
+        removes: The kind of object that it removes.
+        object: The variable of the path with the object that it removes, or that a pin is about.
+        fields: The fields that its body may have.
+        doubt: What follows an unknown outcome. `again`: the broker looks, and may send it again. `look`: the broker
+            looks, and never sends it again. `void`: to repeat it has the same effect, so it counts as not done.
+            `done`: it counts as done, and is never sent again for the same use.
+    """
+
+    makes: Kind = ""
+    removes: Kind = ""
+    object: str = ""
+    fields: tuple[str, ...] = ()
+    doubt: Literal["again", "look", "void", "done"] = "void"
+
+
+CONTAINER: Final = ("name", "template", "plan", "additional_storage_tier", "discount_code")
+EFFECTS: Final[Mapping[str, Effect]] = {
+    "containers.create": Effect("Container", fields=CONTAINER, doubt="again"),
+    "containers.set_status": Effect(fields=("status",)),
+    "containers.delete": Effect(removes="Container", object="container_id"),
+    "containers.regenerate_certificate": Effect(doubt="done"),
+    "containers.external_access": Effect(fields=("enabled",)),
+    "allowed_ips.add": Effect(
+        "AllowedIp", fields=("ip_address", "description", "service_type"), doubt="again"
+    ),
+    "allowed_ips.remove": Effect(removes="AllowedIp", object="ip_id"),
+    "connections.create": Effect("Connection", fields=("connectionName",), doubt="again"),
+    "connections.delete": Effect(removes="Connection", object="connection_id"),
+    "backups.trigger": Effect("Backup", doubt="look"),
+    "backups.restore": Effect(doubt="done"),
+    "backups.pin": Effect("Pin", object="backup_id"),
+    "backups.unpin": Effect(removes="Pin", object="backup_id"),
+    "backups.delete": Effect(removes="Backup", object="backup_id"),
+    "vpn_clients.add": Effect("VpnClient", fields=("name",), doubt="again"),
+    "vpn_clients.remove": Effect(removes="VpnClient", object="client_name"),
+}
+"""Every endpoint that changes something. A test compares it with `endpoints`."""
+
+SECRETS: Final[Mapping[str, str]] = {
+    "containers.logs": "logs",
+    "containers.credentials": "credentials",
+    "containers.certificate": "certificate",
+    "vpn_clients.config": "vpn-config",
+}
+"""The reads that need a class of their own. All others are `inventory`, which every grant may read."""
+
+CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
+"""The variables of a path that are a container."""
+
+ANY: Final = {"any": True}
+"""The value in a permit's body of what was not known when it was approved, and was accepted so."""
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+Dollars = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?$")]
+Value: TypeAlias = str | int | bool | dict[str, bool]
+
+
+class ChangeError(StacksError):
+    """Raised if a change is not well formed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="invalid-file")
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of the document."""
+
+
+class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
+    """
+    Which ids a variable of the path may have. Exactly one of the first five says it.
+
+    Attributes:
+        is_: This id.
+        of: What one of these symbols is bound to: made by this grant, or `known`.
+        address: The entry of this address in the container's list of allowed addresses.
+        caller: The entry that the platform added for the caller.
+        new_backup_of: A backup that was not there before this grant triggered the one of that symbol.
+        created_at: When the object `is` was made. The platform has to say the same when the request is sent.
+        in_: The container whose list shows the object `is` with that time; without it, that of the path.
+        other: With `address`: not an entry that this grant has made.
+    """
+
+    is_: Text | None = None
+    of: tuple[Text, ...] = ()
+    address: Text | None = None
+    caller: bool = False
+    new_backup_of: Text | None = None
+    created_at: Text | None = None
+    in_: Text | None = None
+    other: bool = False
+
+
+class Known(_Part, frozen=True):
+    """
+    A container that existed before the change, for its symbol.
+
+    Attributes:
+        id: Its id.
+        created_at: When it was made; left out on a platform that does not say it.
+        template: Its template; on such a platform, template and plan are its identity.
+        plan: Its plan.
+    """
+
+    id: Text
+    created_at: Text | None = None
+    template: str | None = None
+    plan: str | None = None
+
+
+class Permit(_Part, frozen=True):
+    """
+    One changing request that may happen.
+
+    Attributes:
+        n: Its number.
+        endpoint: The endpoint.
+        ids: For each variable of its path, which ids it may have.
+        body: The exact body; a value `{"any": true}` was accepted as unknown.
+        times: How often it may take effect; `None` for any number while the grant holds.
+        binds: The symbol (a URN) that is bound to what it makes.
+        after: The permits that have to be done first.
+        only_address: For closing external access: no other address than this one may be listed.
+        usd: What it adds to the monthly price, as the planner says. The broker asks for the price itself.
+        destroys: The data that it destroys, as the planner says.
+        why: For people.
+    """
+
+    n: int
+    endpoint: Text
+    ids: dict[str, Constraint] = {}
+    body: dict[str, Value] = {}
+    times: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = 1
+    binds: Text | None = None
+    after: tuple[int, ...] = ()
+    only_address: Text | None = None
+    usd: Dollars | None = None
+    destroys: str = ""
+    why: str = ""
+
+
+class Secret(_Part, frozen=True):
+    """
+    One secret that may be read.
+
+    Attributes:
+        endpoint: A read of `SECRETS`.
+        ids: For each variable of its path, which ids it may have.
+        query: Its exact query.
+    """
+
+    endpoint: Text
+    ids: dict[str, Constraint]
+    query: dict[str, str] = {}
+
+
+class Ceiling(_Part, frozen=True):
+    """
+    The highest monthly prices that are approved, in US dollars.
+
+    Attributes:
+        increase: The most that the change adds, when all of it has happened.
+        at_any_moment: The most that its creates may cost while its deletions have not happened.
+    """
+
+    increase: Dollars
+    at_any_moment: Dollars | None = None
+
+
+class Change(_Part, frozen=True):
+    """
+    A change: what is signed.
+
+    Attributes:
+        version: The version of the format.
+        stack: The stack that the requester states, as PROJECT/STACK.
+        account: The number of the broker that it is for.
+        until: The last instant to hand it in.
+        nonce: A text that no other change has.
+        ttl: For how many seconds its grant may change something.
+        ceiling: The highest prices that are approved; left out: any.
+        known: For each symbol, the container that exists.
+        permits: What may happen.
+        secrets: What may be read beside the inventory.
+        author: Who wrote the change, as `Name <address>`.
+        request: The access request that it is for.
+        preview: What the planner reports beside it. The broker keeps it and does not judge it.
+    """
+
+    version: Literal[1]
+    stack: Text
+    account: Text
+    until: Text
+    nonce: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{16,100}$")]
+    permits: tuple[Permit, ...]
+    ttl: Annotated[int, msgspec.Meta(ge=60, le=_LONGEST_TTL)] = 3600
+    ceiling: Ceiling | None = None
+    known: dict[Text, Known] = {}
+    secrets: tuple[Secret, ...] = ()
+    author: str = ""
+    request: Text | None = None
+    preview: Any = None
+
+    @property
+    def ends(self) -> float:
+        """The last instant to hand it in, in seconds since the Unix epoch."""
+        return seconds_of(self.until) or 0.0
+
+    @property
+    def bytes(self) -> bytes:
+        """The document in canonical form: what a planner writes and an approver signs."""
+        return canonical(msgspec.to_builtins(self))
+
+    @property
+    def literal_ids(self) -> frozenset[str]:
+        """The ids of all containers that it names itself, and not by a symbol that one of its permits binds."""
+        parts: tuple[Permit | Secret, ...] = (*self.permits, *self.secrets)
+        given = [one for part in parts for one in part.ids.items()]
+        named = {constraint.is_ for name, constraint in given if name in CONTAINERS}
+        inside = {constraint.in_ for _, constraint in given}
+        return frozenset(filter(None, named | inside)) | {known.id for known in self.known.values()}
+
+
+def canonical(value: Any) -> bytes:
+    """Return JSON in the one form in which this package writes it: sorted, without spaces, UTF-8, a line's end."""
+    return (json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of some bytes, in hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def strict_json(data: bytes, longest: int) -> Any:
+    """
+    Return what a JSON text says, if every reader of it reads the same.
+
+    Raises:
+        ChangeError: It is too long, no JSON in UTF-8, has a field twice, a number that is not whole, or is too deep.
+    """
+    if len(data) > longest:
+        raise ChangeError(f"it has more than {longest} bytes")
+    try:
+        value = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse, parse_float=_refuse
+        )
+        _check_depth(value)
+        # A lone surrogate has no bytes that a second reader would read as the same.
+        canonical(value)
+    except RecursionError:
+        raise ChangeError("it is nested too deeply") from None
+    except ValueError as error:
+        raise ChangeError(f"it is not strict JSON: {error}") from None
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a field is there twice")
+    return made
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(f"{text[:20]} is not a whole number")
+
+
+def _check_depth(value: Any, left: int = _DEEPEST) -> None:
+    if left < 0:
+        raise RecursionError
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        _check_depth(one, left - 1)
+
+
+def read_change(data: bytes) -> Change:
+    """
+    Return the change in the bytes of a `change.json`.
+
+    Raises:
+        ChangeError: It is not well formed; the message says where.
+    """
+    value = strict_json(data, LONGEST)
+    try:
+        change = msgspec.convert(value, Change)
+    except msgspec.ValidationError as error:
+        raise ChangeError(str(error)) from None
+    _check(change)
+    return change
+
+
+def _check(change: Change) -> None:
+    if not _STACK.fullmatch(change.stack):
+        raise ChangeError(f"its stack {change.stack!r} is not PROJECT/STACK")
+    if seconds_of(change.until) is None:
+        raise ChangeError("its `until` is not a time")
+    numbers = [permit.n for permit in change.permits]
+    bound = [permit.binds for permit in change.permits if permit.binds is not None]
+    if len(set(numbers)) != len(numbers) or len(numbers) > _MOST:
+        raise ChangeError(f"its permits need numbers that differ, and there may be {_MOST}")
+    if len(set(bound)) != len(bound):
+        raise ChangeError("two of its permits bind one symbol")
+    symbols = {*bound, *change.known}
+    for permit in change.permits:
+        problem = _problem(permit, symbols, numbers)
+        if not problem and ANY in permit.body.values() and change.ceiling is None:
+            problem = "a value is not known, so a ceiling is needed"
+        if problem:
+            raise ChangeError(f"its permit {permit.n} ({permit.endpoint}): {problem}")
+    for secret in change.secrets:
+        problem = (
+            "it is no read of a secret"
+            if secret.endpoint not in SECRETS
+            else _wrong_ids(ENDPOINTS[secret.endpoint], secret.ids, symbols)
+        )
+        if problem:
+            raise ChangeError(f"its secret {secret.endpoint}: {problem}")
+
+
+def _problem(permit: Permit, symbols: set[str], numbers: list[int]) -> str:
+    """Return what is wrong with a permit; empty if nothing is."""
+    effect = EFFECTS.get(permit.endpoint)
+    if effect is None:
+        return "there is no such endpoint that changes something"
+    if permit.body.keys() - {*effect.fields}:
+        return f"its body may have {', '.join(effect.fields) or 'no field'}"
+    if any(isinstance(value, dict) and value != ANY for value in permit.body.values()):
+        return 'a value of its body is plain, or {"any": true}'
+    if permit.binds is not None and not effect.makes:
+        return "it makes nothing that could be bound"
+    if permit.only_address is not None and (
+        permit.endpoint != "containers.external_access" or canonical_network(permit.only_address) is None
+    ):
+        return "`only_address` is an address, and for closing external access"
+    if any(n not in numbers or n == permit.n for n in permit.after):
+        return "it is after a permit that is not there"
+    return _wrong_ids(ENDPOINTS[permit.endpoint], permit.ids, symbols)
+
+
+def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[str]) -> str:
+    if {*ids} != {*variables(endpoint)}:
+        return f"its ids have to be {', '.join(variables(endpoint)) or 'none'}"
+    for name, one in ids.items():
+        forms = (one.is_, one.of, one.address, one.caller, one.new_backup_of)
+        if sum(map(bool, forms)) != 1:
+            return f"{name} needs one of is, of, address, caller, new_backup_of"
+        if (one.created_at or one.in_) and one.is_ is None:
+            return f"{name}: `created_at` and `in` belong to `is`"
+        if one.is_ and name in CONTAINERS and one.created_at is None:
+            return f"{name}: a container needs its `created_at`; without such times, name it in `known`"
+        if one.created_at and name not in CONTAINERS and one.in_ is None:
+            return f"{name}: `in` has to name the container whose list shows its creation time"
+        if (one.address or one.caller) and name != "ip_id":
+            return f"{name} is no allowed address"
+        if one.address and canonical_network(one.address) is None:
+            return f"{name}: {one.address!r} is no address"
+        if one.new_backup_of and name != "backup_id":
+            return f"{name} is no backup"
+        if {*one.of, *filter(None, [one.new_backup_of])} - symbols:
+            return f"{name} is of a symbol that nothing binds and that is not known"
+    return ""
+
+
+def variables(endpoint: Endpoint) -> tuple[str, ...]:
+    """Return the variables of an endpoint's path, in order."""
+    return tuple(_VARIABLE.findall(endpoint.path))
+
+
+def dollars(amount: str) -> Decimal:
+    """Return an amount of a change as a number."""
+    return Decimal(amount)
+
+
+def instant(seconds: float) -> str:
+    """Return seconds since the Unix epoch as a change has a time, to the second."""
+    moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,388 @@
+"""
+How does a client get a grant or an approval, and what is a grant told about itself?
+
+The authority of a change and of an approval is its signatures, so neither needs a token. What needs no approval needs a
+token of a grant that may hand in such changes.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from stacks_pulumi.broker.change import Change, ChangeError, Permit, canonical, instant, read_change
+from stacks_pulumi.broker.ledger import DAY, Grant, Ledger
+from stacks_pulumi.broker.limits import Account
+from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
+from stacks_pulumi.broker.rules import Facts, Verdict, judge, missing
+from stacks_pulumi.broker.settings import GateFile
+from stacks_pulumi.broker.signatures import SignatureError, signer_of
+from stacks_pulumi.broker.signers import signers_of
+from stacks_pulumi.broker.upstream import Look, Upstream
+
+NO_STACK: Final = "-/-"
+"""The stack of an access request of a grant that has none."""
+_IN_USE: Final = 120.0
+"""Seconds after the last use of a token in which the same change is not handed in again."""
+_SIGNATURES: Final = 10
+_REQUEST_LASTS: Final = 7 * DAY
+
+
+class Desk:
+    """
+    Takes in changes and approvals, and shows grants.
+
+    Args:
+        ledger: The ledger.
+        upstream: The platform; `None` to show grants and requests only.
+        settings: Returns the settings as they are now.
+        signers: The file with the keys of the approvers.
+    """
+
+    def __init__(
+        self, ledger: Ledger, upstream: Upstream | None, settings: Callable[[], GateFile], signers: Path
+    ) -> None:
+        self._ledger, self._given, self._settings, self._signers = ledger, upstream, settings, signers
+        # One at a time, so that two free changes are not judged by the same sum.
+        self._one = threading.Lock()
+
+    @property
+    def _upstream(self) -> Upstream:
+        if self._given is None:
+            raise busy("this is not the broker's server")
+        return self._given
+
+    # Changes
+
+    def hand_in(self, statement: str, signatures: Sequence[str], grant: Grant | None, due: float) -> Reply:
+        """
+        Make the grant of a change.
+
+        Args:
+            statement: The bytes of `change.json` as text.
+            signatures: Its signatures, in SSH's armour.
+            grant: The grant of the token that came with it; `None` without one.
+            due: When the answer is due.
+
+        Raises:
+            RequestRefusedError: It is not approved, or not well formed.
+        """
+        change, names = self._read(statement, signatures)
+        if change.request is not None:
+            raise refused("this approves an access request", "post it to /_broker/approvals")
+        with self._one:
+            before = self._ledger.grant_by_nonce(change.nonce)
+            if before is not None:
+                return self._again(before, change, statement, names)
+            verdict = self.verdict(change, due)
+            self._check(change, verdict, names)
+            if not names and (grant is None or not grant.spec.get("may_apply_free")):
+                raise refused(
+                    "a change without a signature needs a token of a grant that may apply what is free",
+                    "let it be signed, or ask for a grant with --may-apply-free",
+                )
+            ceiling = change.ceiling
+            spec = {
+                "known": msgspec.to_builtins(change.known),
+                "reads": msgspec.to_builtins(change.secrets),
+                "ceiling": None if ceiling is None else ceiling.at_any_moment or ceiling.increase,
+                "free": None if names else str(verdict.at_any_moment),
+            }
+            holder = ", ".join(names) or (grant.holder if grant is not None else "")
+            try:
+                id_, token = self._ledger.issue(
+                    "change",
+                    holder,
+                    seconds=change.ttl,
+                    stack=change.stack,
+                    spec=spec,
+                    permits=change.permits,
+                    nonce=change.nonce,
+                    statement=statement,
+                    approvals=names,
+                )
+            except sqlite3.IntegrityError:
+                raise busy("this change is handed in at the moment") from None
+        return self._issued(id_, token)
+
+    def _again(self, grant: Grant, change: Change, statement: str, names: Sequence[str]) -> Reply:
+        """Return the same grant with what is left of it: its run was interrupted."""
+        approvals = self._ledger.rows("select approvals from grants where id = ?", grant.id)[0]["approvals"]
+        if self._ledger.statement(grant.id) != statement:
+            raise refused("its nonce was used by another change", "plan the change again")
+        if grant.revoked is not None:
+            raise refused("the grant of this change was revoked", "plan the change again")
+        if not {*names}.issuperset(json.loads(approvals)):
+            raise refused("it lacks a signature that it was handed in with")
+        if 0 <= self._ledger.now() - grant.used < _IN_USE:
+            raise busy(f"the grant {grant.id} of this change was used less than {_IN_USE:.0f} s ago")
+        with self._ledger.writing() as db:
+            token = self._ledger.renew(db, grant.id, change.ttl)
+        return self._issued(grant.id, token)
+
+    def _issued(self, id_: str, token: str) -> Reply:
+        grant = self._ledger.grant(id_)
+        said = {} if grant is None else self.describe(grant)
+        return json_reply(201, {"success": True, "token": token, **said}, decision=f"granted {id_}")
+
+    def _read(self, statement: str, signatures: Sequence[str]) -> tuple[Change, list[str]]:
+        """Return a change that may be handed in now, and who has signed it."""
+        data = statement.encode("utf-8", "surrogatepass")
+        now = self._ledger.now()
+        if len(signatures) > _SIGNATURES:
+            raise RequestRefusedError(400, f"it has more than {_SIGNATURES} signatures")
+        try:
+            change = read_change(data)
+            at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
+            names = {signer_of(data, one.encode(), self._signers, at) for one in signatures}
+        except ChangeError as error:
+            raise RequestRefusedError(
+                400, f"this is no change: {error.message}", kind="grant-refused"
+            ) from None
+        except SignatureError as error:
+            raise refused(error.message, "sign it with `stacks-pulumi gate approve`") from None
+        if change.account != self._ledger.account:
+            raise refused("it is for another broker", "plan it with this one")
+        if now > change.ends:
+            raise refused(f"it had to be handed in until {change.until}", "plan the change again")
+        return change, sorted(names)
+
+    def _check(self, change: Change, verdict: Verdict, names: Sequence[str]) -> None:
+        settings = self._settings()
+        if not settings.serves(change.stack):
+            raise refused(f"this broker is not for the stack {change.stack}", "ask its administrator")
+        if verdict.result == "nothing":
+            raise refused("it changes nothing, so it needs no grant", "apply it with a read grant")
+        why = missing(change, verdict, settings, names)
+        if why:
+            code = "grant-refused" if verdict.result == "refused" else "approval-needed"
+            raise RequestRefusedError(
+                403, why, "look at it with `stacks-pulumi gate show`", kind=code, verdict=describe(verdict)
+            )
+
+    def verdict(self, change: Change, due: float) -> Verdict:
+        """Return what follows for a change, as the platform and the ledger are now."""
+        look, now = Look(self._upstream, due, newest=True), self._ledger.now()
+        rows = look.containers
+        rows.require_complete()
+        stacks = {one.id: one.stack for one in self._ledger.grants()}
+        uses = self._ledger.uses(
+            "endpoint = 'containers.create' and state in ('sent', 'unknown', 'done') and at > ?", now - DAY
+        )
+        known = {one.id for one in change.known.values()}
+        monthly = look.prices()
+        total = Decimal(0)
+        if self._settings().limits.max_total is not None:
+            total = Account(rows, uses, monthly, now).total(
+                lambda row: self._ledger.owner(row.id, row.created_at) == change.stack or row.id in known,
+                lambda use: stacks[use.grant_id] == change.stack,
+            )
+        spent = sum(
+            (
+                Decimal(one.spec["free"])
+                for one in self._ledger.grants()
+                if one.stack == change.stack and one.at > now - DAY and one.spec.get("free") is not None
+            ),
+            Decimal(0),
+        )
+        facts = Facts(
+            {row.id: row for row in rows},
+            lambda row: self._ledger.owner(row.id, row.created_at),
+            monthly,
+            total,
+            spent,
+        )
+        return judge(change, self._settings(), facts)
+
+    # Access requests
+
+    def approve(self, statement: str, signatures: Sequence[str], due: float) -> Reply:
+        """
+        Allow what a budget grant asked for: exactly the request that was stored, once.
+
+        Raises:
+            RequestRefusedError: It is not approved, or is not that request.
+        """
+        change, names = self._read(statement, signatures)
+        with self._one:
+            row, grant = self._request(change.request or "")
+            if row["state"] != "open" or self._is_over(row, grant):
+                state = "expired" if row["state"] == "open" else row["state"]
+                raise refused(f"the access request {row['id']} is {state}", "let it be asked for again")
+            wanted = self._as_change(row, grant)
+            if (change.permits, change.secrets, change.known, change.stack) != (
+                wanted.permits,
+                (),
+                {},
+                wanted.stack,
+            ):
+                raise refused("it is not what was asked for", "approve it as the broker shows it")
+            if not names:
+                raise refused("it needs a signature", "sign it with `stacks-pulumi gate approve`")
+            verdict = self.verdict(change, due)
+            why = missing(change, verdict, self._settings(), names)
+            if why:
+                raise RequestRefusedError(403, why, kind="approval-needed", verdict=describe(verdict))
+            with self._ledger.writing() as db:
+                found = db.execute(
+                    "update requests set state = 'approved', approvals = ? where id = ? and state = 'open'",
+                    (json.dumps(names), row["id"]),
+                )
+                if found.rowcount != 1:
+                    raise refused("it is not open any more")
+                last = db.execute(
+                    "select coalesce(max(n), 0) from permits where grant_id = ?", (grant.id,)
+                ).fetchone()[0]
+                permit = msgspec.structs.replace(change.permits[0], n=last + 1)
+                self._ledger.permit(db, grant.id, permit)
+        return json_reply(
+            201,
+            {"success": True, "request": row["id"], "state": "approved"},
+            decision=f"approved {row['id']}",
+        )
+
+    def deny(self, id_: str) -> None:
+        """
+        Deny an access request; the same one is refused from now on.
+
+        Raises:
+            RequestRefusedError: There is no such open request.
+        """
+        self._request(id_)
+        with self._ledger.writing() as db:
+            found = db.execute("update requests set state = 'denied' where id = ? and state = 'open'", (id_,))
+            if found.rowcount != 1:
+                raise refused(f"the access request {id_} is not open")
+
+    def request(self, id_: str) -> dict[str, Any]:
+        """
+        Return an access request, with the change that an approver signs.
+
+        Raises:
+            RequestRefusedError: There is no such request.
+        """
+        row, grant = self._request(id_)
+        is_over = row["state"] == "open" and self._is_over(row, grant)
+        return {
+            "id": row["id"],
+            "grant": grant.id,
+            "for": grant.holder,
+            "stack": grant.stack,
+            "why": row["why"],
+            "at": instant(row["at"]),
+            "state": "expired" if is_over else row["state"],
+            "approvals": json.loads(row["approvals"]),
+            "change": canonical(msgspec.to_builtins(self._as_change(row, grant))).decode(),
+        }
+
+    def requests(self, grant: Grant | None = None) -> list[dict[str, Any]]:
+        """Return the access requests, of one grant or of all, oldest first."""
+        rows = self._ledger.rows("select id, grant_id from requests order by at, id")
+        return [self.request(row["id"]) for row in rows if grant is None or row["grant_id"] == grant.id]
+
+    def _request(self, id_: str) -> tuple[sqlite3.Row, Grant]:
+        found = self._ledger.rows("select * from requests where id = ?", id_)
+        grant = self._ledger.grant(found[0]["grant_id"]) if found else None
+        if grant is None:
+            raise RequestRefusedError(404, "there is no such access request")
+        return found[0], grant
+
+    def _is_over(self, row: sqlite3.Row, grant: Grant) -> bool:
+        now = self._ledger.now()
+        return now > min(grant.until, row["at"] + _REQUEST_LASTS) or grant.revoked is not None
+
+    def _as_change(self, row: sqlite3.Row, grant: Grant) -> Change:
+        permit = msgspec.json.decode(row["permit"], type=Permit)
+        ceiling = None if permit.usd is None else {"increase": permit.usd}
+        return msgspec.convert(
+            {
+                "version": 1,
+                "stack": grant.stack or NO_STACK,
+                "account": self._ledger.account,
+                "until": instant(min(grant.until, row["at"] + _REQUEST_LASTS)),
+                "nonce": f"request-{row['id']}",
+                "request": row["id"],
+                "permits": [msgspec.to_builtins(permit)],
+                **({} if ceiling is None else {"ceiling": ceiling}),
+            },
+            Change,
+        )
+
+    # What a grant is told
+
+    def describe(self, grant: Grant) -> dict[str, Any]:
+        """Return what a grant may do, until when, what is left, and what it has made."""
+        uses = self._ledger.uses("grant_id = ? and state in ('sent', 'unknown', 'done')", grant.id)
+        permits = [
+            {
+                **msgspec.to_builtins(permit),
+                "used": sum(use.permit == permit.n for use in uses),
+                "left": None
+                if permit.times is None
+                else max(permit.times - sum(use.permit == permit.n for use in uses), 0),
+            }
+            for permit in self._ledger.permits(grant.id)
+        ]
+        policy = self._settings().policies.get(grant.policy) if grant.kind == "budget" else None
+        return {
+            "grant": grant.id,
+            "kind": grant.kind,
+            "for": grant.holder,
+            "stack": grant.stack,
+            "until": instant(grant.until),
+            "account": self._ledger.account,
+            "secrets": list(grant.spec.get("secrets", ())),
+            "may_apply_free": bool(grant.spec.get("may_apply_free")),
+            "permits": permits,
+            "policy": None if policy is None else _plain(policy),
+            "made": [
+                {"kind": one.kind, "id": one.object, "in": one.parent, "created_at": one.created_at}
+                for one in self._ledger.objects("grant_id = ?", grant.id)
+            ],
+            "unknown": [
+                {"endpoint": use.endpoint, "ids": dict(use.ids), "body": dict(use.body)}
+                for use in uses
+                if use.state == "unknown"
+            ],
+            "requests": self.requests(grant) if grant.kind == "budget" else [],
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """Return the rules, limits and approvers, without where the key is."""
+        said = _plain(self._settings())
+        for name in ("key", "keys"):
+            said.pop(name, None)
+        try:
+            people = sorted({one.name for one in signers_of(self._signers)})
+        except SignatureError:
+            people = []
+        return {
+            "account": self._ledger.account,
+            "base_url": self._upstream.base_url,
+            "settings": said,
+            "approvers": people,
+        }
+
+
+def describe(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as JSON."""
+    return {
+        "result": verdict.result,
+        "findings": [one._asdict() for one in verdict.findings],
+        "increase": None if verdict.increase is None else f"{verdict.increase:.2f}",
+        "at_any_moment": None if verdict.at_any_moment is None else f"{verdict.at_any_moment:.2f}",
+        "owners": sorted(verdict.owners),
+    }
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    said: dict[str, Any] = msgspec.to_builtins(value, str_keys=True)
+    return said

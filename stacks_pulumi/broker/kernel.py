@@ -1,0 +1,874 @@
+"""
+What becomes of one request: is it refused, answered again, or sent once, and what did it do?
+
+    judged -> reserved (`sent`, on the disk) -> done | void | unknown;  done -> undone
+
+A request is judged by its grant, the platform's lists and the ledger, and reserved in the transaction that admits it.
+Nothing else is remembered. An unknown outcome keeps its reservation until the account proves it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import canonical_network, same_name, seconds_of
+from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.broker.change import EFFECTS, SECRETS, Constraint, Known, Permit, Secret, dollars
+from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, LedgerError, Line, Object, Use, text_of
+from stacks_pulumi.broker.limits import Account, check, price_of, spent
+from stacks_pulumi.broker.permits import Ask, Holdings, fits, fits_secret, is_container
+from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
+from stacks_pulumi.broker.settings import GateFile, Policy
+from stacks_pulumi.broker.upstream import Look, Lost, Upstream, path_of
+from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.pricing.money import usd as as_dollars
+
+UNDONE: Final = 5
+"""How often what was made and removed again may be made once more."""
+GRACE: Final = 900.0
+"""Seconds after the end of a grant, or after its last change, in which it may remove what it has made."""
+_LASTING: Final = 600.0
+"""Seconds in which the answer to a create or a deletion is given again."""
+_BRIEF: Final = 120.0
+"""The same for other changes."""
+_PAUSES: Final = (1.0, 2.0, 4.0)
+"""Seconds before each repeat of a request whose outcome is unknown."""
+_WAITLIST: Final = 60.0
+"""Seconds after a 503, before a create is sent again if the client asks for it."""
+_TWICE: Final = 2.0
+"""Seconds between the two looks for what may exist twice."""
+_TOLERANCE: Final = 2.0
+"""Seconds by which two clocks may differ, where something was made by one of our requests."""
+_NOT_SENT: Final = 1
+"""What the ledger has as the status of a request that did not reach the platform; 0 if that is not known."""
+_NOT_FOUND: Final = 404
+_TIMED_OUT: Final = 408
+_TOO_MANY: Final = 429
+_NO_CAPACITY: Final = 503
+_REQUESTS: Final = 200
+"""The most open access requests of one grant."""
+
+
+_UNIQUE: Final = frozenset({"Container", "VpnClient", "Pin"})
+"""The kinds of which the platform has one at most: by name, or by what is pinned."""
+_PARENTS: Final = frozenset({"container_id", "source_id", "vpn_container_id"})
+_REMOVES: Final = {
+    "AllowedIp": ("allowed_ips.remove", "ip_id"),
+    "Connection": ("connections.delete", "connection_id"),
+}
+_NOT_KEPT: Final = frozenset({"vpn_clients.add", "containers.regenerate_certificate"})
+"""Whose answers may have a secret."""
+_ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
+    ("containers.set_status", "running"): "start",
+    ("containers.set_status", "restart"): "restart",
+    ("connections.create", None): "connect-own",
+    ("backups.trigger", None): "backup",
+    ("backups.pin", None): "pin-own",
+}
+"""Endpoint and status -> what a policy calls it."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit on the total of some stacks (`budgets.yaml`)."""
+
+    name: str
+    max_total: Decimal
+    chooses: Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Visit:
+    """
+    One request of a client.
+
+    Attributes:
+        grant: Its grant.
+        ask: What it asks for.
+        address: The address of the broker, as the client has it.
+        due: When its answer is due.
+    """
+
+    grant: Grant
+    ask: Ask
+    address: str
+    due: float
+
+    def line(self, use: Use, decision: str, status: int, seconds: float) -> Line:
+        """Return the line of the journal for a use."""
+        return Line(
+            grant_id=self.grant.id,
+            holder=self.grant.holder,
+            method=ENDPOINTS[use.endpoint].method,
+            path=path_of(use.endpoint, use.ids),
+            body=json.dumps(dict(use.body)),
+            decision=decision,
+            status=status,
+            ms=round(seconds * 1000, 1),
+        )
+
+
+class Kernel:
+    """
+    Carries out the requests of grants.
+
+    Args:
+        ledger: The ledger.
+        upstream: The platform.
+        settings: Returns the settings as they are now.
+        budgets: Returns the budgets over several stacks as they are now.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        upstream: Upstream,
+        settings: Callable[[], GateFile],
+        budgets: Callable[[], Sequence[Budget]] = tuple,
+    ) -> None:
+        self._ledger, self._upstream, self._settings, self._budgets = ledger, upstream, settings, budgets
+        self._active: set[int] = set()
+        with ledger.writing() as db:
+            db.execute("update uses set state = 'unknown', ended = ? where state = 'sent'", (ledger.now(),))
+
+    # Reads
+
+    def read(self, visit: Visit) -> Reply:
+        """Answer a read: of the inventory, or of a secret that the grant names."""
+        grant, ask = visit.grant, visit.ask
+        self._may_still(grant, is_change=False)
+        secret = SECRETS.get(ask.endpoint)
+        if secret is not None and secret not in grant.spec.get("secrets", ()):
+            lines = msgspec.convert(grant.spec.get("reads", []), list[Secret])
+            look, holdings = Look(self._upstream, visit.due), self._holdings(grant)
+            if not any(fits_secret(line, ask, holdings, look) for line in lines):
+                raise refused(f"this grant does not read {secret}", "ask for a grant that does")
+        policy = self._policy(grant)
+        own = self._own_ids(grant) if policy is not None and policy.only == "own" else None
+        if own is not None and not own.issuperset(ask.containers):
+            raise RequestRefusedError(404, "Container not found")
+        got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
+        reply = self._upstream.reply(got, visit.address, "read", secret=secret is not None)
+        return reply if own is None else _only(reply, own)
+
+    # Changes
+
+    def change(self, visit: Visit) -> Reply:
+        """Carry out a change, or refuse it."""
+        grant, ask = visit.grant, visit.ask
+        effect = EFFECTS[ask.endpoint]
+        if grant.kind == "read":
+            raise refused("this grant only reads", "ask for a grant that may change something")
+        if ask.query or ask.body.keys() - {*effect.fields}:
+            raise refused(f"{ask.endpoint} has no such field or query", "leave it out")
+        self._may_still(grant, is_change=True)
+        self._find_lost(visit)
+        found = self._judged(visit)
+        if isinstance(found, Reply):
+            return found
+        use, is_new = found
+        return self._carried_out(visit, use, is_new=is_new)
+
+    def _judged(self, visit: Visit) -> Reply | tuple[Use, bool]:
+        """Return a reservation, with whether it is new, or the answer of an earlier request."""
+        grant, ask = visit.grant, visit.ask
+        while True:
+            look = Look(self._upstream, visit.due, is_create=ask.endpoint == "containers.create")
+            holdings = self._holdings(grant)
+            fitting = [one for one in self._ledger.permits(grant.id) if fits(one, ask, holdings, look)]
+            own = self._is_own(grant, ask, holdings, look)
+            owned = grant.kind == "budget" and self._owns_all(grant, ask, look)
+            account = self._account(look) if ask.endpoint == "containers.create" else None
+            may_be_sent = fitting or own or owned or account is not None
+            before = self._before(ask, look) if may_be_sent else {}
+            stored = self._as_permit(ask, look, account) if grant.kind == "budget" else None
+            found: Reply | tuple[Use, bool] | RequestRefusedError | str = ""
+            try:
+                with self._ledger.writing() as db:
+                    if self._upstream.is_late(visit.due):
+                        raise busy("it took too long to look, so nothing was sent")
+                    if look.is_old:
+                        continue
+                    found = self._admitted(
+                        *(db, visit, fitting), own=own, owned=owned, before=before, account=account
+                    )
+                    if isinstance(found, str):
+                        # The request is kept, so the transaction has to end without an error.
+                        found = self._asked_for(db, grant, stored, found)
+                    elif not isinstance(found, Reply):
+                        self._active.add(found[0].id)
+            except LedgerError:
+                if isinstance(found, tuple):
+                    self._active.discard(found[0].id)
+                raise
+            if isinstance(found, RequestRefusedError):
+                raise found
+            if not isinstance(found, str):
+                return found
+
+    def _admitted(
+        self,
+        db: sqlite3.Connection,
+        visit: Visit,
+        fitting: Sequence[Permit],
+        *,
+        own: bool,
+        owned: bool,
+        before: Mapping[str, Any],
+        account: Account | None,
+    ) -> Reply | tuple[Use, bool] | str:
+        """Inside one transaction: reserve a request, find its earlier answer, or say why it needs a person."""
+        ask, now = visit.ask, self._ledger.now()
+        grant = self._ledger.grant(visit.grant.id)
+        if grant is None or grant.revoked is not None:
+            raise RequestRefusedError(401, "Invalid API key")
+        effect = EFFECTS[ask.endpoint]
+        uses = self._ledger.uses("grant_id = ? and endpoint = ? and state <> 'void'", grant.id, ask.endpoint)
+        twins = [use for use in uses if (dict(use.ids), dict(use.body)) == (dict(ask.ids), dict(ask.body))]
+        twins = [use for use in twins if text_of(use.body) == text_of(ask.body)]
+        if any(use.id in self._active for use in twins):
+            raise busy("this request is under way")
+        doubt = next((use for use in twins if use.state in {"sent", "unknown"}), None)
+        if doubt is not None:
+            return doubt, False
+
+        def reserve(permit: Permit | None) -> Use:
+            return self._reserved(db, grant, ask, before=before, permit=permit, account=account)
+
+        is_alive = now <= grant.until
+        permit = next((one for one in fitting if self._is_left(one, uses, grant)), None)
+        if is_alive and permit is not None:
+            return reserve(permit), True
+        if own:
+            return reserve(None), True
+        policy = self._policy(grant)
+        why = "" if policy is None else self._why_not_free(grant, policy, ask, owned=owned, account=account)
+        is_free = is_alive and policy is not None and not why
+        if is_free and not effect.makes:
+            return reserve(None), True
+        # A repetition says what happened; only for a time, because later it would say that it happened again.
+        is_lasting = bool(effect.makes) or ENDPOINTS[ask.endpoint].method == "DELETE"
+        since = now - (_LASTING if is_lasting else _BRIEF)
+        done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
+        if done:
+            last = done[-1]
+            headers = {"content-type": "application/json", "x-broker": "replay"}
+            return Reply(last.status or 200, str(last.answer).encode(), headers, "replay")
+        if is_free:
+            return reserve(None), True
+        if not is_alive:
+            raise refused(
+                "this grant has ended, so it only reads and removes its own", "hand in the change again"
+            )
+        if policy is not None:
+            return why
+        raise refused(
+            f"this change was not approved: {ENDPOINTS[ask.endpoint].method} {path_of(ask.endpoint, ask.ids)} "
+            f"{json.dumps(ask.body)}"
+        )
+
+    def _is_left(self, permit: Permit, uses: Sequence[Use], grant: Grant) -> bool:
+        mine = [use for use in uses if use.permit == permit.n]
+        if permit.times is not None:
+            undone = sum(use.state == "undone" for use in mine)
+            if len(mine) - undone >= permit.times or undone > UNDONE:
+                return False
+        done = {use.permit for use in self._ledger.uses("grant_id = ? and state = 'done'", grant.id)}
+        return done.issuperset(permit.after)
+
+    def _reserved(
+        self,
+        db: sqlite3.Connection,
+        grant: Grant,
+        ask: Ask,
+        *,
+        before: Mapping[str, Any],
+        permit: Permit | None,
+        account: Account | None,
+    ) -> Use:
+        """Write that a request is about to be sent, after a check of every limit on its price."""
+        now = self._ledger.now()
+        price = None if account is None else self._price(grant, ask, permit, account)
+        row = db.execute(
+            "insert into uses values(null,?,?,?,?,?,'sent',?,?,0,0,?,?,?,null,null,null)",
+            (
+                *(grant.id, None if permit is None else permit.n, ask.endpoint),
+                *(text_of(ask.ids), text_of(ask.body), now, now, json.dumps(before)),
+                *(None if permit is None else permit.binds, None if price is None else str(price)),
+            ),
+        )
+        return self._ledger.uses("id = ?", row.lastrowid)[0]
+
+    # Money
+
+    def _account(self, look: Look) -> Account:
+        rows = look.containers
+        rows.require_complete()
+        return Account(rows, (), look.prices(), self._ledger.now())
+
+    def _price(self, grant: Grant, ask: Ask, permit: Permit | None, account: Account) -> Decimal | None:
+        """Return what a create adds, after a check of every limit that holds it."""
+        uses = self._ledger.uses(
+            "endpoint = 'containers.create' and state in ('sent', 'unknown', 'done') and at > ?",
+            self._ledger.now() - DAY,
+        )
+        limits = self._limits(grant, permit, replace(account, uses=uses))
+        added = price_of(ask.body, account.monthly)
+        if added is None:
+            if any(limit is not None for _, limit, _ in limits):
+                raise limited("the price of this container is not known, and there is a limit", 0, 0)
+            return None
+        for name, limit, total in limits:
+            check(name, limit, total, added)
+        return added
+
+    def _limits(
+        self,
+        grant: Grant,
+        permit: Permit | None,
+        account: Account,
+    ) -> list[tuple[str, Decimal | None, Callable[[], Decimal]]]:
+        """Return the limits on a create: name, the most, and what it is without it."""
+        settings, policy = self._settings(), self._policy(grant)
+        grants = {one.id: one for one in self._ledger.grants()}
+        known = {one.id for one in self._known(grant).values()}
+
+        def owner(row: Container) -> str | None:
+            return self._ledger.owner(row.id, row.created_at)
+
+        def made_for(use: Use) -> str:
+            return grants[use.grant_id].stack
+
+        def of_policy() -> Decimal:
+            mine = {
+                (one.object, one.created_at)
+                for one in self._ledger.objects("policy = ? and kind = 'Container'", grant.policy)
+            }
+            return account.total(
+                lambda row: (row.id, row.created_at) in mine,
+                lambda use: grants[use.grant_id].policy == grant.policy,
+            )
+
+        def of_change() -> Decimal:
+            return spent(
+                self._ledger.uses(
+                    "grant_id = ? and endpoint = 'containers.create' and state in ('sent', 'unknown', 'done')",
+                    grant.id,
+                )
+            )
+
+        def of_account() -> Decimal:
+            return account.total(lambda _: True, lambda _: True)
+
+        def of_stack() -> Decimal:
+            return account.total(
+                lambda row: owner(row) == grant.stack or row.id in known,
+                lambda use: made_for(use) == grant.stack,
+            )
+
+        ceiling = grant.spec.get("ceiling")
+        return [
+            ("the ceiling of the approval", None if ceiling is None else dollars(ceiling), of_change),
+            ("the approved price", _amount(permit) if policy else None, lambda: Decimal(0)),
+            ("account.max_total", settings.account.max_total if settings.account else None, of_account),
+            ("the policy's max_total", policy.max_total if policy else None, of_policy),
+            ("limits.max_total", settings.limits.max_total if grant.stack else None, of_stack),
+            *(
+                (f"the budget {one.name}", one.max_total, _total_of(account, one, owner, made_for))
+                for one in self._budgets()
+                if one.chooses(grant.stack)
+            ),
+        ]
+
+    # Budget grants
+
+    def _policy(self, grant: Grant) -> Policy | None:
+        if grant.kind != "budget":
+            return None
+        # A policy that is gone allows nothing.
+        return self._settings().policies.get(grant.policy, Policy())
+
+    def _why_not_free(
+        self, grant: Grant, policy: Policy, ask: Ask, *, owned: bool, account: Account | None
+    ) -> str:
+        """Return why a request of a budget grant needs an approval; empty if it is within the policy."""
+        body = ask.body
+        if account is None:
+            action = _ACTIONS.get((ask.endpoint, body.get("status")))
+            if action is None:
+                return f"{ask.endpoint} always needs an approval"
+            if action not in policy.free:
+                return f"the policy does not allow {action}"
+            return "" if owned else "the container is not of this grant"
+        price, plan = price_of(body, account.monthly), body.get("plan", catalog.DEFAULT_PLAN)
+        if price is None or "discount_code" in body:
+            return "its price is not known"
+        if policy.templates is not None and body["template"] not in policy.templates:
+            return f"the template {body['template']} is not in the policy"
+        if policy.plans is not None and plan not in policy.plans and body["template"] != catalog.VPN_TEMPLATE:
+            return f"the plan {plan} is not in the policy"
+        day = spent(
+            self._ledger.uses(
+                "endpoint = 'containers.create' and state <> 'void' and at > ? and permit is null and grant_id in "
+                "(select id from grants where policy = ? and kind = 'budget')",
+                self._ledger.now() - DAY,
+                grant.policy,
+            )
+        )
+        if day + price > policy.increase_per_day:
+            return (
+                f"{as_dollars(price)} more than the {as_dollars(day)} of the last 24 hours is over "
+                f"{as_dollars(policy.increase_per_day)} a day"
+            )
+        return ""
+
+    def _as_permit(self, ask: Ask, look: Look, account: Account | None) -> Permit:
+        """Return exactly this request, as the permit that an approver may sign."""
+        ids = {}
+        for name, value in ask.ids.items():
+            row = look.container(value) if value in ask.containers else None
+            ids[name] = Constraint(is_=value, created_at=None if row is None else row.created_at)
+        price = None if account is None else price_of(ask.body, account.monthly)
+        return Permit(
+            n=1,
+            endpoint=ask.endpoint,
+            ids=ids,
+            body=dict(ask.body),
+            usd=None if price is None else f"{price:.2f}",
+        )
+
+    def _asked_for(
+        self, db: sqlite3.Connection, grant: Grant, permit: Permit | None, why: str
+    ) -> RequestRefusedError:
+        """Record what a budget grant asked for and may not do yet; the same request is recorded once."""
+        text = msgspec.json.encode(permit).decode()
+        found = db.execute(
+            "select id, state from requests where grant_id = ? and permit = ? order by at desc, id limit 1",
+            (grant.id, text),
+        ).fetchone()
+        if found is not None and found["state"] == "denied":
+            return refused(f"the access request {found['id']} was denied", "do something else")
+        if found is not None and found["state"] == "open":
+            id_ = str(found["id"])
+        else:
+            many = db.execute(
+                "select count(*) from requests where grant_id = ? and state = 'open'", (grant.id,)
+            )
+            if many.fetchone()[0] >= _REQUESTS:
+                return refused("this grant has too many open access requests", "wait until they are answered")
+            id_ = f"r-{self._ledger.random()}"
+            db.execute(
+                "insert into requests values(?,?,?,?,?,'open','[]')",
+                (id_, grant.id, text, why, self._ledger.now()),
+            )
+        return RequestRefusedError(
+            403,
+            f"this needs an approval: {why}",
+            f"a person approves the access request {id_} (`stacks-pulumi gate approve {id_}`), then try again",
+            kind="approval-needed",
+            request=id_,
+        )
+
+    # What a grant has
+
+    def _may_still(self, grant: Grant, *, is_change: bool) -> None:
+        """Refuse a grant that has ended for so long that nothing of it can be under way."""
+        now = self._ledger.now()
+        if now <= grant.until:
+            return
+        last = self._ledger.rows("select max(ended) as last from uses where grant_id = ?", grant.id)[0][
+            "last"
+        ]
+        if now > max(grant.until, last or 0.0) + GRACE:
+            what = "hand in the change again" if is_change else "ask for another grant"
+            raise refused("this grant has ended", what)
+
+    def _known(self, grant: Grant) -> dict[str, Known]:
+        return msgspec.convert(grant.spec.get("known", {}), dict[str, Known])
+
+    def _holdings(self, grant: Grant) -> Holdings:
+        return Holdings(
+            self._known(grant),
+            self._ledger.objects("grant_id = ?", grant.id),
+            self._ledger.uses(
+                "grant_id = ? and endpoint = 'backups.trigger' and state in ('sent', 'unknown', 'done')",
+                grant.id,
+            ),
+        )
+
+    def _mine(self, grant: Grant, kind: str) -> list[Object]:
+        """Return the objects of a kind that are a grant's own: for a budget, those of its policy and stack."""
+        if grant.kind == "budget":
+            return self._ledger.objects(
+                "kind = ? and policy = ? and policy <> '' and stack = ?", kind, grant.policy, grant.stack
+            )
+        return self._ledger.objects("kind = ? and grant_id = ?", kind, grant.id)
+
+    def _own_ids(self, grant: Grant) -> frozenset[str]:
+        return frozenset(one.object for one in self._mine(grant, "Container"))
+
+    def _owns(self, grant: Grant, container: str, look: Look) -> bool:
+        """Return whether a container is a grant's own: by its id and its creation time."""
+        return any(
+            one.object == container and one.created_at is not None and is_container(one, container, look)
+            for one in self._mine(grant, "Container")
+        )
+
+    def _is_own(self, grant: Grant, ask: Ask, holdings: Holdings, look: Look) -> bool:
+        """Return whether a request removes what the grant has made."""
+        effect = EFFECTS[ask.endpoint]
+        if effect.removes in {"", "Backup"}:
+            return False
+        found = [one for one in self._mine(grant, effect.removes) if one.object == ask.ids[effect.object]]
+        policy = self._policy(grant)
+        if policy is not None:
+            since = self._ledger.now() - policy.undo.total_seconds()
+            found = [one for one in found if "undo" in policy.free and one.at >= since]
+        return any(
+            is_container(one, one.object, look)
+            if effect.removes == "Container"
+            else all(
+                id_ == one.parent and is_container(Known(id=id_, created_at=one.parent_made), id_, look)
+                for id_ in ask.containers
+            )
+            for one in found
+        )
+
+    def _owns_all(self, grant: Grant, ask: Ask, look: Look) -> bool:
+        """Return whether a policy may allow a request, and every container that it is about is the grant's own."""
+        if (ask.endpoint, ask.body.get("status")) not in _ACTIONS:
+            return False
+        if ask.endpoint != "backups.pin":
+            return bool(ask.containers) and all(self._owns(grant, id_, look) for id_ in ask.containers)
+        mine = [id_ for id_ in self._own_ids(grant) if self._owns(grant, id_, look)]
+        return any(str(row.id) == ask.ids["backup_id"] for id_ in mine for row in look.backups(id_))
+
+    # Sending, and what became of it
+
+    def _before(self, ask: Ask, look: Look) -> dict[str, Any]:
+        """Return what has to be known to find the result of a request whose answer is lost."""
+        listed: list[str] = []
+        # A connection and an allowed address have their time, and ids that are given once.
+        if EFFECTS[ask.endpoint].makes in {"Container", "VpnClient", "Backup"}:
+            listed = [_identity(row) for row in self._rows(ask, look)]
+        made = [row.created_at for row in map(look.container, ask.containers[:1]) if row is not None]
+        return {"at": self._upstream.now(), "ids": listed, "parent_made": made[0] if made else None}
+
+    def _rows(self, ask: Ask, look: Look) -> Sequence[Any]:
+        """Return the rows of the list in which what a request makes is."""
+        if ask.endpoint == "containers.create":
+            return [row for row in look.containers if same_name(row.name, str(ask.body.get("name")))]
+        container = ask.containers[0]
+        if ask.endpoint == "connections.create":
+            return look.connections(container)
+        if ask.endpoint == "allowed_ips.add":
+            return look.access(container).allowed_ips
+        return look.vpn_clients(container) if ask.endpoint == "vpn_clients.add" else look.backups(container)
+
+    def _carried_out(self, visit: Visit, use: Use, *, is_new: bool) -> Reply:
+        """Send a reserved request, and look for what it did and repeat it while its outcome is unknown."""
+        try:
+            reply = None
+            if is_new:
+                reply, use = self._attempt(visit, use)
+            while reply is None:
+                pause = self._pause(visit, use, is_new=is_new)
+                reply = self._found(visit, use)
+                if reply is None and pause is None:
+                    raise self._still_unknown(use)
+                if reply is None and pause is not None:
+                    self._upstream.sleep(pause)
+                    reply = self._found(visit, use)
+                if reply is None:
+                    reply, use = self._attempt(visit, use)
+            return reply
+        finally:
+            self._active.discard(use.id)
+
+    def _pause(self, visit: Visit, use: Use, *, is_new: bool) -> float | None:
+        """Return the seconds before a request is sent again; `None` if it is not sent again now."""
+        effect = EFFECTS[use.endpoint]
+        if effect.doubt != "again" or use.refused or use.attempts > len(_PAUSES):
+            return None
+        if use.status == _NO_CAPACITY and effect.makes == "Container":
+            # The platform may make it from its waitlist, so only a client that asks again gets it sent again, once.
+            is_due = not is_new and use.attempts == 1 and self._ledger.now() - use.ended >= _WAITLIST
+            return 0.0 if is_due and not self._upstream.is_late(visit.due) else None
+        pause = _PAUSES[use.attempts - 1]
+        pause = pause if effect.makes in _UNIQUE else max(pause, _TWICE)
+        return None if self._upstream.is_late(visit.due - pause) else pause
+
+    def _still_unknown(self, use: Use) -> RequestRefusedError:
+        age = self._ledger.now() - use.at
+        if age > (DAY if EFFECTS[use.endpoint].doubt == "again" else _WAITLIST):
+            return refused(
+                "the outcome of this request is unknown, and it is not sent again",
+                "look at what exists, then plan anew",
+            )
+        return busy("the outcome of an earlier request is not known yet")
+
+    def _attempt(self, visit: Visit, use: Use) -> tuple[Reply | None, Use]:
+        """Send a request once. Return the answer if its outcome is known or is not looked for."""
+        effect, is_first = EFFECTS[use.endpoint], use.attempts == 0
+        with self._ledger.writing() as db:
+            db.execute("update uses set state = 'sent', attempts = attempts + 1 where id = ?", (use.id,))
+        got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due)
+        status = (0 if got.sent else _NOT_SENT) if isinstance(got, Lost) else got.status
+        reply = self._upstream.reply(got, visit.address, "forwarded")
+        if 200 <= status < 300:
+            made = _made(use, got)
+            if not effect.makes or made is not None:
+                self._done(visit, use, made, reply)
+                if not is_first:
+                    self._remove_twins(visit, use, made)
+                return reply, use
+        is_refusal = status == _NOT_SENT or (400 <= status < 500 and status != _TIMED_OUT)
+        if is_refusal and not is_first:
+            # The first request may have been carried out, and have used up the name, the capacity or the cap.
+            is_final = status not in {_NOT_SENT, _TOO_MANY}
+            return None, self._settled(visit, use, "unknown", status, refused=is_final)
+        if is_refusal:
+            is_gone = status == _NOT_FOUND and self._was_lost(use)
+            if is_gone:
+                self._done(visit, use, None, reply)
+            else:
+                self._settled(visit, use, "void", status)
+            return reply, use
+        if effect.doubt == "void":
+            return reply, self._settled(visit, use, "void", status)
+        if effect.doubt == "done":
+            return reply, self._settled(visit, use, "done", status)
+        use = self._settled(visit, use, "unknown", status, refused=not is_first and status == _NO_CAPACITY)
+        is_waiting = status == _NO_CAPACITY and effect.makes == "Container" and is_first
+        return (reply if is_waiting else None), use
+
+    def _was_lost(self, use: Use) -> bool:
+        """Whether an earlier deletion of the same object had no answer: then a 404 says that it was carried out."""
+        return ENDPOINTS[use.endpoint].method == "DELETE" and bool(
+            self._ledger.uses(
+                "grant_id = ? and endpoint = ? and ids = ? and state = 'void' and (status = 0 or status >= 500)",
+                *(use.grant_id, use.endpoint, text_of(use.ids)),
+            )
+        )
+
+    def _settled(self, visit: Visit, use: Use, state: str, status: int, *, refused: bool = False) -> Use:
+        """Record what became of an attempt that made nothing, as far as is known."""
+        with self._ledger.writing() as db:
+            db.execute(
+                "update uses set state = ?, status = ?, ended = ?, refused = max(refused, ?) where id = ?",
+                (state, status, self._ledger.now(), refused, use.id),
+            )
+            self._ledger.write(db, visit.line(use, state, status, self._upstream.elapsed(visit.due)))
+            return self._ledger.uses("id = ?", use.id)[0]
+
+    def _done(self, visit: Visit, use: Use, made: _Made | None, reply: Reply) -> bool:
+        """Record that a request was carried out, what it made, and what it removed; false if that is recorded."""
+        effect, now = EFFECTS[use.endpoint], self._ledger.now()
+        kept = (
+            None
+            if use.endpoint in _NOT_KEPT or reply.status >= 400
+            else reply.body.decode("utf-8", "replace")
+        )
+        grant = visit.grant
+        with self._ledger.writing() as db:
+            changed = db.execute(
+                "update uses set state = 'done', status = ?, answer = ?, object = ?, ended = ? where id = ? and "
+                "state in ('sent', 'unknown')",
+                (reply.status, kept, None if made is None else made.id, now, use.id),
+            ).rowcount
+            if not changed:
+                return False
+            if made is not None:
+                parent = next((value for name, value in use.ids.items() if name in _PARENTS), None)
+                db.execute(
+                    "insert into objects values(null,?,?,?,?,?,?,?,?,?,?,?,?,?,null)",
+                    (
+                        *(
+                            use.id,
+                            grant.id,
+                            grant.stack,
+                            grant.policy,
+                            use.binds,
+                            effect.makes,
+                            made.id,
+                            parent,
+                        ),
+                        *(made.created_at, use.before.get("parent_made")),
+                        *(use.body.get("template"), use.body.get("plan"), now),
+                    ),
+                )
+            if effect.removes:
+                self._ended(db, effect.removes, use.ids[effect.object], now)
+            self._ledger.write(
+                db, visit.line(use, reply.decision, reply.status, self._upstream.elapsed(visit.due))
+            )
+        return True
+
+    def _ended(self, db: sqlite3.Connection, kind: str, id_: str, now: float) -> None:
+        """Record that an object is gone, with what belonged to it. What made it is undone; its price stays spent."""
+        is_it = "ended is null and ((kind = ? and object = ?) or (? = 'Container' and parent = ?))"
+        found = db.execute(f"select id, use_id from objects where {is_it}", (kind, id_, kind, id_)).fetchall()  # noqa: S608  (a constant)
+        for row in found:
+            db.execute("update objects set ended = ? where id = ?", (now, row["id"]))
+            db.execute(
+                "update uses set state = 'undone', answer = null where id = ? and state = 'done'",
+                (row["use_id"],),
+            )
+
+    # Looking for what a lost request did
+
+    def _find_lost(self, visit: Visit) -> None:
+        """Look for what the grant's lost requests have made: its client may have found it, and go on with it."""
+        lost = self._ledger.uses(
+            "grant_id = ? and state in ('sent', 'unknown') and ended > ?",
+            visit.grant.id,
+            self._ledger.now() - DAY,
+        )
+        for use in lost:
+            if use.id not in self._active and EFFECTS[use.endpoint].doubt in {"again", "look"}:
+                self._found(visit, use)
+
+    def _found(self, visit: Visit, use: Use) -> Reply | None:
+        """Return an answer with what a lost request has made, if it is listed and is certainly that."""
+        ask = Ask(use.endpoint, use.ids, use.body, {})
+        look = Look(self._upstream, visit.due, newest=True)
+        row = next((row for row in self._rows(ask, look) if _is_ours(use, row, look)), None)
+        if row is None:
+            return None
+        data = {name: value for name, value in msgspec.to_builtins(row).items() if value is not None}
+        data |= {"type": data["template"]} if "template" in data else {}
+        reply = json_reply(202, {"success": True, "data": data}, {"x-broker": "found"}, "found")
+        self._done(visit, use, _Made(str(_id(row)), _time(row)), reply)
+        return reply
+
+    def _remove_twins(self, visit: Visit, use: Use, made: _Made | None) -> None:
+        """Remove what an earlier attempt has made beside: only what is certainly of this request, and exists twice."""
+        effect = EFFECTS[use.endpoint]
+        if made is None or effect.makes in _UNIQUE:
+            return
+        look = Look(self._upstream, visit.due, newest=True)
+        for row in self._rows(Ask(use.endpoint, use.ids, use.body, {}), look):
+            if str(row.id) != made.id and _time(row) is not None and _is_ours(use, row, look):
+                name, variable = _REMOVES[effect.makes]
+                ids = {variable: str(row.id)} | (
+                    {"container_id": use.ids["container_id"]} if effect.makes == "AllowedIp" else {}
+                )
+                self._upstream.change(name, ids, {}, visit.due)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a request has made: its id, and when the platform says that it was made."""
+
+    id: str
+    created_at: str | None
+
+
+def _made(use: Use, got: Answer | Lost) -> _Made | None:
+    """Return what an answer says was made; `None` if it says no id where one is needed."""
+    makes = EFFECTS[use.endpoint].makes
+    if isinstance(got, Lost) or not makes:
+        return None
+    if makes == "Pin":
+        return _Made(use.ids["backup_id"], None)
+    if makes == "VpnClient":
+        return _Made(str(use.body.get("name")), None)
+    try:
+        body = json.loads(got.body)
+    except (ValueError, RecursionError):
+        return None
+    data = body.get("data", body) if isinstance(body, dict) else None
+    id_ = data.get("id") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(id_, str) or not id_:
+        # The answer to a backup has no id: it is found in the list, when it is asked for.
+        return _Made("", None) if makes == "Backup" else None
+    created = data.get("createdAt") or data.get("created_at") or data.get("added_at")
+    return _Made(id_, created if isinstance(created, str) else None)
+
+
+def _is_ours(use: Use, row: Any, look: Look) -> bool:
+    """Return whether a listed object is what a lost request has made: absent before, equal, and made meanwhile."""
+    makes, body = EFFECTS[use.endpoint].makes, use.body
+    if _identity(row) in use.before.get("ids", ()):
+        return False
+    made, began = seconds_of(_time(row)), float(use.before["at"])
+    ended = began + max(use.ended - use.at, 0.0)
+    if makes != "VpnClient" and (made is None or not began - _TOLERANCE <= made <= ended + _TOLERANCE):
+        # Made at another time, or at an unknown one: it may be another client's.
+        return False
+    if makes == "Container":
+        plan = body.get("plan", catalog.DEFAULT_PLAN)
+        is_vpn = body.get("template") == catalog.VPN_TEMPLATE
+        size = catalog.VPN_PLAN if is_vpn else catalog.PLANS.get(str(plan))
+        tier = catalog.added_tier(size, row.storage_mb)
+        is_size = is_vpn or row.plan in {None, plan}
+        is_tier = tier in {None, body.get("additional_storage_tier") or 0}
+        return bool(is_size and is_tier and row.is_from(str(body.get("template"))))
+    if makes == "Connection":
+        target = look.container(use.ids["target_id"])
+        is_there = row.target_id == use.ids["target_id"] or (
+            target is not None and same_name(row.target_name, target.name or "")
+        )
+        return bool(is_there and row.name == body.get("connectionName", row.name))
+    if makes == "AllowedIp":
+        return bool(
+            canonical_network(row.ip_address) == canonical_network(str(body.get("ip_address")))
+            and row.description == body.get("description", row.description)
+            and row.service_type == body.get("service_type", row.service_type)
+        )
+    return bool(row.name == body.get("name") if makes == "VpnClient" else row.backup_type != "scheduled")
+
+
+def _identity(row: Any) -> str:
+    """Return what tells a listed object from another one: a container's id may be used again."""
+    return f"{row.id}@{row.created_at}" if isinstance(row, Container) else str(_id(row))
+
+
+def _id(row: Any) -> Any:
+    return getattr(row, "id", None) or row.name
+
+
+def _time(row: Any) -> str | None:
+    made: str | None = getattr(row, "added_at", None) or getattr(row, "created_at", None)
+    return made
+
+
+def _amount(permit: Permit | None) -> Decimal | None:
+    return None if permit is None or permit.usd is None else dollars(permit.usd)
+
+
+def _total_of(
+    account: Account, budget: Budget, owner: Callable[[Container], str | None], made_for: Callable[[Use], str]
+) -> Callable[[], Decimal]:
+    return lambda: account.total(
+        lambda row: budget.chooses(owner(row) or ""), lambda use: budget.chooses(made_for(use))
+    )
+
+
+def _only(reply: Reply, own: frozenset[str]) -> Reply:
+    """Return an answer without the rows of containers that are not a grant's own."""
+    try:
+        body = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return reply
+    return msgspec.structs.replace(reply, body=json.dumps(_without(body, own)).encode())
+
+
+def _without(value: Any, own: frozenset[str]) -> Any:
+    if isinstance(value, list):
+        rows = [
+            row for row in value if not isinstance(row, dict) or row.get("container_id", row.get("id")) in own
+        ]
+        return [_without(row, own) for row in rows]
+    if isinstance(value, dict):
+        return {name: _without(inner, own) for name, inner in value.items()}
+    return value

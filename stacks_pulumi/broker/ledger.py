@@ -1,0 +1,436 @@
+"""
+What has happened, and what is reserved: the only memory of a broker, in one file of SQLite.
+
+Every table is append-only but for states. A transaction takes the write lock first, so two requests, or two processes,
+are never judged by the same count; it is on the disk before a byte goes upstream. No secret is in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from stacks_pulumi._clock import Clock
+from stacks_pulumi._identifiers import compare_instants
+from stacks_pulumi.broker.change import Permit, canonical
+from stacks_pulumi.errors import StacksError
+
+FILE: Final = "ledger.sqlite"
+TOKEN: Final = "sk_stacks_57ac6b0c"  # noqa: S105  (the beginning of every token; the rest is random)
+DAY: Final = 86400.0
+
+_SCHEMA: Final = """
+create table if not exists meta(name text primary key, value text not null);
+create table if not exists grants(id text primary key, kind text not null, holder text not null, stack text not null,
+  policy text not null, spec text not null, token text not null unique, nonce text unique, statement text,
+  approvals text not null, at real not null, until real not null, used real not null, revoked real);
+create table if not exists permits(id integer primary key, grant_id text not null, n integer not null,
+  spec text not null, unique(grant_id, n));
+create table if not exists uses(id integer primary key, grant_id text not null, permit integer, endpoint text not null,
+  ids text not null, body text not null, state text not null, at real not null, ended real not null,
+  attempts integer not null, refused integer not null, before text not null, binds text, usd text,
+  status integer, answer text, object text);
+create index if not exists uses_of_grant on uses(grant_id, endpoint);
+create index if not exists uses_of_state on uses(state, endpoint, at);
+create table if not exists objects(id integer primary key, use_id integer, grant_id text not null,
+  stack text not null, policy text not null, symbol text, kind text not null, object text not null, parent text,
+  created_at text, parent_made text, template text, plan text, at real not null, ended real);
+create index if not exists objects_of_id on objects(object, kind);
+create table if not exists requests(id text primary key, grant_id text not null, permit text not null,
+  why text not null, at real not null, state text not null, approvals text not null);
+create table if not exists journal(id integer primary key, at real not null, grant_id text not null,
+  holder text not null, method text not null, path text not null, body text not null, decision text not null,
+  status integer not null, ms real not null, chain text not null);
+"""
+
+
+class LedgerError(StacksError):
+    """Raised if the ledger cannot be read or written. Nothing is forwarded then."""
+
+    def __init__(self, why: object) -> None:
+        super().__init__(f"the broker's ledger cannot be used: {why}", code="file-access")
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one client may do until an instant.
+
+    Attributes:
+        id: Its id.
+        kind: `read`, `change` or `budget`.
+        holder: For whom it is.
+        stack: The stack, as PROJECT/STACK; empty for none.
+        policy: The policy of a budget; empty for others.
+        spec: What it says beside its permits: `secrets`, `may_apply_free`, and for a change `known` and `ceiling`.
+        at: When it was made.
+        until: The last instant at which it may change something.
+        used: When its token was used last.
+        revoked: When it was revoked; `None` if it was not.
+    """
+
+    id: str
+    kind: str
+    holder: str
+    stack: str
+    policy: str
+    spec: Mapping[str, Any]
+    at: float
+    until: float
+    used: float
+    revoked: float | None = None
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One request that was sent, or may have been.
+
+    Attributes:
+        id: Its number.
+        grant_id: The grant.
+        permit: The number of its permit; `None` for a budget's own limits, or for removing what is one's own.
+        endpoint: The endpoint.
+        ids: The variables of its path.
+        body: Its body.
+        state: `sent`, `done`, `void`, `unknown` or `undone`.
+        at: When it was reserved.
+        ended: When its last attempt ended.
+        attempts: How often it was sent.
+        refused: Whether a repeat was refused: then it is only looked for.
+        before: What was listed before it.
+        binds: The symbol that is bound to what it makes.
+        usd: What it adds to the monthly price.
+        status: The status of the answer.
+        answer: The answer, if it may be repeated.
+        object: The id of what it made.
+    """
+
+    id: int
+    grant_id: str
+    permit: int | None
+    endpoint: str
+    ids: Mapping[str, str]
+    body: Mapping[str, Any]
+    state: str
+    at: float
+    ended: float
+    attempts: int
+    refused: bool
+    before: Mapping[str, Any]
+    binds: str | None
+    usd: str | None
+    status: int | None
+    answer: str | None
+    object: str | None
+
+
+class Object(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Something that a grant has made, or that an administrator has given to a stack.
+
+    Attributes:
+        use_id: The request that made it.
+        grant_id: Under which grant.
+        stack: Its owner.
+        policy: The policy of the grant.
+        symbol: The symbol that is bound to it.
+        kind: `Container`, `Connection`, `AllowedIp`, `VpnClient`, `Backup` or `Pin`.
+        object: Its id.
+        parent: The container that it belongs to.
+        created_at: When the platform says that it was made.
+        parent_made: When that container was made.
+        template: The template of a container.
+        plan: The plan of a container.
+        at: When it was recorded.
+    """
+
+    use_id: int | None
+    grant_id: str
+    stack: str
+    policy: str
+    symbol: str | None
+    kind: str
+    object: str
+    parent: str | None
+    created_at: str | None
+    parent_made: str | None
+    template: str | None
+    plan: str | None
+    at: float
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the journal: who asked for what, and what became of it."""
+
+    grant_id: str
+    holder: str
+    method: str
+    path: str
+    body: str
+    decision: str
+    status: int
+    ms: float
+
+
+class Ledger:
+    """
+    The ledger.
+
+    Args:
+        path: Its file; made if it is not there.
+        clock: The clock.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.path, self._clock = path, clock
+        self._lock = threading.RLock()
+        try:
+            # Made with its mode, so that no other user opens it before.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("pragma journal_mode=wal")
+            self._db.execute("pragma synchronous=full")
+            self._db.executescript(_SCHEMA)
+            with self.writing() as db:
+                db.execute("insert or ignore into meta values('account', ?)", (secrets.token_hex(8),))
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(error) from None
+        self.account = str(self.rows("select value from meta where name = 'account'")[0]["value"])
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def now(self) -> float:
+        """Return the time, in seconds since the Unix epoch."""
+        return self._clock.wall()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """
+        Enclose one transaction, which no other one changes anything beside.
+
+        Raises:
+            LedgerError: It cannot be begun, or not be committed. Nothing of it is there then.
+        """
+        with self._lock:
+            try:
+                self._db.execute("begin immediate")
+                try:
+                    yield self._db
+                    self._db.execute("commit")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("rollback")
+                    raise
+            except sqlite3.IntegrityError:
+                raise
+            except sqlite3.Error as error:
+                raise LedgerError(error) from None
+
+    def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """Return the rows of a query."""
+        try:
+            with self._lock:
+                return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise LedgerError(error) from None
+
+    # Grants
+
+    def issue(
+        self,
+        kind: str,
+        holder: str,
+        *,
+        seconds: float,
+        stack: str = "",
+        policy: str = "",
+        spec: Mapping[str, Any] | None = None,
+        permits: Sequence[Permit] = (),
+        nonce: str | None = None,
+        statement: str | None = None,
+        approvals: Sequence[str] = (),
+    ) -> tuple[str, str]:
+        """Write a grant, and return its id and its token, which is nowhere else."""
+        id_, token, now = f"g-{self.random()}", self._token(), self.now()
+        with self.writing() as db:
+            db.execute(
+                "insert into grants values(?,?,?,?,?,?,?,?,?,?,?,?,0,null)",
+                (
+                    *(id_, kind, holder, stack, policy, json.dumps(spec or {}), token_digest(token)),
+                    *(nonce, statement, json.dumps(approvals), now, now + seconds),
+                ),
+            )
+            for permit in permits:
+                self.permit(db, id_, permit)
+        return id_, token
+
+    def permit(self, db: sqlite3.Connection, grant_id: str, permit: Permit) -> None:
+        """Add a permit to a grant."""
+        spec = msgspec.json.encode(permit).decode()
+        db.execute("insert into permits(grant_id, n, spec) values(?,?,?)", (grant_id, permit.n, spec))
+
+    def renew(self, db: sqlite3.Connection, grant_id: str, seconds: float) -> str:
+        """Give a grant a new token and a new end; the old token is void."""
+        token, now = self._token(), self.now()
+        db.execute(
+            "update grants set token = ?, until = ?, used = 0 where id = ?",
+            (token_digest(token), now + seconds, grant_id),
+        )
+        return token
+
+    def random(self) -> str:
+        """Return the random part of an id."""
+        return secrets.token_hex(5)
+
+    def _token(self) -> str:
+        return f"{TOKEN}{self.account}{secrets.token_hex(20)}"
+
+    def grant_of(self, token: str) -> Grant | None:
+        """Return the grant of a token, also one that has ended or was revoked; `None` for an unknown token."""
+        return self._grant("token", token_digest(token))
+
+    def grant(self, id_: str) -> Grant | None:
+        """Return the grant of this id."""
+        return self._grant("id", id_)
+
+    def grant_by_nonce(self, nonce: str) -> Grant | None:
+        """Return the grant that a change with this nonce has made."""
+        return self._grant("nonce", nonce)
+
+    def grants(self) -> list[Grant]:
+        """Return all grants, oldest first."""
+        return [_grant(row) for row in self.rows("select * from grants order by at, id")]
+
+    def _grant(self, column: str, value: str) -> Grant | None:
+        found = self.rows(f"select * from grants where {column} = ?", value)  # noqa: S608  (one of three names)
+        return _grant(found[0]) if found else None
+
+    def statement(self, grant_id: str) -> str:
+        """Return the statement that a grant was made from; empty if there is none."""
+        return str(self.rows("select statement from grants where id = ?", grant_id)[0]["statement"] or "")
+
+    def touch(self, grant: Grant) -> None:
+        """Record that a token is in use; to the quarter of a minute, so that reads write little."""
+        now = self.now()
+        if not 0 <= now - grant.used < 15:
+            with self.writing() as db:
+                db.execute("update grants set used = ? where id = ?", (now, grant.id))
+
+    def revoke(self, grant_id: str) -> bool:
+        """Revoke a grant; return whether there is one of this id."""
+        with self.writing() as db:
+            return (
+                db.execute(
+                    "update grants set revoked = coalesce(revoked, ?) where id = ?", (self.now(), grant_id)
+                ).rowcount
+                > 0
+            )
+
+    def permits(self, grant_id: str) -> list[Permit]:
+        """Return the permits of a grant."""
+        found = self.rows("select spec from permits where grant_id = ? order by n", grant_id)
+        return [msgspec.json.decode(row["spec"], type=Permit) for row in found]
+
+    # Uses and objects
+
+    def uses(self, where: str, *values: object) -> list[Use]:
+        """Return the uses for which a condition holds, oldest first."""
+        found = self.rows(f"select * from uses where {where} order by id", *values)  # noqa: S608  (of this package)
+        return [_use(row) for row in found]
+
+    def objects(self, where: str, *values: object) -> list[Object]:
+        """Return the objects that are there, as far as the ledger knows, for which a condition holds."""
+        sql = f"select * from objects where ended is null and {where} order by id"  # noqa: S608  (of this package)
+        return [
+            msgspec.convert({name: row[name] for name in Object.__struct_fields__}, Object)
+            for row in self.rows(sql, *values)
+        ]
+
+    def owner(self, container: str, created_at: str | None) -> str | None:
+        """Return the stack that owns a container, by its id and creation time; `None` if the ledger has no owner."""
+        found = self.objects("kind = 'Container' and object = ?", container)
+        owners = [one.stack for one in found if compare_instants(one.created_at, created_at)]
+        return owners[-1] if owners else None
+
+    def claim(
+        self, stack: str, id_: str, created_at: str | None, template: str | None, plan: str | None
+    ) -> None:
+        """Make a stack the owner of a container that is older than the ledger."""
+        now = self.now()
+        with self.writing() as db:
+            db.execute(
+                "update objects set ended = ? where kind = 'Container' and object = ? and ended is null",
+                (now, id_),
+            )
+            db.execute(
+                "insert into objects values(null,null,'-',?,'',null,'Container',?,null,?,null,?,?,?,null)",
+                (stack, id_, created_at, template, plan, now),
+            )
+
+    # The journal
+
+    def write(self, db: sqlite3.Connection, line: Line) -> None:
+        """Add a line to the journal, chained to the one before it."""
+        last = db.execute("select chain from journal order by id desc limit 1").fetchone()
+        values = [self.now(), *msgspec.to_builtins(line).values()]
+        chain = _chain("" if last is None else last["chain"], values)
+        db.execute("insert into journal values(null,?,?,?,?,?,?,?,?,?,?)", (*values, chain))
+
+    def broken(self, anchor: tuple[int, str] | None = None) -> str:
+        """
+        Return where the journal was changed afterwards; empty if it is whole.
+
+        Args:
+            anchor: A line's number and chain, as they were kept elsewhere.
+        """
+        chain, number = "", 0
+        for number, row in enumerate(self.rows("select * from journal order by id"), start=1):
+            chain = _chain(chain, list(row)[1:-1])
+            if row["id"] != number or row["chain"] != chain:
+                return f"line {number} was changed, removed or moved"
+            if anchor is not None and anchor[0] == number and anchor[1] != chain:
+                return f"line {number} is another one than the anchor's"
+        return "its end was removed" if anchor is not None and anchor[0] > number else ""
+
+    def last(self) -> tuple[int, str]:
+        """Return the number and the chain of the last line of the journal."""
+        found = self.rows("select id, chain from journal order by id desc limit 1")
+        return (int(found[0]["id"]), str(found[0]["chain"])) if found else (0, "")
+
+
+def token_digest(token: str) -> str:
+    """Return what the ledger keeps of a token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def text_of(values: Mapping[str, Any]) -> str:
+    """Return ids or a body as the ledger keeps and compares them: as JSON, where 1 is not true."""
+    return canonical(values).decode()
+
+
+def _chain(before: str, values: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
+
+
+def _grant(row: sqlite3.Row) -> Grant:
+    given = {name: row[name] for name in Grant.__struct_fields__}
+    return msgspec.convert({**given, "spec": json.loads(row["spec"])}, Grant)
+
+
+def _use(row: sqlite3.Row) -> Use:
+    given = {name: row[name] for name in Use.__struct_fields__}
+    parts = {name: json.loads(row[name]) for name in ("ids", "body", "before")}
+    return msgspec.convert({**given, **parts, "refused": bool(row["refused"])}, Use)

@@ -1,0 +1,171 @@
+"""Does a request fit a permit, as far as the platform and what the grant has made say?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stacks_pulumi._identifiers import canonical_network, compare_instants
+from stacks_pulumi.api.allowed_ips import is_auto_added
+from stacks_pulumi.api.models import Backup, Connection, Container, ExternalAccess, Listing
+from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Known, Permit, Secret
+from stacks_pulumi.broker.ledger import Object, Use, text_of
+
+
+class Sight(Protocol):
+    """What the platform shows while one request is judged (`upstream.Look`)."""
+
+    def container(self, id_: str) -> Container | None:
+        """Return a container; `None` if it is not there."""
+
+    def access(self, container: str) -> ExternalAccess:
+        """Return who may connect to a container."""
+
+    def connections(self, container: str) -> Listing[Connection]:
+        """Return the connections of which a container is the source."""
+
+    def backups(self, container: str) -> Listing[Backup]:
+        """Return the backups of a container."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """
+    A request of a client, parsed.
+
+    Attributes:
+        endpoint: The endpoint.
+        ids: The variables of its path.
+        body: Its body.
+        query: Its query.
+    """
+
+    endpoint: str
+    ids: Mapping[str, str]
+    body: Mapping[str, Any]
+    query: Mapping[str, str]
+
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """The ids of the containers in its path."""
+        return tuple(value for name, value in self.ids.items() if name in CONTAINERS)
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """
+    What a grant knows and has made.
+
+    Attributes:
+        known: For each symbol, the container that existed before.
+        objects: What it has made and not removed.
+        backups: Its requests for a backup.
+    """
+
+    known: Mapping[str, Known]
+    objects: Sequence[Object]
+    backups: Sequence[Use]
+
+
+def fits(permit: Permit, ask: Ask, holdings: Holdings, sight: Sight) -> bool:
+    """Return whether a request is what a permit says. The platform is asked only if everything else fits."""
+    if permit.endpoint != ask.endpoint or permit.body.keys() != ask.body.keys():
+        return False
+    if any(value != ANY and not same(value, ask.body[name]) for name, value in permit.body.items()):
+        return False
+    if not all(fits_id(name, permit.ids[name], ask, holdings, sight) for name in ask.ids):
+        return False
+    if permit.only_address is None:
+        return True
+    access = sight.access(ask.ids["container_id"])
+    access.allowed_ips.require_complete()
+    wanted = canonical_network(permit.only_address)
+    return all(canonical_network(entry.ip_address) == wanted for entry in access.allowed_ips)
+
+
+def fits_secret(secret: Secret, ask: Ask, holdings: Holdings, sight: Sight) -> bool:
+    """Return whether a read is of a secret that a change says."""
+    return (
+        secret.endpoint == ask.endpoint
+        and same(secret.query, dict(ask.query))
+        and all(fits_id(name, secret.ids[name], ask, holdings, sight) for name in ask.ids)
+    )
+
+
+def same(one: object, other: object) -> bool:
+    """Return whether two values are equal in JSON, where 1 is not true."""
+    return text_of({"": one}) == text_of({"": other})
+
+
+def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, sight: Sight) -> bool:
+    """Return whether the id in a request is one that a constraint allows."""
+    value = ask.ids[name]
+    if one.is_ is not None:
+        return one.is_ == value and _is_the_same(name, one, value, sight)
+    if one.of:
+        return any(_is_bound(symbol, value, name, holdings, sight) for symbol in one.of)
+    if one.new_backup_of is not None:
+        return any(
+            use.binds == one.new_backup_of
+            and value in _ids(sight.backups(use.ids["container_id"])) - {*use.before.get("ids", ())}
+            for use in holdings.backups
+        )
+    access = sight.access(ask.ids["container_id"])
+    entry = next((row for row in access.allowed_ips if row.id == value), None)
+    if entry is None:
+        return False
+    if one.caller:
+        return is_auto_added(access, entry) is True
+    is_own = any(made.kind == "AllowedIp" and made.object == value for made in holdings.objects)
+    address = canonical_network(one.address)
+    return canonical_network(entry.ip_address) == address and not (one.other and is_own)
+
+
+def is_container(container: Known | Object, id_: str, sight: Sight) -> bool:
+    """
+    Return whether the container that has an id now is the one that is meant.
+
+    Its creation time says so. On a platform without such times, template and plan have to be the same. If nothing has
+    the id, the platform says so itself.
+    """
+    row = sight.container(id_)
+    if row is None:
+        return True
+    if row.created_at is None and container.created_at is None:
+        wanted = container.template, container.plan
+        return None not in wanted and (row.template, row.plan) == wanted
+    return compare_instants(row.created_at, container.created_at) is True
+
+
+def _is_the_same(name: str, one: Constraint, value: str, sight: Sight) -> bool:
+    if name in CONTAINERS:
+        return is_container(Known(id=value, created_at=one.created_at), value, sight)
+    if one.in_ is None:
+        return True
+    rows: Sequence[Any] = ()
+    if name == "backup_id":
+        rows = sight.backups(one.in_)
+    elif name == "connection_id":
+        rows = sight.connections(one.in_)
+    elif name == "ip_id":
+        rows = sight.access(one.in_).allowed_ips
+    row = next((row for row in rows if str(row.id) == value), None)
+    made = None if row is None else getattr(row, "added_at", None) or getattr(row, "created_at", None)
+    return row is not None and (one.created_at is None or compare_instants(made, one.created_at) is True)
+
+
+def _is_bound(symbol: str, value: str, name: str, holdings: Holdings, sight: Sight) -> bool:
+    made = [one for one in holdings.objects if one.symbol == symbol and one.object == value]
+    known = holdings.known.get(symbol)
+    if name not in CONTAINERS:
+        return bool(made)
+    either: list[Known | Object] = [
+        *made,
+        *([known] if known is not None and known.id == value else []),
+    ]
+    return any(is_container(one, value, sight) for one in either)
+
+
+def _ids(rows: Listing[Any]) -> set[str]:
+    return {str(row.id) for row in rows}

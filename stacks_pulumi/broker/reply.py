@@ -1,0 +1,80 @@
+"""What does a client get: an answer, or a refusal that says what to do next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from stacks_pulumi.errors import clean
+
+BUSY: Final = "another operation is in progress"
+"""Clients of this package send a request again that is refused with these words."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """
+    An answer to a client.
+
+    Attributes:
+        status: Its status.
+        body: Its body.
+        headers: Its headers, with lower-case names.
+        decision: What became of the request, for the journal.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+    decision: str = "read"
+
+
+class RequestRefusedError(Exception):
+    """
+    Raised if a request is refused: nothing of it goes upstream.
+
+    Args:
+        status: The status of the answer.
+        text: Why.
+        hint: What to do.
+        kind: The `code` of the answer.
+        more: More fields of the answer, such as `request`.
+    """
+
+    def __init__(self, status: int, text: str, hint: str = "", *, kind: str = "", **more: Any) -> None:
+        super().__init__(text)
+        self.status, self.text = status, text
+        said = {"hint": clean(hint), "code": kind}
+        filled = {name: value for name, value in said.items() if value}
+        self.body = {"success": False, "error": clean(text), **filled, **more}
+
+    def reply(self) -> Reply:
+        """Return the answer."""
+        return json_reply(self.status, self.body, decision=f"refused: {self.body.get('code', self.status)}")
+
+
+def refused(text: str, hint: str = "plan the change, and let it be approved") -> RequestRefusedError:
+    """Return the refusal of what a grant does not permit. With a hint, no client waits or tries again."""
+    return RequestRefusedError(403, text, hint, kind="grant-refused")
+
+
+def limited(text: str, limit: object, spent: object, **more: Any) -> RequestRefusedError:
+    """Return the refusal of what is over a hard limit, in the platform's own form, which every client understands."""
+    numbers = {"spending_cap": float(str(limit)), "amount_spent": float(str(spent))}
+    return RequestRefusedError(402, text, "", message=clean(text), **numbers, kind="grant-limit", **more)
+
+
+def busy(text: str) -> RequestRefusedError:
+    """Return the refusal of what cannot be said yet: nothing of this request was sent."""
+    return RequestRefusedError(409, f"{BUSY}: {text}", kind="grant-busy")
+
+
+def json_reply(
+    status: int, body: Any, headers: Mapping[str, str] | None = None, decision: str = "read"
+) -> Reply:
+    """Return an answer with a JSON body."""
+    return Reply(
+        status, json.dumps(body).encode(), {"content-type": "application/json", **(headers or {})}, decision
+    )

@@ -1,0 +1,186 @@
+"""
+Which request are the bytes of a client? What two readers could read in two ways is refused.
+
+The request that goes upstream is built from what is returned here, and from nothing else of the client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from stacks_pulumi.broker.change import LONGEST, ChangeError, strict_json, variables
+from stacks_pulumi.broker.permits import Ask
+from stacks_pulumi.broker.reply import RequestRefusedError
+from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
+
+BASE: Final = "/api/v1"
+"""Where the platform's endpoints are, in the address that clients have as their base URL."""
+OWN: Final = "/_broker/"
+"""Where the broker's own endpoints are."""
+LONGEST_BODY: Final = 16 * 1024
+
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})
+_SEGMENT: Final = re.compile(r"[^/\\?#%;\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
+_VPN_CLIENT: Final = re.compile(r"[^\\?#%;\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
+"""The name of a VPN client may have a slash and spaces; it is quoted again."""
+_QUERIES: Final = frozenset({"lines", "limit", "client", "page", "offset", "cursor", "per_page", "page_size"})
+_VALUE: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,1000}")
+_OVERRIDES: Final = re.compile(r"x-(http-)?method(-override)?|x-original-(url|method)|x-rewrite-url")
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """
+    A request as it came.
+
+    Attributes:
+        method: Its method.
+        path: Its path, not decoded.
+        query: Its query, not decoded.
+        headers: Its headers, with lower-case names.
+        body: Its body.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """
+        Return the value of a header; `None` if it is not there.
+
+        Raises:
+            RequestRefusedError: It is there twice.
+        """
+        found = [value for key, value in self.headers if key == name]
+        if len(found) > 1:
+            raise RequestRefusedError(400, f"the header {name} is there twice")
+        return found[0] if found else None
+
+    @property
+    def token(self) -> str:
+        """The bearer token; empty without one."""
+        kind, _, token = (self.header("authorization") or "").partition(" ")
+        return token.strip() if kind.lower() == "bearer" else ""
+
+    @property
+    def longest(self) -> int:
+        """The most bytes that its body may have."""
+        return LONGEST if self.path.startswith(OWN) else LONGEST_BODY
+
+
+def check_framing(incoming: Incoming) -> None:
+    """
+    Refuse what another reader could take for another request.
+
+    Raises:
+        RequestRefusedError: It has two lengths, or asks for another method than its own.
+    """
+    if incoming.method not in _METHODS:
+        raise RequestRefusedError(400, "this method is not one of GET, POST, PUT, DELETE in upper case")
+    lengths = [value for name, value in incoming.headers if name == "content-length"]
+    is_chunked = incoming.header("transfer-encoding") is not None
+    if len(lengths) > 1 or (lengths and is_chunked):
+        raise RequestRefusedError(400, "the length of the body is there twice")
+    if any(_OVERRIDES.fullmatch(name) for name, _ in incoming.headers):
+        raise RequestRefusedError(400, "a header asks for another method or address")
+    if len(incoming.body) > incoming.longest:
+        raise RequestRefusedError(413, f"the body has more than {incoming.longest} bytes")
+    if incoming.method == "GET" and incoming.body:
+        raise RequestRefusedError(400, "a GET has no body")
+
+
+def read_ask(incoming: Incoming) -> Ask:
+    """
+    Return the request of a client to one of the platform's endpoints.
+
+    Raises:
+        RequestRefusedError: There is no such endpoint, or its path, query or body is not strict.
+    """
+    endpoint, ids = _route(incoming)
+    query = _query(incoming.query)
+    if endpoint.method == "GET":
+        if query.keys() - _QUERIES:
+            raise RequestRefusedError(
+                400, f"there is no parameter {', '.join(sorted(query.keys() - _QUERIES))[:100]}"
+            )
+        return Ask(endpoint.name, ids, {}, query)
+    return Ask(endpoint.name, ids, plain_object(incoming.body), query)
+
+
+def plain_object(data: bytes) -> dict[str, Any]:
+    """
+    Return the fields of a body: an object of plain values, without those that are null.
+
+    Raises:
+        RequestRefusedError: It is something else.
+    """
+    body = json_object(data, LONGEST_BODY) if data.strip() else {}
+    if any(isinstance(value, (dict, list)) for value in body.values()):
+        raise RequestRefusedError(400, "the body has to be an object of plain values")
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def json_object(data: bytes, longest: int) -> dict[str, Any]:
+    """
+    Return the fields of a body.
+
+    Raises:
+        RequestRefusedError: It is no strict JSON, or no object.
+    """
+    try:
+        value = strict_json(data, longest)
+    except ChangeError as error:
+        raise RequestRefusedError(400, f"the body cannot be read: {error.message}") from None
+    if not isinstance(value, dict):
+        raise RequestRefusedError(400, "the body has to be an object")
+    return value
+
+
+def _route(incoming: Incoming) -> tuple[Endpoint, dict[str, str]]:
+    if not incoming.path.startswith(f"{BASE}/"):
+        raise RequestRefusedError(404, "Not found")
+    given = [_decoded(part) for part in incoming.path[len(BASE) + 1 :].split("/")]
+    found: list[tuple[Endpoint, dict[str, str]]] = []
+    for endpoint in ENDPOINTS.values():
+        wanted = endpoint.path.strip("/").split("/")
+        if endpoint.method != incoming.method or len(wanted) != len(given):
+            continue
+        pairs = list(zip(wanted, given, strict=True))
+        ids = {word[1:-1]: text for word, text in pairs if word.startswith("{")}
+        if all(word.startswith("{") or word == text for word, text in pairs) and _are_ids(ids):
+            found.append((endpoint, ids))
+    if not found:
+        raise RequestRefusedError(404, "Not found")
+    # A path without variables before one that has some: `/containers/templates`.
+    return min(found, key=lambda one: len(variables(one[0])))
+
+
+def _are_ids(ids: Mapping[str, str]) -> bool:
+    return all(
+        (_VPN_CLIENT if name == "client_name" else _SEGMENT).fullmatch(text) and text not in {".", ".."}
+        for name, text in ids.items()
+    )
+
+
+def _decoded(part: str) -> str:
+    """Return a part of a path or a query, decoded once."""
+    try:
+        return unquote_to_bytes(part).decode("utf-8")
+    except UnicodeDecodeError:
+        raise RequestRefusedError(400, "the address is not UTF-8") from None
+
+
+def _query(text: str) -> dict[str, str]:
+    """Return the parameters of a query; none may be there twice."""
+    pairs = [part.partition("=")[::2] for part in text.split("&")] if text else []
+    query = {_decoded(name): _decoded(value.replace("+", " ")) for name, value in pairs}
+    if len(query) != len(pairs) or not all(map(_VALUE.fullmatch, query.values())):
+        raise RequestRefusedError(400, "the query cannot be read in one way only")
+    return query

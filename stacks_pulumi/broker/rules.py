@@ -1,0 +1,305 @@
+"""
+What needs an approval, and who may give it?
+
+The rules judge the requests of a change, whatever made them: what is shown before an approval is what is enforced. They
+are the rules of `gate.yaml` over the 16 changing requests. What sends no request, a planner judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, Literal, NamedTuple
+
+from stacks_pulumi._identifiers import PLACEHOLDER
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
+from stacks_pulumi.broker.limits import price_listed, price_of
+from stacks_pulumi.broker.settings import AtMost, DestroysData, GateFile
+from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.pricing.money import MonthlyPrice, usd
+
+OTHER_OWNER: Final = "other-owner"
+"""The finding about a container of another owner, or of none: its approver may have no limit of stacks."""
+UNKNOWN_VALUES: Final = "unknown"
+"""The finding about a value that is not known yet."""
+
+_OPENS: Final = frozenset({"allowed_ips.add", "vpn_clients.add", "containers.regenerate_certificate"})
+_PLACEHOLDER: Final = {"ip_address": "192.0.2.1", "description": PLACEHOLDER, "service_type": "http"}
+"""The entry that the provider adds while it changes the only one: an address that nobody has (RFC 5737)."""
+_ZERO: Final = Decimal(0)
+
+
+class Finding(NamedTuple):
+    """
+    What a rule has found.
+
+    Attributes:
+        rule: Its name.
+        action: What follows: an approval, or a refusal.
+        permit: The number of the permit; 0 for the whole change.
+        text: What it is, in words.
+    """
+
+    rule: str
+    action: Literal["approve", "refuse"]
+    permit: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """
+    What the platform and the ledger say about a change, when it is judged.
+
+    Attributes:
+        containers: The containers that are listed, by id.
+        owner: Returns the stack that owns a container; `None` for none.
+        monthly: Says prices.
+        total: The monthly price of the stack.
+        spent: What the free changes of the stack added in the last 24 hours.
+    """
+
+    containers: Mapping[str, Container]
+    owner: Callable[[Container], str | None]
+    monthly: MonthlyPrice
+    total: Decimal
+    spent: Decimal
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    What follows for a change.
+
+    Attributes:
+        result: Whether it may happen: `nothing`, `free`, `needs_approval` or `refused`.
+        findings: What the rules have found.
+        increase: What it adds to the monthly price when all of it has happened; `None` without a bound.
+        at_any_moment: The most that its creates cost; `None` without a bound.
+        owners: The other stacks that own containers of it; an empty name for none.
+    """
+
+    result: Literal["nothing", "free", "needs_approval", "refused"]
+    findings: tuple[Finding, ...]
+    increase: Decimal | None
+    at_any_moment: Decimal | None
+    owners: frozenset[str]
+
+    @property
+    def rules(self) -> frozenset[str]:
+        """The rules that ask for an approval."""
+        return frozenset(one.rule for one in self.findings)
+
+    @property
+    def destroys(self) -> bool:
+        """Whether data is destroyed or overwritten."""
+        return not self.rules.isdisjoint({"destroys-data", "restores-data"})
+
+
+def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
+    """Return what follows for a change, as prices, owners and limits are now."""
+    creates = [one for one in change.permits if one.endpoint == "containers.create"]
+    prices = [_price(one, change, facts.monthly) for one in creates]
+    most = None if None in prices else sum((price or _ZERO for price in prices), _ZERO)
+    removed = [_removed(one, facts) for one in change.permits if one.endpoint == "containers.delete"]
+    increase = None if most is None else most - sum(removed, _ZERO)
+    owners = _owners(change, facts)
+    findings = [
+        *_of_permits(change, settings, facts),
+        *_of_counts(change, settings),
+        *_of_prices(creates, prices, settings),
+        *_of_limits(change, settings, facts, increase, most),
+    ]
+    if owners:
+        text = ", ".join(sorted(name or "none in the ledger" for name in owners))
+        findings.append(
+            Finding(OTHER_OWNER, "approve", 0, f"it is about containers of another owner: {text}")
+        )
+    return Verdict(
+        _result(change, settings, facts, findings, most), tuple(findings), increase, most, frozenset(owners)
+    )
+
+
+def _result(
+    change: Change, settings: GateFile, facts: Facts, findings: Sequence[Finding], most: Decimal | None
+) -> Literal["nothing", "free", "needs_approval", "refused"]:
+    if any(one.action == "refuse" for one in findings):
+        return "refused"
+    if not change.permits and not change.secrets:
+        return "nothing"
+    is_free = settings.free is not None and most is not None and not findings
+    if settings.free is not None and most is not None and is_free:
+        is_free = facts.spent + most <= settings.free.increase_per_day
+    return "free" if is_free else "needs_approval"
+
+
+def _of_permits(change: Change, settings: GateFile, facts: Facts) -> Iterator[Finding]:
+    rules = settings.rules
+    for permit in change.permits:
+        words = in_words(permit)
+        if EFFECTS[permit.endpoint].removes in {"Container", "Backup"}:
+            action = rules.destroys_data
+            action = action.otherwise if isinstance(action, DestroysData) else action
+            data = _data(permit, facts)
+            yield Finding("destroys-data", action, permit.n, f"{words}, with {data}")
+        if permit.endpoint == "backups.restore":
+            yield Finding("restores-data", rules.restores_data, permit.n, words)
+        if permit.endpoint in _OPENS or permit.body.get("enabled") in (True, ANY):
+            if permit.body == _PLACEHOLDER:
+                continue
+            yield Finding("opens-access", rules.opens_access, permit.n, words)
+        if ANY in permit.body.values():
+            yield Finding(UNKNOWN_VALUES, "approve", permit.n, f"{words}, with a value that is not known yet")
+    for secret in change.secrets:
+        yield Finding("opens-access", rules.opens_access, 0, f"it reads a secret: {secret.endpoint}")
+
+
+def _data(permit: Permit, facts: Facts) -> str:
+    row = facts.containers.get(permit.ids["container_id"].is_ or "") if "container_id" in permit.ids else None
+    is_what = "" if row is None or row.template is None else f" ({row.template})"
+    return f"all of its data{is_what}"
+
+
+def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
+    deletions = [one for one in change.permits if EFFECTS[one.endpoint].removes]
+    gone = {one.ids["container_id"].is_ for one in deletions if one.endpoint == "containers.delete"}
+    replaced = [
+        one
+        for one in change.permits
+        if one.endpoint == "containers.create"
+        and one.binds in change.known
+        and change.known[one.binds].id in gone
+    ]
+    for rule, found, most in (
+        ("max-deletions", deletions, settings.rules.max_deletions),
+        ("max-replacements", replaced, settings.rules.max_replacements),
+    ):
+        if isinstance(most, AtMost) and len(found) > most.limit:
+            yield Finding(rule, most.otherwise, 0, f"{len(found)}, and the limit is {most.limit}")
+
+
+def _of_prices(
+    creates: Sequence[Permit], prices: Sequence[Decimal | None], settings: GateFile
+) -> Iterator[Finding]:
+    for permit, price in zip(creates, prices, strict=True):
+        if price is None:
+            yield Finding(
+                "unpriced", settings.rules.unpriced, permit.n, f"{in_words(permit)}: its price is not known"
+            )
+
+
+def _of_limits(
+    change: Change, settings: GateFile, facts: Facts, increase: Decimal | None, most: Decimal | None
+) -> Iterator[Finding]:
+    if most is None or increase is None:
+        return
+    limits, ceiling = settings.limits, change.ceiling
+    over = [
+        ("max_increase", limits.max_increase, most, "it adds"),
+        ("max_total", limits.max_total, facts.total + most, "the stack would cost"),
+    ]
+    if ceiling is not None:
+        at_any_moment = dollars(ceiling.at_any_moment or ceiling.increase)
+        over += [
+            ("ceiling", dollars(ceiling.increase), increase, "it adds"),
+            ("ceiling", at_any_moment, most, "at one moment it adds"),
+        ]
+    for name, limit, amount, words in over:
+        if limit is not None and amount > limit and most > 0:
+            yield Finding(name, "refuse", 0, f"{words} {usd(amount)} a month, and {name} is {usd(limit)}")
+
+
+def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | None:
+    """Return the most that a create may cost; what is not known is at most the ceiling."""
+    priced = {name: permit.body.get(name) for name in ("template", "plan", "additional_storage_tier")}
+    if ANY in priced.values():
+        ceiling = change.ceiling
+        return None if ceiling is None else dollars(ceiling.at_any_moment or ceiling.increase)
+    one = price_of(priced, monthly)
+    return None if one is None else one * (permit.times or 1)
+
+
+def _removed(permit: Permit, facts: Facts) -> Decimal:
+    row = facts.containers.get(permit.ids["container_id"].is_ or "")
+    return _ZERO if row is None else price_listed(row, facts.monthly) or _ZERO
+
+
+def _owners(change: Change, facts: Facts) -> set[str]:
+    """Return who else owns a container that the change is about. One that is not listed has no owner."""
+    rows = [facts.containers.get(id_) for id_ in change.literal_ids]
+    owners = {("" if row is None else facts.owner(row) or "") for row in rows}
+    loose = any(
+        one.is_ is not None and one.in_ is None
+        for permit in change.permits
+        for name, one in permit.ids.items()
+        if name in {"backup_id", "connection_id"}
+    )
+    return (owners | ({""} if loose else set())) - {change.stack}
+
+
+def in_words(permit: Permit) -> str:
+    """Return what a permit allows, in one line."""
+    endpoint = ENDPOINTS[permit.endpoint]
+    ids = {
+        name: one.is_ or one.address or " or ".join(one.of) or "the new one"
+        for name, one in permit.ids.items()
+    }
+    path = endpoint.path.format_map(ids)
+    body = ", ".join(f"{name}: {'any' if value == ANY else value}" for name, value in permit.body.items())
+    times = "" if permit.times == 1 else f", {permit.times or 'any number of'} times"
+    return f"{endpoint.method} {path}{f' ({body})' if body else ''}{times}"
+
+
+def missing(change: Change, verdict: Verdict, settings: GateFile, names: Collection[str]) -> str:
+    """
+    Return why the people who signed a change are not enough; empty if they are.
+
+    Args:
+        change: The change.
+        verdict: What follows for it.
+        settings: The settings.
+        names: Who has signed it.
+    """
+    if verdict.result == "refused":
+        return "; ".join(one.text for one in verdict.findings if one.action == "refuse")
+    if verdict.result in {"free", "nothing"}:
+        return ""
+    reasons = {name: why_not(name, change, verdict, settings) for name in sorted(set(names))}
+    needed = 2 if verdict.rules & {*settings.two_approvals} else 1
+    if sum(not reason for reason in reasons.values()) >= needed:
+        return ""
+    said = "it needs an approval" if needed == 1 else "it needs the approvals of two people"
+    return "; ".join([said, *filter(None, reasons.values())])
+
+
+def why_not(name: str, change: Change, verdict: Verdict, settings: GateFile) -> str:
+    """Return why a person may not approve a change; empty if they may."""
+    if settings.other_than_author:
+        if not change.author:
+            return "the author of the change is not known, and another person has to approve it"
+        if is_author(name, change.author):
+            return f"{name} is the author of the change, and another person has to approve it"
+    limit = settings.approver_limits.get(name)
+    if limit is None:
+        return ""
+    if not limit.covers(change.stack) or (limit.stacks is not None and verdict.owners):
+        return f"{name} may not approve changes of {', '.join([change.stack, *sorted(verdict.owners)])}"
+    if verdict.destroys and not limit.may_destroy:
+        return f"{name} may not approve that data is destroyed or overwritten"
+    if limit.ceiling is not None:
+        ceiling = change.ceiling
+        most = None if ceiling is None else dollars(ceiling.at_any_moment or ceiling.increase)
+        if most is None or most > limit.ceiling:
+            allowed = usd(limit.ceiling)
+            return f"{name} may approve an increase of {allowed} a month at most: the change needs such a ceiling"
+    return ""
+
+
+def is_author(name: str, author: str) -> bool:
+    """Return whether an approver's name is that of an author: their name, their address, or what is before its @."""
+    who, _, address = author.rpartition("<")
+    address = address.rstrip(">").strip().casefold()
+    names = {who.strip().casefold(), address, address.partition("@")[0]}
+    return name.casefold() in names or name.casefold().partition("@")[0] in names

@@ -1,0 +1,513 @@
+"""
+How does a request come in, and an answer go out?
+
+uvicorn with h11 reads a request whole; a thread answers it. Refusals of a grant, and everything that changes something,
+are in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import ipaddress
+import json
+import logging
+import math
+import os
+import socket
+import ssl
+import stat
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi.broker.change import LONGEST
+from stacks_pulumi.broker.folder import Folder
+from stacks_pulumi.broker.grants import Desk
+from stacks_pulumi.broker.kernel import Kernel, Visit
+from stacks_pulumi.broker.ledger import Grant, LedgerError, Line
+from stacks_pulumi.broker.reply import Reply, RequestRefusedError, json_reply
+from stacks_pulumi.broker.request import BASE, OWN, Incoming, check_framing, json_object, read_ask
+from stacks_pulumi.broker.settings import read_key
+from stacks_pulumi.broker.upstream import Upstream
+from stacks_pulumi.config import DEFAULT_BASE_URL
+from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.errors import ConfigError, StacksError
+
+_LOG: Final = logging.getLogger("stacks_pulumi.broker")
+_THREADS: Final = 64
+_WINDOW: Final = 60.0
+_PER_MINUTE: Final = 1200
+"""The most requests of one grant in a minute, also of those that cost the platform nothing."""
+_HANDED_IN: Final = 60
+"""The most changes and approvals in a minute, because they need no token."""
+_HTTP: Final = "http"
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Shares:
+    """
+    How many requests each grant has sent upstream in the last minute.
+
+    Args:
+        clock: The clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._at: dict[str, deque[float]] = defaultdict(deque)
+
+    def count(self, who: str, number: int, most: int) -> tuple[int, float]:
+        """Count some requests; return how many are left of a share, and in how many seconds the first is forgotten."""
+        now = self._clock.now()
+        with self._lock:
+            times = self._at[who]
+            while times and times[0] <= now - _WINDOW:
+                times.popleft()
+            times.extend([now] * number)
+            return most - len(times), _WINDOW - (now - times[0]) if times else 0.0
+
+
+class App:
+    """
+    The broker behind HTTP, as an application of ASGI.
+
+    Args:
+        folder: Its folder.
+        upstream: The platform.
+        hosts: The names by which clients may address it; `None` for any, on a socket that only files reach.
+        clock: The clock.
+    """
+
+    def __init__(
+        self, folder: Folder, upstream: Upstream, hosts: Collection[str] | None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._folder, self._upstream, self._hosts, self._clock = folder, upstream, hosts, clock
+        self.kernel = Kernel(folder.ledger, upstream, folder.settings, folder.budgets)
+        self.desk = Desk(folder.ledger, upstream, folder.settings, folder.signers)
+        self._shares = Shares(clock)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="broker")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != _HTTP:
+            return
+        body, reply = bytearray(), None
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            if len(body) > LONGEST + 1:
+                reply = RequestRefusedError(413, "the body is too long").reply()
+                break
+            if not message.get("more_body"):
+                break
+        if reply is None:
+            incoming = Incoming(
+                scope["method"],
+                scope["raw_path"].decode("latin-1"),
+                scope["query_string"].decode("latin-1"),
+                [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
+                bytes(body),
+            )
+            loop = asyncio.get_running_loop()
+            reply = await loop.run_in_executor(self._pool, self.respond, incoming, scope["scheme"])
+        headers = {**reply.headers, "content-length": str(len(reply.body)), "cache-control": "no-store"}
+        if reply.status in {400, 413}:
+            # What is left in the connection may be the rest of another request.
+            headers["connection"] = "close"
+        encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self._pool.shutdown(wait=True)
+
+    def respond(self, incoming: Incoming, scheme: str = "http") -> Reply:
+        """Return the answer to a request. Whatever goes wrong, nothing is forwarded that was not reserved."""
+        began, grant = self._clock.now(), None
+        try:
+            self._check_host(incoming)
+            check_framing(incoming)
+            grant = self._grant(incoming)
+            if incoming.path.startswith(OWN):
+                return self._own(incoming, grant)
+            return self._forwarded(incoming, grant, scheme)
+        except RequestRefusedError as error:
+            reply = error.reply()
+        except LedgerError as error:
+            _LOG.error("%s", error.message)
+            reply = json_reply(503, {"success": False, "error": error.message, "code": "grant-refused"})
+        except StacksError as error:
+            _LOG.error("%s", error.message)
+            reply = json_reply(
+                409, {"success": False, "error": f"another operation is in progress: {error.message}"}
+            )
+        except Exception:  # noqa: BLE001  (fail closed, with an answer)
+            _LOG.exception("a request could not be judged")
+            reply = json_reply(500, {"success": False, "error": "the broker failed, and refuses the request"})
+        if grant is not None and reply.status != 429:
+            self._note(grant, incoming, reply, self._clock.now() - began)
+        return reply
+
+    def _check_host(self, incoming: Incoming) -> None:
+        host = incoming.header("host")
+        if self._hosts is None:
+            return
+        name = "" if host is None else host.rpartition(":")[0] if _has_port(host) else host
+        if name.strip("[]").lower() not in self._hosts:
+            raise RequestRefusedError(400, "this broker does not answer for that name (the header Host)")
+
+    def _grant(self, incoming: Incoming) -> Grant | None:
+        token = incoming.token
+        if not token:
+            return None
+        if self._upstream.is_key(token):
+            _LOG.warning("a client has the API key itself, and was refused: it belongs to the broker alone")
+            raise RequestRefusedError(401, "Invalid API key")
+        grant = self._folder.ledger.grant_of(token)
+        if grant is None or grant.revoked is not None:
+            raise RequestRefusedError(401, "Invalid API key")
+        return grant
+
+    def _forwarded(self, incoming: Incoming, grant: Grant | None, scheme: str) -> Reply:
+        if grant is None:
+            raise RequestRefusedError(401, "Invalid API key")
+        share = self._share()
+        left, wait = self._shares.count(grant.id, 0, share)
+        local, _ = self._shares.count(f"all {grant.id}", 1, _PER_MINUTE)
+        if left <= 0 or local < 0:
+            headers = {"retry-after": str(max(math.ceil(wait), 1)), **self._rate(share, 0, wait)}
+            return json_reply(
+                429, {"success": False, "error": "Rate limit exceeded: the share of this grant"}, headers
+            )
+        self._folder.ledger.touch(grant)
+        ask, before = read_ask(incoming), self._upstream.calls
+        address = f"{scheme}://{incoming.header('host') or 'localhost'}{BASE}"
+        visit = Visit(grant, ask, address, self._upstream.patient())
+        try:
+            is_read = ENDPOINTS[ask.endpoint].method == "GET"
+            reply = self.kernel.read(visit) if is_read else self.kernel.change(visit)
+        finally:
+            left, wait = self._shares.count(grant.id, self._upstream.calls - before, share)
+        headers = {**reply.headers, **self._rate(share, max(left, 0), wait)}
+        return Reply(reply.status, reply.body, headers, reply.decision)
+
+    def _share(self) -> int:
+        whole = self._upstream.per_minute
+        return max(int(whole * self._folder.settings().requests_share), 1)
+
+    def _rate(self, share: int, left: int, wait: float) -> dict[str, str]:
+        reset = math.ceil(self._clock.wall() + wait)
+        return {
+            "x-ratelimit-limit": str(share),
+            "x-ratelimit-remaining": str(left),
+            "x-ratelimit-reset": str(reset),
+        }
+
+    def _note(self, grant: Grant, incoming: Incoming, reply: Reply, seconds: float) -> None:
+        """Write a refusal into the journal. What was sent is written with its outcome."""
+        line = Line(
+            grant_id=grant.id,
+            holder=grant.holder,
+            method=incoming.method[:10],
+            path=incoming.path[:500],
+            body=incoming.body[:2000].decode("utf-8", "replace") if not incoming.path.startswith(OWN) else "",
+            decision=reply.decision,
+            status=reply.status,
+            ms=round(seconds * 1000, 1),
+        )
+        with contextlib.suppress(LedgerError), self._folder.ledger.writing() as db:
+            self._folder.ledger.write(db, line)
+
+    # The broker's own endpoints
+
+    def _own(self, incoming: Incoming, grant: Grant | None) -> Reply:
+        if incoming.query:
+            raise RequestRefusedError(400, "there is no query here")
+        what = incoming.path.removeprefix(OWN)
+        if incoming.method == "POST" and what in {"changes", "approvals"}:
+            return self._handed_in(incoming, grant, what)
+        if incoming.method != "GET":
+            raise RequestRefusedError(404, "Not found")
+        if grant is None:
+            raise RequestRefusedError(401, "Invalid API key")
+        if what == "settings":
+            return json_reply(200, {"success": True, **self.desk.settings(), "process": _process()})
+        if what == "me":
+            return json_reply(200, {"success": True, **self.desk.describe(grant)})
+        if what == "":
+            return self._page(grant)
+        if what.startswith("requests/"):
+            return json_reply(200, {"success": True, **self.desk.request(what.removeprefix("requests/"))})
+        raise RequestRefusedError(404, "Not found")
+
+    def _handed_in(self, incoming: Incoming, grant: Grant | None, what: str) -> Reply:
+        left, wait = self._shares.count("handed in", 1, _HANDED_IN)
+        if left < 0:
+            headers = {"retry-after": str(math.ceil(wait))}
+            return json_reply(429, {"success": False, "error": "too many changes were handed in"}, headers)
+        body = json_object(incoming.body, LONGEST)
+        statement, signatures = body.get("statement"), body.get("signatures")
+        if (
+            body.keys() != {"statement", "signatures"}
+            or not isinstance(statement, str)
+            or not isinstance(signatures, list)
+            or not all(isinstance(one, str) for one in signatures)
+        ):
+            raise RequestRefusedError(400, "it needs `statement`, a text, and `signatures`, a list of texts")
+        due = self._upstream.patient()
+        if what == "approvals":
+            reply = self.desk.approve(statement, signatures, due)
+        else:
+            reply = self.desk.hand_in(statement, signatures, grant, due)
+        line = Line(
+            grant_id="-" if grant is None else grant.id,
+            holder="-" if grant is None else grant.holder,
+            method="POST",
+            path=incoming.path,
+            body="",
+            decision=reply.decision,
+            status=reply.status,
+            ms=0.0,
+        )
+        with self._folder.ledger.writing() as db:
+            self._folder.ledger.write(db, line)
+        return reply
+
+    def _page(self, grant: Grant) -> Reply:
+        """Return what a grant is told about itself, as a page."""
+        said = self.desk.describe(grant)
+        rows = "".join(
+            f"<tr><th>{html.escape(name)}</th><td><pre>{html.escape(json.dumps(value, indent=1))}</pre></td></tr>"
+            for name, value in said.items()
+        )
+        page = (
+            "<!doctype html><html lang=en><meta charset=utf-8><title>Broker</title>"
+            f"<h1>Grant {html.escape(grant.id)}</h1><table>{rows}</table></html>"
+        )
+        headers = {
+            "content-type": "text/html; charset=utf-8",
+            "content-security-policy": "default-src 'none'",
+            "x-content-type-options": "nosniff",
+        }
+        return Reply(200, page.encode(), headers)
+
+
+def _process() -> dict[str, int]:
+    return {"pid": os.getpid(), "uid": os.getuid()}
+
+
+def _has_port(host: str) -> bool:
+    return ":" in host and not host.endswith("]")
+
+
+@dataclass(frozen=True)
+class Listen:
+    """
+    Where a broker listens.
+
+    Attributes:
+        host: The address; empty for a Unix socket.
+        port: The port; 0 for a free one.
+        path: The Unix socket.
+    """
+
+    host: str
+    port: int
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Listen:
+        """
+        Return what `--listen` says: `ADDRESS:PORT`, or `unix:PATH`.
+
+        Raises:
+            ConfigError: It is something else.
+        """
+        if text.startswith("unix:"):
+            return cls("", 0, Path(text.removeprefix("unix:")))
+        host, _, port = text.rpartition(":")
+        try:
+            number = int(port)
+            address = str(ipaddress.ip_address(host.strip("[]") if host != "localhost" else "127.0.0.1"))
+        except ValueError:
+            number, address = -1, ""
+        if not 0 <= number < 65536:
+            raise ConfigError(f"{text!r} is not ADDRESS:PORT or unix:PATH", code="invalid-argument")
+        return cls(address, number)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nothing outside of this machine reaches it."""
+        return self.path is not None or ipaddress.ip_address(self.host).is_loopback
+
+    def hosts(self, names: Collection[str]) -> frozenset[str] | None:
+        """Return the names by which clients may address it; `None` for any."""
+        if self.path is not None:
+            return None
+        local = {"localhost", "127.0.0.1", "::1"} if self.is_local else set()
+        return frozenset({self.host, *local, *map(str.lower, names)})
+
+    def bind(self) -> socket.socket:
+        """
+        Return a socket that listens there. A Unix socket is for the broker's group.
+
+        Raises:
+            ConfigError: It cannot listen there.
+        """
+        try:
+            if self.path is not None:
+                made = socket.socket(socket.AF_UNIX)
+                with contextlib.suppress(FileNotFoundError):
+                    if stat.S_ISSOCK(self.path.stat().st_mode):
+                        self.path.unlink()
+                made.bind(str(self.path))
+                self.path.chmod(0o660)
+                made.listen(200)
+                return made
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            made = socket.socket(family)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((self.host, self.port))
+            made.listen(200)
+        except OSError as error:
+            raise ConfigError(
+                f"the broker cannot listen there: {error.strerror or error}", code="file-access"
+            ) from None
+        return made
+
+
+@dataclass(frozen=True)
+class Tls:
+    """
+    The certificate of a broker.
+
+    Attributes:
+        certificate: Its file.
+        key: The file of its private key.
+        clients: The file with the authorities of clients' certificates; `None` if clients need none.
+    """
+
+    certificate: Path
+    key: Path
+    clients: Path | None = None
+
+
+class Server:
+    """
+    A broker that serves its folder.
+
+    Args:
+        folder: The folder.
+        listen: Where to listen; by default as `gate.yaml` says.
+        tls: The certificate; needed on an address that is not local.
+        names: More names by which clients may address it.
+        clock: The clock.
+
+    Raises:
+        ConfigError: A setting is wrong, or it would speak plain HTTP over a network.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        listen: str | None = None,
+        tls: Tls | None = None,
+        names: Collection[str] = (),
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        settings = folder.settings()
+        self._folder, self._tls = folder, tls
+        self._listen = Listen.of(listen or settings.listen)
+        if tls is None and not self._listen.is_local:
+            raise ConfigError(
+                f"plain HTTP on {self._listen.host} would show tokens to the network: use --tls-cert and --tls-key",
+                code="invalid-argument",
+            )
+        folder.budgets()
+        keys = settings.keys
+        change = read_key(settings.key if keys is None else keys.change, "key")
+        self._upstream = Upstream(
+            settings.base_url or DEFAULT_BASE_URL,
+            change,
+            clock,
+            read_key=None if keys is None else read_key(keys.read, "keys.read"),
+            live_prices=settings.live_prices,
+        )
+        self.app = App(folder, self._upstream, self._listen.hosts(names), clock)
+        self._server: Any = None
+        self.url = ""
+
+    @contextlib.contextmanager
+    def _bound(self) -> Iterator[socket.socket]:
+        with self._folder.locked(), contextlib.closing(self._listen.bind()) as made:
+            scheme = "http" if self._tls is None else "https"
+            if self._listen.path is not None:
+                self.url = f"unix:{self._listen.path}"
+            else:
+                host, port = made.getsockname()[:2]
+                self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{BASE}"
+            self._folder.announce(self.url)
+            yield made
+
+    def run(self, ready: Callable[[str], None] = lambda _url: None) -> None:
+        """
+        Serve until SIGTERM or SIGINT, or `stop`: then take no new request, and end what is under way.
+
+        Args:
+            ready: Called with the address when it listens.
+        """
+        import uvicorn  # noqa: PLC0415  (only a server needs it)
+
+        tls: Mapping[str, Any] = {}
+        if self._tls is not None:
+            tls = {
+                "ssl_certfile": str(self._tls.certificate),
+                "ssl_keyfile": str(self._tls.key),
+                **(
+                    {}
+                    if self._tls.clients is None
+                    else {"ssl_ca_certs": str(self._tls.clients), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+                ),
+            }
+        config = uvicorn.Config(
+            self.app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=30,
+            limit_concurrency=500,
+            **tls,
+        )
+        with self._bound() as made:
+            self._server = uvicorn.Server(config)
+            ready(self.url)
+            try:
+                self._server.run(sockets=[made])
+            finally:
+                self.app.close()
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        deadline = time.monotonic() + 10
+        while self._server is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._server.should_exit = True

@@ -1,0 +1,376 @@
+"""
+What does `gate.yaml` say?
+
+It is the settings of a gate and of its broker: rules, limits, approvers, and what a server needs. The packs, their
+configuration, prices, budgets and `allowed_signers` are files beside it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from stacks_pulumi.broker.reader import Reader
+from stacks_pulumi.config import check_api_key, text_of, why_unreadable
+from stacks_pulumi.errors import ConfigError
+
+FILE: Final = "gate.yaml"
+"""The name of the settings in a gate's folder."""
+
+Action: TypeAlias = Literal["approve", "refuse"]
+"""What a rule does if it finds something: the change needs an approval, or is refused."""
+
+ProjectSetting: TypeAlias = Literal[
+    "backend", "plugins", "packages", "options", "main", "stackConfigDir", "environment"
+]
+"""A setting of `Pulumi.yaml`, or of the stack, that can run other code, or move the stack."""
+
+BUILT_IN: Final = (
+    "destroys-data",
+    "restores-data",
+    "opens-access",
+    "keeps-billed",
+    "max-deletions",
+    "max-replacements",
+    "unpriced",
+)
+"""The names of the rules that this package has."""
+
+_A_TEXT: Final = {"type": "string", "minLength": 1}
+
+Text = Annotated[str, msgspec.Meta(extra_json_schema=_A_TEXT)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the file."""
+
+
+class PackFile(_Section, frozen=True):
+    """
+    A policy pack.
+
+    Attributes:
+        path: Its folder, in the gate's folder.
+        config: The file with its configuration, in the gate's folder.
+    """
+
+    path: Text
+    config: Text | None = None
+
+
+class Limits(_Section, frozen=True):
+    """
+    Limits on the monthly price of the stack. A change that exceeds one is refused, and no approval helps.
+
+    Attributes:
+        max_increase: The most that a change may add.
+        max_total: The highest price, at every moment of a change.
+    """
+
+    max_increase: Decimal | None = None
+    max_total: Decimal | None = None
+
+
+class DestroysData(_Section, frozen=True):
+    """
+    What happens to a change that destroys data.
+
+    Attributes:
+        backup_within_hours: A pinned backup may be deleted while the same container has another one that is younger.
+            No backup excuses the deletion of a container, because that deletes its backups too.
+        otherwise: What happens to every other such change.
+    """
+
+    backup_within_hours: Annotated[int, msgspec.Meta(ge=1)]
+    otherwise: Action
+
+
+class AtMost(_Section, frozen=True):
+    """
+    The most that a change may have of something.
+
+    Attributes:
+        limit: The most.
+        otherwise: What happens to a change with more.
+    """
+
+    limit: Count
+    otherwise: Action
+
+
+class Rules(_Section, frozen=True, rename="kebab"):
+    """
+    The rules about changes.
+
+    Attributes:
+        destroys_data: Deletion or replacement of what has data.
+        restores_data: A restore of a backup, which overwrites data.
+        opens_access: An address, or external access, that is opened.
+        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, a look-up
+            in its place). No later total of the stack has it.
+        max_deletions: The most deletions.
+        max_replacements: The most replacements.
+        unpriced: Resources whose price has no known upper bound.
+    """
+
+    destroys_data: Action | DestroysData = "approve"
+    restores_data: Action = "approve"
+    opens_access: Action = "approve"
+    keeps_billed: Action = "refuse"
+    max_deletions: AtMost | None = None
+    max_replacements: AtMost | None = None
+    unpriced: Action = "refuse"
+
+
+class Free(_Section, frozen=True):
+    """
+    What needs no approval.
+
+    Attributes:
+        increase_per_day: The most that changes of 24 hours may add to the monthly price.
+        code: Whether a change of a program that can run its own code may be free too. Everybody who can change such a
+            program can then use the key of `apply` without an approval.
+    """
+
+    increase_per_day: Decimal
+    code: bool = False
+
+
+class ApproverLimit(_Section, frozen=True):
+    """
+    What one approver may approve.
+
+    Attributes:
+        ceiling: The highest increase of the monthly price.
+        stacks: Patterns for the stacks, as in a shell: `*/dev` matches PROJECT/STACK.
+        may_destroy: Whether they may approve a change that destroys or overwrites data.
+    """
+
+    ceiling: Decimal | None = None
+    stacks: list[Text] | None = None
+    may_destroy: bool = True
+
+    def covers(self, stack: str) -> bool:
+        """Return whether they may approve changes of a stack, named PROJECT/STACK."""
+        return self.stacks is None or any(fnmatchcase(stack, pattern) for pattern in self.stacks)
+
+
+class KeySource(_Section, frozen=True):
+    """
+    Where the API key is. Left out: the environment variable STACKS_API_KEY.
+
+    Attributes:
+        file: A file that nobody else can read.
+        credential: The name of a credential of systemd (`LoadCredential`).
+    """
+
+    file: Text | None = None
+    credential: Text | None = None
+
+
+class Keys(_Section, frozen=True):
+    """
+    Two API keys of the account, each with its own window of the rate limit.
+
+    Attributes:
+        read: The key for reads.
+        change: The key for changes.
+    """
+
+    read: KeySource
+    change: KeySource
+
+
+class AccountLimits(_Section, frozen=True):
+    """
+    Limits on the whole account, which bind every grant, also a signed one.
+
+    Attributes:
+        max_total: The highest monthly price, at every create.
+    """
+
+    max_total: Decimal
+
+
+FreeAction: TypeAlias = Literal["start", "restart", "connect-own", "backup", "pin-own", "undo"]
+"""What a policy may allow without a person, beside creates within its limits."""
+
+
+class Policy(_Section, frozen=True):
+    """
+    What a `budget` grant may do without a person.
+
+    Attributes:
+        increase_per_day: The most that its creates of 24 hours may add to the monthly price. What is over it needs an
+            approval.
+        max_total: The highest monthly price of what its grants have made.
+        templates: The templates that it may create; all, if left out.
+        plans: The plans that it may create; all, if left out.
+        own: Which containers are its own: those that were created under it, for the same stack.
+        only: With `own`, lists show only its own containers.
+        free: What it may do with its own containers.
+        undo: For how long after the creation it may remove what it has made.
+    """
+
+    increase_per_day: Decimal = Decimal(0)
+    max_total: Decimal | None = None
+    templates: list[Text] | None = None
+    plans: list[Text] | None = None
+    own: Literal["created"] = "created"
+    only: Literal["own"] | None = None
+    free: list[FreeAction] = []
+    undo: datetime.timedelta = datetime.timedelta(minutes=15)
+
+
+class GateFile(_Section, frozen=True):
+    """
+    The settings of a gate.
+
+    Attributes:
+        version: The version of the format.
+        stacks: Patterns for the stacks that this gate is for, as PROJECT/STACK; all, if left out.
+        packs: The policy packs under which every plan is made and applied.
+        limits: Limits on the monthly price of the stack.
+        rules: The rules about changes.
+        own_rules: Python files with more rules, in the gate's folder.
+        free: What needs no approval. Left out: every change with a step needs one.
+        approvers: The file with the keys of the approvers, in the format of ssh-keygen's allowed_signers.
+        approver_limits: What single approvers may approve, by name. Who is not in it may approve all.
+        two_approvals: The rules whose findings need the approvals of two people.
+        other_than_author: Whether the author of the last commit may not approve it.
+        record_expires: How old a record may be when it is applied.
+        harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`. All
+            others count as the worst.
+        prices: The file with the prices of other providers' resources.
+        live_prices: Whether prices are asked from the API, and not taken from the catalogue.
+        budgets: The file with budgets over several stacks.
+        base_url: The address of the API, if it is not the default. A stack with another address is refused.
+        platform: The file with facts about the platform (`stacks:platform`), for `live_prices`.
+        project_settings: The settings of project and stack that are allowed although they can run other code.
+        key: Where the broker's API key is.
+        keys: Two keys instead of one.
+        listen: Where the broker listens: ADDRESS:PORT, or unix:PATH.
+        account: Limits on the whole account.
+        requests_share: The most of the rate limit that one grant may use.
+        policies: What `budget` grants may do, by name.
+    """
+
+    version: Literal[1] = 1
+    stacks: list[Text] | None = None
+    packs: list[PackFile] = []
+    limits: Limits = Limits()
+    rules: Rules = Rules()
+    own_rules: list[Text] = []
+    free: Free | None = None
+    approvers: Text = "allowed_signers"
+    approver_limits: dict[str, ApproverLimit] = {}
+    two_approvals: list[Text] = []
+    other_than_author: bool = False
+    record_expires: datetime.timedelta = datetime.timedelta(hours=24)
+    harmless: list[Text] = []
+    prices: Text | None = None
+    live_prices: bool = False
+    budgets: Text | None = None
+    base_url: Text | None = None
+    platform: Text | None = None
+    project_settings: list[ProjectSetting] = []
+    key: KeySource | None = None
+    keys: Keys | None = None
+    listen: Text = "127.0.0.1:7823"
+    account: AccountLimits | None = None
+    requests_share: Decimal = Decimal("0.5")
+    policies: dict[str, Policy] = {}
+
+    def serves(self, stack: str) -> bool:
+        """Return whether the settings are for a stack, named PROJECT/STACK."""
+        return self.stacks is None or any(fnmatchcase(stack, pattern) for pattern in self.stacks)
+
+
+def read_file(folder: Path, given: str, source: str | None = None) -> tuple[GateFile, Reader]:
+    """
+    Return the settings in a folder, and the reader that names their lines.
+
+    Args:
+        folder: The folder.
+        given: The folder as the user wrote it.
+        source: Where it is from, if not from there.
+
+    Raises:
+        ConfigError: There are none, or one is wrong. The message has the line.
+    """
+    path = folder / FILE
+    shown = str(Path(given) / FILE) if source is None else f"{FILE} ({source})"
+    if not path.is_file():
+        raise ConfigError(
+            f"{source or given} has no {FILE}: `stacks-pulumi gate init DIR` writes one", code="file-access"
+        )
+    document, reader = Reader.of(path, f"the gate {shown}")
+    if not isinstance(document, dict) or "version" not in document:
+        raise reader.error("", "its version is missing: write `version: 1`")
+    file: GateFile = reader.read(document, GateFile, "")
+    if not 0 < file.requests_share <= 1:
+        raise reader.error(".requests_share", "requests_share must be above 0, and 1 at most")
+    if file.key is not None and file.keys is not None:
+        raise reader.error(".keys", "there is a `key` too: write one of them")
+    return file, reader
+
+
+def read_key(source: KeySource | None, name: str) -> str:
+    """
+    Return the API key.
+
+    Args:
+        source: Where it is; `None` for the environment variable STACKS_API_KEY.
+        name: The setting, for messages.
+
+    Raises:
+        ConfigError: It is not there, no key, or other users can read its file.
+    """
+    if source is None:
+        key = os.environ.get("STACKS_API_KEY", "")
+        if not key.strip():
+            raise ConfigError(
+                "the broker has no API key: write `key: {file: PATH}` in gate.yaml, or set STACKS_API_KEY",
+                code="missing-api-key",
+            )
+        return check_api_key(key.strip())
+    if (source.file is None) == (source.credential is None):
+        raise ConfigError(f"{name} in gate.yaml needs `file` or `credential`", code="invalid-setting")
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    path = Path(source.file) if source.file is not None else Path(folder) / str(source.credential)
+    try:
+        if source.file is not None and path.stat().st_mode & 0o077:
+            raise ConfigError(
+                f"other users can read the key in {path}: run `chmod 600 {path}`", code="file-access"
+            )
+        return check_api_key(text_of(path).strip())
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the API key {path} cannot be read: {why_unreadable(error)}", code="file-access"
+        ) from None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of `gate.yaml`, for completion in editors."""
+    made: dict[str, Any] = _as_written(msgspec.json.schema(GateFile))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def _as_written(part: Any) -> Any:
+    """Return a part of the schema with amounts and times as the file has them: `12.50`, and not a text; `4h`."""
+    if isinstance(part, list):
+        return [_as_written(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    written = {
+        "decimal": {"type": ["number", "string"]},
+        "duration": {"type": "string", "pattern": "^[1-9][0-9]{0,5}[mhd]$"},
+    }
+    return written.get(part.get("format", "")) or {name: _as_written(value) for name, value in part.items()}

@@ -1,0 +1,150 @@
+"""
+Whose key has signed some bytes, and did it hold then?
+
+It is `ssh-keygen -Y`, so a key may be a file, in an agent, or on a hardware token.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from stacks_pulumi._environment import OF_SSH, without_secrets
+from stacks_pulumi.broker.signers import NAMESPACE, names_of
+from stacks_pulumi.errors import StacksError, clean
+
+BEGIN: Final = b"-----BEGIN SSH SIGNATURE-----"
+"""How a signature begins."""
+
+_ARMOUR: Final = re.compile(
+    rb"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+\n-----END SSH SIGNATURE-----\n?"
+)
+_SECONDS: Final = 60
+
+
+class SignatureError(StacksError):
+    """Raised if a signature does not verify, or cannot be made."""
+
+
+def make(text: bytes, key: Path, signers: Path, at: datetime.datetime) -> bytes:
+    """
+    Return a signature, in SSH's armour.
+
+    Args:
+        text: What is signed.
+        key: The private key, or the public one of a key that an agent has.
+        signers: The file with the keys of the approvers.
+        at: The time now, in UTC.
+
+    Raises:
+        SignatureError: It cannot be signed, or the file does not have the key.
+        ConfigError: The file of signers is wrong.
+    """
+    if not key.is_file():
+        raise SignatureError(f"there is no key {key}: name it with --key", code="file-access")
+    # From standard input: beside a file, an existing signature would make it ask.
+    done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], text)
+    if done.returncode or not done.stdout.startswith(BEGIN):
+        said = _said(done)
+        # It says "incorrect passphrase", although it asked for none.
+        why = (
+            "has a passphrase, which is not asked for here"
+            if "passphrase" in said
+            else f"does not sign: {said}"
+        )
+        raise SignatureError(
+            f"the key {key} {why}; if it is locked, unlock it with `ssh-add {key}` first (without an agent, "
+            "`eval $(ssh-agent)` before that)",
+            code="file-access",
+        )
+    if _principal(done.stdout, signers, at)[0] is None:
+        names = ", ".join(sorted(names_of(signers))) or "no name"
+        raise SignatureError(
+            f"the key {key} is not one of {signers.name} that holds now, which has {names}: its line may be missing, "
+            "or its time may be over",
+            code="invalid-argument",
+        )
+    return done.stdout
+
+
+def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetime) -> str:
+    """
+    Return whose key has signed a text.
+
+    Args:
+        text: The text.
+        signature: The signature, in SSH's armour.
+        signers: The file with the keys of the approvers.
+        at: The time at which their keys have to be valid, in UTC.
+
+    Raises:
+        SignatureError: The signature is not a known approver's.
+        ConfigError: The file of signers is wrong.
+    """
+    if not _ARMOUR.fullmatch(signature):
+        raise SignatureError("its signature is damaged", code="invalid-file")
+    name, said = _principal(signature, signers, at)
+    if name is None:
+        raise SignatureError(
+            f"no valid key in {signers.name} made this signature: {said} Its line may be missing, or its time may be "
+            "over",
+            code="invalid-argument",
+        )
+    checked = _with_signature(["-Y", "verify", "-I", name, "-n", NAMESPACE], signature, signers, at, text)
+    if checked.returncode:
+        raise SignatureError(f"the signature does not verify: {_said(checked)}", code="invalid-argument")
+    return name
+
+
+def _principal(signature: bytes, signers: Path, at: datetime.datetime) -> tuple[str | None, str]:
+    """Return whose key made a signature, if it holds at a time, and what ssh-keygen said."""
+    names = names_of(signers)
+    found = _with_signature(["-Y", "find-principals"], signature, signers, at)
+    lines = set(found.stdout.decode(errors="replace").split())
+    is_known = not found.returncode and len(lines) == 1 and lines <= names
+    return (lines.pop() if is_known else None), _said(found)
+
+
+def _with_signature(
+    words: Sequence[str], signature: bytes, signers: Path, at: datetime.datetime, text: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    time = f"verify-time={at.astimezone(datetime.timezone.utc):%Y%m%d%H%M%S}"
+    with tempfile.TemporaryDirectory(prefix="stacks-approval-") as folder:
+        file = Path(folder) / "signature"
+        file.write_bytes(signature)
+        return _run([*words, "-s", str(file), "-f", str(signers), "-O", time], text)
+
+
+def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run ssh-keygen without a terminal, where it cannot ask for a passphrase. It reads local times, hence UTC."""
+    environment = {**without_secrets(*OF_SSH), "TZ": "UTC", "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
+    try:
+        return subprocess.run(  # noqa: S603  (no shell)
+            ["ssh-keygen", *words],  # noqa: S607  (found on PATH, as the user finds it)
+            input=data,
+            capture_output=True,
+            check=False,
+            env=environment,
+            # Without a terminal.
+            start_new_session=True,
+            timeout=_SECONDS,
+        )
+    except FileNotFoundError:
+        raise SignatureError(
+            "ssh-keygen is not installed: it comes with OpenSSH, 8.9 or newer", code="file-access"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise SignatureError(
+            "ssh-keygen did not end: touch the hardware key in time", code="timed-out"
+        ) from None
+
+
+def _said(done: subprocess.CompletedProcess[bytes]) -> str:
+    lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
+    told = [clean(line.strip()) for line in lines if line.strip() and "Signing data" not in line]
+    return told[-1][:300] if told else f"ssh-keygen ended with {done.returncode}"

@@ -1,0 +1,425 @@
+"""
+How is the platform asked? The only place that has the key.
+
+A request goes upstream once, in its turn of the rate limit, and without a header of the client. One list of containers
+serves all who ask at the same time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from stacks_pulumi import catalog
+from stacks_pulumi._clock import Clock
+from stacks_pulumi.api._bodies import allowed_ips, connections, item, items
+from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._decode import Decode
+from stacks_pulumi.api._limiter import Limit, Limiter
+from stacks_pulumi.api.containers import LIST
+from stacks_pulumi.api.models import (
+    Backup,
+    Connection,
+    Connections,
+    Container,
+    ExternalAccess,
+    Listing,
+    VpnClient,
+)
+from stacks_pulumi.api.models import Template as ListedTemplate
+from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply
+from stacks_pulumi.config import check_base_url
+from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.errors import (
+    ConnectionFailedError,
+    NotFoundError,
+    StacksError,
+    UnreadableAnswerError,
+)
+from stacks_pulumi.platform_file import Prices
+from stacks_pulumi.pricing.money import MonthlyPrice
+from stacks_pulumi.pricing.price_list import price_list
+
+T = TypeVar("T")
+
+PATIENCE: Final = 24.0
+"""Seconds after which a client has its answer. Its own timeout is 30."""
+LATEST: Final = 10.0
+"""Seconds after the arrival of a request in which a change may still be sent, so that its answer comes in time."""
+_LOOK_SECONDS: Final = 8.0
+_CHANGE_SECONDS: Final = 13.0
+_FRESH: Final = 1.0
+"""Seconds for which one list of containers serves all."""
+_RECENT: Final = 10.0
+"""The same for judging a create: what this broker has made since is in the ledger."""
+_PRICES: Final = 300.0
+
+_KEPT: Final = frozenset({"content-type", "date", "retry-after"})
+_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s\"]{0,100}):(?!\*{1,20}@)[^:/@\s\"]{1,300}@")
+_REDIRECT: Final = range(300, 400)
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """No answer came. `sent`: whether the request may have been carried out."""
+
+    sent: bool
+
+
+class Upstream:
+    """
+    The platform, with the key.
+
+    Args:
+        base_url: Its address.
+        key: The key.
+        clock: The clock.
+        read_key: The key for reads, if it is another one.
+        allow_http: Whether the address may be plain HTTP on another machine.
+        per_minute: The rate limit until an answer says another one.
+        live_prices: Whether prices are asked from the platform.
+
+    Attributes:
+        removed: How many containers were removed through this broker: an id in a list from before may be another's.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        clock: Clock,
+        *,
+        read_key: str | None = None,
+        allow_http: bool = False,
+        per_minute: int = 60,
+        live_prices: bool = False,
+    ) -> None:
+        # Imported here and not at the top: it loads requests, for which a command that reads the ledger has no use.
+        from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
+
+        self.base_url, self._clock = check_base_url(base_url, allow_http=allow_http), clock
+        self._keys = tuple(dict.fromkeys([key, read_key or key]))
+        self._limiter = Limiter(per_minute, 16, clock)
+        looks = self._limiter if read_key is None else Limiter(per_minute, 16, clock)
+        self._look = Limit(Transport(self.base_url, self._keys[-1], clock, _LOOK_SECONDS), looks)
+        self._change = Limit(Transport(self.base_url, key, clock, _CHANGE_SECONDS), self._limiter)
+        self._live_prices = live_prices
+        self._priced: tuple[float, MonthlyPrice] | None = None
+        self._counted = threading.local()
+        self._version_lock = threading.Lock()
+        self.removed = 0
+        self._version = 0
+        self._list_lock = threading.Lock()
+        self._list: tuple[float, int, int, Answer] | None = None
+
+    def is_key(self, token: str) -> bool:
+        """Return whether a token is the key itself."""
+        return token in self._keys
+
+    @property
+    def per_minute(self) -> int:
+        """The rate limit by the platform's last answer."""
+        return self._limiter.per_minute
+
+    def now(self) -> float:
+        """Return the time by the platform's clock if an answer has told it, otherwise by this machine's."""
+        there = self._limiter.server_now()
+        return self._clock.wall() if there is None else there
+
+    def patient(self) -> float:
+        """Return the instant, by the clock, at which an answer to a request that comes now is due."""
+        return self._clock.now() + PATIENCE
+
+    def is_late(self, due: float) -> bool:
+        """Return whether it is too late to send a change whose answer is due then."""
+        return self._clock.now() > due - PATIENCE + LATEST
+
+    def elapsed(self, due: float) -> float:
+        """Return the seconds since the arrival of a request whose answer is due then."""
+        return self._clock.now() - due + PATIENCE
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        self._clock.sleep(seconds)
+
+    @property
+    def calls(self) -> int:
+        """How many requests this thread has sent upstream."""
+        return getattr(self._counted, "calls", 0)
+
+    # Sending
+
+    def change(self, name: str, ids: Mapping[str, str], body: Mapping[str, Any], due: float) -> Answer | Lost:
+        """Send a change once."""
+        is_removal = name == "containers.delete"
+        self._changing(is_removal)
+        try:
+            return self._sent(self._change, _call(name, ids, json=body or None), due)
+        finally:
+            self._changing(is_removal)
+
+    def read(self, name: str, ids: Mapping[str, str], query: Mapping[str, str], due: float) -> Answer | Lost:
+        """Send a read; the whole list of containers is shared."""
+        if name == "containers.list" and not query:
+            return self.shared(due, newest=True)[1]
+        return self._sent(self._look, _call(name, ids, query=query, poll=name.startswith("containers.")), due)
+
+    def _changing(self, is_removal: bool) -> None:
+        with self._version_lock:
+            self._version += 1
+            self.removed += is_removal
+
+    def _sent(self, send: Callable[[Call[Any]], Answer], call: Call[Any], due: float) -> Answer | Lost:
+        try:
+            answer = self._counting(send, call, due)
+        except ConnectionFailedError as error:
+            return Lost(error.sent)
+        except UnreadableAnswerError:
+            return Lost(sent=True)
+        # To follow it would carry the key to another address.
+        return Lost(sent=True) if answer.status in _REDIRECT else answer
+
+    def _counting(self, send: Callable[[Call[Any]], Answer], call: Call[T], due: float) -> Answer:
+        def in_time() -> None:
+            if self._clock.now() > due:
+                raise RequestRefusedError(
+                    429,
+                    "the account's rate limit is used up",
+                    headers={"retry-after": str(int(self._limiter.pace()) + 5)},
+                )
+
+        self._counted.calls = self.calls + 1
+        return send(msgspec.structs.replace(call, pulse=in_time))
+
+    # Looking
+
+    def shared(self, due: float, *, newest: bool, most: float = _FRESH) -> tuple[int, Answer | Lost]:
+        """
+        Return one list for all, with how many containers were removed before it was requested.
+
+        Args:
+            due: When the answer to the client is due.
+            newest: Whether it has to be newer than every change, or only than every removal: no other change lets an
+                id be another container's.
+            most: How many seconds old it may be.
+        """
+        with self._list_lock:
+            now, version, removed = self._clock.now(), self._version, self.removed
+            if self._list is not None:
+                at, of_version, of_removed, answer = self._list
+                is_good = of_version == version if newest else of_removed == removed
+                if is_good and 0 <= now - at < most:
+                    return of_removed, answer
+            got = self._sent(self._look, _call("containers.list", {}), due)
+            if isinstance(got, Answer) and got.status == 200:
+                self._list = now, version, removed, got
+            return removed, got
+
+    def decoded(self, call: Call[T], due: float, first: Answer | None = None) -> T:
+        """
+        Return what a call's answer says. The first answer may be there already; the further pages are asked for.
+
+        Raises:
+            NotFoundError: There is no such container.
+            RequestRefusedError: The platform cannot be looked at now.
+        """
+        given = [first] if first is not None else []
+
+        def send(one: Call[Any]) -> Answer:
+            return given.pop() if given else self._counting(self._look, one, due)
+
+        try:
+            return Decode(send, self.base_url)(call)
+        except NotFoundError:
+            raise
+        except StacksError as error:
+            raise busy(
+                f"the platform cannot be looked at now ({error.message}), so nothing was sent"
+            ) from None
+
+    def prices(self, due: float) -> MonthlyPrice:
+        """Return what says the monthly price of a container: the platform's if it is known, or the catalogue's."""
+        if not self._live_prices:
+            return catalog.monthly_price
+        if self._priced is None or self._clock.now() - self._priced[0] > _PRICES:
+            call = _call(
+                "containers.templates", {}, parse=lambda body: items(ListedTemplate, body, "templates")
+            )
+            rows = [(one.id, one.plan, one.raw) for one in self.decoded(call, due)]
+            listed = price_list(rows, Prices())
+
+            def price(template: str, plan: str | None, tier: int | None = None) -> Any:
+                return listed(template, plan, tier) or catalog.monthly_price(template, plan, tier)
+
+            self._priced = self._clock.now(), price
+        return self._priced[1]
+
+    # Answers to clients
+
+    def reply(self, got: Answer | Lost, address: str, decision: str, *, secret: bool = False) -> Reply:
+        """
+        Return an answer for a client: without the key, and with links to the broker.
+
+        Args:
+            got: The answer of the platform.
+            address: The address of the broker, as the client has it.
+            decision: What became of the request.
+            secret: Whether the client may have the secrets in it. Otherwise passwords in addresses are masked.
+        """
+        if isinstance(got, Lost):
+            return unanswered(got, decision)
+        text = got.body.decode("utf-8", "surrogateescape")
+        if "\\" in text:
+            # JSON may spell the key, or a slash of an address, with escapes.
+            text = _without_escapes(text)
+        text = self._without_keys(text).replace(self.base_url, address)
+        if not secret:
+            text = _PASSWORD.sub(r"\1:****@", text)
+        headers = {name: self._without_keys(value) for name, value in got.headers.items() if name in _KEPT}
+        return Reply(got.status, text.encode("utf-8", "surrogateescape"), headers, decision)
+
+    def _without_keys(self, text: str) -> str:
+        for key in self._keys:
+            text = text.replace(key, "****")
+        return text
+
+
+class Look:
+    """
+    What the platform shows while one request is judged: each list at most once.
+
+    Args:
+        upstream: The platform.
+        due: When the answer to the client is due.
+        newest: Whether the list of containers has to be newer than every change, or only than every removal.
+        is_create: Whether a create is judged: what this broker has made since an older list is in the ledger.
+    """
+
+    def __init__(
+        self, upstream: Upstream, due: float, *, newest: bool = False, is_create: bool = False
+    ) -> None:
+        self._upstream, self._due, self._newest = upstream, due, newest
+        self._most = _RECENT if is_create else _FRESH
+        self._kept: dict[tuple[str, str], Any] = {}
+        self.removed: int | None = None
+
+    @property
+    def is_old(self) -> bool:
+        """Whether a container was removed since, so that an id may be another one's now."""
+        return self.removed is not None and self.removed != self._upstream.removed
+
+    @property
+    def containers(self) -> Listing[Container]:
+        """All containers."""
+
+        def ask() -> Listing[Container]:
+            self.removed, got = self._upstream.shared(self._due, newest=self._newest, most=self._most)
+            if isinstance(got, Lost):
+                raise busy("the containers cannot be listed now, so nothing was sent")
+            return self._upstream.decoded(LIST, self._due, got)
+
+        return self._once("containers", "", ask)
+
+    def container(self, id_: str) -> Container | None:
+        """Return a container: from the list, or from its own address; `None` if neither has it."""
+        found = next((one for one in self.containers if one.id == id_), None)
+        if found is not None:
+            return found
+
+        def parse(body: Any) -> Container | None:
+            return item(Container, body, "container")
+
+        return self._asked(_call("containers.status", {"container_id": id_}, parse=parse), id_, None)
+
+    def access(self, container: str) -> ExternalAccess:
+        """Return who may connect to a container."""
+        call = _call("allowed_ips.list", {"container_id": container}, parse=allowed_ips)
+        return self._asked(call, container, ExternalAccess())
+
+    def connections(self, container: str) -> Listing[Connection]:
+        """Return the connections of which a container is the source."""
+        call = _call("connections.list", {"container_id": container}, parse=connections)
+        return self._asked(call, container, Connections()).outgoing
+
+    def backups(self, container: str) -> Listing[Backup]:
+        """Return the backups of a container."""
+
+        def parse(body: Any) -> Listing[Backup]:
+            return items(Backup, body, "backups")
+
+        ids, query = {"container_id": container}, {"limit": "100"}
+        return self._asked(_call("backups.list", ids, query=query, parse=parse), container, Listing())
+
+    def vpn_clients(self, container: str) -> Listing[VpnClient]:
+        """Return the clients of a VPN container."""
+
+        def parse(body: Any) -> Listing[VpnClient]:
+            return items(VpnClient, body, "vpn_clients", "clients", bare=("name",))
+
+        call = _call("vpn_clients.list", {"vpn_container_id": container}, parse=parse)
+        return self._asked(call, container, Listing())
+
+    def prices(self) -> MonthlyPrice:
+        """Return what says the monthly price of a container now."""
+        return self._upstream.prices(self._due)
+
+    def _asked(self, call: Call[T], of: str, nothing: T) -> T:
+        """Return what a call's answer says, or nothing if there is no such container."""
+
+        def ask() -> T:
+            try:
+                return self._upstream.decoded(call, self._due)
+            except NotFoundError:
+                return nothing
+
+        return self._once(call.endpoint.name, of, ask)
+
+    def _once(self, name: str, of: str, ask: Callable[[], T]) -> T:
+        if (name, of) not in self._kept:
+            self._kept[name, of] = ask()
+        found: T = self._kept[name, of]
+        return found
+
+
+def path_of(name: str, ids: Mapping[str, str]) -> str:
+    """Return the path of a request below the base URL, with each variable as one segment."""
+    return ENDPOINTS[name].path.format_map({key: quote(value, safe="") for key, value in ids.items()})
+
+
+def _call(
+    name: str,
+    ids: Mapping[str, str],
+    *,
+    query: Mapping[str, str] | None = None,
+    json: Mapping[str, Any] | None = None,
+    poll: bool = False,
+    parse: Callable[[Any], T] = lambda body: body,
+) -> Call[T]:
+    """Return the call to an endpoint with these variables, built of nothing else."""
+    return Call(
+        ENDPOINTS[name], name, path_of(name, ids), parse, query=dict(query or {}), json=json, poll=poll
+    )
+
+
+def unanswered(lost: Lost, decision: str) -> Reply:
+    """Return what a client gets if the platform did not answer, and is not waited for any longer."""
+    if not lost.sent:
+        return busy("the platform cannot be reached, and nothing was sent").reply()
+    body = {
+        "success": False,
+        "error": "the platform did not answer, and the request may have been carried out",
+    }
+    return json_reply(502, body, decision=decision)
+
+
+def _without_escapes(text: str) -> str:
+    """Return JSON without needless escapes; another text as it is."""
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace").decode()
+    except (ValueError, RecursionError):
+        return text

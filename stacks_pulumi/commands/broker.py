@@ -1,0 +1,433 @@
+"""`stacks-pulumi broker`: the one process that holds the API key, and its grants."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from stacks_pulumi.commands._shared import TEXT, Command, one_line, print_json, tell
+from stacks_pulumi.config import is_loopback
+from stacks_pulumi.errors import ConfigError, StacksError, clean
+
+if TYPE_CHECKING:
+    from stacks_pulumi.broker.folder import Folder
+    from stacks_pulumi.broker.grants import Desk
+
+_HELP: Final = "hold the API key in one process, and give its clients grants"
+_REFUSED: Final = 2
+_KINDS: Final = ("read", "budget")
+_SECRETS: Final = ("logs", "credentials", "certificate", "vpn-config")
+_NONE: Final = "-"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "One process has the API key. Its clients have grants, with which they can do at most what a person signed, or "
+        "what a budget covers. docs/broker.md describes it."
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    return _ACTIONS[options.action].run(options)
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="the broker's folder, which has gate.yaml and the ledger"
+    )
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument("--systemd", action="store_true", help="write a unit of systemd, too")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS",
+        help="ADDRESS:PORT or unix:PATH (default: `listen` in gate.yaml, or 127.0.0.1:7823)",
+    )
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="the certificate, for another address")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the private key of the certificate")
+    parser.add_argument(
+        "--client-ca",
+        type=Path,
+        metavar="FILE",
+        help="accept only clients with a certificate of this authority",
+    )
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="another name by which clients address it; may be given several times",
+    )
+
+
+def _add_grant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=_KINDS, help="only read, or change something within a policy")
+    _add_folder(parser)
+    parser.add_argument("--for", dest="holder", required=True, metavar="NAME", help="for whom it is")
+    parser.add_argument("--stack", default="", metavar="PROJECT/STACK", help="the stack that it is for")
+    parser.add_argument("--policy", default="", metavar="NAME", help="the policy of a budget, in gate.yaml")
+    parser.add_argument(
+        "--secrets",
+        default="",
+        metavar="CLASS,...",
+        help=f"which secrets it may read: {', '.join(_SECRETS)} (default: none)",
+    )
+    parser.add_argument(
+        "--may-apply-free", action="store_true", help="let it hand in changes that need no approval"
+    )
+    parser.add_argument(
+        "--ttl",
+        type=_duration,
+        default=datetime.timedelta(hours=8),
+        metavar="TIME",
+        help="how long it holds: 30m, 8h or 2d (default: 8h)",
+    )
+
+
+def _add_claim(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument("stack", metavar="PROJECT/STACK", help="the owner")
+    parser.add_argument("ids", nargs="+", metavar="ID", help="the ids of the containers")
+
+
+def _add_deny(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument("request", metavar="REQUEST", help="the id of the access request")
+
+
+def _add_revoke(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument("grant", metavar="GRANT", help="the id of the grant")
+
+
+def _add_log(parser: argparse.ArgumentParser) -> None:
+    _add_folder(parser)
+    parser.add_argument("--verify", action="store_true", help="check that no line was changed or removed")
+    parser.add_argument(
+        "--anchor",
+        type=Path,
+        metavar="FILE",
+        help="compare with the line that this file has, and keep the last one there; it belongs on another machine",
+    )
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--grant", type=Path, metavar="FILE", help="the file with the token (default: STACKS_API_KEY)"
+    )
+    parser.add_argument("--url", metavar="URL", help="the address of the broker (default: STACKS_BASE_URL)")
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse if this user is the broker's, and could read its key"
+    )
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command to run")
+
+
+def _duration(text: str) -> datetime.timedelta:
+    from stacks_pulumi.broker.reader import duration  # noqa: PLC0415  (not to list the commands)
+
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _opened(options: argparse.Namespace) -> Iterator[Folder]:
+    from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (not to list the commands)
+    from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
+
+    with contextlib.closing(Folder(options.folder, SYSTEM_CLOCK)) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _desk(options: argparse.Namespace) -> Iterator[tuple[Folder, Desk]]:
+    """Yield the folder, and what shows its grants and requests. The platform is not asked."""
+    from stacks_pulumi.broker.grants import Desk  # noqa: PLC0415  (not to list the commands)
+
+    with _opened(options) as folder:
+        yield folder, Desk(folder.ledger, None, folder.settings, folder.signers)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from stacks_pulumi.broker import folder  # noqa: PLC0415  (each action needs its own modules)
+
+    names = folder.init(options.folder, command=os.path.abspath(sys.argv[0]), systemd=options.systemd)  # noqa: PTH100  (not resolved)
+    wrote = (
+        f"Wrote {', '.join(names)} to {options.folder}."
+        if names
+        else f"{options.folder} has all files already."
+    )
+    sys.stdout.write(
+        f"{wrote}\n\nNext: write the limits into gate.yaml and the approvers into allowed_signers. Then, as a user "
+        f"that no client is:\n  stacks-pulumi broker serve {options.folder}\n"
+    )
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from stacks_pulumi.broker.server import Server, Tls  # noqa: PLC0415  (each action needs its own modules)
+
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key belong together", code="invalid-argument")
+    tls = None
+    if options.tls_cert is not None:
+        tls = Tls(options.tls_cert, options.tls_key, options.client_ca)
+    with _opened(options) as folder:
+        server = Server(folder, options.listen, tls, options.name)
+
+        def ready(url: str) -> None:
+            tell(
+                "broker",
+                f"serving {folder.path} at {url}; code that runs as this user, or as root, can read the API key",
+            )
+
+        # What is under way has ended when uvicorn passes the signal on.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        server.run(ready)
+    return 0
+
+
+def _grant(options: argparse.Namespace) -> int:
+    from stacks_pulumi.broker.folder import announced  # noqa: PLC0415  (each action needs its own modules)
+
+    secrets = [word for word in options.secrets.split(",") if word]
+    wrong = [word for word in secrets if word not in _SECRETS]
+    if wrong:
+        raise ConfigError(
+            f"there is no class {wrong[0]!r}: there are {', '.join(_SECRETS)}", code="invalid-argument"
+        )
+    with _opened(options) as folder:
+        known = folder.settings().policies
+        if options.kind == "budget" and options.policy not in known:
+            names = ", ".join(known) or "none yet"
+            raise ConfigError(
+                f"a budget needs --policy with a policy of gate.yaml: there are {names}",
+                code="invalid-argument",
+            )
+        if options.kind == "read" and options.policy:
+            raise ConfigError("--policy belongs to a budget", code="invalid-argument")
+        spec = {"secrets": secrets, **({"may_apply_free": True} if options.may_apply_free else {})}
+        id_, token = folder.ledger.issue(
+            options.kind,
+            options.holder,
+            seconds=options.ttl.total_seconds(),
+            stack=options.stack,
+            policy=options.policy,
+            spec=spec,
+        )
+        url = announced(folder.path).get("url", "")
+    if options.format == "json":
+        print_json({"grant": id_, "token": token, "url": url or None})
+    else:
+        tell("broker", f"the grant {id_} for {options.holder}; its token is shown only now")
+        sys.stdout.write(f"{token}\n")
+    return 0
+
+
+def _claim(options: argparse.Namespace) -> int:
+    from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.broker.reply import RequestRefusedError  # noqa: PLC0415  (as above)
+    from stacks_pulumi.broker.settings import read_key  # noqa: PLC0415  (as above)
+    from stacks_pulumi.broker.upstream import Look, Upstream  # noqa: PLC0415  (as above)
+    from stacks_pulumi.config import DEFAULT_BASE_URL  # noqa: PLC0415  (as above)
+
+    with _opened(options) as folder:
+        settings = folder.settings()
+        source = settings.key if settings.keys is None else settings.keys.read
+        upstream = Upstream(settings.base_url or DEFAULT_BASE_URL, read_key(source, "key"), SYSTEM_CLOCK)
+        look = Look(upstream, upstream.patient())
+        try:
+            rows = {id_: look.container(id_) for id_ in options.ids}
+        except RequestRefusedError as error:
+            raise StacksError(error.text, code="connection-failed") from None
+        missing = [id_ for id_, row in rows.items() if row is None]
+        if missing:
+            raise StacksError(f"the account has no container {missing[0]!r}", code="not-found")
+        for row in rows.values():
+            if row is not None:
+                folder.ledger.claim(options.stack, row.id, row.created_at, row.template, row.plan)
+    sys.stdout.write(f"{one_line(options.stack)} owns {', '.join(map(clean, options.ids))}.\n")
+    return 0
+
+
+def _requests(options: argparse.Namespace) -> int:
+    with _desk(options) as (_, desk):
+        found = desk.requests()
+    if options.format == "json":
+        print_json({"requests": found})
+        return 0
+    for one in found:
+        line = f"{one['id']}  {one['state']:<8}  {one['at']}  {one['for']} ({one['stack'] or _NONE}): {one['why']}"
+        sys.stdout.write(f"{clean(line)}\n")
+    return 0
+
+
+def _deny(options: argparse.Namespace) -> int:
+    from stacks_pulumi.broker.reply import RequestRefusedError  # noqa: PLC0415  (each action needs its own modules)
+
+    with _desk(options) as (_, desk):
+        try:
+            desk.deny(options.request)
+        except RequestRefusedError as error:
+            raise StacksError(error.text, code="not-found") from None
+    return 0
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    with _opened(options) as folder:
+        if not folder.ledger.revoke(options.grant):
+            raise StacksError(f"there is no grant {options.grant!r}", code="not-found")
+    return 0
+
+
+def _log(options: argparse.Namespace) -> int:
+    with _opened(options) as folder:
+        rows = [dict(row) for row in folder.ledger.rows("select * from journal order by id")]
+        anchor = None
+        if options.anchor is not None and options.anchor.exists():
+            number, _, chain = options.anchor.read_text(encoding="utf-8").strip().partition(" ")
+            anchor = int(number), chain
+        broken = folder.ledger.broken(anchor) if options.verify or anchor else ""
+        last = folder.ledger.last()
+    if broken:
+        tell("broker", f"the journal is not what was written: {broken}")
+        return _REFUSED
+    if options.anchor is not None:
+        options.anchor.write_text(f"{last[0]} {last[1]}\n", encoding="utf-8")
+    if options.format == "json":
+        print_json({"lines": rows, "verified": bool(options.verify)})
+        return 0
+    if options.verify:
+        tell("broker", f"the journal is whole: {last[0]} lines, the last one is {last[1] or _NONE}")
+    for row in rows:
+        sys.stdout.write(f"{clean(_line(row))}\n")
+    return 0
+
+
+def _line(row: dict[str, Any]) -> str:
+    at = datetime.datetime.fromtimestamp(row["at"], datetime.timezone.utc)
+    return (
+        f"{at:%Y-%m-%dT%H:%M:%SZ}  {row['status']}  {row['decision']:<24}  {row['grant_id']} {row['holder']}  "
+        f"{row['method']} {row['path']} {row['body']}"
+    )
+
+
+def _status(options: argparse.Namespace) -> int:
+    from stacks_pulumi.broker.folder import announced  # noqa: PLC0415  (each action needs its own modules)
+
+    with _desk(options) as (folder, desk):
+        server = announced(folder.path)
+        now = folder.ledger.now()
+        grants = [
+            {**desk.describe(one), "revoked": one.revoked is not None, "ended": one.until < now}
+            for one in folder.ledger.grants()
+        ]
+        account = folder.ledger.account
+    if options.format == "json":
+        print_json({"server": server or None, "account": account, "grants": grants})
+        return 0
+    where = f"serves at {server['url']} (process {server['pid']})" if server else "does not run"
+    sys.stdout.write(f"The broker {account} {clean(where)}.\n")
+    for one in grants:
+        state = "revoked" if one["revoked"] else "ended" if one["ended"] else "holds"
+        line = (
+            f"{one['grant']}  {one['kind']:<6}  {state:<7}  until {one['until']}  {one['for']} {one['stack']}"
+        )
+        sys.stdout.write(f"{clean(line)}\n")
+        for permit in one["permits"]:
+            if permit["left"] and not permit["used"]:
+                words = f"not done: {permit['n']}. {permit['endpoint']} {permit.get('body', '')}"
+                sys.stdout.write(f"  {clean(words)}\n")
+        for use in one["unknown"]:
+            sys.stdout.write(f"  {clean(f'outcome unknown: {use}')}\n")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    words = options.words[1:] if options.words[:1] == ["--"] else options.words
+    if not words:
+        raise ConfigError("there is no command to run: write it after --", code="invalid-argument")
+    url = options.url or os.environ.get("STACKS_BASE_URL", "")
+    token = os.environ.get("STACKS_API_KEY", "")
+    if options.grant is not None:
+        try:
+            token = options.grant.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"the grant {options.grant} cannot be read: {error}", code="file-access"
+            ) from None
+    if not url or not token.startswith("sk_stacks_57ac6b0c"):
+        raise ConfigError(
+            "the address of a broker (--url) and the token of a grant (--grant) are needed; this is no token of one",
+            code="invalid-argument",
+        )
+    reason = _exposed(url, token)
+    if reason:
+        tell("broker", reason)
+        if options.strict:
+            return _REFUSED
+    environment = {**os.environ, "STACKS_BASE_URL": url, "STACKS_API_KEY": token}
+    return os.execvpe(words[0], words, environment)  # noqa: S606  (what was asked for)
+
+
+def _exposed(url: str, token: str) -> str:
+    """Return why a command that runs as this user could read the broker's key; empty if it seems that it could not."""
+    import requests  # noqa: PLC0415  (not to list the commands)
+
+    parts = urlsplit(url)
+    address = f"{parts.scheme}://{parts.netloc}/_broker/settings"
+    try:
+        said = requests.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        process = said.json()["process"]
+        uid = int(process["uid"])
+    except (requests.RequestException, ValueError, KeyError, TypeError):
+        raise ConfigError(f"no broker answers at {url} for this token", code="connection-failed") from None
+    if not is_loopback(parts.hostname or ""):
+        return ""
+    if os.getuid() in {0, uid}:
+        return "the broker runs as this user, so the command can read the API key: run the broker as another user"
+    return ""
+
+
+_ACTIONS: Final = {
+    "init": Command("write a broker's folder; what is there stays", _add_init, _init),
+    "serve": Command("answer clients until SIGTERM", _add_serve, _serve, codes={0: "it was ended"}),
+    "grant": Command("make a grant, and print its token once", _add_grant, _grant, forms=TEXT),
+    "claim": Command("give containers that are older than the ledger an owner", _add_claim, _claim),
+    "requests": Command("list what grants asked for and may not do yet", _add_folder, _requests, forms=TEXT),
+    "deny": Command("deny an access request", _add_deny, _deny),
+    "revoke": Command("revoke a grant", _add_revoke, _revoke),
+    "log": Command(
+        "show the journal: who asked for what, and what became of it",
+        _add_log,
+        _log,
+        codes={0: "done", _REFUSED: "the journal was changed afterwards"},
+        forms=TEXT,
+    ),
+    "status": Command(
+        "show the server, the grants, and what is left of them", _add_folder, _status, forms=TEXT
+    ),
+    "run": Command(
+        "run a command with a grant in place of the key",
+        _add_run,
+        _run,
+        codes={0: "the exit code of the command", _REFUSED: "this user could read the key (--strict)"},
+    ),
+}
+
+COMMANDS: Final = {"broker": Command(_HELP, add_arguments, run, actions=_ACTIONS)}

@@ -1,0 +1,258 @@
+"""A broker that listens, in front of an emulator that listens, with people who sign and clients that ask."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import requests
+import yaml
+
+from stacks_pulumi.broker import folder as folders
+from stacks_pulumi.broker.change import canonical, instant
+from stacks_pulumi.broker.server import Server
+from stacks_pulumi.emulator import Emulator
+from tests.support.clock import SPEED, fast_clock
+from tests.support.gate import keys, signer
+
+STACK: Final = "shop/prod"
+
+
+class HurriedClock:
+    """A clock that runs as fast as that of the emulator, and can be driven."""
+
+    def __init__(self) -> None:
+        self._there = fast_clock()
+
+    def now(self) -> float:
+        return self._there.now()
+
+    def wall(self) -> float:
+        return self._there.now()
+
+    def sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            threading.Event().wait(seconds / SPEED)
+
+    def wait(self, condition: threading.Condition, seconds: float) -> None:
+        if seconds > 0:
+            condition.wait(seconds / SPEED)
+
+    def freeze(self) -> None:
+        self._there.freeze()
+
+    def advance(self, seconds: float) -> None:
+        self._there.advance(seconds)
+
+
+class Client:
+    """A client of a broker, with a token."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url, self.token = url, token
+
+    def __call__(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
+        """Send a request for a path below the base URL."""
+        base = self.url.removesuffix("/api/v1") if path.startswith("/_broker") else self.url
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return requests.request(
+            method,
+            f"{base}{path}",
+            json=body,
+            timeout=60,
+            headers={**headers, **options.pop("headers", {})},
+            **options,
+        )
+
+    def create(self, name: str = "web", **more: Any) -> requests.Response:
+        """Create a container."""
+        return self("POST", "/containers", create(name, **more))
+
+
+def create(name: str, template: str = "nodejs", plan: str = "basic", **more: Any) -> dict[str, Any]:
+    """Return the body of a create."""
+    return {"name": name, "template": template, "plan": plan, **more}
+
+
+class Bench:
+    """
+    A broker with its emulator.
+
+    Args:
+        path: Its folder.
+        emulator: The platform.
+        settings: The settings in `gate.yaml`.
+        clock: The clock of the broker.
+    """
+
+    def __init__(
+        self, path: Path, emulator: Emulator, settings: Mapping[str, Any], clock: HurriedClock | None = None
+    ) -> None:
+        self.path, self.emulator = path, emulator
+        self.clock = clock or HurriedClock()
+        folders.init(path)
+        key = path / "key"
+        key.write_text(emulator.key, encoding="utf-8")
+        key.chmod(0o600)
+        (path / "allowed_signers").write_text(signer("ann") + signer("bob"), encoding="utf-8")
+        self.configure({"rules": {"unpriced": "approve"}, **settings})
+        self._running: tuple[Server, threading.Thread] | None = None
+        self.start()
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Write `gate.yaml`."""
+        given = {
+            "version": 1,
+            "base_url": self.emulator.url,
+            "key": {"file": str(self.path / "key")},
+            **settings,
+        }
+        (self.path / "gate.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
+
+    def start(self) -> None:
+        """Start the broker; after a stop, on the same ledger."""
+        self.folder = folders.Folder(self.path, self.clock)
+        server = Server(self.folder, "127.0.0.1:0", clock=self.clock)
+        listens = threading.Event()
+        thread = threading.Thread(target=server.run, args=(lambda _url: listens.set(),), daemon=True)
+        thread.start()
+        assert listens.wait(30)
+        self._running = server, thread
+        self.server, self.url = server, server.url
+
+    def stop(self) -> None:
+        """Stop the broker, after what is under way."""
+        if self._running is not None:
+            server, thread = self._running
+            server.stop()
+            thread.join(60)
+            assert not thread.is_alive()
+            self.folder.close()
+            self._running = None
+
+    @property
+    def ledger(self) -> Any:
+        """The ledger."""
+        return self.folder.ledger
+
+    def client(self, token: str = "") -> Client:
+        """Return a client with a token."""
+        return Client(self.url, token)
+
+    def reader(self, **spec: Any) -> Client:
+        """Return a client with a `read` grant."""
+        return self.client(self.ledger.issue("read", "reader", seconds=3600.0, spec=spec)[1])
+
+    def agent(self, policy: str = "agents", stack: str = STACK) -> Client:
+        """Return a client with a `budget` grant."""
+        return self.client(
+            self.ledger.issue("budget", "agent", seconds=36000.0, policy=policy, stack=stack)[1]
+        )
+
+    def change(self, *permits: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """Return a change, with a number for each permit that has none."""
+        numbered = [{"n": number, **permit} for number, permit in enumerate(permits, start=1)]
+        return {
+            "version": 1,
+            "stack": STACK,
+            "account": self.ledger.account,
+            "until": instant(self.clock.wall() + 3600),
+            "nonce": f"nonce-{next(_NUMBERS):012}",
+            "permits": numbered,
+            **more,
+        }
+
+    def hand_in(
+        self, change: Mapping[str, Any] | str, *people: str, token: str = "", where: str = "changes"
+    ) -> requests.Response:
+        """Hand in a change with the signatures of some people."""
+        text = change if isinstance(change, str) else canonical(change).decode()
+        body = {"statement": text, "signatures": [sign(text, name) for name in people]}
+        return self.client(token)("POST", f"/_broker/{where}", body)
+
+    def granted(self, *permits: Mapping[str, Any], **more: Any) -> Client:
+        """Return a client with the grant of a change that ann has signed."""
+        answer = self.hand_in(self.change(*permits, **more), "ann")
+        assert answer.status_code == 201, answer.text
+        return self.client(answer.json()["token"])
+
+    def made(self, name: str, **more: Any) -> dict[str, Any]:
+        """Return a container that was there before, as the platform lists it."""
+        ids = self.emulator.load([{"name": name, "template": "nodejs", "plan": "basic", **more}])
+        return self.listed(ids[0])
+
+    def listed(self, id_: str) -> dict[str, Any]:
+        """Return a container as the platform lists it."""
+        answer = requests.get(
+            f"{self.emulator.url}/containers",
+            headers={"Authorization": f"Bearer {self.emulator.key}"},
+            timeout=60,
+        )
+        return next(row for row in answer.json()["data"] if row["id"] == id_)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the containers that there are."""
+        return sorted(one.name for one in self.emulator.state.containers.values())
+
+    def journal(self, decision: str = "") -> list[dict[str, Any]]:
+        """Return the lines of the journal; of some decision."""
+        rows = [dict(row) for row in self.ledger.rows("select * from journal order by id")]
+        return [row for row in rows if decision in row["decision"]]
+
+
+def _numbers() -> Iterator[int]:
+    number = 0
+    while True:
+        number += 1
+        yield number
+
+
+_NUMBERS: Final = _numbers()
+
+
+def sign(text: str, name: str, namespace: str = "stacks-pulumi-gate") -> str:
+    """Return the signature of a person."""
+    words = ["ssh-keygen", "-Y", "sign", "-f", str(keys() / name), "-n", namespace]
+    done = subprocess.run(words, input=text.encode(), capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def permit(endpoint: str, body: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """Return a permit."""
+    return {"endpoint": endpoint, **({"body": body} if body else {}), **more}
+
+
+def literal(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the constraint of a container that exists."""
+    return {"is": row["id"], "created_at": row["created_at"]}
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(clock=fast_clock()) as running:
+        yield running
+
+
+@pytest.fixture
+def benches(tmp_path: Path, emulator: Emulator) -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def make(clock: HurriedClock | None = None, **settings: Any) -> Bench:
+        made.append(Bench(tmp_path / f"broker{len(made)}", emulator, settings, clock))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        with contextlib.suppress(AssertionError):
+            bench.stop()
+
+
+@pytest.fixture
+def bench(benches: Callable[..., Bench]) -> Bench:
+    return benches()

@@ -1,0 +1,248 @@
+"""Cases 35 to 44: what a budget grant may do without a person, and what follows if it may not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.broker.conftest import Bench, create
+from tests.broker.test_changes import code
+
+AGENTS = {
+    "increase_per_day": 9,
+    "max_total": 15,
+    "templates": ["nodejs", "redis"],
+    "plans": ["micro", "basic", "standard", "premium"],
+    "free": ["start", "restart", "connect-own", "backup", "pin-own", "undo"],
+    "undo": "15m",
+}
+
+
+@pytest.fixture
+def bench(benches: Callable[..., Bench]) -> Bench:
+    return benches(policies={"agents": AGENTS})
+
+
+def test_the_day_ends_at_the_cent(bench: Bench) -> None:
+    """Cases 35 and 36: what was undone stays spent."""
+    agent = bench.agent()
+    first = agent.create("one", plan="standard")
+
+    assert first.status_code == 202
+    assert agent("DELETE", f"/containers/{first.json()['data']['id']}").status_code == 200
+    assert agent.create("two").status_code == 202
+    assert code(agent.create("three", plan="micro", template="redis")) == (403, "approval-needed")
+    # Another grant of the policy has the same day.
+    assert code(bench.agent().create("four", plan="micro")) == (403, "approval-needed")
+    bench.clock.advance(86400)
+    assert agent.token != bench.agent().token
+    assert bench.agent().create("five").status_code == 202
+
+
+def test_a_total_is_never_exceeded_by_twenty_clients_of_two_grants(benches: Callable[..., Bench]) -> None:
+    """Case 37."""
+    bench = benches(
+        account={"max_total": 21},
+        policies={"agents": {**AGENTS, "increase_per_day": 1000, "max_total": 1000}},
+    )
+    agents = [bench.agent(), bench.agent()]
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda n: agents[n % 2].create(f"web{n}"), range(20)))
+
+    assert sorted(answer.status_code for answer in answers) == [202] * 5 + [402] * 15
+    assert len(bench.names) == 5
+
+
+def test_a_policys_total_is_of_what_its_grants_made(bench: Bench) -> None:
+    bench.made("big", plan="premium")
+    bench.configure(
+        {
+            "rules": {"unpriced": "approve"},
+            "policies": {"agents": {**AGENTS, "increase_per_day": 100, "max_total": 8}},
+        }
+    )
+    agent = bench.agent()
+
+    assert [agent.create(f"web{n}").status_code for n in range(3)] == [202, 202, 402]
+
+
+def test_a_stacks_limit_and_a_budget_over_stacks_hold_a_signed_change_too(
+    benches: Callable[..., Bench],
+) -> None:
+    bench = benches(limits={"max_total": 8})
+    assert (
+        bench.granted({"endpoint": "containers.create", "body": create("one")}).create("one").status_code
+        == 202
+    )
+    two = bench.change(
+        *({"endpoint": "containers.create", "body": create(name)} for name in ("two", "three"))
+    )
+
+    answer = bench.hand_in(two, "ann")
+
+    assert answer.json()["verdict"]["result"] == "refused"
+    (bench.path / "budgets.yaml").write_text("budgets: [{name: shop, projects: [shop], max_total: 6}]")
+    bench.configure({"budgets": "budgets.yaml"})
+    grant = bench.granted({"endpoint": "containers.create", "body": create("two")})
+    refused = grant.create("two")
+    assert (code(refused), "the budget shop" in refused.text) == ((402, "grant-limit"), True)
+
+
+def test_a_price_that_is_not_known_is_refused(benches: Callable[..., Bench]) -> None:
+    """Case 38."""
+    bench = benches(policies={"agents": {"increase_per_day": 100}}, account={"max_total": 100})
+    agent = bench.agent()
+
+    assert code(agent.create("web", template="quantum")) == (403, "approval-needed")
+    grant = bench.granted({"endpoint": "containers.create", "body": create("web", template="quantum")})
+    assert code(grant.create("web", template="quantum")) == (402, "grant-limit")
+
+
+def test_a_limit_is_refused_in_the_platforms_own_form(benches: Callable[..., Bench]) -> None:
+    """Case 39."""
+    bench = benches(policies={"agents": {**AGENTS, "max_total": 3}})
+
+    body = bench.agent().create("web").json()
+
+    assert (body["spending_cap"], body["amount_spent"]) == (3.0, 0.0)
+
+
+PERSON: dict[str, tuple[str, str, Any]] = {
+    "stop": ("PUT", "/containers/{own}/status", {"status": "stopped"}),
+    "delete": ("DELETE", "/containers/{other}", None),
+    "open": ("PUT", "/containers/{own}/external-access", {"enabled": True}),
+    "address": ("POST", "/containers/{own}/allowed-ips", {"ip_address": "198.51.100.9"}),
+    "key": ("POST", "/containers/{own}/certificate/regenerate", None),
+    "restore": ("POST", "/backups/1/restore", None),
+    "vpn": ("POST", "/containers/{own}/vpn-clients", {"name": "laptop"}),
+    "connection": ("POST", "/containers/{own}/connect/{other}", {"connectionName": "primary"}),
+    "start another": ("PUT", "/containers/{other}/status", {"status": "running"}),
+    "backup of another": ("POST", "/containers/{other}/backup", None),
+    "template": ("POST", "/containers", create("data", "postgresql")),
+    "plan": ("POST", "/containers", {"name": "data", "template": "nodejs", "plan": "huge"}),
+    "discount": ("POST", "/containers", create("data", discount_code="x")),
+}
+
+
+@pytest.mark.parametrize("what", PERSON)
+def test_what_needs_a_person_is_one_access_request(bench: Bench, what: str) -> None:
+    """Cases 40 and 41: the same refused request twice is one."""
+    agent = bench.agent()
+    ids = {"own": agent.create("web").json()["data"]["id"], "other": bench.made("other")["id"]}
+    method, path, body = PERSON[what]
+
+    answers = [agent(method, path.format_map(ids), body) for _ in range(2)]
+
+    assert {code(answer) for answer in answers} == {(403, "approval-needed")}
+    assert len({answer.json()["request"] for answer in answers}) == 1
+    assert [one["state"] for one in agent("GET", "/_broker/me").json()["requests"]] == ["open"]
+    changes = [record for record in bench.emulator.requests if record.method != "GET"]
+    assert len(changes) == 1
+
+
+def test_what_it_may_do_with_its_own(bench: Bench) -> None:
+    agent = bench.agent()
+    web = agent.create("web").json()["data"]["id"]
+    data = agent.create("data", template="redis").json()["data"]["id"]
+    bench.emulator.advance(10)
+
+    assert agent("PUT", f"/containers/{web}/status", {"status": "running"}).status_code == 200
+    assert agent("PUT", f"/containers/{web}/status", {"status": "restart"}).status_code == 200
+    bench.emulator.advance(10)
+    connected = agent("POST", f"/containers/{web}/connect/{data}", {"connectionName": "primary"})
+    assert connected.status_code < 300
+    assert agent("POST", f"/containers/{data}/backup").status_code == 202
+    bench.emulator.advance(10)
+    number = next(iter(bench.emulator.state.backups))
+    assert agent("POST", f"/backups/{number}/pin").status_code == 200
+    assert agent("POST", f"/backups/{number}/unpin").status_code == 200
+    assert agent("DELETE", f"/containers/connections/{connected.json()['data']['id']}").status_code == 200
+    assert bench.journal("refused") == []
+
+
+def test_its_own_is_not_what_was_made_again_under_the_id(bench: Bench) -> None:
+    agent = bench.agent()
+    web = agent.create("web").json()["data"]["id"]
+    bench.emulator.advance(60)
+    bench.emulator.drift.recreate("web")
+    bench.clock.advance(2)
+
+    assert code(agent("PUT", f"/containers/{web}/status", {"status": "restart"})) == (403, "approval-needed")
+    assert code(agent("DELETE", f"/containers/{web}")) == (403, "approval-needed")
+
+
+def test_what_it_made_long_ago_it_does_not_undo(bench: Bench) -> None:
+    agent = bench.agent()
+    web = agent.create("web").json()["data"]["id"]
+    bench.clock.advance(901)
+
+    assert code(agent("DELETE", f"/containers/{web}")) == (403, "approval-needed")
+
+
+def test_an_approved_request_happens_exactly_once(bench: Bench) -> None:
+    """Case 42."""
+    agent, other = bench.agent(), bench.made("other")
+    path = f"/containers/{other['id']}/status"
+    asked = agent("PUT", path, {"status": "stopped"}).json()["request"]
+    shown = agent("GET", f"/_broker/requests/{asked}").json()
+
+    assert shown["change"].endswith("\n")
+    assert (
+        json.loads(shown["change"])["permits"][0]["ids"]["container_id"]["created_at"] == other["created_at"]
+    )
+    assert bench.hand_in(shown["change"], "ann", where="approvals").status_code == 201
+    assert agent("GET", f"/_broker/requests/{asked}").json()["state"] == "approved"
+    assert agent("PUT", path, {"status": "stopped"}).status_code == 200
+    bench.clock.advance(121)
+    assert code(agent("PUT", path, {"status": "stopped"})) == (403, "approval-needed")
+    assert code(bench.hand_in(shown["change"], "ann", where="approvals")) == (403, "grant-refused")
+
+
+def test_an_approval_of_something_else_than_was_asked_for_is_none(bench: Bench) -> None:
+    agent, other = bench.agent(), bench.made("other")
+    asked = agent("PUT", f"/containers/{other['id']}/status", {"status": "stopped"}).json()["request"]
+    shown = json.loads(agent("GET", f"/_broker/requests/{asked}").json()["change"])
+    shown["permits"][0]["times"] = 5
+
+    assert code(bench.hand_in(shown, "ann", where="approvals")) == (403, "grant-refused")
+    assert code(bench.hand_in(shown, where="approvals")) == (403, "grant-refused")
+    assert code(bench.hand_in(shown, "ann")) == (403, "grant-refused")
+    assert bench.hand_in({**shown, "request": "r-0"}, "ann", where="approvals").status_code == 404
+
+
+def test_denied_and_expired_requests_stay_refused(bench: Bench) -> None:
+    """Case 44."""
+    agent, other = bench.agent(), bench.made("other")
+    path = f"/containers/{other['id']}/status"
+    denied = agent("PUT", path, {"status": "stopped"}).json()["request"]
+    text = agent("GET", f"/_broker/requests/{denied}").json()["change"]
+    bench.server.app.desk.deny(denied)
+    late = agent("DELETE", f"/containers/{other['id']}").json()["request"]
+    expired = agent("GET", f"/_broker/requests/{late}").json()["change"]
+
+    assert code(agent("PUT", path, {"status": "stopped"})) == (403, "grant-refused")
+    assert code(bench.hand_in(text, "ann", where="approvals")) == (403, "grant-refused")
+    bench.clock.advance(8 * 86400)
+    assert bench.server.app.desk.request(late)["state"] == "expired"
+    assert code(bench.hand_in(expired, "ann", where="approvals")) == (403, "grant-refused")
+
+
+def test_only_its_own_is_shown(benches: Callable[..., Bench]) -> None:
+    bench = benches(policies={"agents": {**AGENTS, "only": "own"}})
+    agent, other = bench.agent(), bench.made("other")
+    agent.create("web")
+
+    assert [row["name"] for row in agent("GET", "/containers").json()["data"]] == ["web"]
+    assert agent("GET", f"/containers/status/{other['id']}").status_code == 404
+
+
+def test_a_policy_that_is_gone_allows_nothing(bench: Bench) -> None:
+    agent = bench.agent()
+    bench.configure({"version": 1})
+
+    assert code(agent.create("web")) == (403, "approval-needed")

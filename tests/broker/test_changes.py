@@ -1,0 +1,212 @@
+"""Cases 45 to 48: who may hand in a change, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.broker.change import canonical, instant
+from tests.broker.conftest import Bench, create, literal, permit, sign
+
+
+def code(answer: Any) -> tuple[int, str]:
+    """Return the status and the code of a refusal."""
+    return answer.status_code, answer.json().get("code", "")
+
+
+def test_one_byte_that_was_changed_is_refused(bench: Bench) -> None:
+    """Case 45."""
+    text = canonical(bench.change(permit("containers.create", create("web")))).decode()
+    body = {"statement": text.replace('"basic"', '"micro"'), "signatures": [sign(text, "ann")]}
+
+    assert code(bench.client()("POST", "/_broker/changes", body)) == (403, "grant-refused")
+    assert bench.ledger.grants() == []
+
+
+def test_the_same_change_again_is_the_same_grant_with_a_new_token(bench: Bench) -> None:
+    """Case 46."""
+    change = bench.change(
+        permit("containers.create", create("web")), permit("containers.create", create("data"))
+    )
+    first = bench.client(bench.hand_in(change, "ann").json()["token"])
+    assert first.create("web").status_code == 202
+
+    assert code(bench.hand_in(change, "ann")) == (409, "grant-busy")
+    bench.clock.advance(121)
+    again = bench.hand_in(change, "ann").json()
+    second = bench.client(again["token"])
+
+    assert [one["left"] for one in again["permits"]] == [0, 1]
+    assert second.create("web").headers["x-broker"] == "replay"
+    assert second.create("data").status_code == 202
+    assert first("GET", "/containers").status_code == 401
+    assert code(bench.hand_in({**change, "ttl": 7200}, "ann")) == (403, "grant-refused")
+
+
+@pytest.mark.parametrize("people", [[], ["eve"]])
+def test_a_change_needs_the_signature_of_an_approver(bench: Bench, people: list[str]) -> None:
+    """Case 47: nobody, or somebody who is no approver."""
+    answer = bench.hand_in(bench.change(permit("containers.create", create("web"))), *people)
+
+    assert answer.status_code == 403
+
+
+def test_a_signature_for_another_purpose_is_none(bench: Bench) -> None:
+    """Case 47: the namespace."""
+    text = canonical(bench.change(permit("containers.create", create("web")))).decode()
+    body = {"statement": text, "signatures": [sign(text, "ann", namespace="git")]}
+
+    assert code(bench.client()("POST", "/_broker/changes", body)) == (403, "grant-refused")
+
+
+def test_two_people_are_two_people(benches: Callable[..., Bench]) -> None:
+    """Case 47: `two_approvals`."""
+    bench = benches(two_approvals=["destroys-data"])
+    old = bench.made("data")
+    change = bench.change(permit("containers.delete", ids={"container_id": literal(old)}))
+
+    assert code(bench.hand_in(change, "ann")) == (403, "approval-needed")
+    assert code(bench.hand_in(change, "ann", "ann")) == (403, "approval-needed")
+    assert bench.hand_in(change, "ann", "bob").status_code == 201
+
+
+def test_an_approver_with_limits(benches: Callable[..., Bench]) -> None:
+    bench = benches(
+        approver_limits={
+            "ann": {"stacks": ["shop/*"], "ceiling": 5, "may_destroy": False},
+            "bob": {"stacks": ["x/y"]},
+        }
+    )
+    old = bench.made("data")
+    ok = bench.change(permit("containers.create", create("web")), ceiling={"increase": "4.00"})
+    without_ceiling = bench.change(permit("containers.create", create("web")))
+    high = bench.change(
+        permit("containers.create", create("web", plan="premium")), ceiling={"increase": "10.00"}
+    )
+    foreign = bench.change(
+        permit("containers.set_status", {"status": "running"}, ids={"container_id": literal(old)}),
+        ceiling={"increase": "0"},
+    )
+
+    assert bench.hand_in(ok, "ann").status_code == 201
+    assert code(bench.hand_in(without_ceiling, "ann")) == (403, "approval-needed")
+    assert code(bench.hand_in(high, "ann")) == (403, "approval-needed")
+    assert "none in the ledger" in bench.hand_in(foreign, "ann").text
+    bench.ledger.claim("shop/prod", old["id"], old["created_at"], "nodejs", "basic")
+    assert bench.hand_in(foreign, "ann").status_code == 201
+    assert code(bench.hand_in(ok, "bob")) == (403, "grant-refused")
+
+
+def test_a_change_of_another_owner_is_named(bench: Bench) -> None:
+    """Case 19: the ledger says whose a container is, and not the state."""
+    old = bench.made("data")
+    bench.ledger.claim("other/prod", old["id"], old["created_at"], "nodejs", "basic")
+    change = bench.change(permit("containers.delete", ids={"container_id": literal(old)}))
+
+    answer = bench.hand_in(change, token=bench.reader(may_apply_free=True).token)
+
+    assert answer.json()["verdict"]["owners"] == ["other/prod"]
+    assert "other/prod" in answer.text
+
+
+def test_what_is_free_needs_a_token_that_may_apply_it(benches: Callable[..., Bench]) -> None:
+    bench = benches(free={"increase_per_day": 5})
+    may = bench.reader(may_apply_free=True).token
+
+    def change(name: str) -> dict[str, Any]:
+        return bench.change(permit("containers.create", create(name)))
+
+    assert code(bench.hand_in(change("web"))) == (403, "grant-refused")
+    assert code(bench.hand_in(change("web"), token=bench.reader().token)) == (403, "grant-refused")
+    assert bench.hand_in(change("web"), token=may).status_code == 201
+    # The day's sum is spent by what was handed in, also if it did not happen yet.
+    assert code(bench.hand_in(change("data"), token=may)) == (403, "approval-needed")
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"account": "0" * 16}, 403),
+        ({"until": instant(0)}, 403),
+        ({"stack": "no stack"}, 400),
+        ({"nonce": "short"}, 400),
+        ({"version": 2}, 400),
+        ({"surprise": 1}, 400),
+        ({"ceiling": {"increase": 4}}, 400),
+        ({"permits": [permit("containers.list", n=1)]}, 400),
+        ({"permits": [permit("containers.create", {"surprise": 1}, n=1)]}, 400),
+        ({"permits": [permit("containers.delete", n=1, ids={"container_id": {"is": "usr-1-web"}})]}, 400),
+        ({"permits": [permit("containers.delete", n=1, ids={"container_id": {"of": ["nothing"]}})]}, 400),
+        ({"permits": [permit("containers.delete", n=1, ids={"container_id": {}})]}, 400),
+        ({"permits": [permit("containers.delete", n=1)]}, 400),
+        ({"permits": [permit("containers.create", create("a"), n=1, after=[1])]}, 400),
+        ({"permits": [permit("containers.create", {"name": {"any": True}}, n=1)]}, 400),
+        ({"permits": [permit("containers.create", create("a"), n=1)] * 2}, 400),
+        ({"permits": []}, 403),
+    ],
+)
+def test_a_change_that_is_not_well_formed_is_refused(bench: Bench, more: dict[str, Any], status: int) -> None:
+    answer = bench.hand_in({**bench.change(permit("containers.create", create("web"))), **more}, "ann")
+
+    assert answer.status_code == status, answer.text
+    assert bench.ledger.grants() == []
+
+
+def test_a_price_above_the_ceiling_makes_nothing(bench: Bench) -> None:
+    """Case 48: at the create, whatever was handed in."""
+    change = bench.change(
+        permit("containers.create", {**create("web"), "plan": {"any": True}}), ceiling={"increase": "4.00"}
+    )
+    grant = bench.client(bench.hand_in(change, "ann").json()["token"])
+
+    answer = grant.create("web", plan="premium")
+
+    assert (code(answer), answer.json()["spending_cap"]) == ((402, "grant-limit"), 4.0)
+    assert bench.names == []
+    assert (
+        bench.hand_in(
+            bench.change(
+                permit("containers.create", create("web", plan="premium")), ceiling={"increase": "4.00"}
+            ),
+            "ann",
+        ).json()["verdict"]["result"]
+        == "refused"
+    )
+
+
+def test_a_grant_that_ended_removes_its_own_and_nothing_else(bench: Bench) -> None:
+    """Case 34."""
+    grant = bench.granted(
+        permit("containers.create", create("web")), permit("containers.create", create("data")), ttl=60
+    )
+    made = grant.create("web").json()["data"]["id"]
+    bench.clock.advance(61)
+
+    assert code(grant.create("data")) == (403, "grant-refused")
+    assert grant("GET", "/containers").status_code == 200
+    assert grant("DELETE", f"/containers/{made}").status_code == 200
+    bench.clock.advance(1000)
+    assert code(grant("GET", "/containers")) == (403, "grant-refused")
+
+
+def test_a_revoked_grant_does_nothing(bench: Bench) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.ledger.revoke(bench.ledger.grants()[0].id)
+
+    assert grant.create("web").status_code == 401
+    assert grant("GET", "/containers").status_code == 401
+
+
+def test_what_was_approved_and_not_done_is_said(bench: Bench) -> None:
+    """Case 62."""
+    grant = bench.granted(
+        permit("containers.create", create("web")), permit("containers.create", create("data"))
+    )
+    grant.create("web")
+
+    said = grant("GET", "/_broker/me").json()
+
+    assert [(one["n"], one["left"]) for one in said["permits"]] == [(1, 0), (2, 1)]
+    assert [one["id"] for one in said["made"]] == [row.id for row in bench.emulator.state.containers.values()]

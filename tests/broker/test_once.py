@@ -1,0 +1,301 @@
+"""Cases 24 to 33: a request is carried out once, whatever happens to it, to its answer, and to the broker."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.broker import kernel
+from stacks_pulumi.broker.ledger import Ledger
+from stacks_pulumi.broker.upstream import Upstream
+from tests.broker.conftest import Bench, create, literal, permit
+
+LOST = ["drop_after", "truncated", "empty", "html", "cut"]
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_create_whose_answer_is_lost_is_found(bench: Bench, fault: str) -> None:
+    """Cases 24 and 33: one container, and the client gets it."""
+    grant = bench.granted(permit("containers.create", create("web"), binds="web"))
+    bench.emulator.faults.add("containers.create", fault)
+
+    answer = grant.create("web")
+
+    assert (answer.status_code, answer.headers["x-broker"]) == (202, "found")
+    assert answer.json()["data"]["id"] in bench.emulator.state.containers
+    assert grant.create("web").headers["x-broker"] == "replay"
+    assert bench.emulator.calls("containers.create") == 1
+    bench.emulator.faults.assert_none_left()
+
+
+@pytest.mark.parametrize("fault", ["drop_before", 500, 502, 504, 408])
+def test_a_create_that_was_lost_on_the_way_is_sent_again(bench: Bench, fault: str | int) -> None:
+    """Case 25."""
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", fault, 2)
+
+    answer = grant.create("web")
+
+    assert answer.status_code == 202, answer.text
+    assert bench.names == ["web"]
+    assert bench.emulator.calls("containers.create") == 3
+    bench.emulator.faults.assert_none_left()
+
+
+def test_a_create_is_sent_four_times_at_most_and_then_only_looked_for(bench: Bench) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", 502, None)
+
+    answers = [grant.create("web") for _ in range(3)]
+
+    assert {answer.json()["code"] for answer in answers} == {"grant-busy"}
+    assert bench.emulator.calls("containers.create") == 4
+
+
+def test_a_refusal_of_a_repeat_leaves_the_first_request_open(bench: Bench) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", "drop_before")
+    bench.emulator.faults.add("containers.create", 402, body={"error": "Monthly spending cap reached"})
+
+    answers = [grant.create("web") for _ in range(2)]
+
+    assert {answer.json()["code"] for answer in answers} == {"grant-busy"}
+    assert bench.emulator.calls("containers.create") == 2
+    bench.emulator.faults.assert_none_left()
+
+
+def test_what_was_there_before_or_is_another_size_is_not_taken_for_ours(bench: Bench) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", "drop_before", None)
+    bench.made("web", plan="premium")
+    bench.clock.advance(60)
+
+    assert grant.create("web").json()["code"] == "grant-busy"
+    assert grant("GET", "/_broker/me").json()["made"] == []
+
+
+def test_twenty_equal_requests_at_once_are_one(bench: Bench) -> None:
+    """Case 26."""
+    grant = bench.granted(permit("containers.create", create("web")))
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: grant.create("web"), range(20)))
+
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert any(answer.status_code == 202 for answer in answers)
+    assert bench.emulator.calls("containers.create") == 1
+
+
+class Killed(BaseException):
+    """The broker was killed."""
+
+
+WRITES = ["reserved", "before", "during", "after"]
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("is_carried_out", [True, False])
+def test_a_broker_that_is_killed_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, write: str, is_carried_out: bool
+) -> None:
+    """
+    Cases 27 to 29: a kill at each write of the ledger, and before and after the platform carried the request out.
+
+    One container, which the grant is bound to, and the grant goes on.
+    """
+    grant = bench.granted(
+        permit("containers.create", create("web"), binds="web"),
+        permit("containers.set_status", {"status": "stopped"}, ids={"container_id": {"of": ["web"]}}),
+    )
+    # A new process: nothing that it had in memory is there.
+    fault = None if write == "reserved" else "drop_after" if is_carried_out else "drop_before"
+    if fault:
+        bench.emulator.faults.add("containers.create", fault)
+    _kill(monkeypatch, write)
+
+    assert grant.create("web").status_code == 500
+    monkeypatch.undo()
+    bench.stop()
+    bench.start()
+    grant.url = bench.url
+    # The request that was lost may have been carried out before the broker died.
+    answer = grant.create("web")
+
+    assert answer.status_code == 202, answer.text
+    assert bench.names == ["web"]
+    bench.emulator.advance(5)
+    stopped = grant("PUT", f"/containers/{answer.json()['data']['id']}/status", {"status": "stopped"})
+    assert stopped.status_code == 200, stopped.text
+    bench.emulator.faults.assert_none_left()
+
+
+def _kill(monkeypatch: pytest.MonkeyPatch, write: str) -> None:
+    """Let the broker die at one of its writes for a create. The exception leaves everything as it is."""
+    if write == "reserved":
+        monkeypatch.setattr(kernel.Kernel, "_attempt", _die)
+    elif write == "before":
+        monkeypatch.setattr(Upstream, "change", _die)
+    elif write == "during":
+        monkeypatch.setattr(kernel.Kernel, "_settled", _die)
+        monkeypatch.setattr(kernel.Kernel, "_done", _die)
+    else:
+        monkeypatch.setattr(kernel.Kernel, "_found", _die)
+
+
+def _die(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("killed")
+
+
+def test_a_create_on_the_waitlist_is_not_repeated_and_is_found_later(bench: Bench) -> None:
+    """Case 30."""
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", 503)
+
+    assert grant.create("web").status_code == 503
+    assert grant.create("web").json()["code"] == "grant-busy"
+    assert bench.emulator.calls("containers.create") == 1
+    bench.clock.advance(61)
+    assert grant.create("web").status_code == 202
+    assert bench.emulator.calls("containers.create") == 2
+    bench.emulator.faults.assert_none_left()
+
+
+def test_a_refusal_by_the_rate_limit_is_repeated_once(bench: Bench) -> None:
+    """Case 32."""
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", "rate_limited", retry_after=1)
+
+    assert grant.create("web").status_code == 429
+    assert grant.create("web").status_code == 202
+    assert bench.emulator.calls("containers.create") == 2
+
+
+def test_a_change_that_has_the_same_effect_again_counts_as_not_done(bench: Bench) -> None:
+    web = bench.made("web")
+    grant = bench.granted(
+        permit("containers.set_status", {"status": "stopped"}, ids={"container_id": literal(web)})
+    )
+    bench.emulator.faults.add("containers.set_status", 502)
+
+    assert grant("PUT", f"/containers/{web['id']}/status", {"status": "stopped"}).status_code == 502
+    assert grant("PUT", f"/containers/{web['id']}/status", {"status": "stopped"}).status_code == 200
+
+
+def test_a_deletion_whose_answer_is_lost_is_done_when_the_platform_says_that_it_is_gone(bench: Bench) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    made = grant.create("web").json()["data"]["id"]
+    bench.emulator.faults.add("containers.delete", "drop_after")
+
+    assert grant("DELETE", f"/containers/{made}").status_code == 502
+    bench.emulator.advance(30)
+    assert grant("DELETE", f"/containers/{made}").status_code == 404
+    # So the create is undone, and may happen again; its old answer is not given again.
+    assert "x-broker" not in grant.create("web").headers
+
+
+CHILDREN: dict[str, tuple[str, dict[str, Any], str]] = {
+    "connections.create": ("/connect/{data}", {"connectionName": "primary"}, "connections"),
+    "allowed_ips.add": (
+        "/allowed-ips",
+        {"ip_address": "198.51.100.9", "description": "x", "service_type": "both"},
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("endpoint", CHILDREN)
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+def test_a_child_whose_answer_is_lost_exists_once(bench: Bench, endpoint: str, fault: str) -> None:
+    """Connections and allowed addresses may exist twice, so the broker looks twice before it sends one again."""
+    web, data = bench.made("web", allowed_ips=["198.51.100.7"]), bench.made("data", template="redis")
+    path, body, _ = CHILDREN[endpoint]
+    ids = {"source_id": literal(web), "target_id": literal(data)}
+    if endpoint == "allowed_ips.add":
+        ids = {"container_id": literal(web)}
+    grant = bench.granted(permit(endpoint, body, ids=ids))
+    bench.emulator.faults.add(endpoint, fault)
+
+    answer = grant("POST", f"/containers/{web['id']}{path.format(data=data['id'])}", body)
+
+    assert answer.status_code == (202 if fault == "drop_after" else answer.status_code) < 300, answer.text
+    it = bench.emulator.state.containers[web["id"]]
+    addresses = [entry.ip_address for entry in it.allowed_ips].count("198.51.100.9")
+    assert len(bench.emulator.state.connections) + addresses == 1
+    bench.emulator.faults.assert_none_left()
+
+
+def test_the_client_of_a_vpn_has_its_name_as_its_key_and_its_secret_is_not_kept(bench: Bench) -> None:
+    vpn = bench.made("vpn", template="stacks-vpn", plan=None)
+    grant = bench.granted(
+        permit("vpn_clients.add", {"name": "a/b c"}, ids={"vpn_container_id": literal(vpn)}, binds="laptop")
+    )
+    bench.emulator.faults.add("vpn_clients.add", "drop_after")
+
+    answer = grant("POST", f"/containers/{vpn['id']}/vpn-clients", {"name": "a/b c"})
+
+    assert (answer.status_code, answer.headers.get("x-broker")) == (202, "found"), answer.text
+    assert grant("DELETE", f"/containers/{vpn['id']}/vpn-clients/a%2Fb%20c").status_code == 200
+    dump = "".join(sqlite3.connect(bench.path / "ledger.sqlite").iterdump())
+    assert "PrivateKey" not in dump
+
+
+def test_a_ledger_that_cannot_be_written_forwards_nothing(bench: Bench) -> None:
+    """Case 59: another process holds the write lock, as a full disk would."""
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.ledger._db.execute("pragma busy_timeout = 1")
+    other = sqlite3.connect(bench.path / "ledger.sqlite", isolation_level=None)
+    other.execute("begin immediate")
+
+    assert grant.create("web").status_code == 503
+    other.execute("rollback")
+    other.close()
+    assert bench.emulator.calls("containers.create") == 0
+    assert grant.create("web").status_code == 202
+
+
+def test_a_ledger_that_fails_after_the_request_leaves_it_to_be_found(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    write = Ledger.write
+    monkeypatch.setattr(Ledger, "write", _full)
+
+    assert grant.create("web").status_code == 503
+    monkeypatch.setattr(Ledger, "write", write)
+    answer = grant.create("web")
+
+    assert (answer.status_code, answer.headers["x-broker"]) == (202, "replay")
+    assert bench.journal("found")
+    assert bench.emulator.calls("containers.create") == 1
+
+
+def _full(*_: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_deletion_beside_a_list_makes_the_list_too_old(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id in a list from before a deletion may be another container's, so the request is judged anew."""
+    web, other = bench.made("web"), bench.made("other")
+    grant = bench.granted(
+        permit("containers.set_status", {"status": "stopped"}, ids={"container_id": literal(web)}),
+        permit("containers.delete", ids={"container_id": literal(other)}),
+    )
+    judged, removed = kernel.Kernel._before, list[int]()
+
+    def before(self: kernel.Kernel, ask: Any, look: Any) -> Any:
+        if ask.endpoint == "containers.set_status":
+            removed.append(look.removed)
+            if len(removed) == 1:
+                grant("DELETE", f"/containers/{other['id']}")
+        return judged(self, ask, look)
+
+    monkeypatch.setattr(kernel.Kernel, "_before", before)
+
+    assert grant("PUT", f"/containers/{web['id']}/status", {"status": "stopped"}).status_code == 200
+    # It is counted before and after the request.
+    assert removed == [0, 2]

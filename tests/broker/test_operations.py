@@ -1,0 +1,203 @@
+"""Cases 61 to 66: the journal, shares of the rate limit, shared lists, and the end of a server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from stacks_pulumi import cli
+from stacks_pulumi.emulator import Emulator
+from tests.broker.conftest import Bench, Client, create, literal, permit
+from tests.support.waiting import until
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update journal set path = '/x' where id = 2",
+        "delete from journal where id = 2",
+        "update journal set id = id + 100 where id = 2",
+        "update journal set chain = 'x' where id = 2",
+    ],
+)
+def test_a_journal_that_was_changed_is_not_whole(bench: Bench, sql: str) -> None:
+    """Case 61."""
+    grant = bench.granted(*(permit("containers.create", create(name)) for name in ("one", "two", "three")))
+    for name in ("one", "two", "three", "four"):
+        grant.create(name)
+    anchor = bench.ledger.last()
+
+    assert bench.ledger.broken(anchor) == ""
+    with bench.ledger.writing() as db:
+        db.execute(sql)
+    assert bench.ledger.broken()
+
+
+def test_an_anchor_finds_an_end_that_was_removed(bench: Bench) -> None:
+    bench.reader()("DELETE", "/containers/usr-1-web")
+    bench.reader()("DELETE", "/containers/usr-1-web")
+    anchor = bench.ledger.last()
+    with bench.ledger.writing() as db:
+        db.execute("delete from journal where id = (select max(id) from journal)")
+
+    assert bench.ledger.broken() == ""
+    assert bench.ledger.broken(anchor) == "its end was removed"
+
+
+def test_the_journal_says_who_asked_for_what_and_what_became_of_it(bench: Bench) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    grant.create("web")
+    grant.create("web2")
+
+    lines = [
+        (row["method"], row["path"], row["decision"], row["status"], row["holder"]) for row in bench.journal()
+    ]
+
+    assert lines[1:] == [
+        ("POST", "/containers", "forwarded", 202, "ann"),
+        ("POST", "/api/v1/containers", "refused: grant-refused", 403, "ann"),
+    ]
+    assert lines[0][2].startswith("granted g-")
+
+
+def test_one_list_serves_all_who_ask_at_once(bench: Bench) -> None:
+    """Case 63."""
+    clients = [bench.reader() for _ in range(10)]
+    bench.emulator.faults.add("containers.list", "slow", seconds=0.5)
+
+    with ThreadPoolExecutor(10) as pool:
+        assert {
+            answer.status_code for answer in pool.map(lambda one: one("GET", "/containers"), clients)
+        } == {200}
+
+    assert bench.emulator.calls("containers.list") < 10
+
+
+def test_a_list_is_never_from_before_a_change_through_the_broker(bench: Bench) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    assert grant("GET", "/containers").json()["data"] == []
+    grant.create("web")
+
+    assert [row["name"] for row in grant("GET", "/containers").json()["data"]] == ["web"]
+
+
+def test_one_grant_has_its_share_of_the_rate_limit(benches: Callable[..., Bench], emulator: Emulator) -> None:
+    """Case 65."""
+    emulator.set_rate_limit(60)
+    bench = benches(requests_share=0.1)
+    greedy, other = bench.reader(), bench.granted(permit("containers.create", create("web")))
+    web = bench.made("data")
+    bench.clock.freeze()
+
+    answers = [greedy("GET", f"/containers/status/{web['id']}") for _ in range(8)]
+
+    assert [answer.status_code for answer in answers] == [200] * 6 + [429] * 2
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers[:6]] == [
+        "5",
+        "4",
+        "3",
+        "2",
+        "1",
+        "0",
+    ]
+    assert {answer.headers["x-ratelimit-limit"] for answer in answers} == {"6"}
+    assert int(answers[-1].headers["retry-after"]) > 0
+    assert other.create("web").status_code == 202
+    bench.clock.advance(61)
+    assert greedy("GET", f"/containers/status/{web['id']}").status_code == 200
+
+
+def test_the_end_of_a_server_waits_for_what_is_under_way(bench: Bench) -> None:
+    """Case 66."""
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", "slow", seconds=10.0)
+    answers: list[requests.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(grant.create("web")))
+    thread.start()
+    until(lambda: bench.emulator.state.containers)
+
+    bench.stop()
+    thread.join(60)
+
+    assert [answer.status_code for answer in answers] == [202]
+    with pytest.raises(requests.ConnectionError):
+        grant("GET", "/containers")
+
+
+def command(*words: object) -> str:
+    """Return what a command prints."""
+    given = [sys.executable, "-m", "stacks_pulumi", "broker", *map(str, words)]
+    done = subprocess.run(given, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_way_of_an_administrator(
+    tmp_path: Path, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From an empty folder to a revoked grant, with the commands."""
+    folder, key = tmp_path / "broker", tmp_path / "key"
+    key.write_text(emulator.key)
+    key.chmod(0o600)
+    ids = emulator.load([{"name": "web", "template": "nodejs", "plan": "basic"}])
+    assert "stacks-broker.service" in command("init", folder, "--systemd")
+    assert "has all files already" in command("init", folder, "--systemd")
+    assert "ExecStart=" in (folder / "stacks-broker.service").read_text()
+    settings: dict[str, object] = {"version": 1, "base_url": emulator.url, "key": {"file": str(key)}}
+    settings["policies"] = {"agents": {"increase_per_day": 5}}
+    (folder / "gate.yaml").write_text(yaml.safe_dump(settings))
+    command("claim", folder, "shop/prod", ids[0])
+    words = [sys.executable, "-m", "stacks_pulumi", "broker", "serve", str(folder), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            url = next(word for word in server.stderr.readline().split() if word.startswith("http")).rstrip(
+                ";"
+            )
+            made = json.loads(
+                command("grant", "budget", folder, "--for", "bot", "--policy", "agents", "--json")
+            )
+            client = Client(url, made["token"])
+            assert made["url"] == url
+            assert client("GET", "/containers").json()["count"] == 1
+            asked = client("DELETE", f"/containers/{ids[0]}").json()["request"]
+            assert asked in command("requests", folder)
+            command("deny", folder, asked)
+            assert "denied" in client("DELETE", f"/containers/{ids[0]}").text
+            shown = command("status", folder)
+            assert url in shown
+            token = tmp_path / "token"
+            token.write_text(made["token"])
+            program = "import os; print(os.environ['STACKS_API_KEY'])"
+            said = command("run", "--grant", token, "--url", url, "--", sys.executable, "-c", program)
+            assert said.strip() == made["token"]
+            strict = ["broker", "run", "--grant", str(token), "--url", url, "--strict", "--", "true"]
+            assert cli.main(strict) == 2
+            command("revoke", folder, made["grant"])
+            assert client("GET", "/containers").status_code == 401
+            anchor = tmp_path / "anchor"
+            assert "DELETE" in command("log", folder, "--verify", "--anchor", anchor)
+            assert anchor.read_text().split()[0] == "2"
+        finally:
+            server.terminate()
+        assert server.wait(60) == 0
+    capsys.readouterr()
+
+
+def test_a_container_with_another_owner_is_not_the_stacks(bench: Bench) -> None:
+    web = bench.made("web")
+    bench.ledger.claim("a/b", web["id"], web["created_at"], "nodejs", "basic")
+    bench.ledger.claim("c/d", web["id"], web["created_at"], "nodejs", "basic")
+
+    assert bench.ledger.owner(web["id"], web["created_at"]) == "c/d"
+    assert bench.ledger.owner(web["id"], "2020-01-01T00:00:00Z") is None
+    assert literal(web)["is"] == web["id"]

@@ -1,0 +1,257 @@
+"""
+Cases 16, 20 to 23 and the constraints of permits: what a signed change allows, and nothing else.
+
+Each refused request is answered 403 with a code, and nothing that changes something arrives upstream.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from stacks_pulumi.broker.change import EFFECTS, SECRETS, variables
+from stacks_pulumi.endpoints import ENDPOINTS
+from tests.broker.conftest import Bench, create, literal, permit
+
+
+def refused(answer: requests.Response, code: str = "grant-refused") -> bool:
+    """Return whether a request was refused by the broker."""
+    return answer.status_code == 403 and answer.json()["code"] == code
+
+
+def test_every_endpoint_is_a_change_with_its_effect_or_a_read() -> None:
+    changes = {name for name, endpoint in ENDPOINTS.items() if endpoint.method != "GET"}
+
+    assert {*EFFECTS} == changes
+    assert all(ENDPOINTS[name].method == "GET" for name in SECRETS)
+    assert all(effect.object in {"", *variables(ENDPOINTS[name])} for name, effect in EFFECTS.items())
+
+
+def test_a_signed_create_happens_once_and_its_journal_has_no_refusal(bench: Bench) -> None:
+    web = bench.granted(permit("containers.create", create("web"), binds="web"))
+
+    answer = web.create("web")
+
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["data"]["name"] == "web"
+    assert bench.names == ["web"]
+    assert bench.journal("refused") == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"plan": "standard"},
+        {"plan": None},
+        {"additional_storage_tier": 1},
+        {"template": "redis"},
+        {"name": "web2"},
+        {"discount_code": "x"},
+        {"surprise": 1},
+    ],
+)
+def test_another_body_is_refused(bench: Bench, other: dict[str, Any]) -> None:
+    """Case 16."""
+    web = bench.granted(permit("containers.create", create("web")))
+
+    assert refused(web("POST", "/containers", {**create("web"), **other}))
+    assert bench.emulator.calls("containers.create") == 0
+
+
+def test_a_container_that_was_made_again_under_its_id_is_not_deleted(bench: Bench) -> None:
+    """Case 20."""
+    old = bench.made("data")
+    grant = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
+    bench.emulator.advance(60)
+    bench.emulator.drift.recreate("data")
+    bench.clock.advance(2)
+
+    assert refused(grant("DELETE", f"/containers/{old['id']}"))
+    assert bench.names == ["data"]
+
+
+def test_an_approved_deletion_happens_and_is_answered_again_without_a_second_request(bench: Bench) -> None:
+    old = bench.made("data")
+    grant = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
+
+    answers = [grant("DELETE", f"/containers/{old['id']}") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.headers.get("x-broker") for answer in answers] == [None, "replay"]
+    assert bench.emulator.calls("containers.delete") == 1
+
+
+def test_a_connection_leads_only_to_what_its_symbols_are_bound_to(bench: Bench) -> None:
+    """Case 21."""
+    web, other = bench.made("web"), bench.made("other", template="redis")
+    grant = bench.granted(
+        permit("containers.create", create("data", "redis"), binds="data"),
+        permit(
+            "connections.create",
+            {"connectionName": "primary"},
+            ids={"source_id": {"of": ["web"]}, "target_id": {"of": ["data"]}},
+        ),
+        known={"web": {"id": web["id"], "created_at": web["created_at"]}},
+    )
+    db = grant.create("data", template="redis").json()["data"]["id"]
+    bench.emulator.advance(5)
+
+    assert refused(
+        grant("POST", f"/containers/{web['id']}/connect/{other['id']}", {"connectionName": "primary"})
+    )
+    made = grant("POST", f"/containers/{web['id']}/connect/{db}", {"connectionName": "primary"})
+
+    assert made.status_code < 300, made.text
+
+
+@pytest.mark.parametrize("value", [1, 0, "true", "True", False])
+def test_a_value_of_another_type_is_another_value(bench: Bench, value: object) -> None:
+    """Case 22."""
+    web = bench.made("web")
+    grant = bench.granted(
+        permit("containers.external_access", {"enabled": True}, ids={"container_id": literal(web)})
+    )
+
+    assert refused(grant("PUT", f"/containers/{web['id']}/external-access", {"enabled": value}))
+    assert bench.emulator.calls("containers.external_access") == 0
+
+
+@pytest.mark.parametrize("fault", [None, "drop_after"])
+def test_a_restore_happens_once_also_if_its_answer_is_lost(bench: Bench, fault: str | None) -> None:
+    """Case 23."""
+    web = bench.made("web", backups=1)
+    number = next(iter(bench.emulator.state.backups))
+    grant = bench.granted(permit("backups.restore", ids={"backup_id": {"is": str(number), "in": web["id"]}}))
+    if fault:
+        bench.emulator.faults.add("backups.restore", fault)
+
+    first = grant("POST", f"/backups/{number}/restore")
+    second = grant("POST", f"/backups/{number}/restore")
+
+    assert first.status_code == (502 if fault else 200), first.text
+    assert refused(second) if fault else second.headers["x-broker"] == "replay"
+    assert bench.emulator.calls("backups.restore") == 1
+    bench.emulator.faults.assert_none_left()
+
+
+def test_a_permit_is_armed_when_those_before_it_are_done(bench: Bench) -> None:
+    old = bench.made("old")
+    grant = bench.granted(
+        permit("containers.create", create("new")),
+        permit("containers.delete", ids={"container_id": literal(old)}, after=[1]),
+    )
+
+    assert refused(grant("DELETE", f"/containers/{old['id']}"))
+    assert grant.create("new").status_code == 202
+    assert grant("DELETE", f"/containers/{old['id']}").status_code == 200
+
+
+def test_what_the_grant_made_it_may_remove_and_make_again_five_times(bench: Bench) -> None:
+    """Cases 6 and 31: a roll back, and the next `up` with the same grant."""
+    grant = bench.granted(permit("containers.create", create("web"), binds="web"))
+
+    for _ in range(6):
+        made = grant.create("web")
+        assert made.status_code == 202, made.text
+        assert grant("DELETE", f"/containers/{made.json()['data']['id']}").status_code == 200
+        bench.emulator.advance(10)
+
+    assert refused(grant.create("web"))
+
+
+def test_what_another_grant_made_it_may_not_remove(bench: Bench) -> None:
+    made = bench.granted(permit("containers.create", create("web"))).create("web").json()["data"]["id"]
+    other = bench.granted(permit("containers.create", create("data")))
+
+    assert refused(other("DELETE", f"/containers/{made}"))
+
+
+def test_what_was_made_is_not_its_own_after_it_was_made_again_by_another(bench: Bench) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    made = grant.create("web").json()["data"]["id"]
+    bench.emulator.advance(60)
+    bench.emulator.drift.recreate("web")
+    bench.clock.advance(2)
+
+    assert refused(grant("DELETE", f"/containers/{made}"))
+
+
+def test_an_entry_is_removed_only_by_the_address_that_it_has(bench: Bench) -> None:
+    web = bench.made("web", allowed_ips=["198.51.100.7", "198.51.100.8"])
+    grant = bench.granted(
+        permit(
+            "allowed_ips.remove",
+            ids={"container_id": literal(web), "ip_id": {"address": "198.51.100.7/32"}},
+            times=None,
+        )
+    )
+    listed = grant("GET", f"/containers/{web['id']}/allowed-ips").json()["data"]["allowed_ips"]
+    entry = {row["ip_address"]: row["id"] for row in listed}
+
+    assert refused(grant("DELETE", f"/containers/{web['id']}/allowed-ips/{entry['198.51.100.8']}"))
+    assert grant("DELETE", f"/containers/{web['id']}/allowed-ips/{entry['198.51.100.7']}").status_code == 200
+
+
+def test_access_is_closed_only_if_no_other_address_is_listed(bench: Bench) -> None:
+    """Case 10."""
+    web = bench.made("web", allowed_ips=["198.51.100.7", "198.51.100.8"])
+    close = permit(
+        "containers.external_access",
+        {"enabled": False},
+        ids={"container_id": literal(web)},
+        only_address="198.51.100.7",
+    )
+    grant = bench.granted(close)
+
+    assert refused(grant("PUT", f"/containers/{web['id']}/external-access", {"enabled": False}))
+    for other in ("198.51.100.8", bench.emulator.platform.your_ip):
+        bench.emulator.drift.remove_ip("web", other)
+    assert grant("PUT", f"/containers/{web['id']}/external-access", {"enabled": False}).status_code == 200
+
+
+def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
+    """Case 9."""
+    db = bench.made("data", template="redis", backups=1)
+    old = next(iter(bench.emulator.state.backups))
+    grant = bench.granted(
+        permit("backups.trigger", ids={"container_id": literal(db)}, binds="pin"),
+        permit("backups.pin", ids={"backup_id": {"new_backup_of": "pin"}}, times=None),
+    )
+
+    assert refused(grant("POST", f"/backups/{old}/pin"))
+    assert grant("POST", f"/containers/{db['id']}/backup").status_code == 202
+    new = next(number for number in bench.emulator.state.backups if number != old)
+    bench.emulator.advance(30)
+
+    assert refused(grant("POST", f"/backups/{old}/pin"))
+    assert grant("POST", f"/backups/{new}/pin").status_code == 200
+    assert grant("POST", f"/backups/{new}/unpin").status_code == 200
+    assert refused(grant("POST", f"/backups/{old}/unpin"))
+
+
+def test_a_secret_is_read_only_where_the_change_says(bench: Bench) -> None:
+    """Case 11."""
+    web, other = bench.made("web"), bench.made("other")
+    grant = bench.granted(
+        permit("containers.set_status", {"status": "running"}, ids={"container_id": literal(web)}),
+        secrets=[{"endpoint": "containers.certificate", "ids": {"container_id": literal(web)}}],
+    )
+
+    assert grant("GET", f"/containers/{web['id']}/certificate").status_code == 200
+    assert refused(grant("GET", f"/containers/{other['id']}/certificate"))
+    assert refused(grant("GET", f"/containers/{web['id']}/credentials"))
+    assert refused(bench.reader()("GET", f"/containers/{web['id']}/credentials"))
+    assert (
+        bench.reader(secrets=["credentials"])("GET", f"/containers/{web['id']}/credentials").status_code
+        == 200
+    )
+
+
+def test_a_value_that_was_accepted_as_unknown_may_be_any(bench: Bench) -> None:
+    body = {**create("web"), "name": {"any": True}}
+    grant = bench.granted(permit("containers.create", body), ceiling={"increase": "4.00"})
+
+    assert grant.create("whatever").status_code == 202
+    assert refused(grant.create("another"))
