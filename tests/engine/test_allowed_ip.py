@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import addresses, fewest_addresses
 from tests.support.stack import Stack
@@ -17,6 +19,7 @@ def rule(address: str = OFFICE, more: str = "") -> str:
     return WEB + RULE.format(address, more)
 
 
+@pytest.mark.extra
 def test_the_life_of_an_address(stack: Stack, emulator: Emulator) -> None:
     stack.program(rule())
 

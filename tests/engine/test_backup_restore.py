@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 
@@ -12,6 +14,7 @@ stacks.BackupRestore("restore", backup_id=backup.{}, triggers=["{}"])
 """
 
 
+@pytest.mark.extra
 def test_a_restore_happens_once_and_for_each_change(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM.format("backup_id", 1))
     shown = stack.preview()

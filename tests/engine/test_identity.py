@@ -49,7 +49,13 @@ def test_a_refresh_reports_a_container_as_deleted_when_another_one_has_its_id(
     ],
     ids=["delete", "update", "replace"],
 )
-@pytest.mark.parametrize("template", ["redis", "postgresql"], ids=["other template", "same template"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param("redis", id="other template", marks=pytest.mark.extra),
+        pytest.param("postgresql", id="same template"),
+    ],
+)
 def test_no_operation_changes_a_container_that_only_has_the_same_id(
     stack: Stack, emulator: Emulator, template: str, program: str
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 
@@ -18,6 +20,7 @@ def pins(emulator: Emulator) -> dict[int, bool]:
     return {number: found.pinned for number, found in emulator.state.backups.items()}
 
 
+@pytest.mark.extra
 def test_the_life_of_a_backup(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM.format("v1"))
 

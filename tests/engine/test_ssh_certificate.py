@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.contents import private_key
 from tests.support.stack import Stack
@@ -18,6 +20,7 @@ def lines(emulator: Emulator) -> list[str]:
     return private_key(emulator.state, emulator.state.container("web")).splitlines()[1:-1]
 
 
+@pytest.mark.extra
 def test_the_life_of_a_key(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM.format(2026))
 

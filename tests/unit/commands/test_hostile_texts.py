@@ -12,6 +12,8 @@ from stacks_pulumi.emulator import Emulator
 from tests.chaos.wrong_types import OPERATIONS, Wrong, altered, texts
 from tests.support.hostile import ALL, faults
 
+pytestmark = pytest.mark.extra
+
 COMMANDS = (
     ("logs", "app"),
     ("logs", "none"),
