@@ -103,7 +103,7 @@ def _cases(given: argparse.Namespace) -> Iterable[Case]:
     proof = PROOFS[given.proof]
     if given.file:
         say(f"{given.proof}: the cases of {given.file}.")
-        return [one.case for one in proof.read(given.file)]
+        return [one.case for one in proof.read(given.file)][: given.cases]
     most = proof.cases if given.cases is None and given.minutes is None else given.cases
     say(f"{given.proof}: seed {given.seed}, {given.at_once} at once.")
     return itertools.islice(proof(given).draw(random.Random(given.seed)), most)

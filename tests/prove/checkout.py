@@ -13,7 +13,7 @@ import tempfile
 import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["ROOT", "Checkout"]
 
@@ -21,9 +21,16 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Checkout:
-    """A copy of the checkout, which is removed when this object is."""
+    """
+    A copy of the checkout, which is removed when this object is.
+
+    Attributes:
+        path: Its folder.
+        complete: Whether the last run left out no test.
+    """
 
     def __init__(self) -> None:
+        self.complete = True
         self._folder = tempfile.TemporaryDirectory()
         self.path = Path(self._folder.name).resolve()
         listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -78,8 +85,10 @@ class Checkout:
         request = {"tests": list(tests), "most": most, "seconds": seconds, "options": list(options)}
         self._forks.stdin.write(json.dumps(request) + "\n")
         self._forks.stdin.flush()
-        found: list[str] = json.loads(self._forks.stdout.readline())
-        return found
+        answer: dict[str, Any] = json.loads(self._forks.stdout.readline())
+        failed: list[str] = answer["failed"]
+        self.complete = answer["complete"]
+        return failed
 
 
 def _environment(folder: Path) -> Path:

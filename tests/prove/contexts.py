@@ -30,7 +30,6 @@ FOLDERS: Final = ("unit", "policy", "emulator", "host")
 """The tests of these folders need one to three seconds each."""
 NEAR: Final = 12
 """A line that coverage does not know is a part of a statement that begins at most so many lines before."""
-MOST_HERE, MOST_OF_HOST = 50, 10
 
 _SETTINGS: Final = """[run]
 parallel = true
@@ -74,13 +73,11 @@ class Reached:
     breadth: dict[str, int]
 
     def tests(self, file: str, line: int) -> list[str]:
-        """Return the tests that reach a line, those first that reach little else, and those of hosts last."""
+        """Return the tests that reach a line, those first that reach little else."""
         for near in range(line, max(line - NEAR, 0), -1):
             if found := [test for test, lines in self.lines.get(file, {}).items() if lines >> near & 1]:
                 break
-        named = sorted(filter(None, found), key=lambda test: (self.breadth[test], test))
-        of_host = [test for test in named if test.startswith("tests/host/")]
-        return [*[test for test in named if test not in of_host][:MOST_HERE], *of_host[:MOST_OF_HOST]]
+        return sorted(filter(None, found), key=lambda test: (self.breadth[test], test))
 
 
 def reached() -> Reached:

@@ -55,10 +55,15 @@ class Judge:
     Args:
         most: The run ends after so many.
         seconds: No test starts later.
+
+    Attributes:
+        failed: The names of those that failed.
+        complete: Whether no test was left out.
     """
 
     def __init__(self, most: int, seconds: float) -> None:
         self.failed: list[str] = []
+        self.complete = True
         self._most, self._deadline = most, time.monotonic() + seconds
 
     @pytest.hookimpl(trylast=True)
@@ -73,6 +78,7 @@ class Judge:
         """Leave an item out, or end the run before it."""
         if len(self.failed) >= self._most or time.monotonic() > self._deadline:
             item.session.shouldstop = "enough tests failed, or no time is left"
+            self.complete = False
         return True if item.session.shouldstop or function_of(item.nodeid) in self.failed else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -93,7 +99,7 @@ def function_of(nodeid: str) -> str:
 
 
 def main() -> None:
-    """Answer each line with the test functions that failed."""
+    """Answer each line with the test functions that failed, and whether all were run."""
     os.chdir(sys.argv[1])
     # Python put the folder of this file first, whose modules could hide others.
     sys.path[0] = sys.argv[1]
@@ -105,28 +111,26 @@ def main() -> None:
     for stream in (1, 2):
         os.dup2(nothing, stream)
     for line in sys.stdin:
-        failed = _run(json.loads(line), nothing)
-        os.write(answers, json.dumps(failed).encode() + b"\n")
+        os.write(answers, _run(json.loads(line), nothing) + b"\n")
 
 
-def _failed(request: dict[str, Any]) -> list[str]:
+def _judge(request: dict[str, Any]) -> dict[str, Any]:
     judge = Judge(request["most"], request["seconds"])
     code = pytest.main([*OPTIONS, *request["options"], *request["tests"]], plugins=[judge])
     told = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
     stopped = code == pytest.ExitCode.INTERRUPTED
-    return judge.failed or (
-        [] if code in told or stopped else [f"a run that ended with exit code {int(code)}"]
-    )
+    broken = [] if code in told or stopped else [f"a run that ended with exit code {int(code)}"]
+    return {"failed": judge.failed or broken, "complete": judge.complete}
 
 
-def _run(request: dict[str, Any], nothing: int) -> list[str]:
+def _run(request: dict[str, Any], nothing: int) -> bytes:
     reading, writing = os.pipe()
     fork = os.fork()
     if fork == 0:
         try:
             os.setsid()
             os.dup2(nothing, 0)
-            os.write(writing, json.dumps(_failed(request)).encode())
+            os.write(writing, json.dumps(_judge(request)).encode())
         finally:
             os._exit(0)
     os.close(writing)
@@ -140,7 +144,7 @@ def _run(request: dict[str, Any], nothing: int) -> list[str]:
     os.waitpid(fork, 0)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(fork, signal.SIGKILL)
-    return json.loads(told) if told else ["a run that did not end"]
+    return told or json.dumps({"failed": ["a run that did not end"], "complete": False}).encode()
 
 
 if __name__ == "__main__":

@@ -23,10 +23,12 @@ MODULE, AREA = "module", "area"
 FAST = ("unit", "policy", "emulator", "tools")
 GOLDEN = (5**0.5 - 1) / 2
 
-MOST = 6
-"""So many killers of a mutant are recorded at most."""
-SECONDS = 25.0
-"""How long killers of a mutant are looked for."""
+MOST, FEW = 5, 2
+"""So many killers of a mutant are recorded at most; with fewer than the second number, tests of hosts are asked too."""
+SECONDS = 12.0
+"""How long killers of a mutant are looked for, in the process of the tests and in hosts."""
+ASKED, ASKED_OF_HOSTS = 40, 8
+"""So many tests are run for a mutant at most: those that reach the least besides its line."""
 WIDTH = 160
 """A change that is shown in a longer line is not recorded."""
 
@@ -68,6 +70,7 @@ class Mutants(Proof):
     @classmethod
     def short(cls) -> Iterator[list[str]]:
         yield ["--seed=1", "--cases=1", "--part=pricing/money.py", "--rings=unit/pricing"]
+        yield ["--from=tests/prove/mutants.txt", "--cases=1"]
 
     @classmethod
     def read(cls, path: Path) -> list[Ran]:
@@ -78,20 +81,7 @@ class Mutants(Proof):
     @classmethod
     def ended(cls, given: argparse.Namespace, ran: Sequence[Ran]) -> None:
         if given.record:
-            dead = [one.case for one in ran if one.case.get("killers")]
-            recorded.write(
-                given.record,
-                [
-                    Recorded(
-                        Path(case["file"]).relative_to(PACKAGE.name).as_posix(),
-                        case["scope"],
-                        case["change"],
-                        tuple(case["killers"]),
-                        case["more"],
-                    )
-                    for case in dead
-                ],
-            )
+            recorded.write(given.record, [_recorded(one.case) for one in ran if one.case.get("killers")])
 
     def draw(self, chance: Random) -> Iterator[Case]:
         """Yield mutants that are spread evenly over the lines of the package that can be mutated."""
@@ -116,8 +106,9 @@ class Mutants(Proof):
             case = {"file": line[0], **vars(drawn)}
             if reached is None:
                 yield case
-            elif len(drawn.change) <= WIDTH and (tests := reached.tests(*line)):
-                yield {**case, "tests": tests}
+            # A line that its function has twice would not be found again.
+            elif len(drawn.change) <= WIDTH and recorded.found(_recorded(case)):
+                yield {**case, "tests": reached.tests(*line)}
 
     @functools.cached_property
     def _checkout(self) -> Checkout:
@@ -142,12 +133,15 @@ class Mutants(Proof):
             seen.counts["gone"] += 1
             seen.note = f"{place}: its lines are gone"
             return
+        if tests == []:
+            seen.counts["not reached"] += 1
+            seen.note = f"{place}: no test reaches it"
+            return
         if tests is not None:
             with self._checkout.changed(case["file"], mutated):
-                killers = self._killers(tests)
+                killers, case["more"] = self._killers(tests)
             # A test that fails without the change too shows nothing.
             case["killers"] = [name for name in killers if self._is_sound(name)]
-            case["more"] = len(killers) >= MOST
             if case["killers"]:
                 seen.counts["died"] += 1
                 seen.note = f"{place}: {case['change']}: {len(killers)} killers"
@@ -184,14 +178,18 @@ class Mutants(Proof):
                     return
         _survived(place, text, mutated, seen)
 
-    def _killers(self, tests: Sequence[str]) -> list[str]:
-        """Return the tests that fail with the change: of those in this process, and then of those of a host."""
-        found: list[str] = []
-        for is_host in (False, True):
+    def _killers(self, tests: Sequence[str]) -> tuple[list[str], bool]:
+        """Return the tests that fail with the change, and whether others may fail too."""
+        found, more = list[str](), False
+        for is_host, most in ((False, ASKED), (True, ASKED_OF_HOSTS)):
             some = [name for name in tests if name.startswith("tests/host/") == is_host]
-            if some and len(found) < MOST:
-                found += self._checkout.failures(some, most=MOST - len(found), seconds=SECONDS)
-        return found
+            # Tests of a host take longer: they are asked if few others have failed.
+            if some and is_host and len(found) >= FEW:
+                more = True
+            elif some:
+                found += self._checkout.failures(some[:most], most=MOST - len(found), seconds=SECONDS)
+                more |= not self._checkout.complete or len(some) > most
+        return found, more
 
     def _is_sound(self, test: str) -> bool:
         """Return whether a test passes without a change."""
@@ -204,6 +202,13 @@ class Mutants(Proof):
         files = _files(ring, file)
         options = ["-m", "not slow"] if ring in {MODULE, AREA} else []
         return next(iter(self._checkout.failures(files, options=options)), None) if files else None
+
+
+def _recorded(case: Case) -> Recorded:
+    """Return a mutant with the killers that were found."""
+    file = Path(case["file"]).relative_to(PACKAGE.name).as_posix()
+    killers = tuple(case.get("killers", ()))
+    return Recorded(file, case["scope"], case["change"], killers, case.get("more", True))
 
 
 def _survived(place: str, text: str, mutated: str, seen: Seen) -> None:

@@ -31,7 +31,7 @@ class Recorded:
         scope: The function or the class with the change, with those around it; empty for the module itself.
         change: The line with the change in it.
         killers: The tests that fail with it, without their parameters.
-        more: Whether other tests fail with it too.
+        more: Whether other tests may fail with it too, which were not run.
     """
 
     file: str
