@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from tests.chaos.gate_kills import GateKillsProof
-from tests.chaos.mechanisms_proof import MechanismsProof
 from tests.chaos.platforms_proof import PlatformsProof
 from tests.chaos.previews_proof import PreviewsProof
 from tests.chaos.proof import ChaosProof
@@ -27,7 +26,6 @@ PROOFS: Final[dict[str, type[Proof]]] = {
     "gate": GateProof,
     "gate-kills": GateKillsProof,
     "hostile": HostileProof,
-    "mechanisms": MechanismsProof,
     "mutants": Mutants,
     "platforms": PlatformsProof,
     "previews": PreviewsProof,

@@ -4,12 +4,11 @@ Wait for a condition. Tests measure no time: a limit on a duration fails when th
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Final
 
-PATIENCE: Final = float(os.environ.get("PATIENCE", "300"))
+PATIENCE: Final = 300.0
 """
 Seconds after which a wait is a hang. It is far above the duration of any test on a loaded machine, and below pytest's
 timeout, so that the failure names the condition.
