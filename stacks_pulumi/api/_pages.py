@@ -36,6 +36,8 @@ T = TypeVar("T")
 Query = Mapping[str, str | int]
 
 MOST_PAGES: Final = 200
+LARGEST_LIST: Final = 32 * 1024 * 1024
+"""Bytes of all pages of a list, which are in memory together."""
 _LONGEST_CURSOR: Final = 4096
 _PARTIAL: Final = 206
 _DEPTH: Final = 5
@@ -75,7 +77,7 @@ _INNER: Final = ("href", "url", "uri", "link", "cursor", "token", "page", "numbe
 _GROUPS: Final = frozenset({"meta", "pagination", "paging", "page", "page_info", "links", "cursors"})
 _LINK: Final = re.compile(r"<([^<>]*)>((?:\s*;\s*[^,;]+)*)")
 _REL_NEXT: Final = re.compile(r"rel\s{0,9}=\s{0,9}\"?(?:[^\";]{0,40}\s)?next\b", re.IGNORECASE)
-_RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d+)/(\d+)")
+_RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d{1,9})/(\d{1,9})(?!\d)")
 _ADDRESS: Final = re.compile(r"(\w+:)?//|/|\?|\S*\?\w+=")
 
 
@@ -267,6 +269,8 @@ class _Walk(Generic[T]):
                 break
             if len(self._taken) >= MOST_PAGES:
                 return self._result(f"it has more than {MOST_PAGES} pages")
+            if sum(len(page.answer.body) for page in self._taken) > LARGEST_LIST:
+                return self._result(f"its pages are longer than {LARGEST_LIST} bytes together")
             if not self._advance(queries, is_named=is_named, may_be_empty=is_named or self._is_full(signs)):
                 return self._result(why)
         if self._unshown is not None:

@@ -156,6 +156,24 @@ def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path,
     assert "complete" in run(tmp_path / "venv/bin/stacks-pulumi", "completion", "bash", cwd=tmp_path)
 
 
+def test_the_client_passes_its_tests_with_the_oldest_versions_that_it_accepts(tmp_path: Path) -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    oldest = re.findall(r'^    "(requests|urllib3|msgspec)>=([\d.]+)",$', project, re.MULTILINE)
+    assert len(oldest) == 3
+    pins = [f"{name}=={version}" for name, version in oldest]
+    run(
+        sys.executable, "-m", "pip", "install", *QUIET, "--no-deps", "--target", tmp_path, *pins, cwd=tmp_path
+    )
+
+    done = run(
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/unit/api"),
+        cwd=ROOT,
+        PYTHONPATH=str(tmp_path),
+    )
+
+    assert "passed" in done
+
+
 SHOP = """\
 name: tests
 runtime: yaml
