@@ -1,7 +1,7 @@
 """
 The facts about a platform that the API guide does not state, and the file that contains them.
 
-The guide leaves much open: the words for a status, the pages of a list, the seconds until a new container is visible.
+The guide leaves much open: the words for a status, the seconds until a new container is visible.
 The client tolerates all of that within its defaults. A platform file (`stacks:platform`, `STACKS_PLATFORM`) replaces a
 default with an observed fact. The acceptance run writes such a file, and the emulator plays the platform that one
 describes.
@@ -11,7 +11,7 @@ describes.
       statuses: {active: running}
       visible_seconds: 45
     lists:
-      next: meta.next
+      lag_seconds: 20
 
 Each setting that is missing is not known. The client then uses its tolerant default, and the emulator does what the
 guide says.

@@ -154,7 +154,7 @@ def _observed(seen: Look, listed: Listing[Container], known: PlatformFile) -> It
         yield warning(
             "platform",
             f"the list of containers is incomplete: {listed.gap}",
-            f"if the list has pages, {known.advice('lists: {next: meta.next, parameter: page}')}",
+            "what it does not show is unknown: further pages are read only by an address in `next` or `Link`",
         )
     elif seen.fields is not None and "count" not in {name.rpartition(".")[2] for name in seen.fields}:
         yield ok("platform", "the list of containers has no count that would show whether it is complete")

@@ -171,9 +171,9 @@ def rows_of(lists: Sequence[Listing[Any]]) -> int:
     return max(len({row.id for rows in lists for row in rows}), *map(len, lists), 0)
 
 
-def with_gap(value: Any, gap: str | Callable[[], str | None]) -> Any:
-    """Return the value with lists that are incomplete, or may be."""
-    return mapped(value, lambda rows, _name: Listing(rows, gap=gap, damaged=rows.damaged))
+def with_gap(value: Any, gap: str) -> Any:
+    """Return the value with lists that are incomplete."""
+    return mapped(value, lambda rows, _name: Listing(rows, gap=rows.gap or gap, damaged=rows.damaged))
 
 
 def mapped(value: Any, made: Callable[[Listing[Any], str], Listing[Any]]) -> Any:

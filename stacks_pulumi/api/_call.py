@@ -8,10 +8,8 @@ reads the answer (`parse`). `call_to` makes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -26,9 +24,6 @@ T = TypeVar("T")
 
 CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
 """The errors of a call itself. Any other exception that a call raises comes from a pulse."""
-
-CERTAIN: Final[ContextVar[bool]] = ContextVar("certain", default=False)
-"""Whether the present look concludes from an absence."""
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
@@ -47,9 +42,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         json: The body.
         poll: Whether it only checks whether something has happened yet. All other calls are sent before such a call.
         again: Whether it is a POST that may be sent twice.
-        completeness: When it matters that a list is whole, so that a number of rows that may be one page is looked
-            into: always, when a caller asks for the list's `gap`, or never, because the caller wants only one page.
-            `certain`: any number of rows may be one page, because something seems to be missing.
+        is_one_page: Whether the caller wants only the first page of a list.
         finish: Returns the rows that callers get, after all pages of a list came: until then each row counts.
         pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
         containers: The ids of the containers in its path.
@@ -64,7 +57,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
     json: Mapping[str, Any] | None = None
     poll: bool = False
     again: bool = False
-    completeness: Literal["certain", "needed", "if_asked", "unneeded"] = "if_asked"
+    is_one_page: bool = False
     finish: Callable[[T], T] | None = None
     pulse: Pulse | None = None
     containers: tuple[str, ...] = ()
@@ -74,20 +67,6 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
     def repeatable(self) -> bool:
         """Whether the call may be sent again if the outcome of the first attempt is unknown."""
         return self.again or self.endpoint.method != "POST"
-
-
-@contextmanager
-def certain() -> Iterator[None]:
-    """
-    Enclose a look that concludes from an absence: its lists are whole whatever number of rows came.
-
-    Other lists look for further pages only after a sign of them, because that costs calls.
-    """
-    token = CERTAIN.set(True)
-    try:
-        yield
-    finally:
-        CERTAIN.reset(token)
 
 
 def call_to(
@@ -154,10 +133,6 @@ class Answer(msgspec.Struct, frozen=True):
     received: float = 0.0
 
 
-USUAL: Final = frozenset({10, 20, 25, 30, 40, *range(50, 10_001, 50)})
-"""Usual sizes of a page."""
-
-
 class Page(msgspec.Struct, Generic[T], frozen=True):
     """
     One answer to a request for a list.
@@ -181,11 +156,6 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     def rows(self) -> int:
         """How many rows it has; a row that is in two of its lists counts once."""
         return rows_of(lists_of(self.value))
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether all rows could be read."""
-        return all(rows.gap is None for rows in lists_of(self.value))
 
 
 class Sender(Protocol):

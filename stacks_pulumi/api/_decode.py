@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.api._bodies import A_LIST, ShapeError, lists_of, rows_of, scrub, with_gap
-from stacks_pulumi.api._call import CERTAIN, USUAL, Answer, Call, Page, Sender, call_to
+from stacks_pulumi.api._bodies import A_LIST, ShapeError, lists_of, scrub
+from stacks_pulumi.api._call import Answer, Call, Page, Sender, call_to
 from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
-from stacks_pulumi.api._pages import Pages
+from stacks_pulumi.api._pages import whole
 from stacks_pulumi.api._words import READING, Reading
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import ApiError, NotFoundError
-from stacks_pulumi.platform_file import UNKNOWN, Lists, PlatformFile
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 T = TypeVar("T")
 
@@ -31,15 +31,7 @@ _FORMS: Final = frozenset({"text", "html"})
 _MISSING: Final = frozenset({404, 410})
 _ABSENT: Final = re.compile(r"not found|no such|not exist|unknown", re.IGNORECASE)
 _NO_CONTENT: Final = 204
-_PARTIAL: Final = 206
 _LISTS: Final = (".list", ".templates", ".targets")
-_GUIDE: Final = frozenset({"success", "message", "count", "data"})
-_HINT: Final = re.compile(
-    r"next|more|total|pag|cursor|offset|link|meta|last|remain|token|trunc|limit|complete|partial|degraded|warning|"
-    r"error|failures|notice|unreach",
-    re.IGNORECASE,
-)
-_HEADERS: Final = re.compile(r"(x-)?(link|total|next|page|has|cursor|remaining)|content-range")
 _REDIRECT: Final = range(300, 400)
 _VERSION: Final = re.compile(r"/api/v\d+$")
 _TEMPLATES: Final = msgspec.structs.replace(
@@ -63,8 +55,6 @@ class Decode:
         self._is_trusted = _VERSION.search(base_url) is not None
         self._platform = platform
         self._reading = Reading(platform.facts)
-        self._pages = Pages(platform, base_url)
-        self._largest: dict[str, int] = {}
 
     def __call__(self, call: Call[T]) -> T:
         """
@@ -79,28 +69,9 @@ class Decode:
 
     def _whole(self, call: Call[T]) -> T:
         page = self._read(call, is_first=True)
-        lists = lists_of(page.value) if call.endpoint.method == "GET" else []
-        if not lists or call.completeness == "unneeded":
+        if call.endpoint.method != "GET" or call.is_one_page or not lists_of(page.value):
             return page.value
-        rows, name = rows_of(lists), call.endpoint.name
-        may_be_page = self._is_round(call, max(map(len, lists)))
-        if CERTAIN.get():
-            call, may_be_page = msgspec.structs.replace(call, completeness="certain"), rows > 0
-        says_more = self._pages.sizes.get(name) == rows or _may_have_more(call, page)
-        if may_be_page or says_more or self._platform.facts.lists != Lists():
-            return self._pages.whole(call, page, self._read, may_be_page=may_be_page)
-        if not rows or any(one.gap is not None for one in lists):
-            return page.value
-        # A later list may show that this one was a page, because another follows one of that size.
-        size = f"the API has pages of {rows} rows"
-        value: T = with_gap(page.value, lambda: size if self._pages.sizes.get(name) == rows else None)
-        return value
-
-    def _is_round(self, call: Call[Any], rows: int) -> bool:
-        """Whether a number of rows may be the size of a page: it is a usual one, and no list was longer."""
-        longest = self._largest.get(call.endpoint.name, 0)
-        self._largest[call.endpoint.name] = max(longest, rows)
-        return rows >= longest and "limit" not in call.query and rows in USUAL
+        return whole(call, page, self._read, self._base_url)
 
     def _read(self, call: Call[T], *, is_first: bool = False) -> Page[T]:
         answer = self._send(call)
@@ -182,24 +153,6 @@ class Decode:
         if not self._is_trusted:
             self._is_trusted = self._send(_PROBE).status not in _MISSING
         return self._is_trusted
-
-
-def _may_have_more(call: Call[Any], page: Page[Any]) -> bool:
-    """Whether an answer is in another form than the guide's, so that it may say something about further pages."""
-    if page.answer.status == _PARTIAL or any(map(_HEADERS.match, page.answer.headers)):
-        return True
-    if not isinstance(page.body, Mapping):
-        return False
-    inside = page.body.get("data")
-    names = [*(page.body.keys() - _GUIDE), *(inside if isinstance(inside, Mapping) else ())]
-    rows = max(map(len, lists_of(page.value)))
-    count = page.body.get("count")
-    return (
-        any(map(_HINT.search, names))
-        or any(isinstance(page.body[name], Mapping) for name in page.body.keys() - _GUIDE)
-        or (isinstance(count, int) and count > rows)
-        or call.query.get("limit") == rows
-    )
 
 
 def _body(call: Call[Any], answer: Answer) -> Any:

@@ -15,7 +15,7 @@ import msgspec
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi.api._bodies import ToldId, backup_id_if_any, done, item, items, scrub
-from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to, certain
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.containers import is_older
@@ -452,8 +452,7 @@ class BackupsApi:
             try:
                 backup = self._feed(container_id).follow(watch)
             except VanishedError:
-                with certain():
-                    listed = self._list_all(container_id, watch.pulse)
+                listed = self._list_all(container_id, watch.pulse)
                 if backup_id not in {row.id for row in listed} and not is_partial(listed):
                     raise
                 continue
@@ -529,9 +528,6 @@ class BackupsApi:
             if container_id is None:
                 return False
             listed = self._list_all(container_id)
-            if all(backup.id != backup_id for backup in listed):
-                with certain():
-                    listed = self._list_all(container_id)
             return any(backup.id == backup_id and backup.pinned is pinned for backup in listed)
 
         # Pinning is idempotent, although the method is POST.
@@ -568,7 +564,7 @@ def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
         parse=lambda body: items(Backup, body, "backups"),
         query={"limit": limit},
     )
-    return call if limit >= MOST else msgspec.structs.replace(call, completeness="unneeded")
+    return call if limit >= MOST else msgspec.structs.replace(call, is_one_page=True)
 
 
 def is_partial(listed: Listing[Backup]) -> bool:

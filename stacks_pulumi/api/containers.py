@@ -166,7 +166,7 @@ class ContainersApi:
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
-        return self._send(msgspec.structs.replace(LIST, completeness="needed"))
+        return self._send(LIST)
 
     def status(self, container_id: str) -> Container:
         """

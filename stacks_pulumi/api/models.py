@@ -73,7 +73,6 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 T = TypeVar("T")
-_Gap: TypeAlias = str | Callable[[], str | None] | None
 
 
 class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes only in a dictionary)
@@ -84,7 +83,7 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
     exist. In a row that has an id, any other field that cannot be read is `None`.
 
     Args:
-        gap: Why the list is incomplete, or what finds that out. It is asked only if the answer matters.
+        gap: Why the list is incomplete.
 
     Attributes:
         gap: Why the list is incomplete; `None` if it is complete.
@@ -92,27 +91,20 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
     """
 
     damaged: frozenset[Any]
-    _gap: _Gap
+    gap: str | None
 
-    def __new__(cls, rows: Iterable[T] = (), *, gap: _Gap = None, damaged: Iterable[Any] = ()) -> Listing[T]:
+    def __new__(
+        cls, rows: Iterable[T] = (), *, gap: str | None = None, damaged: Iterable[Any] = ()
+    ) -> Listing[T]:
         """Create a list; by default it is complete and undamaged. A list that is made of a `Listing` has its gap."""
         listing = super().__new__(cls, rows)
-        listing._gap = rows._gap if isinstance(rows, Listing) and gap is None else gap  # noqa: SLF001  (its own class)
+        listing.gap = rows.gap if isinstance(rows, Listing) and gap is None else gap
         listing.damaged = frozenset(damaged)
         return listing
 
-    @property
-    def gap(self) -> str | None:
-        """
-        Why the list is incomplete; `None` if it is complete.
-
-        If the rows do not show it (a round number of rows may be one page), this sends a request, once.
-        """
-        return self._gap() if callable(self._gap) else self._gap
-
     def where(self, wanted: Callable[[T], bool]) -> Listing[T]:
         """Return the rows for which `wanted` is true, as a list that is as complete as this one."""
-        return Listing(filter(wanted, self), gap=self._gap, damaged=self.damaged)
+        return Listing(filter(wanted, self), gap=self.gap, damaged=self.damaged)
 
     def find(self, wanted: Callable[[T], bool]) -> T | None:
         """
@@ -133,8 +125,10 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
         Raises:
             UnreadableAnswerError: It is incomplete, so a resource that it does not contain may exist.
         """
-        if (gap := self.gap) is not None:
-            msg = f"the API's list is incomplete ({gap}), so it does not show what exists: try again later"
+        if self.gap is not None:
+            msg = (
+                f"the API's list is incomplete ({self.gap}), so it does not show what exists: try again later"
+            )
             raise UnreadableAnswerError(msg, status=200)
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol, TypeVar
 from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
 from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._bodies import scrub
-from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, certain
+from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.errors import (
@@ -114,7 +114,7 @@ def once(
     known = {row.id for row in former}
 
     def appeared() -> T | None:
-        listed = _whole(look)
+        listed = look()
         new = [row for row in listed if row.id not in known]
         # A row that could be read only in part may match, or not match, by mistake.
         created = next((row for row in new if row.id not in listed.damaged and ours(row)), None)
@@ -155,9 +155,7 @@ def once(
             elif doubt is None:
                 # Another client may have created the resource before the list was read, or it is on another page.
                 # If the list had one like it, that explains the refusal.
-                _check_refusal(
-                    call.what, error, look if any(map(ours, former)) else lambda: _whole(look), taken
-                )
+                _check_refusal(call.what, error, look, taken)
                 raise
             else:
                 # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
@@ -165,7 +163,7 @@ def once(
                 created = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
                 if created is None and visible:
                     # If another client has the name, that explains the refusal.
-                    _check_refusal(call.what, error, lambda: _whole(look), taken)
+                    _check_refusal(call.what, error, look, taken)
                 explains = assumed or (visible > 0 and isinstance(error, _REFUSALS))
                 if created is None and explains and isinstance(error, CALL_ERRORS):
                     raise _unknown(
@@ -290,8 +288,7 @@ def look_twice(
     """
     Return the object that a look finds; `None` only if two looks that are `lag` seconds apart did not find it.
 
-    One absence proves nothing: a list may be behind, and so may the answer for one id. The second look asks for further
-    pages even if nothing says that there are any.
+    One absence proves nothing: a list may be behind, and so may the answer for one id.
 
     Args:
         look: Looks for one object. It raises if what it reads is incomplete, and returns `None` if it is not there.
@@ -303,13 +300,7 @@ def look_twice(
     if seen is not None:
         return seen
     sleep_with_pulse(lag, clock, pulse)
-    return _whole(look)
-
-
-def _whole(look: Callable[[], R]) -> R:
-    """Return the result of a look whose lists have all their pages."""
-    with certain():
-        return look()
+    return look()
 
 
 class Deleted:

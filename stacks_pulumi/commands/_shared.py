@@ -144,7 +144,7 @@ _VERSION: Final = 1
 """The version of all results in JSON: a key keeps its name and its meaning, and others may be added."""
 
 _SUCCESS: Final = range(200, 300)
-_SHAPE: Final = "lists: {rows: items, next: meta.next, parameter: page}"
+_SHAPE: Final = "lists: {rows: items}"
 
 
 def enveloped(
@@ -232,7 +232,7 @@ def report_error(options: argparse.Namespace, error: StacksError | OSError, *, e
         from stacks_pulumi.platform_file import PlatformFile  # noqa: PLC0415  (only this error needs it)
 
         advice = PlatformFile(path=os.environ.get("STACKS_PLATFORM") or None).advice(_SHAPE)
-        message = f"{message}; if the platform has its rows or pages elsewhere, {advice}"
+        message = f"{message}; if the platform has its rows elsewhere, {advice}"
     tell(options.command, with_code(message, code))
     print_error(options, message, code)
     return exit_code

@@ -20,7 +20,6 @@ from stacks_pulumi import _identifiers
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_before, is_unique
 from stacks_pulumi.api import models
-from stacks_pulumi.api._call import certain
 from stacks_pulumi.api.allowed_ips import AUTO_ADDED, canonical
 from stacks_pulumi.errors import (
     ApiError,
@@ -129,7 +128,7 @@ class AllowedIpList:
     def look(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs of an update that changes nothing; what others have changed is left to a refresh."""
         address = inputs["ip_address"]
-        rows = entries_of(self._access().allowed_ips, address)
+        rows = entries_of(self.access().allowed_ips, address)
         entry = next((row for row in rows if row.id == olds.get("entry_id")), None)
         if entry is None:
             self.op.warn(
@@ -146,8 +145,6 @@ class AllowedIpList:
         with self.session.turn(self.container):
             created_at = creation_time(self.session, self.container)
             access = self.open_access(address)
-            if not entries_of(access.allowed_ips, address):
-                access = self.whole()
             entries = access.allowed_ips
             present = entries_of(entries, address)
             if present and not _is_ours(present, olds, created_at) and inputs.get("adopt") != "if_matching":
@@ -187,7 +184,7 @@ class AllowedIpList:
                     pass  # that is no evidence: the address may be listed nevertheless
                 except ApiError:
                     # The guide does not say with which status the API refuses the last entry, or one that is gone.
-                    looked = looked or [self._access()]
+                    looked = looked or [self.access()]
                     rows = looked[-1].allowed_ips
                     is_listed = any(entry.id == olds["entry_id"] for entry in rows)
                     if is_listed and not _only(entries_of(rows, address), looked[-1]):
@@ -206,9 +203,6 @@ class AllowedIpList:
                     )
                     return
             going += self.unwanted(access, address, olds)
-            if _only(going, access) and access.allowed_ips.gap is not None:
-                # Others may be on the next page.
-                access = self.whole()
             if _only(going, access):
                 self._make_room(access, address, going, replacing=replacing)
                 return
@@ -216,7 +210,7 @@ class AllowedIpList:
                 self.take_out(going)
             except _REFUSED:
                 # Another client has removed the other entries, or the API has another reason.
-                if not _only(going, self._access()):
+                if not _only(going, self.access()):
                     raise
                 self._make_room(access, address, going, replacing=replacing)
 
@@ -231,19 +225,15 @@ class AllowedIpList:
 
     def _remove_by_id(self, entry_id: str, looked: list[models.ExternalAccess]) -> None:
         def ask() -> models.ExternalAccess:
-            looked[:] = [self._access()]
+            looked[:] = [self.access()]
             return looked[0]
 
         self.op.progress("removing the entry")
         self.session.client.allowed_ips.remove(self.container, entry_id, ask=ask)
 
-    def _access(self) -> models.ExternalAccess:
+    def access(self) -> models.ExternalAccess:
+        """Return who may connect."""
         return self.session.client.allowed_ips.list(self.container)
-
-    def whole(self) -> models.ExternalAccess:
-        """Return the container's access with all pages of its list, because an address seems to be missing."""
-        with certain():
-            return self._access()
 
     def _find(
         self,
@@ -268,7 +258,7 @@ class AllowedIpList:
                 access = looked[-1]
             else:
                 age = MAX_AGE if is_first and shared else 0.0
-                access = self.session.reads.get("allowed_ips", self.container, ask=self._access, max_age=age)
+                access = self.session.reads.get("allowed_ips", self.container, ask=self.access, max_age=age)
             if not entries_of(access.allowed_ips, own_name(id_)):
                 access.allowed_ips.require_complete()
                 return None
@@ -283,11 +273,11 @@ class AllowedIpList:
         """Return the container's access as soon as it is as wanted, or as it is when the time for that has passed."""
         clock = self.session.clock
         until = min(clock.now() + self.session.client.platform.settle, self.op.deadline)
-        access = self._access()
+        access = self.access()
         while not wanted(access) and clock.now() < until:
             self.op.progress(f"waiting for {what}")
             sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, self.op.check_active)
-            access = self.whole()
+            access = self.access()
         return access
 
     @property
@@ -297,7 +287,7 @@ class AllowedIpList:
 
     def open_access(self, address: str) -> models.ExternalAccess:
         """Return the container's access, which must be on to add an address."""
-        access = self._access()
+        access = self.access()
         if access.enabled is False and self.was_opened:
             access = self._wait_until(lambda seen: seen.enabled is not False, "external access")
         if access.enabled is False:
@@ -419,7 +409,7 @@ class AllowedIpList:
                 if not patient or not self.was_opened or waited >= platform.settle:
                     raise
                 # If the list says that it is on for some time, the API has another reason.
-                if self._access().enabled is True and waited >= platform.lag:
+                if self.access().enabled is True and waited >= platform.lag:
                     raise
             self.op.progress("waiting for external access")
             self.op.check_time("external access")
@@ -491,7 +481,7 @@ class AllowedIpList:
 
     def _is_listed(self, entry: models.AllowedIp) -> bool:
         def look(_is_first: bool) -> models.AllowedIp | None:
-            return self._access().allowed_ips.find(lambda row: row.id == entry.id)
+            return self.access().allowed_ips.find(lambda row: row.id == entry.id)
 
         id_ = child_id(self.container, entry.ip_address or entry.id)
         return find_child(self.session, self.op, id_, look, since=entry.added_at) is not None

@@ -18,7 +18,6 @@ import pulumi
 from stacks_pulumi import config
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import with_article
-from stacks_pulumi.api._call import certain
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
     ConfigError,
@@ -418,10 +417,11 @@ class ResourceHandler(ResourceKind):
                 say()
             return outs
 
+        looked = session.clock.now()
         pulse = op.second_look(id_, "has changed")
         sleep_with_pulse(session.client.platform.lag, session.clock, pulse)
-        with certain():
-            return self.on_read(session, op, id_, stored)
+        session.reads.forget(looked)
+        return self.on_read(session, op, id_, stored)
 
     def _known_inputs(
         self, call: EngineCall, stored: Mapping[str, Any], inputs: Mapping[str, Any]

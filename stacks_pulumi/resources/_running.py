@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import quarters_of, seconds_between, seconds_since
 from stacks_pulumi.api import models
-from stacks_pulumi.api._call import certain
 from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.errors import (
@@ -416,9 +415,6 @@ def _check_lists(session: Session, id_: str) -> None:
     with contextlib.suppress(ForbiddenError):
         if client.feed.seen(container) is not None or shown():
             return
-        with certain():
-            if shown():
-                return
         found = session.reads.get("status", container, ask=lambda: client.containers.find(container))
         if found is not None and found.status == STATUS_RUNNING:
             msg = (

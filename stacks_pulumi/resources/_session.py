@@ -20,7 +20,6 @@ import pulumi
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
 from stacks_pulumi.api import StacksClient, models
-from stacks_pulumi.api._call import CERTAIN
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.api.wait import CREATED
 from stacks_pulumi.config import AccountSettings
@@ -94,9 +93,6 @@ class Reads:
                 a request share its response, however long it takes.
         """
         came = self._clock.now()
-        if CERTAIN.get():
-            # The other lists do not show that something is missing.
-            key = (*key, "certain")
         with self._changed:
             wait_while(lambda: key in self._requested, self._changed, self._clock, self._pulse)
             known = self._answers.get(key)
@@ -113,6 +109,11 @@ class Reads:
             raise
         self._done(key, _Answer(answer, requested_at, requested_at + max_age, changes))
         return answer
+
+    def forget(self, before: float) -> None:
+        """Use no answer again that was requested before a moment."""
+        with self._changed:
+            self._answers = {key: one for key, one in self._answers.items() if one.requested_at >= before}
 
     def _done(self, key: _Key, answer: _Answer | None) -> None:
         with self._changed:

@@ -92,7 +92,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
             if entries_of(self._before.allowed_ips, address):
                 raise
             # The address may be in the list, on a page that was not read.
-            self._before = self._list.whole()
+            self._before = self._list.access()
             if not entries_of(self._before.allowed_ips, address):
                 raise
             return self._add(address, self._before.allowed_ips)

@@ -13,7 +13,6 @@ import pulumi
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_unique
 from stacks_pulumi.api import models
-from stacks_pulumi.api._call import certain
 from stacks_pulumi.api.backups import (
     MOST,
     NotListedError,
@@ -426,8 +425,7 @@ def _pinned(session: Session, op: Operation, container: str, number: models.Back
     until = clock.now() + session.client.platform.backup_pinned
     while True:
         is_last = clock.now() >= until
-        with certain() if is_last else contextlib.nullcontext():
-            listed = session.client.backups.list(container, limit=MOST)
+        listed = session.client.backups.list(container, limit=MOST)
         row = next((row for row in listed if row.id == number), None)
         if row is not None and row.pinned:
             return row

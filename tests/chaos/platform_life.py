@@ -76,13 +76,15 @@ class Lived:
     What happened in a life.
 
     Attributes:
-        wrongs: The rules that were broken; must be empty.
+        lost: What is billed and in no state, what was deleted and is another person's, and secrets that were shown.
+        wrongs: That, and the other rules that were broken.
         messages: The errors that the user read.
         texts: Those, and all other lines that the user read.
         steps: How many operations ran.
         calls: How many requests the platform got.
     """
 
+    lost: list[str] = field(default_factory=list)
     wrongs: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -159,7 +161,7 @@ class Life:
         assert self._stack is not None
         for secret in secrets(emulator, self._stack.in_state()):
             if any(secret in text for text in self._lived.texts):
-                self._lived.wrongs.append("a secret was shown")
+                self._lose("a secret was shown")
         for _attempt in range(3):
             # As a user does: after a failure, a refresh and another attempt.
             self._do(hosts, "destroy", MiniStack.destroy)
@@ -187,10 +189,17 @@ class Life:
             Counter(map(_kind, claims(self._stack.in_state()))),
         )
         claimed["backup or connection"] += kept
-        if held - claimed:
-            self._lived.wrongs.append(f"{when} the state does not know {dict(held - claimed)}")
+        missing = held - claimed
+        if "container" in missing:
+            self._lose(f"{when} the state does not know {missing['container']} containers, which are billed")
+        elif missing:
+            self._lived.wrongs.append(f"{when} the state does not know {dict(missing)}")
         if foreign - now:
-            self._lived.wrongs.append(f"{when} {sorted(foreign - now)} is gone, which is foreign")
+            self._lose(f"{when} {sorted(foreign - now)} is gone, which is foreign")
+
+    def _lose(self, what: str) -> None:
+        self._lived.lost.append(what)
+        self._lived.wrongs.append(what)
 
 
 def _kind(id_: str) -> str:

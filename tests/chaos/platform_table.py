@@ -10,7 +10,7 @@ from tests.chaos.platform_life import Lived
 from tests.support.page_block import PageBlock
 from tests.support.platforms import NEED_A_FILE, READINGS
 
-__all__ = ["BLOCK", "All", "render"]
+__all__ = ["BLOCK", "All", "codes", "render"]
 
 All = Mapping[tuple[str, bool], Lived]
 """What happened, by reading and by whether there was a platform file."""
@@ -39,8 +39,10 @@ def _rows(lived: All) -> Iterator[str]:
         yield f"| {name} | `{shown}` | {result} |\n"
 
 
+def codes(life: Lived) -> list[str]:
+    """Return the codes of the errors."""
+    return sorted({found[1] for message in life.messages if (found := _CODE.search(message))})
+
+
 def _result(life: Lived) -> str:
-    if life.works:
-        return "works"
-    codes = {found[1] for message in life.messages if (found := _CODE.search(message))}
-    return f"an error says what is missing: {', '.join(f'`{code}`' for code in sorted(codes))}"
+    return "works" if life.works else f"refused by name: {', '.join(f'`{code}`' for code in codes(life))}"

@@ -10,7 +10,7 @@ from tests.chaos.matrix.changes import CHANGES
 from tests.chaos.platform_life import Life
 from tests.prove.proof import Case, Proof, Seen
 from tests.support.host import HOSTS
-from tests.support.platforms import READINGS, needs_a_file, random_platform
+from tests.support.platforms import READINGS, is_refused, needs_a_file, random_platform
 
 __all__ = ["PlatformsProof"]
 
@@ -18,7 +18,9 @@ __all__ = ["PlatformsProof"]
 class PlatformsProof(Proof):
     """A case is one change of a program on one platform: a reading, or several at random."""
 
-    about = "each operation on each reading of the guide, and on random platforms, loses and leaves nothing"
+    about = (
+        "each operation on each reading of the guide, and on random platforms, works or is refused by name"
+    )
     cases = len(CHANGES) * len(READINGS)
     searches = False
     # Most of the time is spent waiting.
@@ -60,6 +62,8 @@ class PlatformsProof(Proof):
             stages=[change.before("cell"), change.after("cell")],
             kept=change.slack,
         ).run()
-        seen.counts.update({"calls": lived.calls, "works" if lived.works else "ends with an error": 1})
+        result = "lost" if lived.lost else "works" if lived.works else "refused by name"
+        seen.counts.update({"calls": lived.calls, result: 1})
         seen.note = f"{change.what}, {drawn}"
-        assert lived.wrongs == [], [*lived.wrongs, *lived.messages]
+        assert lived.lost == [], [*lived.lost, *lived.messages]
+        assert lived.wrongs == [] or is_refused(facts), [*lived.wrongs, *lived.messages]

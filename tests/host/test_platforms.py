@@ -1,8 +1,8 @@
 """
-The life of a stack on every reading of the guide: with the defaults alone, and with a file where they are not enough.
+The life of a stack on every reading of the guide: it works with the defaults, or with a file, or is refused by name.
 
-`tests/chaos/platform_life.py` has the rules: it loses, leaves or deletes nothing by mistake. All lives
-run once, many in parallel; each test checks those of one reading.
+`tests/chaos/platform_life.py` has the rules. Nothing that is billed is lost, and nothing foreign is deleted, on any.
+All lives run once, many in parallel; each test checks those of one reading.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 from tests.chaos import platform_table as table
 from tests.chaos.platform_life import Life, Lived
-from tests.support.platforms import NEED_A_FILE, READINGS
+from tests.support.platforms import NEED_A_FILE, READINGS, REFUSED
 
 pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.chaos, pytest.mark.extra]
 
@@ -44,13 +44,23 @@ def lived(host_kind: str, tmp_path_factory: pytest.TempPathFactory) -> table.All
 
 
 @pytest.mark.parametrize("name", READINGS)
-def test_nothing_is_lost_left_or_deleted_by_mistake(lived: table.All, name: str) -> None:
+def test_nothing_billed_is_lost_and_nothing_foreign_is_deleted(lived: table.All, name: str) -> None:
+    assert lived[name, False].lost == []
+
+
+@pytest.mark.parametrize("name", sorted(READINGS.keys() - REFUSED))
+def test_nothing_is_left_or_done_again(lived: table.All, name: str) -> None:
     assert lived[name, False].wrongs == []
 
 
-@pytest.mark.parametrize("name", sorted(READINGS.keys() - NEED_A_FILE))
+@pytest.mark.parametrize("name", sorted(READINGS.keys() - NEED_A_FILE - REFUSED))
 def test_the_defaults_are_enough(lived: table.All, name: str) -> None:
     assert lived[name, False].messages == []
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_is_not_read_is_refused_by_name(lived: table.All, name: str) -> None:
+    assert table.codes(lived[name, False])
 
 
 @pytest.mark.parametrize("name", sorted(NEED_A_FILE))

@@ -197,6 +197,30 @@ NEED_A_FILE: Final = frozenset({"statuses as numbers"})
 """Readings on which the defaults alone are not enough: an error names the line to write."""
 
 
+REFUSED: Final = frozenset(
+    {
+        "pages by cursor",
+        "pages by number",
+        "pages by offset",
+        "pages with a flag",
+        "pages with a total",
+        "pages with X-Total-Count",
+        "pages with the last page",
+        "pages with a 206",
+        "silent pages",
+        "silent pages with a count",
+    }
+)
+"""Readings that are refused by name: an error says what came, and nothing that is billed is lost."""
+
+
+def is_refused(facts: PlatformFacts) -> bool:
+    """Return whether a platform does something that is refused by name: pages without an address of the next one."""
+    lists = facts.lists
+    by_address = lists.next not in {None, "none"} and lists.parameter is None and lists.next_form is None
+    return lists.page_size is not None and not by_address
+
+
 def needs_a_file(facts: PlatformFacts) -> bool:
     """
     Return whether a platform needs its file: a create whose id is never seen cannot be found under another name.

@@ -82,7 +82,7 @@ def test_a_row_without_proof_in_a_list_that_may_lack_rows_is_an_unknown_outcome(
     new = row(created_at=created)
     script = Script(containers__create=LOST, containers__list=counting(clock, new))
 
-    with pytest.raises(errors.ConnectionFailedError, match="count_is_rows: false") as caught:
+    with pytest.raises(errors.ConnectionFailedError, match="2 rows were announced") as caught:
         api(script, clock).create(name="web", template="nodejs")
     assert caught.value.code == "outcome-unknown"
 

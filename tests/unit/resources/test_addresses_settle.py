@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.api._call import Answer, Call
+from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.models import ExternalAccess
 from stacks_pulumi.platform_file import Access, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
@@ -265,55 +265,27 @@ def test_an_address_is_added_again_when_its_removed_entry_is_no_longer_listed() 
     assert added.id == "1"
 
 
-# --- an address on a page that no answer names ---
+# --- an address that a list with a gap does not show ---
 
 
-def paged(*entries: dict[str, Any]) -> Any:
-    """Return a list with one entry a page."""
-
-    def answer(call: Call[Any]) -> Answer:
-        page = int(call.query.get("page", 1))
-        reply = listed(*entries[page - 1 : page])
-        assert isinstance(reply, Answer)
-        return reply
-
-    return answer
+def partial(*entries: dict[str, Any]) -> Answer:
+    """Return a list that says that there are more entries, and not how to ask for them."""
+    return data({"external_access_enabled": True, "allowed_ips": list(entries), "has_more": True})
 
 
-@pytest.mark.parametrize("description", ["Custom IP", "Somebody's"])
-def test_an_address_that_is_refused_because_of_a_page_that_was_not_read_exists(description: str) -> None:
-    theirs = entry("7", OFFICE, description)
+def test_an_address_that_is_refused_and_that_no_list_shows_is_that_refusal() -> None:
     on = account(
         opened_for=None,
-        allowed_ips__list=paged(OWN, theirs),
+        allowed_ips__list=partial(OWN),
         allowed_ips__add=refusal(400, "already allowed"),
     )
 
     error = error_of(lambda: create(on))
 
-    assert error.code == "already-exists"
-    assert 'adopt="if_matching"' in error.message
+    assert error.code == "invalid-request"
+    assert "already allowed" in error.message
     assert on.sent("allowed_ips.add") == 1
-
-
-def test_an_address_that_is_on_a_page_that_was_not_read_is_changed() -> None:
-    on = account(
-        opened_for=None, allowed_ips__list=paged(OWN, MINE), allowed_ips__add=data(entry("3", OFFICE, "New"))
-    )
-    olds = {"ip_address": OFFICE, "entry_id": "1", "description": "Custom IP", "service_type": "both"}
-    inputs = {"container": "usr-1-app", **olds, "description": "New"}
-
-    assert AllowedIpHandler().on_update(on.session, on.op, ID, olds, inputs)["entry_id"] == "3"
-    assert removed(on) == ["1"]
-
-
-def test_the_callers_address_on_a_page_that_no_answer_names_is_removed() -> None:
-    on = account(allowed_ips__list=paged(entry("8", "192.0.2.8"), OWN))
-
-    create(on, revoke=True)
-
-    assert removed(on) == ["2"]
-    assert on.call.warnings == []
+    assert removed(on) == []
 
 
 # --- a change that fails partway ---
