@@ -672,7 +672,10 @@ _ADDRESS: Final = re.compile(
     r'(?<=")[A-Za-z][A-Za-z0-9+.-]*://(?:\\.|[^"\\])*(?=")'
     r"|(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://\S*[^\s:;,.)\]}'`\"]"
 )
-_AUTHORITY: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]*\]|[^:\[\]]*)(?::\d*)?")
+_HOST: Final = r"(?:\[[0-9A-Fa-f:.]*\]|[^:,\[\]]*)(?::\d*)?"
+_HOSTS: Final = re.compile(f"{_HOST}(?:,{_HOST})*")
+NOT_READABLE: Final = "(not readable)"
+"""Stands for where an address leads that cannot be told from its login. It is equal to no place."""
 _OF_A_PLACE: Final = frozenset(
     {
         "dbname",
@@ -710,13 +713,18 @@ def place_of(address: str) -> str:
     login, _, host = authority.rpartition("@")
     # A password that is not encoded may end the authority too early, and what seems to be the host is a part of it.
     is_cut = not login and ":" in authority and "@" in path + fragment
-    if is_cut or not _AUTHORITY.fullmatch(host):
-        return f"{scheme}://(not readable)"
+    if is_cut or not _HOSTS.fullmatch(host):
+        return f"{scheme}://{NOT_READABLE}"
     parameters = (parameter.partition("=") for parameter in query.split("&"))
-    kept = sorted(
-        f"{name}={place_of(unquote(value)) if '://' in unquote(value) else value}"
-        for name, _, value in parameters
-        if name in _OF_A_PLACE
-    )
+    kept = sorted(f"{name}={_place_in(value)}" for name, _, value in parameters if name in _OF_A_PLACE)
     where = f"{scheme.lower()}://{host.lower()}/{path}".rstrip("/")
     return f"{where}?{'&'.join(kept)}" if kept else where
+
+
+def _place_in(parameter: str) -> str:
+    """Return the value of a parameter without a login; an endpoint may have no scheme."""
+    value = unquote(parameter)
+    if "://" in value:
+        return place_of(value)
+    _, login, place = value.rpartition("@")
+    return place if login else parameter

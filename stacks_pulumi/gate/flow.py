@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from stacks_pulumi._pulumi_cli import InputError, PulumiError, place_of, pulumi_home, read_project
+from stacks_pulumi._pulumi_cli import (
+    NOT_READABLE,
+    InputError,
+    PulumiError,
+    place_of,
+    pulumi_home,
+    read_project,
+)
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import (
@@ -558,8 +565,19 @@ def _program(pulumi: Engine, record: Path, copies: Mapping[Path, Path] = Mapping
 
 
 def _backend(pulumi: Engine) -> str:
-    """Return where the backend is; of one of files only that, because its path depends on the machine."""
-    return "file://" if pulumi.backend.startswith("file://") else place_of(pulumi.backend)
+    """
+    Return where the backend is; of one of files only that, because its path depends on the machine.
+
+    Raises:
+        InputError: Its address cannot be read, so it cannot be compared with another one.
+    """
+    place = "file://" if pulumi.backend.startswith("file://") else place_of(pulumi.backend)
+    if NOT_READABLE in place:
+        raise InputError(
+            f"the address of the backend cannot be read ({place}): encode its login, for instance / as %2F",
+            code="invalid-argument",
+        )
+    return place
 
 
 _SAID: Final = "refused.txt"

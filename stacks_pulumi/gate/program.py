@@ -29,7 +29,8 @@ _FUNCTIONS: Final = frozenset(name.casefold() for name in FUNCTIONS)
 _TYPE: Final = re.compile(r"stacks:(index:)?[A-Za-z]+", re.ASCII)
 _IDS: Final = frozenset({"container", "source", "target"})
 """Inputs with the id of a container, which may be another stack's: a computed one is shown only in the update."""
-_WRITTEN: Final = re.compile(r"[^$]+|\$\{[A-Za-z][A-Za-z0-9_-]*\.id\}", re.ASCII)
+_WRITTEN: Final = re.compile(r"[^$]+|\$\{([A-Za-z][A-Za-z0-9_-]*)\.id\}", re.ASCII)
+"""A constant, or the id of what has this name."""
 _LIMITS: Final = Limits(size=200_000, values=20_000, depth=50, text=50_000)
 
 # Readers of YAML do not agree on other line breaks, or on what a tab is.
@@ -74,14 +75,15 @@ def _check(project: Path) -> None:
         runtime = _mapping(runtime, "runtime", ("name",)).get("name")
     if runtime != "yaml":
         raise _FoundError(f"its runtime is {runtime or 'not known'}, so it is code")
-    for name, resource in _mapping(top.get("resources"), "resources").items():
-        _check_resource(name, resource)
+    resources = _mapping(top.get("resources"), "resources")
+    for name, resource in resources.items():
+        _check_resource(name, resource, resources)
     for part in ("variables", "outputs"):
         for name, value in _mapping(top.get(part), part).items():
             _check_value(value, f"{part}.{name}")
 
 
-def _check_resource(name: str, resource: Any) -> None:
+def _check_resource(name: str, resource: Any, resources: Mapping[str, Any]) -> None:
     where = f"resources.{name}"
     fields = _mapping(resource, where, _RESOURCE)
     kind = fields.get("type")
@@ -95,9 +97,15 @@ def _check_resource(name: str, resource: Any) -> None:
     if any(key.casefold() == "adopt" for key in properties):
         raise _FoundError(f"the resource {name} adopts what another may own")
     for key, value in properties.items():
-        if key.casefold() in _IDS and not (isinstance(value, str) and _WRITTEN.fullmatch(value)):
+        if key.casefold() in _IDS and not _is_written(value, resources):
             raise _FoundError(f"the resource {name} has a computed {key}: write ${{NAME.id}}, or a constant")
         _check_value(value, f"{where}.properties.{key}")
+
+
+def _is_written(value: Any, resources: Mapping[str, Any]) -> bool:
+    """Return whether an id is a constant, or exactly the id of a resource; a variable may have a computed `id`."""
+    written = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
+    return written is not None and (written[1] is None or written[1] in resources)
 
 
 def _check_value(value: Any, where: str) -> None:

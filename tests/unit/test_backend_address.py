@@ -26,6 +26,9 @@ PASSWORD = "hunter2"
         ("azblob://states?storage_account=a&sig=hunter2", "azblob://states?storage_account=a"),
         ("https://ann:hunter2@pulumi.example.com/", "https://pulumi.example.com"),
         ("https://pulumi.example.com/#hunter2", "https://pulumi.example.com"),
+        ("postgres://ann:hunter2@A:5432,b:5433,[::1]/state", "postgres://a:5432,b:5433,[::1]/state"),
+        ("s3://states?endpoint=ann:hunter2@h:9000", "s3://states?endpoint=h:9000"),
+        ("s3://states?endpoint=ann%3Ahunter2%40h:9000", "s3://states?endpoint=h:9000"),
         ("file:///home/ann/@states", "file:///home/ann/@states"),
         # A password that is not encoded ends the part of the address that it is in.
         ("postgres://ann:hunter2/x@h/state", "postgres://(not readable)"),
@@ -50,6 +53,8 @@ def test_an_address_is_shown_without_login_and_options(address: str, place: str)
         ("postgres:///state?host=a", "postgres:///state?host=b", False),
         ("s3://states?endpoint=a:9000", "s3://states?endpoint=b:9000", False),
         ("s3://states?prefix=a/", "s3://states?prefix=b/", False),
+        ("postgres://ann:a@h:1,i:2/state", "postgres://bob:b@h:1,i:2/state", True),
+        ("postgres://ann:a@h:1,i:2/state", "postgres://ann:a@h:1,j:2/state", False),
         ("s3://states", "gs://states", False),
     ],
 )

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stacks_pulumi._pulumi_cli import PulumiError
+from stacks_pulumi._pulumi_cli import InputError, PulumiError
 from stacks_pulumi.account import backend
 from stacks_pulumi.gate import digests, engine, flow, machine, record, settings, state_pack
 from stacks_pulumi.gate.engine import Engine, PlannedPreview
@@ -316,3 +316,10 @@ def test_a_record_has_no_login_of_the_backend_and_is_applied_with_another_one(
     other = differences("postgres://writer:hunter3@other/state")
     assert "the record is of the backend postgres://h/state, and this is postgres://other/state" in other
     assert "hunter" not in other
+
+
+def test_a_backend_that_cannot_be_read_is_not_compared(tmp_path: Path) -> None:
+    """Two of them would look the same."""
+    with pytest.raises(InputError, match="encode its login") as refused:
+        flow._backend(Engine(tmp_path, "", "", "postgres://ann:hunter2/x@h/state", {}))
+    assert "hunter2" not in str(refused.value)

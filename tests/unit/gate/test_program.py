@@ -88,6 +88,8 @@ def test_a_program_of_our_resources_is_data(tmp_path: Path) -> None:
         ('"${orders.id}"', '"${orders.id}-x"'),
         ('"${orders.id}"', '"${orders.name}"'),
         ('"${orders.id}"', '"${id}"'),
+        # A variable can have a computed id.
+        ('"${orders.id}"', '"${words.id}"'),
         ('"${orders.id}"', '{"fn::join": ["-", ["${orders.id}", "x"]]}'),
         ("source:", "Source: '${orders.url}', x:"),
         ("target: usr-1-other", "target: 'usr-1-${pulumi.stack}'"),
