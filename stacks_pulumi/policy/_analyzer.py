@@ -24,8 +24,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, TypeAlias, cast
-from unittest import mock
 
 import grpc
 import pulumi_policy
@@ -141,8 +141,19 @@ def options_of_all(properties: Mapping[str, Any]) -> str:
 def serve(**pack: Any) -> None:
     """Serve a pack to the engine; the arguments are those of the SDK's `PolicyPack`. Never returns."""
     # The SDK has no other way to see the configuration of a policy that is disabled.
-    with mock.patch.object(sdk, "_PolicyAnalyzerServicer", CheckedServicer):
+    with _replaced(sdk, "_PolicyAnalyzerServicer", CheckedServicer):
         pulumi_policy.PolicyPack(**pack)
+
+
+@contextlib.contextmanager
+def _replaced(module: ModuleType, name: str, ours: object) -> Iterator[None]:
+    """Let `PolicyPack` find ours under this name: it has no parameter for it."""
+    its = getattr(module, name)
+    setattr(module, name, ours)
+    try:
+        yield
+    finally:
+        setattr(module, name, its)
 
 
 class _ServedError(BaseException):
@@ -172,7 +183,7 @@ def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServic
     # In another thread, a program would serve for ever.
     with (
         _serving,
-        mock.patch.object(analyzer_pb2_grpc, "add_AnalyzerServicer_to_server", listen),
+        _replaced(analyzer_pb2_grpc, "add_AnalyzerServicer_to_server", listen),
         contextlib.suppress(_ServedError),
     ):
         program()
