@@ -1,8 +1,9 @@
-"""docs/doctor.md and docs/commands.md show the output of the commands, and describe every part of it."""
+"""The pages show the output of the commands, and describe every part of it and every option."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import re
 import sys
@@ -14,8 +15,8 @@ import pytest
 from stacks_pulumi.account.doctor_checks import CHECKS
 from stacks_pulumi.account.doctor_facts import LEVELS
 from stacks_pulumi.cli import build_parser, main
-from stacks_pulumi.commands import container, doctor
-from stacks_pulumi.commands._shared import Command, declare
+from stacks_pulumi.commands import account, container, cost, doctor, scaffold
+from stacks_pulumi.commands._shared import declare
 from stacks_pulumi.emulator import Emulator
 from tests.support.machine import Machine
 
@@ -97,18 +98,24 @@ def test_the_page_shows_the_output_of_each_command(
             assert normal(run(line)) == normal(output), line
 
 
-@pytest.mark.parametrize(
-    ("page", "command"),
-    [
-        (DOCTOR, doctor.COMMANDS["doctor"]),
-        *((COMMANDS, command) for command in container.COMMANDS.values()),
-    ],
-)
-def test_every_option_is_described(page: str, command: Command) -> None:
+OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    # The options that all commands have are on the page of the commands.
+    "account": account.add_arguments,
+    "cost": cost.add_arguments,
+    "scaffold": scaffold.add_arguments,
+    "doctor": functools.partial(declare, command=doctor.COMMANDS["doctor"]),
+    **{name: functools.partial(declare, command=command) for name, command in container.COMMANDS.items()},
+}
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_every_option_is_described_on_the_page_of_its_command(command: str) -> None:
+    page = COMMANDS if command in container.COMMANDS else (DOCS / f"{command}.md").read_text(encoding="utf-8")
     parser = argparse.ArgumentParser()
-    declare(parser, command)
+    OPTIONS[command](parser)
     options = [action.option_strings[-1] for action in parser._actions if action.option_strings]
 
+    assert len(options) > 1
     assert [name for name in options if name != "--help" and f"`{name}" not in page] == []
 
 

@@ -1,12 +1,10 @@
-"""docs/account.md and docs/scaffold.md agree with the commands."""
+"""docs/account.md agrees with the command."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args
 
 import pytest
@@ -14,30 +12,10 @@ import pytest
 from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.reconcile import Ownership
 from stacks_pulumi.cli import main
-from stacks_pulumi.commands import account, scaffold
 from tests.support.exports import Accounts
 
 DOCS = Path(__file__).parents[3] / "docs"
 ACCOUNT = (DOCS / "account.md").read_text(encoding="utf-8")
-SCAFFOLD = (DOCS / "scaffold.md").read_text(encoding="utf-8")
-
-
-def options(module: ModuleType) -> list[str]:
-    parser = argparse.ArgumentParser()
-    module.add_arguments(parser)
-    return [action.option_strings[-1] for action in parser._actions if action.option_strings]
-
-
-@pytest.mark.parametrize(
-    ("page", "option"),
-    [
-        *((ACCOUNT, option) for option in options(account)),
-        *((SCAFFOLD, option) for option in options(scaffold)),
-    ],
-    ids=lambda value: value if value.startswith("--") else "",
-)
-def test_every_option_is_described(page: str, option: str) -> None:
-    assert option == "--help" or f"`{option}" in page
 
 
 def test_every_field_of_the_json_is_described(

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from pathlib import Path
 
 import pytest
 
-from stacks_pulumi.commands.cost import add_arguments
 from stacks_pulumi.cost.result import CostResult, result_of
 from tests.support.previews import preview, step, web
 
 PAGE = (Path(__file__).parents[3] / "docs" / "cost.md").read_text(encoding="utf-8")
-
-
-def options() -> list[str]:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return [action.option_strings[-1] for action in parser._actions if action.option_strings]
-
-
-@pytest.mark.parametrize("option", [option for option in options() if option != "--help"])
-def test_every_option_is_described(option: str) -> None:
-    assert f"`{option}" in PAGE
 
 
 def test_every_field_of_the_json_is_described() -> None:
