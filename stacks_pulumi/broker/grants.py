@@ -78,13 +78,15 @@ class Desk:
         change, names = self._read(statement, signatures)
         if change.request is not None:
             raise refused("this approves an access request", "post it to /_broker/approvals")
+        if not names and grant is None:
+            raise refused("it has no signature, and no token of a grant that may apply what is free")
         with self._one:
             before = self._ledger.grant_by_nonce(change.nonce)
             if before is not None:
                 return self._again(before, change, statement, names)
             verdict = self.verdict(change, due)
             self._check(change, verdict, names)
-            if not names and (grant is None or not grant.spec.get("may_apply_free")):
+            if not names and grant is not None and not grant.spec.get("may_apply_free"):
                 raise refused(
                     "a change without a signature needs a token of a grant that may apply what is free",
                     "let it be signed, or ask for a grant with --may-apply-free",

@@ -48,6 +48,8 @@ _TWICE: Final = 2.0
 """Seconds between the two looks for what may exist twice."""
 _TOLERANCE: Final = 2.0
 """Seconds by which two clocks may differ, where something was made by one of our requests."""
+_UNDER_WAY: Final = 30.0
+"""Seconds in which the platform carries out a request, if the broker is killed before it has an answer."""
 _NOT_SENT: Final = 1
 """What the ledger has as the status of a request that did not reach the platform; 0 if that is not known."""
 _NOT_FOUND: Final = 404
@@ -154,7 +156,8 @@ class Kernel:
                 raise refused(f"this grant does not read {secret}", "ask for a grant that does")
         policy = self._policy(grant)
         own = self._own_ids(grant) if policy is not None and policy.only == "own" else None
-        if own is not None and not own.issuperset(ask.containers):
+        look = Look(self._upstream, visit.due)
+        if own is not None and not all(self._owns(grant, id_, look) for id_ in ask.containers):
             raise RequestRefusedError(404, "Container not found")
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
         reply = self._upstream.reply(got, visit.address, "read", secret=secret is not None)
@@ -297,6 +300,8 @@ class Kernel:
     ) -> Use:
         """Write that a request is about to be sent, after a check of every limit on its price."""
         now = self._ledger.now()
+        is_new = permit is None or any(one.new_backup_of for one in permit.ids.values())
+        before = {**before, "is_new": is_new}
         price = None if account is None else self._price(grant, ask, permit, account)
         row = db.execute(
             "insert into uses values(null,?,?,?,?,?,'sent',?,?,0,0,?,?,?,null,null,null)",
@@ -561,7 +566,7 @@ class Kernel:
         if EFFECTS[ask.endpoint].makes in {"Container", "VpnClient", "Backup"}:
             listed = [_identity(row) for row in self._rows(ask, look)]
         made = [row.created_at for row in map(look.container, ask.containers[:1]) if row is not None]
-        return {"at": self._upstream.now(), "ids": listed, "parent_made": made[0] if made else None}
+        return {"ids": listed, "parent_made": made[0] if made else None}
 
     def _rows(self, ask: Ask, look: Look) -> Sequence[Any]:
         """Return the rows of the list in which what a request makes is."""
@@ -597,7 +602,8 @@ class Kernel:
     def _pause(self, visit: Visit, use: Use, *, is_new: bool) -> float | None:
         """Return the seconds before a request is sent again; `None` if it is not sent again now."""
         effect = EFFECTS[use.endpoint]
-        if effect.doubt != "again" or use.refused or use.attempts > len(_PAUSES):
+        is_over = self._ledger.now() > visit.grant.until
+        if effect.doubt != "again" or use.refused or is_over or use.attempts > len(_PAUSES):
             return None
         if use.status == _NO_CAPACITY and effect.makes == "Container":
             # The platform may make it from its waitlist, so only a client that asks again gets it sent again, once.
@@ -620,7 +626,15 @@ class Kernel:
         """Send a request once. Return the answer if its outcome is known or is not looked for."""
         effect, is_first = EFFECTS[use.endpoint], use.attempts == 0
         with self._ledger.writing() as db:
-            db.execute("update uses set state = 'sent', attempts = attempts + 1 where id = ?", (use.id,))
+            grant = self._ledger.grant(use.grant_id)
+            if grant is None or grant.revoked is not None:
+                raise RequestRefusedError(401, "Invalid API key")
+            began = self._upstream.now()
+            open_ = {**use.before, "spans": [*use.before.get("spans", ()), [began, began + _UNDER_WAY]]}
+            db.execute(
+                "update uses set state = 'sent', attempts = attempts + 1, before = ? where id = ?",
+                (json.dumps(open_), use.id),
+            )
         got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due)
         status = (0 if got.sent else _NOT_SENT) if isinstance(got, Lost) else got.status
         reply = self._upstream.reply(got, visit.address, "forwarded")
@@ -647,9 +661,11 @@ class Kernel:
             return reply, self._settled(visit, use, "void", status)
         if effect.doubt == "done":
             return reply, self._settled(visit, use, "done", status)
-        use = self._settled(visit, use, "unknown", status, refused=not is_first and status == _NO_CAPACITY)
-        is_waiting = status == _NO_CAPACITY and effect.makes == "Container" and is_first
-        return (reply if is_waiting else None), use
+        is_waiting = status == _NO_CAPACITY and effect.makes == "Container"
+        # From the waitlist it may be made much later.
+        span = (began, began + DAY if is_waiting else self._upstream.now())
+        use = self._settled(visit, use, "unknown", status, refused=is_waiting and not is_first, span=span)
+        return (reply if is_waiting and is_first else None), use
 
     def _was_lost(self, use: Use) -> bool:
         """Whether an earlier deletion of the same object had no answer: then a 404 says that it was carried out."""
@@ -660,12 +676,26 @@ class Kernel:
             )
         )
 
-    def _settled(self, visit: Visit, use: Use, state: str, status: int, *, refused: bool = False) -> Use:
-        """Record what became of an attempt that made nothing, as far as is known."""
+    def _settled(
+        self,
+        visit: Visit,
+        use: Use,
+        state: str,
+        status: int,
+        *,
+        refused: bool = False,
+        span: tuple[float, float] | None = None,
+    ) -> Use:
+        """Record what became of an attempt, with the span in which it may have been carried out."""
+        spans = [*use.before.get("spans", ()), *([span] if span is not None else [])]
         with self._ledger.writing() as db:
             db.execute(
-                "update uses set state = ?, status = ?, ended = ?, refused = max(refused, ?) where id = ?",
-                (state, status, self._ledger.now(), refused, use.id),
+                "update uses set state = ?, status = ?, ended = ?, refused = max(refused, ?), before = ? "
+                "where id = ?",
+                (
+                    *(state, status, self._ledger.now(), refused),
+                    *(json.dumps({**use.before, "spans": spans}), use.id),
+                ),
             )
             self._ledger.write(db, visit.line(use, state, status, self._upstream.elapsed(visit.due)))
             return self._ledger.uses("id = ?", use.id)[0]
@@ -687,7 +717,8 @@ class Kernel:
             ).rowcount
             if not changed:
                 return False
-            if made is not None:
+            # Who pinned a backup that was there before may have pinned it for somebody else, too.
+            if made is not None and (effect.makes != "Pin" or use.before.get("is_new")):
                 parent = next((value for name, value in use.ids.items() if name in _PARENTS), None)
                 db.execute(
                     "insert into objects values(null,?,?,?,?,?,?,?,?,?,?,?,?,?,null)",
@@ -757,7 +788,8 @@ class Kernel:
             return
         look = Look(self._upstream, visit.due, newest=True)
         for row in self._rows(Ask(use.endpoint, use.ids, use.body, {}), look):
-            if str(row.id) != made.id and _time(row) is not None and _is_ours(use, row, look):
+            # Another client's may be as old as the tolerance: what is removed was made while the requests ran.
+            if str(row.id) != made.id and _is_ours(use, row, look, 0.0):
                 name, variable = _REMOVES[effect.makes]
                 ids = {variable: str(row.id)} | (
                     {"container_id": use.ids["container_id"]} if effect.makes == "AllowedIp" else {}
@@ -795,14 +827,16 @@ def _made(use: Use, got: Answer | Lost) -> _Made | None:
     return _Made(id_, created if isinstance(created, str) else None)
 
 
-def _is_ours(use: Use, row: Any, look: Look) -> bool:
+def _is_ours(use: Use, row: Any, look: Look, tolerance: float = _TOLERANCE) -> bool:
     """Return whether a listed object is what a lost request has made: absent before, equal, and made meanwhile."""
     makes, body = EFFECTS[use.endpoint].makes, use.body
     if _identity(row) in use.before.get("ids", ()):
         return False
-    made, began = seconds_of(_time(row)), float(use.before["at"])
-    ended = began + max(use.ended - use.at, 0.0)
-    if makes != "VpnClient" and (made is None or not began - _TOLERANCE <= made <= ended + _TOLERANCE):
+    made, spans = seconds_of(_time(row)), use.before.get("spans", ())
+    is_within = made is not None and any(
+        began - tolerance <= made <= ended + tolerance for began, ended in spans
+    )
+    if not spans or not (is_within or makes == "VpnClient"):
         # Made at another time, or at an unknown one: it may be another client's.
         return False
     if makes == "Container":

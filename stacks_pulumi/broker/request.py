@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from stacks_pulumi.broker.change import LONGEST, ChangeError, strict_json, variables
+from stacks_pulumi.broker.change import ChangeError, strict_json, variables
 from stacks_pulumi.broker.permits import Ask
 from stacks_pulumi.broker.reply import RequestRefusedError
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
@@ -69,11 +69,6 @@ class Incoming(msgspec.Struct, frozen=True):
         kind, _, token = (self.header("authorization") or "").partition(" ")
         return token.strip() if kind.lower() == "bearer" else ""
 
-    @property
-    def longest(self) -> int:
-        """The most bytes that its body may have."""
-        return LONGEST if self.path.startswith(OWN) else LONGEST_BODY
-
 
 def check_framing(incoming: Incoming) -> None:
     """
@@ -90,8 +85,6 @@ def check_framing(incoming: Incoming) -> None:
         raise RequestRefusedError(400, "the length of the body is there twice")
     if any(_OVERRIDES.fullmatch(name) for name, _ in incoming.headers):
         raise RequestRefusedError(400, "a header asks for another method or address")
-    if len(incoming.body) > incoming.longest:
-        raise RequestRefusedError(413, f"the body has more than {incoming.longest} bytes")
     if incoming.method == "GET" and incoming.body:
         raise RequestRefusedError(400, "a GET has no body")
 
@@ -164,7 +157,8 @@ def _route(incoming: Incoming) -> tuple[Endpoint, dict[str, str]]:
 
 def _are_ids(ids: Mapping[str, str]) -> bool:
     return all(
-        (_VPN_CLIENT if name == "client_name" else _SEGMENT).fullmatch(text) and text not in {".", ".."}
+        (_VPN_CLIENT if name == "client_name" else _SEGMENT).fullmatch(text)
+        and not {*text.split("/")} & {"", ".", ".."}
         for name, text in ids.items()
     )
 

@@ -34,7 +34,15 @@ from stacks_pulumi.broker.grants import Desk
 from stacks_pulumi.broker.kernel import Kernel, Visit
 from stacks_pulumi.broker.ledger import Grant, LedgerError, Line
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, json_reply
-from stacks_pulumi.broker.request import BASE, OWN, Incoming, check_framing, json_object, read_ask
+from stacks_pulumi.broker.request import (
+    BASE,
+    LONGEST_BODY,
+    OWN,
+    Incoming,
+    check_framing,
+    json_object,
+    read_ask,
+)
 from stacks_pulumi.broker.settings import read_key
 from stacks_pulumi.broker.upstream import Upstream
 from stacks_pulumi.config import DEFAULT_BASE_URL
@@ -104,12 +112,13 @@ class App:
         if scope["type"] != _HTTP:
             return
         body, reply = bytearray(), None
+        longest = LONGEST if scope["raw_path"].startswith(OWN.encode()) else LONGEST_BODY
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
             body += message.get("body", b"")
-            if len(body) > LONGEST + 1:
+            if len(body) > longest:
                 reply = RequestRefusedError(413, "the body is too long").reply()
                 break
             if not message.get("more_body"):
@@ -494,7 +503,7 @@ class Server:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=30,
-            limit_concurrency=500,
+            limit_concurrency=200,
             **tls,
         )
         with self._bound() as made:

@@ -1,0 +1,105 @@
+"""What hostile clients tried: each was possible once, or must never become so."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stacks_pulumi.broker import kernel
+from tests.broker.conftest import Bench, create, literal, permit
+from tests.broker.test_changes import code
+from tests.broker.test_permits import refused
+
+
+def test_who_has_no_token_and_no_signature_is_told_nothing_of_the_account(bench: Bench) -> None:
+    old = bench.made("data")
+    bench.ledger.claim("secret/stack", old["id"], old["created_at"], "nodejs", "basic")
+    before = bench.emulator.calls()
+
+    answer = bench.hand_in(bench.change(permit("containers.delete", ids={"container_id": literal(old)})))
+
+    assert (code(answer), "secret/stack" in answer.text) == ((403, "grant-refused"), False)
+    assert bench.emulator.calls() == before
+
+
+@pytest.mark.parametrize("end", ["expired", "revoked"])
+def test_a_lost_create_is_not_sent_again_after_the_end_of_its_grant(bench: Bench, end: str) -> None:
+    grant = bench.granted(permit("containers.create", create("web")), ttl=60)
+    bench.emulator.faults.add("containers.create", 503)
+    assert grant.create("web").status_code == 503
+    bench.clock.advance(61)
+    if end == "revoked":
+        bench.ledger.revoke(bench.ledger.grants()[0].id)
+
+    assert grant.create("web").status_code == (401 if end == "revoked" else 409)
+    assert bench.emulator.calls("containers.create") == 1
+
+
+def test_what_somebody_made_while_the_broker_was_down_is_not_taken_for_a_lost_request(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = bench.granted(permit("containers.create", create("web")), ttl=7200)
+    bench.emulator.faults.add("containers.create", "drop_before")
+    monkeypatch.setattr(kernel.Kernel, "_settled", lambda *_, **__: 1 / 0)
+    assert grant.create("web").status_code == 500
+    monkeypatch.undo()
+    bench.stop()
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(3600)
+    bench.made("web")
+    bench.start()
+    grant.url = bench.url
+
+    assert grant("GET", "/_broker/me").json()["made"] == []
+    answer = grant.create("web")
+    assert code(answer)[0] in {403, 409}
+    assert grant("GET", "/_broker/me").json()["made"] == []
+
+
+def test_a_pin_that_was_there_is_not_the_grants_own(bench: Bench) -> None:
+    bench.made("data", template="redis", backups=1)
+    number = next(iter(bench.emulator.state.backups))
+    bench.emulator.state.backups[number].pinned = True
+    grant = bench.granted(permit("backups.pin", ids={"backup_id": {"is": str(number)}}))
+
+    assert grant("POST", f"/backups/{number}/pin").status_code == 200
+    assert refused(grant("POST", f"/backups/{number}/unpin"))
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../..", "a/../../usr-1", "a//b", "/"])
+def test_the_name_of_a_vpn_client_leads_nowhere_else(bench: Bench, name: str) -> None:
+    quoted = name.replace("/", "%2F").replace(".", "%2e")
+    grant = bench.reader()
+
+    assert grant("DELETE", f"/containers/usr-1-vpn/vpn-clients/{quoted}").status_code == 404
+
+
+def test_twenty_clients_of_one_permit_for_any_name_make_one(bench: Bench) -> None:
+    body = {**create("web"), "name": {"any": True}}
+    grant = bench.granted(permit("containers.create", body), ceiling={"increase": "4.00"})
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda n: grant.create(f"web{n}").status_code, range(20)))
+
+    assert sorted(answers) == [202] + [403] * 19
+    assert len(bench.names) == 1
+
+
+def test_a_grant_cannot_use_the_id_of_another_ones_object(bench: Bench) -> None:
+    mine = bench.granted(permit("containers.create", create("web"), binds="web"))
+    made = mine.create("web").json()["data"]["id"]
+    other = bench.granted(
+        permit("containers.create", create("data"), binds="web"),
+        permit("containers.set_status", {"status": "stopped"}, ids={"container_id": {"of": ["web"]}}),
+    )
+
+    assert refused(other("PUT", f"/containers/{made}/status", {"status": "stopped"}))
+    assert refused(other("PUT", f"/containers/{made.upper()}/status", {"status": "stopped"}))
+
+
+def test_control_characters_of_a_name_are_escaped_in_refusals_and_in_the_log(bench: Bench) -> None:
+    answer = bench.reader()("POST", "/containers", create("we\x1b[31m\nb"))
+
+    assert refused(answer)
+    assert "\x1b" not in answer.json()["error"]
