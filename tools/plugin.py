@@ -13,6 +13,7 @@ system that is in it; without one of them it is not built.
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import re
 import shutil
@@ -77,11 +78,17 @@ def freeze(folder: Path) -> Path:
     frozen = folder / "dist" / NAME
     (packages,) = (folder / "venv/lib").glob("python*/site-packages")
     for name, texts in licences(_taken(folder / "build" / NAME), packages).items():
-        for text in texts:
-            target = frozen / LICENSES / name / text.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(text, target)
+        copy_texts(texts, frozen / LICENSES / name)
     return frozen
+
+
+def copy_texts(texts: list[Path], folder: Path) -> None:
+    """Copy licence texts; those of one name, of what a package brings with it, stay in their own folders."""
+    shared = Path(os.path.commonpath([text.parent for text in texts]))
+    for text in texts:
+        target = folder / text.relative_to(shared)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(text, target)
 
 
 def _taken(build: Path) -> set[Path]:

@@ -47,3 +47,15 @@ def test_the_executable_is_at_the_top_and_the_checksum_is_that_of_the_file(tmp_p
     with tarfile.open(target) as bundle:
         assert set(bundle.getnames()) == {plugin.NAME, "_internal", "_internal/library"}
         assert bundle.getmember(plugin.NAME).mode & 0o111
+
+
+def test_licences_of_the_same_name_are_all_kept(tmp_path: Path) -> None:
+    texts = [tmp_path / "a.dist-info/LICENSE", tmp_path / "a/_vendor/b.dist-info/LICENSE"]
+    for text in texts:
+        text.parent.mkdir(parents=True)
+        text.write_text(text.parent.name, encoding="utf-8")
+
+    plugin.copy_texts(texts, tmp_path / "licenses/a")
+
+    copied = [file.read_text(encoding="utf-8") for file in (tmp_path / "licenses").rglob("LICENSE")]
+    assert sorted(copied) == ["a.dist-info", "b.dist-info"]
