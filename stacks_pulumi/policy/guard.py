@@ -5,6 +5,7 @@ Which rules a pack has, and what its arguments set: `StacksGuard`, a policy pack
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, get_args
@@ -180,11 +181,11 @@ class StacksGuard:
                 raise _wrong(without_effect(policy, options))
         for argument in (argument for argument, value in given.items() if value is not None):
             users = [policy for policy, _ in _FAN_OUT[argument] if policy in wanted]
-            # A policy that is disabled by default waits for the file to enable it.
-            if {self._given_level(policy) for policy in users} == {"disabled"}:
+            if {self._level_of(policy) for policy in users} == {"disabled"}:
                 raise _wrong(
                     f"{argument} would have no effect, because these are disabled: {', '.join(users)}"
                 )
+        _check_can_be_sent(self._config)
 
     def _entries(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         read = configuration_of(config, utc_today(), self._longest)
@@ -283,6 +284,15 @@ def _list(values: Iterable[str], argument: str) -> list[str]:
         msg = f"{argument} is the text {values!r}: it must be a list, such as [{values!r}]"
         raise _wrong(msg)
     return list(values)
+
+
+def _check_can_be_sent(config: Mapping[str, Mapping[str, Any]]) -> None:
+    for policy, setting in config.items():
+        try:
+            json.dumps(setting, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            # The engine would show only that the pack does not answer.
+            raise _wrong(f"the options of {policy!r} cannot be sent to the engine: {error}") from None
 
 
 def _once(names: list[str]) -> None:

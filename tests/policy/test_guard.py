@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -92,6 +93,12 @@ def test_a_policys_level_overrides_the_common_level() -> None:
             {"all": "disabled", "max_monthly_usd": 50},
             "max_monthly_usd would have no effect, because these are disabled: monthly-budget, budget-warning, spend-",
         ),
+        (
+            {"only": ["clamp-plan"], "allowed_plans": ["micro"]},
+            "allowed_plans would have no effect, because these are disabled: clamp-plan",
+        ),
+        ({"max_monthly_usd": math.nan}, "the options of 'monthly-budget' cannot be sent to the engine"),
+        ({"config": {"monthly-budget": {"max_monthly_usd": Decimal(5)}}}, "'monthly-budget' cannot be sent"),
         (
             {"config": {"account-headroom": {"cap_usd": 50}}},
             "account-headroom is disabled, so its cap_usd would have",

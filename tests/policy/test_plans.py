@@ -161,11 +161,10 @@ class TestClampPlan:
         assert not self.clamp(container("web"), enforcementLevel=level).findings
 
     def test_it_does_nothing_unless_it_is_enabled(self) -> None:
-        guard = StacksGuard("test", ["clamp-plan"], allowed_plans=["micro"])
+        guard = StacksGuard("test", ["clamp-plan", "allowed-plans"], allowed_plans=["micro"])
+        outcome = PackTester(guard, {"allowed-plans": "advisory"}).update(container("web", plan="premium"))
 
-        assert (
-            PackTester(guard).update(container("web", plan="premium")).properties["web"]["plan"] == "premium"
-        )
+        assert outcome.properties["web"]["plan"] == "premium"
 
     def test_an_exempt_container_keeps_its_plan(self) -> None:
         exempt = [{"name": "web", "reason": "load test", "expires": SOON}]
