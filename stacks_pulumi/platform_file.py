@@ -229,7 +229,7 @@ class Prices(_Section, frozen=True):
     Attributes:
         field: The path of the price in a template, for instance `pricing.monthly`.
         unit: The unit of the number.
-        per: The period of the price.
+        per: The period of the price. A price per hour is not read.
         form: Whether it is a number, a text of digits, or a text with a currency (`$4.00`).
     """
 

@@ -94,14 +94,12 @@ class LivePrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         doubts: Template -> why its price is not known.
         differing: Template, its price and the catalogue's, if they differ.
         gap: Why the platform's list is incomplete; `None` if it is complete.
-        more: The templates for which the platform has prices that are not read.
     """
 
     known: list[tuple[str, str | None, Decimal]]
     doubts: dict[str, str]
     differing: list[tuple[str, Decimal, Decimal | None]]
     gap: str | None
-    more: list[str]
 
     @classmethod
     def of(cls, prices: PriceList) -> LivePrices:
@@ -111,7 +109,6 @@ class LivePrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             dict(sorted(prices.doubts.items())),
             sorted((template, *pair) for template, pair in prices.differing.items()),
             prices.gap,
-            sorted(prices.more),
         )
 
     @property
@@ -122,7 +119,6 @@ class LivePrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.doubts,
             {template: (price, listed) for template, price, listed in self.differing},
             self.gap,
-            frozenset(self.more),
         )
 
 

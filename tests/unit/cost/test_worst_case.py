@@ -213,20 +213,16 @@ def test_a_currency_anywhere_beside_a_price_counts(beside: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    ("entry", "plan", "tier"),
+    "entry",
     [
-        ({"plans": [{"name": "premium", "price": 20}]}, "premium", None),
-        ({"plans": {"premium": {"price": 20}}}, "premium", None),
-        ({"storage_price": {"1": 20}}, "basic", 1),
+        {"plans": [{"name": "premium", "price": 20}]},
+        {"plans": {"premium": {"price": 20}}},
+        {"storage_price": {"1": 20}},
     ],
 )
-def test_the_catalogue_is_not_used_for_what_the_platform_prices_itself(
-    entry: dict[str, Any], plan: str, tier: int | None
-) -> None:
-    assert listed({"price": 4}, plan, tier) is not None
-    assert listed({"price": 4, **entry}, plan, tier) is None
-    found = price_list([("nodejs", "basic", {"price": 4, **entry})], Prices())
-    assert "prices for plans or storage that are not read here" in "".join(found.notes(str))
+def test_other_prices_in_an_entry_make_its_price_unknown(entry: dict[str, Any]) -> None:
+    assert listed({"price": 4}) == 4
+    assert listed({"price": 4, **entry}) is None
 
 
 # --- resources of other providers ---

@@ -163,7 +163,6 @@ def test_a_record_keeps_the_prices_of_the_platform(tmp_path: Path) -> None:
         {"redis": "it has no unit"},
         {"nodejs": (Decimal("4.50"), Decimal(4))},
         "a page is missing",
-        frozenset({"nodejs"}),
     )
     record.write(tmp_path, content(LivePrices.of(prices)), PLAN, STATE, EVENTS)
 
