@@ -23,7 +23,8 @@ exact   := $(if $(filter file,$(origin PYTHON)),,--exact)
 
 # The venv goes first, because an engine that was found on PATH may have another Python beside it.
 # An engine that was built here ignores Pulumi.yaml's `virtualenv` and relies on these two.
-with_engine = engine=$$($(python) tools/engine/ensure.py) || exit 1; \
+# $(call with_engine,--python) does not build the language host for YAML.
+with_engine = engine=$$($(python) tools/engine/ensure.py $(1)) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
@@ -50,7 +51,7 @@ languages: python ## the same with TypeScript, Go and code generation; prints wh
 	@"$(PYTHON)" tools/engine/hosts.py
 
 demo: setup ## the tour: a stack, its policies and its prices, on this machine, without an account
-	@$(with_engine) $(python) tools/demo $(ARGS)
+	@$(call with_engine,--python) $(python) tools/demo $(ARGS)
 
 # A file stays with one worker, because some have a fixture that takes minutes. tests/conftest.py sorts the files by
 # their recorded durations, longest first, so that no worker ends with a long one.

@@ -73,16 +73,21 @@ def tool(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 def test_the_tool_prints_only_the_folder(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     home = tmp_path / "home" / ".cache" / "stacks-pulumi" / "engine" / pins.VERSION
 
-    out, err = (first := tool(FAKE_GO)).communicate()
+    out, err = (first := tool(FAKE_GO, "--python")).communicate()
 
     assert (first.returncode, out) == (0, f"{home / 'bin'}\n"), err
+    assert not (home / "bin" / pins.YAML_HOST).exists()
     told = err.splitlines()
     assert told[0].startswith("engine: no checksum is pinned for the official release")
     assert told[1].startswith(
         f"engine: building pulumi {pins.VERSION} with Go; this is done once and takes about 4 minutes"
     )
     assert Engine(home / "bin", pins.VERSION, "built") == load(home)
-    assert is_executable(home / "bin" / pins.YAML_HOST)
+
+    out, err = tool(FAKE_GO).communicate()
+
+    assert out == f"{home / 'bin'}\n"
+    assert is_executable(home / "bin" / pins.YAML_HOST), err
 
     out, err = tool("#!/bin/sh\nexit 1\n").communicate()
 

@@ -266,6 +266,8 @@ def test_an_engine_in_the_cache_gets_the_language_host_for_yaml(
     monkeypatch.setattr(build, "find_go", lambda: "go")
     monkeypatch.setattr(build, "compile_binary", compile_yaml_host)
 
+    assert ensure.ensure(yaml=False).bin == home / "bin"
+    assert {path.name for path in (home / "bin").iterdir()} == before.keys()
     assert ensure.ensure().bin == home / "bin"
 
     after = {path.name: path.stat().st_mtime_ns for path in (home / "bin").iterdir()}

@@ -121,7 +121,7 @@ class Project:
         """
         file = self.folder / f"{pack}.json"
         file.write_text(json.dumps(config, indent=4) + "\n", encoding="utf-8")
-        given = argument(ensure(), _ROOT / "policies" / pack, self.folder)
+        given = argument(ensure(yaml=False), _ROOT / "policies" / pack, self.folder)
         return ("--policy-pack", str(given), "--policy-pack-config", str(file))
 
     def leave_notes(self, pid: int) -> None:

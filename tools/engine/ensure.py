@@ -2,6 +2,7 @@
 Make sure that there is a Pulumi engine; print its bin folder.
 
     python3 tools/engine/ensure.py           find one, else install or build one
+    python3 tools/engine/ensure.py --python  the same without the language host for YAML, which takes 3 minutes to build
     python3 tools/engine/ensure.py --check   only report
     python3 tools/engine/ensure.py --oldest  the oldest engine that is supported, for tests on it
 
@@ -37,16 +38,20 @@ def find() -> Engine | None:
     return search() or load(pins.home())
 
 
-def ensure() -> Engine:
+def ensure(*, yaml: bool = True) -> Engine:
     """
     Return an engine, getting one if need be. It runs programs in Python and in YAML.
+
+    Args:
+        yaml: Build the language host for YAML too, if a built engine has none.
 
     Raises:
         EngineUnavailableError: No engine was found, and it could be neither installed nor built.
     """
     with _writable_cache():
         engine = find() or _newest()
-    add_yaml_host(engine)
+    if yaml:
+        add_yaml_host(engine)
     return engine
 
 
@@ -139,11 +144,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="ensure.py", description="Find, install or build a Pulumi engine.")
     way = parser.add_mutually_exclusive_group()
+    way.add_argument("--python", action="store_true", help="get one for programs in Python alone")
     way.add_argument("--check", action="store_true", help="only report; do not install or build")
     way.add_argument("--oldest", action="store_true", help=f"get {pins.OLDEST}, the oldest that is supported")
     options = parser.parse_args(arguments)
     try:
-        engine = find() if options.check else ensure_oldest() if options.oldest else ensure()
+        if options.check:
+            engine = find()
+        else:
+            engine = ensure_oldest() if options.oldest else ensure(yaml=not options.python)
     except EngineUnavailableError as error:
         say(str(error))
         return 1
