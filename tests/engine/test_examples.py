@@ -374,8 +374,8 @@ def test_the_program_of_the_readme(stack: Stack, emulator: Emulator) -> None:
 
     assert set(containers(emulator)) == {"orders", "orders-db"}
     assert stack.outputs() == {"url": containers(emulator)["orders"].url}
-    assert [entry.ip_address for entry in containers(emulator)["orders"].allowed_ips] == ["198.51.100.0/24"]
-    assert [backup.pinned for backup in emulator.state.backups.values()] == [True]
+    assert [connection.name for connection in emulator.state.connections.values()] == ["primary-db"]
+    assert not containers(emulator)["orders"].env_pending
     stack.cli("state", "unprotect", "--all", "--yes")
     stack.destroy()
     assert containers(emulator) == {}
