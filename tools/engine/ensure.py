@@ -151,8 +151,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.check:
             engine = find()
+        elif options.oldest:
+            engine = ensure_oldest()
         else:
-            engine = ensure_oldest() if options.oldest else ensure(yaml=not options.python)
+            engine = ensure(yaml=not options.python)
     except EngineUnavailableError as error:
         say(str(error))
         return 1
