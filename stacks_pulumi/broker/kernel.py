@@ -301,10 +301,11 @@ class Kernel:
         """Write that a request is about to be sent, after a check of every limit on its price."""
         now = self._ledger.now()
         is_new = permit is None or any(one.new_backup_of for one in permit.ids.values())
-        before = {**before, "is_new": is_new}
+        began = self._upstream.now()
+        before = {**before, "is_new": is_new, "spans": [(began, began + _UNDER_WAY)]}
         price = None if account is None else self._price(grant, ask, permit, account)
         row = db.execute(
-            "insert into uses values(null,?,?,?,?,?,'sent',?,?,0,0,?,?,?,null,null,null)",
+            "insert into uses values(null,?,?,?,?,?,'sent',?,?,1,0,?,?,?,null,null,null)",
             (
                 *(grant.id, None if permit is None else permit.n, ask.endpoint),
                 *(text_of(ask.ids), text_of(ask.body), now, now, json.dumps(before)),
@@ -584,7 +585,7 @@ class Kernel:
         try:
             reply = None
             if is_new:
-                reply, use = self._attempt(visit, use)
+                reply, use = self._attempt(visit, use, again=False)
             while reply is None:
                 pause = self._pause(visit, use, is_new=is_new)
                 reply = self._found(visit, use)
@@ -594,7 +595,7 @@ class Kernel:
                     self._upstream.sleep(pause)
                     reply = self._found(visit, use)
                 if reply is None:
-                    reply, use = self._attempt(visit, use)
+                    reply, use = self._attempt(visit, use, again=True)
             return reply
         finally:
             self._active.discard(use.id)
@@ -622,19 +623,11 @@ class Kernel:
             )
         return busy("the outcome of an earlier request is not known yet")
 
-    def _attempt(self, visit: Visit, use: Use) -> tuple[Reply | None, Use]:
+    def _attempt(self, visit: Visit, use: Use, *, again: bool) -> tuple[Reply | None, Use]:
         """Send a request once. Return the answer if its outcome is known or is not looked for."""
-        effect, is_first = EFFECTS[use.endpoint], use.attempts == 0
-        with self._ledger.writing() as db:
-            grant = self._ledger.grant(use.grant_id)
-            if grant is None or grant.revoked is not None:
-                raise RequestRefusedError(401, "Invalid API key")
-            began = self._upstream.now()
-            open_ = {**use.before, "spans": [*use.before.get("spans", ()), [began, began + _UNDER_WAY]]}
-            db.execute(
-                "update uses set state = 'sent', attempts = attempts + 1, before = ? where id = ?",
-                (json.dumps(open_), use.id),
-            )
+        effect, is_first = EFFECTS[use.endpoint], not again
+        use = self._opened(use) if again else use
+        began = use.before["spans"][-1][0]
         got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due)
         status = (0 if got.sent else _NOT_SENT) if isinstance(got, Lost) else got.status
         reply = self._upstream.reply(got, visit.address, "forwarded")
@@ -663,9 +656,23 @@ class Kernel:
             return reply, self._settled(visit, use, "done", status)
         is_waiting = status == _NO_CAPACITY and effect.makes == "Container"
         # From the waitlist it may be made much later.
-        span = (began, began + DAY if is_waiting else self._upstream.now())
-        use = self._settled(visit, use, "unknown", status, refused=is_waiting and not is_first, span=span)
+        ended = began + DAY if is_waiting else self._upstream.now()
+        use = self._settled(visit, use, "unknown", status, refused=is_waiting and not is_first, ended=ended)
         return (reply if is_waiting and is_first else None), use
+
+    def _opened(self, use: Use) -> Use:
+        """Write that a request is about to be sent again."""
+        began = self._upstream.now()
+        spans = [*use.before["spans"], (began, began + _UNDER_WAY)]
+        with self._ledger.writing() as db:
+            grant = self._ledger.grant(use.grant_id)
+            if grant is None or grant.revoked is not None:
+                raise RequestRefusedError(401, "Invalid API key")
+            db.execute(
+                "update uses set state = 'sent', attempts = attempts + 1, before = ? where id = ?",
+                (json.dumps({**use.before, "spans": spans}), use.id),
+            )
+            return self._ledger.uses("id = ?", use.id)[0]
 
     def _was_lost(self, use: Use) -> bool:
         """Whether an earlier deletion of the same object had no answer: then a 404 says that it was carried out."""
@@ -684,10 +691,11 @@ class Kernel:
         status: int,
         *,
         refused: bool = False,
-        span: tuple[float, float] | None = None,
+        ended: float | None = None,
     ) -> Use:
-        """Record what became of an attempt, with the span in which it may have been carried out."""
-        spans = [*use.before.get("spans", ()), *([span] if span is not None else [])]
+        """Record what became of an attempt, and until when it may have been carried out; `None` if it was not."""
+        *spans, (began, _) = use.before["spans"]
+        spans += [] if ended is None else [(began, ended)]
         with self._ledger.writing() as db:
             db.execute(
                 "update uses set state = ?, status = ?, ended = ?, refused = max(refused, ?), before = ? "
