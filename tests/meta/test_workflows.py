@@ -169,6 +169,7 @@ def test_the_action_installs_with_hashes_and_without_the_keys_of_its_step(tmp_pa
         "PATH": f"{pip.parent}:/usr/bin:/bin",
         "GITHUB_ACTION_PATH": "/an action",
         "PIP_INDEX_URL": "https://example.com",
+        "LD_LIBRARY_PATH": "/python/lib",
     }
     keys = dict.fromkeys(("STACKS_API_KEY", "PULUMI_ACCESS_TOKEN", "AWS_SECRET_ACCESS_KEY", "ANY"), "hunter2")
 
@@ -181,4 +182,5 @@ def test_the_action_installs_with_hashes_and_without_the_keys_of_its_step(tmp_pa
         "pip install --no-index --no-build-isolation /an action[policy,cli]",
     ]
     assert log.count("PIP_INDEX_URL=https://example.com") >= 2
+    assert log.count("LD_LIBRARY_PATH=/python/lib") >= 2
     assert "hunter2" not in log
