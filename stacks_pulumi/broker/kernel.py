@@ -140,7 +140,16 @@ class Kernel:
         self._ledger, self._upstream, self._settings, self._budgets = ledger, upstream, settings, budgets
         self._active: set[int] = set()
         with ledger.writing() as db:
-            db.execute("update uses set state = 'unknown', ended = ? where state = 'sent'", (ledger.now(),))
+            self._left(db, ledger.uses("state = 'sent'"))
+
+    def _left(self, db: sqlite3.Connection, uses: Sequence[Use]) -> None:
+        """Record that nobody waits for the answers to some requests any more: the broker was killed, or a disk full."""
+        for use in uses:
+            state = {"void": "void", "done": "done"}.get(EFFECTS[use.endpoint].doubt, "unknown")
+            db.execute(
+                "update uses set state = ?, status = coalesce(status, 0), ended = ? where id = ?",
+                (state, self._ledger.now(), use.id),
+            )
 
     # Reads
 
@@ -235,12 +244,15 @@ class Kernel:
         if grant is None or grant.revoked is not None:
             raise RequestRefusedError(401, "Invalid API key")
         effect = EFFECTS[ask.endpoint]
-        uses = self._ledger.uses("grant_id = ? and endpoint = ? and state <> 'void'", grant.id, ask.endpoint)
+        of_grant = "grant_id = ? and endpoint = ? and state <> 'void'"
+        uses = self._ledger.uses(of_grant, grant.id, ask.endpoint)
+        self._left(db, [use for use in uses if use.state == "sent" and use.id not in self._active])
+        uses = self._ledger.uses(of_grant, grant.id, ask.endpoint)
         twins = [use for use in uses if (dict(use.ids), dict(use.body)) == (dict(ask.ids), dict(ask.body))]
         twins = [use for use in twins if text_of(use.body) == text_of(ask.body)]
         if any(use.id in self._active for use in twins):
             raise busy("this request is under way")
-        doubt = next((use for use in twins if use.state in {"sent", "unknown"}), None)
+        doubt = next((use for use in twins if use.state == "unknown"), None)
         if doubt is not None:
             return doubt, False
 

@@ -15,7 +15,7 @@ import yaml
 
 from stacks_pulumi.broker import folder as folders
 from stacks_pulumi.broker.change import canonical, instant
-from stacks_pulumi.broker.server import Server
+from stacks_pulumi.broker.server import Server, Tls
 from stacks_pulumi.emulator import Emulator
 from tests.support.clock import SPEED, fast_clock
 from tests.support.gate import keys, signer
@@ -114,10 +114,10 @@ class Bench:
         }
         (self.path / "gate.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
 
-    def start(self) -> None:
+    def start(self, tls: Tls | None = None) -> None:
         """Start the broker; after a stop, on the same ledger."""
         self.folder = folders.Folder(self.path, self.clock)
-        server = Server(self.folder, "127.0.0.1:0", clock=self.clock)
+        server = Server(self.folder, "127.0.0.1:0", tls, clock=self.clock)
         listens = threading.Event()
         thread = threading.Thread(target=server.run, args=(lambda _url: listens.set(),), daemon=True)
         thread.start()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from stacks_pulumi.broker import folder as folders
-from stacks_pulumi.broker.server import Listen, Server
+from stacks_pulumi.broker.server import Listen, Server, Tls
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.errors import ConfigError
 from tests.broker.conftest import Bench, create, literal, permit
@@ -322,3 +324,42 @@ def test_the_body_of_a_change_is_limited(bench: Bench) -> None:
 
     assert answer.status_code == 413
     assert code(bench.client()("POST", "/_broker/changes", {"statement": 1, "signatures": []}))[0] == 400
+
+
+def test_with_a_certificate_clients_need_one_of_the_authority(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS, and certificates of clients: the way to listen on a network."""
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    words += [
+        "-addext",
+        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+    ]
+    subprocess.run(words, check=True, capture_output=True)
+    bench.stop()
+    tls = Tls(tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "cert.pem")
+
+    bench.start(tls)
+    client = bench.reader()
+
+    assert bench.url.startswith("https://127.0.0.1:")
+    accepted = client("GET", "/containers", verify="cert.pem", cert=("cert.pem", "key.pem"))
+    assert accepted.status_code == 200
+    with pytest.raises(requests.exceptions.ConnectionError):
+        client("GET", "/containers", verify="cert.pem")

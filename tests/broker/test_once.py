@@ -149,6 +149,44 @@ def _die(*_: Any, **__: Any) -> Any:
     raise RuntimeError("killed")
 
 
+UNDER_WAY: dict[str, tuple[str, str, dict[str, Any] | None, set[int]]] = {
+    "containers.set_status": ("PUT", "/containers/{web}/status", {"status": "stopped"}, {200}),
+    "containers.delete": ("DELETE", "/containers/{web}", None, {200, 404}),
+    "connections.delete": ("DELETE", "/containers/connections/{connection}", None, {200, 404}),
+    "backups.restore": ("POST", "/backups/{backup}/restore", None, {403}),
+}
+
+
+@pytest.mark.parametrize("endpoint", UNDER_WAY)
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_change_that_was_under_way_when_the_broker_died(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, endpoint: str, restart: bool
+) -> None:
+    """What has the same effect again may be sent again; a restore may not. Without a restart, the disk was full."""
+    web, data = bench.made("web", backups=1), bench.made("data", template="redis")
+    connection = bench.emulator.drift.connect("web", "data", "primary")
+    backup = str(next(iter(bench.emulator.state.backups)))
+    method, path, body, wanted = UNDER_WAY[endpoint]
+    ids: dict[str, Any] = {"container_id": literal(web)}
+    ids = {"connection_id": {"is": connection.id}} if endpoint.startswith("connections") else ids
+    ids = {"backup_id": {"is": backup}} if endpoint.startswith("backups") else ids
+    grant = bench.granted(permit(endpoint, body, ids=ids))
+    path = path.format(web=web["id"], connection=connection.id, backup=backup)
+    monkeypatch.setattr(kernel.Kernel, "_done", _die)
+
+    assert grant(method, path, body).status_code == 500
+    monkeypatch.undo()
+    if restart:
+        bench.stop()
+        bench.start()
+        grant.url = bench.url
+    answer = grant(method, path, body)
+
+    assert answer.status_code in wanted, answer.text
+    assert bench.emulator.calls(endpoint) == (1 if endpoint == "backups.restore" else 2)
+    assert data["id"] in bench.emulator.state.containers
+
+
 def test_a_create_on_the_waitlist_is_not_repeated_and_is_found_later(bench: Bench) -> None:
     """Case 30."""
     grant = bench.granted(permit("containers.create", create("web")))
