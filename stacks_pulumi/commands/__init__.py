@@ -4,6 +4,7 @@ The subcommands of `stacks-pulumi`. Each file without an underscore has a table 
 - `_lock`: Which packages, with which hashes, does a repository install with this package?
 - `_shared`: What is a command, and what do the commands share?
 - `account`: Which options has `account`, and with which code does it end?
+- `broker`: Which actions has `broker`, and with which codes do they end?
 - `container`: Which backups, credentials, logs and VPN configurations does one container have?
 - `cost`: Which options has `cost`, and with which code does it end?
 - `doctor`: Which options have `doctor`, `policy` and `policies`, and with which codes do they end?

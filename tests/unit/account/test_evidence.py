@@ -150,7 +150,7 @@ TABLE: dict[tuple[str, ...], dict[Callable[[Emulator], None], Outcome]] = {
         gap_in_containers: (1, INCOMPLETE),
         prices_in_cents: (
             3,
-            "would cost $100.00, and the catalogue says $1.00. If you know the field, its unit",
+            "would cost $100.00, and the catalogue says $1.00. If you know the field and its unit",
         ),
     },
     ("cost", "--account", "--live-prices", "--max-total", "9000"): {

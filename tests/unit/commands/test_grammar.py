@@ -42,8 +42,11 @@ RESULTS: dict[str, list[str]] = {
 }
 """Arguments with which a command gives a result, in a folder with the files of `folder`."""
 
-ELSEWHERE = {"doctor", "emulator", "gate log", "gate plan", "gate show"}
-"""Commands that need an engine, a record or a process: their own tests have their results."""
+ELSEWHERE = {
+    *("broker grant", "broker log", "broker requests", "broker status"),
+    *("doctor", "emulator", "gate log", "gate plan", "gate show"),
+}
+"""Commands that need an engine, a record, a ledger or a process: their own tests have their results."""
 
 
 @pytest.fixture
@@ -74,9 +77,9 @@ def test_every_command_with_a_result_is_tried() -> None:
 def test_the_options_that_all_share_are_those_of_the_shared_place(name: str) -> None:
     command, parser = ALL[name]
 
-    assert ({"-C", "--cwd", "-s", "--stack"} & options(name)) == (
-        {"-C", "--cwd", "-s", "--stack"} if command.stack else set()
-    )
+    # The `--stack` of a grant is what the grant is for, and no stack of this folder.
+    shared = {"-C", "--cwd", "-s", "--stack"} - ({"--stack"} if name == "broker grant" else set())
+    assert (shared & options(name)) == (shared if command.stack else set())
     assert ("--format" in options(name)) == bool(command.forms)
     for form in ("json", "markdown"):
         assert (f"--{form}" in options(name)) == (form in command.forms)
