@@ -135,8 +135,14 @@ def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
 
 
 def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
-    """Change a plan that is not allowed to `to`, if that is cheaper; `allowed-plans` handles unknown plans."""
-    wanted = catalog.PLANS.get(settings["to"])
+    """
+    Change a plan that is not allowed to `to`, or to the next lower one that is allowed, if that is cheaper.
+
+    `allowed-plans` handles unknown plans.
+    """
+    most = catalog.PLANS[settings["to"]].usd
+    allowed = [catalog.PLANS[name] for name in settings.names("allowed") if name in catalog.PLANS]
+    wanted = max((one for one in allowed if one.usd <= most), key=lambda one: one.usd, default=None)
     plan = container.plan if isinstance(container.plan, str) else None
     present = catalog.PLANS.get(plan or "")
     if wanted is None or present is None or plan in settings.names("allowed") or wanted.usd >= present.usd:

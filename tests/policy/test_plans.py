@@ -116,6 +116,13 @@ class TestClampPlan:
         assert outcome.properties["web"]["plan"] == "basic"
         assert outcome.properties["web"]["monthly_price_usd"] == 5
 
+    def test_a_plan_is_lowered_to_one_that_is_allowed_alone(self) -> None:
+        guard = StacksGuard("test", ["clamp-plan", "allowed-plans"], all="remediate", allowed_plans=["micro"])
+        outcome = PackTester(guard).update(container("web", plan="premium"))
+
+        outcome.assert_passes()
+        assert outcome.properties["web"]["plan"] == "micro"
+
     def test_secrets_stay_secrets(self) -> None:
         outcome = self.clamp(
             container("web", plan="premium", discount_code=Secret("SAVE10"), __provider=Secret("blob"))
@@ -135,10 +142,10 @@ class TestClampPlan:
             (container("web", plan="micro"), {}),
             (container("vpn", "stacks-vpn"), {}),
             (container("web", plan="colossal"), {}),
-            (container("web", plan="standard"), {"to": "standard"}),
+            (container("web", plan="standard"), {"allowed": ["premium"], "to": "standard"}),
             (container("web", plan="premium", additional_storage_tier=1), {"to": "micro"}),
         ],
-        ids=["allowed", "no plan", "price unknown", "not cheaper", "micro takes no storage"],
+        ids=["allowed", "no plan", "price unknown", "none is cheaper", "micro takes no storage"],
     )
     def test_other_values_are_left_to_allowed_plans(self, resource: Resource, config: dict[str, str]) -> None:
         assert self.clamp(resource, **config).properties[resource.name] == resource.properties
