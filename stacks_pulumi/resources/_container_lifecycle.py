@@ -120,8 +120,8 @@ def outputs(
         # Until the user decides who owns the container, the state keeps the identity of the earlier one.
         answered.update(created_at=None, ip_address=None)
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
-    shown = {container.name, container.template, container.plan}
-    spelling = {name: word for name, word in (olds.get(SPELLING) or {}).items() if word in shown}
+    shown = {word: word for word in (container.name, container.template, container.plan)}
+    spelling = {name: shown[word] for name, word in (olds.get(SPELLING) or {}).items() if word in shown}
     outs.update({FORMER_TIMES: olds.get(FORMER_TIMES), SPELLING: spelling or None})
     if compare_instants(olds.get("created_at"), outs["created_at"]) is False:
         # A start has changed the time. The children still have the former one.
@@ -453,7 +453,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             self.op.warn(
                 f"external access of {container.id} was switched {on} elsewhere, {_STAYS.format(on, off)}"
             )
-            return models.ExternalAccess(enabled=wanted, url=olds.get("url"), subdomain=olds.get("subdomain"))
+            return models.ExternalAccess(enabled=wanted)
         if access is None or access.enabled is not wanted:
             self.op.progress(f"external access: {'on' if wanted else 'off'}")
             OWNERSHIP.start(self.session, "external_access", container.id)

@@ -71,6 +71,9 @@ not show who changed it (`plan`: the guard against a replacement needs that). A 
 its outputs and in its inputs. `diff` reports an update as long as the state has the list; an update removes it.
 """
 
+_FOUND: Final = ("additional_storage_tier", "name", "plan", "revoke_auto_added")
+"""The inputs that a read may list there."""
+
 
 def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
     """Return the output that lists these inputs as changed; an empty mapping if the list is empty."""
@@ -79,8 +82,9 @@ def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def changed_outside(state: Mapping[str, Any]) -> list[str]:
-    """Return the inputs that the last read found changed."""
-    return list(state.get(CHANGED_OUTSIDE) or ())
+    """Return the inputs that the last read found changed; a state may have anything else there."""
+    listed = plain(state.get(CHANGED_OUTSIDE))
+    return [name for name in _FOUND if isinstance(listed, list) and name in listed]
 
 
 _NAME_FAULTS: Final = {

@@ -67,7 +67,7 @@ from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._running import UnseenError, rebinds
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
-from stacks_pulumi.resources._stored import check_state, returned
+from stacks_pulumi.resources._stored import as_text, check_state, from_state, is_from_state, returned
 
 
 def end_operation() -> None:
@@ -368,7 +368,7 @@ class ResourceHandler(ResourceKind):
 
         def work(session: Session, op: Operation) -> Found | None:
             # The question is about the id; the program may add anything to it.
-            stored: dict[str, Any] = {} if call.asks_existence else plain(props)
+            stored: dict[str, Any] = {} if call.asks_existence else from_state(plain(props))
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
                 check_id_form(self.kind, self.id_form, self.distinct_id(id_))
@@ -394,7 +394,8 @@ class ResourceHandler(ResourceKind):
                 return None
             outs = {**outs, **({ORIGIN: stored[ORIGIN]} if ORIGIN in stored else {})}
             outs = {**outs, **({MARKER: self.kind} if MARKER in stored else {})}
-            return Found(outs, self._known_inputs(call, stored, self._inputs_found(outs)))
+            inputs = self._known_inputs(call, stored, self._inputs_found(outs))
+            return Found(returned(id_, outs, stored), as_text(inputs))
 
         return self._operate(call, self.delete_timeout, work)
 
@@ -437,7 +438,8 @@ class ResourceHandler(ResourceKind):
         return {
             name: value
             for name, value in inputs.items()
-            if name not in stored or value != stored[name] or plain(before.get(name)) == value
+            if plain(before.get(name)) == value
+            or not (is_from_state(value) or (name in stored and value == stored[name]))
         }
 
     def _outputs_of(self, stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -456,7 +458,7 @@ class ResourceHandler(ResourceKind):
         return self._operate(
             call,
             self.create_timeout,
-            lambda session, op: self._change(session, op, id_, plain(olds), self._inputs(news)),
+            lambda session, op: self._change(session, op, id_, from_state(plain(olds)), self._inputs(news)),
             changes=True,
         )
 
@@ -465,14 +467,14 @@ class ResourceHandler(ResourceKind):
         later = {output.name: output.marked(UNKNOWN) for output in (*self.outputs, Output(ORIGIN))}
         return {**later, **self._inputs(props)}
 
-    def at_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> dict[str, Any]:
+    def at_update(self, olds: Mapping[str, Any], news: Mapping[str, Any], id_: str = "") -> dict[str, Any]:
         """Return the outputs of an update at preview: what it may change is unknown, and everything else is known."""
-        stored, inputs = plain(olds), self._inputs(news)
+        stored, inputs = from_state(plain(olds)), self._inputs(news)
         origin, settings = stored.get(ORIGIN), self._settings
         same_key = isinstance(settings, AccountSettings) and is_of_key(origin, settings.fingerprint)
         known = {**self._kept(stored, inputs), **inputs}
-        kept = returned("", known, stored, [field.name for field in self.fields])
-        return {**self.at_create(inputs), **({ORIGIN: origin} if same_key else {}), **kept}
+        kept = {**({ORIGIN: origin} if same_key else {}), **known}
+        return {**self.at_create(inputs), **returned(id_, kept, inputs)}
 
     def _kept(self, stored: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs that an update leaves as they are in the state."""
@@ -523,12 +525,11 @@ class ResourceHandler(ResourceKind):
         check_state(f"{self.kind} {id_}", self._outputs_of(stored))
         if self.owns:
             check_account(session, id_, stored.get(ORIGIN))
-        own = [field.name for field in self.fields]
         try:
             outs = {**self.on_update(session, op, id_, stored, inputs), **self._kept(stored, inputs)}
         except InitFailedError as error:
-            raise error.but(outs=returned(id_, error.outs, stored, own)) from error.__cause__
-        outs = returned(id_, outs, stored, own)
+            raise error.but(outs=returned(id_, error.outs, inputs)) from error.__cause__
+        outs = returned(id_, outs, inputs)
         origin = renewed_origin(session, stored.get(ORIGIN))
         if self.owns:
             # An update may have adopted a container with another creation time; the children belong to that one.

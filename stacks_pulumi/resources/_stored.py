@@ -2,30 +2,31 @@
 Which values of a state may an operation return as plain?
 
 The engine decrypts the state for a provider and does not say which of its values are secrets. It marks what the
-provider returns by the program's inputs alone. So a secret that someone has copied to a plain output, `created_at` for
-instance, would come out in plain text with the next update. Therefore each plain output has a form, and a state with
-something else is refused before anything is sent or shown. A word without a form is returned as a secret, unless it is
-one of the platform's words, or contains the account's id.
+provider returns by the names of the program's inputs, or of the state. So a secret that someone has copied to a plain
+output would come out in plain text with the next update or refresh. Therefore each text of a state is known as one: an
+operation returns it as a secret, under whatever name, unless the engine marks it or it is certainly public. Besides,
+some plain outputs have a form, and an update of a state with something else is refused before anything is sent.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from stacks_pulumi._identifiers import account_of, is_unique, seconds_of
+from stacks_pulumi._identifiers import account_of, seconds_of
 from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.catalog import TEMPLATES
 from stacks_pulumi.errors import StacksError
+from stacks_pulumi.pricing.recognition import KINDS, SIGNATURE
 from stacks_pulumi.resources._fields import secret
 
-_HOST: Final = re.compile(r"(https?://)?[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/?", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"(https?://)?[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/?", re.IGNORECASE)
+_HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,24}|\d{1,3}(\.\d{1,3}){3}")
 _ORIGIN: Final = re.compile(r"[0-9a-f]+-[0-9a-f]+")
-_VERSION: Final = re.compile(r"v?\d{1,5}([._+-][0-9a-z]{1,8}){0,5}")
-_IMAGE: Final = re.compile(r"[a-z0-9._-]+(/[a-z0-9._-]+)+(:[\w.-]+)?|[a-z0-9._-]+:[\w.-]+")
+_VERSION: Final = re.compile(r"\d{1,3}(\.\d{1,3}){0,3}")
 _USERS: Final = frozenset({"root", "ubuntu", "admin", "stacks"})
 
 
@@ -46,7 +47,7 @@ def _is_address(value: Any) -> bool:
 
 
 def _is_host(value: Any) -> bool:
-    return isinstance(value, str) and (_HOST.fullmatch(value) is not None or _is_address(value))
+    return isinstance(value, str) and (_ADDRESS.fullmatch(value) is not None or _is_address(value))
 
 
 def _is_list_of_times(value: Any) -> bool:
@@ -70,11 +71,14 @@ _FORMS: Final[Mapping[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
         ("cpu", "memory_mb", "monthly_price_usd", "port", "size_bytes", "ssh_port", "storage_mb"), _is_number
     ),
+    "spelling": lambda value: isinstance(value, Mapping),
     "url": _is_host,
     "ip_address": _is_address,
     "origin": lambda value: isinstance(value, str) and _ORIGIN.fullmatch(value) is not None,
 }
 """Name of a plain output, of any kind -> whether a value has its form."""
+_NEVER_KEPT: Final = frozenset({"spelling", "url"})
+"""The outputs whose form a secret may have too, such as a token with dots. No update returns them from the state."""
 
 
 def shown_time(stored: object) -> str:
@@ -107,39 +111,68 @@ def check_state(what: str, stored: Mapping[str, Any]) -> None:
             raise StacksError(msg, code="identity-unclear")
 
 
-def _is_word(name: str, value: str, id_: str) -> bool:
-    """Return whether a word of the state is certainly public."""
-    if account_of(id_) in value:
+class _Stored(str):
+    """A text of a state. It stays one under whatever name, and in whatever list, an operation returns it."""
+
+    __slots__ = ()
+
+
+def from_state(value: Any) -> Any:
+    """Return a value of a state, without marks of secrets, whose texts are known to be from there."""
+    if isinstance(value, str):
+        return _Stored(value)
+    if isinstance(value, Mapping):
+        return {name: from_state(item) for name, item in value.items()}
+    return [from_state(item) for item in value] if isinstance(value, list) else value
+
+
+def is_from_state(value: Any) -> bool:
+    """Return whether a text in the value is from a state, and not marked as a secret."""
+    if isinstance(value, Mapping):
+        return SIGNATURE not in value and any(map(is_from_state, value.values()))
+    return any(map(is_from_state, value)) if isinstance(value, list) else isinstance(value, _Stored)
+
+
+def as_text(value: Any) -> Any:
+    """Return a value with ordinary texts."""
+    if isinstance(value, Mapping):
+        return {name: as_text(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [as_text(item) for item in value]
+    return str(value) if isinstance(value, _Stored) else value
+
+
+def _is_public(id_: str, name: str, value: Any) -> bool:
+    """Return whether a value of a state is certainly no secret: ids and a fixed list of words are none."""
+    if name in _FORMS:
+        return name not in _NEVER_KEPT and _FORMS[name](value)
+    account = account_of(id_)
+    if value in ("", id_, *id_.split("/"), account, f"vpc-{account}"):
         return True
-    return {
-        "connection_type": value in {template.casefold() for template in TEMPLATES},
-        "entry_id": is_unique(value),
-        "image_tag": _IMAGE.fullmatch(value) is not None,
-        "ssh_host": _is_host(value),
-        "ssh_user": value in _USERS,
-        "status": is_known_status(value) or value in BACKED_UP.target | BACKED_UP.failed,
-        "version": _VERSION.fullmatch(value) is not None,
-        "version_major": _VERSION.fullmatch(value) is not None,
-    }.get(name, False)
+    words = {
+        "connection_type": lambda: value in {template.casefold() for template in TEMPLATES},
+        "ssh_host": lambda: _HOST.fullmatch(value) is not None,
+        "ssh_user": lambda: value in _USERS,
+        "status": lambda: is_known_status(value) or value in BACKED_UP.target | BACKED_UP.failed,
+        "stacks_kind": lambda: value in KINDS,
+        "version": lambda: _VERSION.fullmatch(value) is not None,
+        "version_major": lambda: _VERSION.fullmatch(value) is not None,
+    }
+    return isinstance(value, str) and name in words and words[name]()
 
 
-def returned(
-    id_: str, outs: Mapping[str, Any], stored: Mapping[str, Any], inputs: Iterable[str]
-) -> dict[str, Any]:
+def returned(id_: str, outs: Mapping[str, Any], marked: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the outputs of an update. A text that is as in the state, and not certainly public, becomes a secret.
+    Return the outputs of an operation. What is from the state, and not certainly public, becomes a secret.
 
     Args:
         id_: The resource's id.
         outs: The outputs.
-        stored: The outputs in the state.
-        inputs: The names of the inputs, whose secrets the engine knows.
+        marked: Values whose marks the engine knows: an output with the same name and value gets them from it.
     """
-    own = {*inputs, *_FORMS, "stacks_kind"}
-
-    def is_public(name: str, value: Any) -> bool:
-        if name in own or value != stored.get(name) or isinstance(value, bool | int | float):
-            return True
-        return isinstance(value, str) and _is_word(name, value, id_)
-
-    return {name: value if is_public(name, value) else secret(value) for name, value in outs.items()}
+    return {
+        name: as_text(value)
+        if not is_from_state(value) or marked.get(name) == value or _is_public(id_, name, value)
+        else secret(as_text(value))
+        for name, value in outs.items()
+    }

@@ -11,12 +11,13 @@ import pytest
 from stacks_pulumi._identifiers import camel_case
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.recognition import SIGNATURE
-from tests.support.stack import Stack
+from tests.support.stack import Result, Stack
 
 Resource = dict[str, Any]
 
 OPEN = 'stacks.Container("web", template="nodejs", external_access=True, restart_triggers=["{}"])\n'
 KEPT = 'stacks.Container("web", template="nodejs", desired_status="running")\n'
+TOKEN = 'pulumi.export("token", pulumi.Output.secret("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3"))\n'
 PAIR = """
 app = stacks.Container("app", template="nodejs", external_access=True)
 db = stacks.Container("orders-db", template="postgresql")
@@ -47,6 +48,18 @@ def sealed_key(stack: Stack) -> Any:
     resources = json.loads(stack.export())["deployment"]["resources"]
     values = [value for one in resources for value in one.get("inputs", {}).values()]
     return next(value for value in values if isinstance(value, dict) and SIGNATURE in value)
+
+
+def sealed_token(stack: Stack) -> Any:
+    """Return the token of the program as the state has it: encrypted."""
+    resources = json.loads(stack.export())["deployment"]["resources"]
+    return next(one["outputs"]["token"] for one in resources if "token" in one.get("outputs", {}))
+
+
+def assert_hidden(stack: Stack, said: Result) -> None:
+    """Check that neither the output and the events of a run nor the state have the token as plain text."""
+    assert "eyJhbGci" not in said.text + json.dumps(said.events) + stack.export()
+    assert "eyJhbGci" in stack.cli("stack", "export", "--show-secrets")
 
 
 def fail(resource: Resource) -> None:
@@ -120,6 +133,58 @@ def test_a_refresh_does_not_make_an_input_of_what_only_an_output_has(
     assert said.code == 0, said.text
     assert emulator.key not in said.text
     assert emulator.key not in stack.export()
+
+
+def test_a_secret_stays_one_under_every_name_that_an_update_gives_it(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    words = ("internal_host", "ssh_user", "ssh_host", "vpc_network")
+    shown = "".join(f"pulumi.export('{word}', web.{word})\n" for word in words)
+    first = f'web = stacks.Container("web", template="nodejs")\n{shown}{TOKEN}'
+    stack.program(first, host=host)
+    stack.up(quiet_afterwards=False)
+    token = sealed_token(stack)
+    edit(
+        stack,
+        "web",
+        # Without external access in the program, an update returns that of the state as `open_unmanaged`.
+        lambda web: web["outputs"].update({named(host, word): token for word in (*words, "external_access")}),
+    )
+
+    for said in (stack.preview(), stack.up(quiet_afterwards=False)):
+        assert_hidden(stack, said)
+
+
+def test_a_secret_stays_one_in_a_list_that_a_refresh_changes(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(f'stacks.Container("web", template="nodejs", plan="standard")\n{TOKEN}', host=host)
+    stack.up(quiet_afterwards=False)
+    token = sealed_token(stack)
+    edited = {named(host, "changed_outside"): [token], "plan": "basic"}
+    edit(stack, "web", lambda web: web["outputs"].update(edited))
+
+    said = stack.refresh(drift=True)
+
+    assert "plan" in stack.export()
+    assert_hidden(stack, said)
+
+
+def test_an_update_does_not_keep_the_address_of_what_is_closed(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(OPEN.format(1) + TOKEN, host=host)
+    stack.up(quiet_afterwards=False)
+    token = sealed_token(stack)
+    emulator.drift.set_external_access("web", enabled=False)
+    # The token has the form of a host name.
+    edit(stack, "web", lambda web: web["outputs"].update(url=token))
+    stack.program(OPEN.format(2) + TOKEN, host=host)
+
+    said = stack.up(quiet_afterwards=False)
+
+    assert any("was switched off elsewhere, and stays off" in line for line in said.warnings)
+    assert_hidden(stack, said)
 
 
 @pytest.mark.parametrize("url", ["", None])

@@ -298,7 +298,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.UpdateResponse:
             olds, news = from_struct(request.olds), from_struct(request.news)
             if request.preview:
-                return provider_pb2.UpdateResponse(properties=to_struct(handler.at_update(olds, news)))
+                return provider_pb2.UpdateResponse(
+                    properties=to_struct(handler.at_update(olds, news, request.id))
+                )
             return provider_pb2.UpdateResponse(
                 properties=to_struct(handler.update(call, handler.plain_id(request.id), olds, news))
             )
