@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Final
 
 import msgspec
 
 from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi._identifiers import canonical_network
 from stacks_pulumi.api._bodies import allowed_ips, done, item
-from stacks_pulumi.api._call import Handler, call_to
-from stacks_pulumi.api.models import AllowedIp, ExternalAccess
-from stacks_pulumi.api.once import Deleted, look_twice, once, settle
+from stacks_pulumi.api._call import Call, Handler, call_to
+from stacks_pulumi.api.models import AllowedIp, ExternalAccess, Listing
+from stacks_pulumi.api.once import Deleted, Once, look_twice, settle
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
@@ -24,6 +24,39 @@ AUTO_ADDED: Final = "your ip (auto-added)"
 """The description of the caller's own address in the guide, in lower case."""
 _BY_DEFAULT: Final = "custom ip"
 """The description of an address that is added without one."""
+
+
+class _NewAddress(Once[AllowedIp]):
+    """The request for an entry. Two equal ones can exist, so two looks come before a repeat."""
+
+    may_exist_twice: ClassVar = True
+
+    def __init__(
+        self, api: AllowedIpsApi, call: Call[AllowedIp], container_id: str, asked: Mapping[str, str]
+    ) -> None:
+        super().__init__(api.send, call, api.clock, now=api.server_now)
+        self._api = api
+        self._container_id = container_id
+        self._asked = asked
+
+    def existing(self) -> Listing[AllowedIp]:
+        return self._api.list(self._container_id).allowed_ips
+
+    def is_taken(self, row: AllowedIp) -> bool:
+        same = (
+            row.service_type == self._asked["service_type"] and row.description == self._asked["description"]
+        )
+        return same and self.is_ours(row)
+
+    def is_ours(self, row: AllowedIp) -> bool:
+        return canonical(row.ip_address) == canonical(self._asked["ip_address"])
+
+    def made_at(self, row: AllowedIp) -> str | None:
+        return row.added_at
+
+    def remove(self, row: AllowedIp) -> None:
+        if self.is_taken(row):
+            self._api.remove(self._container_id, row.id)
 
 
 class AllowedIpsApi:
@@ -36,9 +69,9 @@ class AllowedIpsApi:
         platform: PlatformFile = UNKNOWN,
         server_now: Callable[[], float | None] = lambda: None,
     ) -> None:
-        self._send = send
-        self._clock = clock
-        self._server_now = server_now
+        self.send = send
+        self.clock = clock
+        self.server_now = server_now
         self._lag = platform.lag
         self._deleted = Deleted(clock, platform.settle)
 
@@ -49,7 +82,7 @@ class AllowedIpsApi:
         return msgspec.structs.replace(access, allowed_ips=entries)
 
     def _listed(self, container_id: str) -> ExternalAccess:
-        return self._send(call_to("allowed_ips.list", container_id, parse=allowed_ips))
+        return self.send(call_to("allowed_ips.list", container_id, parse=allowed_ips))
 
     def add(
         self,
@@ -85,33 +118,15 @@ class AllowedIpsApi:
             json=asked,
             pulse=pulse,
         )
-        address = canonical(ip_address)
-
-        def same_address(entry: AllowedIp) -> bool:
-            return canonical(entry.ip_address) == address
 
         def attempt() -> AllowedIp:
-            return once(
-                self._send,
-                call,
-                before=before,
-                taken=lambda entry: (
-                    same_address(entry)
-                    and entry.service_type == service_type
-                    and entry.description == description
-                ),
-                look=lambda: self.list(container_id).allowed_ips,
-                ours=same_address,
-                clock=self._clock,
-                pauses=(self._lag,) * 3,
-                made_at=lambda entry: entry.added_at,
-                now=self._server_now,
-            )
+            return _NewAddress(self, call, container_id, asked).run(before)
 
         def is_held() -> bool:
             """Whether a deleted entry for the address is still listed: then the refusal may be about that one."""
             return any(
-                same_address(entry) and self._deleted.has(container_id, entry.id)
+                canonical(entry.ip_address) == canonical(ip_address)
+                and self._deleted.has(container_id, entry.id)
                 for entry in self._listed(container_id).allowed_ips
             )
 
@@ -140,9 +155,9 @@ class AllowedIpsApi:
             return access.allowed_ips.find(lambda entry: entry.id == ip_id)
 
         def is_gone(_error: StacksError) -> bool:
-            return look_twice(look, self._clock, self._lag) is None
+            return look_twice(look, self.clock, self._lag) is None
 
-        settle(self._send, call_to("allowed_ips.remove", container_id, ip_id, parse=done), is_gone)
+        settle(self.send, call_to("allowed_ips.remove", container_id, ip_id, parse=done), is_gone)
         self._deleted.add(container_id, ip_id)
 
 

@@ -8,7 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -21,7 +21,7 @@ from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.feed import Feed, Watch
 from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing
-from stacks_pulumi.api.once import look_twice, once, settle
+from stacks_pulumi.api.once import Once, look_twice, settle
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
     ForbiddenError,
@@ -38,8 +38,6 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
 
 MOST: Final = 100
 """The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
-_PAUSES: Final = (5.0, 10.0, 20.0)
-"""Backups start in the background: one whose response was lost may appear in the list only after a while."""
 _POLLS: Final = 5.0
 """Seconds for the list that shows what has happened by then."""
 _UNDER_WAY: Final = frozenset(
@@ -222,6 +220,28 @@ def is_complete(backup: Backup) -> bool:
     return is_open and backup.completed_at is not None and not backup.error_message
 
 
+class _NewBackup(Once[Backup]):
+    """The request for a backup. It has no key, so it is never sent again: its effect is looked for."""
+
+    is_repeatable: ClassVar = False
+
+    def __init__(self, api: BackupsApi, container_id: str, watch: _Appears, deadline: float) -> None:
+        super().__init__(api.send, _trigger(container_id, watch.pulse), api.clock, now=api.server_now)
+        self._api = api
+        self._container_id = container_id
+        self._watch = watch
+        self._deadline = deadline
+
+    def existing(self) -> Listing[Backup]:
+        return self._api.newest(self._container_id, self.call.pulse)
+
+    def is_ours(self, row: Backup) -> bool:
+        return self._watch.is_it(row)
+
+    def send(self) -> Backup:
+        return self._api.sent(self._container_id, self._watch, self._deadline)
+
+
 class BackupsApi:
     """Methods for backups. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
@@ -233,11 +253,11 @@ class BackupsApi:
         platform: PlatformFile = UNKNOWN,
         server_now: Callable[[], float | None] = lambda: None,
     ) -> None:
-        self._send = send
-        self._clock = clock
+        self.send = send
+        self.clock = clock
         self._pace = pace
         self._platform = platform
-        self._server_now = server_now
+        self.server_now = server_now
         self._changed = threading.Condition()
         self._starting: set[str] = set()
 
@@ -249,7 +269,7 @@ class BackupsApi:
             container_id: The container.
             limit: How many at most; the API returns at most 100.
         """
-        return self._send(_list_call(container_id, limit))
+        return self.send(_list_call(container_id, limit))
 
     def trigger(self, container_id: str) -> BackupId | None:
         """
@@ -262,7 +282,7 @@ class BackupsApi:
             BadRequestError: The container does not run.
             ConnectionFailedError: If `sent` is true, it is unknown whether a backup was started.
         """
-        told = self._send(_trigger(container_id))
+        told = self.send(_trigger(container_id))
         return None if told is None else told.id
 
     def start(
@@ -305,48 +325,42 @@ class BackupsApi:
                 listed.require_complete()
             watch.before = [backup.id for backup in before]
             # The list before the request may be behind, and lack an older one that a later list has.
-            watch.since = self._server_now()
+            watch.since = self.server_now()
 
-            def send(call: Call[ToldId | None]) -> Backup:
-                try:
-                    number = self._send(call)
-                except CALL_ERRORS as error:
-                    if in_doubt(error):
-                        # Another request could make a second backup, so the first one gets the time to appear.
-                        with suppress(WaitError, *CALL_ERRORS):
-                            return self._follow(container_id, watch, deadline)
-                    raise
-                if number is not None and number.is_certain:
-                    return Backup(id=number.id, container_id=container_id)
-                if number is not None:
-                    watch.told, watch.patience = number.id, watch.elapsed + self._platform.lag
-                watch.late = watch.elapsed + self._platform.backup_listed
-                try:
+            return _NewBackup(self, container_id, watch, deadline).run(before)
+
+    def sent(self, container_id: str, watch: _Appears, deadline: float) -> Backup:
+        """Send the request for a backup, and return the one that appears."""
+        try:
+            number = self.send(_trigger(container_id, watch.pulse))
+        except CALL_ERRORS as error:
+            if in_doubt(error):
+                # Another request would make a second backup, so this one gets the time to appear.
+                with suppress(WaitError, *CALL_ERRORS):
                     return self._follow(container_id, watch, deadline)
-                except WaitCancelledError:
-                    # The API accepted the request, and the backup's id is needed to delete it. So the search continues.
-                    msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
-                    raise UnreadableAnswerError(msg, operation="backups.trigger", status=202) from None
-                except (InvalidApiKeyError, ForbiddenError) as error:
-                    # The key was revoked during the wait.
-                    msg = (
-                        f"{error.message}. A backup of container {container_id} was started before that, and its id is "
-                        "not known: STACKS deletes it after seven days"
-                    )
-                    raise error.but(message=msg) from None
-
-            return once(
-                send,
-                _trigger(container_id, watch.pulse),
-                before=before,
-                taken=None,
-                look=lambda: _newest(self._list_all(container_id, watch.pulse)),
-                ours=watch.is_it,
-                clock=self._clock,
-                pauses=_PAUSES,
-                made_at=lambda backup: backup.created_at,
-                now=self._server_now,
+            raise
+        if number is not None and number.is_certain:
+            return Backup(id=number.id, container_id=container_id)
+        if number is not None:
+            watch.told, watch.patience = number.id, watch.elapsed + self._platform.lag
+        watch.late = watch.elapsed + self._platform.backup_listed
+        try:
+            return self._follow(container_id, watch, deadline)
+        except WaitCancelledError:
+            # The API accepted the request, and the backup's id is needed to delete it. So the search continues.
+            msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
+            raise UnreadableAnswerError(msg, operation="backups.trigger", status=202) from None
+        except (InvalidApiKeyError, ForbiddenError) as error:
+            # The key was revoked during the wait.
+            msg = (
+                f"{error.message}. A backup of container {container_id} was started before that, and its id is "
+                "not known: STACKS deletes it after seven days"
             )
+            raise error.but(message=msg) from None
+
+    def newest(self, container_id: str, pulse: Pulse | None) -> Listing[Backup]:
+        """Return the backups of a container that are listed now."""
+        return _newest(self._list_all(container_id, pulse))
 
     def resume(
         self,
@@ -384,7 +398,7 @@ class BackupsApi:
         return _Appears(
             f"backup of container {container_id}",
             "its appearance in the list",
-            clock=self._clock,
+            clock=self.clock,
             deadline=deadline,
             on_tick=on_tick,
             cancelled=cancelled,
@@ -392,7 +406,7 @@ class BackupsApi:
 
     def _follow(self, container_id: str, watch: _Appears, deadline: float) -> Backup:
         """Return the backup as soon as a list shows it; wait no longer than a platform needs for that."""
-        watch.limit(min(deadline, self._clock.now() + self._platform.backup_listed + _POLLS))
+        watch.limit(min(deadline, self.clock.now() + self._platform.backup_listed + _POLLS))
         try:
             backup = self._feed(container_id).follow(watch)
         except WaitTimeoutError as error:
@@ -444,7 +458,7 @@ class BackupsApi:
                 absent,
                 self._platform,
                 created_at,
-                clock=self._clock,
+                clock=self.clock,
                 deadline=deadline,
                 on_tick=on_tick,
                 cancelled=cancelled,
@@ -461,7 +475,7 @@ class BackupsApi:
 
     def stats(self) -> BackupStats:
         """Return statistics of all backups of the account (guide, "Backup Statistics")."""
-        return self._send(call_to("backups.stats", parse=lambda body: item(BackupStats, body, "stats")))
+        return self.send(call_to("backups.stats", parse=lambda body: item(BackupStats, body, "stats")))
 
     def restore(self, backup_id: BackupId) -> None:
         """
@@ -473,7 +487,7 @@ class BackupsApi:
             BadRequestError: The container does not run, or the backup is not complete.
             ConnectionFailedError: If `sent` is true, it is unknown whether the container was restored.
         """
-        self._send(call_to("backups.restore", backup_id, parse=done))
+        self.send(call_to("backups.restore", backup_id, parse=done))
 
     def pin(self, backup_id: BackupId, *, container_id: str | None = None) -> None:
         """
@@ -519,9 +533,9 @@ class BackupsApi:
                     raise error
                 return row
 
-            return look_twice(look, self._clock, self._platform.lag) is None
+            return look_twice(look, self.clock, self._platform.lag) is None
 
-        settle(self._send, call_to("backups.delete", backup_id, parse=done), is_gone)
+        settle(self.send, call_to("backups.delete", backup_id, parse=done), is_gone)
 
     def _mark(self, endpoint: str, backup_id: BackupId, container_id: str | None, *, pinned: bool) -> None:
         def is_marked(_error: StacksError) -> bool:
@@ -531,18 +545,18 @@ class BackupsApi:
             return any(backup.id == backup_id and backup.pinned is pinned for backup in listed)
 
         # Pinning is idempotent, although the method is POST.
-        settle(self._send, call_to(endpoint, backup_id, parse=done, again=True), is_marked)
+        settle(self.send, call_to(endpoint, backup_id, parse=done, again=True), is_marked)
 
     def _list_all(self, container_id: str, pulse: Pulse | None = None) -> Listing[Backup]:
-        return self._send(msgspec.structs.replace(_list_call(container_id, MOST), pulse=pulse))
+        return self.send(msgspec.structs.replace(_list_call(container_id, MOST), pulse=pulse))
 
     def _feed(self, container_id: str) -> Feed[Backup]:
-        return Feed(self._send, _list_call(container_id, MOST), self._clock, noun="backup", pace=self._pace)
+        return Feed(self.send, _list_call(container_id, MOST), self.clock, noun="backup", pace=self._pace)
 
     @contextmanager
     def _turn(self, container_id: str, pulse: Pulse) -> Iterator[None]:
         with self._changed:
-            wait_while(lambda: container_id in self._starting, self._changed, self._clock, pulse)
+            wait_while(lambda: container_id in self._starting, self._changed, self.clock, pulse)
             self._starting.add(container_id)
         try:
             yield

@@ -8,20 +8,71 @@ and with another name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from stacks_pulumi._clock import Clock, Pulse
-from stacks_pulumi._identifiers import may_be_of, same_name, seconds_since
+from stacks_pulumi._identifiers import may_be_of, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import connections, created_connection, done, scrub, targets
-from stacks_pulumi.api._call import Handler, call_to
+from stacks_pulumi.api._call import Call, Handler, call_to
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import Listing
-from stacks_pulumi.api.once import Deleted, look_twice, once, settle
+from stacks_pulumi.api.once import Deleted, Once, look_twice, settle
 from stacks_pulumi.errors import NotFoundError, StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _EARLIEST = 600.0
 """Seconds before a request: a connection that was made earlier than that was not made by the request. Clocks differ."""
+
+
+class _NewConnection(Once[models.Connection]):
+    """The request for a connection. Two equal ones can exist, so two looks come before a repeat."""
+
+    may_exist_twice: ClassVar = True
+
+    def __init__(
+        self,
+        api: ConnectionsApi,
+        call: Call[models.Connection],
+        source_id: str,
+        target_id: str,
+        name: str | None,
+    ) -> None:
+        super().__init__(api.send, call, api.clock, now=api.server_now)
+        self._api = api
+        self._source_id = source_id
+        self._target_id = target_id
+        self._name = name
+
+    def existing(self) -> Listing[models.Connection]:
+        """Return the connections of the source, and those from it that only the target lists."""
+        listed = self._api.list(self._source_id).outgoing
+        former = {row.id for row in self.former}
+        if any(row.id not in former for row in listed):
+            return listed
+        incoming = self._api.list(self._target_id).incoming
+        new = [row for row in incoming if self._api.comes_from(row, self._source_id)]
+        known = (row.merge(models.Connection(id=row.id, target_id=self._target_id)) for row in new)
+        return Listing(
+            {row.id: row for row in (*listed, *known)}.values(),
+            gap=listed.gap or incoming.gap,
+            damaged=listed.damaged | incoming.damaged,
+        )
+
+    def is_taken(self, row: models.Connection) -> bool:
+        return self._api.is_equal(row, self._target_id, self._name)
+
+    def is_ours(self, row: models.Connection) -> bool:
+        """Return whether a new row has our target, and our name as the platform may spell it."""
+        is_named = self._name is None or is_spelling(self._name, row.name)
+        return is_named and self._api.leads_to(row, self._target_id)
+
+    def made_at(self, row: models.Connection) -> str | None:
+        return row.created_at
+
+    def remove(self, row: models.Connection) -> None:
+        if self.is_taken(row):
+            self._api.delete(row.id, source_id=self._source_id, target_id=self._target_id)
 
 
 class ConnectionsApi:
@@ -35,20 +86,20 @@ class ConnectionsApi:
         platform: PlatformFile = UNKNOWN,
         server_now: Callable[[], float | None] = lambda: None,
     ) -> None:
-        self._send = send
-        self._server_now = server_now
-        self._clock = clock
+        self.send = send
+        self.server_now = server_now
+        self.clock = clock
         self._containers = containers
         self._platform = platform
         self._deleted = Deleted(clock, platform.connection_listed)
 
     def targets(self, container_id: str) -> models.Targets:
         """Return the targets that a container can be connected to (guide, "List Available Targets")."""
-        return self._send(call_to("connections.targets", container_id, parse=targets))
+        return self.send(call_to("connections.targets", container_id, parse=targets))
 
     def list(self, container_id: str) -> models.Connections:
         """Return the connections of a container in both directions (guide, "List Connections")."""
-        listed = self._send(call_to("connections.list", container_id, parse=connections))
+        listed = self.send(call_to("connections.list", container_id, parse=connections))
         return models.Connections(
             outgoing=self._deleted.without("", listed.outgoing),
             incoming=self._deleted.without("", listed.incoming),
@@ -98,7 +149,7 @@ class ConnectionsApi:
                 similar = [
                     row
                     for row in rows
-                    if (side == "outgoing" or self._comes_from(row, source_id)) and like(row)
+                    if (side == "outgoing" or self.comes_from(row, source_id)) and like(row)
                 ]
                 row = similar[0] if len(similar) == 1 else None
             if row is not None:
@@ -113,10 +164,11 @@ class ConnectionsApi:
     def find_equal(self, source_id: str, target_id: str, name: str) -> models.Connection | None:
         """Return the connection of that name that a container lists to another one; `None` shows nothing."""
         listed = self.list(source_id).outgoing
-        return next((row for row in listed if self._is_equal(row, target_id, name)), None)
+        return next((row for row in listed if self.is_equal(row, target_id, name)), None)
 
-    def _is_equal(self, connection: models.Connection, target_id: str, name: str | None) -> bool:
-        return (name is None or same_name(connection.name, name)) and self._leads_to(connection, target_id)
+    def is_equal(self, connection: models.Connection, target_id: str, name: str | None) -> bool:
+        """Return whether a connection has this target and this name; `None` for any name."""
+        return (name is None or same_name(connection.name, name)) and self.leads_to(connection, target_id)
 
     def create(
         self,
@@ -126,6 +178,7 @@ class ConnectionsApi:
         name: str | None = None,
         before: Sequence[models.Connection] | None = None,
         pulse: Pulse | None = None,
+        warn: Callable[[str], None] = lambda _text: None,
     ) -> models.Connection:
         """
         Connect a container to another exactly once (guide, "Create Connection").
@@ -138,6 +191,7 @@ class ConnectionsApi:
             name: Name of the connection; the API chooses one if it is not given.
             before: The source's connections, as `once` takes them; requested unless given.
             pulse: Called during waits; what it raises ends the wait.
+            warn: Called with a text about what has to be looked at in the dashboard.
 
         Raises:
             ExistsError: The source already had a connection to the target of that name (without a name: of any name).
@@ -152,62 +206,19 @@ class ConnectionsApi:
             json={"connectionName": name} if name else {},
             pulse=pulse,
         )
-        sent = self._clock.wall()
-
-        def leads_there(connection: models.Connection) -> bool:
-            return self._leads_to(connection, target_id)
-
-        def is_new(connection: models.Connection) -> bool:
-            """Whether a connection that was not listed before is ours: the platform may change its name."""
-            age = seconds_since(connection.created_at, sent)
-            return (
-                (name is None or is_spelling(name, connection.name))
-                and leads_there(connection)
-                and (age is None or age < _EARLIEST)
-            )
-
-        def look() -> Listing[models.Connection]:
-            listed = self.list(source_id).outgoing
-            if any(row.id not in known for row in listed):
-                return listed
-            incoming = self.list(target_id).incoming
-            new = [row for row in incoming if self._comes_from(row, source_id)]
-            rows = [*listed, *(row.merge(models.Connection(id=row.id, target_id=target_id)) for row in new)]
-            return Listing(
-                {row.id: row for row in rows}.values(),
-                gap=listed.gap or incoming.gap,
-                damaged=listed.damaged | incoming.damaged,
-            )
-
-        def is_equal(connection: models.Connection) -> bool:
-            return self._is_equal(connection, target_id, name)
+        former = self.list(source_id).outgoing if before is None else before
 
         def attempt() -> models.Connection:
-            return once(
-                self._send,
-                call,
-                before=former,
-                taken=is_equal,
-                look=look,
-                ours=is_new,
-                clock=self._clock,
-                pauses=self._pauses,
-                made_at=lambda row: row.created_at,
-                now=self._server_now,
-            )
+            request = _NewConnection(self, call, source_id, target_id, name)
+            request.warn = warn
+            return request.run(former)
 
-        former = self.list(source_id).outgoing if before is None else before
-        known = {row.id for row in former}
         # A row in `former` is of no deleted connection, so no wait frees its name.
-        made = self._deleted.until_free("", attempt, pulse, lambda: not any(map(is_equal, former)))
+        made = self._deleted.until_free(
+            "", attempt, pulse, lambda: not any(self.is_equal(row, target_id, name) for row in former)
+        )
         self._deleted.discard("", made.id)
         return made.merge(models.Connection(id=made.id, name=name, source_id=source_id, target_id=target_id))
-
-    @property
-    def _pauses(self) -> Sequence[float]:
-        """The seconds before each look for a connection whose response was lost: a list may be behind."""
-        lag, listed = self._platform.lag, self._platform.connection_listed
-        return lag, lag, max(listed - 2 * lag, lag)
 
     def delete(
         self, connection_id: str, *, source_id: str | None = None, target_id: str | None = None
@@ -231,15 +242,16 @@ class ConnectionsApi:
             source = source_id
             return (
                 look_twice(
-                    lambda: self.find(connection_id, source, target_id), self._clock, self._platform.lag
+                    lambda: self.find(connection_id, source, target_id), self.clock, self._platform.lag
                 )
                 is None
             )
 
-        settle(self._send, call_to("connections.delete", connection_id, parse=done), is_gone)
+        settle(self.send, call_to("connections.delete", connection_id, parse=done), is_gone)
         self._deleted.add("", connection_id)
 
-    def _leads_to(self, connection: models.Connection, target_id: str) -> bool:
+    def leads_to(self, connection: models.Connection, target_id: str) -> bool:
+        """Return whether a connection that its source lists has this target."""
         if connection.target_id is not None:
             return connection.target_id == target_id
         # The list contains only the target's name. An id ends with the name, but the id of `other-db` also ends with
@@ -247,7 +259,7 @@ class ConnectionsApi:
         name = connection.target_name
         return name is not None and may_be_of(target_id, name) and self._is_named(target_id, name)
 
-    def _comes_from(self, connection: models.Connection, source_id: str) -> bool:
+    def comes_from(self, connection: models.Connection, source_id: str) -> bool:
         """Return whether a connection that its target lists has this source."""
         if connection.source_id is not None:
             return connection.source_id == source_id

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
-from stacks_pulumi._identifiers import compare_instants, is_before, same_name, seconds_of
+from stacks_pulumi._identifiers import account_of, compare_instants, is_before, same_name, seconds_of
 from stacks_pulumi.api._bodies import created_container, done, item, items, scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
 from stacks_pulumi.api._retry import UntilVisible, in_doubt
@@ -34,7 +34,7 @@ from stacks_pulumi.api.models import (
     Metrics,
     Template,
 )
-from stacks_pulumi.api.once import may_be_done, once, settle
+from stacks_pulumi.api.once import Once, may_be_done, settle
 from stacks_pulumi.catalog import PLANS
 from stacks_pulumi.errors import (
     BadRequestError,
@@ -44,7 +44,6 @@ from stacks_pulumi.errors import (
     NotFoundError,
     ServerError,
     StacksError,
-    UnreadableAnswerError,
 )
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
 
@@ -76,6 +75,62 @@ def _existing(rows: Listing[Container]) -> Listing[Container]:
     return rows.where(lambda row: row.status != DELETED_STATUS)
 
 
+class _NewContainer(Once[Container]):
+    """The request for a container. Its name exists once in an account, so it may be sent again at once."""
+
+    needs_time: ClassVar = True
+    on_held: Callable[[float], None] | None = None
+
+    def __init__(
+        self, api: ContainersApi, call: Call[Container], name: str, template: str, plan: str | None
+    ) -> None:
+        super().__init__(api.send, call, api.clock, now=api.server_now)
+        self._api = api
+        self._name = name
+        self._template = template
+        self._plan = plan
+        self.held_until = api.held_until(name)
+        """Until when the platform may hold the name of a container that this client has deleted, by the clock."""
+
+    def existing(self) -> Listing[Container]:
+        self._api.on_wait("outcome unknown: looks")
+        return self._api.feed.snapshot()
+
+    def is_taken(self, row: Container) -> bool:
+        return same_name(row.name, self._name)
+
+    def is_ours(self, row: Container) -> bool:
+        return self.is_taken(row) and _fits(row, self._template, self._plan)
+
+    def made_at(self, row: Container) -> str | None:
+        return row.created_at
+
+    def send(self) -> Container:
+        """Send the request; again while the platform holds the name of a container that this client has deleted."""
+        while True:
+            try:
+                return super().send()
+            except (BadRequestError, ConflictError) as error:
+                if not _is_taken(error):
+                    raise
+                if self.clock.now() >= self.held_until:
+                    raise error.but(message=f"{error.message}. {_NOT_LISTED}") from None
+            if self.on_held is not None:
+                self.on_held(self.held_until - self.clock.now())
+            sleep_with_pulse(_HELD_PAUSE, self.clock, self.call.pulse)
+
+    def alone(self) -> Container | None:
+        """Return the container from the address that its name has in this account (guide: `usr-abc12345-web`)."""
+        known = next((row.id for row in self.former if row.id.startswith("usr-")), None)
+        return None if known is None else self._api.find(f"{account_of(known)}-{self._name}")
+
+    def says_taken(self, error: StacksError) -> bool:
+        return isinstance(error, BadRequestError | ConflictError) and _is_taken(error)
+
+    def final(self, error: StacksError) -> StacksError | None:
+        return self._api.waitlisted(self.call.what, error)
+
+
 LIST: Final[Call[Listing[Container]]] = msgspec.structs.replace(
     call_to("containers.list", parse=lambda body: items(Container, body, "containers")), finish=_existing
 )
@@ -97,6 +152,8 @@ class ContainersApi:
     Attributes:
         send: The chain, which waits until a new container is found by its id.
         feed: The list of containers, shared by all threads that wait for one.
+        clock: Time.
+        on_wait: See the argument.
         visible: The seconds after which a new container that was never seen counts as missing.
     """
 
@@ -120,10 +177,10 @@ class ContainersApi:
             on_wait=on_wait,
         )
         self._send = self.send
-        self._on_wait = on_wait
+        self.on_wait = on_wait
         self._made: dict[str, float] = {}
         """When this client created a container, by its id."""
-        self._clock = clock
+        self.clock = clock
         self._platform = platform
         self.visible = platform.visible
         self._server_now = server_now
@@ -147,13 +204,17 @@ class ContainersApi:
         )
 
     def _is_new(self, container_id: str) -> bool:
-        return self._clock.now() < self._made.get(container_id, -math.inf) + self.visible
+        return self.clock.now() < self._made.get(container_id, -math.inf) + self.visible
 
     def _is_listed(self, container_id: str, *, new: bool = False) -> bool:
         if new:
             with contextlib.suppress(*CALL_ERRORS):
                 self.feed.snapshot()
         return self.feed.seen(container_id) is not None
+
+    def held_until(self, name: str) -> float:
+        """Return until when the name of a container that this client has deleted may be held, by the clock."""
+        return self._released.get(name.casefold(), (-math.inf, None))[0] + self._name_held
 
     def server_now(self) -> float | None:
         """Return the time by the clock of creation times, in seconds since the Unix epoch; `None` if not known."""
@@ -248,6 +309,8 @@ class ContainersApi:
         discount_code: str | None = None,
         pulse: Pulse | None = None,
         on_held: Callable[[float], None] | None = None,
+        deadline: float | None = None,
+        warn: Callable[[str], None] = lambda _text: None,
     ) -> Container:
         """
         Create a container exactly once (guide, "Create Container"). It is `pending` at first: wait for it with `feed`.
@@ -261,6 +324,8 @@ class ContainersApi:
             pulse: Called during waits. If it raises, the wait ends; an unknown outcome is resolved before that.
             on_held: Called while the platform still holds the name of a container that this client has deleted, with
                 the seconds for which the request is sent again.
+            deadline: How long to look for the container if its name is taken after a lost answer, by the clock.
+            warn: Called with a text about what has to be looked at in the dashboard.
 
         Raises:
             ExistsError: The account already had a container of that name, or the API answered with a container that
@@ -268,7 +333,7 @@ class ContainersApi:
             BadRequestError: The API refuses a field.
             PaymentRequiredError: The account or the key's spending cap does not allow it.
             NoCapacityError: There is no capacity: the account is now on the waitlist, and no container was created.
-            ServerError: The outcome is unknown, and no list could show it.
+            StacksError: `outcome-unknown` if nothing shows whether the request was carried out.
         """
         asked = {
             "name": name,
@@ -284,96 +349,37 @@ class ContainersApi:
             json={field: value for field, value in asked.items() if value is not None},
             pulse=pulse,
         )
-
-        acknowledged = False
-
-        def taken(container: Container) -> bool:
-            return same_name(container.name, name)
-
-        held_until = self._released.get(name.casefold(), (-math.inf, None))[0] + self._name_held
-
-        def send(call: Call[Container]) -> Container:
-            """Send the request; again while the platform holds the name of a container that we have deleted."""
-            nonlocal acknowledged
-            while True:
-                try:
-                    return self._send(call)
-                except UnreadableAnswerError as error:
-                    acknowledged = acknowledged or error.status in _SUCCESS
-                    raise
-                except (BadRequestError, ConflictError) as error:
-                    if not _is_taken(error):
-                        raise
-                    if self._clock.now() >= held_until:
-                        raise error.but(message=f"{error.message}. {_NOT_LISTED}") from None
-                if on_held is not None:
-                    on_held(held_until - self._clock.now())
-                sleep_with_pulse(_HELD_PAUSE, self._clock, pulse)
-
-        before = self.feed.snapshot(_RECENT, pulse)
-        if any(map(taken, before)):
-            # The container in the cached list may be gone: a replacement deletes the old one first.
-            before = self.feed.snapshot(pulse=pulse)
-        while any(map(taken, before)) and self._clock.now() < held_until:
-            # A list may be behind, and show the container that we have deleted.
-            sleep_with_pulse(_HELD_PAUSE, self._clock, pulse)
-            before = self.feed.snapshot(pulse=pulse)
+        request = _NewContainer(self, call, name, template, plan)
+        request.until, request.on_held = deadline, on_held
+        request.warn = warn
+        before = self._before[name.casefold()] = self._before_create(request, pulse)
         since, shift = self._now()
-
-        def ours(container: Container) -> bool:
-            # Another client may have created a container of that name, but of another template or earlier.
-            is_it = self.is_ours(container, name=name, template=template, plan=plan, since=since)
-            return is_it and (acknowledged or not is_older(container, since))
-
-        self._before[name.casefold()] = before
-
-        def alike(container: Container) -> bool:
-            # A platform may change names: put a prefix before them, or cut them. The longest name that this client has
-            # asked for explains a new one best.
-            own = (container.name or "").casefold()
-            asked = tuple(self._before)
-            explained = [one for one in asked if one in own or one.startswith(own)]
-            is_explained = own not in asked and max(explained, key=len, default="") == name.casefold()
-            return (is_explained or not own) and not is_older(container, since)
-
-        def look() -> Listing[Container]:
-            self._on_wait("outcome unknown: looks")
-            return self.feed.snapshot()
-
-        made = once(
-            send,
-            call,
-            before=before,
-            taken=taken,
-            look=look,
-            ours=ours,
-            alike=alike,
-            is_proven=lambda row: (
-                (acknowledged and not row.settled)
-                or (since is not None and (seconds_of(row.created_at) or 0) >= since - _TOLERANCE)
-            ),
-            clock=self._clock,
-            final_error=lambda error: self._waitlist(call.what, error),
-            visible=self.visible,
-            made_at=lambda row: row.created_at,
-            now=self.server_now,
-        )
+        made = request.run(before)
         made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
         since = self._with_shift(made, before, since, shift)
-        existed = made.id in {row.id for row in before} or (
-            self.existed(made, name, since) if acknowledged else is_older(made, since)
-        )
         # What a request of ours has made is ours, whatever the platform calls its template and its plan.
         timed = since is not None and seconds_of(made.created_at) is not None
-        is_new = timed or (before.gap is None and taken(made))
-        if existed or not (is_new or _fits(made, template, plan)):
+        is_new = timed or (before.gap is None and request.is_taken(made)) or _fits(made, template, plan)
+        if not is_new or made.id in {row.id for row in before} or is_older(made, since):
             msg = (
                 f"{call.what}: the API answered with a container that this request did not create (id {made.id}, "
                 f"template {made.template}, created at {made.created_at}); take it over, or use another name"
             )
             raise ExistsError(scrub(msg), existing=made)
-        self._made[made.id] = self._clock.now()
+        self._made[made.id] = self.clock.now()
         return made
+
+    def _before_create(self, request: _NewContainer, pulse: Pulse | None) -> Listing[Container]:
+        """Return the containers before a create request, without the one of its name that this client has deleted."""
+        before = self.feed.snapshot(_RECENT, pulse)
+        if any(map(request.is_taken, before)):
+            # The container in the cached list may be gone: a replacement deletes the old one first.
+            before = self.feed.snapshot(pulse=pulse)
+        while any(map(request.is_taken, before)) and self.clock.now() < request.held_until:
+            # A list may be behind, and show the container that we have deleted.
+            sleep_with_pulse(_HELD_PAUSE, self.clock, pulse)
+            before = self.feed.snapshot(pulse=pulse)
+        return before
 
     def _with_shift(
         self, made: Container, before: Listing[Container], since: float | None, shift: float
@@ -429,7 +435,7 @@ class ContainersApi:
         if compare_instants(former, row.created_at) is None:
             return self.has_deleted(name) and is_older(row, since)
         cut = seconds_of(former) == seconds_of(row.created_at) and (seconds_of(former) or 1.0) % 60 == 0
-        if cut and self._clock.now() >= self._made.get(row.id, math.inf) + self._platform.lag:
+        if cut and self.clock.now() >= self._made.get(row.id, math.inf) + self._platform.lag:
             return False  # its time is that of the minute, in which the former one was deleted
         # Answers to create requests may be by another clock than lists, and both times here are from lists.
         return not is_before(former, row.created_at)
@@ -503,10 +509,10 @@ class ContainersApi:
         result = settle(self._send, call, is_going)
         self._made.pop(container_id, None)
         if name is not None:
-            self._released[name.casefold()] = self._clock.now(), None if former is None else former.created_at
+            self._released[name.casefold()] = self.clock.now(), None if former is None else former.created_at
         return result == "going"
 
-    def _waitlist(self, what: str, error: StacksError) -> NoCapacityError | None:
+    def waitlisted(self, what: str, error: StacksError) -> NoCapacityError | None:
         """
         Return the error for a 503 after which no container appears; `None` if the 503 is an outage.
 
@@ -566,7 +572,7 @@ class ContainersApi:
         )
 
         def reached(_error: StacksError) -> ExternalAccess | None:
-            seen = AllowedIpsApi(self._send, self._clock).list(container_id)
+            seen = AllowedIpsApi(self._send, self.clock).list(container_id)
             return seen if seen.enabled is enabled else None
 
         return settle(self._send, call, reached)

@@ -1,8 +1,8 @@
 """
 How a request takes effect exactly once, over a network that loses responses.
 
-`once` creates a resource. A POST that is repeated may create two resources, and one that times out may have created
-one. So: list, POST, and if the outcome is unknown, list again before the next step.
+`Once` creates an object. After an unknown outcome it looks, and sends the request again: the platform's uniqueness
+decides whether there will be a second one. So one lost answer costs seconds, and an outage about 15.
 
 `settle` changes or deletes one. If a response is lost, the retry may be refused because the first attempt was carried
 out, or is in progress. The same happens after a crash: an earlier process has sent the request. So a refusal is an
@@ -14,10 +14,10 @@ error only if the state differs from the requested one.
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import Clock, Pulse, beat, shielded, sleep_with_pulse
 from stacks_pulumi._identifiers import seconds_of
@@ -30,10 +30,8 @@ from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
     ExistsError,
-    PaymentRequiredError,
     StacksError,
     UnreadableAnswerError,
-    WaitCancelledError,
 )
 
 
@@ -42,12 +40,21 @@ class _HasId(Protocol):
     def id(self) -> Any: ...
 
 
-A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T", bound=_HasId)
 
-PAUSES: Final = (1.0, 3.0, 8.0)
-_FEW: Final = 2
+_PAUSES: Final = (1.0, 2.0, 4.0)
+"""Seconds before each repeat of a request whose outcome is unknown."""
+_BETWEEN: Final = 2.0
+"""Seconds between two looks that show together that there is nothing."""
+_SEARCH: Final = (0.0, 2.0, 3.0, 5.0)
+"""Seconds before each look for the effect of a request that is not sent again."""
+_EVERY: Final = 10.0
+"""Seconds between later looks, while the name that was asked for is taken by something that no list shows."""
+_TOLERANCE: Final = 2.0
+"""Seconds by which a creation time may be before our request: dates are whole seconds."""
+_LATER: Final = 5.0
+"""Seconds after the end of our request in which it may still be carried out: a server goes on after our timeout."""
 _PAUSE: Final = 2.0
 _UNKNOWN: Final = (
     "{why}, so the outcome of the request is unknown: look in the STACKS dashboard before you try again, and adopt or "
@@ -56,230 +63,334 @@ _UNKNOWN: Final = (
 _UNREAD: Final = "no list could be read after that"
 _SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = (BadRequestError, ConflictError)
-_LATER: Final = 5.0
-"""Seconds after the end of a request in which it may still make a resource: a server may go on after its answer."""
-_OWN_EFFECT: Final = (BadRequestError, ConflictError, PaymentRequiredError)
-"""Refusals that an earlier attempt may have caused: it has taken the name, or its price has reached the cap."""
 
 
-def once(
-    send: Callable[[Call[A]], T],
-    call: Call[A],
-    *,
-    before: Sequence[T] | None,
-    taken: Callable[[T], bool] | None,
-    look: Callable[[], Listing[T]],
-    ours: Callable[[T], bool],
-    alike: Callable[[T], bool] = lambda _row: False,
-    is_proven: Callable[[T], bool] = lambda _row: False,
-    clock: Clock,
-    final_error: Callable[[StacksError], StacksError | None] = lambda _error: None,
-    pauses: Sequence[float] = PAUSES,
-    visible: float = 0.0,
-    made_at: Callable[[T], str | None] = lambda _row: None,
-    now: Callable[[], float | None] = lambda: None,
-) -> T:
+class _UnprovenError(StacksError):
+    """A list shows an object that may be ours, and nothing proves it."""
+
+
+class Once(ABC, Generic[T]):
     """
-    Create a resource once, and return it.
+    A request that creates one object, however often its answer is lost. Each noun says what exists and what is ours.
 
     Args:
-        send: Sends the request; raises `UnreadableAnswerError` if the response has no id.
-        call: The request. Its pulse is called before each further attempt. If the pulse raises, no further attempt is
-            made, but the list is still read.
-        before: The list from before the request; `None` requests it now. If it is incomplete, an unknown outcome stays
-            unknown. A `Listing` was read from the API. Any other sequence is an assumption of the caller and does not
-            prove that lists can be read. If a refusal then follows an unknown outcome, and no list explains it, the
-            outcome stays unknown.
-        taken: Whether a resource prevents the creation; `None` if no resource can.
-        look: Lists the resources that exist now.
-        ours: Whether a new resource is the one that was requested.
-        alike: Whether a new resource that is not known to be ours may be it nevertheless. Then the outcome is unknown.
-        is_proven: Whether a resource that is ours shows by itself that it is new, so that an incomplete list is enough.
+        send: The chain.
+        call: The request. Its pulse is called before each repeat. If the pulse raises, nothing is sent any more, but
+            the effect of what was sent is still looked for.
         clock: Time.
-        final_error: For an error after which the request must not be sent again although its outcome is unknown: the
-            error to raise if two lists, with a pause between them, show no new resource. `None` for all other errors.
-        pauses: Seconds before the list that follows each attempt with an unknown outcome; one attempt for each.
-        visible: The seconds after which a new resource is listed. If it is given, the list is read for these seconds
-            after an unknown outcome, and only then the request is sent a second and last time.
-        made_at: Returns the creation time of a resource.
-        now: Returns the time by the clock of creation times; `None` if it is not known.
+        now: Returns the time by the API's clock; `None` if it is not known.
+        warn: Called with a text about a second object that the repeats may have made.
 
-    Raises:
-        ExistsError: The resource existed before, or another client created it first.
-        StacksError: The API's error; if no list shows the outcome, the error that left it unknown.
+    Attributes:
+        is_repeatable: Whether the request may be sent again. If not, its effect is only looked for.
+        may_exist_twice: Whether the platform allows two equal objects. Then two looks come before a repeat.
+        needs_time: Whether only a creation time shows that an object is ours.
+        until: How long to look on while the name is taken, by the clock; `None` for as long as after other refusals.
     """
-    assumed = before is not None and not isinstance(before, Listing)
-    former = look() if before is None else Listing(before)
-    _check_absence(call.what, former, taken)
-    known = {row.id for row in former}
 
-    def appeared() -> T | None:
-        listed = look()
-        new = [row for row in listed if row.id not in known]
-        # A row that could be read only in part may match, or not match, by mistake.
-        created = next((row for row in new if row.id not in listed.damaged and ours(row)), None)
-        is_shown = created is not None and (former.gap is None or is_proven(created))
-        if not is_shown and (former.gap is not None or any(row.id in listed.damaged for row in new)):
-            msg = f"the list cannot be read in full ({scrub(former.gap or 'a row')}), so it does not show the result"
-            raise _SuspectError(msg, status=200)
-        if created is None:
-            _check_complete(listed, [row.id for row in new if alike(row)])
-        return created
+    is_repeatable: ClassVar[bool] = True
+    may_exist_twice: ClassVar[bool] = False
+    needs_time: ClassVar[bool] = False
+    until: float | None = None
 
-    def resolve(error: StacksError, rest: Sequence[float]) -> T | None:
-        """Return the resource that the request created in spite of this error; `None` if it may be sent again."""
-        final = final_error(error)
-        if final is None:
-            # A success without an id was carried out. Any other request may still be in progress; it is sent again
-            # if the list shows no new resource. If the list may be far behind, one look does not show that.
-            done = visible > 0 or (isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS)
-            return _find(appeared, error, rest, clock, done=done)
-        created = _find(appeared, error, pauses, clock, done=True, looks=2)
-        if created is None:
-            raise final from None
-        return created
+    def __init__(
+        self,
+        send: Handler,
+        call: Call[Any],
+        clock: Clock,
+        *,
+        now: Callable[[], float | None] = lambda: None,
+        warn: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self.call = call
+        self.clock = clock
+        self.now = now
+        self.warn = warn
+        self.former: Listing[T] = Listing()
+        self._listed: Listing[T] = Listing()
+        self._asks_alone = False
+        self._doubt: StacksError | None = None
+        self._chain = send
+        self._known: set[Any] = set()
+        self._requests: list[tuple[float, float]] = []
+        self._sent = 0
 
-    doubt: StacksError | None = None
-    ended = -math.inf
-    for attempt in range(_FEW if visible else len(pauses)):
-        rest = _over(visible) if visible else pauses[attempt:]
-        try:
-            if doubt is not None:
-                beat(call.pulse)
-            return send(call)
-        except StacksError as error:
-            if in_doubt(error):
-                doubt = error
-                ended = max(ended, _end_of(error, now()))
-                created = resolve(error, rest)
-            elif doubt is None:
-                # Another client may have created the resource before the list was read, or it is on another page.
-                # If the list had one like it, that explains the refusal.
-                _check_refusal(call.what, error, look, taken)
-                raise
-            else:
-                # It was refused, perhaps because an earlier attempt was carried out, or the pulse ended it.
-                done = isinstance(error, _OWN_EFFECT) or not isinstance(error, CALL_ERRORS)
-                created = _find(appeared, doubt, rest if done else (0.0,), clock, done=done)
-                if created is None and visible:
-                    # If another client has the name, that explains the refusal.
-                    _check_refusal(call.what, error, look, taken)
-                explains = assumed or (visible > 0 and isinstance(error, _REFUSALS))
-                if created is None and explains and isinstance(error, CALL_ERRORS):
-                    raise _unknown(
-                        doubt, f"then it was refused ({error.reason}), and no list shows it"
-                    ) from None
-                if created is None:
-                    raise
-        if created is not None:
-            _check_awaited(created.id, _is_later(made_at(created), ended, now()), call.pulse, doubt)
-            return created
-    raise doubt or AssertionError
+    # --- implemented by each noun ---
 
+    @abstractmethod
+    def existing(self) -> Listing[T]:
+        """Return the objects that exist now."""
 
-def _check_refusal(
-    what: str, error: StacksError, look: Callable[[], Listing[T]], taken: Callable[[T], bool] | None
-) -> None:
-    if isinstance(error, _REFUSALS) and taken is not None:
-        with contextlib.suppress(*CALL_ERRORS):
-            _check_absence(what, look(), taken)
+    @abstractmethod
+    def is_ours(self, row: T) -> bool:
+        """Return whether a row that no list showed before the request has what was asked for."""
 
+    def is_taken(self, row: T) -> bool:
+        """Return whether an object prevents the creation."""
+        del row
+        return False
 
-def _end_of(error: StacksError, now: float | None) -> float:
-    """Return when a request with an unknown outcome had ended; infinite if that is not known, or it was carried out."""
-    was_done = isinstance(error, UnreadableAnswerError) and error.status in _SUCCESS
-    return math.inf if was_done or now is None else now
-
-
-def _is_later(created_at: str | None, ended: float, now: float | None) -> bool:
-    """Return whether a resource was made between the end of a request and now, so perhaps by another client."""
-    at = seconds_of(created_at)
-    return at is not None and now is not None and ended + _LATER < at <= now + _LATER
-
-
-def _check_awaited(id_: object, is_later: bool, pulse: Pulse | None, doubt: StacksError) -> None:
-    """
-    Check that a resource which another client may have made is not the result of a request that was cancelled.
-
-    No state would get its id, so it would be deleted, and the next run of the same program may have made it.
-    """
-    try:
-        beat(pulse if is_later else None)
-    except WaitCancelledError:
-        msg = f"{scrub(str(id_))} was made after that, perhaps by the next run of the program"
-        raise _unknown(doubt, msg) from None
-    except StacksError:
-        return  # a deadline has passed
-
-
-def _over(seconds: float) -> list[float]:
-    """Return the pauses between looks over that many seconds; the longest is a twelfth of them."""
-    longest = max(seconds / 12, 1.0)
-    pauses = [min(1.0, seconds)]
-    while (left := seconds - sum(pauses)) > 0:
-        pauses.append(min(pauses[-1] * 2, longest, left))
-    return pauses
-
-
-def _check_absence(what: str, rows: Listing[T], taken: Callable[[T], bool] | None) -> None:
-    existing = None if taken is None else next(filter(taken, rows), None)
-    if existing is not None:
-        msg = f"{what}: it already exists (id {existing.id}); take it over, or remove it first"
-        raise ExistsError(scrub(msg), existing=existing) from None
-
-
-def _check_complete(rows: Listing[Any], alike: Sequence[object]) -> None:
-    """Check that a list shows everything, and nothing that may be the result although it is not known to be."""
-    rows.require_complete()
-    if alike:
-        msg = f"{scrub(str(alike[0]))} appeared after that, and may be the result under another name"
-        raise _SuspectError(msg, status=200)
-
-
-class _SuspectError(UnreadableAnswerError):
-    """A list does not show whether the request had a result."""
-
-
-def _unknown(doubt: StacksError, why: str) -> StacksError:
-    return doubt.but(message=f"{doubt.reason}; {_UNKNOWN.format(why=why)}", code="outcome-unknown")
-
-
-def _find(
-    appeared: Callable[[], T | None],
-    doubt: StacksError,
-    pauses: Sequence[float],
-    clock: Clock,
-    *,
-    done: bool,
-    looks: int = 1,
-) -> T | None:
-    """
-    Return the new resource; `None` if `looks` lists did not show one. Raises `doubt` if fewer lists could be read.
-
-    If the request was carried out (`done`), the list is read until the pauses end, because it may lag. Otherwise the
-    first list that can be read decides.
-    """
-    looked, until, why = 0, clock.now() + max(sum(pauses), 2 * sum(PAUSES)), _UNREAD
-    # A new resource may exist that no state contains, so neither a cancellation nor a deadline ends the search.
-    with shielded():
-        for pause in (0.0, *pauses) if done else pauses:
-            sleep_with_pulse(pause, clock)
-            if clock.now() > until:
-                break  # the looks themselves took the time, because the API fails
-            try:
-                created = appeared()
-            except _SuspectError as error:
-                # It was not there at the looks before, so these show nothing.
-                looked, why = 0, error.message
-                continue
-            except CALL_ERRORS:
-                continue
-            looked += 1
-            if created is not None or not done:
-                return created
-    if looked >= looks:
+    def made_at(self, row: T) -> str | None:
+        """Return an object's creation time."""
+        del row
         return None
-    raise _unknown(doubt, why) from None
+
+    def send(self) -> T:
+        """Send the request; raise `UnreadableAnswerError` if the answer has no id."""
+        made: T = self._chain(self.call)
+        return made
+
+    def alone(self) -> T | None:
+        """Return the object from its own address, if that is known before an answer says it."""
+        return None
+
+    def says_taken(self, error: StacksError) -> bool:
+        """Return whether a refusal says that the name is taken."""
+        del error
+        return False
+
+    def final(self, error: StacksError) -> StacksError | None:
+        """Return the error to raise after an unknown outcome, if the request must not be sent again after it."""
+        del error
+        return None
+
+    def remove(self, row: T) -> None:
+        """Remove a second object that the repeats of this request have made; only if it may exist twice."""
+
+    # --- the protocol ---
+
+    def run(self, before: Sequence[T] | None = None) -> T:
+        """
+        Create the object, and return it.
+
+        Args:
+            before: What existed before; `None` requests it now.
+
+        Raises:
+            ExistsError: It existed before, or another client created it first.
+            StacksError: The API's error; `outcome-unknown` if nothing shows what the request has done.
+        """
+        self.former = self.existing() if before is None else Listing(before)
+        self._check_absence(self.former)
+        self._known = {row.id for row in self.former}
+        try:
+            return self._run()
+        except _UnprovenError as unproven:
+            raise self._unknown(unproven.message) from None
+
+    def _run(self) -> T:
+        made = self._attempt()
+        for pause in _PAUSES if self.is_repeatable else ():
+            if made is not None:
+                break
+            made = self._repeat(pause)
+        if made is None:
+            # The last look.
+            made = self._search(_SEARCH[:2])
+        if made is None:
+            raise self._unknown("no list shows its result")
+        return self._settled(made)
+
+    def _repeat(self, pause: float) -> T | None:
+        """Look, and send the request again if a list shows that there is nothing."""
+        made, was_read = self._look_before_repeat(pause)
+        if made is not None or not was_read:
+            return made
+        self._check_absence(self._listed)
+        try:
+            beat(self.call.pulse)
+        except StacksError as ended:
+            return self._ended(ended)
+        return self._attempt()
+
+    def _attempt(self) -> T | None:
+        """Send the request; return the object, or `None` if the outcome is unknown and no list shows it yet."""
+        begun = self.now()
+        self._sent += 1
+        try:
+            return self.send()
+        except StacksError as error:
+            if not in_doubt(error):
+                if self._doubt is None:
+                    self._explain(error)
+                    raise
+                return self._after_refusal(error)
+            self._doubt = error
+        finally:
+            self._record(begun)
+        if (final := self.final(self._doubt)) is not None:
+            return self._not_again(final)
+        if isinstance(self._doubt, UnreadableAnswerError) and self._doubt.status in _SUCCESS:
+            # It was carried out, so a list will show it.
+            return self._search(_SEARCH)
+        return None
+
+    def _is_older(self, row: T) -> bool:
+        """Return whether an object was made before our first request, so that it is another client's."""
+        created = seconds_of(self.made_at(row))
+        return created is not None and bool(self._requests) and created < self._requests[0][0] - _TOLERANCE
+
+    def is_in_time(self, row: T) -> bool | None:
+        """Return whether an object was made during one of our requests; `None` if that is not known."""
+        created = seconds_of(self.made_at(row))
+        if created is None or not self._requests:
+            return None
+        return any(begun - _TOLERANCE <= created <= ended + _LATER for begun, ended in self._requests)
+
+    def _record(self, begun: float | None) -> None:
+        ended = self.now()
+        if begun is None and ended is None:
+            return
+        # The first answer of all says what the time was before it.
+        self._requests.append((begun if begun is not None else ended or 0.0, ended or begun or 0.0))
+
+    def _look_before_repeat(self, pause: float) -> tuple[T | None, bool]:
+        """Return our object if there is one, and whether the lists could be read."""
+        looks = (0.0, _BETWEEN) if self.may_exist_twice else (pause,)
+        made: T | None = None
+        was_read = True
+        with shielded():
+            for seconds in looks:
+                sleep_with_pulse(seconds, self.clock)
+                try:
+                    made = self._appeared()
+                except CALL_ERRORS:
+                    was_read = False
+                if made is not None:
+                    break
+        return made, was_read
+
+    def _search(self, pauses: Sequence[float], *, all_read: bool = False) -> T | None:
+        """
+        Return our object as soon as a look shows it; `None` if none does.
+
+        Raises:
+            StacksError: No look could be read (or with `all_read`: not every look, or one is incomplete).
+        """
+        read = 0
+        # A new object may exist that no state contains, so neither a cancellation nor a deadline ends the search.
+        with shielded():
+            for pause in pauses:
+                sleep_with_pulse(pause, self.clock)
+                try:
+                    made = self._appeared()
+                    if made is None and all_read:
+                        self._listed.require_complete()
+                except CALL_ERRORS:
+                    continue
+                read += 1
+                if made is not None:
+                    return made
+        if read < (len(pauses) if all_read else 1):
+            raise self._unknown(_UNREAD)
+        return None
+
+    def _appeared(self) -> T | None:
+        """Return our object if a list shows it, and `None` if a list shows that there is none."""
+        self._listed = listed = self.existing()
+        alone = self.alone() if self._asks_alone else None
+        rows = [
+            *listed,
+            *([alone] if alone is not None and all(row.id != alone.id for row in listed) else []),
+        ]
+        new = [row for row in rows if row.id not in self._known]
+        mine = [
+            row
+            for row in new
+            if row.id not in listed.damaged and self.is_ours(row) and not self._is_older(row)
+        ]
+        for row in mine:
+            is_in_time = self.is_in_time(row)
+            if is_in_time or (is_in_time is None and not self.needs_time and self.former.gap is None):
+                return row
+        if mine:
+            shown = scrub(str(mine[0].id))
+            made = self.made_at(mine[0])
+            when = f"was made at {scrub(made)}" if made else "has no creation time"
+            raise _UnprovenError(
+                f"{shown} {when}, which does not show that this request made it: it was made by another stack, or "
+                "perhaps by the next run of the program",
+                code="outcome-unknown",
+            )
+        if any(row.id in listed.damaged for row in new):
+            raise UnreadableAnswerError("a row of the list cannot be read", status=200)
+        if self.may_exist_twice or not self.is_repeatable:
+            listed.require_complete()
+        return None
+
+    def _settled(self, made: T) -> T:
+        """Return the object, after a look for a second one that the repeats have made."""
+        if self._sent > 1:
+            with contextlib.suppress(*CALL_ERRORS):
+                for row in self.existing():
+                    if row.id != made.id and row.id not in self._known and self.is_ours(row):
+                        self._end_twin(made, row)
+        return made
+
+    def _end_twin(self, made: T, twin: T) -> None:
+        if self.may_exist_twice and self.is_in_time(twin):
+            self.remove(twin)
+            return
+        self.warn(
+            scrub(
+                f"{self.call.what}: besides {made.id} there is {twin.id}, which a repeat of the request may have made: "
+                "look in the STACKS dashboard, and delete it if it is no one's"
+            )
+        )
+
+    def _after_refusal(self, error: StacksError) -> T:
+        """Return the object after a refusal of a repeat, which the first request may have caused."""
+        if not isinstance(error, CALL_ERRORS):
+            return self._ended(error)
+        is_taken = self._asks_alone = self.says_taken(error)
+        for pause in self._looks(is_taken):
+            with shielded():
+                sleep_with_pulse(pause, self.clock)
+                with contextlib.suppress(*CALL_ERRORS):
+                    made = self._appeared()
+                    if made is not None:
+                        return self._settled(made)
+                    self._check_absence(self._listed)
+            try:
+                beat(self.call.pulse)
+            except StacksError as ended:
+                return self._ended(ended)
+        raise self._unknown(f"then it was refused ({error.reason}), and no list shows it") from None
+
+    def _looks(self, is_taken: bool) -> Iterator[float]:
+        yield from _SEARCH
+        while is_taken and self.until is not None and self.clock.now() + _EVERY <= self.until:
+            yield _EVERY
+
+    def _not_again(self, final: StacksError) -> T:
+        made = self._search(_SEARCH[:2], all_read=True)
+        if made is None:
+            raise final from None
+        return made
+
+    def _ended(self, ended: StacksError) -> T:
+        """Return what was made before the caller has ended the attempts; otherwise raise the reason of the end."""
+        # Nobody waits any more, and nothing is sent.
+        made = self._search((*_SEARCH, _EVERY))
+        if made is None:
+            raise ended from None
+        return made
+
+    def _explain(self, error: StacksError) -> None:
+        """Raise `ExistsError` if a list explains the refusal: another client was first."""
+        if isinstance(error, _REFUSALS):
+            with contextlib.suppress(*CALL_ERRORS):
+                self._check_absence(self.existing())
+
+    def _check_absence(self, rows: Listing[T]) -> None:
+        existing = next(filter(self.is_taken, rows), None)
+        if existing is not None:
+            msg = f"{self.call.what}: it already exists (id {existing.id}); take it over, or remove it first"
+            raise ExistsError(scrub(msg), existing=existing) from None
+
+    def _unknown(self, why: str) -> StacksError:
+        doubt = self._doubt or UnreadableAnswerError(self.call.what)
+        return doubt.but(message=f"{doubt.reason}; {_UNKNOWN.format(why=why)}", code="outcome-unknown")
 
 
 def look_twice(

@@ -13,10 +13,10 @@ import msgspec
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api._bodies import ShapeError, done, item, items, scrub
-from stacks_pulumi.api._call import Handler, call_to
+from stacks_pulumi.api._call import Call, Handler, call_to
 from stacks_pulumi.api._unshaped import configuration, configuration_if_any
 from stacks_pulumi.api.models import Listing, VpnClient
-from stacks_pulumi.api.once import Deleted, look_twice, once, settle
+from stacks_pulumi.api.once import Deleted, Once, look_twice, settle
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
@@ -83,6 +83,28 @@ class AddedVpnClient(VpnClient, frozen=True, kw_only=True):
         return [("name", self.name)]
 
 
+class _NewClient(Once[VpnClient]):
+    """The request for a client, whose name exists once in its container."""
+
+    def __init__(self, api: VpnClientsApi, call: Call[VpnClient], container_id: str, name: str) -> None:
+        super().__init__(api.send, call, api.clock, now=api.server_now)
+        self._api = api
+        self._container_id = container_id
+        self._name = name
+
+    def existing(self) -> Listing[VpnClient]:
+        return self._api.list(self._container_id)
+
+    def is_taken(self, row: VpnClient) -> bool:
+        return same_name(row.name, self._name)
+
+    def is_ours(self, row: VpnClient) -> bool:
+        return self.is_taken(row)
+
+    def made_at(self, row: VpnClient) -> str | None:
+        return row.created_at
+
+
 class VpnClientsApi:
     """Methods for VPN clients. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
@@ -93,15 +115,15 @@ class VpnClientsApi:
         platform: PlatformFile = UNKNOWN,
         server_now: Callable[[], float | None] = lambda: None,
     ) -> None:
-        self._send = send
-        self._clock = clock
-        self._server_now = server_now
+        self.send = send
+        self.clock = clock
+        self.server_now = server_now
         self._lag = platform.lag
         self._deleted = Deleted(clock, platform.settle)
 
     def list(self, container_id: str) -> Listing[VpnClient]:
         """Return all clients of a VPN container (guide, "List VPN Clients")."""
-        return self._send(
+        return self.send(
             call_to(
                 "vpn_clients.list",
                 container_id,
@@ -149,23 +171,12 @@ class VpnClientsApi:
             before = self.list(container_id)
             # A list may show a client for some time after this client has removed it.
             while any(map(is_it, before)) and self._deleted.has(container_id, name.casefold()):
-                sleep_with_pulse(_PAUSE, self._clock, pulse)
+                sleep_with_pulse(_PAUSE, self.clock, pulse)
                 before = self.list(container_id)
         former = before
         added = self._deleted.until_free(
             container_id,
-            lambda: once(
-                self._send,
-                call,
-                before=former,
-                taken=is_it,
-                look=lambda: self.list(container_id),
-                ours=is_it,
-                clock=self._clock,
-                pauses=(self._lag,) * 3,
-                made_at=lambda client: client.created_at,
-                now=self._server_now,
-            ),
+            lambda: _NewClient(self, call, container_id, name).run(former),
             pulse,
             # A row in `former` is of no removed client, so no wait frees its name.
             lambda: not any(map(is_it, former)),
@@ -175,7 +186,7 @@ class VpnClientsApi:
 
     def config(self, container_id: str, name: str = "default") -> str:
         """Return a client's WireGuard configuration with its private key; secret (guide, "Download VPN Config")."""
-        return self._send(
+        return self.send(
             call_to(
                 "vpn_clients.config",
                 container_id,
@@ -199,9 +210,9 @@ class VpnClientsApi:
             return self.list(container_id).find(lambda client: same_name(client.name, name))
 
         def is_gone(_error: StacksError) -> bool:
-            return look_twice(look, self._clock, self._lag) is None
+            return look_twice(look, self.clock, self._lag) is None
 
-        settle(self._send, call, is_gone)
+        settle(self.send, call, is_gone)
         self._deleted.add(container_id, name.casefold())
 
 

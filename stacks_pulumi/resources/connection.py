@@ -366,7 +366,7 @@ class _ConnectionCreation(Creation[models.Connection]):
         self._before = self._before or _times(self.session, self.inputs)
         OWNERSHIP.start(self.session, "connect", source, target)
         return self.session.client.connections.create(
-            source, target, name=name, before=before, pulse=self._pulse
+            source, target, name=name, before=before, pulse=self._pulse, warn=self.op.warn
         )
 
     def _pulse(self) -> None:

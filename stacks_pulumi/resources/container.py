@@ -287,6 +287,8 @@ class ContainerCreation(Creation[models.Container]):
                 discount_code=inputs.get("discount_code"),
                 pulse=self.op.check_active,
                 on_held=lambda left: self.op.progress(f"the name is held, {left:.0f} s"),
+                deadline=self.op.deadline,
+                warn=self.op.warn,
             )
         except SpendingCapError as error:
             raise self.session.spending.learn(name, price, error) from None

@@ -67,7 +67,11 @@ class Cell:
         """Whether the `up` has to succeed: a 503 is retried, and a refused retry is judged by looking at the result."""
         if self.failure.refused:
             return self.change.judged
-        if self.failure.options.get("code") != 503 or self.change.operation == "backups.restore":
+        # A backup and a restore have no key, so they are not sent again.
+        if self.failure.options.get("code") != 503 or self.change.operation in {
+            "backups.restore",
+            "backups.trigger",
+        }:
             return False
         creates = self.change.operation == "containers.create"
         return bool(self.failure.options.get("done")) if creates else self.times != "every time"

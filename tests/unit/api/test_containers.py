@@ -347,9 +347,10 @@ def test_a_taken_name_sends_no_create(clock: FakeClock) -> None:
     ],
 )
 def test_a_lost_answer_is_resolved_by_the_list(clock: FakeClock, lost: Any) -> None:
-    script = Script(containers__list=[listed(), listed(web="pending")], containers__create=lost)
+    made = data([booting(clock.wall() + 1)])
+    script = Script(containers__list=[listed(), made], containers__create=lost)
 
-    assert create(script, clock).id == "usr-1-web"
+    assert dated(script, clock).create(name="web", template="nodejs").id == "usr-1-web"
     assert script.operations == ["containers.list", "containers.create", "containers.list"]
 
 
@@ -447,14 +448,25 @@ def test_a_container_that_boots_and_was_not_listed_is_new_although_its_time_is_o
     assert script.operations[-1] == "containers.create"
 
 
-@pytest.mark.parametrize("status", ["pending", "running"])
-def test_an_answer_without_an_id_is_resolved_although_its_time_is_of_another_clock(
-    clock: FakeClock, status: str
-) -> None:
-    row = booting(clock.wall() - 30, status=status)
+def test_an_answer_without_an_id_is_resolved_by_a_creation_time_of_our_request(clock: FakeClock) -> None:
+    row = booting(clock.wall())
     script = Script(containers__list=[listed(), data([row])], containers__create=data({**row, "id": 7}, 202))
 
     assert dated(script, clock).create(name="web", template="nodejs").id == "usr-1-web"
+
+
+@pytest.mark.parametrize("created", [None, 30, -30])
+def test_what_no_time_shows_as_ours_is_refused_by_name_and_not_sent_again(
+    clock: FakeClock, created: int | None
+) -> None:
+    """Its creation time is missing, or by another clock: it may be another stack's."""
+    row = booting(None if created is None else clock.wall() + created)
+    script = Script(containers__list=[listed(), data([row])], containers__create=refusal(502))
+
+    with pytest.raises(errors.StacksError, match="usr-1-web") as caught:
+        dated(script, clock).create(name="web", template="nodejs")
+    assert caught.value.code in {"outcome-unknown", "already-exists"}
+    assert script.operations.count("containers.create") == 1
 
 
 @pytest.mark.parametrize(("status", "is_lost"), [("pending", True), ("running", True), ("running", False)])

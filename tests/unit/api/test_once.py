@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -10,7 +9,7 @@ from stacks_pulumi import errors
 from stacks_pulumi._clock import Pulse
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.api.once import look_twice, once
+from stacks_pulumi.api.once import Once, look_twice
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import a_call
 
@@ -25,18 +24,26 @@ MINE = Container(id="mine", name="web")
 OLD = Container(id="old", name="other")
 
 
-class Api:
+class Api(Once[Container]):
     """
-    A fake place to create in, with prepared events in order: the effect of each POST, the result of each look.
+    A place to create in, with prepared events in order: the effect of each POST, the result of each look.
 
     Attributes:
         happened: `post` and `look`, in their order.
+        lag: For how many seconds a list does not show what was created.
     """
 
-    def __init__(self, clock: FakeClock, *, before: tuple[Container, ...] = (OLD,)) -> None:
-        self.clock = clock
+    template: str | None = None
+
+    def __init__(
+        self, clock: FakeClock, *, before: tuple[Container, ...] = (OLD,), pulse: Pulse | None = None
+    ) -> None:
+        self.told: list[str] = []
+        call = msgspec.structs.replace(a_call("POST"), what='create "web"', pulse=pulse)
+        super().__init__(lambda call: call.parse(None), call, clock, now=clock.wall, warn=self.told.append)
         self.before = Listing(before)
-        self.there = list(before)
+        self.there = [(row, 0.0) for row in before]
+        self.lag = 0.0
         self.happened: list[str] = []
         self.posts: list[Any] = []
         self.looks: list[Any] = []
@@ -45,36 +52,55 @@ class Api:
         self.happened.append("post")
         outcome = self.posts.pop(0)
         if isinstance(outcome, tuple):  # it is carried out, and the answer is an error
-            self.there.append(outcome[0])
+            self.there.append((outcome[0], self.clock.now() + self.lag))
             outcome = outcome[1]
         if isinstance(outcome, BaseException):
             raise outcome
+        self.there.append((outcome, self.clock.now() + self.lag))
         return outcome  # type: ignore[no-any-return]  # whatever a test prepared
 
-    def look(self) -> Listing[Container]:
+    def send(self) -> Container:
+        return self.post()
+
+    def existing(self) -> Listing[Container]:
         self.happened.append("look")
         outcome = self.looks.pop(0) if self.looks else None
         if isinstance(outcome, BaseException):
             raise outcome
-        return outcome if isinstance(outcome, Listing) else Listing(self.there)
+        if isinstance(outcome, Listing):
+            return outcome
+        return Listing([row for row, since in self.there if since <= self.clock.now()])
 
-    def create(
-        self,
-        *,
-        ours: Callable[[Container], bool] = lambda c: c.name == "web",
-        pulse: Pulse | None = None,
-        **more: Any,
-    ) -> Container:
-        return once(
-            lambda call: self.post(),
-            msgspec.structs.replace(a_call("POST"), what='create "web"', pulse=pulse),
-            before=self.before,
-            taken=lambda container: container.name == "web",
-            look=self.look,
-            ours=ours,
-            clock=self.clock,
-            **more,
-        )
+    def is_taken(self, row: Container) -> bool:
+        return row.name == "web"
+
+    def is_ours(self, row: Container) -> bool:
+        return row.name == "web" and self.template in {None, row.template}
+
+    def made_at(self, row: Container) -> str | None:
+        return row.created_at
+
+    def says_taken(self, error: errors.StacksError) -> bool:
+        return isinstance(error, errors.BadRequestError)
+
+    def create(self) -> Container:
+        return self.run(self.before)
+
+
+class Twice(Api):
+    """One that may exist twice."""
+
+    may_exist_twice: ClassVar = True
+
+    def __init__(self, clock: FakeClock, **more: Any) -> None:
+        super().__init__(clock, **more)
+        self.removed: list[str] = []
+
+    def is_taken(self, row: Container) -> bool:
+        return False
+
+    def remove(self, row: Container) -> None:
+        self.removed.append(row.id)
 
 
 @pytest.fixture
@@ -114,94 +140,78 @@ def test_an_object_that_appeared_after_a_lost_response_is_the_result(
     assert api.happened == ["post", "look"]
 
 
-@pytest.mark.parametrize("doubt", [LOST, FAILED])
-def test_a_create_without_a_result_is_sent_again(api: Api, doubt: errors.StacksError) -> None:
-    api.posts = [doubt, doubt, MINE]
-
-    assert api.create() is MINE
-    assert api.happened == ["post", "look", "post", "look", "post"]
-
-
-def test_a_success_that_cannot_be_read_may_take_a_while_to_show(api: Api, clock: FakeClock) -> None:
-    api.posts = [GARBLED]
-    appears = clock.now() + 3
-
-    def look() -> Listing[Container]:
-        return Listing([OLD, MINE] if clock.now() > appears else [OLD])
-
-    api.look = look  # type: ignore[method-assign]  # this test replaces the look
-
-    assert api.create() == MINE
-    assert api.happened == ["post"]
-
-
-@pytest.mark.parametrize(("status", "looks"), [(202, 4), (302, 1), (404, 1), (0, 1)])
-def test_an_unreadable_answer_without_effect_is_retried(api: Api, status: int, looks: int) -> None:
-    api.posts = [errors.UnreadableAnswerError("a page", status=status), MINE]
-
-    assert api.create() is MINE
-    assert api.happened == ["post", *["look"] * looks, "post"]
-
-
-def test_attempts_are_limited_and_the_last_is_looked_for(api: Api) -> None:
-    api.posts = [LOST, LOST, (MINE, LOST)]
-
-    assert api.create() == MINE
-    assert api.happened == ["post", "look"] * 3
-
-
-def test_an_outcome_that_stays_unknown_is_reported(api: Api) -> None:
-    api.posts = [LOST, LOST, FAILED]
-
-    with pytest.raises(errors.ServerError, match="the API failed"):
-        api.create()
-    assert api.happened == ["post", "look"] * 3
-
-
-@pytest.mark.parametrize(
-    "refusal", [TAKEN, CAP, errors.ConflictError("x", status=409), errors.NoCapacityError("x", status=503)]
-)
-def test_a_refusal_may_be_due_to_the_earlier_attempt(api: Api, refusal: errors.StacksError) -> None:
-    api.posts = [LOST, (MINE, refusal)]  # the first one came through late
-
-    assert api.create() == MINE
-
-
-def test_a_refusal_for_another_reason_is_raised(api: Api) -> None:
-    api.posts = [LOST, TAKEN]
-
-    with pytest.raises(errors.BadRequestError, match="the name is taken"):
-        api.create()
-    assert api.happened == ["post", "look", "post", "look", "look", "look"]
-
-
-@pytest.mark.parametrize("refusal", [TAKEN, CAP, errors.ConflictError("x", status=409)])
-@pytest.mark.parametrize("lag", [1.5, 3.5, 11.0])
-def test_the_earlier_result_is_found_despite_a_slow_list(
-    api: Api, clock: FakeClock, refusal: errors.StacksError, lag: float
+@pytest.mark.parametrize(("faults", "seconds"), [(1, 1), (2, 3), (3, 7)])
+def test_a_create_without_a_result_is_sent_again_after_a_look(
+    api: Api, clock: FakeClock, faults: int, seconds: float
 ) -> None:
-    api.posts = [FAILED, refusal]
-    appears = clock.now() + lag
+    api.posts = [*[LOST, FAILED, LOST][:faults], MINE]
+    began = clock.now()
 
-    def look() -> Listing[Container]:
-        return Listing([OLD, MINE] if clock.now() > appears else [OLD])
+    assert api.create() is MINE
+    assert api.happened == [*["post", "look"] * faults, "post", "look"], "the last look is for a twin"
+    assert clock.now() - began == seconds
 
-    api.look = look  # type: ignore[method-assign]  # this test replaces the look
+
+def test_an_outage_ends_after_three_repeats_and_a_last_look(api: Api, clock: FakeClock) -> None:
+    api.posts = [LOST] * 4
+    began = clock.now()
+
+    with pytest.raises(errors.ConnectionFailedError, match="no list shows its result") as caught:
+        api.create()
+    assert caught.value.code == "outcome-unknown"
+    assert api.happened.count("post") == 4
+    assert clock.now() - began <= 15
+
+
+def test_nothing_is_repeated_without_a_look(api: Api) -> None:
+    api.posts = [(MINE, LOST)]
+    api.looks = [DOWN, errors.ServerError("x", status=500)]
+
+    assert api.create() == MINE
+    assert api.happened == ["post", "look", "look", "look"]
+
+
+def test_without_a_look_the_outcome_is_unknown(api: Api) -> None:
+    api.posts = [LOST]
+    api.looks = [DOWN] * 9
+
+    with pytest.raises(errors.ConnectionFailedError, match="no list could be read") as caught:
+        api.create()
+    assert caught.value.code == "outcome-unknown"
+    assert api.happened.count("post") == 1
+
+
+@pytest.mark.parametrize("lag", [1.5, 3.5, 9.0])
+@pytest.mark.parametrize("refusal", [TAKEN, CAP, errors.ConflictError("x", status=409)])
+def test_a_refused_repeat_may_be_the_effect_of_the_first_request(
+    api: Api, refusal: errors.StacksError, lag: float
+) -> None:
+    api.lag = lag
+    api.posts = [(MINE, LOST), refusal, refusal, refusal]
+
+    assert api.create() == MINE
+    assert api.happened.count("post") <= 2
+
+
+def test_a_name_that_is_taken_is_looked_for_until_the_deadline(api: Api, clock: FakeClock) -> None:
+    api.lag, api.until = 95.0, clock.now() + 120
+    api.posts = [(MINE, LOST), TAKEN]
 
     assert api.create() == MINE
 
 
-@pytest.mark.parametrize(
-    "refusal", [errors.NoCapacityError("x", status=503), errors.ForbiddenError("x", status=403)]
-)
-def test_an_independent_refusal_is_raised_without_a_wait(
+@pytest.mark.parametrize("refusal", [TAKEN, CAP, errors.ForbiddenError("x", status=403)])
+def test_a_refused_repeat_that_no_list_explains_is_an_unknown_outcome(
     api: Api, clock: FakeClock, refusal: errors.StacksError
 ) -> None:
     api.posts = [LOST, refusal]
+    began = clock.now()
 
-    with pytest.raises(type(refusal)):
+    with pytest.raises(errors.ConnectionFailedError, match="and no list shows it") as caught:
         api.create()
-    assert (api.happened, clock.now()) == (["post", "look", "post", "look"], 1001.0)
+    assert caught.value.code == "outcome-unknown"
+    assert api.happened.count("post") == 2
+    assert clock.now() - began <= 12
 
 
 @pytest.mark.parametrize("refusal", [TAKEN, CAP, errors.InvalidApiKeyError("x", status=401), DOWN])
@@ -213,9 +223,11 @@ def test_a_refusal_of_the_first_attempt_is_raised_immediately(api: Api, refusal:
     assert api.happened.count("post") == 1
 
 
-def test_a_conflict_returns_the_existing_object(api: Api) -> None:
-    theirs = Container(id="theirs", name="web")
-    api.posts = [(theirs, TAKEN)]
+@pytest.mark.parametrize("posts", [[], [LOST]], ids=["first", "repeat"])
+def test_a_refusal_returns_the_object_of_another_client(api: Api, posts: list[Any]) -> None:
+    api.template = "nodejs"
+    theirs = Container(id="theirs", name="web", template="redis")
+    api.posts = [*posts, (theirs, TAKEN)]
 
     with pytest.raises(errors.ExistsError) as caught:
         api.create()
@@ -230,63 +242,95 @@ def test_a_refusal_is_raised_even_if_the_look_fails(api: Api) -> None:
         api.create()
 
 
-def test_no_request_is_repeated_without_a_look(api: Api) -> None:
-    api.posts = [(MINE, LOST)]
-    api.looks = [DOWN, errors.ServerError("x", status=500)]
+@pytest.mark.parametrize(
+    ("seconds", "kind"),
+    [(-30, errors.ExistsError), (0, None), (30, errors.ConnectionFailedError)],
+    ids=["before", "during", "after"],
+)
+def test_only_what_was_made_during_our_request_is_ours(
+    api: Api, clock: FakeClock, seconds: int, kind: type[errors.StacksError] | None
+) -> None:
+    made = msgspec.structs.replace(MINE, created_at=as_time(clock.wall() + seconds))
+    api.posts = [(made, LOST)]
 
-    assert api.create() == MINE
-    assert api.happened == ["post", "look", "look", "look"]
-
-
-def test_without_a_look_the_original_error_is_raised(api: Api) -> None:
-    api.posts = [LOST]
-    api.looks = [DOWN] * 9
-
-    with pytest.raises(errors.ConnectionFailedError, match="no answer came"):
+    if kind is None:
+        assert api.create() == made
+        return
+    with pytest.raises(kind, match="mine"):
         api.create()
-    assert api.happened == ["post", "look", "look", "look"]
+    assert api.happened.count("post") == 1
 
 
-def test_an_object_of_another_client_is_not_the_result(api: Api) -> None:
-    theirs = Container(id="theirs", name="web", template="redis")
-    api.posts = [(theirs, LOST), TAKEN]
+@pytest.mark.parametrize("needs_time", [False, True])
+def test_what_has_no_time_is_ours_only_if_that_needs_none(
+    api: Api, monkeypatch: pytest.MonkeyPatch, needs_time: bool
+) -> None:
+    monkeypatch.setattr(Api, "needs_time", needs_time)
+    api.posts = [(MINE, LOST)]
 
-    with pytest.raises(errors.BadRequestError):
-        api.create(ours=lambda container: container.template == "nodejs")
+    if not needs_time:
+        assert api.create() == MINE
+        return
+    with pytest.raises(errors.StacksError, match="mine has no creation time") as caught:
+        api.create()
+    assert caught.value.code == "outcome-unknown"
 
 
-def test_an_earlier_object_is_never_the_result(api: Api) -> None:
+def test_two_looks_come_before_the_repeat_of_what_may_exist_twice(clock: FakeClock) -> None:
+    api = Twice(clock)
     api.posts = [LOST, MINE]
+    began = clock.now()
 
-    assert api.create(ours=lambda container: True) is MINE
-
-
-def test_pauses_give_the_api_time_to_finish_and_a_success_needs_none(api: Api, clock: FakeClock) -> None:
-    api.posts = [LOST, (MINE, GARBLED)]
-    api.create()
-
-    assert clock.now() == 1001.0
+    assert api.create() is MINE
+    assert api.happened == ["post", "look", "look", "post", "look"]
+    assert clock.now() - began == 2
 
 
-def test_a_pulse_ends_the_attempts_and_not_the_look(api: Api, clock: FakeClock) -> None:
+@pytest.mark.parametrize(("seconds", "removed"), [(0, ["first"]), (60, [])])
+def test_a_twin_is_removed_if_its_time_is_of_our_requests_and_named_otherwise(
+    clock: FakeClock, seconds: int, removed: list[str]
+) -> None:
+    api = Twice(clock)
+    api.lag = 3.0
+    first = Container(id="first", name="web", created_at=as_time(clock.wall() + seconds))
+    api.posts = [(first, LOST), MINE]
+    api.looks = [None, None, Listing([OLD, first, MINE])]
+
+    assert api.create() is MINE
+    assert api.removed == removed
+    assert bool(api.told) is not bool(removed)
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_what_cannot_be_repeated_is_only_looked_for(
+    api: Api, monkeypatch: pytest.MonkeyPatch, is_shown: bool
+) -> None:
+    monkeypatch.setattr(Api, "is_repeatable", False)
+    api.posts = [(MINE, LOST) if is_shown else LOST]
+
+    if is_shown:
+        assert api.create() == MINE
+    else:
+        with pytest.raises(errors.ConnectionFailedError, match="the outcome of the request is unknown"):
+            api.create()
+    assert api.happened.count("post") == 1
+
+
+@pytest.mark.parametrize("lag", [0.0, 4.0])
+def test_a_pulse_ends_the_repeats_and_not_the_search(clock: FakeClock, lag: float) -> None:
     def pulse() -> None:
         raise errors.WaitCancelledError("enough")
 
+    api = Api(clock, pulse=pulse)
+    api.lag = lag
+    api.posts = [(MINE, LOST)]
+    assert api.create() == MINE
+
+    api = Api(clock, pulse=pulse)
     api.posts = [LOST]
     with pytest.raises(errors.WaitCancelledError):
-        api.create(pauses=(60.0, 60.0), pulse=pulse)
-    assert api.happened == ["post", "look", "look", "look"]
-
-
-def test_a_late_object_is_found_after_a_cancel(api: Api, clock: FakeClock) -> None:
-    def pulse() -> None:
-        raise errors.WaitCancelledError("enough")
-
-    api.posts = [LOST]
-    api.look = lambda: Listing([OLD, MINE] if clock.now() > 1002 else [OLD])  # type: ignore[method-assign]  # this test replaces the look
-
-    assert api.create(pulse=pulse) == MINE
-    assert api.happened == ["post"]
+        api.create()
+    assert api.happened.count("post") == 1
 
 
 def test_something_is_missing_only_after_two_looks_with_a_pause_between(clock: FakeClock) -> None:
@@ -304,34 +348,3 @@ def test_something_that_the_second_look_sees_is_there(clock: FakeClock) -> None:
     answers = iter([None, "web"])
 
     assert look_twice(lambda: next(answers), clock, 10.0) == "web"
-
-
-@pytest.mark.parametrize(
-    ("later", "doubt"), [(3, LOST), (30, GARBLED), (30, LOST)], ids=["in time", "carried out", "later"]
-)
-@pytest.mark.parametrize("gone", [False, True])
-def test_what_was_made_after_a_cancelled_request_is_not_its_result(
-    api: Api, clock: FakeClock, later: int, doubt: errors.StacksError, gone: bool
-) -> None:
-    """No state would get its id, so it would be deleted, and the next run of the program may have made it."""
-    api.posts = [doubt]
-    made = msgspec.structs.replace(MINE, created_at=as_time(clock.wall() + later))
-    appears = clock.now() + later
-
-    def pulse() -> None:
-        if gone:
-            raise errors.WaitCancelledError("the engine is gone")
-
-    def create() -> Container:
-        return api.create(pulse=pulse, visible=120.0, made_at=lambda row: row.created_at, now=clock.wall)
-
-    api.look = lambda: Listing([OLD, made] if clock.now() >= appears else [OLD])  # type: ignore[method-assign]  # this test replaces the look
-
-    if gone and later > 5 and doubt is LOST:
-        with pytest.raises(
-            errors.StacksError, match="mine was made after that, perhaps by the next run"
-        ) as error:
-            create()
-        assert error.value.code == "outcome-unknown"
-    else:
-        assert create() == made
