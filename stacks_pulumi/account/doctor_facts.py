@@ -404,7 +404,7 @@ def _shown(value: Any) -> str | None:
     """Return an input as text; a decrypted secret is a mapping with its JSON."""
     plain = value.get("plaintext") if isinstance(value, dict) else None
     if isinstance(plain, str):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(plain)
     return _as_engine(value)
 

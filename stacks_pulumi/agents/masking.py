@@ -95,7 +95,12 @@ class Secrets:
         )
 
     def add_export(self, export: bytes) -> None:
-        """Add the secrets of an export of the stack with decrypted secrets."""
+        """
+        Add the secrets of an export of the stack with decrypted secrets.
+
+        Raises:
+            InputError: It is nested too deeply, or a secret is.
+        """
         self.add(_decrypted(json.loads(readable(export))))
 
     def masked(self, text: str) -> str:
@@ -192,7 +197,8 @@ def _decrypted(value: Any) -> Iterable[Any]:
             plain = value.get("plaintext")
             if isinstance(plain, str):
                 try:
-                    yield json.loads(plain)
+                    # A text of JSON in the export, so its depth was not looked at with it.
+                    yield json.loads(readable(plain.encode()))
                 except ValueError:
                     yield plain
             return

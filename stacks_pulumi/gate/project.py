@@ -8,7 +8,7 @@ and so is one with two project files, because the engine may read the other one.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import yaml
 
 from stacks_pulumi._pulumi_cli import InputError, find_project
 from stacks_pulumi.config import NAMESPACE, OF_A_STACK, text_of, why_unreadable
+from stacks_pulumi.pricing.recognition import SIGNATURE
 
 REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")
 """The settings of a project that can run other code or move the stack."""
@@ -23,6 +24,8 @@ REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackCon
 _FACTS: Final = re.compile(r"(\./)?(?!pulumi|main\.)\w[\w. -]*(/\w[\w. -]*)*\.yml", re.IGNORECASE)
 """A setting that names a file of the project with facts about the platform, which nothing runs."""
 _TAGS: Final = "pulumi:tags"
+_ESCAPED: Final = re.compile(r"\\u([0-9A-Fa-f]{4})")
+"""A character in JSON."""
 
 _OF_STACK: Final = ("config", "environment", "secretsprovider", "encryptionsalt", "encryptedkey")
 """What a stack's settings have."""
@@ -142,20 +145,30 @@ def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
         )
 
 
-def check_configuration(names: Iterable[str]) -> None:
+def check_configuration(values: Mapping[str, Any]) -> None:
     """
     Refuse what only the engine reads of the configuration.
 
     `stacks:name` and `stacks:pluginDownloadURL` name a plugin that it downloads and runs with the key, instead of ours.
     With `pulumi:tags`, each operation sets the stack's tags, and these choose its budgets and what its policies allow.
+    A value with a name of its protocol is an object of its own, also in a program that is data.
 
     Args:
-        names: The keys of the stack's configuration, as the engine prints them.
+        values: The stack's configuration, as the engine prints it.
 
     Raises:
-        InputError: A key in the namespace of this package is not one of its settings, or it sets tags.
+        InputError: A key in the namespace of this package is not one of its settings, it sets tags, or a value has an
+            object of the engine.
     """
-    names = [*names]
+    for name, entry in values.items():
+        written = entry.get("value") if isinstance(entry, Mapping) else None
+        # Of a value that is no text it is the JSON; and a text that is JSON, the language host for YAML reads as such.
+        if SIGNATURE in _ESCAPED.sub(lambda found: chr(int(found[1], 16)), str(written)):
+            raise InputError(
+                f"the setting {name!r} has {SIGNATURE!r}, with which the engine takes a value for a file or an address "
+                "that it reads: remove it"
+            )
+    names = [*values]
     if _TAGS in names:
         raise InputError(
             f"the configuration has {_TAGS!r}, with which the author of a change would choose the stack's budgets and "

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.emulator import Emulator
@@ -414,11 +415,23 @@ def test_a_value_that_the_engine_takes_for_a_file_makes_the_program_code(
         web = {**BASIC, "properties": {**BASIC["properties"], "restartTriggers": [asset]}}
         stack.yaml(project(web=web), yaml_language_host)
         verdict = gated.plan().verdict
-        server.shutdown()
+        assert asked
+        assert verdict.result == "needs_approval"
+        assert SIGNATURE in str(verdict.reasons)
 
-    assert asked
-    assert verdict.result == "needs_approval"
-    assert SIGNATURE in str(verdict.reasons)
+        # The program has it by the name of a setting, and is data by itself.
+        settings = stack.folder / "Pulumi.dev.yaml"
+        written = yaml.safe_load(settings.read_text(encoding="utf-8"))
+        web["properties"]["restartTriggers"] = ["${files}"]
+        stack.yaml(project(web=web), yaml_language_host)
+        asked.clear()
+        for value in ({"all": [asset]}, json.dumps(asset).replace(SIGNATURE, "\\u0034" + SIGNATURE[1:])):
+            written["config"]["tests:files"] = value
+            settings.write_text(yaml.safe_dump(written), encoding="utf-8")
+            with pytest.raises(RefusedError, match=f"'tests:files' has '{SIGNATURE}'"):
+                gated.plan()
+        server.shutdown()
+        assert asked == []
 
 
 def test_a_state_that_is_nested_too_deeply_stops_its_own_stack_only(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.agents.masking import Secrets
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
@@ -157,3 +158,11 @@ def test_only_the_end_of_a_very_long_log_is_read(secrets: Secrets) -> None:
     shown = secrets.masked_log("first " + "x" * 300_000 + " " + "y" * 200_000 + "\nDB_PASSWORD=abc123 last")
 
     assert shown == "y" * 200_000 + "\nDB_PASSWORD=[secret] last"
+
+
+def test_a_secret_that_is_nested_too_deeply_is_refused_by_name(secrets: Secrets) -> None:
+    """A secret is a text of JSON in the export: the depth of the export does not show its own."""
+    deep = {SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "plaintext": "[" * 5_000 + "]" * 5_000}
+    export = {"deployment": {"resources": [{"outputs": {"deep": deep}}]}}
+    with pytest.raises(InputError, match="remove it from the state"):
+        secrets.add_export(json.dumps(export).encode())

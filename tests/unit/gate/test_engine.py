@@ -201,14 +201,14 @@ def test_a_key_of_the_configuration_in_two_spellings_is_refused(names: list[str]
 @pytest.mark.parametrize("name", ["name", "version", "pluginDownloadURL", "account"])
 def test_a_key_of_our_package_that_only_the_engine_reads_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"'stacks:{name}', which this package does not have"):
-        project_files.check_configuration(["tests:name", "stacks:apiKey", f"stacks:{name}"])
-    project_files.check_configuration(["tests:name", "stacks:apiKey", "stackshop:name"])
+        project_files.check_configuration(dict.fromkeys(["tests:name", "stacks:apiKey", f"stacks:{name}"]))
+    project_files.check_configuration(dict.fromkeys(["tests:name", "stacks:apiKey", "stackshop:name"]))
 
 
 def test_the_configuration_sets_no_tags_of_the_stack() -> None:
     """A budget or a policy may be for the stacks with a tag."""
     with pytest.raises(InputError, match="choose the stack's budgets and policies"):
-        project_files.check_configuration(iter(["stacks:apiKey", "pulumi:tags"]))
+        project_files.check_configuration(dict.fromkeys(["stacks:apiKey", "pulumi:tags"]))
 
 
 def test_a_copy_of_a_program_has_nothing_that_may_run(project: Path, tmp_path: Path) -> None:
