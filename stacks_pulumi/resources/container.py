@@ -478,7 +478,10 @@ class ContainerHandler(ResourceHandler):
         self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Return the id of the container that the creation will adopt: it is billed already, and nothing is added."""
-        certain = _known(inputs, "name") is not None and _known(inputs, "template") is not None
+        # All that is compared with what exists.
+        certain = None not in (_known(inputs, "name"), _known(inputs, "template")) and not any(
+            is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")
+        )
         wanted = inputs.get("adopt") or settings.adopt
         if wanted != "if_matching" or not certain:
             return {}
@@ -524,10 +527,11 @@ class ContainerHandler(ResourceHandler):
         old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
         if new is None or new == old or is_unknown(new):
             return None
+        name = _known(inputs, "name") or "(a name that is not known yet)"
         if inputs.get(ADOPTS) is not None:
-            return f"{inputs['name']}: takes over {inputs[ADOPTS]}, billed already: ${new:.2f} a month"
+            return f"{name}: takes over {inputs[ADOPTS]}, billed already: ${new:.2f} a month"
         was = "" if old is None else f"${old:.2f} -> "
-        return f"{inputs['name']}: {was}${new:.2f} a month"
+        return f"{name}: {was}${new:.2f} a month"
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """

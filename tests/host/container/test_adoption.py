@@ -65,10 +65,13 @@ def test_a_preview_says_what_is_taken_over_and_billed_already(
     for inputs in (
         {"name": "other", "adopt": "if_matching"},
         {"name": UNKNOWN, "adopt": "if_matching"},
+        {"name": "web", "adopt": "if_matching", "plan": UNKNOWN},
+        {"name": "web", "adopt": "if_matching", "plan": "basic", "additional_storage_tier": UNKNOWN},
         {"name": "web"},
     ):
         assert "adopts" not in web._check({"template": "nodejs", "adopts": there, **inputs})[0]
     assert emulator.calls() == before + 1
+    assert [line for line in web.lines() if UNKNOWN in line or "is not what" in line] == []
 
 
 def exported(stack: str, id_: str, url: str | None = None, **outputs: Any) -> str:
