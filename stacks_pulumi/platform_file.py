@@ -334,8 +334,13 @@ class PlatformFile(msgspec.Struct, frozen=True):
 
     @property
     def lag(self) -> float:
-        """The seconds between two absences that show that something is gone."""
+        """The seconds for which two answers of the platform may disagree."""
         return _or(self.facts.lists.lag_seconds, 10.0)
+
+    @property
+    def pause(self) -> float:
+        """The seconds between two looks: 2, or longer where the platform file says that lists are further behind."""
+        return max(2.0, _or(self.facts.lists.lag_seconds, 0.0))
 
     @property
     def visible(self) -> float:

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from stacks_pulumi import _identifiers
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import is_before, is_unique
+from stacks_pulumi._identifiers import compare_instants, is_before, is_unique
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import AUTO_ADDED, canonical
 from stacks_pulumi.errors import (
@@ -27,6 +27,7 @@ from stacks_pulumi.errors import (
     ConflictError,
     NotFoundError,
     StacksError,
+    UnreadableAnswerError,
     WaitCancelledError,
 )
 from stacks_pulumi.resources._creation import InitFailedError
@@ -40,6 +41,7 @@ from stacks_pulumi.resources._identity import (
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import child_id, own_name
 from stacks_pulumi.resources._running import (
+    Ask,
     creation_time,
     find_child,
     find_parent,
@@ -94,7 +96,7 @@ class AllowedIpList:
     def read(self, id_: str, olds: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the entry's outputs; `None` if the entry or the container is deleted, or external access is off."""
         address = own_name(id_)
-        access = self._find(id_, olds)
+        access = self._find(id_)
         container = find_parent(self.session, self.container, shared=True)
         if access is None or container is None:
             return None
@@ -191,7 +193,7 @@ class AllowedIpList:
                         raise
                 else:
                     return
-            access = self._find(id_, olds, shared=False, looked=looked)
+            access = self._to_be_removed(id_, olds, looked)
             if access is None:
                 return
             going = entries_of(access.allowed_ips, address)
@@ -216,6 +218,21 @@ class AllowedIpList:
 
     # --- steps ---
 
+    def _to_be_removed(
+        self, id_: str, olds: Mapping[str, Any], looked: Sequence[models.ExternalAccess]
+    ) -> models.ExternalAccess | None:
+        """Return the access of a container that has the address; `None` if the entry is gone, or is removed now."""
+        try:
+            return self._find(id_, shared=False, looked=looked)
+        except UnreadableAnswerError:
+            # In a list with a gap it is unknown, and the entry's id is enough for our request.
+            created_at = creation_time(self.session, self.container)
+            same = compare_instants(olds.get(CONTAINER_CREATED_AT), created_at)
+            if olds.get("entry_id") is None or not same:
+                raise
+            self.session.client.allowed_ips.remove(self.container, olds["entry_id"])
+        return None
+
     def _goes_by_id(self, olds: Mapping[str, Any]) -> bool:
         """Return whether the state has all that a deletion removes."""
         # If the container stays, so would what a killed exchange has left in its list, and no state knows that.
@@ -238,7 +255,6 @@ class AllowedIpList:
     def _find(
         self,
         id_: str,
-        olds: Mapping[str, Any],
         *,
         shared: bool = True,
         looked: Sequence[models.ExternalAccess] = (),
@@ -248,24 +264,19 @@ class AllowedIpList:
 
         Args:
             id_: The resource's id.
-            olds: Its outputs in the state.
             shared: Whether a list that other reads have requested is new enough.
             looked: A list that is newer.
         """
+        newer = list(looked[-1:])
 
-        def look(is_first: bool) -> models.ExternalAccess | None:
-            if is_first and looked:
-                access = looked[-1]
-            else:
-                age = MAX_AGE if is_first and shared else 0.0
-                access = self.session.reads.get("allowed_ips", self.container, ask=self.access, max_age=age)
+        def look(get: Ask) -> models.ExternalAccess | None:
+            access = newer.pop() if newer else get("allowed_ips", self.container, ask=self.access)
             if not entries_of(access.allowed_ips, own_name(id_)):
                 access.allowed_ips.require_complete()
                 return None
             return None if access.enabled is False else access
 
-        settle = self.session.client.platform.settle
-        return find_child(self.session, self.op, id_, look, since=olds.get("added_at"), settle=settle)
+        return find_child(self.session, self.op, id_, look, max_age=MAX_AGE if shared else 0.0)
 
     def _wait_until(
         self, wanted: Callable[[models.ExternalAccess], object], what: str
@@ -480,11 +491,11 @@ class AllowedIpList:
                     api.remove(self.container, entry.id)
 
     def _is_listed(self, entry: models.AllowedIp) -> bool:
-        def look(_is_first: bool) -> models.AllowedIp | None:
+        def look(_get: Ask) -> models.AllowedIp | None:
             return self.access().allowed_ips.find(lambda row: row.id == entry.id)
 
         id_ = child_id(self.container, entry.ip_address or entry.id)
-        return find_child(self.session, self.op, id_, look, since=entry.added_at) is not None
+        return find_child(self.session, self.op, id_, look) is not None
 
     def _make_room(
         self,

@@ -96,6 +96,8 @@ OUTPUTS: Final = (
 
 OPEN_UNMANAGED: Final = "open_unmanaged"  # external access that the program does not set is on; for policies
 TAKEN: Final = {OPEN_UNMANAGED: "unknown"}  # of a container that was not created here, and may be open
+_LISTED: Final = ("name", "plan", "additional_storage_tier", "desired_status")
+"""The inputs whose values a list of containers shows."""
 STOP_UNSEEN: Final = "stop_unseen"
 """The output of a container that was stopped by this stack and is not shown since: a platform may hide it."""
 
@@ -205,10 +207,15 @@ class Lifecycle(msgspec.Struct, frozen=True):
         """
         Return the current outputs; `None` if the container certainly no longer exists.
 
-        A refresh sends one list request for all containers, and one more request for each container whose external
-        access this program manages.
+        A refresh sends one list request for all containers, and one more for each container that seems to have changed,
+        and for each one whose external access this program manages.
         """
-        container = find_container(self.session, id_, stored=olds, shared=True)
+
+        def is_changed(row: models.Container) -> bool:
+            seen = observed(row, olds, None)
+            return "name" in olds and any(seen.get(name) != olds.get(name) for name in _LISTED)
+
+        container = find_container(self.session, id_, stored=olds, shared=True, is_changed=is_changed)
         if container is None:
             # A look-up and an import have nothing that could be kept.
             container = self._hidden(id_, olds, acts="status" not in olds)

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Final, NoReturn, TypeVar
 import pulumi
 
 from stacks_pulumi import config
-from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import with_article
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
@@ -50,6 +49,7 @@ from stacks_pulumi.resources._identity import (
     ORIGIN,
     OWNERSHIP,
     Owner,
+    UnseenError,
     check_account,
     is_of_key,
     renewed_origin,
@@ -65,7 +65,7 @@ from stacks_pulumi.resources._operation import (
 )
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
-from stacks_pulumi.resources._running import UnseenError, rebinds
+from stacks_pulumi.resources._running import rebinds
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
 from stacks_pulumi.resources._stored import as_text, check_state, from_state, is_from_state, returned
 
@@ -373,11 +373,7 @@ class ResourceHandler(ResourceKind):
             if asked:
                 check_id_form(self.kind, self.id_form, self.distinct_id(id_))
             try:
-                outs = (
-                    self.on_read(session, op, id_, stored or self.imported(session, id_))
-                    if asked
-                    else self._read_again(session, op, id_, stored)
-                )
+                outs = self.on_read(session, op, id_, stored or self.imported(session, id_))
             except UnseenError as error:
                 if asked:
                     raise
@@ -398,31 +394,6 @@ class ResourceHandler(ResourceKind):
             return Found(returned(id_, outs, stored), as_text(inputs))
 
         return self._operate(call, self.delete_timeout, work)
-
-    def _read_again(
-        self, session: Session, op: Operation, id_: str, stored: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """
-        Return what `on_read` does. A change needs two looks: an answer may be from before the last `up`.
-
-        Otherwise a refresh would write the old value into the state, and the next `up` change what is as it should be.
-        """
-        with op.provisional() as remarks:
-            outs = self.on_read(session, op, id_, stored)
-        if (
-            outs is None
-            or self._inputs_found(outs) == self._inputs_found(stored)
-            or session.client.platform.lag <= 0
-        ):
-            for say in remarks:
-                say()
-            return outs
-
-        looked = session.clock.now()
-        pulse = op.second_look(id_, "has changed")
-        sleep_with_pulse(session.client.platform.lag, session.clock, pulse)
-        session.reads.forget(looked)
-        return self.on_read(session, op, id_, stored)
 
     def _known_inputs(
         self, call: EngineCall, stored: Mapping[str, Any], inputs: Mapping[str, Any]

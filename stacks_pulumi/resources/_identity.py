@@ -13,7 +13,7 @@ import math
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -33,8 +33,7 @@ from stacks_pulumi._identifiers import (
 from stacks_pulumi.api import models
 from stacks_pulumi.api._pages import UNSHOWN
 from stacks_pulumi.api.containers import is_older
-from stacks_pulumi.api.once import look_twice
-from stacks_pulumi.errors import ConfigError, NotFoundError
+from stacks_pulumi.errors import ConfigError, ErrorCode, NotFoundError, StacksError
 from stacks_pulumi.platform_file import Operation
 from stacks_pulumi.resources._session import MAX_AGE, Session, check_operation
 from stacks_pulumi.resources._stored import shown_time
@@ -115,6 +114,12 @@ def identify(stored: Mapping[str, Any], container: models.Container) -> Identity
     return Identity.UNCERTAIN if may_be else Identity.OTHER
 
 
+class UnseenError(StacksError):
+    """What is there cannot be told: it stays in the state, and nothing is changed."""
+
+    code: ErrorCode = "outcome-unknown"
+
+
 def find_container(
     session: Session,
     id_: str,
@@ -122,68 +127,58 @@ def find_container(
     stored: Mapping[str, Any] | None = None,
     shared: bool = False,
     max_age: float = 0.0,
+    is_changed: Callable[[models.Container], bool] = lambda _row: False,
 ) -> models.Container | None:
     """
     Return the container with an id; `None` only if it certainly does not exist.
 
-    If the list does not have the container, it is requested by its id as well. It is gone if two such looks, further
-    apart than the platform's lag, did not see it. If no look has seen it since its creation, it may not be visible yet.
+    There are two witnesses: the list and the container's own address. It is gone if both say so, or if its own address
+    says so twice where the list has a gap. If they disagree, both are asked again until the platform's lag has passed.
+    If no look has seen it since its creation, it may not be visible yet.
 
     Args:
         session: The account.
         id_: The container's id.
-        stored: Its outputs in the state, if the caller has them. A row that is older than they say is an earlier one
-            that a list still shows, and is looked at again.
-        shared: Use the list that all reads of this operation share.
+        stored: Its outputs in the state, if the caller has them.
+        shared: Use the answers that all reads of this operation share.
         max_age: Otherwise, the greatest age of the list in seconds. A caller that acts on the status needs a new list.
+        is_changed: Whether a row of the list differs from the state. Then the container's own address decides.
+
+    Raises:
+        UnseenError: The list shows it, and its own address does not, for longer than the platform's lag.
     """
     feed, client, state = session.client.feed, session.client, stored or {}
-    first, known = True, state.get("created_at")
+    clock, reads, known = session.clock, session.reads, state.get("created_at")
+    began, looks = clock.now(), 0
 
-    def look() -> models.Container | None:
-        nonlocal first
-        is_first, first = first, False
-        if shared and is_first:
-            listed = session.reads.get("containers", ask=feed.snapshot)
+    while True:
+        looks += 1
+        if shared and looks == 1:
+            listed = reads.get("containers", ask=feed.snapshot)
         else:
-            listed = feed.snapshot(max_age if is_first else 0.0)
-        found = next((container for container in listed if container.id == id_), None)
-        if found is None:
-            found = client.containers.find(id_)
-            if found is None and (listed.gap or "").startswith(UNSHOWN):
-                # A part of the platform is out, and may answer 404 for what it has.
-                listed.require_complete()
-        elif (was := is_before(found.created_at, known)) or None in {found.created_at, found.status}:
-            # A server whose list is behind may answer every look, so an earlier container is no evidence alone.
-            age = MAX_AGE if shared else RECENT
-            alone = session.reads.get("status", id_, ask=lambda: client.containers.find(id_), max_age=age)
-            if alone is not None:
-                found = alone.merge(found) if was else found.merge(alone)
-        if found is None and REQUESTED_AT in state:
-            found = _by_name(state, listed)
-        return found
-
-    stale: models.Container | None = None
-
-    def current() -> models.Container | None:
-        nonlocal stale
-        found = look()
-        stale = found if found is not None and is_before(found.created_at, known) else None
-        return None if stale is not None else found
-
-    found = current()
-    if found is not None:
-        return found
-    looked = [found]  # that was the first of the two looks
-    found = look_twice(
-        lambda: looked.pop() if looked else current(), session.clock, client.platform.lag, check_operation
-    )
-    until = session.clock.now() + client.containers.visible
-    while found is None and stale is None and _is_not_visible_yet(session, state, until):
-        sleep_with_pulse(_PAUSE, session.clock, check_operation)
-        found = current()
-    # A row that is still older is another container, or the clock was moved.
-    return found or stale
+            listed = feed.snapshot(max_age if looks == 1 else 0.0)
+        row = next((one for one in listed if one.id == id_), None)
+        is_plain = row is not None and None not in {row.created_at, row.status}
+        if row is not None and is_plain and not is_before(row.created_at, known) and not is_changed(row):
+            return row
+        age = 0.0 if looks > 1 else MAX_AGE if shared else RECENT
+        alone = reads.get("status", id_, ask=lambda: client.containers.find(id_), max_age=age)
+        if alone is not None:
+            return alone if row is None else alone.merge(row)
+        if row is None and (listed.gap or "").startswith(UNSHOWN):
+            # A part of the platform is out, and may answer 404 for what it has.
+            listed.require_complete()
+        if row is None and REQUESTED_AT in state and (named := _by_name(state, listed)) is not None:
+            return named
+        if row is None and _is_not_visible_yet(session, state, began + client.containers.visible):
+            sleep_with_pulse(_PAUSE, clock, check_operation)
+        elif row is None and (listed.gap is None or looks > 1):
+            return None
+        elif row is not None and clock.now() - began >= client.platform.lag:
+            msg = f"the container {id_} is listed, and its own address says that it does not exist: try again later"
+            raise UnseenError(msg)
+        else:
+            sleep_with_pulse(client.platform.pause, clock, check_operation)
 
 
 _PAUSE: Final = 5.0
@@ -369,7 +364,7 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
     listed = session.reads.get("containers", ask=session.client.feed.snapshot)
     accounts = {account_of(container.id) for container in listed if container.id.startswith("usr-")}
     container = id_.partition("/")[0]
-    is_shown = not id_.startswith("usr-") and session.client.containers.hidden(container) is not None
+    is_shown = not id_.startswith("usr-") and session.client.containers.find(container) is not None
     if is_shown or account_of(id_) in accounts:
         return
     if accounts:
@@ -379,14 +374,13 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
             "name in the program)"
         )
         raise ConfigError(msg, code="other-account")
-    if origin is not None:
-        shown = "does not show it" if listed else "has no containers"
-        msg = (
-            f"{id_} was created with another API key, and the account of this key {shown}, so it is probably another "
-            "account: configure the key of the account that has it. If this is that account and everything in it was "
-            "deleted, remove the resource from the state with `pulumi state delete`"
-        )
-        raise ConfigError(msg, code="other-account")
+    shown = "does not show it" if listed else "has no containers"
+    msg = (
+        f"{id_} was created with another API key, and the account of this key {shown}, so it is probably another "
+        "account: configure the key of the account that has it. If this is that account and everything in it was "
+        "deleted, remove the resource from the state with `pulumi state delete`"
+    )
+    raise ConfigError(msg, code="other-account")
 
 
 # --- which resource owns an object? ---

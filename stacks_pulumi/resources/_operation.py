@@ -7,7 +7,6 @@ A host implements `EngineCall`; `Checked`, `Difference` and `Found` are what a c
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import sys
 import threading
@@ -176,7 +175,6 @@ class Operation(msgspec.Struct):
     deadline: float
     _last_progress: float | None = None
     _shown: str = ""
-    _held: list[Callable[[], None]] | None = None
 
     @property
     def label(self) -> str:
@@ -258,7 +256,7 @@ class Operation(msgspec.Struct):
 
     def warn(self, text: str) -> None:
         """Show a warning that stays."""
-        self._say(self.call.warn, text)
+        self.call.warn(text)
 
     def report(self, message: str, code: ErrorCode = "rollback-failed") -> None:
         """Show an error that stays, on stderr too, because the engine may be gone: something is left in the account."""
@@ -268,27 +266,7 @@ class Operation(msgspec.Struct):
 
     def inform(self, text: str) -> None:
         """Show a line that stays."""
-        self._say(self.call.info, text)
-
-    def _say(self, how: Callable[[str], None], text: str) -> None:
-        if self._held is None:
-            how(text)
-        else:
-            self._held.append(functools.partial(how, text))
-
-    @contextlib.contextmanager
-    def provisional(self) -> Iterator[list[Callable[[], None]]]:
-        """Hold back what stays in the output. It is shown if the enclosed work fails; otherwise the caller decides."""
-        held: list[Callable[[], None]] = []
-        self._held = held
-        try:
-            yield held
-        except BaseException:
-            for say in held:
-                say()
-            raise
-        finally:
-            self._held = None
+        self.call.info(text)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Operation]:

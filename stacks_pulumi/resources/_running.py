@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import quarters_of, seconds_between, seconds_since
+from stacks_pulumi._identifiers import quarters_of, seconds_between
 from stacks_pulumi.api import models
-from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
-    ErrorCode,
     ForbiddenError,
     NotFoundError,
     StacksError,
@@ -37,6 +34,7 @@ from stacks_pulumi.resources._identity import (
     OWNERSHIP,
     RECENT,
     Identity,
+    UnseenError,
     find_container,
     still_same_container,
 )
@@ -46,6 +44,7 @@ from stacks_pulumi.resources._session import MAX_AGE, Session
 from stacks_pulumi.resources._stored import shown_time
 
 R = TypeVar("R")
+_T = TypeVar("_T")
 _PAUSE: Final = 2.0
 
 
@@ -310,14 +309,8 @@ def patiently(
 # --- is a child gone, and is it the same? ---
 
 
-class _ContainerGoneError(Exception):
+class ContainerGoneError(Exception):
     """The container is certainly gone, and so are its children."""
-
-
-class UnseenError(StacksError):
-    """A child's container is not shown, and the API knows it. So the child may exist."""
-
-    code: ErrorCode = "outcome-unknown"
 
 
 def find_parent(session: Session, id_: str, *, shared: bool = False) -> models.Container | None:
@@ -346,57 +339,57 @@ def find_parent(session: Session, id_: str, *, shared: bool = False) -> models.C
     return hidden
 
 
+class Ask(Protocol):
+    """Returns the answer to a request of a look for a child, by the request's key."""
+
+    def __call__(self, *key: str, ask: Callable[[], _T]) -> _T:
+        """Return the answer; it is requested only if none is known that the look may use."""
+
+
 def find_child(
-    session: Session,
-    op: Operation,
-    id_: str,
-    look: Callable[[bool], R | None],
-    *,
-    since: str | None = None,
-    settle: float = 0.0,
+    session: Session, op: Operation, id_: str, look: Callable[[Ask], R | None], *, max_age: float = MAX_AGE
 ) -> R | None:
     """
     Return a child; `None` only if it is certainly gone.
 
-    It is gone if its container is, or if two looks that are far enough apart do not find it. A child that was created a
-    short time ago may not be listed yet.
+    It is gone if its container is, or if two looks that are a pause apart do not find it. Children whose looks need the
+    same answers share them, and so the pause.
 
     Args:
         session: The account.
         op: The operation.
         id_: The child's id.
-        look: Looks for the child. The argument is whether a list that other reads have requested is new enough.
-        since: When the child was created; unknown counts as a short time ago.
-        settle: How many seconds a new child may not be listed.
+        look: Looks for the child, with a function that returns answers.
+        max_age: The greatest age of the answers for the first look.
 
     Raises:
         StacksError: What can be read is incomplete.
         UnseenError: The list of containers lacks its container, which runs: then no list is evidence.
     """
-    looks = itertools.count()
+    clock, reads, keys = session.clock, session.reads, set[tuple[str, ...]]()
 
-    def seen() -> R | None:
-        is_first = next(looks) == 0
+    def asked(*key: str, ask: Callable[[], _T]) -> _T:
+        keys.add(key)
+        return reads.get(*key, ask=ask, max_age=max_age)
+
+    def seen(get: Ask, *, shared: bool) -> R | None:
         try:
-            return look(is_first)
+            return look(get)
         except NotFoundError:
             # The API knows no such list. Whether the container exists is decided by the rule for containers.
-            if find_parent(session, parent_id(id_), shared=is_first) is None:
-                raise _ContainerGoneError from None
+            if find_parent(session, parent_id(id_), shared=shared) is None:
+                raise ContainerGoneError from None
             return None
 
-    # The times of objects are by the platform's clock; this machine's may be wrong.
-    now = session.client.containers.server_now()
-    age = seconds_since(since, session.clock.wall() if now is None else now)
-    lag = session.client.platform.lag
+    began = clock.now()
     try:
-        found = look_twice(
-            seen,
-            session.clock,
-            lag if age is not None and age > settle else max(lag, settle),
-            op.second_look(id_, "is not listed"),
-        )
-    except _ContainerGoneError:
+        found = seen(asked, shared=True)
+        if found is None:
+            first = [time for key in keys if (time := reads.first_asked(*key)) is not None]
+            since = max(first, default=began) + session.client.platform.pause
+            sleep_with_pulse(since - clock.now(), clock, op.second_look(id_, "is not listed"))
+            found = seen(functools.partial(reads.get, since=since), shared=False)
+    except ContainerGoneError:
         return None
     if found is None:
         _check_lists(session, id_)

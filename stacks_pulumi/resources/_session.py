@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -70,7 +71,7 @@ class Reads:
         self._pulse = pulse
         self._changed = threading.Condition()
         self._requested: set[_Key] = set()
-        self._answers: dict[_Key, _Answer] = {}
+        self._answers: dict[_Key, tuple[_Answer, ...]] = {}
         self._changes = 0
 
     @contextlib.contextmanager
@@ -82,7 +83,7 @@ class Reads:
             with self._changed:
                 self._changes += 1
 
-    def get(self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE) -> _T:
+    def get(self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE, since: float = -math.inf) -> _T:
         """
         Return the response for a key, requested again only if necessary.
 
@@ -91,15 +92,18 @@ class Reads:
             ask: Sends the request. An exception from it goes to this caller, and the next caller sends it again.
             max_age: The greatest age of a cached response in seconds, when this is called. Callers that arrive during
                 a request share its response, however long it takes.
+            since: A response that was requested before this moment is not used.
         """
         came = self._clock.now()
         with self._changed:
             wait_while(lambda: key in self._requested, self._changed, self._clock, self._pulse)
-            known = self._answers.get(key)
+            answers = self._answers.get(key, ())
             self._evict()
-            if known is not None and known.changes == self._changes and came - known.requested_at < max_age:
-                value: _T = known.value
-                return value
+            for known in answers:
+                is_new = came - known.requested_at < max_age and known.requested_at >= since
+                if is_new and known.changes == self._changes:
+                    value: _T = known.value
+                    return value
             self._requested.add(key)
             requested_at, changes = self._clock.now(), self._changes
         try:
@@ -110,26 +114,28 @@ class Reads:
         self._done(key, _Answer(answer, requested_at, requested_at + max_age, changes))
         return answer
 
-    def forget(self, before: float) -> None:
-        """Use no answer again that was requested before a moment."""
+    def first_asked(self, *key: str) -> float | None:
+        """Return when the oldest response that is known for a key was requested; `None` if none is known."""
         with self._changed:
-            self._answers = {key: one for key, one in self._answers.items() if one.requested_at >= before}
+            answers = self._answers.get(key)
+            return None if answers is None else answers[0].requested_at
 
     def _done(self, key: _Key, answer: _Answer | None) -> None:
         with self._changed:
             self._requested.discard(key)
             if answer is not None:
-                self._answers[key] = answer
+                # The oldest one stays: together with the newest one, it is two looks for all that need them.
+                self._answers[key] = (*self._answers.get(key, ())[:1], answer)
             self._changed.notify_all()
 
     def _evict(self) -> None:
         """Remove expired responses, because they may be long lists."""
         now = self._clock.now()
-        self._answers = {
-            key: answer
-            for key, answer in self._answers.items()
-            if answer.changes == self._changes and now < answer.expires_at
+        kept = {
+            key: tuple(one for one in answers if one.changes == self._changes and now < one.expires_at)
+            for key, answers in self._answers.items()
         }
+        self._answers = {key: answers for key, answers in kept.items() if answers}
 
 
 class SpendGuard:

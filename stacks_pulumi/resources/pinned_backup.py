@@ -41,6 +41,7 @@ from stacks_pulumi.resources._identity import OWNERSHIP, RECENT
 from stacks_pulumi.resources._operation import Difference, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
 from stacks_pulumi.resources._running import (
+    Ask,
     find_child,
     find_parent,
     leave_alone,
@@ -230,7 +231,7 @@ class PinnedBackupHandler(ResourceHandler):
         except ValueError:
             # Only a look-up can have the number of such a backup.
             return None
-        found = _find(session, op, id_, olds, number)
+        found = _find(session, op, id_, number)
         if found is None:
             return None
         if isinstance(found, _OutOfSight):
@@ -254,7 +255,7 @@ class PinnedBackupHandler(ResourceHandler):
         if olds.get("pinned") is not False:
             kept = {output.name: olds[output.name] for output in self.outputs if output.name in olds}
             return {**kept, **inputs, "backup_id": number}
-        found = _find(session, op, id_, olds, number)
+        found = _find(session, op, id_, number)
         if found is None or (isinstance(found, models.Backup) and not _is_ours(found, olds)):
             what = "is gone" if found is None else f"is another one (of {found.created_at})"
             msg = f"backup {number} of {container} {what}. Nothing was changed: run `pulumi refresh` and `pulumi up`"
@@ -313,7 +314,7 @@ class PinnedBackupHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], max_age: float = RECENT
     ) -> bool:
         """Return whether the backup exists and is the one in the state: another one may have got its number."""
-        found = _find(session, op, id_, olds, _number(id_, olds), max_age=max_age)
+        found = _find(session, op, id_, _number(id_, olds), max_age=max_age)
         if isinstance(found, _OutOfSight):
             op.warn(f"{found.text}, so that it cannot be compared with the state: it is left alone")
         elif found is not None and _is_ours(found, olds):
@@ -493,7 +494,7 @@ def _existing(
     Raises:
         VanishedError: The container does not have it.
     """
-    found = _find(session, op, child_id(container, str(number)), {}, number, max_age=0.0)
+    found = _find(session, op, child_id(container, str(number)), number, max_age=0.0)
     if found is None:
         listed = session.client.backups.list(container, limit=MOST)
         msg = (
@@ -508,7 +509,6 @@ def _find(
     session: Session,
     op: Operation,
     id_: str,
-    olds: Mapping[str, Any],
     number: models.BackupId,
     *,
     max_age: float = MAX_AGE,
@@ -516,22 +516,14 @@ def _find(
     """Return the backup, or that it may be too old for the list; `None` if it is certainly gone."""
     container = parent_id(id_)
 
-    def look(shared: bool) -> Any:  # mypy joins the two types to `object`
-        listed = session.reads.get(
-            "backups",
-            container,
-            ask=lambda: session.client.backups.list(container, limit=MOST),
-            max_age=max_age if shared else 0.0,
-        )
+    def look(get: Ask) -> Any:  # mypy joins the two types to `object`
+        listed = get("backups", container, ask=lambda: session.client.backups.list(container, limit=MOST))
         row = next((row for row in listed if row.id == number), None)
         if row is None and is_partial(listed):
             return _OutOfSight(_out_of_sight(container, number, listed))
         return row
 
-    settle = session.client.platform.backup_listed if olds else 0.0
-    found: models.Backup | _OutOfSight | None = find_child(
-        session, op, id_, look, since=olds.get("created_at"), settle=settle
-    )
+    found: models.Backup | _OutOfSight | None = find_child(session, op, id_, look, max_age=max_age)
     return found
 
 

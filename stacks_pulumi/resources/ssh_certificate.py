@@ -22,6 +22,7 @@ from stacks_pulumi.resources._identity import (
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._running import (
+    Ask,
     creation_time,
     find_child,
     find_parent,
@@ -154,7 +155,7 @@ class SshCertificateHandler(ResourceHandler):
             return None
         old = olds.get("private_key")
 
-        def look(_shared: bool) -> str | None:
+        def look(_get: Ask) -> str | None:
             try:
                 return session.client.containers.certificate(id_)
             except ApiError as error:

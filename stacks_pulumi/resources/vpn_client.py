@@ -30,6 +30,7 @@ from stacks_pulumi.resources._identity import (
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._running import (
+    Ask,
     creation_time,
     find_child,
     is_own_container,
@@ -231,10 +232,14 @@ class VpnClientHandler(ResourceHandler):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove the client; its key then becomes invalid."""
-        if olds.get(_CREATED_AT) is None:
+        try:
+            if olds.get(_CREATED_AT) is not None and not self._is_there(session, op, id_, olds):
+                return
+            is_compared = olds.get(_CREATED_AT) is not None
+        except UnreadableAnswerError:
+            is_compared = False  # in a list with a gap it is unknown, and its container decides
+        if not is_compared:
             _check_not_recreated(session, op, id_, olds)
-        elif not self._is_there(session, op, id_, olds):
-            return
         op.progress("removing the client")
         try:
             session.client.vpn_clients.remove(parent_id(id_), own_name(id_))
@@ -353,13 +358,8 @@ def _find(
     """Return the client as its container lists it; `None` if it is certainly gone."""
     container, name = parent_id(id_), own_name(id_)
 
-    def look(shared: bool) -> models.VpnClient | None:
-        clients = session.reads.get(
-            "vpn_clients",
-            container,
-            ask=lambda: session.client.vpn_clients.list(container),
-            max_age=max_age if shared else 0.0,
-        )
+    def look(get: Ask) -> models.VpnClient | None:
+        clients = get("vpn_clients", container, ask=lambda: session.client.vpn_clients.list(container))
         # The API may store names in lower case, or list them with an addition.
         spelt = [
             client
@@ -368,12 +368,11 @@ def _find(
         ]
         found = next((client for client in clients if same_name(client.name, name)), None)
         found = found or (spelt[0] if len(spelt) == 1 else None)
-        if found is None and not shared:
+        if found is None:
             found = _by_config(session, container, name, olds)
         return found or clients.find(lambda _client: False)
 
-    settle = session.client.platform.settle
-    return find_child(session, op, id_, look, since=olds.get(_CREATED_AT), settle=settle)
+    return find_child(session, op, id_, look, max_age=max_age)
 
 
 def _is_same(session: Session, id_: str, olds: Mapping[str, Any], client: models.VpnClient) -> bool | None:

@@ -29,6 +29,7 @@ from stacks_pulumi.resources._identity import (
     SPELLING,
     Identity,
     Owner,
+    UnseenError,
     find_container,
     identify,
     is_still,
@@ -39,7 +40,6 @@ from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._running import (
     check_not_recreated,
     creation_time,
-    find_child,
     patiently,
     same_time,
 )
@@ -104,13 +104,29 @@ STORED = {"name": "web", "template": "nodejs", "created_at": as_time(NOW - 1000)
 # --- gone ---
 
 
-def test_a_container_is_gone_after_two_looks_that_are_further_apart_than_the_lag(clock: FakeClock) -> None:
+def test_a_container_is_gone_at_once_if_list_and_status_say_so(clock: FakeClock) -> None:
     made, script = session(clock, containers__list=data([]), containers__status=refusal(404))
 
     assert find_container(made, ID, shared=True) is None
+    assert (script.operations, clock.now()) == (["containers.list", "containers.status"], 1000)
+
+
+def test_in_a_list_with_a_gap_two_404_are_needed(clock: FakeClock) -> None:
+    partial = ok({"success": True, "data": [], "total": 5})
+    made, script = session(clock, containers__list=partial, containers__status=refusal(404))
+
+    assert find_container(made, ID, shared=True) is None
+    assert script.operations.count("containers.status") == 2
+    assert clock.now() - 1000 == pytest.approx(2, abs=0.1)
+
+
+def test_a_container_that_only_the_list_shows_is_unknown_after_the_lag(clock: FakeClock) -> None:
+    made, _ = session(clock, containers__list=data([row()]), containers__status=refusal(404))
+
+    with pytest.raises(UnseenError, match="is listed, and its own address says that it does not exist"):
+        find_container(made, ID, stored=STORED, is_changed=lambda _row: True)
+
     assert clock.now() - 1000 == pytest.approx(10, abs=0.5)
-    # The second look reads another list.
-    assert script.operations == ["containers.list", "containers.status"] * 2
 
 
 def test_nothing_is_gone_while_the_platform_says_that_it_does_not_show_everything(clock: FakeClock) -> None:
@@ -119,12 +135,6 @@ def test_nothing_is_gone_while_the_platform_says_that_it_does_not_show_everythin
 
     with pytest.raises(StacksError, match="cluster1host2"):
         find_container(made, ID, shared=True)
-
-
-def test_a_container_that_the_second_look_sees_is_there(clock: FakeClock) -> None:
-    made, _ = session(clock, containers__list=[data([]), data([row()])], containers__status=refusal(404))
-
-    assert find_container(made, ID, shared=True) is not None
 
 
 def test_a_container_that_is_listed_needs_one_call(clock: FakeClock) -> None:
@@ -248,26 +258,6 @@ def test_a_time_in_the_answer_counts_more_than_one_of_another_clock(clock: FakeC
     inputs = {"name": "web", "template": "nodejs"}
 
     assert Lifecycle(made, operation(clock)).wait_until_created(found(NOW), inputs, NOW).id == ID
-
-
-def test_a_child_of_a_moment_ago_is_looked_for_as_long_although_this_machines_clock_is_ahead(
-    clock: FakeClock,
-) -> None:
-    made, _ = session(clock, containers__list=data([row()]))
-    made.client.containers.server_now = lambda: clock.wall() - 3600  # type: ignore[method-assign]  # a fake
-    looks: list[float] = []
-
-    found = find_child(
-        made,
-        operation(clock),
-        f"{ID}/x",
-        lambda _first: looks.append(clock.now()),
-        since=as_time(NOW - 3600),
-        settle=60,
-    )
-
-    assert found is None
-    assert looks[1] - looks[0] == pytest.approx(60, abs=1)
 
 
 def test_a_container_that_is_older_than_the_request_is_not_ours(clock: FakeClock) -> None:
