@@ -515,7 +515,8 @@ def resized_outside(name: str, old: Any, new: Any) -> str:
 
 def _shown(value: Any) -> str:
     """Return the value as a program writes it; the engine turns every number into a float."""
-    return repr(int(value) if isinstance(value, float) and value.is_integer() else value)
+    # A number of the state that may be a secret has another type, whose text does not show it.
+    return repr(int(value) if type(value) is float and value.is_integer() else value)
 
 
 # --- the platform's words for the fields of a container ---

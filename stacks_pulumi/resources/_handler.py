@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, NoReturn, TypeVar
 import pulumi
 
 from stacks_pulumi import config
-from stacks_pulumi._identifiers import with_article
+from stacks_pulumi._identifiers import name_of, with_article
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
     ConfigError,
@@ -67,7 +67,14 @@ from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._running import rebinds
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
-from stacks_pulumi.resources._stored import as_text, check_state, from_state, is_from_state, returned
+from stacks_pulumi.resources._stored import (
+    check_state,
+    from_state,
+    is_from_state,
+    known_of,
+    ordinary,
+    returned,
+)
 
 
 def end_operation() -> None:
@@ -283,7 +290,7 @@ class ResourceHandler(ResourceKind):
 
         def work() -> Checked:
             settings = self._sound_settings()
-            stored = plain(olds)
+            stored = from_state(plain(olds), {name_of(call.urn)})
             inputs, failures = checked(self.fields, news)
             for warning in self.warnings(stored, inputs):
                 call.warn(warning)
@@ -368,7 +375,8 @@ class ResourceHandler(ResourceKind):
 
         def work(session: Session, op: Operation) -> Found | None:
             # The question is about the id; the program may add anything to it.
-            stored: dict[str, Any] = {} if call.asks_existence else from_state(plain(props))
+            stored: dict[str, Any] = {} if call.asks_existence else from_state(plain(props), known_of(id_))
+            check_state(f"{self.kind} {id_}", stored, changes=False)
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
                 check_id_form(self.kind, self.id_form, self.distinct_id(id_))
@@ -391,7 +399,7 @@ class ResourceHandler(ResourceKind):
             outs = {**outs, **({ORIGIN: stored[ORIGIN]} if ORIGIN in stored else {})}
             outs = {**outs, **({MARKER: self.kind} if MARKER in stored else {})}
             inputs = self._known_inputs(call, stored, self._inputs_found(outs))
-            return Found(returned(id_, outs, stored), as_text(inputs))
+            return Found(returned(outs, stored), ordinary(inputs))
 
         return self._operate(call, self.delete_timeout, work)
 
@@ -429,7 +437,9 @@ class ResourceHandler(ResourceKind):
         return self._operate(
             call,
             self.create_timeout,
-            lambda session, op: self._change(session, op, id_, from_state(plain(olds)), self._inputs(news)),
+            lambda session, op: self._change(
+                session, op, id_, from_state(plain(olds), known_of(id_)), self._inputs(news)
+            ),
             changes=True,
         )
 
@@ -440,12 +450,12 @@ class ResourceHandler(ResourceKind):
 
     def at_update(self, olds: Mapping[str, Any], news: Mapping[str, Any], id_: str = "") -> dict[str, Any]:
         """Return the outputs of an update at preview: what it may change is unknown, and everything else is known."""
-        stored, inputs = from_state(plain(olds)), self._inputs(news)
+        stored, inputs = from_state(plain(olds), known_of(id_)), self._inputs(news)
         origin, settings = stored.get(ORIGIN), self._settings
         same_key = isinstance(settings, AccountSettings) and is_of_key(origin, settings.fingerprint)
         known = {**self._kept(stored, inputs), **inputs}
         kept = {**({ORIGIN: origin} if same_key else {}), **known}
-        return {**self.at_create(inputs), **returned(id_, kept, inputs)}
+        return {**self.at_create(inputs), **returned(kept, inputs)}
 
     def _kept(self, stored: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs that an update leaves as they are in the state."""
@@ -497,10 +507,12 @@ class ResourceHandler(ResourceKind):
         if self.owns:
             check_account(session, id_, stored.get(ORIGIN))
         try:
-            outs = {**self.on_update(session, op, id_, stored, inputs), **self._kept(stored, inputs)}
+            outs = self.on_update(session, op, id_, stored, inputs)
         except InitFailedError as error:
-            raise error.but(outs=returned(id_, error.outs, inputs)) from error.__cause__
-        outs = returned(id_, outs, inputs)
+            raise error.but(outs=returned(error.outs, inputs)) from error.__cause__
+        # What was just read is public, also if the state says the same.
+        kept = {name: value for name, value in self._kept(stored, inputs).items() if outs.get(name) != value}
+        outs = returned({**outs, **kept}, inputs)
         origin = renewed_origin(session, stored.get(ORIGIN))
         if self.owns:
             # An update may have adopted a container with another creation time; the children belong to that one.
@@ -508,6 +520,7 @@ class ResourceHandler(ResourceKind):
         return {**outs, ORIGIN: origin}
 
     def _remove(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> None:
+        check_state(f"{self.kind} {id_}", stored, changes=False)
         token = token_of(stored.get(ORIGIN))
         if self.owns:
             owner = OWNERSHIP.taken_from(self.kind, id_, token)

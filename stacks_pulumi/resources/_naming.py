@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stacks_pulumi._identifiers import stack_and_project
+from stacks_pulumi._identifiers import name_of, stack_and_project
 from stacks_pulumi.catalog import LONGEST_NAME
 from stacks_pulumi.config import NAME_EXPRESSION
 from stacks_pulumi.errors import ConfigError
@@ -54,6 +54,12 @@ def named(
     if not isinstance(facts, Mapping) or not isinstance(name, str):
         return {NAME_PATTERN: None}
     if isinstance(old, str) and noted is not None:
+        if not _is_shaped(old, name, noted):
+            msg = (
+                f"the name in the state of {name_of(urn)!r} was not made from the resource's name, and may be a secret "
+                'that was copied there: write name="..." with the name of the container, with which its id ends'
+            )
+            raise ConfigError(msg)
         return {"name": old, NAME_PATTERN: noted}
     if pattern is None or (isinstance(old, str) and old.lower() == name.lower()):
         return {NAME_PATTERN: None}
@@ -63,6 +69,12 @@ def named(
         pattern, name=name, stack=stack, project=project, organization=organization
     )
     return {"name": shaped, NAME_PATTERN: pattern}
+
+
+def _is_shaped(old: str, name: str, noted: object) -> bool:
+    """Return whether a name and a pattern in the state are a container's and a pattern: they are shown from now on."""
+    pattern = isinstance(noted, str) and "${name}" in noted
+    return pattern and _is_valid(old) and _clean(name)[:_SHORTEST_PART].casefold() in old.casefold()
 
 
 def default_container_name(

@@ -3,31 +3,56 @@ Which values of a state may an operation return as plain?
 
 The engine decrypts the state for a provider and does not say which of its values are secrets. It marks what the
 provider returns by the names of the program's inputs, or of the state. So a secret that someone has copied to a plain
-output would come out in plain text with the next update or refresh. Therefore each text of a state is known as one: an
-operation returns it as a secret, under whatever name, unless the engine marks it or it is certainly public. Besides,
-some plain outputs have a form, and an update of a state with something else is refused before anything is sent.
+output would come out in plain text with the next update or refresh. Therefore each text and number of a state is known
+as one: an operation returns it as a secret, under whatever name, unless the engine marks it or it is certainly public,
+and no message quotes it. Besides, some plain outputs have a form, and an update of a state with something else is
+refused before anything is sent.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from stacks_pulumi._identifiers import account_of, seconds_of
 from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.wait import BACKED_UP
-from stacks_pulumi.catalog import TEMPLATES
+from stacks_pulumi.catalog import PLANS, STORAGE_TIERS, TEMPLATES
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import KINDS, SIGNATURE
 from stacks_pulumi.resources._fields import secret
 
 _ADDRESS: Final = re.compile(r"(https?://)?[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/?", re.IGNORECASE)
-_HOST: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,24}|\d{1,3}(\.\d{1,3}){3}")
 _ORIGIN: Final = re.compile(r"[0-9a-f]+-[0-9a-f]+")
 _VERSION: Final = re.compile(r"\d{1,3}(\.\d{1,3}){0,3}")
-_USERS: Final = frozenset({"root", "ubuntu", "admin", "stacks"})
+_WRITTEN_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
+_PUBLIC_HOST: Final = "stacks.hosting"
+_WORDS: Final = frozenset(
+    {
+        "",
+        *TEMPLATES,
+        *map(str.casefold, TEMPLATES),
+        *PLANS,
+        *KINDS,
+        *BACKED_UP.target,
+        *BACKED_UP.failed,
+        "root",
+        "ubuntu",
+        "admin",
+        "stacks",
+        _PUBLIC_HOST,
+    }
+)
+_NUMBERS: Final = frozenset(
+    {
+        *STORAGE_TIERS,
+        *(tier.storage_mb + plan.storage_mb for tier in STORAGE_TIERS.values() for plan in PLANS.values()),
+        *(float(number) for it in PLANS.values() for number in (it.cpu, it.memory_mb, it.storage_mb, it.usd)),
+    }
+)
+"""What the catalogue says. These words and numbers are public under every name."""
 
 
 def _is_time(value: Any) -> bool:
@@ -71,38 +96,39 @@ _FORMS: Final[Mapping[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
         ("cpu", "memory_mb", "monthly_price_usd", "port", "size_bytes", "ssh_port", "storage_mb"), _is_number
     ),
-    "spelling": lambda value: isinstance(value, Mapping),
+    "spelling": lambda value: (
+        isinstance(value, Mapping) and all(isinstance(word, str) for word in value.values())
+    ),
     "url": _is_host,
     "ip_address": _is_address,
     "origin": lambda value: isinstance(value, str) and _ORIGIN.fullmatch(value) is not None,
 }
 """Name of a plain output, of any kind -> whether a value has its form."""
-_NEVER_KEPT: Final = frozenset({"spelling", "url"})
-"""The outputs whose form a secret may have too, such as a token with dots. No update returns them from the state."""
+_STRUCTURES: Final = ("former_created_at", "source_times", "spelling", "target_times")
+"""The outputs that have parts."""
 
 
 def shown_time(stored: object) -> str:
     """Return a time of the state for a message; what is no time may be a secret that was copied there."""
-    return str(stored) if stored is None or _is_time(stored) else "a time that cannot be read"
+    return str(stored) if stored is None or _is_written_time(stored) else "a time that is not shown"
 
 
-def check_state(what: str, stored: Mapping[str, Any]) -> None:
+def check_state(what: str, stored: Mapping[str, Any], *, changes: bool = True) -> None:
     """
     Check that no plain output in a state has a value which cannot be its own.
-
-    Only an update needs that. What a read returns gets the marks of the state from the engine, and a deletion returns
-    nothing.
 
     Args:
         what: The resource, for the message.
         stored: Its outputs in the state, without marks of secrets.
+        changes: Whether it is an update. What a read returns gets the marks of the state from the engine, and a
+            deletion returns nothing: they only need outputs whose parts they can read.
 
     Raises:
         StacksError: One has. The message has its name and not its value.
     """
-    for name, fits in _FORMS.items():
+    for name in _FORMS if changes else _STRUCTURES:
         value = stored.get(name)
-        if value is not None and value != "" and not fits(value):
+        if value is not None and value != "" and not _FORMS[name](value):
             msg = (
                 f"the state of {what} has a value for {name} that cannot be one, perhaps a secret that was copied "
                 "there. Nothing was done with it: restore an earlier version of the state, or correct it with `pulumi "
@@ -111,68 +137,118 @@ def check_state(what: str, stored: Mapping[str, Any]) -> None:
             raise StacksError(msg, code="identity-unclear")
 
 
-class _Stored(str):
+_NOT_SHOWN: Final = "<as in the state>"
+
+
+class _Text(str):
     """A text of a state. It stays one under whatever name, and in whatever list, an operation returns it."""
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return _NOT_SHOWN
 
-def from_state(value: Any) -> Any:
-    """Return a value of a state, without marks of secrets, whose texts are known to be from there."""
-    if isinstance(value, str):
-        return _Stored(value)
-    if isinstance(value, Mapping):
-        return {name: from_state(item) for name, item in value.items()}
-    return [from_state(item) for item in value] if isinstance(value, list) else value
+
+class _Integer(int):
+    """A number of a state."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return _NOT_SHOWN
+
+
+class _Float(float):
+    """A number of a state."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return _NOT_SHOWN
+
+
+_STORED: Final[Mapping[type, Callable[[Any], Any]]] = {str: _Text, int: _Integer, float: _Float}
+_ORDINARY: Final[Mapping[type, Callable[[Any], Any]]] = {_Text: str, _Integer: int, _Float: float}
+
+
+def known_of(id_: str) -> Collection[str]:
+    """Return the texts that are public because the resource's id is."""
+    account = account_of(id_)
+    container = id_.partition("/")[0]
+    return {id_, *id_.split("/"), account, f"vpc-{account}", container.removeprefix(f"{account}-")}
+
+
+def from_state(value: Any, known: Collection[str] = ()) -> Any:
+    """
+    Return a value of a state whose texts and numbers are known to be from there, unless they are certainly public.
+
+    Args:
+        value: The value, without marks of secrets.
+        known: Texts that are public here.
+    """
+    if isinstance(value, dict):
+        return {
+            name: item if type(item) is str and item in _WORDS else from_state(item, known)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [from_state(item, known) for item in value]
+    stored = _STORED.get(type(value))
+    if stored is None or (value in _WORDS or value in known if stored is _Text else value in _NUMBERS):
+        return value
+    return value if known and stored is not _Text and f"{value:g}" in known else stored(value)
 
 
 def is_from_state(value: Any) -> bool:
-    """Return whether a text in the value is from a state, and not marked as a secret."""
+    """Return whether a part of the value is from a state, not certainly public, and not marked as a secret."""
     if isinstance(value, Mapping):
         return SIGNATURE not in value and any(map(is_from_state, value.values()))
-    return any(map(is_from_state, value)) if isinstance(value, list) else isinstance(value, _Stored)
+    return any(map(is_from_state, value)) if isinstance(value, list) else type(value) in _ORDINARY
 
 
-def as_text(value: Any) -> Any:
-    """Return a value with ordinary texts."""
+def ordinary(value: Any) -> Any:
+    """Return a value with ordinary texts and numbers."""
     if isinstance(value, Mapping):
-        return {name: as_text(item) for name, item in value.items()}
+        return {name: ordinary(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [as_text(item) for item in value]
-    return str(value) if isinstance(value, _Stored) else value
+        return [ordinary(item) for item in value]
+    return _ORDINARY[type(value)](value) if type(value) in _ORDINARY else value
 
 
-def _is_public(id_: str, name: str, value: Any) -> bool:
-    """Return whether a value of a state is certainly no secret: ids and a fixed list of words are none."""
-    if name in _FORMS:
-        return name not in _NEVER_KEPT and _FORMS[name](value)
-    account = account_of(id_)
-    if value in ("", id_, *id_.split("/"), account, f"vpc-{account}"):
-        return True
-    words = {
-        "connection_type": lambda: value in {template.casefold() for template in TEMPLATES},
-        "ssh_host": lambda: _HOST.fullmatch(value) is not None,
-        "ssh_user": lambda: value in _USERS,
-        "status": lambda: is_known_status(value) or value in BACKED_UP.target | BACKED_UP.failed,
-        "stacks_kind": lambda: value in KINDS,
-        "version": lambda: _VERSION.fullmatch(value) is not None,
-        "version_major": lambda: _VERSION.fullmatch(value) is not None,
-    }
-    return isinstance(value, str) and name in words and words[name]()
+def _is_written_time(value: Any) -> bool:
+    # A number may be a time, and a secret as well.
+    return isinstance(value, str) and _WRITTEN_TIME.fullmatch(value) is not None and _is_time(value)
 
 
-def returned(id_: str, outs: Mapping[str, Any], marked: Mapping[str, Any]) -> dict[str, Any]:
+_PUBLIC: Final[Mapping[str, Callable[[Any], bool]]] = {
+    **{name: _is_written_time for name, fits in _FORMS.items() if fits is _is_time},
+    **dict.fromkeys(
+        ("former_created_at", "source_times", "target_times"),
+        lambda value: isinstance(value, list) and all(map(_is_written_time, value)),
+    ),
+    **{name: _FORMS[name] for name in ("ip_address", "origin")},
+    "status": lambda value: isinstance(value, str) and is_known_status(value),
+    **dict.fromkeys(
+        ("version", "version_major"),
+        lambda value: isinstance(value, str) and _VERSION.fullmatch(value) is not None,
+    ),
+}
+"""Name of a plain output -> whether a value of it is certainly no secret."""
+
+
+def returned(outs: Mapping[str, Any], marked: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return the outputs of an operation. What is from the state, and not certainly public, becomes a secret.
 
     Args:
-        id_: The resource's id.
         outs: The outputs.
         marked: Values whose marks the engine knows: an output with the same name and value gets them from it.
     """
     return {
-        name: as_text(value)
-        if not is_from_state(value) or marked.get(name) == value or _is_public(id_, name, value)
-        else secret(as_text(value))
+        name: ordinary(value)
+        if not is_from_state(value)
+        or marked.get(name) == value
+        or (name in _PUBLIC and _PUBLIC[name](ordinary(value)))
+        else secret(ordinary(value))
         for name, value in outs.items()
     }

@@ -71,6 +71,7 @@ from stacks_pulumi.resources._resource import (
 )
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._session import Session, session_for
+from stacks_pulumi.resources._stored import is_from_state
 
 
 class Container(StacksResource, module="stacks", name="Container"):
@@ -530,7 +531,7 @@ class ContainerHandler(ResourceHandler):
         name = _known(inputs, "name") or "(a name that is not known yet)"
         if inputs.get(ADOPTS) is not None:
             return f"{name}: takes over {inputs[ADOPTS]}, billed already: ${new:.2f} a month"
-        was = "" if old is None else f"${old:.2f} -> "
+        was = "" if old is None or is_from_state(old) else f"${old:.2f} -> "
         return f"{name}: {was}${new:.2f} a month"
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from stacks_pulumi._identifiers import camel_case
+from stacks_pulumi._identifiers import camel_case, snake_case
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.pricing.recognition import SIGNATURE
+from stacks_pulumi.hosts.plugin.wire import parsed
+from stacks_pulumi.pricing.recognition import NATIVE, SIGNATURE
 from tests.support.stack import Result, Stack
 
 Resource = dict[str, Any]
@@ -88,23 +90,6 @@ def test_a_secret_under_a_plain_output_is_refused_by_name(
         assert emulator.key not in said.text
     assert emulator.key not in stack.export()
     assert emulator.calls("containers.set_status") == changes
-
-
-def test_a_secret_under_a_word_of_the_platform_stays_a_secret(
-    stack: Stack, emulator: Emulator, host: str
-) -> None:
-    stack.program(OPEN.format(1), host=host)
-    stack.up(quiet_afterwards=False)
-    key = sealed_key(stack)
-    # The list of containers, from which an update reads, does not have this one.
-    edit(stack, "web", lambda web: web["outputs"].update({named(host, "ssh_user"): key}))
-    stack.program(OPEN.format(2), host=host)
-
-    said = stack.up(quiet_afterwards=False)
-
-    assert emulator.key not in said.text
-    assert emulator.key not in stack.export()
-    assert emulator.key in stack.cli("stack", "export", "--show-secrets")
 
 
 def test_a_secret_under_an_output_of_a_connection_is_refused(
@@ -251,3 +236,151 @@ def test_an_update_completes_its_own_creation_and_the_preview_says_so(
     assert any("completes its creation" in line for line in said.status_lines())
     stack.up()
     assert emulator.state.container("web").external_access
+
+
+SECRETS = {"word": "hunter2-tiger", "host": "hunter2.tiger.example", "time": "4815162342", "number": 48151623}
+"""A secret of each form that a plain output has."""
+SHOWN_SECRETS = "".join(
+    f"pulumi.export('{kind}', pulumi.Output.secret({it!r}))\n" for kind, it in SECRETS.items()
+)
+OUTPUTS = {
+    "Container": {
+        **dict.fromkeys(
+            ("cpu", "memory_mb", "monthly_price_usd", "port", "ssh_port", "storage_mb"), "number"
+        ),
+        **dict.fromkeys(("has_ssh_access", "has_web_ui"), "number"),
+        **dict.fromkeys(
+            ("image_tag", "internal_host", "ssh_user", "status", "subdomain", "vpc_network"), "word"
+        ),
+        **dict.fromkeys(("version", "version_major"), "time"),
+        "created_at": "time",
+        **dict.fromkeys(("ssh_host", "url"), "host"),
+    },
+    "AllowedIp": {"added_at": "time", "container_created_at": "time", "entry_id": "word"},
+    "Connection": {"connection_type": "word", "container_created_at": "time", "created_at": "time"},
+    "PinnedBackup": {
+        **dict.fromkeys(("completed_at", "container_created_at", "created_at"), "time"),
+        "size_bytes": "number",
+        "status": "word",
+    },
+    "SshCertificate": {"container_created_at": "time"},
+    "VpnClient": {"container_created_at": "time"},
+}
+"""Each plain output of each kind, with the form of a secret that an update does not refuse."""
+CERTAIN = {"ip_address", "origin", "pinned"}
+"""The outputs whose form no secret has: an address, a fingerprint, and true or false."""
+ENDS = """
+app = stacks.Container("app", template="nodejs", external_access=True)
+vpn = stacks.Container("vpn", template="stacks-vpn")
+"""
+
+
+def of_each_output(changed: int) -> str:
+    """Return a program with one resource for each output; another number changes what can change in place."""
+    lines = [ENDS, *(f'db{it} = stacks.Container("db{it}", template="postgresql")' for it in range(3))]
+    for kind, outputs in OUTPUTS.items():
+        for number, output in enumerate(outputs):
+            name = f"{kind.lower()}-{output.replace('_', '-')}"
+            lines.append(
+                {
+                    "Container": f'stacks.Container("{name[-30:]}", template="nodejs", restart_triggers=["{changed}"])',
+                    "AllowedIp": f'stacks.AllowedIp("{name}", container=app, ip_address="198.51.{number}.0/24", '
+                    f'description="{changed}")',
+                    "Connection": f'stacks.Connection("{name}", source=app, target=db{number}, '
+                    f"restart_source={changed > 1})",
+                    "PinnedBackup": f'stacks.PinnedBackup("{name}", container=db0, '
+                    f'on_delete="{"keep" if changed > 1 else "unpin"}")',
+                    "SshCertificate": f'stacks.SshCertificate("{name}", container=app, rotate_triggers=["{changed}"])',
+                    "VpnClient": f'stacks.VpnClient("{name}", container=vpn, store_config={changed == 1})',
+                }[kind]
+            )
+    return "\n".join([*lines, SHOWN_SECRETS])
+
+
+def copy_secrets(stack: Stack, host: str) -> None:
+    """Copy a ciphertext under each output, one for each resource."""
+    state = json.loads(stack.export())
+    resources = state["deployment"]["resources"]
+    sealed = next(one["outputs"] for one in resources if SIGNATURE in str(one.get("outputs", {}).get("word")))
+    kinds = {one["urn"].rpartition("::")[2]: one for one in resources}
+    copied = 0
+    for kind, outputs in OUTPUTS.items():
+        for output, form in outputs.items():
+            name = f"{kind.lower()}-{output.replace('_', '-')}"
+            resource = kinds[name[-30:] if kind == "Container" else name]
+            resource["outputs"][named(host, output)] = sealed[form]
+            copied += 1
+    assert copied == sum(map(len, OUTPUTS.values()))
+    file = stack.folder / "edited.json"
+    file.write_text(json.dumps(state), encoding="utf-8")
+    stack.cli("stack", "import", "--file", str(file))
+
+
+def test_the_table_has_every_plain_output() -> None:
+    for kind, outputs in OUTPUTS.items():
+        resource = parsed()["resources"][f"{NATIVE}{kind}"]
+        plain = {name for name, it in resource["properties"].items() if not it.get("secret")}
+        described = {snake_case(name) for name in plain - resource["inputProperties"].keys()}
+        assert described - CERTAIN == outputs.keys(), kind
+
+
+def test_a_secret_under_any_output_of_any_kind_is_never_shown(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(of_each_output(1), host=host)
+    stack.up(quiet_afterwards=False)
+    copy_secrets(stack, host)
+    before = stack.export()
+    stack.program(of_each_output(2), host=host)
+
+    said = [
+        stack.engine("preview", "--diff"),
+        stack.engine("up", "--yes", "--skip-preview", "--continue-on-error"),
+    ]
+    states = [stack.export()]
+    file = stack.folder / "edited.json"
+    file.write_text(before, encoding="utf-8")
+    stack.cli("stack", "import", "--file", str(file))
+    said.append(stack.engine("refresh", "--yes", "--skip-preview"))
+    states.append(stack.export())
+
+    assert said[0].changes["update"] > len(OUTPUTS["Container"]), said[0].text
+    for value in map(str, SECRETS.values()):
+        assert [
+            one for one in (*(it.text + json.dumps(it.events) for it in said), *states) if value in one
+        ] == []
+
+
+def test_a_secret_under_the_name_is_not_shown(stack: Stack, emulator: Emulator, host: str) -> None:
+    program = f'stacks.Container("web", template="nodejs", {{}})\n{SHOWN_SECRETS}'
+    stack.program(program.format(""), host=host)
+    stack.up(quiet_afterwards=False)
+    resources = json.loads(stack.export())["deployment"]["resources"]
+    word = next(one["outputs"]["word"] for one in resources if "word" in one.get("outputs", {}))
+    edit(stack, "web", lambda web: web["inputs"].update(name=word))
+    edit(stack, "web", lambda web: web["outputs"].update(name=word))
+
+    said = []
+    # The second one shows its new price.
+    for change in ("", 'plan="standard", replace_on_change=True'):
+        stack.program(program.format(change), host=host)
+        said += [stack.engine("preview", "--diff"), stack.engine("up", "--yes", "--skip-preview")]
+
+    shown = "".join(it.text + json.dumps(it.events) for it in said) + stack.export()
+    assert [shown[max(at.start() - 200, 0) : at.end() + 100] for at in re.finditer("hunter2", shown)] == []
+
+
+def test_a_refresh_refuses_a_text_under_an_output_with_parts(
+    stack: Stack, emulator: Emulator, host: str
+) -> None:
+    stack.program(OPEN.format(1) + TOKEN, host=host)
+    stack.up(quiet_afterwards=False)
+    token = sealed_token(stack)
+    edit(stack, "web", lambda web: web["outputs"].update(spelling=token))
+
+    for verb in ("refresh", "destroy"):
+        said = stack.engine(verb, "--yes", "--skip-preview")
+        assert said.code != 0
+        assert "has a value for spelling that cannot be one" in said.text
+        assert "internal-error" not in said.text
+        assert_hidden(stack, said)

@@ -80,7 +80,24 @@ def test_a_container_whose_explicit_name_is_removed_is_not_renamed(
     web = web_of(make_host, emulator, namePattern=PATTERN)
     web.up(name="shop", template="nodejs")
 
-    assert "name would change from 'shop' to 'web-dev'" in web.check(**WEB)["name"]
+    assert "name would change from <as in the state> to 'web-dev'" in web.check(**WEB)["name"]
+
+
+@pytest.mark.hosts("dynamic")
+@pytest.mark.parametrize(
+    "edited", [{"name": "hunter2-tiger"}, {"name_pattern": "hunter2-tiger"}], ids=["name", "pattern"]
+)
+def test_a_name_of_the_state_that_the_pattern_did_not_make_is_refused(
+    make_host: MakeHost, emulator: Emulator, edited: dict[str, str]
+) -> None:
+    web = web_of(make_host, emulator, namePattern=PATTERN)
+    web.up(**WEB)
+    web.inputs.update(edited)
+
+    with pytest.raises(CallFailedError, match="was not made from the resource's name") as refused:
+        web.check(**WEB)
+
+    assert "hunter2" not in str(refused.value)
 
 
 def test_two_equal_names_from_a_pattern_fail_at_preview(make_host: MakeHost, emulator: Emulator) -> None:

@@ -22,7 +22,7 @@ from stacks_pulumi._identifiers import camel_case
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.hosts.plugin.wire import parsed
 from stacks_pulumi.pricing.recognition import KINDS, MARKER, NATIVE
-from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM
+from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM, secret
 from stacks_pulumi.resources._naming import DEFAULT_NAME
 from tests.chaos.account import holdings
 from tests.support.clock import fast_clock
@@ -324,6 +324,25 @@ def test_a_name_comes_from_state_then_autonaming_then_program(host: Host) -> Non
     assert _to_dict(check(host, autonaming=proposed).inputs)["name"] == "web-dev"
     kept = check(host, autonaming=proposed, olds=_to_struct({"name": "former", "template": "nodejs"}))
     assert _to_dict(kept.inputs)["name"] == "former"
+
+
+def test_an_input_that_the_program_marks_as_secret_is_returned_so(host: Host) -> None:
+    given = _to_struct({"name": "web", "template": "nodejs", "discountCode": secret("SPRING")})
+    answers = (
+        host.stub.Check(provider_pb2.CheckRequest(urn=URN, news=given)).inputs,
+        host.stub.Create(provider_pb2.CreateRequest(urn=URN, properties=given, preview=True)).properties,
+        host.stub.Update(
+            provider_pb2.UpdateRequest(urn=URN, id="usr-1-web", olds=given, news=given, preview=True)
+        ).properties,
+    )
+
+    assert [_to_dict(answer)["discountCode"] for answer in answers] == [secret("SPRING")] * 3
+
+
+def test_a_secret_name_of_the_state_stays_one(host: Host) -> None:
+    kept = check(host, olds=_to_struct({"name": secret("former"), "template": "nodejs"}))
+
+    assert _to_dict(kept.inputs)["name"] == secret("former")
 
 
 def test_the_default_name_includes_colons_of_the_resource_name(host: Host) -> None:

@@ -48,13 +48,15 @@ from stacks_pulumi.hosts.plugin.wire import (
     from_struct,
     hint,
     in_camel_case,
+    marked_as,
     parsed,
     schema,
+    secret_texts,
     to_struct,
     unknown_names,
 )
 from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown
-from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM, secret
+from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM, plain, secret
 from stacks_pulumi.resources._handler import ResourceHandler, end_operation
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._preview_total import CheckedPrices
@@ -62,6 +64,9 @@ from stacks_pulumi.resources.handlers import HANDLERS
 
 _FOR_CHILDREN: Final = ("template", "external_access", "desired_status", "adopt")
 """The inputs of a container that the checks of its children need."""
+
+_BAGS: Final = ("news", "properties", "olds", "inputs")
+"""The fields of a request that have values with marks of secrets: first those of the program."""
 
 _T = TypeVar("_T")
 
@@ -73,13 +78,17 @@ class _PluginCall(GrpcCall):
     """A call that also ends when the engine closes the plugin's standard input."""
 
     ended = False
+    hidden: frozenset[str] = frozenset()
+    """The texts that the engine has marked as secrets in this call. No message has one."""
 
     def is_active(self) -> bool:
         """Return whether the engine still waits for the answer."""
         return not self.ended and super().is_active()
 
     def worded(self, message: str) -> str:
-        """Return the message with names as programs in other languages write them."""
+        """Return the message with names as programs in other languages write them, and without secrets."""
+        for text in self.hidden:
+            message = message.replace(text, "[secret]")
         return super().worded(in_camel_case(message))
 
 
@@ -117,7 +126,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Store the engine's address."""
         if request.engine_address:
             self.engine = EngineService(request.engine_address)
-        return provider_pb2.ProviderHandshakeResponse(supports_autonaming_configuration=True)
+        return provider_pb2.ProviderHandshakeResponse(
+            accept_secrets=True, supports_autonaming_configuration=True
+        )
 
     def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
         """Serve another engine, for `PULUMI_DEBUG_PROVIDERS`."""
@@ -189,7 +200,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         workers = {handler.configure(settings.get) for handler in self._handlers.values()}
         self._free = threading.Semaphore(next(iter(workers)) or config.AccountSettings.max_concurrency)
         return provider_pb2.ConfigureResponse(
-            supportsPreview=True, acceptResources=True, supports_autonaming_configuration=True
+            supportsPreview=True,
+            acceptSecrets=True,
+            acceptResources=True,
+            supports_autonaming_configuration=True,
         )
 
     def _check_stored_key(self, urn: str, required: str | None) -> None:
@@ -211,10 +225,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Validate the inputs; a resource without the name that it needs gets the default name."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CheckResponse:
-            olds, news = from_struct(request.olds), from_struct(request.news)
+            olds, given = from_struct(request.olds), from_struct(request.news)
             failures: dict[str, str] = {}
             if any(field.name == "name" and field.required for field in handler.fields):
-                _name(request, olds, news, failures, is_container=handler.kind == "Container")
+                _name(request, olds, given, failures, is_container=handler.kind == "Container")
+            olds, news = plain(olds), plain(given)
             facts = self._in_program.get(str(news.get("source", news.get("container"))))
             if facts is not None:
                 news[PARENT_IN_PROGRAM] = facts
@@ -228,7 +243,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 self._prices.checked(request.urn, checked.inputs.get("monthly_price_usd"))
                 self._in_program[request.urn] = {name: checked.inputs.get(name) for name in _FOR_CHILDREN}
             return provider_pb2.CheckResponse(
-                inputs=to_struct(checked.inputs),
+                inputs=to_struct(marked_as(checked.inputs, given)),
                 failures=[
                     provider_pb2.CheckFailure(property=camel_case(name), reason=reason)
                     for name, reason in problems
@@ -241,7 +256,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Compare the inputs with the state, and report how each property differs."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.DiffResponse:
-            olds, news = from_struct(request.olds), from_struct(request.news)
+            olds, news = plain(from_struct(request.olds)), plain(from_struct(request.news))
             difference = handler.diff(call, handler.plain_id(request.id), olds, news)
             self._know(request, request.id)
             return _Diff(
@@ -264,12 +279,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Create the object; at preview, report which outputs will be known later."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CreateResponse:
-            props = from_struct(request.properties)
+            given = from_struct(request.properties)
+            props = plain(given)
             if request.preview:
-                return provider_pb2.CreateResponse(properties=to_struct(handler.at_create(props)))
+                outs = handler.at_create(props)
+                return provider_pb2.CreateResponse(properties=to_struct(marked_as(outs, given)))
             id_, outs = handler.create(call, props)
             self._know(request, id_)
-            return provider_pb2.CreateResponse(id=handler.distinct_id(id_), properties=to_struct(outs))
+            return provider_pb2.CreateResponse(
+                id=handler.distinct_id(id_), properties=to_struct(marked_as(outs, given))
+            )
 
         return self._serve(request, context, work)
 
@@ -277,8 +296,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Read the object, for a refresh, for `get` in a program, or for an import, which has no properties yet."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.ReadResponse:
-            props = from_struct(request.properties) or from_struct(request.inputs)
-            state = handler.read(call, handler.plain_id(request.id), props)
+            before = from_struct(request.inputs)
+            props = from_struct(request.properties) or before
+            state = handler.read(call, handler.plain_id(request.id), plain(props))
             if state is None:
                 return provider_pb2.ReadResponse()
             derived = {MARKER, *handler.derived(state.inputs)} - {field.name for field in handler.fields}
@@ -286,8 +306,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.ReadResponse(
                 # The state of a dynamic resource keeps its id.
                 id=request.id if props else handler.distinct_id(request.id),
-                properties=to_struct(state.outs),
-                inputs=to_struct(inputs),
+                properties=to_struct(marked_as(state.outs, props)),
+                inputs=to_struct(marked_as(inputs, before)),
             )
 
         return self._serve(request, context, work)
@@ -296,14 +316,14 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Update the object to match the inputs; at preview, report which outputs the update may change."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.UpdateResponse:
-            olds, news = from_struct(request.olds), from_struct(request.news)
-            if request.preview:
-                return provider_pb2.UpdateResponse(
-                    properties=to_struct(handler.at_update(olds, news, request.id))
-                )
-            return provider_pb2.UpdateResponse(
-                properties=to_struct(handler.update(call, handler.plain_id(request.id), olds, news))
+            olds, given = from_struct(request.olds), from_struct(request.news)
+            id_, olds, news = handler.plain_id(request.id), plain(olds), plain(given)
+            outs = (
+                handler.at_update(olds, news, id_)
+                if request.preview
+                else handler.update(call, id_, olds, news)
             )
+            return provider_pb2.UpdateResponse(properties=to_struct(marked_as(outs, given)))
 
         return self._serve(request, context, work)
 
@@ -311,7 +331,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Delete the object."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> empty_pb2.Empty:
-            handler.delete(call, handler.plain_id(request.id), from_struct(request.properties))
+            handler.delete(call, handler.plain_id(request.id), plain(from_struct(request.properties)))
             return empty_pb2.Empty()
 
         return self._serve(request, context, work)
@@ -332,10 +352,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         call = _PluginCall(self.engine, to_struct, context=context)
         try:
             with self._in_progress(call):
-                given = answered(call, self._settings, token, from_struct(request.args))
+                asked = from_struct(request.args)
+                given = answered(call, self._settings, token, plain(asked))
         except StacksError as error:
             message = with_code(f"{token}: {error.message}", error.code)
         else:
+            if asked != plain(asked):
+                given = {name: secret(plain(value)) for name, value in given.items() if value is not None}
             return provider_pb2.InvokeResponse(**{"return": to_struct(given)})  # type: ignore[arg-type]  # a word of Python's
         # Outside of the `except` block: inside it, the error would include our traceback.
         return call.fail(message)
@@ -362,14 +385,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # --- how calls are carried out ---
 
     def _serve(self, request: Any, context: Any, work: Callable[[ResourceHandler, GrpcCall], _T]) -> _T:
+        bags = [from_struct(bag) for name in _BAGS if (bag := getattr(request, name, None)) is not None]
         call = _PluginCall(
             self.engine,
-            to_struct,
+            lambda values: to_struct(marked_as(values, bags[0])),
             urn=request.urn,
             timeout=getattr(request, "timeout", 0),
             context=context,
-            inputs=lambda: from_struct(request.inputs),
+            inputs=lambda: plain(from_struct(request.inputs)),
         )
+        call.hidden = frozenset().union(*map(secret_texts, bags))
         token = type_of(request.urn)
         handler = self._handlers.get(token.removeprefix(NATIVE))
         if handler is None:

@@ -18,8 +18,8 @@ from typing import Any, Final
 from google.protobuf import struct_pb2
 
 from stacks_pulumi._identifiers import camel_case, nearest, snake_case
-from stacks_pulumi.pricing.recognition import NATIVE, SIGNATURE
-from stacks_pulumi.resources._fields import UNKNOWN
+from stacks_pulumi.pricing.recognition import NATIVE, SIGNATURE, is_unknown
+from stacks_pulumi.resources._fields import UNKNOWN, plain, secret
 
 
 @functools.cache
@@ -126,6 +126,30 @@ def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
         snake_case(name): from_value(value) for name, value in struct.fields.items() if name[:2] != "__"
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def marked_as(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the values with the marks of secrets that the given ones have under the same names.
+
+    The engine does this itself for a provider that gets no marks.
+
+    Args:
+        values: The values to return.
+        given: The values that the engine has passed, with marks.
+    """
+    return {
+        name: secret(plain(value))
+        if name in given and value is not None and given[name] != plain(given[name])
+        else value
+        for name, value in values.items()
+    }
+
+
+def secret_texts(given: Mapping[str, Any]) -> frozenset[str]:
+    """Return the texts among the values that the engine has marked as secrets."""
+    found = (plain(value) for value in given.values() if isinstance(value, Mapping) and SIGNATURE in value)
+    return frozenset(text for text in found if isinstance(text, str) and text and not is_unknown(text))
 
 
 def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:

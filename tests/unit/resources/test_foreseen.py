@@ -28,7 +28,7 @@ def handler(kind: str, key: str = KEY) -> ResourceHandler:
 
 def shown(kind: str, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
     """Return the outputs that the preview of an update shows."""
-    return handler(kind).at_update(olds, news, "usr-1-web")
+    return handler(kind).at_update(olds, news, "usr-1-sql/7" if kind == "PinnedBackup" else "usr-1-web")
 
 
 @pytest.mark.parametrize("kind", HANDLERS)
