@@ -502,6 +502,8 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            # A client takes the date of an answer for the platform's time: only the platform's own is passed on.
+            date_header=False,
             proxy_headers=False,
             timeout_keep_alive=30,
             limit_concurrency=200,

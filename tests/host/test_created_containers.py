@@ -130,7 +130,10 @@ def test_after_a_lost_response_the_look_comes(
     host: Host, emulator: Emulator, app: str, db: str, fault: str
 ) -> None:
     vpn = created(host, emulator, "vpn", "stacks-vpn")
-    operations = ("connections.create", "allowed_ips.add", "vpn_clients.add", "backups.trigger")
+    operations = ["connections.create", "allowed_ips.add", "vpn_clients.add"]
+    if fault == "drop_after":
+        # A backup is looked for, and never sent again.
+        operations.append("backups.trigger")
     for operation in operations:
         emulator.faults.add(operation, fault)
 
@@ -139,9 +142,9 @@ def test_after_a_lost_response_the_look_comes(
     host.resource("VpnClient", "laptop").up(container=vpn, name="laptop")
     host.resource("PinnedBackup", "before").up(container=db)
 
-    assert [fired.operation for fired in emulator.faults.fired()] == list(operations)
+    assert [fired.operation for fired in emulator.faults.fired()] == operations
     sent = 1 if fault == "drop_after" else 2
-    assert [emulator.calls(operation) for operation in operations] == [sent] * 4
+    assert [emulator.calls(operation) for operation in operations] == [sent] * len(operations)
     assert len(emulator.state.connections) == 1
     assert addresses(emulator, "app").keys() == {emulator.platform.your_ip, OFFICE}
     assert [client.name for client in emulator.state.container("vpn").vpn_clients] == ["default", "laptop"]
