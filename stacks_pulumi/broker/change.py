@@ -43,37 +43,38 @@ class Effect(NamedTuple):
         removes: The kind of object that it removes.
         object: The variable of the path with the object that it removes, or that a pin is about.
         fields: The fields that its body may have.
-        doubt: What follows an unknown outcome. `again`: the broker looks, and may send it again. `look`: the broker
-            looks, and never sends it again. `void`: to repeat it has the same effect, so it counts as not done.
-            `done`: it counts as done, and is never sent again for the same use.
+        doubt: The state of a request whose outcome is not known. `void`: to repeat it has the same effect, so it counts
+            as not done. `done`: it counts as done. `unknown`: the broker looks for what it made.
+        again: Whether the broker may send it again, if what it makes is not found.
     """
 
     makes: Kind = ""
     removes: Kind = ""
     object: str = ""
     fields: tuple[str, ...] = ()
-    doubt: Literal["again", "look", "void", "done"] = "void"
+    doubt: Literal["void", "done", "unknown"] = "void"
+    again: bool = False
 
 
 CONTAINER: Final = ("name", "template", "plan", "additional_storage_tier", "discount_code")
 EFFECTS: Final[Mapping[str, Effect]] = {
-    "containers.create": Effect("Container", fields=CONTAINER, doubt="again"),
+    "containers.create": Effect("Container", fields=CONTAINER, doubt="unknown", again=True),
     "containers.set_status": Effect(fields=("status",)),
     "containers.delete": Effect(removes="Container", object="container_id"),
     "containers.regenerate_certificate": Effect(doubt="done"),
     "containers.external_access": Effect(fields=("enabled",)),
     "allowed_ips.add": Effect(
-        "AllowedIp", fields=("ip_address", "description", "service_type"), doubt="again"
+        "AllowedIp", fields=("ip_address", "description", "service_type"), doubt="unknown", again=True
     ),
     "allowed_ips.remove": Effect(removes="AllowedIp", object="ip_id"),
-    "connections.create": Effect("Connection", fields=("connectionName",), doubt="again"),
+    "connections.create": Effect("Connection", fields=("connectionName",), doubt="unknown", again=True),
     "connections.delete": Effect(removes="Connection", object="connection_id"),
-    "backups.trigger": Effect("Backup", doubt="look"),
+    "backups.trigger": Effect("Backup", doubt="unknown"),
     "backups.restore": Effect(doubt="done"),
     "backups.pin": Effect("Pin", object="backup_id"),
     "backups.unpin": Effect(removes="Pin", object="backup_id"),
     "backups.delete": Effect(removes="Backup", object="backup_id"),
-    "vpn_clients.add": Effect("VpnClient", fields=("name",), doubt="again"),
+    "vpn_clients.add": Effect("VpnClient", fields=("name",), doubt="unknown", again=True),
     "vpn_clients.remove": Effect(removes="VpnClient", object="client_name"),
 }
 """Every endpoint that changes something. A test compares it with `endpoints`."""

@@ -19,8 +19,8 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi.broker.change import Change, ChangeError, Permit, canonical, instant, read_change
-from stacks_pulumi.broker.ledger import DAY, Grant, Ledger
-from stacks_pulumi.broker.limits import Account
+from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Spec
+from stacks_pulumi.broker.limits import bills, of_stack, total
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
 from stacks_pulumi.broker.rules import Facts, Verdict, judge, missing
 from stacks_pulumi.broker.settings import GateFile
@@ -81,23 +81,23 @@ class Desk:
         if not names and grant is None:
             raise refused("it has no signature, and no token of a grant that may apply what is free")
         with self._one:
-            before = self._ledger.grant_by_nonce(change.nonce)
+            before = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
             if before is not None:
                 return self._again(before, change, statement, names)
             verdict = self.verdict(change, due)
             self._check(change, verdict, names)
-            if not names and grant is not None and not grant.spec.get("may_apply_free"):
+            if not names and grant is not None and not grant.spec.may_apply_free:
                 raise refused(
                     "a change without a signature needs a token of a grant that may apply what is free",
                     "let it be signed, or ask for a grant with --may-apply-free",
                 )
             ceiling = change.ceiling
-            spec = {
-                "known": msgspec.to_builtins(change.known),
-                "reads": msgspec.to_builtins(change.secrets),
-                "ceiling": None if ceiling is None else ceiling.at_any_moment or ceiling.increase,
-                "free": None if names else str(verdict.at_any_moment),
-            }
+            spec = Spec(
+                known=change.known,
+                reads=change.secrets,
+                ceiling=None if ceiling is None else ceiling.at_any_moment or ceiling.increase,
+                free=None if names else str(verdict.at_any_moment),
+            )
             holder = ", ".join(names) or (grant.holder if grant is not None else "")
             try:
                 id_, token = self._ledger.issue(
@@ -175,23 +175,15 @@ class Desk:
         look, now = Look(self._upstream, due, newest=True), self._ledger.now()
         rows = look.containers
         rows.require_complete()
-        stacks = {one.id: one.stack for one in self._ledger.grants()}
-        uses = self._ledger.uses(
-            "endpoint = 'containers.create' and state in ('sent', 'unknown', 'done') and at > ?", now - DAY
-        )
-        known = {one.id for one in change.known.values()}
         monthly = look.prices()
-        total = Decimal(0)
+        cost = Decimal(0)
         if self._settings().limits.max_total is not None:
-            total = Account(rows, uses, monthly, now).total(
-                lambda row: self._ledger.owner(row.id, row.created_at) == change.stack or row.id in known,
-                lambda use: stacks[use.grant_id] == change.stack,
-            )
+            cost = total(bills(self._ledger, rows, monthly), of_stack(change.stack, change.known))
         spent = sum(
             (
-                Decimal(one.spec["free"])
-                for one in self._ledger.grants()
-                if one.stack == change.stack and one.at > now - DAY and one.spec.get("free") is not None
+                Decimal(one.spec.free)
+                for one in self._ledger.grants("stack = ? and at > ?", change.stack, now - DAY)
+                if one.spec.free is not None
             ),
             Decimal(0),
         )
@@ -199,7 +191,7 @@ class Desk:
             {row.id: row for row in rows},
             lambda row: self._ledger.owner(row.id, row.created_at),
             monthly,
-            total,
+            cost,
             spent,
         )
         return judge(change, self._settings(), facts)
@@ -341,8 +333,8 @@ class Desk:
             "stack": grant.stack,
             "until": instant(grant.until),
             "account": self._ledger.account,
-            "secrets": list(grant.spec.get("secrets", ())),
-            "may_apply_free": bool(grant.spec.get("may_apply_free")),
+            "secrets": list(grant.spec.secrets),
+            "may_apply_free": grant.spec.may_apply_free,
             "permits": permits,
             "policy": None if policy is None else _plain(policy),
             "made": [

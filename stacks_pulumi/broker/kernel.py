@@ -12,24 +12,36 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import canonical_network, same_name, seconds_of
 from stacks_pulumi.api._call import Answer
-from stacks_pulumi.api.models import Container
-from stacks_pulumi.broker.change import EFFECTS, SECRETS, Constraint, Known, Permit, Secret, dollars
-from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, LedgerError, Line, Object, Use, text_of
-from stacks_pulumi.broker.limits import Account, check, price_of, spent
-from stacks_pulumi.broker.permits import Ask, Holdings, fits, fits_secret, is_container
+from stacks_pulumi.api.models import Container, Listing
+from stacks_pulumi.broker.change import EFFECTS, SECRETS, Constraint, Known, Permit, dollars
+from stacks_pulumi.broker.ledger import (
+    DAY,
+    Grant,
+    Ledger,
+    LedgerError,
+    Line,
+    Object,
+    Use,
+    insert,
+    text_of,
+    update,
+)
+from stacks_pulumi.broker.limits import Bill, bills, check, of_stack, price_of, spent, total
+from stacks_pulumi.broker.permits import Ask, Holdings, fits, fits_secret, is_container, same
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
 from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.broker.upstream import Look, Lost, Upstream, path_of
 from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.money import usd as as_dollars
 
 UNDONE: Final = 5
@@ -58,15 +70,12 @@ _TOO_MANY: Final = 429
 _NO_CAPACITY: Final = 503
 _REQUESTS: Final = 200
 """The most open access requests of one grant."""
-
-
-_UNIQUE: Final = frozenset({"Container", "VpnClient", "Pin"})
-"""The kinds of which the platform has one at most: by name, or by what is pinned."""
 _PARENTS: Final = frozenset({"container_id", "source_id", "vpn_container_id"})
-_REMOVES: Final = {
+_REMOVES: Final[Mapping[str, tuple[str, str]]] = {
     "AllowedIp": ("allowed_ips.remove", "ip_id"),
     "Connection": ("connections.delete", "connection_id"),
 }
+"""What may exist twice, and how one of it is removed. All else is there once: by its name, or by what it is of."""
 _NOT_KEPT: Final = frozenset({"vpn_clients.add", "containers.regenerate_certificate"})
 """Whose answers may have a secret."""
 _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
@@ -77,6 +86,31 @@ _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
     ("backups.pin", None): "pin-own",
 }
 """Endpoint and status -> what a policy calls it."""
+
+
+class Seen(NamedTuple):
+    """
+    What the platform and the ledger show about a request, before it is judged.
+
+    Attributes:
+        fitting: The permits that it fits.
+        is_own: Whether it removes what the grant has made.
+        is_of_own: Whether a policy may allow it, and all that it is about is the grant's own.
+        before: What has to be known to find its result, if its answer is lost.
+        containers: Of a create: the containers that are listed.
+        monthly: Of a create: says prices.
+    """
+
+    fitting: Sequence[Permit]
+    is_own: bool
+    is_of_own: bool
+    before: Mapping[str, Any]
+    containers: Listing[Container] | None
+    monthly: MonthlyPrice | None
+
+    def price(self, ask: Ask) -> Decimal | None:
+        """Return what a create adds to the monthly price; `None` if it is not known."""
+        return None if self.monthly is None else price_of(ask.body, self.monthly)
 
 
 @dataclass(frozen=True)
@@ -145,11 +179,12 @@ class Kernel:
     def _left(self, db: sqlite3.Connection, uses: Sequence[Use]) -> None:
         """Record that nobody waits for the answers to some requests any more: the broker was killed, or a disk full."""
         for use in uses:
-            state = {"void": "void", "done": "done"}.get(EFFECTS[use.endpoint].doubt, "unknown")
-            db.execute(
-                "update uses set state = ?, status = coalesce(status, 0), ended = ? where id = ?",
-                (state, self._ledger.now(), use.id),
-            )
+            left = {
+                "state": EFFECTS[use.endpoint].doubt,
+                "status": use.status or 0,
+                "ended": self._ledger.now(),
+            }
+            update(db, "uses", use.id, **left)
 
     # Reads
 
@@ -158,10 +193,9 @@ class Kernel:
         grant, ask = visit.grant, visit.ask
         self._may_still(grant, is_change=False)
         secret = SECRETS.get(ask.endpoint)
-        if secret is not None and secret not in grant.spec.get("secrets", ()):
-            lines = msgspec.convert(grant.spec.get("reads", []), list[Secret])
+        if secret is not None and secret not in grant.spec.secrets:
             look, holdings = Look(self._upstream, visit.due), self._holdings(grant)
-            if not any(fits_secret(line, ask, holdings, look) for line in lines):
+            if not any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads):
                 raise refused(f"this grant does not read {secret}", "ask for a grant that does")
         policy = self._policy(grant)
         own = self._own_ids(grant) if policy is not None and policy.only == "own" else None
@@ -192,17 +226,10 @@ class Kernel:
 
     def _judged(self, visit: Visit) -> Reply | tuple[Use, bool]:
         """Return a reservation, with whether it is new, or the answer of an earlier request."""
-        grant, ask = visit.grant, visit.ask
         while True:
-            look = Look(self._upstream, visit.due, is_create=ask.endpoint == "containers.create")
-            holdings = self._holdings(grant)
-            fitting = [one for one in self._ledger.permits(grant.id) if fits(one, ask, holdings, look)]
-            own = self._is_own(grant, ask, holdings, look)
-            owned = grant.kind == "budget" and self._owns_all(grant, ask, look)
-            account = self._account(look) if ask.endpoint == "containers.create" else None
-            may_be_sent = fitting or own or owned or account is not None
-            before = self._before(ask, look) if may_be_sent else {}
-            stored = self._as_permit(ask, look, account) if grant.kind == "budget" else None
+            look = Look(self._upstream, visit.due, is_create=visit.ask.endpoint == "containers.create")
+            seen = self._seen(visit.grant, visit.ask, look)
+            asked = self._as_permit(visit.ask, look, seen) if visit.grant.kind == "budget" else None
             found: Reply | tuple[Use, bool] | RequestRefusedError | str = ""
             try:
                 with self._ledger.writing() as db:
@@ -210,12 +237,10 @@ class Kernel:
                         raise busy("it took too long to look, so nothing was sent")
                     if look.is_old:
                         continue
-                    found = self._admitted(
-                        *(db, visit, fitting), own=own, owned=owned, before=before, account=account
-                    )
+                    found = self._admitted(db, visit, seen)
                     if isinstance(found, str):
                         # The request is kept, so the transaction has to end without an error.
-                        found = self._asked_for(db, grant, stored, found)
+                        found = self._asked_for(db, visit.grant, asked, found)
                     elif not isinstance(found, Reply):
                         self._active.add(found[0].id)
             except LedgerError:
@@ -224,62 +249,55 @@ class Kernel:
                 raise
             if isinstance(found, RequestRefusedError):
                 raise found
-            if not isinstance(found, str):
-                return found
+            return found
 
-    def _admitted(
-        self,
-        db: sqlite3.Connection,
-        visit: Visit,
-        fitting: Sequence[Permit],
-        *,
-        own: bool,
-        owned: bool,
-        before: Mapping[str, Any],
-        account: Account | None,
-    ) -> Reply | tuple[Use, bool] | str:
+    def _seen(self, grant: Grant, ask: Ask, look: Look) -> Seen:
+        """Look at what a request is about, as far as that matters to this grant."""
+        holdings, is_create = self._holdings(grant), ask.endpoint == "containers.create"
+        fitting = [one for one in self._ledger.permits(grant.id) if fits(one, ask, holdings, look)]
+        is_own = self._is_own(grant, ask, look)
+        is_of_own = grant.kind == "budget" and self._is_of_own(grant, ask, look)
+        containers = look.containers if is_create else None
+        if containers is not None:
+            containers.require_complete()
+        before = self._before(ask, look) if fitting or is_own or is_of_own or is_create else {}
+        return Seen(fitting, is_own, is_of_own, before, containers, look.prices() if is_create else None)
+
+    def _admitted(self, db: sqlite3.Connection, visit: Visit, seen: Seen) -> Reply | tuple[Use, bool] | str:
         """Inside one transaction: reserve a request, find its earlier answer, or say why it needs a person."""
         ask, now = visit.ask, self._ledger.now()
-        grant = self._ledger.grant(visit.grant.id)
-        if grant is None or grant.revoked is not None:
-            raise RequestRefusedError(401, "Invalid API key")
-        effect = EFFECTS[ask.endpoint]
-        of_grant = "grant_id = ? and endpoint = ? and state <> 'void'"
-        uses = self._ledger.uses(of_grant, grant.id, ask.endpoint)
-        self._left(db, [use for use in uses if use.state == "sent" and use.id not in self._active])
-        uses = self._ledger.uses(of_grant, grant.id, ask.endpoint)
-        twins = [use for use in uses if (dict(use.ids), dict(use.body)) == (dict(ask.ids), dict(ask.body))]
-        twins = [use for use in twins if text_of(use.body) == text_of(ask.body)]
+        grant = self._not_revoked(visit.grant.id)
+        effect, is_alive, policy = EFFECTS[ask.endpoint], now <= grant.until, self._policy(grant)
+        of_grant = "grant_id = ? and endpoint = ? and state <> 'void'", grant.id, ask.endpoint
+        self._left(
+            db,
+            [
+                one
+                for one in self._ledger.uses(*of_grant)
+                if one.state == "sent" and one.id not in self._active
+            ],
+        )
+        uses = self._ledger.uses(*of_grant)
+        twins = [use for use in uses if same([use.ids, use.body], [ask.ids, ask.body])]
         if any(use.id in self._active for use in twins):
             raise busy("this request is under way")
         doubt = next((use for use in twins if use.state == "unknown"), None)
         if doubt is not None:
             return doubt, False
-
-        def reserve(permit: Permit | None) -> Use:
-            return self._reserved(db, grant, ask, before=before, permit=permit, account=account)
-
-        is_alive = now <= grant.until
-        permit = next((one for one in fitting if self._is_left(one, uses, grant)), None)
-        if is_alive and permit is not None:
-            return reserve(permit), True
-        if own:
-            return reserve(None), True
-        policy = self._policy(grant)
-        why = "" if policy is None else self._why_not_free(grant, policy, ask, owned=owned, account=account)
+        permit = next((one for one in seen.fitting if is_alive and self._is_left(one, uses, grant)), None)
+        why = "" if policy is None else self._why_not_free(grant, policy, ask, seen)
         is_free = is_alive and policy is not None and not why
-        if is_free and not effect.makes:
-            return reserve(None), True
+        if permit is not None or seen.is_own or (is_free and not effect.makes):
+            return self._reserved(db, grant, ask, seen, permit), True
         # A repetition says what happened; only for a time, because later it would say that it happened again.
-        is_lasting = bool(effect.makes) or ENDPOINTS[ask.endpoint].method == "DELETE"
+        is_lasting = effect.makes or ENDPOINTS[ask.endpoint].method == "DELETE"
         since = now - (_LASTING if is_lasting else _BRIEF)
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
         if done:
-            last = done[-1]
             headers = {"content-type": "application/json", "x-broker": "replay"}
-            return Reply(last.status or 200, str(last.answer).encode(), headers, "replay")
+            return Reply(done[-1].status or 200, str(done[-1].answer).encode(), headers, "replay")
         if is_free:
-            return reserve(None), True
+            return self._reserved(db, grant, ask, seen, None), True
         if not is_alive:
             raise refused(
                 "this grant has ended, so it only reads and removes its own", "hand in the change again"
@@ -291,6 +309,12 @@ class Kernel:
             f"{json.dumps(ask.body)}"
         )
 
+    def _not_revoked(self, grant_id: str) -> Grant:
+        grant = self._ledger.grant(grant_id)
+        if grant is None or grant.revoked is not None:
+            raise RequestRefusedError(401, "Invalid API key")
+        return grant
+
     def _is_left(self, permit: Permit, uses: Sequence[Use], grant: Grant) -> bool:
         mine = [use for use in uses if use.permit == permit.n]
         if permit.times is not None:
@@ -301,107 +325,81 @@ class Kernel:
         return done.issuperset(permit.after)
 
     def _reserved(
-        self,
-        db: sqlite3.Connection,
-        grant: Grant,
-        ask: Ask,
-        *,
-        before: Mapping[str, Any],
-        permit: Permit | None,
-        account: Account | None,
+        self, db: sqlite3.Connection, grant: Grant, ask: Ask, seen: Seen, permit: Permit | None
     ) -> Use:
         """Write that a request is about to be sent, after a check of every limit on its price."""
-        now = self._ledger.now()
         is_new = permit is None or any(one.new_backup_of for one in permit.ids.values())
         began = self._upstream.now()
-        before = {**before, "is_new": is_new, "spans": [(began, began + _UNDER_WAY)]}
-        price = None if account is None else self._price(grant, ask, permit, account)
-        row = db.execute(
-            "insert into uses values(null,?,?,?,?,?,'sent',?,?,1,0,?,?,?,null,null,null)",
-            (
-                *(grant.id, None if permit is None else permit.n, ask.endpoint),
-                *(text_of(ask.ids), text_of(ask.body), now, now, json.dumps(before)),
-                *(None if permit is None else permit.binds, None if price is None else str(price)),
-            ),
+        price = self._price(grant, ask, permit, seen)
+        number = insert(
+            db,
+            "uses",
+            grant_id=grant.id,
+            permit=None if permit is None else permit.n,
+            endpoint=ask.endpoint,
+            ids=ask.ids,
+            body=ask.body,
+            state="sent",
+            at=self._ledger.now(),
+            ended=self._ledger.now(),
+            attempts=1,
+            before={**seen.before, "is_new": is_new, "spans": [(began, began + _UNDER_WAY)]},
+            binds=None if permit is None else permit.binds,
+            usd=None if price is None else str(price),
         )
-        return self._ledger.uses("id = ?", row.lastrowid)[0]
+        return self._ledger.uses("id = ?", number)[0]
 
     # Money
 
-    def _account(self, look: Look) -> Account:
-        rows = look.containers
-        rows.require_complete()
-        return Account(rows, (), look.prices(), self._ledger.now())
-
-    def _price(self, grant: Grant, ask: Ask, permit: Permit | None, account: Account) -> Decimal | None:
-        """Return what a create adds, after a check of every limit that holds it."""
-        uses = self._ledger.uses(
-            "endpoint = 'containers.create' and state in ('sent', 'unknown', 'done') and at > ?",
-            self._ledger.now() - DAY,
-        )
-        limits = self._limits(grant, permit, replace(account, uses=uses))
-        added = price_of(ask.body, account.monthly)
-        if added is None:
-            if any(limit is not None for _, limit, _ in limits):
-                raise limited("the price of this container is not known, and there is a limit", 0, 0)
+    def _price(self, grant: Grant, ask: Ask, permit: Permit | None, seen: Seen) -> Decimal | None:
+        """Return what a create adds, after a check of every limit that holds it; `None` for all other requests."""
+        if seen.containers is None or seen.monthly is None:
             return None
-        for name, limit, total in limits:
-            check(name, limit, total, added)
+        limits = self._limits(grant, permit, bills(self._ledger, seen.containers, seen.monthly))
+        added = seen.price(ask)
+        for name, most, before in limits:
+            if most is not None and added is None:
+                raise limited("the price of this container is not known, and there is a limit", 0, 0)
+            if most is not None and added is not None:
+                check(name, most, before(), added)
         return added
 
     def _limits(
-        self,
-        grant: Grant,
-        permit: Permit | None,
-        account: Account,
+        self, grant: Grant, permit: Permit | None, found: Sequence[Bill]
     ) -> list[tuple[str, Decimal | None, Callable[[], Decimal]]]:
         """Return the limits on a create: name, the most, and what it is without it."""
         settings, policy = self._settings(), self._policy(grant)
-        grants = {one.id: one for one in self._ledger.grants()}
-        known = {one.id for one in self._known(grant).values()}
 
-        def owner(row: Container) -> str | None:
-            return self._ledger.owner(row.id, row.created_at)
+        def of(chooses: Callable[[Bill], bool]) -> Callable[[], Decimal]:
+            return lambda: total(found, chooses)
 
-        def made_for(use: Use) -> str:
-            return grants[use.grant_id].stack
+        def of_budget(budget: Budget) -> Callable[[], Decimal]:
+            return of(lambda one: budget.chooses(one.stack))
 
-        def of_policy() -> Decimal:
-            mine = {
-                (one.object, one.created_at)
-                for one in self._ledger.objects("policy = ? and kind = 'Container'", grant.policy)
-            }
-            return account.total(
-                lambda row: (row.id, row.created_at) in mine,
-                lambda use: grants[use.grant_id].policy == grant.policy,
-            )
-
-        def of_change() -> Decimal:
-            return spent(
-                self._ledger.uses(
-                    "grant_id = ? and endpoint = 'containers.create' and state in ('sent', 'unknown', 'done')",
-                    grant.id,
-                )
-            )
-
-        def of_account() -> Decimal:
-            return account.total(lambda _: True, lambda _: True)
-
-        def of_stack() -> Decimal:
-            return account.total(
-                lambda row: owner(row) == grant.stack or row.id in known,
-                lambda use: made_for(use) == grant.stack,
-            )
-
-        ceiling = grant.spec.get("ceiling")
         return [
-            ("the ceiling of the approval", None if ceiling is None else dollars(ceiling), of_change),
-            ("the approved price", _amount(permit) if policy else None, lambda: Decimal(0)),
-            ("account.max_total", settings.account.max_total if settings.account else None, of_account),
-            ("the policy's max_total", policy.max_total if policy else None, of_policy),
-            ("limits.max_total", settings.limits.max_total if grant.stack else None, of_stack),
+            (
+                "the ceiling of the approval",
+                _amount(grant.spec.ceiling),
+                lambda: spent(self._ledger.creates("grant_id = ?", grant.id)),
+            ),
+            ("the approved price", _amount(permit.usd) if policy and permit else None, Decimal),
+            (
+                "account.max_total",
+                settings.account.max_total if settings.account else None,
+                of(lambda _: True),
+            ),
+            (
+                "the policy's max_total",
+                policy.max_total if policy else None,
+                of(lambda one: one.policy == grant.policy),
+            ),
+            (
+                "limits.max_total",
+                settings.limits.max_total if grant.stack else None,
+                of(of_stack(grant.stack, grant.spec.known)),
+            ),
             *(
-                (f"the budget {one.name}", one.max_total, _total_of(account, one, owner, made_for))
+                (f"the budget {one.name}", one.max_total, of_budget(one))
                 for one in self._budgets()
                 if one.chooses(grant.stack)
             ),
@@ -415,19 +413,17 @@ class Kernel:
         # A policy that is gone allows nothing.
         return self._settings().policies.get(grant.policy, Policy())
 
-    def _why_not_free(
-        self, grant: Grant, policy: Policy, ask: Ask, *, owned: bool, account: Account | None
-    ) -> str:
+    def _why_not_free(self, grant: Grant, policy: Policy, ask: Ask, seen: Seen) -> str:
         """Return why a request of a budget grant needs an approval; empty if it is within the policy."""
         body = ask.body
-        if account is None:
+        if seen.containers is None:
             action = _ACTIONS.get((ask.endpoint, body.get("status")))
             if action is None:
                 return f"{ask.endpoint} always needs an approval"
             if action not in policy.free:
                 return f"the policy does not allow {action}"
-            return "" if owned else "the container is not of this grant"
-        price, plan = price_of(body, account.monthly), body.get("plan", catalog.DEFAULT_PLAN)
+            return "" if seen.is_of_own else "the container is not of this grant"
+        price, plan = seen.price(ask), body.get("plan", catalog.DEFAULT_PLAN)
         if price is None or "discount_code" in body:
             return "its price is not known"
         if policy.templates is not None and body["template"] not in policy.templates:
@@ -449,20 +445,16 @@ class Kernel:
             )
         return ""
 
-    def _as_permit(self, ask: Ask, look: Look, account: Account | None) -> Permit:
+    def _as_permit(self, ask: Ask, look: Look, seen: Seen) -> Permit:
         """Return exactly this request, as the permit that an approver may sign."""
-        ids = {}
-        for name, value in ask.ids.items():
-            row = look.container(value) if value in ask.containers else None
-            ids[name] = Constraint(is_=value, created_at=None if row is None else row.created_at)
-        price = None if account is None else price_of(ask.body, account.monthly)
-        return Permit(
-            n=1,
-            endpoint=ask.endpoint,
-            ids=ids,
-            body=dict(ask.body),
-            usd=None if price is None else f"{price:.2f}",
-        )
+        rows = {name: look.container(value) for name, value in ask.ids.items() if value in ask.containers}
+        ids = {
+            name: Constraint(is_=value, created_at=row.created_at if (row := rows.get(name)) else None)
+            for name, value in ask.ids.items()
+        }
+        price = seen.price(ask)
+        usd = None if price is None else f"{price:.2f}"
+        return Permit(n=1, endpoint=ask.endpoint, ids=ids, body=dict(ask.body), usd=usd)
 
     def _asked_for(
         self, db: sqlite3.Connection, grant: Grant, permit: Permit | None, why: str
@@ -484,9 +476,16 @@ class Kernel:
             if many.fetchone()[0] >= _REQUESTS:
                 return refused("this grant has too many open access requests", "wait until they are answered")
             id_ = f"r-{self._ledger.random()}"
-            db.execute(
-                "insert into requests values(?,?,?,?,?,'open','[]')",
-                (id_, grant.id, text, why, self._ledger.now()),
+            insert(
+                db,
+                "requests",
+                id=id_,
+                grant_id=grant.id,
+                permit=text,
+                why=why,
+                at=self._ledger.now(),
+                state="open",
+                approvals=[],
             )
         return RequestRefusedError(
             403,
@@ -503,19 +502,14 @@ class Kernel:
         now = self._ledger.now()
         if now <= grant.until:
             return
-        last = self._ledger.rows("select max(ended) as last from uses where grant_id = ?", grant.id)[0][
-            "last"
-        ]
+        last = self._ledger.rows("select max(ended) from uses where grant_id = ?", grant.id)[0][0]
         if now > max(grant.until, last or 0.0) + GRACE:
             what = "hand in the change again" if is_change else "ask for another grant"
             raise refused("this grant has ended", what)
 
-    def _known(self, grant: Grant) -> dict[str, Known]:
-        return msgspec.convert(grant.spec.get("known", {}), dict[str, Known])
-
     def _holdings(self, grant: Grant) -> Holdings:
         return Holdings(
-            self._known(grant),
+            grant.spec.known,
             self._ledger.objects("grant_id = ?", grant.id),
             self._ledger.uses(
                 "grant_id = ? and endpoint = 'backups.trigger' and state in ('sent', 'unknown', 'done')",
@@ -541,16 +535,12 @@ class Kernel:
             for one in self._mine(grant, "Container")
         )
 
-    def _is_own(self, grant: Grant, ask: Ask, holdings: Holdings, look: Look) -> bool:
+    def _is_own(self, grant: Grant, ask: Ask, look: Look) -> bool:
         """Return whether a request removes what the grant has made."""
-        effect = EFFECTS[ask.endpoint]
-        if effect.removes in {"", "Backup"}:
+        effect, policy = EFFECTS[ask.endpoint], self._policy(grant)
+        if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
             return False
-        found = [one for one in self._mine(grant, effect.removes) if one.object == ask.ids[effect.object]]
-        policy = self._policy(grant)
-        if policy is not None:
-            since = self._ledger.now() - policy.undo.total_seconds()
-            found = [one for one in found if "undo" in policy.free and one.at >= since]
+        since = 0.0 if policy is None else self._ledger.now() - policy.undo.total_seconds()
         return any(
             is_container(one, one.object, look)
             if effect.removes == "Container"
@@ -558,39 +548,38 @@ class Kernel:
                 id_ == one.parent and is_container(Known(id=id_, created_at=one.parent_made), id_, look)
                 for id_ in ask.containers
             )
-            for one in found
+            for one in self._mine(grant, effect.removes)
+            if one.object == ask.ids[effect.object] and one.at >= since
         )
 
-    def _owns_all(self, grant: Grant, ask: Ask, look: Look) -> bool:
+    def _is_of_own(self, grant: Grant, ask: Ask, look: Look) -> bool:
         """Return whether a policy may allow a request, and every container that it is about is the grant's own."""
         if (ask.endpoint, ask.body.get("status")) not in _ACTIONS:
             return False
         if ask.endpoint != "backups.pin":
             return bool(ask.containers) and all(self._owns(grant, id_, look) for id_ in ask.containers)
         mine = [id_ for id_ in self._own_ids(grant) if self._owns(grant, id_, look)]
-        return any(str(row.id) == ask.ids["backup_id"] for id_ in mine for row in look.backups(id_))
+        return any(str(row.id) == ask.ids["backup_id"] for id_ in mine for row in look.rows("Backup", id_))
 
     # Sending, and what became of it
 
     def _before(self, ask: Ask, look: Look) -> dict[str, Any]:
         """Return what has to be known to find the result of a request whose answer is lost."""
-        listed: list[str] = []
-        # A connection and an allowed address have their time, and ids that are given once.
-        if EFFECTS[ask.endpoint].makes in {"Container", "VpnClient", "Backup"}:
-            listed = [_identity(row) for row in self._rows(ask, look)]
+        effect = EFFECTS[ask.endpoint]
+        # What may exist twice has its time, and ids that are given once.
+        is_listed = effect.doubt == "unknown" and effect.makes not in _REMOVES
         made = [row.created_at for row in map(look.container, ask.containers[:1]) if row is not None]
-        return {"ids": listed, "parent_made": made[0] if made else None}
+        return {
+            "ids": [_identity(row) for row in self._rows(ask, look)] if is_listed else [],
+            "parent_made": made[0] if made else None,
+        }
 
-    def _rows(self, ask: Ask, look: Look) -> Sequence[Any]:
-        """Return the rows of the list in which what a request makes is."""
-        if ask.endpoint == "containers.create":
-            return [row for row in look.containers if same_name(row.name, str(ask.body.get("name")))]
-        container = ask.containers[0]
-        if ask.endpoint == "connections.create":
-            return look.connections(container)
-        if ask.endpoint == "allowed_ips.add":
-            return look.access(container).allowed_ips
-        return look.vpn_clients(container) if ask.endpoint == "vpn_clients.add" else look.backups(container)
+    def _rows(self, one: Ask | Use, look: Look) -> Sequence[Any]:
+        """Return the rows among which what a request makes is listed."""
+        if one.endpoint == "containers.create":
+            return look.containers.where(lambda row: same_name(row.name, str(one.body.get("name"))))
+        container = next(value for name, value in one.ids.items() if name in _PARENTS)
+        return look.rows(EFFECTS[one.endpoint].makes, container)
 
     def _carried_out(self, visit: Visit, use: Use, *, is_new: bool) -> Reply:
         """Send a reserved request, and look for what it did and repeat it while its outcome is unknown."""
@@ -616,19 +605,21 @@ class Kernel:
         """Return the seconds before a request is sent again; `None` if it is not sent again now."""
         effect = EFFECTS[use.endpoint]
         is_over = self._ledger.now() > visit.grant.until
-        if effect.doubt != "again" or use.refused or is_over or use.attempts > len(_PAUSES):
+        # After a refusal of a repeat it is only looked for: the first request may have used up the name or the cap.
+        is_refused = _is_refusal(use.status) and use.status not in {_NOT_SENT, _TOO_MANY}
+        if not effect.again or is_refused or is_over or use.attempts > len(_PAUSES):
             return None
         if use.status == _NO_CAPACITY and effect.makes == "Container":
             # The platform may make it from its waitlist, so only a client that asks again gets it sent again, once.
             is_due = not is_new and use.attempts == 1 and self._ledger.now() - use.ended >= _WAITLIST
             return 0.0 if is_due and not self._upstream.is_late(visit.due) else None
         pause = _PAUSES[use.attempts - 1]
-        pause = pause if effect.makes in _UNIQUE else max(pause, _TWICE)
+        pause = max(pause, _TWICE) if effect.makes in _REMOVES else pause
         return None if self._upstream.is_late(visit.due - pause) else pause
 
     def _still_unknown(self, use: Use) -> RequestRefusedError:
         age = self._ledger.now() - use.at
-        if age > (DAY if EFFECTS[use.endpoint].doubt == "again" else _WAITLIST):
+        if age > (DAY if EFFECTS[use.endpoint].again else _WAITLIST):
             return refused(
                 "the outcome of this request is unknown, and it is not sent again",
                 "look at what exists, then plan anew",
@@ -637,53 +628,37 @@ class Kernel:
 
     def _attempt(self, visit: Visit, use: Use, *, again: bool) -> tuple[Reply | None, Use]:
         """Send a request once. Return the answer if its outcome is known or is not looked for."""
-        effect, is_first = EFFECTS[use.endpoint], not again
+        effect = EFFECTS[use.endpoint]
         use = self._opened(use) if again else use
         began = use.before["spans"][-1][0]
         got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due)
         status = (0 if got.sent else _NOT_SENT) if isinstance(got, Lost) else got.status
         reply = self._upstream.reply(got, visit.address, "forwarded")
-        if 200 <= status < 300:
-            made = _made(use, got)
-            if not effect.makes or made is not None:
-                self._done(visit, use, made, reply)
-                if not is_first:
-                    self._remove_twins(visit, use, made)
-                return reply, use
-        is_refusal = status == _NOT_SENT or (400 <= status < 500 and status != _TIMED_OUT)
-        if is_refusal and not is_first:
-            # The first request may have been carried out, and have used up the name, the capacity or the cap.
-            is_final = status not in {_NOT_SENT, _TOO_MANY}
-            return None, self._settled(visit, use, "unknown", status, refused=is_final)
-        if is_refusal:
-            is_gone = status == _NOT_FOUND and self._was_lost(use)
-            if is_gone:
-                self._done(visit, use, None, reply)
-            else:
-                self._settled(visit, use, "void", status)
+        made = _made(use, got)
+        is_gone = not again and status == _NOT_FOUND and self._was_lost(use)
+        if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
+            self._done(visit, use, None if is_gone else made, reply)
+            if again:
+                self._remove_twins(visit, use, made)
             return reply, use
-        if effect.doubt == "void":
-            return reply, self._settled(visit, use, "void", status)
-        if effect.doubt == "done":
-            return reply, self._settled(visit, use, "done", status)
         is_waiting = status == _NO_CAPACITY and effect.makes == "Container"
-        # From the waitlist it may be made much later.
-        ended = began + DAY if is_waiting else self._upstream.now()
-        use = self._settled(visit, use, "unknown", status, refused=is_waiting and not is_first, ended=ended)
-        return (reply if is_waiting and is_first else None), use
+        if _is_refusal(status):
+            state, ended = "unknown" if again else "void", None
+        else:
+            # From the waitlist it may be made much later.
+            state, ended = effect.doubt, began + DAY if is_waiting else self._upstream.now()
+        use = self._settled(visit, use, state, status, ended)
+        is_answered = state != "unknown" or (is_waiting and not again)
+        return (reply if is_answered else None), use
 
     def _opened(self, use: Use) -> Use:
         """Write that a request is about to be sent again."""
         began = self._upstream.now()
         spans = [*use.before["spans"], (began, began + _UNDER_WAY)]
         with self._ledger.writing() as db:
-            grant = self._ledger.grant(use.grant_id)
-            if grant is None or grant.revoked is not None:
-                raise RequestRefusedError(401, "Invalid API key")
-            db.execute(
-                "update uses set state = 'sent', attempts = attempts + 1, before = ? where id = ?",
-                (json.dumps({**use.before, "spans": spans}), use.id),
-            )
+            self._not_revoked(use.grant_id)
+            before = {**use.before, "spans": spans}
+            update(db, "uses", use.id, state="sent", attempts=use.attempts + 1, before=before)
             return self._ledger.uses("id = ?", use.id)[0]
 
     def _was_lost(self, use: Use) -> bool:
@@ -695,81 +670,63 @@ class Kernel:
             )
         )
 
-    def _settled(
-        self,
-        visit: Visit,
-        use: Use,
-        state: str,
-        status: int,
-        *,
-        refused: bool = False,
-        ended: float | None = None,
-    ) -> Use:
+    def _settled(self, visit: Visit, use: Use, state: str, status: int, ended: float | None) -> Use:
         """Record what became of an attempt, and until when it may have been carried out; `None` if it was not."""
         *spans, (began, _) = use.before["spans"]
         spans += [] if ended is None else [(began, ended)]
+        before = {**use.before, "spans": spans}
         with self._ledger.writing() as db:
-            db.execute(
-                "update uses set state = ?, status = ?, ended = ?, refused = max(refused, ?), before = ? "
-                "where id = ?",
-                (
-                    *(state, status, self._ledger.now(), refused),
-                    *(json.dumps({**use.before, "spans": spans}), use.id),
-                ),
-            )
+            update(db, "uses", use.id, state=state, status=status, ended=self._ledger.now(), before=before)
             self._ledger.write(db, visit.line(use, state, status, self._upstream.elapsed(visit.due)))
             return self._ledger.uses("id = ?", use.id)[0]
 
-    def _done(self, visit: Visit, use: Use, made: _Made | None, reply: Reply) -> bool:
-        """Record that a request was carried out, what it made, and what it removed; false if that is recorded."""
-        effect, now = EFFECTS[use.endpoint], self._ledger.now()
-        kept = (
-            None
-            if use.endpoint in _NOT_KEPT or reply.status >= 400
-            else reply.body.decode("utf-8", "replace")
-        )
-        grant = visit.grant
+    def _done(self, visit: Visit, use: Use, made: _Made | None, reply: Reply) -> None:
+        """Record that a request was carried out, what it made, and what it removed; once."""
+        effect, grant, now = EFFECTS[use.endpoint], visit.grant, self._ledger.now()
+        is_kept = use.endpoint not in _NOT_KEPT and reply.status < 400
         with self._ledger.writing() as db:
-            changed = db.execute(
-                "update uses set state = 'done', status = ?, answer = ?, object = ?, ended = ? where id = ? and "
-                "state in ('sent', 'unknown')",
-                (reply.status, kept, None if made is None else made.id, now, use.id),
-            ).rowcount
-            if not changed:
-                return False
+            if not self._ledger.uses("id = ? and state in ('sent', 'unknown')", use.id):
+                return
+            update(
+                db,
+                "uses",
+                use.id,
+                state="done",
+                status=reply.status,
+                answer=reply.body.decode("utf-8", "replace") if is_kept else None,
+                object=None if made is None else made.id,
+                ended=now,
+            )
             # Who pinned a backup that was there before may have pinned it for somebody else, too.
             if made is not None and (effect.makes != "Pin" or use.before.get("is_new")):
-                parent = next((value for name, value in use.ids.items() if name in _PARENTS), None)
-                db.execute(
-                    "insert into objects values(null,?,?,?,?,?,?,?,?,?,?,?,?,?,null)",
-                    (
-                        *(
-                            use.id,
-                            grant.id,
-                            grant.stack,
-                            grant.policy,
-                            use.binds,
-                            effect.makes,
-                            made.id,
-                            parent,
-                        ),
-                        *(made.created_at, use.before.get("parent_made")),
-                        *(use.body.get("template"), use.body.get("plan"), now),
-                    ),
+                insert(
+                    db,
+                    "objects",
+                    use_id=use.id,
+                    grant_id=grant.id,
+                    stack=grant.stack,
+                    policy=grant.policy,
+                    symbol=use.binds,
+                    kind=effect.makes,
+                    object=made.id,
+                    parent=next((value for name, value in use.ids.items() if name in _PARENTS), None),
+                    created_at=made.created_at,
+                    parent_made=use.before.get("parent_made"),
+                    template=use.body.get("template"),
+                    plan=use.body.get("plan"),
+                    at=now,
                 )
             if effect.removes:
                 self._ended(db, effect.removes, use.ids[effect.object], now)
-            self._ledger.write(
-                db, visit.line(use, reply.decision, reply.status, self._upstream.elapsed(visit.due))
-            )
-        return True
+            line = visit.line(use, reply.decision, reply.status, self._upstream.elapsed(visit.due))
+            self._ledger.write(db, line)
 
     def _ended(self, db: sqlite3.Connection, kind: str, id_: str, now: float) -> None:
         """Record that an object is gone, with what belonged to it. What made it is undone; its price stays spent."""
         is_it = "ended is null and ((kind = ? and object = ?) or (? = 'Container' and parent = ?))"
         found = db.execute(f"select id, use_id from objects where {is_it}", (kind, id_, kind, id_)).fetchall()  # noqa: S608  (a constant)
         for row in found:
-            db.execute("update objects set ended = ? where id = ?", (now, row["id"]))
+            update(db, "objects", row["id"], ended=now)
             db.execute(
                 "update uses set state = 'undone', answer = null where id = ? and state = 'done'",
                 (row["use_id"],),
@@ -785,14 +742,14 @@ class Kernel:
             self._ledger.now() - DAY,
         )
         for use in lost:
-            if use.id not in self._active and EFFECTS[use.endpoint].doubt in {"again", "look"}:
+            if use.id not in self._active and EFFECTS[use.endpoint].doubt == "unknown":
                 self._found(visit, use)
 
     def _found(self, visit: Visit, use: Use) -> Reply | None:
         """Return an answer with what a lost request has made, if it is listed and is certainly that."""
-        ask = Ask(use.endpoint, use.ids, use.body, {})
         look = Look(self._upstream, visit.due, newest=True)
-        row = next((row for row in self._rows(ask, look) if _is_ours(use, row, look)), None)
+        rows = self._rows(use, look)
+        row = next((row for row in rows if _is_ours(use, row, look)), None)
         if row is None:
             return None
         data = {name: value for name, value in msgspec.to_builtins(row).items() if value is not None}
@@ -804,17 +761,13 @@ class Kernel:
     def _remove_twins(self, visit: Visit, use: Use, made: _Made | None) -> None:
         """Remove what an earlier attempt has made beside: only what is certainly of this request, and exists twice."""
         effect = EFFECTS[use.endpoint]
-        if made is None or effect.makes in _UNIQUE:
+        if made is None or effect.makes not in _REMOVES:
             return
-        look = Look(self._upstream, visit.due, newest=True)
-        for row in self._rows(Ask(use.endpoint, use.ids, use.body, {}), look):
+        look, (name, variable) = Look(self._upstream, visit.due, newest=True), _REMOVES[effect.makes]
+        for row in self._rows(use, look):
             # Another client's may be as old as the tolerance: what is removed was made while the requests ran.
             if str(row.id) != made.id and _is_ours(use, row, look, 0.0):
-                name, variable = _REMOVES[effect.makes]
-                ids = {variable: str(row.id)} | (
-                    {"container_id": use.ids["container_id"]} if effect.makes == "AllowedIp" else {}
-                )
-                self._upstream.change(name, ids, {}, visit.due)
+                self._upstream.change(name, {**use.ids, variable: str(row.id)}, {}, visit.due)
 
 
 @dataclass(frozen=True)
@@ -849,14 +802,15 @@ def _made(use: Use, got: Answer | Lost) -> _Made | None:
 
 def _is_ours(use: Use, row: Any, look: Look, tolerance: float = _TOLERANCE) -> bool:
     """Return whether a listed object is what a lost request has made: absent before, equal, and made meanwhile."""
-    makes, body = EFFECTS[use.endpoint].makes, use.body
-    if _identity(row) in use.before.get("ids", ()):
+    makes, body, made = EFFECTS[use.endpoint].makes, use.body, seconds_of(_time(row))
+    if _identity(row) in use.before["ids"]:
         return False
-    made, spans = seconds_of(_time(row)), use.before.get("spans", ())
-    is_within = made is not None and any(
-        began - tolerance <= made <= ended + tolerance for began, ended in spans
-    )
-    if not spans or not (is_within or makes == "VpnClient"):
+    if makes == "VpnClient":
+        # It has no time, and its name is its key.
+        return bool(row.name == body.get("name"))
+    if made is None or not any(
+        began - tolerance <= made <= ended + tolerance for began, ended in use.before["spans"]
+    ):
         # Made at another time, or at an unknown one: it may be another client's.
         return False
     if makes == "Container":
@@ -879,7 +833,12 @@ def _is_ours(use: Use, row: Any, look: Look, tolerance: float = _TOLERANCE) -> b
             and row.description == body.get("description", row.description)
             and row.service_type == body.get("service_type", row.service_type)
         )
-    return bool(row.name == body.get("name") if makes == "VpnClient" else row.backup_type != "scheduled")
+    return bool(row.backup_type != "scheduled")
+
+
+def _is_refusal(status: int | None) -> bool:
+    """Return whether a status says that the request was not carried out."""
+    return status == _NOT_SENT or (status is not None and 400 <= status < 500 and status != _TIMED_OUT)
 
 
 def _identity(row: Any) -> str:
@@ -896,16 +855,8 @@ def _time(row: Any) -> str | None:
     return made
 
 
-def _amount(permit: Permit | None) -> Decimal | None:
-    return None if permit is None or permit.usd is None else dollars(permit.usd)
-
-
-def _total_of(
-    account: Account, budget: Budget, owner: Callable[[Container], str | None], made_for: Callable[[Use], str]
-) -> Callable[[], Decimal]:
-    return lambda: account.total(
-        lambda row: budget.chooses(owner(row) or ""), lambda use: budget.chooses(made_for(use))
-    )
+def _amount(usd: str | None) -> Decimal | None:
+    return None if usd is None else dollars(usd)
 
 
 def _only(reply: Reply, own: frozenset[str]) -> Reply:

@@ -16,18 +16,20 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import compare_instants
-from stacks_pulumi.broker.change import Permit, canonical
+from stacks_pulumi.broker.change import Known, Permit, Secret, canonical
 from stacks_pulumi.errors import StacksError
 
 FILE: Final = "ledger.sqlite"
 TOKEN: Final = "sk_stacks_57ac6b0c"  # noqa: S105  (the beginning of every token; the rest is random)
 DAY: Final = 86400.0
+
+T = TypeVar("T")
 
 _SCHEMA: Final = """
 create table if not exists meta(name text primary key, value text not null);
@@ -38,7 +40,7 @@ create table if not exists permits(id integer primary key, grant_id text not nul
   spec text not null, unique(grant_id, n));
 create table if not exists uses(id integer primary key, grant_id text not null, permit integer, endpoint text not null,
   ids text not null, body text not null, state text not null, at real not null, ended real not null,
-  attempts integer not null, refused integer not null, before text not null, binds text, usd text,
+  attempts integer not null, before text not null, binds text, usd text,
   status integer, answer text, object text);
 create index if not exists uses_of_grant on uses(grant_id, endpoint);
 create index if not exists uses_of_state on uses(state, endpoint, at);
@@ -54,11 +56,36 @@ create table if not exists journal(id integer primary key, at real not null, gra
 """
 
 
+_JSON: Final = frozenset({"spec", "ids", "body", "before"})
+"""The columns that are kept as JSON."""
+
+
 class LedgerError(StacksError):
     """Raised if the ledger cannot be read or written. Nothing is forwarded then."""
 
     def __init__(self, why: object) -> None:
         super().__init__(f"the broker's ledger cannot be used: {why}", code="file-access")
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """
+    What a grant says beside its permits.
+
+    Attributes:
+        secrets: The classes of secrets that it reads.
+        may_apply_free: Whether it may hand in a change that needs no approval.
+        known: Of a change: for each symbol, the container that existed before.
+        reads: Of a change: the secrets that it reads.
+        ceiling: Of a change: the most that its creates may cost.
+        free: Of a change that needed no approval: what it may add to the monthly price.
+    """
+
+    secrets: tuple[str, ...] = ()
+    may_apply_free: bool = False
+    known: dict[str, Known] = {}
+    reads: tuple[Secret, ...] = ()
+    ceiling: str | None = None
+    free: str | None = None
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +98,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         holder: For whom it is.
         stack: The stack, as PROJECT/STACK; empty for none.
         policy: The policy of a budget; empty for others.
-        spec: What it says beside its permits: `secrets`, `may_apply_free`, and for a change `known` and `ceiling`.
+        spec: What it says beside its permits.
         at: When it was made.
         until: The last instant at which it may change something.
         used: When its token was used last.
@@ -83,7 +110,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     holder: str
     stack: str
     policy: str
-    spec: Mapping[str, Any]
+    spec: Spec
     at: float
     until: float
     used: float
@@ -105,7 +132,6 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         at: When it was reserved.
         ended: When its last attempt ended.
         attempts: How often it was sent.
-        refused: Whether a repeat was refused: then it is only looked for.
         before: What was listed before it.
         binds: The symbol that is bound to what it makes.
         usd: What it adds to the monthly price.
@@ -124,7 +150,6 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     ended: float
     attempts: int
-    refused: bool
     before: Mapping[str, Any]
     binds: str | None
     usd: str | None
@@ -247,6 +272,11 @@ class Ledger:
         except sqlite3.Error as error:
             raise LedgerError(error) from None
 
+    def _read(self, kind: type[T], table: str, where: str, values: Sequence[object]) -> list[T]:
+        """Return the rows of a table for which a condition holds, oldest first."""
+        found = self.rows(f"select * from {table} where {where} order by rowid", *values)  # noqa: S608  (of this package)
+        return [msgspec.convert(_read_row(row), kind) for row in found]
+
     # Grants
 
     def issue(
@@ -257,7 +287,7 @@ class Ledger:
         seconds: float,
         stack: str = "",
         policy: str = "",
-        spec: Mapping[str, Any] | None = None,
+        spec: Spec | None = None,
         permits: Sequence[Permit] = (),
         nonce: str | None = None,
         statement: str | None = None,
@@ -266,12 +296,22 @@ class Ledger:
         """Write a grant, and return its id and its token, which is nowhere else."""
         id_, token, now = f"g-{self.random()}", self._token(), self.now()
         with self.writing() as db:
-            db.execute(
-                "insert into grants values(?,?,?,?,?,?,?,?,?,?,?,?,0,null)",
-                (
-                    *(id_, kind, holder, stack, policy, json.dumps(spec or {}), token_digest(token)),
-                    *(nonce, statement, json.dumps(approvals), now, now + seconds),
-                ),
+            insert(
+                db,
+                "grants",
+                id=id_,
+                kind=kind,
+                holder=holder,
+                stack=stack,
+                policy=policy,
+                spec=msgspec.to_builtins(spec or Spec()),
+                token=token_digest(token),
+                nonce=nonce,
+                statement=statement,
+                approvals=approvals,
+                at=now,
+                until=now + seconds,
+                used=0,
             )
             for permit in permits:
                 self.permit(db, id_, permit)
@@ -279,16 +319,12 @@ class Ledger:
 
     def permit(self, db: sqlite3.Connection, grant_id: str, permit: Permit) -> None:
         """Add a permit to a grant."""
-        spec = msgspec.json.encode(permit).decode()
-        db.execute("insert into permits(grant_id, n, spec) values(?,?,?)", (grant_id, permit.n, spec))
+        insert(db, "permits", grant_id=grant_id, n=permit.n, spec=msgspec.to_builtins(permit))
 
     def renew(self, db: sqlite3.Connection, grant_id: str, seconds: float) -> str:
         """Give a grant a new token and a new end; the old token is void."""
-        token, now = self._token(), self.now()
-        db.execute(
-            "update grants set token = ?, until = ?, used = 0 where id = ?",
-            (token_digest(token), now + seconds, grant_id),
-        )
+        token = self._token()
+        update(db, "grants", grant_id, token=token_digest(token), until=self.now() + seconds, used=0)
         return token
 
     def random(self) -> str:
@@ -298,25 +334,17 @@ class Ledger:
     def _token(self) -> str:
         return f"{TOKEN}{self.account}{secrets.token_hex(20)}"
 
-    def grant_of(self, token: str) -> Grant | None:
-        """Return the grant of a token, also one that has ended or was revoked; `None` for an unknown token."""
-        return self._grant("token", token_digest(token))
+    def grants(self, where: str = "true", *values: object) -> list[Grant]:
+        """Return the grants for which a condition holds, oldest first; also those that have ended or were revoked."""
+        return self._read(Grant, "grants", where, values)
 
     def grant(self, id_: str) -> Grant | None:
         """Return the grant of this id."""
-        return self._grant("id", id_)
+        return next(iter(self.grants("id = ?", id_)), None)
 
-    def grant_by_nonce(self, nonce: str) -> Grant | None:
-        """Return the grant that a change with this nonce has made."""
-        return self._grant("nonce", nonce)
-
-    def grants(self) -> list[Grant]:
-        """Return all grants, oldest first."""
-        return [_grant(row) for row in self.rows("select * from grants order by at, id")]
-
-    def _grant(self, column: str, value: str) -> Grant | None:
-        found = self.rows(f"select * from grants where {column} = ?", value)  # noqa: S608  (one of three names)
-        return _grant(found[0]) if found else None
+    def grant_of(self, token: str) -> Grant | None:
+        """Return the grant of a token."""
+        return next(iter(self.grants("token = ?", token_digest(token))), None)
 
     def statement(self, grant_id: str) -> str:
         """Return the statement that a grant was made from; empty if there is none."""
@@ -327,17 +355,15 @@ class Ledger:
         now = self.now()
         if not 0 <= now - grant.used < 15:
             with self.writing() as db:
-                db.execute("update grants set used = ? where id = ?", (now, grant.id))
+                update(db, "grants", grant.id, used=now)
 
     def revoke(self, grant_id: str) -> bool:
         """Revoke a grant; return whether there is one of this id."""
-        with self.writing() as db:
-            return (
-                db.execute(
-                    "update grants set revoked = coalesce(revoked, ?) where id = ?", (self.now(), grant_id)
-                ).rowcount
-                > 0
-            )
+        grant = self.grant(grant_id)
+        if grant is not None and grant.revoked is None:
+            with self.writing() as db:
+                update(db, "grants", grant_id, revoked=self.now())
+        return grant is not None
 
     def permits(self, grant_id: str) -> list[Permit]:
         """Return the permits of a grant."""
@@ -348,16 +374,16 @@ class Ledger:
 
     def uses(self, where: str, *values: object) -> list[Use]:
         """Return the uses for which a condition holds, oldest first."""
-        found = self.rows(f"select * from uses where {where} order by id", *values)  # noqa: S608  (of this package)
-        return [_use(row) for row in found]
+        return self._read(Use, "uses", where, values)
+
+    def creates(self, where: str, *values: object) -> list[Use]:
+        """Return the creates of containers that took effect, or may have, for which a condition holds."""
+        live = "endpoint = 'containers.create' and state in ('sent', 'unknown', 'done')"
+        return self.uses(f"{live} and {where}", *values)
 
     def objects(self, where: str, *values: object) -> list[Object]:
         """Return the objects that are there, as far as the ledger knows, for which a condition holds."""
-        sql = f"select * from objects where ended is null and {where} order by id"  # noqa: S608  (of this package)
-        return [
-            msgspec.convert({name: row[name] for name in Object.__struct_fields__}, Object)
-            for row in self.rows(sql, *values)
-        ]
+        return self._read(Object, "objects", f"ended is null and ({where})", values)
 
     def owner(self, container: str, created_at: str | None) -> str | None:
         """Return the stack that owns a container, by its id and creation time; `None` if the ledger has no owner."""
@@ -375,9 +401,18 @@ class Ledger:
                 "update objects set ended = ? where kind = 'Container' and object = ? and ended is null",
                 (now, id_),
             )
-            db.execute(
-                "insert into objects values(null,null,'-',?,'',null,'Container',?,null,?,null,?,?,?,null)",
-                (stack, id_, created_at, template, plan, now),
+            insert(
+                db,
+                "objects",
+                grant_id="-",
+                stack=stack,
+                policy="",
+                kind="Container",
+                object=id_,
+                created_at=created_at,
+                template=template,
+                plan=plan,
+                at=now,
             )
 
     # The journal
@@ -385,9 +420,9 @@ class Ledger:
     def write(self, db: sqlite3.Connection, line: Line) -> None:
         """Add a line to the journal, chained to the one before it."""
         last = db.execute("select chain from journal order by id desc limit 1").fetchone()
-        values = [self.now(), *msgspec.to_builtins(line).values()]
-        chain = _chain("" if last is None else last["chain"], values)
-        db.execute("insert into journal values(null,?,?,?,?,?,?,?,?,?,?)", (*values, chain))
+        values = {"at": self.now(), **msgspec.to_builtins(line)}
+        chain = _chain("" if last is None else last["chain"], [*values.values()])
+        insert(db, "journal", **values, chain=chain)
 
     def broken(self, anchor: tuple[int, str] | None = None) -> str:
         """
@@ -425,12 +460,23 @@ def _chain(before: str, values: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
 
 
-def _grant(row: sqlite3.Row) -> Grant:
-    given = {name: row[name] for name in Grant.__struct_fields__}
-    return msgspec.convert({**given, "spec": json.loads(row["spec"])}, Grant)
+def insert(db: sqlite3.Connection, table: str, **values: object) -> int:
+    """Add a row to a table, and return its number. What is no plain value is kept as JSON."""
+    marks = ", ".join("?" * len(values))
+    sql = f"insert into {table}({', '.join(values)}) values({marks})"
+    return db.execute(sql, [*map(_kept, values.values())]).lastrowid or 0
 
 
-def _use(row: sqlite3.Row) -> Use:
-    given = {name: row[name] for name in Use.__struct_fields__}
-    parts = {name: json.loads(row[name]) for name in ("ids", "body", "before")}
-    return msgspec.convert({**given, **parts, "refused": bool(row["refused"])}, Use)
+def update(db: sqlite3.Connection, table: str, id_: object, **values: object) -> None:
+    """Change a row of a table."""
+    columns = ", ".join(f"{name} = ?" for name in values)
+    sql = f"update {table} set {columns} where id = ?"  # noqa: S608  (names of this package)
+    db.execute(sql, [*map(_kept, values.values()), id_])
+
+
+def _kept(value: object) -> object:
+    return value if isinstance(value, (str, int, float, type(None))) else canonical(value).decode()
+
+
+def _read_row(row: sqlite3.Row) -> dict[str, Any]:
+    return {name: json.loads(row[name]) if name in _JSON else row[name] for name in row.keys()}  # noqa: SIM118  (a row has no other way to its names)

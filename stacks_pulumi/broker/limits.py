@@ -8,14 +8,14 @@ there: its request is under way, has an unknown outcome, or was done so lately t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import same_name
+from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api.models import Container
-from stacks_pulumi.broker.ledger import DAY, Use
+from stacks_pulumi.broker.change import Known
+from stacks_pulumi.broker.ledger import DAY, Ledger, Object, Use
 from stacks_pulumi.broker.reply import RequestRefusedError, limited
 from stacks_pulumi.pricing.money import MonthlyPrice, billed, usd
 from stacks_pulumi.pricing.recognition import UNKNOWN
@@ -23,7 +23,22 @@ from stacks_pulumi.pricing.recognition import UNKNOWN
 _LISTED: Final = 120.0
 """Seconds after which a list shows what was made."""
 
-Chosen = Callable[[Container], bool]
+
+class Bill(NamedTuple):
+    """
+    A container that bills, or may bill soon.
+
+    Attributes:
+        id: Its id; empty while no list shows it.
+        stack: Its owner; empty for none.
+        policy: The policy under which it was made; empty for none.
+        price: Its highest monthly price; `None` if it is not known.
+    """
+
+    id: str
+    stack: str
+    policy: str
+    price: Decimal | None
 
 
 def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
@@ -45,57 +60,61 @@ def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
     return billed(template, plan, None, row.storage_mb, monthly)[0].high
 
 
-@dataclass(frozen=True)
-class Account:
-    """
-    What the account has and may have soon.
-
-    Attributes:
-        rows: The containers that are listed.
-        uses: The creates of this broker that are under way, unknown or done.
-        monthly: Says prices.
-        now: The time, in seconds since the Unix epoch.
-    """
-
-    rows: Sequence[Container]
-    uses: Sequence[Use]
-    monthly: MonthlyPrice
-    now: float
-
-    def total(self, listed: Chosen, made: Callable[[Use], bool]) -> Decimal:
-        """
-        Return the monthly price of a part of the account.
-
-        Args:
-            listed: Whether a listed container is of the part.
-            made: Whether a create is of the part.
-
-        Raises:
-            RequestRefusedError: A price is not known, so the total is not.
-        """
-        there = [row for row in self.rows if listed(row)]
-        return sum((self._of_row(row) for row in there), Decimal(0)) + spent(
-            use for use in self.uses if made(use) and self._is_hidden(use)
+def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:
+    """Return what the account has by a list, and what it may have beside it."""
+    grants = {one.id: one for one in ledger.grants()}
+    made = ledger.objects("kind = 'Container'")
+    found = []
+    for row in rows:
+        # Without a time it may be that of the ledger, so it counts.
+        owner: Object | None = next(
+            (
+                one
+                for one in reversed(made)
+                if one.object == row.id and compare_instants(one.created_at, row.created_at) is not False
+            ),
+            None,
         )
+        stack, policy = ("", "") if owner is None else (owner.stack, owner.policy)
+        found.append(Bill(row.id, stack, policy, price_listed(row, monthly)))
+    for use in ledger.creates("at > ?", ledger.now() - DAY):
+        if _is_hidden(use, rows, ledger.now()):
+            grant = grants[use.grant_id]
+            found.append(Bill("", grant.stack, grant.policy, spent([use])))
+    return found
 
-    def _of_row(self, row: Container) -> Decimal:
-        price = price_listed(row, self.monthly)
-        if price is None:
+
+def _is_hidden(use: Use, rows: Sequence[Container], now: float) -> bool:
+    """Return whether a create counts although no list shows what it made."""
+    if use.state == "done":
+        return now - use.at < _LISTED and not any(row.id == use.object for row in rows)
+    return not any(same_name(row.name, str(use.body.get("name"))) for row in rows)
+
+
+def total(found: Iterable[Bill], chooses: Callable[[Bill], bool]) -> Decimal:
+    """
+    Return the monthly price of a part of the account.
+
+    Raises:
+        RequestRefusedError: A price is not known, so the total is not.
+    """
+    sum_ = Decimal(0)
+    for one in filter(chooses, found):
+        if one.price is None:
             raise RequestRefusedError(
                 403,
-                f"the price of {row.id} is not known, so it is not known what the account costs",
+                f"the price of {one.id} is not known, so it is not known what the account costs",
                 "raise no limit: let an approver look at it, or set live_prices in gate.yaml",
                 kind="grant-limit",
             )
-        return price
+        sum_ += one.price
+    return sum_
 
-    def _is_hidden(self, use: Use) -> bool:
-        """Whether a create counts although no list shows what it made."""
-        age = self.now - use.at
-        if use.state == "done":
-            return age < _LISTED and not any(row.id == use.object for row in self.rows)
-        is_listed = any(same_name(row.name, str(use.body.get("name"))) for row in self.rows)
-        return use.state in {"sent", "unknown"} and age < DAY and not is_listed
+
+def of_stack(stack: str, known: Mapping[str, Known]) -> Callable[[Bill], bool]:
+    """Return what chooses the containers of a stack: by the ledger, and by what a change says that it knows."""
+    ids = {one.id for one in known.values()}
+    return lambda bill: bill.stack == stack or bill.id in ids
 
 
 def spent(uses: Iterable[Use]) -> Decimal:
@@ -103,25 +122,22 @@ def spent(uses: Iterable[Use]) -> Decimal:
     return sum((Decimal(use.usd) for use in uses if use.usd is not None), Decimal(0))
 
 
-def check(name: str, limit: Decimal | None, before: Callable[[], Decimal], added: Decimal) -> None:
+def check(name: str, limit: Decimal, before: Decimal, added: Decimal) -> None:
     """
     Check one hard limit.
 
     Args:
         name: The limit, for the message.
-        limit: The most; `None` for no limit.
-        before: Returns what it is without the new container.
+        limit: The most.
+        before: What it is without the new container.
         added: The price of the new container.
 
     Raises:
         RequestRefusedError: It would be exceeded.
     """
-    if limit is None:
-        return
-    total = before()
-    if total + added > limit:
+    if before + added > limit:
         raise limited(
-            f"{name} is {usd(limit)} a month, and {usd(added)} more than {usd(total)} would exceed it",
+            f"{name} is {usd(limit)} a month, and {usd(added)} more than {usd(before)} would exceed it",
             limit,
-            total,
+            before,
         )

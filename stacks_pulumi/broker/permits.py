@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from stacks_pulumi._identifiers import canonical_network, compare_instants
 from stacks_pulumi.api.allowed_ips import is_auto_added
-from stacks_pulumi.api.models import Backup, Connection, Container, ExternalAccess, Listing
-from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Known, Permit, Secret
-from stacks_pulumi.broker.ledger import Object, Use, text_of
+from stacks_pulumi.api.models import Container, ExternalAccess, Listing
+from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Kind, Known, Permit, Secret, canonical
+from stacks_pulumi.broker.ledger import Object, Use
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    "backup_id": "Backup",
+    "connection_id": "Connection",
+    "ip_id": "AllowedIp",
+}
+"""Variable of a path -> what it is, if a container lists it with its time."""
 
 
 class Sight(Protocol):
@@ -22,11 +29,8 @@ class Sight(Protocol):
     def access(self, container: str) -> ExternalAccess:
         """Return who may connect to a container."""
 
-    def connections(self, container: str) -> Listing[Connection]:
-        """Return the connections of which a container is the source."""
-
-    def backups(self, container: str) -> Listing[Backup]:
-        """Return the backups of a container."""
+    def rows(self, kind: Kind, container: str) -> Listing[Any]:
+        """Return what a container has of a kind."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def fits_secret(secret: Secret, ask: Ask, holdings: Holdings, sight: Sight) -> b
 
 def same(one: object, other: object) -> bool:
     """Return whether two values are equal in JSON, where 1 is not true."""
-    return text_of({"": one}) == text_of({"": other})
+    return canonical(one) == canonical(other)
 
 
 def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, sight: Sight) -> bool:
@@ -108,7 +112,7 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, sight: Sig
     if one.new_backup_of is not None:
         return any(
             use.binds == one.new_backup_of
-            and value in _ids(sight.backups(use.ids["container_id"])) - {*use.before.get("ids", ())}
+            and value in _ids(sight.rows("Backup", use.ids["container_id"])) - {*use.before.get("ids", ())}
             for use in holdings.backups
         )
     access = sight.access(ask.ids["container_id"])
@@ -143,13 +147,7 @@ def _is_the_same(name: str, one: Constraint, value: str, sight: Sight) -> bool:
         return is_container(Known(id=value, created_at=one.created_at), value, sight)
     if one.in_ is None:
         return True
-    rows: Sequence[Any] = ()
-    if name == "backup_id":
-        rows = sight.backups(one.in_)
-    elif name == "connection_id":
-        rows = sight.connections(one.in_)
-    elif name == "ip_id":
-        rows = sight.access(one.in_).allowed_ips
+    rows = sight.rows(_KINDS[name], one.in_) if name in _KINDS else ()
     row = next((row for row in rows if str(row.id) == value), None)
     made = None if row is None else getattr(row, "added_at", None) or getattr(row, "created_at", None)
     return row is not None and (one.created_at is None or compare_instants(made, one.created_at) is True)

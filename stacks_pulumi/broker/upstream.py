@@ -25,14 +25,13 @@ from stacks_pulumi.api._limiter import Limit, Limiter
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.models import (
     Backup,
-    Connection,
-    Connections,
     Container,
     ExternalAccess,
     Listing,
     VpnClient,
 )
 from stacks_pulumi.api.models import Template as ListedTemplate
+from stacks_pulumi.broker.change import Kind
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply
 from stacks_pulumi.config import check_base_url
 from stacks_pulumi.endpoints import ENDPOINTS
@@ -341,28 +340,23 @@ class Look:
         call = _call("allowed_ips.list", {"container_id": container}, parse=allowed_ips)
         return self._asked(call, container, ExternalAccess())
 
-    def connections(self, container: str) -> Listing[Connection]:
-        """Return the connections of which a container is the source."""
-        call = _call("connections.list", {"container_id": container}, parse=connections)
-        return self._asked(call, container, Connections()).outgoing
-
-    def backups(self, container: str) -> Listing[Backup]:
-        """Return the backups of a container."""
-
-        def parse(body: Any) -> Listing[Backup]:
-            return items(Backup, body, "backups")
-
+    def rows(self, kind: Kind, container: str) -> Listing[Any]:
+        """Return what a container has of a kind."""
+        if kind == "AllowedIp":
+            return self.access(container).allowed_ips
         ids, query = {"container_id": container}, {"limit": "100"}
-        return self._asked(_call("backups.list", ids, query=query, parse=parse), container, Listing())
-
-    def vpn_clients(self, container: str) -> Listing[VpnClient]:
-        """Return the clients of a VPN container."""
-
-        def parse(body: Any) -> Listing[VpnClient]:
-            return items(VpnClient, body, "vpn_clients", "clients", bare=("name",))
-
-        call = _call("vpn_clients.list", {"vpn_container_id": container}, parse=parse)
-        return self._asked(call, container, Listing())
+        calls: dict[str, Call[Listing[Any]]] = {
+            "Connection": _call("connections.list", ids, parse=lambda body: connections(body).outgoing),
+            "Backup": _call(
+                "backups.list", ids, query=query, parse=lambda body: items(Backup, body, "backups")
+            ),
+            "VpnClient": _call(
+                "vpn_clients.list",
+                {"vpn_container_id": container},
+                parse=lambda body: items(VpnClient, body, "vpn_clients", "clients", bare=("name",)),
+            ),
+        }
+        return self._asked(calls[kind], container, Listing())
 
     def prices(self) -> MonthlyPrice:
         """Return what says the monthly price of a container now."""

@@ -204,6 +204,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _grant(options: argparse.Namespace) -> int:
     from stacks_pulumi.broker.folder import announced  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.broker.ledger import Spec  # noqa: PLC0415  (as above)
 
     secrets = [word for word in options.secrets.split(",") if word]
     wrong = [word for word in secrets if word not in _SECRETS]
@@ -221,7 +222,7 @@ def _grant(options: argparse.Namespace) -> int:
             )
         if options.kind == "read" and options.policy:
             raise ConfigError("--policy belongs to a budget", code="invalid-argument")
-        spec = {"secrets": secrets, **({"may_apply_free": True} if options.may_apply_free else {})}
+        spec = Spec(secrets=tuple(secrets), may_apply_free=options.may_apply_free)
         id_, token = folder.ledger.issue(
             options.kind,
             options.holder,

@@ -15,6 +15,7 @@ import yaml
 
 from stacks_pulumi.broker import folder as folders
 from stacks_pulumi.broker.change import canonical, instant
+from stacks_pulumi.broker.ledger import Spec
 from stacks_pulumi.broker.server import Server, Tls
 from stacks_pulumi.emulator import Emulator
 from tests.support.clock import SPEED, fast_clock
@@ -146,7 +147,7 @@ class Bench:
 
     def reader(self, **spec: Any) -> Client:
         """Return a client with a `read` grant."""
-        return self.client(self.ledger.issue("read", "reader", seconds=3600.0, spec=spec)[1])
+        return self.client(self.ledger.issue("read", "reader", seconds=3600.0, spec=Spec(**spec))[1])
 
     def agent(self, policy: str = "agents", stack: str = STACK) -> Client:
         """Return a client with a `budget` grant."""
