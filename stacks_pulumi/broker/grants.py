@@ -338,7 +338,7 @@ class Desk:
             "permits": permits,
             "policy": None if policy is None else _plain(policy),
             "made": [
-                {"kind": one.kind, "id": one.object, "in": one.parent, "created_at": one.created_at}
+                {"kind": one.makes, "id": one.object, "in": one.parent, "created_at": one.created_at}
                 for one in self._ledger.objects("grant_id = ?", grant.id)
             ],
             "unknown": [

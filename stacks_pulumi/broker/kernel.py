@@ -22,14 +22,13 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import canonical_network, same_name, seconds_of
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.broker.change import EFFECTS, SECRETS, Constraint, Known, Permit, dollars
+from stacks_pulumi.broker.change import EFFECTS, SECRETS, Constraint, Permit, dollars
 from stacks_pulumi.broker.ledger import (
     DAY,
     Grant,
     Ledger,
     LedgerError,
     Line,
-    Object,
     Use,
     insert,
     text_of,
@@ -203,8 +202,7 @@ class Kernel:
         if own is not None and not all(self._owns(grant, id_, look) for id_ in ask.containers):
             raise RequestRefusedError(404, "Container not found")
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
-        reply = self._upstream.reply(got, visit.address, "read", secret=secret is not None)
-        return reply if own is None else _only(reply, own)
+        return self._upstream.reply(got, visit.address, "read", secret=secret is not None, only=own)
 
     # Changes
 
@@ -335,6 +333,8 @@ class Kernel:
             db,
             "uses",
             grant_id=grant.id,
+            stack=grant.stack,
+            policy=grant.policy,
             permit=None if permit is None else permit.n,
             endpoint=ask.endpoint,
             ids=ask.ids,
@@ -346,6 +346,8 @@ class Kernel:
             before={**seen.before, "is_new": is_new, "spans": [(began, began + _UNDER_WAY)]},
             binds=None if permit is None else permit.binds,
             usd=None if price is None else str(price),
+            makes=EFFECTS[ask.endpoint].makes,
+            parent=next((value for name, value in ask.ids.items() if name in _PARENTS), None),
         )
         return self._ledger.uses("id = ?", number)[0]
 
@@ -432,8 +434,7 @@ class Kernel:
             return f"the plan {plan} is not in the policy"
         day = spent(
             self._ledger.uses(
-                "endpoint = 'containers.create' and state <> 'void' and at > ? and permit is null and grant_id in "
-                "(select id from grants where policy = ? and kind = 'budget')",
+                "endpoint = 'containers.create' and state <> 'void' and at > ? and permit is null and policy = ?",
                 self._ledger.now() - DAY,
                 grant.policy,
             )
@@ -517,21 +518,20 @@ class Kernel:
             ),
         )
 
-    def _mine(self, grant: Grant, kind: str) -> list[Object]:
+    def _mine(self, grant: Grant, kind: str) -> list[Use]:
         """Return the objects of a kind that are a grant's own: for a budget, those of its policy and stack."""
         if grant.kind == "budget":
-            return self._ledger.objects(
-                "kind = ? and policy = ? and policy <> '' and stack = ?", kind, grant.policy, grant.stack
-            )
-        return self._ledger.objects("kind = ? and grant_id = ?", kind, grant.id)
+            of_policy = "makes = ? and policy = ? and policy <> '' and stack = ?"
+            return self._ledger.objects(of_policy, kind, grant.policy, grant.stack)
+        return self._ledger.objects("makes = ? and grant_id = ?", kind, grant.id)
 
     def _own_ids(self, grant: Grant) -> frozenset[str]:
-        return frozenset(one.object for one in self._mine(grant, "Container"))
+        return frozenset(one.object or "" for one in self._mine(grant, "Container"))
 
     def _owns(self, grant: Grant, container: str, look: Look) -> bool:
         """Return whether a container is a grant's own: by its id and its creation time."""
         return any(
-            one.object == container and one.created_at is not None and is_container(one, container, look)
+            one.object == container and one.created_at is not None and is_container(one.container, look)
             for one in self._mine(grant, "Container")
         )
 
@@ -542,14 +542,12 @@ class Kernel:
             return False
         since = 0.0 if policy is None else self._ledger.now() - policy.undo.total_seconds()
         return any(
-            is_container(one, one.object, look)
+            is_container(one.container, look)
             if effect.removes == "Container"
-            else all(
-                id_ == one.parent and is_container(Known(id=id_, created_at=one.parent_made), id_, look)
-                for id_ in ask.containers
-            )
+            else {*ask.containers} <= {one.parent}
+            and (not ask.containers or is_container(one.parent_container, look))
             for one in self._mine(grant, effect.removes)
-            if one.object == ask.ids[effect.object] and one.at >= since
+            if one.object == ask.ids[effect.object] and one.ended >= since
         )
 
     def _is_of_own(self, grant: Grant, ask: Ask, look: Look) -> bool:
@@ -588,12 +586,9 @@ class Kernel:
             if is_new:
                 reply, use = self._attempt(visit, use, again=False)
             while reply is None:
-                pause = self._pause(visit, use, is_new=is_new)
                 reply = self._found(visit, use)
-                if reply is None and pause is None:
-                    raise self._still_unknown(use)
-                if reply is None and pause is not None:
-                    self._upstream.sleep(pause)
+                if reply is None:
+                    self._upstream.sleep(self._pause(visit, use, is_new=is_new))
                     reply = self._found(visit, use)
                 if reply is None:
                     reply, use = self._attempt(visit, use, again=True)
@@ -601,30 +596,30 @@ class Kernel:
         finally:
             self._active.discard(use.id)
 
-    def _pause(self, visit: Visit, use: Use, *, is_new: bool) -> float | None:
-        """Return the seconds before a request is sent again; `None` if it is not sent again now."""
-        effect = EFFECTS[use.endpoint]
-        is_over = self._ledger.now() > visit.grant.until
+    def _pause(self, visit: Visit, use: Use, *, is_new: bool) -> float:
+        """
+        Return the seconds before a request is sent again.
+
+        Raises:
+            RequestRefusedError: It is not sent again now, and its outcome is still unknown.
+        """
+        effect, now = EFFECTS[use.endpoint], self._ledger.now()
         # After a refusal of a repeat it is only looked for: the first request may have used up the name or the cap.
         is_refused = _is_refusal(use.status) and use.status not in {_NOT_SENT, _TOO_MANY}
-        if not effect.again or is_refused or is_over or use.attempts > len(_PAUSES):
-            return None
-        if use.status == _NO_CAPACITY and effect.makes == "Container":
-            # The platform may make it from its waitlist, so only a client that asks again gets it sent again, once.
-            is_due = not is_new and use.attempts == 1 and self._ledger.now() - use.ended >= _WAITLIST
-            return 0.0 if is_due and not self._upstream.is_late(visit.due) else None
-        pause = _PAUSES[use.attempts - 1]
-        pause = max(pause, _TWICE) if effect.makes in _REMOVES else pause
-        return None if self._upstream.is_late(visit.due - pause) else pause
-
-    def _still_unknown(self, use: Use) -> RequestRefusedError:
-        age = self._ledger.now() - use.at
-        if age > (DAY if EFFECTS[use.endpoint].again else _WAITLIST):
-            return refused(
+        if effect.again and not is_refused and now <= visit.grant.until and use.attempts <= len(_PAUSES):
+            pause = max(_PAUSES[use.attempts - 1], _TWICE if effect.makes in _REMOVES else 0.0)
+            is_due = True
+            if use.status == _NO_CAPACITY and effect.makes == "Container":
+                # From the waitlist it may be made later: it is sent again once, if a client asks for it later.
+                pause, is_due = 0.0, not is_new and use.attempts == 1 and now - use.ended >= _WAITLIST
+            if is_due and not self._upstream.is_late(visit.due - pause):
+                return pause
+        if now - use.at > (DAY if effect.again else _WAITLIST):
+            raise refused(
                 "the outcome of this request is unknown, and it is not sent again",
                 "look at what exists, then plan anew",
             )
-        return busy("the outcome of an earlier request is not known yet")
+        raise busy("the outcome of an earlier request is not known yet")
 
     def _attempt(self, visit: Visit, use: Use, *, again: bool) -> tuple[Reply | None, Use]:
         """Send a request once. Return the answer if its outcome is known or is not looked for."""
@@ -682,7 +677,7 @@ class Kernel:
 
     def _done(self, visit: Visit, use: Use, made: _Made | None, reply: Reply) -> None:
         """Record that a request was carried out, what it made, and what it removed; once."""
-        effect, grant, now = EFFECTS[use.endpoint], visit.grant, self._ledger.now()
+        effect, now = EFFECTS[use.endpoint], self._ledger.now()
         is_kept = use.endpoint not in _NOT_KEPT and reply.status < 400
         with self._ledger.writing() as db:
             if not self._ledger.uses("id = ? and state in ('sent', 'unknown')", use.id):
@@ -694,43 +689,21 @@ class Kernel:
                 state="done",
                 status=reply.status,
                 answer=reply.body.decode("utf-8", "replace") if is_kept else None,
-                object=None if made is None else made.id,
+                # Who pinned a backup that was there before may have pinned it for somebody else, too.
+                object=made.id if made and (effect.makes != "Pin" or use.before["is_new"]) else None,
+                created_at=made.created_at if made else None,
                 ended=now,
             )
-            # Who pinned a backup that was there before may have pinned it for somebody else, too.
-            if made is not None and (effect.makes != "Pin" or use.before.get("is_new")):
-                insert(
-                    db,
-                    "objects",
-                    use_id=use.id,
-                    grant_id=grant.id,
-                    stack=grant.stack,
-                    policy=grant.policy,
-                    symbol=use.binds,
-                    kind=effect.makes,
-                    object=made.id,
-                    parent=next((value for name, value in use.ids.items() if name in _PARENTS), None),
-                    created_at=made.created_at,
-                    parent_made=use.before.get("parent_made"),
-                    template=use.body.get("template"),
-                    plan=use.body.get("plan"),
-                    at=now,
-                )
             if effect.removes:
-                self._ended(db, effect.removes, use.ids[effect.object], now)
+                self._undone(db, effect.removes, use.ids[effect.object])
             line = visit.line(use, reply.decision, reply.status, self._upstream.elapsed(visit.due))
             self._ledger.write(db, line)
 
-    def _ended(self, db: sqlite3.Connection, kind: str, id_: str, now: float) -> None:
+    def _undone(self, db: sqlite3.Connection, kind: str, id_: str) -> None:
         """Record that an object is gone, with what belonged to it. What made it is undone; its price stays spent."""
-        is_it = "ended is null and ((kind = ? and object = ?) or (? = 'Container' and parent = ?))"
-        found = db.execute(f"select id, use_id from objects where {is_it}", (kind, id_, kind, id_)).fetchall()  # noqa: S608  (a constant)
-        for row in found:
-            update(db, "objects", row["id"], ended=now)
-            db.execute(
-                "update uses set state = 'undone', answer = null where id = ? and state = 'done'",
-                (row["use_id"],),
-            )
+        is_it = "(makes = ? and object = ?) or (? = 'Container' and parent = ?)"
+        for one in self._ledger.objects(is_it, kind, id_, kind, id_):
+            update(db, "uses", one.id, state="undone", answer=None)
 
     # Looking for what a lost request did
 
@@ -857,23 +830,3 @@ def _time(row: Any) -> str | None:
 
 def _amount(usd: str | None) -> Decimal | None:
     return None if usd is None else dollars(usd)
-
-
-def _only(reply: Reply, own: frozenset[str]) -> Reply:
-    """Return an answer without the rows of containers that are not a grant's own."""
-    try:
-        body = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        return reply
-    return msgspec.structs.replace(reply, body=json.dumps(_without(body, own)).encode())
-
-
-def _without(value: Any, own: frozenset[str]) -> Any:
-    if isinstance(value, list):
-        rows = [
-            row for row in value if not isinstance(row, dict) or row.get("container_id", row.get("id")) in own
-        ]
-        return [_without(row, own) for row in rows]
-    if isinstance(value, dict):
-        return {name: _without(inner, own) for name, inner in value.items()}
-    return value

@@ -38,16 +38,13 @@ create table if not exists grants(id text primary key, kind text not null, holde
   approvals text not null, at real not null, until real not null, used real not null, revoked real);
 create table if not exists permits(id integer primary key, grant_id text not null, n integer not null,
   spec text not null, unique(grant_id, n));
-create table if not exists uses(id integer primary key, grant_id text not null, permit integer, endpoint text not null,
-  ids text not null, body text not null, state text not null, at real not null, ended real not null,
-  attempts integer not null, before text not null, binds text, usd text,
-  status integer, answer text, object text);
+create table if not exists uses(id integer primary key, grant_id text not null, stack text not null,
+  policy text not null, permit integer, endpoint text not null, ids text not null, body text not null,
+  state text not null, at real not null, ended real not null, attempts integer not null, before text not null,
+  binds text, usd text, status integer, answer text, makes text not null, object text, parent text, created_at text);
 create index if not exists uses_of_grant on uses(grant_id, endpoint);
 create index if not exists uses_of_state on uses(state, endpoint, at);
-create table if not exists objects(id integer primary key, use_id integer, grant_id text not null,
-  stack text not null, policy text not null, symbol text, kind text not null, object text not null, parent text,
-  created_at text, parent_made text, template text, plan text, at real not null, ended real);
-create index if not exists objects_of_id on objects(object, kind);
+create index if not exists uses_of_object on uses(object, makes);
 create table if not exists requests(id text primary key, grant_id text not null, permit text not null,
   why text not null, at real not null, state text not null, approvals text not null);
 create table if not exists journal(id integer primary key, at real not null, grant_id text not null,
@@ -119,11 +116,13 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One request that was sent, or may have been.
+    One request that was sent, or may have been. What it has made is its object, as long as that is there.
 
     Attributes:
         id: Its number.
-        grant_id: The grant.
+        grant_id: The grant; `-` if an administrator has given a container to a stack.
+        stack: The stack of the grant, the owner of what it makes.
+        policy: The policy of the grant.
         permit: The number of its permit; `None` for a budget's own limits, or for removing what is one's own.
         endpoint: The endpoint.
         ids: The variables of its path.
@@ -137,11 +136,16 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         usd: What it adds to the monthly price.
         status: The status of the answer.
         answer: The answer, if it may be repeated.
+        makes: The kind of object that it makes; empty for none, and for one that was given to another stack.
         object: The id of what it made.
+        parent: The container that this belongs to.
+        created_at: When the platform says that this was made.
     """
 
     id: int
     grant_id: str
+    stack: str
+    policy: str
     permit: int | None
     endpoint: str
     ids: Mapping[str, str]
@@ -155,42 +159,21 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     usd: str | None
     status: int | None
     answer: str | None
+    makes: str
     object: str | None
-
-
-class Object(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    Something that a grant has made, or that an administrator has given to a stack.
-
-    Attributes:
-        use_id: The request that made it.
-        grant_id: Under which grant.
-        stack: Its owner.
-        policy: The policy of the grant.
-        symbol: The symbol that is bound to it.
-        kind: `Container`, `Connection`, `AllowedIp`, `VpnClient`, `Backup` or `Pin`.
-        object: Its id.
-        parent: The container that it belongs to.
-        created_at: When the platform says that it was made.
-        parent_made: When that container was made.
-        template: The template of a container.
-        plan: The plan of a container.
-        at: When it was recorded.
-    """
-
-    use_id: int | None
-    grant_id: str
-    stack: str
-    policy: str
-    symbol: str | None
-    kind: str
-    object: str
     parent: str | None
     created_at: str | None
-    parent_made: str | None
-    template: str | None
-    plan: str | None
-    at: float
+
+    @property
+    def container(self) -> Known:
+        """The container that it has made."""
+        template, plan = self.body.get("template"), self.body.get("plan")
+        return Known(id=self.object or "", created_at=self.created_at, template=template, plan=plan)
+
+    @property
+    def parent_container(self) -> Known:
+        """The container that what it made belongs to."""
+        return Known(id=self.parent or "", created_at=self.before["parent_made"])
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -381,13 +364,13 @@ class Ledger:
         live = "endpoint = 'containers.create' and state in ('sent', 'unknown', 'done')"
         return self.uses(f"{live} and {where}", *values)
 
-    def objects(self, where: str, *values: object) -> list[Object]:
-        """Return the objects that are there, as far as the ledger knows, for which a condition holds."""
-        return self._read(Object, "objects", f"ended is null and ({where})", values)
+    def objects(self, where: str, *values: object) -> list[Use]:
+        """Return the uses for which a condition holds, and whose object is there as far as the ledger knows."""
+        return self.uses(f"state = 'done' and makes <> '' and object is not null and ({where})", *values)
 
     def owner(self, container: str, created_at: str | None) -> str | None:
         """Return the stack that owns a container, by its id and creation time; `None` if the ledger has no owner."""
-        found = self.objects("kind = 'Container' and object = ?", container)
+        found = self.objects("makes = 'Container' and object = ?", container)
         owners = [one.stack for one in found if compare_instants(one.created_at, created_at)]
         return owners[-1] if owners else None
 
@@ -397,22 +380,24 @@ class Ledger:
         """Make a stack the owner of a container that is older than the ledger."""
         now = self.now()
         with self.writing() as db:
-            db.execute(
-                "update objects set ended = ? where kind = 'Container' and object = ? and ended is null",
-                (now, id_),
-            )
+            db.execute("update uses set makes = '' where makes = 'Container' and object = ?", (id_,))
             insert(
                 db,
-                "objects",
+                "uses",
                 grant_id="-",
                 stack=stack,
                 policy="",
-                kind="Container",
+                endpoint="containers.create",
+                ids={},
+                body={"template": template, "plan": plan},
+                state="done",
+                at=now,
+                ended=now,
+                attempts=0,
+                before={},
+                makes="Container",
                 object=id_,
                 created_at=created_at,
-                template=template,
-                plan=plan,
-                at=now,
             )
 
     # The journal

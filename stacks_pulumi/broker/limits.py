@@ -15,7 +15,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Known
-from stacks_pulumi.broker.ledger import DAY, Ledger, Object, Use
+from stacks_pulumi.broker.ledger import DAY, Ledger, Use
 from stacks_pulumi.broker.reply import RequestRefusedError, limited
 from stacks_pulumi.pricing.money import MonthlyPrice, billed, usd
 from stacks_pulumi.pricing.recognition import UNKNOWN
@@ -62,26 +62,23 @@ def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
 
 def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:
     """Return what the account has by a list, and what it may have beside it."""
-    grants = {one.id: one for one in ledger.grants()}
-    made = ledger.objects("kind = 'Container'")
-    found = []
-    for row in rows:
+    made = {}
+    for one in ledger.objects("makes = 'Container'"):
+        made.setdefault(one.object, list[Use]()).append(one)
+
+    def bill(row: Container) -> Bill:
         # Without a time it may be that of the ledger, so it counts.
-        owner: Object | None = next(
-            (
-                one
-                for one in reversed(made)
-                if one.object == row.id and compare_instants(one.created_at, row.created_at) is not False
-            ),
-            None,
-        )
-        stack, policy = ("", "") if owner is None else (owner.stack, owner.policy)
-        found.append(Bill(row.id, stack, policy, price_listed(row, monthly)))
-    for use in ledger.creates("at > ?", ledger.now() - DAY):
-        if _is_hidden(use, rows, ledger.now()):
-            grant = grants[use.grant_id]
-            found.append(Bill("", grant.stack, grant.policy, spent([use])))
-    return found
+        owners = [
+            one
+            for one in made.get(row.id, ())
+            if compare_instants(one.created_at, row.created_at) is not False
+        ]
+        stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
+        return Bill(row.id, stack, policy, price_listed(row, monthly))
+
+    recent = ledger.creates("at > ?", ledger.now() - DAY)
+    hidden = [use for use in recent if _is_hidden(use, rows, ledger.now())]
+    return [*map(bill, rows), *(Bill("", use.stack, use.policy, spent([use])) for use in hidden)]
 
 
 def _is_hidden(use: Use, rows: Sequence[Container], now: float) -> bool:

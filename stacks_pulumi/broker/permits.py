@@ -10,7 +10,7 @@ from stacks_pulumi._identifiers import canonical_network, compare_instants
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import Container, ExternalAccess, Listing
 from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Kind, Known, Permit, Secret, canonical
-from stacks_pulumi.broker.ledger import Object, Use
+from stacks_pulumi.broker.ledger import Use
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "backup_id": "Backup",
@@ -68,7 +68,7 @@ class Holdings:
     """
 
     known: Mapping[str, Known]
-    objects: Sequence[Object]
+    objects: Sequence[Use]
     backups: Sequence[Use]
 
 
@@ -121,19 +121,19 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, sight: Sig
         return False
     if one.caller:
         return is_auto_added(access, entry) is True
-    is_own = any(made.kind == "AllowedIp" and made.object == value for made in holdings.objects)
+    is_own = any(made.makes == "AllowedIp" and made.object == value for made in holdings.objects)
     address = canonical_network(one.address)
     return canonical_network(entry.ip_address) == address and not (one.other and is_own)
 
 
-def is_container(container: Known | Object, id_: str, sight: Sight) -> bool:
+def is_container(container: Known, sight: Sight) -> bool:
     """
     Return whether the container that has an id now is the one that is meant.
 
     Its creation time says so. On a platform without such times, template and plan have to be the same. If nothing has
     the id, the platform says so itself.
     """
-    row = sight.container(id_)
+    row = sight.container(container.id)
     if row is None:
         return True
     if row.created_at is None and container.created_at is None:
@@ -144,7 +144,7 @@ def is_container(container: Known | Object, id_: str, sight: Sight) -> bool:
 
 def _is_the_same(name: str, one: Constraint, value: str, sight: Sight) -> bool:
     if name in CONTAINERS:
-        return is_container(Known(id=value, created_at=one.created_at), value, sight)
+        return is_container(Known(id=value, created_at=one.created_at), sight)
     if one.in_ is None:
         return True
     rows = sight.rows(_KINDS[name], one.in_) if name in _KINDS else ()
@@ -154,15 +154,12 @@ def _is_the_same(name: str, one: Constraint, value: str, sight: Sight) -> bool:
 
 
 def _is_bound(symbol: str, value: str, name: str, holdings: Holdings, sight: Sight) -> bool:
-    made = [one for one in holdings.objects if one.symbol == symbol and one.object == value]
-    known = holdings.known.get(symbol)
+    made = [one for one in holdings.objects if (one.binds, one.object) == (symbol, value)]
     if name not in CONTAINERS:
         return bool(made)
-    either: list[Known | Object] = [
-        *made,
-        *([known] if known is not None and known.id == value else []),
-    ]
-    return any(is_container(one, value, sight) for one in either)
+    known = holdings.known.get(symbol)
+    either = [*(one.container for one in made), *([known] if known and known.id == value else [])]
+    return any(is_container(one, sight) for one in either)
 
 
 def _ids(rows: Listing[Any]) -> set[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -260,7 +260,15 @@ class Upstream:
 
     # Answers to clients
 
-    def reply(self, got: Answer | Lost, address: str, decision: str, *, secret: bool = False) -> Reply:
+    def reply(
+        self,
+        got: Answer | Lost,
+        address: str,
+        decision: str,
+        *,
+        secret: bool = False,
+        only: Collection[str] | None = None,
+    ) -> Reply:
         """
         Return an answer for a client: without the key, and with links to the broker.
 
@@ -269,6 +277,7 @@ class Upstream:
             address: The address of the broker, as the client has it.
             decision: What became of the request.
             secret: Whether the client may have the secrets in it. Otherwise passwords in addresses are masked.
+            only: The containers of which rows may be in it; `None` for all.
         """
         if isinstance(got, Lost):
             return unanswered(got, decision)
@@ -279,6 +288,8 @@ class Upstream:
         text = self._without_keys(text).replace(self.base_url, address)
         if not secret:
             text = _PASSWORD.sub(r"\1:****@", text)
+        if only is not None:
+            text = _only(text, only)
         headers = {name: self._without_keys(value) for name, value in got.headers.items() if name in _KEPT}
         return Reply(got.status, text.encode("utf-8", "surrogateescape"), headers, decision)
 
@@ -417,3 +428,22 @@ def _without_escapes(text: str) -> str:
         return json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace").decode()
     except (ValueError, RecursionError):
         return text
+
+
+def _only(text: str, own: Collection[str]) -> str:
+    """Return JSON without the rows of other containers; another text as it is."""
+    try:
+        return json.dumps(_without(json.loads(text), own), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _without(value: Any, own: Collection[str]) -> Any:
+    if isinstance(value, list):
+        rows = [
+            row for row in value if not isinstance(row, dict) or row.get("container_id", row.get("id")) in own
+        ]
+        return [_without(row, own) for row in rows]
+    if isinstance(value, dict):
+        return {name: _without(inner, own) for name, inner in value.items()}
+    return value
