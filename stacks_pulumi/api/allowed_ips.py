@@ -59,6 +59,11 @@ class _NewAddress(Once[AllowedIp]):
             self._api.remove(self._container_id, row.id)
 
 
+def list_call(container_id: str) -> Call[ExternalAccess]:
+    """Return the request for who may connect to a container (guide, "List Allowed IPs")."""
+    return call_to("allowed_ips.list", container_id, parse=allowed_ips)
+
+
 class AllowedIpsApi:
     """Methods for allowed IPs. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
@@ -82,7 +87,7 @@ class AllowedIpsApi:
         return msgspec.structs.replace(access, allowed_ips=entries)
 
     def _listed(self, container_id: str) -> ExternalAccess:
-        return self.send(call_to("allowed_ips.list", container_id, parse=allowed_ips))
+        return self.send(list_call(container_id))
 
     def add(
         self,

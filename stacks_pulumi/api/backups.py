@@ -269,7 +269,7 @@ class BackupsApi:
             container_id: The container.
             limit: How many at most; the API returns at most 100.
         """
-        return self.send(_list_call(container_id, limit))
+        return self.send(list_call(container_id, limit))
 
     def trigger(self, container_id: str) -> BackupId | None:
         """
@@ -548,10 +548,10 @@ class BackupsApi:
         settle(self.send, call_to(endpoint, backup_id, parse=done, again=True), is_marked)
 
     def _list_all(self, container_id: str, pulse: Pulse | None = None) -> Listing[Backup]:
-        return self.send(msgspec.structs.replace(_list_call(container_id, MOST), pulse=pulse))
+        return self.send(msgspec.structs.replace(list_call(container_id, MOST), pulse=pulse))
 
     def _feed(self, container_id: str) -> Feed[Backup]:
-        return Feed(self.send, _list_call(container_id, MOST), self.clock, noun="backup", pace=self._pace)
+        return Feed(self.send, list_call(container_id, MOST), self.clock, noun="backup", pace=self._pace)
 
     @contextmanager
     def _turn(self, container_id: str, pulse: Pulse) -> Iterator[None]:
@@ -571,7 +571,8 @@ def _age(backup: Backup) -> tuple[int, str]:
     return (backup.id, "") if isinstance(backup.id, int) else (0, backup.created_at or "")
 
 
-def _list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
+def list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
+    """Return the request for the backups of a container (guide, "List Backups")."""
     call: Call[Listing[Backup]] = call_to(
         "backups.list",
         container_id,

@@ -75,6 +75,11 @@ class _NewConnection(Once[models.Connection]):
             self._api.delete(row.id, source_id=self._source_id, target_id=self._target_id)
 
 
+def list_call(container_id: str) -> Call[models.Connections]:
+    """Return the request for the connections of a container (guide, "List Connections")."""
+    return call_to("connections.list", container_id, parse=connections)
+
+
 class ConnectionsApi:
     """Methods for connections. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
@@ -99,7 +104,7 @@ class ConnectionsApi:
 
     def list(self, container_id: str) -> models.Connections:
         """Return the connections of a container in both directions (guide, "List Connections")."""
-        listed = self.send(call_to("connections.list", container_id, parse=connections))
+        listed = self.send(list_call(container_id))
         return models.Connections(
             outgoing=self._deleted.without("", listed.outgoing),
             incoming=self._deleted.without("", listed.incoming),

@@ -135,6 +135,13 @@ LIST: Final[Call[Listing[Container]]] = msgspec.structs.replace(
     call_to("containers.list", parse=lambda body: items(Container, body, "containers")), finish=_existing
 )
 """The request for all containers of the account (guide, "List Containers")."""
+TEMPLATES: Final = call_to("containers.templates", parse=templates)
+"""The request for all templates (guide, "List Available Templates")."""
+
+
+def status_call(container_id: str) -> Call[Container]:
+    """Return the request for one container (guide, "Get Container Status")."""
+    return call_to("containers.status", container_id, parse=lambda body: item(Container, body, "container"))
 
 
 class ContainersApi:
@@ -236,9 +243,7 @@ class ContainersApi:
         Raises:
             NotFoundError: No container has that id.
         """
-        return self._send(
-            call_to("containers.status", container_id, parse=lambda body: item(Container, body, "container"))
-        )
+        return self._send(status_call(container_id))
 
     def find(self, container_id: str) -> Container | None:
         """Return the container from its own address; `None` if it is not there, which one look does not prove."""
@@ -553,7 +558,7 @@ class ContainersApi:
 
     def templates(self) -> Listing[Template]:
         """Return all templates (guide, "List Available Templates")."""
-        return self._send(call_to("containers.templates", parse=templates))
+        return self._send(TEMPLATES)
 
     def external_access(self, container_id: str, enabled: bool) -> ExternalAccess:
         """

@@ -105,6 +105,15 @@ class _NewClient(Once[VpnClient]):
         return row.created_at
 
 
+def list_call(container_id: str) -> Call[Listing[VpnClient]]:
+    """Return the request for the clients of a VPN container (guide, "List VPN Clients")."""
+
+    def parse(body: Any) -> Listing[VpnClient]:
+        return items(VpnClient, body, "clients", "vpn_clients", bare=("name",))
+
+    return call_to("vpn_clients.list", container_id, parse=parse)
+
+
 class VpnClientsApi:
     """Methods for VPN clients. Every method raises the errors that `stacks_pulumi.errors` describes."""
 
@@ -123,13 +132,7 @@ class VpnClientsApi:
 
     def list(self, container_id: str) -> Listing[VpnClient]:
         """Return all clients of a VPN container (guide, "List VPN Clients")."""
-        return self.send(
-            call_to(
-                "vpn_clients.list",
-                container_id,
-                parse=lambda body: items(VpnClient, body, "clients", "vpn_clients", bare=("name",)),
-            )
-        )
+        return self.send(list_call(container_id))
 
     def add(
         self,

@@ -18,19 +18,11 @@ import msgspec
 
 from stacks_pulumi import catalog
 from stacks_pulumi._clock import Clock
-from stacks_pulumi.api._bodies import allowed_ips, connections, item, items
+from stacks_pulumi.api import allowed_ips, backups, connections, containers, vpn_clients
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Limit, Limiter
-from stacks_pulumi.api.containers import LIST
-from stacks_pulumi.api.models import (
-    Backup,
-    Container,
-    ExternalAccess,
-    Listing,
-    VpnClient,
-)
-from stacks_pulumi.api.models import Template as ListedTemplate
+from stacks_pulumi.api.models import Connections, Container, ExternalAccess, Listing
 from stacks_pulumi.broker.change import Kind
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply
 from stacks_pulumi.config import check_base_url
@@ -46,6 +38,7 @@ from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.price_list import price_list
 
 T = TypeVar("T")
+N = TypeVar("N")
 
 PATIENCE: Final = 24.0
 """Seconds after which a client has its answer. Its own timeout is 30."""
@@ -246,10 +239,7 @@ class Upstream:
         if not self._live_prices:
             return catalog.monthly_price
         if self._priced is None or self._clock.now() - self._priced[0] > _PRICES:
-            call = _call(
-                "containers.templates", {}, parse=lambda body: items(ListedTemplate, body, "templates")
-            )
-            rows = [(one.id, one.plan, one.raw) for one in self.decoded(call, due)]
+            rows = [(one.id, one.plan, one.raw) for one in self.decoded(containers.TEMPLATES, due)]
             listed = price_list(rows, Prices())
 
             def price(template: str, plan: str | None, tier: int | None = None) -> Any:
@@ -331,7 +321,7 @@ class Look:
             self.removed, got = self._upstream.shared(self._due, newest=self._newest, most=self._most)
             if isinstance(got, Lost):
                 raise busy("the containers cannot be listed now, so nothing was sent")
-            return self._upstream.decoded(LIST, self._due, got)
+            return self._upstream.decoded(containers.LIST, self._due, got)
 
         return self._once("containers", "", ask)
 
@@ -341,42 +331,30 @@ class Look:
         if found is not None:
             return found
 
-        def parse(body: Any) -> Container | None:
-            return item(Container, body, "container")
-
-        return self._asked(_call("containers.status", {"container_id": id_}, parse=parse), id_, None)
+        return self._asked(containers.status_call(id_), id_, None)
 
     def access(self, container: str) -> ExternalAccess:
         """Return who may connect to a container."""
-        call = _call("allowed_ips.list", {"container_id": container}, parse=allowed_ips)
-        return self._asked(call, container, ExternalAccess())
+        return self._asked(allowed_ips.list_call(container), container, ExternalAccess())
 
     def rows(self, kind: Kind, container: str) -> Listing[Any]:
         """Return what a container has of a kind."""
         if kind == "AllowedIp":
             return self.access(container).allowed_ips
-        ids, query = {"container_id": container}, {"limit": "100"}
-        calls: dict[str, Call[Listing[Any]]] = {
-            "Connection": _call("connections.list", ids, parse=lambda body: connections(body).outgoing),
-            "Backup": _call(
-                "backups.list", ids, query=query, parse=lambda body: items(Backup, body, "backups")
-            ),
-            "VpnClient": _call(
-                "vpn_clients.list",
-                {"vpn_container_id": container},
-                parse=lambda body: items(VpnClient, body, "vpn_clients", "clients", bare=("name",)),
-            ),
-        }
-        return self._asked(calls[kind], container, Listing())
+        if kind == "Connection":
+            return self._asked(connections.list_call(container), container, Connections()).outgoing
+        if kind == "VpnClient":
+            return self._asked(vpn_clients.list_call(container), container, Listing())
+        return self._asked(backups.list_call(container, 100), container, Listing())
 
     def prices(self) -> MonthlyPrice:
         """Return what says the monthly price of a container now."""
         return self._upstream.prices(self._due)
 
-    def _asked(self, call: Call[T], of: str, nothing: T) -> T:
+    def _asked(self, call: Call[T], of: str, nothing: N) -> T | N:
         """Return what a call's answer says, or nothing if there is no such container."""
 
-        def ask() -> T:
+        def ask() -> T | N:
             try:
                 return self._upstream.decoded(call, self._due)
             except NotFoundError:
@@ -403,11 +381,16 @@ def _call(
     query: Mapping[str, str] | None = None,
     json: Mapping[str, Any] | None = None,
     poll: bool = False,
-    parse: Callable[[Any], T] = lambda body: body,
-) -> Call[T]:
+) -> Call[Any]:
     """Return the call to an endpoint with these variables, built of nothing else."""
     return Call(
-        ENDPOINTS[name], name, path_of(name, ids), parse, query=dict(query or {}), json=json, poll=poll
+        ENDPOINTS[name],
+        name,
+        path_of(name, ids),
+        lambda body: body,
+        query=dict(query or {}),
+        json=json,
+        poll=poll,
     )
 
 

@@ -14,7 +14,7 @@ from stacks_pulumi import errors
 from stacks_pulumi.api._call import Answer, Call, Handler, call_to
 from stacks_pulumi.api._limiter import Limiter
 from stacks_pulumi.api._pages import MOST_PAGES, UNSHOWN
-from stacks_pulumi.api.backups import _list_call
+from stacks_pulumi.api.backups import list_call
 from stacks_pulumi.api.client import assemble
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.models import Container, Listing
@@ -339,7 +339,7 @@ def test_a_count_that_announces_nothing_costs_nothing(count: Any) -> None:
 def test_a_caller_that_wants_some_rows_gets_one_page() -> None:
     few = Script(backups__list=_body([{"id": n} for n in range(1, 6)], next="?page=2"))
 
-    assert client(few)(_list_call("a", 5)).gap is None
+    assert client(few)(list_call("a", 5)).gap is None
     assert len(few.calls) == 1
 
 
