@@ -280,6 +280,20 @@ def test_the_client_of_a_vpn_has_its_name_as_its_key_and_its_secret_is_not_kept(
     assert "PrivateKey" not in dump
 
 
+def test_what_was_listed_before_a_lost_request_is_not_what_it_made(bench: Bench) -> None:
+    vpn = bench.made("vpn", template="stacks-vpn", plan=None)
+    add = permit("vpn_clients.add", {"name": "laptop"}, ids={"vpn_container_id": literal(vpn)})
+    path = f"/containers/{vpn['id']}/vpn-clients"
+    assert bench.granted(add)("POST", path, {"name": "laptop"}).status_code < 300
+    grant = bench.granted(add)
+    bench.emulator.faults.add("vpn_clients.add", "drop_before")
+
+    assert grant("POST", path, {"name": "laptop"}).json()["code"] == "grant-busy"
+    # So it is not the grant's own.
+    assert grant("DELETE", f"{path}/laptop").json()["code"] == "grant-refused"
+    bench.emulator.faults.assert_none_left()
+
+
 def test_a_ledger_that_cannot_be_written_forwards_nothing(bench: Bench) -> None:
     """Case 59: another process holds the write lock, as a full disk would."""
     grant = bench.granted(permit("containers.create", create("web")))
