@@ -43,6 +43,7 @@ class Effect(NamedTuple):
         removes: The kind of object that it removes.
         object: The variable of the path with the object that it removes, or that a pin is about.
         fields: The fields that its body may have.
+        opens: Whether it opens access, whatever its body is.
         doubt: The state of a request whose outcome is not known. `void`: to repeat it has the same effect, so it counts
             as not done. `done`: it counts as done. `unknown`: the broker looks for what it made.
         again: Whether the broker may send it again, if what it makes is not found.
@@ -54,6 +55,7 @@ class Effect(NamedTuple):
     fields: tuple[str, ...] = ()
     doubt: Literal["void", "done", "unknown"] = "void"
     again: bool = False
+    opens: bool = False
 
 
 CONTAINER: Final = ("name", "template", "plan", "additional_storage_tier", "discount_code")
@@ -61,10 +63,14 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "containers.create": Effect("Container", fields=CONTAINER, doubt="unknown", again=True),
     "containers.set_status": Effect(fields=("status",)),
     "containers.delete": Effect(removes="Container", object="container_id"),
-    "containers.regenerate_certificate": Effect(doubt="done"),
+    "containers.regenerate_certificate": Effect(doubt="done", opens=True),
     "containers.external_access": Effect(fields=("enabled",)),
     "allowed_ips.add": Effect(
-        "AllowedIp", fields=("ip_address", "description", "service_type"), doubt="unknown", again=True
+        "AllowedIp",
+        fields=("ip_address", "description", "service_type"),
+        doubt="unknown",
+        again=True,
+        opens=True,
     ),
     "allowed_ips.remove": Effect(removes="AllowedIp", object="ip_id"),
     "connections.create": Effect("Connection", fields=("connectionName",), doubt="unknown", again=True),
@@ -74,7 +80,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "backups.pin": Effect("Pin", object="backup_id"),
     "backups.unpin": Effect(removes="Pin", object="backup_id"),
     "backups.delete": Effect(removes="Backup", object="backup_id"),
-    "vpn_clients.add": Effect("VpnClient", fields=("name",), doubt="unknown", again=True),
+    "vpn_clients.add": Effect("VpnClient", fields=("name",), doubt="unknown", again=True, opens=True),
     "vpn_clients.remove": Effect(removes="VpnClient", object="client_name"),
 }
 """Every endpoint that changes something. A test compares it with `endpoints`."""
@@ -208,6 +214,11 @@ class Ceiling(_Part, frozen=True):
 
     increase: Dollars
     at_any_moment: Dollars | None = None
+
+    @property
+    def most(self) -> Decimal:
+        """The most that the creates of the change may cost at any moment."""
+        return Decimal(self.at_any_moment or self.increase)
 
 
 class Change(_Part, frozen=True):

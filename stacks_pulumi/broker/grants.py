@@ -91,11 +91,10 @@ class Desk:
                     "a change without a signature needs a token of a grant that may apply what is free",
                     "let it be signed, or ask for a grant with --may-apply-free",
                 )
-            ceiling = change.ceiling
             spec = Spec(
                 known=change.known,
                 reads=change.secrets,
-                ceiling=None if ceiling is None else ceiling.at_any_moment or ceiling.increase,
+                ceiling=None if change.ceiling is None else f"{change.ceiling.most:f}",
                 free=None if names else str(verdict.at_any_moment),
             )
             holder = ", ".join(names) or (grant.holder if grant is not None else "")
@@ -314,7 +313,7 @@ class Desk:
 
     def describe(self, grant: Grant) -> dict[str, Any]:
         """Return what a grant may do, until when, what is left, and what it has made."""
-        uses = self._ledger.uses("grant_id = ? and state in ('sent', 'unknown', 'done')", grant.id)
+        uses = self._ledger.live("grant_id = ?", grant.id)
         permits = [
             {
                 **msgspec.to_builtins(permit),

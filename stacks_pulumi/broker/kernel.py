@@ -509,14 +509,7 @@ class Kernel:
             raise refused("this grant has ended", what)
 
     def _holdings(self, grant: Grant) -> Holdings:
-        return Holdings(
-            grant.spec.known,
-            self._ledger.objects("grant_id = ?", grant.id),
-            self._ledger.uses(
-                "grant_id = ? and endpoint = 'backups.trigger' and state in ('sent', 'unknown', 'done')",
-                grant.id,
-            ),
-        )
+        return Holdings(grant.spec.known, self._ledger.live("grant_id = ?", grant.id))
 
     def _mine(self, grant: Grant, kind: str) -> list[Use]:
         """Return the objects of a kind that are a grant's own: for a budget, those of its policy and stack."""

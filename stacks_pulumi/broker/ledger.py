@@ -359,10 +359,13 @@ class Ledger:
         """Return the uses for which a condition holds, oldest first."""
         return self._read(Use, "uses", where, values)
 
+    def live(self, where: str, *values: object) -> list[Use]:
+        """Return the uses that took effect, or may have, and for which a condition holds."""
+        return self.uses(f"state in ('sent', 'unknown', 'done') and {where}", *values)
+
     def creates(self, where: str, *values: object) -> list[Use]:
-        """Return the creates of containers that took effect, or may have, for which a condition holds."""
-        live = "endpoint = 'containers.create' and state in ('sent', 'unknown', 'done')"
-        return self.uses(f"{live} and {where}", *values)
+        """Return those that are creates of containers."""
+        return self.live(f"endpoint = 'containers.create' and {where}", *values)
 
     def objects(self, where: str, *values: object) -> list[Use]:
         """Return the uses for which a condition holds, and whose object is there as far as the ledger knows."""

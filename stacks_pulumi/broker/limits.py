@@ -62,9 +62,9 @@ def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
 
 def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:
     """Return what the account has by a list, and what it may have beside it."""
-    made = {}
+    made: dict[str | None, list[Use]] = {}
     for one in ledger.objects("makes = 'Container'"):
-        made.setdefault(one.object, list[Use]()).append(one)
+        made.setdefault(one.object, []).append(one)
 
     def bill(row: Container) -> Bill:
         # Without a time it may be that of the ledger, so it counts.

@@ -63,13 +63,11 @@ class Holdings:
 
     Attributes:
         known: For each symbol, the container that existed before.
-        objects: What it has made and not removed.
-        backups: Its requests for a backup.
+        uses: Its requests that took effect, or may have.
     """
 
     known: Mapping[str, Known]
-    objects: Sequence[Use]
-    backups: Sequence[Use]
+    uses: Sequence[Use]
 
 
 def fits(permit: Permit, ask: Ask, holdings: Holdings, sight: Sight) -> bool:
@@ -111,9 +109,9 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, sight: Sig
         return any(_is_bound(symbol, value, name, holdings, sight) for symbol in one.of)
     if one.new_backup_of is not None:
         return any(
-            use.binds == one.new_backup_of
-            and value in _ids(sight.rows("Backup", use.ids["container_id"])) - {*use.before.get("ids", ())}
-            for use in holdings.backups
+            (use.endpoint, use.binds) == ("backups.trigger", one.new_backup_of)
+            and value in _ids(sight.rows("Backup", use.ids["container_id"])) - {*use.before["ids"]}
+            for use in holdings.uses
         )
     access = sight.access(ask.ids["container_id"])
     entry = next((row for row in access.allowed_ips if row.id == value), None)
@@ -121,7 +119,7 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, sight: Sig
         return False
     if one.caller:
         return is_auto_added(access, entry) is True
-    is_own = any(made.makes == "AllowedIp" and made.object == value for made in holdings.objects)
+    is_own = any((use.makes, use.object) == ("AllowedIp", value) for use in holdings.uses)
     address = canonical_network(one.address)
     return canonical_network(entry.ip_address) == address and not (one.other and is_own)
 
@@ -154,7 +152,7 @@ def _is_the_same(name: str, one: Constraint, value: str, sight: Sight) -> bool:
 
 
 def _is_bound(symbol: str, value: str, name: str, holdings: Holdings, sight: Sight) -> bool:
-    made = [one for one in holdings.objects if (one.binds, one.object) == (symbol, value)]
+    made = [use for use in holdings.uses if use.makes and (use.binds, use.object) == (symbol, value)]
     if name not in CONTAINERS:
         return bool(made)
     known = holdings.known.get(symbol)

@@ -7,7 +7,7 @@ are the rules of `gate.yaml` over the 16 changing requests. What sends no reques
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
@@ -16,7 +16,7 @@ from stacks_pulumi._identifiers import PLACEHOLDER
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
 from stacks_pulumi.broker.limits import price_listed, price_of
-from stacks_pulumi.broker.settings import AtMost, DestroysData, GateFile
+from stacks_pulumi.broker.settings import Action, DestroysData, GateFile
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.pricing.money import MonthlyPrice, usd
 
@@ -25,7 +25,6 @@ OTHER_OWNER: Final = "other-owner"
 UNKNOWN_VALUES: Final = "unknown"
 """The finding about a value that is not known yet."""
 
-_OPENS: Final = frozenset({"allowed_ips.add", "vpn_clients.add", "containers.regenerate_certificate"})
 _PLACEHOLDER: Final = {"ip_address": "192.0.2.1", "description": PLACEHOLDER, "service_type": "http"}
 """The entry that the provider adds while it changes the only one: an address that nobody has (RFC 5737)."""
 _ZERO: Final = Decimal(0)
@@ -100,16 +99,19 @@ class Verdict:
 
 def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
     """Return what follows for a change, as prices, owners and limits are now."""
-    creates = [one for one in change.permits if one.endpoint == "containers.create"]
-    prices = [_price(one, change, facts.monthly) for one in creates]
-    most = None if None in prices else sum((price or _ZERO for price in prices), _ZERO)
+    prices = {
+        one.n: _price(one, change, facts.monthly)
+        for one in change.permits
+        if one.endpoint == "containers.create"
+    }
+    known = [price for price in prices.values() if price is not None]
+    most = sum(known, _ZERO) if len(known) == len(prices) else None
     removed = [_removed(one, facts) for one in change.permits if one.endpoint == "containers.delete"]
     increase = None if most is None else most - sum(removed, _ZERO)
     owners = _owners(change, facts)
     findings = [
-        *_of_permits(change, settings, facts),
+        *_of_permits(change, settings, facts, prices),
         *_of_counts(change, settings),
-        *_of_prices(creates, prices, settings),
         *_of_limits(change, settings, facts, increase, most),
     ]
     if owners:
@@ -117,77 +119,60 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
         findings.append(
             Finding(OTHER_OWNER, "approve", 0, f"it is about containers of another owner: {text}")
         )
-    return Verdict(
-        _result(change, settings, facts, findings, most), tuple(findings), increase, most, frozenset(owners)
-    )
-
-
-def _result(
-    change: Change, settings: GateFile, facts: Facts, findings: Sequence[Finding], most: Decimal | None
-) -> Literal["nothing", "free", "needs_approval", "refused"]:
+    result: Literal["nothing", "free", "needs_approval", "refused"] = "needs_approval"
     if any(one.action == "refuse" for one in findings):
-        return "refused"
-    if not change.permits and not change.secrets:
-        return "nothing"
-    is_free = settings.free is not None and most is not None and not findings
-    if settings.free is not None and most is not None and is_free:
-        is_free = facts.spent + most <= settings.free.increase_per_day
-    return "free" if is_free else "needs_approval"
+        result = "refused"
+    elif not change.permits and not change.secrets:
+        result = "nothing"
+    elif settings.free is not None and most is not None and not findings:
+        result = "free" if facts.spent + most <= settings.free.increase_per_day else "needs_approval"
+    return Verdict(result, tuple(findings), increase, most, frozenset(owners))
 
 
-def _of_permits(change: Change, settings: GateFile, facts: Facts) -> Iterator[Finding]:
+def _of_permits(
+    change: Change, settings: GateFile, facts: Facts, prices: Mapping[int, Decimal | None]
+) -> Iterator[Finding]:
     rules = settings.rules
+    destroys = rules.destroys_data
+    destroys = destroys.otherwise if isinstance(destroys, DestroysData) else destroys
     for permit in change.permits:
-        words = in_words(permit)
-        if EFFECTS[permit.endpoint].removes in {"Container", "Backup"}:
-            action = rules.destroys_data
-            action = action.otherwise if isinstance(action, DestroysData) else action
-            data = _data(permit, facts)
-            yield Finding("destroys-data", action, permit.n, f"{words}, with {data}")
-        if permit.endpoint == "backups.restore":
-            yield Finding("restores-data", rules.restores_data, permit.n, words)
-        if permit.endpoint in _OPENS or permit.body.get("enabled") in (True, ANY):
-            if permit.body == _PLACEHOLDER:
-                continue
-            yield Finding("opens-access", rules.opens_access, permit.n, words)
-        if ANY in permit.body.values():
-            yield Finding(UNKNOWN_VALUES, "approve", permit.n, f"{words}, with a value that is not known yet")
+        words, effect = in_words(permit), EFFECTS[permit.endpoint]
+        opens = effect.opens or permit.body.get("enabled") in (True, ANY)
+        found: tuple[tuple[bool, str, Action, str], ...] = (
+            (
+                effect.removes in {"Container", "Backup"},
+                "destroys-data",
+                destroys,
+                f", with {_data(permit, facts)}",
+            ),
+            (permit.endpoint == "backups.restore", "restores-data", rules.restores_data, ""),
+            (opens and permit.body != _PLACEHOLDER, "opens-access", rules.opens_access, ""),
+            (ANY in permit.body.values(), UNKNOWN_VALUES, "approve", ", with a value that is not known yet"),
+            (prices.get(permit.n, _ZERO) is None, "unpriced", rules.unpriced, ": its price is not known"),
+        )
+        for is_found, rule, action, more in found:
+            if is_found:
+                yield Finding(rule, action, permit.n, f"{words}{more}")
     for secret in change.secrets:
         yield Finding("opens-access", rules.opens_access, 0, f"it reads a secret: {secret.endpoint}")
 
 
 def _data(permit: Permit, facts: Facts) -> str:
     row = facts.containers.get(permit.ids["container_id"].is_ or "") if "container_id" in permit.ids else None
-    is_what = "" if row is None or row.template is None else f" ({row.template})"
-    return f"all of its data{is_what}"
+    return f"all of its data ({row.template})" if row is not None and row.template else "all of its data"
 
 
 def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
     deletions = [one for one in change.permits if EFFECTS[one.endpoint].removes]
     gone = {one.ids["container_id"].is_ for one in deletions if one.endpoint == "containers.delete"}
-    replaced = [
-        one
-        for one in change.permits
-        if one.endpoint == "containers.create"
-        and one.binds in change.known
-        and change.known[one.binds].id in gone
-    ]
-    for rule, found, most in (
-        ("max-deletions", deletions, settings.rules.max_deletions),
-        ("max-replacements", replaced, settings.rules.max_replacements),
+    made = [one.binds for one in change.permits if one.endpoint == "containers.create" and one.binds]
+    replaced = [symbol for symbol in made if symbol in change.known and change.known[symbol].id in gone]
+    for rule, number, most in (
+        ("max-deletions", len(deletions), settings.rules.max_deletions),
+        ("max-replacements", len(replaced), settings.rules.max_replacements),
     ):
-        if isinstance(most, AtMost) and len(found) > most.limit:
-            yield Finding(rule, most.otherwise, 0, f"{len(found)}, and the limit is {most.limit}")
-
-
-def _of_prices(
-    creates: Sequence[Permit], prices: Sequence[Decimal | None], settings: GateFile
-) -> Iterator[Finding]:
-    for permit, price in zip(creates, prices, strict=True):
-        if price is None:
-            yield Finding(
-                "unpriced", settings.rules.unpriced, permit.n, f"{in_words(permit)}: its price is not known"
-            )
+        if most is not None and number > most.limit:
+            yield Finding(rule, most.otherwise, 0, f"{number}, and the limit is {most.limit}")
 
 
 def _of_limits(
@@ -201,10 +186,9 @@ def _of_limits(
         ("max_total", limits.max_total, facts.total + most, "the stack would cost"),
     ]
     if ceiling is not None:
-        at_any_moment = dollars(ceiling.at_any_moment or ceiling.increase)
         over += [
             ("ceiling", dollars(ceiling.increase), increase, "it adds"),
-            ("ceiling", at_any_moment, most, "at one moment it adds"),
+            ("ceiling", ceiling.most, most, "at one moment it adds"),
         ]
     for name, limit, amount, words in over:
         if limit is not None and amount > limit and most > 0:
@@ -215,8 +199,7 @@ def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | N
     """Return the most that a create may cost; what is not known is at most the ceiling."""
     priced = {name: permit.body.get(name) for name in ("template", "plan", "additional_storage_tier")}
     if ANY in priced.values():
-        ceiling = change.ceiling
-        return None if ceiling is None else dollars(ceiling.at_any_moment or ceiling.increase)
+        return None if change.ceiling is None else change.ceiling.most
     one = price_of(priced, monthly)
     return None if one is None else one * (permit.times or 1)
 
@@ -266,40 +249,15 @@ def missing(change: Change, verdict: Verdict, settings: GateFile, names: Collect
         return "; ".join(one.text for one in verdict.findings if one.action == "refuse")
     if verdict.result in {"free", "nothing"}:
         return ""
-    reasons = {name: why_not(name, change, verdict, settings) for name in sorted(set(names))}
+    most = None if change.ceiling is None else change.ceiling.most
+    reasons = [
+        settings.why_not(
+            name, change.author, change.stack, most, destroys=verdict.destroys, owners=verdict.owners
+        )
+        for name in sorted(set(names))
+    ]
     needed = 2 if verdict.rules & {*settings.two_approvals} else 1
-    if sum(not reason for reason in reasons.values()) >= needed:
+    if reasons.count("") >= needed:
         return ""
     said = "it needs an approval" if needed == 1 else "it needs the approvals of two people"
-    return "; ".join([said, *filter(None, reasons.values())])
-
-
-def why_not(name: str, change: Change, verdict: Verdict, settings: GateFile) -> str:
-    """Return why a person may not approve a change; empty if they may."""
-    if settings.other_than_author:
-        if not change.author:
-            return "the author of the change is not known, and another person has to approve it"
-        if is_author(name, change.author):
-            return f"{name} is the author of the change, and another person has to approve it"
-    limit = settings.approver_limits.get(name)
-    if limit is None:
-        return ""
-    if not limit.covers(change.stack) or (limit.stacks is not None and verdict.owners):
-        return f"{name} may not approve changes of {', '.join([change.stack, *sorted(verdict.owners)])}"
-    if verdict.destroys and not limit.may_destroy:
-        return f"{name} may not approve that data is destroyed or overwritten"
-    if limit.ceiling is not None:
-        ceiling = change.ceiling
-        most = None if ceiling is None else dollars(ceiling.at_any_moment or ceiling.increase)
-        if most is None or most > limit.ceiling:
-            allowed = usd(limit.ceiling)
-            return f"{name} may approve an increase of {allowed} a month at most: the change needs such a ceiling"
-    return ""
-
-
-def is_author(name: str, author: str) -> bool:
-    """Return whether an approver's name is that of an author: their name, their address, or what is before its @."""
-    who, _, address = author.rpartition("<")
-    address = address.rstrip(">").strip().casefold()
-    names = {who.strip().casefold(), address, address.partition("@")[0]}
-    return name.casefold() in names or name.casefold().partition("@")[0] in names
+    return "; ".join([said, *filter(None, reasons)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Collection
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +20,7 @@ import msgspec
 from stacks_pulumi.broker.reader import Reader
 from stacks_pulumi.config import check_api_key, text_of, why_unreadable
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.pricing.money import usd
 
 FILE: Final = "gate.yaml"
 """The name of the settings in a gate's folder."""
@@ -291,6 +293,50 @@ class GateFile(_Section, frozen=True):
     def serves(self, stack: str) -> bool:
         """Return whether the settings are for a stack, named PROJECT/STACK."""
         return self.stacks is None or any(fnmatchcase(stack, pattern) for pattern in self.stacks)
+
+    def why_not(
+        self,
+        name: str,
+        author: str,
+        stack: str,
+        ceiling: Decimal | None,
+        *,
+        destroys: bool,
+        owners: Collection[str] = (),
+    ) -> str:
+        """
+        Return why a person may not approve a change; empty if they may.
+
+        Args:
+            name: The person.
+            author: The author of the change, as `Name <address>`; empty if not known.
+            stack: The stack that it is about, as PROJECT/STACK.
+            ceiling: The increase of the monthly price that they approve; `None` for any.
+            destroys: Whether data is destroyed or overwritten.
+            owners: The other stacks that own containers of it; an empty name for none.
+        """
+        if self.other_than_author:
+            if not author:
+                return "the author of the change is not known, and another person has to approve it"
+            if is_author(name, author):
+                return f"{name} is the author of the change, and another person has to approve it"
+        limit = self.approver_limits.get(name, ApproverLimit())
+        if not limit.covers(stack) or (limit.stacks is not None and owners):
+            return f"{name} may not approve changes of {', '.join([stack, *sorted(owners)])}"
+        if destroys and not limit.may_destroy:
+            return f"{name} may not approve that data is destroyed or overwritten"
+        if limit.ceiling is not None and (ceiling is None or ceiling > limit.ceiling):
+            given = "and there is no ceiling" if ceiling is None else f"not {usd(ceiling)}"
+            return f"{name} may approve an increase of {usd(limit.ceiling)} a month at most, {given}"
+        return ""
+
+
+def is_author(name: str, author: str) -> bool:
+    """Return whether an approver's name is that of an author: their name, their address, or what is before its @."""
+    who, _, address = author.rpartition("<")
+    address = address.rstrip(">").strip().casefold()
+    names = {who.strip().casefold(), address, address.partition("@")[0]}
+    return name.casefold() in names or name.casefold().partition("@")[0] in names
 
 
 def read_file(folder: Path, given: str, source: str | None = None) -> tuple[GateFile, Reader]:

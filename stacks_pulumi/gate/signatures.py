@@ -23,7 +23,7 @@ from stacks_pulumi.errors import StacksError, clean
 from stacks_pulumi.pricing.money import number, usd
 
 if TYPE_CHECKING:
-    from stacks_pulumi.gate.settings import ApproverLimit, Gate
+    from stacks_pulumi.gate.settings import Gate
 
 UNKNOWN: Final = "unknown"
 """What an approver accepts beside rules: values that are not known until the change is made."""
@@ -294,31 +294,8 @@ def why_not(name: str, ceiling: Decimal | None, subject: Subject, gate: Gate) ->
         subject: What has to be approved.
         gate: The gate.
     """
-    if gate.file.other_than_author:
-        if not subject.author:
-            return "the author of the change is not known, and the gate wants another person to approve it"
-        if _is(name, subject.author):
-            return f"{name} is the author of the change, and the gate wants another person to approve it"
-    limit: ApproverLimit | None = gate.file.approver_limits.get(name)
-    if limit is None:
-        return ""
-    if not limit.covers("/".join(subject.stack.split("/")[-2:])):
-        return f"{name} may not approve changes of {subject.stack}"
-    if subject.judged.needs_destroy and not limit.may_destroy:
-        return f"{name} may not approve that data is destroyed or overwritten"
-    if limit.ceiling is not None and (ceiling is None or ceiling > limit.ceiling):
-        return (
-            f"{name} may approve an increase of {usd(limit.ceiling)} a month at most, not {_amount(ceiling)}"
-        )
-    return ""
-
-
-def _is(name: str, author: str) -> bool:
-    """Return whether an approver's name is that of an author: their name, their address, or what is before its @."""
-    who, _, address = author.rpartition("<")
-    address = address.rstrip(">").strip().casefold()
-    names = {who.strip().casefold(), address, address.partition("@")[0]}
-    return name.casefold() in names or name.casefold().partition("@")[0] in names
+    stack = "/".join(subject.stack.split("/")[-2:])
+    return gate.file.why_not(name, subject.author, stack, ceiling, destroys=subject.judged.needs_destroy)
 
 
 def _amount(increase: Decimal | None) -> str:
