@@ -177,7 +177,7 @@ class Desk:
         monthly = look.prices()
         cost = Decimal(0)
         if self._settings().limits.max_total is not None:
-            cost = total(bills(self._ledger, rows, monthly), of_stack(change.stack, change.known))
+            cost = total(of_stack(bills(self._ledger, rows, monthly), change.stack, change.known))
         spent = sum(
             (
                 Decimal(one.spec.free)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -357,55 +357,36 @@ class Kernel:
         """Return what a create adds, after a check of every limit that holds it; `None` for all other requests."""
         if seen.containers is None or seen.monthly is None:
             return None
-        limits = self._limits(grant, permit, bills(self._ledger, seen.containers, seen.monthly))
         added = seen.price(ask)
-        for name, most, before in limits:
-            if most is not None and added is None:
+        found = bills(self._ledger, seen.containers, seen.monthly)
+        for name, most, before in self._limits(grant, permit, found):
+            if added is None:
                 raise limited("the price of this container is not known, and there is a limit", 0, 0)
-            if most is not None and added is not None:
-                check(name, most, before(), added)
+            check(name, most, before, added)
         return added
 
     def _limits(
         self, grant: Grant, permit: Permit | None, found: Sequence[Bill]
-    ) -> list[tuple[str, Decimal | None, Callable[[], Decimal]]]:
-        """Return the limits on a create: name, the most, and what it is without it."""
+    ) -> Iterator[tuple[str, Decimal, Decimal]]:
+        """Yield the limits on a create: name, the most, and what it is without it."""
         settings, policy = self._settings(), self._policy(grant)
-
-        def of(chooses: Callable[[Bill], bool]) -> Callable[[], Decimal]:
-            return lambda: total(found, chooses)
-
-        def of_budget(budget: Budget) -> Callable[[], Decimal]:
-            return of(lambda one: budget.chooses(one.stack))
-
-        return [
-            (
-                "the ceiling of the approval",
-                _amount(grant.spec.ceiling),
-                lambda: spent(self._ledger.creates("grant_id = ?", grant.id)),
-            ),
-            ("the approved price", _amount(permit.usd) if policy and permit else None, Decimal),
-            (
-                "account.max_total",
-                settings.account.max_total if settings.account else None,
-                of(lambda _: True),
-            ),
-            (
-                "the policy's max_total",
-                policy.max_total if policy else None,
-                of(lambda one: one.policy == grant.policy),
-            ),
-            (
-                "limits.max_total",
-                settings.limits.max_total if grant.stack else None,
-                of(of_stack(grant.stack, grant.spec.known)),
-            ),
-            *(
-                (f"the budget {one.name}", one.max_total, of_budget(one))
-                for one in self._budgets()
-                if one.chooses(grant.stack)
-            ),
-        ]
+        if grant.spec.ceiling is not None:
+            before = spent(self._ledger.creates("grant_id = ?", grant.id))
+            yield "the ceiling of the approval", dollars(grant.spec.ceiling), before
+        if policy is not None and permit is not None and permit.usd is not None:
+            yield "the approved price", dollars(permit.usd), Decimal(0)
+        if settings.account is not None and settings.account.max_total is not None:
+            yield "account.max_total", settings.account.max_total, total(found)
+        if policy is not None and policy.max_total is not None:
+            of_policy = (one for one in found if one.policy == grant.policy)
+            yield "the policy's max_total", policy.max_total, total(of_policy)
+        if grant.stack and settings.limits.max_total is not None:
+            of_it = of_stack(found, grant.stack, grant.spec.known)
+            yield "limits.max_total", settings.limits.max_total, total(of_it)
+        for budget in self._budgets():
+            if budget.chooses(grant.stack):
+                chosen = [one for one in found if budget.chooses(one.stack)]
+                yield f"the budget {budget.name}", budget.max_total, total(chosen)
 
     # Budget grants
 
@@ -462,19 +443,16 @@ class Kernel:
     ) -> RequestRefusedError:
         """Record what a budget grant asked for and may not do yet; the same request is recorded once."""
         text = msgspec.json.encode(permit).decode()
-        found = db.execute(
-            "select id, state from requests where grant_id = ? and permit = ? order by at desc, id limit 1",
-            (grant.id, text),
-        ).fetchone()
-        if found is not None and found["state"] == "denied":
-            return refused(f"the access request {found['id']} was denied", "do something else")
-        if found is not None and found["state"] == "open":
-            id_ = str(found["id"])
-        else:
-            many = db.execute(
-                "select count(*) from requests where grant_id = ? and state = 'open'", (grant.id,)
-            )
-            if many.fetchone()[0] >= _REQUESTS:
+        same_request = (
+            "select id, state from requests where grant_id = ? and permit = ? order by at desc, id limit 1"
+        )
+        found = self._ledger.rows(same_request, grant.id, text)
+        id_, state = found[0] if found else ("", "")
+        if state == "denied":
+            return refused(f"the access request {id_} was denied", "do something else")
+        if state != "open":
+            number = "select count(*) from requests where grant_id = ? and state = 'open'"
+            if self._ledger.rows(number, grant.id)[0][0] >= _REQUESTS:
                 return refused("this grant has too many open access requests", "wait until they are answered")
             id_ = f"r-{self._ledger.random()}"
             insert(
@@ -819,7 +797,3 @@ def _id(row: Any) -> Any:
 def _time(row: Any) -> str | None:
     made: str | None = getattr(row, "added_at", None) or getattr(row, "created_at", None)
     return made
-
-
-def _amount(usd: str | None) -> Decimal | None:
-    return None if usd is None else dollars(usd)

@@ -7,7 +7,7 @@ there: its request is under way, has an unknown outcome, or was done so lately t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -88,7 +88,7 @@ def _is_hidden(use: Use, rows: Sequence[Container], now: float) -> bool:
     return not any(same_name(row.name, str(use.body.get("name"))) for row in rows)
 
 
-def total(found: Iterable[Bill], chooses: Callable[[Bill], bool]) -> Decimal:
+def total(found: Iterable[Bill]) -> Decimal:
     """
     Return the monthly price of a part of the account.
 
@@ -96,7 +96,7 @@ def total(found: Iterable[Bill], chooses: Callable[[Bill], bool]) -> Decimal:
         RequestRefusedError: A price is not known, so the total is not.
     """
     sum_ = Decimal(0)
-    for one in filter(chooses, found):
+    for one in found:
         if one.price is None:
             raise RequestRefusedError(
                 403,
@@ -108,10 +108,10 @@ def total(found: Iterable[Bill], chooses: Callable[[Bill], bool]) -> Decimal:
     return sum_
 
 
-def of_stack(stack: str, known: Mapping[str, Known]) -> Callable[[Bill], bool]:
-    """Return what chooses the containers of a stack: by the ledger, and by what a change says that it knows."""
+def of_stack(found: Iterable[Bill], stack: str, known: Mapping[str, Known]) -> Iterator[Bill]:
+    """Return the containers of a stack: by the ledger, and by what a change says that it knows."""
     ids = {one.id for one in known.values()}
-    return lambda bill: bill.stack == stack or bill.id in ids
+    return (one for one in found if one.stack == stack or one.id in ids)
 
 
 def spent(uses: Iterable[Use]) -> Decimal:
