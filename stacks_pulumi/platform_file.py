@@ -71,8 +71,8 @@ class Lists(_Section, frozen=True):
         page_code: The status code of an answer with only a part of the rows.
         count_is_rows: Whether `count` is the number of rows. If it is false, a higher `count` means nothing.
         empty: How an empty list is answered: as a list, as `null` (`nothing`), or with the code of a `missing` object.
-        lag_seconds: The most seconds that a list is behind. By default, a list and a status may disagree for 10, and two
-            looks are 2 apart.
+        lag_seconds: The most seconds that a list is behind. By default, a list and a status may disagree for 10, and
+            two looks are 2 apart.
         lag_in: Whether all lists are behind, or every second one, as with two servers that take turns.
         cache_seconds: The seconds for which an answer to a GET request may be an older one, unless the request has
             `Cache-Control: no-cache`.
