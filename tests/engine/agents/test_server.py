@@ -335,7 +335,7 @@ def test_of_three_agents_at_once_the_one_that_is_first_has_the_budget(
     assert len(applied) == 1, said
     assert containers(emulator) == set(applied)
     refused = " ".join(text for name, text in said.items() if name not in applied)
-    assert "over the limit of $7.00" in refused, said
+    assert "a person sees why with `stacks-pulumi gate plan`" in refused, said
     others = {"web", "api"} - {*applied}
     assert len(others) == 2 or "the state was changed after the plan was made" in said[others.pop()], said
 

@@ -182,11 +182,11 @@ db = stacks.Container(
     Scenario(
         "server-error",
         "The API fails (500, 502, 503, 504)",
-        "Requests that are safe to repeat are repeated. After a failed create, the provider lists the "
-        "containers again. After this error the container was not in the list, so nothing was created.",
+        "Requests that are safe to repeat were repeated. A create request was not sent: one whose outcome is not known "
+        "ends with `outcome-unknown`.",
         "Try again later. If it persists, contact STACKS support with the time and the request.",
-        ('create container "web"', "500"),
-        prepare=_Fault("containers.create", "status", None, code=500),
+        ("the API failed", "500"),
+        prepare=_Fault("containers.list", "status", None, code=500),
     ),
     Scenario(
         "wrong-base-url",
