@@ -43,15 +43,15 @@ class _HasId(Protocol):
 R = TypeVar("R")
 T = TypeVar("T", bound=_HasId)
 
-_PAUSES: Final = (1.0, 2.0, 4.0)
+PAUSES: Final = (1.0, 2.0, 4.0)
 """Seconds before each repeat of a request whose outcome is unknown."""
-_BETWEEN: Final = 2.0
+BETWEEN: Final = 2.0
 """Seconds between two looks that show together that there is nothing."""
 _SEARCH: Final = (0.0, 2.0, 3.0, 5.0)
 """Seconds before each look for the effect of a request that is not sent again."""
 _EVERY: Final = 10.0
 """Seconds between later looks, while the name that was asked for is taken by something that no list shows."""
-_TOLERANCE: Final = 2.0
+TOLERANCE: Final = 2.0
 """Seconds by which a creation time may be before our request: dates are whole seconds."""
 _LATER: Final = 5.0
 """Seconds after the end of our request in which it may still be carried out: a server goes on after our timeout."""
@@ -180,7 +180,7 @@ class Once(ABC, Generic[T]):
 
     def _run(self) -> T:
         made = self._attempt()
-        for pause in _PAUSES if self.is_repeatable else ():
+        for pause in PAUSES if self.is_repeatable else ():
             if made is not None:
                 break
             made = self._repeat(pause)
@@ -228,14 +228,14 @@ class Once(ABC, Generic[T]):
     def _is_older(self, row: T) -> bool:
         """Return whether an object was made before our first request, so that it is another client's."""
         created = seconds_of(self.made_at(row))
-        return created is not None and bool(self._requests) and created < self._requests[0][0] - _TOLERANCE
+        return created is not None and bool(self._requests) and created < self._requests[0][0] - TOLERANCE
 
     def is_in_time(self, row: T) -> bool | None:
         """Return whether an object was made during one of our requests; `None` if that is not known."""
         created = seconds_of(self.made_at(row))
         if created is None or not self._requests:
             return None
-        return any(begun - _TOLERANCE <= created <= ended + _LATER for begun, ended in self._requests)
+        return any(begun - TOLERANCE <= created <= ended + _LATER for begun, ended in self._requests)
 
     def _record(self, begun: float | None) -> None:
         ended = self.now()
@@ -246,7 +246,7 @@ class Once(ABC, Generic[T]):
 
     def _look_before_repeat(self, pause: float) -> tuple[T | None, bool]:
         """Return our object if there is one, and whether the lists could be read."""
-        looks = (0.0, _BETWEEN) if self.may_exist_twice else (pause,)
+        looks = (0.0, BETWEEN) if self.may_exist_twice else (pause,)
         made: T | None = None
         was_read = True
         with shielded():

@@ -22,6 +22,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import canonical_network, same_name, seconds_of
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.models import Container, Listing
+from stacks_pulumi.api.once import BETWEEN, PAUSES, TOLERANCE
 from stacks_pulumi.broker.change import EFFECTS, SECRETS, Constraint, Permit, dollars
 from stacks_pulumi.broker.ledger import (
     DAY,
@@ -51,14 +52,8 @@ _LASTING: Final = 600.0
 """Seconds in which the answer to a create or a deletion is given again."""
 _BRIEF: Final = 120.0
 """The same for other changes."""
-_PAUSES: Final = (1.0, 2.0, 4.0)
-"""Seconds before each repeat of a request whose outcome is unknown."""
 _WAITLIST: Final = 60.0
 """Seconds after a 503, before a create is sent again if the client asks for it."""
-_TWICE: Final = 2.0
-"""Seconds between the two looks for what may exist twice."""
-_TOLERANCE: Final = 2.0
-"""Seconds by which two clocks may differ, where something was made by one of our requests."""
 _UNDER_WAY: Final = 30.0
 """Seconds in which the platform carries out a request, if the broker is killed before it has an answer."""
 _NOT_SENT: Final = 1
@@ -577,8 +572,8 @@ class Kernel:
         effect, now = EFFECTS[use.endpoint], self._ledger.now()
         # After a refusal of a repeat it is only looked for: the first request may have used up the name or the cap.
         is_refused = _is_refusal(use.status) and use.status not in {_NOT_SENT, _TOO_MANY}
-        if effect.again and not is_refused and now <= visit.grant.until and use.attempts <= len(_PAUSES):
-            pause = max(_PAUSES[use.attempts - 1], _TWICE if effect.makes in _REMOVES else 0.0)
+        if effect.again and not is_refused and now <= visit.grant.until and use.attempts <= len(PAUSES):
+            pause = max(PAUSES[use.attempts - 1], BETWEEN if effect.makes in _REMOVES else 0.0)
             is_due = True
             if use.status == _NO_CAPACITY and effect.makes == "Container":
                 # From the waitlist it may be made later: it is sent again once, if a client asks for it later.
@@ -744,7 +739,7 @@ def _made(use: Use, got: Answer | Lost) -> _Made | None:
     return _Made(id_, created if isinstance(created, str) else None)
 
 
-def _is_ours(use: Use, row: Any, look: Look, tolerance: float = _TOLERANCE) -> bool:
+def _is_ours(use: Use, row: Any, look: Look, tolerance: float = TOLERANCE) -> bool:
     """Return whether a listed object is what a lost request has made: absent before, equal, and made meanwhile."""
     makes, body, made = EFFECTS[use.endpoint].makes, use.body, seconds_of(_time(row))
     if _identity(row) in use.before["ids"]:
