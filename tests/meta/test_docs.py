@@ -7,12 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import stacks_pulumi
 from stacks_pulumi.config import KEYS
+from stacks_pulumi.errors import ErrorCode
 from stacks_pulumi.resources.handlers import HANDLERS
 from tools.docs import marks
 from tools.docs.install import written
@@ -51,14 +54,14 @@ def name(path: Path) -> str:
 def test_generated_parts_are_up_to_date(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
 
-    assert text == marks.filled(text, generate), "run `make docs ARGS=--tables`"
+    assert text == marks.filled(text, generate), "run `make docs`"
 
 
 @pytest.mark.parametrize("file", SCHEMAS)
 def test_a_schema_is_up_to_date_and_describes_each_setting(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
 
-    assert text == SCHEMAS[file](), "run `make docs ARGS=--tables`"
+    assert text == SCHEMAS[file](), "run `make docs`"
     parts = json.loads(text)["$defs"].values()
     assert [name for part in parts for name, it in part["properties"].items() if not it["description"]] == []
 
@@ -68,7 +71,7 @@ def test_the_packs_and_pipelines_are_those_that_a_repository_gets() -> None:
 
     assert len(texts) == 20
     for file, text in texts.items():
-        assert file.read_text(encoding="utf-8") == text, "run `make docs ARGS=--tables`"
+        assert file.read_text(encoding="utf-8") == text, "run `make docs`"
     starts = [file for file in texts if file.name == "start"]
     assert [file for file in starts if not os.access(file, os.X_OK)] == []
     packs = {
@@ -181,6 +184,13 @@ def test_every_setting_is_on_the_page_about_configuration() -> None:
     page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 
     assert [key for key in KEYS if f"`stacks:{key}`" not in page] == ["account"]
+
+
+def test_every_code_of_an_error_has_one_section() -> None:
+    page = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^### `(.*)`\n\n(?:[^#\n].*\n|\n)*?\*\*Do this:\*\*", page, re.MULTILINE)
+
+    assert Counter(sections) == Counter(get_args(ErrorCode))
 
 
 def test_the_readme_is_short() -> None:

@@ -1,13 +1,7 @@
-"""
-`make docs`: write the generated parts of the documentation.
-
-    make docs                    the tables, and the errors of the real engine (minutes)
-    make docs ARGS=--tables      only the tables (seconds)
-"""
+"""`make docs`: write the generated parts of the documentation."""
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -28,22 +22,10 @@ DRAWING: Final = _ROOT / "docs" / "images" / "request.svg"
 PLATFORM_SCHEMA: Final = _ROOT / "stacks_pulumi" / "platform.schema.json"
 SEED_SCHEMA: Final = _ROOT / "stacks_pulumi" / "emulator" / "seed.schema.json"
 GATE_SCHEMA: Final = _ROOT / "stacks_pulumi" / "gate" / "gate.schema.json"
-_SEEN_BY_TESTS: Final = ("tests/engine/test_errors.py",)
-"""Tests that write their results into a page."""
 
 
 def main() -> int:
-    """
-    Write the parts that have changed, the schemas, and the packs and pipelines of the checkout.
-
-    Returns:
-        0, or pytest's exit code if a page that a test writes could not be written.
-    """
-    parser = argparse.ArgumentParser(
-        prog="make docs", description="Write the generated parts of the docs again."
-    )
-    parser.add_argument("--tables", action="store_true", help="not the pages that tests on the engine write")
-    options = parser.parse_args()
+    """Write the parts that have changed, the schemas, and the packs and pipelines of the checkout."""
     for page in pages(_ROOT):
         before = page.read_text(encoding="utf-8")
         after = filled(before, generate)
@@ -56,12 +38,7 @@ def main() -> int:
     PLATFORM_SCHEMA.write_text(schema_text(), encoding="utf-8")
     GATE_SCHEMA.write_text(gate_schema_text(), encoding="utf-8")
     SEED_SCHEMA.write_text(seed_schema_text(), encoding="utf-8")
-    made = subprocess.run(
-        [sys.executable, str(_ROOT / "tools" / "schema.py")], cwd=_ROOT, check=False
-    ).returncode
-    if options.tables or made:
-        return made
-    command = [sys.executable, "-m", "pytest", "-q", "--write-docs", *_SEEN_BY_TESTS]
+    command = [sys.executable, str(_ROOT / "tools" / "schema.py")]
     return subprocess.run(command, cwd=_ROOT, check=False).returncode
 
 

@@ -30,9 +30,6 @@ StacksGuard("our-rules", only=[], extra=[rule]).run()
 POLICIES = (
     Scenario(
         "policy-settings",
-        "A policy pack has a wrong setting",
-        "With a misspelt name a policy would have no effect, so nothing passes until it is corrected.",
-        "Correct the option that the message names ([policies](policies.md)).",
         (
             "allowed-plans is misconfigured, so it blocks every resource",
             "'premum'",
@@ -42,10 +39,6 @@ POLICIES = (
     ),
     Scenario(
         "policy-crashed",
-        "A policy failed with an exception",
-        "It is not known whether the policy would allow the resource, so it does not pass. The message has the type of "
-        "the exception and its place, and none of the resource's values.",
-        "Correct the rule, or report it if it is one of this package's. Until then, set the policy to `disabled`.",
         ("short-names crashed on", "AttributeError", "line 5"),
         files={
             "our-rules/PulumiPolicy.yaml": "runtime: python\n",

@@ -12,67 +12,35 @@ from stacks_pulumi.errors import ErrorCode
 from tests.support.packs import ROOT, with_packs
 from tests.support.stack import Result, Stack
 
-__all__ = [
-    "PREVIEW",
-    "UP",
-    "WEB",
-    "Act",
-    "Scenario",
-    "Section",
-    "command",
-    "preview_with_pack",
-    "python",
-]
+__all__ = ["WEB", "Act", "Scenario", "command", "preview", "preview_with_pack", "python", "up"]
 
 WEB = """web = stacks.Container("web", template="nodejs")"""
 
-
-@dataclass(frozen=True)
-class Act:
-    """
-    What the user does.
-
-    Attributes:
-        shown: The command line, as a user writes it.
-        run: Carries it out; it fails.
-    """
-
-    shown: str
-    run: Callable[[Emulator, Stack], Result]
+Act = Callable[[Emulator, Stack], Result]
+"""The user's command. It fails."""
 
 
-UP = Act("pulumi up", lambda _emulator, stack: stack.up_fails("--parallel", "64"))
-PREVIEW = Act("pulumi preview", lambda _emulator, stack: stack.preview_fails())
+def up(_emulator: Emulator, stack: Stack) -> Result:
+    """Run `pulumi up`."""
+    return stack.up_fails("--parallel", "64")
+
+
+def preview(_emulator: Emulator, stack: Stack) -> Result:
+    """Run `pulumi preview`."""
+    return stack.preview_fails()
 
 
 @dataclass(frozen=True)
-class Section:
-    """
-    One error, in the documentation.
-
-    Attributes:
-        code: The code at the end of its message.
-        title: What happened, in a few words.
-        cause: Why it happens, and what is left in the account and in the state.
-        fix: What to do.
-    """
-
-    code: ErrorCode
-    title: str
-    cause: str
-    fix: str
-
-
-@dataclass(frozen=True)
-class Scenario(Section):
+class Scenario:
     """
     One error that a user can meet, with a way to meet it.
 
     Attributes:
-        says: Texts that the output must contain, besides the code.
+        code: The code at the end of its message; `docs/errors.md` explains it.
+        says: Texts that the output must contain, in addition to the code.
         program: The user's program; empty if there is none.
         host: Which types it uses: `dynamic` or `native`.
-        act: What the user does.
+        act: The user's command.
         prepare: Causes the error; the stack has no program yet.
         files: Files in the project's folder, by name.
         account: Names of the containers that are in the account afterwards.
@@ -80,10 +48,11 @@ class Scenario(Section):
         both_sdks: Whether it is also run on the oldest supported SDK: one scenario for each way of reporting an error.
     """
 
+    code: ErrorCode
     says: tuple[str, ...]
     program: str = WEB
     host: str = "dynamic"
-    act: Act = UP
+    act: Act = up
     prepare: Callable[[Emulator, Stack], None] = lambda _emulator, _stack: None
     files: Mapping[str, str] = field(default_factory=dict)
     account: frozenset[str] = frozenset()
@@ -98,7 +67,7 @@ class Scenario(Section):
         self.prepare(emulator, stack)
         if self.program:
             stack.program(self.program, host=self.host)
-        return self.act.run(emulator, stack)
+        return self.act(emulator, stack)
 
 
 def preview_with_pack(folder: str, config: Mapping[str, Mapping[str, object]]) -> Act:
@@ -108,8 +77,7 @@ def preview_with_pack(folder: str, config: Mapping[str, Mapping[str, object]]) -
         pack = next(root / folder for root in (stack.folder, ROOT) if (root / folder).exists())
         return stack.preview_fails(*with_packs(stack.folder, {pack: config}))
 
-    given = " --policy-pack-config config.json" if config else ""
-    return Act(f"pulumi preview --policy-pack {folder}{given}", run)
+    return run
 
 
 def command(*words: str, without: str = "") -> Act:
@@ -127,12 +95,12 @@ def command(*words: str, without: str = "") -> Act:
         account = {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
         return _process(stack, account, "-c", source, *words)
 
-    return Act(" ".join(["stacks-pulumi", *words]), run)
+    return run
 
 
-def python(shown: str, *words: str) -> Act:
+def python(*words: str) -> Act:
     """Run Python in the project's folder."""
-    return Act(shown, lambda _emulator, stack: _process(stack, {}, *words))
+    return lambda _emulator, stack: _process(stack, {}, *words)
 
 
 def _process(stack: Stack, environment: Mapping[str, str], *words: str) -> Result:

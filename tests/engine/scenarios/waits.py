@@ -52,11 +52,6 @@ def _cannot_be_put_back(emulator: Emulator, stack: Stack) -> None:
 WAITS = (
     Scenario(
         "unexpected-status",
-        "A container or a backup did not reach the wanted status",
-        "For instance, a container does not boot. It exists and is billed, so it stays in the state with its id. The "
-        "message has its last log lines.",
-        "Fix what the log shows (`stacks-pulumi logs NAME` shows more of it). The next `pulumi up` tries to "
-        "start it again. To delete only this container, remove it from the program.",
         (
             'container "web" (usr-',
             "was created but is not ready",
@@ -70,11 +65,6 @@ WAITS = (
     ),
     Scenario(
         "timed-out",
-        "A wait timed out",
-        "The [default](configuration.md#timeouts) is 10 minutes for a create or update, 30 for a backup and 5 for a "
-        "deletion. After a create or an update the object exists and is billed; a deletion may still be in progress. "
-        "The object stays in the state with its id.",
-        "Run the same command again, which waits again. `custom_timeouts` allows more time.",
         (
             # How many seconds depends on how busy the machine is.
             'it is still "pending" after ',
@@ -90,9 +80,6 @@ WAITS = (
     ),
     Scenario(
         "container-not-running",
-        "The operation needs a running container",
-        "A backup, a connection and a VPN client can be made only while their containers run. Nothing was created.",
-        'Start the container: `desired_status="running"`, or leave it out and start it in the dashboard.',
         ("a backup needs a container that runs", "is stopped"),
         program=f"{_RUNNING}\n{_BACKUP}",
         prepare=_stopped_outside,
@@ -101,9 +88,6 @@ WAITS = (
     ),
     Scenario(
         "backup-failed",
-        "The platform could not make the backup",
-        "The message has the platform's reason. The failed backup is not kept in the state.",
-        "Remove the cause, for instance a full disk, and run `pulumi up --refresh`.",
         ("failed: snapshot failed: no space left on device",),
         program=f"{_RUNNING}\n{_BACKUP}",
         prepare=_backup_fails,
@@ -112,11 +96,6 @@ WAITS = (
     ),
     Scenario(
         "rollback-failed",
-        "An operation failed, and its rollback failed too",
-        "The account has an object that is not in the state, or the state has one that is no longer in the account. "
-        "The output has another error, with the cause.",
-        "Follow the message; mostly `pulumi up` completes it. `stacks-pulumi account --children` lists what is in the "
-        "account and in no state.",
         ("can no longer reach", "adding the old entry back failed too", "`pulumi up` adds it again"),
         program=_OFFICE % "Oslo",
         prepare=_cannot_be_put_back,

@@ -492,7 +492,7 @@ def test_the_pages_explain_every_code(talk: Callable[..., Any]) -> None:
         listed = {str(one.uri) for one in (await client.list_resources()).resources}
         assert listed == {f"stacks://docs/{name}" for name in pages()}
         told = await called(client, "explain_error", code="[spending-cap]")
-        assert "What to do" in told["text"]
+        assert "**Do this:**" in told["text"]
         assert {one.name for one in (await client.list_prompts()).prompts} == {
             *("deploy_app_with_database", "reduce_the_bill")
         }
