@@ -195,6 +195,4 @@ def test_an_anchor_is_the_one_of_github() -> None:
 
 
 def test_the_drawing_is_up_to_date() -> None:
-    assert (ROOT / "docs/images/request.svg").read_text(encoding="utf-8") == draw(), (
-        "run `make docs`"
-    )
+    assert (ROOT / "docs/images/request.svg").read_text(encoding="utf-8") == draw(), "run `make docs`"

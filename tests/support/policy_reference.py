@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,9 @@ BEGIN, END = (
 )
 
 
+_SHARED_FROM = 3
+
+
 def kind(rule: Rule) -> str:
     if isinstance(rule, Remediation):
         return "remediation"
@@ -39,15 +43,28 @@ def described(option: Option) -> str:
     return f"`{option.name}`: {option.help}{more}"
 
 
+def shared() -> set[str]:
+    """Return the descriptions of the options that three policies or more have."""
+    counted = Counter(described(option) for rule in rules().values() for option in rule.options)
+    return {text for text, policies in counted.items() if policies >= _SHARED_FROM}
+
+
 def lines() -> Iterator[str]:
+    once = shared()
     for pack, names in (("plans", PLANS), ("spend", SPEND), ("exposure", EXPOSURE)):
         yield f"### Pack `{pack}`\n\n"
-        yield "| Policy | Kind, level | What it wants | Options (default) |\n|---|---|---|---|\n"
+        yield "| Policy | Kind, level | Rule | Options (default) |\n|---|---|---|---|\n"
         for name in names:
             rule = rules()[name]
-            options = "<br>".join(map(described, rule.options))
+            options = "<br>".join(
+                f"`{option.name}`" if described(option) in once else described(option)
+                for option in rule.options
+            )
             yield f"| `{name}` | {kind(rule)}, {rule.level} | {rule.description} | {options} |\n"
         yield "\n"
+    yield "### Options of several policies\n\n"
+    yield from (f"- {text}\n" for text in sorted(once))
+    yield "\n"
 
 
 def table() -> str:
