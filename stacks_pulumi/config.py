@@ -69,6 +69,8 @@ _NAME_EXPRESSIONS: Final = ("name", "stack", "project", "organization")
 _RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
 _NETLOC: Final = re.compile(r"[^\[\]\\]+|\[[^\[\]\\]+\](:\d{0,5})?")
 _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
+GRANT: Final = "sk_stacks_57ac6b0c"
+"""How the token of a broker's grant begins. The 16 digits after it are the number of the broker's account."""
 _WITH_PREFIX: Final = re.compile(r"sk_stacks_\w+", re.IGNORECASE)
 _LONGEST_FILE: Final = 4_000_000
 """A program in YAML with a thousand resources has a tenth of it, and a longer file takes a parser minutes."""
@@ -112,8 +114,20 @@ class AccountSettings:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Part of a digest of base URL and key: it identifies both, and the key cannot be recovered from it."""
+        """
+        What identifies the account in a state: part of a digest of base URL and key, which cannot be recovered from it.
+
+        For the token of a grant it is the number of the broker's account: the next run has another token, and perhaps
+        another address.
+        """
+        if self.is_grant:
+            return (self.api_key or "")[len(GRANT) : len(GRANT) + 16]
         return hashlib.sha256(f"{self.base_url} {self.api_key}".encode()).hexdigest()[:16]
+
+    @property
+    def is_grant(self) -> bool:
+        """Whether the key is the token of a broker's grant."""
+        return self.api_key is not None and self.api_key.startswith(GRANT)
 
     def require_key(self) -> str:
         """

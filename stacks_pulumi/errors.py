@@ -10,7 +10,8 @@ StacksError
 │   │   └── SpendingCapError          402 with the key's cap and what is spent
 │   ├── ForbiddenError            403
 │   │   ├── MissingScopeError         the scope needed and the scopes that the key has
-│   │   └── DashboardOnlyError        an operation that no API key may do
+│   │   ├── DashboardOnlyError        an operation that no API key may do
+│   │   └── GrantRefusedError         a broker's grant does not allow it
 │   ├── NotFoundError             404
 │   ├── ConflictError             409 (not in the guide, but handled)
 │   ├── RateLimitedError          429
@@ -56,6 +57,7 @@ __all__ = [
     "ErrorCode",
     "ExistsError",
     "ForbiddenError",
+    "GrantRefusedError",
     "InvalidApiKeyError",
     "InvalidIdError",
     "MissingScopeError",
@@ -116,6 +118,7 @@ ErrorCode = Literal[
     "spending-cap",
     "missing-scope",
     "dashboard-only",
+    "grant-refused",
     "forbidden",
     "conflict",
     "rate-limit",
@@ -373,6 +376,20 @@ class DashboardOnlyError(ForbiddenError):
 
     code: ErrorCode = "dashboard-only"
     hint: str = ""
+
+
+class GrantRefusedError(ForbiddenError):
+    """
+    403 or 402 of a broker: the grant of this token does not allow it, and nothing of it reached the platform.
+
+    Attributes:
+        hint: What to do, in the broker's words; or an empty string.
+        request: The id of the access request that a person may approve; empty if there is none.
+    """
+
+    code: ErrorCode = "grant-refused"
+    hint: str = ""
+    request: str = ""
 
 
 class NotFoundError(ApiError):

@@ -10,7 +10,7 @@ import datetime
 import json
 import math
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -50,13 +50,15 @@ from stacks_pulumi.errors import (
     UnreadableAnswerError,
 )
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
-from stacks_pulumi.pricing.money import FREE, total
+from stacks_pulumi.pricing.money import FREE, count, total
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container, Listing
     from stacks_pulumi.api.probe import Look
 
 
+_ANOTHER_GRANT: Final = "ask who runs the broker for another grant, or hand in the change again"
+_MOST_PERMITS: Final = 20
 _NOT_ASKED: Final = "the API was not asked: see the lines about the stack and its settings"
 _PATH: Final = "/api/v1"
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
@@ -85,6 +87,10 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         yield ok("api", f"{settings.base_url} accepts the key{count}")
     elif isinstance(error, InvalidApiKeyError):
         _, source = facts.given("apiKey")
+        if settings.is_grant:
+            text = f"{settings.base_url} does not know this grant (401), or it was revoked"
+            yield problem("api", text, _ANOTHER_GRANT)
+            return
         yield problem(
             "api",
             f"{settings.base_url} does not accept the key (401): it is wrong, or it was revoked. Make another in "
@@ -122,6 +128,43 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         wrong, reason = f"the API is not at {settings.base_url}", _reason(error)
         text = reason if reason.startswith(wrong) else f"{wrong}{_through(facts, settings)}: {reason}"
         yield problem("api", text, _to_find(facts, settings.base_url))
+
+
+def _grant(said: Mapping[str, Any] | StacksError) -> Iterator[Diagnosis]:
+    """Report what the grant of the key may do, until when, and what is left of it."""
+    if isinstance(said, StacksError):
+        yield problem("grant", f"the broker does not show the grant: {said.message}", _ANOTHER_GRANT)
+        return
+    about = f" for {said['for']}" + (f", stack {said['stack']}" if said["stack"] else "")
+    text = f"{said['grant']}, a {said['kind']} grant{about}, until {said['until']}"
+    if said["ended"]:
+        yield problem("grant", f"{text}: it has ended", _ANOTHER_GRANT)
+        return
+    yield ok("grant", text)
+    if said["secrets"]:
+        yield ok("grant", f"it reads the secrets {', '.join(said['secrets'])}")
+    policy = said["policy"]
+    if policy is not None:
+        free = ", ".join(policy["free"]) or "no other change"
+        yield ok(
+            "grant",
+            f"without a person: creates for ${said['left_today']} more within 24 hours, and {free}",
+        )
+    left = [one for one in said["permits"] if one["left"] != 0]
+    for one in left[:_MOST_PERMITS]:
+        times = "any number of times" if one["left"] is None else count(one["left"], "time")
+        yield ok("grant", f"it may {one['words']} ({times} more)")
+    if len(left) > _MOST_PERMITS:
+        yield ok("grant", f"and {len(left) - _MOST_PERMITS} more")
+    if said["permits"] and not left:
+        yield ok("grant", "all that was approved has happened: nothing is left of it")
+    for asked in said["requests"]:
+        if asked["state"] == "open":
+            yield warning(
+                "grant",
+                f"the access request {asked['id']} waits for a person: {asked['why']}",
+                f"stacks-pulumi gate approve {asked['id']}",
+            )
 
 
 def _known(facts: Facts) -> PlatformFile:
@@ -307,7 +350,10 @@ def _renew(provider: str) -> str:
 
 
 def scopes(facts: Facts) -> Iterator[Diagnosis]:
-    """Check the key's scopes, as far as they are known, against what the stack needs."""
+    """Check the key's scopes, as far as they are known, against what the stack needs; or report its grant."""
+    if facts.grant is not None:
+        yield from _grant(facts.grant)
+        return
     if facts.look is None:
         yield unknown("scopes", _NOT_ASKED)
         return
@@ -355,6 +401,8 @@ def _needed(facts: Facts) -> dict[str, str]:
 def cap(facts: Facts) -> Iterator[Diagnosis]:
     """Report the key's spending cap, as far as a refused request has shown it."""
     settings = facts.settings
+    if facts.grant is not None:
+        return
     if not isinstance(settings, AccountSettings) or settings.api_key is None:
         yield unknown("cap", _NOT_ASKED)
         return

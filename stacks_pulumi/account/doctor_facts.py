@@ -35,7 +35,7 @@ from stacks_pulumi._pulumi_cli import (
 )
 from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
 from stacks_pulumi.endpoints import Scope
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 if TYPE_CHECKING:
@@ -259,6 +259,18 @@ class Facts:
         return look(self.settings, self.clock)
 
     @functools.cached_property
+    def grant(self) -> Mapping[str, Any] | StacksError | None:
+        """What a broker says about the key, which is the token of a grant, or why it does not; `None` for others."""
+        if not isinstance(self.settings, AccountSettings) or not self.settings.is_grant:
+            return None
+        from stacks_pulumi.api.probe import grant  # noqa: PLC0415  (as above)
+
+        try:
+            return grant(self.settings, self.clock)
+        except StacksError as error:
+            return error
+
+    @functools.cached_property
     def scopes(self) -> Scopes:
         """The key's scopes, as far as they can be determined."""
         from stacks_pulumi.api import probe  # noqa: PLC0415  (as above)
@@ -270,7 +282,8 @@ class Facts:
             return probe.Scopes.told_by(self.look.error)
         if self.look.error is not None:
             return probe.Scopes()
-        probed = probe.probe_scopes(self.settings, self.clock) if self.probe else probe.Scopes()
+        is_probed = self.probe and not self.settings.is_grant
+        probed = probe.probe_scopes(self.settings, self.clock) if is_probed else probe.Scopes()
         return probe.Scopes(probed.held | {Scope.READ}, probed.lacking, probed.cap)
 
     @property

@@ -15,7 +15,7 @@ import msgspec
 
 from stacks_pulumi.api._bodies import A_LIST, ShapeError, lists_of, scrub
 from stacks_pulumi.api._call import Answer, Call, Page, Sender, call_to
-from stacks_pulumi.api._error_mapping import problem, unreadable, wrong_base_url
+from stacks_pulumi.api._error_mapping import is_of_broker, problem, unreadable, wrong_base_url
 from stacks_pulumi.api._pages import whole
 from stacks_pulumi.api._words import READING, Reading
 from stacks_pulumi.config import DEFAULT_BASE_URL
@@ -79,7 +79,8 @@ class Decode:
             raise unreadable(call, answer.status, _redirect(answer))
         if answer.status not in _SUCCESS:
             body = _body_of_error(answer)
-            is_missing = answer.status in {*_MISSING, self._platform.facts.errors.missing_code}
+            missing = {*_MISSING, self._platform.facts.errors.missing_code}
+            is_missing = answer.status in missing and not is_of_broker(body)
             # A "not found" error makes the caller drop the resource from its state. So it must come from the API, not
             # from another server at a wrong address.
             is_page = not isinstance(body, Mapping) and self._platform.facts.errors.form not in _FORMS

@@ -22,6 +22,7 @@ from stacks_pulumi.errors import (
     ConflictError,
     DashboardOnlyError,
     ForbiddenError,
+    GrantRefusedError,
     InvalidApiKeyError,
     MissingScopeError,
     NotFoundError,
@@ -39,6 +40,8 @@ _MARKUP: Final = re.compile(r"\s*<")
 _SECRET_NAME: Final = re.compile(
     r"pass|secret|token|credential|private|certificate|connection_?string", re.IGNORECASE
 )
+_REFUSALS: Final = frozenset({"grant-refused", "approval-needed", "grant-limit"})
+"""What a broker says in `code` if it refuses a request. Its `grant-busy` is a conflict that ends by itself."""
 _DEEPEST: Final = 5
 _WIDEST: Final = 50
 _RATE: Final = re.compile(r"rate.?limit|too many requests|throttl", re.IGNORECASE)
@@ -80,7 +83,14 @@ def problem(call: Call[Any], answer: Answer, body: Any, *, is_missing: bool = Fa
         is_missing: Whether its status means that there is no such object.
     """
     failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
+    if is_of_broker(body):
+        return _not_granted(failure)
     return _not_found(failure) if is_missing else _BY_STATUS.get(answer.status, _by_content)(failure)
+
+
+def is_of_broker(body: Any) -> bool:
+    """Return whether the body of an error is a broker's refusal: its status then says nothing about an object."""
+    return isinstance(body, Mapping) and body.get("code") in _REFUSALS
 
 
 def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:
@@ -197,6 +207,16 @@ def _forbidden(failure: _Failure) -> ApiError:
         f"the API key may not do this ({failure.status_text})",
         f"the operation needs the scope {failure.call.endpoint.scope}: check the key {_KEYS_PAGE}",
     )
+
+
+def _not_granted(failure: _Failure) -> ApiError:
+    hint, request = (scrub(str(failure.body.get(name) or "")) for name in ("hint", "request"))
+    error = failure.as_error(
+        GrantRefusedError,
+        f"the broker refused it ({failure.status_text})",
+        hint or "`stacks-pulumi doctor` shows what the grant allows",
+    )
+    return error.but(hint=hint, request=request)
 
 
 def _not_found(failure: _Failure) -> ApiError:

@@ -27,6 +27,7 @@ from stacks_pulumi.errors import (
     ConflictError,
     ConnectionFailedError,
     DashboardOnlyError,
+    GrantRefusedError,
     MissingScopeError,
     NoCapacityError,
     RateLimitedError,
@@ -42,6 +43,8 @@ _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
 _MISSING: Final = frozenset({403, 404, 410})
 """How a platform says that something does not exist or is not ours. A 403 that names a scope is about the key."""
+_NEVER: Final = (MissingScopeError, DashboardOnlyError, GrantRefusedError)
+"""What is about the key or its grant, and stays so however long one waits."""
 _FIND_PAUSE: Final = 2.0
 _LONGEST_OUTAGE: Final = 30.0
 """Seconds to wait at most when a server that failed asks for a pause. Its estimate may be too long."""
@@ -277,4 +280,4 @@ class UntilVisible:
 
 
 def _is_missing(error: ApiError) -> bool:
-    return error.status in _MISSING and not isinstance(error, (MissingScopeError, DashboardOnlyError))
+    return error.status in _MISSING and not isinstance(error, _NEVER)

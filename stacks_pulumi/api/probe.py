@@ -7,27 +7,33 @@ headers are kept.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
-from stacks_pulumi.api._bodies import done, scrub
+from stacks_pulumi.api._bodies import ShapeError, done, scrub
 from stacks_pulumi.api._call import Answer, Call, call_to
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Rates, rates, server_time
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
-from stacks_pulumi.endpoints import SCOPES, Scope
+from stacks_pulumi.endpoints import SCOPES, Endpoint, Scope
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
 from stacks_pulumi.platform_file import UNKNOWN
 
 _SUCCESS: Final = range(200, 300)
 _WIDEST: Final = 20
+_GRANT: Final = Endpoint(
+    "broker.me", "GET", "/_broker/me", Scope.READ, "json", "", "ask the broker about the grant"
+)
+"""Where a broker, and no platform, says what a token may do."""
 """How many fields of an object are named at most."""
 _JUDGED: Final = frozenset({400, 402, 404, 409, 422})
 """Statuses that only a key with the scope gets: the API accepted the key and refused the request's content."""
@@ -95,6 +101,27 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
     finally:
         wire.close()
     return Look(problem, listed, *wire.seen(), *wire.shape())
+
+
+def grant(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Mapping[str, Any]:
+    """
+    Return what a broker says about the grant of a token: what it may do, until when, and what is left of it.
+
+    Raises:
+        StacksError: No broker answers, or it does not know the token.
+    """
+    parts = urlsplit(settings.base_url)
+    wire = _Wire(dataclasses.replace(settings, base_url=f"{parts.scheme}://{parts.netloc}"), clock)
+    try:
+        return wire.handle(Call(_GRANT, _GRANT.what, _GRANT.path, parse=_mapping))
+    finally:
+        wire.close()
+
+
+def _mapping(body: Any) -> Mapping[str, Any]:
+    if not isinstance(body, dict):
+        raise ShapeError("body", "an object")
+    return body
 
 
 def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scopes:

@@ -32,8 +32,9 @@ What others build on:
 - HTTP, beside the endpoints of the platform below `/api/v1`:
 
   `GET /_broker/settings` (any token): `account`, `base_url`, `settings`, `approvers`, `process` (`pid`, `uid`).
-  `GET /_broker/me` (any token): `grant`, `kind`, `for`, `stack`, `until`, `account`, `secrets`, `may_apply_free`,
-  `permits` (each with `used` and `left`), `policy`, `made`, `unknown`, `requests`.
+  `GET /_broker/me` (any token): `grant`, `kind`, `for`, `stack`, `until`, `ended`, `account`, `secrets`,
+  `may_apply_free`, `permits` (each with `words`, `used` and `left`), `policy`, `left_today`, `made`, `unknown`,
+  `requests`.
   `GET /_broker/requests/ID` (any token): `id`, `grant`, `for`, `stack`, `why`, `at`, `state` (`open`, `approved`,
   `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
   `POST /_broker/changes` (no token, or one that may apply what is free): `{"statement": TEXT, "signatures": [TEXT]}`;

@@ -20,9 +20,9 @@ import msgspec
 
 from stacks_pulumi.broker.change import Change, ChangeError, Permit, canonical, instant, read_change
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Spec
-from stacks_pulumi.broker.limits import bills, of_stack, total
+from stacks_pulumi.broker.limits import bills, left_today, of_stack, total
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
-from stacks_pulumi.broker.rules import Facts, Verdict, judge, missing
+from stacks_pulumi.broker.rules import Facts, Verdict, in_words, judge, missing
 from stacks_pulumi.broker.settings import GateFile
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
 from stacks_pulumi.broker.signers import signers_of
@@ -317,6 +317,7 @@ class Desk:
         permits = [
             {
                 **msgspec.to_builtins(permit),
+                "words": in_words(permit),
                 "used": sum(use.permit == permit.n for use in uses),
                 "left": None
                 if permit.times is None
@@ -331,11 +332,13 @@ class Desk:
             "for": grant.holder,
             "stack": grant.stack,
             "until": instant(grant.until),
+            "ended": self._ledger.now() > grant.until,
             "account": self._ledger.account,
             "secrets": list(grant.spec.secrets),
             "may_apply_free": grant.spec.may_apply_free,
             "permits": permits,
             "policy": None if policy is None else _plain(policy),
+            "left_today": None if policy is None else f"{left_today(self._ledger, grant, policy):.2f}",
             "made": [
                 {"kind": one.makes, "id": one.object, "in": one.parent, "created_at": one.created_at}
                 for one in self._ledger.objects("grant_id = ?", grant.id)

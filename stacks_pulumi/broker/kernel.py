@@ -35,7 +35,7 @@ from stacks_pulumi.broker.ledger import (
     text_of,
     update,
 )
-from stacks_pulumi.broker.limits import Bill, bills, check, of_stack, price_of, spent, total
+from stacks_pulumi.broker.limits import Bill, bills, check, left_today, of_stack, price_of, spent, total
 from stacks_pulumi.broker.permits import Ask, Holdings, fits, fits_secret, is_container, same
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
 from stacks_pulumi.broker.settings import GateFile, Policy
@@ -408,18 +408,10 @@ class Kernel:
             return f"the template {body['template']} is not in the policy"
         if policy.plans is not None and plan not in policy.plans and body["template"] != catalog.VPN_TEMPLATE:
             return f"the plan {plan} is not in the policy"
-        day = spent(
-            self._ledger.uses(
-                "endpoint = 'containers.create' and state <> 'void' and at > ? and permit is null and policy = ?",
-                self._ledger.now() - DAY,
-                grant.policy,
-            )
-        )
-        if day + price > policy.increase_per_day:
-            return (
-                f"{as_dollars(price)} more than the {as_dollars(day)} of the last 24 hours is over "
-                f"{as_dollars(policy.increase_per_day)} a day"
-            )
+        left = left_today(self._ledger, grant, policy)
+        if price > left:
+            most, left = as_dollars(policy.increase_per_day), max(left, Decimal(0))
+            return f"it adds {as_dollars(price)} a month, and {as_dollars(left)} of {most} a day is left"
         return ""
 
     def _as_permit(self, ask: Ask, look: Look, seen: Seen) -> Permit:

@@ -23,10 +23,10 @@ import msgspec
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi.broker.change import Known, Permit, Secret, canonical
+from stacks_pulumi.config import GRANT
 from stacks_pulumi.errors import StacksError
 
 FILE: Final = "ledger.sqlite"
-TOKEN: Final = "sk_stacks_57ac6b0c"  # noqa: S105  (the beginning of every token; the rest is random)
 DAY: Final = 86400.0
 
 T = TypeVar("T")
@@ -315,7 +315,7 @@ class Ledger:
         return secrets.token_hex(5)
 
     def _token(self) -> str:
-        return f"{TOKEN}{self.account}{secrets.token_hex(20)}"
+        return f"{GRANT}{self.account}{secrets.token_hex(20)}"
 
     def grants(self, where: str = "true", *values: object) -> list[Grant]:
         """Return the grants for which a condition holds, oldest first; also those that have ended or were revoked."""

@@ -15,8 +15,9 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Known
-from stacks_pulumi.broker.ledger import DAY, Ledger, Use
+from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Use
 from stacks_pulumi.broker.reply import RequestRefusedError, limited
+from stacks_pulumi.broker.settings import Policy
 from stacks_pulumi.pricing.money import MonthlyPrice, billed, usd
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
@@ -117,6 +118,12 @@ def of_stack(found: Iterable[Bill], stack: str, known: Mapping[str, Known]) -> I
 def spent(uses: Iterable[Use]) -> Decimal:
     """Return what creates add to the monthly price."""
     return sum((Decimal(use.usd) for use in uses if use.usd is not None), Decimal(0))
+
+
+def left_today(ledger: Ledger, grant: Grant, policy: Policy) -> Decimal:
+    """Return for how much a budget's grants may still create within 24 hours; what was undone stays spent."""
+    of_day = "endpoint = 'containers.create' and state <> 'void' and at > ? and permit is null and policy = ?"
+    return policy.increase_per_day - spent(ledger.uses(of_day, ledger.now() - DAY, grant.policy))
 
 
 def check(name: str, limit: Decimal, before: Decimal, added: Decimal) -> None:

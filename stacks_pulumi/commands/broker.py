@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from stacks_pulumi.commands._shared import TEXT, Command, one_line, print_json, tell
-from stacks_pulumi.config import is_loopback
+from stacks_pulumi.config import GRANT, is_loopback
 from stacks_pulumi.errors import ConfigError, StacksError, clean
 
 if TYPE_CHECKING:
@@ -333,10 +333,8 @@ def _status(options: argparse.Namespace) -> int:
 
     with _desk(options) as (folder, desk):
         server = announced(folder.path)
-        now = folder.ledger.now()
         grants = [
-            {**desk.describe(one), "revoked": one.revoked is not None, "ended": one.until < now}
-            for one in folder.ledger.grants()
+            {**desk.describe(one), "revoked": one.revoked is not None} for one in folder.ledger.grants()
         ]
         account = folder.ledger.account
     if options.format == "json":
@@ -372,7 +370,7 @@ def _run(options: argparse.Namespace) -> int:
             raise ConfigError(
                 f"the grant {options.grant} cannot be read: {error}", code="file-access"
             ) from None
-    if not url or not token.startswith("sk_stacks_57ac6b0c"):
+    if not url or not token.startswith(GRANT):
         raise ConfigError(
             "the address of a broker (--url) and the token of a grant (--grant) are needed; this is no token of one",
             code="invalid-argument",

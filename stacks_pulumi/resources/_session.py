@@ -412,7 +412,7 @@ class Session(msgspec.Struct, frozen=True):
                 self._changed.notify_all()
 
 
-_sessions: Final[dict[tuple[str, int, str | None], Session]] = {}
+_sessions: Final[dict[tuple[str, str, int, str | None], Session]] = {}
 _lock: Final = threading.Lock()
 
 
@@ -423,11 +423,10 @@ def session_for(settings: AccountSettings) -> Session:
     Raises:
         ConfigError: No API key is configured.
     """
-    settings.require_key()
-    fingerprint = settings.fingerprint
-    # The client applies the request limit and the platform file, so they are part of its key.
+    key, fingerprint = settings.require_key(), settings.fingerprint
+    # The client applies the request limit and the platform file. Two grants of one account may do different things.
     file = None if settings.platform is None else settings.platform.path
-    account = (fingerprint, settings.requests_per_minute, file)
+    account = (settings.base_url, key, settings.requests_per_minute, file)
     with _lock:
         session = _sessions.get(account)
         if session is None:

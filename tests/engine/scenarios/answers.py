@@ -111,6 +111,22 @@ db = stacks.Container(
         ),
     ),
     Scenario(
+        "grant-refused",
+        ("the broker refused it (403", "gate approve r-57ac6b0c12"),
+        prepare=_Fault(
+            "containers.create",
+            "status",
+            code=403,
+            body={
+                "error": "this needs an approval: the plan premium is not in the policy",
+                "hint": "a person approves the access request r-57ac6b0c12 "
+                "(`stacks-pulumi gate approve r-57ac6b0c12`), then try again",
+                "code": "approval-needed",
+                "request": "r-57ac6b0c12",
+            },
+        ),
+    ),
+    Scenario(
         "forbidden",
         ("the API key may not do this (403", "containers:create"),
         prepare=_Fault("containers.create", "status", code=403, body={"error": "Forbidden"}),

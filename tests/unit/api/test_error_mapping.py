@@ -104,6 +104,21 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             ),
         ),
         (
+            402,
+            {
+                "error": "account.max_total is $40.00 a month",
+                "spending_cap": 40.0,
+                "amount_spent": 38.0,
+                "code": "grant-limit",
+            },
+            errors.GrantRefusedError,
+            "grant-refused",
+            (
+                "the broker refused it (402: account.max_total is $40.00 a month); `stacks-pulumi doctor` shows "
+                "what the grant allows"
+            ),
+        ),
+        (
             403,
             {"error": "Forbidden"},
             errors.ForbiddenError,
