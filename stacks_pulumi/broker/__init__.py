@@ -39,6 +39,8 @@ What others build on:
   `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
   `POST /_broker/changes` (no token, or one that may apply what is free): `{"statement": TEXT, "signatures": [TEXT]}`;
   201 with `token` and what `me` has. 403 has `code` and, if it was judged, `verdict`.
+  `POST /_broker/verdicts` (any token): `{"statement": TEXT}`; 200 with `verdict`, and `containers`: for each id that
+  the change names, `name`, `template`, `plan`, `created_at`, `usd` and `owner` now, or null. It grants nothing.
   `POST /_broker/approvals` (no token): the same body, for the change of an access request.
 
   A refusal has `error`, `hint`, `code` (`grant-refused`, `approval-needed`, `grant-limit`, `grant-busy`), `request`.

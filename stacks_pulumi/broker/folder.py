@@ -25,6 +25,8 @@ from stacks_pulumi.errors import ConfigError
 ADDRESS: Final = "broker.json"
 """Where a server writes its address and its process, while it runs."""
 _LOCK: Final = "broker.lock"
+_USE: Final = "broker.use"
+"""What a command has open, with a shared lock, as long as it and what it has started use a server for one run."""
 
 _SETTINGS: Final = """\
 # The rules of this broker, and what it may do without a person. docs/broker.md explains each setting.
@@ -195,6 +197,16 @@ class Folder:
                 with contextlib.suppress(OSError):
                     (self.path / ADDRESS).unlink()
 
+    @property
+    def is_used(self) -> bool:
+        """Whether a process that was started with `in_use` runs."""
+        with (self.path / _USE).open("w", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
     def announce(self, url: str) -> None:
         """Write where a server listens, and which process it is."""
         text = json.dumps({"url": url, "pid": os.getpid(), "uid": os.getuid()})
@@ -214,6 +226,14 @@ def announced(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         pass
     return {}
+
+
+@contextlib.contextmanager
+def in_use(folder: Path) -> Iterator[int]:
+    """Yield a file descriptor for a process to inherit: a server for one run lasts as long as one has it open."""
+    with (folder / _USE).open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield file.fileno()
 
 
 def _version(path: Path) -> tuple[int, int]:

@@ -7,6 +7,7 @@ token of a grant that may hand in such changes.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import sqlite3
@@ -18,11 +19,12 @@ from typing import Any, Final
 
 import msgspec
 
+from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Change, ChangeError, Permit, canonical, instant, read_change
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Spec
-from stacks_pulumi.broker.limits import bills, left_today, of_stack, total
+from stacks_pulumi.broker.limits import bills, left_today, of_stack, price_listed, total
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
-from stacks_pulumi.broker.rules import Facts, Verdict, in_words, judge, missing
+from stacks_pulumi.broker.rules import Facts, Finding, Verdict, in_words, judge, missing
 from stacks_pulumi.broker.settings import GateFile
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
 from stacks_pulumi.broker.signers import signers_of
@@ -45,12 +47,20 @@ class Desk:
         upstream: The platform; `None` to show grants and requests only.
         settings: Returns the settings as they are now.
         signers: The file with the keys of the approvers.
+        embedded: Whether it serves one run: its ledger may be new in each run, so an empty one has no memory.
     """
 
     def __init__(
-        self, ledger: Ledger, upstream: Upstream | None, settings: Callable[[], GateFile], signers: Path
+        self,
+        ledger: Ledger,
+        upstream: Upstream | None,
+        settings: Callable[[], GateFile],
+        signers: Path,
+        *,
+        embedded: bool = False,
     ) -> None:
         self._ledger, self._given, self._settings, self._signers = ledger, upstream, settings, signers
+        self._embedded = embedded
         # One at a time, so that two free changes are not judged by the same sum.
         self._one = threading.Lock()
 
@@ -140,14 +150,10 @@ class Desk:
         now = self._ledger.now()
         if len(signatures) > _SIGNATURES:
             raise RequestRefusedError(400, f"it has more than {_SIGNATURES} signatures")
+        change = _well_formed(data)
         try:
-            change = read_change(data)
             at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
             names = {signer_of(data, one.encode(), self._signers, at) for one in signatures}
-        except ChangeError as error:
-            raise RequestRefusedError(
-                400, f"this is no change: {error.message}", kind="grant-refused"
-            ) from None
         except SignatureError as error:
             raise refused(error.message, "sign it with `stacks-pulumi gate approve`") from None
         if change.account != self._ledger.account:
@@ -160,8 +166,6 @@ class Desk:
         settings = self._settings()
         if not settings.serves(change.stack):
             raise refused(f"this broker is not for the stack {change.stack}", "ask its administrator")
-        if verdict.result == "nothing":
-            raise refused("it changes nothing, so it needs no grant", "apply it with a read grant")
         why = missing(change, verdict, settings, names)
         if why:
             code = "grant-refused" if verdict.result == "refused" else "approval-needed"
@@ -171,6 +175,61 @@ class Desk:
 
     def verdict(self, change: Change, due: float) -> Verdict:
         """Return what follows for a change, as the platform and the ledger are now."""
+        return self._judge(change, self._facts(change, due))
+
+    def _judge(self, change: Change, facts: Facts) -> Verdict:
+        settings = self._settings()
+        if not self._embedded or not self._ledger.is_empty:
+            return judge(change, settings, facts)
+        verdict = judge(change, msgspec.structs.replace(settings, free=None), facts)
+        others = facts.containers.keys() - {one.id for one in change.known.values()}
+        if settings.budgets is None or not verdict.prices or not others:
+            return verdict
+        text = (
+            "the ledger is empty, so no budget knows whose the containers of the account are: give them their owners "
+            "(`stacks-pulumi broker claim`), and keep the ledger"
+        )
+        finding = Finding("budgets", "refuse", 0, text)
+        return dataclasses.replace(verdict, result="refused", findings=(*verdict.findings, finding))
+
+    def judged(self, statement: str, grant: Grant, due: float) -> Reply:
+        """
+        Return what follows for a change, and what its containers are: by the platform and the ledger, not by a state.
+
+        Raises:
+            RequestRefusedError: It is not well formed, or is about containers that the grant does not see.
+        """
+        change = _well_formed(statement.encode("utf-8", "surrogatepass"))
+        facts = self._facts(change, due)
+        rows = {id_: facts.containers.get(id_) for id_ in sorted(change.literal_ids)}
+        policy = self._settings().policies.get(grant.policy)
+        if policy is not None and policy.only == "own":
+            owners = {None if row is None else facts.owner(row) for row in rows.values()}
+            if owners - {grant.stack}:
+                raise RequestRefusedError(404, "Container not found")
+
+        def described(row: Container) -> dict[str, Any]:
+            price = price_listed(row, facts.monthly)
+            return {
+                "name": row.name,
+                "template": row.template,
+                "plan": row.plan,
+                "created_at": row.created_at,
+                "owner": facts.owner(row),
+                "usd": None if price is None else f"{price:.2f}",
+            }
+
+        said = describe(self._judge(change, facts))
+        return json_reply(
+            200,
+            {
+                "success": True,
+                "verdict": said,
+                "containers": {id_: None if row is None else described(row) for id_, row in rows.items()},
+            },
+        )
+
+    def _facts(self, change: Change, due: float) -> Facts:
         look, now = Look(self._upstream, due, newest=True), self._ledger.now()
         rows = look.containers
         rows.require_complete()
@@ -186,14 +245,13 @@ class Desk:
             ),
             Decimal(0),
         )
-        facts = Facts(
+        return Facts(
             {row.id: row for row in rows},
             lambda row: self._ledger.owner(row.id, row.created_at),
             monthly,
             cost,
             spent,
         )
-        return judge(change, self._settings(), facts)
 
     # Access requests
 
@@ -368,6 +426,14 @@ class Desk:
         }
 
 
+def _well_formed(data: bytes) -> Change:
+    """Return the change in the bytes of a `change.json`."""
+    try:
+        return read_change(data)
+    except ChangeError as error:
+        raise RequestRefusedError(400, f"this is no change: {error.message}", kind="grant-refused") from None
+
+
 def describe(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as JSON."""
     return {
@@ -376,6 +442,7 @@ def describe(verdict: Verdict) -> dict[str, Any]:
         "increase": None if verdict.increase is None else f"{verdict.increase:.2f}",
         "at_any_moment": None if verdict.at_any_moment is None else f"{verdict.at_any_moment:.2f}",
         "owners": sorted(verdict.owners),
+        "prices": {str(n): None if usd is None else f"{usd:.2f}" for n, usd in verdict.prices.items()},
     }
 
 

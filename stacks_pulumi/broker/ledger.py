@@ -412,6 +412,11 @@ class Ledger:
         chain = _chain("" if last is None else last["chain"], [*values.values()])
         insert(db, "journal", **values, chain=chain)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever made under a grant, and no container has an owner."""
+        return not self.rows("select 1 from uses limit 1")
+
     def broken(self, anchor: tuple[int, str] | None = None) -> str:
         """
         Return where the journal was changed afterwards; empty if it is whole.

@@ -78,6 +78,7 @@ class Verdict:
         increase: What it adds to the monthly price when all of it has happened; `None` without a bound.
         at_any_moment: The most that its creates cost; `None` without a bound.
         owners: The other stacks that own containers of it; an empty name for none.
+        prices: The most that each permit of a create costs, by its number; `None` without a bound.
     """
 
     result: Literal["nothing", "free", "needs_approval", "refused"]
@@ -85,6 +86,7 @@ class Verdict:
     increase: Decimal | None
     at_any_moment: Decimal | None
     owners: frozenset[str]
+    prices: Mapping[int, Decimal | None]
 
     @property
     def rules(self) -> frozenset[str]:
@@ -126,7 +128,7 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
         result = "nothing"
     elif settings.free is not None and most is not None and not findings:
         result = "free" if facts.spent + most <= settings.free.increase_per_day else "needs_approval"
-    return Verdict(result, tuple(findings), increase, most, frozenset(owners))
+    return Verdict(result, tuple(findings), increase, most, frozenset(owners), prices)
 
 
 def _of_permits(

@@ -31,7 +31,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.broker.change import LONGEST
 from stacks_pulumi.broker.folder import Folder
 from stacks_pulumi.broker.grants import Desk
-from stacks_pulumi.broker.kernel import Kernel, Visit
+from stacks_pulumi.broker.kernel import GRACE, Kernel, Visit
 from stacks_pulumi.broker.ledger import Grant, LedgerError, Line
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, json_reply
 from stacks_pulumi.broker.request import (
@@ -56,6 +56,8 @@ _PER_MINUTE: Final = 1200
 """The most requests of one grant in a minute, also of those that cost the platform nothing."""
 _HANDED_IN: Final = 60
 """The most changes and approvals in a minute, because they need no token."""
+_LOOK: Final = 5.0
+"""Seconds between two looks at whether a server for one run is used."""
 _HTTP: Final = "http"
 
 Scope = MutableMapping[str, Any]
@@ -96,14 +98,22 @@ class App:
         upstream: The platform.
         hosts: The names by which clients may address it; `None` for any, on a socket that only files reach.
         clock: The clock.
+        embedded: Whether it serves one run.
     """
 
     def __init__(
-        self, folder: Folder, upstream: Upstream, hosts: Collection[str] | None, clock: Clock = SYSTEM_CLOCK
+        self,
+        folder: Folder,
+        upstream: Upstream,
+        hosts: Collection[str] | None,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        embedded: bool = False,
     ) -> None:
         self._folder, self._upstream, self._hosts, self._clock = folder, upstream, hosts, clock
         self.kernel = Kernel(folder.ledger, upstream, folder.settings, folder.budgets)
-        self.desk = Desk(folder.ledger, upstream, folder.settings, folder.signers)
+        self.desk = Desk(folder.ledger, upstream, folder.settings, folder.signers, embedded=embedded)
+        self.used = clock.now()
         self._shares = Shares(clock)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="broker")
 
@@ -148,6 +158,7 @@ class App:
     def respond(self, incoming: Incoming, scheme: str = "http") -> Reply:
         """Return the answer to a request. Whatever goes wrong, nothing is forwarded that was not reserved."""
         began, grant = self._clock.now(), None
+        self.used = began
         try:
             self._check_host(incoming)
             check_framing(incoming)
@@ -250,6 +261,8 @@ class App:
         what = incoming.path.removeprefix(OWN)
         if incoming.method == "POST" and what in {"changes", "approvals"}:
             return self._handed_in(incoming, grant, what)
+        if incoming.method == "POST" and what == "verdicts" and grant is not None:
+            return self._judged(incoming, grant)
         if incoming.method != "GET":
             raise RequestRefusedError(404, "Not found")
         if grant is None:
@@ -296,6 +309,18 @@ class App:
         with self._folder.ledger.writing() as db:
             self._folder.ledger.write(db, line)
         return reply
+
+    def _judged(self, incoming: Incoming, grant: Grant) -> Reply:
+        left, wait = self._shares.count(grant.id, 1, self._share())
+        if left < 0:
+            headers = {"retry-after": str(math.ceil(wait))}
+            return json_reply(
+                429, {"success": False, "error": "Rate limit exceeded: the share of this grant"}, headers
+            )
+        statement = json_object(incoming.body, LONGEST).get("statement")
+        if not isinstance(statement, str):
+            raise RequestRefusedError(400, "it needs `statement`, a text")
+        return self.desk.judged(statement, grant, self._upstream.patient())
 
     def _page(self, grant: Grant) -> Reply:
         """Return what a grant is told about itself, as a page."""
@@ -427,6 +452,7 @@ class Server:
         tls: The certificate; needed on an address that is not local.
         names: More names by which clients may address it.
         clock: The clock.
+        embedded: Whether it serves one run, and ends some minutes after the last process that uses it (`in_use`).
 
     Raises:
         ConfigError: A setting is wrong, or it would speak plain HTTP over a network.
@@ -439,9 +465,11 @@ class Server:
         tls: Tls | None = None,
         names: Collection[str] = (),
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        embedded: bool = False,
     ) -> None:
         settings = folder.settings()
-        self._folder, self._tls = folder, tls
+        self._folder, self._tls, self._clock, self._embedded = folder, tls, clock, embedded
         self._listen = Listen.of(listen or settings.listen)
         if tls is None and not self._listen.is_local:
             raise ConfigError(
@@ -458,7 +486,7 @@ class Server:
             read_key=None if keys is None else read_key(keys.read, "keys.read"),
             live_prices=settings.live_prices,
         )
-        self.app = App(folder, self._upstream, self._listen.hosts(names), clock)
+        self.app = App(folder, self._upstream, self._listen.hosts(names), clock, embedded=embedded)
         self._server: Any = None
         self.url = ""
 
@@ -512,10 +540,20 @@ class Server:
         with self._bound() as made:
             self._server = uvicorn.Server(config)
             ready(self.url)
+            if self._embedded:
+                threading.Thread(target=self._end_unused, daemon=True).start()
             try:
                 self._server.run(sockets=[made])
             finally:
                 self.app.close()
+
+    def _end_unused(self) -> None:
+        """End when no process uses this server any more, and what a killed one has made may no longer be removed."""
+        used = self._clock.now()
+        while self._clock.now() - max(used, self.app.used) < GRACE:
+            self._clock.sleep(_LOOK)
+            used = self._clock.now() if self._folder.is_used else used
+        self.stop()
 
     def stop(self) -> None:
         """Let `run` end."""

@@ -72,6 +72,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="HOST",
         help="another name by which clients address it; may be given several times",
     )
+    parser.add_argument(
+        "--while-used",
+        action="store_true",
+        help="end 15 minutes after the last process of a `gate apply` that uses it",
+    )
 
 
 def _add_grant(parser: argparse.ArgumentParser) -> None:
@@ -188,7 +193,7 @@ def _serve(options: argparse.Namespace) -> int:
     if options.tls_cert is not None:
         tls = Tls(options.tls_cert, options.tls_key, options.client_ca)
     with _opened(options) as folder:
-        server = Server(folder, options.listen, tls, options.name)
+        server = Server(folder, options.listen, tls, options.name, embedded=options.while_used)
 
         def ready(url: str) -> None:
             tell(

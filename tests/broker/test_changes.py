@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.broker.change import canonical, instant
+from stacks_pulumi.broker.ledger import Spec
 from tests.broker.conftest import Bench, create, literal, permit, sign
 
 
@@ -144,7 +145,6 @@ def test_what_is_free_needs_a_token_that_may_apply_it(benches: Callable[..., Ben
         ({"permits": [permit("containers.create", create("a"), n=1, after=[1])]}, 400),
         ({"permits": [permit("containers.create", {"name": {"any": True}}, n=1)]}, 400),
         ({"permits": [permit("containers.create", create("a"), n=1)] * 2}, 400),
-        ({"permits": []}, 403),
     ],
 )
 def test_a_change_that_is_not_well_formed_is_refused(bench: Bench, more: dict[str, Any], status: int) -> None:
@@ -152,6 +152,53 @@ def test_a_change_that_is_not_well_formed_is_refused(bench: Bench, more: dict[st
 
     assert answer.status_code == status, answer.text
     assert bench.ledger.grants() == []
+
+
+def test_a_change_without_a_request_is_a_grant_that_reads(bench: Bench) -> None:
+    grant = bench.granted()
+
+    assert grant("GET", "/containers").status_code == 200
+    assert code(grant.create("web")) == (403, "grant-refused")
+
+
+def test_a_verdict_is_told_with_what_the_platform_says_and_grants_nothing(
+    benches: Callable[..., Bench],
+) -> None:
+    bench = benches(free={"increase_per_day": 5})
+    old = bench.made("data", template="redis")
+    bench.ledger.claim("other/prod", old["id"], old["created_at"], "redis", "basic")
+    text = canonical(
+        bench.change(
+            permit("containers.create", create("web")),
+            permit("containers.delete", ids={"container_id": literal(old)}),
+        )
+    ).decode()
+
+    said = bench.reader()("POST", "/_broker/verdicts", {"statement": text}).json()
+
+    assert said["verdict"]["result"] == "needs_approval"
+    assert said["verdict"]["prices"] == {"1": "4.00"}
+    assert said["containers"][old["id"]]["owner"] == "other/prod"
+    assert said["containers"][old["id"]]["template"] == "redis"
+    assert [one.kind for one in bench.ledger.grants()] == ["read"]
+    assert bench.client()("POST", "/_broker/verdicts", {"statement": text}).status_code == 404
+
+
+def test_an_empty_ledger_of_one_run_has_no_memory_for_what_is_free(benches: Callable[..., Bench]) -> None:
+    """A broker that is started for each run counts anew in each, unless its ledger lasts."""
+    bench = benches()
+    bench.configure({"free": {"increase_per_day": 5}})
+    mine = bench.made("mine")
+    bench.server.app.desk._embedded = True
+    token = bench.ledger.issue("read", "job", seconds=60.0, spec=Spec(may_apply_free=True))[1]
+    change = bench.change(permit("containers.create", create("web")))
+
+    assert code(bench.hand_in(change, token=token)) == (403, "approval-needed")
+    bench.configure({"free": {"increase_per_day": 5}, "budgets": "budgets.yaml"})
+    answer = bench.hand_in(change, "ann")
+    assert answer.json()["verdict"]["findings"][-1]["rule"] == "budgets"
+    bench.ledger.claim("shop/prod", mine["id"], mine["created_at"], "nodejs", "basic")
+    assert bench.hand_in(change, token=token).status_code == 201
 
 
 def test_a_price_above_the_ceiling_makes_nothing(bench: Bench) -> None:
