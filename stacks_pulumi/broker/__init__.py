@@ -31,7 +31,8 @@ What others build on:
 - `settings.GateFile`, `settings.read_file`: `gate.yaml`.
 - HTTP, beside the endpoints of the platform below `/api/v1`:
 
-  `GET /_broker/settings` (any token): `account`, `base_url`, `settings`, `approvers`, `process` (`pid`, `uid`).
+  `GET /_broker/settings` (any token): `account`, `base_url`, `settings`, `approvers`, `prices` (the text of that
+  file, or null), `process` (`pid`, `uid`).
   `GET /_broker/me` (any token): `grant`, `kind`, `for`, `stack`, `until`, `ended`, `account`, `secrets`,
   `may_apply_free`, `permits` (each with `words`, `used` and `left`), `policy`, `left_today`, `made`, `unknown`,
   `requests`.
@@ -39,8 +40,10 @@ What others build on:
   `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
   `POST /_broker/changes` (no token, or one that may apply what is free): `{"statement": TEXT, "signatures": [TEXT]}`;
   201 with `token` and what `me` has. 403 has `code` and, if it was judged, `verdict`.
-  `POST /_broker/verdicts` (any token): `{"statement": TEXT}`; 200 with `verdict`, and `containers`: for each id that
-  the change names, `name`, `template`, `plan`, `created_at`, `usd` and `owner` now, or null. It grants nothing.
+  `POST /_broker/verdicts` (any token): the same body; 200 with `verdict`, `approvals`, `missing`, and `containers`: for
+  each id that the change names, `name`, `template`, `plan`, `created_at`, `usd` and `owner` now, or null. It grants
+  nothing.
+  `DELETE /_broker/me` (the token of a change): the token is void at once; the change can be handed in again.
   `POST /_broker/approvals` (no token): the same body, for the change of an access request.
 
   A refusal has `error`, `hint`, `code` (`grant-refused`, `approval-needed`, `grant-limit`, `grant-busy`), `request`.

@@ -29,6 +29,7 @@ from stacks_pulumi.broker.settings import GateFile
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
 from stacks_pulumi.broker.signers import signers_of
 from stacks_pulumi.broker.upstream import Look, Upstream
+from stacks_pulumi.config import text_of
 
 NO_STACK: Final = "-/-"
 """The stack of an access request of a grant that has none."""
@@ -150,10 +151,14 @@ class Desk:
         now = self._ledger.now()
         if len(signatures) > _SIGNATURES:
             raise RequestRefusedError(400, f"it has more than {_SIGNATURES} signatures")
-        change = _well_formed(data)
         try:
+            change = read_change(data)
             at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
             names = {signer_of(data, one.encode(), self._signers, at) for one in signatures}
+        except ChangeError as error:
+            raise RequestRefusedError(
+                400, f"this is no change: {error.message}", kind="grant-refused"
+            ) from None
         except SignatureError as error:
             raise refused(error.message, "sign it with `stacks-pulumi gate approve`") from None
         if change.account != self._ledger.account:
@@ -192,14 +197,15 @@ class Desk:
         finding = Finding("budgets", "refuse", 0, text)
         return dataclasses.replace(verdict, result="refused", findings=(*verdict.findings, finding))
 
-    def judged(self, statement: str, grant: Grant, due: float) -> Reply:
+    def judged(self, statement: str, signatures: Sequence[str], grant: Grant, due: float) -> Reply:
         """
         Return what follows for a change, and what its containers are: by the platform and the ledger, not by a state.
 
         Raises:
-            RequestRefusedError: It is not well formed, or is about containers that the grant does not see.
+            RequestRefusedError: It is not well formed, a signature does not hold, or it is about containers that the
+                grant does not see.
         """
-        change = _well_formed(statement.encode("utf-8", "surrogatepass"))
+        change, names = self._read(statement, signatures)
         facts = self._facts(change, due)
         rows = {id_: facts.containers.get(id_) for id_ in sorted(change.literal_ids)}
         policy = self._settings().policies.get(grant.policy)
@@ -219,12 +225,14 @@ class Desk:
                 "usd": None if price is None else f"{price:.2f}",
             }
 
-        said = describe(self._judge(change, facts))
+        verdict = self._judge(change, facts)
         return json_reply(
             200,
             {
                 "success": True,
-                "verdict": said,
+                "verdict": describe(verdict),
+                "approvals": names,
+                "missing": missing(change, verdict, self._settings(), names),
                 "containers": {id_: None if row is None else described(row) for id_, row in rows.items()},
             },
         )
@@ -252,6 +260,19 @@ class Desk:
             cost,
             spent,
         )
+
+    def end(self, grant: Grant) -> Reply:
+        """
+        End the token of a change at once: its run has ended. The change can be handed in again.
+
+        Raises:
+            RequestRefusedError: It is another kind of grant.
+        """
+        if grant.kind != "change":
+            raise refused("only the grant of a change is ended by its client", "ask for its revocation")
+        with self._ledger.writing() as db:
+            self._ledger.renew(db, grant.id, max(grant.until - self._ledger.now(), 0.0))
+        return json_reply(200, {"success": True}, decision="ended")
 
     # Access requests
 
@@ -418,20 +439,14 @@ class Desk:
             people = sorted({one.name for one in signers_of(self._signers)})
         except SignatureError:
             people = []
+        prices = self._settings().prices
         return {
             "account": self._ledger.account,
             "base_url": self._upstream.base_url,
             "settings": said,
             "approvers": people,
+            "prices": None if prices is None else text_of(self._signers.parent / prices),
         }
-
-
-def _well_formed(data: bytes) -> Change:
-    """Return the change in the bytes of a `change.json`."""
-    try:
-        return read_change(data)
-    except ChangeError as error:
-        raise RequestRefusedError(400, f"this is no change: {error.message}", kind="grant-refused") from None
 
 
 def describe(verdict: Verdict) -> dict[str, Any]:

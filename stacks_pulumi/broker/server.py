@@ -263,6 +263,8 @@ class App:
             return self._handed_in(incoming, grant, what)
         if incoming.method == "POST" and what == "verdicts" and grant is not None:
             return self._judged(incoming, grant)
+        if incoming.method == "DELETE" and what == "me" and grant is not None:
+            return self.desk.end(grant)
         if incoming.method != "GET":
             raise RequestRefusedError(404, "Not found")
         if grant is None:
@@ -282,15 +284,7 @@ class App:
         if left < 0:
             headers = {"retry-after": str(math.ceil(wait))}
             return json_reply(429, {"success": False, "error": "too many changes were handed in"}, headers)
-        body = json_object(incoming.body, LONGEST)
-        statement, signatures = body.get("statement"), body.get("signatures")
-        if (
-            body.keys() != {"statement", "signatures"}
-            or not isinstance(statement, str)
-            or not isinstance(signatures, list)
-            or not all(isinstance(one, str) for one in signatures)
-        ):
-            raise RequestRefusedError(400, "it needs `statement`, a text, and `signatures`, a list of texts")
+        statement, signatures = _signed(incoming)
         due = self._upstream.patient()
         if what == "approvals":
             reply = self.desk.approve(statement, signatures, due)
@@ -317,10 +311,7 @@ class App:
             return json_reply(
                 429, {"success": False, "error": "Rate limit exceeded: the share of this grant"}, headers
             )
-        statement = json_object(incoming.body, LONGEST).get("statement")
-        if not isinstance(statement, str):
-            raise RequestRefusedError(400, "it needs `statement`, a text")
-        return self.desk.judged(statement, grant, self._upstream.patient())
+        return self.desk.judged(*_signed(incoming), grant, self._upstream.patient())
 
     def _page(self, grant: Grant) -> Reply:
         """Return what a grant is told about itself, as a page."""
@@ -339,6 +330,20 @@ class App:
             "x-content-type-options": "nosniff",
         }
         return Reply(200, page.encode(), headers)
+
+
+def _signed(incoming: Incoming) -> tuple[str, list[str]]:
+    """Return a statement and its signatures."""
+    body = json_object(incoming.body, LONGEST)
+    statement, signatures = body.get("statement"), body.get("signatures")
+    if (
+        body.keys() != {"statement", "signatures"}
+        or not isinstance(statement, str)
+        or not isinstance(signatures, list)
+        or not all(isinstance(one, str) for one in signatures)
+    ):
+        raise RequestRefusedError(400, "it needs `statement`, a text, and `signatures`, a list of texts")
+    return statement, signatures
 
 
 def _process() -> dict[str, int]:

@@ -174,14 +174,29 @@ def test_a_verdict_is_told_with_what_the_platform_says_and_grants_nothing(
         )
     ).decode()
 
-    said = bench.reader()("POST", "/_broker/verdicts", {"statement": text}).json()
+    said = bench.reader()(
+        "POST", "/_broker/verdicts", {"statement": text, "signatures": [sign(text, "ann")]}
+    ).json()
 
     assert said["verdict"]["result"] == "needs_approval"
     assert said["verdict"]["prices"] == {"1": "4.00"}
     assert said["containers"][old["id"]]["owner"] == "other/prod"
     assert said["containers"][old["id"]]["template"] == "redis"
     assert [one.kind for one in bench.ledger.grants()] == ["read"]
+    assert (said["approvals"], said["missing"]) == (["ann"], "")
     assert bench.client()("POST", "/_broker/verdicts", {"statement": text}).status_code == 404
+
+
+def test_the_token_of_a_change_ends_with_its_run(bench: Bench) -> None:
+    change = bench.change(permit("containers.create", create("web")))
+    first = bench.client(bench.hand_in(change, "ann").json()["token"])
+    assert first.create("web").status_code == 202
+
+    assert first("DELETE", "/_broker/me").status_code == 200
+
+    assert first("GET", "/containers").status_code == 401
+    assert bench.hand_in(change, "ann").json()["permits"][0]["left"] == 0
+    assert code(bench.reader()("DELETE", "/_broker/me")) == (403, "grant-refused")
 
 
 def test_an_empty_ledger_of_one_run_has_no_memory_for_what_is_free(benches: Callable[..., Bench]) -> None:
