@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from stacks_pulumi import cli
 from stacks_pulumi.commands._shared import Command
 from tools.docs.marks import table
 
-__all__ = ["COMMON", "command_line", "commands"]
+__all__ = ["LEFT_OUT", "command_line", "commands"]
 
-COMMON = frozenset({"--cwd", "--stack", "--format", "--json", "--markdown"})
-"""Options that mean the same in every command that has them; the page has a table for them."""
+LEFT_OUT: Final = frozenset({"--help", "--cwd", "-s", "--json", "--markdown"})
+"""Options that mean the same in every command that has them. The page has a table for them."""
 
 
 def commands() -> Iterator[tuple[str, Command, argparse.ArgumentParser]]:
@@ -33,29 +34,30 @@ def _below(
 
 
 def command_line() -> str:
-    """Return a row for each command."""
+    """Return a row for each command, without the options and exit codes that mean the same in all."""
     rows = [
         (
             f"`{name}`",
             " ".join(_arguments(parser)),
-            "<br>".join(f"`{code}` {meaning}" for code, meaning in command.all_codes.items()),
+            "<br>".join(f"`{code}` {meaning}" for code, meaning in _codes(command)),
         )
         for name, command, parser in commands()
     ]
     return table(("Command", "Arguments and options", "Exit codes"), rows)
 
 
+def _codes(command: Command) -> Iterator[tuple[int, str]]:
+    for code, meaning in sorted(command.codes.items()):
+        if (code, meaning) != (0, "done"):
+            yield code, f"also: {meaning}" if code == 1 else meaning
+
+
 def _arguments(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Yield the words of each argument: first those of this command, then those that mean the same in all."""
-    own: list[str] = []
-    common: list[str] = []
     for action in parser._actions:  # noqa: SLF001  (there is no public list)
-        if action.help == argparse.SUPPRESS or "--help" in action.option_strings:
+        if action.help == argparse.SUPPRESS or LEFT_OUT.intersection(action.option_strings):
             continue
         value = "" if action.nargs == 0 else _value(action)
-        words = f"`{' '.join(filter(None, (', '.join(action.option_strings), value)))}`"
-        (common if COMMON.intersection(action.option_strings) else own).append(words)
-    yield from (*own, *common)
+        yield f"`{' '.join(filter(None, (', '.join(action.option_strings), value)))}`"
 
 
 def _value(action: argparse.Action) -> str:
