@@ -21,14 +21,14 @@ _SAID: Final = {
     "apiKey": "The API key; set it as a secret. The preview of a new stack works without one.",
     "baseUrl": "Where the API is. `http://` is accepted only for this machine.",
     "allowHttp": "Accept `http://` to other machines too: for an emulator in a trusted network.",
-    "adopt": "If an object exists already: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
-    "requestsPerMinute": "The budget to keep to until the API's headers say otherwise.",
-    "deleteChildrenWithContainer": "Leave child resources to the deletion of their container, at a risk: see below.",
-    "namePattern": "Shapes the default names of containers, for instance `${name}-${stack}`; see below.",
-    "requireSecretKey": "Refuse a key in the configuration that is not a secret; by default it is a warning.",
-    "platform": "A file with facts about the platform that its guide does not have; see below.",
-    "hideLogs": "Leave the last log lines of a failed start out of its error: they may hold a password.",
-    "maxConcurrency": "How many operations one provider process runs in parallel.",
+    "adopt": "For an object that exists: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
+    "requestsPerMinute": "Rate limit until the first response header sets it.",
+    "deleteChildrenWithContainer": "Delete child resources with their container, at a [risk](#children-and-their-container).",
+    "namePattern": "Shapes the default [names](#names-of-containers) of containers, for example `${name}-${stack}`.",
+    "requireSecretKey": "Refuse a key that is not a secret. The default is a warning.",
+    "platform": "A [file with facts](platform-file.md) about the platform that its guide does not have.",
+    "hideLogs": "Leave the last log lines of a failed start out of its error: they may contain a password.",
+    "maxConcurrency": "Operations that one provider process runs in parallel.",
 }
 _SET_ELSEWHERE: Final = {"account"}
 """Settings that only an explicit provider has."""
@@ -43,4 +43,4 @@ def configuration() -> str:
             name = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key)
             default = "" if defaults[name] is None else f"`{str(defaults[name]).lower()}`"
             rows.append((f"`{NAMESPACE}:{key}`", _ENVIRONMENT.get(key, ""), default, _SAID[key]))
-    return table(("Key", "Environment", "Default", "What it is"), rows)
+    return table(("Key", "Environment", "Default", "Meaning"), rows)
