@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from typing import Any, Final
 from unittest import mock
 
@@ -44,10 +45,10 @@ def data_functions() -> str:
                 described(signature.return_annotation),
                 "yes" if QUESTIONS[name].secret else "",
                 f"`{asks()[name]}`",
-                first_sentence(function),
+                _without_guide(first_sentence(function)).removeprefix("Return "),
             )
         )
-    return table(("Function", "Answer", "Secret", "Call", "What it is"), rows)
+    return table(("Function", "Type", "Secret", "Call", "Returns"), rows)
 
 
 def answers() -> str:
@@ -56,9 +57,14 @@ def answers() -> str:
     for name in sorted(_models()):
         model = getattr(models, name)
         said = section(model, "Attributes")
-        parts.append(f"### {name}\n\n{first_sentence(model)}\n")
-        parts.append(table(("Attribute", "What it is"), [(f"`{it}`", text) for it, text in said.items()]))
+        parts.append(f"### {name}\n\n{_without_guide(first_sentence(model))}\n")
+        parts.append(table(("Attribute", "Meaning"), [(f"`{it}`", text) for it, text in said.items()]))
     return "\n".join(parts).replace("\n### ", "\n\n### ")
+
+
+def _without_guide(text: str) -> str:
+    """Return a text without the section of the guide: the page about endpoints has it for each call."""
+    return re.sub(r" \(guide, [^)]*\)", "", text)
 
 
 @functools.cache

@@ -37,7 +37,7 @@ def inputs(kind: str) -> str:
     ]
     if kind not in HANDLERS:
         return table(
-            ("Input", "Type", "Default", "What it is"),
+            ("Input", "Type", "Default", "Meaning"),
             [
                 (f"`{it.name}`", described(it.annotation), _default(it, None), said[it.name])
                 for it in parameters
@@ -50,7 +50,7 @@ def inputs(kind: str) -> str:
         default = _LABEL if it.name in labelled else _default(it, fields[it.name])
         change = _CHANGES[fields[it.name].on_change]
         rows.append((f"`{it.name}`", described(it.annotation), default, change, said[it.name]))
-    return table(("Input", "Type", "Default", "A change", "What it is"), rows)
+    return table(("Input", "Type", "Default", "A change", "Meaning"), rows)
 
 
 def outputs(kind: str) -> str:
@@ -60,7 +60,7 @@ def outputs(kind: str) -> str:
     secrets = secret_outputs(kind)
     changes = {output.name: _changed_by(output) for output in HANDLERS[kind].outputs}
     return table(
-        ("Output", "Type", "Secret", "An update may change it", "What it is"),
+        ("Output", "Type", "Secret", "An update may change it", "Meaning"),
         [
             (
                 f"`{name}`",

@@ -23,7 +23,7 @@ _SAID: Final = {
     "allowHttp": "Accept `http://` to other machines too: for an emulator in a trusted network.",
     "adopt": "For an object that exists: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
     "requestsPerMinute": "Rate limit until the first response header sets it.",
-    "deleteChildrenWithContainer": "Delete child resources with their container, at a [risk](#children-and-their-container).",
+    "deleteChildrenWithContainer": "Delete children with their container, at a [risk](#children-and-their-container).",
     "namePattern": "Shapes the default [names](#names-of-containers) of containers, for example `${name}-${stack}`.",
     "requireSecretKey": "Refuse a key that is not a secret. The default is a warning.",
     "platform": "A [file with facts](platform-file.md) about the platform that its guide does not have.",

@@ -47,4 +47,4 @@ def templates() -> str:
         rows.append(
             (f"`{template.id}`", template.description, "none" if plan is None else f"`{plan}`", f"${price}")
         )
-    return table(("Template", "What it is", "Default plan", "Price a month"), rows)
+    return table(("Template", "Meaning", "Default plan", "Price a month"), rows)

@@ -26,7 +26,11 @@ def versions() -> str:
     return table(
         ("", "Supported", "Tested in CI"),
         [
-            ("Python", f"{first} to {last}", "each"),
+            (
+                "Python",
+                f"{first} to {last}",
+                f"every test on {last}; the fast tests and one on the engine on the others",
+            ),
             ("Pulumi's Python SDK", f"{oldest} to {sdk}", "the oldest and the newest"),
             (
                 "Pulumi's engine",

@@ -90,7 +90,7 @@ def _function(name: str) -> str:
         f"`{name}_output` also takes outputs, such as the id of a new container, and returns an output.\n",
         "## Arguments\n",
         table(
-            ("Argument", "Type", "Default", "What it is"),
+            ("Argument", "Type", "Default", "Meaning"),
             [
                 (f"`{it}`", described(str(parameter.annotation)), _default(parameter), arguments.get(it, ""))
                 for it, parameter in signature.parameters.items()
@@ -100,7 +100,7 @@ def _function(name: str) -> str:
         f"{_result(signature.return_annotation, secret=QUESTIONS[name].secret)}\n",
         "## Call to the API\n",
         f"`{endpoint.method} {endpoint.path}`, with the scope `{endpoint.scope}`.\n",
-        "[Data functions](../functions.md) says how often a program sends it.\n",
+        "[Data functions](../functions.md) shows how often a program sends it.\n",
     ]
     return "\n".join(parts)
 
@@ -122,9 +122,7 @@ def _result(annotation: str, *, secret: bool) -> str:
     found = _MODEL.search(annotation)
     if found:
         attributes = section(getattr(models, found[1]), "Attributes")
-        said.append(
-            table(("Attribute", "What it is"), [(f"`{it}`", text) for it, text in attributes.items()])
-        )
+        said.append(table(("Attribute", "Meaning"), [(f"`{it}`", text) for it, text in attributes.items()]))
     return "\n\n".join(said)
 
 
