@@ -8,6 +8,7 @@ The engine and what it starts need more, and are not started with this.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final
 
 _BY_ALL: Final = (
@@ -27,6 +28,11 @@ OF_PYTHON: Final = ("PYTHON*", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_*")
 
 OF_SSH: Final = ("SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSH_SK_HELPER")
 """The agent of SSH, and hardware keys."""
+
+
+def pulumi_home() -> Path:
+    """Return `PULUMI_HOME`, or `~/.pulumi` if it is not set, as the engine does."""
+    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
 def without_secrets(*names: str) -> dict[str, str]:

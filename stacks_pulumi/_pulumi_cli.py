@@ -29,11 +29,6 @@ from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
 
 
-def pulumi_home() -> Path:
-    """Return `PULUMI_HOME`, or `~/.pulumi` if it is not set, as the engine does."""
-    return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-
-
 class InputError(StacksError):
     """Raised if an input cannot be used; the text says which input is needed."""
 

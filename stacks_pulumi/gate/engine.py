@@ -31,7 +31,7 @@ import msgspec
 import yaml
 
 from stacks_pulumi import __version__
-from stacks_pulumi._environment import OF_PYTHON, without_secrets
+from stacks_pulumi._environment import OF_PYTHON, pulumi_home, without_secrets
 from stacks_pulumi._pulumi_cli import (
     InputError,
     PulumiError,
@@ -39,7 +39,6 @@ from stacks_pulumi._pulumi_cli import (
     execute,
     failure,
     preview_failure,
-    pulumi_home,
     read_project,
     readable,
     shallow,

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from stacks_pulumi._environment import pulumi_home
 from stacks_pulumi._pulumi_cli import (
     NOT_READABLE,
     InputError,
     PulumiError,
     place_of,
-    pulumi_home,
     read_project,
 )
 from stacks_pulumi.cost.build import report_of

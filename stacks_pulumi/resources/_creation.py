@@ -16,12 +16,12 @@ import contextlib
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import compare_instants, name_of, same_name, stack_and_project
+from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
@@ -37,9 +37,6 @@ from stacks_pulumi.resources._fields import differences_to
 from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_origin, token_of
 from stacks_pulumi.resources._operation import EngineCall, Operation, record_adoption
 from stacks_pulumi.resources._session import Session
-
-if TYPE_CHECKING:
-    from stacks_pulumi.account.backend import Interrupted, Managed
 
 T = TypeVar("T")
 
@@ -258,7 +255,7 @@ class Creation(ABC, Generic[T]):
             raise ExistsError(msg, code="exists-but-differs", existing=thing) from None
         if adopts(self.session.settings, self.inputs):
             # Short, because the engine shows it twice for each resource.
-            self.op.inform(f"adopted {id_}: from now on this stack deletes it")
+            self.op.inform(f"adopted {id_}: from now on this stack deletes it, also if another stack has it")
         elif self.was_lost(thing):
             self.op.inform(f"took back {what}: it is identical, and it belongs to a container of this stack")
         else:
@@ -340,7 +337,8 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
     Args:
         session: The account; `None` without a key.
         call: The check of the resource. What it has itself it does not adopt: a replacement destroys that first. Its
-            warnings say why no container of this name will be adopted, or is not seen, and which other stack has it.
+            warnings say why no container of this name will be adopted, or is not seen. Whether another stack has it is
+            shown by `stacks-pulumi account`.
         inputs: The checked inputs.
     """
     # A setting of the stack is for what may exist; what the resource says itself expects one.
@@ -374,86 +372,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
             f"shows: {'; '.join(differences)}"
         )
         return None
-    seen = named[0]
-    others = session.stacks.get("others", ask=functools.partial(_of_other_stacks, session, call))
-    owners = [
-        f"{one.stack} (as {one.name!r})"
-        for one in others.managed
-        # One with another creation time is not the other stack's any more, which does not touch it.
-        if one.id == seen.id and compare_instants(one.created_at, seen.created_at) is not False
-    ]
-    owners += [
-        f"{one.stack} (which was creating {name_of(one.urn)!r}, or is creating it now)"
-        for one in others.interrupted
-        if one.may_have_made("Container", seen.id, inputs["name"])
-    ]
-    if owners:
-        more = f" and {len(owners) - 1} more" if len(owners) > 1 else ""
-        call.warn(
-            f"{seen.id} may be another stack's too: {owners[0]}{more}. After `up` both own it, and one `pulumi "
-            "destroy` deletes it for both. Remove `adopt` and give this one another name, or let the other stack "
-            "forget it (`pulumi state delete`)"
-        )
-    return seen.id
-
-
-_SECONDS: Final = 10.0
-"""For how long a check reads the states of other stacks."""
-_SHOWN: Final = 300
-"""Characters of a reason that another command gave."""
-
-
-class _Others(NamedTuple):
-    """What the other stacks of the project have, or may have."""
-
-    managed: list[Managed]
-    interrupted: list[Interrupted]
-
-
-def _of_other_stacks(session: Session, call: EngineCall) -> _Others:
-    """
-    Return the containers of the project's other stacks, and warn if they are not all known.
-
-    Only these, because a preview does not wait for hundreds of exports; `stacks-pulumi account` reads all. A stack of
-    this name counts as this one: the engine does not tell a provider in which organization it is.
-    """
-    from stacks_pulumi.account import backend  # noqa: PLC0415  (only an adoption asks)
-
-    own, project = stack_and_project(call.urn)
-
-    def unknown(why: str) -> None:
-        shown = why if len(why) <= _SHOWN else f"{why[:_SHOWN]} ..."
-        call.warn(f"not known whether another stack of the project owns the adopted containers: {shown}")
-
-    call.status("reads the project's stacks")
-    try:
-        listed = backend.from_backend(project=project, seconds=_SECONDS).listed
-    except StacksError as error:
-        unknown(error.message)
-        return _Others([], [])
-    others = {one.name: state for one, state in listed.items() if one.name.rpartition("/")[2] != own}
-    if len(listed) - len(others) != 1:
-        unknown(
-            f"`pulumi stack ls` shows {len(listed) - len(others)} stacks named {own}, and may list another backend"
-        )
-    read = [state for state in others.values() if isinstance(state, backend.StackState)]
-    known = {
-        name: state.error if isinstance(state, backend.Unread) else state.gap
-        for name, state in others.items()
-    }
-    gaps = {name: why for name, why in known.items() if why}
-    if gaps:
-        name, why = next(iter(gaps.items()))
-        unknown(f"{name} was not read ({why}){f', and {len(gaps) - 1} more' if len(gaps) > 1 else ''}")
-    here = backend.normal_url(session.settings.base_url)
-
-    def is_here(one: Managed | Interrupted) -> bool:
-        return one.kind == "Container" and (one.base_url is None or backend.normal_url(one.base_url) == here)
-
-    return _Others(
-        [one for state in read for one in state.managed if is_here(one)],
-        [one for state in read for one in state.interrupted if is_here(one)],
-    )
+    return named[0].id
 
 
 def _listed(session: Session) -> Listing[Container] | str:

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, NoReturn
 import msgspec
 
 from stacks_pulumi._clock import Clock, is_shielded, shielded
+from stacks_pulumi._environment import pulumi_home
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi.errors import (
     ErrorCode,
@@ -336,8 +337,6 @@ def _is_old(file: Path) -> bool:
 def _file(engine: str) -> Path | None:
     if not engine:
         return None
-    from stacks_pulumi._pulumi_cli import pulumi_home  # noqa: PLC0415  (only an adoption writes such a file)
-
     return pulumi_home() / "stacks-adoptions" / engine.rpartition(":")[2]
 
 

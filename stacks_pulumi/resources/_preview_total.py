@@ -12,7 +12,7 @@ import functools
 import threading
 import weakref
 from collections.abc import Awaitable, Collection, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import pulumi
@@ -26,8 +26,10 @@ from stacks_pulumi.pricing.recognition import snake_case
 if TYPE_CHECKING:
     from stacks_pulumi._pulumi_cli import StoredResource
 
-_SECONDS: Final = 5.0
-"""The timeout: a preview does not wait longer for the state."""
+_SECONDS: Final = 0.3
+"""How long the line waits for the state: by then a preview has been reading it for as long as its host started."""
+_LONGEST: Final = 5.0
+"""The timeout of the command that reads the state."""
 
 _State: TypeAlias = "Future[list[StoredResource] | None]"
 
@@ -53,11 +55,13 @@ class Declared(NamedTuple):
 
 def request_export() -> _State:
     """Start to read the state; return a future with its resources, or `None` if they cannot be read."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="stacks-pulumi state")
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    future = pool.submit(_export, stack)
-    pool.shutdown(wait=False)
-    return future
+    state: _State = Future()
+    # The end of the program does not wait for it.
+    threading.Thread(
+        target=lambda: state.set_result(_export(stack)), name="stacks-pulumi state", daemon=True
+    ).start()
+    return state
 
 
 def _export(stack: str) -> list[StoredResource] | None:
@@ -65,7 +69,7 @@ def _export(stack: str) -> list[StoredResource] | None:
 
     try:
         # The engine that runs this program is the `pulumi` on PATH.
-        return read_stack(run(["stack", "export", "--stack", stack], seconds=_SECONDS)).resources
+        return read_stack(run(["stack", "export", "--stack", stack], seconds=_LONGEST)).resources
     except StacksError:
         return None
 
@@ -180,7 +184,7 @@ async def _show(rows: list[Declared], state: _State | None) -> None:
     known = [price for price in owned if isinstance(price, int | float)]
     text = _total(owned, known)
     if len(known) == len(owned) and state is not None:
-        text += _change(sum(known), await asyncio.wrap_future(state), rows)
+        text += await _change(sum(known), state, rows)
     # On a terminal, the line beside each of them is gone when the preview ends.
     taken = sum(isinstance(row.adopts, str) and not isinstance(row.id, str) for row in rows)
     pulumi.log.info(f"{text}; {taken} taken over" if taken else text)
@@ -192,11 +196,14 @@ def _total(prices: Collection[Any], known: Collection[float], where: str = "") -
     return f"{text}, plus {unknown} with an unknown price" if unknown else text
 
 
-def _change(planned: float, state: list[StoredResource] | None, rows: list[Declared]) -> str:
-    """Return the difference from the state as text to append; empty if it is not known."""
+async def _change(planned: float, reading: _State, rows: list[Declared]) -> str:
+    """Return the difference from the state as text to append, or that it is not known."""
+    await asyncio.wait({asyncio.wrap_future(reading)}, timeout=_SECONDS)
+    state = reading.result() if reading.done() else None
     past = None if state is None else past_price(state, rows)
     if past is None:
-        return ""
+        why = "its containers are not all known" if state is not None else "the state could not be read"
+        return f" (change not known: {why if reading.done() else 'the state was not read in time'})"
     change = round(planned - past, 2)
     return f" ({'+' if change > 0 else '-'}${abs(change):.2f})" if change else " (no change)"
 

@@ -20,6 +20,7 @@ import msgspec
 import pulumi
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
+from stacks_pulumi._environment import pulumi_home
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.api.wait import CREATED
@@ -381,7 +382,6 @@ class Session(msgspec.Struct, frozen=True):
         created: The containers that this run of the engine has created.
         fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
         begun: When this run of the engine first used the account, by the clock.
-        stacks: What other stacks have, which no change of this run makes old.
     """
 
     settings: AccountSettings
@@ -394,7 +394,6 @@ class Session(msgspec.Struct, frozen=True):
     fingerprint: str
     waitlist: Waitlist = msgspec.field(default_factory=Waitlist)
     begun: float = 0.0
-    stacks: Reads = msgspec.field(default_factory=lambda: Reads(SYSTEM_CLOCK, check_operation))
     _busy: set[str] = msgspec.field(default_factory=set)
     _changed: threading.Condition = msgspec.field(default_factory=threading.Condition)
 
@@ -430,8 +429,6 @@ def session_for(settings: AccountSettings) -> Session:
     with _lock:
         session = _sessions.get(account)
         if session is None:
-            from stacks_pulumi._pulumi_cli import pulumi_home  # noqa: PLC0415  (an `up` without changes has no session)
-
             hints = pulumi_home() / "stacks-lists" / fingerprint
             client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited, hints)
             session = _sessions[account] = Session(

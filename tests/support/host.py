@@ -7,7 +7,6 @@ Without the engine, a call takes milliseconds.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import tempfile
@@ -43,12 +42,6 @@ PROMPT: Final = {"stacks:platform": str(Path(__file__).with_name("prompt-platfor
 """The setting with the platform file of the emulator, with which nothing that is missing is waited for."""
 SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
 UNKNOWN = rpc.UNKNOWN
-_PULUMI: Final = """#!/bin/sh
-# The command line of an engine whose backend is a folder.
-if [ "$2" = ls ]; then cat "$PULUMI_HOME/ls.json" 2>/dev/null || echo '[{"name": "dev"}]'
-else cat "$PULUMI_HOME/${4##*/}.json"
-fi
-"""
 
 
 @dataclass(frozen=True)
@@ -158,11 +151,6 @@ class Host:
         # Files that a host writes for other hosts of its engine stay in this test.
         self._home = tempfile.TemporaryDirectory()
         env["PULUMI_HOME"] = self._home.name
-        command = Path(self._home.name) / "bin/pulumi"
-        command.parent.mkdir()
-        command.write_text(_PULUMI, encoding="utf-8")
-        command.chmod(0o755)
-        env["PATH"] = f"{command.parent}{os.pathsep}{env['PATH']}"
         if self.speed != 1:
             env |= hurry.environment(
                 self.speed, wall=self.wall, python_path=self.python_path, constants=self.constants
@@ -176,14 +164,6 @@ class Host:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
         self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
         self.configure()
-
-    def has_stacks(self, exports: Mapping[str, str | None]) -> None:
-        """Let `pulumi` list these stacks, and show their exports; `None` for one that it cannot show."""
-        home = Path(self._home.name)
-        (home / "ls.json").write_text(json.dumps([{"name": name} for name in exports]), encoding="utf-8")
-        for name, export in exports.items():
-            if export is not None:
-                (home / f"{name.rpartition('/')[2]}.json").write_text(export, encoding="utf-8")
 
     def configure(self) -> None:
         """Send the stack's configuration."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -47,7 +44,7 @@ def test_an_equal_container_is_adopted_and_updated(
 
     assert (there, "running", True) == (web.id, web.outs["status"], web.outs["external_access"])
     assert emulator.calls("containers.create") == 1
-    assert f"adopted {there}: from now on this stack deletes it" in web.lines()
+    assert f"adopted {there}: from now on this stack deletes it, also if another stack has it" in web.lines()
     assert web.up(name="web", template="nodejs", adopt="if_matching", external_access=True) == []
 
 
@@ -72,126 +69,6 @@ def test_a_preview_says_what_is_taken_over_and_billed_already(
         assert "adopts" not in web._check({"template": "nodejs", "adopts": there, **inputs})[0]
     assert emulator.calls() == before + 1
     assert [line for line in web.lines() if UNKNOWN in line or "is not what" in line] == []
-
-
-def exported(stack: str, id_: str, url: str | None = None, **outputs: Any) -> str:
-    """Return the export of a stack that has a container."""
-    provider = f"urn:pulumi:{stack}::tests::pulumi:providers:stacks::default"
-    kind = "stacks:index:Container"
-    container = {
-        "urn": f"urn:pulumi:{stack}::tests::{kind}::shop",
-        "custom": True,
-        "id": id_,
-        "type": kind,
-        "provider": f"{provider}::1",
-        "outputs": outputs,
-    }
-    settings = {} if url is None else {"inputs": {"baseUrl": url}}
-    known = {"urn": provider, "custom": True, "id": "1", "type": "pulumi:providers:stacks", **settings}
-    return json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": [known, container]}})
-
-
-OWN = "acme/dev"
-"""The stack of the tests, in an organization that is not the user's own."""
-UNKNOWN_OWNERS = "not known whether another stack of the project owns the adopted containers: "
-
-
-def warned(web: HostedResource, exports: Mapping[str, str | None]) -> list[str]:
-    """Return the texts about other stacks in previews of an adoption, each once."""
-    web.host.has_stacks(exports)
-    for _ in range(2):
-        web.checked(name="web", template="nodejs", adopt="if_matching")
-    return [text for text in dict.fromkeys(web.lines()) if "stack" in text and "takes over" not in text]
-
-
-def test_a_preview_warns_if_another_stack_has_what_is_taken_over(
-    web: HostedResource, there: str, emulator: Emulator
-) -> None:
-    """A program that adopts has its names written, so each of its stacks takes over the same."""
-    told = warned(
-        web,
-        {
-            # The stack itself, under another name of the resource.
-            OWN: exported("dev", there),
-            "acme/tests/prod": exported("prod", there, f"{emulator.url}/"),
-            "acme/two": exported("two", there),
-            "acme/stage": exported("stage", f"{emulator.account}-other"),
-            "acme/elsewhere": exported("elsewhere", there, "https://other.example/api/v1"),
-            "acme/earlier": exported("earlier", there, createdAt="2020-01-01T00:00:00Z"),
-        },
-    )
-
-    begins = (
-        f"{there} may be another stack's too: acme/tests/prod (as 'shop') and 1 more. After `up` both own it"
-    )
-    assert [text.startswith(begins) for text in told] == [False, True]
-    assert told[0] == "reads the project's stacks"
-
-
-@pytest.mark.parametrize(
-    ("exports", "why"),
-    [
-        ({OWN: "{}", "acme/a": None, "acme/b": "{}"}, "acme/a was not read ("),
-        # What is not an export is not shown: it may be half of one.
-        ({OWN: "{}", "acme/a": '"a-secret'}, "acme/a was not read ("),
-        # The stack itself is being updated, or is new.
-        ({OWN: None}, None),
-        ({"acme/a": exported("a", "usr-1-other")}, "`pulumi stack ls` shows 0 stacks named dev"),
-        ({}, "`pulumi stack ls` shows 0 stacks named dev"),
-        ({OWN: "{}", "other/dev": "{}"}, "`pulumi stack ls` shows 2 stacks named dev"),
-    ],
-)
-def test_a_preview_warns_if_another_stack_may_have_it(
-    web: HostedResource, there: str, exports: dict[str, str | None], why: str | None
-) -> None:
-    told = warned(web, exports)[1:]
-
-    assert [text.startswith(f"{UNKNOWN_OWNERS}{why}") for text in told] == ([] if why is None else [True])
-    assert "a-secret" not in "".join(told)
-
-
-def test_a_preview_warns_if_another_stack_is_creating_it(web: HostedResource, there: str) -> None:
-    """A backend that is a folder does not say that an update runs."""
-    kind = "stacks:index:Container"
-    resource = {"urn": f"urn:pulumi:prod::tests::{kind}::shop", "custom": True, "type": kind}
-    creating = {"type": "creating", "resource": {**resource, "inputs": {"name": "Web"}}}
-    deployment = {"manifest": {}, "resources": [], "pending_operations": [creating]}
-
-    told = warned(web, {OWN: "{}", "acme/prod": json.dumps({"version": 3, "deployment": deployment})})
-
-    named = "(which was creating 'shop', or is creating it now)"
-    assert [
-        text.startswith(f"{there} may be another stack's too: ") and named in text for text in told[1:]
-    ] == [True]
-
-
-def test_a_preview_warns_if_it_is_not_known_what_another_stack_is_creating(
-    web: HostedResource, there: str
-) -> None:
-    kind = "stacks:index:New"
-    resource = {"urn": f"urn:pulumi:prod::tests::{kind}::shop", "custom": True, "type": kind, "inputs": {}}
-    deployment = {"manifest": {}, "pending_operations": [{"type": "creating", "resource": resource}]}
-
-    told = warned(web, {OWN: "{}", "acme/prod": json.dumps({"version": 3, "deployment": deployment})})
-
-    assert [text.startswith(f"{UNKNOWN_OWNERS}acme/prod was not read (") for text in told[1:]] == [True]
-
-
-def test_the_name_of_a_stack_is_that_of_the_list(web: HostedResource, there: str) -> None:
-    """A state that was imported from another stack has the names of that one."""
-    told = warned(web, {OWN: "{}", "acme/copied": exported("dev", there)})
-
-    assert [text.startswith(f"{there} may be another stack's too: ") for text in told[1:]] == [True]
-
-
-def test_a_preview_warns_if_the_stacks_cannot_be_listed(web: HostedResource, there: str) -> None:
-    web.host.has_stacks({})
-    (Path(web.host._home.name) / "ls.json").write_text("no list", encoding="utf-8")
-
-    web.checked(name="web", template="nodejs", adopt="if_matching")
-
-    assert any(text.startswith(f"{UNKNOWN_OWNERS}`pulumi stack ls` failed (") for text in web.lines())
-    assert not any("--state" in text for text in web.lines())
 
 
 def test_a_preview_warns_of_what_up_would_not_take_over(web: HostedResource, there: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -149,7 +150,7 @@ def test_a_state_of_another_backend_is_not_used(state: list[StoredResource]) -> 
 @pytest.mark.parametrize(
     "script", ["exit 1", "echo nothing", "echo '[]'", "echo '{\"deployment\": 3}'", None], ids=str
 )
-def test_a_state_that_cannot_be_read_leaves_the_change_out(
+def test_a_state_that_cannot_be_read_is_said_in_the_line(
     script: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if script is not None:
@@ -158,4 +159,23 @@ def test_a_state_that_cannot_be_read_leaves_the_change_out(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert _preview_total._export("organization/shop/dev") is None
-    assert _preview_total._change(4.0, None, [row()]) == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ([in_state()], " (+$4.00)"),
+        ([in_state(price=None)], " (change not known: its containers are not all known)"),
+        (None, " (change not known: the state could not be read)"),
+        ("later", " (change not known: the state was not read in time)"),
+    ],
+)
+def test_a_change_that_is_not_known_is_said_in_the_line(
+    state: Any, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_preview_total, "_SECONDS", 0.0 if state == "later" else 5.0)
+    reading: Any = Future()
+    if state != "later":
+        reading.set_result(state)
+
+    assert asyncio.run(_preview_total._change(8.0, reading, [row()])) == expected
