@@ -114,6 +114,25 @@ def test_the_search_finds_a_setting_and_a_class_by_their_own_names(site: Path) -
     assert {"namePattern", "StackReference", "faults.add"} <= set(words)
 
 
+def test_a_title_has_the_word_that_people_search_for(site: Path) -> None:
+    index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
+    titled = {
+        (it["location"].partition("#")[0], word) for it in index["docs"] for word in it["title"].split()
+    }
+
+    assert titled >= {
+        ("rotate-a-key.html", "Rotate"),
+        ("deploy-your-code.html", "Deploy"),
+        ("resize.html", "Resize"),
+        ("policies.html", "budget"),
+        ("guards.html", "budget"),
+        ("stop-an-agent.html", "Revoke"),
+        ("functions.html", "password"),
+        ("state.html", "Rename"),
+        ("account.html", "owns"),
+    }
+
+
 @pytest.mark.parametrize(
     ("tag", "found"),
     [
