@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -43,10 +43,7 @@ class _NewAddress(Once[AllowedIp]):
         return self._api.list(self._container_id).allowed_ips
 
     def is_taken(self, row: AllowedIp) -> bool:
-        same = (
-            row.service_type == self._asked["service_type"] and row.description == self._asked["description"]
-        )
-        return same and self.is_ours(row)
+        return is_equal(row, self._asked)
 
     def is_ours(self, row: AllowedIp) -> bool:
         return canonical(row.ip_address) == canonical(self._asked["ip_address"])
@@ -57,6 +54,12 @@ class _NewAddress(Once[AllowedIp]):
     def remove(self, row: AllowedIp) -> None:
         if self.is_taken(row):
             self._api.remove(self._container_id, row.id)
+
+
+def is_equal(row: AllowedIp, asked: Mapping[str, Any]) -> bool:
+    """Return whether an entry is the one that a request asks for: its address, and all else that the request says."""
+    same = all(getattr(row, name) == asked[name] for name in ("description", "service_type") if name in asked)
+    return same and canonical(row.ip_address) == canonical(str(asked["ip_address"]))
 
 
 def list_call(container_id: str) -> Call[ExternalAccess]:

@@ -8,7 +8,7 @@ and with another name.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from stacks_pulumi._clock import Clock, Pulse
 from stacks_pulumi._identifiers import may_be_of, same_name
@@ -23,6 +23,9 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _EARLIEST = 600.0
 """Seconds before a request: a connection that was made earlier than that was not made by the request. Clocks differ."""
+
+
+Find: TypeAlias = Callable[[str], models.Container | None]
 
 
 class _NewConnection(Once[models.Connection]):
@@ -173,7 +176,7 @@ class ConnectionsApi:
 
     def is_equal(self, connection: models.Connection, target_id: str, name: str | None) -> bool:
         """Return whether a connection has this target and this name; `None` for any name."""
-        return (name is None or same_name(connection.name, name)) and self.leads_to(connection, target_id)
+        return is_equal(connection, target_id, name, self._containers.find)
 
     def create(
         self,
@@ -257,12 +260,7 @@ class ConnectionsApi:
 
     def leads_to(self, connection: models.Connection, target_id: str) -> bool:
         """Return whether a connection that its source lists has this target."""
-        if connection.target_id is not None:
-            return connection.target_id == target_id
-        # The list contains only the target's name. An id ends with the name, but the id of `other-db` also ends with
-        # `db`. So a call checks the containers, but only if the name may be that of the target.
-        name = connection.target_name
-        return name is not None and may_be_of(target_id, name) and self._is_named(target_id, name)
+        return _leads_to(connection, target_id, self._containers.find)
 
     def comes_from(self, connection: models.Connection, source_id: str) -> bool:
         """Return whether a connection that its target lists has this source."""
@@ -272,14 +270,37 @@ class ConnectionsApi:
         if name is None:
             return False
         return source_id.casefold().endswith(name.casefold()) or (
-            may_be_of(source_id, name) and self._is_named(source_id, name)
+            may_be_of(source_id, name) and _is_named(source_id, name, self._containers.find)
         )
 
-    def _is_named(self, container_id: str, name: str) -> bool:
-        container = self._containers.find(container_id)
-        if container is None or container.name is None:
-            return container_id.casefold().endswith(name.casefold())
-        return same_name(container.name, name)
+
+def is_equal(connection: models.Connection, target_id: str, name: str | None, find: Find) -> bool:
+    """
+    Return whether a connection that its source lists has this target and this name.
+
+    Args:
+        connection: The connection.
+        target_id: The target.
+        name: The name; `None` for any.
+        find: Returns a container by its id.
+    """
+    return (name is None or same_name(connection.name, name)) and _leads_to(connection, target_id, find)
+
+
+def _leads_to(connection: models.Connection, target_id: str, find: Find) -> bool:
+    if connection.target_id is not None:
+        return connection.target_id == target_id
+    # The list contains only the target's name. An id ends with the name, but the id of `other-db` also ends with
+    # `db`. So a call checks the containers, but only if the name may be that of the target.
+    name = connection.target_name
+    return name is not None and may_be_of(target_id, name) and _is_named(target_id, name, find)
+
+
+def _is_named(container_id: str, name: str, find: Find) -> bool:
+    container = find(container_id)
+    if container is None or container.name is None:
+        return container_id.casefold().endswith(name.casefold())
+    return same_name(container.name, name)
 
 
 def is_spelling(name: str, shown: str | None) -> bool:

@@ -100,7 +100,7 @@ class _NewContainer(Once[Container]):
         return same_name(row.name, self._name)
 
     def is_ours(self, row: Container) -> bool:
-        return self.is_taken(row) and _fits(row, self._template, self._plan)
+        return is_asked(row, self._name, self._template, self._plan)
 
     def made_at(self, row: Container) -> str | None:
         return row.created_at
@@ -581,6 +581,11 @@ class ContainersApi:
             return seen if seen.enabled is enabled else None
 
         return settle(self._send, call, reached)
+
+
+def is_asked(container: Container, name: str, template: str, plan: str | None) -> bool:
+    """Return whether a container that no list showed before a request for one has what was asked for."""
+    return same_name(container.name, name) and _fits(container, template, plan)
 
 
 def _fits(container: Container, template: str, plan: str | None) -> bool:

@@ -232,10 +232,7 @@ class Once(ABC, Generic[T]):
 
     def is_in_time(self, row: T) -> bool | None:
         """Return whether an object was made during one of our requests; `None` if that is not known."""
-        created = seconds_of(self.made_at(row))
-        if created is None or not self._requests:
-            return None
-        return any(begun - TOLERANCE <= created <= ended + _LATER for begun, ended in self._requests)
+        return is_within(self.made_at(row), self._requests)
 
     def _record(self, begun: float | None) -> None:
         ended = self.now()
@@ -391,6 +388,27 @@ class Once(ABC, Generic[T]):
     def _unknown(self, why: str) -> StacksError:
         doubt = self._doubt or UnreadableAnswerError(self.call.what)
         return doubt.but(message=f"{doubt.reason}; {_UNKNOWN.format(why=why)}", code="outcome-unknown")
+
+
+def is_within(
+    created: str | None,
+    spans: Sequence[Sequence[float]],
+    before: float = TOLERANCE,
+    after: float = _LATER,
+) -> bool | None:
+    """
+    Return whether a creation time is in one of the spans in which a request ran; `None` if that is not known.
+
+    Args:
+        created: The creation time.
+        spans: The beginning and the end of each attempt, in seconds since the Unix epoch by the API's clock.
+        before: By how many seconds it may be earlier.
+        after: By how many seconds it may be later.
+    """
+    made = seconds_of(created)
+    if made is None or not spans:
+        return None
+    return any(begun - before <= made <= ended + after for begun, ended in spans)
 
 
 def look_twice(

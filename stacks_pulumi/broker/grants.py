@@ -21,7 +21,7 @@ import msgspec
 
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Change, ChangeError, Permit, canonical, instant, read_change
-from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Spec
+from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Spec, insert
 from stacks_pulumi.broker.limits import bills, left_today, of_stack, price_listed, total
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
 from stacks_pulumi.broker.rules import Facts, Finding, Verdict, in_words, judge, missing
@@ -36,6 +36,8 @@ NO_STACK: Final = "-/-"
 _IN_USE: Final = 120.0
 """Seconds after the last use of a token in which the same change is not handed in again."""
 _SIGNATURES: Final = 10
+_OPEN: Final = 200
+"""The most open access requests of one grant."""
 _REQUEST_LASTS: Final = 7 * DAY
 
 
@@ -241,7 +243,7 @@ class Desk:
         look, now = Look(self._upstream, due, newest=True), self._ledger.now()
         rows = look.containers
         rows.require_complete()
-        monthly = look.prices()
+        monthly = look.prices
         cost = Decimal(0)
         if self._settings().limits.max_total is not None:
             cost = total(of_stack(bills(self._ledger, rows, monthly), change.stack, change.known))
@@ -275,6 +277,31 @@ class Desk:
         return json_reply(200, {"success": True}, decision="ended")
 
     # Access requests
+
+    def ask(self, grant: Grant, permit: Permit, why: str) -> RequestRefusedError:
+        """Record what a budget grant asked for and may not do yet; the same request is recorded once."""
+        text = msgspec.json.encode(permit).decode()
+        with self._ledger.writing() as db:
+            same = "select id, state from requests where grant_id = ? and permit = ? order by at desc, id limit 1"
+            found = self._ledger.rows(same, grant.id, text)
+            id_, state = found[0] if found else ("", "")
+            if state == "denied":
+                return refused(f"the access request {id_} was denied", "do something else")
+            if state != "open":
+                number = "select count(*) from requests where grant_id = ? and state = 'open'"
+                if self._ledger.rows(number, grant.id)[0][0] >= _OPEN:
+                    return refused(
+                        "this grant has too many open access requests", "wait until they are answered"
+                    )
+                id_, at = f"r-{self._ledger.random()}", self._ledger.now()
+                insert(db, "requests", id=id_, grant_id=grant.id, permit=text, why=why, at=at)
+        return RequestRefusedError(
+            403,
+            f"this needs an approval: {why}",
+            f"a person approves the access request {id_} (`stacks-pulumi gate approve {id_}`), then try again",
+            kind="approval-needed",
+            request=id_,
+        )
 
     def approve(self, statement: str, signatures: Sequence[str], due: float) -> Reply:
         """

@@ -9,41 +9,33 @@ Nothing else is remembered. An unknown outcome keeps its reservation until the a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import canonical_network, same_name, seconds_of
+from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api._call import Answer
-from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.api.once import BETWEEN, PAUSES, TOLERANCE
-from stacks_pulumi.broker.change import EFFECTS, SECRETS, Constraint, Permit, dollars
-from stacks_pulumi.broker.ledger import (
-    DAY,
-    Grant,
-    Ledger,
-    LedgerError,
-    Line,
-    Use,
-    insert,
-    text_of,
-    update,
-)
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
+from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, SECRETS, Constraint, Kind, Permit, dollars
+from stacks_pulumi.broker.ledger import DAY, PARENTS, Grant, Ledger, Line, Use, insert, text_of, update
 from stacks_pulumi.broker.limits import Bill, bills, check, left_today, of_stack, price_of, spent, total
-from stacks_pulumi.broker.permits import Ask, Holdings, fits, fits_secret, is_container, same
+from stacks_pulumi.broker.permits import Ask, Holdings, fits, fits_secret, is_about_own, is_made, same
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
 from stacks_pulumi.broker.settings import GateFile, Policy
-from stacks_pulumi.broker.upstream import Look, Lost, Upstream, path_of
+from stacks_pulumi.broker.upstream import Look, NotLookedError, Upstream, made_by, path_of
 from stacks_pulumi.endpoints import ENDPOINTS
-from stacks_pulumi.pricing.money import MonthlyPrice
 from stacks_pulumi.pricing.money import usd as as_dollars
 
+_CREATE: Final = "containers.create"
 UNDONE: Final = 5
 """How often what was made and removed again may be made once more."""
 GRACE: Final = 900.0
@@ -62,9 +54,6 @@ _NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
 _TOO_MANY: Final = 429
 _NO_CAPACITY: Final = 503
-_REQUESTS: Final = 200
-"""The most open access requests of one grant."""
-_PARENTS: Final = frozenset({"container_id", "source_id", "vpn_container_id"})
 _REMOVES: Final[Mapping[str, tuple[str, str]]] = {
     "AllowedIp": ("allowed_ips.remove", "ip_id"),
     "Connection": ("connections.delete", "connection_id"),
@@ -82,29 +71,12 @@ _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
 """Endpoint and status -> what a policy calls it."""
 
 
-class Seen(NamedTuple):
-    """
-    What the platform and the ledger show about a request, before it is judged.
+class ApprovalNeededError(RequestRefusedError):
+    """Raised if a budget does not allow a request: a person may, as this permit."""
 
-    Attributes:
-        fitting: The permits that it fits.
-        is_own: Whether it removes what the grant has made.
-        is_of_own: Whether a policy may allow it, and all that it is about is the grant's own.
-        before: What has to be known to find its result, if its answer is lost.
-        containers: Of a create: the containers that are listed.
-        monthly: Of a create: says prices.
-    """
-
-    fitting: Sequence[Permit]
-    is_own: bool
-    is_of_own: bool
-    before: Mapping[str, Any]
-    containers: Listing[Container] | None
-    monthly: MonthlyPrice | None
-
-    def price(self, ask: Ask) -> Decimal | None:
-        """Return what a create adds to the monthly price; `None` if it is not known."""
-        return None if self.monthly is None else price_of(ask.body, self.monthly)
+    def __init__(self, why: str, permit: Permit) -> None:
+        super().__init__(403, f"this needs an approval: {why}", kind="approval-needed")
+        self.why, self.permit = why, permit
 
 
 @dataclass(frozen=True)
@@ -133,19 +105,6 @@ class Visit:
     address: str
     due: float
 
-    def line(self, use: Use, decision: str, status: int, seconds: float) -> Line:
-        """Return the line of the journal for a use."""
-        return Line(
-            grant_id=self.grant.id,
-            holder=self.grant.holder,
-            method=ENDPOINTS[use.endpoint].method,
-            path=path_of(use.endpoint, use.ids),
-            body=json.dumps(dict(use.body)),
-            decision=decision,
-            status=status,
-            ms=round(seconds * 1000, 1),
-        )
-
 
 class Kernel:
     """
@@ -167,35 +126,24 @@ class Kernel:
     ) -> None:
         self._ledger, self._upstream, self._settings, self._budgets = ledger, upstream, settings, budgets
         self._active: set[int] = set()
-        with ledger.writing() as db:
-            self._left(db, ledger.uses("state = 'sent'"))
-
-    def _left(self, db: sqlite3.Connection, uses: Sequence[Use]) -> None:
-        """Record that nobody waits for the answers to some requests any more: the broker was killed, or a disk full."""
-        for use in uses:
-            left = {
-                "state": EFFECTS[use.endpoint].doubt,
-                "status": use.status or 0,
-                "ended": self._ledger.now(),
-            }
-            update(db, "uses", use.id, **left)
+        self._admits = threading.Lock()
+        self._leave("true")
 
     # Reads
 
     def read(self, visit: Visit) -> Reply:
         """Answer a read: of the inventory, or of a secret that the grant names."""
-        grant, ask = visit.grant, visit.ask
-        self._may_still(grant, is_change=False)
-        secret = SECRETS.get(ask.endpoint)
-        if secret is not None and secret not in grant.spec.secrets:
-            look, holdings = Look(self._upstream, visit.due), self._holdings(grant)
-            if not any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads):
-                raise refused(f"this grant does not read {secret}", "ask for a grant that does")
-        policy = self._policy(grant)
-        own = self._own_ids(grant) if policy is not None and policy.only == "own" else None
-        look = Look(self._upstream, visit.due)
-        if own is not None and not all(self._owns(grant, id_, look) for id_ in ask.containers):
-            raise RequestRefusedError(404, "Container not found")
+        grant, ask, look = visit.grant, visit.ask, Look(self._upstream, visit.due)
+        self._may_still(grant, "ask for another grant")
+        secret, holdings = SECRETS.get(ask.endpoint), self._holdings(grant)
+        is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
+        if secret is not None and secret not in grant.spec.secrets and not is_named:
+            raise refused(f"this grant does not read {secret}", "ask for a grant that does")
+        policy, own = self._policy(grant), None
+        if policy is not None and policy.only == "own":
+            own = [one.object or "" for one in holdings.own if one.makes == "Container"]
+            if not all(is_made(name, ask, holdings.own, look) for name in ask.ids if name in CONTAINERS):
+                raise RequestRefusedError(404, "Container not found")
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
         return self._upstream.reply(got, visit.address, "read", secret=secret is not None, only=own)
 
@@ -204,103 +152,75 @@ class Kernel:
     def change(self, visit: Visit) -> Reply:
         """Carry out a change, or refuse it."""
         grant, ask = visit.grant, visit.ask
-        effect = EFFECTS[ask.endpoint]
         if grant.kind == "read":
             raise refused("this grant only reads", "ask for a grant that may change something")
-        if ask.query or ask.body.keys() - {*effect.fields}:
+        if ask.query or ask.body.keys() - {*EFFECTS[ask.endpoint].fields}:
             raise refused(f"{ask.endpoint} has no such field or query", "leave it out")
-        self._may_still(grant, is_change=True)
+        self._may_still(grant, "hand in the change again")
         self._find_lost(visit)
-        found = self._judged(visit)
-        if isinstance(found, Reply):
-            return found
-        use, is_new = found
-        return self._carried_out(visit, use, is_new=is_new)
+        found = self._admitted(visit)
+        return found if isinstance(found, Reply) else self._carried_out(visit, found)
 
-    def _judged(self, visit: Visit) -> Reply | tuple[Use, bool]:
-        """Return a reservation, with whether it is new, or the answer of an earlier request."""
+    def _admitted(self, visit: Visit) -> Reply | Use:
+        """Return the reservation of a request, or the answer of an earlier one."""
         while True:
-            look = Look(self._upstream, visit.due, is_create=visit.ask.endpoint == "containers.create")
-            seen = self._seen(visit.grant, visit.ask, look)
-            asked = self._as_permit(visit.ask, look, seen) if visit.grant.kind == "budget" else None
-            found: Reply | tuple[Use, bool] | RequestRefusedError | str = ""
-            try:
+            look = Look(self._upstream, visit.due, is_create=visit.ask.endpoint == _CREATE)
+            # Once without the transaction, so that the platform has been asked for all that matters.
+            found = self._judged(visit.grant, visit.ask, look)
+            if isinstance(found, Reply):
+                return found
+            with self._admits, contextlib.suppress(NotLookedError):
                 with self._ledger.writing() as db:
                     if self._upstream.is_late(visit.due):
                         raise busy("it took too long to look, so nothing was sent")
-                    if look.is_old:
-                        continue
-                    found = self._admitted(db, visit, seen)
-                    if isinstance(found, str):
-                        # The request is kept, so the transaction has to end without an error.
-                        found = self._asked_for(db, visit.grant, asked, found)
-                    elif not isinstance(found, Reply):
-                        self._active.add(found[0].id)
-            except LedgerError:
-                if isinstance(found, tuple):
-                    self._active.discard(found[0].id)
-                raise
-            if isinstance(found, RequestRefusedError):
-                raise found
-            return found
+                    look.close()
+                    found = self._judged(self._not_revoked(visit.grant.id), visit.ask, look)
+                    if isinstance(found, dict):
+                        found = self._ledger.uses("id = ?", insert(db, "uses", **found))[0]
+                if isinstance(found, Use):
+                    self._active.add(found.id)
+                return found
 
-    def _seen(self, grant: Grant, ask: Ask, look: Look) -> Seen:
-        """Look at what a request is about, as far as that matters to this grant."""
-        holdings, is_create = self._holdings(grant), ask.endpoint == "containers.create"
-        fitting = [one for one in self._ledger.permits(grant.id) if fits(one, ask, holdings, look)]
-        is_own = self._is_own(grant, ask, look)
-        is_of_own = grant.kind == "budget" and self._is_of_own(grant, ask, look)
-        containers = look.containers if is_create else None
-        if containers is not None:
-            containers.require_complete()
-        before = self._before(ask, look) if fitting or is_own or is_of_own or is_create else {}
-        return Seen(fitting, is_own, is_of_own, before, containers, look.prices() if is_create else None)
+    def _judged(self, grant: Grant, ask: Ask, look: Look) -> Reply | Use | dict[str, Any]:
+        """
+        Return the earlier answer of a request, or the one whose outcome is unknown, or its row in the ledger.
 
-    def _admitted(self, db: sqlite3.Connection, visit: Visit, seen: Seen) -> Reply | tuple[Use, bool] | str:
-        """Inside one transaction: reserve a request, find its earlier answer, or say why it needs a person."""
-        ask, now = visit.ask, self._ledger.now()
-        grant = self._not_revoked(visit.grant.id)
-        effect, is_alive, policy = EFFECTS[ask.endpoint], now <= grant.until, self._policy(grant)
-        of_grant = "grant_id = ? and endpoint = ? and state <> 'void'", grant.id, ask.endpoint
-        self._left(
-            db,
-            [
-                one
-                for one in self._ledger.uses(*of_grant)
-                if one.state == "sent" and one.id not in self._active
-            ],
-        )
-        uses = self._ledger.uses(*of_grant)
+        Raises:
+            RequestRefusedError: It may not happen.
+        """
+        effect, policy, now = EFFECTS[ask.endpoint], self._policy(grant), self._ledger.now()
+        of_grant = "grant_id = ? and endpoint = ? and state <> 'void'"
+        uses = self._ledger.uses(of_grant, grant.id, ask.endpoint)
         twins = [use for use in uses if same([use.ids, use.body], [ask.ids, ask.body])]
-        if any(use.id in self._active for use in twins):
+        if any(use.state == "sent" or use.id in self._active for use in twins):
             raise busy("this request is under way")
         doubt = next((use for use in twins if use.state == "unknown"), None)
         if doubt is not None:
-            return doubt, False
-        permit = next((one for one in seen.fitting if is_alive and self._is_left(one, uses, grant)), None)
-        why = "" if policy is None else self._why_not_free(grant, policy, ask, seen)
+            return doubt
+        holdings, is_alive = self._holdings(grant), now <= grant.until
+        left = (one for one in self._ledger.permits(grant.id) if is_alive and self._is_left(one, uses, grant))
+        permit = next((one for one in left if fits(one, ask, holdings, look)), None)
+        if permit is not None or self._is_own(ask, holdings, policy, look):
+            return self._row(grant, ask, permit, look)
+        why = "" if policy is None else self._why_not_free(grant, policy, ask, holdings, look)
         is_free = is_alive and policy is not None and not why
-        if permit is not None or seen.is_own or (is_free and not effect.makes):
-            return self._reserved(db, grant, ask, seen, permit), True
         # A repetition says what happened; only for a time, because later it would say that it happened again.
         is_lasting = effect.makes or ENDPOINTS[ask.endpoint].method == "DELETE"
         since = now - (_LASTING if is_lasting else _BRIEF)
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
-        if done:
+        if done and not (is_free and not effect.makes):
             headers = {"content-type": "application/json", "x-broker": "replay"}
             return Reply(done[-1].status or 200, str(done[-1].answer).encode(), headers, "replay")
         if is_free:
-            return self._reserved(db, grant, ask, seen, None), True
+            return self._row(grant, ask, None, look)
         if not is_alive:
             raise refused(
                 "this grant has ended, so it only reads and removes its own", "hand in the change again"
             )
         if policy is not None:
-            return why
-        raise refused(
-            f"this change was not approved: {ENDPOINTS[ask.endpoint].method} {path_of(ask.endpoint, ask.ids)} "
-            f"{json.dumps(ask.body)}"
-        )
+            raise ApprovalNeededError(why, self._as_permit(ask, look))
+        words = f"{ENDPOINTS[ask.endpoint].method} {path_of(ask.endpoint, ask.ids)} {json.dumps(ask.body)}"
+        raise refused(f"this change was not approved: {words}")
 
     def _not_revoked(self, grant_id: str) -> Grant:
         grant = self._ledger.grant(grant_id)
@@ -317,44 +237,33 @@ class Kernel:
         done = {use.permit for use in self._ledger.uses("grant_id = ? and state = 'done'", grant.id)}
         return done.issuperset(permit.after)
 
-    def _reserved(
-        self, db: sqlite3.Connection, grant: Grant, ask: Ask, seen: Seen, permit: Permit | None
-    ) -> Use:
-        """Write that a request is about to be sent, after a check of every limit on its price."""
-        is_new = permit is None or any(one.new_backup_of for one in permit.ids.values())
-        began = self._upstream.now()
-        price = self._price(grant, ask, permit, seen)
-        number = insert(
-            db,
-            "uses",
-            grant_id=grant.id,
-            stack=grant.stack,
-            policy=grant.policy,
-            permit=None if permit is None else permit.n,
-            endpoint=ask.endpoint,
-            ids=ask.ids,
-            body=ask.body,
-            state="sent",
-            at=self._ledger.now(),
-            ended=self._ledger.now(),
-            attempts=1,
-            before={**seen.before, "is_new": is_new, "spans": [(began, began + _UNDER_WAY)]},
-            binds=None if permit is None else permit.binds,
-            usd=None if price is None else str(price),
-            makes=EFFECTS[ask.endpoint].makes,
-            parent=next((value for name, value in ask.ids.items() if name in _PARENTS), None),
-        )
-        return self._ledger.uses("id = ?", number)[0]
+    def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
+        """Return what the ledger has of a request that is about to be sent, after a check of every limit."""
+        effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
+        price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
+        # What may exist twice has its time, and ids that are given once.
+        is_listed = effect.doubt == "unknown" and effect.makes not in _REMOVES
+        parent = next(map(look.container, ask.containers[:1]), None)
+        before = {
+            "ids": [_identity(row) for row in self._rows(ask, look)] if is_listed else [],
+            "parent_made": None if parent is None else parent.created_at,
+            "is_new": permit is None or any(one.new_backup_of for one in permit.ids.values()),
+            "spans": [(began, began + _UNDER_WAY)],
+        }
+        row: dict[str, Any] = {"grant_id": grant.id, "stack": grant.stack, "policy": grant.policy}
+        row |= {"endpoint": ask.endpoint, "ids": ask.ids, "body": ask.body, "before": before}
+        row |= {"state": "sent", "at": now, "ended": now, "usd": None if price is None else str(price)}
+        return row if permit is None else row | {"permit": permit.n, "binds": permit.binds}
 
     # Money
 
-    def _price(self, grant: Grant, ask: Ask, permit: Permit | None, seen: Seen) -> Decimal | None:
-        """Return what a create adds, after a check of every limit that holds it; `None` for all other requests."""
-        if seen.containers is None or seen.monthly is None:
-            return None
-        added = seen.price(ask)
-        found = bills(self._ledger, seen.containers, seen.monthly)
-        for name, most, before in self._limits(grant, permit, found):
+    def _price(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> Decimal | None:
+        """Return what a create adds, after a check of every limit that holds it."""
+        look.containers.require_complete()
+        added = price_of(ask.body, look.prices)
+        for name, most, before in self._limits(
+            grant, permit, bills(self._ledger, look.containers, look.prices)
+        ):
             if added is None:
                 raise limited("the price of this container is not known, and there is a limit", 0, 0)
             check(name, most, before, added)
@@ -391,17 +300,17 @@ class Kernel:
         # A policy that is gone allows nothing.
         return self._settings().policies.get(grant.policy, Policy())
 
-    def _why_not_free(self, grant: Grant, policy: Policy, ask: Ask, seen: Seen) -> str:
+    def _why_not_free(self, grant: Grant, policy: Policy, ask: Ask, holdings: Holdings, look: Look) -> str:
         """Return why a request of a budget grant needs an approval; empty if it is within the policy."""
         body = ask.body
-        if seen.containers is None:
+        if ask.endpoint != _CREATE:
             action = _ACTIONS.get((ask.endpoint, body.get("status")))
             if action is None:
                 return f"{ask.endpoint} always needs an approval"
             if action not in policy.free:
                 return f"the policy does not allow {action}"
-            return "" if seen.is_of_own else "the container is not of this grant"
-        price, plan = seen.price(ask), body.get("plan", catalog.DEFAULT_PLAN)
+            return "" if is_about_own(ask, holdings, look) else "the container is not of this grant"
+        price, plan = price_of(body, look.prices), body.get("plan", catalog.DEFAULT_PLAN)
         if price is None or "discount_code" in body:
             return "its price is not known"
         if policy.templates is not None and body["template"] not in policy.templates:
@@ -414,147 +323,74 @@ class Kernel:
             return f"it adds {as_dollars(price)} a month, and {as_dollars(left)} of {most} a day is left"
         return ""
 
-    def _as_permit(self, ask: Ask, look: Look, seen: Seen) -> Permit:
+    def _as_permit(self, ask: Ask, look: Look) -> Permit:
         """Return exactly this request, as the permit that an approver may sign."""
-        rows = {name: look.container(value) for name, value in ask.ids.items() if value in ask.containers}
-        ids = {
-            name: Constraint(is_=value, created_at=row.created_at if (row := rows.get(name)) else None)
-            for name, value in ask.ids.items()
-        }
-        price = seen.price(ask)
+        rows = {name: look.container(value) for name, value in ask.ids.items() if name in CONTAINERS}
+        made = {name: row.created_at for name, row in rows.items() if row is not None}
+        ids = {name: Constraint(is_=value, created_at=made.get(name)) for name, value in ask.ids.items()}
+        price = price_of(ask.body, look.prices) if ask.endpoint == _CREATE else None
         usd = None if price is None else f"{price:.2f}"
         return Permit(n=1, endpoint=ask.endpoint, ids=ids, body=dict(ask.body), usd=usd)
 
-    def _asked_for(
-        self, db: sqlite3.Connection, grant: Grant, permit: Permit | None, why: str
-    ) -> RequestRefusedError:
-        """Record what a budget grant asked for and may not do yet; the same request is recorded once."""
-        text = msgspec.json.encode(permit).decode()
-        same_request = (
-            "select id, state from requests where grant_id = ? and permit = ? order by at desc, id limit 1"
-        )
-        found = self._ledger.rows(same_request, grant.id, text)
-        id_, state = found[0] if found else ("", "")
-        if state == "denied":
-            return refused(f"the access request {id_} was denied", "do something else")
-        if state != "open":
-            number = "select count(*) from requests where grant_id = ? and state = 'open'"
-            if self._ledger.rows(number, grant.id)[0][0] >= _REQUESTS:
-                return refused("this grant has too many open access requests", "wait until they are answered")
-            id_ = f"r-{self._ledger.random()}"
-            insert(
-                db,
-                "requests",
-                id=id_,
-                grant_id=grant.id,
-                permit=text,
-                why=why,
-                at=self._ledger.now(),
-                state="open",
-                approvals=[],
-            )
-        return RequestRefusedError(
-            403,
-            f"this needs an approval: {why}",
-            f"a person approves the access request {id_} (`stacks-pulumi gate approve {id_}`), then try again",
-            kind="approval-needed",
-            request=id_,
-        )
-
     # What a grant has
 
-    def _may_still(self, grant: Grant, *, is_change: bool) -> None:
+    def _may_still(self, grant: Grant, hint: str) -> None:
         """Refuse a grant that has ended for so long that nothing of it can be under way."""
         now = self._ledger.now()
-        if now <= grant.until:
-            return
-        last = self._ledger.rows("select max(ended) from uses where grant_id = ?", grant.id)[0][0]
-        if now > max(grant.until, last or 0.0) + GRACE:
-            what = "hand in the change again" if is_change else "ask for another grant"
-            raise refused("this grant has ended", what)
+        if now > grant.until + GRACE:
+            last = self._ledger.rows("select max(ended) from uses where grant_id = ?", grant.id)[0][0]
+            if now > (last or 0.0) + GRACE:
+                raise refused("this grant has ended", hint)
 
     def _holdings(self, grant: Grant) -> Holdings:
-        return Holdings(grant.spec.known, self._ledger.live("grant_id = ?", grant.id))
-
-    def _mine(self, grant: Grant, kind: str) -> list[Use]:
-        """Return the objects of a kind that are a grant's own: for a budget, those of its policy and stack."""
+        """Return what a grant knows and has made. To a budget belongs what its policy made for its stack."""
         if grant.kind == "budget":
-            of_policy = "makes = ? and policy = ? and policy <> '' and stack = ?"
-            return self._ledger.objects(of_policy, kind, grant.policy, grant.stack)
-        return self._ledger.objects("makes = ? and grant_id = ?", kind, grant.id)
+            # Without a creation time nothing shows whether it is still the same container.
+            of_policy = (
+                "policy = ? and policy <> '' and stack = ? and (endpoint <> ? or created_at is not null)"
+            )
+            own = self._ledger.objects(of_policy, grant.policy, grant.stack, _CREATE)
+        else:
+            own = self._ledger.objects("grant_id = ?", grant.id)
+        return Holdings(grant.spec.known, self._ledger.live("grant_id = ?", grant.id), own)
 
-    def _own_ids(self, grant: Grant) -> frozenset[str]:
-        return frozenset(one.object or "" for one in self._mine(grant, "Container"))
-
-    def _owns(self, grant: Grant, container: str, look: Look) -> bool:
-        """Return whether a container is a grant's own: by its id and its creation time."""
-        return any(
-            one.object == container and one.created_at is not None and is_container(one.container, look)
-            for one in self._mine(grant, "Container")
-        )
-
-    def _is_own(self, grant: Grant, ask: Ask, look: Look) -> bool:
-        """Return whether a request removes what the grant has made."""
-        effect, policy = EFFECTS[ask.endpoint], self._policy(grant)
+    def _is_own(self, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
+        """Return whether a request removes what the grant has made; for a budget, a short time ago."""
+        effect = EFFECTS[ask.endpoint]
         if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
             return False
         since = 0.0 if policy is None else self._ledger.now() - policy.undo.total_seconds()
-        return any(
-            is_container(one.container, look)
-            if effect.removes == "Container"
-            else {*ask.containers} <= {one.parent}
-            and (not ask.containers or is_container(one.parent_container, look))
-            for one in self._mine(grant, effect.removes)
-            if one.object == ask.ids[effect.object] and one.ended >= since
-        )
-
-    def _is_of_own(self, grant: Grant, ask: Ask, look: Look) -> bool:
-        """Return whether a policy may allow a request, and every container that it is about is the grant's own."""
-        if (ask.endpoint, ask.body.get("status")) not in _ACTIONS:
-            return False
-        if ask.endpoint != "backups.pin":
-            return bool(ask.containers) and all(self._owns(grant, id_, look) for id_ in ask.containers)
-        mine = [id_ for id_ in self._own_ids(grant) if self._owns(grant, id_, look)]
-        return any(str(row.id) == ask.ids["backup_id"] for id_ in mine for row in look.rows("Backup", id_))
-
-    # Sending, and what became of it
-
-    def _before(self, ask: Ask, look: Look) -> dict[str, Any]:
-        """Return what has to be known to find the result of a request whose answer is lost."""
-        effect = EFFECTS[ask.endpoint]
-        # What may exist twice has its time, and ids that are given once.
-        is_listed = effect.doubt == "unknown" and effect.makes not in _REMOVES
-        made = [row.created_at for row in map(look.container, ask.containers[:1]) if row is not None]
-        return {
-            "ids": [_identity(row) for row in self._rows(ask, look)] if is_listed else [],
-            "parent_made": made[0] if made else None,
-        }
+        return is_made(effect.object, ask, [one for one in holdings.own if one.ended >= since], look)
 
     def _rows(self, one: Ask | Use, look: Look) -> Sequence[Any]:
         """Return the rows among which what a request makes is listed."""
-        if one.endpoint == "containers.create":
+        if one.endpoint == _CREATE:
             return look.containers.where(lambda row: same_name(row.name, str(one.body.get("name"))))
-        container = next(value for name, value in one.ids.items() if name in _PARENTS)
-        return look.rows(EFFECTS[one.endpoint].makes, container)
+        return look.rows(
+            EFFECTS[one.endpoint].makes, next(one.ids[name] for name in PARENTS if name in one.ids)
+        )
 
-    def _carried_out(self, visit: Visit, use: Use, *, is_new: bool) -> Reply:
+    # Sending, and what became of it
+
+    def _carried_out(self, visit: Visit, use: Use) -> Reply:
         """Send a reserved request, and look for what it did and repeat it while its outcome is unknown."""
         try:
-            reply = None
-            if is_new:
-                reply, use = self._attempt(visit, use, again=False)
-            while reply is None:
-                reply = self._found(visit, use)
-                if reply is None:
-                    self._upstream.sleep(self._pause(visit, use, is_new=is_new))
+            while True:
+                if use.state == "unknown":
                     reply = self._found(visit, use)
-                if reply is None:
-                    reply, use = self._attempt(visit, use, again=True)
-            return reply
+                    if reply is None:
+                        self._upstream.sleep(self._pause(visit, use))
+                        reply = self._found(visit, use)
+                    if reply is not None:
+                        return reply
+                    use = self._again(use)
+                reply, use = self._attempt(visit, use)
+                if reply is not None:
+                    return reply
         finally:
             self._active.discard(use.id)
 
-    def _pause(self, visit: Visit, use: Use, *, is_new: bool) -> float:
+    def _pause(self, visit: Visit, use: Use) -> float:
         """
         Return the seconds before a request is sent again.
 
@@ -569,7 +405,7 @@ class Kernel:
             is_due = True
             if use.status == _NO_CAPACITY and effect.makes == "Container":
                 # From the waitlist it may be made later: it is sent again once, if a client asks for it later.
-                pause, is_due = 0.0, not is_new and use.attempts == 1 and now - use.ended >= _WAITLIST
+                pause, is_due = 0.0, use.attempts == 1 and now - use.ended >= _WAITLIST
             if is_due and not self._upstream.is_late(visit.due - pause):
                 return pause
         if now - use.at > (DAY if effect.again else _WAITLIST):
@@ -579,192 +415,139 @@ class Kernel:
             )
         raise busy("the outcome of an earlier request is not known yet")
 
-    def _attempt(self, visit: Visit, use: Use, *, again: bool) -> tuple[Reply | None, Use]:
+    def _attempt(self, visit: Visit, use: Use) -> tuple[Reply | None, Use]:
         """Send a request once. Return the answer if its outcome is known or is not looked for."""
-        effect = EFFECTS[use.endpoint]
-        use = self._opened(use) if again else use
-        began = use.before["spans"][-1][0]
+        effect, again = EFFECTS[use.endpoint], use.attempts > 1
+        *spans, (began, _) = use.before["spans"]
         got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due)
-        status = (0 if got.sent else _NOT_SENT) if isinstance(got, Lost) else got.status
+        status = got.status if isinstance(got, Answer) else 0 if got.sent else _NOT_SENT
         reply = self._upstream.reply(got, visit.address, "forwarded")
-        made = _made(use, got)
         is_gone = not again and status == _NOT_FOUND and self._was_lost(use)
+        made = made_by(effect.makes, use.ids, use.body, got)
         if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
-            self._done(visit, use, None if is_gone else made, reply)
-            if again:
-                self._remove_twins(visit, use, made)
+            use = self._done(visit, use, None if is_gone else made, reply)
+            if again and made is not None:
+                self._remove_twins(visit, use)
             return reply, use
         is_waiting = status == _NO_CAPACITY and effect.makes == "Container"
+        state: str = effect.doubt
         if _is_refusal(status):
-            state, ended = "unknown" if again else "void", None
+            state = "unknown" if again else "void"
         else:
             # From the waitlist it may be made much later.
-            state, ended = effect.doubt, began + DAY if is_waiting else self._upstream.now()
-        use = self._settled(visit, use, state, status, ended)
-        is_answered = state != "unknown" or (is_waiting and not again)
-        return (reply if is_answered else None), use
+            spans.append((began, began + DAY if is_waiting else self._upstream.now()))
+        use = self._record(
+            visit, use, state, state=state, status=status, before={**use.before, "spans": spans}
+        )
+        return (None if state == "unknown" and (again or not is_waiting) else reply), use
 
-    def _opened(self, use: Use) -> Use:
+    def _record(self, visit: Visit | None, use: Use, decision: str, **values: Any) -> Use:
+        """Write what became of a request, once, with its line in the journal."""
+        now, effect = self._ledger.now(), EFFECTS[use.endpoint]
+        with self._ledger.writing() as db:
+            if not self._ledger.uses("id = ? and state in ('sent', 'unknown')", use.id):
+                return use
+            update(db, "uses", use.id, ended=now, **values)
+            if effect.removes and values["state"] == "done":
+                self._undo(db, effect.removes, use.ids[effect.object])
+            grant = self._ledger.grant(use.grant_id)
+            line = Line(
+                grant_id=use.grant_id,
+                holder="" if grant is None else grant.holder,
+                method=ENDPOINTS[use.endpoint].method,
+                path=path_of(use.endpoint, use.ids),
+                body=json.dumps(dict(use.body)),
+                decision=decision,
+                status=values["status"],
+                ms=0.0 if visit is None else round(self._upstream.elapsed(visit.due) * 1000, 1),
+            )
+            self._ledger.write(db, line)
+            return self._ledger.uses("id = ?", use.id)[0]
+
+    def _done(self, visit: Visit, use: Use, made: tuple[str, str | None] | None, reply: Reply) -> Use:
+        """Record that a request was carried out, and what it made."""
+        is_kept = use.endpoint not in _NOT_KEPT and reply.status < 400
+        # Who pinned a backup that was there before may have pinned it for somebody else, too.
+        is_its = made is not None and (use.makes != "Pin" or use.before["is_new"])
+        object_, created_at = made if made is not None and is_its else (None, None)
+        answer = reply.body.decode("utf-8", "replace") if is_kept else None
+        values = {"state": "done", "status": reply.status, "answer": answer}
+        return self._record(visit, use, reply.decision, **values, object=object_, created_at=created_at)
+
+    def _undo(self, db: sqlite3.Connection, kind: Kind, id_: str) -> None:
+        """Record that an object is gone, with what belonged to it. What made it is undone; its price stays spent."""
+        gone = self._ledger.made(kind, "object = ?", id_)
+        if kind == "Container":
+            gone += self._ledger.objects("exists(select 1 from json_each(ids) where value = ?)", id_)
+        for one in gone:
+            update(db, "uses", one.id, state="undone", answer=None)
+
+    def _again(self, use: Use) -> Use:
         """Write that a request is about to be sent again."""
         began = self._upstream.now()
-        spans = [*use.before["spans"], (began, began + _UNDER_WAY)]
+        before = {**use.before, "spans": [*use.before["spans"], (began, began + _UNDER_WAY)]}
         with self._ledger.writing() as db:
             self._not_revoked(use.grant_id)
-            before = {**use.before, "spans": spans}
             update(db, "uses", use.id, state="sent", attempts=use.attempts + 1, before=before)
             return self._ledger.uses("id = ?", use.id)[0]
 
     def _was_lost(self, use: Use) -> bool:
         """Whether an earlier deletion of the same object had no answer: then a 404 says that it was carried out."""
-        return ENDPOINTS[use.endpoint].method == "DELETE" and bool(
-            self._ledger.uses(
-                "grant_id = ? and endpoint = ? and ids = ? and state = 'void' and (status = 0 or status >= 500)",
-                *(use.grant_id, use.endpoint, text_of(use.ids)),
-            )
+        lost = (
+            "grant_id = ? and endpoint = ? and ids = ? and state = 'void' and (status = 0 or status >= 500)"
         )
-
-    def _settled(self, visit: Visit, use: Use, state: str, status: int, ended: float | None) -> Use:
-        """Record what became of an attempt, and until when it may have been carried out; `None` if it was not."""
-        *spans, (began, _) = use.before["spans"]
-        spans += [] if ended is None else [(began, ended)]
-        before = {**use.before, "spans": spans}
-        with self._ledger.writing() as db:
-            update(db, "uses", use.id, state=state, status=status, ended=self._ledger.now(), before=before)
-            self._ledger.write(db, visit.line(use, state, status, self._upstream.elapsed(visit.due)))
-            return self._ledger.uses("id = ?", use.id)[0]
-
-    def _done(self, visit: Visit, use: Use, made: _Made | None, reply: Reply) -> None:
-        """Record that a request was carried out, what it made, and what it removed; once."""
-        effect, now = EFFECTS[use.endpoint], self._ledger.now()
-        is_kept = use.endpoint not in _NOT_KEPT and reply.status < 400
-        with self._ledger.writing() as db:
-            if not self._ledger.uses("id = ? and state in ('sent', 'unknown')", use.id):
-                return
-            update(
-                db,
-                "uses",
-                use.id,
-                state="done",
-                status=reply.status,
-                answer=reply.body.decode("utf-8", "replace") if is_kept else None,
-                # Who pinned a backup that was there before may have pinned it for somebody else, too.
-                object=made.id if made and (effect.makes != "Pin" or use.before["is_new"]) else None,
-                created_at=made.created_at if made else None,
-                ended=now,
-            )
-            if effect.removes:
-                self._undone(db, effect.removes, use.ids[effect.object])
-            line = visit.line(use, reply.decision, reply.status, self._upstream.elapsed(visit.due))
-            self._ledger.write(db, line)
-
-    def _undone(self, db: sqlite3.Connection, kind: str, id_: str) -> None:
-        """Record that an object is gone, with what belonged to it. What made it is undone; its price stays spent."""
-        is_it = "(makes = ? and object = ?) or (? = 'Container' and parent = ?)"
-        for one in self._ledger.objects(is_it, kind, id_, kind, id_):
-            update(db, "uses", one.id, state="undone", answer=None)
+        is_removal = ENDPOINTS[use.endpoint].method == "DELETE"
+        return is_removal and bool(self._ledger.uses(lost, use.grant_id, use.endpoint, text_of(use.ids)))
 
     # Looking for what a lost request did
 
+    def _leave(self, where: str, *values: object) -> None:
+        """Record that nobody waits for the answer to a request any more: the broker was killed, or a disk full."""
+        for use in self._ledger.uses(f"state = 'sent' and {where}", *values):
+            if use.id not in self._active:
+                doubt = EFFECTS[use.endpoint].doubt
+                self._record(None, use, f"left: {doubt}", state=doubt, status=use.status or 0)
+
     def _find_lost(self, visit: Visit) -> None:
         """Look for what the grant's lost requests have made: its client may have found it, and go on with it."""
-        lost = self._ledger.uses(
-            "grant_id = ? and state in ('sent', 'unknown') and ended > ?",
-            visit.grant.id,
-            self._ledger.now() - DAY,
-        )
-        for use in lost:
-            if use.id not in self._active and EFFECTS[use.endpoint].doubt == "unknown":
+        with self._admits:
+            self._leave("grant_id = ?", visit.grant.id)
+        lost = "grant_id = ? and state = 'unknown' and ended > ?"
+        for use in self._ledger.uses(lost, visit.grant.id, self._ledger.now() - DAY):
+            if use.id not in self._active:
                 self._found(visit, use)
 
     def _found(self, visit: Visit, use: Use) -> Reply | None:
         """Return an answer with what a lost request has made, if it is listed and is certainly that."""
         look = Look(self._upstream, visit.due, newest=True)
-        rows = self._rows(use, look)
-        row = next((row for row in rows if _is_ours(use, row, look)), None)
+        row = next((row for row in self._rows(use, look) if self._is_ours(use, row, look)), None)
         if row is None:
             return None
         data = {name: value for name, value in msgspec.to_builtins(row).items() if value is not None}
         data |= {"type": data["template"]} if "template" in data else {}
         reply = json_reply(202, {"success": True, "data": data}, {"x-broker": "found"}, "found")
-        self._done(visit, use, _Made(str(_id(row)), _time(row)), reply)
+        self._done(visit, use, (_id(row), _time(row)), reply)
         return reply
 
-    def _remove_twins(self, visit: Visit, use: Use, made: _Made | None) -> None:
+    def _is_ours(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool:
+        """Return whether a listed object is what a lost request made: absent before, as asked for, made meanwhile."""
+        if _identity(row) in use.before["ids"] or not look.is_asked(use.makes, use.ids, use.body, row):
+            return False
+        made, others = _time(row), self._ledger.made(use.makes, "object = ? and id <> ?", _id(row), use.id)
+        if any(compare_instants(one.created_at, made) is not False for one in others):
+            return False
+        # A VPN client has no time, and its name is its key.
+        return use.makes == "VpnClient" or is_within(made, use.before["spans"], **tolerance) is True
+
+    def _remove_twins(self, visit: Visit, use: Use) -> None:
         """Remove what an earlier attempt has made beside: only what is certainly of this request, and exists twice."""
-        effect = EFFECTS[use.endpoint]
-        if made is None or effect.makes not in _REMOVES:
+        if use.makes not in _REMOVES:
             return
-        look, (name, variable) = Look(self._upstream, visit.due, newest=True), _REMOVES[effect.makes]
+        look, (name, variable) = Look(self._upstream, visit.due, newest=True), _REMOVES[use.makes]
         for row in self._rows(use, look):
             # Another client's may be as old as the tolerance: what is removed was made while the requests ran.
-            if str(row.id) != made.id and _is_ours(use, row, look, 0.0):
-                self._upstream.change(name, {**use.ids, variable: str(row.id)}, {}, visit.due)
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a request has made: its id, and when the platform says that it was made."""
-
-    id: str
-    created_at: str | None
-
-
-def _made(use: Use, got: Answer | Lost) -> _Made | None:
-    """Return what an answer says was made; `None` if it says no id where one is needed."""
-    makes = EFFECTS[use.endpoint].makes
-    if isinstance(got, Lost) or not makes:
-        return None
-    if makes == "Pin":
-        return _Made(use.ids["backup_id"], None)
-    if makes == "VpnClient":
-        return _Made(str(use.body.get("name")), None)
-    try:
-        body = json.loads(got.body)
-    except (ValueError, RecursionError):
-        return None
-    data = body.get("data", body) if isinstance(body, dict) else None
-    id_ = data.get("id") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(id_, str) or not id_:
-        # The answer to a backup has no id: it is found in the list, when it is asked for.
-        return _Made("", None) if makes == "Backup" else None
-    created = data.get("createdAt") or data.get("created_at") or data.get("added_at")
-    return _Made(id_, created if isinstance(created, str) else None)
-
-
-def _is_ours(use: Use, row: Any, look: Look, tolerance: float = TOLERANCE) -> bool:
-    """Return whether a listed object is what a lost request has made: absent before, equal, and made meanwhile."""
-    makes, body, made = EFFECTS[use.endpoint].makes, use.body, seconds_of(_time(row))
-    if _identity(row) in use.before["ids"]:
-        return False
-    if makes == "VpnClient":
-        # It has no time, and its name is its key.
-        return bool(row.name == body.get("name"))
-    if made is None or not any(
-        began - tolerance <= made <= ended + tolerance for began, ended in use.before["spans"]
-    ):
-        # Made at another time, or at an unknown one: it may be another client's.
-        return False
-    if makes == "Container":
-        plan = body.get("plan", catalog.DEFAULT_PLAN)
-        is_vpn = body.get("template") == catalog.VPN_TEMPLATE
-        size = catalog.VPN_PLAN if is_vpn else catalog.PLANS.get(str(plan))
-        tier = catalog.added_tier(size, row.storage_mb)
-        is_size = is_vpn or row.plan in {None, plan}
-        is_tier = tier in {None, body.get("additional_storage_tier") or 0}
-        return bool(is_size and is_tier and row.is_from(str(body.get("template"))))
-    if makes == "Connection":
-        target = look.container(use.ids["target_id"])
-        is_there = row.target_id == use.ids["target_id"] or (
-            target is not None and same_name(row.target_name, target.name or "")
-        )
-        return bool(is_there and row.name == body.get("connectionName", row.name))
-    if makes == "AllowedIp":
-        return bool(
-            canonical_network(row.ip_address) == canonical_network(str(body.get("ip_address")))
-            and row.description == body.get("description", row.description)
-            and row.service_type == body.get("service_type", row.service_type)
-        )
-    return bool(row.backup_type != "scheduled")
+            if _id(row) != use.object and self._is_ours(use, row, look, before=0.0, after=0.0):
+                self._upstream.change(name, {**use.ids, variable: _id(row)}, {}, visit.due)
 
 
 def _is_refusal(status: int | None) -> bool:
@@ -774,11 +557,11 @@ def _is_refusal(status: int | None) -> bool:
 
 def _identity(row: Any) -> str:
     """Return what tells a listed object from another one: a container's id may be used again."""
-    return f"{row.id}@{row.created_at}" if isinstance(row, Container) else str(_id(row))
+    return f"{row.id}@{row.created_at}" if isinstance(row, Container) else _id(row)
 
 
-def _id(row: Any) -> Any:
-    return getattr(row, "id", None) or row.name
+def _id(row: Any) -> str:
+    return str(getattr(row, "id", None) or row.name)
 
 
 def _time(row: Any) -> str | None:

@@ -22,37 +22,46 @@ import msgspec
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import compare_instants
-from stacks_pulumi.broker.change import Known, Permit, Secret, canonical
+from stacks_pulumi.broker.change import EFFECTS, Kind, Known, Permit, Secret, canonical
 from stacks_pulumi.config import GRANT
 from stacks_pulumi.errors import StacksError
 
 FILE: Final = "ledger.sqlite"
+PARENTS: Final = ("container_id", "source_id", "vpn_container_id")
+"""The variables of a path that are the container to which an object belongs."""
 DAY: Final = 86400.0
 
 T = TypeVar("T")
 
-_SCHEMA: Final = """
-create table if not exists meta(name text primary key, value text not null);
-create table if not exists grants(id text primary key, kind text not null, holder text not null, stack text not null,
-  policy text not null, spec text not null, token text not null unique, nonce text unique, statement text,
-  approvals text not null, at real not null, until real not null, used real not null, revoked real);
-create table if not exists permits(id integer primary key, grant_id text not null, n integer not null,
-  spec text not null, unique(grant_id, n));
-create table if not exists uses(id integer primary key, grant_id text not null, stack text not null,
-  policy text not null, permit integer, endpoint text not null, ids text not null, body text not null,
-  state text not null, at real not null, ended real not null, attempts integer not null, before text not null,
-  binds text, usd text, status integer, answer text, makes text not null, object text, parent text, created_at text);
-create index if not exists uses_of_grant on uses(grant_id, endpoint);
-create index if not exists uses_of_state on uses(state, endpoint, at);
-create index if not exists uses_of_object on uses(object, makes);
-create table if not exists requests(id text primary key, grant_id text not null, permit text not null,
-  why text not null, at real not null, state text not null, approvals text not null);
-create table if not exists journal(id integer primary key, at real not null, grant_id text not null,
-  holder text not null, method text not null, path text not null, body text not null, decision text not null,
-  status integer not null, ms real not null, chain text not null);
+_VERSION: Final = 1
+"""The version of the tables. A ledger of another one is refused by name, and never read as if it were this one."""
+_SCHEMA: Final = f"""
+create table meta(name text primary key, value text not null);
+create table grants(id text primary key, kind text not null, holder text not null, stack text not null default '',
+  policy text not null default '', spec text not null, token text not null unique, nonce text unique, statement text,
+  approvals text not null default '[]', at real not null, until real not null, used real not null default 0,
+  revoked real);
+create table permits(id integer primary key, grant_id text not null, n integer not null, spec text not null,
+  unique(grant_id, n));
+create table uses(id integer primary key, grant_id text not null, stack text not null, policy text not null default '',
+  permit integer, endpoint text not null, ids text not null default '{{}}', body text not null, state text not null,
+  at real not null, ended real not null, attempts integer not null default 1, before text not null default '{{}}',
+  binds text, usd text, status integer, answer text, object text, created_at text);
+create index uses_of_grant on uses(grant_id, endpoint);
+create index uses_of_state on uses(state, endpoint, at);
+create index uses_of_object on uses(object, endpoint);
+create table requests(id text primary key, grant_id text not null, permit text not null, why text not null,
+  at real not null, state text not null default 'open', approvals text not null default '[]');
+create table journal(id integer primary key, at real not null, grant_id text not null, holder text not null,
+  method text not null, path text not null, body text not null, decision text not null, status integer not null,
+  ms real not null, chain text not null);
+pragma user_version = {_VERSION};
 """
 
-
+_MADE: Final[Mapping[Kind, str]] = {
+    effect.makes: endpoint for endpoint, effect in EFFECTS.items() if effect.makes
+}
+"""Kind -> the endpoint that makes it: each is made by one."""
 _JSON: Final = frozenset({"spec", "ids", "body", "before"})
 """The columns that are kept as JSON."""
 
@@ -136,9 +145,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         usd: What it adds to the monthly price.
         status: The status of the answer.
         answer: The answer, if it may be repeated.
-        makes: The kind of object that it makes; empty for none, and for one that was given to another stack.
-        object: The id of what it made.
-        parent: The container that this belongs to.
+        object: The id of what it made; `None` also if that was given to another stack.
         created_at: When the platform says that this was made.
     """
 
@@ -159,10 +166,18 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     usd: str | None
     status: int | None
     answer: str | None
-    makes: str
     object: str | None
-    parent: str | None
     created_at: str | None
+
+    @property
+    def makes(self) -> Kind:
+        """The kind of object that it makes; empty for none."""
+        return EFFECTS[self.endpoint].makes
+
+    @property
+    def parent(self) -> str | None:
+        """The container that what it made belongs to."""
+        return next((self.ids[name] for name in PARENTS if name in self.ids), None)
 
     @property
     def container(self) -> Known:
@@ -208,11 +223,21 @@ class Ledger:
             self._db.row_factory = sqlite3.Row
             self._db.execute("pragma journal_mode=wal")
             self._db.execute("pragma synchronous=full")
-            self._db.executescript(_SCHEMA)
             with self.writing() as db:
-                db.execute("insert or ignore into meta values('account', ?)", (secrets.token_hex(8),))
+                version = db.execute("pragma user_version").fetchone()[0]
+                if not db.execute("select 1 from sqlite_master").fetchone():
+                    for statement in _SCHEMA.split(";"):
+                        db.execute(statement)
+                    version = _VERSION
+                    db.execute("insert into meta values('account', ?)", (secrets.token_hex(8),))
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(error) from None
+        if version != _VERSION:
+            self.close()
+            raise LedgerError(
+                f"it has version {version}, and this program reads {_VERSION}: use the stacks-pulumi that wrote it, or "
+                "begin another folder with `stacks-pulumi broker init`"
+            )
         self.account = str(self.rows("select value from meta where name = 'account'")[0]["value"])
 
     def close(self) -> None:
@@ -263,46 +288,29 @@ class Ledger:
     # Grants
 
     def issue(
-        self,
-        kind: str,
-        holder: str,
-        *,
-        seconds: float,
-        stack: str = "",
-        policy: str = "",
-        spec: Spec | None = None,
-        permits: Sequence[Permit] = (),
-        nonce: str | None = None,
-        statement: str | None = None,
-        approvals: Sequence[str] = (),
+        self, kind: str, holder: str, *, seconds: float, permits: Sequence[Permit] = (), **more: object
     ) -> tuple[str, str]:
-        """Write a grant, and return its id and its token, which is nowhere else."""
+        """
+        Write a grant, and return its id and its token, which is nowhere else.
+
+        Args:
+            kind: Its kind.
+            holder: For whom it is.
+            seconds: For how long it may change something.
+            permits: Its permits.
+            more: More columns of its row, such as `stack` and `spec`.
+        """
         id_, token, now = f"g-{self.random()}", self._token(), self.now()
+        row = {"spec": Spec(), **more, "at": now, "until": now + seconds, "token": token_digest(token)}
         with self.writing() as db:
-            insert(
-                db,
-                "grants",
-                id=id_,
-                kind=kind,
-                holder=holder,
-                stack=stack,
-                policy=policy,
-                spec=msgspec.to_builtins(spec or Spec()),
-                token=token_digest(token),
-                nonce=nonce,
-                statement=statement,
-                approvals=approvals,
-                at=now,
-                until=now + seconds,
-                used=0,
-            )
+            insert(db, "grants", id=id_, kind=kind, holder=holder, **row)
             for permit in permits:
                 self.permit(db, id_, permit)
         return id_, token
 
     def permit(self, db: sqlite3.Connection, grant_id: str, permit: Permit) -> None:
         """Add a permit to a grant."""
-        insert(db, "permits", grant_id=grant_id, n=permit.n, spec=msgspec.to_builtins(permit))
+        insert(db, "permits", grant_id=grant_id, n=permit.n, spec=permit)
 
     def renew(self, db: sqlite3.Connection, grant_id: str, seconds: float) -> str:
         """Give a grant a new token and a new end; the old token is void."""
@@ -369,11 +377,15 @@ class Ledger:
 
     def objects(self, where: str, *values: object) -> list[Use]:
         """Return the uses for which a condition holds, and whose object is there as far as the ledger knows."""
-        return self.uses(f"state = 'done' and makes <> '' and object is not null and ({where})", *values)
+        return self.uses(f"state = 'done' and object is not null and ({where})", *values)
+
+    def made(self, kind: Kind, where: str = "true", *values: object) -> list[Use]:
+        """Return those whose object is of a kind."""
+        return self.objects(f"endpoint = ? and {where}", _MADE[kind], *values)
 
     def owner(self, container: str, created_at: str | None) -> str | None:
         """Return the stack that owns a container, by its id and creation time; `None` if the ledger has no owner."""
-        found = self.objects("makes = 'Container' and object = ?", container)
+        found = self.made("Container", "object = ?", container)
         owners = [one.stack for one in found if compare_instants(one.created_at, created_at)]
         return owners[-1] if owners else None
 
@@ -381,26 +393,22 @@ class Ledger:
         self, stack: str, id_: str, created_at: str | None, template: str | None, plan: str | None
     ) -> None:
         """Make a stack the owner of a container that is older than the ledger."""
-        now = self.now()
+        at = self.now()
+        row = {"endpoint": _MADE["Container"], "body": {"template": template, "plan": plan}, "state": "done"}
         with self.writing() as db:
-            db.execute("update uses set makes = '' where makes = 'Container' and object = ?", (id_,))
+            db.execute(
+                "update uses set object = null where object = ? and endpoint = ?", (id_, _MADE["Container"])
+            )
             insert(
                 db,
                 "uses",
                 grant_id="-",
                 stack=stack,
-                policy="",
-                endpoint="containers.create",
-                ids={},
-                body={"template": template, "plan": plan},
-                state="done",
-                at=now,
-                ended=now,
-                attempts=0,
-                before={},
-                makes="Container",
                 object=id_,
                 created_at=created_at,
+                at=at,
+                ended=at,
+                **row,
             )
 
     # The journal
@@ -468,7 +476,9 @@ def update(db: sqlite3.Connection, table: str, id_: object, **values: object) ->
 
 
 def _kept(value: object) -> object:
-    return value if isinstance(value, (str, int, float, type(None))) else canonical(value).decode()
+    if isinstance(value, (str, int, float, type(None))):
+        return value
+    return canonical(msgspec.to_builtins(value)).decode()
 
 
 def _read_row(row: sqlite3.Row) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
 def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:
     """Return what the account has by a list, and what it may have beside it."""
     made: dict[str | None, list[Use]] = {}
-    for one in ledger.objects("makes = 'Container'"):
+    for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
 
     def bill(row: Container) -> Bill:

@@ -18,6 +18,8 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "ip_id": "AllowedIp",
 }
 """Variable of a path -> what it is, if a container lists it with its time."""
+_MADE_AS: Final[Mapping[str, Kind]] = {**_KINDS, "backup_id": "Pin", "client_name": "VpnClient"}
+"""Variable of a path -> what a grant makes, if it makes that. All others are containers."""
 
 
 class Sight(Protocol):
@@ -64,10 +66,12 @@ class Holdings:
     Attributes:
         known: For each symbol, the container that existed before.
         uses: Its requests that took effect, or may have.
+        own: The requests whose objects are there, and are its own.
     """
 
     known: Mapping[str, Known]
     uses: Sequence[Use]
+    own: Sequence[Use]
 
 
 def fits(permit: Permit, ask: Ask, holdings: Holdings, sight: Sight) -> bool:
@@ -106,7 +110,13 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, sight: Sig
     if one.is_ is not None:
         return one.is_ == value and _is_the_same(name, one, value, sight)
     if one.of:
-        return any(_is_bound(symbol, value, name, holdings, sight) for symbol in one.of)
+        known = [
+            holdings.known[symbol] for symbol in one.of if symbol in holdings.known and name in CONTAINERS
+        ]
+        made = [use for use in holdings.uses if use.binds in one.of]
+        return is_made(name, ask, made, sight) or any(
+            container.id == value and is_container(container, sight) for container in known
+        )
     if one.new_backup_of is not None:
         return any(
             (use.endpoint, use.binds) == ("backups.trigger", one.new_backup_of)
@@ -151,13 +161,26 @@ def _is_the_same(name: str, one: Constraint, value: str, sight: Sight) -> bool:
     return row is not None and (one.created_at is None or compare_instants(made, one.created_at) is True)
 
 
-def _is_bound(symbol: str, value: str, name: str, holdings: Holdings, sight: Sight) -> bool:
-    made = [use for use in holdings.uses if use.makes and (use.binds, use.object) == (symbol, value)]
-    if name not in CONTAINERS:
-        return bool(made)
-    known = holdings.known.get(symbol)
-    either = [*(one.container for one in made), *([known] if known and known.id == value else [])]
-    return any(is_container(one, sight) for one in either)
+def is_made(name: str, ask: Ask, uses: Sequence[Use], sight: Sight) -> bool:
+    """Return whether a variable of the path is what one of these requests has made, where the path says that it is."""
+
+    def is_there(use: Use) -> bool:
+        if use.makes == "Container":
+            return is_container(use.container, sight)
+        return not ask.containers or (
+            use.parent in ask.containers and is_container(use.parent_container, sight)
+        )
+
+    kind = _MADE_AS.get(name, "Container")
+    return any((use.makes, use.object) == (kind, ask.ids[name]) and is_there(use) for use in uses)
+
+
+def is_about_own(ask: Ask, holdings: Holdings, sight: Sight) -> bool:
+    """Return whether every container that a request is about is the grant's own; also that of a backup."""
+    if "backup_id" not in ask.ids:
+        return bool(ask.ids) and all(is_made(name, ask, holdings.own, sight) for name in ask.ids)
+    mine = [one for one in holdings.own if one.makes == "Container" and is_container(one.container, sight)]
+    return any(ask.ids["backup_id"] in _ids(sight.rows("Backup", one.object or "")) for one in mine)
 
 
 def _ids(rows: Listing[Any]) -> set[str]:

@@ -31,7 +31,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.broker.change import LONGEST
 from stacks_pulumi.broker.folder import Folder
 from stacks_pulumi.broker.grants import Desk
-from stacks_pulumi.broker.kernel import GRACE, Kernel, Visit
+from stacks_pulumi.broker.kernel import GRACE, ApprovalNeededError, Kernel, Visit
 from stacks_pulumi.broker.ledger import Grant, LedgerError, Line
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, json_reply
 from stacks_pulumi.broker.request import (
@@ -221,6 +221,8 @@ class App:
         try:
             is_read = ENDPOINTS[ask.endpoint].method == "GET"
             reply = self.kernel.read(visit) if is_read else self.kernel.change(visit)
+        except ApprovalNeededError as error:
+            raise self.desk.ask(grant, error.permit, error.why) from None
         finally:
             left, wait = self._shares.count(grant.id, self._upstream.calls - before, share)
         headers = {**reply.headers, **self._rate(share, max(left, 0), wait)}

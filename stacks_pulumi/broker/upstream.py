@@ -19,10 +19,11 @@ import msgspec
 from stacks_pulumi import catalog
 from stacks_pulumi._clock import Clock
 from stacks_pulumi.api import allowed_ips, backups, connections, containers, vpn_clients
+from stacks_pulumi.api._bodies import ShapeError, created_connection, created_container, item
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Limit, Limiter
-from stacks_pulumi.api.models import Connections, Container, ExternalAccess, Listing
+from stacks_pulumi.api.models import AllowedIp, Connections, Container, ExternalAccess, Listing
 from stacks_pulumi.broker.change import Kind
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply
 from stacks_pulumi.config import check_base_url
@@ -289,6 +290,10 @@ class Upstream:
         return text
 
 
+class NotLookedError(Exception):
+    """Raised if something matters that was not looked at: the ledger has changed, so the request is judged anew."""
+
+
 class Look:
     """
     What the platform shows while one request is judged: each list at most once.
@@ -306,12 +311,19 @@ class Look:
         self._upstream, self._due, self._newest = upstream, due, newest
         self._most = _RECENT if is_create else _FRESH
         self._kept: dict[tuple[str, str], Any] = {}
+        self._is_closed = False
         self.removed: int | None = None
 
-    @property
-    def is_old(self) -> bool:
-        """Whether a container was removed since, so that an id may be another one's now."""
-        return self.removed is not None and self.removed != self._upstream.removed
+    def close(self) -> None:
+        """
+        Show from now on only what was looked at: inside of a transaction nothing is asked.
+
+        Raises:
+            NotLookedError: A container was removed since, so that an id may be another one's now.
+        """
+        if self.removed is not None and self.removed != self._upstream.removed:
+            raise NotLookedError
+        self._is_closed = True
 
     @property
     def containers(self) -> Listing[Container]:
@@ -347,9 +359,24 @@ class Look:
             return self._asked(vpn_clients.list_call(container), container, Listing())
         return self._asked(backups.list_call(container, 100), container, Listing())
 
+    @property
     def prices(self) -> MonthlyPrice:
-        """Return what says the monthly price of a container now."""
-        return self._upstream.prices(self._due)
+        """What says the monthly price of a container now."""
+        return self._once("prices", "", lambda: self._upstream.prices(self._due))
+
+    def is_asked(self, kind: Kind, ids: Mapping[str, str], body: Mapping[str, Any], row: Any) -> bool:
+        """Return whether a listed object has what a request for one asked for, as the client recognises its own."""
+        if kind == "Container":
+            is_vpn = body.get("template") == catalog.VPN_TEMPLATE
+            plan = None if is_vpn else str(body.get("plan", catalog.DEFAULT_PLAN))
+            return containers.is_asked(row, str(body.get("name")), str(body.get("template")), plan)
+        if kind == "Connection":
+            return connections.is_equal(row, ids["target_id"], body.get("connectionName"), self.container)
+        if kind == "AllowedIp":
+            return allowed_ips.is_equal(row, body)
+        if kind == "VpnClient":
+            return bool(row.name == body.get("name"))
+        return bool(row.backup_type != "scheduled")
 
     def _asked(self, call: Call[T], of: str, nothing: N) -> T | N:
         """Return what a call's answer says, or nothing if there is no such container."""
@@ -364,9 +391,38 @@ class Look:
 
     def _once(self, name: str, of: str, ask: Callable[[], T]) -> T:
         if (name, of) not in self._kept:
+            if self._is_closed:
+                raise NotLookedError
             self._kept[name, of] = ask()
         found: T = self._kept[name, of]
         return found
+
+
+_MADE: Final[Mapping[Kind, Callable[[Any], Any]]] = {
+    "Container": created_container,
+    "Connection": created_connection,
+    "AllowedIp": lambda body: item(AllowedIp, body, "allowed_ip", "ip"),
+}
+"""Kind -> reads the answer to the request that makes one."""
+
+
+def made_by(
+    kind: Kind, ids: Mapping[str, str], body: Mapping[str, Any], got: Answer | Lost
+) -> tuple[str, str | None] | None:
+    """
+    Return the id of what an answer says was made, and when; `None` without an answer, or if it says no id.
+
+    The answer to a backup has no id, so that is empty: it is found in the list, when it is asked for.
+    """
+    if isinstance(got, Lost) or not kind:
+        return None
+    if kind not in _MADE:
+        return {"Pin": ids.get("backup_id", ""), "VpnClient": str(body.get("name"))}.get(kind, ""), None
+    try:
+        row = _MADE[kind](msgspec.json.decode(got.body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ShapeError):
+        return None
+    return row.id, row.added_at if kind == "AllowedIp" else row.created_at
 
 
 def path_of(name: str, ids: Mapping[str, str]) -> str:

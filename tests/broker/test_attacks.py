@@ -41,7 +41,7 @@ def test_what_somebody_made_while_the_broker_was_down_is_not_taken_for_a_lost_re
 ) -> None:
     grant = bench.granted(permit("containers.create", create("web")), ttl=7200)
     bench.emulator.faults.add("containers.create", "drop_before")
-    monkeypatch.setattr(kernel.Kernel, "_settled", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(kernel.Kernel, "_record", lambda *_, **__: 1 / 0)
     assert grant.create("web").status_code == 500
     monkeypatch.undo()
     bench.stop()

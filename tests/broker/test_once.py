@@ -139,8 +139,7 @@ def _kill(monkeypatch: pytest.MonkeyPatch, write: str) -> None:
     elif write == "before":
         monkeypatch.setattr(Upstream, "change", _die)
     elif write == "during":
-        monkeypatch.setattr(kernel.Kernel, "_settled", _die)
-        monkeypatch.setattr(kernel.Kernel, "_done", _die)
+        monkeypatch.setattr(kernel.Kernel, "_record", _die)
     else:
         monkeypatch.setattr(kernel.Kernel, "_found", _die)
 
@@ -337,17 +336,18 @@ def test_a_deletion_beside_a_list_makes_the_list_too_old(
         permit("containers.set_status", {"status": "stopped"}, ids={"container_id": literal(web)}),
         permit("containers.delete", ids={"container_id": literal(other)}),
     )
-    judged, removed = kernel.Kernel._before, list[int]()
+    row, removed = kernel.Kernel._row, list[int]()
 
-    def before(self: kernel.Kernel, ask: Any, look: Any) -> Any:
+    def counted(self: kernel.Kernel, given: Any, ask: Any, permit: Any, look: Any) -> Any:
+        made = row(self, given, ask, permit, look)
         if ask.endpoint == "containers.set_status":
             removed.append(look.removed)
             if len(removed) == 1:
                 grant("DELETE", f"/containers/{other['id']}")
-        return judged(self, ask, look)
+        return made
 
-    monkeypatch.setattr(kernel.Kernel, "_before", before)
+    monkeypatch.setattr(kernel.Kernel, "_row", counted)
 
     assert grant("PUT", f"/containers/{web['id']}/status", {"status": "stopped"}).status_code == 200
-    # It is counted before and after the request.
-    assert removed == [0, 2]
+    # It is counted before and after the request; each look is judged once more inside of the transaction.
+    assert removed == [0, 2, 2]
