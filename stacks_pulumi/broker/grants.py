@@ -244,7 +244,7 @@ class Desk:
         rows = look.containers
         rows.require_complete()
         monthly = look.prices
-        cost = Decimal(0)
+        cost: Decimal | None = Decimal(0)
         if self._settings().limits.max_total is not None:
             cost = total(of_stack(bills(self._ledger, rows, monthly), change.stack, change.known))
         spent = sum(

@@ -27,7 +27,7 @@ from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
 from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, SECRETS, Constraint, Kind, Permit, dollars
 from stacks_pulumi.broker.ledger import DAY, PARENTS, Grant, Ledger, Line, Use, insert, text_of, update
-from stacks_pulumi.broker.limits import Bill, bills, check, left_today, of_stack, price_of, spent, total
+from stacks_pulumi.broker.limits import Bill, bills, left_today, of_stack, price_of, spent, total
 from stacks_pulumi.broker.permits import Ask, Holdings, fits, fits_secret, is_about_own, is_made, same
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
 from stacks_pulumi.broker.settings import GateFile, Policy
@@ -264,15 +264,18 @@ class Kernel:
         for name, most, before in self._limits(
             grant, permit, bills(self._ledger, look.containers, look.prices)
         ):
-            if added is None:
-                raise limited("the price of this container is not known, and there is a limit", 0, 0)
-            check(name, most, before, added)
+            words = f"{name} is {as_dollars(most)} a month"
+            if added is None or before is None:
+                raise limited(f"{words}, and the price of a container is not known", most, before or 0)
+            if before + added > most:
+                more = f"{as_dollars(added)} more than {as_dollars(before)}"
+                raise limited(f"{words}, and {more} would exceed it", most, before)
         return added
 
     def _limits(
         self, grant: Grant, permit: Permit | None, found: Sequence[Bill]
-    ) -> Iterator[tuple[str, Decimal, Decimal]]:
-        """Yield the limits on a create: name, the most, and what it is without it."""
+    ) -> Iterator[tuple[str, Decimal, Decimal | None]]:
+        """Yield the limits on a create: name, the most, and what it is without it, if that is known."""
         settings, policy = self._settings(), self._policy(grant)
         if grant.spec.ceiling is not None:
             before = spent(self._ledger.creates("grant_id = ?", grant.id))

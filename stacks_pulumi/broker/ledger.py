@@ -259,14 +259,10 @@ class Ledger:
         """
         with self._lock:
             try:
-                self._db.execute("begin immediate")
-                try:
+                # It commits at the end, and rolls back after any error.
+                with self._db:
+                    self._db.execute("begin immediate")
                     yield self._db
-                    self._db.execute("commit")
-                except BaseException:
-                    if self._db.in_transaction:
-                        self._db.execute("rollback")
-                    raise
             except sqlite3.IntegrityError:
                 raise
             except sqlite3.Error as error:
@@ -393,23 +389,12 @@ class Ledger:
         self, stack: str, id_: str, created_at: str | None, template: str | None, plan: str | None
     ) -> None:
         """Make a stack the owner of a container that is older than the ledger."""
-        at = self.now()
-        row = {"endpoint": _MADE["Container"], "body": {"template": template, "plan": plan}, "state": "done"}
+        at, endpoint = self.now(), _MADE["Container"]
+        row = {"grant_id": "-", "stack": stack, "endpoint": endpoint, "state": "done", "at": at, "ended": at}
+        row |= {"body": {"template": template, "plan": plan}, "object": id_, "created_at": created_at}
         with self.writing() as db:
-            db.execute(
-                "update uses set object = null where object = ? and endpoint = ?", (id_, _MADE["Container"])
-            )
-            insert(
-                db,
-                "uses",
-                grant_id="-",
-                stack=stack,
-                object=id_,
-                created_at=created_at,
-                at=at,
-                ended=at,
-                **row,
-            )
+            db.execute("update uses set object = null where object = ? and endpoint = ?", (id_, endpoint))
+            insert(db, "uses", **row)
 
     # The journal
 

@@ -16,9 +16,8 @@ from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Known
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Use
-from stacks_pulumi.broker.reply import RequestRefusedError, limited
 from stacks_pulumi.broker.settings import Policy
-from stacks_pulumi.pricing.money import MonthlyPrice, billed, usd
+from stacks_pulumi.pricing.money import MonthlyPrice, billed
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
 _LISTED: Final = 120.0
@@ -89,24 +88,10 @@ def _is_hidden(use: Use, rows: Sequence[Container], now: float) -> bool:
     return not any(same_name(row.name, str(use.body.get("name"))) for row in rows)
 
 
-def total(found: Iterable[Bill]) -> Decimal:
-    """
-    Return the monthly price of a part of the account.
-
-    Raises:
-        RequestRefusedError: A price is not known, so the total is not.
-    """
-    sum_ = Decimal(0)
-    for one in found:
-        if one.price is None:
-            raise RequestRefusedError(
-                403,
-                f"the price of {one.id} is not known, so it is not known what the account costs",
-                "raise no limit: let an approver look at it, or set live_prices in gate.yaml",
-                kind="grant-limit",
-            )
-        sum_ += one.price
-    return sum_
+def total(found: Iterable[Bill]) -> Decimal | None:
+    """Return the monthly price of a part of the account; `None` if a price is not known, so that the total is not."""
+    prices = [one.price for one in found]
+    return sum((price or Decimal(0) for price in prices), Decimal(0)) if None not in prices else None
 
 
 def of_stack(found: Iterable[Bill], stack: str, known: Mapping[str, Known]) -> Iterator[Bill]:
@@ -124,24 +109,3 @@ def left_today(ledger: Ledger, grant: Grant, policy: Policy) -> Decimal:
     """Return for how much a budget's grants may still create within 24 hours; what was undone stays spent."""
     of_day = "endpoint = 'containers.create' and state <> 'void' and at > ? and permit is null and policy = ?"
     return policy.increase_per_day - spent(ledger.uses(of_day, ledger.now() - DAY, grant.policy))
-
-
-def check(name: str, limit: Decimal, before: Decimal, added: Decimal) -> None:
-    """
-    Check one hard limit.
-
-    Args:
-        name: The limit, for the message.
-        limit: The most.
-        before: What it is without the new container.
-        added: The price of the new container.
-
-    Raises:
-        RequestRefusedError: It would be exceeded.
-    """
-    if before + added > limit:
-        raise limited(
-            f"{name} is {usd(limit)} a month, and {usd(added)} more than {usd(before)} would exceed it",
-            limit,
-            before,
-        )

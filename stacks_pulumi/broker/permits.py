@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from stacks_pulumi._identifiers import canonical_network, compare_instants
 from stacks_pulumi.api.allowed_ips import is_auto_added
-from stacks_pulumi.api.models import Container, ExternalAccess, Listing
+from stacks_pulumi.api.models import Listing
 from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Kind, Known, Permit, Secret, canonical
 from stacks_pulumi.broker.ledger import Use
+from stacks_pulumi.broker.upstream import Look
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "backup_id": "Backup",
@@ -20,19 +21,6 @@ _KINDS: Final[Mapping[str, Kind]] = {
 """Variable of a path -> what it is, if a container lists it with its time."""
 _MADE_AS: Final[Mapping[str, Kind]] = {**_KINDS, "backup_id": "Pin", "client_name": "VpnClient"}
 """Variable of a path -> what a grant makes, if it makes that. All others are containers."""
-
-
-class Sight(Protocol):
-    """What the platform shows while one request is judged (`upstream.Look`)."""
-
-    def container(self, id_: str) -> Container | None:
-        """Return a container; `None` if it is not there."""
-
-    def access(self, container: str) -> ExternalAccess:
-        """Return who may connect to a container."""
-
-    def rows(self, kind: Kind, container: str) -> Listing[Any]:
-        """Return what a container has of a kind."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +62,28 @@ class Holdings:
     own: Sequence[Use]
 
 
-def fits(permit: Permit, ask: Ask, holdings: Holdings, sight: Sight) -> bool:
+def fits(permit: Permit, ask: Ask, holdings: Holdings, look: Look) -> bool:
     """Return whether a request is what a permit says. The platform is asked only if everything else fits."""
     if permit.endpoint != ask.endpoint or permit.body.keys() != ask.body.keys():
         return False
     if any(value != ANY and not same(value, ask.body[name]) for name, value in permit.body.items()):
         return False
-    if not all(fits_id(name, permit.ids[name], ask, holdings, sight) for name in ask.ids):
+    if not all(fits_id(name, permit.ids[name], ask, holdings, look) for name in ask.ids):
         return False
     if permit.only_address is None:
         return True
-    access = sight.access(ask.ids["container_id"])
+    access = look.access(ask.ids["container_id"])
     access.allowed_ips.require_complete()
     wanted = canonical_network(permit.only_address)
     return all(canonical_network(entry.ip_address) == wanted for entry in access.allowed_ips)
 
 
-def fits_secret(secret: Secret, ask: Ask, holdings: Holdings, sight: Sight) -> bool:
+def fits_secret(secret: Secret, ask: Ask, holdings: Holdings, look: Look) -> bool:
     """Return whether a read is of a secret that a change says."""
     return (
         secret.endpoint == ask.endpoint
         and same(secret.query, dict(ask.query))
-        and all(fits_id(name, secret.ids[name], ask, holdings, sight) for name in ask.ids)
+        and all(fits_id(name, secret.ids[name], ask, holdings, look) for name in ask.ids)
     )
 
 
@@ -104,26 +92,26 @@ def same(one: object, other: object) -> bool:
     return canonical(one) == canonical(other)
 
 
-def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, sight: Sight) -> bool:
+def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> bool:
     """Return whether the id in a request is one that a constraint allows."""
     value = ask.ids[name]
     if one.is_ is not None:
-        return one.is_ == value and _is_the_same(name, one, value, sight)
+        return one.is_ == value and _is_the_same(name, one, value, look)
     if one.of:
         known = [
             holdings.known[symbol] for symbol in one.of if symbol in holdings.known and name in CONTAINERS
         ]
         made = [use for use in holdings.uses if use.binds in one.of]
-        return is_made(name, ask, made, sight) or any(
-            container.id == value and is_container(container, sight) for container in known
+        return is_made(name, ask, made, look) or any(
+            container.id == value and is_container(container, look) for container in known
         )
     if one.new_backup_of is not None:
         return any(
             (use.endpoint, use.binds) == ("backups.trigger", one.new_backup_of)
-            and value in _ids(sight.rows("Backup", use.ids["container_id"])) - {*use.before["ids"]}
+            and value in _ids(look.rows("Backup", use.ids["container_id"])) - {*use.before["ids"]}
             for use in holdings.uses
         )
-    access = sight.access(ask.ids["container_id"])
+    access = look.access(ask.ids["container_id"])
     entry = next((row for row in access.allowed_ips if row.id == value), None)
     if entry is None:
         return False
@@ -134,14 +122,14 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, sight: Sig
     return canonical_network(entry.ip_address) == address and not (one.other and is_own)
 
 
-def is_container(container: Known, sight: Sight) -> bool:
+def is_container(container: Known, look: Look) -> bool:
     """
     Return whether the container that has an id now is the one that is meant.
 
     Its creation time says so. On a platform without such times, template and plan have to be the same. If nothing has
     the id, the platform says so itself.
     """
-    row = sight.container(container.id)
+    row = look.container(container.id)
     if row is None:
         return True
     if row.created_at is None and container.created_at is None:
@@ -150,37 +138,37 @@ def is_container(container: Known, sight: Sight) -> bool:
     return compare_instants(row.created_at, container.created_at) is True
 
 
-def _is_the_same(name: str, one: Constraint, value: str, sight: Sight) -> bool:
+def _is_the_same(name: str, one: Constraint, value: str, look: Look) -> bool:
     if name in CONTAINERS:
-        return is_container(Known(id=value, created_at=one.created_at), sight)
+        return is_container(Known(id=value, created_at=one.created_at), look)
     if one.in_ is None:
         return True
-    rows = sight.rows(_KINDS[name], one.in_) if name in _KINDS else ()
+    rows = look.rows(_KINDS[name], one.in_) if name in _KINDS else ()
     row = next((row for row in rows if str(row.id) == value), None)
     made = None if row is None else getattr(row, "added_at", None) or getattr(row, "created_at", None)
     return row is not None and (one.created_at is None or compare_instants(made, one.created_at) is True)
 
 
-def is_made(name: str, ask: Ask, uses: Sequence[Use], sight: Sight) -> bool:
+def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
     """Return whether a variable of the path is what one of these requests has made, where the path says that it is."""
 
     def is_there(use: Use) -> bool:
         if use.makes == "Container":
-            return is_container(use.container, sight)
+            return is_container(use.container, look)
         return not ask.containers or (
-            use.parent in ask.containers and is_container(use.parent_container, sight)
+            use.parent in ask.containers and is_container(use.parent_container, look)
         )
 
     kind = _MADE_AS.get(name, "Container")
     return any((use.makes, use.object) == (kind, ask.ids[name]) and is_there(use) for use in uses)
 
 
-def is_about_own(ask: Ask, holdings: Holdings, sight: Sight) -> bool:
+def is_about_own(ask: Ask, holdings: Holdings, look: Look) -> bool:
     """Return whether every container that a request is about is the grant's own; also that of a backup."""
     if "backup_id" not in ask.ids:
-        return bool(ask.ids) and all(is_made(name, ask, holdings.own, sight) for name in ask.ids)
-    mine = [one for one in holdings.own if one.makes == "Container" and is_container(one.container, sight)]
-    return any(ask.ids["backup_id"] in _ids(sight.rows("Backup", one.object or "")) for one in mine)
+        return bool(ask.ids) and all(is_made(name, ask, holdings.own, look) for name in ask.ids)
+    mine = [one for one in holdings.own if one.makes == "Container" and is_container(one.container, look)]
+    return any(ask.ids["backup_id"] in _ids(look.rows("Backup", one.object or "")) for one in mine)
 
 
 def _ids(rows: Listing[Any]) -> set[str]:

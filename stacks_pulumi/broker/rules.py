@@ -56,14 +56,14 @@ class Facts:
         containers: The containers that are listed, by id.
         owner: Returns the stack that owns a container; `None` for none.
         monthly: Says prices.
-        total: The monthly price of the stack.
+        total: The monthly price of the stack; `None` if it is not known.
         spent: What the free changes of the stack added in the last 24 hours.
     """
 
     containers: Mapping[str, Container]
     owner: Callable[[Container], str | None]
     monthly: MonthlyPrice
-    total: Decimal
+    total: Decimal | None
     spent: Decimal
 
 
@@ -183,9 +183,10 @@ def _of_limits(
     if most is None or increase is None:
         return
     limits, ceiling = settings.limits, change.ceiling
+    whole = None if facts.total is None else facts.total + most
     over = [
         ("max_increase", limits.max_increase, most, "it adds"),
-        ("max_total", limits.max_total, facts.total + most, "the stack would cost"),
+        ("max_total", limits.max_total, whole, "the stack would cost"),
     ]
     if ceiling is not None:
         over += [
@@ -193,8 +194,9 @@ def _of_limits(
             ("ceiling", ceiling.most, most, "at one moment it adds"),
         ]
     for name, limit, amount, words in over:
-        if limit is not None and amount > limit and most > 0:
-            yield Finding(name, "refuse", 0, f"{words} {usd(amount)} a month, and {name} is {usd(limit)}")
+        if limit is not None and most > 0 and (amount is None or amount > limit):
+            amount_is = "an amount that is not known" if amount is None else f"{usd(amount)} a month"
+            yield Finding(name, "refuse", 0, f"{words} {amount_is}, and {name} is {usd(limit)}")
 
 
 def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.broker import kernel
-from stacks_pulumi.broker.ledger import Ledger
+from stacks_pulumi.broker.ledger import Ledger, LedgerError
 from stacks_pulumi.broker.upstream import Upstream
-from tests.broker.conftest import Bench, create, literal, permit
+from tests.broker.conftest import Bench, HurriedClock, create, literal, permit
 
 LOST = ["drop_after", "truncated", "empty", "html", "cut"]
 
@@ -321,6 +322,41 @@ def test_a_ledger_that_fails_after_the_request_leaves_it_to_be_found(
     assert (answer.status_code, answer.headers["x-broker"]) == (202, "replay")
     assert bench.journal("found")
     assert bench.emulator.calls("containers.create") == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "version"), [("pragma user_version = 99", 99), ("pragma user_version = 0", 0)]
+)
+def test_a_ledger_of_another_version_is_refused_and_stays_as_it_is(
+    tmp_path: Path, sql: str, version: int
+) -> None:
+    """Also one from before the ledger had a version."""
+    file = tmp_path / "ledger.sqlite"
+    Ledger(file, HurriedClock()).close()
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute(sql)
+    before = list(other.iterdump())
+
+    with pytest.raises(
+        LedgerError, match=f"it has version {version}, and this program reads 1: use the stacks-pulumi"
+    ):
+        Ledger(file, HurriedClock())
+    assert list(other.iterdump()) == before
+    other.close()
+
+
+def test_what_another_grant_has_made_is_not_what_a_lost_request_made(bench: Bench) -> None:
+    """Both asked for one name in the same second; who lost the answer may not remove what the other has made."""
+    lost, other = (bench.granted(permit("containers.create", create("web"))) for _ in range(2))
+    bench.emulator.faults.add("containers.create", 503)
+    assert lost.create("web").status_code == 503
+    assert other.create("web").status_code == 202
+
+    answer = lost.create("web")
+
+    assert answer.json()["code"] == "grant-busy"
+    assert lost("GET", "/_broker/me").json()["made"] == []
+    assert lost("DELETE", f"/containers/{next(iter(bench.emulator.state.containers))}").status_code == 403
 
 
 def _full(*_: object) -> None:
