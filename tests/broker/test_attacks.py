@@ -82,7 +82,9 @@ def test_twenty_clients_of_one_permit_for_any_name_make_one(bench: Bench) -> Non
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda n: grant.create(f"web{n}").status_code, range(20)))
 
-    assert sorted(answers) == [202] + [403] * 19
+    # The permit is used up, and so is its ceiling: which of them a client is told is a matter of time.
+    assert answers.count(202) == 1
+    assert {*answers} <= {202, 402, 403}
     assert len(bench.names) == 1
 
 
