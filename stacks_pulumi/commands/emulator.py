@@ -144,9 +144,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or empty (default: guide)",
     )
     parser.add_argument(
-        "--platform",
-        metavar="FILE",
-        help="play the platform that this platform file describes (default: the ordinary one)",
+        "--list-lag",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="let lists be this many seconds behind (default: 0)",
     )
 
 
@@ -184,7 +186,7 @@ def run(arguments: argparse.Namespace) -> int:
             spending_cap=arguments.spending_cap,
             your_ip=arguments.your_ip,
             shapes=arguments.shapes,
-            platform=arguments.platform,
+            list_lag=arguments.list_lag,
         )
         if not is_held:
             _hold(arguments.state)

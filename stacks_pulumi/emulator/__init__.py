@@ -24,8 +24,7 @@ Its rooms, from the outside in:
 - `platform`: What do the rules read and change, what time is it, and what happens when time passes?
 - `state`: Which data has the platform, and which bytes of it are in which file?
 - `faults`: Which requests fail, and how?
-- `other_platforms`: What does a request see and change on a platform that a file describes, and when?
-- `dialect`: Which words, names and forms has an answer of a platform that a file describes?
+- `late`: Which answers are behind, and which lists show only some of their rows?
 - `controls`: What can a test ask and change?
 - `drift`: What happens without an API request?
 - `control_api`: What can another process ask and change over HTTP?

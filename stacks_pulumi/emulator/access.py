@@ -10,11 +10,9 @@ from typing import Any, TypeAlias
 from stacks_pulumi.emulator import containers
 from stacks_pulumi.emulator.answers import (
     Open,
-    Refusal,
     Reply,
     Request,
     bad_request,
-    conflict,
     not_found,
     reject_null,
     route,
@@ -142,16 +140,11 @@ def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> Al
         raise bad_request("Description must be text", "description")
     if not container.external_access:
         # assumed: refused and not stored for later, because disabling clears the list.
-        raise access_is_off()
+        raise bad_request("External access is not enabled for this container")
     if not platform.duplicate_ips and _is_allowed(container, address):
         # assumed: one address can be in the list once, whatever its service type.
-        raise conflict("IP address is already allowed", "ip_address")
+        raise bad_request("IP address is already allowed", "ip_address")
     return _append(platform, container, address, description or "Custom IP", service or "both")
-
-
-def access_is_off() -> Refusal:
-    """Return the refusal of an address while external access is off."""
-    return conflict("External access is not enabled for this container")
 
 
 def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
@@ -170,7 +163,7 @@ def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
     if entry is None:
         raise not_found("IP address")
     if len(container.allowed_ips) == 1 and not force:
-        raise conflict("Cannot remove the last IP address")
+        raise bad_request("Cannot remove the last IP address")
     container.allowed_ips.remove(entry)
 
 

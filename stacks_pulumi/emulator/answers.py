@@ -19,12 +19,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeAlias, get_args
+from typing import Any, Final, TypeAlias
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.state import ApiKey
-from stacks_pulumi.platform_file import Shape
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,7 @@ class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regula
         status: HTTP status code.
         body: The JSON body.
         headers: Headers in addition to the usual ones.
-        is_conflict: Whether the same request may be allowed in another state.
     """
-
-    is_conflict = False
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         super().__init__(f"{status} {body.get('error')}")
@@ -121,14 +117,6 @@ def bad_request(text: str, field: str | None = None) -> Refusal:
     if field is not None:
         body["field"] = field
     return Refusal(400, body)
-
-
-def conflict(text: str, field: str | None = None) -> Refusal:
-    """Return the refusal of what exists already, or is not possible in the present status."""
-    # assumed: the code.
-    refusal = bad_request(text, field)
-    refusal.is_conflict = True
-    return refusal
 
 
 def not_found(what: str) -> Refusal:
@@ -183,7 +171,7 @@ def route(name: str, method: str, path: str, scope: str, *fields: str) -> Callab
     return lambda handler: Route(name, method, path, scope, handler, frozenset(fields))
 
 
-SHAPES: tuple[str, ...] = get_args(Shape)
+SHAPES: Final = ("guide", "bare", "wrapped", "text", "strings", "terse", "empty")
 """
 `guide`: `success`, perhaps `message`, and `data`, like the guide's other responses. The default.
 `bare`: the list or the object alone.

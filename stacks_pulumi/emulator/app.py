@@ -31,7 +31,7 @@ from stacks_pulumi.emulator.answers import (
     finished,
 )
 from stacks_pulumi.emulator.faults import Fault, Faults, instead, spoil
-from stacks_pulumi.emulator.other_platforms import OtherPlatform
+from stacks_pulumi.emulator.late import Late
 from stacks_pulumi.emulator.platform import Platform
 from stacks_pulumi.emulator.server import Incoming, RequestLog
 from stacks_pulumi.emulator.state import ApiKey
@@ -94,7 +94,7 @@ class Api:
         limiter: The rate limiter.
         shapes: The shapes of responses that the guide does not specify.
         log: The request log.
-        other: Plays the platform that a file describes; `None` for the ordinary one.
+        late: Which answers are behind, and which lists show only some of their rows.
         ending: Set when the server stops, so that a slow response does not delay that.
         changed: Called, with the lock held, after a request that may have changed something.
     """
@@ -105,7 +105,7 @@ class Api:
         self.limiter = limiter
         self.shapes = shapes
         self.log = RequestLog()
-        self.other: OtherPlatform | None = None
+        self.late = Late(platform)
         self.ending = threading.Event()
         self.changed: Callable[[], None] = _nothing
 
@@ -157,15 +157,8 @@ class _Visit:
             _admit(admission, unknown)
             response = self._with_fault(key, args)
         except Refusal as refusal:
-            response = self._refused(refusal)
-        other = self.api.other
-        if other is not None:
-            rate_headers = other.words.rate_headers(rate_headers, self.began)
-            rate_headers |= other.words.date(self.began)
+            response = refusal.response()
         return replace(response, headers={**rate_headers, **response.headers})
-
-    def _refused(self, refusal: Refusal) -> Response:
-        return refusal.response() if self.api.other is None else self.api.other.words.refused(refusal)
 
     def _with_fault(self, key: ApiKey, args: dict[str, str]) -> Response:
         body = _parsed(self.incoming.payload) if self.incoming.method in {"POST", "PUT"} else {}
@@ -188,7 +181,7 @@ class _Visit:
         try:
             return self._run(key, args, body)
         except Refusal as refusal:
-            return self._refused(refusal)
+            return refusal.response()
 
     def _run(self, key: ApiKey, args: dict[str, str], body: Any) -> Response:
         if self.operation == _DASHBOARD_ONLY:
@@ -214,10 +207,7 @@ class _Visit:
             platform.settle()
             request = Request(platform, key, args, self.incoming.query, body)
             shape = self.api.shapes.of(route.name)
-            if self.api.other is not None:
-                response = self.api.other.respond(route, request, shape, self.incoming)
-            else:
-                response = encode(*finished(route.handler(request), shape))
+            response = encode(*finished(self.api.late.answered(route, request), shape))
             if route.method != "GET":
                 self.api.changed()
         return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stacks_pulumi.emulator import containers
-from stacks_pulumi.emulator.answers import Open, Reply, Request, conflict, not_found, route
+from stacks_pulumi.emulator.answers import Open, Reply, Request, bad_request, not_found, route
 from stacks_pulumi.emulator.keys import DELETE, MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, begin_backup, iso
 from stacks_pulumi.emulator.state import Backup, Container
@@ -105,7 +105,7 @@ def trigger(platform: Platform, container: Container) -> Backup:
     """
     if container.status != "running":
         # assumed: the code and the wording; the guide says that it must be running.
-        raise conflict("Container must be running to create a backup")
+        raise bad_request("Container must be running to create a backup")
     # assumed: it is listed as in_progress from the start, and two may be in progress concurrently.
     now, seconds = platform.clock.now(), platform.pace.backup_seconds
     return begin_backup(platform.state, container, "manual", now, seconds)
@@ -143,10 +143,10 @@ def restore(platform: Platform, backup: Backup) -> None:
     """
     container = platform.state.containers[backup.container_id]
     if container.status != "running":
-        raise conflict("Container must be running to restore a backup")
+        raise bad_request("Container must be running to restore a backup")
     if backup.status != "completed":
         # assumed: only a completed backup can be restored.
-        raise conflict(f"Backup is {backup.status}; only a completed backup can be restored")
+        raise bad_request(f"Backup is {backup.status}; only a completed backup can be restored")
     container.restored.append(backup.id)
     container.updated_at = platform.clock.now()
 

@@ -11,7 +11,6 @@ from stacks_pulumi.emulator.answers import (
     Reply,
     Request,
     bad_request,
-    conflict,
     not_found,
     reject_null,
     route,
@@ -135,9 +134,9 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
         raise bad_request("A container cannot be connected to itself")
     for container in (source, target):
         if container.status != "running":
-            raise conflict(f"Container {container.name} must be running to be connected")
+            raise bad_request(f"Container {container.name} must be running to be connected")
     if any(connection.name == name for connection in outgoing(platform, source)):
-        raise conflict(f"A connection named {name} already exists", "connectionName")
+        raise bad_request(f"A connection named {name} already exists", "connectionName")
     connection = Connection(
         id=platform.state.derive_uuid("connection", platform.state.count("connection")),
         account=source.account,

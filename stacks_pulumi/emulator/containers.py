@@ -19,7 +19,6 @@ from stacks_pulumi.emulator.answers import (
     Reply,
     Request,
     bad_request,
-    conflict,
     not_found,
     route,
     valid_create,
@@ -172,16 +171,11 @@ def create(platform: Platform, key: ApiKey, body: dict[str, Any]) -> Container:
     name = stored(platform, wanted.name)
     if f"{key.account}-{name}" in platform.state.containers:
         # assumed: the code and the wording; the guide shows that the id contains the name.
-        raise name_taken(name)
+        raise bad_request(f"A container named {name} already exists", "name")
     price = price_of(wanted.plan, wanted.storage_tier)
     _check_account(platform, key, price, now)
     keys.charge(key, price, now)
     return add(platform, key.account, wanted, created_by=key.label)
-
-
-def name_taken(name: str) -> Refusal:
-    """Return the refusal of a name that is taken."""
-    return conflict(f"A container named {name} already exists", "name")
 
 
 def add(platform: Platform, account: str, wanted: CreateRequest, *, created_by: str) -> Container:
@@ -214,9 +208,7 @@ def stored(platform: Platform, name: str) -> str:
     """Return a name as the platform stores it."""
     # assumed: a name is stored as it was sent. Letters keep their case in it and in the id, unless
     # `lower_case_names` is set.
-    facts = platform.facts.containers
-    whole = f"{facts.name_prefix or ''}{name}"
-    return whole.lower() if platform.lower_case_names or facts.name_case == "lower" else whole
+    return name.lower() if platform.lower_case_names else name
 
 
 def _check_account(platform: Platform, key: ApiKey, price: Decimal, now: float) -> None:
@@ -258,7 +250,7 @@ def set_status(platform: Platform, container: Container, wanted: Any) -> None:
         raise bad_request(f"Status must be one of: {', '.join(_ACTIONS)}", "status")
     if container.status not in _LASTING:
         # assumed: the code and the wording.
-        raise conflict(f"Container is {container.status}; wait until that is done")
+        raise bad_request(f"Container is {container.status}; wait until that is done")
     # assumed: a request for the present status is a no-op, a restart starts a stopped container, and a start
     # boots a container again whose boot failed.
     if wanted == "stopped":
@@ -306,7 +298,7 @@ def delete(platform: Platform, container: Container) -> None:
     # assumed: deletion takes time, and the status shows it. A second request is a no-op, or is refused.
     if container.status == "deleting":
         if platform.refuse_repeated_delete:
-            raise conflict("Container is already being deleted")
+            raise bad_request("Container is already being deleted")
         return
     now = platform.clock.now()
     container.booting = False

@@ -29,7 +29,6 @@ from stacks_pulumi.emulator.drift import Drift, SeedFile
 from stacks_pulumi.emulator.faults import KINDS, OPTION_TYPES
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.server import Incoming
-from stacks_pulumi.platform_file import PlatformFacts
 
 _CONTROL_PATH = "/_emulator"
 
@@ -238,7 +237,7 @@ def _looks(controls: Controls) -> Iterator[ControlCall]:
     yield _look(controls, "clock", _clock)
     yield _look(controls, "shapes", _shapes)
     yield _look(controls, "pace", _pace)
-    yield _look(controls, "platform", _platform)
+    yield _look(controls, "late", _late)
 
 
 def _changes(controls: Controls) -> Iterator[ControlCall]:
@@ -271,18 +270,8 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
     yield _post("set_pace", controls.set_pace, answered(_pace))
     yield _post("new_account", controls.new_account, lambda account: {"account": account})
     yield _post("new_key", controls.new_key, lambda key: {"key": key, "label": controls.label_of(key)})
-    run = _then(controls.set_platform, answered(_platform))
-    chosen = msgspec.defstruct(
-        "set_platform", [("platform", PlatformFacts | None)], forbid_unknown_fields=True
-    )
-    yield ControlCall(
-        "POST",
-        "set_platform",
-        _summary(controls.set_platform),
-        chosen,
-        run,
-        {"platform": "The content of a platform file; null for the ordinary platform."},
-    )
+    yield _post("set_lag", controls.set_lag, answered(_late))
+    yield _post("set_gap", controls.set_gap, answered(_late))
     for change in (
         controls.set_rate_limit,
         controls.set_spending_cap,
@@ -401,9 +390,9 @@ def _shapes(controls: Controls) -> Any:
     return {operation: controls.shapes.of(operation) for operation in sorted(OPEN)}
 
 
-def _platform(controls: Controls) -> Any:
-    """Return the platform that is played, as a platform file has it."""
-    return controls.platform.facts.as_json()
+def _late(controls: Controls) -> Any:
+    """Return how many seconds answers are behind, and how many rows the list of containers shows."""
+    return {"seconds": controls.api.late.seconds, "rows": controls.api.late.rows}
 
 
 def _pace(controls: Controls) -> Any:

@@ -16,11 +16,10 @@ from stacks_pulumi.emulator.answers import Shapes
 from stacks_pulumi.emulator.app import Api
 from stacks_pulumi.emulator.drift import Drift, SeedConnection, SeedContainer, load, read_seed
 from stacks_pulumi.emulator.faults import Faults
-from stacks_pulumi.emulator.other_platforms import OtherPlatform
+from stacks_pulumi.emulator.late import LISTS
 from stacks_pulumi.emulator.platform import DrivenClock, Platform, iso, month
 from stacks_pulumi.emulator.server import Record
 from stacks_pulumi.emulator.state import ApiKey, Backup, Connection, Container, Journal, State
-from stacks_pulumi.platform_file import PlatformFacts, read
 
 _REQUESTS = 60
 """How many of the newest requests the page shows."""
@@ -214,7 +213,7 @@ class Controls:
         """
         Add containers and connections immediately, all or none, without a request and without counting against a cap.
 
-        They are visible immediately, also on a platform that shows new objects late.
+        They are visible immediately, also in lists that are behind.
 
         Args:
             containers: Name, template and optionally plan, status, allowed_ips, vpn_clients and backups of each.
@@ -229,7 +228,7 @@ class Controls:
         """
         with self.platform.lock:
             ids = load(self.platform, self.account, containers, connections)
-            self._begin()
+            self.api.late.forget()
             self._save()
             return ids
 
@@ -254,29 +253,31 @@ class Controls:
             self._save()
             return True
 
-    def set_platform(self, platform: PlatformFacts | str | Path | None) -> None:
+    def set_lag(self, seconds: float, operation: str | None = None) -> None:
         """
-        Play another platform from now on. All present objects count as visible for a long time.
+        Let answers be some seconds behind from now on. Everything that exists now is visible at once.
 
         Args:
-            platform: Its description, or the path of a platform file; `None` for the ordinary platform.
+            seconds: How many seconds; 0 for an answer of the present.
+            operation: A list, or `containers.status`; by default all lists.
 
         Raises:
-            ConfigError: The file cannot be read, or says something that is not in the format.
-            ValueError: It sets the shape of an answer that the guide specifies.
+            ValueError: The answer of the operation cannot be behind, or the number is not one of seconds.
         """
-        known = read(platform).facts if isinstance(platform, (str, Path)) else platform
-        facts = known or PlatformFacts()
         with self.platform.lock:
-            if facts.answers.shapes is not None:
-                # An invalid shape ends the call before anything has changed.
-                Shapes(dict(facts.answers.shapes))
-                self.shapes.set_all(dict(facts.answers.shapes))
-            self.platform.facts = facts
-            self._begin()
-            if self.api.other is None:
-                self.platform.state.memory = None
-            self._save()
+            self.api.late.set_lag(seconds, LISTS if operation is None else [operation])
+
+    def set_gap(self, rows: int | None) -> None:
+        """
+        Let the list of containers show only its first rows, and say how many there are (`total`).
+
+        Args:
+            rows: How many; `None` for the whole list.
+
+        Raises:
+            ValueError: It is not a whole number.
+        """
+        self.api.late.rows = answers.count("rows", rows, least=0)
 
     def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
         """
@@ -304,13 +305,13 @@ class Controls:
 
     def reset(self) -> None:
         """
-        Remove containers, faults, requests, spending, rate windows; keys, limits, clock, pace, shapes, platform stay.
+        Remove containers, faults, requests, spending, rate windows; keys, limits, clock, pace, shapes, lag, gap stay.
 
         A payment method and the capacity are there again. A key that was revoked stays so: `new_key` makes another.
         """
         with self.platform.lock:
             self.platform.empty()
-            self._begin()
+            self.api.late.forget()
             self.faults.clear()
             self.api.log.clear()
             self.api.limiter.forget()
@@ -346,13 +347,8 @@ class Controls:
         known.rate_limit = self._rate_limit
         return secret
 
-    def _begin(self) -> None:
-        """Play the platform from now on; all present objects count as visible for a long time."""
-        self.api.other = None if self.platform.facts == PlatformFacts() else OtherPlatform(self.platform)
-
     def _save(self, *, fold: bool = False) -> None:
-        if self.api.other is not None:
-            self.api.other.remember()
+        self.api.late.remember()
         if self._journal is None:
             return
         state = self.platform.state

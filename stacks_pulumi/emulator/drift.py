@@ -63,7 +63,7 @@ class Drift:
         with self._platform.lock:
             it = self._find(container)
             containers.delete(self._platform, it)
-            remove_container(self._platform.state, it, self._platform.clock.now())
+            remove_container(self._platform.state, it)
             self._changed()
 
     def recreate(self, container: str, template: str | None = None, plan: str | None = None) -> Container:

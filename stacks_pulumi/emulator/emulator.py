@@ -23,7 +23,6 @@ from stacks_pulumi.emulator.controls import Controls
 from stacks_pulumi.emulator.platform import DrivenClock, Platform
 from stacks_pulumi.emulator.server import Incoming, Server
 from stacks_pulumi.emulator.state import Journal, Pace, State, load
-from stacks_pulumi.platform_file import PlatformFacts
 
 
 class Emulator(Controls):
@@ -52,8 +51,7 @@ class Emulator(Controls):
         lower_case_names: Whether names and ids are stored in lower case.
         strict: Refuse requests that the guide does not exclude, but the platform may refuse.
         shapes: The shape of responses that the guide does not specify: one of `SHAPES`, or operation -> shape.
-        platform: The platform to play: `stacks_pulumi.platform_file.PlatformFacts`, or the path of a platform
-            file. By default the ordinary one.
+        list_lag: How many seconds the lists are behind; `set_lag` has more.
         clock: The clock to use instead of a new one.
         state_file: The file for the state; read at the start, written after every change.
 
@@ -72,7 +70,6 @@ class Emulator(Controls):
         StateFileError: The state file has other content.
         PortTakenError: At the start: it cannot listen on the port.
         ValueError: The limit, the cap or the address is invalid.
-        ConfigError: The platform file is invalid.
     """
 
     def __init__(
@@ -99,7 +96,7 @@ class Emulator(Controls):
         lower_case_names: bool = False,
         strict: bool = True,
         shapes: str | dict[str, str] = "guide",
-        platform: PlatformFacts | str | Path | None = None,
+        list_lag: float = 0.0,
         clock: DrivenClock | None = None,
         state_file: str | Path | None = None,
     ) -> None:
@@ -131,7 +128,7 @@ class Emulator(Controls):
             spending_cap=spending_cap,
             rate_limit=rate_limit,
         )
-        self.set_platform(platform)
+        self.set_lag(list_lag)
         self._control = ControlApi(self, self._hosts.has, self._cross_origin.allows, self.control_token)
 
     @property

@@ -13,8 +13,7 @@ import datetime as dt
 import threading
 import time
 
-from stacks_pulumi.emulator.state import Backup, Container, DeletedContainer, Memory, Pace, State, Transition
-from stacks_pulumi.platform_file import PlatformFacts
+from stacks_pulumi.emulator.state import Backup, Container, Pace, State, Transition
 
 DAY = 86400.0
 """Seconds of a day."""
@@ -51,7 +50,6 @@ class Platform:
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused.
         lower_case_names: Whether names and ids are stored in lower case.
         strict: Whether to refuse requests that the guide does not exclude, but the platform may refuse.
-        facts: The platform that is played; the ordinary one unless it was set.
     """
 
     def __init__(
@@ -75,7 +73,6 @@ class Platform:
         self.refuse_repeated_delete = refuse_repeated_delete
         self.lower_case_names = lower_case_names
         self.strict = strict
-        self.facts = PlatformFacts()
         if not self.state.scheduled_until:
             self.state.scheduled_until = self.clock.now()
 
@@ -106,7 +103,6 @@ class Platform:
                 kind: n for kind, n in self.state.counters.items() if kind in {"account", "key"}
             }
             fresh.scheduled_until = self.clock.now()
-            fresh.memory = None if self.state.memory is None else Memory()
             for account in fresh.accounts.values():
                 account.payment_method, account.waitlisted = True, 0
             for key in fresh.keys:
@@ -132,7 +128,7 @@ def move_on(state: State, container: Container, transition: Transition, at: floa
     """Carry out a container's next transition."""
     container.next = None
     if transition.to == "gone":
-        remove_container(state, container, at)
+        remove_container(state, container)
         return
     status = transition.to
     if container.booting:
@@ -153,13 +149,10 @@ def change_status(container: Container, status: str, at: float) -> None:
         container.running_since, container.stopped_at = None, at
 
 
-def remove_container(state: State, container: Container, at: float) -> None:
+def remove_container(state: State, container: Container) -> None:
     """Remove a container with all its data and backups."""
     state.containers.pop(container.id, None)
     container.next = None
-    if state.memory is not None:
-        container.created_at = state.memory.created_at.pop(container.id, container.created_at)
-        state.memory.deleted.append(DeletedContainer(container, at))
     for backup in list(state.backups.values()):
         if backup.container_id == container.id:
             del state.backups[backup.id]

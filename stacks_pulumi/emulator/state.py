@@ -247,46 +247,6 @@ class Backup:
 
 
 @dataclass
-class DeletedContainer:
-    """A container that was deleted, and when."""
-
-    container: Container
-    at: float
-
-
-@dataclass
-class Waiting:
-    """A create request on the waitlist, and when its container is created."""
-
-    at: float
-    account: str
-    body: dict[str, Any]
-    created_by: str
-
-
-@dataclass
-class Memory:
-    """
-    What a platform that a file describes knows in addition.
-
-    Attributes:
-        deleted: The containers that were deleted, in their order.
-        created_at: The creation time that answers have, by container id, if it is another one.
-        pinned_at: When a backup was pinned, by its id.
-        given: The serials of the VPN clients whose configuration was downloaded.
-        waiting: The waitlist.
-        outage_until: When the present outage ends.
-    """
-
-    deleted: list[DeletedContainer] = field(default_factory=list)
-    created_at: dict[str, float] = field(default_factory=dict)
-    pinned_at: dict[int, float] = field(default_factory=dict)
-    given: list[int] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)
-    outage_until: float = 0.0
-
-
-@dataclass
 class State:
     """
     The whole state of the platform.
@@ -306,7 +266,6 @@ class State:
         boot_failures: Container name or template -> how many more of its boots fail; `None` for all.
         backup_failures: Container name -> the messages of its next backups, which fail.
         capacity: How many more containers can be created; `None` for any number.
-        memory: What a platform that a file describes knows in addition; `None` for the ordinary one.
         seeded: Whether it was filled from a seed file.
     """
 
@@ -322,7 +281,6 @@ class State:
     boot_failures: dict[str, int | None] = field(default_factory=dict)
     backup_failures: dict[str, list[str]] = field(default_factory=dict)
     capacity: int | None = None
-    memory: Memory | None = None
     seeded: bool = False
 
     def count(self, kind: str) -> int:

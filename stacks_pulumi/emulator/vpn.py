@@ -11,7 +11,7 @@ from typing import Any
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import containers
-from stacks_pulumi.emulator.answers import Open, Request, bad_request, conflict, not_found, route
+from stacks_pulumi.emulator.answers import Open, Request, bad_request, not_found, route
 from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import Container, State, VpnClient
@@ -76,9 +76,9 @@ def add(platform: Platform, container: Container, name: Any) -> VpnClient:
     ):
         raise bad_request("VPN client name must be 1 to 64 printable characters", "name")
     if container.status != "running":
-        raise conflict("Container must be running to add a VPN client")
+        raise bad_request("Container must be running to add a VPN client")
     if any(client.name == name for client in container.vpn_clients):
-        raise conflict(f"A VPN client named {name} already exists", "name")
+        raise bad_request(f"A VPN client named {name} already exists", "name")
     client = VpnClient(name, platform.clock.now(), platform.state.count("vpn_client"))
     container.vpn_clients.append(client)
     return client

@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from stacks_pulumi.platform_file import PlatformFacts
 from tests.chaos.account import holdings
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.ministack import MiniStack, Outcome
 from tests.chaos.program import DELETE_FIRST, NAMES, RETAIN, TEMPLATES, Program
 from tests.chaos.random_steps import Chaos, Edit, edits, flip, pick, turn, variant
+from tests.support.platforms import Reading
 
 __all__ = ["DEFAULT", "STEPS", "IdentityChaos", "chosen"]
 
@@ -77,7 +77,7 @@ class IdentityChaos(Chaos):
         host: str = "dynamic",
         counts: Counter[str] | None = None,
         steps: frozenset[str] = frozenset(STEPS),
-        platform: PlatformFacts | None = None,
+        platform: Reading | None = None,
     ) -> None:
         self.steps = steps
         super().__init__(host, counts, platform)

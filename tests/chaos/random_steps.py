@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.emulator.platform import DrivenClock
-from stacks_pulumi.platform_file import PlatformFacts
 from tests.chaos.account import claims, connected, failures, holdings, secrets
 from tests.chaos.faults import Drawn, drawn
 from tests.chaos.hosts import Hosts
 from tests.chaos.ministack import MiniStack, Outcome, Ref
 from tests.chaos.program import KINDS, NAMES, TEMPLATES, VPN, Program
 from tests.support.host import PROMPT, HostedResource
+from tests.support.platforms import Reading, play
 
 __all__ = ["Chaos", "Drift", "Edit", "edits", "flip", "pick", "turn", "variant"]
 
@@ -130,13 +130,15 @@ class Chaos:
         self,
         host: str = "dynamic",
         counts: Counter[str] | None = None,
-        platform: PlatformFacts | None = None,
+        platform: Reading | None = None,
     ) -> None:
         self.counts = Counter[str]() if counts is None else counts
         self.platform = platform
         speed = SPEED if platform is None else 2 * SPEED
         clock = DrivenClock(speed=speed)
-        self.emulator = Emulator(rate_window=4.0, backup_seconds=0.2, clock=clock, platform=platform)
+        self.emulator = Emulator(rate_window=4.0, backup_seconds=0.2, clock=clock)
+        if platform is not None:
+            play(self.emulator, platform)
         self.emulator.start()
         config = {"stacks:apiKey": self.emulator.key, "stacks:baseUrl": self.emulator.url}
         self.hosts = Hosts({**(PROMPT if platform is None else {}), **config}, host, speed)

@@ -282,12 +282,11 @@ def test_a_state_is_filled_once_and_a_revoked_key_is_named(
     assert added in env.read_text(encoding="utf-8")
 
 
-def test_it_plays_the_platform_of_a_file(start: Callable[..., Running], tmp_path: Path) -> None:
-    file = tmp_path / "platform.yaml"
-    file.write_text("version: 1\nlists: {rows: items}\n", encoding="utf-8")
+def test_its_lists_are_behind(start: Callable[..., Running]) -> None:
+    running = start("--list-lag", "3600")
 
-    running = start("--platform", str(file))
-    assert running.ask("GET", "/containers").json()["items"] == []
+    assert running.ask("POST", "/containers", {"name": "web", "template": "nodejs"}).status_code == 202
+    assert running.ask("GET", "/containers").json()["data"] == []
 
 
 def test_without_limits_no_request_is_limited(start: Callable[..., Running]) -> None:
@@ -404,7 +403,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
             'wrong-seed.json cannot be loaded: containers[1] ("web"), template "nginxx": Unknown container template',
         ),
         (["--port", "0", "--env-file", "/nowhere/.env"], "/nowhere/.env: No such file or directory"),
-        (["--platform", "/nowhere.yaml"], "the platform file /nowhere.yaml cannot be read: No such file"),
+        (["--list-lag", "-1"], "argument --list-lag: '-1' is not a duration: give a number of seconds"),
         (["--your-ip", "nonsense"], "your_ip must be an IPv4 or IPv6 address, not 'nonsense'"),
     ],
 )

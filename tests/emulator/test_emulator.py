@@ -13,7 +13,6 @@ import requests
 
 from stacks_pulumi.config import check_base_url
 from stacks_pulumi.emulator import DrivenClock, Emulator, PortTakenError, platform
-from stacks_pulumi.platform_file import Lists, PlatformFacts
 from tests.support.clock import FakeClock
 from tests.support.waiting import until
 
@@ -154,7 +153,8 @@ def test_a_reset_keeps_accounts_keys_and_how_the_platform_behaves(emulator: Emul
     emulator.set_spending_cap(9)
     emulator.set_pace(boot_seconds=3)
     emulator.freeze()
-    emulator.set_platform(PlatformFacts(lists=Lists(rows="items")))
+    emulator.set_lag(7, "backups.list")
+    emulator.set_gap(3)
     emulator.faults.add("containers.list", 500)
     emulator.state.accounts[emulator.account].payment_method = False
     emulator.reset()
@@ -163,7 +163,7 @@ def test_a_reset_keeps_accounts_keys_and_how_the_platform_behaves(emulator: Emul
     assert emulator.state.keys[0].spent == {}
     assert emulator.state.keys[0].spending_cap == 9
     assert (emulator.platform.pace.boot_seconds, emulator.clock.frozen) == (3, True)
-    assert emulator.platform.facts.lists.rows == "items"
+    assert (emulator.api.late.seconds, emulator.api.late.rows) == ({"backups.list": 7}, 3)
     assert call.create("myapp")
 
 

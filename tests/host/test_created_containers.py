@@ -15,7 +15,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import addresses, running
 from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource
-from tests.support.platforms import platform
+from tests.support.platforms import READINGS, play
 
 OFFICE = "198.51.100.0/24"
 
@@ -227,8 +227,8 @@ def test_a_container_that_was_recreated_meanwhile_is_refused(
 def test_a_recreated_container_is_refused_although_only_its_status_has_the_creation_time(
     make_host: Callable[..., Host],
 ) -> None:
-    facts = platform(containers={"created_at_in": "status"})
-    with Emulator(clock=fast_clock(), platform=facts) as emulator:
+    with Emulator(clock=fast_clock()) as emulator:
+        play(emulator, READINGS["creation time only in the status"])
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         app = created(host, emulator, "app")
         db = created(host, emulator, "sql", "postgresql")

@@ -12,7 +12,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import SECRET, UNKNOWN, Host, HostedResource, _to_struct
-from tests.support.platforms import platform
+from tests.support.platforms import READINGS, play
 
 pytestmark = pytest.mark.hosts("native")
 
@@ -160,7 +160,8 @@ def test_a_list_that_may_lack_one_is_an_error(host: Host, emulator: Emulator, ac
 
 
 def test_connections_that_are_listed_only_at_their_target_are_found(make_host: Any) -> None:
-    with Emulator(platform=platform(connections={"listed_at": "target"}), boot_seconds=0.05) as emulator:
+    with Emulator(boot_seconds=0.05) as emulator:
+        play(emulator, READINGS["connections at the target only"])
         emulator.load(SEED, [{"source": "web", "target": "orders-db", "name": "primary-db"}])
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
 

@@ -12,7 +12,7 @@ from stacks_pulumi.emulator import SHAPES, Emulator, backups
 from tests.support.accounts import running
 from tests.support.clock import fast_clock
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel, while_frozen
-from tests.support.platforms import platform
+from tests.support.platforms import clock_ahead, play, zoneless
 from tests.support.waiting import until
 
 
@@ -429,7 +429,7 @@ def test_a_backup_stays_when_the_clock_of_the_platform_is_moved(
     backup: HostedResource, sql: str, make_host: Callable[..., Host], emulator: Emulator, hours: float
 ) -> None:
     backup.up(container=sql)
-    emulator.set_platform(platform(answers={"clock_ahead_seconds": hours * 3600, "times": "zoneless"}))
+    play(emulator, clock_ahead(hours * 3600, zoneless))
     backup.host = make_host(backup.host.config)
 
     assert backup.read()

@@ -13,7 +13,7 @@ from stacks_pulumi.emulator import SHAPES, Emulator
 from tests.support.accounts import running
 from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource
-from tests.support.platforms import platform
+from tests.support.platforms import clock_ahead, play
 
 ODD = "Ann's laptop / home?x=1#%2F"
 
@@ -182,7 +182,7 @@ def test_a_client_stays_when_the_clock_of_the_platform_is_moved(
     hours: float,
 ) -> None:
     laptop.up(container=vpn, name="laptop")
-    emulator.set_platform(platform(answers={"clock_ahead_seconds": hours * 3600}))
+    play(emulator, clock_ahead(hours * 3600))
     laptop.host = make_host(laptop.host.config)
 
     assert laptop.read()

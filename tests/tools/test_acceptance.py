@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,17 @@ from tests.support.acceptance import (
     EVERYTHING,
     PREFIX,
     emulated,
-    invented,
     killed_and_swept,
-    learned_of,
     left_on,
     played,
     run_on,
-    unnamed,
-    wrong,
 )
 from tests.support.platforms import READINGS
-from tests.support.snippets import snippets
 from tools.acceptance import reading
 from tools.acceptance.api import Api
 from tools.acceptance.contract import contract
 from tools.acceptance.findings import Findings, Verdict, find
-from tools.acceptance.learned import FACTS, Learned
+from tools.acceptance.learned import Learned
 from tools.acceptance.perform import perform
 from tools.acceptance.record import Record
 from tools.acceptance.report import report
@@ -336,142 +330,6 @@ def test_a_statement_that_does_not_exist_is_an_error() -> None:
         find("backups.pin", "Nonsense")
 
 
-TOGETHER = {
-    "late": (
-        "invisible for 20 s",
-        "pages by cursor",
-        "other words for statuses",
-        "the type is a category",
-        "plans by display name",
-        "another text for the caller's address",
-        "connections at the target only",
-        "other words for backups",
-        "prices in cents",
-        "nested errors",
-        "camelCase",
-        "times as seconds",
-    ),
-    "other ids": (
-        "the id of the request in the 202",
-        "ids as UUIDs",
-        "statuses as objects",
-        "boot through created and exited",
-        "access settles after 5 s",
-        "connections listed 5 s late",
-        "backups with UUIDs",
-        "prices per hour",
-        "409 for a conflict",
-        "410 for gone",
-        "tombstones for 30 s",
-        "rows under items",
-    ),
-    "hidden": (
-        "listed after 20 s",
-        "statuses as numbers",
-        "names with a prefix",
-        "names in lower case",
-        "stopped containers are hidden",
-        "the caller's address 3 s later",
-        "addresses as networks",
-        "connections removed 5 s late",
-        "connection names made unique",
-        "pins listed 4 s late",
-        "a pin is a time",
-        "a VPN configuration once",
-        "creation time only in the status",
-        "snake_case",
-        "rate headers of the draft",
-    ),
-    "behind": (
-        "lists lag 20 s",
-        "a name that is taken is answered",
-        "a create is answered with 200",
-        "templates under other names",
-        "storage in GB",
-        "no url in the answer",
-        "a connection restarts both",
-        "a clock ten minutes ahead",
-        "unknown fields",
-        "everything in data",
-        "creation time changes with a start",
-    ),
-    "cached": (
-        "GETs cached for 5 s",
-        "names held for 10 s",
-        "hidden while pending, status late",
-        "a count above the rows",
-        "an empty list is a 404",
-        "backups listed 5 s late",
-        "prices as text with a currency",
-        "empty open answers",
-        "an outage",
-    ),
-    "both behind": ("lists and statuses lag 10 s",),
-    "waitlist": (
-        "a waitlist that creates 3 s later",
-        "pages by number",
-        "creation time changes with a restore",
-    ),
-}
-"""Readings that one run finds out together."""
-
-
-def joined(names: tuple[str, ...]) -> platform_file.PlatformFacts:
-    """Return the platform of several readings that set different things."""
-    lines: dict[str, dict[str, Any]] = {}
-    for name in names:
-        known = READINGS[name].as_json()
-        known.pop("version")
-        for section, facts in known.items():
-            assert lines.setdefault(section, {}).keys().isdisjoint(facts), name
-            lines[section].update(facts)
-    return platform_file.parse(json.dumps({"version": 1, **lines}), "joined")
-
-
-@pytest.mark.parametrize("names", TOGETHER.values(), ids=TOGETHER)
-def test_the_platform_file_names_what_differs(names: tuple[str, ...]) -> None:
-    facts = joined(names)
-    with played(facts) as api:
-        run = run_on(api)
-
-        assert perform(run, lambda _: None) == []
-
-        assert left_on(api) == []
-    learned = learned_of(run)
-    assert unnamed(facts, learned) == set()
-    assert wrong(facts, learned) == {}
-    assert invented(facts, learned) == {}
-
-
-@pytest.mark.parametrize("max_usd", [1, 3, EVERYTHING])
-def test_the_platform_of_the_page_is_found_out_and_nothing_else(max_usd: float) -> None:
-    (page,) = (it.text for it in snippets("yaml") if it.text.startswith("# platform.yaml"))
-    facts = platform_file.parse(page, "platform.yaml")
-    with played(facts) as api:
-        run = run_on(api, max_usd)
-
-        assert perform(run, lambda _: None) == []
-
-    assert invented(facts, learned_of(run)) == {}
-    # A container that is deleted stays listed, and its status too.
-    assert str(find("containers.delete", "Deletion takes time")) in run.findings.refuted()
-    assert "Not seen: lists.next," in run.learned.text("A run.", str), "no list had a second page"
-
-
-def test_every_fact_of_a_platform_is_in_a_run() -> None:
-    played_facts = {
-        f"{section}.{name}"
-        for names in TOGETHER.values()
-        for section, known in joined(names).as_json().items()
-        if section != "version"
-        for name in known
-    }
-    every = set(FACTS)
-
-    # A run does not tell servers that take turns from one that is behind, and the code of a part is a plain reading.
-    assert every - played_facts == {"lists.lag_in", "lists.page_code"}
-
-
 @pytest.mark.parametrize(
     ("body", "location", "ids"),
     [
@@ -509,7 +367,7 @@ def test_a_name_and_an_id_are_on_the_disk_before_the_run_goes_on(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("reading_of", "at", "sent"),
+    ("name", "at", "sent"),
     [
         (None, 25, True),
         ("no id in the 202", 27, True),
@@ -520,9 +378,8 @@ def test_a_name_and_an_id_are_on_the_disk_before_the_run_goes_on(tmp_path: Path)
         ("stopped containers are hidden", 75, True),
     ],
 )
-def test_a_run_that_is_killed_is_swept(reading_of: str | None, at: int, sent: bool, tmp_path: Path) -> None:
-    facts = platform_file.PlatformFacts() if reading_of is None else READINGS[reading_of]
-    with played(facts) as api:
+def test_a_run_that_is_killed_is_swept(name: str | None, at: int, sent: bool, tmp_path: Path) -> None:
+    with played(*([] if name is None else [READINGS[name]])) as api:
         left, _ = killed_and_swept(api, tmp_path / f"{PREFIX}.json", at, sent=sent)
 
         assert left == []

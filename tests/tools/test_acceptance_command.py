@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stacks_pulumi import platform_file
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.platform_file import Containers, PlatformFacts, Prices
+from tests.support.platforms import READINGS, play
 from tests.support.waiting import until
 from tools.acceptance.__main__ import main
 from tools.acceptance.record import Record
@@ -91,23 +90,6 @@ def test_a_run_writes_its_report_and_leaves_nothing(
     assert records(tmp_path) == []
 
 
-def test_a_run_writes_a_platform_file_that_can_be_read(
-    command: Callable[..., int], emulator: Emulator, tmp_path: Path
-) -> None:
-    emulator.set_platform(
-        PlatformFacts(containers=Containers(type_is="category"), prices=Prices(unit="cents"))
-    )
-    file = tmp_path / "platform.yaml"
-
-    assert command("run", "--platform-out", str(file)) == 0
-
-    facts = platform_file.read(file).facts
-    assert (facts.containers.type_is, facts.prices.unit) == ("category", "cents")
-    (text,) = tmp_path.glob("acc-*.md")
-    assert "The file is `platform.yaml`" in text.read_text(encoding="utf-8")
-    assert "# the type of a ubuntu-micro in the list is System" in file.read_text(encoding="utf-8")
-
-
 def test_a_container_that_no_list_shows_is_asked_about_and_deleted(
     command: Callable[..., int],
     emulator: Emulator,
@@ -117,7 +99,7 @@ def test_a_container_that_no_list_shows_is_asked_about_and_deleted(
 ) -> None:
     emulator.load([{"name": "acc-0123abcd-Main", "template": "ubuntu-micro"}])
     (id_,) = emulator.state.containers
-    emulator.set_platform(PlatformFacts(containers=Containers(listed_while_stopped=False)))
+    play(emulator, READINGS["stopped containers are hidden"])
     emulator.state.containers[id_].status = "stopped"
     record = Record("acc-0123abcd", tmp_path / "acc-0123abcd.json", emulator.url)
     record.create()

@@ -9,7 +9,7 @@ import pytest
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource
-from tests.support.platforms import platform
+from tests.support.platforms import READINGS, play
 
 
 @pytest.mark.hosts("dynamic", "native")
@@ -132,7 +132,7 @@ def test_without_an_answer_a_preview_counts_a_new_one_and_says_so(
 def test_the_state_of_an_adopted_container_has_the_time_that_only_its_status_shows(
     web: HostedResource, there: str, emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
-    emulator.set_platform(platform(containers={"created_at_in": "status"}))
+    play(emulator, READINGS["creation time only in the status"])
     emulator.advance(60)
     web.up(name="web", template="nodejs", adopt="if_matching")
     emulator.advance(7200)

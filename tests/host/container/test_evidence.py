@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,10 @@ import pytest
 
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.emulator import Emulator, containers
-from stacks_pulumi.emulator.dialect import Words
 from stacks_pulumi.emulator.state import Container
 from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource
-from tests.support.platforms import platform
+from tests.support.platforms import both, play, restamped, templates, times, words, zoneless
 from tests.support.waiting import until
 
 EMPTY = {"success": True, "count": 0, "data": []}
@@ -251,13 +251,11 @@ def test_creation_times_of_another_time_zone_than_the_dates(
     slow_web: HostedResource,
     make_host: Callable[..., Host],
     emulator: Emulator,
-    monkeypatch: pytest.MonkeyPatch,
     hours: int,
     is_there: bool,
 ) -> None:
     """A create that ended before the container was visible has only the time of the request."""
-    emulator.set_platform(platform(answers={"clock_ahead_seconds": hours * 3600, "times": "zoneless"}))
-    monkeypatch.setattr(emulator.api.other, "words", WithoutShift(emulator.platform.facts))
+    play(emulator, times(lambda at: zoneless(at + dt.timedelta(hours=hours))))
     hide(emulator, None)
     slow_web.timeout = 3
     with pytest.raises(CallFailedError, match="it may not be visible yet"):
@@ -272,14 +270,6 @@ def test_creation_times_of_another_time_zone_than_the_dates(
     slow_web.delete()
 
     assert emulator.state.names() == []
-
-
-class WithoutShift(Words):
-    """The words of a platform whose dates are right, although its times are not."""
-
-    def date(self, now: float) -> dict[str, str]:
-        del now
-        return {}
 
 
 def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
@@ -316,10 +306,9 @@ def test_a_rollback_deletes_the_container_and_not_only_the_id_of_the_request(
 
 @pytest.mark.parametrize("behind", [8, 30])
 def test_creation_times_of_a_database_whose_clock_is_behind(
-    web: HostedResource, host: Host, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, behind: int
+    web: HostedResource, host: Host, emulator: Emulator, behind: int
 ) -> None:
-    emulator.set_platform(platform(answers={"clock_ahead_seconds": -behind}))
-    monkeypatch.setattr(emulator.api.other, "words", WithoutShift(emulator.platform.facts))
+    play(emulator, times(lambda at: (at - dt.timedelta(seconds=behind)).isoformat()))
 
     web.up(name="web", template="nodejs")
     host.resource("PinnedBackup", "backup").up(container=web.id)
@@ -397,7 +386,7 @@ def test_a_container_that_its_connection_has_restarted_is_deleted_after_it(
     web: HostedResource, host: Host, emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
     """A `destroy` right after an `up`, on a platform where a restart changes the creation time."""
-    emulator.set_platform(platform(containers={"created_at_changes": ["restart"]}))
+    play(emulator, restamped("containers.set_status"))
     data, link = host.resource("Container", "data"), host.resource("Connection", "link")
     web.up(name="web", template="nodejs")
     data.up(name="data", template="postgresql")
@@ -507,8 +496,9 @@ def test_external_access_waits_until_a_new_container_is_found_by_its_id(
 def test_a_template_under_another_word_is_kept_and_no_drift(
     make_host: Callable[..., Host], lost: bool
 ) -> None:
-    facts = platform(containers={"templates": {"node": "nodejs"}, "plans": {"Basic Plan": "basic"}})
-    with Emulator(boot_seconds=0.05, platform=facts, clock=fast_clock()) as emulator:
+    named = both(templates({"nodejs": "node"}), words("containers", ("plan",), {"basic": "Basic Plan"}))
+    with Emulator(boot_seconds=0.05, clock=fast_clock()) as emulator:
+        play(emulator, named)
         host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
         web = host.resource("Container", "web")
         if lost:

@@ -10,7 +10,7 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
-from tests.support.platforms import platform
+from tests.support.platforms import READINGS, play
 
 
 @pytest.mark.parametrize("fault", [401, 403, 500, 503])
@@ -79,8 +79,9 @@ def test_the_key_of_another_account_keeps_the_state(
 def test_an_id_without_the_account_shows_its_account_by_the_container_alone(
     make_host: Callable[..., Host], there: bool
 ) -> None:
-    with Emulator(platform=platform(containers={"id_form": "uuid"}), clock=fast_clock()) as api:
+    with Emulator(clock=fast_clock()) as api:
         api.load([{"name": "elder", "template": "nodejs"}])
+        play(api, READINGS["ids as UUIDs"])
         config = {"stacks:apiKey": api.key, "stacks:baseUrl": api.url}
         web = make_host(config).resource("Container", "web")
         web.up(name="web", template="nodejs")
