@@ -49,7 +49,6 @@ from stacks_pulumi.errors import (
     StacksError,
     UnreadableAnswerError,
 )
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
 from stacks_pulumi.pricing.money import FREE, count, total
 
 if TYPE_CHECKING:
@@ -116,12 +115,11 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
     elif isinstance(error, UnreadableAnswerError) and seen.fields is not None:
         # It is JSON, so it comes from an API, and only its shape is another one.
         fields = ", ".join(seen.fields) or "no fields, because it is a list"
-        rows = seen.lists[0] if seen.lists else "..."
         yield problem(
             "api",
             f"{settings.base_url} answers in JSON, and the containers are not found in it ({_reason(error)}); it has "
             f"{fields}",
-            _known(facts).advice(f"lists: {{rows: {rows}}}"),
+            "this API differs from its guide, and only what the guide shows is read: please report it with this line",
         )
     else:
         # The answer comes from another server, or from another path of this one: a 404, a redirect or a web page.
@@ -167,17 +165,13 @@ def _grant(said: Mapping[str, Any] | StacksError) -> Iterator[Diagnosis]:
             )
 
 
-def _known(facts: Facts) -> PlatformFile:
-    return facts.platform if isinstance(facts.platform, PlatformFile) else UNKNOWN
-
-
 def platform(facts: Facts) -> Iterator[Diagnosis]:
     """Report what the platform file says, and what the list of containers shows of the platform."""
     known, (path, source) = facts.platform, facts.given("platform")
     if isinstance(known, ConfigError):
         yield problem("platform", known.message, f"correct {path}, or remove the setting {source}")
     elif path is None:
-        yield ok("platform", "no platform file: what the API guide leaves open is read in several ways")
+        yield ok("platform", "no platform file: answers are read as the API guide shows them")
     else:
         yield ok("platform", f"{path} (from {source})")
         for section, settings in known.facts.as_json().items():
@@ -185,14 +179,14 @@ def platform(facts: Facts) -> Iterator[Diagnosis]:
                 said = ", ".join(f"{name} is {_as_yaml(value)}" for name, value in settings.items())
                 yield ok("platform", f"{section}: {said}")
     if facts.look is not None and facts.look.containers is not None:
-        yield from _observed(facts.look, facts.look.containers, _known(facts))
+        yield from _observed(facts.look, facts.look.containers)
 
 
 def _as_yaml(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _observed(seen: Look, listed: Listing[Container], known: PlatformFile) -> Iterator[Diagnosis]:
+def _observed(seen: Look, listed: Listing[Container]) -> Iterator[Diagnosis]:
     if listed.gap is not None:
         yield warning(
             "platform",
@@ -207,7 +201,7 @@ def _observed(seen: Look, listed: Listing[Container], known: PlatformFile) -> It
             yield warning(
                 "platform",
                 f"a container has the status {word}, which is not known here",
-                f"if it means running, {known.advice(f'containers: {{statuses: {{{as_yaml(word)}: running}}}}')}",
+                "look at it in the STACKS dashboard: a wait for such a container ends with its timeout",
             )
     if "deleted" in words:
         yield ok("platform", "the list of containers has deleted ones, which are left out everywhere")

@@ -29,7 +29,6 @@ from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import AllowedIp, Connection, Container, ExternalAccess
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
 
@@ -142,7 +141,6 @@ def plan(
     everything: Iterable[Container] | None = None,
     *,
     protect: Protect = "databases",
-    platform: PlatformFile = UNKNOWN,
 ) -> ScaffoldPlan:
     """
     Return the program that takes these containers over.
@@ -152,9 +150,8 @@ def plan(
         belongings: The child objects of each, by its id.
         everything: All containers of the account, to find the targets of connections; by default `containers`.
         protect: Which resources Pulumi refuses to delete: containers with data, every resource, or none.
-        platform: Where a word of the platform that is not known here can be explained.
     """
-    maker = _Maker(list(containers if everything is None else everything), protect, platform)
+    maker = _Maker(list(containers if everything is None else everything), protect)
     for container in containers:
         maker.container(container, belongings.get(container.id))
     for container in containers:
@@ -176,7 +173,6 @@ def without_duplicate(base: str, is_taken: Callable[[str], bool], joint: str = "
 class _Maker:
     everything: Sequence[Container]
     protect: Protect
-    platform: PlatformFile
     names: dict[str, str] = field(default_factory=dict)
     """Container id -> its resource name."""
     declared: list[DeclaredResource] = field(default_factory=list)
@@ -199,7 +195,7 @@ class _Maker:
             )
             return
         if container.status is None or not is_known_status(container.status):
-            self._leave_out(what, self._unknown("containers", container.status), unread=True)
+            self._leave_out(what, _unknown(container.status), unread=True)
             return
         reason = self._why_not(container)
         if reason is not None:
@@ -249,7 +245,7 @@ class _Maker:
         for backup in has.backups:
             what = f"backup {backup.id} of {container.name}"
             if backup.status is not None and not is_known_status(backup.status, "backup"):
-                self._leave_out(what, self._unknown("backups", backup.status), unread=True)
+                self._leave_out(what, _unknown(backup.status), unread=True)
                 continue
             if backup.status not in {None, "completed"}:
                 self._leave_out(what, f"it is {backup.status}")
@@ -259,14 +255,6 @@ class _Maker:
             self._declare(
                 "PinnedBackup", f"{container.name}-{backup.id}", f"{container.id}/{backup.id}", pinned
             )
-
-    def _unknown(self, section: str, status: str | None) -> str:
-        """Return the reason for an object whose status is not known, with the line that explains it."""
-        if status is None:
-            return "the API does not say its status"
-        means = "running" if section == "containers" else "completed"
-        line = f"{section}: {{statuses: {{{as_yaml(status)}: {means}}}}}"
-        return f"its status {status} is not known here; if it means {means}, {self.platform.advice(line)}"
 
     def _why_not(self, container: Container) -> str | None:
         if self._times[(container.name or "").casefold()] > 1:
@@ -350,6 +338,15 @@ class _Maker:
 
     def _leave_out(self, what: str, reason: str, *, unread: bool = False) -> None:
         self.left_out.append(LeftOut(what, reason, unread))
+
+
+def _unknown(status: str | None) -> str:
+    """Return the reason for an object whose status is not known."""
+    return (
+        "the API does not say its status"
+        if status is None
+        else f"its status {status} is not in the API guide"
+    )
 
 
 def _template(container: Container) -> str | None:

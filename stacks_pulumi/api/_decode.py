@@ -13,48 +13,32 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stacks_pulumi.api._bodies import A_LIST, ShapeError, lists_of, scrub
+from stacks_pulumi.api._bodies import ShapeError, lists_of, scrub
 from stacks_pulumi.api._call import Answer, Call, Page, Sender, call_to
 from stacks_pulumi.api._error_mapping import is_of_broker, problem, unreadable, wrong_base_url
 from stacks_pulumi.api._pages import whole
-from stacks_pulumi.api._words import READING, Reading
 from stacks_pulumi.config import DEFAULT_BASE_URL
-from stacks_pulumi.endpoints import ENDPOINTS
-from stacks_pulumi.errors import ApiError, NotFoundError
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 T = TypeVar("T")
 
 _SUCCESS: Final = range(200, 300)
-_FORMS: Final = frozenset({"text", "html"})
-"""What the platform file says of errors that are no JSON."""
-_MISSING: Final = frozenset({404, 410})
-_ABSENT: Final = re.compile(r"not found|no such|not exist|unknown", re.IGNORECASE)
+_MISSING: Final = 404
 _NO_CONTENT: Final = 204
-_LISTS: Final = (".list", ".templates", ".targets")
 _REDIRECT: Final = range(300, 400)
 _VERSION: Final = re.compile(r"/api/v\d+$")
-_TEMPLATES: Final = msgspec.structs.replace(
-    call_to("containers.templates", parse=lambda body: body), what="check the address of a list"
-)
 _PROBE: Final = msgspec.structs.replace(
     call_to("containers.list", parse=lambda body: body), what="check the base URL"
 )
-_BOM: Final = b"\xef\xbb\xbf"
 _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
 
 
 class Decode:
     """The handler that decodes answers."""
 
-    def __init__(
-        self, send: Sender, base_url: str = DEFAULT_BASE_URL, platform: PlatformFile = UNKNOWN
-    ) -> None:
+    def __init__(self, send: Sender, base_url: str = DEFAULT_BASE_URL) -> None:
         self._send = send
         self._base_url = base_url
         self._is_trusted = _VERSION.search(base_url) is not None
-        self._platform = platform
-        self._reading = Reading(platform.facts)
 
     def __call__(self, call: Call[T]) -> T:
         """
@@ -68,35 +52,26 @@ class Decode:
         return value if call.finish is None else call.finish(value)
 
     def _whole(self, call: Call[T]) -> T:
-        page = self._read(call, is_first=True)
+        page = self._read(call)
         if call.endpoint.method != "GET" or call.is_one_page or not lists_of(page.value):
             return page.value
         return whole(call, page, self._read, self._base_url)
 
-    def _read(self, call: Call[T], *, is_first: bool = False) -> Page[T]:
+    def _read(self, call: Call[T]) -> Page[T]:
         answer = self._send(call)
         if answer.status in _REDIRECT:
             raise unreadable(call, answer.status, _redirect(answer))
         if answer.status not in _SUCCESS:
             body = _body_of_error(answer)
-            missing = {*_MISSING, self._platform.facts.errors.missing_code}
-            is_missing = answer.status in missing and not is_of_broker(body)
+            is_missing = answer.status == _MISSING and not is_of_broker(body)
             # A "not found" error makes the caller drop the resource from its state. So it must come from the API, not
             # from another server at a wrong address.
-            is_page = not isinstance(body, Mapping) and self._platform.facts.errors.form not in _FORMS
-            if is_missing and is_page:
-                advice = self._platform.advice("errors: {form: html}")
-                raise unreadable(
-                    call,
-                    answer.status,
-                    f"it does not come from the API; if the API's errors are pages, {advice}",
-                )
-            if is_missing and is_first and self._is_empty(call):
-                return Page(answer, [], self._parsed(call, []))
+            if is_missing and not isinstance(body, Mapping):
+                raise unreadable(call, answer.status, "it is not in the API's error format")
             if is_missing and (call.endpoint.is_fixed or not self._reaches_the_api()):
                 raise wrong_base_url(call, answer, body, self._base_url)
-            raise self._with_advice(call, problem(call, answer, body, is_missing=is_missing))
-        if call.endpoint.answer != "json" and _PAGE.match(answer.body.removeprefix(_BOM)):
+            raise problem(call, answer, body)
+        if call.endpoint.answer != "json" and _PAGE.match(answer.body):
             # A proxy's page may have status 200 too, although the API did not receive the request. Calls that accept
             # any text would accept that page.
             raise unreadable(call, answer.status, "it is a web page and does not come from the API")
@@ -104,13 +79,9 @@ class Decode:
             body = _body(call, answer)
             if _says_no(body):
                 raise problem(call, answer, body)
-            return Page(answer, body, self._parsed(call, body))
+            return Page(answer, body, call.parse(body))
         except ShapeError as error:
-            advice = ""
-            if call.endpoint.name.endswith(_LISTS) and error.wanted == A_LIST:
-                line = self._platform.advice("lists: {rows: path.of.the.rows}")
-                advice = f"; if the rows are under another name, {line}"
-            raise unreadable(call, answer.status, f"its {scrub(str(error))}{advice}") from None
+            raise unreadable(call, answer.status, f"its {scrub(str(error))}") from None
         except RecursionError:
             raise unreadable(call, answer.status, "its JSON is nested too deeply") from None
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -118,48 +89,17 @@ class Decode:
                 call, answer.status, f"it is not a complete JSON document ({len(answer.body)} bytes)"
             ) from None
 
-    def _parsed(self, call: Call[T], body: Any) -> T:
-        token = READING.set(self._reading)
-        try:
-            return call.parse(body)
-        finally:
-            READING.reset(token)
-
-    def _with_advice(self, call: Call[Any], error: ApiError) -> ApiError:
-        """Return the error of a refused look; if its words say that nothing is there, with the line for it."""
-        looks_absent = (
-            call.endpoint.method == "GET" and not call.endpoint.is_fixed and _ABSENT.search(error.text)
-        )
-        if isinstance(error, NotFoundError) or not looks_absent:
-            return error
-        line = self._platform.advice(f"errors: {{missing_code: {error.status}}}")
-        return error.but(message=f"{error.message}. If it means that there is no such object, {line}")
-
-    def _is_empty(self, call: Call[Any]) -> bool:
-        """Whether a 404 in answer to a list means an empty list: another call proves the address."""
-        if not call.endpoint.name.endswith(".list"):
-            return False
-        proof = _TEMPLATES
-        if not call.endpoint.is_fixed:
-            container = call.path.removeprefix("/containers/").partition("/")[0]
-            proof = msgspec.structs.replace(
-                proof, endpoint=ENDPOINTS["containers.status"], path=f"/containers/status/{container}"
-            )
-        answer = self._send(msgspec.structs.replace(proof, pulse=call.pulse))
-        body = _body_of_error(answer)
-        return answer.status in _SUCCESS and isinstance(body, (Mapping, list)) and not _says_no(body)
-
     def _reaches_the_api(self) -> bool:
         """Whether the base URL is that of the API. If its form does not show it, a list of the containers does."""
         if not self._is_trusted:
-            self._is_trusted = self._send(_PROBE).status not in _MISSING
+            self._is_trusted = self._send(_PROBE).status != _MISSING
         return self._is_trusted
 
 
 def _body(call: Call[Any], answer: Answer) -> Any:
     if answer.status == _NO_CONTENT and call.endpoint.answer == "json":
         return None
-    content, kind = answer.body.removeprefix(_BOM), answer.headers.get("content-type", "").lower()
+    content, kind = answer.body, answer.headers.get("content-type", "").lower()
     if call.endpoint.answer == "json" or ("json" in kind and content.strip()):
         return msgspec.json.decode(content)
     if content.lstrip()[:1] == b"{":
@@ -177,7 +117,7 @@ def _body(call: Call[Any], answer: Answer) -> Any:
 def _body_of_error(answer: Answer) -> Any:
     # The status alone shows that this is an error, so the body need not be readable.
     try:
-        return msgspec.json.decode(answer.body.removeprefix(_BOM))
+        return msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return answer.body.decode("utf-8", "replace")
 

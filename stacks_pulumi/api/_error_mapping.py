@@ -44,7 +44,6 @@ _REFUSALS: Final = frozenset({"grant-refused", "approval-needed", "grant-limit"}
 """What a broker says in `code` if it refuses a request. Its `grant-busy` is a conflict that ends by itself."""
 _DEEPEST: Final = 5
 _WIDEST: Final = 50
-_RATE: Final = re.compile(r"rate.?limit|too many requests|throttl", re.IGNORECASE)
 
 
 class _Failure(msgspec.Struct, frozen=True):
@@ -72,7 +71,7 @@ class _Failure(msgspec.Struct, frozen=True):
         return f"{self.answer.status}: {self.words}" if self.words else f"{self.answer.status}"
 
 
-def problem(call: Call[Any], answer: Answer, body: Any, *, is_missing: bool = False) -> ApiError:
+def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
     """
     Return the error that an answer means.
 
@@ -80,17 +79,17 @@ def problem(call: Call[Any], answer: Answer, body: Any, *, is_missing: bool = Fa
         call: The call that was sent.
         answer: Its answer: an error status, or a success status with a body that reports an error.
         body: The decoded body; text if it was not JSON.
-        is_missing: Whether its status means that there is no such object.
     """
     failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
     if is_of_broker(body):
         return _not_granted(failure)
-    return _not_found(failure) if is_missing else _BY_STATUS.get(answer.status, _by_content)(failure)
+    return _BY_STATUS.get(answer.status, _by_content)(failure)
 
 
 def is_of_broker(body: Any) -> bool:
     """Return whether the body of an error is a broker's refusal: its status then says nothing about an object."""
-    return isinstance(body, Mapping) and body.get("code") in _REFUSALS
+    code = body.get("code") if isinstance(body, Mapping) else None
+    return isinstance(code, str) and code in _REFUSALS
 
 
 def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:
@@ -178,8 +177,6 @@ def _no_money(failure: _Failure) -> ApiError:
 
 def _forbidden(failure: _Failure) -> ApiError:
     required, hint = failure.body.get("required_scope"), failure.body.get("hint")
-    if not required and (retry_after(failure.answer) is not None or _RATE.search(failure.words)):
-        return _rate_limited(failure)  # some platforms have no 429
     if isinstance(required, str) and required:
         has = failure.body.get("key_scopes")
         scopes = (
@@ -263,10 +260,8 @@ def api_words(body: Any) -> str:
     if not isinstance(body, Mapping):
         return ""
     words: list[str] = []
-    for name in ("error", "message", "detail"):
+    for name in ("error", "message"):
         value = body.get(name)
-        if isinstance(value, Mapping):
-            value = value.get("message")
         if isinstance(value, str) and value and value not in words:
             words.append(value)
     return scrub(": ".join(words))
@@ -303,7 +298,5 @@ _BY_STATUS: Final[Mapping[int, Callable[[_Failure], ApiError]]] = {
     403: _forbidden,
     404: _not_found,
     409: _conflict,
-    422: _bad_request,
-    423: _conflict,
     429: _rate_limited,
 }

@@ -77,7 +77,9 @@ class Signs(msgspec.Struct):
 def signs_of(page: Page[Any]) -> Signs:
     """Return what an answer says about further rows."""
     signs = Signs(maybe="its status is 206 (partial content)" if page.answer.status == _PARTIAL else None)
-    headers = [(f"the header {name}", snake(name), value) for name, value in page.answer.headers.items()]
+    headers = [
+        (f"the header {name}", name.replace("-", "_"), value) for name, value in page.answer.headers.items()
+    ]
     for where, name, value in [*_fields(page.body), *headers]:
         _note(signs, page.rows, where, name.removeprefix("x_"), value)
     return signs

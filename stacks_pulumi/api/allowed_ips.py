@@ -121,7 +121,7 @@ class AllowedIpsApi:
         call = call_to(
             "allowed_ips.add",
             container_id,
-            parse=lambda body: item(AllowedIp, body, "allowed_ip", "ip"),
+            parse=lambda body: item(AllowedIp, body),
             words={"ip_address": ip_address},
             json=asked,
             pulse=pulse,

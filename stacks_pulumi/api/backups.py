@@ -4,7 +4,6 @@ Backups: list, start, wait for, restore, pin, delete (guide, "Backups").
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,8 +12,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
-from stacks_pulumi._identifiers import compare_instants
-from stacks_pulumi.api._bodies import ToldId, backup_id_if_any, done, item, items, scrub
+from stacks_pulumi.api._bodies import done, item, items, scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api._words import is_known_status
@@ -34,16 +32,12 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 MOST: Final = 100
 """The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
 _POLLS: Final = 5.0
 """Seconds for the list that shows what has happened by then."""
-_UNDER_WAY: Final = frozenset(
-    {"pending", "queued", "running", "started", "starting", "creating", "processing"}
-)
-"""Words for a backup in progress that are clear without a platform file."""
 
 
 class NotListedError(WaitTimeoutError):
@@ -64,16 +58,10 @@ class _Appears(Watch[Backup]):
     Attributes:
         before: The ids of the earlier ones.
         since: When it was requested, by the API's clock; `None` if that is not known.
-        told: The id in the answer to the request, which may be that of a job.
-        patience: The seconds for which only a backup with that id is accepted.
-        late: The seconds after which every new backup is listed.
     """
 
     before: Sequence[BackupId] = ()
     since: float | None = None
-    told: BackupId | None = None
-    patience: float = 0.0
-    late: float = math.inf
 
     def limit(self, deadline: float) -> None:
         """Set when the wait times out."""
@@ -93,24 +81,20 @@ class _Appears(Watch[Backup]):
     def judge(self, rows: Listing[Backup]) -> bool:
         """Whether the backup has appeared."""
         self.trouble = None
-        new = list(filter(self.is_it, rows))
-        if not new and self.elapsed >= self.late:
-            # Creation times may be by another clock than that of the dates. What alone has appeared is the result.
-            new = list(filter(self._is_unknown, rows))
-            new = new if len(new) == 1 else []
         # An unknown word for the type may mean `manual` or `scheduled`.
-        order = sorted(new, key=lambda row: (row.backup_type not in {"manual", None}, *_age(row)))
-        told = next((row for row in rows if row.id == self.told), None)
-        self.resource = told or next(iter(order), None)
-        if self.resource is None or told is not None:
-            return told is not None
+        order = sorted(
+            filter(self.is_it, rows), key=lambda row: (row.backup_type not in {"manual", None}, *_age(row))
+        )
+        self.resource = next(iter(order), None)
+        if self.resource is None:
+            return False
         if self.resource.id in rows.damaged and self.resource.backup_type is None:
             # It may be a scheduled backup. The next list may show it in full.
             self.trouble = UnreadableAnswerError(
                 f"the type of backup {self.resource.id} cannot be read", status=200
             )
             return False
-        return self.told is None or self.elapsed >= self.patience
+        return True
 
 
 class _Completes(Watch[Backup]):
@@ -120,104 +104,59 @@ class _Completes(Watch[Backup]):
     Args:
         backup_id: The backup.
         absent: How many seconds no list must show the backup, before it counts as gone.
-        platform: The platform file: words and times.
-        created_at: When it began: a platform may give it another id when it is complete.
     """
 
-    def __init__(
-        self,
-        backup_id: BackupId,
-        absent: float,
-        platform: PlatformFile,
-        created_at: str | None,
-        **others: Any,
-    ) -> None:
+    def __init__(self, backup_id: BackupId, absent: float, **others: Any) -> None:
         super().__init__(f"backup {scrub(str(backup_id), 80)}", BACKED_UP.name, **others)
         self._id = backup_id
         self._absent = absent
-        self._platform = platform
-        self._created_at = created_at
-        self._since: tuple[str | None, float] = ("", 0.0)
+        self._absent_since: float | None = None
 
     def judge(self, rows: Listing[Backup]) -> bool:
         """
         Whether the backup is complete.
 
         Raises:
-            UnexpectedStateError: It failed, or has had a status of unknown meaning for some time.
+            UnexpectedStateError: It failed.
             VanishedError: It does not exist any more.
         """
         self.trouble = None
-        self.resource = next((row for row in rows if row.id == self._id), None) or self._renumbered(rows)
+        self.resource = next((row for row in rows if row.id == self._id), None)
         if self.resource is None and rows.gap is not None:
             self.trouble = UnreadableAnswerError(f"the list is incomplete ({rows.gap})", status=200)
             return False
-        status = None if self.resource is None else self.resource.status or "unknown"
-        if status != self._since[0]:
-            self._since = (status, self._clock.now())
-        lasting = self._clock.now() - self._since[1]
         if self.resource is None:
-            if lasting >= self._absent:
+            now = self._clock.now()
+            self._absent_since = now if self._absent_since is None else self._absent_since
+            if now - self._absent_since >= self._absent:
                 raise self._end(VanishedError, "no longer listed", "another client or STACKS deleted it")
             return False
-        self.last_state = self.resource.status
-        if is_complete(self.resource):
-            return True
-        if status in BACKED_UP.failed:
+        self._absent_since, self.last_state = None, self.resource.status
+        if self.last_state in BACKED_UP.failed:
             why = f" ({scrub(self.resource.error_message)})" if self.resource.error_message else ""
             raise self._end(
                 UnexpectedStateError, f"is {self._shown_state}{why}", "look at it in the dashboard"
             )
-        if (
-            self.last_state is not None
-            and is_unknown_status(self.last_state)
-            and lasting >= self._platform.backup_listed
-        ):
-            raise self._end(
-                UnexpectedStateError,
-                f"is {self._shown_state}",
-                unknown_status(self._platform, self.last_state),
-            )
-        return False
-
-    def _renumbered(self, rows: Listing[Backup]) -> Backup | None:
-        """Return the only backup on request that began at the same time."""
-        same = [row for row in rows if compare_instants(self._created_at, row.created_at)]
-        same = [row for row in same if row.backup_type != "scheduled"]
-        return same[0] if len(same) == 1 else None
+        return self.last_state in BACKED_UP.target
 
 
-def is_unknown_status(status: str) -> bool:
-    """Return whether the meaning of a backup's status is unknown."""
-    return not is_known_status(status, "backup") and status not in _UNDER_WAY | BACKED_UP.failed
-
-
-def unknown_status(platform: PlatformFile, status: str) -> str:
-    """Return what to do about a status of unknown meaning."""
-    word = scrub(status, 40)
+def unknown_status(status: str | None) -> str | None:
+    """Return what to do about a backup's status that is not in the guide; `None` for one that is."""
+    if is_known_status(status, "backup"):
+        return None
     return (
-        f'the status "{word}" is not known (known are in_progress, completed and failed): if it means that the backup '
-        f"is complete, {platform.advice(f'backups: {{statuses: {{{as_yaml(word)}: completed}}}}')}"
+        f'the status "{scrub(str(status), 40)}" is not in the API guide, so it does not show whether the backup is '
+        "complete: look at it in the STACKS dashboard"
     )
 
 
-def unknown_type(platform: PlatformFile, backup: Backup) -> StacksError:
+def unknown_type(backup: Backup) -> StacksError:
     """Return the error for a backup whose type is an unknown word."""
-    word = scrub(backup.backup_type or "", 40)
     return StacksError(
-        f'its type "{word}" is not known (known are manual and scheduled), so it may not be the one that was started: '
-        f"if that word is for backups that are made on request, "
-        f"{platform.advice(f'backups: {{types: {{{as_yaml(word)}: manual}}}}')}",
+        f'its type "{scrub(backup.backup_type or "", 40)}" is not in the API guide (it has manual and scheduled), so '
+        "it may not be the one that was started: look at it in the STACKS dashboard",
         code="unexpected-status",
     )
-
-
-def is_complete(backup: Backup) -> bool:
-    """Return whether a backup is complete: by its status or, if that is unknown, because it has a completion time."""
-    if backup.status in BACKED_UP.target:
-        return True
-    is_open = backup.status is None or is_unknown_status(backup.status)
-    return is_open and backup.completed_at is not None and not backup.error_message
 
 
 class _NewBackup(Once[Backup]):
@@ -271,19 +210,15 @@ class BackupsApi:
         """
         return self.send(list_call(container_id, limit))
 
-    def trigger(self, container_id: str) -> BackupId | None:
+    def trigger(self, container_id: str) -> None:
         """
         Request a backup (guide, "Trigger Manual Backup"). `start` also finds the new backup.
-
-        Returns:
-            The id of the backup if the answer contains it. The answer in the guide does not.
 
         Raises:
             BadRequestError: The container does not run.
             ConnectionFailedError: If `sent` is true, it is unknown whether a backup was started.
         """
-        told = self.send(_trigger(container_id))
-        return None if told is None else told.id
+        self.send(_trigger(container_id))
 
     def start(
         self,
@@ -332,18 +267,13 @@ class BackupsApi:
     def sent(self, container_id: str, watch: _Appears, deadline: float) -> Backup:
         """Send the request for a backup, and return the one that appears."""
         try:
-            number = self.send(_trigger(container_id, watch.pulse))
+            self.send(_trigger(container_id, watch.pulse))
         except CALL_ERRORS as error:
             if in_doubt(error):
                 # Another request would make a second backup, so this one gets the time to appear.
                 with suppress(WaitError, *CALL_ERRORS):
                     return self._follow(container_id, watch, deadline)
             raise
-        if number is not None and number.is_certain:
-            return Backup(id=number.id, container_id=container_id)
-        if number is not None:
-            watch.told, watch.patience = number.id, watch.elapsed + self._platform.lag
-        watch.late = watch.elapsed + self._platform.backup_listed
         try:
             return self._follow(container_id, watch, deadline)
         except WaitCancelledError:
@@ -430,7 +360,6 @@ class BackupsApi:
         on_tick: Callable[[Backup | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         is_new: bool = False,
-        created_at: str | None = None,
     ) -> Backup:
         """
         Wait until a backup is complete.
@@ -442,11 +371,9 @@ class BackupsApi:
             on_tick: Called at least once a second with the last known backup and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait.
             is_new: Whether the backup was started a short time ago: a list may show it later.
-            created_at: When it began, if that is known. It may then get another id while it is made.
 
         Raises:
-            UnexpectedStateError: The backup failed (the message contains the API's reason), or its status is an unknown
-                word (the message says where to write its meaning).
+            UnexpectedStateError: The backup failed; the message contains the API's reason.
             VanishedError: No list has shown the backup for some time.
             WaitTimeoutError: The wait timed out.
             WaitCancelledError: `cancelled()` was true.
@@ -456,8 +383,6 @@ class BackupsApi:
             watch = _Completes(
                 backup_id,
                 absent,
-                self._platform,
-                created_at,
                 clock=self.clock,
                 deadline=deadline,
                 on_tick=on_tick,
@@ -475,7 +400,7 @@ class BackupsApi:
 
     def stats(self) -> BackupStats:
         """Return statistics of all backups of the account (guide, "Backup Statistics")."""
-        return self.send(call_to("backups.stats", parse=lambda body: item(BackupStats, body, "stats")))
+        return self.send(call_to("backups.stats", parse=lambda body: item(BackupStats, body)))
 
     def restore(self, backup_id: BackupId) -> None:
         """
@@ -576,7 +501,7 @@ def list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
     call: Call[Listing[Backup]] = call_to(
         "backups.list",
         container_id,
-        parse=lambda body: items(Backup, body, "backups"),
+        parse=lambda body: items(Backup, body),
         query={"limit": limit},
     )
     return call if limit >= MOST else msgspec.structs.replace(call, is_one_page=True)
@@ -592,5 +517,5 @@ def _newest(listed: Listing[Backup]) -> Listing[Backup]:
     return listed if len(listed) < MOST else Listing(tuple(listed), damaged=listed.damaged)
 
 
-def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[ToldId | None]:
-    return call_to("backups.trigger", container_id, parse=backup_id_if_any, pulse=pulse)
+def _trigger(container_id: str, pulse: Pulse | None = None) -> Call[bool]:
+    return call_to("backups.trigger", container_id, parse=done, pulse=pulse)

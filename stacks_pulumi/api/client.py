@@ -93,7 +93,7 @@ class StacksClient:
         self._transport = Transport(self._base_url, check_api_key(api_key), clock)
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
         self._limiter = limiter
-        send = assemble(self._transport, limiter, clock, self._base_url, self.platform, on_repeat=on_repeat)
+        send = assemble(self._transport, limiter, clock, self._base_url, on_repeat=on_repeat)
         self.containers = ContainersApi(
             send, clock, limiter.pace, platform=self.platform, server_now=limiter.server_now, on_wait=on_wait
         )
@@ -159,7 +159,6 @@ def assemble(
     limiter: Limiter,
     clock: Clock,
     base_url: str = DEFAULT_BASE_URL,
-    platform: PlatformFile = UNKNOWN,
     *,
     on_repeat: Pulse = lambda: None,
 ) -> Handler:
@@ -172,4 +171,4 @@ def assemble(
         limit       waits for the attempt's turn; reads the rate headers of every answer, errors included
         transport   sends the request
     """
-    return Retry(Decode(Limit(transport, limiter), base_url, platform), clock, on_repeat=on_repeat)
+    return Retry(Decode(Limit(transport, limiter), base_url), clock, on_repeat=on_repeat)

@@ -142,8 +142,6 @@ class ConnectionsApi:
         """
         ask = ask or self.list
         ends = [(source_id, "outgoing"), *([(target_id, "incoming")] if target_id else [])]
-        if self._platform.facts.connections.listed_at == "target":
-            ends.reverse()
         looked: list[Listing[models.Connection]] = []
         unknown: NotFoundError | None = None
         for container, side in ends:

@@ -45,24 +45,19 @@ from stacks_pulumi.errors import (
     ServerError,
     StacksError,
 )
-from stacks_pulumi.platform_file import UNKNOWN, PlatformFile, as_yaml
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
 _GONE: Final = 410
 _SUCCESS: Final = range(200, 300)
-_OUTAGE: Final = ("maintenance", "outage", "overload", "temporarily")
-"""Words of a 503 that is not about capacity. "Service Unavailable" is only the name of the status."""
-_CAPACITY: Final = ("capacity", "waitlist", "waiting list")
 _TAKEN: Final = ("exist", "taken", "in use", "already", "reserved", "duplicate", "not available")
 """Words of a refusal because of the name."""
 _NOT_LISTED: Final = (
     "If no list shows a container of that name, it may not be visible yet, for instance after an interrupted `up`: try "
     "again in some minutes"
 )
-_WANTED: Final = {"gone": ("deleted", "is deleted"), "stopped": ("stopped", "is stopped")}
-"""Wanted state -> its word in a platform file, and in a sentence. Any other wait is for a container that runs."""
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 _TOLERANCE: Final = 5.0
@@ -132,7 +127,7 @@ class _NewContainer(Once[Container]):
 
 
 LIST: Final[Call[Listing[Container]]] = msgspec.structs.replace(
-    call_to("containers.list", parse=lambda body: items(Container, body, "containers")), finish=_existing
+    call_to("containers.list", parse=lambda body: items(Container, body)), finish=_existing
 )
 """The request for all containers of the account (guide, "List Containers")."""
 TEMPLATES: Final = call_to("containers.templates", parse=templates)
@@ -141,7 +136,7 @@ TEMPLATES: Final = call_to("containers.templates", parse=templates)
 
 def status_call(container_id: str) -> Call[Container]:
     """Return the request for one container (guide, "Get Container Status")."""
-    return call_to("containers.status", container_id, parse=lambda body: item(Container, body, "container"))
+    return call_to("containers.status", container_id, parse=lambda body: item(Container, body))
 
 
 class ContainersApi:
@@ -194,7 +189,6 @@ class ContainersApi:
         self._shift = 0.0
         """By how many seconds creation times differ from the dates of answers, which a gateway may write."""
         self._name_held = platform.name_held
-        self._prefix = platform.facts.containers.name_prefix or ""
         self._released: dict[str, tuple[float, str | None]] = {}
         """By the name of a container that we have deleted: when, and its creation time in the last list."""
         self._before: dict[str, Listing[Container]] = {}
@@ -257,12 +251,9 @@ class ContainersApi:
         """Return what to do about a status whose meaning is not known, in a wait for a state; `None` for the others."""
         if is_known_status(status):
             return None
-        shown = scrub(status, 40)
-        word, means = _WANTED.get(wanted, ("running", "runs"))
-        line = self._platform.advice(f"containers: {{statuses: {{{as_yaml(shown)}: {word}}}}}")
         return (
-            f'the status "{shown}" is not known (known are pending, running, stopped, error and others): if it means '
-            f"that a container {means}, {line}"
+            f'the status "{scrub(status, 40)}" is not in the API guide, so it does not show whether the container is '
+            f"{wanted}: look at it in the STACKS dashboard"
         )
 
     def credentials(self, container_id: str) -> Credentials:
@@ -349,7 +340,7 @@ class ContainersApi:
         }
         call = call_to(
             "containers.create",
-            parse=created_container,
+            parse=lambda body: created_container(body, name),
             words={"name": scrub(name, 80)},
             json={field: value for field, value in asked.items() if value is not None},
             pulse=pulse,
@@ -453,12 +444,12 @@ class ContainersApi:
 
         Args:
             container: The container.
-            name: The requested name. The platform may put its prefix before it.
+            name: The requested name.
             template: The requested template.
             plan: The requested plan.
             since: When the request was sent, by the API's clock; `None` if that is not known.
         """
-        named = same_name(container.name, name) or same_name(container.name, self._prefix + name)
+        named = same_name(container.name, name)
         return named and _fits(container, template, plan) and not self.existed(container, name, since)
 
     def set_status(self, container_id: str, status: Literal["running", "stopped", "restart"]) -> None:
@@ -519,16 +510,11 @@ class ContainersApi:
 
     def waitlisted(self, what: str, error: StacksError) -> NoCapacityError | None:
         """
-        Return the error for a 503 after which no container appears; `None` if the 503 is an outage.
+        Return the error for a 503 after which no container appears (guide, "Error Codes"); `None` for other errors.
 
         It may also come from a proxy. If the looks after it get a 503 too, its outcome stays unknown.
         """
         if not isinstance(error, ServerError) or error.status != _UNAVAILABLE:
-            return None
-        known = self._platform.facts.errors.unavailable
-        text = error.text.casefold()
-        outage = any(word in text for word in _OUTAGE) and not any(word in text for word in _CAPACITY)
-        if known == "outage" or (known is None and outage):
             return None
         said = f"503: {error.text}" if error.text else "503"
         proxy = "" if error.body else "; the answer is not in the form of the API, so check the proxy as well"

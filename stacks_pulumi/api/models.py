@@ -6,12 +6,20 @@ The API's data as types: frozen, with fields in snake_case. A field that an answ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
-from stacks_pulumi.api._words import SETTLED_STATUSES, is_from
+from stacks_pulumi.api._words import (
+    BACKUP_STATUSES,
+    BACKUP_TYPES,
+    PLANS,
+    SERVICES,
+    SETTLED_STATUSES,
+    STATUSES,
+    TEMPLATES,
+)
 from stacks_pulumi.errors import UnreadableAnswerError
 
 if TYPE_CHECKING:
@@ -35,11 +43,14 @@ __all__ = [
     "VpnClient",
 ]
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
 """
-An id. It is never empty and never consists of dots: in a path such an id would address another resource or a whole
-collection. It has no control characters, because it is shown to people as part of a line.
+A name that is part of a path. It is never empty and never consists of dots: in a path it would address another resource
+or a whole collection. It has no control characters, because it is shown to people as part of a line.
 """
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f/]*$")]
+"""An id: like a name, and without a slash, because the id of a child resource is `CONTAINER/ID`."""
 
 BackupId: TypeAlias = int | Id
 """The id of a backup: a number in the guide, and a text (a UUID) where the platform has such. A text is no number."""
@@ -54,13 +65,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Other spellings of a field in snake_case; the preferred one is first."""
+    """Other names of a field in the guide, in snake_case; the preferred one is first."""
 
-    WORDS: ClassVar[Mapping[str, str]] = {}
-    """The fields that are a word of the platform, each with its vocabulary (`_words`)."""
-
-    NULLS: ClassVar[Mapping[str, Any]] = {}
-    """What `null` means in a field. In all other fields it means that the answer did not contain the field."""
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {}
+    """The fields that are a word of the guide, each with the words that there are (`_words`)."""
 
     def merge(self, other: Self) -> Self:
         """Return this model with its `None` fields filled from the other one."""
@@ -140,7 +148,7 @@ class Container(Model, frozen=True, kw_only=True):
         id: For instance `usr-abc12345-web`; also its host name inside the network.
         name: The name in the create request.
         status: `pending`, `running`, `stopped`, `error`; the guide does not list all.
-        template: Template id. The list calls it `type`; if that is a category, the template is not known.
+        template: Template id. The list calls it `type`.
         plan: Plan name.
         cpu: Virtual CPUs.
         memory_mb: Memory in MB.
@@ -161,7 +169,6 @@ class Container(Model, frozen=True, kw_only=True):
         raw_status: The status text of the container runtime, for instance `Up 2 hours (healthy)`.
         external_access: Whether it is open to the public.
         error_message: Why its status is `error`.
-        category: The list's `type`, if it is a category (`Database`) or may be one. `template` is not certain then.
     """
 
     id: Id
@@ -188,16 +195,15 @@ class Container(Model, frozen=True, kw_only=True):
     raw_status: str | None = None
     external_access: bool | None = None
     error_message: str | None = None
-    category: str | None = None
 
-    WORDS: ClassVar[Mapping[str, str]] = {"status": "status", "plan": "plan", "template": "template"}
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {
+        "status": STATUSES,
+        "plan": PLANS,
+        "template": TEMPLATES,
+    }
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "id": ("container_id",),
-        "status": ("state", "container_status"),
-        "template": ("template_id",),
-        "category": ("type",),
-        "plan": ("plan_name",),
+        "template": ("type",),
         "cpu": ("cpu_allocated",),
         "memory_mb": ("memory_allocated",),
         "storage_mb": ("storage_allocated", "storage"),
@@ -218,12 +224,15 @@ class Container(Model, frozen=True, kw_only=True):
 
     def is_from(self, template: str) -> bool | None:
         """
-        Whether the container was created from that template; `None` if nothing shows it.
+        Whether the container was created from that template; `None` if its word does not show that.
 
-        The list contains only a `type`, and the guide does not say whether that includes the size: `nginx-micro` may
-        be listed as `nginx`, and `stacks-vpn` as `vpn`. A category, or a word of the platform's own, shows nothing.
+        The list has only a `type`, and the guide does not say whether that includes the size: `nginx-micro` may be
+        listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is no template of the guide shows nothing.
         """
-        return is_from(template, self.template, self.category)
+        word = (self.template or "").casefold()
+        if word in {template.casefold(), template.removesuffix("-micro"), template.removeprefix("stacks-")}:
+            return True
+        return False if word in TEMPLATES else None
 
 
 class Template(Model, frozen=True, kw_only=True):
@@ -250,15 +259,9 @@ class Template(Model, frozen=True, kw_only=True):
     # What the answer says beside the list, by path: it may be the currency of all prices. No data function returns it.
     beside: dict[str, Any] | None = None
 
-    WORDS: ClassVar[Mapping[str, str]] = {"id": "template", "plan": "plan"}
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"id": TEMPLATES, "plan": PLANS}
 
-    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "id": ("template_id", "template"),
-        "name": ("title", "display_name"),
-        "category": ("type",),
-        "plan": ("tier",),
-        "monthly_usd": ("monthly_price", "price_monthly", "price_per_month", "price"),
-    }
+    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {"monthly_usd": ("price",)}
 
 
 class AllowedIp(Model, frozen=True, kw_only=True):
@@ -279,15 +282,7 @@ class AllowedIp(Model, frozen=True, kw_only=True):
     service_type: str | None = None
     added_at: str | None = None
 
-    WORDS: ClassVar[Mapping[str, str]] = {"service_type": "service"}
-
-    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "id": ("ip_id",),
-        "ip_address": ("ip", "address", "cidr"),
-        "description": ("label", "comment", "note"),
-        "service_type": ("service",),
-        "added_at": ("created_at",),
-    }
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"service_type": SERVICES}
 
 
 class ExternalAccess(Model, frozen=True, kw_only=True):
@@ -309,8 +304,8 @@ class ExternalAccess(Model, frozen=True, kw_only=True):
     allowed_ips: Listing[AllowedIp] = Listing()
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "enabled": ("external_access_enabled", "external_access"),
-        "your_ip": ("your_current_ip", "current_ip"),
+        "enabled": ("external_access_enabled",),
+        "your_ip": ("your_current_ip",),
     }
 
 
@@ -346,16 +341,7 @@ class Backup(Model, frozen=True, kw_only=True):
     error_message: str | None = None
     pinned: bool | None = None
 
-    WORDS: ClassVar[Mapping[str, str]] = {"status": "backup_status", "backup_type": "backup_type"}
-
-    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "id": ("backup_id",),
-        "backup_type": ("type",),
-        "status": ("state",),
-        "pinned": ("is_pinned", "pinned_at", "protected", "is_protected"),
-    }
-
-    NULLS: ClassVar[Mapping[str, Any]] = {"pinned": False}
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"status": BACKUP_STATUSES, "backup_type": BACKUP_TYPES}
 
 
 class BackupStats(Model, frozen=True, kw_only=True):
@@ -375,13 +361,6 @@ class BackupStats(Model, frozen=True, kw_only=True):
     failed_backups: int | None = None
     total_size_bytes: int | None = None
     last_backup_at: str | None = None
-
-    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "total_backups": ("total", "count"),
-        "completed_backups": ("completed",),
-        "failed_backups": ("failed",),
-        "total_size_bytes": ("total_size", "size_bytes"),
-    }
 
 
 _HIDDEN = frozenset({"environment_variables", "connection_string"})
@@ -420,14 +399,12 @@ class Connection(Model, frozen=True, kw_only=True):
     connection_string: str | None = None
     created_at: str | None = None
 
-    WORDS: ClassVar[Mapping[str, str]] = {"target_status": "status", "target_type": "template"}
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"target_status": STATUSES, "target_type": TEMPLATES}
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "id": ("connection_id",),
         "name": ("connection_name",),
-        "connection_type": ("type",),
-        "source_id": ("source_container", "source_container_id"),
-        "target_id": ("target_container", "target_container_id"),
+        "source_id": ("source_container",),
+        "target_id": ("target_container",),
     }
 
     def __repr__(self) -> str:
@@ -469,9 +446,7 @@ class Target(Model, frozen=True, kw_only=True):
     type: str | None = None
     suggested: bool | None = None
 
-    WORDS: ClassVar[Mapping[str, str]] = {"type": "template"}
-
-    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {"id": ("container_id",), "type": ("template",)}
+    WORDS: ClassVar[Mapping[str, Collection[str]]] = {"type": TEMPLATES}
 
 
 class Targets(msgspec.Struct, frozen=True, kw_only=True):
@@ -516,13 +491,6 @@ class Credentials(Model, frozen=True, kw_only=True):
     container_name: str | None = None
     type: str | None = None
     raw: dict[str, Any] | None = None
-
-    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "username": ("user", "ssh_user"),
-        "password": ("pass", "ssh_password"),
-        "host": ("public_host", "ssh_host"),
-        "port": ("ssh_port",),
-    }
 
     def __repr__(self) -> str:
         return f"Credentials(container_name={self.container_name!r}, type={self.type!r}, ...)"
@@ -576,15 +544,10 @@ class VpnClient(Model, frozen=True, kw_only=True):
         created_at: ISO 8601, UTC.
     """
 
-    name: Id
+    name: Name
     ip_address: str | None = None
     public_key: str | None = None
     created_at: str | None = None
-
-    ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "name": ("client_name", "client"),
-        "ip_address": ("ip", "address", "vpn_ip"),
-    }
 
     @property
     def id(self) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
-from stacks_pulumi.api._bodies import ShapeError, done, scrub
+from stacks_pulumi.api._bodies import done, expected, scrub
 from stacks_pulumi.api._call import Answer, Call, call_to
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Rates, rates, server_time
@@ -26,7 +26,6 @@ from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.endpoints import SCOPES, Endpoint, Scope
 from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksError
-from stacks_pulumi.platform_file import UNKNOWN
 
 _SUCCESS: Final = range(200, 300)
 _WIDEST: Final = 20
@@ -35,7 +34,7 @@ _GRANT: Final = Endpoint(
 )
 """Where a broker, and no platform, says what a token may do."""
 """How many fields of an object are named at most."""
-_JUDGED: Final = frozenset({400, 402, 404, 409, 422})
+_JUDGED: Final = frozenset({400, 402, 404, 409})
 """Statuses that only a key with the scope gets: the API accepted the key and refused the request's content."""
 
 
@@ -51,7 +50,6 @@ class Look:
         clock_ahead: Seconds by which this machine's clock is ahead of the API's; `None` if no answer had a date.
         fields: The names of the fields of a successful answer in JSON, with those inside of `a` as `a.b`; `None` if the
             answer is not one.
-        lists: Those of them that are lists.
     """
 
     error: StacksError | None = None
@@ -59,7 +57,6 @@ class Look:
     rates: Rates = field(default_factory=Rates)
     clock_ahead: float | None = None
     fields: tuple[str, ...] | None = None
-    lists: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
         problem = error
     finally:
         wire.close()
-    return Look(problem, listed, *wire.seen(), *wire.shape())
+    return Look(problem, listed, *wire.seen(), wire.fields())
 
 
 def grant(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Mapping[str, Any]:
@@ -120,7 +117,7 @@ def grant(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Mapping[str
 
 def _mapping(body: Any) -> Mapping[str, Any]:
     if not isinstance(body, dict):
-        raise ShapeError("body", "an object")
+        raise expected("an object", "body", body)
     return body
 
 
@@ -181,7 +178,7 @@ class _Wire:
 
         self._transport = Transport(settings.base_url, settings.require_key(), clock)
         self._answer: Answer | None = None
-        self.handle = Decode(self._send, settings.base_url, settings.platform or UNKNOWN)
+        self.handle = Decode(self._send, settings.base_url)
 
     def seen(self) -> tuple[Rates, float | None]:
         """Return the rate limit in the last answer's headers, and how far this machine's clock is ahead."""
@@ -190,8 +187,8 @@ class _Wire:
         date = server_time(self._answer)
         return rates(self._answer), None if date is None else self._answer.received - date
 
-    def shape(self) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-        """Return the names of the fields of the last answer, and of those that are lists."""
+    def fields(self) -> tuple[str, ...] | None:
+        """Return the names of the fields of the last answer; `None` if it is not JSON."""
         answer = self._answer
         try:
             body = (
@@ -200,12 +197,15 @@ class _Wire:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             body = None
         if not isinstance(body, Mapping):
-            return (() if isinstance(body, list) else None), ()
+            return () if isinstance(body, list) else None
         fields = {scrub(name, 60): value for name, value in list(body.items())[:_WIDEST]}
-        for name, value in list(fields.items()):
-            inner = list(value.items())[:_WIDEST] if isinstance(value, Mapping) else []
-            fields |= {f"{name}.{scrub(within, 60)}": part for within, part in inner}
-        return tuple(fields), tuple(name for name, value in fields.items() if isinstance(value, list))
+        inner = [
+            f"{name}.{scrub(within, 60)}"
+            for name, value in fields.items()
+            if isinstance(value, Mapping)
+            for within in list(value)[:_WIDEST]
+        ]
+        return (*fields, *inner)
 
     def close(self) -> None:
         """Close the connection."""

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api._bodies import ShapeError, done, item, items, scrub
+from stacks_pulumi.api._bodies import done, item, scrub
 from stacks_pulumi.api._call import Call, Handler, call_to
-from stacks_pulumi.api._unshaped import configuration, configuration_if_any
+from stacks_pulumi.api._unshaped import configuration, vpn_clients
 from stacks_pulumi.api.models import Listing, VpnClient
 from stacks_pulumi.api.once import Deleted, Once, look_twice, settle
 from stacks_pulumi.errors import StacksError
@@ -65,24 +63,6 @@ def _risks(config: str) -> Iterator[tuple[int, str]]:
             yield number, f"has characters that {key} does not need"
 
 
-class AddedVpnClient(VpnClient, frozen=True, kw_only=True):
-    """
-    A client in an answer that has its configuration: the one to the request that adds it. `repr` omits it.
-
-    Attributes:
-        config: Its WireGuard configuration with its private key, a secret.
-    """
-
-    config: str
-
-    def __repr__(self) -> str:
-        return f"AddedVpnClient(name={self.name!r}, ...)"
-
-    def __rich_repr__(self) -> list[tuple[str, str]]:
-        """Return what rich shows; by default it would show the secret."""
-        return [("name", self.name)]
-
-
 class _NewClient(Once[VpnClient]):
     """The request for a client, whose name exists once in its container."""
 
@@ -107,11 +87,7 @@ class _NewClient(Once[VpnClient]):
 
 def list_call(container_id: str) -> Call[Listing[VpnClient]]:
     """Return the request for the clients of a VPN container (guide, "List VPN Clients")."""
-
-    def parse(body: Any) -> Listing[VpnClient]:
-        return items(VpnClient, body, "clients", "vpn_clients", bare=("name",))
-
-    return call_to("vpn_clients.list", container_id, parse=parse)
+    return call_to("vpn_clients.list", container_id, parse=vpn_clients)
 
 
 class VpnClientsApi:
@@ -145,9 +121,6 @@ class VpnClientsApi:
         """
         Add a client exactly once (guide, "Add VPN Client").
 
-        The result is an `AddedVpnClient` if the answer has the configuration: a platform may give it only there. Else
-        `config` returns it.
-
         Args:
             container_id: The VPN container.
             name: The client's name.
@@ -161,7 +134,7 @@ class VpnClientsApi:
         call = call_to(
             "vpn_clients.add",
             container_id,
-            parse=lambda body: _created(body, name),
+            parse=lambda body: item(VpnClient, body),
             words={"name": scrub(name, 80)},
             json={"name": name},
             pulse=pulse,
@@ -217,15 +190,3 @@ class VpnClientsApi:
 
         settle(self.send, call, is_gone)
         self._deleted.add(container_id, name.casefold())
-
-
-def _created(body: Any, name: str) -> VpnClient:
-    """Return the client in the answer to a create request, which may be no more than its configuration."""
-    config = configuration_if_any(body)
-    try:
-        client = item(VpnClient, body, "client", "vpn_client")
-    except ShapeError:
-        if config is None:
-            raise
-        client = VpnClient(name=name)
-    return client if config is None else AddedVpnClient(**msgspec.structs.asdict(client), config=config)

@@ -398,12 +398,12 @@ class Look:
         return found
 
 
-_MADE: Final[Mapping[Kind, Callable[[Any], Any]]] = {
+_MADE: Final[Mapping[Kind, Callable[[Any, str], Any]]] = {
     "Container": created_container,
-    "Connection": created_connection,
-    "AllowedIp": lambda body: item(AllowedIp, body, "allowed_ip", "ip"),
+    "Connection": lambda body, _name: created_connection(body),
+    "AllowedIp": lambda body, _name: item(AllowedIp, body),
 }
-"""Kind -> reads the answer to the request that makes one."""
+"""Kind -> reads the answer to the request that makes one; with the name that was asked for."""
 
 
 def made_by(
@@ -419,7 +419,7 @@ def made_by(
     if kind not in _MADE:
         return {"Pin": ids.get("backup_id", ""), "VpnClient": str(body.get("name"))}.get(kind, ""), None
     try:
-        row = _MADE[kind](msgspec.json.decode(got.body))
+        row = _MADE[kind](msgspec.json.decode(got.body), str(body.get("name")))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ShapeError):
         return None
     return row.id, row.added_at if kind == "AllowedIp" else row.created_at

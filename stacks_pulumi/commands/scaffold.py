@@ -176,7 +176,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
             has = belongings(client, free, stop, everything=everything)
             account = with_children(account, has, stacks, this)
             containers, has, left = unowned(account, has)
-        program = plan(containers, has, everything, protect=options.protect, platform=client.platform)
+        program = plan(containers, has, everything, protect=options.protect)
     if not program.declared:
         # First what no stack owns: that another one has a stack is as it should be.
         reasons = [*program.left_out, *left]

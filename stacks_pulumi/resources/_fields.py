@@ -27,7 +27,6 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import canonical_network, same_name
 from stacks_pulumi.api import models
-from stacks_pulumi.api._words import category
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.pricing.money import count
 from stacks_pulumi.pricing.recognition import SIGNATURE, is_unknown
@@ -544,7 +543,7 @@ def spelling_of(
     template, plan = str(inputs.get("template")), inputs.get("plan")
     told = {"name": container.name}
     same = container.is_from(template)
-    if (same is None or (proven and not same)) and category(container.template) is None:
+    if same is None or (proven and not same):
         told["template"] = container.template
     if proven or (container.plan or "").casefold() not in catalog.PLANS.keys() - {plan}:
         told["plan"] = container.plan
@@ -573,7 +572,7 @@ def differences_to(
     if not container.is_from(template) and (
         container.template is None or container.template != spelling.get("template")
     ):
-        differences.append(f"its template is {container.template or container.category!r}, not {template!r}")
+        differences.append(f"its template is {container.template!r}, not {template!r}")
     if (
         plan is not None
         and container.plan is not None

@@ -16,9 +16,7 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.backups import (
     MOST,
     NotListedError,
-    is_complete,
     is_partial,
-    is_unknown_status,
     unknown_status,
     unknown_type,
 )
@@ -277,7 +275,7 @@ class PinnedBackupHandler(ResourceHandler):
                 container,
                 olds[_SOUGHT],
                 deadline=op.deadline,
-                on_tick=_progress(session, op),
+                on_tick=_progress(op),
                 cancelled=op.cancelled,
             )
         except NotListedError as error:
@@ -353,7 +351,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
             return self.session.client.backups.start(
                 container,
                 deadline=self.op.deadline,
-                on_tick=_progress(self.session, self.op),
+                on_tick=_progress(self.op),
                 cancelled=self.op.cancelled,
                 is_first=lambda: self.session.created.take_first_backup(container),
             )
@@ -370,7 +368,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         if self._missing is not None:
             raise self._missing
         if self.inputs.get("backup_id") is None and thing.backup_type not in {None, "manual"}:
-            raise unknown_type(self.session.client.platform, thing)
+            raise unknown_type(thing)
         is_new = self.inputs.get("backup_id") is None
         return _outputs(_pin(self.session, self.op, container, thing, is_new=is_new), self.inputs)
 
@@ -409,11 +407,9 @@ def _pin(
         seen = models.Backup(id=number, status="completed") if isinstance(found, _OutOfSight) else found
     if seen.pinned:
         return seen
-    if not is_complete(seen):
+    if seen.status not in BACKED_UP.target:
         seen = _wait_until_complete(session, op, container, seen, is_new=is_new)
         number = seen.id
-    if seen.status is not None and is_unknown_status(seen.status):
-        op.warn(f"backup {number} of {container}: {unknown_status(session.client.platform, seen.status)}")
     op.progress(f"pinning backup {number}")
     pin = functools.partial(session.client.backups.pin, number, container_id=container)
     patiently(session, op, f"the pin of backup {number}", pin, (ConflictError,) if is_new else ())
@@ -455,10 +451,9 @@ def _wait_until_complete(
             container,
             number,
             deadline=op.deadline,
-            on_tick=_progress(session, op),
+            on_tick=_progress(op),
             cancelled=op.cancelled,
             is_new=is_new,
-            created_at=backup.created_at if is_new else None,
         )
     except VanishedError as error:
         if not is_new:
@@ -574,15 +569,16 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
     return {name: value for name, value in outs.items() if value is not None}
 
 
-def _progress(session: Session, op: Operation) -> Callable[[models.Backup | None, float], None]:
+def _progress(op: Operation) -> Callable[[models.Backup | None, float], None]:
     """Return a function that shows the status, and warns immediately about one of unknown meaning."""
     warned: set[str] = set()
 
     def on_tick(backup: models.Backup | None, _elapsed: float) -> None:
         status = None if backup is None else backup.status
         op.progress(f"backup {'not listed yet' if backup is None else status}")
-        if status is not None and is_unknown_status(status) and status not in warned:
-            warned.add(status)
-            op.warn(f"a backup's status: {unknown_status(session.client.platform, status)}")
+        text = unknown_status(status)
+        if text is not None and text not in warned:
+            warned.add(text)
+            op.warn(text)
 
     return on_tick

@@ -12,7 +12,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api.connections import is_spelling
-from stacks_pulumi.api.vpn_clients import AddedVpnClient, risks_of
+from stacks_pulumi.api.vpn_clients import risks_of
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, UnreadableAnswerError, VanishedError
 from stacks_pulumi.resources import _fields
@@ -129,8 +129,8 @@ _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""
 
 _ONLY_ONCE: Final = (
-    "If the platform gives a configuration only in the answer that adds the client, change rotate_triggers, which adds "
-    "it again with a new key, or set store_config=False"
+    "If the platform gives a configuration only once, change rotate_triggers, which adds it again with a new key, or "
+    "set store_config=False"
 )
 
 
@@ -278,7 +278,7 @@ class VpnClientHandler(ResourceHandler):
 
 
 class _VpnClientCreation(Creation[str]):
-    """POST, then the download of the configuration if the answer did not have it. A client's id is its name."""
+    """POST, then the download of the configuration. A client's id is its name."""
 
     kind: ClassVar = "VpnClient"
 
@@ -317,8 +317,8 @@ class _VpnClientCreation(Creation[str]):
 
     def finish(self, thing: str) -> dict[str, Any]:
         added = self._added
-        config = added.config if isinstance(added, AddedVpnClient) else None
-        if config is None and added is not None and self.inputs["store_config"]:
+        config = None
+        if added is not None and self.inputs["store_config"]:
             config = patiently(
                 self.session,
                 self.op,

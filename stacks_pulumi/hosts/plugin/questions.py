@@ -100,12 +100,10 @@ def _rows(session: Session, kind: str, container: str | None) -> Iterator[tuple[
 def _children(
     session: Session, kind: str, everything: list[Container], chosen: Collection[str]
 ) -> Iterator[tuple[str, str]]:
-    # A platform may list a connection only at its target, which can be any container.
-    at_source = session.client.platform.facts.connections.listed_at in {"both", "source"}
     asked = [
         it
         for it in everything
-        if (it.id in chosen or (kind == "Connection" and not at_source))
+        if it.id in chosen
         # A VPN has no connections, and other containers have no clients.
         and any(part.kind == kind for part in read.calls_for(it))
     ]

@@ -75,9 +75,9 @@ def test_a_mistake_in_the_file_is_a_problem_with_its_line(
             {"data": [{**ROW, "status": "hibernating"}], "count": 1},
             "warning",
             "the status hibernating, which is not known here",
-            "containers: {statuses: {hibernating: running}}",
+            "look at it in the STACKS dashboard",
         ),
-        ({"data": [{**ROW, "status": "terminated"}], "count": 1}, "ok", "has deleted ones", ""),
+        ({"data": [{**ROW, "status": "deleted"}], "count": 1}, "ok", "has deleted ones", ""),
     ],
     ids=["unreadable row", "count", "no count", "unknown status", "tombstone"],
 )
@@ -95,15 +95,15 @@ def test_what_the_list_shows_of_the_platform_is_named(
 
 
 @pytest.mark.parametrize(
-    ("body", "fields", "rows"),
+    ("body", "fields"),
     [
-        ({"ok": True}, "ok", "..."),
-        ({"answer": {"things": [ROW], "more": 1}}, "answer, answer.things, answer.more", "answer.things"),
-        ({"data": "none"}, "data", "..."),
+        ({"ok": True}, "ok"),
+        ({"answer": {"things": [ROW], "more": 1}}, "answer, answer.things, answer.more"),
+        ({"data": "none"}, "data"),
     ],
 )
 def test_another_shape_is_not_blamed_on_the_base_url(
-    body: dict[str, Any], fields: str, rows: str, doctor: Doctor, emulator: Emulator
+    body: dict[str, Any], fields: str, doctor: Doctor, emulator: Emulator
 ) -> None:
     emulator.faults.add("containers.list", "answer", body=body)
 
@@ -112,5 +112,5 @@ def test_another_shape_is_not_blamed_on_the_base_url(
     assert line["level"] == "problem"
     assert "answers in JSON, and the containers are not found in it" in line["text"]
     assert line["text"].endswith(f"it has {fields}")
-    assert f"lists: {{rows: {rows}}}" in line["fix"]
+    assert line["fix"].startswith("this API differs from its guide")
     assert "baseUrl" not in line["fix"]

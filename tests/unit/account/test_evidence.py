@@ -66,7 +66,7 @@ def gap_in_children(api: Emulator) -> None:
 def tombstone(api: Emulator) -> None:
     """A deleted container is still listed."""
     told = answer(api, "containers")
-    told["data"].append({**told["data"][0], "id": "usr-1-ghost", "name": "ghost", "status": "terminated"})
+    told["data"].append({**told["data"][0], "id": "usr-1-ghost", "name": "ghost", "status": "Deleted"})
     told["count"] += 1
     api.faults.add("containers.list", "answer", body=told, times=None)
 
@@ -162,7 +162,7 @@ TABLE: dict[tuple[str, ...], dict[Callable[[Emulator], None], Outcome]] = {
         gap_in_containers: (1, "the API's list is incomplete"),
         gap_in_children: (1, "Incomplete: not everything could be read, so the program lacks"),
         tombstone: (0, "3 resources (2 Container, 1 Connection)"),
-        unknown_status: (1, "containers: {statuses: {hibernating: running}}"),
+        unknown_status: (1, "its status hibernating is not in the API guide"),
     },
     ("credentials", "sql"): {gap_in_containers: (1, "platform file")},
     ("logs", "app"): {},

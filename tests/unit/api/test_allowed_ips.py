@@ -159,8 +159,3 @@ def test_an_invalid_address_is_sent_to_the_api(clock: FakeClock) -> None:
 
     with pytest.raises(errors.BadRequestError, match="bad address"):
         add(script, clock, "nonsense")
-
-
-@pytest.mark.parametrize("body", [[], {"data": []}, {"data": {"external_access_enabled": False}}])
-def test_an_empty_list_may_come_in_any_shape(clock: FakeClock, body: Any) -> None:
-    assert AllowedIpsApi(chain(Script(allowed_ips__list=ok(body)), clock), clock).list("a").allowed_ips == ()

@@ -274,14 +274,6 @@ def test_no_error_holds_a_key_or_control_characters_or_cannot_be_pickled(status:
     assert len(str(error)) < 1500
 
 
-@pytest.mark.parametrize(
-    ("headers", "text"),
-    [({"retry_after": "2"}, "Forbidden"), ({}, "Rate limit exceeded"), ({}, "Too many requests")],
-)
-def test_a_403_may_be_a_rate_limit(headers: dict[str, str], text: str) -> None:
-    assert type(refused(403, {"error": text}, **headers)) is errors.RateLimitedError
-
-
 def test_a_scope_that_is_missing_is_no_rate_limit() -> None:
     body = {"error": "x", "required_scope": "containers:delete"}
 

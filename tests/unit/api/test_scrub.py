@@ -35,7 +35,7 @@ def test_a_long_text_is_cut() -> None:
         ({"error": "Invalid API key"}, "Invalid API key"),
         ({"error": "Cap reached", "message": "Your cap"}, "Cap reached: Your cap"),
         ({"error": "same", "message": "same"}, "same"),
-        ({"error": {"code": 7, "message": "inner"}}, "inner"),
+        ({"error": {"code": 7, "message": "inner"}}, ""),
         ({"message": "only"}, "only"),
         ({"error": 7}, ""),
         ({}, ""),

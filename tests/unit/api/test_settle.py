@@ -92,7 +92,7 @@ CASES = [
         "containers.delete",
         "containers.status",
         lambda nouns, _send, _clock: nouns.delete("a"),
-        status("removing"),
+        status("Deleting"),
         status("error"),
         ok({"id": []}),
     ),

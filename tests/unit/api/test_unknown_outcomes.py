@@ -58,8 +58,8 @@ CASES: dict[str, tuple[str, str, Any, Any, Act]] = {
     "allowed_ips": (
         "allowed_ips.add",
         "allowed_ips.list",
-        data([]),
-        data([{"id": "new", "ip_address": "10.0.0.7"}]),
+        data({"allowed_ips": []}),
+        data({"allowed_ips": [{"id": "new", "ip_address": "10.0.0.7"}]}),
         lambda send, clock, _gone: AllowedIpsApi(send, clock).add("a", "10.0.0.7").id,
     ),
     "vpn_clients": (
@@ -113,7 +113,7 @@ LATER: dict[str, tuple[str, Callable[[str], Any], Callable[[Handler, FakeClock, 
     ),
     "allowed_ips": (
         "allowed_ips.add",
-        lambda time: [{"id": "new", "ip_address": "10.0.0.7", "added_at": time}],
+        lambda time: {"allowed_ips": [{"id": "new", "ip_address": "10.0.0.7", "added_at": time}]},
         lambda send, clock, pulse: AllowedIpsApi(send, clock, server_now=clock.wall).add(
             "a", "10.0.0.7", before=(), pulse=pulse
         ),

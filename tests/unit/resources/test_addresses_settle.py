@@ -197,7 +197,7 @@ def test_the_callers_address_may_be_shown_as_ipv6() -> None:
     assert removed(on) == ["2"]
 
 
-@pytest.mark.parametrize("word", ["BOTH", "all", "tcp+http", "both"])
+@pytest.mark.parametrize("word", ["BOTH", "both"])
 @pytest.mark.parametrize("description", ["Production serv", "PRODUCTION SERVERS", "Production servers"])
 def test_another_spelling_of_an_entry_is_no_change(word: str, description: str) -> None:
     on = account(listed({**MINE, "description": description, "service_type": word}), opened_for=None)

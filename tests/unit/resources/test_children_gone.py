@@ -10,7 +10,7 @@ import pytest
 
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.errors import StacksError, UnreadableAnswerError
-from stacks_pulumi.platform_file import Connections, Lists, PlatformFacts
+from stacks_pulumi.platform_file import Lists, PlatformFacts
 from stacks_pulumi.resources._handler import ResourceHandler
 from stacks_pulumi.resources._identity import UnseenError
 from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
@@ -383,14 +383,6 @@ def test_a_connection_that_only_its_target_lists_is_there() -> None:
     assert account.seconds == 0
 
 
-def test_a_known_platform_is_asked_where_it_lists_connections() -> None:
-    facts = PlatformFacts(connections=Connections(listed_at="target"))
-    account = ScriptedAccount(facts, connections__list=incoming(LINK))
-
-    assert KINDS["connection"].read(account) is not None
-    assert [call.path for call in account.script.calls] == ["/containers/usr-1-db/connections"]
-
-
 @pytest.mark.parametrize("shown", ["MAIN", "main-7f3a", "db/main"])
 def test_the_platforms_spelling_of_a_name_is_no_change(shown: str) -> None:
     account = ScriptedAccount(connections__list=outgoing({**LINK, "connection_name": shown}))
@@ -453,31 +445,6 @@ def test_an_update_refuses_another_client() -> None:
 
 
 CONFIG = "[Interface]\nPrivateKey = x\n"
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"success": True, "data": {"client": {"name": "laptop"}, "config": CONFIG}},
-        {"success": True, "data": {"name": "laptop", "wireguard": {"conf": CONFIG}}},
-        {"success": True, "config": CONFIG},
-    ],
-)
-@pytest.mark.parametrize("store", [True, False])
-def test_a_configuration_that_is_given_once_is_kept(answer: Any, store: bool) -> None:
-    account = ScriptedAccount(
-        vpn_clients__list=data([{"name": "default"}]),
-        vpn_clients__add=ok(answer),
-        vpn_clients__config=refusal(404),
-    )
-    inputs = {"container": "usr-1-app", "name": "laptop", "store_config": store}
-
-    _, outs = VpnClientHandler().creation(account.session, account.op, inputs).run()
-
-    assert ("config" in outs) is store
-    assert account.sent("vpn_clients.config") == 0
-    if store:
-        assert outs["config"]["value"] == CONFIG
 
 
 def test_an_update_keeps_the_configuration_of_the_state() -> None:

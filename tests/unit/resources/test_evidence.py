@@ -241,18 +241,6 @@ def test_the_old_container_of_a_replacement_is_not_taken_for_the_new_one(clock: 
     assert seen.created_at == as_time(NOW + 1)
 
 
-def test_a_time_of_another_clock_is_no_reason_against_what_no_list_had_before(clock: FakeClock) -> None:
-    """The answer has no time, and lists show the container late: nothing has shown the clock by then."""
-    empty, late = data([]), data([row(NOW - 5 * 3600)])
-    made, _ = session(
-        clock, containers__list=[empty, empty, empty, late], containers__create=data({"id": "job-7"}, 202)
-    )
-    answer = made.client.containers.create(name="web", template="nodejs")
-    inputs = {"name": "web", "template": "nodejs"}
-
-    assert Lifecycle(made, operation(clock)).wait_until_created(answer, inputs, NOW).id == ID
-
-
 def test_a_time_in_the_answer_counts_more_than_one_of_another_clock(clock: FakeClock) -> None:
     made, _ = session(clock, containers__list=data([row(NOW - 30)]))
     inputs = {"name": "web", "template": "nodejs"}
@@ -447,7 +435,6 @@ def test_the_random_subdomain_explains_a_new_time(clock: FakeClock) -> None:
         ({"template": "node", "plan": "Basic Plan"}, False, {"template": "node", "plan": "Basic Plan"}),
         ({"template": "redis", "plan": "premium"}, False, None),
         ({"template": "redis", "plan": "premium"}, True, {"template": "redis", "plan": "premium"}),
-        ({"category": "Runtime"}, True, None),
         ({"template": "NodeJS", "plan": "BASIC"}, True, None),
     ],
 )
@@ -460,7 +447,7 @@ def test_an_unknown_word_is_a_spelling_and_a_known_one_only_of_what_we_made(
 
 
 def test_a_container_whose_template_is_unknown_is_not_adopted() -> None:
-    unknown = models.Container(id=ID, name="web", category="Runtime")
+    unknown = models.Container(id=ID, name="web", template="Runtime")
 
     assert differences_to({"template": "nodejs"}, unknown) == ["its template is 'Runtime', not 'nodejs'"]
 
