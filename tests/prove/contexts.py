@@ -26,7 +26,7 @@ from tests.prove.checkout import ROOT
 
 __all__ = ["Reached", "reached"]
 
-FOLDERS: Final = ("unit", "policy", "emulator", "host")
+FOLDERS: Final = ("unit", "policy", "emulator", "broker", "host")
 """The tests of these folders need one to three seconds each."""
 NEAR: Final = 12
 """A line that coverage does not know is a part of a statement that begins at most so many lines before."""

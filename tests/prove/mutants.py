@@ -16,6 +16,7 @@ from tests.prove.checkout import ROOT, Checkout
 from tests.prove.mutations import Mutation, mutations
 from tests.prove.proof import Case, Proof, Ran, Seen
 from tests.prove.recorded import PACKAGE, Recorded
+from tests.support import durations
 
 __all__ = ["Mutants"]
 
@@ -27,8 +28,8 @@ MOST, FEW = 5, 2
 """So many killers of a mutant are recorded at most; with fewer than the second number, tests of hosts are asked too."""
 SECONDS = 12.0
 """How long killers of a mutant are looked for, in the process of the tests and in hosts."""
-ASKED, ASKED_OF_HOSTS = 40, 8
-"""So many tests are run for a mutant at most: those that reach the least besides its line."""
+ASKED, ASKED_OF_HOSTS = 40, 16
+"""So many tests are run for a mutant at most."""
 WIDTH = 160
 """A change that is shown in a longer line is not recorded."""
 
@@ -149,12 +150,11 @@ class Mutants(Proof):
                 seen.note = f"{place}: {case['change']}: {len(killers)} killers"
                 return
         else:
-            with self._checkout.changed(case["file"], mutated):
-                for ring in self.given.rings:
-                    if killer := self._killer(ring, case["file"]):
-                        seen.counts[f"killed by {ring}"] += 1
-                        seen.note = f"{place}: killed by {killer} ({ring})"
-                        return
+            for ring in self.given.rings:
+                if killer := self._killer_of_ring(ring, case["file"], mutated):
+                    seen.counts[f"killed by {ring}"] += 1
+                    seen.note = f"{place}: killed by {killer} ({ring})"
+                    return
         _survived(place, text, mutated, seen)
 
     def _run_recorded(self, one: Recorded, seen: Seen) -> None:
@@ -167,17 +167,18 @@ class Mutants(Proof):
             seen.note = f"{place}: its code is gone"
             return
         file = found[0].relative_to(ROOT).as_posix()
-        killers = _fast_first(recorded.present(one.killers))
-        with self._checkout.changed(file, mutated):
-            if killers and (failed := self._checkout.failures(killers)):
+        killers = _cheapest_first(recorded.present(one.killers))
+        # Most mutants die by the first one, and each further file takes time to be imported.
+        for some in (killers[:1], killers[1:]):
+            if killer := self._killer(file, mutated, some):
                 seen.counts["died as before"] += 1
-                seen.note = f"{place}: died as before by {failed[0]}"
+                seen.note = f"{place}: died as before by {killer}"
                 return
-            for ring in [",".join(sorted({name.partition("::")[0] for name in killers})), MODULE, AREA]:
-                if killer := self._killer(ring, file):
-                    seen.counts["died by others"] += 1
-                    seen.note = f"{place}: died by another test, {killer} ({ring})"
-                    return
+        for ring in [",".join(sorted({name.partition("::")[0] for name in killers})), MODULE, AREA]:
+            if killer := self._killer_of_ring(ring, file, mutated):
+                seen.counts["died by others"] += 1
+                seen.note = f"{place}: died by another test, {killer} ({ring})"
+                return
         _survived(place, text, mutated, seen)
 
     def _killers(self, tests: Sequence[str]) -> tuple[list[str], bool]:
@@ -189,7 +190,7 @@ class Mutants(Proof):
             if some and is_host and len(found) >= FEW:
                 more = True
             elif some:
-                found += self._checkout.failures(some[:most], most=MOST - len(found), seconds=SECONDS)
+                found += self._checkout.failures(_chosen(some, most), most=MOST - len(found), seconds=SECONDS)
                 more |= not self._checkout.complete or len(some) > most
         return found, more
 
@@ -199,11 +200,20 @@ class Mutants(Proof):
             self._sound[test] = not self._checkout.failures([test])
         return self._sound[test]
 
-    def _killer(self, ring: str, file: str) -> str | None:
-        """Return the first of the tests of a ring that fails on the copy, if there is one."""
-        files = _files(ring, file)
+    def _killer(
+        self, file: str, mutated: str, tests: Sequence[str], options: Sequence[str] = ()
+    ) -> str | None:
+        """Return the first of the tests that fails with a change and passes without it, if there is one."""
+        if not tests:
+            return None
+        with self._checkout.changed(file, mutated):
+            failed = self._checkout.failures(tests, options=options)
+        # A file that cannot be imported, and a run that does not end, have no name of a test.
+        return next((name for name in failed if "::" not in name or self._is_sound(name)), None)
+
+    def _killer_of_ring(self, ring: str, file: str, mutated: str) -> str | None:
         options = ["-m", "not slow"] if ring in {MODULE, AREA} else []
-        return next(iter(self._checkout.failures(files, options=options)), None) if files else None
+        return self._killer(file, mutated, _files(ring, file), options)
 
 
 def _recorded(case: Case) -> Recorded:
@@ -228,9 +238,25 @@ def _is_valid(text: str | None) -> bool:
     return True
 
 
-def _fast_first(tests: Iterable[str]) -> list[str]:
-    # Each test of a host starts a process.
-    return sorted(tests, key=lambda name: (name.startswith("tests/host/"), name))
+def _chosen(tests: Sequence[str], most: int) -> list[str]:
+    """Return half of them by what they reach besides a line, the least first, and then one of each other file."""
+    near = list(tests[: most // 2])
+    files = {name.partition("::")[0] for name in near}
+    others: dict[str, str] = {}
+    for name in tests[len(near) :]:
+        if (file := name.partition("::")[0]) not in files:
+            others.setdefault(file, name)
+    return list(dict.fromkeys([*near, *others.values(), *tests]))[:most]
+
+
+def _cheapest_first(tests: Iterable[str]) -> list[str]:
+    """Return tests in the order of what they cost: a test of a host starts a process, and a long file is imported."""
+    seconds = durations.recorded()
+
+    def cost(name: str) -> tuple[bool, float, str]:
+        return name.startswith("tests/host/"), seconds.get(name.partition("::")[0], 0.0), name
+
+    return sorted(tests, key=cost)
 
 
 def _files(ring: str, name: str) -> list[str]:

@@ -1,11 +1,17 @@
-"""The command line of the native plugin, which the engine writes."""
+"""The command line of the native plugin, which the engine writes, and when its process ends."""
 
 from __future__ import annotations
+
+import queue
+import stat
+import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import stacks_pulumi
-from stacks_pulumi.hosts.plugin.servicer import engine_address
+from stacks_pulumi.hosts.plugin.servicer import _wait_for_the_end, engine_address
 
 
 @pytest.mark.parametrize(
@@ -33,3 +39,17 @@ def test_it_prints_its_version(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert end.value.code == 0
     assert capsys.readouterr().out.strip() == stacks_pulumi.__version__
+
+
+def test_without_the_engines_pipe_it_ends_when_the_engine_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, False, True])
+    plugin: Any = SimpleNamespace(engine=SimpleNamespace(is_gone=lambda: next(answers)))
+    ended = queue.SimpleQueue[None]()
+    looks: list[bool] = []
+    monkeypatch.setattr(stat, "S_ISFIFO", lambda _mode: False)
+    monkeypatch.setattr(time, "sleep", lambda _seconds: looks.append(ended.empty()))
+
+    _wait_for_the_end(plugin, ended)
+
+    assert looks == [True, True]
+    assert ended.get_nowait() is None

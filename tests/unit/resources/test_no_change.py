@@ -143,13 +143,14 @@ import pulumi
 
 class Mocks(pulumi.runtime.Mocks):
     def new_resource(self, args):
+        counted["encrypted"] += not isinstance(args.inputs["__provider"], str)
         return f"usr-abc12345-{args.name}", args.inputs
 
     def call(self, args):
         return {}
 
 
-counted = {"tasks": 0, "compiled": 0}
+counted = {"tasks": 0, "compiled": 0, "encrypted": 0}
 
 
 def task(loop, work, **more):
@@ -191,7 +192,7 @@ async def main():
 
 
 loop.run_until_complete(main())
-print(counted["tasks"], counted["compiled"])
+print(counted["tasks"], counted["compiled"], counted["encrypted"])
 """
 TASKS = 95
 """The most tasks of a Container, a Connection and an AllowedIp in a program; the SDK makes one for each output."""
@@ -200,6 +201,6 @@ TASKS = 95
 def test_a_program_makes_few_tasks_for_a_resource_and_compiles_nothing() -> None:
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
 
-    tasks, compiled = map(int, run.stdout.split())
+    tasks, compiled, encrypted = map(int, run.stdout.split())
     assert 30 < tasks <= TASKS
-    assert compiled == 0
+    assert (compiled, encrypted) == (0, 0)
