@@ -25,12 +25,20 @@ import make_terminal  # noqa: E402  (as above)
 from stacks_pulumi.emulator import Emulator  # noqa: E402  (as above)
 from tests.support.clock import fast_clock  # noqa: E402  (as above)
 from tests.support.gate import Gated, keys  # noqa: E402  (as above)
-from tools.docs.drawing import FONT, STYLE, text  # noqa: E402  (as above)
 
 CACHE: Final = 'stacks.Container("orders-cache", template="redis-micro")'
 WIDTH: Final = 610
 COLUMNS: Final = 68
 LINE: Final = 19
+FONT: Final = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
+STYLE: Final = """
+.process { fill: none; stroke: #8c959f; stroke-dasharray: 5 4 }
+.back { fill: #ffffff; stroke: #d0d7de } .box { fill: #f0f7f5; stroke: #0d7a6b }
+.ink { fill: #1f2328 } .grey { fill: #57606a } .line { stroke: #0d7a6b; stroke-width: 2 } .tip { fill: #0d7a6b }
+@media (prefers-color-scheme: dark) {
+.back { fill: #1b1f27; stroke: #3d444d } .box { fill: #17332f; stroke: #4fb3a4 } .process { stroke: #6e7781 }
+.ink { fill: #e6edf3 } .grey { fill: #9aa4af } .line { stroke: #4fb3a4 } .tip { fill: #4fb3a4 }
+}"""
 MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace"
 
 
@@ -114,6 +122,14 @@ def drawn(steps: list[tuple[str, str, list[str]]]) -> str:
             "</svg>",
             "",
         ]
+    )
+
+
+def text(x: int, y: int, said: str, look: str, *, size: int, weight: int = 400, anchor: str = "start") -> str:
+    """Return a line of text; `x` is its start, or its `anchor`, and `look` a class of `STYLE`."""
+    return (
+        f'<text class="{look}" x="{x}" y="{y}" font-size="{size}" font-weight="{weight}" '
+        f'text-anchor="{anchor}">{said}</text>'
     )
 
 

@@ -14,7 +14,6 @@ import pytest
 
 import stacks_pulumi
 from stacks_pulumi.resources.handlers import HANDLERS
-from tools.docs.drawing import draw
 from tools.docs.functions import names
 from tools.site.loads import loaded_from_elsewhere
 from tools.site.places import Places, slug
@@ -211,7 +210,3 @@ def test_a_link_in_a_block_of_code_is_not_changed() -> None:
 def test_an_anchor_is_the_one_of_github() -> None:
     assert slug("402, 403, 503") == "402-403-503"
     assert slug("`download.py`") == "downloadpy"
-
-
-def test_the_drawing_is_up_to_date() -> None:
-    assert (ROOT / "docs/images/request.svg").read_text(encoding="utf-8") == draw(), "run `make docs`"

@@ -11,14 +11,12 @@ if not __package__:
     # Run by its folder, Python puts the folder first on the path, where its modules could hide others.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from tools.docs.drawing import draw
 from tools.docs.install import written
 from tools.docs.marks import filled, pages
 from tools.docs.parts import generate
 from tools.docs.platform_file import gate_schema_text, schema_text, seed_schema_text
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-DRAWING: Final = _ROOT / "docs" / "images" / "request.svg"
 PLATFORM_SCHEMA: Final = _ROOT / "stacks_pulumi" / "platform.schema.json"
 SEED_SCHEMA: Final = _ROOT / "stacks_pulumi" / "emulator" / "seed.schema.json"
 GATE_SCHEMA: Final = _ROOT / "stacks_pulumi" / "gate" / "gate.schema.json"
@@ -32,7 +30,6 @@ def main() -> int:
         if after != before:
             page.write_text(after, encoding="utf-8")
             print(f"wrote {page.relative_to(_ROOT)}")
-    DRAWING.write_text(draw(), encoding="utf-8")
     for file, text in written().items():
         file.write_text(text, encoding="utf-8")
     PLATFORM_SCHEMA.write_text(schema_text(), encoding="utf-8")
