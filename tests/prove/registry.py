@@ -15,7 +15,6 @@ from tests.prove.hostile import HostileProof
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Proof
 from tests.prove.properties import Properties
-from tests.prove.worst_case import WorstCaseProof
 
 __all__ = ["PROOFS"]
 
@@ -30,5 +29,4 @@ PROOFS: Final[dict[str, type[Proof]]] = {
     "platforms": PlatformsProof,
     "previews": PreviewsProof,
     "properties": Properties,
-    "worst-case": WorstCaseProof,
 }
