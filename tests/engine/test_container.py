@@ -54,54 +54,6 @@ def test_the_life_of_a_container(stack: Stack, emulator: Emulator) -> None:
     assert names(emulator) == set()
 
 
-def test_drift_is_corrected_and_a_deleted_container_recreated(stack: Stack, emulator: Emulator) -> None:
-    stack.program(
-        'web = stacks.Container("web", template="nodejs", external_access=True, desired_status="running")'
-    )
-    stack.up(quiet_afterwards=False)
-    emulator.drift.stop("web")
-    emulator.drift.set_external_access("web", enabled=False)
-
-    found = stack.refresh(drift=True)
-    mended = stack.up()
-
-    assert found.changes == {"update": 1}
-    assert mended.steps("web") == ["update"]
-    assert emulator.state.container("web").status == "running"
-    assert stack.resources()["web"]["outputs"]["url"].startswith("web-")
-
-    emulator.drift.delete("web")
-    assert stack.refresh(drift=True).changes == {"delete": 1}
-    assert stack.up(quiet_afterwards=False).steps("web") == ["create"]
-
-
-def test_a_replacement_needs_consent_and_deletes_first(stack: Stack, emulator: Emulator) -> None:
-    stack.program('web = stacks.Container("web", template="nodejs")')
-    stack.up(quiet_afterwards=False)
-    stack.program('web = stacks.Container("web", template="python")')
-    stack.up_fails()
-    assert emulator.state.container("web").template == "nodejs"
-
-    stack.program('web = stacks.Container("web", template="python", replace_on_change=True)')
-    replaced = stack.up()
-
-    assert replaced.order() == [("delete-replaced", "web"), ("replace", "web"), ("create-replacement", "web")]
-    assert emulator.state.container("web").template == "python"
-
-
-def test_the_next_up_completes_a_failed_create(stack: Stack, emulator: Emulator) -> None:
-    emulator.fail_boot("web", 1)
-    stack.program(ONE)
-
-    stack.up_fails()
-    assert stack.resources()["web"]["id"] == f"{emulator.account}-web"
-    finished = stack.up()
-
-    assert finished.steps("web") == ["update"]
-    assert stack.outputs()["url"].endswith(".stackshosting.cloud")
-    assert emulator.calls("containers.create") == 1
-
-
 def test_a_looked_up_container_is_never_changed(emulator: Emulator, make_stack: Callable[..., Stack]) -> None:
     owner, reader = make_stack(emulator), make_stack(emulator)
     owner.program('web = stacks.Container("web", template="nodejs")')

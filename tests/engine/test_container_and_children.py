@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stacks_pulumi.emulator import Emulator, backups
-from stacks_pulumi.emulator.contents import private_key
+from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import addresses, running
-from tests.support.contents import contents, writes
 from tests.support.stack import Stack
 
 OFFICE = "198.51.100.0/24"
@@ -88,50 +86,6 @@ def test_destroy_deletes_children(stack: Stack, emulator: Emulator, with_contain
     own = {"containers.external_access", "backups.unpin", "connections.delete", "vpn_clients.remove"}
     assert changed == {"containers.delete"} | (set() if with_container else own)
     assert result.warnings == []
-
-
-def test_children_of_each_kind_are_looked_up_and_not_changed(stack: Stack, emulator: Emulator) -> None:
-    web, sql, vpn = (
-        running(emulator, name, template)
-        for name, template in (("web", "nodejs"), ("sql", "postgresql"), ("vpn", "stacks-vpn"))
-    )
-    emulator.drift.set_external_access("web", enabled=True)
-    emulator.drift.allow_ip("web", OFFICE, service_type="tcp")
-    link = emulator.drift.connect("web", "sql", "primary")
-    backup = backups.trigger(emulator.platform, emulator.state.container("sql"))
-    emulator.advance(60)
-    stack.program(
-        f"""
-        office = stacks.AllowedIp.get("office", "{web}/{OFFICE}")
-        link = stacks.Connection.get("link", "{web}/{link.id}")
-        backup = stacks.PinnedBackup.get("backup", "{sql}/{backup.id}")
-        laptop = stacks.VpnClient.get("laptop", "{vpn}/default")
-        key = stacks.SshCertificate.get("key", "{web}")
-        pulumi.export("office", pulumi.Output.all(office.container, office.ip_address, office.service_type))
-        pulumi.export("link", pulumi.Output.all(link.source, link.target, link.name))
-        pulumi.export("backup", pulumi.Output.all(backup.container, backup.backup_id, backup.pinned))
-        pulumi.export("laptop", pulumi.Output.all(laptop.container, laptop.name, laptop.config))
-        pulumi.export("key", key.private_key)
-        """
-    )
-    before = contents(emulator)
-
-    stack.up()
-    outputs = stack.outputs(secrets=True)
-    exported = stack.export()
-    stack.destroy()
-
-    key = private_key(emulator.state, emulator.state.container("web"))
-    assert outputs == {
-        "office": [web, OFFICE, "tcp"],
-        "link": [web, sql, "primary"],
-        "backup": [sql, backup.id, False],
-        "laptop": [vpn, "default", None],
-        "key": key,
-    }
-    assert not any(line in exported for line in key.splitlines()[1:-1])
-    assert emulator.calls("vpn_clients.config") == 0
-    assert (contents(emulator), writes(emulator)) == (before, [])
 
 
 def test_children_of_a_looked_up_container_are_deleted(stack: Stack, emulator: Emulator) -> None:

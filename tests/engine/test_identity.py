@@ -18,28 +18,6 @@ stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")
 REMEDIES = ('adopt="if_matching"', "pulumi state delete")
 
 
-def test_a_refresh_reports_a_container_as_deleted_when_another_one_has_its_id(
-    stack: Stack, emulator: Emulator
-) -> None:
-    stack.program(SQL.format("") + WEB.format(""))
-    stack.up(quiet_afterwards=False)
-    emulator.drift.recreate("sql", template="redis")
-    emulator.drift.recreate("web", template="python")
-    # The other container has an equal child, which is not managed either.
-    emulator.advance(60)
-    emulator.drift.set_external_access("web", enabled=True)
-    emulator.drift.allow_ip("web", "198.51.100.7")
-    standing, calls = contents(emulator), len(emulator.requests)
-
-    result = stack.refresh(drift=True)
-
-    assert stack.resources() == {}
-    for template in ("redis", "python"):
-        assert any(template in line for line in result.warnings), result.text
-    stack.destroy()
-    assert (contents(emulator), writes(emulator, calls)) == (standing, [])
-
-
 @pytest.mark.parametrize(
     "program",
     [
@@ -168,11 +146,3 @@ def test_a_container_does_not_move_to_another_account(stack: Stack, emulator: Em
     stack.program(team.format("sameKey") + in_team)
     stack.up()
     assert emulator.calls("containers.create") == 1
-
-
-def test_the_origin_of_a_container_can_be_exported(stack: Stack, emulator: Emulator) -> None:
-    stack.program(SQL.format("") + 'pulumi.export("origin", sql.origin)\n')
-    stack.up()
-
-    assert stack.outputs()["origin"] == stack.resources()["sql"]["outputs"]["origin"]
-    assert emulator.key not in stack.outputs()["origin"]

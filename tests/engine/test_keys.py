@@ -192,22 +192,13 @@ KEY = f"sk_stacks_{DIGITS}"
     [
         ({"stacks:apiKey": MALFORMED}, DEFAULT, "the STACKS API key is malformed"),
         ({"stacks:apikey": KEY}, DEFAULT, "unknown setting stacks:apikey; did you mean stacks:apiKey?"),
-        ({"stacks:namePattern": KEY}, DEFAULT, "stacks:namePattern contains an API key"),
-        ({}, f'stacks.Provider("team", api_key="{MALFORMED}")', "the STACKS API key is malformed"),
         (
             {},
             f'stacks.Provider("team", api_key="{KEY}", base_url="{KEY}")',
             "stacks:baseUrl contains an API key",
         ),
         ({"stacks:apiKey": MALFORMED}, NATIVE_DEFAULT, "the STACKS API key is malformed"),
-        (
-            {"stacks:apikey": KEY},
-            NATIVE_DEFAULT,
-            "unknown setting stacks:apikey; did you mean stacks:apiKey?",
-        ),
         ({}, NATIVE_DEFAULT, "unknown input apiKey; the inputs are"),
-        ({}, NATIVE_TEAM.format(settings={"apiKey": MALFORMED}), "the STACKS API key is malformed"),
-        ({}, NATIVE_TEAM.format(settings={"apikey": KEY}), "unknown setting apikey; did you mean apiKey?"),
         ({}, NATIVE_TEAM.format(settings={"apiKey": KEY, "adopt": KEY}), "stacks:adopt contains an API key"),
     ],
 )

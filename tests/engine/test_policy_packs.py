@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-import textwrap
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -14,19 +13,16 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cli import main
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
 from stacks_pulumi.policy.guard import rules
-from stacks_pulumi.policy.rule import ResourceRule, StackRule
-from stacks_pulumi.policy.testing import configuration_problems
+from stacks_pulumi.policy.rule import StackRule
 from stacks_pulumi.pricing.money import Price
 from tests.support import policy_host
 from tests.support.accounts import running
 from tests.support.packs import violations, with_packs
-from tests.support.policy_cases import SOON
 from tests.support.stack import Stack
 
 PACKS = {"plans": PLANS, "spend": SPEND, "exposure": EXPOSURE}
@@ -58,69 +54,6 @@ BAD = """
     stacks.AllowedIp("far", container="usr-00000000-far", ip_address="198.51.100.7")
     stacks.BackupRestore("back", backup_id=7)
 """
-# The resource of BAD that violates each policy.
-CULPRITS = {
-    "allowed-templates": ["blog-dev"],
-    "protect-data": ["blog-dev", "data-dev"],
-    "backup-required": ["blog-dev", "data-dev"],
-    "no-public-database": ["data-dev"],
-    "no-unmanaged-access": ["site-dev", "data-dev"],
-    "open-allowed-ip": ["all"],
-    "unmanaged-target": ["far"],
-    "no-restore-over-data": ["back"],
-    "max-resources": ["big"],
-    "monthly-budget": ["big"],
-    "budget-warning": ["big"],
-    "spend-gate": ["big"],
-    "account-headroom": ["big"],
-    "cost-report": ["site-dev", "big", "blog-dev", "data-dev"],
-}
-
-UNKNOWN = """
-    site = stacks.Container("site-dev", template="ubuntu-micro", plan="micro", external_access=True)
-    later = lambda value: site.status.apply(lambda _: value)
-    stacks.Container("size-dev", template="nodejs", plan=later("premium"))
-    stacks.Container("kind-dev", template=later("wordpress"), plan="basic")
-    stacks.Container("room-dev", template="nodejs", plan="basic", additional_storage_tier=later(5))
-    stacks.Container("what-dev", name=later("what"), template="ubuntu-micro", plan="micro")
-    stacks.AllowedIp("all", container=site, ip_address=later("0.0.0.0/0"))
-"""
-
-# The policies of single resources; the others see a whole stack, which an update has only at its end.
-SINGLE = {
-    "allowed-plans",
-    "allowed-templates",
-    "allowed-storage",
-    "resource-price-cap",
-    "naming",
-    "spend-gate",
-    "protect-paid",
-    "protect-data",
-    "open-allowed-ip",
-    "no-restore-over-data",
-    "known-resources",
-}
-# All of them stop an update in the same way, so it meets one or two of each pack: a change, before which it stops.
-STOPS = {
-    "plans": {
-        "allowed-plans": 'stacks.Container("bad-dev", template="nodejs", plan="standard")',
-        "known-resources": 'Gpu(Free(), "gpu", {})',
-    },
-    "spend": {"spend-gate": 'stacks.Container("bad-dev", template="nodejs", plan="premium")'},
-    "exposure": {"open-allowed-ip": 'stacks.AllowedIp("all", container=site, ip_address="::/0")'},
-}
-# A dynamic resource with our type prefix that this version does not know.
-GPU = """
-class Free(pulumi.dynamic.ResourceProvider):
-    def create(self, props):
-        return pulumi.dynamic.CreateResult("gpu", props)
-
-
-class Gpu(pulumi.dynamic.Resource, module="stacks", name="Gpu"):
-    pass
-
-
-"""
 
 
 @pytest.fixture
@@ -143,19 +76,6 @@ def packs(
         scratch,
         {pack: {name: config[name] for name in names if name in config} for pack, names in PACKS.items()},
     )
-
-
-def exempt(expires: str) -> dict[str, dict[str, Any]]:
-    """Return exemptions for all violating resources."""
-    return {
-        name: {
-            "exempt": [
-                {"name": culprit, "reason": "agreed", "expires": expires}
-                for culprit in CULPRITS.get(name, ["big"])
-            ]
-        }
-        for name in EVERY
-    }
 
 
 def test_an_allowed_program_passes_every_policy(guarded: Stack, tmp_path: Path) -> None:
@@ -185,55 +105,6 @@ def test_every_violation_is_found_at_preview(guarded: Stack, emulator: Emulator,
     assert emulator.calls("containers.create") == 0
 
 
-def test_unknown_values_are_a_worst_case_or_a_warning_at_preview(guarded: Stack, tmp_path: Path) -> None:
-    guarded.program(UNKNOWN)
-
-    result = guarded.preview_fails(*packs(tmp_path))
-
-    assert {"monthly-budget", "resource-price-cap", "budget-warning", "account-headroom"} <= violations(
-        result
-    ).keys()
-    put_off = violations(result, "advisory")
-    assert {
-        "allowed-plans",
-        "allowed-templates",
-        "allowed-storage",
-        "naming",
-        "open-allowed-ip",
-        "protect-data",
-        "spend-gate",
-    } <= put_off.keys()
-    assert all("is not known yet; the update checks it" in message for message in put_off.values())
-
-
-def test_a_policy_that_can_stop_an_update_is_of_single_resources() -> None:
-    assert {name for name in EVERY if isinstance(rules()[name], ResourceRule)} == SINGLE
-    assert {name for changes in STOPS.values() for name in changes} <= SINGLE
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("pack", PACKS)
-def test_an_update_stops_before_it_creates_a_violation(
-    guarded: Stack, emulator: Emulator, tmp_path: Path, pack: str
-) -> None:
-    site = (
-        'site = stacks.Container("site-dev", template="ubuntu-micro", plan="micro", external_access=True)\n'
-    )
-    guarded.program(site)
-    guarded.up(quiet_afterwards=False)
-
-    for policy, change in STOPS[pack].items():
-        # Declared only after the site exists, so no preview of a new stack sees it.
-        guarded.program(f"{GPU}{site}site.status.apply(lambda _: {change})\n")
-        config = {**LIMITS.get(policy, {}), "enforcementLevel": "mandatory"}
-
-        result = guarded.up_fails(*with_packs(tmp_path, {pack: {"all": "disabled", policy: config}}))
-
-        assert violations(result).keys() == {policy}, policy
-        assert emulator.state.names() == ["site-dev"], policy
-    assert emulator.calls("allowed_ips.add") == 0
-
-
 def test_the_gate_stops_an_update_before_the_budget_does(
     guarded: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -256,59 +127,6 @@ def test_the_gate_stops_an_update_before_the_budget_does(
     assert "$15.00" in violations(too_late)["monthly-budget"]
     assert len(emulator.state.names()) == 3
     assert isinstance(rules()["monthly-budget"], StackRule)
-
-
-def test_the_account_is_counted_once_despite_equal_names(
-    guarded: Stack, emulator: Emulator, tmp_path: Path
-) -> None:
-    def headroom(cap: int) -> list[str]:
-        config = {"account-headroom": {"enforcementLevel": "mandatory", "cap_usd": cap}}
-        return with_packs(tmp_path, {"spend": config})
-
-    key = emulator.new_key(account=emulator.new_account())
-    program = f"""
-        another = stacks.Provider("another", api_key={key!r}, base_url={emulator.url!r})
-        stacks.Container("web", template="nodejs", plan="premium")
-        stacks.Container("there", template="nodejs", name="web", opts=pulumi.ResourceOptions(provider=another))
-    """
-    guarded.program(program)
-    guarded.preview(*headroom(14))
-    guarded.up(*headroom(14), quiet_afterwards=False)
-    guarded.program(program.replace('"premium"', '"premium", external_access=True'))
-    guarded.preview(*headroom(14))
-
-    # A container that leaves this stack stays in the key's account, even if another one is called `web`.
-    guarded.cli("state", "delete", guarded.resources()["web"]["urn"], "--yes")
-    guarded.program(program.replace('stacks.Container("web"', 'dict(name="web"'))
-    refused = guarded.preview_fails(*headroom(13))
-    assert "1 other container $10.00" in violations(refused)["account-headroom"]
-
-
-def test_a_misspelt_setting_or_wrong_value_blocks(guarded: Stack, tmp_path: Path) -> None:
-    guarded.program('stacks.Container("web", template="nodejs")')
-
-    misspelt = guarded.preview_fails(*packs(tmp_path, {name: {"misspelt": 1} for name in EVERY}))
-    assert violations(misspelt).keys() == set(EVERY)
-    assert all(
-        "is misconfigured, so it blocks every resource: 'misspelt'" in text
-        for text in violations(misspelt).values()
-    )
-
-    wrong = guarded.preview_fails(*packs(tmp_path, {"monthly-budget": {"max_monthly_usd": "12"}}))
-    assert "max_monthly_usd" in wrong.text
-    assert violations(wrong) == {}
-
-
-def test_exemptions_hold_until_their_last_day(guarded: Stack, tmp_path: Path) -> None:
-    guarded.program(BAD)
-
-    held = guarded.engine("preview", *packs(tmp_path, exempt(SOON)))
-    assert held.code == 0, violations(held)
-    assert f"allowed-plans: 'big' is exempt until {SOON}: agreed" in held.text
-
-    ended = guarded.preview_fails(*packs(tmp_path, exempt("2020-12-31")))
-    assert violations(ended).keys() == BLOCKING
-    assert all("Its exemption ended on 2020-12-31: agreed." in text for text in violations(ended).values())
 
 
 def test_a_lowered_plan_keeps_secrets_encrypted(guarded: Stack, emulator: Emulator, tmp_path: Path) -> None:
@@ -347,46 +165,6 @@ def test_a_lowered_plan_keeps_secrets_encrypted(guarded: Stack, emulator: Emulat
     assert "ciphertext" in other["outputs"]["__provider"]
     assert "SAVE-TEN-NOW" not in guarded.export()
     assert emulator.key not in guarded.export()
-
-
-def test_a_plain_sdk_budget_fails_too_late(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:
-    """The reason for this package's rules: `tests/policy/test_stock_sdk.py` shows the same without an engine."""
-    pack = tmp_path / "plain"
-    pack.mkdir()
-    (pack / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 0.1.0\n", encoding="utf-8")
-    (pack / "__main__.py").write_text(
-        textwrap.dedent("""
-            from pulumi_policy import EnforcementLevel, PolicyPack, StackValidationPolicy
-
-            PRICES = {"micro": 1, "basic": 4, "standard": 5, "premium": 10}
-
-            def budget(args, report):
-                plans = [r.props["plan"] for r in args.resources if r.resource_type.endswith("stacks:Container")]
-                if sum(PRICES[plan] for plan in plans) > 10:
-                    report("more than $10 a month")
-
-            PolicyPack("plain", [StackValidationPolicy("budget", "At most $10.", budget, EnforcementLevel.MANDATORY)])
-        """),
-        encoding="utf-8",
-    )
-    stack.program("""
-        site = stacks.Container("site", template="ubuntu-micro", plan="micro")
-        stacks.Container("big", template="nodejs", plan=site.status.apply(lambda _: "premium"))
-    """)
-    plain = with_packs(tmp_path, {pack: {}})
-
-    preview = stack.engine("preview", *plain)
-    assert preview.code == 0
-    assert "can't run policy 'budget'" in violations(preview, "advisory")["budget"]
-
-    update = stack.up_fails(*plain)
-    assert "more than $10 a month" in violations(update)["budget"]
-    assert len(emulator.state.names()) == 2
-
-    ours = with_packs(
-        tmp_path, {"spend": {"monthly-budget": {"max_monthly_usd": 10}, "spend-gate": "disabled"}}
-    )
-    assert "$11.00" in violations(stack.preview_fails(*ours))["monthly-budget"]
 
 
 DISGUISES = {
@@ -468,68 +246,6 @@ def test_a_database_is_not_opened_in_two_steps(stack: Stack, emulator: Emulator,
     assert violations(stack.preview(*gates)) == {}
 
 
-def test_an_address_for_a_container_that_is_looked_up(
-    stack: Stack, emulator: Emulator, tmp_path: Path
-) -> None:
-    other = running(emulator, "elsewhere", "mysql")
-    gates = with_packs(tmp_path, {"exposure": {}})
-    program = f"""
-        there = stacks.Container.get("there", {other!r})
-        stacks.Container("data", template="mysql", opts=pulumi.ResourceOptions(protect=True))
-        stacks.AllowedIp("door", container=%s, ip_address="198.51.%s")
-    """
-
-    for container in ("there", repr(other)):
-        stack.program(program % (container, "100.7"))
-        allowed = stack.preview(*gates)
-        assert violations(allowed) == {}
-        assert violations(allowed, "advisory").keys() == {"backup-required", "unmanaged-target"}
-        stack.program(program % (container, "0.0/16"))
-        refused = violations(stack.preview_fails(*gates))
-        assert "'door' is for a container that this stack does not have" in refused["no-public-database"]
-        assert "'data'" not in refused["no-public-database"]
-        assert "'door' is for a" in violations(stack.up_fails(*gates))["no-public-database"]
-        assert emulator.calls("allowed_ips.add") == 0
-
-
-def test_a_component_of_any_type_and_what_looks_like_a_container(
-    stack: Stack, emulator: Emulator, tmp_path: Path
-) -> None:
-    gates = with_packs(
-        tmp_path,
-        {
-            "plans": {},
-            "spend": {
-                "monthly-budget": {"max_monthly_usd": 5},
-                "spend-gate": {"max_monthly_usd": 5},
-                "budget-warning": "disabled",
-            },
-        },
-    )
-    stack.program("""
-        pulumi.ComponentResource("stacks:app:Web", "web")
-        stacks.Container("site", template="nginx")
-    """)
-    assert violations(stack.preview(*gates)) == {}
-
-    # As a program on version 0.2: no marker, and another type.
-    stack.program("""
-        class Old(pulumi.dynamic.ResourceProvider):
-            def create(self, props):
-                return pulumi.dynamic.CreateResult("usr-1-db", props)
-
-        class Db(pulumi.dynamic.Resource, module="acme", name="Db"): ...
-
-        Db(Old(), "db", dict(name="db", template="nodejs", plan="premium", monthly_price_usd=10))
-    """)
-    refused = violations(stack.preview_fails(*gates))
-    assert refused.keys() == {"known-resources", "monthly-budget"}
-    assert (
-        "costs an unknown sum a month; the limit is $5.00: 'db' has no known price"
-        in refused["monthly-budget"]
-    )
-
-
 def test_a_budget_is_not_disabled_by_all(stack: Stack, tmp_path: Path) -> None:
     stack.program('stacks.Container("web", template="nodejs", plan="premium")')
     config = {"all": "disabled", "monthly-budget": {"max_monthly_usd": 1}}
@@ -541,76 +257,6 @@ def test_a_budget_is_not_disabled_by_all(stack: Stack, tmp_path: Path) -> None:
     assert violations(stack.preview_fails(*with_packs(tmp_path, {"spend": config}))).keys() == {
         "monthly-budget"
     }
-
-
-@pytest.mark.parametrize(
-    ("config", "problem"),
-    [
-        (
-            {"allowed_plans": {"allowed": ["micro"], "enforcementLevel": "mandatory"}},
-            "did you mean 'allowed-plans'?",
-        ),
-        ({"monthly-budget": "mandatory"}, "names 'monthly-budget', which is not a policy of this pack"),
-        (
-            {"all": {"enforcementLevel": "mandatory", "max_usd": 1}},
-            "'max_usd' is set for 'all', which takes a level",
-        ),
-    ],
-)
-def test_what_the_engine_ignores_is_refused_by_the_pack_with_the_text_of_the_command(
-    config: dict[str, Any], problem: str, stack: Stack, tmp_path: Path
-) -> None:
-    stack.program('stacks.Container("web", template="nodejs", plan="premium")')
-    arguments = with_packs(tmp_path, {"plans": config})
-
-    assert problem in stack.preview_fails(*arguments).text
-    told = configuration_problems(
-        Path(arguments[-1]).read_text(encoding="utf-8"), Path(__file__).parents[2] / "policies" / "plans"
-    )
-    assert problem in told[0]
-
-
-def test_a_database_that_was_opened_before_it_was_adopted_counts_as_open(
-    stack: Stack, emulator: Emulator, tmp_path: Path
-) -> None:
-    gates = with_packs(tmp_path, {"exposure": {}})
-    with StacksClient(emulator.key, base_url=emulator.url) as client:
-        data = client.containers.create(name="data", template="mysql", plan="basic")
-        client.containers.external_access(data.id, enabled=True)
-    adopted = 'stacks.Container("data", template="mysql", adopt="if_matching"{})'
-
-    stack.program(adopted.format(""))
-    assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
-    stack.up(quiet_afterwards=False)
-    # Now the state shows it.
-    assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
-
-    stack.program(adopted.format(", external_access=False"))
-    assert violations(stack.up(*gates, quiet_afterwards=False)) == {}
-    stack.program(adopted.format(""))
-    stack.up(quiet_afterwards=False)
-    assert violations(stack.preview(*gates)) == {}
-
-
-def test_a_database_that_the_stacks_setting_adopts_counts_as_open(
-    stack: Stack, emulator: Emulator, tmp_path: Path
-) -> None:
-    gates = with_packs(tmp_path, {"exposure": {}})
-    with StacksClient(emulator.key, base_url=emulator.url) as client:
-        data = client.containers.create(name="data", template="mysql", plan="basic")
-        client.containers.external_access(data.id, enabled=True)
-    stack.cli("config", "set", "stacks:adopt", "if_matching")
-    program = 'stacks.Container("data", template="mysql"{})\n'
-
-    stack.program(program.format(""))
-    assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
-
-    stack.program(program.format("") + 'stacks.Container("new", template="mysql", external_access=False)')
-    refused = violations(stack.preview_fails(*gates))["no-public-database"]
-    assert "container 'data'" in refused
-    assert "'new'" not in refused
-    stack.program(program.format(", external_access=False"))
-    assert violations(stack.preview(*gates)) == {}
 
 
 def test_a_computed_id_is_not_the_id_of_a_container_of_the_stack(

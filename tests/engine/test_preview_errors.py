@@ -19,27 +19,9 @@ PROGRAMS = {
         'stacks.Container("shop", name="web", template="nodejs")\n' + WEB.format(""),
         ["'shop'", "'web'", '"web"'],
     ),
-    "one name twice, with adopt": (
-        'stacks.Container("shop", name="web", template="nodejs", adopt="if_matching")\n'
-        + WEB.format(', adopt="if_matching"'),
-        ["'shop'", "'web'", '"web"'],
-    ),
-    "connection to itself": (
-        WEB.format("") + 'stacks.Connection("loop", source=web, target=web)\n',
-        ["itself"],
-    ),
-    "client of no VPN": (
-        WEB.format("") + 'stacks.VpnClient("laptop", container=web)\n',
-        ["nodejs", "stacks-vpn"],
-    ),
     "certificate of a managed service": (
         SQL + 'stacks.SshCertificate("key", container=sql)\n',
         ["postgresql"],
-    ),
-    "address without external access": (
-        WEB.format(", external_access=False")
-        + 'stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")\n',
-        ["external_access"],
     ),
     "import": (
         WEB.format(', opts=pulumi.ResourceOptions(import_="usr-abc12345-web")'),
@@ -122,15 +104,6 @@ def test_a_base_url_without_its_path_is_named_in_the_error(stack: Stack, emulato
             failed.text
         )
     assert set(stack.resources()) == {"web"}
-
-
-def test_a_refused_connection_names_the_address(stack: Stack, emulator: Emulator) -> None:
-    stack.program(WEB.format(""))
-    stack.set("stacks:baseUrl", "http://127.0.0.1:9/api/v1")
-
-    result = stack.up_fails()
-
-    assert any("127.0.0.1:9" in line for line in result.errors), result.text
 
 
 def test_a_resumed_wait_that_times_out_names_its_option(stack: Stack, emulator: Emulator) -> None:
