@@ -49,7 +49,7 @@ _FIND_PAUSE: Final = 2.0
 _LONGEST_OUTAGE: Final = 30.0
 """Seconds to wait at most when a server that failed asks for a pause. Its estimate may be too long."""
 _BUSY: Final = re.compile(
-    r"(another|other|an|previous) (operation|action|task|job|request|change|update)\b.*\b"
+    r"(another|other|an|previous) (operation|action|task|job|request|change|update)\b.{0,200}\b"
     r"(progress|running|pending)|is (locked|busy)\b|operation in progress|try again (later|shortly|in)|please wait",
     re.IGNORECASE,
 )
