@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shlex
-import signal
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,11 +13,8 @@ import pytest
 from stacks_pulumi import catalog
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
-from tests.chaos.account import answer_was_read
 from tests.engine.test_takeover import Caller
-from tests.support.clock import fast_clock
 from tests.support.stack import Stack
-from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -127,76 +120,6 @@ def test_each_container_has_its_owner_and_the_total_is_the_bill(
     stack.cli(*shlex.split(both["command"].removeprefix("pulumi ").replace(" -- ", " --yes -- ")))
     data = account(stack, monkeypatch, capsys, code=0)
     assert owners(data)["shared"] == ("owned", ["tests/dev"])
-
-
-@pytest.mark.slow
-@pytest.mark.chaos
-def test_an_interrupted_create_is_named_with_its_stack(
-    make_stack: Callable[..., Stack],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with Emulator(boot_seconds=3600, clock=fast_clock()) as emulator:
-        monkeypatch.setenv("STACKS_API_KEY", emulator.key)
-        monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
-        stack = make_stack(emulator)
-        stack.program('stacks.Container("web", template="nodejs")')
-        with stack.real_processes():
-            process = stack.start("up", "--yes", "--skip-preview")
-            until(
-                lambda: answer_was_read(emulator, "containers.create"), alive=lambda: process.poll() is None
-            )
-        # As in a power failure: the engine sees no error of its provider, and the provider does not roll back.
-        process.send_signal(signal.SIGSTOP)
-        for pid in [*(pid for pid in _session(process.pid) if pid != process.pid), process.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                # The process may have ended with its parent.
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-        data = account(stack, monkeypatch, capsys, "--fail-on", "orphans", code=2)
-
-        assert owners(data) == {"web": ("interrupted", [])}
-        [web] = data["containers"]
-        assert [one["stack"] for one in web["interrupted"]] == ["tests/dev"]
-        assert Decimal(data["totals"]["none"]["price"]["low"]) == bill(emulator) == 4
-
-
-def _session(leader: int) -> list[int]:
-    """Return the processes of a session."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
-        except (OSError, IndexError):
-            # The process has ended meanwhile.
-            continue
-        if session == leader:
-            found.append(int(folder.name))
-    return found
-
-
-def test_a_state_of_another_account_is_left_out(
-    stack: Stack,
-    emulator: Emulator,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    stack.program('stacks.Container("web", template="nodejs")')
-    stack.up(quiet_afterwards=False)
-    # The same seed, so the same ids: only the address and the creation time differ.
-    with Emulator(boot_seconds=0, clock=fast_clock()) as other:
-        other.load([{"name": "web", "template": "nodejs"}])
-        stack.cli("config", "set", "stacks:apiKey", other.key, "--secret")
-        stack.cli("config", "set", "stacks:baseUrl", other.url)
-
-        data = account(stack, monkeypatch, capsys)
-
-    assert owners(data) == {"web": ("orphan", [])}
-    assert data["missing"] == []
-    assert emulator.url in data["other_accounts"][0]["reason"]
 
 
 @pytest.mark.parametrize(

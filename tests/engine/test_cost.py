@@ -67,30 +67,6 @@ def test_a_size_that_only_the_state_shows_is_priced_and_passes_no_budget(
     assert "the stack costs $9.00 a month; the limit is $8.00" in refused["monthly-budget"]
 
 
-def test_a_container_that_a_refresh_found_deleted_is_new(stack: Stack, emulator: Emulator) -> None:
-    stack.program(BEFORE)
-    stack.up(quiet_afterwards=False)
-    emulator.drift.delete("old")
-    emulator.drift.delete("data")
-    emulator.drift.resize("kept", "standard")
-    unwanted = BEFORE.replace('stacks.Container("data", template="postgresql")', "None")
-    stack.program(unwanted.replace('"nginx-micro"', '"nginx-micro", plan="standard"'))
-
-    document = report_of(written(stack, "preview", "--refresh", "--json", "--show-sames"))
-    streamed = report_of(
-        written(stack, "preview", "--refresh", "--json", PULUMI_ENABLE_STREAMING_JSON_PREVIEW="true")
-    )
-    alone = report_of(written(stack, "refresh", "--preview-only", "--json"))
-
-    assert figures(document) == {
-        "old": ("create", "$0.00", "$10.00"),
-        "kept": ("update", "$5.00", "$5.00"),
-    }
-    assert figures(streamed) == figures(document)
-    assert document.difference == Change(Decimal(10), Decimal(10))
-    assert "not what it found" in alone.incomplete
-
-
 def figures(report: Report) -> dict[str, tuple[str, str, str]]:
     return {line.name: (line.action, str(line.past), str(line.planned)) for line in report.lines}
 

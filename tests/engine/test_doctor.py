@@ -110,16 +110,6 @@ def test_pasted_commands_fix_settings_of_the_project(stack: Stack, emulator: Emu
     assert "warning" not in healed.stdout
 
 
-def test_an_unselected_stack_is_fixed_where_it_is_checked(stack: Stack) -> None:
-    stack.set("stacks:adopt", "if_matching")
-    stack.cli("stack", "init", "prod")
-
-    found = doctor(stack, "--stack", "dev")
-
-    paste(stack, found.checks["adopt"]["fix"])
-    assert doctor(stack, "--stack", "dev").level("adopt") == "ok"
-
-
 def test_a_state_beside_a_half_written_file_is_whole(stack: Stack) -> None:
     stack.env["PULUMI_BACKEND_URL"] = stack.env["PULUMI_BACKEND_URL"].partition("?")[0]
     attributes = stack.folder / "state/.pulumi/stacks/tests/dev.json.attrs"
@@ -169,19 +159,6 @@ def test_a_preview_tells_whether_an_up_can_start(stack: Stack, emulator: Emulato
     assert (slow.code, slow.level("preview")) == (1, "unknown")
     running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert f"--pwd {stack.folder.resolve()}" not in running
-
-
-def test_the_key_of_another_account_is_reported_first(stack: Stack, emulator: Emulator) -> None:
-    stack.program('stacks.Container("data", template="postgresql")')
-    stack.up(quiet_afterwards=False)
-    stack.set("stacks:apiKey", emulator.new_key(account=emulator.new_account()))
-
-    found = doctor(stack)
-
-    assert found.code == 1
-    assert found.level("account") == "problem"
-    stack.set("stacks:apiKey", emulator.key)
-    assert doctor(stack).code == 0
 
 
 @pytest.mark.passphrase

@@ -88,32 +88,3 @@ def test_a_provider_uses_its_pattern_or_that_of_the_stack(stack: Stack, emulator
     stack.up(quiet_afterwards=False)
 
     assert names(emulator) == {"of-as-the-stack-dev", "tests-of-its-own", "of-none", "web"}
-
-
-def test_two_resources_whose_names_become_equal_are_an_error_at_preview(
-    stack: Stack, emulator: Emulator
-) -> None:
-    stack.set("stacks:namePattern", PATTERN)
-    twice = """
-        for name in ("One", "Two"):
-            parent = pulumi.ComponentResource(f"acme:index:{name}", name)
-            stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(parent=parent))
-        """
-    stack.program(twice)
-
-    assert "two resources declare the same Container (web-dev)" in stack.preview_fails().text
-    assert names(emulator) == set()
-
-    stack.program('stacks.Container("web", template="nodejs")')
-    stack.up(quiet_afterwards=False)
-    stack.program(
-        """
-        stacks.Container("other", name="web-dev", template="nodejs", adopt="if_matching")
-        stacks.Container("web", template="nodejs")
-        """
-    )
-
-    # The engine does not check resources outside `--target`, but the program sees their names.
-    failed = stack.preview_fails("--target", "**other")
-
-    assert "two resources use the container name \"web-dev\": 'other' and 'web'" in failed.text

@@ -11,7 +11,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.clock import fast_clock
-from tests.support.stack import PASSPHRASE, Stack, shows_traceback
+from tests.support.stack import PASSPHRASE, Stack
 from tools.engine.ensure import ensure
 from tools.engine.search import numbers
 
@@ -148,15 +148,6 @@ def test_all_invalid_inputs_are_reported_on_their_properties(native: Stack, emul
     assert emulator.calls() == 0
 
 
-def test_a_malformed_setting_is_reported_by_its_name(native: Stack, emulator: Emulator) -> None:
-    native.program(f'{NATIVE}\nnative("Container", "web", template="nodejs")')
-    native.set("stacks:baseURL", emulator.url)
-
-    failed = native.preview_fails()
-
-    assert "unknown setting stacks:baseURL; did you mean stacks:baseUrl?" in failed.text
-
-
 def test_data_functions_return_results_and_secrets_are_secret(native: Stack, emulator: Emulator) -> None:
     native.program(
         f"""{NATIVE}
@@ -244,18 +235,6 @@ def test_every_kind_is_imported_without_a_change(
     other.refresh()
     assert other.outputs(secrets=True) == native.outputs(secrets=True)
     assert writes(emulator) == before
-
-
-def test_an_import_of_a_missing_object_is_an_error(stack: Stack, emulator: Emulator) -> None:
-    stack.native()
-
-    failed = stack.engine(
-        "import", "stacks:index:Container", "web", "usr-1-none", "--yes", "--generate-code=false"
-    )
-
-    assert failed.code != 0
-    assert "Container usr-1-none does not exist in this account" in failed.text
-    assert not shows_traceback(failed.text)
 
 
 @pytest.mark.passphrase

@@ -82,29 +82,19 @@ def changes(emulator: Emulator, since: int) -> list[tuple[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("key_in_environment")
-@pytest.mark.parametrize(
-    ("protect", "kept"), [("databases", {"data"}), ("all", {"data", "idle-micro", "vpn", "web"})]
-)
 def test_an_account_made_by_hand_is_adopted_without_a_change(
-    protect: str,
-    kept: set[str],
-    *,
-    by_hand: Emulator,
-    stack: Stack,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    by_hand: Emulator, stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = len(by_hand.requests)
-    arguments = ["--out", str(tmp_path / "taken"), "--project", "tests", "--protect", protect]
+    arguments = ["--out", str(tmp_path / "taken"), "--project", "tests"]
     assert main(["scaffold", "--owned", *arguments]) == 0
     for name in ("__main__.py", "Pulumi.yaml"):
         shutil.copy(tmp_path / "taken" / name, stack.folder / name)
 
-    if protect == "databases":
-        shown = stack.preview().text
-        assert "takes over usr-5e953f3b-data, billed already: $" in shown
-        assert "4 containers: $15.00 a month (no change); 4 taken over" in shown
-        assert "another stack" not in shown
+    shown = stack.preview().text
+    assert "takes over usr-5e953f3b-data, billed already: $" in shown
+    assert "4 containers: $15.00 a month (no change); 4 taken over" in shown
+    assert "another stack" not in shown
     result = stack.up(quiet_afterwards=False)
 
     kinds = [one["type"].rpartition(":")[2] for one in stack.resources().values()]
@@ -112,8 +102,7 @@ def test_an_account_made_by_hand_is_adopted_without_a_change(
     assert result.changes["create"] == 1 + sum(KINDS.values())
     assert "adopted usr-" in result.text
     stack.refresh()
-    if protect == "databases":
-        assert "taken over" not in stack.preview().text
+    assert "taken over" not in stack.preview().text
     assert changes(by_hand, before) == []
 
     # Now `account` shows every object as owned.
@@ -132,8 +121,7 @@ def test_an_account_made_by_hand_is_adopted_without_a_change(
 
     error = stack.destroy_fails().text
     assert "protected" in error
-    assert {one.name for one in by_hand.state.containers.values()} == kept
-    assert (changes(by_hand, before) == []) is (protect == "all")
+    assert {one.name for one in by_hand.state.containers.values()} == {"data"}
 
 
 KINDS = {"Container": 4, "Connection": 1, "AllowedIp": 2, "VpnClient": 1, "PinnedBackup": 1}

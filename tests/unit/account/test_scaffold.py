@@ -681,6 +681,13 @@ def test_what_may_hold_data_is_protected_and_said_to_be_closed(template: str) ->
     assert has_data or template not in {"cassandra", "ghost", "minio", "postgresql", "secrets-micro"}
 
 
+def test_every_resource_or_none_can_be_protected() -> None:
+    both = [running(), running("data", template="postgresql")]
+
+    assert [one.protect for one in plan(both, {}, protect="all").declared] == [True, True]
+    assert [one.protect for one in plan(both, {}, protect="none").declared] == [False, False]
+
+
 def test_names_that_differ_only_in_signs_stay_unique() -> None:
     made = planned(
         running(),
