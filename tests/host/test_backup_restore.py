@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from stacks_pulumi.emulator import SHAPES, Emulator, backups
+from stacks_pulumi.emulator import Emulator, backups
 from tests.support.accounts import running
-from tests.support.clock import fast_clock
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource
 
 
@@ -135,14 +133,3 @@ def test_only_an_unknown_outcome_counts_as_done(
         restore.up(backup_id=backup)
 
     assert failure.value.kept_id == (str(backup) if kept else None)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
-    with Emulator(shapes=shape, clock=fast_clock()) as emulator:
-        backup = complete_backup(emulator)
-        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
-
-        host.resource("BackupRestore", "restore").up(backup_id=backup)
-
-        assert restored(emulator) == [backup]

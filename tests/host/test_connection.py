@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.emulator import SHAPES, Emulator, backups, containers
+from stacks_pulumi.emulator import Emulator, backups, containers
 from tests.support.accounts import running
-from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
 from tests.support.waiting import until
 
@@ -393,34 +392,6 @@ def test_a_deletion_shows_its_progress(link: HostedResource, app: str, db: str) 
     assert "disconnecting" in link.lines()
 
 
-@pytest.mark.parametrize("how", ["connection", "app", "sql"])
-def test_a_missing_connection_leaves_the_state_on_read_and_delete(
-    link: HostedResource, app: str, db: str, emulator: Emulator, how: str
-) -> None:
-    link.up(**quick(app, db))
-    kept = dataclasses.replace(link)
-    if how == "connection":
-        emulator.drift.disconnect("app", "primary db/1")
-    else:
-        emulator.drift.delete(how)
-
-    assert not link.read()
-
-    kept.delete()
-    assert kept.id == ""
-
-
-@pytest.mark.parametrize("fault", [401, 403, 503])
-def test_a_failed_read_is_an_error_and_keeps_the_state(
-    link: HostedResource, app: str, db: str, emulator: Emulator, fault: int
-) -> None:
-    link.up(**quick(app, db))
-    emulator.faults.add("connections.list", fault, times=None)
-
-    with pytest.raises(CallFailedError):
-        link.read()
-
-
 @pytest.mark.hosts("dynamic", "native")
 def test_a_look_up_by_id_finds_the_target(
     link: HostedResource, app: str, db: str, emulator: Emulator
@@ -436,20 +407,6 @@ def test_a_look_up_by_id_finds_the_target(
 
 
 # --- delete, and answers that the guide leaves open ---
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
-    with Emulator(shapes=shape, clock=fast_clock()) as emulator:
-        app, db = running(emulator, "app"), running(emulator, "sql", "postgresql")
-        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
-        link = host.resource("Connection", "app-to-db")
-
-        link.up(source=app, target=db, name="primary-db")
-        assert link.read()
-        link.delete()
-
-        assert emulator.state.connections == {}
 
 
 # --- restarts, and operations that need a running container ---

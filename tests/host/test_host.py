@@ -164,17 +164,6 @@ def test_the_rate_limit_does_not_make_a_boot_look_slow(
         assert any(line.text.startswith("rate limit: ") for line in host.engine.lines)
 
 
-def test_create_is_rolled_back_when_the_engine_is_gone(host: Host, emulator: Emulator) -> None:
-    emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=3600)
-    web = host.resource("Container", "web")
-
-    web.abandon_create(
-        web.checked(name="web", template="nodejs"), lambda: answered(emulator, "containers.create")
-    )
-
-    until(lambda: emulator.calls("containers.delete") and emulator.state.containers == {})
-
-
 def test_rollback_retries_if_the_api_refuses_it_during_the_boot(host: Host, emulator: Emulator) -> None:
     emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=3600)
     refused = emulator.faults.add("containers.delete", "status", 2, code=409)
@@ -202,27 +191,6 @@ def test_rollback_waits_for_the_rate_limit(
         )
 
         assert api.calls("containers.delete") == 0, "the limit was not reached, so this shows nothing"
-        until(lambda: api.calls("containers.delete") and api.state.containers == {})
-
-
-def test_a_create_with_unknown_outcome_is_rolled_back(make_host: Callable[..., Host]) -> None:
-    with Emulator(rate_limit=2, rate_window=60, boot_seconds=3600, clock=fast_clock()) as api:
-        api.faults.add("containers.create", "drop_after")
-        host = make_host(
-            {"stacks:apiKey": api.key, "stacks:baseUrl": api.url, "stacks:requestsPerMinute": "2"}
-        )
-        web = host.resource("Container", "web")
-
-        # The response is lost, the look one second later waits for the rate limit, and meanwhile the engine
-        # goes away.
-        def look_waits_for_the_limit() -> bool:
-            until(lambda: answered(api, "containers.create"))
-            never(lambda: api.calls("containers.list") > 1, seconds=1.5)
-            return True
-
-        web.abandon_create(web.checked(name="web", template="nodejs"), look_waits_for_the_limit)
-
-        assert (1, 1) == (api.calls("containers.create"), api.calls("containers.list"))
         until(lambda: api.calls("containers.delete") and api.state.containers == {})
 
 

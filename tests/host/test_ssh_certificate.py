@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from stacks_pulumi.emulator import SHAPES, Emulator
+from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.contents import private_key
 from tests.support.accounts import running
-from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource, PluginHost
 
 
@@ -157,26 +154,6 @@ def test_a_managed_service_and_a_stopped_container_are_clear_errors(
         key.up(container=web)
 
 
-def test_a_deleted_container_drops_the_key_from_the_state(
-    key: HostedResource, web: str, emulator: Emulator
-) -> None:
-    key.up(container=web)
-    emulator.drift.delete("web")
-
-    assert not key.read()
-
-
-@pytest.mark.parametrize("fault", [401, 403, 503])
-def test_a_failed_read_is_an_error_and_keeps_the_state(
-    key: HostedResource, web: str, emulator: Emulator, fault: int
-) -> None:
-    key.up(container=web)
-    emulator.faults.add("containers.certificate", fault, times=None)
-
-    with pytest.raises(CallFailedError):
-        key.read()
-
-
 def test_delete_does_not_change_the_containers_key(key: HostedResource, web: str, emulator: Emulator) -> None:
     key.up(container=web)
     calls = emulator.calls()
@@ -220,17 +197,3 @@ def test_a_look_up_by_id_downloads_the_key(key: HostedResource, web: str) -> Non
 
     with pytest.raises(CallFailedError, match=r"does not exist in this account"):
         key.get("usr-1-none")
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_of_an_answer_is_understood(make_host: Callable[..., Host], shape: str) -> None:
-    with Emulator(shapes=shape, clock=fast_clock()) as emulator:
-        web = running(emulator, "web")
-        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
-        key = host.resource("SshCertificate", "key")
-
-        key.up(container=web)
-        first = key.outs["private_key"]
-        key.up(container=web, rotate_triggers=[1])
-        assert key.outs["private_key"] != first
-        assert key.read()

@@ -11,7 +11,6 @@ from tests.chaos.proof import ChaosProof
 from tests.prove.acceptance import AcceptanceProof
 from tests.prove.agents import AgentsProof
 from tests.prove.gate import GateProof
-from tests.prove.hostile import HostileProof
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Proof
 from tests.prove.properties import Properties
@@ -24,7 +23,6 @@ PROOFS: Final[dict[str, type[Proof]]] = {
     "chaos": ChaosProof,
     "gate": GateProof,
     "gate-kills": GateKillsProof,
-    "hostile": HostileProof,
     "mutants": Mutants,
     "platforms": PlatformsProof,
     "previews": PreviewsProof,

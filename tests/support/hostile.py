@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 import unicodedata
-from collections.abc import Iterator
-from random import Random
-from typing import Any, Final
+from typing import Final
 
-from markdown_it import MarkdownIt
-
-__all__ = ["ALL", "drawn", "faults", "markdown_faults", "shell_faults"]
+__all__ = ["ALL", "faults"]
 
 PARTS: Final = (
     "\x1b[2J",
@@ -62,11 +57,6 @@ _COMMAND: Final = re.compile(r"(?m)^[ ]*::(?!\d)[\w-]+[^\n]*::|##\w*\[|<\{%")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
-def drawn(chance: Random) -> str:
-    """Return a hostile text."""
-    return "".join(chance.choice(PARTS) for _ in range(chance.randint(1, 4)))
-
-
 def faults(text: str, *, breaks: str = "") -> list[str]:
     """
     Return what is wrong with a shown text: control characters, and commands to CI systems and to the engine.
@@ -79,40 +69,3 @@ def faults(text: str, *, breaks: str = "") -> list[str]:
         sign for sign in text if unicodedata.category(sign) in _UNSEEN and sign != "\n" and sign not in breaks
     }
     return [*map(repr, sorted(unseen)), *(match[0] for match in _COMMAND.finditer(text))]
-
-
-def markdown_faults(text: str) -> list[str]:
-    """Return the links, pictures and unexpected HTML and code of a page."""
-    return [*_elements(MarkdownIt("gfm-like", {"linkify": False}).parse(text)), *_links(text)]
-
-
-def _elements(tokens: list[Any]) -> Iterator[str]:
-    for token in tokens:
-        if token.type in {"link_open", "image", "code_inline", "code_block"} or (
-            token.type == "html_inline" and token.content not in {"<sub>", "</sub>"}
-        ):
-            yield f"{token.type}: {token.content}"
-        elif token.type == "html_block":
-            # Our own: the marker of the comment, the folded parts and the footer.
-            rest = re.sub(r"<!-- stacks-pulumi cost: \S+ -->|</?(details|summary|sub)>", "", token.content)
-            if "<" in rest:
-                yield f"html: {rest}"
-        yield from _elements(token.children or [])
-
-
-def _links(text: str) -> Iterator[str]:
-    """Yield what GitHub makes a link of, outside of the blocks with commands."""
-    prose = re.sub(r"(?ms)^ *(`{3,})sh\n.*?^ *\1$", "", text)
-    for found in re.finditer(r"\w://|www\.|@\w|(?<!&)#\d", prose):
-        yield f"link: {prose[max(0, found.start() - 20) : found.end() + 20]!r}"
-
-
-def shell_faults(command: str) -> list[str]:
-    """Return what a shell would carry out in a command, besides the pipe of ours that hands the key to curl."""
-    words = list(shlex.shlex(command, posix=True, punctuation_chars=True))
-    operators = [word for word in words if word and set(word) <= set("();<>|&")]
-    bare = re.sub(r"'[^']*'", "", command).replace('"$STACKS_API_KEY" | ', "", 1)
-    found = [f"operator {word}" for word in operators if word != "|"]
-    found += ["a second pipe"] if operators.count("|") > 1 else []
-    found += [f"expansion in {bare}"] if set("$`*?~#\\") & set(bare.replace('"\'"', "")) else []
-    return found

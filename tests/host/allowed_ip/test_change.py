@@ -130,36 +130,6 @@ def test_a_second_entry_for_the_address_is_drift(make_host: Any) -> None:
         ]
 
 
-@pytest.fixture(params=["entry", "access", "container"])
-def office_removed_outside(
-    office: HostedResource, web: str, emulator: Emulator, request: pytest.FixtureRequest
-) -> HostedResource:
-    """Remove the entry outside of the program: itself, with the external access, or with its container."""
-    office.up(**inputs(web))
-    if request.param == "entry":
-        emulator.drift.remove_ip("web", OFFICE)
-    elif request.param == "access":
-        emulator.drift.set_external_access("web", enabled=False)
-    else:
-        emulator.drift.delete("web")
-    return office
-
-
-def test_a_deleted_entry_leaves_the_state(office_removed_outside: HostedResource) -> None:
-    assert not office_removed_outside.read()
-
-
-@pytest.mark.parametrize("fault", [401, 403, 500, 503])
-def test_a_failed_read_is_an_error_and_keeps_the_state(
-    office: HostedResource, web: str, emulator: Emulator, fault: int
-) -> None:
-    office.up(**inputs(web))
-    emulator.faults.add("allowed_ips.list", fault, times=None)
-
-    with pytest.raises(CallFailedError):
-        office.read()
-
-
 def test_entries_of_one_container_share_one_call(host: Host, web: str, emulator: Emulator) -> None:
     entries = [host.resource("AllowedIp", f"ip-{number}") for number in range(4)]
     for number, entry in enumerate(entries):
@@ -250,12 +220,6 @@ def test_another_refusal_does_not_disable_access(
         office.delete()
 
     assert addresses(emulator, "web").keys() == {CALLER, OFFICE}
-
-
-def test_delete_of_a_missing_entry_succeeds(office_removed_outside: HostedResource) -> None:
-    office_removed_outside.delete()
-
-    assert office_removed_outside.id == ""
 
 
 def test_an_address_moves_from_one_resource_to_another(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from stacks_pulumi.emulator import SHAPES, Emulator
+from stacks_pulumi.emulator import Emulator
 from tests.host.allowed_ip.conftest import AUTO_ADDED, CALLER, OFFICE, inputs
 from tests.support.accounts import addresses, fewest_addresses, running
 from tests.support.clock import fast_clock
@@ -176,15 +175,6 @@ def test_the_callers_own_address_can_be_the_allowed_one(make_host: Any, duplicat
         assert mine.up(**wanted) == []
 
 
-def test_a_lost_response_adds_no_second_entry(office: HostedResource, web: str, emulator: Emulator) -> None:
-    emulator.faults.add("allowed_ips.add", "drop_after")
-
-    office.up(**inputs(web))
-
-    assert len(emulator.state.container("web").allowed_ips) == 2
-    assert office.outs["entry_id"] == emulator.state.container("web").allowed_ips[-1].id
-
-
 def test_a_failure_after_the_add_is_corrected_by_the_next_up(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
@@ -214,26 +204,3 @@ def test_concurrent_creates_are_added_one_by_one(host: Host, web: str, emulator:
 
     assert raised == [None] * 5
     assert addresses(emulator, "web") == {f"198.51.100.{n}": ("Custom IP", "both") for n in range(5)}
-
-
-@pytest.fixture(params=SHAPES)
-def shaped(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    """An emulator in each shape of its open answers."""
-    with Emulator(shapes=request.param, clock=fast_clock()) as emulator:
-        yield emulator
-
-
-def test_every_shape_of_an_answer_is_understood(shaped: Emulator, make_host: Any) -> None:
-    web = running(shaped, "web")
-    shaped.drift.set_external_access("web", enabled=True)
-    host = make_host({"stacks:apiKey": shaped.key, "stacks:baseUrl": shaped.url})
-    office = host.resource("AllowedIp", "office")
-
-    office.up(**inputs(web, revoke_auto_added=True))
-    assert office.outs["entry_id"] == shaped.state.container("web").allowed_ips[-1].id
-    assert office.read()
-    office.up(**inputs(web, revoke_auto_added=True, service_type="tcp"))
-    assert addresses(shaped, "web") == {OFFICE: ("Custom IP", "tcp")}
-    office.delete()
-
-    assert shaped.state.container("web").external_access is False
