@@ -27,60 +27,59 @@ _FELT = (
 """What a user feels, at 60 requests a minute."""
 
 _HEAD = """\
-# What it takes
+# Performance
 
 Seconds until a command of the engine ends, at 60 requests a minute:
 
 """
 
 _PROVIDERS = """
-- *Containers* boot for 20 s; a restart or a deletion takes 2 s. *24 + 24*: every second container also has an AllowedIp
-  and a Connection to its neighbour.
-- *Ours* is this package's dynamic host, *native* the same resources in the [native plugin](native.md).
-- *Peer* has the pattern of the best providers for other hosts
-  ([`peer_stacks.py`](../tests/bench/plain/peer_stacks.py)), as terraform-provider-hcloud has it: ten operations in
-  parallel, one GET for each resource that is refreshed, and polls that begin with half a second and double.
-- *Plain* is a provider as Pulumi's documentation teaches to write one
-  ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)): a poll every 2 s, four operations in parallel, no wait
-  for a deletion. Both sleep after a 429 for as long as it asks for.
+- **Containers** boot for 20 s. A restart or a deletion takes 2 s. In *24 + 24*, every second container also has an AllowedIp and a
+  Connection.
+- **Ours** is the dynamic host of this package. **Native** is the [native plugin](native.md), with the same resources.
+- **Peer** follows the best providers for other hosts, such as terraform-provider-hcloud
+  ([`peer_stacks.py`](../tests/bench/plain/peer_stacks.py)). It runs ten operations in parallel, and sends one GET for each resource.
+  Its polls begin with half a second and double.
+- **Plain** follows Pulumi's documentation ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)). It polls every 2 s, runs four
+  operations in parallel, and does not wait for a deletion.
+- **Bound** is the least time that any provider needs ([how it is computed](#how-it-is-measured)).
 
 ![up of each provider, in multiples of what has to be](images/bench.svg)
 
 ## How it is measured
 
-One run of `make bench` on a machine with {cores} cores, in {minutes:.0f} minutes: Python {python}, Pulumi SDK {sdk},
-a real engine, and the emulator as the server. Every verb finds a fresh window of the rate limit.
+The figures are from one run of `make bench` on a machine with {cores} cores, in {minutes:.0f} minutes. It used Python {python}, Pulumi
+SDK {sdk}, a real engine, and the emulator as the server. Every command starts with an unused rate limit.
 
-**The clock** of the providers and of the emulator runs {fastest:.0f} times as fast while a provider waits (for a
-boot, a poll or a window) and no process works; in all other moments it runs as usual. So all seconds on this page are
-those of a user: of a wait, and of the engine's and the providers' own work. What was also measured in real time:
+**The clock** of the providers and the emulator runs {fastest:.0f} times as fast while a provider only waits. Otherwise it runs at normal
+speed. So all seconds are those that a user waits. These cases were also measured in real time:
 
 {agreements}
 
-**The bound** is the least for any provider: an empty `up` ({empty:.1f} s here), the boot, and the windows of the rate
-limit that are filled by the calls which have to be made; or the time of *idle*, where that is longer. *Idle* is a
-provider that does nothing: the time of the engine alone. The calls of an `up` are one look at the containers, which
-shows the names that are taken, and the requests that change something: the creates, and for each pair of children the
-external access, the connection, the restart of its source and the address. Those of a `destroy` are one look and a
-deletion of each resource, and those of a `refresh` one list for all containers and two for each pair of children.
+**The bound** is an empty `up` ({empty:.1f} s here), the boot, and the minutes that the rate limit needs for the necessary calls. If
+*idle* takes longer, that is the bound. *Idle* is a provider that does nothing: the time of the engine alone.
 
-Limited stacks run with `--parallel 64`. Stacks without a limit run with `--parallel 256`, and their engine writes no
-state in between (`PULUMI_SKIP_CHECKPOINTS`): it would write all of it around each step, which takes time with the
-square of the number of resources, for any provider.
+| Command | Necessary calls |
+|---|---|
+| `up` | one list of the containers, and each request that changes something |
+| `refresh` | one list for all containers, and two for each pair of children |
+| `destroy` | one list, and a deletion of each resource |
+
+Stacks with a rate limit run with `--parallel 64`. The others run with `--parallel 256`, and their engine skips intermediate states
+(`PULUMI_SKIP_CHECKPOINTS`). Otherwise its own time would grow with the square of the number of resources.
 
 ## Targets
 
-| what | wanted | reached | |
+| Target | Wanted | Reached | |
 |---|---|---|---|
 """
 
 _TABLE = """
 ## All figures
 
-Seconds are the median, with the least and the most where a verb was repeated. *CPU* is the processor time of the
-provider's process, and of all processes with the engine and the program: the least of the repetitions. *Memory* is
-the peak of the provider's process. *Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is as idle,
-with as many properties as ours: the SDK makes an output of each.
+Seconds are the median, with the least and the most of repeated commands. *CPU* is the processor time of the provider's process; *all
+CPU* adds the engine and the program. *Memory* is the peak of the provider's process. *Deleted with them* is
+`stacks:deleteChildrenWithContainer`. *Shaped* is *idle* with as many properties as ours.
 
 | containers | limit | verb | provider | seconds | x bound | calls | 429s | CPU s | all CPU s | memory MB |
 |---|---|---|---|--:|--:|--:|--:|--:|--:|--:|
