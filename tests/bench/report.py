@@ -34,30 +34,34 @@ Seconds until a command of the engine ends, at 60 requests a minute:
 """
 
 _PROVIDERS = """
-- **Containers** boot for 20 s. A restart or a deletion takes 2 s. In *24 + 24*, every second container also has an AllowedIp and a
-  Connection.
-- **Ours** is the dynamic host of this package. **Native** is the [native plugin](native.md), with the same resources.
+- **Containers** boot for 20 s. A restart or a deletion takes 2 s. In *24 + 24*, every second container also has
+  an AllowedIp and a Connection.
+- **Ours** is the dynamic host of this package. **Native** is the [native plugin](native.md), with the same
+  resources.
 - **Peer** follows the best providers for other hosts, such as terraform-provider-hcloud
-  ([`peer_stacks.py`](../tests/bench/plain/peer_stacks.py)). It runs ten operations in parallel, and sends one GET for each resource.
-  Its polls begin with half a second and double.
-- **Plain** follows Pulumi's documentation ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)). It polls every 2 s, runs four
-  operations in parallel, and does not wait for a deletion.
+  ([`peer_stacks.py`](../tests/bench/plain/peer_stacks.py)). It runs ten operations in parallel, and sends one
+  GET for each resource. Its polls begin with half a second and double.
+- **Plain** follows Pulumi's documentation ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)). It polls
+  every 2 s, runs four operations in parallel, and does not wait for a deletion.
 - **Bound** is the least time that any provider needs ([how it is computed](#how-it-is-measured)).
 
 ![up of each provider, in multiples of what has to be](images/bench.svg)
 
 ## How it is measured
 
-The figures are from one run of `make bench` on a machine with {cores} cores, in {minutes:.0f} minutes. It used Python {python}, Pulumi
-SDK {sdk}, a real engine, and the emulator as the server. Every command starts with an unused rate limit.
+The figures are from one run of `make bench` on a machine with {cores} cores, in {minutes:.0f} minutes. It used
+Python {python}, Pulumi SDK {sdk}, a real engine, and the emulator as the server. Every command starts with an
+unused rate limit.
 
-**The clock** of the providers and the emulator runs {fastest:.0f} times as fast while a provider only waits. Otherwise it runs at normal
-speed. So all seconds are those that a user waits. These cases were also measured in real time:
+**The clock** of the providers and the emulator runs {fastest:.0f} times as fast while a provider only waits.
+Otherwise it runs at normal speed. So all seconds are those that a user waits. These cases were also measured in
+real time:
 
 {agreements}
 
-**The bound** is an empty `up` ({empty:.1f} s here), the boot, and the minutes that the rate limit needs for the necessary calls. If
-*idle* takes longer, that is the bound. *Idle* is a provider that does nothing: the time of the engine alone.
+**The bound** is an empty `up` ({empty:.1f} s here), the boot, and the minutes that the rate limit needs for the
+necessary calls. If *idle* takes longer, that is the bound. *Idle* is a provider that does nothing: the time of
+the engine alone.
 
 | Command | Necessary calls |
 |---|---|
@@ -65,8 +69,9 @@ speed. So all seconds are those that a user waits. These cases were also measure
 | `refresh` | one list for all containers, and two for each pair of children |
 | `destroy` | one list, and a deletion of each resource |
 
-Stacks with a rate limit run with `--parallel 64`. The others run with `--parallel 256`, and their engine skips intermediate states
-(`PULUMI_SKIP_CHECKPOINTS`). Otherwise its own time would grow with the square of the number of resources.
+Stacks with a rate limit run with `--parallel 64`. The others run with `--parallel 256`, and their engine skips
+intermediate states (`PULUMI_SKIP_CHECKPOINTS`). Otherwise its own time would grow with the square of the number
+of resources.
 
 ## Targets
 
@@ -77,9 +82,9 @@ Stacks with a rate limit run with `--parallel 64`. The others run with `--parall
 _TABLE = """
 ## All figures
 
-Seconds are the median, with the least and the most of repeated commands. *CPU* is the processor time of the provider's process; *all
-CPU* adds the engine and the program. *Memory* is the peak of the provider's process. *Deleted with them* is
-`stacks:deleteChildrenWithContainer`. *Shaped* is *idle* with as many properties as ours.
+Seconds are the median, with the least and the most of repeated commands. *CPU* is the processor time of the
+provider's process; *all CPU* adds the engine and the program. *Memory* is the peak of the provider's process.
+*Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is *idle* with as many properties as ours.
 
 | containers | limit | verb | provider | seconds | x bound | calls | 429s | CPU s | all CPU s | memory MB |
 |---|---|---|---|--:|--:|--:|--:|--:|--:|--:|
