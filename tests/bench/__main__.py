@@ -2,6 +2,7 @@
 Benchmark: seconds, calls, processor time and memory of many containers, beside other providers.
 
     make bench                            everything, and docs/bench.md
+    make bench ARGS="--mishaps"           only what faults and changes in the dashboard add
     make bench ARGS="--containers 24"     a piece; its page is build/bench/bench.md, as that of a run that fails
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
 
-from tests.bench import alone, report  # noqa: E402  (the path has to be set first)
+from tests.bench import alone, mishaps, report  # noqa: E402  (the path has to be set first)
 from tests.bench.cases import PROVIDERS, Case, all_cases, piece  # noqa: E402
 from tests.bench.run import FailedError, Row, empty_up, run  # noqa: E402
 from tests.bench.targets import targets  # noqa: E402
@@ -33,9 +34,11 @@ def main() -> int:
     began = time.monotonic()
     engine = ensure().bin
     cases = all_cases() if arguments.containers is None else piece(arguments.containers)
+    if arguments.mishaps:
+        cases = iter(())
     # The idle one is what the others are measured against.
     chosen = [case for case in cases if not arguments.only or case.provider in {*arguments.only, "idle"}]
-    is_whole = arguments.containers is None and not arguments.only
+    is_whole = arguments.containers is None and not arguments.only and not arguments.mishaps
     empty = empty_up(engine)
     say(f"An empty up takes {empty:.2f} s here.")
     found = alone.measure() if is_whole else None
@@ -49,12 +52,15 @@ def main() -> int:
         except FailedError as error:
             failed = True
             say(f"{case.provider}, {case.what}, {case.limit}: {error}")
-    for target in targets(rows, found):
+    amiss = (
+        mishaps.run(engine, lambda row: say(report.mishap_line(row))) if is_whole or arguments.mishaps else []
+    )
+    for target in targets(rows, found, amiss):
         say(
             f"{'reached' if target.reached else 'NOT REACHED'}: {target.what}: {target.got}, wanted {target.wanted}"
         )
     docs = ROOT / "docs" if is_whole and not failed else ROOT / "build" / "bench"
-    report.write(docs, report.Figures(rows, empty, found, (time.monotonic() - began) / 60))
+    report.write(docs, report.Figures(rows, empty, found, (time.monotonic() - began) / 60, amiss))
     say(
         f"Wrote {(docs / 'bench.md').relative_to(ROOT)}, after {(time.monotonic() - began) / 60:.1f} minutes."
     )
@@ -78,6 +84,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").strip().splitlines()[0])
     parser.add_argument("--only", action="append", choices=PROVIDERS, help="one provider; given twice, two")
     parser.add_argument("--containers", type=int, help="stacks of this size alone, with the rate limit")
+    parser.add_argument(
+        "--mishaps", action="store_true", help="only the faults and the changes in the dashboard"
+    )
     return parser.parse_args()
 
 

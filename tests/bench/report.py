@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.bench import chart
 from tests.bench.alone import Alone
 from tests.bench.cases import HOSTS, OTHERS, PROVIDERS, VERBS
+from tests.bench.mishaps import ACTION, BOOT, MishapRow
 from tests.bench.run import Row
 from tests.bench.targets import agreements, targets
 from tests.support.hurried.shared_clock import FASTEST
@@ -90,6 +91,21 @@ provider's process; *all CPU* adds the engine and the program. *Memory* is the p
 |---|---|---|---|--:|--:|--:|--:|--:|--:|--:|
 """
 
+_MISHAPS = """
+## When something goes wrong
+
+Seconds that a fault, or a change in the dashboard, adds to an `up` or a `refresh`. Containers boot for {boot:.0f} s
+here, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The time of the fault itself is not
+counted: the 10 s of a slow answer, the `Retry-After` of a 429, the 5 s of late lists. The second of
+two faults hits the repetition.
+
+*Fails* is a command that ends with an error; *1 unknown* is a container that is billed and in no state. *Not met*: this
+provider makes no such request, or no repetition.
+
+| command | containers | what goes wrong | {columns} |
+|---|---|---|{rule}|
+"""
+
 _COST = """
 `stacks-pulumi cost` of a preview of 5,000 resources takes {cost:.1f} s of processor time.
 """
@@ -112,12 +128,14 @@ class Figures:
         empty_up: Seconds of an `up` of nothing.
         alone: What needs no stack; `None` in a piece of a run.
         minutes: How long the run took.
+        mishaps: What each fault and each change added.
     """
 
     rows: Sequence[Row]
     empty_up: float
     alone: Alone | None
     minutes: float
+    mishaps: Sequence[MishapRow] = ()
 
 
 def line(row: Row) -> str:
@@ -139,14 +157,42 @@ def write(docs: Path, figures: Figures) -> None:
     )
     reached = [
         f"| {it.what} | {it.wanted} | {it.got} | {'yes' if it.reached else '**no**'} |\n"
-        for it in targets(figures.rows, figures.alone)
+        for it in targets(figures.rows, figures.alone, figures.mishaps)
     ]
     table = [f"| {' | '.join(_cells(row))} |\n" for row in rows]
     cost = _COST.format(cost=figures.alone.cost / 1000) if figures.alone is not None else ""
     (docs / "images").mkdir(parents=True, exist_ok=True)
-    page = "".join([_HEAD, *_felt(rows), about, *reached, _TABLE, *table, cost, _TAIL])
+    page = "".join(
+        [_HEAD, *_felt(rows), about, *reached, *_amiss(figures.mishaps), _TABLE, *table, cost, _TAIL]
+    )
     (docs / "bench.md").write_text(page, encoding="utf-8")
     (docs / "images" / "bench.svg").write_text(chart.draw(rows), encoding="utf-8")
+
+
+def mishap_line(row: MishapRow) -> str:
+    """A line of the table of mishaps, as soon as it is there."""
+    return " | ".join((row.mishap.verb, row.mishap.stack, row.mishap.what or "nothing", *_added(row)))
+
+
+def _amiss(rows: Sequence[MishapRow]) -> Iterator[str]:
+    if rows:
+        names = list(rows[0].ends)
+        columns, rule = " | ".join(names), "|".join("--:" for _ in names)
+        yield _MISHAPS.format(boot=BOOT, action=ACTION, columns=columns, rule=rule)
+        # The command without a mishap in real time is only what others are compared with.
+        yield from (f"| {mishap_line(row)} |\n" for row in rows if row.mishap.what or not row.mishap.real)
+
+
+def _added(row: MishapRow) -> Iterator[str]:
+    for name, ended in row.ends.items():
+        lost = f", {ended.lost} unknown" if ended.lost else ""
+        time = f"{row.added(name):+.1f}" if row.mishap.what else f"{ended.seconds:.1f}"
+        if not ended.is_met:
+            yield f"not met{lost}"
+        elif ended.succeeded:
+            yield f"{time}{lost}"
+        else:
+            yield f"fails after {ended.seconds:.1f}{lost}"
 
 
 def _felt(rows: Sequence[Row]) -> Iterator[str]:

@@ -46,6 +46,16 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Done:
+    """A command that has ended: its seconds on the clock of the case, its exit code, its output and its processes."""
+
+    seconds: float
+    code: int
+    text: str
+    watch: Watch
+
+
+@dataclass(frozen=True)
 class Row:
     """
     One line of the table.
@@ -126,7 +136,7 @@ def run(case: Case, engine: Path, bound: Callable[[Case, str], float]) -> Iterat
                 clock=clock,
             )
             with emulator:
-                stack = _stack(case, Path(folder) / "stack", engine, emulator)
+                stack = stack_of(case, Path(folder) / "stack", engine, emulator)
                 stack.env |= clock.environment
                 for verb in VERBS:
                     for _ in range(case.quiet_rounds() if verb in QUIET else 1):
@@ -142,7 +152,7 @@ def empty_up(engine: Path, rounds: int = 5) -> float:
     """Seconds of an `up` of nothing: the median of several."""
     case = Case("ours", 0)
     with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, Emulator() as emulator:
-        stack = _stack(case, Path(folder) / "stack", engine, emulator)
+        stack = stack_of(case, Path(folder) / "stack", engine, emulator)
         clock = BenchClock(None)
         return statistics.median(
             _measure(stack, emulator, clock, "up", case.at_once).seconds for _ in range(rounds)
@@ -153,11 +163,38 @@ def _measure(stack: Stack, emulator: Emulator, clock: BenchClock, verb: str, at_
     # Each verb finds a fresh window of the rate limit: what it takes must not depend on what ran before it.
     emulator.api.limiter.forget()
     emulator.api.log.clear()
-    command = verb.rsplit(maxsplit=1)[-1]
-    options = () if command == "preview" else ("--yes", "--skip-preview")
+    done = command(stack, clock, verb, "--parallel", str(at_once))
+    if done.code != 0:
+        raise FailedError(f"{verb} failed:\n{done.text[-2000:]}")
+    records, watch = emulator.requests, done.watch
+    return Measured(
+        seconds=done.seconds,
+        calls=len(records),
+        refused=sum(record.status == 429 for record in records),
+        provider_cpu=watch.provider_cpu,
+        all_cpu=watch.all_cpu,
+        peak_kb=watch.peak_kb,
+    )
+
+
+def command(stack: Stack, clock: BenchClock, verb: str, *arguments: str) -> Done:
+    """
+    Run a command of the engine, watched, which may succeed or fail.
+
+    Args:
+        stack: The stack.
+        clock: Its clock.
+        verb: One of `VERBS`.
+        *arguments: More of the command.
+
+    Raises:
+        FailedError: The command did not end.
+    """
+    name = verb.rsplit(maxsplit=1)[-1]
+    options = () if name == "preview" else ("--yes", "--skip-preview")
     clock.begin()
     began = clock.now()
-    process = stack.start(command, *options, "--parallel", str(at_once))
+    process = stack.start(name, *options, *arguments)
     watch = Watch(process.pid, clock)
     try:
         text, _ = process.communicate(timeout=_HANGS)
@@ -167,20 +204,10 @@ def _measure(stack: Stack, emulator: Emulator, clock: BenchClock, verb: str, at_
         raise FailedError(f"{verb} took more than {_HANGS:.0f} s:\n{text[-2000:]}") from None
     finally:
         watch.stop()
-    if process.returncode != 0:
-        raise FailedError(f"{verb} failed:\n{text[-2000:]}")
-    records = emulator.requests
-    return Measured(
-        seconds=clock.now() - began,
-        calls=len(records),
-        refused=sum(record.status == 429 for record in records),
-        provider_cpu=watch.provider_cpu,
-        all_cpu=watch.all_cpu,
-        peak_kb=watch.peak_kb,
-    )
+    return Done(clock.now() - began, process.returncode, text, watch)
 
 
-def _stack(case: Case, folder: Path, engine: Path, emulator: Emulator) -> Stack:
+def stack_of(case: Case, folder: Path, engine: Path, emulator: Emulator) -> Stack:
     """Return the stack of a case in a new folder, with its program."""
     config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
     stack = Stack(folder, engine, config, passphrase=True, hurried=False)

@@ -10,6 +10,7 @@ import pytest
 from tests.bench import report
 from tests.bench.alone import Alone
 from tests.bench.cases import VERBS, all_cases
+from tests.bench.mishaps import Ended, Mishap, MishapRow, all_mishaps
 from tests.bench.run import Measured, Row
 from tests.bench.watch import BenchClock
 from tests.support.hurried.shared_clock import FASTEST, SharedClock
@@ -77,7 +78,10 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
     several = Outcome(80.0, {0: 84.0})
     found = Alone(150, 5, 47, 210, 35, 16, 600, several, several)
 
-    report.write(tmp_path, report.Figures(rows, 0.8, found, 20))
+    calm = {"ours": 14.0, "native": 13.0, "peer": 15.0}
+    amiss = [MishapRow(mishap, _ends(mishap, calm), calm) for mishap in all_mishaps()]
+
+    report.write(tmp_path, report.Figures(rows, 0.8, found, 20, amiss))
 
     page = (tmp_path / "bench.md").read_text(encoding="utf-8")
     felt, rest = page.split("## How it is measured")
@@ -87,3 +91,25 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
     assert "over `import pulumi` (150 ms) | at most 30 ms | 5 ms | yes |" in rest
     assert "takes 0.6 s of processor time" in rest
     assert (tmp_path / "images" / "bench.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert "| up | 8 | nothing | 14.0 | 13.0 | 15.0 |" in rest
+    assert "| up | 8 | one 502 to a create | +1.0 | +2.0 | fails after 3.0, 1 unknown |" in rest
+    assert (
+        "| two faults, ours | at most +6 s, and nothing lost | +9.0 s (two 502 to a create, `up` of 8) | **no** |"
+        in rest
+    )
+    assert "| two faults, native | at most +6 s, and nothing lost | +2.0 s" in rest
+    assert "| an outage, ours | at most +15 s, and nothing lost | +12.0 s" in rest
+
+
+def _ends(mishap: Mishap, calm: dict[str, float]) -> dict[str, Ended]:
+    """The peer loses what it makes when a request fails, and ours takes long after two."""
+    if not mishap.what:
+        return {name: Ended(seconds) for name, seconds in calm.items()}
+    if mishap.kind == "an outage":
+        return {name: Ended(12.0, succeeded=False) for name in calm}
+    extra = 9.0 if mishap.what == "two 502 to a create" else 1.0
+    return {
+        "ours": Ended(calm["ours"] + mishap.own + extra),
+        "native": Ended(calm["native"] + mishap.own + 2.0),
+        "peer": Ended(3.0, succeeded=False, lost=1),
+    }

@@ -1,0 +1,268 @@
+"""
+What a fault, or a change in the dashboard, adds to the time of a command: measured beside the same command without it.
+
+A stack has eight containers, or eight and four pairs of children. A fault hits a request of its `up`, once or twice.
+Changes are made before its `refresh`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from stacks_pulumi.emulator import Emulator
+from tests.bench.cases import HOSTS, OTHERS, Case
+from tests.bench.run import command, stack_of
+from tests.bench.watch import BenchClock
+from tests.support.stack import Stack
+
+PROVIDERS: Final = (*HOSTS, *OTHERS)
+COUNT: Final = 8
+BOOT: Final = 10.0
+"""Seconds for which a container is pending: the least of the guide."""
+ACTION: Final = 1.0
+RETRY_AFTER: Final = 7.0
+TRICKLE: Final = 10.0
+LAG: Final = 5.0
+LIMITS: Final = {"one fault": 3.0, "two faults": 6.0, "an outage": 15.0, "drift": 3.0}
+"""The most seconds that a mishap of each kind may add."""
+_NEAR: Final = 0.5
+"""Seconds by which two runs of the same command differ here."""
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """
+    What goes wrong in one command.
+
+    Attributes:
+        what: Its name in the table; empty for the command without any.
+        verb: `up` or `refresh`.
+        children: Whether the stack has children.
+        faults: The operation, the kind and the options of each fault.
+        times: How often each hits; `None` for always.
+        drift: The changes in the dashboard, before the command.
+        own: Seconds of the fault itself: what it asks to wait, or how long its answer takes.
+        kind: One of `LIMITS`.
+        real: Whether its clock is that of the machine, as that of a socket is.
+        lag: How many seconds the lists are behind.
+    """
+
+    what: str
+    verb: str
+    children: bool
+    faults: tuple[tuple[str, str, dict[str, Any]], ...] = ()
+    times: int | None = 1
+    drift: Callable[[Emulator], None] | None = None
+    own: float = 0.0
+    kind: str = ""
+    real: bool = False
+    lag: float = 0.0
+
+    @property
+    def stack(self) -> str:
+        """The stack as text."""
+        return f"{COUNT} + {COUNT}" if self.children else str(COUNT)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """
+    How the command ended.
+
+    Attributes:
+        seconds: Its time.
+        succeeded: Whether it succeeded.
+        lost: The number of containers of the account that are not in the state.
+        is_met: Whether the provider made the request that the fault hits.
+    """
+
+    seconds: float
+    succeeded: bool = True
+    lost: int = 0
+    is_met: bool = True
+
+
+@dataclass(frozen=True)
+class MishapRow:
+    """
+    One line of the table.
+
+    Attributes:
+        mishap: What went wrong.
+        ends: How the command ended, by provider.
+        calm: Its seconds when nothing goes wrong, by provider.
+    """
+
+    mishap: Mishap
+    ends: dict[str, Ended]
+    calm: dict[str, float] = field(default_factory=dict)
+
+    def added(self, provider: str) -> float:
+        """Return the seconds that the mishap added, without those of the fault itself; all of them in an outage."""
+        calm = 0.0 if self.mishap.times is None else self.calm[provider]
+        return self.ends[provider].seconds - calm - self.mishap.own
+
+    def is_reached(self, provider: str) -> bool:
+        """Return whether the target was reached: nothing was lost, and the time is within the limit."""
+        ended = self.ends[provider]
+        is_outage = self.mishap.times is None
+        return (
+            ended.succeeded != is_outage
+            and not ended.lost
+            and self.added(provider) <= LIMITS[self.mishap.kind] + _NEAR
+        )
+
+
+def all_mishaps() -> Iterator[Mishap]:
+    """Yield each mishap; the first ones of a verb and a stack are those without any."""
+    for children in (False, True):
+        yield Mishap("", "up", children)
+        yield Mishap("", "refresh", children)
+    yield Mishap("", "up", children=False, real=True)
+    for times, name, kind in ((1, "one", "one fault"), (2, "two", "two faults")):
+        for what, operation, fault_kind, options, own in _FAULTS:
+            children = not operation.startswith("containers.")
+            fault = (operation, fault_kind, options)
+            yield Mishap(
+                f"{name} {what}",
+                "up",
+                children,
+                (fault,),
+                times,
+                own=own * times,
+                kind=kind,
+                real=fault_kind == "trickle",
+            )
+    yield Mishap(
+        "502 to every request",
+        "up",
+        children=False,
+        faults=(("*", "status", {"code": 502}),),
+        times=None,
+        kind="an outage",
+    )
+    yield Mishap(f"lists {LAG:.0f} s behind", "up", children=True, own=LAG, kind="drift", lag=LAG)
+    yield Mishap(
+        f"1 container deleted, lists {LAG:.0f} s behind",
+        "refresh",
+        children=False,
+        drift=_deleted(1),
+        kind="drift",
+        lag=LAG,
+    )
+    for what, children, drift in _DRIFTS:
+        yield Mishap(what, "refresh", children, drift=drift, kind="drift")
+
+
+_CREATE: Final = "containers.create"
+_FAULTS: Final[tuple[tuple[str, str, str, dict[str, Any], float], ...]] = (
+    ("500 to a create", _CREATE, "status", {"code": 500}, 0),
+    ("502 to a create", _CREATE, "status", {"code": 502}, 0),
+    ("reset before a create", _CREATE, "drop_before", {"reset": True}, 0),
+    ("reset after a create", _CREATE, "drop_after", {"reset": True}, 0),
+    (f"answer to a create that takes {TRICKLE:.0f} s", _CREATE, "trickle", {"seconds": TRICKLE}, TRICKLE),
+    ("half an answer to a create", _CREATE, "truncated", {}, 0),
+    (f"429 to a create, for {RETRY_AFTER:.0f} s", _CREATE, "rate_limited", {"retry_after": RETRY_AFTER}, RETRY_AFTER),
+    ("503 of a proxy to a list", "containers.list", "status", {"code": 503}, 0),
+    ("503 of a proxy to a poll", "containers.status", "status", {"code": 503}, 0),
+    ("502 to a connection", "connections.create", "status", {"code": 502}, 0),
+    ("reset after a connection", "connections.create", "drop_after", {"reset": True}, 0),
+    ("503 of a proxy to an address", "allowed_ips.add", "status", {"code": 503}, 0),
+    ("reset after an address", "allowed_ips.add", "drop_after", {"reset": True}, 0),
+)  # fmt: skip
+
+
+def _resized(count: int) -> Callable[[Emulator], None]:
+    def change(api: Emulator) -> None:
+        for number in range(count):
+            api.drift.resize(f"c-{number:04}", "standard")
+
+    return change
+
+
+def _deleted(count: int) -> Callable[[Emulator], None]:
+    def change(api: Emulator) -> None:
+        for number in range(count):
+            api.drift.delete(f"c-{number:04}")
+
+    return change
+
+
+def _removed(count: int) -> Callable[[Emulator], None]:
+    def change(api: Emulator) -> None:
+        for number in range(1, 2 * count, 2):
+            api.drift.disconnect(f"c-{number:04}", f"to-{number:04}")
+
+    return change
+
+
+_DRIFTS: Final[tuple[tuple[str, bool, Callable[[Emulator], None]], ...]] = (
+    ("1 plan changed", False, _resized(1)),
+    (f"{COUNT} plans changed", False, _resized(COUNT)),
+    ("1 container deleted", False, _deleted(1)),
+    (f"{COUNT} containers deleted", False, _deleted(COUNT)),
+    ("1 connection removed", True, _removed(1)),
+    (f"{COUNT // 2} connections removed", True, _removed(COUNT // 2)),
+    ("the container of a target deleted", True, _deleted(1)),
+)
+
+
+def run(
+    engine: Path, said: Callable[[MishapRow], None], providers: tuple[str, ...] = PROVIDERS
+) -> list[MishapRow]:
+    """
+    Measure each mishap with each provider.
+
+    Args:
+        engine: Folder of the engine's binaries.
+        said: Called with each line as soon as it is there.
+        providers: The providers.
+    """
+    rows: list[MishapRow] = []
+    calm: dict[tuple[str, bool, bool], dict[str, float]] = {}
+    for mishap in all_mishaps():
+        ends = {name: _measure(mishap, name, engine) for name in providers}
+        same = mishap.verb, mishap.children, mishap.real
+        if not mishap.what:
+            calm[same] = {name: it.seconds for name, it in ends.items()}
+        rows.append(MishapRow(mishap, ends, calm[same]))
+        said(rows[-1])
+    return rows
+
+
+def _measure(mishap: Mishap, provider: str, engine: Path) -> Ended:
+    case = Case(provider, COUNT, mishap.children, per_minute=None, boot=BOOT, action=ACTION)
+    with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder:
+        clock = BenchClock(None if mishap.real else Path(folder) / "clock")
+        with Emulator(
+            boot_seconds=BOOT, action_seconds=ACTION, delete_seconds=ACTION, list_lag=mishap.lag, clock=clock
+        ) as api:
+            stack = stack_of(case, Path(folder) / "stack", engine, api)
+            stack.env |= clock.environment
+            if mishap.verb == "refresh":
+                command(stack, clock, "up", "--parallel", str(case.at_once))
+            for operation, kind, options in mishap.faults:
+                api.faults.add(operation, kind, mishap.times, match=_hit(operation), **options)
+            if mishap.drift is not None:
+                mishap.drift(api)
+            done = command(stack, clock, mishap.verb, "--parallel", str(case.at_once))
+            # A provider may not make such a request, and one that gives up after the first fault meets no second.
+            is_met = all(fault.fired for fault in api.faults.all())
+            left = [it.id for it in api.state.containers.values() if it.status != "deleting"]
+            lost = len(set(left) - _known(stack))
+            return Ended(done.seconds, succeeded=done.code == 0, lost=lost, is_met=is_met)
+
+
+def _hit(operation: str) -> str | None:
+    """The container whose requests a fault hits, so that a second fault hits the repetition; `None` for any."""
+    return None if operation in {"*", "containers.list"} else "c-0001"
+
+
+def _known(stack: Stack) -> set[str]:
+    """The ids in the state."""
+    return {it.get("id", "") for it in json.loads(stack.export())["deployment"].get("resources") or []}
