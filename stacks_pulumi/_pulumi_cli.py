@@ -24,7 +24,7 @@ from urllib.parse import unquote
 import msgspec
 
 from stacks_pulumi._environment import without_secrets
-from stacks_pulumi.config import text_of
+from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
 

@@ -8,17 +8,14 @@ from the same source: a cloned project could otherwise name the address to which
 
 from __future__ import annotations
 
-import errno
 import functools
 import hashlib
 import ipaddress
 import os
 import re
 import shlex
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -72,10 +69,6 @@ _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
 GRANT: Final = "sk_stacks_57ac6b0c"
 """How the token of a broker's grant begins. The 16 digits after it are the number of the broker's account."""
 _WITH_PREFIX: Final = re.compile(r"sk_stacks_\w+", re.IGNORECASE)
-_LONGEST_FILE: Final = 4_000_000
-"""A program in YAML with a thousand resources has a tenth of it, and a longer file takes a parser minutes."""
-_LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+|[0-9a-f]{48,}", re.IGNORECASE)
-"""A key, or most of the digits of one; ids and digests that messages contain are shorter."""
 
 
 @dataclass(frozen=True)
@@ -475,42 +468,6 @@ def check_name_pattern(pattern: str) -> str:
         "set stacks:namePattern '${name}-${stack}' (with single quotes)"
     )
     raise ConfigError(msg)
-
-
-def without_keys(text: str) -> str:
-    """Return the text with everything that looks like an API key replaced, also keys of other accounts."""
-    return _LIKE_A_KEY.sub("sk_stacks_...", text)
-
-
-def contains_key(value: object) -> bool:
-    """Return whether a value contains something that looks like an API key, at any depth."""
-    return _LIKE_A_KEY.search(repr(value)) is not None
-
-
-def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
-    """
-    Return the text of a file that a project has made, and not its user: a pipe or a device may never end.
-
-    Raises:
-        OSError: It cannot be read, is no regular file, or is too long.
-        UnicodeDecodeError: It is not UTF-8.
-    """
-    mode = file.stat().st_mode
-    # To open a folder is an error too.
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise OSError(errno.EINVAL, "it is no regular file")
-    with file.open("rb") as opened:
-        content = opened.read(longest + 1)
-    if len(content) > longest:
-        raise OSError(errno.EFBIG, f"it is longer than {longest} bytes")
-    return content.decode("utf-8")
-
-
-def why_unreadable(error: OSError | ValueError) -> str:
-    """Return why a file has no text, for a message. With a null byte in it, a path is a `ValueError` too."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 def _platform(path: str) -> PlatformFile:

@@ -529,3 +529,17 @@ class WaitCancelledError(WaitError):
     """The engine or the caller cancelled the wait."""
 
     code: ErrorCode = "cancelled"
+
+
+_LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+|[0-9a-f]{48,}", re.IGNORECASE)
+"""A key, or most of the digits of one; ids and digests that messages contain are shorter."""
+
+
+def without_keys(text: str) -> str:
+    """Return the text with everything that looks like an API key replaced, also keys of other accounts."""
+    return _LIKE_A_KEY.sub("sk_stacks_...", text)
+
+
+def contains_key(value: object) -> bool:
+    """Return whether a value contains something that looks like an API key, at any depth."""
+    return _LIKE_A_KEY.search(repr(value)) is not None

@@ -30,9 +30,8 @@ from stacks_pulumi._pulumi_cli import (
     run,
     shallow,
 )
-from stacks_pulumi.config import without_keys
 from stacks_pulumi.cost.report import Item, item
-from stacks_pulumi.errors import StacksError
+from stacks_pulumi.errors import StacksError, without_keys
 from stacks_pulumi.pricing.money import count
 from stacks_pulumi.pricing.recognition import UNRECOGNISED, known, snake_case
 

@@ -19,6 +19,7 @@ import yaml
 from stacks_pulumi import config
 from stacks_pulumi._identifiers import nearest
 from stacks_pulumi._pulumi_cli import PulumiError, PulumiTimeoutError, StackConfiguration
+from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.account import doctor_api
 from stacks_pulumi.account.doctor_facts import (
     KEYS_PAGE,
@@ -37,7 +38,7 @@ from stacks_pulumi.account.doctor_facts import (
 )
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.config import NAMESPACE
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, without_keys
 from stacks_pulumi.pricing.money import count
 
 _AUTONAMING: Final = "pulumi:autonaming"
@@ -103,7 +104,7 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
     folder = facts.folder if facts.project_file is None else facts.project_file.parent
     for file in sorted(folder.glob("Pulumi*.yaml")):
         try:
-            yaml.safe_load(config.text_of(file))
+            yaml.safe_load(text_of(file))
         except RecursionError:
             yield file, "it is nested too deeply"
         except OSError:
@@ -474,6 +475,4 @@ def diagnose(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _without_keys(finding: Diagnosis) -> Diagnosis:
-    return dataclasses.replace(
-        finding, text=config.without_keys(finding.text), fix=config.without_keys(finding.fix)
-    )
+    return dataclasses.replace(finding, text=without_keys(finding.text), fix=without_keys(finding.fix))

@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from stacks_pulumi._pulumi_cli import readable
-from stacks_pulumi.config import without_keys
+from stacks_pulumi.errors import without_keys
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
 HIDDEN: Final = "[secret]"

@@ -18,8 +18,7 @@ from importlib import resources
 from typing import Any, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi.config import without_keys
-from stacks_pulumi.errors import ErrorCode, StacksError
+from stacks_pulumi.errors import ErrorCode, StacksError, without_keys
 from stacks_pulumi.gate.source import FUNCTIONS, KEY, ProgramFault, Rule, UnreadableError, read
 
 _MOST_RESOURCES: Final = 100

@@ -37,8 +37,7 @@ from stacks_pulumi.agents.outcomes import told
 from stacks_pulumi.agents.programs import ProgramError
 from stacks_pulumi.agents.reading import pages
 from stacks_pulumi.agents.tools import RECORD, Desk
-from stacks_pulumi.config import without_keys
-from stacks_pulumi.errors import StacksError, clean, with_code
+from stacks_pulumi.errors import StacksError, clean, with_code, without_keys
 
 _WRITTEN_DOWN: Final = frozenset({"tools/call", "resources/read", "prompts/get"})
 _CODE: Final = re.compile(r"\[([a-z-]{1,40})\]\Z")

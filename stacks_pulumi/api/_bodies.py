@@ -26,7 +26,7 @@ import msgspec
 from stacks_pulumi.api import models
 from stacks_pulumi.api._words import guides_word
 from stacks_pulumi.api.models import Listing, Model
-from stacks_pulumi.config import without_keys
+from stacks_pulumi.errors import without_keys
 
 M = TypeVar("M", bound=Model)
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Change, ChangeError, Permit, canonical, instant, read_change
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Spec, insert
@@ -29,7 +30,6 @@ from stacks_pulumi.broker.settings import GateFile
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
 from stacks_pulumi.broker.signers import signers_of
 from stacks_pulumi.broker.upstream import Look, Upstream
-from stacks_pulumi.config import text_of
 
 NO_STACK: Final = "-/-"
 """The stack of an access request of a grant that has none."""

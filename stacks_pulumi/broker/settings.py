@@ -17,8 +17,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from stacks_pulumi.broker.reader import Reader
-from stacks_pulumi.config import check_api_key, text_of, why_unreadable
+from stacks_pulumi._settings_file import Reader, text_of, why_unreadable
+from stacks_pulumi.broker.reader import opened
+from stacks_pulumi.config import check_api_key
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.money import usd
 
@@ -357,7 +358,7 @@ def read_file(folder: Path, given: str, source: str | None = None) -> tuple[Gate
         raise ConfigError(
             f"{source or given} has no {FILE}: `stacks-pulumi gate init DIR` writes one", code="file-access"
         )
-    document, reader = Reader.of(path, f"the gate {shown}")
+    document, reader = opened(path, f"the gate {shown}")
     if not isinstance(document, dict) or "version" not in document:
         raise reader.error("", "its version is missing: write `version: 1`")
     file: GateFile = reader.read(document, GateFile, "")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stacks_pulumi.config import text_of, why_unreadable
+from stacks_pulumi._settings_file import text_of, why_unreadable
 from stacks_pulumi.errors import ConfigError, clean
 
 NAMESPACE: Final = "stacks-pulumi-gate"

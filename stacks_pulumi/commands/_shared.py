@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
-from stacks_pulumi.config import without_keys
 from stacks_pulumi.errors import (
     ConfigError,
     ErrorCode,
     StacksError,
-    UnreadableAnswerError,
     clean,
     with_code,
+    without_keys,
 )
 
 if TYPE_CHECKING:
@@ -143,9 +142,6 @@ def tell(command: str, text: str) -> None:
 _VERSION: Final = 1
 """The version of all results in JSON: a key keeps its name and its meaning, and others may be added."""
 
-_SUCCESS: Final = range(200, 300)
-_SHAPE: Final = "lists: {rows: items}"
-
 
 def enveloped(
     data: object = MappingProxyType({}),
@@ -223,16 +219,6 @@ def report_error(options: argparse.Namespace, error: StacksError | OSError, *, e
     message, code = (
         (error.message, error.code) if isinstance(error, StacksError) else (str(error), "file-access")
     )
-    if (
-        isinstance(error, UnreadableAnswerError)
-        and error.status in _SUCCESS
-        and "platform file" not in message
-    ):
-        # It may be an answer of the API whose shape is not known here.
-        from stacks_pulumi.platform_file import PlatformFile  # noqa: PLC0415  (only this error needs it)
-
-        advice = PlatformFile(path=os.environ.get("STACKS_PLATFORM") or None).advice(_SHAPE)
-        message = f"{message}; if the platform has its rows elsewhere, {advice}"
     tell(options.command, with_code(message, code))
     print_error(options, message, code)
     return exit_code

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
 from stacks_pulumi._pulumi_cli import InputError, read_file, utf8
+from stacks_pulumi._settings_file import positioned
 from stacks_pulumi.pricing.money import (
     FREE,
     Change,
@@ -361,26 +362,14 @@ def read_yaml(path: Path, what: str) -> Any:
     Raises:
         InputError: It cannot be read, or is not YAML, or has a key twice.
     """
-    import yaml  # noqa: PLC0415  (most runs read no such file)
 
-    class Loader(yaml.BaseLoader):
-        """YAML takes the last of two equal keys, and a limit would be replaced without a word."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            made = super().construct_mapping(node, deep)
-            if len(made) < len(node.value):
-                keys = Counter(self.construct_object(key, deep=True) for key, _ in node.value)
-                twice = keys.most_common(1)[0][0]
-                raise InputError(f"the {what} {path} has the key {twice!r} twice in one mapping")
-            return made
+    def wrong(line: int, problem: str) -> InputError:
+        return InputError(f"the {what} {path}, line {line}: {problem}")
 
     try:
-        return yaml.load(utf8(read_file(path)), Loader)  # noqa: S506  (it makes only texts, lists and mappings)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = (
-            "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
-        )
-        raise InputError(f"the {what} {path} is not YAML: {reason}") from None
+        return positioned(utf8(read_file(path)).decode(), wrong)[0]
+    except UnicodeDecodeError:
+        raise wrong(1, "it is not UTF-8") from None
 
 
 @dataclass(frozen=True)

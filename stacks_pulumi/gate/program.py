@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi.config import text_of
+from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.errors import clean
 from stacks_pulumi.gate.source import FUNCTIONS, KEY, Limits, UnreadableError, read
 

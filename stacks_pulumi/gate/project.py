@@ -15,7 +15,8 @@ from typing import Any, Final
 import yaml
 
 from stacks_pulumi._pulumi_cli import InputError, find_project
-from stacks_pulumi.config import NAMESPACE, OF_A_STACK, text_of, why_unreadable
+from stacks_pulumi._settings_file import text_of, why_unreadable
+from stacks_pulumi.config import NAMESPACE, OF_A_STACK
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
 REFUSED: Final = ("backend", "plugins", "packages", "options", "main", "stackConfigDir")

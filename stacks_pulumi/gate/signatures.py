@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi._settings_file import text_of, why_unreadable
 from stacks_pulumi.broker.signatures import BEGIN, SignatureError, make, signer_of
-from stacks_pulumi.config import text_of, why_unreadable
 from stacks_pulumi.errors import StacksError, clean
 from stacks_pulumi.pricing.money import number, usd
 

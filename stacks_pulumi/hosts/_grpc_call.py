@@ -15,8 +15,7 @@ from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
 
-from stacks_pulumi.config import contains_key, without_keys
-from stacks_pulumi.errors import clean
+from stacks_pulumi.errors import clean, contains_key, without_keys
 from stacks_pulumi.resources._operation import Checked, EngineCall
 
 OLDEST_ENGINE: Final = "3.259.0"

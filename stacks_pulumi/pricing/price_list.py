@@ -239,10 +239,7 @@ def _row(
             return _Row(
                 template, plan, path, None, f"{path} is not clearly what is paid: {others[0]} is beside it"
             )
-        if facts.per == "hour":
-            # For how many hours of a month the platform bills is not known.
-            monthly = None
-        elif monthly is not None and facts.unit == "cents":
+        if monthly is not None and facts.unit == "cents":
             monthly /= 100
     doubt = "it has no price" if not found else f"{path} is not clearly in US dollars a month"
     return _Row(template, plan, path, monthly, "" if monthly is not None else doubt)

@@ -29,7 +29,6 @@ from stacks_pulumi.errors import (
     WaitCancelledError,
     WaitTimeoutError,
 )
-from stacks_pulumi.platform_file import as_yaml
 from stacks_pulumi.pricing.recognition import UNFINISHED, is_open, is_unfinished
 from stacks_pulumi.resources._fields import (
     ANY_UPDATE,
@@ -512,9 +511,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     def is_its_word(self, name: str, word: str, value: str) -> str:
         """Return what to do about a word that may be the platform's for a template or a plan."""
         shown = scrub(word, 40)
-        line = f"containers: {{{name}s: {{{as_yaml(shown)}: {value}}}}}"
-        advice = self.session.client.platform.advice(line)
-        return f'the API says "{shown}" for the {name} {value}: if that is its word for it, {advice}'
+        return f'the API says "{shown}" for the {name} {value}, which is no word of the API guide'
 
     def with_spelling(
         self, olds: Mapping[str, Any], container: models.Container, *, proven: bool = False

@@ -37,7 +37,7 @@ ELSEWHERE: Final = {
     f"{PACKAGE}/resources/_fields.py": "`resources._fields.checked` adds the code",
     f"{PACKAGE}/resources/_resource.py": "`resources._fields.checked` adds the code",
     f"{PACKAGE}/pricing/money.py": "the parser of the command line, or the reader of a file, adds the code",
-    f"{PACKAGE}/config.py": "`config.text_of` is called by readers that add the name of the file and a code",
+    f"{PACKAGE}/_settings_file.py": "`text_of` is called by readers that add the name of the file and a code",
     f"{PACKAGE}/cost/live.py": "an `InputError` has its text; the policy that asked for the account shows the other",
     f"{PACKAGE}/broker/change.py": "`strict_json` adds what is read and the code",
     f"{PACKAGE}/broker/reader.py": "`duration` is for the reader of the file and the command line, which add the code",

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi import platform_file
 from stacks_pulumi.emulator import OPERATIONS, Emulator, containers, keys
 from stacks_pulumi.emulator import backups as emulated_backups
 from stacks_pulumi.emulator.answers import OPEN
@@ -27,7 +26,6 @@ from tools.acceptance import reading
 from tools.acceptance.api import Api
 from tools.acceptance.contract import contract
 from tools.acceptance.findings import Findings, Verdict, find
-from tools.acceptance.learned import Learned
 from tools.acceptance.perform import perform
 from tools.acceptance.record import Record
 from tools.acceptance.report import report
@@ -439,14 +437,3 @@ def test_the_time_of_a_run_is_limited_whatever_does_not_end() -> None:
         assert api.clock.now() - began <= run.minutes * 60
         assert left_on(api) == []
     assert any("the status" in problem or "the arrival" in problem for problem in run.problems)
-
-
-@pytest.mark.parametrize("word", ["a\x85b", "a\x9bb", "a\u202eb", "a\ud800b", "\U0001f600"])
-def test_a_platform_file_has_any_word_of_the_platform(word: str) -> None:
-    learned = Learned()
-    learned.word("containers.statuses", word, "running", f"it said {word}")
-
-    text = learned.text("a run", str)
-
-    assert all(char.isprintable() for char in text.replace("\n", ""))
-    assert platform_file.parse(text, "known.yaml").containers.statuses == {word: "running"}

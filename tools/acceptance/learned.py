@@ -76,6 +76,8 @@ class Learned:
 
         What differs from the guide takes precedence over what does not, and a longer time over a shorter one.
         """
+        if name not in FACTS:
+            return
         nothing = value is None or (not isinstance(value, bool) and value in ({}, [], 0))
         guide = GUIDE.get(name)
         if nothing or (value == guide and isinstance(value, bool) == isinstance(guide, bool)):
@@ -95,6 +97,8 @@ class Learned:
 
     def word(self, name: str, word: str, meaning: str, evidence: str) -> None:
         """Note what a word of the platform means; nothing if it is the guide's own word."""
+        if name not in FACTS:
+            return
         words, reasons = self._known.get(name, ({}, ""))
         if word == meaning:
             self._same.add(name)
@@ -104,6 +108,8 @@ class Learned:
 
     def entry(self, name: str, entry: str, evidence: str) -> None:
         """Add an entry to a fact that is a list."""
+        if name not in FACTS:
+            return
         entries, reasons = self._known.get(name, ([], ""))
         if entry not in entries:
             self._known[name] = ([*entries, entry], f"{reasons}; {evidence}" if reasons else evidence)

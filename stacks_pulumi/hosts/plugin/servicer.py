@@ -35,7 +35,7 @@ from stacks_pulumi._identifiers import (
     stack_and_project,
     type_of,
 )
-from stacks_pulumi.errors import ConfigError, StacksError, clean, with_account, with_code
+from stacks_pulumi.errors import ConfigError, StacksError, clean, with_account, with_code, without_keys
 from stacks_pulumi.hosts._grpc_call import EngineService, GrpcCall
 from stacks_pulumi.hosts.plugin.settings import (
     account_of_provider,
@@ -471,7 +471,7 @@ def _unknown_inputs(handler: ResourceHandler, request: Any) -> Iterator[tuple[st
     known = [camel_case(name) for name in fields]
     outputs = set(parsed()["resources"][f"{NATIVE}{handler.kind}"]["properties"])
     for problem in unknown_names(sorted(given), known, "input", outputs=outputs).values():
-        yield "", config.without_keys(clean(with_code(problem, "invalid-input")))
+        yield "", without_keys(clean(with_code(problem, "invalid-input")))
 
 
 def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replaces: bool) -> Any:

@@ -17,7 +17,7 @@ from google.protobuf import struct_pb2
 from stacks_pulumi import config
 from stacks_pulumi._identifiers import name_of, stack_and_project
 from stacks_pulumi._pulumi_cli import find_project, read_project
-from stacks_pulumi.errors import ConfigError, with_account, with_code
+from stacks_pulumi.errors import ConfigError, with_account, with_code, without_keys
 from stacks_pulumi.hosts.plugin.wire import from_value, in_camel_case, unknown_names
 from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources._fields import plain
@@ -65,7 +65,7 @@ def wrong_settings(urn: str, given: Mapping[str, Any]) -> Iterator[str]:
             problem = _error(name, given[name], given, account)
         if problem is not None:
             shown = with_code(with_account(problem.message, account), problem.code)
-            yield config.without_keys(in_camel_case(shown))
+            yield without_keys(in_camel_case(shown))
 
 
 def _error(name: str, value: Any, given: Mapping[str, Any], account: str | None) -> ConfigError | None:

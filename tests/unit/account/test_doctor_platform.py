@@ -24,7 +24,7 @@ def test_without_a_file_there_is_one_line(doctor: Doctor) -> None:
 
 
 def test_each_section_of_the_file_is_one_line(machine: Machine, doctor: Doctor, emulator: Emulator) -> None:
-    text = "version: 1\nlists: {rows: items, page_size: 20}\ncontainers: {statuses: {hibernating: running}}\n"
+    text = "version: 1\nlists: {lag_seconds: 20}\nprices: {field: monthly, unit: cents}\n"
     (machine.project / "real.yaml").write_text(text, encoding="utf-8")
     machine.set("stacks:platform", "real.yaml")
     row = {**ROW, "status": "hibernating"}
@@ -34,8 +34,8 @@ def test_each_section_of_the_file_is_one_line(machine: Machine, doctor: Doctor, 
 
     assert told[:3] == [
         "real.yaml (from stacks:platform)",
-        "lists: rows is items, page_size is 20",
-        'containers: statuses is {"hibernating": "running"}',
+        "lists: lag_seconds is 20.0",
+        "prices: field is monthly, unit is cents",
     ]
 
 
@@ -44,7 +44,7 @@ def test_a_mistake_in_the_file_is_a_problem_with_its_line(
     machine: Machine, doctor: Doctor, by_variable: bool
 ) -> None:
     file = machine.project / "real.yaml"
-    file.write_text("version: 1\nlists:\n  row: items\n", encoding="utf-8")
+    file.write_text("version: 1\nlists:\n  lag: 3\n", encoding="utf-8")
     if by_variable:
         machine.variable("STACKS_PLATFORM", str(file))
     else:
@@ -54,7 +54,7 @@ def test_a_mistake_in_the_file_is_a_problem_with_its_line(
 
     line = report.of("platform")[0]
     assert (line["level"], report.code) == ("problem", 1)
-    assert "line 3: there is no setting row; did you mean rows?" in line["text"]
+    assert "line 3: there is no setting lag; " in line["text"]
     assert line["fix"].startswith("correct ")
     # The other checks go on.
     assert only(report, "api")["level"] == "ok"

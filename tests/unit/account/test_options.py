@@ -385,12 +385,12 @@ def test_budgets_are_over_stacks_projects_and_the_account(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[", "is not YAML"),
+        ("[", "line 1: it is not YAML"),
         ("budgets: [{name: 2026-99-99}]", "entry 1: it sets no limit"),
         pytest.param(f"budgets: [{{max_total: {'9' * 5000}}}]", "is not a number from 0", id="digits"),
-        pytest.param("[" * 3000, "is not YAML: it is nested too deeply", id="deep"),
+        pytest.param("[" * 3000, "line 1: it is nested too deeply", id="deep"),
         ("budgets: []", "needs a list `budgets`"),
-        ("budgets: [{max_total: 5, max_total: 5000}]", "has the key 'max_total' twice in one mapping"),
+        ("budgets: [{max_total: 5, max_total: 5000}]", "line 1: max_total is there twice"),
         ("budgets: [5]", "entry 1: it is not a mapping"),
         ("budgets: [{max_totl: 5}]", "entry 1: unknown key 'max_totl'; known are name, owner, stacks"),
         ("budgets: [{name: x}]", "entry 1: it sets no limit"),

@@ -246,7 +246,6 @@ def test_the_platform_file_says_the_field_and_its_unit(facts: Prices, entry: dic
     [
         (Prices(unit="dollars"), {"price": 400}),
         (Prices(unit="dollars"), {"price": 4, "currency": "EUR"}),
-        (Prices(per="hour"), {"price": 4}),
         (Prices(field="pricing.monthly"), {"price": 4}),
         (Prices(field="price.monthly"), {"price": 4}),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.platform_file import Backups, BackupStatus, Lists, PlatformFacts
+from stacks_pulumi.platform_file import Backups, Lists, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
@@ -204,8 +204,7 @@ def test_an_unknown_status_is_named_at_once_and_the_backup_is_kept() -> None:
 
 
 def test_facts_shorten_the_waits() -> None:
-    words: dict[str, BackupStatus] = {}
-    on = account(rows(OLD), facts=PlatformFacts(backups=Backups(listed_seconds=5, statuses=words)))
+    on = account(rows(OLD), facts=PlatformFacts(backups=Backups(listed_seconds=5)))
 
     init_failed(on)
 

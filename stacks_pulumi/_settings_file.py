@@ -1,0 +1,220 @@
+"""
+How is a file of settings read, so that a mistake has its line?
+
+Every scalar is the text that is written: a word of YAML such as `on` or `1:30` means nothing else. A setting that is
+misspelt, empty or of another type is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    TypeAlias,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import msgspec
+
+from stacks_pulumi.errors import ConfigError, StacksError, without_keys
+
+if TYPE_CHECKING:
+    import yaml
+
+_LONGEST_FILE: Final = 4_000_000
+"""A program in YAML with a thousand resources has a tenth of it, and a longer file takes a parser minutes."""
+_MOST_VALUES: Final = 10_000
+"""A file needs hundreds. Aliases of aliases in a few lines could say billions."""
+Scalars: TypeAlias = Mapping[Any, tuple[Callable[[str], Any], str]]
+"""Types that only one file has: how a text becomes one, and what it must be."""
+
+
+def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
+    """
+    Return the text of a file that a project has made, and not its user: a pipe or a device may never end.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is too long.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    mode = file.stat().st_mode
+    # To open a folder is an error too.
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    with file.open("rb") as opened:
+        content = opened.read(longest + 1)
+    if len(content) > longest:
+        raise OSError(errno.EFBIG, f"it is longer than {longest} bytes")
+    return content.decode("utf-8")
+
+
+def why_unreadable(error: OSError | ValueError) -> str:
+    """Return why a file has no text, for a message. With a null byte in it, a path is a `ValueError` too."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
+def positioned(text: str, wrong: Callable[[int, str], StacksError]) -> tuple[Any, dict[str, int]]:
+    """
+    Return the content of a YAML text, with every scalar as text, and the line of each value by its path (`.a.b`).
+
+    Args:
+        text: YAML.
+        wrong: Returns the error for a line and what is wrong there.
+
+    Raises:
+        StacksError: It is not YAML, has a name twice, or is too large.
+    """
+    import yaml  # noqa: PLC0415  (only such a file needs it)
+
+    lines: dict[str, int] = {"": 1}
+    left = _MOST_VALUES
+
+    def plain(node: yaml.Node, where: str) -> Any:
+        """Return the node's value, with every scalar as text: a word of the platform may be `on` or `3`."""
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise wrong(node.start_mark.line + 1, f"it has more than {_MOST_VALUES} values")
+        lines.setdefault(where, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            return [plain(entry, f"{where}[{index}]") for index, entry in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            values: dict[str, Any] = {}
+            names: set[str] = set()
+            for key, value in node.value:
+                name, line = str(key.value), key.start_mark.line + 1
+                if not isinstance(key, yaml.ScalarNode):
+                    raise wrong(line, "a name is needed before the colon")
+                # YAML takes the last of the two, and a limit would be replaced without a word.
+                if name.casefold() in names:
+                    raise wrong(line, f"{without_keys(name)} is there twice")
+                names.add(name.casefold())
+                lines[f"{where}.{name}"] = line
+                values[name] = plain(value, f"{where}.{name}")
+            return values
+        return node.value
+
+    try:
+        node = yaml.compose(text, yaml.BaseLoader)
+        return ({} if node is None else plain(node, "")), lines
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise wrong(1 if mark is None else mark.line + 1, "it is not YAML") from None
+    except RecursionError:
+        raise wrong(1, "it is nested too deeply") from None
+
+
+def wrong(file: str, line: int, problem: str) -> ConfigError:
+    """Return the error for a line of a file."""
+    return ConfigError(f"{file}, line {line}: {problem}", code="invalid-file")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """
+    Turns the texts of a file into its types, and names the line of the first that does not fit.
+
+    Attributes:
+        file: What the file is, for messages.
+        lines: The line of each value, by its path (`.a.b`).
+        scalars: Types that only this file has.
+        unknown: What to do about a setting that does not exist, beside the hint at its spelling.
+    """
+
+    file: str
+    lines: Mapping[str, int]
+    scalars: Scalars = field(default_factory=dict)
+    unknown: str = ""
+
+    def error(self, where: str, problem: str) -> ConfigError:
+        """Return the error for a place in the file."""
+        return wrong(self.file, self.lines.get(where, 1), problem)
+
+    def read(self, value: Any, kind: Any, where: str) -> Any:
+        """Return a value as the type, or raise the error with its line."""
+        name = where.rpartition(".")[2] or "the file"
+        if value in ("", [], {}) and where:
+            # YAML has nothing there, and that could mean all or none.
+            raise self.error(where, f"{name} is empty: write a value, or leave it out")
+        origin, parts = get_origin(kind), get_args(kind)
+        if origin in {Union, UnionType}:
+            return self._one_of(value, [part for part in parts if part is not type(None)], where)
+        if origin is list and isinstance(value, list):
+            return [self.read(one, parts[0], f"{where}[{index}]") for index, one in enumerate(value)]
+        if origin is dict and isinstance(value, dict):
+            return {key: self.read(one, parts[1], f"{where}.{key}") for key, one in value.items()}
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and isinstance(value, dict):
+            return self._section(value, kind, where)
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError, msgspec.ValidationError):
+                return (
+                    self.scalars[kind][0](value)
+                    if kind in self.scalars
+                    else msgspec.convert(value, kind, strict=False)
+                )
+        shown = f" is {without_keys(value)!r}, and" if isinstance(value, str) else ""
+        raise self.error(where, f"{name}{shown} must be {self._in_words(kind)}")
+
+    def _one_of(self, value: Any, kinds: list[Any], where: str) -> Any:
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+        fits = sections if isinstance(value, dict) else [kind for kind in kinds if kind not in sections]
+        if len(kinds) > 1 and not fits:
+            name = where.rpartition(".")[2]
+            raise self.error(where, f"{name} must be {' or '.join(map(self._in_words, kinds))}")
+        return self.read(value, (fits or kinds)[0], where)
+
+    def _section(self, value: dict[str, Any], kind: type[msgspec.Struct], where: str) -> msgspec.Struct:
+        hints = get_type_hints(kind, include_extras=True)
+        names = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
+        for key in value:
+            if key not in names:
+                near = difflib.get_close_matches(key, names, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+                problem = f"there is no setting {without_keys(key)}; {hint}{self.unknown}"
+                raise self.error(f"{where}.{key}", problem)
+        given = {
+            names[key]: self.read(one, hints[names[key]], f"{where}.{key}") for key, one in value.items()
+        }
+        for one in msgspec.structs.fields(kind):
+            if one.required and one.name not in given:
+                raise self.error(
+                    where, f"{one.encode_name} is missing: it must be {self._in_words(one.type)}"
+                )
+        return kind(**given)
+
+    def _in_words(self, kind: Any) -> str:
+        """Return what a setting of this type must be."""
+        origin, parts = get_origin(kind), [part for part in get_args(kind) if part is not type(None)]
+        if kind in self.scalars:
+            return self.scalars[kind][1]
+        if origin in {Union, UnionType}:
+            return " or ".join(map(self._in_words, parts))
+        if origin is Literal:
+            return " or ".join(map(str, parts))
+        if origin is list:
+            return f"a list; each entry is {self._in_words(parts[0])}"
+        if origin is dict:
+            return f"names, each with {self._in_words(parts[1])}"
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return f"settings ({', '.join(kind.__struct_encode_fields__)})"
+        if origin is Annotated:
+            (limits,), kind = kind.__metadata__, parts[0]
+            if limits.le is not None:
+                return f"a number from {limits.ge:g} to {limits.le:g}"
+        return {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a text")
