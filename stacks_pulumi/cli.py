@@ -93,7 +93,14 @@ class _Parser(argparse.ArgumentParser):
         raise WrongOptionError(message)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        words = None
+        if self.get_default("words") is not None and args is not None and "--" in args:
+            # A command with options of its own, which may stand after options of this one.
+            place = args.index("--")
+            args, words = args[:place], args[place + 1 :]
         found, rest = super().parse_known_args(args, namespace)
+        if words is not None:
+            found.words = words
         if rest:
             # Here the parser is that of the command; in `parse_args` it would be that of the whole program.
             option = rest[0].partition("=")[0]

@@ -10,6 +10,8 @@ import contextlib
 import fcntl
 import json
 import os
+import re
+import secrets
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -25,8 +27,12 @@ from stacks_pulumi.errors import ConfigError
 ADDRESS: Final = "broker.json"
 """Where a server writes its address and its process, while it runs."""
 _LOCK: Final = "broker.lock"
+_ACCOUNT: Final = "broker.account"
+"""The number of the broker, for a ledger that is new: it may be kept with the settings where no ledger lasts."""
 _USE: Final = "broker.use"
 """What a command has open, with a shared lock, as long as it and what it has started use a server for one run."""
+
+_NUMBER: Final = re.compile(r"[0-9a-f]{16}")
 
 _SETTINGS: Final = """\
 # The rules of this broker, and what it may do without a person. docs/broker.md explains each setting.
@@ -94,7 +100,7 @@ def init(folder: Path, *, command: str = "stacks-pulumi", systemd: bool = False)
     Raises:
         ConfigError: It cannot be written.
     """
-    files = {FILE: _SETTINGS, "allowed_signers": _SIGNERS}
+    files = {FILE: _SETTINGS, "allowed_signers": _SIGNERS, _ACCOUNT: f"{secrets.token_hex(8)}\n"}
     if systemd:
         files["stacks-broker.service"] = _UNIT.format(
             key="/etc/stacks/key", command=command, folder=folder.resolve()
@@ -136,7 +142,7 @@ class Folder:
         self._read_budgets: tuple[tuple[int, int], Sequence[Budget]] | None = None
         self.settings()
         self._check_modes()
-        self.ledger = Ledger(self.path / LEDGER, clock)
+        self.ledger = Ledger(self.path / LEDGER, clock, _account(self.path / _ACCOUNT))
 
     def close(self) -> None:
         """Close the ledger."""
@@ -197,19 +203,10 @@ class Folder:
                 with contextlib.suppress(OSError):
                     (self.path / ADDRESS).unlink()
 
-    @property
-    def is_used(self) -> bool:
-        """Whether a process that was started with `in_use` runs."""
-        with (self.path / _USE).open("w", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return True
-        return False
-
-    def announce(self, url: str) -> None:
-        """Write where a server listens, and which process it is."""
-        text = json.dumps({"url": url, "pid": os.getpid(), "uid": os.getuid()})
+    def announce(self, url: str, *, while_used: bool = False) -> None:
+        """Write where a server listens, which process it is, and whether it ends when it is not used."""
+        said = {"url": url, "pid": os.getpid(), "uid": os.getuid(), "while_used": while_used}
+        text = json.dumps(said)
         new = self.path / f"{ADDRESS}.new"
         new.write_text(f"{text}\n", encoding="utf-8")
         new.replace(self.path / ADDRESS)
@@ -236,12 +233,35 @@ def in_use(folder: Path) -> Iterator[int]:
         yield file.fileno()
 
 
+def is_used(folder: Path) -> bool:
+    """Return whether a process that has inherited what `in_use` yields runs."""
+    with (folder / _USE).open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 def _version(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
     except OSError:
         return (0, 0)
     return found.st_mtime_ns, found.st_size
+
+
+def _account(path: Path) -> str | None:
+    """Return the number of a broker that a file says; `None` without one."""
+    try:
+        said = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        said = ""
+    if not _NUMBER.fullmatch(said):
+        raise ConfigError(f"{path} has not the 16 digits of a broker", code="invalid-file")
+    return said
 
 
 def _budgets(path: Path) -> Iterator[Budget]:

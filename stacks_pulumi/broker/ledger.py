@@ -211,9 +211,10 @@ class Ledger:
     Args:
         path: Its file; made if it is not there.
         clock: The clock.
+        account: The number of the broker, if the file is new; by default a random one.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, account: str | None = None) -> None:
         self.path, self._clock = path, clock
         self._lock = threading.RLock()
         try:
@@ -229,7 +230,7 @@ class Ledger:
                     for statement in _SCHEMA.split(";"):
                         db.execute(statement)
                     version = _VERSION
-                    db.execute("insert into meta values('account', ?)", (secrets.token_hex(8),))
+                    db.execute("insert into meta values('account', ?)", (account or secrets.token_hex(8),))
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(error) from None
         if version != _VERSION:

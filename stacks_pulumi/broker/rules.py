@@ -126,7 +126,12 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
         result = "refused"
     elif not change.permits and not change.secrets:
         result = "nothing"
-    elif settings.free is not None and most is not None and not findings:
+    elif (
+        settings.free is not None
+        and most is not None
+        and not findings
+        and all(map(_is_harmless, change.permits))
+    ):
         result = "free" if facts.spent + most <= settings.free.increase_per_day else "needs_approval"
     return Verdict(result, tuple(findings), increase, most, frozenset(owners), prices)
 
@@ -165,7 +170,13 @@ def _data(permit: Permit, facts: Facts) -> str:
 
 
 def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
-    deletions = [one for one in change.permits if EFFECTS[one.endpoint].removes]
+    # What has no count clears up beside a change, such as an address in a list of addresses.
+    deletions = [
+        one
+        for one in change.permits
+        if (removed := EFFECTS[one.endpoint].removes)
+        and (one.times is not None or removed in {"Container", "Backup"})
+    ]
     gone = {one.ids["container_id"].is_ for one in deletions if one.endpoint == "containers.delete"}
     made = [one.binds for one in change.permits if one.endpoint == "containers.create" and one.binds]
     replaced = [symbol for symbol in made if symbol in change.known and change.known[symbol].id in gone]
@@ -197,6 +208,17 @@ def _of_limits(
         if limit is not None and most > 0 and (amount is None or amount > limit):
             amount_is = "an amount that is not known" if amount is None else f"{usd(amount)} a month"
             yield Finding(name, "refuse", 0, f"{words} {amount_is}, and {name} is {usd(limit)}")
+
+
+def _is_harmless(permit: Permit) -> bool:
+    """Return whether a permit makes something, or lets it run: what ends or closes something is never free."""
+    if permit.endpoint == "containers.set_status":
+        return permit.body.get("status") in {"running", "restart"}
+    # A pin of a new backup is undone by its own change.
+    is_new = any(one.new_backup_of for one in permit.ids.values())
+    return permit.endpoint in {"containers.create", "connections.create", "backups.trigger"} or (
+        permit.endpoint in {"backups.pin", "backups.unpin"} and is_new
+    )
 
 
 def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | None:

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.broker.change import LONGEST
-from stacks_pulumi.broker.folder import Folder
+from stacks_pulumi.broker.folder import Folder, is_used
 from stacks_pulumi.broker.grants import Desk
 from stacks_pulumi.broker.kernel import GRACE, ApprovalNeededError, Kernel, Visit
 from stacks_pulumi.broker.ledger import Grant, LedgerError, Line
@@ -506,7 +506,7 @@ class Server:
             else:
                 host, port = made.getsockname()[:2]
                 self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{BASE}"
-            self._folder.announce(self.url)
+            self._folder.announce(self.url, while_used=self._embedded)
             yield made
 
     def run(self, ready: Callable[[str], None] = lambda _url: None) -> None:
@@ -559,7 +559,7 @@ class Server:
         used = self._clock.now()
         while self._clock.now() - max(used, self.app.used) < GRACE:
             self._clock.sleep(_LOOK)
-            used = self._clock.now() if self._folder.is_used else used
+            used = self._clock.now() if is_used(self._folder.path) else used
         self.stop()
 
     def stop(self) -> None:

@@ -31,19 +31,16 @@ class SignatureError(StacksError):
     """Raised if a signature does not verify, or cannot be made."""
 
 
-def make(text: bytes, key: Path, signers: Path, at: datetime.datetime) -> bytes:
+def sign(text: bytes, key: Path) -> bytes:
     """
     Return a signature, in SSH's armour.
 
     Args:
         text: What is signed.
         key: The private key, or the public one of a key that an agent has.
-        signers: The file with the keys of the approvers.
-        at: The time now, in UTC.
 
     Raises:
-        SignatureError: It cannot be signed, or the file does not have the key.
-        ConfigError: The file of signers is wrong.
+        SignatureError: It cannot be signed.
     """
     if not key.is_file():
         raise SignatureError(f"there is no key {key}: name it with --key", code="file-access")
@@ -62,14 +59,32 @@ def make(text: bytes, key: Path, signers: Path, at: datetime.datetime) -> bytes:
             "`eval $(ssh-agent)` before that)",
             code="file-access",
         )
-    if _principal(done.stdout, signers, at)[0] is None:
+    return done.stdout
+
+
+def make(text: bytes, key: Path, signers: Path, at: datetime.datetime) -> bytes:
+    """
+    Return a signature of a known approver, in SSH's armour.
+
+    Args:
+        text: What is signed.
+        key: The private key, or the public one of a key that an agent has.
+        signers: The file with the keys of the approvers.
+        at: The time now, in UTC.
+
+    Raises:
+        SignatureError: It cannot be signed, or the file does not have the key.
+        ConfigError: The file of signers is wrong.
+    """
+    made = sign(text, key)
+    if _principal(made, signers, at)[0] is None:
         names = ", ".join(sorted(names_of(signers))) or "no name"
         raise SignatureError(
             f"the key {key} is not one of {signers.name} that holds now, which has {names}: its line may be missing, "
             "or its time may be over",
             code="invalid-argument",
         )
-    return done.stdout
+    return made
 
 
 def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetime) -> str:

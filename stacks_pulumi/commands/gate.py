@@ -58,17 +58,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the action; the exit code is one of those that `--help` lists."""
+    if _is_of_broker(options):
+        from stacks_pulumi.commands import _change  # noqa: PLC0415  (not to list the commands)
+
+        return _change.run(options)
     from stacks_pulumi.gate.flow import RefusedError  # noqa: PLC0415  (not to list the commands)
 
+    for name in ("gate", "record"):
+        if name in vars(options) and getattr(options, name) is not None:
+            setattr(options, name, Path(getattr(options, name)))
+    if options.action in {"plan", "approve", "apply"} and options.gate is None:
+        raise InputError("--gate is needed: it names the gate's folder", code="invalid-argument")
     try:
         return _ACTIONS[options.action].run(options)
     except RefusedError as error:
         return report_error(options, error, exit_code=_REFUSED)
 
 
+def _is_of_broker(options: argparse.Namespace) -> bool:
+    """Return whether a command is about a change of a broker, and not about a record."""
+    if options.action == "plan":
+        return options.out is not None
+    return options.action in {"show", "approve", "apply"} and not Path(options.record).is_dir()
+
+
 def _add_gate(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument(
-        "--gate", required=required, type=Path, metavar="DIR", help="the gate's folder, which has gate.yaml"
+        "--gate",
+        required=required,
+        metavar="DIR",
+        help="the gate's folder, which has gate.yaml; for a change.json also the address of a broker",
     )
     parser.add_argument(
         "--gate-ref",
@@ -78,7 +97,11 @@ def _add_gate(parser: argparse.ArgumentParser, *, required: bool = True) -> None
 
 
 def _add_record(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("record", type=Path, metavar="RECORD", help="the folder of the record")
+    parser.add_argument(
+        "record",
+        metavar="RECORD",
+        help="the folder of the record; or a change.json, or the id of an access request",
+    )
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
@@ -120,13 +143,35 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    _add_gate(parser)
-    parser.add_argument(
+    _add_gate(parser, required=False)
+    to = parser.add_mutually_exclusive_group(required=True)
+    to.add_argument(
         "--record",
-        required=True,
-        type=Path,
         metavar="DIR",
         help="where to write the record; one that is there is replaced, with its approvals",
+    )
+    to.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where to write the change for a broker, such as change.json; its signatures are removed",
+    )
+    parser.add_argument(
+        "--save-plan",
+        action="store_true",
+        help="with --out: also save the engine's plan, which `apply` then keeps to, for resources of other providers",
+    )
+    parser.add_argument(
+        "--ceiling",
+        type=_usd,
+        metavar="USD",
+        help="with --out: the highest increase of the monthly price (default: what it adds now)",
+    )
+    parser.add_argument(
+        "--expires",
+        type=_duration,
+        metavar="TIME",
+        help="with --out: how long it may be applied: 30m, 4h or 2d (default: `record_expires` in gate.yaml)",
     )
 
 
@@ -135,8 +180,24 @@ def _add_both(parser: argparse.ArgumentParser, *, required: bool = False) -> Non
     _add_gate(parser, required=required)
 
 
+def _add_apply(parser: argparse.ArgumentParser) -> None:
+    _add_both(parser)
+    parser.add_argument(
+        "--strict", action="store_true", help="with a change.json: refuse if this user could read the key"
+    )
+    parser.add_argument(
+        "--accept-replay",
+        action="store_true",
+        help="with a change.json and a new ledger: it need not be known that the change was not applied before",
+    )
+    parser.set_defaults(words=())
+    parser.epilog = (
+        "With a change.json, `-- CMD` after the options runs another command than `pulumi up --yes`."
+    )
+
+
 def _add_approve(parser: argparse.ArgumentParser) -> None:
-    _add_both(parser, required=True)
+    _add_both(parser)
     parser.add_argument(
         "--key",
         required=True,
@@ -410,6 +471,11 @@ def _statement(
 def _apply(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate import flow, settings  # noqa: PLC0415  (each action needs its own modules)
 
+    if options.words or options.strict or options.accept_replay:
+        raise InputError(
+            "a command, --strict and --accept-replay are for a change.json", code="invalid-argument"
+        )
+
     project = folder_of(options)
     with settings.opened(options.gate, options.gate_ref) as gate:
         _tell_source(gate, project)
@@ -572,7 +638,7 @@ _ACTIONS: Final = {
     ),
     "apply": Command(
         "check a record and its approvals again, and apply exactly its change",
-        functools.partial(_add_both, required=True),
+        _add_apply,
         _apply,
         codes={
             0: "done",

@@ -23,6 +23,12 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `flow`: How is a change planned and applied?
 - `machine`: What began on this machine, how did it end, and which change is made at the moment?
 - `state_pack`: Is the state inside the update the one that the plan was made against?
+- `preview`: What does the engine's preview say, with the values before and after it?
+- `permits`: Which requests does a change of resources need?
+- `client`: How is a broker asked: at its address, or in its folder?
+- `embedded`: How is a broker started for one run?
+- `workflow`: How is a change planned, approved and applied through a broker?
+- `words`: How is a change shown to the person who signs it?
 - `spending`: What does the account cost now, and what was added to it in a day?
 - `history`: Who has changed what, for how much, and approved by whom?
 """

@@ -1,0 +1,181 @@
+"""
+How is a broker asked: at its address, or in its folder?
+
+A client of another user or machine has an address and the token of a grant. Who can read the folder needs neither: a
+server that runs there is asked, and without one, one is started for the run (`embedded`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi.config import GRANT, check_base_url, is_loopback
+from stacks_pulumi.errors import ConfigError, StacksError
+
+Place: TypeAlias = Path | str
+"""Where a broker is: its folder, or its address."""
+
+BASE: Final = "/api/v1"
+_OWN: Final = "/_broker/"
+_SECONDS: Final = 40.0
+_TRIES: Final = 5
+_TOO_MANY: Final = 429
+_TTL: Final = 24 * 3600.0
+
+
+class BrokerError(StacksError):
+    """
+    A broker refuses.
+
+    Attributes:
+        kind: Its code: `grant-refused`, `approval-needed`, `grant-limit` or `grant-busy`.
+        verdict: What follows for the change, if it was judged.
+    """
+
+    kind: str = ""
+    verdict: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Broker:
+    """
+    A broker.
+
+    Attributes:
+        url: Its address, for clients of the API.
+        token: The token of a grant that reads; empty for none.
+        folder: Its folder, if that is known here.
+        used: What a process inherits that uses it, if it was started for this run.
+    """
+
+    url: str
+    token: str = ""
+    folder: Path | None = None
+    used: int | None = None
+
+    def ask(
+        self, method: str, what: str, body: Mapping[str, Any] | None = None, token: str | None = None
+    ) -> dict[str, Any]:
+        """
+        Return the answer to one of the broker's own requests.
+
+        Args:
+            method: The method.
+            what: The path below `/_broker/`.
+            body: The body.
+            token: The token; by default that of this broker.
+
+        Raises:
+            BrokerError: It refuses.
+            StacksError: It does not answer.
+        """
+        import requests  # noqa: PLC0415  (not to list the commands)
+
+        token = self.token if token is None else token
+        address = f"{self.url.removesuffix(BASE)}{_OWN}{what}"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        for left in reversed(range(_TRIES)):
+            try:
+                # A redirect would carry the token elsewhere.
+                answer = requests.request(
+                    method, address, json=body, headers=headers, timeout=_SECONDS, allow_redirects=False
+                )
+                said = answer.json()
+            except (requests.RequestException, ValueError):
+                raise StacksError(f"no broker answers at {self.url}", code="connection-failed") from None
+            if answer.status_code == _TOO_MANY and left:
+                wait = answer.headers.get("retry-after", "")
+                time.sleep(min(int(wait) if wait.isdecimal() else 1, 60))
+                continue
+            break
+        if not isinstance(said, dict):
+            raise StacksError(f"no broker answers at {self.url}", code="connection-failed")
+        if not answer.ok:
+            hint = said.get("hint")
+            words = str(said.get("error", f"it answered {answer.status_code}"))
+            error = BrokerError(f"{words}: {hint}" if hint else words, code="grant-refused")
+            error.kind, error.verdict = str(said.get("code", "")), said.get("verdict")
+            raise error
+        return said
+
+    def verdict(self, statement: str, signatures: Sequence[str] = ()) -> dict[str, Any]:
+        """Return what follows for a change, and what its containers are."""
+        return self.ask("POST", "verdicts", {"statement": statement, "signatures": [*signatures]})
+
+    def environment(self, token: str) -> dict[str, str]:
+        """Return the variables of a command that uses a grant in place of the key."""
+        return {**os.environ, "STACKS_BASE_URL": self.url, "STACKS_API_KEY": token}
+
+    def why_exposed(self) -> str:
+        """Return why code that runs as this user could read the broker's key; empty if it seems that it could not."""
+        if self.folder is not None:
+            return "this user can read the broker's folder, and with it the API key: let another user run the broker"
+        process = self.ask("GET", "settings").get("process") if self.token else None
+        if not is_loopback(urlsplit(self.url).hostname or "") or not isinstance(process, dict):
+            return ""
+        if os.getuid() in {0, process.get("uid")}:
+            return "the broker runs as this user, so the command can read the API key: run the broker as another user"
+        return ""
+
+
+def place_of(given: Place | None) -> Place:
+    """
+    Return where the broker is.
+
+    Args:
+        given: What `--gate` says; without it, the address is in the environment.
+
+    Raises:
+        ConfigError: It is said nowhere.
+    """
+    if given is not None:
+        return given
+    url = os.environ.get("STACKS_BASE_URL", "")
+    if os.environ.get("STACKS_API_KEY", "").startswith(GRANT) and url:
+        return url
+    raise ConfigError(
+        "no broker is named: pass its folder or its address with --gate, or set STACKS_BASE_URL and STACKS_API_KEY to "
+        "its address and the token of a grant",
+        code="invalid-argument",
+    )
+
+
+@contextlib.contextmanager
+def opened(place: Place) -> Iterator[Broker]:
+    """
+    Yield the broker at a place, for as long as the block lasts.
+
+    Raises:
+        ConfigError: The folder is none of a broker, or the address is none.
+        StacksError: A server does not start.
+    """
+    if isinstance(place, Path):
+        from stacks_pulumi.gate import embedded  # noqa: PLC0415  (a client of an address needs no server)
+
+        with embedded.served(place) as (url, used):
+            yield Broker(url, _reader(place), place, used)
+        return
+    root = place.rstrip("/").removesuffix(BASE)
+    token = os.environ.get("STACKS_API_KEY", "").strip()
+    yield Broker(check_base_url(f"{root}{BASE}"), token if token.startswith(GRANT) else "")
+
+
+def _reader(folder: Path) -> str:
+    """Return the token of a new grant that reads: who can write to the folder may make any."""
+    from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
+    from stacks_pulumi.broker.ledger import Spec  # noqa: PLC0415  (as above)
+
+    with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened_folder:
+        _, token = opened_folder.ledger.issue(
+            "read", f"{getpass.getuser()} (gate)", seconds=_TTL, spec=Spec(may_apply_free=True)
+        )
+    return token

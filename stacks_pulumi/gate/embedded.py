@@ -1,0 +1,115 @@
+"""
+How is a broker started for one run?
+
+It is a process of its own, so that the key is not in the environment of the command that uses it, and so that a killed
+run is still rolled back. It ends when the last process of the run has ended: at once, or, if that was killed, some
+minutes later. It is no boundary: code of the same user reads the key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from stacks_pulumi._environment import OF_NETWORK, OF_PYTHON, without_secrets
+from stacks_pulumi.broker.folder import announced, in_use, is_used
+from stacks_pulumi.broker.settings import FILE
+from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError
+
+LOG: Final = "broker.log"
+_STARTS: Final = 60.0
+"""Seconds in which a server has to listen; one on a busy machine takes some."""
+_ENDS: Final = 60.0
+"""Seconds in which it ends what is under way."""
+_PAUSE: Final = 0.05
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[tuple[str, int]]:
+    """
+    Yield the address of the server of a folder, and what a process inherits that uses it.
+
+    Raises:
+        ConfigError: It is no folder of a broker.
+        StacksError: No server starts there.
+    """
+    if not (folder / FILE).is_file():
+        raise ConfigError(
+            f"{folder} has no {FILE}: `stacks-pulumi broker init DIR` writes one", code="file-access"
+        )
+    process = None
+    try:
+        with in_use(folder) as descriptor:
+            said = announced(folder)
+            if not said:
+                process = _started(folder)
+                said = _announced(folder, process)
+            yield str(said["url"]), descriptor
+    finally:
+        _end(folder)
+        if process is not None and not announced(folder):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_ENDS)
+
+
+def _started(folder: Path) -> subprocess.Popen[bytes]:
+    """Start a server."""
+    environment = without_secrets(
+        *OF_PYTHON, *OF_NETWORK, "STACKS_API_KEY", "STACKS_PLATFORM", "CREDENTIALS_DIRECTORY"
+    )
+    words = [sys.executable, "-m", "stacks_pulumi", "broker", "serve", str(folder.resolve())]
+    words += ["--listen", "127.0.0.1:0", "--while-used"]
+    descriptor = os.open(folder / LOG, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "ab") as log:
+        return subprocess.Popen(  # noqa: S603  (this package, without a shell)
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Ctrl-C is for the command, whose failed creates are then removed through this server.
+            start_new_session=True,
+        )
+
+
+def _announced(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """Return what a server announces, as soon as it listens."""
+    until = time.monotonic() + _STARTS
+    while not (said := announced(folder)):
+        if process.poll() is not None and not (said := announced(folder)):
+            raise _failure(folder)
+        if time.monotonic() > until:
+            process.kill()
+            raise StacksError(f"no broker started in {folder} within {_STARTS:.0f} s", code="timed-out")
+        time.sleep(_PAUSE)
+    return said
+
+
+def _end(folder: Path) -> None:
+    """End the server if it was started for a run, and no process of one is left."""
+    said = announced(folder)
+    if not said.get("while_used") or is_used(folder):
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int(said["pid"]), signal.SIGTERM)
+    until = time.monotonic() + _ENDS
+    while announced(folder) and time.monotonic() < until:
+        time.sleep(_PAUSE)
+
+
+def _failure(folder: Path) -> StacksError:
+    """Return why a server has ended: its last line."""
+    lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = lines[-1] if lines else "it ended without a message"
+    text, _, ending = said.rpartition(" [")
+    # A reader may do without a server, if only the key is missing.
+    code: ErrorCode = "missing-api-key" if ending == "missing-api-key]" else "file-access"
+    words = (text or said).removeprefix("stacks-pulumi broker: ")
+    return ConfigError(f"no broker starts in {folder}: {words}", code=code)

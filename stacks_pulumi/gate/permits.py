@@ -1,0 +1,499 @@
+"""
+Which requests does a change of resources need?
+
+The table of each kind follows what its provider sends. A permit too few is a request that is refused; one too many is a
+line that an approver reads. A symbol is the name of a container's resource: an id that is not known yet is one of those
+that this change makes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, compare_instants
+from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.api.models import Container
+from stacks_pulumi.broker.change import ANY, Constraint, Known, Permit, Secret, Value
+from stacks_pulumi.gate.change import Change
+from stacks_pulumi.pricing.recognition import (
+    ADOPTS,
+    UNKNOWN,
+    UNRECOGNISED,
+    is_hidden,
+    is_open,
+    is_unknown,
+    known,
+    snake_case,
+    text,
+)
+
+_MAKES: Final = frozenset({"create", "replace"})
+_ENDS: Final = frozenset({"delete", "replace"})
+_QUIET: Final = frozenset({"same", "read", "discard", "keep", "import"})
+"""What sends no request that changes something."""
+_FORMER_TIMES: Final = "former_created_at"
+_ENTRY: Final = ("ip_address", "description", "service_type")
+_PLACEHOLDER: Final = {"ip_address": "192.0.2.1", "description": PLACEHOLDER, "service_type": "http"}
+
+
+class Needed(NamedTuple):
+    """
+    What a change needs.
+
+    Attributes:
+        permits: The requests that change something.
+        known: The containers that exist, by their symbols.
+        secrets: The secrets that are read.
+    """
+
+    permits: tuple[Permit, ...]
+    known: dict[str, Known]
+    secrets: tuple[Secret, ...]
+
+
+def needed(changes: Sequence[Change], containers: Iterable[Container]) -> Needed:
+    """
+    Return what a change needs.
+
+    Args:
+        changes: What happens to each object of a stack.
+        containers: The containers of the account, as they are listed now.
+
+    Raises:
+        InputError: A resource cannot be changed with permits: its kind or its container is not known.
+    """
+    table = _Table(changes, {row.id: row for row in containers})
+    for change in changes:
+        if change.operation in _QUIET or not change.custom or change.kind is None:
+            continue
+        if change.operation == "unclear" or change.kind == UNRECOGNISED:
+            raise InputError(
+                f"{change.name!r}: what becomes of it is not known ({change.type}, {', '.join(change.steps)}), so no "
+                "permit says it"
+            )
+        _OF_KIND[change.kind](table, change)
+    return table.needed
+
+
+@dataclass
+class _Table:
+    """
+    What was found so far.
+
+    Attributes:
+        changes: All changes.
+        rows: The containers of the account, by their ids.
+        permits: The permits.
+        known: The containers that exist, by their symbols.
+        secrets: The secrets that are read.
+        symbols: URN of a container's resource -> its symbol.
+        made: The symbols of the containers that are made.
+        first: The containers that are deleted before another one takes their place.
+    """
+
+    changes: Sequence[Change]
+    rows: Mapping[str, Container]
+    permits: list[Permit] = field(default_factory=list)
+    known: dict[str, Known] = field(default_factory=dict)
+    secrets: list[Secret] = field(default_factory=list)
+    symbols: dict[str, str] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+    first: set[Constraint] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        own = [one for one in self.changes if one.kind == "Container" and one.operation != "discard"]
+        named = Counter(one.name for one in own)
+        for one in own:
+            symbol = self.symbols[one.urn] = one.name if named[one.name] == 1 else one.urn
+            adopted = text(snake_case(one.after), ADOPTS)
+            is_adopted = isinstance(adopted, str) and one.operation == "create"
+            if one.operation in _MAKES and not is_adopted:
+                self.made.add(symbol)
+            id_ = str(adopted) if is_adopted else one.id
+            # One that is gone, and that nothing is about, is of no use to the limits either.
+            if id_ and (id_ in self.rows or one.operation != "same"):
+                self.known[symbol] = self.container(id_, {} if is_adopted else one.outputs)
+
+    @property
+    def needed(self) -> Needed:
+        """What was found, with numbers. What is not deleted first is deleted when all containers are made."""
+        numbered = [
+            msgspec.structs.replace(permit, n=number) for number, permit in enumerate(self.permits, start=1)
+        ]
+        makes = tuple(one.n for one in numbered if one.endpoint == "containers.create")
+        ordered = [
+            msgspec.structs.replace(one, after=makes)
+            if one.endpoint == "containers.delete" and one.ids["container_id"] not in self.first
+            else one
+            for one in numbered
+        ]
+        return Needed(tuple(ordered), self.known, tuple(self.secrets))
+
+    def container(self, id_: str, outputs: Mapping[str, Any]) -> Known:
+        """Return a container that exists, with its creation time as far as state and account say the same."""
+        row, outs = self.rows.get(id_), snake_case(outputs)
+        stored = text(outs, "created_at")
+        created = stored if isinstance(stored, str) else None
+        if row is None:
+            return Known(id=id_, created_at=created)
+        former = outs.get(_FORMER_TIMES)
+        times = [created, *(former if isinstance(former, list) else [])]
+        is_same = created is None or any(
+            compare_instants(one, row.created_at) for one in times if isinstance(one, str)
+        )
+        return Known(
+            id=id_, created_at=row.created_at if is_same else created, template=row.template, plan=row.plan
+        )
+
+    def add(
+        self,
+        endpoint: str,
+        ids: Mapping[str, Constraint],
+        body: Mapping[str, Value] | None = None,
+        times: int | None = 1,
+        **more: Any,
+    ) -> None:
+        """Add a permit; one that is there already counts once more."""
+        permit = Permit(n=0, endpoint=endpoint, ids=dict(ids), body=dict(body or {}), times=times, **more)
+        for number, other in enumerate(self.permits):
+            if permit.binds is None and msgspec.structs.replace(other, times=times, why=permit.why) == permit:
+                total = None if times is None or other.times is None else other.times + times
+                self.permits[number] = msgspec.structs.replace(other, times=total)
+                return
+        self.permits.append(permit)
+
+    def status(self, at: Constraint, status: str, why: str, times: int = 1) -> None:
+        """Add a permit to start, stop or restart a container."""
+        self.add("containers.set_status", {"container_id": at}, {"status": status}, times, why=why)
+
+    def at(self, change: Change, name: str = "container") -> Constraint:
+        """
+        Return which container an input of a resource is.
+
+        Raises:
+            InputError: It may be any.
+        """
+        value = known(text(snake_case(change.after), name))
+        if isinstance(value, str):
+            return self.existing(value)
+        urns = change.made_from.get(name) or change.made_from.get(camel_case(name)) or ()
+        symbols = sorted(
+            {self.symbols[urn] for urn in urns if urn in self.symbols} & {*self.known, *self.made}
+        )
+        if not symbols:
+            raise InputError(
+                f"{change.name!r}: its {name} is not known before the change is made, and comes from no container of "
+                "this stack, so it may be any: write the id of the container, or make the change in two steps"
+            )
+        return Constraint(of=tuple(symbols))
+
+    def existing(self, id_: str) -> Constraint:
+        """Return a container that exists."""
+        symbol = next((symbol for symbol, one in self.known.items() if one.id == id_), None)
+        if symbol is None:
+            symbol = id_
+            self.known[symbol] = self.container(id_, {})
+        return Constraint(of=(symbol,))
+
+    def old(self, change: Change) -> Constraint:
+        """Return the container that the id of a child in the state begins with."""
+        return self.existing(change.id.partition("/")[0])
+
+
+def _container(table: _Table, change: Change) -> None:
+    after, before, outs = snake_case(change.after), snake_case(change.before), snake_case(change.outputs)
+    symbol, name = table.symbols[change.urn], change.name
+    me = Constraint(of=(symbol,))
+    if change.operation in _ENDS:
+        old = table.container(change.id, change.outputs)
+        is_ = Constraint(is_=old.id, created_at=old.created_at) if old.created_at else me
+        # A platform may want it stopped first.
+        table.status(is_, "stopped", f"stop {name} before its deletion")
+        data = catalog.TEMPLATES[old.template].data if old.template in catalog.TEMPLATES else ""
+        if change.deleted_first:
+            table.first.add(is_)
+        table.add(
+            "containers.delete",
+            {"container_id": is_},
+            destroys=", ".join([*([data] if data else []), "its volumes, its backups"]),
+            why=f"delete {name}",
+        )
+    if change.operation == "delete":
+        return
+    if symbol in table.made:
+        price = change.price_after
+        body = {
+            word: _number(after[word]) if word == "additional_storage_tier" else _value(after[word])
+            for word in ("template", "plan", "additional_storage_tier", "discount_code")
+            if after.get(word) is not None
+        }
+        table.add(
+            "containers.create",
+            {},
+            {"name": _value(after.get("name", UNKNOWN)), **body},
+            binds=symbol,
+            usd=f"{price.high:.2f}" if price.exact else None,
+            why=f"create {name}",
+        )
+    # Also for a new one: the next `up` starts what has failed to boot.
+    table.status(me, "running", f"start {name}, if it has failed or is stopped", 2)
+    wanted = after.get("external_access")
+    is_new = symbol in table.made
+    if wanted is not None and not (is_new and wanted is False):
+        stays = change.operation == "update" and wanted is True and is_open(outs)
+        if not stays:
+            shown = "on" if wanted is True else "off" if wanted is False else "not known"
+            words = f"external access of {name}: {shown}"
+            table.add(
+                "containers.external_access", {"container_id": me}, {"enabled": _value(wanted)}, why=words
+            )
+    if change.operation == "update" and _differs(before, after, "restart_triggers"):
+        table.status(me, "restart", f"restart {name}")
+    if after.get("desired_status") == "stopped":
+        table.status(me, "stopped", f"stop {name}")
+
+
+def _connection(table: _Table, change: Change) -> None:
+    after = snake_case(change.after)
+    if change.operation in _ENDS:
+        former, _, own = change.id.partition("/")
+        table.add(
+            "connections.delete",
+            {"connection_id": _listed(own, former, change.outputs)},
+            why=f"remove {change.name}",
+        )
+    if change.operation == "delete":
+        return
+    source = table.at(change, "source")
+    if change.operation in _MAKES and not isinstance(text(after, ADOPTS), str):
+        table.add(
+            "connections.create",
+            {"source_id": source, "target_id": table.at(change, "target")},
+            {"connectionName": _value(after.get("name", UNKNOWN))},
+            why=f"connect {change.name}",
+        )
+    if after.get("restart_source") is not False:
+        # New connections of a source are followed by one restart; each may be the last.
+        table.status(source, "restart", "restart the source of a new connection")
+
+
+def _allowed_ip(table: _Table, change: Change) -> None:
+    after, before, name = snake_case(change.after), snake_case(change.before), change.name
+    places: list[Constraint] = []
+    if change.operation != "delete":
+        at = table.at(change)
+        places.append(at)
+        address, entry = after.get("ip_address"), {word: _value(after.get(word, UNKNOWN)) for word in _ENTRY}
+        # An API that refuses an address twice gets a deletion between two.
+        times = 1 if change.operation == "create" else 2
+        table.add("allowed_ips.add", {"container_id": at}, entry, times, why=f"let in {name}")
+        if isinstance(known(address), str):
+            table.add(
+                "allowed_ips.remove",
+                {"container_id": at, "ip_id": Constraint(address=str(address), other=True)},
+                times=None,
+                why=f"remove other entries of the address of {name}",
+            )
+        if change.operation == "update":
+            former = {word: _value(before.get(word, UNKNOWN)) for word in _ENTRY}
+            if former != entry:
+                table.add(
+                    "allowed_ips.add", {"container_id": at}, former, why=f"put {name} back, if it is refused"
+                )
+        if after.get("revoke_auto_added"):
+            table.add(
+                "allowed_ips.remove",
+                {"container_id": at, "ip_id": Constraint(caller=True)},
+                times=2,
+                why="remove the caller's own address, which the platform adds",
+            )
+    if change.operation in _ENDS:
+        gone, address = table.old(change), change.id.partition("/")[2]
+        places.append(gone)
+        table.add(
+            "allowed_ips.remove",
+            {"container_id": gone, "ip_id": Constraint(address=address)},
+            times=None,
+            why=f"remove {name}",
+        )
+        # The API keeps the last entry: then external access is switched off.
+        table.add(
+            "containers.external_access",
+            {"container_id": gone},
+            {"enabled": False},
+            only_address=address,
+            why=f"close the access, if {name} is the last address",
+        )
+    for place in dict.fromkeys(places):
+        _placeholder(table, place, is_added=change.operation in {"update", "replace"})
+
+
+def _placeholder(table: _Table, at: Constraint, *, is_added: bool) -> None:
+    """The entry that keeps the list from being empty while its only entry is changed."""
+    if is_added:
+        table.add(
+            "allowed_ips.add", {"container_id": at}, _PLACEHOLDER, why="an address that nobody has (RFC 5737)"
+        )
+    table.add(
+        "allowed_ips.remove",
+        {"container_id": at, "ip_id": Constraint(address=_PLACEHOLDER["ip_address"])},
+        times=None,
+        why="remove the address that nobody has",
+    )
+
+
+def _pinned_backup(table: _Table, change: Change) -> None:
+    after, outs, name = snake_case(change.after), snake_case(change.outputs), change.name
+    if change.operation in _ENDS:
+        ending = text(outs, "on_delete") or text(snake_case(change.before), "on_delete") or "unpin"
+        endpoint = {"unpin": "backups.unpin", "delete": "backups.delete"}.get(str(ending))
+        number = outs.get("backup_id")
+        if endpoint is not None and number is not None:
+            table.add(
+                endpoint,
+                {"backup_id": _listed(_words(number), change.id.partition("/")[0], outs)},
+                why=f"{ending} {name}",
+            )
+    if change.operation == "delete":
+        return
+    named = after.get("backup_id")
+    if change.operation in _MAKES and named is None:
+        symbol = _symbol_of_backup(change)
+        new = {"backup_id": Constraint(new_backup_of=symbol)}
+        table.add(
+            "backups.trigger", {"container_id": table.at(change)}, binds=symbol, why=f"make the backup {name}"
+        )
+        table.add("backups.pin", new, times=None, why=f"pin {name}")
+        table.add("backups.unpin", new, times=None, why=f"unpin {name}, if it is not kept")
+        return
+    number = outs.get("backup_id") if named is None else named
+    if number is not None:
+        row = outs if change.operation == "update" else {}
+        table.add(
+            "backups.pin", {"backup_id": _backup(table, change, number, row)}, times=None, why=f"pin {name}"
+        )
+
+
+def _backup_restore(table: _Table, change: Change) -> None:
+    if change.operation == "delete":
+        return
+    number = snake_case(change.after).get("backup_id")
+    table.add(
+        "backups.restore",
+        {"backup_id": _backup(table, change, number, {})},
+        destroys="all data of the container that the backup is of",
+        why=f"restore {change.name}",
+    )
+
+
+def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, Any]) -> Constraint:
+    """Return which backup an input is: one that is listed, or the one that this change makes."""
+    if not is_unknown(number) and not is_hidden(number):
+        pins = [one for one in table.changes if one.kind == "PinnedBackup" and one.id]
+        of = next(
+            (one for one in pins if _words(snake_case(one.outputs).get("backup_id")) == _words(number)), None
+        )
+        if of is not None:
+            return _listed(_words(number), of.id.partition("/")[0], outputs or of.outputs)
+        container = text(snake_case(change.after), "container")
+        if isinstance(container, str) and isinstance(known(container), str):
+            return Constraint(is_=_words(number), in_=container)
+        return Constraint(is_=_words(number))
+    urns = change.made_from.get("backup_id") or change.made_from.get("backupId") or ()
+    made = [
+        one
+        for one in table.changes
+        if one.urn in urns and one.kind == "PinnedBackup" and one.operation in _MAKES
+    ]
+    if len(made) != 1:
+        raise InputError(
+            f"{change.name!r}: its backup is not known before the change is made, and may be any: make the change in "
+            "two steps"
+        )
+    return Constraint(new_backup_of=_symbol_of_backup(made[0]))
+
+
+def _symbol_of_backup(change: Change) -> str:
+    return f"{change.name} (backup)"
+
+
+def _ssh_certificate(table: _Table, change: Change) -> None:
+    if change.operation == "delete":
+        return
+    at = {"container_id": table.at(change)}
+    table.secrets.append(Secret(endpoint="containers.certificate", ids=at))
+    if change.operation == "update" and _differs(
+        snake_case(change.before), snake_case(change.after), "rotate_triggers"
+    ):
+        # The first answer may be lost.
+        table.add("containers.regenerate_certificate", at, times=3, why=f"a new SSH key for {change.name}")
+
+
+def _vpn_client(table: _Table, change: Change) -> None:
+    after = snake_case(change.after)
+    if change.operation in _ENDS:
+        name = change.id.partition("/")[2]
+        ids = {"vpn_container_id": table.old(change), "client_name": Constraint(is_=name)}
+        table.add("vpn_clients.remove", ids, why=f"remove {change.name}")
+    if change.operation == "delete":
+        return
+    at = table.at(change)
+    if change.operation in _MAKES and not isinstance(text(after, ADOPTS), str):
+        table.add(
+            "vpn_clients.add",
+            {"vpn_container_id": at},
+            {"name": _value(after.get("name", UNKNOWN))},
+            why=f"add {change.name}",
+        )
+    name = known(after.get("name"))
+    if after.get("store_config") is not False and isinstance(name, str):
+        table.secrets.append(
+            Secret(endpoint="vpn_clients.config", ids={"vpn_container_id": at}, query={"client": name})
+        )
+
+
+_OF_KIND: Final[Mapping[str, Callable[[_Table, Change], None]]] = {
+    "AllowedIp": _allowed_ip,
+    "BackupRestore": _backup_restore,
+    "Connection": _connection,
+    "Container": _container,
+    "PinnedBackup": _pinned_backup,
+    "SshCertificate": _ssh_certificate,
+    "VpnClient": _vpn_client,
+}
+
+
+def _listed(id_: str, container: str, outputs: Mapping[str, Any]) -> Constraint:
+    """Return an object that a container lists, with its time as the state says it."""
+    created = known(snake_case(outputs).get("created_at"))
+    return Constraint(is_=id_, in_=container, created_at=created if isinstance(created, str) else None)
+
+
+def _value(value: Any) -> Value:
+    """Return a value of a body; what is not known is any."""
+    seen = known(value)
+    return ANY if seen is UNKNOWN or not isinstance(seen, str | int | bool) else seen
+
+
+def _number(value: Any) -> Value:
+    """Return a whole number, which the engine may write as a fraction."""
+    return int(value) if isinstance(value, float) and value.is_integer() else _value(value)
+
+
+def _words(value: Any) -> str:
+    return str(_number(value)) if isinstance(value, int | float) else str(value)
+
+
+def _differs(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> bool:
+    """Return whether an input changes, or may: a secret is not shown."""
+    return (
+        before.get(name) != after.get(name)
+        or "[secret]" in str(after.get(name))
+        or is_hidden(after.get(name))
+    )

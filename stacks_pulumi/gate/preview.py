@@ -1,0 +1,169 @@
+"""
+What does the engine's preview say, with the values before and after it?
+
+It is `pulumi preview --json`, with all steps. Only what is planned and shown depends on it: what a planner leaves out
+is refused when the request is made, and what it adds is in the list that an approver signs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast, get_args
+
+import msgspec
+
+from stacks_pulumi._identifiers import stack_and_project, type_of
+from stacks_pulumi._pulumi_cli import EngineDiagnostic, InputError, Step, StoredResource, readable
+from stacks_pulumi.cost.build import REPLACES, ObjectChange, Pricer, line_of, plan_of
+from stacks_pulumi.gate.change import Change, Operation
+from stacks_pulumi.pricing.money import FREE
+from stacks_pulumi.pricing.recognition import STACK, UNRECOGNISED, is_hidden, is_unknown
+
+_MADE: Final = frozenset({"create", "import", "create-replacement", "import-replacement"})
+_INTERNAL: Final = "__"
+OPTIONS: Final = ("preview", "--json", "--show-sames", "--show-replacement-steps")
+"""The words after `pulumi` for such a preview."""
+
+
+class PlannedResource(StoredResource, rename="camel"):
+    """A resource in a preview, with what its inputs are made from."""
+
+    property_dependencies: dict[str, list[str] | None] | None = None
+    custom_timeouts: dict[str, float] | None = None
+
+
+class _Step(Step):
+    old: PlannedResource | None = msgspec.field(default=None, name="oldState")  # type: ignore[assignment]  # has more
+    new: PlannedResource | None = msgspec.field(default=None, name="newState")  # type: ignore[assignment]  # has more
+
+
+class _Document(msgspec.Struct):
+    steps: list[_Step] = []
+    diagnostics: list[EngineDiagnostic] = []
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """
+    What a preview says.
+
+    Attributes:
+        stack: The stack, as PROJECT/STACK; empty if the preview has no resource.
+        changes: What happens to each object; what does not change is `same`.
+        longest: The longest timeout that a resource has of its own, in seconds.
+    """
+
+    stack: str
+    changes: tuple[Change, ...]
+    longest: float
+
+
+def read(data: bytes, pricer: Pricer) -> Previewed:
+    """
+    Return what a preview says.
+
+    Args:
+        data: The output of `pulumi` with `OPTIONS`.
+        pricer: Returns the prices.
+
+    Raises:
+        InputError: It is something else.
+    """
+    try:
+        document = msgspec.json.decode(readable(data), type=_Document)
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"this is not a preview ({error}): pass the output of `pulumi {' '.join(OPTIONS)}`"
+        ) from None
+    steps = document.steps
+    words: dict[str, list[str]] = defaultdict(list)
+    for step in steps:
+        words[step.urn].append(step.op)
+    planned = [one for one in plan_of(steps).changes if type_of(one.urn) != STACK]
+    depended = _dependants(steps)
+    longest = [
+        seconds
+        for step in steps
+        if step.new is not None
+        for seconds in (step.new.custom_timeouts or {}).values()
+    ]
+    return Previewed(
+        _stack_of(steps),
+        tuple(_change(one, words[one.urn], depended.get(one.urn, ()), pricer) for one in planned),
+        max(longest, default=0.0),
+    )
+
+
+def _stack_of(steps: Sequence[Step]) -> str:
+    names = {stack_and_project(step.urn) for step in steps}
+    stack, project = next(iter(names)) if len(names) == 1 else (None, None)
+    return f"{project}/{stack}" if stack and project else ""
+
+
+def _dependants(steps: Sequence[_Step]) -> dict[str, tuple[str, ...]]:
+    """Return for each resource the URNs of those whose inputs are made from it."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for step in steps:
+        for state in (step.old, step.new):
+            for urns in ((state and state.property_dependencies) or {}).values():
+                for urn in urns or ():
+                    found[urn][step.urn] = None
+    return {urn: tuple(others) for urn, others in found.items()}
+
+
+def _change(one: ObjectChange, words: Sequence[str], dependants: tuple[str, ...], pricer: Pricer) -> Change:
+    old = cast("PlannedResource | None", one.before)
+    new = None if one.op == "keep" or one.note else cast("PlannedResource | None", one.after)
+    states = [state for state in (old, cast("PlannedResource | None", one.after)) if state is not None]
+    kinds = {state.kind for state in states}
+    line = line_of(one, pricer)
+    before: Mapping[str, Any] = {} if old is None else old.inputs or {}
+    after: Mapping[str, Any] = {} if new is None else new.inputs or {}
+    return Change(
+        one.urn,
+        states[-1].type,
+        # Two kinds contradict each other.
+        kinds.pop() if len(kinds) == 1 else UNRECOGNISED,
+        _operation(one, words),
+        before,
+        after,
+        FREE if line is None else line.past,
+        FREE if line is None else line.planned,
+        dependants=dependants,
+        unknown=tuple(
+            name
+            for name, value in after.items()
+            if not name.startswith(_INTERNAL) and (is_unknown(value) or is_hidden(value))
+        ),
+        changed=tuple(
+            name
+            for name in dict.fromkeys((*before, *after))
+            if not name.startswith(_INTERNAL) and before.get(name) != after.get(name)
+        )
+        if one.op != "same" and new is not None
+        else (),
+        outputs={} if old is None else old.outputs or {},
+        id="" if old is None else old.id,
+        custom=any(state.custom for state in states),
+        protected_before=old is not None and old.protect,
+        protected_after=new.protect
+        if new is not None
+        else old is not None and old.protect and one.op == "keep",
+        made_from={}
+        if new is None
+        else {name: tuple(urns or ()) for name, urns in (new.property_dependencies or {}).items()},
+        steps=tuple(words),
+        note=one.note,
+        object=one,
+        line=line,
+    )
+
+
+def _operation(one: ObjectChange, words: Sequence[str]) -> Operation:
+    if one.op in _MADE and REPLACES.intersection(words):
+        # What it takes the place of has ended before, or stays billed.
+        return "replace"
+    known = get_args(Operation)
+    return cast("Operation", one.op) if one.op in known else "unclear"

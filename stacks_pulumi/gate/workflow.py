@@ -1,0 +1,711 @@
+"""
+How is a change planned, approved and applied through a broker?
+
+A change is what may happen at STACKS: the requests, their prices and their end. The broker judges it with the code that
+enforces it. What sends no request to STACKS, such as a resource of another provider, is judged here, on the machine of
+each person, and no broker holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from stacks_pulumi._pulumi_cli import (
+    InputError,
+    PulumiError,
+    execute,
+    find_project,
+    preview_failure,
+    read_file,
+    read_project,
+    run,
+)
+from stacks_pulumi._pulumi_cli import read as read_events
+from stacks_pulumi.broker import signatures
+from stacks_pulumi.broker.change import (
+    ANY,
+    EFFECTS,
+    Ceiling,
+    Change,
+    ChangeError,
+    digest,
+    instant,
+    read_change,
+)
+from stacks_pulumi.broker.settings import BUILT_IN, GateFile
+from stacks_pulumi.cost.report import PriceTable, read_prices
+from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError
+from stacks_pulumi.gate import git, permits, preview, rules, settings
+from stacks_pulumi.gate.change import Change as Resource
+from stacks_pulumi.gate.change import Finding, pricer_of
+from stacks_pulumi.gate.client import Broker, BrokerError
+from stacks_pulumi.gate.engine import opened as opened_engine
+from stacks_pulumi.pricing.recognition import UNRECOGNISED
+
+if TYPE_CHECKING:
+    from stacks_pulumi.gate.settings import Gate
+
+SIGNATURES: Final = ".sig.d"
+"""What the name of the folder with the signatures of a change ends with."""
+PLAN: Final = ".plan"
+"""What the name of the engine's saved plan ends with."""
+REFUSED: Final = 2
+_PREVIEW_SECONDS: Final = 3600.0
+_SECONDS_TO_END: Final = 20.0
+_TTL: Final = 3600
+_LONGEST_TTL: Final = 24 * 3600
+_WEIGHTS: Final = ("nothing", "free", "needs_approval", "refused")
+_OWN_ACCOUNT: Final = ("stacks:apiKey", "stacks:baseUrl")
+_TAG: Final = "stacks-gate:"
+_TAG_LONGEST: Final = 40
+
+
+class RefusedError(StacksError):
+    """Raised if a change may not be planned, approved or applied."""
+
+    code: ErrorCode = "gate-refused"
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What happens to a resource, as the planner reports it."""
+
+    operation: str
+    name: str
+    type: str
+    changed: tuple[str, ...] = ()
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a rule of the planner has found."""
+
+    rule: str
+    action: Literal["approve", "refuse"]
+    text: str
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """
+    What the planner reports beside a change. No broker enforces it.
+
+    Attributes:
+        steps: What happens to each resource, also those of other providers.
+        findings: What the rules say of what sends no request to STACKS.
+        violations: What policies say that do not refuse it.
+        plan: The SHA-256 of the engine's saved plan.
+    """
+
+    steps: tuple[Step, ...] = ()
+    findings: tuple[Found, ...] = ()
+    violations: tuple[str, ...] = ()
+    plan: str | None = None
+
+
+class Judged(NamedTuple):
+    """
+    A change, and what follows for it.
+
+    Attributes:
+        statement: The text that is signed.
+        change: What it says.
+        said: What the broker says of it: `verdict`, `containers`, `approvals`, `missing`; `None` without a broker.
+        signatures: The signatures that it has.
+    """
+
+    statement: str
+    change: Change
+    said: Mapping[str, Any] | None
+    signatures: Sequence[str] = ()
+
+    @property
+    def result(self) -> str:
+        """What follows: the worse of what the broker and the planner say."""
+        verdict = "needs_approval" if self.said is None else str(self.said["verdict"]["result"])
+        said = reported(self.change)
+        found = {one.action for one in said.findings}
+        planned = (
+            "refused"
+            if "refuse" in found
+            else "needs_approval"
+            if found
+            else "free"
+            if said.steps
+            else "nothing"
+        )
+        return max(verdict, planned, key=_WEIGHTS.index)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """
+    What a plan is asked for.
+
+    Attributes:
+        project: The project's folder.
+        stack: The stack's name; by default the selected stack.
+        expires: How long it may be handed in.
+        ceiling: The highest increase that is asked for; by default what the creates cost now.
+        plan: Where the engine's plan is saved; `None` for nowhere.
+    """
+
+    project: Path
+    stack: str | None
+    expires: datetime.timedelta | None = None
+    ceiling: Decimal | None = None
+    plan: Path | None = None
+
+
+def reported(change: Change) -> Report:
+    """
+    Return what the planner reports beside a change.
+
+    Raises:
+        InputError: It is not what this planner writes.
+    """
+    try:
+        return msgspec.convert(change.preview or {}, Report)
+    except msgspec.ValidationError as error:
+        raise InputError(f"the part `preview` of the change cannot be read: {error}") from None
+
+
+# Planning
+
+
+def plan(broker: Broker, wanted: Wanted) -> Judged:
+    """
+    Preview a program, and return the change that it needs.
+
+    Raises:
+        RefusedError: Policies refuse the preview, or no permit says what it would change.
+        PulumiError: The preview fails.
+        StacksError: The broker refuses.
+    """
+    said = broker.ask("GET", "settings")
+    gate = _gate_of(broker, said)
+    check_configuration(wanted.project, wanted.stack)
+    pricer = pricer_of(gate)
+    data, violations = _previewed(broker, gate, wanted)
+    seen = preview.read(data, pricer)
+    if not seen.stack:
+        raise InputError("the preview has no resource, so it is not known which stack it is of")
+    try:
+        needed = permits.needed(seen.changes, _containers(broker))
+    except InputError as error:
+        raise RefusedError(error.message) from None
+    now = datetime.datetime.now(datetime.timezone.utc)
+    found = _findings(gate, seen.changes, now)
+    ceiling = None if wanted.ceiling is None else Ceiling(increase=f"{wanted.ceiling:.2f}")
+    if ceiling is None and any(ANY in one.body.values() for one in needed.permits):
+        raise InputError(
+            "a name, template, plan or address is not known before the change is made, so it may be any: say with "
+            "--ceiling how much the change may add to the monthly price at most",
+            code="invalid-argument",
+        )
+    change = Change(
+        version=1,
+        stack=seen.stack,
+        account=str(said["account"]),
+        until=instant((now + (wanted.expires or gate.record_expires)).timestamp()),
+        nonce=secrets.token_urlsafe(18),
+        permits=needed.permits,
+        ttl=int(min(max(_TTL, seen.longest), _LONGEST_TTL)),
+        ceiling=ceiling,
+        known=needed.known,
+        secrets=needed.secrets,
+        author=git.author(wanted.project),
+        preview=msgspec.to_builtins(
+            Report(
+                tuple(_step(one) for one in seen.changes if one.acts),
+                tuple(Found(one.rule, one.action, one.text) for one in found),
+                tuple(violations),
+                None if wanted.plan is None else digest(read_file(wanted.plan)),
+            )
+        ),
+    )
+    first = judged(broker, change.bytes.decode())
+    if wanted.ceiling is not None or first.said is None:
+        return first
+    costs = first.said["verdict"]
+    if costs["increase"] is None:
+        return first
+    ceiling = Ceiling(
+        increase=f"{max(Decimal(costs['increase']), Decimal(0)):.2f}", at_any_moment=costs["at_any_moment"]
+    )
+    return judged(broker, msgspec.structs.replace(change, ceiling=ceiling).bytes.decode())
+
+
+def judged(broker: Broker | None, statement: str, given: Sequence[str] = ()) -> Judged:
+    """
+    Return what follows for a change.
+
+    Raises:
+        ChangeError: It is not well formed.
+        StacksError: The broker refuses it: it is over, or a signature does not hold.
+    """
+    change = read_change(statement.encode("utf-8", "surrogatepass"))
+    said = None if broker is None else broker.verdict(statement, given)
+    return Judged(statement, change, said, given)
+
+
+def _gate_of(broker: Broker, said: Mapping[str, Any]) -> Gate:
+    """Return the rules for what no broker holds: with all files of the folder, or without its code."""
+    if broker.folder is not None:
+        return settings.read_gate(broker.folder)
+    try:
+        file = msgspec.convert(said["settings"], GateFile)
+    except msgspec.ValidationError as error:
+        raise StacksError(
+            f"the settings of the broker cannot be read ({error}): use its version of this package",
+            code="invalid-file",
+        ) from None
+    return settings.Gate(
+        Path(), broker.url, file, (), (), Path(file.approvers), _price_table(said.get("prices")), None
+    )
+
+
+def _file_of(said: Mapping[str, Any]) -> GateFile:
+    try:
+        return msgspec.convert(said["settings"], GateFile)
+    except msgspec.ValidationError as error:
+        raise StacksError(
+            f"the settings of the broker cannot be read ({error}): use its version of this package",
+            code="invalid-file",
+        ) from None
+
+
+def _price_table(text: object) -> PriceTable | None:
+    if not isinstance(text, str):
+        return None
+    with tempfile.TemporaryDirectory(prefix="stacks-gate-") as folder:
+        file = Path(folder) / "prices.yaml"
+        file.write_text(text, encoding="utf-8")
+        return read_prices(file)
+
+
+def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[str]]:
+    """Return the preview, and what policies say that do not refuse it."""
+    with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
+        events = Path(scratch) / "events.json"
+        words = [*preview.OPTIONS, "--event-log", str(events), *_chosen(wanted.stack)]
+        words += [] if wanted.plan is None else ["--save-plan", str(wanted.plan)]
+        words += _packs(gate, wanted.project, Path(scratch))
+        environment = {
+            **_with(broker, broker.token),
+            # The option for the events is behind this switch, and that for plans behind the other.
+            "PULUMI_DEBUG_COMMANDS": "true",
+            "PULUMI_EXPERIMENTAL": "true",
+        }
+        done = execute(
+            words, wanted.project, _PREVIEW_SECONDS, seconds_to_end=_SECONDS_TO_END, environment=environment
+        )
+        document = read_events(events.read_bytes()) if events.exists() and events.stat().st_size else []
+        found = [
+            one.policy_event
+            for one in (document if isinstance(document, list) else [])
+            if one.policy_event is not None
+        ]
+        if done.returncode != 0:
+            refusals = [
+                f"{one.policy_name}: {one.message}" for one in found if one.enforcement_level == "mandatory"
+            ]
+            if refusals:
+                raise RefusedError("; ".join(refusals))
+            raise PulumiError(preview_failure(done))
+    return done.stdout, [f"{one.policy_name}: {one.message}" for one in found]
+
+
+def _packs(gate: Gate, project: Path, scratch: Path) -> list[str]:
+    """Return the options that start the policy packs of a gate."""
+    return opened_engine(project, None, None).pack_options(gate.packs, scratch) if gate.packs else []
+
+
+def _with(broker: Broker, token: str) -> dict[str, str]:
+    """Return the variables of the engine: without options that the user did not give here."""
+    return {
+        name: value
+        for name, value in broker.environment(token).items()
+        if not name.startswith("PULUMI_OPTION_")
+    }
+
+
+def _containers(broker: Broker) -> list[Any]:
+    from stacks_pulumi import config  # noqa: PLC0415  (a change that is shown needs no client)
+    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (as above)
+
+    given = {"STACKS_BASE_URL": broker.url, "STACKS_API_KEY": broker.token}
+    with StacksClient.of(config.load(environ=given)) as client:
+        listed = client.containers.list()
+        listed.require_complete()
+        return list(listed)
+
+
+def _findings(gate: Gate, changes: Sequence[Resource], now: datetime.datetime) -> list[Finding]:
+    """Return what the rules find in what no broker judges."""
+    ours = {one.urn for one in changes if one.kind not in {None, UNRECOGNISED}}
+    is_foreign = any(one.acts and one.urn not in ours for one in changes)
+    counts = {"max-deletions", "max-replacements"}
+    found = [
+        one
+        for one in rules.findings(gate, changes, now)
+        if one.rule not in BUILT_IN
+        or one.rule == "keeps-billed"
+        or (one.urn not in ours and (is_foreign or one.rule not in counts))
+    ]
+    found += [
+        Finding("protection", "approve", one.urn, f"{one.name!r} is no longer protected from deletion")
+        for one in changes
+        if one.unprotected and one.operation != "delete"
+    ]
+    return found
+
+
+def _step(change: Resource) -> Step:
+    return Step(change.operation, f"{change.name}{change.note}", change.type, tuple(sorted(change.changed)))
+
+
+def check_configuration(project: Path, stack: str | None) -> None:
+    """
+    Refuse a stack whose configuration takes precedence over a grant.
+
+    Raises:
+        ConfigError: It has a key or an address of the API.
+        PulumiError: It cannot be read.
+    """
+    said = json.loads(run(["config", "--json", *_chosen(stack)], folder=project) or b"{}")
+    own = [name for name in _OWN_ACCOUNT if name in said]
+    if own:
+        raise ConfigError(
+            f"the stack's configuration has {' and '.join(own)}, which a program uses in place of the grant: run "
+            f"`pulumi config rm {own[0]}`",
+            code="invalid-setting",
+        )
+
+
+def _chosen(stack: str | None) -> tuple[str, ...]:
+    return () if stack is None else ("--stack", stack)
+
+
+# Files
+
+
+def signatures_of(file: Path) -> list[str]:
+    """
+    Return the signatures beside a change.
+
+    Raises:
+        InputError: One cannot be read.
+    """
+    folder = file.with_name(file.name + SIGNATURES)
+    try:
+        return [path.read_text(encoding="ascii") for path in sorted(folder.iterdir()) if path.is_file()]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise InputError(f"a signature in {folder} cannot be read: {error}", code="file-access") from None
+
+
+def statement_of(file: Path) -> str:
+    """
+    Return the text of a change.
+
+    Raises:
+        InputError: It cannot be read, or is none.
+    """
+    data = read_file(file)
+    try:
+        read_change(data)
+        return data.decode()
+    except ChangeError as error:
+        raise InputError(f"{file} is no change: {error.message}") from None
+
+
+def write(statement: str, file: Path) -> None:
+    """
+    Write a change; signatures of an earlier one are removed.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    try:
+        file.write_text(statement, encoding="utf-8")
+        shutil.rmtree(file.with_name(file.name + SIGNATURES), ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
+
+
+# Approving
+
+
+def sign(broker: Broker | None, judged: Judged, key: Path, signers: Path | None) -> tuple[str, str, str]:
+    """
+    Sign a change.
+
+    Args:
+        broker: The broker, which says whose key it is; `None` if none is asked.
+        judged: The change.
+        key: The key of the approver.
+        signers: The file with the keys of the approvers, if it is here.
+
+    Returns:
+        The name of the approver, the signature, and what is missing; empty if nothing is, or that is not known.
+
+    Raises:
+        SignatureError: The key does not sign.
+        RefusedError: It is not the key of an approver, or they may not approve it.
+    """
+    text, before = judged.statement.encode(), {*(judged.said or {}).get("approvals", ())}
+    if broker is None:
+        if signers is None:
+            raise InputError(
+                "whose key it is cannot be said here: name the gate's folder, or use the token of a grant that reads",
+                code="invalid-argument",
+            )
+        now = datetime.datetime.now(datetime.timezone.utc)
+        made = signatures.make(text, key, signers, now)
+        return signatures.signer_of(text, made, signers, now), made.decode(), ""
+    made = signatures.sign(text, key)
+    said = broker.verdict(judged.statement, [made.decode()])
+    (name,) = said["approvals"]
+    if name in before:
+        raise RefusedError(f"{name} has approved it already")
+    settings_said = broker.ask("GET", "settings")
+    file = _file_of(settings_said)
+    verdict = said["verdict"]
+    ceiling = judged.change.ceiling
+    why = file.why_not(
+        name,
+        judged.change.author,
+        judged.change.stack,
+        None if ceiling is None else ceiling.most,
+        destroys=bool({one["rule"] for one in verdict["findings"]} & {"destroys-data", "restores-data"}),
+        owners=verdict["owners"],
+    )
+    if why:
+        raise RefusedError(f"not approved: {why}")
+    both = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
+    return name, made.decode(), str(both["missing"])
+
+
+def post(broker: Broker, judged: Judged, signature: str) -> None:
+    """
+    Approve an access request.
+
+    Raises:
+        BrokerError: It is refused.
+    """
+    broker.ask("POST", "approvals", {"statement": judged.statement, "signatures": [signature]})
+
+
+def save(signature: str, name: str, file: Path) -> Path:
+    """Write a signature beside a change, and return its file."""
+    folder = file.with_name(file.name + SIGNATURES)
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(signature, encoding="ascii")
+    return folder / name
+
+
+# Applying
+
+
+class Run(NamedTuple):
+    """
+    How a change is applied.
+
+    Attributes:
+        file: The file of the change.
+        project: The project's folder.
+        stack: The stack's name; by default the one of the change.
+        words: The command; empty for `pulumi up`.
+        strict: Whether a client that could read the key is refused.
+        accept_replay: Whether it may be unknown that the change was not applied before.
+    """
+
+    file: Path
+    project: Path
+    stack: str | None
+    words: Sequence[str] = ()
+    strict: bool = False
+    accept_replay: bool = False
+
+
+class Applied(NamedTuple):
+    """
+    How a command ended.
+
+    Attributes:
+        code: Its exit code.
+        left: What was approved and did not happen, in words.
+        until: Until when the rest may happen.
+    """
+
+    code: int
+    left: tuple[str, ...]
+    until: str
+
+
+def apply(broker: Broker, wanted: Run) -> Applied:
+    """
+    Run a command with the grant of a change.
+
+    Raises:
+        RefusedError: The broker refuses the change, or this client could read the key and may not (`strict`).
+        InputError: The project is another stack's, or its saved plan another one.
+    """
+    if broker.folder is not None:
+        _check_exposed(broker.why_exposed(), wanted)
+    statement, given = statement_of(wanted.file), signatures_of(wanted.file)
+    change = read_change(statement.encode())
+    found = reported(change).findings
+    texts = "; ".join(one.text for one in found)
+    if any(one.action == "refuse" for one in found):
+        raise RefusedError(f"its plan was refused: {texts}")
+    if found and not given:
+        raise RefusedError(f"it needs an approval: {texts}")
+    with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
+        words = [*wanted.words] or _up(broker, wanted, change, Path(scratch))
+        is_marked = _once(broker, wanted, change)
+        try:
+            said = broker.ask("POST", "changes", {"statement": statement, "signatures": given})
+        except BrokerError as error:
+            raise RefusedError(error.message) from None
+        token = str(said["token"])
+        if broker.folder is None:
+            try:
+                _check_exposed(dataclasses.replace(broker, token=token).why_exposed(), wanted)
+            except RefusedError:
+                broker.ask("DELETE", "me", token=token)
+                raise
+        if is_marked:
+            _tag(wanted, change, "set", _tag_of(change), change.until)
+        environment = {**_with(broker, token), "PULUMI_EXPERIMENTAL": "true"}
+        return _ended(broker, token, _run(words, wanted.project, environment, broker))
+
+
+def _check_exposed(exposed: str, wanted: Run) -> None:
+    if exposed and wanted.strict:
+        raise RefusedError(exposed)
+    if exposed:
+        sys.stderr.write(f"stacks-pulumi gate: {exposed}\n")
+
+
+def _up(broker: Broker, wanted: Run, change: Change, scratch: Path) -> list[str]:
+    """Return the words of `pulumi up` for a change."""
+    project = find_project(wanted.project)
+    name = None if project is None else read_project(project).get("name")
+    of_project, _, stack = change.stack.partition("/")
+    if name != of_project or (wanted.stack is not None and wanted.stack.rpartition("/")[2] != stack):
+        raise InputError(
+            f"the change is of the stack {change.stack}, and this is another project or stack: name its folder with -C",
+            code="invalid-argument",
+        )
+    stack = wanted.stack or stack
+    check_configuration(wanted.project, stack)
+    plan = wanted.file.with_name(wanted.file.name + PLAN)
+    expected = reported(change).plan
+    words = ["pulumi", "up", "--yes", *_chosen(stack)]
+    if expected is not None:
+        if not plan.is_file() or digest(read_file(plan)) != expected:
+            raise InputError(
+                f"{plan} is not the saved plan that was approved: take it from where it was planned"
+            )
+        words += ["--plan", str(plan.resolve())]
+    if broker.folder is not None:
+        words += _packs(settings.read_gate(broker.folder), wanted.project, scratch)
+    return words
+
+
+def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], broker: Broker) -> int:
+    inherited = () if broker.used is None else (broker.used,)
+    try:
+        with subprocess.Popen(words, cwd=folder, env=environment, pass_fds=inherited) as process:  # noqa: S603  (asked for)
+            while True:
+                try:
+                    return process.wait()
+                except KeyboardInterrupt:
+                    # It is for the command, which has the terminal too.
+                    continue
+    except OSError as error:
+        raise PulumiError(f"the command {words[0]!r} does not start ({error.strerror})") from None
+
+
+def _ended(broker: Broker, token: str, code: int) -> Applied:
+    """Return what is left of a grant, and end its token."""
+    said = broker.ask("GET", "me", token=token)
+    left = tuple(
+        f"{one['n']}. {one['words']}"
+        for one in said["permits"]
+        if one["left"]
+        and not one["used"]
+        and (EFFECTS[one["endpoint"]].makes or EFFECTS[one["endpoint"]].removes)
+    )
+    # After a kill, something may still have to be removed.
+    if code >= 0:
+        broker.ask("DELETE", "me", token=token)
+    return Applied(code, left, str(said["until"]))
+
+
+# Once, where no ledger lasts
+
+
+def _once(broker: Broker, wanted: Run, change: Change) -> bool:
+    """
+    Check that a change was not applied before, if the ledger would not know it; return whether it is to be marked.
+
+    Raises:
+        RefusedError: It was, or that is not known.
+    """
+    if broker.folder is None or wanted.accept_replay or not _is_new(broker.folder):
+        return False
+    if wanted.words:
+        raise RefusedError(_NOT_KNOWN.format("a command of your own has no stack"))
+    try:
+        tags = json.loads(_tag(wanted, change, "ls", "--json") or b"{}")
+    except (PulumiError, ValueError) as error:
+        raise RefusedError(_NOT_KNOWN.format(f"the stack has no tags: {error}")) from None
+    if _tag_of(change) in tags:
+        raise RefusedError(
+            "this change was applied before, by a broker whose ledger is gone: plan it again, and keep the ledger"
+        )
+    now = instant(datetime.datetime.now(datetime.timezone.utc).timestamp())
+    for name, until in tags.items():
+        if name.startswith(_TAG) and str(until) < now:
+            _tag(wanted, change, "rm", name)
+    return True
+
+
+_NOT_KNOWN: Final = (
+    "the broker's ledger is new, so it is not known whether this change was applied before ({}): keep the ledger, or "
+    "use --accept-replay"
+)
+
+
+def _is_new(folder: Path) -> bool:
+    from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (only a new ledger is asked)
+    from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
+
+    with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened:
+        return opened.ledger.is_empty
+
+
+def _tag_of(change: Change) -> str:
+    return f"{_TAG}{hashlib.sha256(change.nonce.encode()).hexdigest()}"[:_TAG_LONGEST]
+
+
+def _tag(wanted: Run, change: Change, *words: str) -> bytes:
+    stack = wanted.stack or change.stack.partition("/")[2]
+    return run(["stack", "tag", *words, "--stack", stack], folder=wanted.project)

@@ -1,0 +1,230 @@
+"""`gate show`, `approve` and `apply` with a change that was written by hand: who may do what, and what is shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from stacks_pulumi import cli
+from stacks_pulumi.broker.change import canonical, instant
+from tests.broker.conftest import Bench, create, literal, permit, sign
+from tests.support.gate import keys
+
+CREATE: Final = """
+import os, sys, urllib.request
+request = urllib.request.Request(os.environ["STACKS_BASE_URL"] + "/containers", method="POST")
+request.add_header("Authorization", "Bearer " + os.environ["STACKS_API_KEY"])
+request.add_header("Content-Type", "application/json")
+urllib.request.urlopen(request, sys.argv[1].encode())
+"""
+BODY: Final = json.dumps(create("web"))
+
+
+class Desk:
+    """A person at a desk, with a change in a file."""
+
+    def __init__(self, bench: Bench, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.bench, self.file, self._capsys = bench, folder / "change.json", capsys
+
+    def write(self, *permits: Any, **more: Any) -> None:
+        """Write a change."""
+        self.file.write_bytes(canonical(self.bench.change(*permits, **more)))
+
+    def gate(self, action: str, *words: str, code: int = 0, what: str = "") -> str:
+        """Run an action on the change; return what it says."""
+        found = cli.main(["gate", action, what or str(self.file), "--gate", self.bench.url, *words])
+        said = "".join(self._capsys.readouterr())
+        assert found == code, said
+        return said
+
+    def approve(self, name: str, *words: str, code: int = 0) -> str:
+        """Approve the change with the key of a person."""
+        return self.gate("approve", "--key", str(keys() / name), *words, code=code)
+
+    def apply(self, *words: str, code: int = 0) -> str:
+        """Apply the change with a command that creates `web`."""
+        return self.gate("apply", *words, "--", sys.executable, "-c", CREATE, BODY, code=code)
+
+
+@pytest.fixture
+def desks(
+    benches: Callable[..., Bench],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Desk]:
+    def make(**settings: Any) -> Desk:
+        bench = benches(**settings)
+        monkeypatch.setenv("STACKS_API_KEY", bench.reader().token)
+        return Desk(bench, tmp_path, capsys)
+
+    return make
+
+
+def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Callable[..., Desk]) -> None:
+    """Case 12; the token ends with the run, and the same change goes on with what is left."""
+    desk = desks()
+    desk.write(permit("containers.create", create("web")), permit("containers.create", create("data")))
+
+    assert "needs an approval; +$8.00 a month" in desk.gate("show")
+    assert "it needs an approval" in desk.apply(code=2)
+    desk.approve("ann")
+    assert "Approved by ann" in desk.gate("show")
+    assert "ann has approved it already" in desk.approve("ann", code=2)
+    desk.apply()
+    assert desk.bench.names == ["web"]
+    token = [one for one in desk.bench.ledger.grants() if one.kind == "change"]
+    assert len(token) == 1
+
+    # The answer to the same create again; nothing is made twice.
+    said = desk.gate("apply", "--", sys.executable, "-c", "raise SystemExit(3)", code=3)
+    assert "approved and not done: 2. POST /containers (name: data" in said
+    desk.apply()
+    assert desk.bench.names == ["web"]
+    assert desk.bench.emulator.calls("containers.create") == 1
+
+
+def test_whose_a_container_is_and_what_it_is_come_from_the_broker(desks: Callable[..., Desk]) -> None:
+    """Case 19: whatever the planner writes, the live container is shown, with its owner."""
+    desk = desks()
+    row = desk.bench.made("data", template="postgresql")
+    desk.bench.ledger.claim("other/prod", row["id"], row["created_at"], "postgresql", "basic")
+    known = {"cache": {"id": row["id"], "created_at": "2020-01-01T00:00:00Z", "template": "redis"}}
+    desk.write(
+        permit("containers.delete", ids={"container_id": literal(row)}, destroys="nothing"), known=known
+    )
+
+    said = desk.gate("show")
+
+    assert '"data", postgresql, basic, $4.00 a month, of other/prod' in said
+    assert "the change is about one made 2020-01-01T00:00:00Z" in said
+    assert "it is about containers of another owner: other/prod" in said
+
+
+def test_who_may_approve(desks: Callable[..., Desk]) -> None:
+    """Wrong signer, `--as`, two people, the author, and a limit of one approver."""
+    desk = desks(
+        two_approvals=["destroys-data"],
+        other_than_author=True,
+        approver_limits={"bob": {"ceiling": 3}},
+    )
+    row = desk.bench.made("old")
+    desk.write(
+        permit("containers.delete", ids={"container_id": literal(row)}),
+        author="Eve <eve@example.org>",
+        ceiling={"increase": "2.00"},
+    )
+    assert "no valid key" in desk.approve("eve", code=2)
+    assert "not of bob" in desk.approve("ann", "--as", "bob", code=2)
+    assert "the approvals of two people" in desk.approve("ann")
+    assert "the approvals of two people" in desk.apply(code=2)
+    desk.approve("bob")
+    desk.gate("apply", "--", "true")
+
+    desk.write(permit("containers.create", create("web")), author="Ann <ann@example.org>")
+    desk.file.with_name("change.json.sig.d").joinpath("ann").unlink()
+    desk.file.with_name("change.json.sig.d").joinpath("bob").unlink()
+    assert "ann is the author of the change" in desk.approve("ann", code=2)
+    assert "bob may approve an increase of $3.00" in desk.approve("bob", code=2)
+    # A signature that somebody puts there by hand is not enough either.
+    desk.file.with_name("change.json.sig.d").joinpath("ann").write_text(sign(desk.file.read_text(), "ann"))
+    assert "ann is the author of the change" in desk.apply(code=2)
+    assert desk.bench.names == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"until": instant(0)}, "it had to be handed in until"),
+        ({"ceiling": {"increase": "1.00"}}, "ceiling is $1.00"),
+        ({"account": "0" * 16}, "it is for another broker"),
+        (
+            {"preview": {"findings": [{"rule": "x", "action": "refuse", "text": "it is Friday"}]}},
+            "it is Friday",
+        ),
+    ],
+)
+def test_a_change_that_does_not_hold_is_neither_approved_nor_applied(
+    desks: Callable[..., Desk], more: dict[str, Any], why: str
+) -> None:
+    desk = desks()
+    desk.write(permit("containers.create", create("web")), **more)
+    folder = desk.file.with_name("change.json.sig.d")
+    folder.mkdir()
+    (folder / "ann").write_text(sign(desk.file.read_text(), "ann"))
+
+    assert "refused" in desk.approve("bob", code=2)
+    assert why in desk.apply(code=2)
+    assert desk.bench.names == []
+
+
+def test_one_byte_of_the_file_after_the_signature(desks: Callable[..., Desk]) -> None:
+    desk = desks()
+    desk.write(permit("containers.create", create("web")))
+    desk.approve("ann")
+    desk.file.write_text(desk.file.read_text().replace('"basic"', '"micro"'))
+
+    assert "the signature does not verify" in desk.apply(code=2)
+
+
+def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk]) -> None:
+    desk = desks()
+    body = {**create("web"), "name": {"any": True}}
+    desk.write(permit("containers.create", body), ceiling={"increase": "4.00"})
+
+    assert "a value of it may be any" in desk.approve("ann", code=1)
+    desk.approve("ann", "--accept-unknown")
+    desk.apply()
+    assert desk.bench.names == ["web"]
+
+
+def test_names_cannot_write_lines_of_their_own(desks: Callable[..., Desk]) -> None:
+    """Case 49."""
+    desk = desks()
+    name = "web\n   1. GET /containers\x1b[2J"
+    step = {"operation": "create", "name": name, "type": name}
+    desk.write(permit("containers.create", create(name), why=name), preview={"steps": [step]})
+
+    said = desk.gate("show")
+
+    assert "\x1b" not in said
+    assert not [line for line in said.splitlines() if line.startswith("   1. GET")]
+
+
+def test_an_access_request_is_shown_and_approved(desks: Callable[..., Desk]) -> None:
+    desk = desks(policies={"agents": {"increase_per_day": 1, "max_total": 20}})
+    asked = desk.bench.agent().create("web").json()["request"]
+
+    assert "it approves the access request" in desk.gate("show", what=asked)
+    desk.gate("approve", "--key", str(keys() / "ann"), what=asked)
+
+    assert desk.bench.agent()("GET", f"/_broker/requests/{asked}").json()["state"] == "approved"
+
+
+def test_the_user_of_the_broker_is_warned_and_refused_if_strict(desks: Callable[..., Desk]) -> None:
+    desk = desks()
+    desk.write(permit("containers.create", create("web")))
+    desk.approve("ann")
+
+    assert "the broker runs as this user" in desk.apply("--strict", code=2)
+    assert desk.bench.names == []
+    # The token was void at once, so the change is not held back.
+    assert "the broker runs as this user" in desk.apply()
+
+
+def test_a_machine_without_a_token_shows_only_what_the_planner_says(
+    desks: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = desks()
+    desk.write(permit("containers.create", create("web")))
+    monkeypatch.delenv("STACKS_API_KEY")
+
+    assert "No broker was asked" in desk.gate("show")
+    assert "whose key it is cannot be said here" in desk.approve("ann", code=1)
+    monkeypatch.setattr("stacks_pulumi.gate.client.Broker.why_exposed", lambda _self: "")
+    assert "no signature" in desk.apply(code=2)

@@ -1,0 +1,163 @@
+"""A broker that is started for one run: where no server runs, and where no ledger lasts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stacks_pulumi import cli
+from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi.broker import folder as folders
+from stacks_pulumi.broker.change import canonical, instant
+from stacks_pulumi.emulator import Emulator
+from tests.broker.conftest import create, permit
+from tests.broker.test_commands import BODY, CREATE
+from tests.support.gate import keys, signer
+from tests.support.waiting import until
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    # Its clock is that of the started process.
+    with Emulator(boot_seconds=0) as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a broker without a server, whose key is in the environment."""
+    path = tmp_path / "gate"
+    folders.init(path)
+    settings = {"version": 1, "base_url": emulator.url, "rules": {"unpriced": "approve"}}
+    (path / "gate.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    (path / "allowed_signers").write_text(signer("ann"), encoding="utf-8")
+    monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+    return path
+
+
+@pytest.fixture
+def change(folder: Path) -> Path:
+    """A signed change that creates `web`."""
+    file = folder.parent / "change.json"
+    said = {
+        "version": 1,
+        "stack": "shop/prod",
+        "account": (folder / "broker.account").read_text(encoding="utf-8").strip(),
+        "until": instant(SYSTEM_CLOCK.wall() + 3600),
+        "nonce": "a-nonce-of-this-test",
+        "permits": [{"n": 1, **permit("containers.create", create("web"))}],
+    }
+    file.write_bytes(canonical(said))
+    assert cli.main(["gate", "approve", str(file), "--gate", str(folder), "--key", str(keys() / "ann")]) == 0
+    return file
+
+
+def apply(change: Path, *words: str, options: tuple[str, ...] = ()) -> int:
+    return cli.main(
+        [
+            "gate",
+            "apply",
+            str(change),
+            "--gate",
+            str(change.parent / "gate"),
+            "--accept-replay",
+            *options,
+            "--",
+            *words,
+        ]
+    )
+
+
+def test_the_command_has_a_token_and_not_the_key_and_the_server_ends_with_it(
+    folder: Path, change: Path, emulator: Emulator, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script = f"{CREATE}\nprint(os.environ, sorted(os.listdir(sys.argv[2])))"
+
+    assert apply(change, sys.executable, "-c", script, BODY, str(folder)) == 0
+
+    said = capfd.readouterr()
+    assert "sk_stacks_57ac6b0c" in said.out
+    assert emulator.key not in said.out + said.err
+    assert "can read the broker's folder" in said.err
+    assert [one.name for one in emulator.state.containers.values()] == ["web"]
+    assert folders.announced(folder) == {}
+    assert emulator.key not in (folder / "broker.log").read_text(encoding="utf-8")
+
+
+def test_what_a_killed_run_has_started_still_reaches_the_server(
+    folder: Path, change: Path, emulator: Emulator, tmp_path: Path
+) -> None:
+    """The command and `apply` are killed; a process that the command has started goes on, as a provider does."""
+    go, done = tmp_path / "go", tmp_path / "done"
+    os.mkfifo(go)
+    script = tmp_path / "provider.py"
+    script.write_text(
+        f"open({str(go)!r}).read()\n{CREATE}\nopen({str(done)!r}, 'w').close()", encoding="utf-8"
+    )
+    start = tmp_path / "engine.py"
+    start.write_text(
+        "import subprocess, sys\n"
+        f"words = [sys.executable, {str(script)!r}, {BODY!r}]\n"
+        "subprocess.Popen(words, close_fds=False, start_new_session=True)\n"
+        "print('started', flush=True)\n"
+        "sys.stdin.read()\n",
+        encoding="utf-8",
+    )
+    words = [sys.executable, "-m", "stacks_pulumi", "gate", "apply", str(change), "--gate", str(folder)]
+    with subprocess.Popen(
+        [*words, "--accept-replay", "--", sys.executable, str(start)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        os.killpg(process.pid, signal.SIGKILL)
+    server = folders.announced(folder)
+    assert server["while_used"]
+    assert folders.is_used(folder)
+
+    go.write_text("go", encoding="utf-8")
+
+    until(done.exists)
+    assert [one.name for one in emulator.state.containers.values()] == ["web"]
+    until(lambda: not folders.is_used(folder))
+    # It would end 15 minutes later. The next run uses it, and ends it.
+    assert cli.main(["gate", "show", str(change), "--gate", str(folder)]) == 0
+    assert folders.announced(folder) == {}
+
+
+def test_strict_refuses_a_server_of_its_own(folder: Path, change: Path, emulator: Emulator) -> None:
+    assert apply(change, "true", options=("--strict",)) == 2
+    assert not emulator.state.containers
+
+
+def test_a_new_ledger_does_not_know_whether_a_change_was_applied(
+    folder: Path, change: Path, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["gate", "apply", str(change), "--gate", str(folder)]
+
+    assert cli.main([*words, "--", "true"]) == 2
+    assert "--accept-replay" in capsys.readouterr().err
+    assert cli.main([*words, "--accept-replay", "--", sys.executable, "-c", CREATE, BODY]) == 0
+    # Now the ledger knows it: the same change is the same grant, and nothing of it is left.
+    assert cli.main([*words, "--", sys.executable, "-c", CREATE, BODY]) == 0
+    assert emulator.calls("containers.create") == 1
+
+
+def test_a_key_that_only_reads_plans_and_a_missing_one_is_said(
+    folder: Path, change: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("STACKS_API_KEY")
+
+    assert cli.main(["gate", "show", str(change), "--gate", str(folder)]) == 0
+    assert "No broker was asked" in capsys.readouterr().out
+    assert apply(change, "true") == 1
+    assert "the broker has no API key" in capsys.readouterr().err

@@ -1,0 +1,138 @@
+"""The way of a person through a broker: planned on one machine, approved on a second, applied on a third."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.broker.conftest import Bench
+from tests.support.clock import fast_clock
+from tests.support.gate import keys
+from tests.support.stack import Stack
+from tools.engine.ensure import ensure
+
+pytestmark = pytest.mark.engine
+
+OLD: Final = 'stacks.Container("old", template="redis")\n'
+NEW: Final = """
+web = stacks.Container("web", template="nodejs", external_access=True)
+data = stacks.Container("data", template="postgresql")
+cache = stacks.Container("cache", template="redis")
+stacks.Connection("web-to-data", source=web, target=data, name="primary")
+"""
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
+        yield api
+        api.faults.assert_none_left()
+
+
+class Machine:
+    """
+    A machine of a person: with a home, a copy of the project, and perhaps a token.
+
+    Args:
+        name: Its name.
+        stack: The stack, whose backend all machines use.
+        url: The address of the broker.
+        token: The token of a grant.
+    """
+
+    def __init__(self, name: str, stack: Stack, url: str, token: str = "") -> None:
+        self.folder = stack.folder.parent / name
+        self.stack = stack
+        home = self.folder / "home"
+        home.mkdir(parents=True)
+        account = {"STACKS_BASE_URL": url, **({"STACKS_API_KEY": token} if token else {})}
+        self.env = {**stack.env, "HOME": str(home), "PULUMI_HOME": str(home / "pulumi"), **account}
+        self.checkout()
+
+    def checkout(self) -> None:
+        """Take the program as it is."""
+        for file in (*self.stack.folder.glob("Pulumi*.yaml"), self.stack.folder / "__main__.py"):
+            shutil.copy(file, self.folder)
+        shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)
+
+    def gate(self, *words: str, code: int = 0) -> str:
+        """Run the command; return what it says."""
+        done = subprocess.run(
+            ["python3", "-m", "stacks_pulumi", "gate", *words],
+            cwd=self.folder,
+            env=self.env,
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            timeout=300,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == code, said
+        return said
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    return Stack(tmp_path / "stack", ensure().bin, {})
+
+
+def machines(bench: Bench, stack: Stack) -> tuple[Machine, Machine, Machine]:
+    """Return who plans, who approves and who applies; the last one stores no secret."""
+    return (
+        Machine("planner", stack, bench.url, bench.reader().token),
+        Machine("approver", stack, bench.url, bench.reader().token),
+        Machine("job", stack, bench.url),
+    )
+
+
+def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Stack) -> None:
+    planner, approver, job = machines(bench, stack)
+    stack.program(OLD)
+    planner.checkout()
+    job.checkout()
+    change = stack.folder.parent / "change.json"
+    gate = "--gate", bench.url
+    planner.gate("plan", *gate, "--out", str(change), "-s", "dev", code=3)
+    approver.gate("approve", str(change), *gate, "--key", str(keys() / "ann"))
+    job.gate("apply", str(change), *gate)
+    assert bench.names == ["old"]
+
+    stack.program(NEW)
+    planner.checkout()
+    said = planner.gate("plan", *gate, "--out", str(change), "-s", "dev", code=3)
+    assert '"old", redis, basic, $4.00 a month, of tests/dev' in said
+    assert "$8.00 a month, at one moment $12.00" in said
+    assert "destroys" in said
+    # The job cannot apply it without a signature, nor with that of somebody who is no approver.
+    job.checkout()
+    assert "no signature" in job.gate("apply", str(change), *gate, code=2)
+    assert "no valid key" in approver.gate(
+        "approve", str(change), *gate, "--key", str(keys() / "eve"), code=2
+    )
+    said = approver.gate("approve", str(change), *gate, "--key", str(keys() / "ann"))
+    assert "DELETE /containers/" in said
+    assert change.with_name("change.json.sig.d").joinpath("ann").exists()
+
+    # The program is another one than at the approval: the approved part happens, and the rest is refused.
+    stack.program(NEW + 'stacks.Container("extra", template="nodejs")\n')
+    job.checkout()
+    said = job.gate("apply", str(change), *gate, code=1)
+    assert "this change was not approved: POST /containers" in said
+    assert "extra" not in bench.names
+    assert "approved and not done" in said
+
+    # The same change goes on with what is left of it: no container is made twice.
+    stack.program(NEW)
+    job.checkout()
+    job.gate("apply", str(change), *gate)
+    assert bench.names == ["cache", "data", "web"]
+    assert bench.emulator.calls("containers.create") == 4
+    job.gate("apply", str(change), *gate)
+    assert bench.emulator.calls("containers.create") == 4
