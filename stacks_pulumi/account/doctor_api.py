@@ -171,7 +171,7 @@ def platform(facts: Facts) -> Iterator[Diagnosis]:
     if isinstance(known, ConfigError):
         yield problem("platform", known.message, f"correct {path}, or remove the setting {source}")
     elif path is None:
-        yield ok("platform", "no platform file: answers are read as the API guide shows them")
+        yield ok("platform", "no platform file: answers are read as STACKS documents them")
     else:
         yield ok("platform", f"{path} (from {source})")
         for section, settings in known.facts.as_json().items():

@@ -224,7 +224,7 @@ def read_twice(
             readings.append(has)
         return None if lacking(readings[-1]) else True
 
-    look_twice(look, SYSTEM_CLOCK, client.platform.lag)
+    look_twice(look, SYSTEM_CLOCK, client.platform.pause)
     return readings[-1]
 
 

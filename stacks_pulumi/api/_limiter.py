@@ -16,17 +16,14 @@ window is new, how large it is, and whether the API can be reached.
 
 from __future__ import annotations
 
-import contextlib
 import email.utils
 import enum
 import itertools
 import math
-import os
 import random
 import re
 import threading
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -46,8 +43,6 @@ and the number of calls that wait."""
 
 _PROBES: Final = 4
 """How many requests may be in flight while the window is unknown."""
-_CLOCKS: Final = 1.0
-"""Seconds by which the clocks of two processes may differ."""
 _SAME_WINDOW: Final = 5.0
 """Two ends of windows that differ by less than this, in seconds, are the end of the same window."""
 _NO_ADVICE: Final = 10.0
@@ -126,7 +121,6 @@ class Limiter:
         self._limit = per_minute
         self._sent = 0
         self._others = 0
-        self._others_before = 0
         self._ends = -math.inf
         self._known = False
         self._paused_until = -math.inf
@@ -175,11 +169,6 @@ class Limiter:
             left = self._ends - self._clock.now()
             return max(left, 0.0) / max(self._free, 1)
 
-    def is_shared(self) -> bool:
-        """Return whether another process has used the key in this window or in the one before it."""
-        with self._changed:
-            return max(self._others, self._others_before) > 0
-
     def _blocked(self, ticket: tuple[Priority, int]) -> float:
         return self._closed_for(self._clock.now()) or not self._is_turn_of(ticket)
 
@@ -221,7 +210,7 @@ class Limiter:
     def _open(self, ends: float, sent: int) -> None:
         self._ends = ends
         self._sent = sent
-        self._others_before, self._others = self._others, 0
+        self._others = 0
 
     def _learn(self, answer: Answer) -> None:
         now, told = self._clock.now(), rates(answer)
@@ -254,69 +243,6 @@ class Limiter:
         self._paused_until = max(self._paused_until, now + seconds)
         # The API says when it accepts requests again. A new window begins then, whatever was counted before.
         self._ends = self._paused_until
-
-
-class Neighbours:
-    """
-    The other processes that use the same key, and what the lists of those on this machine showed.
-
-    That is a hint and no evidence: it shows when a look is worth a request. Each process writes its newest list into a
-    file, whole and without a lock. A hint that gets lost costs a request.
-
-    Args:
-        file: The file; without one, the processes exchange no hints.
-        clock: The clock.
-        are_there: Whether there are other processes, on this machine or on others.
-        spread: See `Limiter`.
-
-    Attributes:
-        later: By which factor to wait for longer after a list of another process than after an own one, so that they
-            do not send the next request at the same moment.
-    """
-
-    def __init__(
-        self,
-        file: Path | None,
-        clock: Clock,
-        are_there: Callable[[], bool],
-        spread: Callable[[], float] = random.random,
-    ) -> None:
-        self.are_there = are_there
-        self._file = file
-        self._clock = clock
-        self._read: tuple[int, int] = (0, 0)
-        self._own = -math.inf
-        self._told: tuple[float, dict[str, str | None]] = (-math.inf, {})
-        self.later = 1.2 + spread() / 4
-
-    def tell(self, began_at: float, statuses: Mapping[str, str | None]) -> None:
-        """Write the statuses in a list, by id, and when this process requested it, by its clock."""
-        if self._file is None:
-            return
-        self._own = at = self._clock.wall() - (self._clock.now() - began_at)
-        # Without the hint, the others ask for themselves.
-        with contextlib.suppress(OSError):
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = self._file.with_name(f"{self._file.name}.{os.getpid()}-{id(self)}")
-            new.write_bytes(msgspec.json.encode((at, statuses)))
-            new.replace(self._file)
-
-    def told(self) -> tuple[float, Mapping[str, str | None]]:
-        """Return when another process requested the newest list, by this process's clock, and its statuses by id."""
-        if self._file is not None:
-            with contextlib.suppress(OSError, msgspec.DecodeError):
-                found = self._file.stat()
-                if (found.st_ino, found.st_mtime_ns) != self._read:
-                    self._read = found.st_ino, found.st_mtime_ns
-                    self._told = msgspec.json.decode(
-                        self._file.read_bytes(), type=tuple[float, dict[str, str | None]]
-                    )
-        at, statuses = self._told
-        age = self._clock.wall() - at
-        # A list from the future would stay the newest one: this clock was set back, or the file is on two machines.
-        if at == self._own or age < -_CLOCKS:
-            return -math.inf, {}
-        return self._clock.now() - max(age, 0.0), statuses
 
 
 _COUNT: Final = re.compile(r"(\d{1,9})(?!\w)")

@@ -3,7 +3,6 @@ Decides which requests are retried, when, and how often. No other layer retries.
 
     GET, PUT, DELETE, a POST with `again`    no answer, 429, 5xx, an answer that cannot be read
     any other POST                           429, and a connection that failed before the request was sent
-    any request by a container's id          403, 404 and 410, while the container exists and is not visible yet
     any                                      a refusal because another operation on the same object is in progress
 
 `once` resolves the unknown outcome of a create. That of a restore stays unknown.
@@ -16,14 +15,13 @@ import random
 import re
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from stacks_pulumi._clock import Clock, Pulse, beat, sleep_with_pulse
 from stacks_pulumi.api._call import Call, Handler
 from stacks_pulumi.errors import (
-    ApiError,
     ConflictError,
     ConnectionFailedError,
     DashboardOnlyError,
@@ -194,90 +192,3 @@ class Retry:
             if call.endpoint.method != "GET":
                 beat(self._on_repeat)
         raise AssertionError
-
-
-class _IsListed(Protocol):
-    def __call__(self, id: str, /, *, new: bool = False) -> bool: ...
-
-
-class UntilVisible:
-    """
-    The handler around the others for requests about containers. A platform may show a new container in a list, or
-    acknowledge its creation, and answer requests by its id with 404 for some time: then the request is sent again.
-
-    Args:
-        handle: The other handlers.
-        clock: The clock.
-        is_new: Whether this client has created the container a short time ago.
-        is_listed: Whether the last list shows the container; with `new=True`, whether a new list does.
-        find: Requests a container by its id; `None` if it is not found.
-        seconds: How long a container may not be found.
-        on_wait: Called during the waits with what is waited for; what it raises ends the wait.
-    """
-
-    def __init__(
-        self,
-        handle: Handler,
-        clock: Clock,
-        *,
-        is_new: Callable[[str], bool],
-        is_listed: _IsListed,
-        find: Callable[[str], object | None],
-        seconds: float,
-        on_wait: Callable[[str], None],
-    ) -> None:
-        self._handle = handle
-        self._clock = clock
-        self._is_new = is_new
-        self._is_listed = is_listed
-        self._find = find
-        self._seconds = seconds
-        self._on_wait = on_wait
-
-    def __call__(self, call: Call[T]) -> T:
-        """
-        Send the call, again while a container in its path is not found although it exists.
-
-        Raises:
-            StacksError: The last attempt's error.
-        """
-        if not call.containers or call.endpoint.name == "containers.status":
-            return self._handle(call)
-        until = self._clock.now() + self._seconds
-        # A deletion may be of an id that is only that of the create request.
-        once_more = call.endpoint.method != "DELETE" and any(map(self._is_new, call.containers))
-        while True:
-            try:
-                return self._handle(call)
-            except ApiError as error:
-                if not _is_missing(error) or self._clock.now() >= until:
-                    raise
-                hidden = next((id for id in call.containers if self._is_hidden(call, id)), None)
-                # A container that is found now may not have been when the request was sent. If the second answer is
-                # a 404 too, it is about another object.
-                if hidden is None and not once_more:
-                    raise
-            once_more = hidden is not None
-            if once_more:
-                self._wait(call, f"{hidden}: not visible yet")
-
-    def _is_hidden(self, call: Call[Any], id: str) -> bool:
-        is_new = call.endpoint.method != "DELETE" and self._is_new(id)
-        if not is_new and not self._is_listed(id):
-            return False
-        try:
-            missing = self._find(id) is None
-        except ApiError as error:
-            missing = _is_missing(error)
-        return missing and (is_new or self._is_listed(id, new=True))
-
-    def _wait(self, call: Call[Any], text: str) -> None:
-        def pulse() -> None:
-            beat(call.pulse)
-            self._on_wait(text)
-
-        sleep_with_pulse(_FIND_PAUSE, self._clock, pulse)
-
-
-def _is_missing(error: ApiError) -> bool:
-    return error.status in _MISSING and not isinstance(error, _NEVER)

@@ -80,7 +80,7 @@ class AllowedIpsApi:
         self.send = send
         self.clock = clock
         self.server_now = server_now
-        self._lag = platform.lag
+        self._pause = platform.pause
         self._deleted = Deleted(clock, platform.settle)
 
     def list(self, container_id: str) -> ExternalAccess:
@@ -163,7 +163,7 @@ class AllowedIpsApi:
             return access.allowed_ips.find(lambda entry: entry.id == ip_id)
 
         def is_gone(_error: StacksError) -> bool:
-            return look_twice(look, self.clock, self._lag) is None
+            return look_twice(look, self.clock, self._pause) is None
 
         settle(self.send, call_to("allowed_ips.remove", container_id, ip_id, parse=done), is_gone)
         self._deleted.add(container_id, ip_id)

@@ -458,7 +458,7 @@ class BackupsApi:
                     raise error
                 return row
 
-            return look_twice(look, self.clock, self._platform.lag) is None
+            return look_twice(look, self.clock, self._platform.pause) is None
 
         settle(self.send, call_to("backups.delete", backup_id, parse=done), is_gone)
 

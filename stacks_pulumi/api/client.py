@@ -5,13 +5,12 @@ The client: one object for each API key, which any number of threads may use.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse
 from stacks_pulumi.api._call import Handler, Sender
 from stacks_pulumi.api._decode import Decode
-from stacks_pulumi.api._limiter import Limit, Limiter, Neighbours, OnLimit
+from stacks_pulumi.api._limiter import Limit, Limiter, OnLimit
 from stacks_pulumi.api._retry import Retry
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.backups import BackupsApi
@@ -54,7 +53,6 @@ class StacksClient:
         on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
             second, with a text. If it raises, the wait ends.
         on_repeat: Called before a request that changes something is sent again. If it raises, that is not sent.
-        hints: A file for what the lists of all processes showed that use the key on this machine; `None` for none.
 
     Attributes:
         platform: The facts about the platform that the guide does not state.
@@ -82,7 +80,6 @@ class StacksClient:
         platform: PlatformFile | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
         on_repeat: Pulse = lambda: None,
-        hints: Path | None = None,
     ) -> None:
         # Imported here and not at the top: it loads requests, more than half of this package's import time, and a
         # program that only declares resources sends no request.
@@ -94,13 +91,11 @@ class StacksClient:
         limiter = Limiter(requests_per_minute, max_connections, clock, on_limit)
         self._limiter = limiter
         send = assemble(self._transport, limiter, clock, self._base_url, on_repeat=on_repeat)
+        now = limiter.server_now
         self.containers = ContainersApi(
-            send, clock, limiter.pace, platform=self.platform, server_now=limiter.server_now, on_wait=on_wait
+            send, clock, limiter.pace, platform=self.platform, server_now=now, on_wait=on_wait
         )
-        send = self.containers.send
         self.feed: Feed[Container] = self.containers.feed
-        self.feed.neighbours = Neighbours(hints, clock, limiter.is_shared)
-        now = self.containers.server_now
         self.allowed_ips = AllowedIpsApi(send, clock, self.platform, now)
         self.connections = ConnectionsApi(send, clock, self.feed, self.platform, now)
         self.backups = BackupsApi(send, clock, limiter.pace, self.platform, now)
@@ -113,7 +108,6 @@ class StacksClient:
         on_limit: OnLimit | None = None,
         on_wait: Callable[[str], None] = lambda _text: None,
         on_repeat: Pulse = lambda: None,
-        hints: Path | None = None,
     ) -> Self:
         """
         Return a client for an account.
@@ -130,7 +124,6 @@ class StacksClient:
             platform=settings.platform,
             on_wait=on_wait,
             on_repeat=on_repeat,
-            hints=hints,
         )
 
     @property

@@ -248,7 +248,7 @@ class ConnectionsApi:
             source = source_id
             return (
                 look_twice(
-                    lambda: self.find(connection_id, source, target_id), self.clock, self._platform.lag
+                    lambda: self.find(connection_id, source, target_id), self.clock, self._platform.pause
                 )
                 is None
             )

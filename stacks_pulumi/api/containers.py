@@ -12,8 +12,8 @@ import msgspec
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import account_of, compare_instants, is_before, same_name, seconds_of
 from stacks_pulumi.api._bodies import created_container, done, item, items, scrub
-from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
-from stacks_pulumi.api._retry import UntilVisible, in_doubt
+from stacks_pulumi.api._call import Call, Handler, call_to
+from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api._unshaped import (
     credentials,
     metrics,
@@ -152,7 +152,7 @@ class ContainersApi:
         on_wait: Called during waits for what the platform does not show yet, with a text; what it raises ends the wait.
 
     Attributes:
-        send: The chain, which waits until a new container is found by its id.
+        send: See the argument.
         feed: The list of containers, shared by all threads that wait for one.
         clock: Time.
         on_wait: See the argument.
@@ -169,19 +169,8 @@ class ContainersApi:
         server_now: Callable[[], float | None] = lambda: None,
         on_wait: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.send: Handler = UntilVisible(
-            send,
-            clock,
-            is_new=self._is_new,
-            is_listed=self._is_listed,
-            find=self.find,
-            seconds=platform.visible,
-            on_wait=on_wait,
-        )
-        self._send = self.send
+        self.send = self._send = send
         self.on_wait = on_wait
-        self._made: dict[str, float] = {}
-        """When this client created a container, by its id."""
         self.clock = clock
         self._platform = platform
         self.visible = platform.visible
@@ -200,18 +189,9 @@ class ContainersApi:
             noun="container",
             confirm=self.find,
             pace=pace,
-            lag=platform.lag,
+            platform=platform,
             explain=self._explain,
         )
-
-    def _is_new(self, container_id: str) -> bool:
-        return self.clock.now() < self._made.get(container_id, -math.inf) + self.visible
-
-    def _is_listed(self, container_id: str, *, new: bool = False) -> bool:
-        if new:
-            with contextlib.suppress(*CALL_ERRORS):
-                self.feed.snapshot()
-        return self.feed.seen(container_id) is not None
 
     def held_until(self, name: str) -> float:
         """Return until when the name of a container that this client has deleted may be held, by the clock."""
@@ -362,7 +342,6 @@ class ContainersApi:
                 f"template {made.template}, created at {made.created_at}); take it over, or use another name"
             )
             raise ExistsError(scrub(msg), existing=made)
-        self._made[made.id] = self.clock.now()
         return made
 
     def _before_create(self, request: _NewContainer, pulse: Pulse | None) -> Listing[Container]:
@@ -430,9 +409,6 @@ class ContainersApi:
         _, former = self._released.get(name.casefold(), (0.0, None))
         if compare_instants(former, row.created_at) is None:
             return self.has_deleted(name) and is_older(row, since)
-        cut = seconds_of(former) == seconds_of(row.created_at) and (seconds_of(former) or 1.0) % 60 == 0
-        if cut and self.clock.now() >= self._made.get(row.id, math.inf) + self._platform.lag:
-            return False  # its time is that of the minute, in which the former one was deleted
         # Answers to create requests may be by another clock than lists, and both times here are from lists.
         return not is_before(former, row.created_at)
 
@@ -503,7 +479,6 @@ class ContainersApi:
         call = call_to("containers.delete", container_id, parse=lambda _body: "going")
         former = self.feed.seen(container_id)
         result = settle(self._send, call, is_going)
-        self._made.pop(container_id, None)
         if name is not None:
             self._released[name.casefold()] = self.clock.now(), None if former is None else former.created_at
         return result == "going"

@@ -18,7 +18,7 @@ import functools
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -26,8 +26,6 @@ import msgspec
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
-from stacks_pulumi.api._limiter import Neighbours
-from stacks_pulumi.api._words import ENDING_STATUSES
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.wait import Wait, WaitVerdict, verdict
 from stacks_pulumi.errors import (
@@ -40,7 +38,7 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
-from stacks_pulumi.platform_file import UNKNOWN
+from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _TICK: Final = 0.5
 _FATAL: Final = (InvalidApiKeyError, ForbiddenError)
@@ -88,6 +86,7 @@ class Watch(ABC, Generic[T]):
         resource: The resource as it was last listed; `None` if that list did not contain it.
         last_state: Its last known state.
         trouble: Why the last list or confirmation failed; `None` if it did not.
+        started: When the wait began, by the clock.
     """
 
     delay: float = 1.0
@@ -114,22 +113,17 @@ class Watch(ABC, Generic[T]):
         self._deadline = deadline
         self._on_tick = on_tick
         self._cancelled = cancelled
-        self._started = clock.now()
+        self.started = clock.now()
         self._tick_at = -math.inf
 
     @abstractmethod
     def judge(self, rows: Listing[T]) -> bool:
         """Whether a new list shows that the wait has reached its target. Raises if it shows a failure."""
 
-    def is_news(self, statuses: Mapping[str, str | None]) -> bool | None:
-        """Whether a look is worth a request, by what another process has seen; `None` if that shows neither."""
-        del statuses
-        return False
-
     @property
     def elapsed(self) -> float:
         """Seconds waited."""
-        return self._clock.now() - self._started
+        return self._clock.now() - self.started
 
     def pulse(self) -> None:
         """
@@ -147,7 +141,7 @@ class Watch(ABC, Generic[T]):
             raise self._end(WaitTimeoutError, seen, self._advice)
         if self._on_tick is not None and now >= self._tick_at:
             self._tick_at = now + _TICK
-            self._on_tick(self.resource, now - self._started)
+            self._on_tick(self.resource, now - self.started)
 
     @property
     def _shown_state(self) -> str:
@@ -173,19 +167,18 @@ class StateWatch(Watch[T]):
     Waits until one resource is in a state.
 
     Absent is what neither a list nor the resource's own address shows. After an acknowledged deletion one absence is
-    enough. Otherwise a resource is gone after two absences that are `lag` seconds apart, without a sighting between
-    them. A new resource that was never seen is not visible yet, until `visible` seconds have passed.
+    enough. Otherwise a resource is gone after two absences that are `pause` seconds apart, without a sighting between
+    them. A new resource that was never seen is not visible yet: only the deadline ends the wait for it.
 
     Args:
         wait: What to wait for.
         id: The id of the resource.
         noun: Its kind, for messages.
-        lag: The seconds between two absences that show that the resource is gone.
-        visible: The seconds after which a resource that was never seen counts as missing; 0 if it was seen before.
+        lag: The seconds for which a list and the resource's own address may disagree.
+        pause: The seconds between two absences that show that the resource is gone.
+        is_new: Whether the resource was created a moment ago, and may not be visible yet.
         confirm: Requests the resource itself; `None` if it does not exist. Called if a list does not contain it.
         is_it: Whether the resource with that id is the right one. If not, it counts as absent.
-        named: Whether a row without that id is the resource, while no list has shown the id: the id may be that of the
-            request.
         explain: Returns what to do about a status that is not known, in a wait for a state; `None` for the others.
         warn: Called with that text, once for each such status.
         others: See `Watch`.
@@ -198,10 +191,10 @@ class StateWatch(Watch[T]):
         noun: str,
         *,
         lag: float,
-        visible: float = 0.0,
+        pause: float,
+        is_new: bool = False,
         confirm: Callable[[Any], T | None] | None = None,
         is_it: Callable[[T], bool] | None = None,
-        named: Callable[[T], bool] | None = None,
         explain: Callable[[str, str], str | None] = lambda _status, _wanted: None,
         warn: Callable[[str], None] | None = None,
         **others: Any,
@@ -211,35 +204,19 @@ class StateWatch(Watch[T]):
         self._wait = wait
         self._id = id
         self._lag = lag
-        self._visible = visible
+        self._pause = pause
         self._confirm = confirm
         self._is_it = is_it
-        self._named = named
         self._explain = explain
         self._warn = warn
-        self._was_seen = visible == 0.0
+        self._was_seen = not is_new
         # A list may show a new resource later than its own address does, so that is asked only after a while.
-        self._confirm_at = -math.inf if self._was_seen else self._started + lag
+        self._confirm_at = -math.inf if self._was_seen else self.started + lag
         self._absent_since: float | None = None
         self._state: str | None = None
-        self._state_since = self._started
         self._looks = 0
         self._has_changed = False
         self._explained: dict[str, str | None] = {}
-
-    def is_news(self, statuses: Mapping[str, str | None]) -> bool | None:
-        """Whether another process has seen what may end the wait; `None` if only looks of this one show that."""
-        if str(self._id) not in statuses:
-            # A container that was never seen may be listed under another id.
-            is_new = not self._was_seen and self._wait.gone == "error"
-            return None if self.missing or is_new else True
-        status = statuses[str(self._id)]
-        if status is None or status in self._wait.passing or self._explain(status, self._wait.name):
-            return None
-        if self._wait.gone == "target":
-            # Another container may have taken the name, and so the id.
-            return False if status in ENDING_STATUSES else None
-        return status in self._wait.target | self._wait.failed
 
     def judge(self, rows: Listing[T]) -> bool:
         """
@@ -247,14 +224,14 @@ class StateWatch(Watch[T]):
 
         Raises:
             UnexpectedStateError: It is in a failed state.
-            VanishedError: It does not exist any more, or was never seen.
+            VanishedError: It does not exist any more.
         """
         self.trouble = None
         try:
             meaning = self._meaning(rows)
         except CALL_ERRORS as error:
-            if isinstance(error, _FATAL) and self._was_seen:
-                raise  # a platform may answer 403 for what is gone: the error says what to do, and no retry helps
+            if isinstance(error, _FATAL):
+                raise
             self.trouble = error
             return False
         if meaning is WaitVerdict.FAILED:
@@ -262,12 +239,6 @@ class StateWatch(Watch[T]):
                 UnexpectedStateError,
                 f"is {self._shown_state}{self._why}",
                 "read its logs, fix the cause, then start it again or delete it",
-            )
-        if meaning is WaitVerdict.VANISHED and not self._was_seen:
-            raise self._end(
-                VanishedError,
-                "neither a list nor its own address has shown it",
-                "the request had no effect: create it again",
             )
         if meaning is WaitVerdict.VANISHED:
             raise self._end(
@@ -288,7 +259,8 @@ class StateWatch(Watch[T]):
         now = self._clock.now()
         if rows.gap is None and now < self._confirm_at:
             return WaitVerdict.GO_ON
-        self._confirm_at = now + self._lag
+        # While it is new and never seen, a list shows it soon: its own address is asked now and then.
+        self._confirm_at = now + (self._pause if self._was_seen else self._lag)
         found = self._confirm(self._id)
         if found is None or (self._is_it is not None and not self._is_it(found)):
             return self._absent()
@@ -296,18 +268,14 @@ class StateWatch(Watch[T]):
 
     def _listed(self, rows: Listing[T]) -> T | None:
         found = next((row for row in rows if row.id == self._id), None)
-        if found is None and not self._was_seen and self._named is not None:
-            found = next(filter(self._named, rows), None)
-            if found is not None:
-                self._id = found.id
         return found if found is None or self._is_it is None or self._is_it(found) else None
 
     def _seen(self, resource: T) -> WaitVerdict:
         self._was_seen, self.missing, self._absent_since = True, False, None
-        now, state = self._clock.now(), resource.status or ""
+        state = resource.status or ""
         if state != self._state:
             self._has_changed = self._has_changed or self._state is not None
-            self._state, self._state_since, self._looks = state, now, 0
+            self._state, self._looks = state, 0
         self._looks += 1
         self.resource, self.last_state = resource, resource.status
         if state and state not in self._explained:
@@ -316,17 +284,17 @@ class StateWatch(Watch[T]):
                 self._warn(text)
         # If it may be in a failed state when the wait begins, that state shows nothing while lists may be behind.
         may_be_old = self._wait.failures > 1 and not self._has_changed and self.elapsed < self._lag
-        return verdict(self._wait, state, self._looks, now - self._state_since, may_be_old=may_be_old)
+        return verdict(self._wait, state, self._looks, may_be_old=may_be_old)
 
     def _absent(self) -> WaitVerdict:
         now = self._clock.now()
         self.resource, self._state = None, None
         self.missing = self._was_seen
+        if not self._was_seen:
+            return WaitVerdict.GO_ON
         if self._absent_since is None:
             self._absent_since = now
-        if not self._was_seen and self.elapsed < self._visible:
-            return WaitVerdict.GO_ON
-        if not self._wait.acknowledged and now - self._absent_since < self._lag:
+        if not self._wait.acknowledged and now - self._absent_since < self._pause:
             return WaitVerdict.GO_ON
         return WaitVerdict.REACHED if self._wait.gone == "target" else WaitVerdict.VANISHED
 
@@ -371,11 +339,8 @@ class Feed(Generic[T]):
         confirm: Requests one resource itself. Called before a resource is reported as vanished.
         pace: Returns the seconds between calls that the rate limit allows. A poll that takes the last request of a
             window makes all calls wait for the next one, so polls are slower when few requests are left.
-        lag: How many seconds the list may be behind.
+        platform: How far lists and statuses may be apart.
         explain: Returns what to do about a status that is not known, in a wait for a state; `None` for the others.
-
-    Attributes:
-        neighbours: The other processes that use the key; `None` if no list of theirs has the resources.
     """
 
     def __init__(
@@ -387,7 +352,7 @@ class Feed(Generic[T]):
         noun: str,
         confirm: Callable[[Any], T | None] | None = None,
         pace: Callable[[], float] = lambda: 0.0,
-        lag: float = UNKNOWN.lag,
+        platform: PlatformFile = UNKNOWN,
         explain: Callable[[str, str], str | None] = lambda _status, _wanted: None,
     ) -> None:
         self._send = send
@@ -396,8 +361,7 @@ class Feed(Generic[T]):
         self._noun = noun
         self._confirm = confirm
         self._pace = pace
-        self.neighbours: Neighbours | None = None
-        self._lag = lag
+        self._platform = platform
         self._explain = explain
         self._changed = threading.Condition()
         self._begun = 0
@@ -465,8 +429,7 @@ class Feed(Generic[T]):
         on_tick: Callable[[T | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         is_it: Callable[[T], bool] | None = None,
-        visible: float = 0.0,
-        named: Callable[[T], bool] | None = None,
+        is_new: bool = False,
         warn: Callable[[str], None] | None = None,
     ) -> T | None:
         """
@@ -481,8 +444,7 @@ class Feed(Generic[T]):
             cancelled: Called at least twice a second; true ends the wait. While this thread makes a list call, neither
                 function is called, for at most 10 s per attempt.
             is_it: Whether the resource with that id is the right one. If not, it counts as absent.
-            visible: The seconds after which a new resource that was never seen counts as missing; 0 if it was seen.
-            named: Whether a row without that id is a new resource that was never seen.
+            is_new: Whether the resource was created a moment ago, and may not be visible yet.
             warn: Called with what to do about a status that is not known, as soon as a list shows it.
 
         Returns:
@@ -507,9 +469,9 @@ class Feed(Generic[T]):
                 on_tick=on_tick,
                 cancelled=cancelled,
                 is_it=is_it,
-                lag=self._lag,
-                visible=visible,
-                named=named,
+                lag=self._platform.lag,
+                pause=self._platform.pause,
+                is_new=is_new,
                 explain=self._explain,
                 warn=warn,
             )
@@ -522,7 +484,10 @@ class Feed(Generic[T]):
         while True:
             with self._changed:
                 wait_while(
-                    functools.partial(self._blocked, watch, ticket), self._changed, self._clock, watch.pulse
+                    functools.partial(self._is_blocked, watch, ticket),
+                    self._changed,
+                    self._clock,
+                    watch.pulse,
                 )
                 latest = self._latest
                 number = None if latest.number >= ticket else self._begin()
@@ -546,29 +511,19 @@ class Feed(Generic[T]):
             # If a call is in progress, it waits for the limiter, which has no request left in this window.
             return pace if self._busy else max(self._began_at + min(pace, _LONGEST) - self._clock.now(), 0.0)
 
-    def _blocked(self, watch: Watch[T], ticket: int) -> float:
-        """Return the seconds until this waiter makes a call, true during another call, 0 if its list is there."""
+    def _is_blocked(self, watch: Watch[T], ticket: int) -> float:
+        """Return for how many seconds this waiter has nothing to do: 0 if its list is there, or a call is due."""
         if self._latest.number >= ticket:
             return 0.0
-        every, pace = _SHORTEST if watch.missing else interval(watch.elapsed), min(self._pace(), _LONGEST)
-        since, pause, others = self._began_at, max(every, pace), self._others()
-        told_at, statuses = others.told() if others else (since, {})
-        if others and told_at > since:
-            is_news = watch.is_news(statuses)
-            if is_news:
-                # A list that is too early may show the state from before our own request. And without a pause, two
-                # processes would answer each other's looks.
-                due = max(watch.delay - watch.elapsed, since + _SHORTEST - self._clock.now())
-                return due if due > 0 else self._busy
-            if is_news is False:
-                since, pause = told_at, pause * others.later
-        # A list that is too early shows nothing, and takes a request that will be missed.
-        delay = max(watch.delay, watch.earliest if others or pace > every else 0.0)
-        due = max(delay - watch.elapsed, since + pause - self._clock.now())
-        return due if due > 0 else self._busy
+        due = self._due(watch) - self._clock.now()
+        return due if due > 0 else math.inf if self._busy else 0.0
 
-    def _others(self) -> Neighbours | None:
-        return self.neighbours if self.neighbours is not None and self.neighbours.are_there() else None
+    def _due(self, watch: Watch[T]) -> float:
+        """Return when this waiter makes the next call, unless another one does, by the clock."""
+        every, pace = _SHORTEST if watch.missing else interval(watch.elapsed), min(self._pace(), _LONGEST)
+        # A list that is too early shows nothing, and takes a request that will be missed.
+        delay = max(watch.delay, watch.earliest if pace > every else 0.0)
+        return max(watch.started + delay, self._began_at + max(every, pace))
 
     def _begin(self) -> int:
         """Return the number of the call that the caller makes now. Needs the lock, and no call in progress."""
@@ -578,7 +533,7 @@ class Feed(Generic[T]):
         return self._begun
 
     def _lead(self, number: int, *, poll: bool, pulse: Pulse | None) -> None:
-        ended, began_at = None, self._began_at
+        ended = None
         try:
             ended = _ListCall(number, self._send(msgspec.structs.replace(self._call, poll=poll, pulse=pulse)))
         except CALL_ERRORS as error:
@@ -591,5 +546,3 @@ class Feed(Generic[T]):
                     if ended.error is None:
                         self._readable = ended.rows
                 self._changed.notify_all()
-        if ended.error is None and (others := self._others()):
-            others.tell(began_at, {str(row.id): row.status for row in ended.rows})

@@ -412,23 +412,23 @@ def is_within(
 
 
 def look_twice(
-    look: Callable[[], R | None], clock: Clock, lag: float, pulse: Pulse | None = None
+    look: Callable[[], R | None], clock: Clock, pause: float, pulse: Pulse | None = None
 ) -> R | None:
     """
-    Return the object that a look finds; `None` only if two looks that are `lag` seconds apart did not find it.
+    Return the object that a look finds; `None` only if two looks that are `pause` seconds apart did not find it.
 
     One absence proves nothing: a list may be behind, and so may the answer for one id.
 
     Args:
         look: Looks for one object. It raises if what it reads is incomplete, and returns `None` if it is not there.
         clock: Time.
-        lag: How many seconds the platform may be behind.
+        pause: The seconds between the looks.
         pulse: Called between the looks; what it raises ends the wait.
     """
     seen = look()
     if seen is not None:
         return seen
-    sleep_with_pulse(lag, clock, pulse)
+    sleep_with_pulse(pause, clock, pulse)
     return look()
 
 

@@ -103,7 +103,7 @@ class VpnClientsApi:
         self.send = send
         self.clock = clock
         self.server_now = server_now
-        self._lag = platform.lag
+        self._pause = platform.pause
         self._deleted = Deleted(clock, platform.settle)
 
     def list(self, container_id: str) -> Listing[VpnClient]:
@@ -186,7 +186,7 @@ class VpnClientsApi:
             return self.list(container_id).find(lambda client: same_name(client.name, name))
 
         def is_gone(_error: StacksError) -> bool:
-            return look_twice(look, self.clock, self._lag) is None
+            return look_twice(look, self.clock, self._pause) is None
 
         settle(self.send, call, is_gone)
         self._deleted.add(container_id, name.casefold())

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from stacks_pulumi.api._words import SETTLED_STATUSES
+from stacks_pulumi.api._words import ENDING_STATUSES, SETTLED_STATUSES
 
 
 class WaitVerdict(enum.Enum):
@@ -31,8 +31,6 @@ class Wait(msgspec.Struct, frozen=True):
         name: The wanted state, for messages: it completes "wanted ...".
         target: States that end the wait with success.
         failed: States from which the resource can no longer reach a target state.
-        passing: States that a boot may pass through. They count as failed only if several lists in a row show one for
-            at least `PATIENCE` seconds.
         gone: Whether the absence of the resource is the target or an error.
         acknowledged: Whether the API has acknowledged our request to delete it: then one absence is enough.
         failures: How many lists in a row must show a failed state before it counts. It is more than one if the resource
@@ -45,7 +43,6 @@ class Wait(msgspec.Struct, frozen=True):
     name: str
     target: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
-    passing: frozenset[str] = frozenset()
     gone: Literal["target", "error"] = "error"
     acknowledged: bool = False
     failures: int = 1
@@ -53,15 +50,11 @@ class Wait(msgspec.Struct, frozen=True):
     earliest: float = 0.0
 
 
-PATIENCE: Final = 15.0
-"""Seconds for which a container may be in a state that a boot passes through."""
-
-_FAILED: Final = frozenset({"error", "failed"})
-_ENDED: Final = frozenset({"deleting", "deleted"})
-_STOPPED: Final = frozenset({"stopped", "exited"})
+_FAILED: Final = frozenset({"error"})
+_STOPPED: Final = frozenset({"stopped"})
 
 CREATED: Final = Wait(
-    "running", frozenset({"running"}), _FAILED | _ENDED, passing=_STOPPED, failures=2, earliest=10.0
+    "running", frozenset({"running"}), _FAILED | _STOPPED | ENDING_STATUSES, failures=2, earliest=10.0
 )
 """A new container is running (guide, "Create Container": 10 to 30 seconds)."""
 
@@ -71,7 +64,7 @@ STARTED: Final = Wait("running", frozenset({"running"}), _FAILED, failures=3)
 STOPPED: Final = Wait("stopped", _STOPPED, _FAILED, failures=3)
 """A container has stopped after a stop request."""
 
-SETTLED: Final = Wait("settled", SETTLED_STATUSES, _ENDED)
+SETTLED: Final = Wait("settled", SETTLED_STATUSES, ENDING_STATUSES)
 """A container is no longer changing from one status to another."""
 
 GONE: Final = Wait("gone", gone="target", acknowledged=True)
@@ -80,13 +73,11 @@ GONE: Final = Wait("gone", gone="target", acknowledged=True)
 ABSENT: Final = Wait("gone", gone="target")
 """A container is gone although no delete request was acknowledged."""
 
-BACKED_UP: Final = Wait("completed", frozenset({"completed"}), _FAILED)
+BACKED_UP: Final = Wait("completed", frozenset({"completed"}), frozenset({"failed"}))
 """A backup is complete."""
 
 
-def verdict(
-    wait: Wait, state: str, looks: int, seconds: float = 0.0, *, may_be_old: bool = False
-) -> WaitVerdict:
+def verdict(wait: Wait, state: str, looks: int, *, may_be_old: bool = False) -> WaitVerdict:
     """
     Return what the state in a list means for a wait.
 
@@ -94,15 +85,9 @@ def verdict(
         wait: What is waited for.
         state: The state of the resource.
         looks: How many lists in a row have shown that state, including this one.
-        seconds: The time since the first of them.
         may_be_old: Whether it may be the state from before the request, because the lists may be behind.
     """
     if state in wait.target:
         return WaitVerdict.REACHED
-    lasting = state in wait.passing and looks >= _LASTING and seconds >= PATIENCE
-    if not may_be_old and (lasting or (state in wait.failed and looks >= wait.failures)):
-        return WaitVerdict.FAILED
-    return WaitVerdict.GO_ON
-
-
-_LASTING: Final = 3
+    has_failed = state in wait.failed and looks >= wait.failures and not may_be_old
+    return WaitVerdict.FAILED if has_failed else WaitVerdict.GO_ON

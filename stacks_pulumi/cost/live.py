@@ -456,7 +456,7 @@ def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterabl
                 continue
         return rows.gap if seen is None else f"it leaves out {seen}, which exists (it may be new)"
 
-    gap = look_twice(look, SYSTEM_CLOCK, client.platform.lag)
+    gap = look_twice(look, SYSTEM_CLOCK, client.platform.pause)
     return containers if gap is None else Listing(tuple(containers), gap=gap, damaged=containers.damaged)
 
 

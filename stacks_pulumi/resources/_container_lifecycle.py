@@ -561,12 +561,10 @@ class Lifecycle(msgspec.Struct, frozen=True):
             ExistsError: The container existed before the request.
         """
         api = self.session.client.containers
-        named = functools.partial(self._is_ours, inputs, since)
         # A list may still show the container that was replaced, which has the same id.
         replaced = since is not None and api.has_deleted(inputs["name"])
         is_it = (lambda row: not api.is_former(row, inputs["name"], since)) if replaced else None
-        visible = 0.0 if since is None else api.visible
-        found = self.with_time(self._wait(CREATED, container, visible=visible, named=named, is_it=is_it))
+        found = self.with_time(self._wait(CREATED, container, is_new=since is not None, is_it=is_it))
         # If the answer had a time that is not before the request, an older one is by another clock.
         is_new = not replaced and container.created_at is not None and not is_older(container, since)
         if not is_new and api.existed(found, inputs["name"], since):
@@ -606,8 +604,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         wait: Wait,
         container: models.Container,
         *,
-        visible: float = 0.0,
-        named: Callable[[models.Container], bool] | None = None,
+        is_new: bool = False,
         is_it: Callable[[models.Container], bool] | None = None,
     ) -> models.Container:
         def on_tick(seen: models.Container | None, _elapsed: float) -> None:
@@ -622,8 +619,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             deadline=self.op.deadline,
             on_tick=on_tick,
             cancelled=self.op.cancelled,
-            visible=visible,
-            named=named,
+            is_new=is_new,
             is_it=is_it,
             warn=lambda text: self.op.warn(f"{container.id}: {text}"),
         )

@@ -191,7 +191,7 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         started = OWNERSHIP.has_started(waiting.id) or session.created.created_at(waiting.id) is not None
         # A container that this operation has started may pass through other statuses, and a list that is behind may
         # still show the failed state from before the start.
-        if started or status not in CREATED.failed | CREATED.passing:
+        if started or status not in CREATED.failed:
             try:
                 wait_for(session, op, CREATED, waiting.id)
                 op.check_time(f"{waiting.id}, which lists show as running and not running in turn")

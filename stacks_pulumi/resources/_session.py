@@ -20,7 +20,6 @@ import msgspec
 import pulumi
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
-from stacks_pulumi._environment import pulumi_home
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.api.wait import CREATED
@@ -429,8 +428,7 @@ def session_for(settings: AccountSettings) -> Session:
     with _lock:
         session = _sessions.get(account)
         if session is None:
-            hints = pulumi_home() / "stacks-lists" / fingerprint
-            client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited, hints)
+            client = StacksClient.of(settings, _report_limit, _report_wait, _check_awaited)
             session = _sessions[account] = Session(
                 settings,
                 client,

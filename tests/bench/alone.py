@@ -48,8 +48,7 @@ class Alone:
         list_client: A list of 5,000 containers in the client.
         list_bare: The same in requests and json.
         cost: `stacks-pulumi cost` of a preview of 5,000 resources, the process included.
-        shared: Four stacks of 24 on one key and one machine, which exchange hints.
-        apart: The same on four machines.
+        shared: Four stacks of 24 on one key.
     """
 
     import_pulumi: float
@@ -60,7 +59,6 @@ class Alone:
     list_bare: float
     cost: float
     shared: several_stacks.Outcome
-    apart: several_stacks.Outcome
 
 
 def measure() -> Alone:
@@ -71,7 +69,6 @@ def measure() -> Alone:
         preview = Path(folder) / "preview.json"
         preview.write_bytes(events(*map(_step, range(_ROWS))))
         cost = min(_cost(preview) for _ in range(3))
-        shared = several_stacks.run(Path(folder) / "hints", apart=1.0)
     return Alone(
         import_pulumi=imports["pulumi"],
         import_ours=imports["ours"] - imports["pulumi"],
@@ -80,8 +77,7 @@ def measure() -> Alone:
         list_client=lists["client"],
         list_bare=lists["bare"],
         cost=cost,
-        shared=shared,
-        apart=several_stacks.run(None, apart=1.0),
+        shared=several_stacks.run(apart=1.0),
     )
 
 

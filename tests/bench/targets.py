@@ -182,13 +182,11 @@ def agreements(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
 
 
 def _alone(alone: Alone) -> Iterator[Target]:
-    for where, found in (("one machine", alone.shared), ("four machines", alone.apart)):
-        what = f"four `up` of 24 on one key, {where}"
-        got = f"{found.ratio:.2f} x the bound, {found.calls.total()} calls"
-        yield Target(f"{what}: time", f"{SHARED} x the shared bound", got, found.ratio <= SHARED)
-        most = max(found.refused.values(), default=0)
-        wanted = "at most once"
-        yield Target(f"{what}: how often a request is refused", wanted, f"{most} x", most <= 1)
+    found = alone.shared
+    what, most = "four `up` of 24 on one key", max(found.refused.values(), default=0)
+    got = f"{found.ratio:.2f} x the bound, {found.calls.total()} calls"
+    yield Target(f"{what}: time", f"{SHARED} x the shared bound", got, found.ratio <= SHARED)
+    yield Target(f"{what}: how often a request is refused", "at most once", f"{most} x", most <= 1)
     for what, most_ms, took in (
         (
             f"`import stacks_pulumi`, over `import pulumi` ({alone.import_pulumi:.0f} ms)",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from stacks_pulumi import cli, errors
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import AccountSettings
-from stacks_pulumi.platform_file import PlatformFile, read
 from stacks_pulumi.resources._session import close_sessions, session_for
 from tests.broker.conftest import Bench, create, literal, permit
 from tests.broker.test_budgets import AGENTS
@@ -22,17 +20,13 @@ def bench(benches: Callable[..., Bench]) -> Bench:
     return benches(policies={"agents": AGENTS})
 
 
-def settings(bench: Bench, token: str, platform: PlatformFile | None = None) -> AccountSettings:
-    return AccountSettings(api_key=token, base_url=bench.url, platform=platform)
+def settings(bench: Bench, token: str) -> AccountSettings:
+    return AccountSettings(api_key=token, base_url=bench.url)
 
 
-def test_a_refusal_has_its_hint_and_its_request_and_is_not_waited_for(bench: Bench, tmp_path: Path) -> None:
-    """Also where a platform says with a 403 that an object is missing, a broker's 403 does not say that."""
-    (tmp_path / "platform.yaml").write_text("version: 1\nerrors: {missing_code: 403}\n", encoding="utf-8")
+def test_a_refusal_has_its_hint_and_its_request_and_is_not_waited_for(bench: Bench) -> None:
     other = bench.made("other")
-    client = StacksClient.of(
-        settings(bench, bench.agent().token, read(tmp_path / "platform.yaml")), hints=tmp_path
-    )
+    client = StacksClient.of(settings(bench, bench.agent().token))
 
     with pytest.raises(errors.GrantRefusedError) as caught:
         client.containers.set_status(other["id"], "stopped")

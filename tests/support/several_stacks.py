@@ -14,11 +14,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 from stacks_pulumi.api._call import Answer, Call
-from stacks_pulumi.api._limiter import WINDOW, Limiter, Neighbours
+from stacks_pulumi.api._limiter import WINDOW, Limiter
 from stacks_pulumi.api.client import assemble
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.api.wait import CREATED
@@ -58,7 +57,6 @@ class Outcome:
 
 
 def run(
-    hints: Path | None,
     *,
     stacks: int = 4,
     containers: int = 24,
@@ -71,7 +69,6 @@ def run(
     Let the stacks create their containers, and wait until they run.
 
     Args:
-        hints: The file in which the processes tell each other what they saw; `None` for separate machines.
         stacks: How many there are.
         containers: How many each has.
         limit: Requests in a window.
@@ -119,7 +116,6 @@ def run(
         limiter = Limiter(60, _AT_ONCE, clock, spread=spread)
         send = assemble(transport(stack), limiter, clock)
         api = ContainersApi(send, clock, limiter.pace, server_now=limiter.server_now)
-        api.feed.neighbours = Neighbours(hints, clock, limiter.is_shared, spread)
         after = apart * chance.random()
         jobs += [functools.partial(job, api, stack, number, after) for number in range(containers)]
     assert clock.run(*jobs) == [None] * len(jobs)

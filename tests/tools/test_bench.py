@@ -76,7 +76,7 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
         for verb in VERBS
     ]
     several = Outcome(80.0, {0: 84.0})
-    found = Alone(150, 5, 47, 210, 35, 16, 600, several, several)
+    found = Alone(150, 5, 47, 210, 35, 16, 600, several)
 
     calm = {"ours": 14.0, "native": 13.0, "peer": 15.0}
     amiss = [MishapRow(mishap, _ends(mishap, calm), calm) for mishap in all_mishaps()]

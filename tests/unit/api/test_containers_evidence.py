@@ -386,103 +386,16 @@ def test_a_name_that_is_taken_by_what_no_list_shows_may_be_a_container_that_is_n
         api(script, clock).create(name="web", template="nodejs")
 
 
-# --- not found by its id yet ---
-
-
-NEW: dict[str, Any] = {"containers__create": data({"id": "usr-1-web", "createdAt": as_time(NOW)}, 202)}
-MISSING = refusal(404)
-OPENED = data({"url": "web.example"})
-
-
-def test_a_request_waits_until_a_new_container_is_found(clock: FakeClock) -> None:
-    told: list[str] = []
+def test_a_new_container_that_its_address_does_not_have_is_refused_by_name(clock: FakeClock) -> None:
+    """It is in the state, and nothing is sent again: the next `up` goes on."""
     script = Script(
-        **NEW,
-        containers__list=data([]),
-        containers__status=[MISSING, MISSING, data(row())],
-        containers__external_access=[MISSING, MISSING, MISSING, OPENED],
-    )
-    containers = api(script, clock, on_wait=told.append)
-    containers.create(name="web", template="nodejs")
-
-    assert containers.external_access("usr-1-web", enabled=True).url == "web.example"
-    assert clock.now() == pytest.approx(1004, abs=0.1)
-    assert set(told) == {"usr-1-web: not visible yet"}
-
-
-def test_a_request_waits_for_a_container_that_a_list_shows(clock: FakeClock) -> None:
-    script = Script(
-        containers__list=data([row()]),
-        containers__status=MISSING,
-        containers__external_access=[MISSING, MISSING, OPENED],
-    )
-    containers = api(script, clock)
-    containers.feed.snapshot()
-
-    assert containers.external_access("usr-1-web", enabled=True).url == "web.example"
-
-
-def test_a_403_about_a_container_that_is_not_found_yet_is_waited_for(clock: FakeClock) -> None:
-    hidden = refusal(403, "Container not found")
-    script = Script(
-        **NEW,
-        containers__list=data([]),
-        containers__status=[hidden, data(row())],
-        containers__external_access=[hidden, hidden, OPENED],
+        containers__create=data({"id": "usr-1-web", "createdAt": as_time(NOW)}, 202),
+        containers__list=[data([]), data([row()])],
+        containers__external_access=refusal(404),
     )
     containers = api(script, clock)
     containers.create(name="web", template="nodejs")
 
-    assert containers.external_access("usr-1-web", enabled=True).url == "web.example"
-
-
-def test_a_403_that_names_a_scope_is_raised_at_once(clock: FakeClock) -> None:
-    denied = refusal(
-        403, "API key lacks required scope: containers:manage", required_scope="containers:manage"
-    )
-    script = Script(**NEW, containers__list=data([]), containers__external_access=denied)
-    containers = api(script, clock)
-    containers.create(name="web", template="nodejs")
-
-    with pytest.raises(errors.MissingScopeError):
+    with pytest.raises(errors.NotFoundError, match="enable external access to container usr-1-web"):
         containers.external_access("usr-1-web", enabled=True)
-    assert script.operations[-1] == "containers.external_access"
-
-
-def test_a_404_about_another_object_is_raised_at_once(clock: FakeClock) -> None:
-    script = Script(
-        containers__list=data([row()]),
-        containers__status=data(row()),
-        containers__external_access=MISSING,
-    )
-    containers = api(script, clock)
-    containers.feed.snapshot()
-
-    with pytest.raises(errors.NotFoundError):
-        containers.external_access("usr-1-web", enabled=True)
-    assert clock.now() == 1000
     assert script.operations.count("containers.external_access") == 1
-
-
-def test_a_container_that_no_list_shows_any_more_is_not_waited_for(clock: FakeClock) -> None:
-    script = Script(
-        containers__list=[data([row()]), data([])],
-        containers__status=MISSING,
-        containers__external_access=MISSING,
-    )
-    containers = api(script, clock)
-    containers.feed.snapshot()
-
-    with pytest.raises(errors.NotFoundError):
-        containers.external_access("usr-1-web", enabled=True)
-    assert clock.now() == 1000
-
-
-def test_a_container_that_is_never_found_ends_the_wait(clock: FakeClock) -> None:
-    script = Script(containers__list=data([row()]), containers__status=MISSING, containers__delete=MISSING)
-    containers = api(script, clock)
-    containers.feed.snapshot()
-
-    with pytest.raises(errors.NotFoundError):
-        containers.delete("usr-1-web")
-    assert clock.now() == pytest.approx(1120, abs=3)

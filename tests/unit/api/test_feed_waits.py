@@ -2,19 +2,17 @@
 
 import itertools
 import random
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from stacks_pulumi import errors
 from stacks_pulumi.api._call import Call
-from stacks_pulumi.api._limiter import Neighbours
 from stacks_pulumi.api.containers import LIST
 from stacks_pulumi.api.feed import Feed, interval
 from stacks_pulumi.api.models import Container, Listing
-from stacks_pulumi.api.wait import ABSENT, CREATED, GONE, STARTED, STOPPED, Wait
+from stacks_pulumi.api.wait import CREATED, GONE, STARTED, STOPPED, Wait
 from tests.support.clock import FakeClock
 from tests.support.codes import has_one_code
 from tests.unit.api.changing_account import ChangingAccount, job
@@ -157,14 +155,12 @@ def test_a_container_that_had_failed_may_be_started(
 def test_an_object_missing_for_long_counts_as_deleted(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
-    with pytest.raises(
-        errors.VanishedError, match="container a: no longer listed after 11 s, wanted running"
-    ):
+    with pytest.raises(errors.VanishedError, match="container a: no longer listed after 3 s, wanted running"):
         feed.wait(CREATED, "a", deadline=clock.now() + 60)
-    assert account.looks[-1] - account.looks[0] >= 10
+    assert 2 <= account.looks[-1] - account.looks[0] < 3
 
 
-def test_a_container_that_is_deleted_during_its_boot_is_gone_within_20_seconds(
+def test_a_container_that_is_deleted_during_its_boot_is_gone_within_6_seconds(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
     account.put("a", "pending")
@@ -172,7 +168,7 @@ def test_a_container_that_is_deleted_during_its_boot_is_gone_within_20_seconds(
 
     with pytest.raises(errors.VanishedError):
         feed.wait(CREATED, "a", deadline=clock.now() + 600)
-    assert 40 <= clock.now() - 1000 <= 50
+    assert 32 <= clock.now() - 1000 <= 36
 
 
 def test_a_sighting_between_two_absences_starts_them_again(
@@ -181,7 +177,7 @@ def test_a_sighting_between_two_absences_starts_them_again(
     account.put("a", "pending")
     for after in (5, 20, 35):
         account.put("a", None, after=after)
-        account.put("a", "pending", after=after + 8)
+        account.put("a", "pending", after=after + 1.9)
     account.put("a", "running", after=50)
 
     found = feed.wait(CREATED, "a", deadline=clock.now() + 600)
@@ -195,65 +191,38 @@ def test_a_sighting_in_a_list_counts_although_its_own_address_does_not_find_it(
 ) -> None:
     feed = Feed(account, LIST, clock, noun="container", confirm=lambda _id: None)
     account.put("a", None)
-    account.put("a", "pending", after=8)
-    account.put("a", None, after=12)
-    account.put("a", "running", after=20)
+    account.put("a", "pending", after=2)
+    account.put("a", None, after=4)
+    account.put("a", "running", after=5.5)
 
     assert feed.wait(CREATED, "a", deadline=clock.now() + 60) is not None
 
 
-def test_a_new_container_is_not_visible_yet_until_the_time_has_passed(
+def test_a_new_container_that_was_never_seen_is_not_visible_yet_until_the_deadline(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
-    account.put("a", "running", after=100)
+    account.put("a", "running", after=400)
 
-    assert feed.wait(CREATED, "a", deadline=clock.now() + 600, visible=120) is not None
+    assert feed.wait(CREATED, "a", deadline=clock.now() + 600, is_new=True) is not None
 
-    with pytest.raises(errors.VanishedError, match="neither a list nor its own address has shown it"):
-        feed.wait(CREATED, "b", deadline=clock.now() + 600, visible=120)
-    assert clock.now() - 1100 >= 120
-
-
-def test_a_new_container_whose_deadline_ends_first_has_timed_out(
-    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
-) -> None:
-    with pytest.raises(errors.WaitTimeoutError) as caught:
-        feed.wait(CREATED, "a", deadline=clock.now() + 60, visible=120)
+    with pytest.raises(errors.WaitTimeoutError, match="not listed after 600 s") as caught:
+        feed.wait(CREATED, "b", deadline=clock.now() + 600, is_new=True)
     assert caught.value.last_state is None
 
 
-def test_the_id_of_a_request_is_resolved_by_the_name(
-    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
-) -> None:
-    account.put("usr-1-web", "pending")
-    account.put("usr-1-web", "running", after=20)
-
-    found = feed.wait(
-        CREATED, "job-7", deadline=clock.now() + 60, visible=120, named=lambda row: row.id.endswith("-web")
-    )
-
-    assert found == Container(id="usr-1-web", status="running")
-
-
-@pytest.mark.parametrize("status", ["stopped", "exited", "created", "error"])
-def test_a_boot_may_pass_through_another_status(
+@pytest.mark.parametrize("status", ["stopped", "error"])
+def test_a_boot_that_fails_is_an_error_only_if_two_lists_show_it(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock, status: str
 ) -> None:
     account.put("a", "pending")
     account.put("a", status, after=4)
-    account.put("a", "running", after=5.5 if status == "error" else 12)
+    account.put("a", "running", after=5.5)
+    account.put("b", "pending")
+    account.put("b", status, after=4)
 
     assert feed.wait(CREATED, "a", deadline=clock.now() + 60) is not None
-
-
-def test_a_container_that_stays_stopped_has_failed(
-    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
-) -> None:
-    account.put("a", "stopped")
-
-    with pytest.raises(errors.UnexpectedStateError):
-        feed.wait(CREATED, "a", deadline=clock.now() + 600)
-    assert 15 <= clock.now() - 1000 <= 20
+    with pytest.raises(errors.UnexpectedStateError, match=f'is "{status}"'):
+        feed.wait(CREATED, "b", deadline=clock.now() + 60)
 
 
 def test_an_unknown_status_is_named_at_the_first_look_and_by_the_timeout(
@@ -482,13 +451,6 @@ def looks_at(account: ChangingAccount) -> list[float]:
     return [round(at - 1000, 1) for at in account.looks]
 
 
-def with_others(account: ChangingAccount, clock: FakeClock, hints: Path | None) -> Feed[Container]:
-    """Return the feed of a process that shares its key with others."""
-    feed = Feed(account, LIST, clock, noun="container", pace=lambda: 4.0)
-    feed.neighbours = Neighbours(hints, clock, lambda: True, spread=lambda: 0.0)
-    return feed
-
-
 @pytest.mark.parametrize("few", [False, True])
 def test_few_requests_are_not_spent_before_a_new_container_can_run(
     account: ChangingAccount, clock: FakeClock, few: bool
@@ -500,174 +462,6 @@ def test_few_requests_are_not_spent_before_a_new_container_can_run(
     feed.wait(CREATED, "a", deadline=clock.now() + 60)
 
     assert (looks_at(account)[0] == 10.0) is few
-
-
-def test_what_another_process_has_seen_is_looked_at(
-    account: ChangingAccount, clock: FakeClock, tmp_path: Path
-) -> None:
-    account.put("a", "pending")
-    account.put("a", "running", after=19)
-    account.put("other", "pending")
-    account.put("other", "running", after=13)
-    mine, other = (with_others(account, clock, tmp_path / "hints") for _ in range(2))
-
-    clock.run(job(mine, clock, "a"), job(other, clock, "other", start=0.5))
-
-    # The first process looks every four seconds, and the other one when that has shown its container running. Each
-    # looks a little later after a look of the other one.
-    assert looks_at(account) == [10.0, 14.0, 14.5, 19.3]
-
-
-def test_a_hint_is_no_evidence(account: ChangingAccount, clock: FakeClock, tmp_path: Path) -> None:
-    account.put("a", "pending")
-    account.put("a", "running", after=30)
-    feed, hints = (
-        with_others(account, clock, tmp_path / "hints"),
-        Neighbours(tmp_path / "hints", clock, lambda: True),
-    )
-
-    def lie() -> None:
-        clock.sleep(5)
-        hints.tell(clock.now(), {"a": "running"})
-
-    (found, ended), _ = clock.run(job(feed, clock, "a"), lie)
-
-    assert found.status == "running"
-    assert ended >= 1030
-    assert looks_at(account)[0] == pytest.approx(5.0, abs=0.6)
-
-
-def looking(hints: Path, clock: FakeClock, statuses: Mapping[str, str | None]) -> Callable[[], None]:
-    """Return another process that looks every two seconds for two minutes, and whose lists show these statuses."""
-
-    def look() -> None:
-        others = Neighbours(hints, clock, lambda: True)
-        for _ in range(60):
-            others.tell(clock.now(), statuses)
-            clock.sleep(2)
-
-    return look
-
-
-def test_a_container_that_is_deleted_during_its_boot_is_gone_within_20_seconds_beside_others(
-    account: ChangingAccount, clock: FakeClock, tmp_path: Path
-) -> None:
-    account.put("a", "pending")
-    account.put("a", None, after=12)
-    feed, seen = with_others(account, clock, tmp_path / "hints"), {"a": "pending", "b": "pending"}
-
-    def delete() -> None:
-        clock.sleep(12)
-        del seen["a"]
-
-    def wait() -> float:
-        with pytest.raises(errors.VanishedError):
-            feed.wait(CREATED, "a", deadline=clock.now() + 600)
-        return clock.now() - 1000
-
-    gone_at, *_ = clock.run(wait, looking(tmp_path / "hints", clock, seen), delete)
-
-    assert gone_at <= 12 + 20
-
-
-@pytest.mark.parametrize("status", [None, "active", "stopped"])
-def test_a_hint_that_shows_nothing_delays_no_look(
-    account: ChangingAccount, clock: FakeClock, tmp_path: Path, status: str | None
-) -> None:
-    account.put("a", "pending")
-    account.put("a", "running", after=20)
-    feed = with_others(account, clock, tmp_path / "hints")
-    feed._explain = lambda status, _wanted: "map the word" if status == "active" else None
-
-    (found, ended), _ = clock.run(
-        job(feed, clock, "a"), looking(tmp_path / "hints", clock, {"a": status, "b": "pending"})
-    )
-
-    assert found.status == "running"
-    assert ended <= 1025
-
-
-def test_a_hint_without_the_id_of_a_request_delays_no_look(
-    account: ChangingAccount, clock: FakeClock, tmp_path: Path
-) -> None:
-    account.put("usr-1-web", "pending")
-    account.put("usr-1-web", "running", after=20)
-    feed = with_others(account, clock, tmp_path / "hints")
-    by_request = job(feed, clock, "req-1", visible=60.0, named=lambda row: row.id == "usr-1-web")
-
-    (found, ended), _ = clock.run(by_request, looking(tmp_path / "hints", clock, {"b": "pending"}))
-
-    assert found.status == "running"
-    assert ended <= 1025
-
-
-def test_a_hint_about_a_container_that_took_the_name_delays_no_look(
-    account: ChangingAccount, clock: FakeClock, tmp_path: Path
-) -> None:
-    account.put("a", "running")
-    feed = with_others(account, clock, tmp_path / "hints")
-    gone = job(feed, clock, "a", wait=GONE, is_it=lambda _container: False)
-
-    (_, ended), _ = clock.run(gone, looking(tmp_path / "hints", clock, {"a": "running"}))
-
-    assert ended <= 1005
-
-
-def test_a_hint_from_the_future_is_none(account: ChangingAccount, clock: FakeClock, tmp_path: Path) -> None:
-    account.put("a", "pending")
-    account.put("a", "running", after=20)
-    Neighbours(tmp_path / "hints", clock, lambda: True).tell(clock.now() + 3600, {"a": "pending"})
-
-    found, ended = job(with_others(account, clock, tmp_path / "hints"), clock, "a")()
-
-    assert found.status == "running"
-    assert ended <= 1025
-
-
-def test_a_hint_brings_no_look_forward_to_before_a_restart_shows(
-    account: ChangingAccount, clock: FakeClock, tmp_path: Path
-) -> None:
-    account.put("a", "running")
-    account.put("a", "restarting", after=0.5)
-    account.put("a", "running", after=9)
-    Neighbours(tmp_path / "hints", clock, lambda: True).tell(clock.now(), {"a": "running"})
-
-    _, ended = job(with_others(account, clock, tmp_path / "hints"), clock, "a", wait=STARTED)()
-
-    assert ended >= 1009
-
-
-def test_two_processes_do_not_answer_each_others_looks(
-    account: ChangingAccount, clock: FakeClock, tmp_path: Path
-) -> None:
-    account.put("b", "pending")
-    feeds = [with_others(account, clock, tmp_path / "hints") for _ in range(2)]
-
-    clock.run(*(job(feed, clock, "a", start=start, wait=ABSENT) for start, feed in enumerate(feeds)))
-
-    assert len(account.looks) <= 16
-
-
-@pytest.mark.parametrize("text", ["", "{}", '["x", {}]', '[1.0, {"a": 1}]'])
-def test_a_file_that_cannot_be_read_is_no_hint(
-    account: ChangingAccount, clock: FakeClock, tmp_path: Path, text: str
-) -> None:
-    account.put("a", "running")
-    (tmp_path / "hints").write_text(text, encoding="utf-8")
-
-    assert with_others(account, clock, tmp_path / "hints").wait(CREATED, "a", deadline=clock.now() + 60)
-
-
-def test_a_process_that_is_alone_writes_no_hint(
-    account: ChangingAccount, clock: FakeClock, tmp_path: Path
-) -> None:
-    account.put("a", "running")
-    feed = Feed(account, LIST, clock, noun="container")
-    feed.neighbours = Neighbours(tmp_path / "hints", clock, lambda: False)
-
-    feed.wait(CREATED, "a", deadline=clock.now() + 60)
-
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("pace", "at_first", "later"), [(2.9, 0.0, 0.0), (7.0, 4.9, 0.9), (40.0, 7.9, 3.9)])

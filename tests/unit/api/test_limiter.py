@@ -283,23 +283,6 @@ def test_a_refused_request_is_the_first_of_the_next_window(clock: FakeClock) -> 
     assert order.index("4") == 4
 
 
-def test_other_processes_are_known_for_a_window_after_their_last_request(clock: FakeClock) -> None:
-    it = limiter(clock)
-    seen = [it.is_shared()]
-    for remaining, left in ((50, 30), (58, 59), (59, 59)):
-        it.acquire(Priority.READ)
-        it.release(told(clock, remaining=remaining, left=left))
-        seen.append(it.is_shared())
-        clock.advance(62)
-
-    assert seen == [False, True, True, True]
-    for remaining in (59, 59):
-        it.acquire(Priority.READ)
-        it.release(told(clock, remaining=remaining, left=59))
-        clock.advance(62)
-    assert not it.is_shared()
-
-
 def test_a_window_ends_when_the_most_exact_answer_says(clock: FakeClock) -> None:
     """The times in headers are whole seconds, so each answer says the end, or up to a second more."""
     it = limiter(clock, per_minute=2)

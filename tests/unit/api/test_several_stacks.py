@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tests.support.several_stacks import run
 
 
-def test_four_stacks_need_no_window_more_than_their_requests(tmp_path: Path) -> None:
-    found = run(tmp_path / "hints", containers=15, limit=40, boot=29.0)
+def test_four_stacks_need_no_window_more_than_their_requests() -> None:
+    found = run(apart=1.0)
 
-    assert found.calls["containers.create"] == 60
+    assert found.calls["containers.create"] == 96
     # The rest of two windows is enough for all looks.
     assert len(found.windows) == 2
     assert max(found.refused.values()) == 1
