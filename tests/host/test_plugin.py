@@ -26,7 +26,7 @@ from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM, 
 from stacks_pulumi.resources._naming import DEFAULT_NAME
 from tests.chaos.account import holdings
 from tests.support.clock import fast_clock
-from tests.support.host import SECRET, UNKNOWN, Host, HostedResource, _to_dict, _to_struct
+from tests.support.host import SECRET, UNKNOWN, FakeEngine, Host, HostedResource, _to_dict, _to_struct
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.hosts("native")
@@ -695,6 +695,20 @@ def test_the_price_names_the_account_of_an_explicit_provider(host: Host) -> None
     )
 
     assert price_at_the_end(host) == ["1 container in this preview: $4.00 a month (account team-b)"]
+
+
+@pytest.mark.parametrize("message", ["Handshake", "Attach"])
+def test_lines_are_shown_by_the_engine_that_it_serves_last(host: Host, message: str) -> None:
+    host.engine.stop()
+    host.engine = FakeEngine()
+    request = {
+        "Handshake": provider_pb2.ProviderHandshakeRequest(engine_address=host.engine.address),
+        "Attach": plugin_pb2.PluginAttach(address=host.engine.address),
+    }
+    getattr(host.stub, message)(request[message])
+    host.stub.Create(provider_pb2.CreateRequest(urn=URN, properties=check(host).inputs, preview=True))
+
+    assert price_at_the_end(host) == ["1 container in this preview: $4.00 a month"]
 
 
 def refuse_a_check(host: Host) -> None:

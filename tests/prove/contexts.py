@@ -73,10 +73,17 @@ class Reached:
     breadth: dict[str, int]
 
     def tests(self, file: str, line: int) -> list[str]:
-        """Return the tests that reach a line, those first that reach little else."""
+        """
+        Return the tests that reach a line, those first that reach little else.
+
+        If only an import reaches it, they are all tests that reach anything in its file.
+        """
+        reaching = self.lines.get(file, {})
         for near in range(line, max(line - NEAR, 0), -1):
-            if found := [test for test, lines in self.lines.get(file, {}).items() if lines >> near & 1]:
+            if found := [test for test, lines in reaching.items() if lines >> near & 1]:
                 break
+        if found == [""]:
+            found = list(reaching)
         return sorted(filter(None, found), key=lambda test: (self.breadth[test], test))
 
 
