@@ -85,6 +85,11 @@ def test_children_have_the_ids_that_an_import_takes(
     assert [it for it in ids(host, kind) if it.startswith(f"{account}-{container}/")] == found
 
 
+@pytest.mark.parametrize("kind", ["Container", "AllowedIp"])
+def test_an_empty_account_has_an_empty_list(host: Host, kind: str) -> None:
+    assert ids(host, kind) == []
+
+
 def test_a_container_without_such_children_has_an_empty_list(host: Host, account: str) -> None:
     for kind, container in (("VpnClient", "web"), ("Connection", "office"), ("AllowedIp", "orders-db")):
         assert ids(host, kind, container=f"{account}-{container}") == []

@@ -463,12 +463,11 @@ def _name(
 
 def _unknown_inputs(handler: ResourceHandler, request: Any) -> Iterator[tuple[str, str]]:
     """Return an error for each input that has no effect; without its property, because it may be a misspelt secret."""
-    fields = [field.name for field in handler.fields if not field.noted]
     # Two are for the checks, one is from Read for an import, and `check` overrides the marker. With
     # `ignoreChanges: ["*"]` the engine passes what an earlier check returned.
-    checked = {*fields, DEFAULT_NAME, PARENT_IN_PROGRAM, CHANGED_OUTSIDE, MARKER, *from_struct(request.olds)}
+    checked = {DEFAULT_NAME, PARENT_IN_PROGRAM, CHANGED_OUTSIDE, MARKER, *from_struct(request.olds)}
     given = [camel_case(name) for name in from_struct(request.news).keys() - checked]
-    known = [camel_case(name) for name in fields]
+    known = [camel_case(field.name) for field in handler.fields if not field.noted]
     outputs = set(parsed()["resources"][f"{NATIVE}{handler.kind}"]["properties"])
     for problem in unknown_names(sorted(given), known, "input", outputs=outputs).values():
         yield "", without_keys(clean(with_code(problem, "invalid-input")))
