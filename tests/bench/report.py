@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import platform
 from collections.abc import Iterator, Sequence
@@ -83,24 +84,30 @@ of resources.
 _TABLE = """
 ## All figures
 
-Seconds are the median, with the least and the most of repeated commands. *CPU* is the processor time of the
-provider's process; *all CPU* adds the engine and the program. *Memory* is the peak of the provider's process.
-*Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is *idle* with as many properties as ours.
+[bench.csv](bench.csv) has every case: calls, seconds, processor time and memory of each command and provider.
 
-| containers | limit | verb | provider | seconds | x bound | calls | 429s | CPU s | all CPU s | memory MB |
-|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|
+- `seconds` is the median, with the least and the most of repeated commands. `x bound` divides it by the bound.
+- `CPU s` is the processor time of the provider's process; `all CPU s` adds the engine and the program.
+- `memory MB` is the peak of the provider's process.
+- *Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is *idle* with as many properties as ours.
 """
+
+_COLUMNS = (
+    *("containers", "limit", "verb", "provider", "seconds", "x bound"),
+    *("calls", "429s", "CPU s", "all CPU s", "memory MB"),
+)
 
 _MISHAPS = """
 ## When something goes wrong
 
 Seconds that a fault, or a change in the dashboard, adds to an `up` or a `refresh`. Containers boot for {boot:.0f} s
-here, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The time of the fault itself is not
-counted: the 10 s of a slow answer, the `Retry-After` of a 429, the 5 s of late lists. The second of
-two faults hits the repetition.
+here, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The fault's own time is not counted:
+the 10 s of a slow answer, the `Retry-After` of a 429, the 5 s of late lists. The second of two faults hits the
+repetition.
 
-*Fails* is a command that ends with an error; *1 unknown* is a container that is billed and in no state. *Not met*: this
-provider makes no such request, or no repetition.
+- *Fails* is a command that ends with an error.
+- *1 unknown* is a container that is billed and outside every state.
+- *Not met* means that this provider makes no such request, or no repetition.
 
 | command | containers | what goes wrong | {columns} |
 |---|---|---|{rule}|
@@ -144,7 +151,7 @@ def line(row: Row) -> str:
 
 
 def write(docs: Path, figures: Figures) -> None:
-    """Write the page and its chart."""
+    """Write the page, its figures and its chart."""
     rows = sorted((row for row in figures.rows if not row.case.real), key=_order)
     about = _PROVIDERS.format(
         cores=os.cpu_count(),
@@ -159,13 +166,12 @@ def write(docs: Path, figures: Figures) -> None:
         f"| {it.what} | {it.wanted} | {it.got} | {'yes' if it.reached else '**no**'} |\n"
         for it in targets(figures.rows, figures.alone, figures.mishaps)
     ]
-    table = [f"| {' | '.join(_cells(row))} |\n" for row in rows]
     cost = _COST.format(cost=figures.alone.cost / 1000) if figures.alone is not None else ""
     (docs / "images").mkdir(parents=True, exist_ok=True)
-    page = "".join(
-        [_HEAD, *_felt(rows), about, *reached, *_amiss(figures.mishaps), _TABLE, *table, cost, _TAIL]
-    )
+    page = "".join([_HEAD, *_felt(rows), about, *reached, *_amiss(figures.mishaps), _TABLE, cost, _TAIL])
     (docs / "bench.md").write_text(page, encoding="utf-8")
+    with (docs / "bench.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *map(_cells, rows)])
     (docs / "images" / "bench.svg").write_text(chart.draw(rows), encoding="utf-8")
 
 

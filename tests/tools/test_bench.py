@@ -90,6 +90,9 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
     assert rest.count("scaled beside real time | within a tenth, +/-2 calls | 1.00 x, +0 calls | yes |") == 3
     assert "over `import pulumi` (150 ms) | at most 30 ms | 5 ms | yes |" in rest
     assert "takes 0.6 s of processor time" in rest
+    head, *figures = (tmp_path / "bench.csv").read_text(encoding="utf-8").splitlines()
+    assert head.startswith("containers,limit,verb,provider,seconds")
+    assert len(figures) == sum(not row.case.real for row in rows)
     assert (tmp_path / "images" / "bench.svg").read_text(encoding="utf-8").startswith("<svg")
     assert "| up | 8 | nothing | 14.0 | 13.0 | 15.0 |" in rest
     assert "| up | 8 | one 502 to a create | +1.0 | +2.0 | fails after 3.0, 1 unknown |" in rest
