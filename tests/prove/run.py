@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.prove.proof import Case, Proof, Ran, Seen
-from tests.prove.reduce import reduced
 
-__all__ = ["KEPT", "Runner"]
+__all__ = ["KEPT", "Runner", "smaller"]
 
 KEPT = Path(__file__).parent / "kept"
 """The reduced cases that failed once, in a folder for each proof."""
@@ -75,24 +74,31 @@ class Runner:
                 yield ran
 
     def reduced(self, ran: Ran) -> Ran:
-        """Return the smallest failing case that is found in `REDUCE_MINUTES`, with its own failure."""
+        """Return a failure without each object that it does not need, as far as `REDUCE_MINUTES` allow."""
         deadline, smallest = time.monotonic() + REDUCE_MINUTES * 60, ran
-
-        def fails(case: Case) -> bool:
-            nonlocal smallest
-            if time.monotonic() > deadline:
-                return False
+        shorter = smaller(ran.case)
+        while time.monotonic() < deadline and (case := next(shorter, None)) is not None:
             again = self._pool.submit(_run, case).result()
             if again.failure is not None:
-                smallest = again
-            return again.failure is not None
-
-        reduced(ran.case, fails)
+                smallest, shorter = again, smaller(case)
         return smallest
 
     def close(self) -> None:
         """Stop the processes."""
         self._pool.shutdown()
+
+
+def smaller(value: Any) -> Iterator[Any]:
+    """Yield a case without one object of one of its lists, the last objects of the outer lists first."""
+    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        for at in reversed(range(len(value))):
+            yield [*value[:at], *value[at + 1 :]]
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in parts:
+        for less in smaller(inner):
+            copy = value.copy()
+            copy[key] = less
+            yield copy
 
 
 def keep(proof: str, name: str, ran: Ran) -> Path:

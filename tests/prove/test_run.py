@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -55,6 +56,22 @@ def test_the_first_failure_is_reduced_and_kept(folder: Path, capsys: pytest.Capt
     assert int(said.rpartition("\n")[0].rpartition("\n")[2].split()[0]) < Sums.cases
 
     assert runner.main(["sums", "--from", str(kept)]) == 1
+
+
+def test_objects_of_inner_lists_are_left_out_too_and_other_values_are_not() -> None:
+    case = {
+        "hosts": ["dynamic"],
+        "steps": [{"do": "up", "faults": [{"at": 1}, {"at": 2}]}, {"do": "refresh"}],
+    }
+    before = copy.deepcopy(case)
+
+    assert list(run.smaller(case)) == [
+        {**case, "steps": case["steps"][:1]},
+        {**case, "steps": case["steps"][1:]},
+        {**case, "steps": [{"do": "up", "faults": [{"at": 1}]}, {"do": "refresh"}]},
+        {**case, "steps": [{"do": "up", "faults": [{"at": 2}]}, {"do": "refresh"}]},
+    ]
+    assert case == before
 
 
 def test_a_proof_that_does_not_search_reports_every_failure(
