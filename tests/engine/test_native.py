@@ -116,6 +116,7 @@ def test_a_change_that_would_delete_data_is_refused_on_its_property(
     refused = native.preview_fails()
 
     assert "plan would change from 'basic' to 'premium'" in refused.text
+    assert "[replacement-refused]" in refused.text
     assert emulator.calls() == before
 
     native.program(

@@ -25,7 +25,7 @@ PROGRAMS = {
     ),
     "import": (
         WEB.format(', opts=pulumi.ResourceOptions(import_="usr-abc12345-web")'),
-        ["'web'", "import_", 'adopt="if_matching"'],
+        ["'web'", "import_", 'adopt="if_matching"', "[no-import]"],
     ),
 }
 

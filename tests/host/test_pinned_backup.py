@@ -177,7 +177,10 @@ def test_a_stopped_container_is_an_immediate_error(
 ) -> None:
     emulator.drift.stop("sql")
 
-    with pytest.raises(CallFailedError, match=r"a backup needs a container that runs, and .*-sql is stopped"):
+    with pytest.raises(
+        CallFailedError,
+        match=r"a backup needs a container that runs, and .*-sql is stopped.*\[container-not-running\]",
+    ):
         backup.up(container=sql)
 
     assert emulator.calls() == 1
@@ -188,7 +191,9 @@ def test_a_failed_backup_has_a_reason_and_the_next_up_retries(
 ) -> None:
     emulator.fail_backup("sql", "snapshot failed: no space left on device")
 
-    with pytest.raises(CallFailedError, match=r"backup 1 .* failed: snapshot failed: no space") as failure:
+    with pytest.raises(
+        CallFailedError, match=r"backup 1 .* failed: snapshot failed: no space.*\[backup-failed\]"
+    ) as failure:
         backup.up(container=sql)
 
     assert failure.value.kept_id is None

@@ -46,7 +46,9 @@ def pack(rule: Any) -> PackTester:
 def test_a_rule_that_crashes_names_itself_and_the_resource_and_blocks() -> None:
     outcome = pack(resource_rule(crash)).update(container("web", discount_code=Secret(PASSWORD)))
 
-    outcome.assert_blocked_by("own", "own crashed on 'web' (ZeroDivisionError in test_adapter.py, line")
+    outcome.assert_blocked_by(
+        "own", "own crashed on 'web' (ZeroDivisionError in test_adapter.py, line", "[policy-crashed]"
+    )
     assert outcome.made == ()
     assert PASSWORD not in str(outcome)
 
@@ -56,7 +58,7 @@ def test_a_stack_rule_that_crashes_names_itself_and_blocks() -> None:
 
     outcome = pack(rule).preview(container("web"))
 
-    outcome.assert_blocked_by("own", "own crashed on the stack (ZeroDivisionError")
+    outcome.assert_blocked_by("own", "own crashed on the stack (ZeroDivisionError", "[policy-crashed]")
     assert PASSWORD not in str(outcome)
 
 
@@ -148,7 +150,7 @@ def test_an_invalid_pattern_names_its_policy() -> None:
     )
 
     PackTester(guard).preview(container("web")).assert_blocked_by(
-        "naming", "naming is misconfigured", "'pattern'"
+        "naming", "naming is misconfigured", "'pattern'", "[policy-settings]"
     )
 
 

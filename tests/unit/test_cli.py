@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 from importlib import metadata
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,7 +82,18 @@ def test_a_missing_extra_is_one_line_with_the_command_that_installs_it(command: 
     assert done.stderr.startswith(
         f"stacks-pulumi {command}: {module} is not installed. It comes with the extra "
     )
+    assert done.stderr.endswith(" [missing-extra]\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_of_something_else_does_not_start_the_emulator(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.json").write_text("buy milk", encoding="utf-8")
+
+    assert cli.main(["emulator", "--state", str(tmp_path / "notes.json"), "--port", "0"]) != 0
+
+    assert capsys.readouterr().err.endswith(" [emulator-start]\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

@@ -172,8 +172,9 @@ def test_the_key_of_an_explicit_provider_is_not_set_in_the_configuration() -> No
     ],
 )
 def test_a_misspelt_setting_is_reported(written: str, meant: str) -> None:
-    with pytest.raises(ConfigError, match=f"stacks:{written}; did you mean stacks:{meant}"):
+    with pytest.raises(ConfigError, match=f"stacks:{written}; did you mean stacks:{meant}") as error:
         check_spelling({f"stacks:{written}": "x", "stacks:apiKey": KEY}.get)
+    assert error.value.code == "unknown-setting"
 
 
 def test_known_and_foreign_settings_are_accepted() -> None:
@@ -188,6 +189,7 @@ def test_a_malformed_key_is_described_and_not_repeated(key: str) -> None:
         check_api_key(key)
 
     assert key not in str(error.value)
+    assert error.value.code == "malformed-api-key"
 
 
 @pytest.mark.parametrize(

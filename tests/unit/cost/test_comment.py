@@ -171,6 +171,7 @@ def test_failure_says_what_failed_and_never_the_token(answer: dict[str, Any], te
         post("github", TEXT, GITHUB)
 
     assert TOKEN not in str(failure.value)
+    assert failure.value.code == "comment-failed"
     assert len(responses.calls) == 1
 
 
