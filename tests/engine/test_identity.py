@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.contents import contents, managed, writes
+from tests.support.contents import contents, writes
 from tests.support.stack import Stack
 
 SQL = 'sql = stacks.Container("sql", template="postgresql"{})\n'
@@ -102,24 +102,6 @@ def test_a_container_that_looks_the_same_is_kept_with_a_warning_until_the_user_d
     stack.up(quiet_afterwards=False)
     stack.destroy()
     assert contents(emulator)["containers"] == []
-
-
-@pytest.mark.parametrize(
-    "accepted",
-    [', plan="premium"', ', opts=pulumi.ResourceOptions(ignore_changes=["plan"])'],
-    ids=["written", "ignored"],
-)
-def test_a_container_that_was_only_resized_is_still_managed(
-    stack: Stack, emulator: Emulator, accepted: str
-) -> None:
-    stack.program(SQL.format(""))
-    stack.up(quiet_afterwards=False)
-    emulator.drift.resize("sql", "premium")
-
-    stack.program(SQL.format(accepted))
-    stack.refresh(drift=True)
-    stack.up()
-    assert stack.ids() == managed(emulator)
 
 
 def test_a_container_does_not_move_to_another_account(stack: Stack, emulator: Emulator) -> None:

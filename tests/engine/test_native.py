@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.clock import fast_clock
-from tests.support.stack import PASSPHRASE, Stack
+from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 from tools.engine.search import numbers
 
@@ -236,28 +235,6 @@ def test_every_kind_is_imported_without_a_change(
     other.refresh()
     assert other.outputs(secrets=True) == native.outputs(secrets=True)
     assert writes(emulator) == before
-
-
-@pytest.mark.passphrase
-def test_an_explicit_provider_has_another_account(native: Stack, emulator: Emulator) -> None:
-    with Emulator(clock=fast_clock()) as other:
-        native.program(
-            f"""{NATIVE}
-settings = {{"apiKey": {other.key!r}, "baseUrl": {other.url!r}}}
-team = pulumi.ProviderResource("stacks", "team", settings)
-native("Container", "web", pulumi.ResourceOptions(provider=team), template="nodejs")
-native("Container", "api", template="nodejs")
-"""
-        )
-        native.up(quiet_afterwards=False)
-
-        assert names(emulator) == {"api"}
-        assert names(other) == {"web"}
-        assert other.key not in native.export()
-        assert PASSPHRASE not in native.export()
-        native.refresh()
-        native.destroy()
-        assert names(other) == set()
 
 
 @pytest.mark.skipif(numbers(ensure().version) < (3, 273), reason="this engine does not ask")

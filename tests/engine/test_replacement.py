@@ -147,32 +147,6 @@ def test_a_target_cannot_adopt_what_another_resource_of_the_program_owns(
     assert (contents(emulator)["containers"], writes(emulator)) == (["web"], ["containers.create"])
 
 
-def test_a_target_cannot_adopt_the_child_that_another_resource_of_the_program_owns(
-    stack: Stack, emulator: Emulator
-) -> None:
-    stack.set("stacks:adopt", "if_matching")
-    line = f"stacks.AllowedIp({RESOURCES['AllowedIp'].format('{}', VALUES['AllowedIp'][0])})\n"
-    stack.program(FIXED + line.format("a"))
-    stack.up(quiet_afterwards=False)
-    standing, calls = contents(emulator), len(emulator.requests)
-    urn = stack.resources()["a"]["urn"]
-
-    # By the id alone it is the same container.
-    stack.program(FIXED + line.format("a") + line.format("b").replace("=web", "=web.id"))
-    refused = [
-        stack.preview_fails(),
-        stack.up_fails("--target", urn.replace("::a", "::b")),
-        stack.up_fails("--target", urn),
-    ]
-
-    for result in refused:
-        assert any("'a'" in line and "'b'" in line and "AllowedIp" in line for line in result.errors), (
-            result.text
-        )
-    assert "b" not in stack.resources()
-    assert (contents(emulator), writes(emulator, calls)) == (standing, [])
-
-
 def test_an_address_that_is_unknown_at_preview_makes_no_container_unknown(
     stack: Stack, emulator: Emulator
 ) -> None:
@@ -191,21 +165,6 @@ def test_an_address_that_is_unknown_at_preview_makes_no_container_unknown(
     stack.up(quiet_afterwards=False)
 
     assert contents(emulator)["addresses"] == ["web 198.51.100.7"]
-
-
-def test_two_accounts_may_have_a_container_of_one_name(stack: Stack, emulator: Emulator) -> None:
-    stack.set("team:apiKey", emulator.new_key(account=emulator.new_account()))
-    stack.program(
-        """
-        team = stacks.Provider("team", api_key=pulumi.Config("team").require_secret("apiKey"))
-        stacks.Container("a", name="web", template="nodejs")
-        stacks.Container("b", name="web", template="nodejs", opts=pulumi.ResourceOptions(provider=team))
-        """
-    )
-    stack.up(quiet_afterwards=False)
-
-    assert contents(emulator)["containers"] == ["web", "web"]
-    assert stack.ids() == managed(emulator)
 
 
 def test_a_target_in_one_component_cannot_adopt_the_container_of_another_component(
