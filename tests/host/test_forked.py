@@ -119,8 +119,7 @@ def test_a_fork_has_the_fast_clock_of_a_started_process(
     assert forked[:3] == [1.5, "/a/python", True]
 
 
-@pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "unbuffered"])
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(("end", "options"), [*((end, []) for end in ENDS), ("kill", ["-u"])])
 def test_a_fork_sees_and_shows_what_a_started_process_does(
     tmp_path: Path,
     in_both_ways: Callable[..., list[Any]],
@@ -156,38 +155,6 @@ def test_a_fork_sees_and_shows_what_a_started_process_does(
     assert started["environment"].items() >= environment.items()
 
 
-def test_a_crash_shows_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
-    script = tmp_path / "pulumi-language-python-exec"
-    script.write_text("import os\nos.abort()\n", encoding="utf-8")
-
-    done = subprocess.run(
-        [commands.folder() / "python3", script], capture_output=True, text=True, check=False
-    )
-
-    assert done.returncode == -signal.SIGABRT
-    assert done.stderr.startswith("Fatal Python error: Aborted\n")
-    assert f'  File "{script}", line 2 in <module>\n' in done.stderr
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_signals_arrive(tmp_path: Path, way: str, number: signal.Signals) -> None:
-    script = tmp_path / "pulumi-language-python-exec"
-    script.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(100)\n", encoding="utf-8")
-    with subprocess.Popen(
-        [commands.folder() / "python3", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        pid = int(process.stdout.readline())
-
-        process.send_signal(number)
-
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == -number
-        assert ("KeyboardInterrupt" in errors) == (number == signal.SIGINT)
-    until(lambda: not Path(f"/proc/{pid}").exists())
-
-
 STUBBORN: Final = """
 import signal, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -215,22 +182,6 @@ def test_a_process_that_a_test_starts_itself_is_seen_and_killed(tmp_path: Path, 
     process.terminate()
 
 
-def test_a_command_of_the_package_says_the_same(in_both_ways: Callable[..., list[Any]]) -> None:
-    def run() -> list[tuple[int, str, str]]:
-        done = [
-            subprocess.run(
-                [commands.folder() / "stacks-pulumi", *words], capture_output=True, text=True, check=False
-            )
-            for words in (["--version"], ["cost", "--no-such-option"])
-        ]
-        return [(one.returncode, one.stdout, one.stderr) for one in done]
-
-    started, forked = in_both_ways(run)
-
-    assert forked == started
-    assert [code for code, _, _ in started] == [0, 1]
-
-
 @pytest.mark.parametrize("kind", HOSTS)
 def test_a_forked_host_answers_as_a_started_one(
     emulator: Emulator, in_both_ways: Callable[..., list[Any]], kind: str
@@ -256,33 +207,6 @@ def test_a_forked_host_answers_as_a_started_one(
     started, forked = in_both_ways(run)
 
     assert forked == started
-
-
-def test_another_module_path_gets_a_new_python(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    (tmp_path / "grpc.py").write_text("print('another gRPC')\n", encoding="utf-8")
-    script = tmp_path / "pulumi-language-python-exec"
-    script.write_text("import grpc\n", encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-
-    done = subprocess.run(
-        [commands.folder() / "python3", script], capture_output=True, text=True, check=False
-    )
-
-    assert (done.stdout, done.stderr) == ("another gRPC\n", "")
-
-
-def test_the_list_of_packages_is_that_of_pip(in_both_ways: Callable[..., list[Any]]) -> None:
-    def run(*options: str) -> str:
-        command = [str(commands.folder() / "python3"), "-m", "pip", "list", *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return done.stdout
-
-    started, forked = in_both_ways(lambda: [run("-v", "--format", "json") for _ in range(2)])
-
-    assert forked == started
-    assert {"pulumi", "stacks-pulumi"} <= {package["name"] for package in json.loads(forked[0])}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
