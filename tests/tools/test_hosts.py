@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
 
-from tests.support.waiting import never
 from tests.tools.fake_executables import engine_in, executable
 from tools.engine import hosts, pins
-from tools.engine.engine import EngineUnavailableError, record
-from tools.engine.run import CommandFailedError
+from tools.engine.engine import record
 
 NAMES = {pins.NODEJS_HOST, pins.GO_HOST, pins.LANGUAGE_HOST}
 
@@ -61,50 +58,3 @@ def test_changed_sources_are_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(pins, "MODULES", tmp_path / "modules")
 
     assert hosts.code_hosts() != first
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (KeyboardInterrupt(), KeyboardInterrupt),
-        (CommandFailedError("go", "x.go:1:1: undefined: y"), EngineUnavailableError),
-    ],
-)
-def test_an_interrupted_build_leaves_nothing(
-    engine: Path, error: BaseException, told: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def break_off(_go: str, _module: str, package: str, target: Path, *, log: Path) -> None:
-        if package == ".":
-            raise error
-        compile_(_go, _module, package, target, log=log)
-
-    monkeypatch.setattr(hosts, "compile_binary", break_off)
-
-    with pytest.raises(told):
-        hosts.code_hosts()
-    assert [path.name for path in engine.parents[1].iterdir() if path.is_dir()] == [pins.VERSION]
-
-    monkeypatch.setattr(hosts, "compile_binary", compile_)
-
-    assert hosts.code_hosts().is_dir()
-
-
-@pytest.mark.usefixtures("engine")
-def test_two_concurrent_runs_build_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[Path] = []
-
-    def slowly(_go: str, _module: str, _package: str, target: Path, *, log: Path) -> None:
-        before = len(built)
-        # Other threads have the time to build now, and must not.
-        never(lambda: len(built) > before, seconds=0.05)
-        built.append(target)
-        compile_(_go, _module, _package, target, log=log)
-
-    monkeypatch.setattr(hosts, "compile_binary", slowly)
-    threads = [threading.Thread(target=hosts.code_hosts) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sorted(path.name for path in built) == sorted(NAMES)

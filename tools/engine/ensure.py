@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +26,7 @@ from tools.engine import pins
 from tools.engine.build import add_yaml_host, build
 from tools.engine.engine import Engine, EngineUnavailableError, Origin, load, record
 from tools.engine.installer import install
-from tools.engine.lock import alone
+from tools.engine.lock import alone, made
 from tools.engine.say import say
 from tools.engine.search import search, version_of
 
@@ -99,27 +97,17 @@ def obtain(version: str) -> Engine:
         EngineUnavailableError: Neither works here.
     """
     home = pins.home(version)
-    prefix = f".making-{version}-"
     with alone(pins.cache() / f"{version}.lock", "getting the engine"):
         engine = load(home)
         if engine is not None:
             return engine
-        # This process holds the lock, so these files are from a run that was killed.
-        for leftover in (home, *pins.cache().glob(f"{prefix}*")):
-            shutil.rmtree(leftover, ignore_errors=True)
         started = time.monotonic()
-        work = Path(tempfile.mkdtemp(prefix=prefix, dir=pins.cache()))
-        try:
+        with made(home) as work:
             origin = fill(work, version, pins.cache() / f"{version}.log")
             record(work, version, origin)
             if load(work) is None:
                 message = "the engine that was made is not whole: please report this."
                 raise EngineUnavailableError(message)
-            # mkdtemp keeps others out; an engine is not a secret.
-            work.chmod(0o755)
-            work.rename(home)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
         say(f"pulumi {version} is ready after {time.monotonic() - started:.0f} s.")
     engine = load(home)
     if engine is None:

@@ -22,7 +22,7 @@ from tools.engine import pins
 from tools.engine.build import compile_binary, explain, find_go, object_files
 from tools.engine.engine import Engine, EngineUnavailableError, is_executable
 from tools.engine.ensure import ensure
-from tools.engine.lock import alone
+from tools.engine.lock import alone, made
 from tools.engine.run import CommandFailedError
 from tools.engine.say import say
 
@@ -58,19 +58,13 @@ def code_hosts() -> Path:
         if _has(folder, names):
             return folder
         say(f"building {', '.join(names)} with Go; this is done once and takes about 4 minutes.")
-        work = folder.with_name(f".making-{folder.name}")
-        for leftover in (folder, work):
-            shutil.rmtree(leftover, ignore_errors=True)
-        work.mkdir(parents=True)
         log = pins.cache() / f"{folder.name}.log"
         log.write_bytes(b"")
         try:
-            _build(engine, work, log)
-            work.rename(folder)
+            with made(folder) as work:
+                _build(engine, work, log)
         except CommandFailedError as error:
             raise EngineUnavailableError(explain(error.output, log)) from None
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
         shutil.rmtree(object_files(log), ignore_errors=True)
     return folder
 

@@ -1,9 +1,10 @@
-"""One builder at a time."""
+"""One builder at a time, which leaves a whole folder or none."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -27,3 +28,21 @@ def alone(path: Path, what: str) -> Iterator[None]:
             print(f"another process is {what}; waiting for it.", file=sys.stderr, flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def made(folder: Path) -> Iterator[Path]:
+    """
+    Yield an empty folder, which becomes `folder` if nothing fails.
+
+    Its caller holds a lock, so what is there already is of a run that was killed.
+    """
+    work = folder.with_name(f".making-{folder.name}")
+    for leftover in (folder, work):
+        shutil.rmtree(leftover, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        yield work
+        work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
