@@ -12,6 +12,7 @@ import pytest
 
 from tests.prove import __main__ as runner
 from tests.prove import run
+from tests.prove.proof import Case
 from tests.prove.sums import Reports, Sums
 
 
@@ -59,7 +60,7 @@ def test_the_first_failure_is_reduced_and_kept(folder: Path, capsys: pytest.Capt
 
 
 def test_objects_of_inner_lists_are_left_out_too_and_other_values_are_not() -> None:
-    case = {
+    case: Case = {
         "hosts": ["dynamic"],
         "steps": [{"do": "up", "faults": [{"at": 1}, {"at": 2}]}, {"do": "refresh"}],
     }
