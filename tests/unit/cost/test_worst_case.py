@@ -256,6 +256,7 @@ prices:
         ("cloudflare:index/record:Record", {}, "0", "0"),
         ("gcp:storage/bucket:Bucket", {}, "0", None),
         ("pulumi:providers:aws", {}, "0", "0"),
+        ("pulumi-python:dynamic/stacks:Connection", {}, "0", "0"),
     ],
 )
 def test_a_price_file_prices_other_resources(
