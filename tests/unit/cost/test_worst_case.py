@@ -313,7 +313,7 @@ def test_what_is_listed_as_free_is_named(tmp_path: Path, capsys: pytest.CaptureF
         ("prices: [{type: a, price: [5]}]", "is not a number"),
         ("prices: [{type: a, property: b, prices: {}}]", "`prices` is not a mapping"),
         ("prices: [{type: a, price: 1}, {type: a, price: free}]", "has the type 'a' twice"),
-        ("prices: [{type: a, property: b, prices: {x: 1, x: 2}}]", "has the key 'x' twice"),
+        ("prices: [{type: a, property: b, prices: {x: 1, x: 2}}]", "prices.yaml, line 1: x is there twice"),
     ],
 )
 def test_a_price_file_that_is_misread_is_an_error_of_one_line(
