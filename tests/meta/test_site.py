@@ -97,11 +97,12 @@ def test_the_search_finds_an_error_by_its_words(site: Path) -> None:
     assert {"errors.html", "resources/container.html"} <= found
 
 
-def test_the_search_finds_the_section_of_a_code_first(site: Path) -> None:
+def test_the_search_finds_the_section_of_a_code_and_a_task_first(site: Path) -> None:
     index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
     boost = {it["location"]: it.get("boost", 1) for it in index["docs"]}
 
     assert boost["errors.html#spending-cap"] > boost["examples/capped_agent.html"]
+    assert boost["resize.html"] > boost["scale.html"] > boost["api/emulator.html"]
 
 
 def test_the_search_finds_a_setting_and_a_class_by_their_own_names(site: Path) -> None:

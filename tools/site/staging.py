@@ -34,8 +34,23 @@ _CONTENTS: Final = {
     ),
 }
 """Folders of `docs` without a README: title and text of the page that lists their pages."""
-_FOUND_FIRST: Final = {"docs/errors.md": "---\nsearch:\n  boost: 3\n---\n\n"}
-"""Page -> what puts it first in the results of a search: who searches for the code of an error wants its section."""
+_FOUND_FIRST: Final = {
+    "errors.md": 3.0,
+    **dict.fromkeys(
+        (
+            "deploy-your-code.md",
+            "guards.md",
+            "install.md",
+            "resize.md",
+            "rotate-a-key.md",
+            "stop-an-agent.md",
+        ),
+        2.0,
+    ),
+}
+"""Page -> its weight in a search: who searches for the code of an error, or for a task, wants that page."""
+_FOUND_LAST: Final = ("api/", "changelog.md", "decisions/", "project/")
+"""Pages for those who work on the package, or read its code: half of the weight."""
 _CELL_CODE: Final = re.compile(r"`[^`]*`")
 
 
@@ -56,12 +71,12 @@ def stage(root: Path, folder: Path) -> None:
     for source, place in places.pages.items():
         if source != "README.md":
             text = (root / source).read_text(encoding="utf-8") + _listing(root, programs[source])
-            _write(folder / place, _FOUND_FIRST.get(source, "") + _cells(places.moved(text, source)))
+            _write(folder / place, _weight(place) + _cells(places.moved(text, source)))
     for name, (title, said) in _CONTENTS.items():
         pages = {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / name).glob("*.md"))}
         _write(folder / name / "index.md", contents(title, said, pages))
     for place, text in written():
-        _write(folder / place, text)
+        _write(folder / place, _weight(place) + text)
     for source, place in places.files.items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / source, folder / place)
@@ -79,6 +94,12 @@ def configuration(folder: Path, html: Path) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((_HERE / "mkdocs.yml").read_text(encoding="utf-8"))
     pages = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.md"))
     return {**found, "docs_dir": str(folder), "site_dir": str(html), "nav": _expanded(found["nav"], pages)}
+
+
+def _weight(place: str) -> str:
+    """Return the head of a page that has another weight in a search than most."""
+    weight = 0.5 if place.startswith(_FOUND_LAST) else _FOUND_FIRST.get(place)
+    return f"---\nsearch:\n  boost: {weight}\n---\n\n" if weight else ""
 
 
 def _tracked(root: Path) -> list[str]:
