@@ -25,11 +25,11 @@ FAST = ("unit", "policy", "emulator", "tools")
 GOLDEN = (5**0.5 - 1) / 2
 
 MOST, FEW = 5, 2
-"""So many killers of a mutant are recorded at most; with fewer than the second number, tests of hosts are asked too."""
+"""So many killers of a mutant are recorded at most; with fewer than the second number, more tests are asked."""
 SECONDS = 120.0
 """After so many, no further killer of a mutant is looked for, also on a busy machine."""
-ASKED, ASKED_OF_HOSTS = 40, 16
-"""So many tests are run for a mutant at most."""
+NEAR, ASKED, ASKED_OF_HOSTS = 8, 40, 16
+"""So many tests are run for a mutant at most: at first those that reach the least besides its line."""
 WIDTH = 160
 """A change that is shown in a longer line is not recorded."""
 
@@ -82,9 +82,7 @@ class Mutants(Proof):
     @classmethod
     def ended(cls, given: argparse.Namespace, ran: Sequence[Ran]) -> None:
         if given.record:
-            dead = [_recorded(one.case) for one in ran if one.case.get("killers")]
-            # A file that cannot be imported has no name of a test: any test notices that.
-            recorded.write(given.record, [one for one in dead if all("::" in name for name in one.killers)])
+            recorded.write(given.record, [_recorded(one.case) for one in ran if one.case.get("killers")])
 
     def draw(self, chance: Random) -> Iterator[Case]:
         """Yield mutants that are spread evenly over the lines of the package that can be mutated."""
@@ -144,10 +142,15 @@ class Mutants(Proof):
             with self._checkout.changed(case["file"], mutated):
                 killers, case["more"] = self._killers(tests)
             # A test that fails without the change too shows nothing.
-            case["killers"] = [name for name in killers if self._is_sound(name)]
+            case["killers"] = self._sound_ones([name for name in killers if "::" in name])
             if case["killers"]:
                 seen.counts["died"] += 1
-                seen.note = f"{place}: {case['change']}: {len(killers)} killers"
+                seen.note = f"{place}: {case['change']}: {len(case['killers'])} killers"
+                return
+            if any("::" not in name for name in killers):
+                # A file that cannot be imported, and a run that does not end, have no name of a test.
+                seen.counts["died, not recorded"] += 1
+                seen.note = f"{place}: {case['change']}: {killers[0]}"
                 return
         else:
             for ring in self.given.rings:
@@ -183,22 +186,25 @@ class Mutants(Proof):
 
     def _killers(self, tests: Sequence[str]) -> tuple[list[str], bool]:
         """Return the tests that fail with the change, and whether others may fail too."""
-        found, more = list[str](), False
-        for is_host, most in ((False, ASKED), (True, ASKED_OF_HOSTS)):
-            some = [name for name in tests if name.startswith("tests/host/") == is_host]
-            # Tests of a host take longer: they are asked if few others have failed.
-            if some and is_host and len(found) >= FEW:
-                more = True
-            elif some:
-                found += self._checkout.failures(_chosen(some, most), most=MOST - len(found), seconds=SECONDS)
-                more |= not self._checkout.complete or len(some) > most
-        return found, more
+        hosts = [name for name in tests if name.startswith("tests/host/")]
+        chosen = _chosen([name for name in tests if name not in hosts], ASKED)
+        found, asked, left_out = list[str](), 0, False
+        # Each further file is imported, and a test of a host starts a process.
+        for some in (chosen[:NEAR], chosen[NEAR:], _chosen(hosts, ASKED_OF_HOSTS)):
+            if len(found) >= FEW:
+                return found, True
+            if some:
+                found += self._checkout.failures(some, most=MOST - len(found), seconds=SECONDS)
+                asked += len(some)
+                left_out |= not self._checkout.complete
+        return found, left_out or asked < len(tests)
 
-    def _is_sound(self, test: str) -> bool:
-        """Return whether a test passes without a change."""
-        if test not in self._sound:
-            self._sound[test] = not self._checkout.failures([test])
-        return self._sound[test]
+    def _sound_ones(self, tests: Sequence[str]) -> list[str]:
+        """Return the tests that pass without a change."""
+        if new := [name for name in tests if name not in self._sound]:
+            failed = self._checkout.failures(new, most=len(new))
+            self._sound.update({name: name not in failed for name in new})
+        return [name for name in tests if self._sound[name]]
 
     def _killer(
         self, file: str, mutated: str, tests: Sequence[str], options: Sequence[str] = ()
@@ -208,8 +214,7 @@ class Mutants(Proof):
             return None
         with self._checkout.changed(file, mutated):
             failed = self._checkout.failures(tests, options=options)
-        # A file that cannot be imported, and a run that does not end, have no name of a test.
-        return next((name for name in failed if "::" not in name or self._is_sound(name)), None)
+        return next((name for name in failed if "::" not in name or self._sound_ones([name])), None)
 
     def _killer_of_ring(self, ring: str, file: str, mutated: str) -> str | None:
         options = ["-m", "not slow"] if ring in {MODULE, AREA} else []

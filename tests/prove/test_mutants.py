@@ -37,10 +37,10 @@ class Checkout:
         yield
         self._is_changed = False
 
-    def failures(self, tests: Sequence[str], *, options: Sequence[str] = ()) -> list[str]:
+    def failures(self, tests: Sequence[str], *, most: int = 1, options: Sequence[str] = ()) -> list[str]:
         self.ran.append(list(tests))
         failing = self._always | (self._with_it if self._is_changed else set())
-        return [name for name in tests if name in failing][:1]
+        return [name for name in tests if name in failing][:most]
 
 
 @pytest.fixture(autouse=True)
