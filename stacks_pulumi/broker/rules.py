@@ -7,14 +7,16 @@ are the rules of `gate.yaml` over the 16 changing requests. What sends no reques
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
+from urllib.parse import quote
 
 from stacks_pulumi._identifiers import PLACEHOLDER
 from stacks_pulumi.api.models import Container
-from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
+from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Constraint, Permit, Secret, dollars
 from stacks_pulumi.broker.limits import price_listed, price_of
 from stacks_pulumi.broker.settings import Action, DestroysData, GateFile
 from stacks_pulumi.endpoints import ENDPOINTS
@@ -161,7 +163,7 @@ def _of_permits(
             if is_found:
                 yield Finding(rule, action, permit.n, f"{words}{more}")
     for secret in change.secrets:
-        yield Finding("opens-access", rules.opens_access, 0, f"it reads a secret: {secret.endpoint}")
+        yield Finding("opens-access", rules.opens_access, 0, f"it reads a secret: {secret_in_words(secret)}")
 
 
 def _data(permit: Permit, facts: Facts) -> str:
@@ -249,16 +251,31 @@ def _owners(change: Change, facts: Facts) -> set[str]:
 
 
 def in_words(permit: Permit) -> str:
-    """Return what a permit allows, in one line."""
+    """Return what a permit allows, in one line. A symbol is in quotes, and a text in them as JSON has it."""
     endpoint = ENDPOINTS[permit.endpoint]
-    ids = {
-        name: one.is_ or one.address or " or ".join(one.of) or "the new one"
-        for name, one in permit.ids.items()
-    }
-    path = endpoint.path.format_map(ids)
-    body = ", ".join(f"{name}: {'any' if value == ANY else value}" for name, value in permit.body.items())
+    path = endpoint.path.format_map({name: _id_in_words(one) for name, one in permit.ids.items()})
+    body = json.dumps({name: "any" if value == ANY else value for name, value in permit.body.items()})
     times = "" if permit.times == 1 else f", {permit.times or 'any number of'} times"
-    return f"{endpoint.method} {path}{f' ({body})' if body else ''}{times}"
+    return f"{endpoint.method} {path}{f' {body}' if permit.body else ''}{times}"
+
+
+def secret_in_words(secret: Secret) -> str:
+    """Return which secret is read, in one line."""
+    endpoint = ENDPOINTS[secret.endpoint]
+    path = endpoint.path.format_map({name: _id_in_words(one) for name, one in secret.ids.items()})
+    return f"{endpoint.method} {path}{f' {json.dumps(secret.query)}' if secret.query else ''}"
+
+
+def _id_in_words(one: Constraint) -> str:
+    if one.is_ is not None:
+        return quote(one.is_, safe="")
+    if one.address is not None:
+        return f"[the entry of {one.address}]"
+    if one.caller:
+        return "[the caller's entry]"
+    if one.new_backup_of is not None:
+        return f"[the new backup of {one.new_backup_of!r}]"
+    return f"[{' or '.join(map(repr, one.of))}]"
 
 
 def missing(change: Change, verdict: Verdict, settings: GateFile, names: Collection[str]) -> str:

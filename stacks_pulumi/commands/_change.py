@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.commands._shared import folder_of, print_json, report_error, tell
+from stacks_pulumi.commands._shared import folder_of, report_error, show, tell
 from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -113,8 +113,17 @@ def _apply(options: argparse.Namespace) -> int:
 def _place(options: argparse.Namespace) -> Place:
     from stacks_pulumi.gate.client import place_of  # noqa: PLC0415  (each action needs its own modules)
 
+    if options.gate_ref is not None:
+        raise InputError("--gate-ref is for a record: a broker has its own settings", code="invalid-argument")
     given = options.gate
-    return place_of(given if given is None or "://" in given else Path(given))
+    place = place_of(given if given is None or "://" in given else Path(given))
+    if isinstance(place, Path) and "cwd" in options and place.resolve().is_relative_to(folder_of(options)):
+        tell(
+            "gate",
+            f"{place} is in the project: its author can edit the rules, and the address to which the key is sent; use "
+            "a folder outside, or a server",
+        )
+    return place
 
 
 @contextlib.contextmanager
@@ -175,11 +184,10 @@ def _next(action: str, options: argparse.Namespace) -> str:
 def _show_change(options: argparse.Namespace, judged: Judged) -> None:
     from stacks_pulumi.gate import words  # noqa: PLC0415  (each action needs its own modules)
 
-    if options.format == "json":
-        print_json(words.data_of(judged))
+    if options.format == "markdown":
+        sys.stdout.write(words.comment_of(judged))
     else:
-        write = words.markdown_of if options.format == "markdown" else words.text_of
-        sys.stdout.write(write(judged))
+        show(words.document_of(judged), options, frames=True)
     sys.stdout.flush()
 
 

@@ -67,6 +67,10 @@ def run(options: argparse.Namespace) -> int:
     for name in ("gate", "record"):
         if name in vars(options) and getattr(options, name) is not None:
             setattr(options, name, Path(getattr(options, name)))
+    if options.format == "junit":
+        raise InputError(
+            "--format junit is for a change.json: a record has its own junit.xml", code="invalid-argument"
+        )
     if options.action in {"plan", "approve", "apply"} and options.gate is None:
         raise InputError("--gate is needed: it names the gate's folder", code="invalid-argument")
     try:
@@ -606,7 +610,7 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
-_FORMS: Final = ("table", "json", "markdown")
+_FORMS: Final = ("table", "json", "markdown", "junit")
 _VOID: Final = (
     "refused, or the approval is void; nothing was changed, unless a policy stopped the running update"
 )

@@ -1,55 +1,77 @@
 """
 How is a change shown to the person who signs it?
 
-Each permit is a line with its request. What the containers are, whose they are and what they cost is from the broker,
-and never from the state. What the planner reports is shown apart: no broker enforces it.
+Each permit is a row with its request. What the containers are, whose they are and what they cost is from the broker,
+and never from the state. What the planner reports has a table of its own: no broker enforces it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
-from stacks_pulumi.broker.change import ANY, Change, Known, Permit
-from stacks_pulumi.broker.rules import in_words
-from stacks_pulumi.errors import clean
-from stacks_pulumi.gate.workflow import Judged, Report, reported
+from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Known, Permit
+from stacks_pulumi.broker.rules import in_words, secret_in_words
+from stacks_pulumi.gate.workflow import Judged, reported
 from stacks_pulumi.pricing.money import usd
+from stacks_pulumi.reports import Action, Check, Column, Document, Row, Table, Weight
+from stacks_pulumi.reports.writers import comment
 
-RESULTS: Final = {
+_RESULTS: Final = {
     "nothing": "nothing changes",
     "free": "may be applied without an approval",
     "needs_approval": "needs an approval",
     "refused": "refused",
 }
 _ORDER: Final = (
-    "Each line may happen alone, in any order, or not at all, unless it says after which others. Nothing else may "
-    "happen at STACKS."
+    "each line may happen alone, in any order, or not at all, unless it says after which others; nothing else may "
+    "happen at STACKS"
 )
 _NO_BROKER: Final = (
-    "No broker was asked: prices, owners and creation times are only what the planner says, and the broker may refuse "
-    "the change."
+    "no broker was asked: prices, owners and creation times are only what the planner says, and the broker may refuse "
+    "the change"
 )
-_BLANK: Final = "no owner in the ledger"
+_SIGNED: Final = (
+    "what is signed is what `stacks-pulumi gate show` prints: the job that wrote this comment may have run the "
+    "program"
+)
+_NO_OWNER: Final = "no owner in the ledger"
+_ACTIONS: Final[Mapping[str, Action]] = {
+    "create": "create",
+    "import": "create",
+    "update": "update",
+    "replace": "replace",
+    "delete": "delete",
+    "keep": "keep",
+}
 
 
-def text_of(judged: Judged) -> str:
+def document_of(judged: Judged) -> Document:
     """Return what a person reads before they sign a change."""
-    return "".join(f"{clean(line)}\n" for line in _lines(judged))
+    return Document(
+        f"{judged.change.stack}: {_RESULTS[judged.result]}{_money(judged)}",
+        remarks=tuple(_remarks(judged)),
+        tables=tuple(
+            table for table in (_requests(judged), _known(judged), _steps(judged.change)) if table.rows
+        ),
+        checks=tuple(_checks(judged)),
+        data=_data(judged),
+    )
 
 
-def markdown_of(judged: Judged) -> str:
-    """Return the same for a page."""
-    text = text_of(judged)
-    fence = "`" * max(3, 1 + max((len(run) for run in text.split() if set(run) == {"`"}), default=0))
-    return f"{fence}text\n{text}{fence}\n"
+def comment_of(judged: Judged) -> str:
+    """Return the same for a pull request. Another comment of this stack replaces it."""
+    document = document_of(judged)
+    if judged.result == "needs_approval":
+        document = replace(document, remarks=(*document.remarks, ("note", _SIGNED)))
+    return comment(document, f"gate {judged.change.stack}")
 
 
-def data_of(judged: Judged) -> dict[str, Any]:
-    """Return the same for a program."""
+def _data(judged: Judged) -> dict[str, Any]:
     said = judged.said or {}
     return {
         "result": judged.result,
@@ -61,92 +83,133 @@ def data_of(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _lines(judged: Judged) -> Iterator[str]:
-    change, said = judged.change, judged.said
-    verdict: Mapping[str, Any] = {} if said is None else said["verdict"]
-    containers: Mapping[str, Any] = {} if said is None else said["containers"]
-    yield f"{change.stack}: {RESULTS[judged.result]}{_money(verdict)}"
-    who = f" by {change.author}" if change.author else ""
-    yield f"planned{who}, to be handed in until {change.until}, for the broker {change.account}"
-    if change.request:
-        yield f"it approves the access request {change.request}"
-    if change.ceiling is not None:
-        most = change.ceiling
-        moment = (
-            "" if most.at_any_moment is None else f", and {usd(Decimal(most.at_any_moment))} at any moment"
-        )
-        yield f"it may add at most {usd(Decimal(most.increase))} to the monthly price{moment}"
-    if said is None:
-        yield _NO_BROKER
-    if change.permits:
-        yield ""
-        yield _ORDER
-    for permit in change.permits:
-        yield from _permit(permit, verdict.get("prices", {}), containers)
-    for secret in change.secrets:
-        of = " or ".join(symbol for one in secret.ids.values() for symbol in one.of)
-        query = ", ".join(f"{name} {value}" for name, value in secret.query.items())
-        yield f"   it reads the secret {secret.endpoint} of {of}{f' ({query})' if query else ''}"
-    if change.known:
-        yield ""
-        yield "Containers that exist:"
-        for symbol, one in change.known.items():
-            yield f"   {symbol} is {one.id}: {_container(one, containers, is_asked=said is not None)}"
-    yield from _found(verdict.get("findings", ()))
-    yield from _reported(change)
-    if said is not None and (said["approvals"] or judged.result == "needs_approval"):
-        yield ""
-        yield f"Approved by {', '.join(said['approvals']) or 'no one yet'}"
-        if said["missing"]:
-            yield f"   {said['missing']}"
-
-
-def _money(verdict: Mapping[str, Any]) -> str:
-    if not verdict:
+def _money(judged: Judged) -> str:
+    if judged.said is None:
         return ""
+    verdict = judged.said["verdict"]
     increase, most = verdict["increase"], verdict["at_any_moment"]
     if increase is None or most is None:
         return "; the increase of the monthly price has no upper bound"
+    amount, moment = Decimal(increase), Decimal(most)
     # Without a create, nothing is added at any moment.
-    moment = (
-        f", at one moment {usd(Decimal(most))}"
-        if Decimal(most) != Decimal(increase) and Decimal(most)
-        else ""
+    more = f", at one moment {usd(moment)}" if moment and moment != amount else ""
+    return f"; {'-' if amount < 0 else '+'}{usd(abs(amount))} a month{more}"
+
+
+def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
+    change, said = judged.change, judged.said
+    for rule, action, text in _findings(judged):
+        yield (
+            ("error", f"refused by {rule}: {text}") if action == "refuse" else ("warning", f"{rule}: {text}")
+        )
+    if said is None:
+        yield "warning", _NO_BROKER
+    if change.permits:
+        yield "note", _ORDER
+    if change.ceiling is not None:
+        most = change.ceiling.at_any_moment
+        moment = "" if most is None else f", and {usd(Decimal(most))} at any moment"
+        yield (
+            "note",
+            f"it may add at most {usd(Decimal(change.ceiling.increase))} to the monthly price{moment}",
+        )
+    if change.request:
+        yield "note", f"it approves the access request {change.request}"
+    who = f" by {change.author}" if change.author else ""
+    yield "note", f"planned{who}, to be handed in until {change.until}, for the broker {change.account}"
+    yield from (("note", f"a policy says: {text}") for text in reported(change).violations)
+    if reported(change).plan is not None:
+        yield "note", f"the engine's plan is saved, SHA-256 {reported(change).plan}"
+    if said is not None and (said["approvals"] or judged.result == "needs_approval"):
+        missing = f"; {said['missing']}" if said["missing"] else ""
+        yield "note", f"approved by {', '.join(said['approvals']) or 'no one yet'}{missing}"
+
+
+def _findings(judged: Judged) -> Iterator[tuple[str, str, str]]:
+    """Yield what the rules found, refusals first: those of the broker, and those that the planner reports."""
+    found = [] if judged.said is None else judged.said["verdict"]["findings"]
+    of_broker = [(str(one["rule"]), str(one["action"]), str(one["text"])) for one in found]
+    of_planner = [
+        (one.rule, one.action, f"{one.text} (the planner)") for one in reported(judged.change).findings
+    ]
+    yield from sorted([*of_broker, *of_planner], key=lambda one: one[1] != "refuse")
+
+
+def _checks(judged: Judged) -> Iterator[Check]:
+    for rule, action, text in _findings(judged):
+        yield Check("rules", rule, text, failed=action == "refuse")
+    yield Check("approval", _RESULTS[judged.result], "", failed=judged.result == "refused")
+
+
+def _requests(judged: Judged) -> Table:
+    return Table(
+        (
+            Column("Line", "figure"),
+            Column("", "action"),
+            Column("Request"),
+            Column("Monthly", "figure"),
+            Column("About"),
+        ),
+        (
+            *(_permit(permit, judged) for permit in judged.change.permits),
+            *(
+                Row(("", "same", secret_in_words(one), "", "it reads a secret"))
+                for one in judged.change.secrets
+            ),
+        ),
+        title="What may happen at STACKS",
     )
-    amount = Decimal(increase)
-    sign = "-" if amount < 0 else "+"
-    return f"; {sign}{usd(abs(amount))} a month{moment}"
 
 
-def _permit(permit: Permit, prices: Mapping[str, Any], containers: Mapping[str, Any]) -> Iterator[str]:
-    more = []
+def _permit(permit: Permit, judged: Judged) -> Row:
+    effect, said = EFFECTS[permit.endpoint], judged.said
+    action: Action = "create" if effect.makes else "delete" if effect.removes else "update"
+    price = ""
     if permit.endpoint == "containers.create":
-        price = prices.get(str(permit.n), permit.usd)
-        more.append("price not known" if price is None else f"{usd(Decimal(price))} a month")
+        amount = permit.usd if said is None else said["verdict"]["prices"].get(str(permit.n))
+        price = "not known" if amount is None else usd(Decimal(amount))
+    cells = (str(permit.n), action, in_words(permit), price, "; ".join(_about(permit, judged)))
+    return Row(
+        cells, action, Decimal(price.removeprefix("$") or 0) if price not in {"", "not known"} else Decimal(0)
+    )
+
+
+def _about(permit: Permit, judged: Judged) -> Iterator[str]:
+    change = judged.change
     if permit.binds is not None:
-        more.append(f"becomes {permit.binds!r}")
+        yield f"it becomes {permit.binds!r}"
     if ANY in permit.body.values():
-        more.append("a value of it may be any")
+        yield "a value of it may be any"
     if permit.only_address is not None:
-        more.append(f"only if no other address than {permit.only_address} is listed")
+        yield f"only if no other address than {permit.only_address} is listed"
     if permit.after:
-        more.append(f"after {', '.join(map(str, permit.after))}")
-    yield f"{permit.n:>4}. {in_words(permit)}{'; ' if more else ''}{'; '.join(more)}"
-    if permit.why:
-        yield f"      {permit.why}"
+        yield f"after {', '.join(map(str, permit.after))}"
     for one in permit.ids.values():
         if one.is_ is not None and one.created_at is not None and one.in_ is None:
-            known = Known(id=one.is_, created_at=one.created_at)
-            yield f"      {one.is_} is {_container(known, containers, is_asked=bool(containers))}"
-    if permit.destroys:
-        yield f"      it destroys {permit.destroys}"
+            yield f"{one.is_} is {_container(Known(id=one.is_, created_at=one.created_at), judged)}"
+        for symbol in one.of if EFFECTS[permit.endpoint].removes else ():
+            if symbol in change.known:
+                yield f"{symbol!r} is {change.known[symbol].id}, {_container(change.known[symbol], judged)}"
+    words = [
+        *([permit.why] if permit.why else []),
+        *([f"destroys {permit.destroys}"] if permit.destroys else []),
+    ]
+    if words:
+        yield f"the planner says {'; '.join(words)!r}"
 
 
-def _container(known: Known, containers: Mapping[str, Any], *, is_asked: bool) -> str:
+def _known(judged: Judged) -> Table:
+    rows = tuple(
+        Row((repr(symbol), one.id, _container(one, judged))) for symbol, one in judged.change.known.items()
+    )
+    return Table((Column("Name"), Column("Id"), Column("What it is")), rows, title="Containers that exist")
+
+
+def _container(known: Known, judged: Judged) -> str:
     """Return what a container is: as the broker says it, or, without one, as the planner does."""
-    if not is_asked:
-        return f"{known.template or 'unknown'}, made {known.created_at or 'at an unknown time'} (the planner's words)"
-    row = containers.get(known.id)
+    if judged.said is None:
+        return f"{known.template or 'unknown'}, made {known.created_at or 'at an unknown time'}, as the planner says"
+    row = judged.said["containers"].get(known.id)
     if row is None:
         return "not in the account now"
     price = "price not known" if row["usd"] is None else f"{usd(Decimal(row['usd']))} a month"
@@ -156,7 +219,7 @@ def _container(known: Known, containers: Mapping[str, Any], *, is_asked: bool) -
         *([row["plan"]] if row["plan"] else []),
         price,
     ]
-    words.append(f"of {row['owner']}" if row["owner"] else _BLANK)
+    words.append(f"of {row['owner']}" if row["owner"] else _NO_OWNER)
     if row["created_at"] is None:
         words.append("without a creation time, so it is known by id, template and plan")
     elif known.created_at == row["created_at"]:
@@ -166,26 +229,25 @@ def _container(known: Known, containers: Mapping[str, Any], *, is_asked: bool) -
     return ", ".join(words)
 
 
-def _found(findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    if findings:
-        yield ""
-        yield "The rules of the broker:"
-    for one in findings:
-        yield f"   {'refused' if one['action'] == 'refuse' else 'approval'} by {one['rule']}: {one['text']}"
-
-
-def _reported(change: Change) -> Iterator[str]:
-    said = reported(change)
-    if said == Report():
-        return
-    yield ""
-    yield "Reported by the planner, and not enforced by the broker:"
-    for step in said.steps:
-        changed = f" ({', '.join(step.changed)})" if step.changed else ""
-        yield f"   {step.operation} {step.name!r}, {step.type}{changed}"
-    for one in said.findings:
-        yield f"   {'refused' if one.action == 'refuse' else 'approval'} by {one.rule}: {one.text}"
-    for note in said.violations:
-        yield f"   {note}"
-    if said.plan is not None:
-        yield f"   the engine's saved plan, SHA-256 {said.plan}"
+def _steps(change: Change) -> Table:
+    rows = tuple(
+        Row(
+            (
+                _ACTIONS.get(step.operation, "same"),
+                step.operation,
+                repr(step.name),
+                step.type,
+                ", ".join(step.changed),
+            ),
+            _ACTIONS.get(step.operation, "same"),
+        )
+        for step in reported(change).steps
+    )
+    columns = (
+        Column("", "action"),
+        Column("Step"),
+        Column("Resource"),
+        Column("Type"),
+        Column("Inputs that change"),
+    )
+    return Table(columns, rows, title="Reported by the planner, and not enforced by the broker")

@@ -50,7 +50,7 @@ from stacks_pulumi.broker.change import (
 )
 from stacks_pulumi.broker.settings import BUILT_IN, GateFile
 from stacks_pulumi.cost.report import PriceTable, read_prices
-from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError
+from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError, clean
 from stacks_pulumi.gate import git, permits, preview, rules, settings
 from stacks_pulumi.gate.change import Change as Resource
 from stacks_pulumi.gate.change import Finding, pricer_of
@@ -512,10 +512,23 @@ def post(broker: Broker, judged: Judged, signature: str) -> None:
 
 
 def save(signature: str, name: str, file: Path) -> Path:
-    """Write a signature beside a change, and return its file."""
+    """
+    Write a signature beside a change, and return its file.
+
+    Raises:
+        InputError: It cannot be written there.
+    """
     folder = file.with_name(file.name + SIGNATURES)
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(signature, encoding="ascii")
+    try:
+        folder.mkdir(exist_ok=True)
+        if folder.is_symlink():
+            # Who has made the change would choose which file of this person is written.
+            raise InputError(f"{folder} is a link: remove it")
+        with tempfile.NamedTemporaryFile("w", dir=folder, encoding="ascii", delete=False) as made:
+            made.write(signature)
+        Path(made.name).replace(folder / name)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}", code="file-access") from None
     return folder / name
 
 
@@ -550,12 +563,10 @@ class Applied(NamedTuple):
     Attributes:
         code: Its exit code.
         left: What was approved and did not happen, in words.
-        until: Until when the rest may happen.
     """
 
     code: int
     left: tuple[str, ...]
-    until: str
 
 
 def apply(broker: Broker, wanted: Run) -> Applied:
@@ -645,18 +656,26 @@ def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], bro
 
 def _ended(broker: Broker, token: str, code: int) -> Applied:
     """Return what is left of a grant, and end its token."""
-    said = broker.ask("GET", "me", token=token)
-    left = tuple(
-        f"{one['n']}. {one['words']}"
-        for one in said["permits"]
-        if one["left"]
-        and not one["used"]
-        and (EFFECTS[one["endpoint"]].makes or EFFECTS[one["endpoint"]].removes)
+    try:
+        said = broker.ask("GET", "me", token=token)
+        # After a kill, something may still have to be removed.
+        if code >= 0:
+            broker.ask("DELETE", "me", token=token)
+    except StacksError as error:
+        sys.stderr.write(
+            f"stacks-pulumi gate: what is left of the grant is not known: {clean(error.message)}\n"
+        )
+        return Applied(code, ())
+    shown = [one for one in said["permits"] if one["left"] and not one["used"]]
+    effects = [EFFECTS[one["endpoint"]] for one in shown]
+    return Applied(
+        code,
+        tuple(
+            f"{one['n']}. {one['words']}"
+            for one, effect in zip(shown, effects, strict=True)
+            if effect.makes or (effect.removes and one.get("times", 1) is not None)
+        ),
     )
-    # After a kill, something may still have to be removed.
-    if code >= 0:
-        broker.ask("DELETE", "me", token=token)
-    return Applied(code, left, str(said["until"]))
 
 
 # Once, where no ledger lasts

@@ -74,7 +74,7 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
     assert "needs an approval; +$8.00 a month" in desk.gate("show")
     assert "it needs an approval" in desk.apply(code=2)
     desk.approve("ann")
-    assert "Approved by ann" in desk.gate("show")
+    assert "approved by ann" in desk.gate("show")
     assert "ann has approved it already" in desk.approve("ann", code=2)
     desk.apply()
     assert desk.bench.names == ["web"]
@@ -83,7 +83,7 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
 
     # The answer to the same create again; nothing is made twice.
     said = desk.gate("apply", "--", sys.executable, "-c", "raise SystemExit(3)", code=3)
-    assert "approved and not done: 2. POST /containers (name: data" in said
+    assert 'approved and not done: 2. POST /containers {"name": "data"' in said
     desk.apply()
     assert desk.bench.names == ["web"]
     assert desk.bench.emulator.calls("containers.create") == 1
@@ -104,6 +104,22 @@ def test_whose_a_container_is_and_what_it_is_come_from_the_broker(desks: Callabl
     assert '"data", postgresql, basic, $4.00 a month, of other/prod' in said
     assert "the change is about one made 2020-01-01T00:00:00Z" in said
     assert "it is about containers of another owner: other/prod" in said
+
+
+def test_a_page_and_a_test_tab_get_the_change_too(desks: Callable[..., Desk]) -> None:
+    desk = desks(rules={"unpriced": "approve", "opens-access": "refuse"})
+    row = desk.bench.made("web")
+    ids = {"container_id": {"of": ["web"]}}
+    desk.write(
+        permit("containers.external_access", {"enabled": True}, ids=ids),
+        known={"web": {"id": row["id"], "created_at": row["created_at"]}},
+    )
+
+    page = desk.gate("show", "--format", "markdown")
+    assert page.startswith("<!-- stacks-pulumi")
+    assert "PUT /containers/" in page
+    assert 'failure message="PUT' in desk.gate("show", "--format", "junit")
+    assert json.loads(desk.gate("show", "--json"))["result"] == "refused"
 
 
 def test_who_may_approve(desks: Callable[..., Desk]) -> None:
@@ -172,6 +188,26 @@ def test_one_byte_of_the_file_after_the_signature(desks: Callable[..., Desk]) ->
     assert "the signature does not verify" in desk.apply(code=2)
 
 
+def test_a_signature_is_written_into_no_file_that_the_author_chose(
+    desks: Callable[..., Desk], tmp_path: Path
+) -> None:
+    desk = desks()
+    desk.write(permit("containers.create", create("web")))
+    mine, folder = tmp_path / "mine", desk.file.with_name("change.json.sig.d")
+    mine.write_text("mine")
+    folder.mkdir()
+    (folder / "ann").symlink_to(mine)
+
+    desk.gate("approve", "--key", str(keys() / "ann"), code=2)
+    (folder / "ann").unlink()
+    (folder / "ann").symlink_to(tmp_path / "nothing")
+    desk.approve("ann")
+
+    assert mine.read_text() == "mine"
+    assert not (tmp_path / "nothing").exists()
+    assert not (folder / "ann").is_symlink()
+
+
 def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk]) -> None:
     desk = desks()
     body = {**create("web"), "name": {"any": True}}
@@ -224,7 +260,7 @@ def test_a_machine_without_a_token_shows_only_what_the_planner_says(
     desk.write(permit("containers.create", create("web")))
     monkeypatch.delenv("STACKS_API_KEY")
 
-    assert "No broker was asked" in desk.gate("show")
+    assert "no broker was asked" in desk.gate("show")
     assert "whose key it is cannot be said here" in desk.approve("ann", code=1)
     monkeypatch.setattr("stacks_pulumi.gate.client.Broker.why_exposed", lambda _self: "")
     assert "no signature" in desk.apply(code=2)

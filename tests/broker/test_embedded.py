@@ -158,6 +158,6 @@ def test_a_key_that_only_reads_plans_and_a_missing_one_is_said(
     monkeypatch.delenv("STACKS_API_KEY")
 
     assert cli.main(["gate", "show", str(change), "--gate", str(folder)]) == 0
-    assert "No broker was asked" in capsys.readouterr().out
+    assert "no broker was asked" in capsys.readouterr().out
     assert apply(change, "true") == 1
     assert "the broker has no API key" in capsys.readouterr().err

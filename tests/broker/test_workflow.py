@@ -57,7 +57,7 @@ class Machine:
 
     def checkout(self) -> None:
         """Take the program as it is."""
-        for file in (*self.stack.folder.glob("Pulumi*.yaml"), self.stack.folder / "__main__.py"):
+        for file in (*self.stack.folder.glob("Pulumi*.yaml"), *self.stack.folder.glob("*.py")):
             shutil.copy(file, self.folder)
         shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)
 
@@ -108,7 +108,7 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     planner.checkout()
     said = planner.gate("plan", *gate, "--out", str(change), "-s", "dev", code=3)
     assert '"old", redis, basic, $4.00 a month, of tests/dev' in said
-    assert "$8.00 a month, at one moment $12.00" in said
+    assert "+$8.00 a month, at one moment $12.00" in said
     assert "destroys" in said
     # The job cannot apply it without a signature, nor with that of somebody who is no approver.
     job.checkout()

@@ -349,7 +349,7 @@ def test_check_ends_with_2_for_a_mistake(
     assert said in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [[], ["plan"], ["apply", "x"], ["init"], ["sign"], ["plan", "--gate", "x"]])
+@pytest.mark.parametrize("words", [[], ["plan"], ["apply"], ["init"], ["sign"], ["plan", "--gate", "x"]])
 def test_a_wrong_option_ends_with_1(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main(["gate", *words])
