@@ -10,7 +10,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
-from stacks_pulumi._identifiers import account_of, compare_instants, is_before, same_name, seconds_of
+from stacks_pulumi._identifiers import account_of, same_name, seconds_of
 from stacks_pulumi.api._bodies import created_container, done, item, items, scrub
 from stacks_pulumi.api._call import Call, Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
@@ -52,11 +52,9 @@ _RECENT: Final = 10.0
 _UNAVAILABLE: Final = 503
 _GONE: Final = 410
 _SUCCESS: Final = range(200, 300)
-_TAKEN: Final = ("exist", "taken", "in use", "already", "reserved", "duplicate", "not available")
-"""Words of a refusal because of the name."""
 _NOT_LISTED: Final = (
-    "If no list shows a container of that name, it may not be visible yet, for instance after an interrupted `up`: try "
-    "again in some minutes"
+    "If the name is taken and no list shows its container, that may not be visible yet, for instance after an "
+    "interrupted `up`: try again in some minutes"
 )
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
@@ -104,7 +102,7 @@ class _NewContainer(Once[Container]):
         """Send the request; again while the platform holds the name of a container that this client has deleted."""
         while True:
             try:
-                return super().send()
+                return self._new(super().send())
             except (BadRequestError, ConflictError) as error:
                 if not _is_taken(error):
                     raise
@@ -113,6 +111,24 @@ class _NewContainer(Once[Container]):
             if self.on_held is not None:
                 self.on_held(self.held_until - self.clock.now())
             sleep_with_pulse(_HELD_PAUSE, self.clock, self.call.pulse)
+
+    def _new(self, made: Container) -> Container:
+        """
+        Return the container in the answer, if it is a new one.
+
+        One that boots is, whatever its creation time says: that may be by another clock than the dates of answers.
+
+        Raises:
+            ExistsError: It was listed before the request, or was created before it.
+        """
+        was_listed = any(row.id == made.id for row in self.former)
+        if was_listed or (made.settled and is_older(made, self.begun)):
+            msg = (
+                f"{self.call.what}: the API answered with a container that this request did not create (id {made.id}, "
+                f"template {made.template}, created at {made.created_at}); take it over, or use another name"
+            )
+            raise ExistsError(scrub(msg), existing=made)
+        return made
 
     def alone(self) -> Container | None:
         """Return the container from the address that its name has in this account (guide: `usr-abc12345-web`)."""
@@ -157,6 +173,7 @@ class ContainersApi:
         clock: Time.
         on_wait: See the argument.
         visible: The seconds after which a new container that was never seen counts as missing.
+        server_now: See the argument.
     """
 
     def __init__(
@@ -174,14 +191,10 @@ class ContainersApi:
         self.clock = clock
         self._platform = platform
         self.visible = platform.visible
-        self._server_now = server_now
-        self._shift = 0.0
-        """By how many seconds creation times differ from the dates of answers, which a gateway may write."""
+        self.server_now = server_now
         self._name_held = platform.name_held
-        self._released: dict[str, tuple[float, str | None]] = {}
-        """By the name of a container that we have deleted: when, and its creation time in the last list."""
-        self._before: dict[str, Listing[Container]] = {}
-        """The list from before the last request for a name, by that name."""
+        self._released: dict[str, float] = {}
+        """When a container of a name was deleted by this client."""
         self.feed: Feed[Container] = Feed(
             send,
             LIST,
@@ -195,16 +208,7 @@ class ContainersApi:
 
     def held_until(self, name: str) -> float:
         """Return until when the name of a container that this client has deleted may be held, by the clock."""
-        return self._released.get(name.casefold(), (-math.inf, None))[0] + self._name_held
-
-    def server_now(self) -> float | None:
-        """Return the time by the clock of creation times, in seconds since the Unix epoch; `None` if not known."""
-        return self._now()[0]
-
-    def _now(self) -> tuple[float | None, float]:
-        """Return that time, and by how much it differs from the dates of answers."""
-        date, shift = self._server_now(), self._shift
-        return (None if date is None else date + shift), shift
+        return self._released.get(name.casefold(), -math.inf) + self._name_held
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
@@ -328,21 +332,8 @@ class ContainersApi:
         request = _NewContainer(self, call, name, template, plan)
         request.until, request.on_held = deadline, on_held
         request.warn = warn
-        before = self._before[name.casefold()] = self._before_create(request, pulse)
-        since, shift = self._now()
-        made = request.run(before)
-        made = made.merge(Container(id=made.id, name=name, template=template, plan=plan))
-        since = self._with_shift(made, before, since, shift)
-        # What a request of ours has made is ours, whatever the platform calls its template and its plan.
-        timed = since is not None and seconds_of(made.created_at) is not None
-        is_new = timed or (before.gap is None and request.is_taken(made)) or _fits(made, template, plan)
-        if not is_new or made.id in {row.id for row in before} or is_older(made, since):
-            msg = (
-                f"{call.what}: the API answered with a container that this request did not create (id {made.id}, "
-                f"template {made.template}, created at {made.created_at}); take it over, or use another name"
-            )
-            raise ExistsError(scrub(msg), existing=made)
-        return made
+        made = request.run(self._before_create(request, pulse))
+        return made.merge(Container(id=made.id, name=name, template=template, plan=plan))
 
     def _before_create(self, request: _NewContainer, pulse: Pulse | None) -> Listing[Container]:
         """Return the containers before a create request, without the one of its name that this client has deleted."""
@@ -356,49 +347,17 @@ class ContainersApi:
             before = self.feed.snapshot(pulse=pulse)
         return before
 
-    def _with_shift(
-        self, made: Container, before: Listing[Container], since: float | None, shift: float
-    ) -> float | None:
-        """
-        Return the time of a request by the clock of creation times.
-
-        A container in the answer that still boots, and that no list has shown, was created in this minute. If its
-        creation time says otherwise, that is another clock than that of the dates: that of a database, for instance, or
-        a local time without the zone.
-
-        Args:
-            made: The container in the answer.
-            before: The list from before the request.
-            since: When the request was sent, by the clock of creation times as far as it was known then.
-            shift: By how much that clock differed from the dates by then. Other threads may know more now.
-        """
-        created, date = seconds_of(made.created_at), self._server_now()
-        if since is None or date is None or created is None:
-            return since
-        is_plain = not is_older(made, since) and created < date + shift + max(self.visible, _RECENT)
-        if is_plain or made.settled or any(row.id == made.id for row in before):
-            return since
-        self._shift = shift + created - since
-        return created
-
     def existed(self, container: Container, name: str, since: float | None) -> bool:
         """
         Whether a container may have existed before the last request for its name, which was acknowledged.
-
-        Its creation time may be by another clock than that of the dates. So a container with an earlier time is new if
-        no list before the request had it.
 
         Args:
             container: The container.
             name: The requested name.
             since: When the request was sent, by the API's clock; `None` if that is not known.
         """
-        if not is_older(container, since):
-            return False
-        before = self._before.get(name.casefold())
-        if before is None or any(row.id == container.id for row in before):
-            return True
-        return self.is_former(container, name, since) or (container.settled and before.gap is not None)
+        del name
+        return is_older(container, since)
 
     def has_deleted(self, name: str) -> bool:
         """Whether this client has deleted a container of that name, which a list may still show."""
@@ -406,11 +365,7 @@ class ContainersApi:
 
     def is_former(self, row: Container, name: str, since: float | None) -> bool:
         """Whether a row may be the container of that name that we have deleted; `since` is as in `existed`."""
-        _, former = self._released.get(name.casefold(), (0.0, None))
-        if compare_instants(former, row.created_at) is None:
-            return self.has_deleted(name) and is_older(row, since)
-        # Answers to create requests may be by another clock than lists, and both times here are from lists.
-        return not is_before(former, row.created_at)
+        return self.has_deleted(name) and is_older(row, since)
 
     def is_ours(
         self, container: Container, *, name: str, template: str, plan: str | None, since: float | None
@@ -477,10 +432,9 @@ class ContainersApi:
             return "going" if seen.status in ENDING_STATUSES else None
 
         call = call_to("containers.delete", container_id, parse=lambda _body: "going")
-        former = self.feed.seen(container_id)
         result = settle(self._send, call, is_going)
         if name is not None:
-            self._released[name.casefold()] = self.clock.now(), None if former is None else former.created_at
+            self._released[name.casefold()] = self.clock.now()
         return result == "going"
 
     def waitlisted(self, what: str, error: StacksError) -> NoCapacityError | None:
@@ -567,5 +521,5 @@ def is_older(thing: Container | Backup, since: float | None) -> bool:
 
 
 def _is_taken(error: BadRequestError | ConflictError) -> bool:
-    """Whether a refusal says that the name is in use."""
-    return isinstance(error, ConflictError) or any(word in error.text.casefold() for word in _TAKEN)
+    """Whether a refusal is about the name, which may be in use."""
+    return isinstance(error, ConflictError) or error.field == "name"

@@ -86,12 +86,14 @@ class Once(ABC, Generic[T]):
         may_exist_twice: Whether the platform allows two equal objects. Then two looks come before a repeat.
         needs_time: Whether only a creation time shows that an object is ours.
         until: How long to look on while the name is taken, by the clock; `None` for as long as after other refusals.
+        begun: When the first request was sent, by the API's clock; `None` if it is not known.
     """
 
     is_repeatable: ClassVar[bool] = True
     may_exist_twice: ClassVar[bool] = False
     needs_time: ClassVar[bool] = False
     until: float | None = None
+    begun: float | None = None
 
     def __init__(
         self,
@@ -173,6 +175,7 @@ class Once(ABC, Generic[T]):
         self.former = self.existing() if before is None else Listing(before)
         self._check_absence(self.former)
         self._known = {row.id for row in self.former}
+        self.begun = self.now()
         try:
             return self._run()
         except _UnprovenError as unproven:

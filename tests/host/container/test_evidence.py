@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,8 @@ import pytest
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.emulator import Emulator, containers
 from stacks_pulumi.emulator.state import Container
-from tests.support.clock import fast_clock
 from tests.support.host import CallFailedError, Host, HostedResource
-from tests.support.platforms import both, play, restamped, templates, times, words, zoneless
+from tests.support.platforms import play, restamped
 from tests.support.waiting import until
 
 EMPTY = {"success": True, "count": 0, "data": []}
@@ -244,34 +242,6 @@ def test_a_container_that_is_much_newer_than_the_request_is_another_one(
     assert emulator.state.names() == ["web"]
 
 
-@pytest.mark.parametrize("hours", [2, -2])
-@pytest.mark.parametrize("is_there", [True, False])
-def test_creation_times_of_another_time_zone_than_the_dates(
-    *,
-    slow_web: HostedResource,
-    make_host: Callable[..., Host],
-    emulator: Emulator,
-    hours: int,
-    is_there: bool,
-) -> None:
-    """A create that ended before the container was visible has only the time of the request."""
-    play(emulator, times(lambda at: zoneless(at + dt.timedelta(hours=hours))))
-    hide(emulator, None)
-    slow_web.timeout = 3
-    with pytest.raises(CallFailedError, match="it may not be visible yet"):
-        slow_web.up(name="web", template="nodejs")
-    emulator.faults.clear()
-    slow_web.host, slow_web.timeout = make_host(slow_web.host.config), 100
-    if is_there:
-        hide(emulator, 5)
-    else:
-        emulator.drift.delete("web")
-
-    slow_web.delete()
-
-    assert emulator.state.names() == []
-
-
 def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
     web: HostedResource, emulator: Emulator
 ) -> None:
@@ -301,30 +271,6 @@ def test_a_rollback_deletes_the_container_and_not_only_the_id_of_the_request(
     )
 
     until(lambda: emulator.calls("containers.delete") and emulator.state.names() == [])
-    emulator.faults.clear()
-
-
-@pytest.mark.parametrize("behind", [8, 30])
-def test_creation_times_of_a_database_whose_clock_is_behind(
-    web: HostedResource, host: Host, emulator: Emulator, behind: int
-) -> None:
-    play(emulator, times(lambda at: (at - dt.timedelta(seconds=behind)).isoformat()))
-
-    web.up(name="web", template="nodejs")
-    host.resource("PinnedBackup", "backup").up(container=web.id)
-
-    assert web.read()
-    web.delete()
-    assert emulator.state.names() == []
-
-
-def test_a_container_that_is_never_visible_leaves_nothing(web: HostedResource, emulator: Emulator) -> None:
-    hide(emulator, None)
-
-    with pytest.raises(CallFailedError, match="neither a list nor its own address has shown it") as failure:
-        web.up(name="web", template="nodejs")
-
-    assert failure.value.kept_id is None
     emulator.faults.clear()
 
 
@@ -477,39 +423,19 @@ def test_a_url_that_the_answer_lacks_is_read_from_the_addresses(
     assert web.outs["url"].endswith(".stackshosting.cloud")
 
 
-def test_external_access_waits_until_a_new_container_is_found_by_its_id(
-    slow_web: HostedResource, emulator: Emulator
+def test_a_new_container_that_its_own_address_does_not_know_is_kept_and_the_next_up_opens_it(
+    web: HostedResource, emulator: Emulator
 ) -> None:
-    missing = emulator.faults.add("containers.external_access", "status", code=404, times=2)
-    unknown = emulator.faults.add("containers.status", "status", code=404)
+    emulator.faults.add("containers.external_access", "status", code=404)
 
-    slow_web.up(name="web", template="nodejs", external_access=True)
+    with pytest.raises(
+        CallFailedError, match=r"enable external access to container .*: not found"
+    ) as failure:
+        web.up(name="web", template="nodejs", external_access=True)
+    assert failure.value.kept_id == f"{emulator.account}-web"
 
-    assert (missing.fired, unknown.fired) == (2, 1)
-    assert slow_web.outs["url"].endswith(".stackshosting.cloud")
+    web.update(web.checked(name="web", template="nodejs", external_access=True))
+    assert web.outs["url"].endswith(".stackshosting.cloud")
 
 
 # --- the platform's words ---
-
-
-@pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
-def test_a_template_under_another_word_is_kept_and_no_drift(
-    make_host: Callable[..., Host], lost: bool
-) -> None:
-    named = both(templates({"nodejs": "node"}), words("containers", ("plan",), {"basic": "Basic Plan"}))
-    with Emulator(boot_seconds=0.05, clock=fast_clock()) as emulator:
-        play(emulator, named)
-        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
-        web = host.resource("Container", "web")
-        if lost:
-            emulator.faults.add("containers.create", "drop_after")
-
-        web.up(name="web", template="nodejs")
-
-        assert web.outs["spelling"] == {"template": "node", "plan": "Basic Plan"}
-        warnings = [line for line in web.lines() if "platform file" in line]
-        assert ["{templates: {node: nodejs}}" in line for line in warnings] == [True, False]
-        assert web.read()
-        assert web.up(name="web", template="nodejs") == []
-        web.delete()
-        assert emulator.state.names() == []
