@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -200,7 +201,7 @@ def test_a_truncated_record_is_swept(command: Callable[..., int], emulator: Emul
     [
         ((f"sk_stacks_{'a' * 64}", "{url}"), "STACKS_API_KEY is wrong, or it was revoked"),
         (("{key}", "{url}/v2"), "STACKS_BASE_URL is not the API"),
-        (("{key}", "http://127.0.0.1:1/api/v1"), "no answer from http://127.0.0.1:1/api/v1"),
+        (("{key}", "http://127.0.0.1:1/api/v1"), "could not be read: .*from http://127.0.0.1:1/api/v1"),
     ],
 )
 def test_a_wrong_key_or_url_stops_the_run_at_its_start(
@@ -218,7 +219,7 @@ def test_a_wrong_key_or_url_stops_the_run_at_its_start(
     )
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert reason in done.stderr
+    assert re.search(reason, done.stderr)
     assert records(tmp_path) == []
 
 
@@ -237,7 +238,7 @@ def test_a_run_against_another_api_is_not_swept_here(
 def test_a_creation_on_the_waitlist_keeps_the_record_for_a_later_sweep(
     command: Callable[..., int], emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    emulator.faults.add("containers.create", 503, match="Main")
+    emulator.faults.add("containers.create", 503, match="main")
 
     assert command("run") == 1
 
@@ -245,7 +246,7 @@ def test_a_creation_on_the_waitlist_keeps_the_record_for_a_later_sweep(
     (prefix,) = records(tmp_path)
     assert "may appear later: run `make sweep` again then" in capsys.readouterr().err
     # STACKS creates it from the waitlist.
-    emulator.load([{"name": f"{prefix}-Main", "template": "ubuntu-micro"}])
+    emulator.load([{"name": f"{prefix}-main", "template": "ubuntu-micro"}])
     assert command("sweep", "--yes") == 0
     assert names(emulator) == set()
 
@@ -283,7 +284,7 @@ def test_a_revoked_key_ends_the_run_before_anything_is_created(
 
     assert command("run") == 1
 
-    assert "the list of containers could not be read (401)" in capsys.readouterr().err
+    assert "the list of containers could not be read" in capsys.readouterr().err
     assert records(tmp_path) == []
 
 

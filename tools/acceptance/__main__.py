@@ -13,7 +13,6 @@ import datetime
 import secrets
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -27,13 +26,11 @@ if not __package__:
 from stacks_pulumi.config import load
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.errors import clean as escaped
-from tools.acceptance.api import Api
-from tools.acceptance.budget import Budget, Deadline, OutOfTimeError
-from tools.acceptance.perform import perform, sweep
+from tools.acceptance.findings import report
 from tools.acceptance.record import Record
-from tools.acceptance.report import report, scrubbed
-from tools.acceptance.run import Run
-from tools.acceptance.sweep import PREFIX, Pace, Sweep
+from tools.acceptance.sweep import PREFIX, Sweep
+from tools.acceptance.walk import Walk
+from tools.acceptance.wire import OutOfTimeError, Wire
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _RECORDS: Final = _ROOT / ".acceptance"
@@ -45,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run a command.
 
     Returns:
-        0; 1 if a scene could not go on or a container is left or may appear later; 2 if a setting is wrong.
+        0; 1 if a step could not go on or a container is left or may appear later; 2 if a setting is wrong.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -53,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.api_key is None:
             print("acceptance: no API key: set the environment variable STACKS_API_KEY", file=sys.stderr)
             return 2
-        api = Api(settings.base_url, settings.api_key)
-        return _run(api, options) if options.command == "run" else _sweep(api, options)
+        wire = Wire(settings.base_url, settings.api_key)
+        return _run(wire, options) if options.command == "run" else _sweep(wire, options)
     except (ConfigError, ValueError) as error:
         print(f"acceptance: {error}", file=sys.stderr)
         return 2
@@ -63,56 +60,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(api: Api, options: argparse.Namespace) -> int:
+def _run(wire: Wire, options: argparse.Namespace) -> int:
     began = datetime.datetime.now(datetime.timezone.utc)
     prefix = f"acc-{secrets.token_hex(4)}"
     folder: Path = options.records
-    record = Record(prefix, folder / f"{prefix}.json", api.base_url)
-    run = Run(
-        api,
-        prefix,
-        Budget(options.max_usd),
+    record = Record(prefix, folder / f"{prefix}.json", wire.base_url)
+    # A key that is wrong, or a list that cannot be read, ends the run before anything is created.
+    Sweep(wire, [record]).found()
+    folder.mkdir(parents=True, exist_ok=True)
+    record.create()
+    limits = f"${options.max_usd:.2f} and {options.max_minutes:g} minutes at most"
+    print(f"{wire.base_url}: containers named {prefix}..., {limits}.", flush=True)
+    signal.signal(signal.SIGTERM, _interrupt)
+    walk = Walk(
+        wire,
         record,
+        max_usd=options.max_usd,
         minutes=options.max_minutes,
         patience=options.patience,
         interval=options.interval,
     )
-    # A key that is wrong, or a list that cannot be read, ends the run before anything is created.
-    if Sweep(api, [record], time.sleep, time.time).found():
-        print(f"acceptance: the account has containers named {prefix}...", file=sys.stderr)
-        return 1
-    folder.mkdir(parents=True, exist_ok=True)
-    record.create()
-    limits = f"${options.max_usd:.2f} and {options.max_minutes:g} minutes at most"
-    print(f"{api.base_url}: containers named {prefix}..., {limits}.", flush=True)
-    signal.signal(signal.SIGTERM, _interrupt)
     left: list[str] = [f"perhaps {prefix}..."]
     try:
-        left = perform(run, _say)
+        left = walk.run(_say)
     except KeyboardInterrupt:
-        run.problems.append("the run was interrupted")
+        walk.findings.problems.append("the run was interrupted")
+        walk.failed = True
         # The interrupt may have hit the sweep itself.
-        left = sweep(run, _say)
+        left = walk.sweep(_say)
     finally:
-        _write(run, left, f"{began:%Y-%m-%d %H:%M} UTC", options)
-        if not left and not run.unsettled and record.file is not None:
+        _write(walk, wire, left, f"{began:%Y-%m-%d %H:%M} UTC", options)
+        if not left and not walk.later and record.file is not None:
             record.file.unlink()
-    for problem in run.problems:
+    for problem in walk.findings.problems:
         print(escaped(f"Problem: {problem}"), file=sys.stderr)
-    if run.unsettled:
+    if walk.later:
         print("A container of the run may appear later: run `make sweep` again then.", file=sys.stderr)
     if left:
         print(f"Left over: {', '.join(left)}. `make sweep` deletes them.", file=sys.stderr)
-    return 1 if left or run.problems else 0
+    return 1 if left or walk.failed else 0
 
 
-def _write(run: Run, left: Sequence[str], at: str, options: argparse.Namespace) -> None:
-    """Write the report and the platform file."""
-    known: Path = options.platform_out or options.records / f"{run.prefix}.platform.yaml"
-    about = f"What the acceptance run {run.prefix} of {at} saw of {run.api.base_url}."
-    known.write_text(run.learned.text(about, scrubbed), encoding="utf-8")
-    file: Path = options.report or options.records / f"{run.prefix}.md"
-    file.write_text(report(run, left, at, known), encoding="utf-8")
+def _write(walk: Walk, wire: Wire, left: Sequence[str], at: str, options: argparse.Namespace) -> None:
+    """Print what differs, and write the report and the platform file."""
+    findings, prefix = walk.findings, walk.prefix
+    for line in findings.differs:
+        print(escaped(f"Differs: {line}"))
+    known: Path = options.platform_out or options.records / f"{prefix}.platform.yaml"
+    about = f"What the acceptance run {prefix} of {at} saw of {wire.base_url}."
+    known.write_text(findings.platform_file(about), encoding="utf-8")
+    head = {
+        "Address": wire.base_url,
+        "Began": at,
+        "Requests": str(len(wire.exchanges)),
+        "Cost at most": f"${walk.spent:.2f} of ${options.max_usd:.2f}",
+        "Platform file": known.name if findings.facts else f"{known.name}: no facts, it is not needed",
+    }
+    file: Path = options.report or options.records / f"{prefix}.md"
+    file.write_text(report(findings, wire, prefix, head, left), encoding="utf-8")
     print(f"Report: {file}")
     print(f"Platform file: {known}")
 
@@ -121,21 +126,21 @@ def _say(text: str) -> None:
     print(escaped(f"  {text}"), flush=True)
 
 
-def _sweep(api: Api, options: argparse.Namespace) -> int:
-    recorded = _recorded(options.records, api.base_url)
+def _sweep(wire: Wire, options: argparse.Namespace) -> int:
+    recorded = _recorded(options.records, wire.base_url)
     records = (
         [recorded.get(options.prefix, Record(options.prefix))] if options.prefix else list(recorded.values())
     )
     if not records:
         print("There is no interrupted run. ARGS='--prefix acc-...' names one of another machine.")
         return 0
-    clean = Sweep(api, records, time.sleep, time.time, Pace(options.interval))
-    api.deadline = Deadline(options.max_minutes * 60, 0, time.time)
+    clean = Sweep(wire, records, options.interval)
+    wire.until = wire.now() + options.max_minutes * 60
     found = clean.found()
     hidden = sorted({it.name for record in records for it in record.asked if it.over is None})
-    print(f"{api.base_url}: {len(found)} containers of {', '.join(it.prefix for it in records)}.")
+    print(f"{wire.base_url}: {len(found)} containers of {', '.join(it.prefix for it in records)}.")
     for row in found:
-        print(escaped(f"  {row.get('name')}  {row.get('id')}  {row.get('type')}  {row.get('status')}"))
+        print(escaped(f"  {row.name}  {row.id}  {row.template}  {row.status}"))
     for name in hidden:
         print(f"  {name} was asked for, and may be there.")
     if (found or hidden) and not options.yes and not _agreed():
@@ -178,7 +183,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="acceptance", description=__doc__.strip().splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="observe, sweep, and write the report")
+    run = commands.add_parser("run", help="walk, sweep, and write the report")
     run.add_argument(
         "--max-usd",
         type=_dollars,

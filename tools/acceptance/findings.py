@@ -1,109 +1,197 @@
-"""The observations of a run: a verdict with its evidence for each statement."""
+"""What a run has seen: where answers differ, which facts the client needs, and the raw answers, without secrets."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from tools.acceptance.statements import NEVER, Statement, statements
+from stacks_pulumi import platform_file
+from stacks_pulumi.errors import clean, without_keys
+from tools.acceptance.wire import Exchange, Wire
 
-__all__ = ["Finding", "Findings", "Verdict"]
+__all__ = ["Findings", "report"]
 
-
-class Verdict(enum.Enum):
-    """Whether a statement is true, as far as the run shows."""
-
-    CONFIRMED = "confirmed"
-    REFUTED = "refuted"
-    NOT_OBSERVABLE = "not observable"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """
-    A verdict on a statement.
-
-    Attributes:
-        statement: The statement.
-        verdict: The verdict.
-        evidence: The observation, or the reason for its absence: codes, names of fields and durations; no secret.
-    """
-
-    statement: Statement
-    verdict: Verdict
-    evidence: str
+_MARGIN: Final = 1.5
+"""One measurement is not the most."""
+_LONGEST: Final = 4000
+_SECRET: Final = re.compile(
+    r"pass(word)?|secret|token|private|credential|config|key|conn\w*string", re.IGNORECASE
+)
+_ALL_SECRET: Final = frozenset(
+    {
+        "containers.credentials",
+        "containers.certificate",
+        "containers.regenerate_certificate",
+        "containers.logs",
+        "vpn_clients.config",
+        "vpn_clients.add",
+    }
+)
+_OF_THE_ACCOUNT: Final = frozenset({"containers.list", "connections.targets"})
+_ACCOUNT: Final = re.compile(r"\b[a-z]{2,5}-[0-9a-z]{6,16}-(?=acc-)|\busr-[0-9a-z]{6,16}\b")
+_ADDRESS: Final = re.compile(r"\b(?!198\.51\.100\.|10\.)(?:\d{1,3}\.){3}\d{1,3}\b")
 
 
+@dataclass
 class Findings:
     """
-    The findings of a run.
+    What a run has seen.
 
-    Several scenes may observe one statement. One refutation is enough, so it takes precedence; the first evidence of a
-    verdict is kept.
+    Attributes:
+        differs: What differs from the guide, in words.
+        facts: The facts that the client needs, by name (`lists.lag_seconds`), with the evidence.
+        problems: What could not be looked at, and why.
+        fits: How many answers were as the client expects them.
     """
 
-    def __init__(self) -> None:
-        self._seen: dict[Statement, Finding] = {}
-        self._why_not: dict[Statement, str] = {}
+    differs: list[str] = field(default_factory=list)
+    facts: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    fits: int = 0
 
-    def judge(self, subject: str, text: str, holds: object, evidence: str) -> bool:
+    def differ(self, what: str) -> None:
+        """Note a difference, once."""
+        text = clean(without_keys(what))
+        if text not in self.differs:
+            self.differs.append(text)
+
+    def seconds(self, name: str, seconds: float | None, evidence: str) -> None:
         """
-        Record whether a statement holds.
+        Note how long something took. It is a fact only if the client's default is too short for it.
 
         Args:
-            subject: Its subject.
-            text: The beginning of its text.
-            holds: Whether it is true.
-            evidence: The observation.
-
-        Returns:
-            The value of `holds`.
+            name: The fact.
+            seconds: The seconds; `None` if it did not happen in the time that was waited.
+            evidence: What was seen.
         """
-        statement = find(subject, text)
-        verdict = Verdict.CONFIRMED if holds else Verdict.REFUTED
-        known = self._seen.get(statement)
-        if known is None or (verdict is Verdict.REFUTED and known.verdict is Verdict.CONFIRMED):
-            self._seen[statement] = Finding(statement, verdict, evidence)
-        return bool(holds)
-
-    def skip(self, subject: str, text: str, reason: str) -> None:
-        """Record why a statement could not be observed; a verdict takes precedence."""
-        self._why_not.setdefault(find(subject, text), reason)
-
-    def all(self) -> list[Finding]:
-        """Return a finding for every statement."""
-        reasons = {find(*key): reason for key, reason in NEVER.items()}
-        return [
-            self._seen.get(statement)
-            or Finding(
-                statement,
-                Verdict.NOT_OBSERVABLE,
-                self._why_not.get(statement)
-                or reasons.get(statement)
-                or "the run did not get that far; see the problems",
+        default = _DEFAULTS[name]
+        if seconds is None:
+            self.differ(f"{evidence}: not within the time that was waited")
+        elif seconds * _MARGIN > default and self.facts.get(name, (0, ""))[0] < seconds * _MARGIN:
+            self.facts[name] = (
+                math.ceil(seconds * _MARGIN),
+                f"{evidence}: {seconds:.0f} s, and half is added",
             )
-            for statement in statements()
-        ]
 
-    def refuted(self) -> list[str]:
-        """Return the statements that are refuted."""
-        return [str(it.statement) for it in self.all() if it.verdict is Verdict.REFUTED]
+    def platform_file(self, about: str) -> str:
+        """Return the platform file."""
+        lines = [f"# {_line(about)}", "# What is not here is as the client expects it, or was not seen."]
+        lines.append(f"version: {platform_file.VERSION}")
+        section = ""
+        for name in sorted(self.facts):
+            value, evidence = self.facts[name]
+            part, _, setting = name.partition(".")
+            lines += [] if part == section else [f"{part}:"]
+            section = part
+            lines += [f"  # {_line(evidence)}", f"  {setting}: {platform_file.in_json(value)}"]
+        return "\n".join(lines) + "\n"
 
 
-def find(subject: str, text: str, among: Iterable[Statement] | None = None) -> Statement:
+_KNOWN: Final = platform_file.UNKNOWN
+_DEFAULTS: Final[Mapping[str, float]] = {
+    "lists.lag_seconds": _KNOWN.lag,
+    "containers.visible_seconds": _KNOWN.visible,
+    "containers.name_held_seconds": _KNOWN.name_held,
+    "access.settle_seconds": _KNOWN.settle,
+    "connections.listed_seconds": _KNOWN.connection_listed,
+    "backups.listed_seconds": _KNOWN.backup_listed,
+    "backups.pinned_seconds": _KNOWN.backup_pinned,
+}
+"""The defaults of the client, which are enough unless a measurement is longer."""
+
+
+def report(findings: Findings, wire: Wire, prefix: str, head: Mapping[str, str], left: Sequence[str]) -> str:
     """
-    Return the one statement of a subject that begins with a text.
+    Return the report in Markdown. It has no key, no password, and nothing of other containers of the account.
 
-    Raises:
-        LookupError: No statement fits, or several do.
+    Args:
+        findings: What the run has seen.
+        wire: The raw answers.
+        prefix: The prefix of the run.
+        head: What the table at the begin says.
+        left: The containers that are left.
     """
-    found = [
-        it
-        for it in (statements() if among is None else among)
-        if it.subject == subject and it.text.startswith(text)
-    ]
-    if len(found) != 1:
-        msg = f"{len(found)} statements about {subject} begin with {text!r}"
-        raise LookupError(msg)
-    return found[0]
+    rows = {**head, "Answers as expected": str(findings.fits), "Left over": ", ".join(left) or "nothing"}
+    parts = ["# Acceptance run\n", *_table(rows)]
+    for title, lines in (
+        ("What differs from the guide", findings.differs),
+        (
+            "Facts for the platform file",
+            [f"{name}: {value} ({why})" for name, (value, why) in findings.facts.items()],
+        ),
+        ("Problems", findings.problems),
+    ):
+        parts += [f"\n## {title}\n", *(f"- {_line(_hidden(line), 400)}" for line in lines or ["nothing"])]
+    parts.append("\n## Raw answers\n")
+    for one in _different(wire.exchanges):
+        about = f"`{one.method} {_hidden(one.path)}`: {one.status or 'no answer'}"
+        parts += [f"{about}\n", "```json", _shown(one, prefix), "```\n"]
+    return "\n".join(parts) + "\n"
+
+
+def _table(rows: Mapping[str, str]) -> list[str]:
+    return ["| | |", "|---|---|", *(f"| {name} | {_hidden(value)} |" for name, value in rows.items())]
+
+
+def _different(exchanges: Iterable[Exchange]) -> list[Exchange]:
+    """Return the first answer of each endpoint, status and form."""
+    first: dict[tuple[str, int, str], Exchange] = {}
+    for one in exchanges:
+        first.setdefault((one.name, one.status, _form(one.body)), one)
+    return list(first.values())
+
+
+def _form(body: str) -> str:
+    """Return the names of the fields of a body."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return "text"
+    return ",".join(sorted(set(re.findall(r'"(\w+)":', json.dumps(value)))))
+
+
+def _shown(exchange: Exchange, prefix: str) -> str:
+    """Return the body of an answer without secrets."""
+    try:
+        body = json.loads(exchange.body)
+    except (ValueError, RecursionError):
+        text = (
+            exchange.body if exchange.name not in _ALL_SECRET else f"text of {len(exchange.body)} characters"
+        )
+        return _hidden(text)[:_LONGEST]
+    if exchange.name in _OF_THE_ACCOUNT:
+        body = _own(body, prefix)
+    return _hidden(json.dumps(_masked(body, all_of_it=exchange.name in _ALL_SECRET), indent=1))[:_LONGEST]
+
+
+def _own(value: Any, prefix: str) -> Any:
+    """Return a body without the rows of other containers."""
+    if isinstance(value, list):
+        rows = [_own(one, prefix) for one in value if prefix in json.dumps(one)]
+        return rows if len(rows) == len(value) else [*rows, f"{len(value) - len(rows)} others"]
+    return {name: _own(one, prefix) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+def _masked(value: Any, *, all_of_it: bool) -> Any:
+    if isinstance(value, list):
+        return [_masked(one, all_of_it=all_of_it) for one in value]
+    if isinstance(value, dict):
+        return {
+            name: _masked(one, all_of_it=all_of_it or _SECRET.search(name) is not None)
+            for name, one in value.items()
+        }
+    return f"text of {len(value)} characters" if all_of_it and isinstance(value, str) else value
+
+
+def _hidden(text: str) -> str:
+    """Return a text without keys, the account's id, and addresses that are not of documentation."""
+    return _ADDRESS.sub("(address)", _ACCOUNT.sub("usr-(account)-", without_keys(text))).replace("```", "'''")
+
+
+def _line(text: str, longest: int = 160) -> str:
+    """Return a text from the API as one line without control characters."""
+    return re.sub(r"[^\x20-\x7e]+", " ", text)[:longest]

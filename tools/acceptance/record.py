@@ -47,7 +47,6 @@ class Record:
     Attributes:
         base_url: The API; `None` if the file does not say it, because a crash truncated it.
         asked: The requests; a name that is used again is a new request.
-        tombstones: Words for a container that is deleted and still listed, as the run has seen them.
     """
 
     def __init__(self, prefix: str, file: Path | None = None, base_url: str | None = None) -> None:
@@ -55,7 +54,6 @@ class Record:
         self.file = file
         self.base_url = base_url
         self.asked: list[Asked] = []
-        self.tombstones: set[str] = set()
 
     @classmethod
     def read(cls, file: Path) -> Record:
@@ -95,10 +93,6 @@ class Record:
         """Record that the container of a request may still appear."""
         self._note({"of": self.asked.index(asked), "doubt": why})
 
-    def tombstone(self, word: str) -> None:
-        """Record a word for a container that is deleted and still listed."""
-        self._note({"tombstone": word.lower()})
-
     def _note(self, line: Mapping[str, Any]) -> None:
         self._write(line)
         self._apply(line)
@@ -116,8 +110,6 @@ class Record:
             return
         if "name" in line:
             self.asked.append(Asked(str(line["name"]), float(line.get("at") or 0)))
-        elif "tombstone" in line:
-            self.tombstones.add(str(line["tombstone"]))
         elif "of" not in line:
             self.base_url = str(line["base_url"]) if line.get("base_url") else None
         elif isinstance(line["of"], int) and 0 <= line["of"] < len(self.asked):

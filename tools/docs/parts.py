@@ -7,7 +7,6 @@ from typing import Final
 
 from tools.docs import (
     accounts,
-    assumptions,
     calls,
     commands,
     control,
@@ -36,7 +35,6 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "data functions": functions.data_functions,
     "answers": functions.answers,
     "endpoints": endpoints.endpoints,
-    "assumptions": assumptions.assumptions,
     "command line": commands.command_line,
     "control calls": control.control_calls,
     "control faults": control.control_faults,

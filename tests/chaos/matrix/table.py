@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from tests.chaos.matrix.cell import DONE, FAILED, KEPT
@@ -19,13 +18,11 @@ BLOCK = PageBlock(
     "<!-- end of the matrix -->\n",
 )
 _MARKS = {DONE: "✓", KEPT: "◐", FAILED: "✗"}
-_SPOKEN = "containers.create"
-_NAME = re.compile(r"cell\d+x")
 
 
 def render(found: Found) -> str:
-    """Return the block: the table, its notes, and the error messages."""
-    return "".join([*_table(found), "\n", *_notes(), *_messages(found)])
+    """Return the block: the table and its notes."""
+    return "".join([*_table(found), "\n", *_notes()])
 
 
 def _table(found: Found) -> Iterator[str]:
@@ -45,13 +42,3 @@ def _notes() -> Iterator[str]:
     for change in CHANGES:
         if change.note:
             yield f"- `{change.operation}`: {change.note}.\n"
-
-
-def _messages(found: Found) -> Iterator[str]:
-    """Yield the errors of a `containers.create` that fails every time; they contain no ids or numbers of a run."""
-    yield "\nThe error if a Container cannot be created because the fault happens every time:\n\n"
-    for failure in FAILURES:
-        verdict = found[_SPOKEN, failure.title, "every time"]
-        if verdict.message:
-            # A message may contain a command in backticks.
-            yield f"- {failure.title}: `` {_NAME.sub('web', verdict.message)} ``\n"
