@@ -74,28 +74,6 @@ def test_a_child_of_the_former_container_is_replaced_and_needs_no_deletion(
 # --- omitted looks ---
 
 
-def test_a_connection_is_one_call(host: Host, emulator: Emulator, app: str, db: str) -> None:
-    link(host, app, db)
-
-    assert emulator.api.log.counts() == {"connections.create": 1}
-
-
-def test_an_address_is_one_call(host: Host, emulator: Emulator, app: str) -> None:
-    office = host.resource("AllowedIp", "office")
-
-    office.up(container=app, ip_address=OFFICE)
-
-    assert emulator.api.log.counts() == {"allowed_ips.add": 1}
-    assert addresses(emulator, "app").keys() == {emulator.platform.your_ip, OFFICE}
-    assert office.outs["container_created_at"] is not None
-
-
-def test_a_vpn_client_is_added_and_downloaded(host: Host, emulator: Emulator, vpn: str) -> None:
-    host.resource("VpnClient", "laptop").up(container=vpn, name="laptop")
-
-    assert emulator.api.log.counts() == {"vpn_clients.add": 1, "vpn_clients.config": 1}
-
-
 def test_only_the_first_backup_needs_no_look(host: Host, emulator: Emulator, db: str) -> None:
     first, second = (host.resource("PinnedBackup", name) for name in ("first", "second"))
 

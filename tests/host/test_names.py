@@ -35,13 +35,6 @@ def names(emulator: Emulator) -> set[str]:
     return {container.name for container in emulator.state.containers.values()}
 
 
-def test_the_pattern_applies_only_to_default_names(make_host: MakeHost, emulator: Emulator) -> None:
-    web = web_of(make_host, emulator, namePattern="${organization}-${project}-" + PATTERN)
-
-    assert web.checked(**WEB)["name"] == "acme-tests-web-dev"
-    assert web.checked(name="web", template="nodejs")["name"] == "web"
-
-
 def test_a_name_from_a_pattern_is_kept_until_a_replacement(make_host: MakeHost, emulator: Emulator) -> None:
     web = web_of(make_host, emulator, namePattern=PATTERN)
 
@@ -59,28 +52,6 @@ def test_a_name_from_a_pattern_is_kept_until_a_replacement(make_host: MakeHost, 
     # A new container, even a replacement, gets the name that the pattern makes now.
     assert web.up(**WEB) == ["create"]
     assert names(emulator) == {"dev-web"}
-
-
-def test_a_container_that_is_older_than_the_pattern_keeps_its_name(
-    make_host: MakeHost, emulator: Emulator
-) -> None:
-    web = web_of(make_host, emulator)
-    web.up(**WEB)
-
-    for _ in range(2):
-        assert later(web, make_host, emulator, namePattern=PATTERN).up(**WEB) == []
-        assert web.read()
-
-    assert names(emulator) == {"web"}
-
-
-def test_a_container_whose_explicit_name_is_removed_is_not_renamed(
-    make_host: MakeHost, emulator: Emulator
-) -> None:
-    web = web_of(make_host, emulator, namePattern=PATTERN)
-    web.up(name="shop", template="nodejs")
-
-    assert "name would change from <as in the state> to 'web-dev'" in web.check(**WEB)["name"]
 
 
 @pytest.mark.hosts("dynamic")
@@ -107,29 +78,6 @@ def test_two_equal_names_from_a_pattern_fail_at_preview(make_host: MakeHost, emu
     failures = web.host.resource("Container", "other").check(name="web-dev", template="nodejs")
 
     assert "two resources declare the same Container (web-dev): 'web' and 'other'" in failures["name"]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "words"),
-    [
-        ("${name}-${hex(4)}", "stacks:namePattern is malformed: an expression of it is random"),
-        ("${stack}", "without ${name} all containers would have the same name"),
-    ],
-)
-def test_a_malformed_pattern_fails_the_check(
-    make_host: MakeHost, emulator: Emulator, pattern: str, words: str
-) -> None:
-    with pytest.raises(CallFailedError) as failure:
-        web_of(make_host, emulator, namePattern=pattern).check(**WEB)
-
-    assert words in failure.value.message
-
-
-def test_an_unknown_expression_fails_the_check(make_host: MakeHost, emulator: Emulator) -> None:
-    web = web_of(make_host, emulator, namePattern="${organization}-${name}")
-
-    with pytest.raises(CallFailedError, match=r"\$\{organization\} is not known here: leave it out"):
-        web.check(**{**WEB, "default_name": {"organization": None}})
 
 
 @pytest.mark.parametrize(
