@@ -28,7 +28,7 @@ stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24")
 """
 
 
-BOTH = pytest.mark.parametrize("host", ["dynamic", "native"])
+BOTH = pytest.mark.parametrize("host", [pytest.param("dynamic", marks=pytest.mark.extra), "native"])
 """For what a host writes into the state by itself; the rest is decided by the resources, which both hosts call."""
 
 
