@@ -28,7 +28,9 @@ def _plan(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
 
     plan = _plan_of(options.out) if options.save_plan else None
-    wanted = workflow.Wanted(folder_of(options), options.stack, options.expires, options.ceiling, plan)
+    wanted = workflow.Wanted(
+        folder_of(options), options.stack, options.expires, options.ceiling, plan, options.reads
+    )
     with client.opened(_place(options)) as broker:
         judged = workflow.plan(broker, wanted)
     workflow.write(judged.statement, options.out)
@@ -93,7 +95,7 @@ def _apply(options: argparse.Namespace) -> int:
         options.strict,
         options.accept_replay,
     )
-    with client.opened(_place(options)) as broker:
+    with client.opened(_place(options), may_apply_free=True) as broker:
         done = workflow.apply(broker, run)
     if done.code == _WAITING:
         tell(
