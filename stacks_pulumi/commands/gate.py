@@ -83,6 +83,8 @@ def _is_of_broker(options: argparse.Namespace) -> bool:
     """Return whether a command is about a change of a broker, and not about a record."""
     if options.action == "plan":
         return options.out is not None
+    if options.action == "log":
+        return options.gate is not None and "://" in options.gate
     return options.action in {"show", "approve", "apply"} and not Path(options.record).is_dir()
 
 
