@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typing_extensions import Self
 
+from stacks_pulumi.broker.change import instant
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench, create, permit
 from tests.support.clock import fast_clock
 from tests.support.stack import Stack
+from tests.support.waiting import until
 from tools.engine.ensure import ensure
 
 pytestmark = pytest.mark.engine
@@ -41,6 +52,35 @@ PERMITS = [
         ids=OF_WEB,
     ),
 ]
+HOSTILE = """
+import json, pathlib, requests
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+def attack(where):
+    import json, pathlib, requests
+    said = [
+        requests.request(
+            method, {url!r} + path, json=body, headers={{"Authorization": "Bearer " + {token!r}}}
+        ).status_code
+        for method, path, body in {tries}
+    ]
+    with pathlib.Path({log!r}).open("a") as file:
+        file.write(json.dumps([where, said]) + "\\n")
+
+class Label(ResourceProvider):
+    def create(self, props):
+        attack("provider")
+        return CreateResult("label", props)
+    def delete(self, id, props):
+        attack("state")
+
+class Harmless(Resource):
+    def __init__(self):
+        super().__init__(Label(), "label", {{}})
+
+attack("preview" if pulumi.runtime.is_dry_run() else "program")
+Harmless()
+"""
 
 
 @pytest.fixture
@@ -51,71 +91,199 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def stack_of(tmp_path: Path, bench: Bench) -> Callable[[str], Stack]:
+def stack_of(tmp_path: Path) -> Callable[..., Stack]:
     """Return a function that makes a stack with a token."""
 
-    def make(token: str) -> Stack:
-        config = {"stacks:apiKey": token, "stacks:baseUrl": bench.url}
-        return Stack(tmp_path / "stack", ensure().bin, config)
+    def make(token: str, url: str) -> Stack:
+        return Stack(tmp_path / "stack", ensure().bin, {"stacks:apiKey": token, "stacks:baseUrl": url})
 
     return make
 
 
 def test_an_up_with_a_signed_change(
-    bench: Bench, stack_of: Callable[[str], Stack], emulator: Emulator
+    bench: Bench, stack_of: Callable[..., Stack], emulator: Emulator, tmp_path: Path
 ) -> None:
-    """Cases 1, 2 and 13: what was signed happens, once, and the rest is refused by name."""
-    stack = stack_of(bench.granted(*PERMITS).token)
-    stack.program(PROGRAM)
+    """
+    Cases 1, 2 and 13 to 18: what was signed happens, once; whatever else runs with the token gets a 403.
 
-    stack.up()
+    Code of the program asks at preview and at `up`, and a dynamic provider asks in its host, and from the state, when
+    the program does not have it any more.
+    """
+    victim = bench.made("victim", backups=1)["id"]
+    tries: list[tuple[str, str, Any]] = [
+        ("POST", "/containers", create("miner", "ubuntu")),
+        *(
+            ("POST", "/containers", {**create("web"), **other})
+            for other in ({"plan": "premium"}, {"template": "redis"}, {"additional_storage_tier": 1})
+        ),
+        ("DELETE", f"/containers/{victim}", None),
+        ("PUT", f"/containers/{victim}/external-access", {"enabled": True}),
+        ("POST", f"/containers/{victim}/allowed-ips", {"ip_address": "198.51.100.9"}),
+        ("POST", "/backups/1/restore", None),
+        ("GET", f"/containers/{victim}/credentials", None),
+        ("GET", f"/containers/{victim}/certificate", None),
+    ]
+    grant, log = bench.granted(*PERMITS), tmp_path / "said"
+    stack = stack_of(grant.token, bench.url)
+    stack.program(PROGRAM + HOSTILE.format(tries=tries, url=bench.url, token=grant.token, log=str(log)))
 
-    assert bench.names == ["data", "web"]
+    stack.preview()
+    stack.up(quiet_afterwards=False)
+
+    assert bench.names == ["data", "victim", "web"]
     assert [one.name for one in emulator.state.connections.values()] == ["primary"]
-    assert bench.journal("refused") == []
     before = [record for record in emulator.requests if record.method != "GET"]
-    stack.up()
+    assert len(before) == len(PERMITS) - 1
+    # Nothing changes any more, but that the provider of the state is asked to end its resource.
+    stack.program(PROGRAM)
+    assert stack.up(quiet_afterwards=False).steps("label") == ["delete"]
+    said = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {where for where, _ in said} == {"preview", "program", "provider", "state"}
+    assert {status for _, answers in said for status in answers} == {403}
+    assert len(bench.journal("refused")) == len(said) * len(tries)
     assert [record for record in emulator.requests if record.method != "GET"] == before
 
     # Case 17: a program that was changed after the approval.
     stack.program(PROGRAM + 'stacks.Container("extra", template="nodejs")\n')
     failed = stack.up_fails()
     assert "this change was not approved: POST /containers" in " ".join(failed.errors)
-    assert bench.names == ["data", "web"]
+    assert bench.names == ["data", "victim", "web"]
 
 
-@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+class Killed:
+    """The processes of a broker, each of which is killed at some point. The next one serves its clients."""
+
+    def __init__(self, path: Path, env: dict[str, str], listens: socket.socket) -> None:
+        self._words = [sys.executable, str(Path(__file__).with_name("killed.py")), str(path)]
+        self._env, self._listens = env, listens
+        self.codes: list[int] = []
+        self._ends = False
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends = True
+        self.process.terminate()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while not self._ends:
+            number = self._listens.fileno()
+            with subprocess.Popen(
+                [*self._words, str(number)], env=self._env, pass_fds=[number]
+            ) as self.process:
+                self.codes.append(self.process.wait())
+
+
 def test_an_up_whose_broker_is_killed(
-    bench: Bench,
-    stack_of: Callable[[str], Stack],
-    emulator: Emulator,
-    fault: str,
-    monkeypatch: pytest.MonkeyPatch,
+    bench: Bench, stack_of: Callable[..., Stack], emulator: Emulator
 ) -> None:
-    """Cases 27 to 29: the broker dies while the request is under way; one container, and the grant goes on."""
-    stack = stack_of(bench.granted(permit("containers.create", create("web"), binds="web")).token)
-    stack.program('stacks.Container("web", template="nodejs")')
-    emulator.faults.add("containers.create", fault)
-    found = type(bench.server.app.kernel)._found
-    died: list[int] = []
+    """
+    Cases 27 to 29: SIGKILL before a request goes upstream, while the platform works, and before its end is recorded.
 
-    def die(*given: object) -> object:
-        if not died:
-            died.append(1)
-            bench.server.app.kernel._active.clear()
-            raise RuntimeError("killed")
-        return found(*given)  # type: ignore[arg-type]  # as it was called
+    One `pulumi up` meets all of them. Each container is made once, is bound, and the grant goes on.
+    """
+    names = ["before", "while", "after"]
+    permits = [permit("containers.create", create(name), binds=name) for name in names]
+    opens = [
+        permit("containers.external_access", {"enabled": True}, ids={"container_id": {"of": [name]}})
+        for name in names
+    ]
+    grant = bench.granted(*permits, *opens)
+    bench.stop()
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listens:
+        stack = stack_of(grant.token, f"http://127.0.0.1:{listens.getsockname()[1]}/api/v1")
+        stack.program(
+            "".join(
+                f'{name}_ = stacks.Container("{name}", template="nodejs", external_access=True, '
+                f"opts=pulumi.ResourceOptions(depends_on=[{before}]))\n"
+                for name, before in zip(names, ["", "before_", "while_"], strict=True)
+            )
+        )
+        emulator.faults.add("containers.create", "pass")
+        emulator.faults.add("containers.create", "slow", seconds=20.0)
+        with Killed(bench.path, {**stack.env, "STACKS_API_KEY": ""}, listens) as broker:
 
-    monkeypatch.setattr(type(bench.server.app.kernel), "_found", die)
+            def kill() -> None:
+                until(lambda: "while" in bench.names)
+                os.kill(broker.process.pid, signal.SIGKILL)
 
-    stack.up()
+            killer = threading.Thread(target=kill)
+            killer.start()
+            stack.up(quiet_afterwards=False)
+            killer.join()
+            assert broker.codes == [-signal.SIGKILL] * 3
 
-    assert died
+    bench.start()
+    assert bench.names == sorted(names)
+    assert emulator.calls("containers.create") == 3
+    assert emulator.calls("containers.external_access") == 3
+    made = bench.client(grant.token)("GET", "/_broker/me").json()
+    assert sorted(one["left"] for one in made["permits"]) == [0] * 6
+    assert len(made["made"]) == 3
+    assert len(bench.journal("left: unknown")) == 3
+
+
+def test_a_grant_that_expires_while_an_up_runs(
+    bench: Bench, stack_of: Callable[..., Stack], emulator: Emulator
+) -> None:
+    """
+    Case 34, and cases 8 and 31: a boot that failed, a grant that ends, an engine that is killed.
+
+    What was approved goes on when the change is handed in again; what the grant made, it may remove until then.
+    """
+    change = bench.change(
+        permit("containers.create", create("web"), binds="web"),
+        permit("containers.create", create("data", "redis"), binds="data"),
+        permit("containers.set_status", {"status": "running"}, ids=OF_WEB, times=2),
+        until=instant(bench.clock.wall() + 7200),
+    )
+    stack = stack_of(bench.hand_in(change, "ann").json()["token"], bench.url)
+    stack.program(
+        'web = stacks.Container("web", template="nodejs")\n'
+        'stacks.Container("data", template="redis", opts=pulumi.ResourceOptions(depends_on=[web]))\n'
+    )
+    # Case 8: the same grant goes on after a failed boot.
+    emulator.fail_boot("web")
+    assert "unexpected-status" in " ".join(stack.up_fails().errors)
     assert bench.names == ["web"]
-    assert emulator.calls("containers.create") == (1 if fault == "drop_after" else 2)
+    # It ends while the engine waits for the container.
+    emulator.set_pace(boot_seconds=3600.0)
+    with stack.real_processes():
+        process = stack.start("up", "--yes", "--skip-preview")
+        until(lambda: emulator.calls("containers.set_status"), alive=lambda: process.poll() is None)
+        bench.clock.advance(3600)
+        emulator.set_pace(boot_seconds=1)
+        emulator.advance(3600)
+        text, _ = process.communicate()
+    assert "this grant has ended, so it only reads and removes its own" in text
+    assert bench.names == ["web"]
+
+    # Case 31: the engine is killed while it boots what it made; the provider removes it, and the change goes on.
+    bench.clock.advance(121)
+    stack.set("stacks:apiKey", bench.hand_in(change, "ann").json()["token"])
+    emulator.set_pace(boot_seconds=3600.0)
+    with stack.real_processes():
+        process = stack.start("up", "--yes", "--skip-preview")
+        until(lambda: "data" in bench.names, alive=lambda: process.poll() is None)
+        process.kill()
+        process.wait()
+        # Its children keep the pipe open, so reading to its end would block.
+        assert process.stdout is not None
+        process.stdout.close()
+    until(lambda: bench.names == ["web"])
+    emulator.set_pace(boot_seconds=1)
+    stack.cli("cancel", "--yes")
+    stack.up(quiet_afterwards=False)
+
+    assert bench.names == ["data", "web"]
+    assert emulator.calls("containers.create") == 3
 
 
-def test_an_agent_with_a_budget(benches: Callable[..., Bench], tmp_path: Path) -> None:
+def test_an_agent_with_a_budget(benches: Callable[..., Bench], stack_of: Callable[..., Stack]) -> None:
     """Cases 39 and 43: within the budget without a person; beyond it the engine shows the access request."""
     bench = benches(
         policies={
@@ -127,9 +295,7 @@ def test_an_agent_with_a_budget(benches: Callable[..., Bench], tmp_path: Path) -
         }
     )
     agent = bench.agent()
-    stack = Stack(
-        tmp_path / "stack", ensure().bin, {"stacks:apiKey": agent.token, "stacks:baseUrl": bench.url}
-    )
+    stack = stack_of(agent.token, bench.url)
     stack.program('stacks.Container("web", template="nodejs")')
     stack.up()
 
@@ -143,6 +309,6 @@ def test_an_agent_with_a_budget(benches: Callable[..., Bench], tmp_path: Path) -
     assert json.loads(shown["change"])["permits"][0]["body"]["plan"] == "premium"
     assert bench.hand_in(shown["change"], "ann", where="approvals").status_code == 201
 
-    # The policy's max_total is a hard limit: an approval does not lift it.
-    assert "$12.00" in " ".join(stack.up_fails().errors)
+    # The policy's max_total is a hard limit: an approval does not lift it. The engine shows the cap and what is spent.
+    assert "max_total is $12.00 a month, and $10.00 more than $4.00" in " ".join(stack.up_fails().errors)
     assert bench.names == ["web"]
