@@ -40,6 +40,7 @@ from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
     ExistsError,
+    GrantRefusedError,
     NoCapacityError,
     NotFoundError,
     ServerError,
@@ -271,7 +272,8 @@ class ContainersApi:
         try:
             with contextlib.suppress(BadRequestError, ConflictError):
                 self.logs(container_id, lines=1)
-        except NotFoundError:
+        except (NotFoundError, GrantRefusedError):
+            # What a grant may not read shows nothing.
             return None
         return Container(id=container_id)
 

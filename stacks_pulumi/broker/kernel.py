@@ -28,7 +28,16 @@ from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
 from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, SECRETS, Constraint, Kind, Permit, dollars
 from stacks_pulumi.broker.ledger import DAY, PARENTS, Grant, Ledger, Line, Use, insert, text_of, update
 from stacks_pulumi.broker.limits import Bill, bills, left_today, of_stack, price_of, spent, total
-from stacks_pulumi.broker.permits import Ask, Holdings, fits, fits_secret, is_about_own, is_made, same
+from stacks_pulumi.broker.permits import (
+    Ask,
+    GoneError,
+    Holdings,
+    fits,
+    fits_secret,
+    is_about_own,
+    is_made,
+    same,
+)
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
 from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.broker.upstream import Look, NotLookedError, Upstream, made_by, path_of
@@ -198,8 +207,14 @@ class Kernel:
         if doubt is not None:
             return doubt
         holdings, is_alive = self._holdings(grant), now <= grant.until
-        left = (one for one in self._ledger.permits(grant.id) if is_alive and self._is_left(one, uses, grant))
-        permit = next((one for one in left if fits(one, ask, holdings, look)), None)
+        permit, is_gone = None, False
+        for one in self._ledger.permits(grant.id) if is_alive else ():
+            try:
+                if self._is_left(one, uses, grant) and fits(one, ask, holdings, look):
+                    permit = one
+                    break
+            except GoneError:
+                is_gone = True
         if permit is not None or self._is_own(ask, holdings, policy, look):
             return self._row(grant, ask, permit, look)
         why = "" if policy is None else self._why_not_free(grant, policy, ask, holdings, look)
@@ -219,6 +234,8 @@ class Kernel:
             )
         if policy is not None:
             raise ApprovalNeededError(why, self._as_permit(ask, look))
+        if is_gone:
+            raise RequestRefusedError(404, "Not found: it is not where the approved change says that it is")
         words = f"{ENDPOINTS[ask.endpoint].method} {path_of(ask.endpoint, ask.ids)} {json.dumps(ask.body)}"
         raise refused(f"this change was not approved: {words}")
 

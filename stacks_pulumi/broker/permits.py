@@ -23,6 +23,10 @@ _MADE_AS: Final[Mapping[str, Kind]] = {**_KINDS, "backup_id": "Pin", "client_nam
 """Variable of a path -> what a grant makes, if it makes that. All others are containers."""
 
 
+class GoneError(Exception):
+    """Raised if what a permit names is not where it was: nothing is sent, and the client gets a 404."""
+
+
 @dataclass(frozen=True)
 class Ask:
     """
@@ -145,8 +149,10 @@ def _is_the_same(name: str, one: Constraint, value: str, look: Look) -> bool:
         return True
     rows = look.rows(_KINDS[name], one.in_) if name in _KINDS else ()
     row = next((row for row in rows if str(row.id) == value), None)
-    made = None if row is None else getattr(row, "added_at", None) or getattr(row, "created_at", None)
-    return row is not None and (one.created_at is None or compare_instants(made, one.created_at) is True)
+    if row is None:
+        raise GoneError
+    made = getattr(row, "added_at", None) or getattr(row, "created_at", None)
+    return one.created_at is None or compare_instants(made, one.created_at) is True
 
 
 def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:

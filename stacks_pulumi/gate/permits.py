@@ -417,17 +417,17 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
             return Constraint(is_=_words(number), in_=container)
         return Constraint(is_=_words(number))
     urns = change.made_from.get("backup_id") or change.made_from.get("backupId") or ()
-    made = [
-        one
-        for one in table.changes
-        if one.urn in urns and one.kind == "PinnedBackup" and one.operation in _MAKES
-    ]
-    if len(made) != 1:
+    pins = [one for one in table.changes if one.urn in urns and one.kind == "PinnedBackup"]
+    if len(pins) != 1:
         raise InputError(
             f"{change.name!r}: its backup is not known before the change is made, and may be any: make the change in "
             "two steps"
         )
-    return Constraint(new_backup_of=_symbol_of_backup(made[0]))
+    if pins[0].operation not in _MAKES:
+        # An update shows its outputs as unknown, and keeps its backup.
+        outs = pins[0].outputs
+        return _listed(_words(snake_case(outs)["backup_id"]), pins[0].id.partition("/")[0], outs)
+    return Constraint(new_backup_of=_symbol_of_backup(pins[0]))
 
 
 def _symbol_of_backup(change: Change) -> str:

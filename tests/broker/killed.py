@@ -33,8 +33,12 @@ def main(path: Path, descriptor: int) -> None:
             die(died)
         return got
 
+    def inherited(self: Listen) -> socket.socket:
+        del self
+        return socket.socket(fileno=os.dup(descriptor))
+
     Upstream.change = killed  # type: ignore[method-assign]  # the point of the kill
-    Listen.bind = lambda _self: socket.socket(fileno=os.dup(descriptor))  # type: ignore[method-assign]  # inherited
+    Listen.bind = inherited  # type: ignore[method-assign]  # it is the parent's
     Server(Folder(path, SYSTEM_CLOCK), "127.0.0.1:0").run()
 
 

@@ -106,6 +106,27 @@ def test_a_connection_leads_only_to_what_its_symbols_are_bound_to(bench: Bench) 
     assert made.status_code < 300, made.text
 
 
+def test_what_is_not_where_the_change_says_is_gone_and_nothing_is_sent(bench: Bench) -> None:
+    """A connection that was deleted outside is a 404 for the engine, and one of another container is never reached."""
+    web = bench.made("web")
+    for name, template in (("data", "redis"), ("other", "nodejs")):
+        bench.made(name, template=template)
+    gone, foreign = (bench.emulator.drift.connect(source, "data", "primary") for source in ("web", "other"))
+    grant = bench.granted(
+        *(
+            permit("connections.delete", ids={"connection_id": {"is": one.id, "in": web["id"]}})
+            for one in (gone, foreign)
+        )
+    )
+    bench.emulator.drift.disconnect("web", "primary")
+
+    answers = [grant("DELETE", f"/containers/connections/{one.id}") for one in (gone, foreign)]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert refused(grant("DELETE", "/containers/connections/another"))
+    assert bench.emulator.calls("connections.delete") == 0
+
+
 @pytest.mark.parametrize("value", [1, 0, "true", "True", False])
 def test_a_value_of_another_type_is_another_value(bench: Bench, value: object) -> None:
     """Case 22."""
