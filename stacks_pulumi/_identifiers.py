@@ -151,20 +151,6 @@ def seconds_since(time: str | None, now: float) -> float | None:
     return None if instant is None else now - instant.timestamp()
 
 
-QUARTER: Final = 900.0
-"""A quarter of an hour in seconds: time zones differ by such."""
-MOST_HOURS: Final = 26 * 3600.0
-"""The most by which two time zones differ, in seconds."""
-_MOST_MOVED: Final = 14 * 3600.0
-"""The most by which a time zone differs from UTC. A day is more: what a daily job creates again is another object."""
-
-
-def quarters_of(moved: float) -> float | None:
-    """Return the quarters of an hour, in seconds, by which a clock was moved; `None` if no clock is moved like that."""
-    quarters = round(moved / QUARTER) * QUARTER
-    return quarters if quarters and abs(moved - quarters) <= 1.0 and abs(moved) <= _MOST_MOVED else None
-
-
 def is_unique(id_: str | int) -> bool:
     """Return whether an id is never given twice: a random or a time-based UUID."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from typing import ClassVar, Final, Literal
@@ -40,7 +39,6 @@ from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
     ExistsError,
-    GrantRefusedError,
     NoCapacityError,
     NotFoundError,
     ServerError,
@@ -51,7 +49,6 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
-_GONE: Final = 410
 _SUCCESS: Final = range(200, 300)
 _NOT_LISTED: Final = (
     "If the name is taken and no list shows its container, that may not be visible yet, for instance after an "
@@ -255,28 +252,6 @@ class ContainersApi:
         """
         return self._send(call_to("containers.logs", container_id, parse=text_of, query={"lines": lines}))
 
-    def hidden(self, container_id: str) -> Container | None:
-        """
-        Return a container that the API knows although its list does not show it, as a platform hides a stopped one.
-
-        If only its logs show that, it has nothing but its id: it may be another one with the same name.
-        """
-        try:
-            found = self.status(container_id)
-        except NotFoundError as error:
-            if error.status == _GONE:
-                return None  # it existed and does not any more, whatever is kept of it
-        else:
-            return None if found.status == DELETED_STATUS else found
-        # Its status may be hidden too. Its logs are not, or are only refused for now.
-        try:
-            with contextlib.suppress(BadRequestError, ConflictError):
-                self.logs(container_id, lines=1)
-        except (NotFoundError, GrantRefusedError):
-            # What a grant may not read shows nothing.
-            return None
-        return Container(id=container_id)
-
     def metrics(self, container_id: str) -> Metrics:
         """Return measurements of a container over time (guide, "Get Container Metrics")."""
         return self._send(call_to("containers.metrics", container_id, parse=metrics))
@@ -349,41 +324,9 @@ class ContainersApi:
             before = self.feed.snapshot(pulse=pulse)
         return before
 
-    def existed(self, container: Container, name: str, since: float | None) -> bool:
-        """
-        Whether a container may have existed before the last request for its name, which was acknowledged.
-
-        Args:
-            container: The container.
-            name: The requested name.
-            since: When the request was sent, by the API's clock; `None` if that is not known.
-        """
-        del name
-        return is_older(container, since)
-
     def has_deleted(self, name: str) -> bool:
         """Whether this client has deleted a container of that name, which a list may still show."""
         return name.casefold() in self._released
-
-    def is_former(self, row: Container, name: str, since: float | None) -> bool:
-        """Whether a row may be the container of that name that we have deleted; `since` is as in `existed`."""
-        return self.has_deleted(name) and is_older(row, since)
-
-    def is_ours(
-        self, container: Container, *, name: str, template: str, plan: str | None, since: float | None
-    ) -> bool:
-        """
-        Whether a container that no list showed before may be the result of our request, which was acknowledged.
-
-        Args:
-            container: The container.
-            name: The requested name.
-            template: The requested template.
-            plan: The requested plan.
-            since: When the request was sent, by the API's clock; `None` if that is not known.
-        """
-        named = same_name(container.name, name)
-        return named and _fits(container, template, plan) and not self.existed(container, name, since)
 
     def set_status(self, container_id: str, status: Literal["running", "stopped", "restart"]) -> None:
         """

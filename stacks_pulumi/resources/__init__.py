@@ -11,10 +11,12 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 - `_stored`: Which values of a state may an operation return as plain?
 - `_naming`: Which name does a container get by default?
 - `_creation`: In which order is an object created, and what if that fails?
-- `_identity`: Is it ours: is it there, the same object, in our account, owned by which resource?
+- `_identity`: Is it ours: is it there, the same object, in our account?
+- `_owners`: Which resource owns an object, and which names does the program declare?
 - `_session`: What do the operations of one account share?
 - `_restarts`: When is a source restarted for its connections?
-- `_running`: Does the container of a child run, and is the child gone or still the same?
+- `_running`: Does the container of a child run, and is it ours?
+- `_children`: Is a child gone or still the same, and how is it removed?
 - `_preview_total`: Which price does the last line of a preview show?
 - `_container_lifecycle`: Which steps does an operation on a container take?
 - `container`: What is a Container, and which changes of it are refused?

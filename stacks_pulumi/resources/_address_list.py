@@ -30,24 +30,14 @@ from stacks_pulumi.errors import (
     UnreadableAnswerError,
     WaitCancelledError,
 )
+from stacks_pulumi.resources._children import Ask, ContainerGoneError, find_child, same_content, same_time
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._fields import found_changed
-from stacks_pulumi.resources._identity import (
-    CONTAINER_CREATED_AT,
-    OWNERSHIP,
-    Identity,
-    same_container,
-)
+from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, find_container
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._owners import OWNERS
 from stacks_pulumi.resources._resource import child_id, own_name
-from stacks_pulumi.resources._running import (
-    Ask,
-    creation_time,
-    find_child,
-    find_parent,
-    same_content,
-    same_time,
-)
+from stacks_pulumi.resources._running import creation_time
 from stacks_pulumi.resources._session import MAX_AGE, Session
 from stacks_pulumi.resources._stored import shown_time
 
@@ -97,7 +87,7 @@ class AllowedIpList:
         """Return the entry's outputs; `None` if the entry or the container is deleted, or external access is off."""
         address = own_name(id_)
         access = self._find(id_)
-        container = find_parent(self.session, self.container, shared=True)
+        container = find_container(self.session, self.container, shared=True)
         if access is None or container is None:
             return None
         entries = entries_of(access.allowed_ips, address)
@@ -236,7 +226,7 @@ class AllowedIpList:
     def _goes_by_id(self, olds: Mapping[str, Any]) -> bool:
         """Return whether the state has all that a deletion removes."""
         # If the container stays, so would what a killed exchange has left in its list, and no state knows that.
-        stays = OWNERSHIP.owner("Container", self.container) is not None
+        stays = OWNERS.owner("Container", self.container) is not None
         looks = stays or olds.get("revoke_auto_added") or olds.get(OTHERS_LEFT)
         return not looks and is_unique(olds.get("entry_id") or "")
 
@@ -271,10 +261,13 @@ class AllowedIpList:
 
         def look(get: Ask) -> models.ExternalAccess | None:
             access = newer.pop() if newer else get("allowed_ips", self.container, ask=self.access)
+            if access.enabled is False:
+                # That is a value: the list went with it.
+                raise ContainerGoneError
             if not entries_of(access.allowed_ips, own_name(id_)):
                 access.allowed_ips.require_complete()
                 return None
-            return None if access.enabled is False else access
+            return access
 
         return find_child(self.session, self.op, id_, look, max_age=MAX_AGE if shared else 0.0)
 
@@ -294,7 +287,7 @@ class AllowedIpList:
     @property
     def was_opened(self) -> bool:
         """Whether this operation has turned external access on, which may take effect later."""
-        return self.session.created.opened_for(self.container) is not None
+        return self.session.fresh.opened_for(self.container) is not None
 
     def open_access(self, address: str) -> models.ExternalAccess:
         """Return the container's access, which must be on to add an address."""
@@ -323,7 +316,7 @@ class AllowedIpList:
             for entry in access.allowed_ips
             if entry.description != PLACEHOLDER["description"] and not self._is_managed(entry)
         ]
-        opened_for, told = self.session.created.opened_for(self.container), canonical(access.your_ip)
+        opened_for, told = self.session.fresh.opened_for(self.container), canonical(access.your_ip)
         if opened_for is None:
             return [
                 entry
@@ -350,7 +343,7 @@ class AllowedIpList:
         return {AUTO_ADDED, (known or AUTO_ADDED).strip().lower()}
 
     def _is_managed(self, entry: models.AllowedIp) -> bool:
-        return OWNERSHIP.owner("AllowedIp", child_id(self.container, canonical(entry.ip_address))) is not None
+        return OWNERS.owner("AllowedIp", child_id(self.container, canonical(entry.ip_address))) is not None
 
     def unwanted(
         self, access: models.ExternalAccess, address: str, inputs: Mapping[str, Any]
@@ -371,7 +364,7 @@ class AllowedIpList:
         Returns:
             The output with the address that was not seen, which a later update removes; empty if it was seen.
         """
-        created = self.session.created
+        created = self.session.fresh
         opened_for = created.opened_for(self.container)
         mine = {"ip_address": address, "revoke_auto_added": True}
         is_managed = opened_for and (
@@ -513,13 +506,12 @@ class AllowedIpList:
         self.take_out([entry for entry in going if entry.description != PLACEHOLDER["description"]])
 
     def _close(self, access: models.ExternalAccess, address: str) -> None:
-        OWNERSHIP.start(self.session, "external_access", self.container)
         self.session.client.containers.external_access(self.container, enabled=False)
         text = (
             f"{address} was the last address that could reach {self.container}, and the API keeps the last one in its "
             f"list: external access was turned off instead, and with it {access.url or access.subdomain}"
         )
-        if OWNERSHIP.owner("Container", self.container) is None:
+        if OWNERS.owner("Container", self.container) is None:
             # In a `destroy` the container is usually deleted next, and no program has to change.
             self.op.inform(text)
         else:
@@ -581,9 +573,9 @@ def _is_ours(
     ]
     if None not in times or True in times:
         return True in times
-    container = same_container(olds.get(CONTAINER_CREATED_AT), container_created_at)
-    if container is not Identity.UNKNOWN:
-        return container is Identity.SAME
+    same = compare_instants(olds.get(CONTAINER_CREATED_AT), container_created_at)
+    if same is not None:
+        return same
     return any(
         entry.id == olds.get("entry_id")
         or same_content(olds, {"description": entry.description, "service_type": entry.service_type})

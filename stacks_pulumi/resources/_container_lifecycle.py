@@ -13,7 +13,7 @@ import msgspec
 
 from stacks_pulumi import catalog
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import compare_instants
+from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api.containers import is_older
@@ -34,30 +34,24 @@ from stacks_pulumi.resources._fields import (
     ANY_UPDATE,
     REPAIR,
     Output,
-    as_spelt,
     changed_outside,
     differences_to,
     found_changed,
-    spelling_of,
 )
 from stacks_pulumi.resources._identity import (
-    FORMER_TIMES,
     IDENTITY_CONFLICT,
-    OWNERSHIP,
     RECENT,
     REQUESTED_AT,
-    SPELLING,
     Identity,
+    UnseenError,
     find_container,
     identify,
-    is_still,
     other_container,
-    same_container,
     uncertain,
 )
 from stacks_pulumi.resources._operation import Operation, limit_text, reason_of
 from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources._stored import shown_time
+from stacks_pulumi.resources._stored import NO_TIME
 
 STATUS_RUNNING: Final = "running"
 STATUS_STOPPED: Final = "stopped"
@@ -97,8 +91,6 @@ OPEN_UNMANAGED: Final = "open_unmanaged"  # external access that the program doe
 TAKEN: Final = {OPEN_UNMANAGED: "unknown"}  # of a container that was not created here, and may be open
 _LISTED: Final = ("name", "plan", "additional_storage_tier", "desired_status")
 """The inputs whose values a list of containers shows."""
-STOP_UNSEEN: Final = "stop_unseen"
-"""The output of a container that was stopped by this stack and is not shown since: a platform may hide it."""
 
 
 def outputs(
@@ -121,12 +113,6 @@ def outputs(
         # Until the user decides who owns the container, the state keeps the identity of the earlier one.
         answered.update(created_at=None, ip_address=None)
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
-    shown = {word: word for word in (container.name, container.template, container.plan)}
-    spelling = {name: shown[word] for name, word in (olds.get(SPELLING) or {}).items() if word in shown}
-    outs.update({FORMER_TIMES: olds.get(FORMER_TIMES), SPELLING: spelling or None})
-    if compare_instants(olds.get("created_at"), outs["created_at"]) is False:
-        # A start has changed the time. The children still have the former one.
-        outs[FORMER_TIMES] = [*olds.get(FORMER_TIMES, ()), olds["created_at"]][-_MOST_TIMES:]
     outs.update(inputs)
     if inputs.get("external_access") is None:
         seen, before = container.external_access, olds.get("external_access") or olds.get(OPEN_UNMANAGED)
@@ -147,22 +133,13 @@ def observed(
         olds: The previous outputs; empty for a look-up.
         access: Its external access, if this program manages that.
     """
-    hidden = {
-        IDENTITY_CONFLICT,
-        REQUESTED_AT,
-        SPELLING,
-        STOP_UNSEEN,
-        FORMER_TIMES,
-        OPEN_UNMANAGED,
-        UNFINISHED,
-    }
-    not_inputs = {*ANSWERED, "url", "subdomain", *hidden}
+    notes = {IDENTITY_CONFLICT, REQUESTED_AT, OPEN_UNMANAGED, UNFINISHED}
+    not_inputs = {*ANSWERED, "url", "subdomain", *notes}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
-    spelling = olds.get(SPELLING) or {}
-    inputs["name"] = as_spelt(inputs.get("name"), container.name, spelling.get("name"))
+    inputs["name"] = _without_case(inputs.get("name"), container.name)
     template = inputs["template"] = inputs.get("template") or container.template or ""
     if template != catalog.VPN_TEMPLATE:
-        inputs["plan"] = as_spelt(inputs.get("plan"), container.plan, spelling.get("plan"))
+        inputs["plan"] = _without_case(inputs.get("plan"), container.plan)
         added = catalog.added_tier(catalog.PLANS.get(inputs["plan"]), container.storage_mb)
         # A missing tier does not mean no tier: the guide leaves open whether `storage` includes it.
         inputs["additional_storage_tier"] = added or inputs.get("additional_storage_tier")
@@ -181,7 +158,6 @@ def observed(
     return inputs
 
 
-_MOST_TIMES: Final = 20
 _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
 _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
@@ -216,11 +192,12 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
         container = find_container(self.session, id_, stored=olds, shared=True, is_changed=is_changed)
         if container is None:
-            # A look-up and an import have nothing that could be kept.
-            container = self._hidden(id_, olds, acts="status" not in olds)
-            if container is None or container.status is None or STOP_UNSEEN in olds:
-                return None if container is None else dict(olds)
-        olds = self.with_spelling(olds, container)
+            if STATUS_STOPPED in {olds.get("status"), olds.get("desired_status")}:
+                self.op.warn(
+                    f"the container {id_} was stopped, and neither a list nor its own address shows it: it is reported "
+                    "as deleted. If STACKS hides what is stopped, it may be billed: look in the dashboard"
+                )
+            return None
         identity = self._identify(id_, olds, container)
         if identity is Identity.OTHER:
             self.op.warn(
@@ -230,24 +207,19 @@ class Lifecycle(msgspec.Struct, frozen=True):
         if not olds.get("template"):
             container = self.with_template(container)
         olds = olds if olds.get("name") else {**olds, **TAKEN}
-        access, listed_id = None, container.id
+        access = None
         if olds.get("external_access") is not None:
-            ask = functools.partial(self.session.client.allowed_ips.list, listed_id)
-            access = self.session.reads.get("allowed_ips", listed_id, ask=ask)
-        inputs = {**observed(container, olds, access), **_by_request(id_, olds, container)}
+            ask = functools.partial(self.session.client.allowed_ips.list, id_)
+            access = self.session.reads.get("allowed_ips", id_, ask=ask)
+        inputs = observed(container, olds, access)
         if identity is Identity.UNCERTAIN:
             self.op.warn(f"{uncertain(id_, olds, container)}. It stays in the state. {self._remedies()}")
-            inputs[IDENTITY_CONFLICT] = container.created_at
+            inputs[IDENTITY_CONFLICT] = container.created_at or NO_TIME
         return outputs(container, olds, inputs, access)
 
     def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
         """Update the container to match the inputs, also a container whose creation was not completed."""
         container = find_container(self.session, id_, stored=olds)
-        unseen = container is None and STOP_UNSEEN in olds
-        if container is None:
-            container = self._hidden(id_, olds)
-        if container is not None:
-            olds = self.with_spelling(olds, container)
         identity = Identity.OTHER if container is None else self._identify(id_, olds, container)
         if container is None or identity is Identity.OTHER:
             gone = f"container {id_} is gone: it was deleted outside of this program"
@@ -261,17 +233,14 @@ class Lifecycle(msgspec.Struct, frozen=True):
         if identity is Identity.UNCERTAIN:
             self._bind(id_, olds, inputs, container)
             # The children of the former container have its time, and are not in this one.
-            olds = {name: value for name, value in olds.items() if name not in {"created_at", FORMER_TIMES}}
+            olds = {name: value for name, value in olds.items() if name != "created_at"}
             if not is_open(olds):
                 olds.pop("external_access", None)
             olds.update(TAKEN)
         try:
             if not container.settled:
                 container = self._wait(SETTLED, container).merge(container)
-            outs = self.settle(container, olds, inputs, new=False, bound=identity is Identity.UNCERTAIN)
-            if unseen and outs["status"] == STATUS_STOPPED:
-                outs[STOP_UNSEEN] = True
-            return {**outs, **_by_request(id_, olds, container)}
+            return self.settle(container, olds, inputs, new=False, bound=identity is Identity.UNCERTAIN)
         except (UnexpectedStateError, WaitTimeoutError) as error:
             # The state keeps the old inputs, so that the next `up` repeats all steps.
             msg = (
@@ -283,30 +252,28 @@ class Lifecycle(msgspec.Struct, frozen=True):
     def delete(self, id_: str, olds: Mapping[str, Any]) -> None:
         """Delete the container and wait until its name is free."""
         self.op.progress("deleting")
-        found = find_container(self.session, id_, stored=olds, max_age=RECENT)
-        unseen = found is None and STOP_UNSEEN in olds
-        if found is None:
-            found = self._hidden(id_, olds)
+        try:
+            found = find_container(self.session, id_, stored=olds, max_age=RECENT)
+        except UnseenError:
+            # What was never seen is deleted by the id that we were given, if the API acknowledges that.
+            with contextlib.suppress(NotFoundError):
+                if REQUESTED_AT in olds and self.session.client.containers.delete(id_, olds.get("name")):
+                    return
+            raise
         if found is None:
             return
         identity = self._identify(id_, olds, found)
         if identity is Identity.OTHER:
             self.op.warn(f"{other_container(id_, found)}: it is left alone")
             return
-        if identity is Identity.UNCERTAIN or (identity is Identity.UNKNOWN and olds.get("created_at")):
+        if identity is Identity.UNCERTAIN:
             msg = f"{uncertain(id_, olds, found)}. It was not deleted. {self._remedies()}"
             raise StacksError(msg, code="identity-unclear")
-        self.session.created.remove(id_)
+        self.session.fresh.remove(id_)
         acknowledged = False
         # A 404 shows nothing: the platform may not find a container that exists.
         with contextlib.suppress(NotFoundError):
             acknowledged = self._send_delete(found, olds.get("name") or found.name)
-        if unseen and not acknowledged:
-            msg = (
-                f"the container {id_} is not shown, and the API does not accept its deletion: look in the STACKS "
-                f"dashboard. If it does not exist, run `pulumi state delete {self.op.quoted_urn}`"
-            )
-            raise StacksError(msg, code="outcome-unknown")
         self.session.client.feed.wait(
             GONE if acknowledged else ABSENT,
             found.id,
@@ -314,7 +281,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             on_tick=lambda _container, _elapsed: self.op.progress("still listed"),
             cancelled=self.op.cancelled,
             # Another container may take the name as soon as it is free, before a list has shown the name as free.
-            is_it=lambda row: same_container(found.created_at, row.created_at) is not Identity.UNCERTAIN,
+            is_it=lambda row: compare_instants(found.created_at, row.created_at) is not False,
         )
 
     def _send_delete(self, container: models.Container, name: str | None) -> bool:
@@ -331,47 +298,21 @@ class Lifecycle(msgspec.Struct, frozen=True):
     # --- identity ---
 
     def _identify(self, id_: str, olds: Mapping[str, Any], container: models.Container) -> Identity:
-        """Compare the container with the one in the state; a changed creation time may have a reason that is known."""
-        identity = identify(olds, container)
-        if identity is Identity.SAME:
-            OWNERSHIP.moved_together(id_, 0.0)
-            OWNERSHIP.know_times(id_, olds)
-        if identity is not Identity.UNCERTAIN:
-            return identity
-        if (reason := is_still(self.session, id_, olds, container)) is None:
-            return identity
-        OWNERSHIP.know_times(id_, olds, container.created_at)
-        self.op.warn(
-            f"the container {id_} was created at {container.created_at}, and the one in the state at "
-            f"{shown_time(olds.get('created_at'))}. It is taken as the same one: {reason}"
-        )
-        return Identity.SAME
-
-    def _hidden(self, id_: str, olds: Mapping[str, Any], *, acts: bool = True) -> models.Container | None:
-        """Return a container that no look has shown, because the platform may hide it; `None` if it is gone."""
-        deleted = f"If it was deleted, run `pulumi state delete {self.op.quoted_urn}`"
-        if olds.get(STOP_UNSEEN) is not None:
-            found: models.Container | None = _as_stored(id_, olds)
-            why = "is not shown since this stack stopped it, so nothing shows whether it still exists"
-        else:
-            found = self.session.client.containers.hidden(id_)
-            if found is None or found.status is not None:
-                return found
-            why = "is not listed, and the API knows it, as a container that was stopped in the dashboard"
-            if acts:
-                msg = (
-                    f"the container {id_} {why}. It may be another one with the same name, so it was not changed: "
-                    f"start it in the dashboard, and try again. {deleted}"
-                )
-                raise StacksError(msg, code="identity-unclear")
-        self.op.warn(f"the container {id_} {why}. It stays in the state. {deleted}")
-        return found
+        """Compare the container with the one in the state; without times there is one warning in a run."""
+        identity = identify(self.session, olds, container)
+        has_times = olds.get("created_at") is not None or container.created_at is not None
+        if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
+            self.op.warn(
+                f"the API gives no creation time of {id_}, so it counts as the same if id, template and plan are: one "
+                "that somebody created again with the same name is not recognised"
+            )
+        return identity
 
     def _bind(
         self, id_: str, olds: Mapping[str, Any], inputs: Mapping[str, Any], container: models.Container
     ) -> None:
         """Adopt the container that has the id now, if the program asks for that and it matches."""
-        differences = differences_to(inputs, self.with_template(container), olds.get(SPELLING))
+        differences = differences_to(inputs, self.with_template(container))
         if inputs.get("adopt") != "if_matching" or differences:
             hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
             msg = f"{uncertain(id_, olds, container)}. It was not changed.{hint} {self._remedies()}"
@@ -426,26 +367,17 @@ class Lifecycle(msgspec.Struct, frozen=True):
         access = self._settle_access(container, olds, inputs.get("external_access"), new=new)
         if triggered and not started:
             container = self._restart(container, desired)
-        unseen = False
         if desired == STATUS_STOPPED and container.status != STATUS_STOPPED and not asked:
             self.op.warn(f"{container.id} was started elsewhere, {_STAYS.format('so', 'stops it')}")
         elif desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
-            try:
-                container = self._set_status(container, STATUS_STOPPED, STOPPED)
-            except VanishedError:
-                unseen = True
-                self.op.warn(
-                    f"the container {container.id} is not shown since it was stopped: the platform may hide stopped "
-                    "containers, or it was deleted. It stays in the state"
-                )
-                container = msgspec.structs.replace(container, status=STATUS_STOPPED)
+            container = self._set_status(container, STATUS_STOPPED, STOPPED)
         outs = outputs(container, olds, inputs, access)
         if outs.get(OPEN_UNMANAGED) == TAKEN[OPEN_UNMANAGED]:
             # Without an answer it stays unknown, which a policy takes for open.
             with contextlib.suppress(StacksError):
                 seen = self.session.client.allowed_ips.list(container.id).enabled
                 outs.update({} if seen is None else {OPEN_UNMANAGED: seen})
-        return {**outs, STOP_UNSEEN: True} if unseen else outs
+        return outs
 
     def _settle_access(
         self, container: models.Container, olds: Mapping[str, Any], wanted: bool | None, *, new: bool
@@ -462,9 +394,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
             return models.ExternalAccess(enabled=wanted)
         if access is None or access.enabled is not wanted:
             self.op.progress(f"external access: {'on' if wanted else 'off'}")
-            OWNERSHIP.start(self.session, "external_access", container.id)
             access = self.session.client.containers.external_access(container.id, enabled=wanted)
-            self.session.created.add_access(container.id, access)
+            self.session.fresh.add_access(container.id, access)
             access = self._access_in_effect(container.id, access, wanted=wanted)
         return access
 
@@ -502,36 +433,11 @@ class Lifecycle(msgspec.Struct, frozen=True):
     ) -> models.Container:
         self.op.progress({"running": "starting", "stopped": "stopping", "restart": "restarting"}[status])
         if status != STATUS_STOPPED:
-            OWNERSHIP.start(self.session, "restart" if status == "restart" else "start", container.id)
+            self.session.fresh.start(container.id)
         self.session.client.containers.set_status(container.id, status)
         return self._wait(wait, container).merge(container)
 
     # --- looking and waiting ---
-
-    def is_its_word(self, name: str, word: str, value: str) -> str:
-        """Return what to do about a word that may be the platform's for a template or a plan."""
-        shown = scrub(word, 40)
-        return f'the API says "{shown}" for the {name} {value}, which is no word of the API guide'
-
-    def with_spelling(
-        self, olds: Mapping[str, Any], container: models.Container, *, proven: bool = False
-    ) -> dict[str, Any]:
-        """
-        Return the outputs with the platform's spelling, if it is not known yet: this look is the first one.
-
-        Args:
-            olds: The outputs.
-            container: The container.
-            proven: See `spelling_of`.
-        """
-        is_first = proven or REQUESTED_AT in olds or not olds.get("created_at")
-        if not is_first or not olds.get("template") or SPELLING in olds:
-            return dict(olds)
-        spelling = spelling_of(container, olds, proven=proven)
-        for name, word in (spelling or {}).items():
-            if name != "name":
-                self.op.warn(f"{container.id}: {self.is_its_word(name, word, olds[name])}")
-        return dict(olds) if spelling is None else {**olds, SPELLING: spelling}
 
     def with_template(self, container: models.Container) -> models.Container:
         """Return the container with its template: the list may have only the category, and its status has both."""
@@ -546,44 +452,33 @@ class Lifecycle(msgspec.Struct, frozen=True):
             return container
         return container.merge(self.session.client.containers.find(container.id) or container)
 
-    def wait_until_created(
-        self, container: models.Container, inputs: Mapping[str, Any], since: float | None
-    ) -> models.Container:
+    def wait_until_created(self, container: models.Container, since: float | None) -> models.Container:
         """
         Wait until a new container runs; keep the values that only the create response has.
 
         Args:
             container: The container in the answer.
-            inputs: The checked inputs.
             since: When it was requested, by the API's clock; `None` if it was not requested by this operation.
 
         Raises:
             ExistsError: The container existed before the request.
         """
-        api = self.session.client.containers
         # A list may still show the container that was replaced, which has the same id.
-        replaced = since is not None and api.has_deleted(inputs["name"])
-        is_it = (lambda row: not api.is_former(row, inputs["name"], since)) if replaced else None
-        found = self.with_time(self._wait(CREATED, container, is_new=since is not None, is_it=is_it))
-        # If the answer had a time that is not before the request, an older one is by another clock.
-        is_new = not replaced and container.created_at is not None and not is_older(container, since)
-        if not is_new and api.existed(found, inputs["name"], since):
+        replaced = since is not None and self.session.client.containers.has_deleted(container.name or "")
+        found = self._wait(
+            CREATED,
+            container,
+            is_new=since is not None,
+            is_it=(lambda row: not is_older(row, since)) if replaced else None,
+        )
+        found = self.with_time(found)
+        if is_older(found, since):
             raise ExistsError(
                 f"the API answered with the container {found.id}, which was created at {found.created_at} and so "
                 'existed before the request. It was not changed: adopt it (adopt="if_matching"), or use another name',
                 existing=found,
             )
         return found.merge(container)
-
-    def id_by_name(self, inputs: Mapping[str, Any], since: float | None, id_: str = "") -> str | None:
-        """Return the id of the container that we requested, by its row in the last list; `None` if no row is ours."""
-        row = self.session.client.feed.seen(id_, functools.partial(self._is_ours, inputs, since))
-        return None if row is None else row.id
-
-    def _is_ours(self, inputs: Mapping[str, Any], since: float | None, row: models.Container) -> bool:
-        return self.session.client.containers.is_ours(
-            row, name=inputs["name"], template=inputs["template"], plan=inputs.get("plan"), since=since
-        )
 
     def last_log_lines(self, id_: str) -> str:
         """Return the end of the container's log as a sentence; empty if it has no log, or logs are not shown."""
@@ -636,12 +531,6 @@ def _is_as_wanted(olds: Mapping[str, Any], wanted: bool) -> bool:
     return olds.get("external_access") is False and UNFINISHED not in olds
 
 
-def _by_request(id_: str, olds: Mapping[str, Any], container: models.Container) -> dict[str, Any]:
-    """Return the time of the request if the state has the request's id: then it is found by its name."""
-    return {REQUESTED_AT: olds[REQUESTED_AT]} if container.id != id_ and REQUESTED_AT in olds else {}
-
-
-def _as_stored(id_: str, olds: Mapping[str, Any]) -> models.Container:
-    """Return a container that the platform does not show, as the state has it."""
-    known = {name: olds.get(name) for name in ("name", "template", "created_at")}
-    return models.Container(id=id_, status=STATUS_STOPPED, **known)
+def _without_case(stored: str | None, listed: str | None) -> str | None:
+    """Return the API's word; the stored one if they differ only in case."""
+    return stored if listed is None or (stored is not None and same_name(stored, listed)) else listed

@@ -34,8 +34,9 @@ from stacks_pulumi.errors import (
     WaitCancelledError,
 )
 from stacks_pulumi.resources._fields import differences_to
-from stacks_pulumi.resources._identity import ORIGIN, OWNERSHIP, Owner, new_origin, token_of
+from stacks_pulumi.resources._identity import ORIGIN, new_origin, token_of
 from stacks_pulumi.resources._operation import EngineCall, Operation, record_adoption
+from stacks_pulumi.resources._owners import OWNERS, Owner
 from stacks_pulumi.resources._session import Session
 
 T = TypeVar("T")
@@ -173,7 +174,7 @@ class Creation(ABC, Generic[T]):
             raise
         id_ = self.id_of(thing)
         owner = Owner(self.op.call.urn, token_of(origin), created=not self.adopted)
-        OWNERSHIP.claim(self.kind, id_, owner)
+        OWNERS.claim(self.kind, id_, owner)
         if self.adopted:
             record_adoption(self.op.call.engine, self.kind, id_, token_of(origin))
         try:
@@ -184,11 +185,11 @@ class Creation(ABC, Generic[T]):
                 self._roll_back(thing)
             raise
         except self.leaves_nothing:
-            OWNERSHIP.release(self.kind, id_, token_of(origin))
+            OWNERS.release(self.kind, id_, token_of(origin))
             raise
         # Afterwards, children are created only in this container, not in another one with the same id.
         id_ = self.id_of(thing)  # `finish` may have found another one
-        OWNERSHIP.claim(self.kind, id_, msgspec.structs.replace(owner, created_at=outs.get("created_at")))
+        OWNERS.claim(self.kind, id_, msgspec.structs.replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 
     def _finish(self, thing: T, id_: str, origin: str) -> dict[str, Any]:
@@ -225,7 +226,7 @@ class Creation(ABC, Generic[T]):
             found = error
         thing: T = found.existing
         id_ = self.id_of(thing)
-        is_free = not adopts(self.session.settings, self.inputs) and OWNERSHIP.owner(self.kind, id_) is None
+        is_free = not adopts(self.session.settings, self.inputs) and OWNERS.owner(self.kind, id_) is None
         clock, lag = self.session.clock, self.session.client.platform.lag
         left = self.session.begun + lag - clock.now()
         if is_free and left > 0 and self.was_lost(thing):
@@ -241,7 +242,7 @@ class Creation(ABC, Generic[T]):
     def _adopt(self, error: ExistsError) -> T:
         thing: T = error.existing
         id_, what = self.id_of(thing), self.describe(thing)
-        owner = OWNERSHIP.owner(self.kind, id_)
+        owner = OWNERS.owner(self.kind, id_)
         if owner is not None and not self._is_given_up(owner, thing) and not self._was_left(owner, thing):
             raise self._owned(what, owner, thing) from None
         differences = self.differences(thing)
@@ -362,7 +363,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
         )
     if len(named) != 1 or named[0].is_from(inputs["template"]) is None:
         return None
-    owner = OWNERSHIP.owner("Container", named[0].id)
+    owner = OWNERS.owner("Container", named[0].id)
     if owner is not None and owner.urn == call.urn:
         return None
     differences = differences_to(inputs, named[0])

@@ -518,67 +518,14 @@ def _shown(value: Any) -> str:
     return repr(int(value) if type(value) is float and value.is_integer() else value)
 
 
-# --- the platform's words for the fields of a container ---
-
-
-def as_spelt(stored: str | None, told: str | None, known: str | None) -> str | None:
-    """Return the API's word; in the program's spelling if it is the known one, or they differ only in case."""
-    if stored is not None and told is not None and (told == known or same_name(stored, told)):
-        return stored
-    return told or stored
-
-
-def spelling_of(
-    container: models.Container, inputs: Mapping[str, Any], *, proven: bool
-) -> dict[str, str] | None:
-    """
-    Return how the platform spells the values that it was given, where it differs; `None` if it does not.
-
-    Args:
-        container: The container.
-        inputs: The values that were given.
-        proven: Whether a request with these values certainly created it. Otherwise a template or a plan of the guide
-            is no spelling of another one.
-    """
-    template, plan = str(inputs.get("template")), inputs.get("plan")
-    told = {"name": container.name}
-    same = container.is_from(template)
-    if same is None or (proven and not same):
-        told["template"] = container.template
-    if proven or (container.plan or "").casefold() not in catalog.PLANS.keys() - {plan}:
-        told["plan"] = container.plan
-    differing = {
-        name: word
-        for name, word in told.items()
-        if word is not None and inputs.get(name) is not None and not same_name(word, str(inputs[name]))
-    }
-    return differing or None
-
-
-def differences_to(
-    inputs: Mapping[str, Any], container: models.Container, spelling: Mapping[str, str] | None = None
-) -> list[str]:
-    """
-    Return the differences that prevent an adoption; only inputs that the program sets are compared.
-
-    Args:
-        inputs: The inputs.
-        container: The container.
-        spelling: The platform's spelling of the inputs, as far as it is known.
-    """
-    differences, spelling = [], spelling or {}
+def differences_to(inputs: Mapping[str, Any], container: models.Container) -> list[str]:
+    """Return the differences that prevent an adoption; only inputs that the program sets are compared."""
+    differences = []
     template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
     # A category, or a word that is not known, does not show that the template is the same.
-    if not container.is_from(template) and (
-        container.template is None or container.template != spelling.get("template")
-    ):
+    if not container.is_from(template):
         differences.append(f"its template is {container.template!r}, not {template!r}")
-    if (
-        plan is not None
-        and container.plan is not None
-        and not same_name(container.plan, plan)
-        and container.plan != spelling.get("plan")
-    ):
+    if plan is not None and container.plan is not None and not same_name(container.plan, plan):
         differences.append(f"its plan is {container.plan!r}, not {plan!r}")
     if tier is not None and plan in catalog.PLANS and container.storage_mb is not None:
         wanted = catalog.PLANS[plan].storage_mb + catalog.STORAGE_TIERS[tier].storage_mb

@@ -45,10 +45,7 @@ from stacks_pulumi.resources._fields import (
 )
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
-    FORMER_TIMES,
     ORIGIN,
-    OWNERSHIP,
-    Owner,
     UnseenError,
     check_account,
     is_of_key,
@@ -63,6 +60,7 @@ from stacks_pulumi.resources._operation import (
     Operation,
     adopted_elsewhere,
 )
+from stacks_pulumi.resources._owners import NAMES, OWNERS, PARENT_TIMES, Owner, forget
 from stacks_pulumi.resources._resource import parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._running import rebinds
@@ -84,7 +82,7 @@ def end_operation() -> None:
     That happens in a plugin that serves one engine after another.
     """
     close_sessions()
-    OWNERSHIP.clear()
+    forget()
     EXPECTED.clear()
 
 
@@ -326,8 +324,8 @@ class ResourceHandler(ResourceKind):
                 for field in self.fields
                 if field.on_change is OnChange.REPLACE
                 and olds.get(field.name) == news.get(field.name)
-                and OWNERSHIP.has_created("Container", news.get(field.name))
-                and not OWNERSHIP.has_created(self.kind, id_)
+                and OWNERS.has_created("Container", news.get(field.name))
+                and not OWNERS.has_created(self.kind, id_)
             ]
             differing += [field for field in gone if field not in differing]
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
@@ -335,14 +333,12 @@ class ResourceHandler(ResourceKind):
                 origin = plain(olds.get(ORIGIN))
                 self._check_account(call, id_, origin)
                 owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
-                OWNERSHIP.keep(self.kind, id_, owner)
-                if FORMER_TIMES in olds:
-                    OWNERSHIP.know_times(id_, plain(olds))
+                OWNERS.keep(self.kind, id_, owner)
                 made = olds.get(CONTAINER_CREATED_AT)
                 if made is not None and news.get("adopt") != "if_matching":
                     # If the engine replaces the container, the id is unknown, and another process may create it.
                     known = None if is_unknown(news.get("container")) else str(plain(made))
-                    OWNERSHIP.know_container(parent_id(id_), known)
+                    PARENT_TIMES.add(parent_id(id_), known)
             changes = (
                 rebinds(call, id_, olds, news)
                 or bool(differing or changed_outside(olds))
@@ -376,7 +372,6 @@ class ResourceHandler(ResourceKind):
         def work(session: Session, op: Operation) -> Found | None:
             # The question is about the id; the program may add anything to it.
             stored: dict[str, Any] = {} if call.asks_existence else from_state(plain(props), known_of(id_))
-            check_state(f"{self.kind} {id_}", stored, changes=False)
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
                 check_id_form(self.kind, self.id_form, self.distinct_id(id_))
@@ -516,27 +511,26 @@ class ResourceHandler(ResourceKind):
         origin = renewed_origin(session, stored.get(ORIGIN))
         if self.owns:
             # An update may have adopted a container with another creation time; the children belong to that one.
-            OWNERSHIP.keep(self.kind, id_, Owner(op.call.urn, token_of(origin), outs.get("created_at")))
+            OWNERS.keep(self.kind, id_, Owner(op.call.urn, token_of(origin), outs.get("created_at")))
         return {**outs, ORIGIN: origin}
 
     def _remove(self, session: Session, op: Operation, id_: str, stored: dict[str, Any]) -> None:
-        check_state(f"{self.kind} {id_}", stored, changes=False)
         token = token_of(stored.get(ORIGIN))
         if self.owns:
-            owner = OWNERSHIP.taken_from(self.kind, id_, token)
+            owner = OWNERS.taken_from(self.kind, id_, token)
             if owner is not None:
                 op.warn(f"{id_} was not deleted: {owner.why_it_keeps(op.call.urn)}")
                 return
             if adopted_elsewhere(op.call.engine, self.kind, id_, token):
                 op.warn(f"{id_} was not deleted: a resource with another provider has adopted it")
                 return
-            former = self.kind != "Container" and not OWNERSHIP.has_created(self.kind, id_)
-            if former and OWNERSHIP.has_created("Container", parent_id(id_)):
+            former = self.kind != "Container" and not OWNERS.has_created(self.kind, id_)
+            if former and OWNERS.has_created("Container", parent_id(id_)):
                 op.inform(f"{id_} is gone: it belonged to a former container of the same name")
                 return
             check_account(session, id_, stored.get(ORIGIN))
         self.on_delete(session, op, id_, stored)
-        OWNERSHIP.release(self.kind, id_, token)
+        OWNERS.release(self.kind, id_, token)
 
     def _sound_settings(self) -> AccountSettings:
         if isinstance(self._settings, ConfigError):
@@ -552,7 +546,8 @@ class ResourceHandler(ResourceKind):
         ):
             return
         names = self.unique_names(inputs)
-        other = OWNERSHIP.declare(urn, f"{settings.fingerprint} {self.kind}", names.values())
+        OWNERS.declare(urn)
+        other = NAMES.declare(urn, f"{settings.fingerprint} {self.kind}", names.values())
         if other is not None:
             name, unique = next(iter(names.items()))
             both = f"{other!r} and {urn.rpartition('::')[2]!r}"

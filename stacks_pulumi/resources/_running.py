@@ -1,25 +1,17 @@
-"""
-Checks of a child resource's container: whether it runs, and whether it belongs to this stack. And the evidence that a
-child is gone, or is the one in the state.
-"""
+"""Checks of a child resource's container: whether it runs, and whether it belongs to this stack."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import quarters_of, seconds_between
 from stacks_pulumi.api import models
 from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
-    ForbiddenError,
-    NotFoundError,
     StacksError,
     UnexpectedStateError,
     VanishedError,
@@ -31,20 +23,16 @@ from stacks_pulumi.resources._fields import ParentInProgram
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     IDENTITY_CONFLICT,
-    OWNERSHIP,
     RECENT,
-    Identity,
-    UnseenError,
     find_container,
-    still_same_container,
+    may_be_another,
 )
 from stacks_pulumi.resources._operation import EngineCall, Operation
-from stacks_pulumi.resources._resource import parent_id
-from stacks_pulumi.resources._session import MAX_AGE, Session
+from stacks_pulumi.resources._owners import BACKUPS, OWNERS, PARENT_TIMES
+from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources._stored import shown_time
 
 R = TypeVar("R")
-_T = TypeVar("_T")
 _PAUSE: Final = 2.0
 
 
@@ -67,8 +55,8 @@ def lost_with_its_container(olds: Mapping[str, Any], inputs: Mapping[str, Any]) 
     """Return the violation if this change destroys the named backup with its container, and then asks for it again."""
     named, now = inputs.get("backup_id"), inputs.get("container")
     # At the replacement of a container, the engine gives the new inputs of its children alone.
-    container = olds.get("container") or OWNERSHIP.backups.get(str(named))
-    owner = OWNERSHIP.owner("Container", container) if isinstance(container, str) else None
+    container = olds.get("container") or BACKUPS.get(str(named))
+    owner = OWNERS.owner("Container", container) if isinstance(container, str) else None
     if named is None or owner is None or not owner.replacing or not (is_unknown(now) or now == container):
         return
     why = (
@@ -85,13 +73,13 @@ def is_own_container(session: Session, id_: str) -> bool:
     That is possible if this stack owns the container. If this operation has created the container, no earlier operation
     can have lost a child in it.
     """
-    if session.created.created_at(id_) is not None:
+    if session.fresh.created_at(id_) is not None:
         return False
-    owner = OWNERSHIP.owner("Container", id_)
+    owner = OWNERS.owner("Container", id_)
     if owner is None:
         return False
     now = creation_time(session, id_)
-    return still_same_container(session, id_, owner.created_at, now) is Identity.SAME
+    return not may_be_another(session, owner.created_at, now)
 
 
 def creation_time(session: Session, id_: str) -> str | None:
@@ -101,7 +89,7 @@ def creation_time(session: Session, id_: str) -> str | None:
     A container that this operation has created needs no recent list. A list that cannot be read is not an error here,
     because the outputs of an existing object must not be lost.
     """
-    created_at = session.created.created_at(id_)
+    created_at = session.fresh.created_at(id_)
     if created_at is not None:
         return created_at
     feed, client = session.client.feed, session.client
@@ -129,15 +117,15 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
     Raises:
         StacksError: The state has a container of that id with another creation time.
     """
-    owner = OWNERSHIP.owner("Container", id_)
-    known = OWNERSHIP.container_time(id_)
+    owner = OWNERS.owner("Container", id_)
+    known = PARENT_TIMES.of(id_)
     if owner is None and known is None:
         return
     if created_at is None and known is not None:
         # A list may lack the time, or could not be read, which shows nothing.
         found = find_container(session, id_)
         created_at = None if found is None else found.created_at
-    if still_same_container(session, id_, known, created_at) is Identity.UNCERTAIN:
+    if may_be_another(session, known, created_at):
         name = "that" if owner is None else repr(owner.name)
         msg = (
             f"the container {id_} was created at {created_at}, and {name} of this program at {shown_time(known)}: "
@@ -188,7 +176,7 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
     # During the wait for one, another may have been restarted: only a check of all of them together counts.
     while (waiting := _not_running(session, purpose, containers)) is not None:
         status = waiting.status
-        started = OWNERSHIP.has_started(waiting.id) or session.created.created_at(waiting.id) is not None
+        started = session.fresh.is_starting(waiting.id)
         # A container that this operation has started may pass through other statuses, and a list that is behind may
         # still show the failed state from before the start.
         if started or status not in CREATED.failed:
@@ -304,156 +292,3 @@ def patiently(
                 raise
             op.progress(f"waiting for {what}: {error.reason}")
         sleep_with_pulse(min(_PAUSE, max(until - session.clock.now(), 0.0)), session.clock, op.check_active)
-
-
-# --- is a child gone, and is it the same? ---
-
-
-class ContainerGoneError(Exception):
-    """The container is certainly gone, and so are its children."""
-
-
-def find_parent(session: Session, id_: str, *, shared: bool = False) -> models.Container | None:
-    """
-    Return the container of a child; `None` only if it is certainly gone.
-
-    Args:
-        session: The account.
-        id_: The container's id.
-        shared: See `find_container`.
-
-    Raises:
-        UnseenError: Neither a list nor its status shows the container, and the API knows it.
-    """
-    found = find_container(session, id_, shared=shared)
-    if found is not None:
-        return found
-    ask = functools.partial(session.client.containers.hidden, id_)
-    hidden = session.reads.get("hidden", id_, ask=ask, max_age=MAX_AGE if shared else RECENT)
-    if hidden is not None and hidden.status is None:
-        msg = (
-            f"the container {id_} is not listed, and the API knows it, perhaps as a stopped one: start it. If "
-            "it was deleted, run `pulumi state delete --target-dependents` with its URN"
-        )
-        raise UnseenError(msg)
-    return hidden
-
-
-class Ask(Protocol):
-    """Returns the answer to a request of a look for a child, by the request's key."""
-
-    def __call__(self, *key: str, ask: Callable[[], _T]) -> _T:
-        """Return the answer; it is requested only if none is known that the look may use."""
-
-
-def find_child(
-    session: Session, op: Operation, id_: str, look: Callable[[Ask], R | None], *, max_age: float = MAX_AGE
-) -> R | None:
-    """
-    Return a child; `None` only if it is certainly gone.
-
-    It is gone if its container is, or if two looks that are a pause apart do not find it. Children whose looks need the
-    same answers share them, and so the pause.
-
-    Args:
-        session: The account.
-        op: The operation.
-        id_: The child's id.
-        look: Looks for the child, with a function that returns answers.
-        max_age: The greatest age of the answers for the first look.
-
-    Raises:
-        StacksError: What can be read is incomplete.
-        UnseenError: The list of containers lacks its container, which runs: then no list is evidence.
-    """
-    clock, reads, keys = session.clock, session.reads, set[tuple[str, ...]]()
-
-    def asked(*key: str, ask: Callable[[], _T]) -> _T:
-        keys.add(key)
-        return reads.get(*key, ask=ask, max_age=max_age)
-
-    def seen(get: Ask, *, shared: bool) -> R | None:
-        try:
-            return look(get)
-        except NotFoundError:
-            # The API knows no such list. Whether the container exists is decided by the rule for containers.
-            if find_parent(session, parent_id(id_), shared=shared) is None:
-                raise ContainerGoneError from None
-            return None
-
-    began = clock.now()
-    try:
-        found = seen(asked, shared=True)
-        if found is None:
-            first = [time for key in keys if (time := reads.first_asked(*key)) is not None]
-            since = max(first, default=began) + session.client.platform.pause
-            sleep_with_pulse(since - clock.now(), clock, op.second_look(id_, "is not listed"))
-            found = seen(functools.partial(reads.get, since=since), shared=False)
-    except ContainerGoneError:
-        return None
-    if found is None:
-        _check_lists(session, id_)
-    return found
-
-
-def _check_lists(session: Session, id_: str) -> None:
-    """Check that the list of containers has the container of a child that no list shows, if that container runs."""
-    container, client = parent_id(id_), session.client
-
-    def shown() -> bool:
-        listed = session.reads.get("containers", ask=client.feed.snapshot)
-        return listed.gap is not None or any(row.id == container for row in listed)
-
-    # A key may have no right to read containers.
-    with contextlib.suppress(ForbiddenError):
-        if client.feed.seen(container) is not None or shown():
-            return
-        found = session.reads.get("status", container, ask=lambda: client.containers.find(container))
-        if found is not None and found.status == STATUS_RUNNING:
-            msg = (
-                f"{id_} is not listed, and neither is its container, which runs: so lists show nothing at the moment. "
-                "Try again later"
-            )
-            raise UnseenError(msg)
-
-
-def same_time(
-    stored: str | None,
-    listed: str | None,
-    *,
-    slack: float = 1.0,
-    beside: tuple[str | None, str | None] = (None, None),
-) -> bool | None:
-    """
-    Return whether two times of an object are the same; `None` if one is missing or unreadable, which proves nothing.
-
-    Args:
-        stored: The time in the state.
-        listed: The time in a list.
-        slack: How many seconds they may differ. The time in the answer to a create request is provisional.
-        beside: Another time that belongs to the object, in the state and now. If both moved by the same quarters of an
-            hour, the platform's clock or its time zone was changed.
-    """
-    seconds, other = seconds_between(stored, listed), seconds_between(*beside)
-    if seconds is None or abs(seconds) <= slack or other is None:
-        return None if seconds is None else abs(seconds) <= slack
-    quarters = quarters_of(other)
-    return quarters is not None and abs(seconds - quarters) <= slack
-
-
-def same_content(stored: Mapping[str, Any], listed: Mapping[str, Any]) -> bool:
-    """Return whether no value that both have differs."""
-    return all(stored.get(name) in {None, "", value} for name, value in listed.items() if value is not None)
-
-
-def leave_alone(
-    op: Operation, what: str, stored: str | None, listed: str | None, *, refresh: bool = False
-) -> None:
-    """Warn that an object only has the id of the one in the state."""
-    times = (
-        f" (it was made at {listed}, and the one in the state at {shown_time(stored)})"
-        if stored or listed
-        else ""
-    )
-    end = f", and {op.label!r} is reported as deleted" if refresh else ""
-    op.warn(f"{what} is another one now{times}: it is left alone{end}")

@@ -250,7 +250,7 @@ class _Created(msgspec.Struct, frozen=True):
     backed_up: bool = False
 
 
-class CreatedContainers:
+class FreshContainers:
     """
     The containers that this run of the engine has created, and which children they can have.
 
@@ -267,6 +267,7 @@ class CreatedContainers:
         self._seen = seen
         self._lock = threading.Lock()
         self._containers: dict[str, _Created] = {}
+        self._started: set[str] = set()
         self._opened: dict[str, str] = {}
         self._revoked: set[str] = set()
 
@@ -277,6 +278,15 @@ class CreatedContainers:
             self._containers.pop(id_, None)
             if container is not None and container.created_at is not None:
                 self._containers[id_] = _Created(container.created_at)
+
+    def start(self, id_: str) -> None:
+        """Record that this operation starts the container, which may pass through other statuses until it runs."""
+        with self._lock:
+            self._started.add(id_)
+
+    def is_starting(self, id_: str) -> bool:
+        """Return whether this operation has created or started the container."""
+        return id_ in self._started or self.created_at(id_) is not None
 
     def add_access(self, id_: str, access: models.ExternalAccess) -> None:
         """Record the response to turning external access on: the API adds the caller's address to the list."""
@@ -378,7 +388,7 @@ class Session(msgspec.Struct, frozen=True):
         waitlist: The containers that wait for capacity.
         reads: Responses that many resources share.
         restarts: Restarts that many connections share.
-        created: The containers that this run of the engine has created.
+        fresh: The containers that this run of the engine has created or started.
         fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
         begun: When this run of the engine first used the account, by the clock.
     """
@@ -389,11 +399,12 @@ class Session(msgspec.Struct, frozen=True):
     spending: SpendGuard
     reads: Reads
     restarts: Restarts
-    created: CreatedContainers
+    fresh: FreshContainers
     fingerprint: str
     waitlist: Waitlist = msgspec.field(default_factory=Waitlist)
     begun: float = 0.0
     _busy: set[str] = msgspec.field(default_factory=set)
+    _said: set[str] = msgspec.field(default_factory=set)
     _changed: threading.Condition = msgspec.field(default_factory=threading.Condition)
 
     @contextlib.contextmanager
@@ -408,6 +419,13 @@ class Session(msgspec.Struct, frozen=True):
             with self._changed:
                 self._busy.discard(subject)
                 self._changed.notify_all()
+
+    def first(self, text: str) -> bool:
+        """Return whether this is the first call with this text: a warning that all of them share is shown once."""
+        with self._changed:
+            is_first = text not in self._said
+            self._said.add(text)
+            return is_first
 
 
 _sessions: Final[dict[tuple[str, str, int, str | None], Session]] = {}
@@ -436,7 +454,7 @@ def session_for(settings: AccountSettings) -> Session:
                 spending=SpendGuard(SYSTEM_CLOCK),
                 reads=Reads(SYSTEM_CLOCK, check_operation),
                 restarts=Restarts(SYSTEM_CLOCK, EXPECTED),
-                created=CreatedContainers(client.feed.seen),
+                fresh=FreshContainers(client.feed.seen),
                 fingerprint=fingerprint,
                 begun=SYSTEM_CLOCK.now(),
             )

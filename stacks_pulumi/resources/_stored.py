@@ -29,6 +29,8 @@ _ORIGIN: Final = re.compile(r"[0-9a-f]+-[0-9a-f]+")
 _VERSION: Final = re.compile(r"\d{1,3}(\.\d{1,3}){0,3}")
 _WRITTEN_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
 _PUBLIC_HOST: Final = "stacks.hosting"
+NO_TIME: Final = "no time"
+"""What `identity_conflict` has if the API gives no creation time."""
 _WORDS: Final = frozenset(
     {
         "",
@@ -75,10 +77,6 @@ def _is_host(value: Any) -> bool:
     return isinstance(value, str) and (_ADDRESS.fullmatch(value) is not None or _is_address(value))
 
 
-def _is_list_of_times(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_time, value))
-
-
 _FORMS: Final[Mapping[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
         (
@@ -87,25 +85,19 @@ _FORMS: Final[Mapping[str, Callable[[Any], bool]]] = {
             "completed_at",
             "container_created_at",
             "created_at",
-            "identity_conflict",
             "requested_at",
         ),
         _is_time,
     ),
-    **dict.fromkeys(("former_created_at", "source_times", "target_times"), _is_list_of_times),
+    "identity_conflict": lambda value: value == NO_TIME or _is_time(value),
     **dict.fromkeys(
         ("cpu", "memory_mb", "monthly_price_usd", "port", "size_bytes", "ssh_port", "storage_mb"), _is_number
-    ),
-    "spelling": lambda value: (
-        isinstance(value, Mapping) and all(isinstance(word, str) for word in value.values())
     ),
     "url": _is_host,
     "ip_address": _is_address,
     "origin": lambda value: isinstance(value, str) and _ORIGIN.fullmatch(value) is not None,
 }
 """Name of a plain output, of any kind -> whether a value has its form."""
-_STRUCTURES: Final = ("former_created_at", "source_times", "spelling", "target_times")
-"""The outputs that have parts."""
 
 
 def shown_time(stored: object) -> str:
@@ -113,20 +105,20 @@ def shown_time(stored: object) -> str:
     return str(stored) if stored is None or _is_written_time(stored) else "a time that is not shown"
 
 
-def check_state(what: str, stored: Mapping[str, Any], *, changes: bool = True) -> None:
+def check_state(what: str, stored: Mapping[str, Any]) -> None:
     """
-    Check that no plain output in a state has a value which cannot be its own.
+    Check, before an update, that no plain output in a state has a value which cannot be its own.
+
+    What a read returns gets the marks of the state from the engine, and a deletion returns nothing.
 
     Args:
         what: The resource, for the message.
         stored: Its outputs in the state, without marks of secrets.
-        changes: Whether it is an update. What a read returns gets the marks of the state from the engine, and a
-            deletion returns nothing: they only need outputs whose parts they can read.
 
     Raises:
         StacksError: One has. The message has its name and not its value.
     """
-    for name in _FORMS if changes else _STRUCTURES:
+    for name in _FORMS:
         value = stored.get(name)
         if value is not None and value != "" and not _FORMS[name](value):
             msg = (
@@ -222,10 +214,7 @@ def _is_written_time(value: Any) -> bool:
 
 _PUBLIC: Final[Mapping[str, Callable[[Any], bool]]] = {
     **{name: _is_written_time for name, fits in _FORMS.items() if fits is _is_time},
-    **dict.fromkeys(
-        ("former_created_at", "source_times", "target_times"),
-        lambda value: isinstance(value, list) and all(map(_is_written_time, value)),
-    ),
+    "identity_conflict": lambda value: value == NO_TIME or _is_written_time(value),
     **{name: _FORMS[name] for name in ("ip_address", "origin")},
     "status": lambda value: isinstance(value, str) and is_known_status(value),
     **dict.fromkeys(

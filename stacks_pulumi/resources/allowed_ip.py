@@ -35,9 +35,9 @@ from stacks_pulumi.resources._fields import (
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
-    OWNERSHIP,
 )
 from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._owners import OWNERS
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
 from stacks_pulumi.resources._running import (
     check_not_recreated,
@@ -81,7 +81,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         """
         container, address = self.inputs["container"], self.inputs["ip_address"]
         revoke = bool(self.inputs.get("revoke_auto_added"))
-        if self.session.created.lacks_address(container, address, revoke=revoke):
+        if self.session.fresh.lacks_address(container, address, revoke=revoke):
             with contextlib.suppress(*REFUSALS):
                 return self._list.put_entry((), self.inputs)[0]
         check_not_recreated(self.session, container, creation_time(self.session, container))
@@ -126,7 +126,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
             if not unwanted:
                 awaited = self._list.revoke(address)
             # One read of the list serves the other addresses of the container.
-            self.session.created.revoke(self.inputs["container"])
+            self.session.fresh.revoke(self.inputs["container"])
         return {**self.known(thing, None), **awaited}
 
     def known(self, thing: models.AllowedIp, error: Exception | None) -> dict[str, Any]:
@@ -292,5 +292,5 @@ class AllowedIpHandler(ResourceHandler):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
         """Remove the entry. The last one cannot be removed: turn external access off, or add a placeholder."""
-        replacing = OWNERSHIP.is_replacing(self.kind, id_, op.call.urn)
+        replacing = OWNERS.is_replacing(self.kind, id_, op.call.urn)
         AllowedIpList(session, op, parent_id(id_)).remove(id_, olds, replacing=replacing)

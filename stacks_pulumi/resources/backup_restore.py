@@ -18,7 +18,6 @@ from stacks_pulumi.resources import _fields
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Field, OnChange, changed
 from stacks_pulumi.resources._handler import ResourceHandler
-from stacks_pulumi.resources._identity import OWNERSHIP
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import (
     StacksResource,
@@ -126,7 +125,6 @@ def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
     try:
         # A backup's number does not show which container it belongs to, so delay the restarts of all.
         with session.restarts.held_off(None, op.check_active):
-            OWNERSHIP.start(session, "restore")
             session.client.backups.restore(number)
     except StacksError as error:
         if not in_doubt(error):

@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
-from stacks_pulumi._identifiers import compare_instants, is_unique, may_be_of, same_name
+from stacks_pulumi._identifiers import is_unique, may_be_of
 from stacks_pulumi.api import models
 from stacks_pulumi.api.connections import is_spelling
 from stacks_pulumi.api.wait import STARTED
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import (
-    BadRequestError,
-    ConflictError,
-    NotFoundError,
-    StacksError,
-    UnreadableAnswerError,
-)
+from stacks_pulumi.errors import BadRequestError, ConflictError, StacksError
 from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources._children import (
+    Ask,
+    ChildHandler,
+    ContainerGoneError,
+    fast_or_once_running,
+    same_time,
+)
 from stacks_pulumi.resources._creation import Creation, adopts
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
-from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import FORMER_TIMES, OWNERSHIP, RECENT
+from stacks_pulumi.resources._handler import LOOKED_UP, lookup_options
+from stacks_pulumi.resources._identity import find_container
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
-from stacks_pulumi.resources._running import (
-    Ask,
-    ContainerGoneError,
-    find_child,
-    find_parent,
-    is_own_container,
-    leave_alone,
-    once_running,
-    runs,
-    same_time,
-    wait_for,
-)
-from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
+from stacks_pulumi.resources._running import is_own_container, once_running, runs, wait_for
+from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -159,14 +148,9 @@ class Connection(Child, module="stacks", name="Connection"):
 
 _RESTART_PENDING: Final = "restart_pending"
 """The output that is set until the source has been restarted after the connection was made."""
-_TIMES: Final = {"source": "source_times", "target": "target_times"}
-"""
-Input -> the output with the creation times of that container before and after its restart. Only a connection has it
-whose restart changed them. A destroy deletes the connection first, and then nothing else shows whose the container is.
-"""
 
 
-class ConnectionHandler(ResourceHandler):
+class ConnectionHandler(ChildHandler[models.Connection]):
     """Check, create, read, diff and delete a connection."""
 
     kind: ClassVar = "Connection"
@@ -227,20 +211,14 @@ class ConnectionHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Find it among the connections of its source; one request serves all connections of a source."""
-        source = parent_id(id_)
-        connection = _find(session, op, id_, olds)
+        connection = self.find(session, op, id_, olds, reads=True)
         if connection is None:
             return None
-        if not _is_ours(connection, olds):
-            leave_alone(
-                op, _named(id_, connection), olds.get("created_at"), connection.created_at, refresh=True
-            )
-            return None
-        kept = ("restart_source", "adopt", _RESTART_PENDING, *_TIMES.values())
+        kept = ("restart_source", "adopt", _RESTART_PENDING)
         inputs: dict[str, Any] = {name: olds[name] for name in kept if name in olds}
         name = olds.get("name")
         inputs.update(
-            source=source,
+            source=parent_id(id_),
             target=olds.get("target") or _target_id(session, connection),
             # The platform may write our name in another way; that is no change.
             name=name if name and is_spelling(name, connection.name) else connection.name or name,
@@ -251,89 +229,40 @@ class ConnectionHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Restart the source of a connection whose creation was not completed."""
-        before = _times(session, inputs)
         if inputs["restart_source"] and olds.get(_RESTART_PENDING):
             _restart(session, op, inputs)
-        return {**_outputs(None, olds, inputs), **_moved(session, inputs, before, olds)}
+        return _outputs(None, olds, inputs)
 
-    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Delete the connection; the source keeps the variables until it is restarted."""
-        present: str | None = own_name(id_)
-        if not is_unique(own_name(id_)):
-            # In a list with a gap it is unknown, and its own id is enough for our request.
-            with contextlib.suppress(UnreadableAnswerError):
-                present = _to_be_deleted(session, op, id_, olds)
-        if present is None:
-            return
-        for end, times in _TIMES.items():
-            OWNERSHIP.know_times(olds.get(end) or "", {FORMER_TIMES: olds.get(times) or ()})
-        op.progress("disconnecting")
-        try:
-            _disconnect(session, id_, olds, present)
-        except NotFoundError:
-            # That is no evidence: it may be listed nevertheless.
-            present = _to_be_deleted(session, op, id_, olds, max_age=0.0)
-            if present is not None:
-                _disconnect(session, id_, olds, present)
+    def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.Connection | None:
+        """Return the connection as one of its ends lists it. If its target is gone, it is gone, too."""
+        api, target = session.client.connections, olds.get("target") or None
 
-
-def _disconnect(session: Session, id_: str, olds: Mapping[str, Any], present: str) -> None:
-    source, target = parent_id(id_), olds.get("target") or None
-    OWNERSHIP.start(session, "connect", *filter(None, (source, target)))
-    session.client.connections.delete(present, source_id=source, target_id=target)
-
-
-def _to_be_deleted(
-    session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = RECENT
-) -> str | None:
-    """Return the present id of the connection in the state; `None` if it is gone, or another one has got its id."""
-    connection = _find(session, op, id_, olds, max_age=max_age)
-    if connection is None:
-        return None
-    if not _is_ours(connection, olds):
-        leave_alone(op, _named(id_, connection), olds.get("created_at"), connection.created_at)
-        return None
-    return connection.id
-
-
-def _find(
-    session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = MAX_AGE
-) -> models.Connection | None:
-    """Return the connection as one of its ends lists it; `None` if it is certainly gone."""
-    api, target = session.client.connections, olds.get("target") or None
-
-    def like(connection: models.Connection) -> bool:
-        """Whether it has our name, target and time, and no other resource has it."""
-        return (
-            same_name(connection.name, olds.get("name") or "")
-            and _leads_there(connection, olds)
-            and same_time(olds.get("created_at"), connection.created_at) is True
-            and OWNERSHIP.owner("Connection", child_id(parent_id(id_), connection.id)) is None
-        )
-
-    def look(get: Ask) -> models.Connection | None:
         def ask(container: str) -> models.Connections:
             return get("connections", container, ask=lambda: api.list(container))
 
-        found = api.find(own_name(id_), parent_id(id_), target, ask=ask, like=like)
-        if found is None and target is not None and find_parent(session, target, shared=True) is None:
+        found = api.find(own_name(id_), parent_id(id_), target, ask=ask)
+        if found is None and target is not None and find_container(session, target, shared=True) is None:
             raise ContainerGoneError
         return found
 
-    return find_child(session, op, id_, look, max_age=max_age)
+    def is_ours(self, id_: str, olds: Mapping[str, Any], found: models.Connection) -> bool:
+        """Compare the creation times; without them, name and target."""
+        if is_unique(found.id):
+            return True
+        same = same_time(olds.get("created_at"), found.created_at)
+        if same is not None:
+            return same
+        name = olds.get("name")
+        return _leads_there(found, olds) and (not name or found.name is None or is_spelling(name, found.name))
 
+    def describe(self, id_: str, found: models.Connection) -> str:
+        """Return its id, its name and its target."""
+        return f'the connection {id_} ("{found.name}" to {found.target_name or found.target_id})'
 
-def _is_ours(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
-    """Return whether a connection with our id is the one in the state, and not a later one with the same id."""
-    if is_unique(connection.id):
-        return True
-    same = same_time(olds.get("created_at"), connection.created_at)
-    if same is not None:
-        return same
-    name = olds.get("name")
-    return _leads_there(connection, olds) and (
-        not name or connection.name is None or is_spelling(name, connection.name)
-    )
+    def remove(self, session: Session, id_: str, olds: Mapping[str, Any]) -> None:
+        """Delete the connection; the source keeps the variables until it is restarted."""
+        source, target = parent_id(id_), olds.get("target") or None
+        session.client.connections.delete(own_name(id_), source_id=source, target_id=target)
 
 
 def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
@@ -341,10 +270,6 @@ def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool
     name = connection.target_name
     named = name is None or not target or is_spelling(name, target) or may_be_of(target, name)
     return named and connection.target_id in {None, target}
-
-
-def _named(id_: str, connection: models.Connection) -> str:
-    return f'the connection {id_} ("{connection.name}" to {connection.target_name or connection.target_id})'
 
 
 class _ConnectionCreation(Creation[models.Connection]):
@@ -355,28 +280,24 @@ class _ConnectionCreation(Creation[models.Connection]):
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
         super().__init__(session, op, inputs)
         self._made: NewConnection | None = None
-        self._before: Mapping[str, str | None] = {}
 
     def create(self) -> models.Connection:
         source, target = self.inputs["source"], self.inputs["target"]
         with self.session.restarts.connecting(
             source, target, self.op.check_active, self.op.label
         ) as self._made:
-            if self.session.created.are_running(source, target):
-                with contextlib.suppress(*REFUSALS):
-                    return self._connect(before=())
             # The platform may restart one of the two for another connection.
-            return once_running(self.session, self.op, "a connection", (source, target), self._connect)
+            return fast_or_once_running(
+                self.session, self.op, "a connection", (source, target), self._connect
+            )
 
     def existing(self) -> models.Connection | None:
         source, target, name = (self.inputs[field] for field in ("source", "target", "name"))
         return self.session.client.connections.find_equal(source, target, name)
 
-    def _connect(self, before: tuple[models.Connection, ...] | None = None) -> models.Connection:
+    def _connect(self, before: tuple[models.Connection, ...] | None) -> models.Connection:
         self.op.progress("connecting")
         source, target, name = (self.inputs[field] for field in ("source", "target", "name"))
-        self._before = self._before or _times(self.session, self.inputs)
-        OWNERSHIP.start(self.session, "connect", source, target)
         return self.session.client.connections.create(
             source, target, name=name, before=before, pulse=self._pulse, warn=self.op.warn
         )
@@ -398,8 +319,7 @@ class _ConnectionCreation(Creation[models.Connection]):
 
     def known(self, thing: models.Connection, error: Exception | None) -> dict[str, Any]:
         pending = {} if error is None else {_RESTART_PENDING: True}
-        moved = _moved(self.session, self.inputs, self._before, {})
-        return {**_outputs(thing, {}, self.inputs), **pending, **moved}
+        return {**_outputs(thing, {}, self.inputs), **pending}
 
     def describe_failure(self, thing: models.Connection, error: StacksError) -> str:
         return (
@@ -436,7 +356,7 @@ def _restart(
 
 def _restart_now(session: Session, op: Operation, source: str) -> None:
     op.progress("restarting source")
-    OWNERSHIP.start(session, "restart", source)
+    session.fresh.start(source)
     set_status = session.client.containers.set_status
     try:
         set_status(source, "restart")
@@ -444,23 +364,6 @@ def _restart_now(session: Session, op: Operation, source: str) -> None:
         # The platform may be restarting it at this moment, with or without the new variables.
         once_running(session, op, "a restart", (source,), lambda: set_status(source, "restart"))
     wait_for(session, op, STARTED, source)
-
-
-def _times(session: Session, inputs: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the creation time of both containers as the newest list shows it; no request is sent."""
-    rows = {end: session.client.feed.seen(inputs[end]) for end in _TIMES}
-    return {end: None if row is None else row.created_at for end, row in rows.items()}
-
-
-def _moved(
-    session: Session, inputs: Mapping[str, Any], before: Mapping[str, str | None], olds: Mapping[str, Any]
-) -> dict[str, list[str]]:
-    """Return the outputs with the creation times that the connection has changed, and those in the state."""
-    outs = {times: list(olds[times]) for times in _TIMES.values() if times in olds}
-    for end, now in _times(session, inputs).items():
-        if now is not None and compare_instants(then := before.get(end), now) is False:
-            outs[_TIMES[end]] = [*outs.get(_TIMES[end], ()), *filter(None, (then,)), now]
-    return outs
 
 
 def _target_id(session: Session, connection: models.Connection) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 import pulumi
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import as_time
+from stacks_pulumi._identifiers import as_time, same_name, seconds_between
 from stacks_pulumi.api import models
 from stacks_pulumi.config import ADOPT_MODES, AccountSettings
 from stacks_pulumi.errors import (
@@ -242,6 +242,7 @@ class Container(StacksResource, module="stacks", name="Container"):
 _PATIENCE: Final = 120.0
 """Seconds for which a refused rollback is retried: longer than a boot takes."""
 _PAUSE: Final = 2.0
+_TOLERANCE: Final = 5.0
 
 
 class ContainerCreation(Creation[models.Container]):
@@ -251,7 +252,6 @@ class ContainerCreation(Creation[models.Container]):
     leaves_nothing: ClassVar = (VanishedError, ExistsError)
     _since: float | None = None
     """When the container was requested, by the API's clock."""
-    _listed_id: str | None = None
 
     def under_way(self) -> contextlib.AbstractContextManager[None]:
         """Record that connections to the container may follow."""
@@ -300,22 +300,20 @@ class ContainerCreation(Creation[models.Container]):
         return made
 
     def id_of(self, thing: models.Container) -> str:
-        """Return the container's id: that of the row in the list, if the answer had another one."""
-        return self._listed_id or thing.id
+        """Return the container's id."""
+        return thing.id
 
     def finish(self, thing: models.Container) -> dict[str, Any]:
         """Wait until it runs, then set the status and the external access that the program wants."""
         if not self.adopted or not thing.settled:
             since = None if self.adopted else self._since or 0.0
-            thing = self._lifecycle.wait_until_created(thing, self.inputs, since)
-            self._listed_id = thing.id
+            thing = self._lifecycle.wait_until_created(thing, since)
         else:
             # Without a time in the state, a later container with this name would count as this one.
             thing = self._lifecycle.with_time(thing)
         if not self.adopted:
-            self.session.created.add(thing.id)
-        outs = self._lifecycle.settle(thing, TAKEN if self.adopted else {}, self.inputs, new=not self.adopted)
-        return outs if self.adopted else self._lifecycle.with_spelling(outs, thing, proven=True)
+            self.session.fresh.add(thing.id)
+        return self._lifecycle.settle(thing, TAKEN if self.adopted else {}, self.inputs, new=not self.adopted)
 
     def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
         """Return the outputs from the create response, with the status and creation time from a list."""
@@ -329,8 +327,6 @@ class ContainerCreation(Creation[models.Container]):
                 outs["created_at"] = created_at
             else:
                 outs[REQUESTED_AT] = as_time(self._since or self.session.clock.wall())
-            row = thing if seen is None else seen.merge(thing)
-            outs = self._lifecycle.with_spelling(outs, row, proven=True)
         if error is not None:
             outs[UNFINISHED] = True
         if isinstance(error, WaitError) and error.last_state is not None:
@@ -339,8 +335,6 @@ class ContainerCreation(Creation[models.Container]):
 
     def describe_failure(self, thing: models.Container, error: StacksError) -> str:
         """Return the message: why the container is not ready, with the end of its log."""
-        if self._since is not None and self._listed_id is None:  # if it failed, no wait has returned its row
-            self._listed_id = self._lifecycle.id_by_name(self.inputs, self._since, thing.id)
         unseen = not self.adopted and self.session.client.feed.seen(self.id_of(thing)) is None
         if unseen and isinstance(error, WaitTimeoutError) and error.last_state is None:
             return (
@@ -367,10 +361,7 @@ class ContainerCreation(Creation[models.Container]):
         template = self.inputs["template"]
         if thing.template != template:
             thing = self._lifecycle.with_template(thing)
-        found = differences_to(self.inputs, thing)
-        if found and thing.template is not None and thing.is_from(template) is None:
-            found.append(self._lifecycle.is_its_word("template", thing.template, template))
-        return found
+        return differences_to(self.inputs, thing)
 
     def what_to_do(self) -> str:
         """Return how to find the owner, how to choose another name, and what an adoption means."""
@@ -392,23 +383,36 @@ class ContainerCreation(Creation[models.Container]):
         """Delete the container again; the API may refuse that while it boots, or not find the container yet."""
         clock, containers = self.session.clock, self.session.client.containers
         begun = clock.now()
-        # The answer may have had another id, and the API acknowledge the deletion of what does not exist.
-        self._listed_id = self._listed_id or self._lifecycle.id_by_name(self.inputs, self._since, thing.id)
         while True:
+            until = begun + containers.visible
             try:
-                # If it was refused, an absence shows nothing: the container may not be visible yet.
-                acknowledged = containers.delete(self.id_of(thing), thing.name)
-                if acknowledged or clock.now() >= begun + containers.visible:
-                    return
+                if containers.delete(thing.id, thing.name):
+                    break
             except NotFoundError:
-                if clock.now() >= begun + containers.visible:
-                    raise
-                self.session.client.feed.snapshot()
-                self._listed_id = self._lifecycle.id_by_name(self.inputs, self._since) or self._listed_id
+                pass  # that shows nothing: it may not be visible yet
             except (BadRequestError, ConflictError):
-                if clock.now() >= begun + _PATIENCE:
+                until = begun + _PATIENCE
+                if clock.now() >= until:
                     raise
+            if clock.now() >= until:
+                msg = f"neither a list nor its own address has shown it, and the API knows no {thing.id} to delete"
+                raise StacksError(msg, code="outcome-unknown")
             clock.sleep(_PAUSE)
+        self._name_late_twin(thing)
+
+    def _name_late_twin(self, thing: models.Container) -> None:
+        """Report a container of this name that a late repeat of the request has made, or whose id the answer lacked."""
+        with contextlib.suppress(StacksError):
+            for row in self.session.client.feed.snapshot():
+                # The time in the answer is provisional.
+                between = seconds_between(thing.created_at, row.created_at)
+                is_deleted = row.id == thing.id and (between is None or abs(between) <= _TOLERANCE)
+                if same_name(row.name, self.inputs["name"]) and not is_deleted:
+                    self.op.report(
+                        f"{thing.id} was deleted again, and there is {self.describe(row)} now, perhaps by the same "
+                        "request. It is in no state: delete it in the dashboard if it is no one's",
+                        "outcome-unknown",
+                    )
 
 
 class ContainerHandler(ResourceHandler):

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pulumi
 
@@ -24,7 +24,6 @@ from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
     ConflictError,
     ExistsError,
-    NotFoundError,
     StacksError,
     UnexpectedStateError,
     VanishedError,
@@ -32,25 +31,23 @@ from stacks_pulumi.errors import (
 )
 from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _fields
-from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInProgram
-from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
-from stacks_pulumi.resources._identity import OWNERSHIP, RECENT
-from stacks_pulumi.resources._operation import Difference, EngineCall, Operation
-from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
-from stacks_pulumi.resources._running import (
+from stacks_pulumi.resources._children import (
     Ask,
+    ChildHandler,
+    fast_or_once_running,
     find_child,
-    find_parent,
-    leave_alone,
-    lost_with_its_container,
-    once_running,
-    patiently,
-    runs,
     same_content,
     same_time,
 )
-from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
+from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInProgram
+from stacks_pulumi.resources._handler import LOOKED_UP, lookup_options
+from stacks_pulumi.resources._identity import RECENT, UnseenError, find_container
+from stacks_pulumi.resources._operation import Difference, EngineCall, Operation
+from stacks_pulumi.resources._owners import BACKUPS, OWNERS
+from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
+from stacks_pulumi.resources._running import lost_with_its_container, patiently, runs
+from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -143,17 +140,15 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
         return PinnedBackup(resource_name, lookup_options(id, opts), container=LOOKED_UP)
 
 
-class _OutOfSight(NamedTuple):
-    """A backup that may exist although a list does not contain it, and why."""
-
-    text: str
+class _TooOldError(UnseenError):
+    """The backup may exist although the list, which has only the newest ones, does not contain it."""
 
 
 class _BackupFailedError(UnexpectedStateError):
     """The platform could not make the backup."""
 
 
-class PinnedBackupHandler(ResourceHandler):
+class PinnedBackupHandler(ChildHandler[models.Backup]):
     """Check, create, read, diff, update and delete a pinned backup."""
 
     kind: ClassVar = "PinnedBackup"
@@ -186,7 +181,7 @@ class PinnedBackupHandler(ResourceHandler):
 
     def diff(self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
         """Compare the inputs with the state, and record whose backup it is."""
-        OWNERSHIP.backups[id_.rpartition("/")[2]] = parent_id(id_)
+        BACKUPS[id_.rpartition("/")[2]] = parent_id(id_)
         return super().diff(call, id_, olds, news)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
@@ -223,20 +218,14 @@ class PinnedBackupHandler(ResourceHandler):
         """Find it among the container's backups; one request serves all backups of a container."""
         container = parent_id(id_)
         if _SOUGHT in olds:  # the next update looks for it
-            return None if find_parent(session, container, shared=True) is None else olds
+            return None if find_container(session, container, shared=True) is None else olds
         try:
-            number = _number(id_, olds)
+            _number(id_, olds)
         except ValueError:
             # Only a look-up can have the number of such a backup.
             return None
-        found = _find(session, op, id_, number)
+        found = self.find(session, op, id_, olds, reads=True)
         if found is None:
-            return None
-        if isinstance(found, _OutOfSight):
-            op.warn(f"{found.text}: assumed unchanged")
-            return {**olds, "container": container, "backup_id": number}
-        if not _is_ours(found, olds):
-            leave_alone(op, f"backup {id_}", olds.get("created_at"), found.created_at, refresh=True)
             return None
         # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
         failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
@@ -253,12 +242,13 @@ class PinnedBackupHandler(ResourceHandler):
         if olds.get("pinned") is not False:
             kept = {output.name: olds[output.name] for output in self.outputs if output.name in olds}
             return {**kept, **inputs, "backup_id": number}
-        found = _find(session, op, id_, number)
-        if found is None or (isinstance(found, models.Backup) and not _is_ours(found, olds)):
-            what = "is gone" if found is None else f"is another one (of {found.created_at})"
-            msg = f"backup {number} of {container} {what}. Nothing was changed: run `pulumi refresh` and `pulumi up`"
+        try:
+            backup = self.find(session, op, id_, olds, max_age=RECENT)
+        except _TooOldError:
+            backup = models.Backup(id=number, status="completed")
+        if backup is None:
+            msg = f"backup {number} of {container} is gone. Nothing was changed: run `pulumi refresh` and `pulumi up`"
             raise VanishedError(msg, subject=f"backup {number}")
-        backup = found if isinstance(found, models.Backup) else models.Backup(id=number, status="completed")
         return _outputs(_pin(session, op, container, backup, is_new=False), inputs)
 
     def _resume(
@@ -294,32 +284,41 @@ class PinnedBackupHandler(ResourceHandler):
                 f"{_not_listed(container)}. If there is one, STACKS deletes it after seven days: it is not pinned"
             )
             return
-        number, backups = _number(id_, olds), session.client.backups
-        act = {"unpin": backups.unpin, "delete": backups.delete}.get(olds.get("on_delete", "unpin"))
-        if act is None:
+        if olds.get("on_delete") == "keep":
+            number = _number(id_, olds)
             op.inform(f"backup {number} stays pinned, as long as its container exists: on_delete is 'keep'")
             return
-        if not is_unique(number) and not self._is_there(session, op, id_, olds):
-            return
         try:
-            act(number, container_id=container)
-        except NotFoundError:
-            # That is no evidence: it may be listed nevertheless.
-            if self._is_there(session, op, id_, olds, max_age=0.0):
-                act(number, container_id=container)
+            super().on_delete(session, op, id_, olds)
+        except _TooOldError as error:
+            op.warn(f"{error.message}, so that it cannot be compared with the state: it is left alone")
 
-    def _is_there(
-        self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], max_age: float = RECENT
-    ) -> bool:
-        """Return whether the backup exists and is the one in the state: another one may have got its number."""
-        found = _find(session, op, id_, _number(id_, olds), max_age=max_age)
-        if isinstance(found, _OutOfSight):
-            op.warn(f"{found.text}, so that it cannot be compared with the state: it is left alone")
-        elif found is not None and _is_ours(found, olds):
+    def own_id(self, id_: str, olds: Mapping[str, Any]) -> models.BackupId:
+        """Return the backup's number, which may be given again, or its id where that is a text."""
+        return _number(id_, olds)
+
+    def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.Backup | None:
+        """Return the backup; raise `_TooOldError` if it may be too old for the list."""
+        return _look(session, parent_id(id_), _number(id_, olds), get)
+
+    def is_ours(self, id_: str, olds: Mapping[str, Any], found: models.Backup) -> bool:
+        """Compare the creation times; without them, the content."""
+        if is_unique(found.id):
             return True
-        elif found is not None:
-            leave_alone(op, f"backup {id_}", olds.get("created_at"), found.created_at)
-        return False
+        same = same_time(olds.get("created_at"), found.created_at)
+        if same is not None:
+            return same
+        return same_content(olds, {"completed_at": found.completed_at, "size_bytes": found.size_bytes})
+
+    def describe(self, id_: str, found: models.Backup) -> str:
+        """Return its id."""
+        return f"backup {id_}"
+
+    def remove(self, session: Session, id_: str, olds: Mapping[str, Any]) -> None:
+        """Unpin or delete the backup."""
+        backups = session.client.backups
+        act = backups.delete if olds.get("on_delete") == "delete" else backups.unpin
+        act(_number(id_, olds), container_id=parent_id(id_))
 
 
 class _PinnedBackupCreation(Creation[models.Backup]):
@@ -333,16 +332,15 @@ class _PinnedBackupCreation(Creation[models.Backup]):
     def create(self) -> models.Backup:
         container, named = self.inputs["container"], self.inputs.get("backup_id")
         if named is not None:
-            if OWNERSHIP.owner(self.kind, child_id(container, str(named))) is not None:
+            if OWNERS.owner(self.kind, child_id(container, str(named))) is not None:
                 raise ExistsError(f"backup {named} is managed already", existing=models.Backup(id=named))
             # The backup exists already, so an interrupted creation must not roll it back.
             self.adopted = True
             return models.Backup(id=named)
         with self.session.restarts.held_off((container,), self.op.check_active):
-            if self.session.created.are_running(container):
-                with contextlib.suppress(*REFUSALS):
-                    return self._start()
-            return once_running(self.session, self.op, "a backup", (container,), self._start)
+            return fast_or_once_running(
+                self.session, self.op, "a backup", (container,), lambda _before: self._start()
+            )
 
     def _start(self) -> models.Backup:
         container = self.inputs["container"]
@@ -353,7 +351,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
                 deadline=self.op.deadline,
                 on_tick=_progress(self.op),
                 cancelled=self.op.cancelled,
-                is_first=lambda: self.session.created.take_first_backup(container),
+                is_first=lambda: self.session.fresh.take_first_backup(container),
             )
         except NotListedError as error:
             # The state keeps the ids by which it is found, so that the next `up` does not make another one.
@@ -403,8 +401,10 @@ def _pin(
     """Wait until the backup is complete, and pin it if necessary. One that is too old for the list is complete."""
     number, seen = backup.id, backup
     if backup.status is None and not is_new:
-        found = _existing(session, op, container, number)
-        seen = models.Backup(id=number, status="completed") if isinstance(found, _OutOfSight) else found
+        try:
+            seen = _existing(session, op, container, number)
+        except _TooOldError:
+            seen = models.Backup(id=number, status="completed")
     if seen.pinned:
         return seen
     if seen.status not in BACKED_UP.target:
@@ -465,8 +465,9 @@ def _wait_until_complete(
     except UnexpectedStateError as error:
         if error.last_state not in BACKED_UP.failed:
             raise
-        found = _existing(session, op, container, number)
-        reason = found.error_message if isinstance(found, models.Backup) else None
+        reason = None
+        with contextlib.suppress(_TooOldError):
+            reason = _existing(session, op, container, number).error_message
         msg = (
             f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. Remove the cause, and run "
             f"`pulumi up --refresh`, which makes a new backup; if backup_id is {number}, change or remove it first"
@@ -480,16 +481,16 @@ def _wait_until_complete(
         ) from None
 
 
-def _existing(
-    session: Session, op: Operation, container: str, number: models.BackupId
-) -> models.Backup | _OutOfSight:
+def _existing(session: Session, op: Operation, container: str, number: models.BackupId) -> models.Backup:
     """
     Return the backup.
 
     Raises:
+        _TooOldError: It may be too old for the list.
         VanishedError: The container does not have it.
     """
-    found = _find(session, op, child_id(container, str(number)), number, max_age=0.0)
+    look = functools.partial(_look, session, container, number)
+    found = find_child(session, op, child_id(container, str(number)), look, max_age=0.0)
     if found is None:
         listed = session.client.backups.list(container, limit=MOST)
         msg = (
@@ -500,38 +501,12 @@ def _existing(
     return found
 
 
-def _find(
-    session: Session,
-    op: Operation,
-    id_: str,
-    number: models.BackupId,
-    *,
-    max_age: float = MAX_AGE,
-) -> models.Backup | _OutOfSight | None:
-    """Return the backup, or that it may be too old for the list; `None` if it is certainly gone."""
-    container = parent_id(id_)
-
-    def look(get: Ask) -> Any:  # mypy joins the two types to `object`
-        listed = get("backups", container, ask=lambda: session.client.backups.list(container, limit=MOST))
-        row = next((row for row in listed if row.id == number), None)
-        if row is None and is_partial(listed):
-            return _OutOfSight(_out_of_sight(container, number, listed))
-        return row
-
-    found: models.Backup | _OutOfSight | None = find_child(session, op, id_, look, max_age=max_age)
-    return found
-
-
-def _is_ours(backup: models.Backup, olds: Mapping[str, Any]) -> bool:
-    """Return whether a backup with our number is the one in the state, and not a later one with the same number."""
-    if is_unique(backup.id):
-        return True
-    size = {"size_bytes": backup.size_bytes}
-    end = olds.get("completed_at"), backup.completed_at if same_content(olds, size) else None
-    same = same_time(olds.get("created_at"), backup.created_at, beside=end)
-    if same is not None:
-        return same
-    return same_content(olds, {"completed_at": backup.completed_at, **size})
+def _look(session: Session, container: str, number: models.BackupId, get: Ask) -> models.Backup | None:
+    listed = get("backups", container, ask=lambda: session.client.backups.list(container, limit=MOST))
+    row = next((row for row in listed if row.id == number), None)
+    if row is None and is_partial(listed):
+        raise _TooOldError(_out_of_sight(container, number, listed))
+    return row
 
 
 def _number(id_: str, olds: Mapping[str, Any]) -> models.BackupId:

@@ -10,23 +10,19 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi.errors import ApiError, NotFoundError, StacksError, VanishedError
 from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources._children import Ask, find_child, leave_alone
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Field, OnChange, ParentInProgram, changed, secret
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
-    Identity,
     find_container,
-    still_same_container,
+    may_be_another,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._running import (
-    Ask,
     creation_time,
-    find_child,
-    find_parent,
-    leave_alone,
     patiently,
     runs,
     wait_until_running,
@@ -147,10 +143,10 @@ class SshCertificateHandler(ResourceHandler):
         if own_name(self.distinct_id(id_)) != _OWN_NAME:
             return None
         id_ = parent_id(id_)
-        container, stored = find_parent(session, id_, shared=True), olds.get(CONTAINER_CREATED_AT)
+        container, stored = find_container(session, id_, shared=True), olds.get(CONTAINER_CREATED_AT)
         if container is None:
             return None
-        if still_same_container(session, id_, stored, container.created_at) is Identity.UNCERTAIN:
+        if may_be_another(session, stored, container.created_at):
             leave_alone(op, f"the container {id_} of the SSH key", stored, container.created_at, refresh=True)
             return None
         old = olds.get("private_key")
@@ -178,7 +174,7 @@ class SshCertificateHandler(ResourceHandler):
         container = find_container(session, id_)
         stored = olds.get(CONTAINER_CREATED_AT)
         now = None if container is None else container.created_at
-        if still_same_container(session, id_, stored, now) is Identity.UNCERTAIN:
+        if may_be_another(session, stored, now):
             msg = (
                 f"the SSH key of {id_} was not renewed: the container was deleted and created again (at "
                 f"{now}; the state has {shown_time(stored)}). Run `pulumi refresh` and "

@@ -11,37 +11,32 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
-from stacks_pulumi.api.connections import is_spelling
 from stacks_pulumi.api.vpn_clients import risks_of
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, UnreadableAnswerError, VanishedError
 from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources._children import Ask, ChildHandler, fast_or_once_running, same_time
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
-from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
+from stacks_pulumi.resources._handler import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     IDENTITY_CONFLICT,
     RECENT,
-    Identity,
     find_container,
-    still_same_container,
+    may_be_another,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
 from stacks_pulumi.resources._running import (
-    Ask,
     creation_time,
-    find_child,
     is_own_container,
-    leave_alone,
+    once_running,
     patiently,
     runs,
-    same_time,
-    wait_until_running,
 )
-from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
-from stacks_pulumi.resources._stored import shown_time
+from stacks_pulumi.resources._session import REFUSALS, Session
+from stacks_pulumi.resources._stored import NO_TIME, shown_time
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -134,7 +129,7 @@ _ONLY_ONCE: Final = (
 )
 
 
-class VpnClientHandler(ResourceHandler):
+class VpnClientHandler(ChildHandler[models.VpnClient]):
     """Check, create, read, diff, update and delete a VPN client."""
 
     kind: ClassVar = "VpnClient"
@@ -194,12 +189,8 @@ class VpnClientHandler(ResourceHandler):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Find it in the list of the container's clients; the stored configuration is kept."""
-        client = _find(session, op, id_, olds)
+        client = self.find(session, op, id_, olds, reads=True)
         if client is None:
-            return None
-        same = _is_same(session, id_, olds, client)
-        if same is False:
-            leave_alone(op, f"the VPN client {id_}", olds.get(_CREATED_AT), client.created_at, refresh=True)
             return None
         config = olds.get("config")
         outs = {**olds, "container": parent_id(id_), "name": own_name(id_)}
@@ -220,9 +211,9 @@ class VpnClientHandler(ResourceHandler):
         # A platform may give a configuration only once, so one in the state is kept.
         config = None if adopts and olds.get(IDENTITY_CONFLICT) is not None else olds.get("config")
         downloads = config is None and inputs["store_config"]
-        if not adopts and (olds.get(_CREATED_AT) is None or not downloads):
+        if not adopts and not downloads:
             _check_not_recreated(session, op, id_, olds)
-        elif not adopts and not self._is_there(session, op, id_, olds):
+        elif not adopts and self.find(session, op, id_, olds, max_age=RECENT) is None:
             msg = f"the VPN client {id_} of the state is gone. Nothing was changed: run `pulumi refresh`"
             raise VanishedError(msg, subject=f"VPN client {id_}")
         try:
@@ -230,38 +221,41 @@ class VpnClientHandler(ResourceHandler):
         except NotFoundError as error:
             raise error.but(message=f"{error.message}. {_ONLY_ONCE}") from None
 
-    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Remove the client; its key then becomes invalid."""
-        try:
-            if olds.get(_CREATED_AT) is not None and not self._is_there(session, op, id_, olds):
-                return
-            is_compared = olds.get(_CREATED_AT) is not None
-        except UnreadableAnswerError:
-            is_compared = False  # in a list with a gap it is unknown, and its container decides
-        if not is_compared:
-            _check_not_recreated(session, op, id_, olds)
-        op.progress("removing the client")
-        try:
-            session.client.vpn_clients.remove(parent_id(id_), own_name(id_))
-        except NotFoundError:
-            # That is no evidence: it may be listed nevertheless.
-            if self._is_there(session, op, id_, olds, max_age=0.0):
-                session.client.vpn_clients.remove(parent_id(id_), own_name(id_))
+    time = _CREATED_AT
 
-    def _is_there(
-        self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = RECENT
-    ) -> bool:
-        """Return whether the client exists and is the one in the state: its name may have been used again."""
-        client = _find(session, op, id_, olds, max_age=max_age)
-        if client is None:
-            return False
-        same = _is_same(session, id_, olds, client)
-        if same is False:
-            leave_alone(op, f"the VPN client {id_}", olds.get(_CREATED_AT), client.created_at)
-            return False
-        if same is None:
+    def own_id(self, id_: str, olds: Mapping[str, Any]) -> str:
+        """Return no id: a client has only its name, which may be given again."""
+        return ""
+
+    def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.VpnClient | None:
+        """Return the client as its container lists it."""
+        container, name = parent_id(id_), own_name(id_)
+        clients = get("vpn_clients", container, ask=lambda: session.client.vpn_clients.list(container))
+        return clients.find(lambda client: same_name(client.name, name))
+
+    def is_ours(self, id_: str, olds: Mapping[str, Any], found: models.VpnClient) -> bool:
+        """Compare the creation times."""
+        return same_time(olds.get(_CREATED_AT), found.created_at, slack=_SLACK) is not False
+
+    def describe(self, id_: str, found: models.VpnClient) -> str:
+        """Return its id."""
+        return f"the VPN client {id_}"
+
+    def check_container(
+        self,
+        session: Session,
+        op: Operation,
+        id_: str,
+        olds: Mapping[str, Any],
+        found: models.VpnClient | None,
+    ) -> None:
+        """Without creation times of the client, those of its container decide: another one may have that name, too."""
+        if found is None or same_time(olds.get(_CREATED_AT), found.created_at, slack=_SLACK) is None:
             _check_not_recreated(session, op, id_, olds)
-        return True
+
+    def remove(self, session: Session, id_: str, olds: Mapping[str, Any]) -> None:
+        """Remove the client; its key then becomes invalid."""
+        session.client.vpn_clients.remove(parent_id(id_), own_name(id_))
 
     def _identity(
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], client: models.VpnClient
@@ -269,12 +263,10 @@ class VpnClientHandler(ResourceHandler):
         """Return the container's creation time. If it differs, the owner is uncertain: a client has no unique id."""
         container = find_container(session, parent_id(id_), shared=True)
         now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
-        same = still_same_container(session, parent_id(id_), stored, now)
-        beside = olds.get(_CREATED_AT), client.created_at
-        if same is not Identity.UNCERTAIN or same_time(stored, now, beside=beside):
+        if not may_be_another(session, stored, now):
             return {CONTAINER_CREATED_AT: now or stored}
         op.warn(f"{_recreated(id_, stored, now)}. It stays in the state. {_remedies(op)}")
-        return {CONTAINER_CREATED_AT: stored, IDENTITY_CONFLICT: now}
+        return {CONTAINER_CREATED_AT: stored, IDENTITY_CONFLICT: now or NO_TIME}
 
 
 class _VpnClientCreation(Creation[str]):
@@ -288,12 +280,10 @@ class _VpnClientCreation(Creation[str]):
 
     def create(self) -> str:
         container, name = self.inputs["container"], self.inputs["name"]
-        if self.session.created.are_running(container) and not same_name(name, _DEFAULT):
-            with contextlib.suppress(*REFUSALS):
-                return self._add(before=())
-        wait_until_running(self.session, self.op, "a VPN client", container)
         try:
-            return self._add()
+            if same_name(name, _DEFAULT):
+                return once_running(self.session, self.op, "a VPN client", (container,), self._add)
+            return fast_or_once_running(self.session, self.op, "a VPN client", (container,), self._add)
         except ExistsError as error:
             raise ExistsError(error.message, existing=name) from None
 
@@ -352,51 +342,6 @@ class _VpnClientCreation(Creation[str]):
         self.session.client.vpn_clients.remove(self.inputs["container"], thing)
 
 
-def _find(
-    session: Session, op: Operation, id_: str, olds: Mapping[str, Any], *, max_age: float = MAX_AGE
-) -> models.VpnClient | None:
-    """Return the client as its container lists it; `None` if it is certainly gone."""
-    container, name = parent_id(id_), own_name(id_)
-
-    def look(get: Ask) -> models.VpnClient | None:
-        clients = get("vpn_clients", container, ask=lambda: session.client.vpn_clients.list(container))
-        # The API may store names in lower case, or list them with an addition.
-        spelt = [
-            client
-            for client in clients
-            if is_spelling(name, client.name) and same_time(olds.get(_CREATED_AT), client.created_at)
-        ]
-        found = next((client for client in clients if same_name(client.name, name)), None)
-        found = found or (spelt[0] if len(spelt) == 1 else None)
-        if found is None:
-            found = _by_config(session, container, name, olds)
-        return found or clients.find(lambda _client: False)
-
-    return find_child(session, op, id_, look, max_age=max_age)
-
-
-def _is_same(session: Session, id_: str, olds: Mapping[str, Any], client: models.VpnClient) -> bool | None:
-    """Return whether a client of our name is the one in the state; `None` if a time is missing."""
-    stored, made = olds.get(_CREATED_AT), olds.get(CONTAINER_CREATED_AT)
-    same = same_time(stored, client.created_at, slack=_SLACK)
-    if same is not False or made is None:
-        return same
-    beside = made, creation_time(session, parent_id(id_))
-    return same_time(stored, client.created_at, slack=_SLACK, beside=beside)
-
-
-def _by_config(
-    session: Session, container: str, name: str, olds: Mapping[str, Any]
-) -> models.VpnClient | None:
-    """Return a client that is listed under another name: the API gives the configuration in the state for its name."""
-    stored = olds.get("config")
-    if stored:
-        with contextlib.suppress(NotFoundError, UnreadableAnswerError, *REFUSALS):
-            if session.client.vpn_clients.config(container, name).split() == str(stored).split():
-                return models.VpnClient(name=name)
-    return None
-
-
 def _outputs(
     session: Session, op: Operation, inputs: Mapping[str, Any], config: str | None, created_at: str | None
 ) -> dict[str, Any]:
@@ -426,7 +371,7 @@ def _warn_of_commands(op: Operation, id_: str, config: str) -> None:
 def _check_not_recreated(session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
     container = find_container(session, parent_id(id_), max_age=RECENT)
     now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
-    if still_same_container(session, parent_id(id_), stored, now) is Identity.UNCERTAIN:
+    if may_be_another(session, stored, now):
         msg = f"{_recreated(id_, stored, now)}. Nothing was changed. {_remedies(op)}"
         raise StacksError(msg, code="identity-unclear")
 

@@ -389,7 +389,7 @@ def test_a_deletion_shows_its_progress(link: HostedResource, app: str, db: str) 
 
     link.delete()
 
-    assert "disconnecting" in link.lines()
+    assert "removing" in link.lines()
 
 
 @pytest.mark.hosts("dynamic", "native")

@@ -11,7 +11,6 @@ import pytest
 from stacks_pulumi.emulator import Emulator, backups
 from tests.support.accounts import running
 from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel, while_frozen
-from tests.support.platforms import clock_ahead, play, zoneless
 from tests.support.waiting import until
 
 
@@ -290,7 +289,7 @@ def test_a_backup_beyond_the_newest_100_is_kept_with_a_warning(
     assert pins(emulator)[1] is True
     assert "not among the newest 100" in warnings(backup)[-1]
     assert backup.read()
-    assert warnings(backup)[-1].endswith("assumed unchanged")
+    assert warnings(backup)[-1].endswith("stays in the state as it is")
     assert backup.up(container=sql, backup_id=1) == []
 
 
@@ -375,20 +374,6 @@ def test_a_look_up_by_id_reads_the_backup(backup: HostedResource, sql: str, emul
 
 
 # --- evidence ---
-
-
-@pytest.mark.parametrize("hours", [1, -5.75])
-def test_a_backup_stays_when_the_clock_of_the_platform_is_moved(
-    backup: HostedResource, sql: str, make_host: Callable[..., Host], emulator: Emulator, hours: float
-) -> None:
-    backup.up(container=sql)
-    play(emulator, clock_ahead(hours * 3600, zoneless))
-    backup.host = make_host(backup.host.config)
-
-    assert backup.read()
-
-    backup.delete()
-    assert pins(emulator) == {1: False}
 
 
 def test_a_list_is_no_evidence_while_the_list_of_containers_lacks_one_that_runs(

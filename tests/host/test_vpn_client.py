@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import running
 from tests.support.host import SECRET, UNKNOWN, CallFailedError, Host, HostedResource
-from tests.support.platforms import clock_ahead, play
 
 ODD = "Ann's laptop / home?x=1#%2F"
 
@@ -161,25 +159,6 @@ def test_a_configuration_that_is_given_only_once_and_was_lost_names_the_way_out_
     for _ in range(2):
         with pytest.raises(CallFailedError, match=r"change rotate_?[tT]riggers, which adds it again"):
             laptop.up(container=vpn, name="laptop")
-
-
-@pytest.mark.parametrize("hours", [1, -5.75])
-def test_a_client_stays_when_the_clock_of_the_platform_is_moved(
-    laptop: HostedResource,
-    vpn: str,
-    make_host: Callable[..., Host],
-    emulator: Emulator,
-    hours: float,
-) -> None:
-    laptop.up(container=vpn, name="laptop")
-    play(emulator, clock_ahead(hours * 3600))
-    laptop.host = make_host(laptop.host.config)
-
-    assert laptop.read()
-
-    assert "identity_conflict" not in laptop.outs
-    laptop.delete()
-    assert clients(emulator) == ["default"]
 
 
 def test_a_client_whose_creation_failed_partway_is_compared_with_a_later_one(

@@ -137,7 +137,8 @@ def test_a_container_deleted_during_its_boot_is_an_error(host: Host, emulator: E
     web = host.resource("Container", "web")
 
     def vanish() -> None:
-        until(emulator.state.names)
+        # What was never seen may not be visible yet.
+        until(lambda: emulator.calls("containers.list") > 1)
         emulator.drift.delete("web")
 
     raised = in_parallel(lambda: web.up(name="web", template="nodejs"), vanish)

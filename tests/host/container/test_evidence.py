@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.emulator import Emulator, containers
-from stacks_pulumi.emulator.state import Container
 from tests.support.host import CallFailedError, Host, HostedResource
-from tests.support.platforms import play, restamped
 from tests.support.waiting import until
 
 EMPTY = {"success": True, "count": 0, "data": []}
@@ -26,16 +22,6 @@ def hide(emulator: Emulator, times: int | None) -> None:
 
 
 # --- gone ---
-
-
-def test_one_absence_does_not_remove_a_container_from_the_state(
-    web: HostedResource, emulator: Emulator
-) -> None:
-    web.up(name="web", template="nodejs")
-    hide(emulator, 1)
-
-    assert web.read()
-    assert emulator.calls("containers.list") >= 2
 
 
 def test_a_404_to_a_deletion_is_no_success_while_the_container_is_listed(
@@ -61,100 +47,6 @@ def test_a_refresh_drops_a_container_that_is_listed_as_deleted(
     emulator.faults.add("containers.status", "answer", body=tombstone, times=None)
 
     assert not web.read()
-    emulator.faults.clear()
-
-
-def test_a_container_that_is_hidden_after_our_stop_is_kept(web: HostedResource, emulator: Emulator) -> None:
-    web.up(name="web", template="nodejs")
-    emulator.faults.add("containers.list", "pass")
-    look = emulator.faults.add("containers.list", "answer", body=EMPTY, times=None)
-    emulator.faults.add("containers.status", "status", code=404, times=None)
-
-    web.up(name="web", template="nodejs", desired_status="stopped")
-    assert look.fired
-    assert web.read()
-
-    assert web.outs["status"] == "stopped"
-    assert sum("is not shown since" in line for line in web.lines()) == 2
-    emulator.faults.clear()
-    web.delete()
-    assert emulator.state.names() == []
-
-
-def test_a_container_that_is_stopped_and_hidden_is_kept_and_deleted_after_a_start(
-    web: HostedResource, emulator: Emulator
-) -> None:
-    web.up(name="web", template="nodejs")
-    emulator.drift.stop("web")
-    hide(emulator, None)
-
-    assert web.read()
-    assert any("is not listed, and the API knows it" in line for line in web.lines())
-    with pytest.raises(CallFailedError, match="start it in the dashboard, and try again"):
-        web.delete()
-    emulator.faults.clear()
-    emulator.drift.start("web")
-    web.delete()
-    assert emulator.state.names() == []
-
-
-def test_a_container_that_is_stopped_and_hidden_cannot_be_looked_up(
-    host: Host, there: str, emulator: Emulator
-) -> None:
-    emulator.clock.advance(5)
-    emulator.drift.stop("web")
-    hide(emulator, None)
-
-    with pytest.raises(CallFailedError, match="start it in the dashboard, and try again"):
-        host.resource("Container", "found").get(there)
-    emulator.faults.clear()
-
-
-@pytest.fixture(params=["delete", "update"])
-def act(request: pytest.FixtureRequest, web: HostedResource) -> Callable[[], object]:
-    """Return an operation that changes the container."""
-    if request.param == "delete":
-        return web.delete
-    return lambda: web.up(name="web", template="nodejs", desired_status="stopped")
-
-
-def test_another_container_that_is_stopped_and_hidden_is_not_touched(
-    web: HostedResource,
-    act: Callable[[], object],
-    make_host: Callable[..., Host],
-    emulator: Emulator,
-) -> None:
-    web.up(name="web", template="nodejs")
-    emulator.drift.recreate("web")
-    emulator.clock.advance(5)
-    emulator.drift.stop("web")
-    web.host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
-    before = len(emulator.requests)
-    hide(emulator, None)
-
-    with pytest.raises(CallFailedError, match="It may be another one with the same name"):
-        act()
-
-    assert {record.method for record in list(emulator.requests)[before:]} == {"GET"}
-    emulator.faults.clear()
-
-
-@pytest.mark.parametrize(
-    ("kind", "inputs"), [("AllowedIp", {"ip_address": "198.51.100.7"}), ("SshCertificate", {})]
-)
-def test_a_child_of_a_container_that_is_stopped_and_hidden_is_kept(
-    web: HostedResource, host: Host, emulator: Emulator, kind: str, inputs: dict[str, str]
-) -> None:
-    web.up(name="web", template="nodejs", external_access=True)
-    child = host.resource(kind, "child")
-    child.up(container=web.id, **inputs)
-    before = dict(child.outs)
-    emulator.drift.stop("web")
-    hide(emulator, None)
-
-    assert child.read()
-    assert child.outs == before
-    assert any("stays in the state as it is" in line for line in child.lines())
     emulator.faults.clear()
 
 
@@ -257,54 +149,16 @@ def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
     until(lambda: emulator.state.names() == [] and refused.fired == hidden.fired == 1)
 
 
-def test_a_rollback_deletes_the_container_and_not_only_the_id_of_the_request(
-    web: HostedResource, emulator: Emulator
-) -> None:
-    """A platform may answer the deletion of what does not exist like any other."""
-    data = {"id": "job-7", "name": "web", "template": "nodejs", "status": "pending"}
-    emulator.faults.add("containers.create", "answer", code=202, body={"success": True, "data": data})
-    emulator.faults.add("containers.delete", "answer", code=204, times=None, match="job-7", done=False)
-    emulator.platform.pace = replace(emulator.platform.pace, boot_seconds=60.0)
-
-    web.abandon_create(
-        web.checked(name="web", template="nodejs"), lambda: emulator.calls("containers.list") >= 3
-    )
-
-    until(lambda: emulator.calls("containers.delete") and emulator.state.names() == [])
-    emulator.faults.clear()
-
-
 @pytest.mark.parametrize("answer", [{"id": "job-7"}, {}], ids=["the request's id", "no id"])
-def test_an_answer_with_another_id_is_resolved_by_the_name(
+def test_an_answer_without_the_containers_id_is_resolved_by_the_name(
     web: HostedResource, emulator: Emulator, answer: dict[str, str]
 ) -> None:
     data = {"name": "web", "template": "nodejs", "status": "pending", **answer}
     emulator.faults.add("containers.create", "answer", code=202, body={"success": True, "data": data})
-    emulator.load([{"name": "other", "template": "nodejs"}])
-    before = set(emulator.state.containers)
 
     web.up(name="web", template="nodejs")
 
-    assert {web.id} == set(emulator.state.containers) - before
-    web.delete()
-    assert set(emulator.state.containers) == before
-
-
-def test_a_failed_boot_after_an_answer_with_another_id_keeps_the_id_of_the_container(
-    web: HostedResource, host: Host, emulator: Emulator
-) -> None:
-    data = {"id": "job-7", "name": "web", "template": "nodejs", "status": "pending"}
-    emulator.faults.add("containers.create", "answer", code=202, body={"success": True, "data": data})
-    emulator.fail_boot("web")
-
-    with pytest.raises(CallFailedError, match='its status is "error"') as failure:
-        web.up(name="web", template="nodejs")
-
-    assert [failure.value.kept_id] == list(emulator.state.containers) == [web.id]
-    assert web.id in failure.value.message
-    web.update(web.checked(name="web", template="nodejs"))
-    # A child is made in the container with that id.
-    host.resource("PinnedBackup", "backup").up(container=web.id)
+    assert [web.id] == list(emulator.state.containers)
 
 
 # --- the same ---
@@ -326,26 +180,6 @@ def test_a_creation_time_that_only_the_status_has_is_compared(
 
     assert emulator.calls("containers.delete") == 0
     emulator.faults.clear()
-
-
-def test_a_container_that_its_connection_has_restarted_is_deleted_after_it(
-    web: HostedResource, host: Host, emulator: Emulator, make_host: Callable[..., Host]
-) -> None:
-    """A `destroy` right after an `up`, on a platform where a restart changes the creation time."""
-    play(emulator, restamped("containers.set_status"))
-    data, link = host.resource("Container", "data"), host.resource("Connection", "link")
-    web.up(name="web", template="nodejs")
-    data.up(name="data", template="postgresql")
-    emulator.advance(60)
-    link.up(source=web.id, target=data.id, name="data")
-    emulator.advance(60)
-    link.host = web.host = make_host(host.config)
-    assert link.read()
-
-    link.delete()
-    web.delete()
-
-    assert emulator.state.names() == ["data"]
 
 
 @pytest.mark.parametrize("end", ["source", "target"])
@@ -370,28 +204,6 @@ def test_a_deletion_of_a_connection_that_the_api_accepts_does_not_show_whose_its
 
     assert accepted.fired
     assert emulator.state.names() == ["data", "web"]
-
-
-def test_a_replaced_container_is_found_where_the_answer_has_local_time_and_lists_do_not(
-    web: HostedResource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By the answer's clock, what the list shows is older than the request. The new container was in no state."""
-    answered: list[str] = []
-
-    def local(container: Container) -> dict[str, Any]:
-        answered.append(as_time(container.created_at + 7200).removesuffix("Z"))
-        return {**made(container), "createdAt": answered[-1]}
-
-    made = containers.created
-    monkeypatch.setattr(containers, "created", local)
-    web.up(name="web", template="nodejs")
-    emulator.advance(3600)
-    web.delete()
-
-    web.up(name="web", template="nodejs")
-
-    assert (len(answered), web.outs["status"], emulator.state.names()) == (2, "running", ["web"])
-    assert web.outs["created_at"] not in answered
 
 
 def test_a_replaced_container_is_found_where_times_are_cut_to_the_minute(
@@ -436,6 +248,3 @@ def test_a_new_container_that_its_own_address_does_not_know_is_kept_and_the_next
 
     web.update(web.checked(name="web", template="nodejs", external_access=True))
     assert web.outs["url"].endswith(".stackshosting.cloud")
-
-
-# --- the platform's words ---

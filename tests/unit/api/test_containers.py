@@ -10,9 +10,7 @@ from responses.matchers import json_params_matcher, query_param_matcher
 from stacks_pulumi import errors
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api import StacksClient, models
-from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.containers import ContainersApi
-from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.wait import CREATED as CREATED_WAIT
 from stacks_pulumi.api.wait import GONE, Wait
 from tests.support.clock import FakeClock
@@ -46,31 +44,6 @@ def test_logs(client: StacksClient, http: responses.RequestsMock) -> None:
     http.get(f"{URL}/containers/a/logs", json={"logs": "x\ny"}, match=[query_param_matcher({"lines": "5"})])
 
     assert client.containers.logs("a", lines=5) == "x\ny"
-
-
-@pytest.mark.parametrize(
-    ("status", "logs", "expected"),
-    [
-        (data({"id": "a", "status": "stopped"}), refusal(404), Container(id="a", status="stopped")),
-        (data({"id": "a", "status": "deleted"}), ok({"logs": ""}), None),
-        (refusal(404), ok({"logs": ""}), Container(id="a")),
-        (refusal(404), refusal(400), Container(id="a")),
-        (refusal(404), refusal(404), None),
-    ],
-    ids=[
-        "its status",
-        "a tombstone",
-        "its logs",
-        "logs that are refused",
-        "nothing",
-    ],
-)
-def test_what_shows_a_container_that_is_not_listed(
-    clock: FakeClock, status: Answer, logs: Answer, expected: Container | None
-) -> None:
-    script = Script(containers__status=status, containers__logs=logs)
-
-    assert containers(script, clock).hidden("a") == expected
 
 
 @pytest.mark.parametrize("wait", [CREATED_WAIT, GONE])

@@ -14,10 +14,10 @@ from stacks_pulumi.api.vpn_clients import VpnClientsApi
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.platform_file import PlatformFacts, PlatformFile
-from stacks_pulumi.resources._identity import OWNERSHIP
 from stacks_pulumi.resources._operation import EngineCall, Operation
+from stacks_pulumi.resources._owners import forget
 from stacks_pulumi.resources._restarts import Restarts
-from stacks_pulumi.resources._session import CreatedContainers, Reads, Session, SpendGuard
+from stacks_pulumi.resources._session import FreshContainers, Reads, Session, SpendGuard
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import KEY, URL, Reply, Script, chain, ok
 
@@ -81,7 +81,7 @@ class ScriptedAccount:
     """
 
     def __init__(self, facts: PlatformFacts | None = None, **replies: Reply | list[Reply]) -> None:
-        OWNERSHIP.clear()
+        forget()
         self.clock = FakeClock()
         self.script = Script(**{"containers__list": containers("app", "db"), **replies})
         platform = PlatformFile(facts or PlatformFacts())
@@ -100,7 +100,7 @@ class ScriptedAccount:
             SpendGuard(self.clock),
             Reads(self.clock),
             Restarts(self.clock),
-            CreatedContainers(client.feed.seen),
+            FreshContainers(client.feed.seen),
             "0123456789abcdef",
         )
         self.call = Call()

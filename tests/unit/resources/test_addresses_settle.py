@@ -44,7 +44,7 @@ def account(
     }
     made = ScriptedAccount(facts, **replies)
     if opened_for is not None:
-        made.session.created.add_access("usr-1-app", ExternalAccess(enabled=True, your_ip=opened_for or None))
+        made.session.fresh.add_access("usr-1-app", ExternalAccess(enabled=True, your_ip=opened_for or None))
     return made
 
 

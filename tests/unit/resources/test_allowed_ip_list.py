@@ -21,8 +21,8 @@ from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, St
 from stacks_pulumi.platform_file import UNKNOWN
 from stacks_pulumi.resources._address_list import AllowedIpList
 from stacks_pulumi.resources._creation import InitFailedError
-from stacks_pulumi.resources._identity import OWNERSHIP
-from stacks_pulumi.resources._session import CreatedContainers, Reads
+from stacks_pulumi.resources._owners import OWNERS
+from stacks_pulumi.resources._session import FreshContainers, Reads
 from stacks_pulumi.resources.allowed_ip import AllowedIpCreation
 from tests.support.accounts import addresses, running
 from tests.support.clock import FakeClock
@@ -43,7 +43,7 @@ class Account:
     """
 
     def __init__(self, *, again: str = "refused", fails: int | None = None, is_new: bool = False) -> None:
-        OWNERSHIP._owners.clear()  # every account stands for a new operation
+        OWNERS._owners.clear()  # every account stands for a new operation
         self.emulator = Emulator(duplicate_ips=again == "twice")
         self.in_place = again == "in place"
         self.id = running(self.emulator, "web")
@@ -56,11 +56,11 @@ class Account:
         self.platform = UNKNOWN
         listed = models.Container(id=self.id, status="running", created_at="2026-05-16T18:00:00.000Z")
         self.feed = SimpleNamespace(find=lambda _id, max_age: None, seen=lambda _id: listed)
-        self.created = CreatedContainers(lambda _id: listed)
+        self.fresh = FreshContainers(lambda _id: listed)
         if is_new:
-            self.created.add(self.id)
+            self.fresh.add(self.id)
             opened = models.ExternalAccess(enabled=True, your_ip=self.emulator.platform.your_ip)
-            self.created.add_access(self.id, opened)
+            self.fresh.add_access(self.id, opened)
 
     def list(self, inputs: dict[str, Any], warnings: list[str] | None = None) -> AllowedIpList:
         """The list, for an operation."""
@@ -87,7 +87,7 @@ class Account:
             settings=SimpleNamespace(adopt=inputs.get("adopt", "never")),
             begun=-1000.0,
             turn=contextlib.nullcontext,
-            created=self.created,
+            fresh=self.fresh,
         )
         return AllowedIpList(session, operation, self.id)
 

@@ -8,6 +8,7 @@ import pytest
 
 from stacks_pulumi.platform_file import Backups, Lists, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
+from stacks_pulumi.resources._identity import UnseenError
 from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
 from tests.unit.resources.scripted_account import ScriptedAccount
@@ -228,10 +229,8 @@ def test_absence_from_a_partial_list_proves_nothing(looks: Reply) -> None:
     olds = {**INPUTS, "backup_id": 8, "pinned": True, "status": "completed", "created_at": MADE}
     on = account(looks, backups__unpin=ok({"success": True}))
 
-    found = PinnedBackupHandler().on_read(on.session, on.op, "usr-1-db/8", olds)
-
-    assert found is not None
-    assert on.call.warnings[-1].endswith("assumed unchanged")
+    with pytest.raises(UnseenError):
+        PinnedBackupHandler().on_read(on.session, on.op, "usr-1-db/8", olds)
 
     PinnedBackupHandler().on_delete(on.session, on.op, "usr-1-db/8", olds)
     assert on.sent("backups.unpin") == 0

@@ -168,8 +168,8 @@ def test_a_child_that_a_list_with_a_gap_does_not_show_is_unknown(kind: Kind) -> 
 
     try:
         found = kind.read(account)
-    except UnreadableAnswerError as error:
-        assert "incomplete" in error.message  # noqa: PT017  (a backup is kept without an error)
+    except (UnreadableAnswerError, UnseenError) as error:
+        assert "incomplete" in error.message  # noqa: PT017  (of a backup it is a warning, and it stays in the state)
     else:
         assert found is not None
     assert account.sent(kind.deletes) == 0
@@ -235,18 +235,6 @@ def test_a_container_that_is_gone_takes_its_children_with_it(kind: Kind) -> None
     )
 
     assert kind.read(account) is None
-
-
-def test_a_container_that_is_only_hidden_takes_no_children_with_it(kind: Kind) -> None:
-    account = kind.account(
-        refusal(404),
-        containers__list=containers("other"),
-        containers__status=refusal(404),
-        containers__logs=ok({"logs": ""}),
-    )
-
-    with pytest.raises(UnseenError, match="usr-1-app is not listed, and the API knows it"):
-        kind.read(account)
 
 
 def test_a_list_that_is_not_found_is_no_deletion_while_the_container_exists(kind: Kind) -> None:
@@ -322,58 +310,7 @@ def test_a_random_id_is_never_given_twice() -> None:
     assert account.script.operations == ["connections.delete"]
 
 
-@pytest.mark.parametrize(("given", "is_there"), [("key", True), ("another key", False), (None, False)])
-def test_a_client_under_another_name_is_there_if_its_configuration_is(
-    given: str | None, is_there: bool
-) -> None:
-    configuration = "[Interface]\nPrivateKey = {}\n"
-    account = ScriptedAccount(
-        vpn_clients__list=data([{"name": "peer1"}]),
-        vpn_clients__config=refusal(404) if given is None else data({"config": configuration.format(given)}),
-    )
-    olds = {**KINDS["client"].olds, "config": configuration.format("key")}
-
-    found = VpnClientHandler().on_read(account.session, account.op, KINDS["client"].id, olds)
-
-    assert (found is not None) == is_there
-
-
 # --- connections ---
-
-
-@pytest.mark.parametrize("stored", [{"created_at": LONG_AGO}])
-def test_a_connection_that_is_listed_under_another_id_is_there_and_is_deleted_by_that_id(
-    stored: dict[str, str],
-) -> None:
-    olds = {"source": "usr-1-app", "target": "usr-1-db", "name": "main", **stored}
-    account = ScriptedAccount(
-        connections__list=outgoing({**LINK, "id": "c8"}), connections__delete=ok({"success": True})
-    )
-
-    found = ConnectionHandler().on_read(account.session, account.op, "usr-1-app/op-1", dict(olds))
-    ConnectionHandler().on_delete(account.session, account.op, "usr-1-app/op-1", dict(olds))
-
-    assert found is not None
-    assert found["created_at"] == LONG_AGO
-    assert account.script.calls[-1].path == "/containers/connections/c8"
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [{**LINK, "id": "c8", "created_at": LATER}],
-        [{**LINK, "id": "c8", "created_at": None}],
-        [{**LINK, "id": "c8", "connection_name": "main2"}],
-        [{**LINK, "id": "c8", "target_name": "cache"}],
-        [{**LINK, "id": "c8"}, {**LINK, "id": "c9"}],
-    ],
-)
-def test_a_connection_under_another_id_is_ours_only_with_our_name_target_and_time(
-    rows: list[dict[str, Any]],
-) -> None:
-    kind = KINDS["connection"]
-
-    assert kind.read(kind.account(outgoing(*rows))) is None
 
 
 def test_a_connection_that_only_its_target_lists_is_there() -> None:
@@ -464,43 +401,3 @@ def test_lag_of_a_platform_file_is_used() -> None:
 
     assert KINDS["client"].read(account) is None
     assert 25.0 <= account.seconds < 30.0
-
-
-@pytest.mark.parametrize(
-    ("rows", "is_there"),
-    [
-        ([{"name": "peer_laptop", "created_at": LONG_AGO}], True),
-        ([{"name": "peer_laptop", "created_at": LATER}], False),
-        ([{"name": "peer_laptop"}], False),
-        ([{"name": f"{peer}_laptop", "created_at": LONG_AGO} for peer in ("a", "b")], False),
-    ],
-)
-def test_a_client_that_is_listed_with_an_addition_has_our_creation_time(
-    rows: list[dict[str, Any]], is_there: bool
-) -> None:
-    kind = KINDS["client"]
-
-    assert (kind.read(kind.account(kind.shows(*rows))) is not None) is is_there
-
-
-@pytest.mark.parametrize(
-    ("stored", "row", "is_there"),
-    [
-        ({}, {**LINK, "id": "c9"}, True),
-        ({"created_at": None}, {**LINK, "id": "c9"}, False),
-        ({}, {**LINK, "id": "c9", "created_at": LATER}, False),
-        ({}, {**LINK, "id": "c9", "created_at": None}, False),
-        ({}, {**LINK, "id": "c9", "connection_name": "other"}, False),
-        ({}, {**LINK, "id": "c9", "target_name": "cache"}, False),
-    ],
-)
-def test_a_connection_may_have_a_new_id(stored: dict[str, Any], row: dict[str, Any], is_there: bool) -> None:
-    kind = KINDS["connection"]
-    olds = {name: value for name, value in {**kind.olds, **stored}.items() if value is not None}
-    account = kind.account(kind.shows(row))
-
-    read = kind.handler.on_read(account.session, account.op, kind.id, dict(olds))
-    kind.handler.on_delete(account.session, account.op, kind.id, dict(olds))
-
-    assert (read is not None) is is_there
-    assert account.sent("connections.delete") == is_there

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.api.models import AllowedIp, Container, ExternalAccess, Listing
-from stacks_pulumi.resources._session import CreatedContainers
+from stacks_pulumi.resources._session import FreshContainers
 
 WEB = "usr-1-web"
 MINE = "203.0.113.45"
@@ -18,7 +18,7 @@ class Account:
     def __init__(self, *, created_at: str | None = BORN) -> None:
         self.listed: dict[str, Container] = {}
         self.list(created_at=created_at)
-        self.created = CreatedContainers(self.listed.get)
+        self.created = FreshContainers(self.listed.get)
         self.created.add(WEB)
 
     def list(self, *, status: str = "running", created_at: str | None = BORN) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from stacks_pulumi._identifiers import is_before
 from stacks_pulumi.api.models import Container
+from stacks_pulumi.platform_file import Containers, PlatformFacts, PlatformFile
 from stacks_pulumi.resources._identity import Identity, identify
+from stacks_pulumi.resources._session import Session
 
 STORED = {"created_at": "2026-02-25T10:30:00.000Z", "template": "postgresql"}
+
+
+def identified(stored: dict[str, Any], container: Container, **facts: Any) -> Identity:
+    """Return the identity on a platform with these facts."""
+    platform = PlatformFile(PlatformFacts(containers=Containers(**facts)))
+    session = SimpleNamespace(client=SimpleNamespace(platform=platform))
+    return identify(cast("Session", session), stored, container)
 
 
 def found(**fields: Any) -> Container:
@@ -28,19 +38,46 @@ def found(**fields: Any) -> Container:
     ],
 )
 def test_the_same_instant_in_another_spelling_is_the_same_container(spelling: str) -> None:
-    assert identify(STORED, found(created_at=spelling, template="redis")) is Identity.SAME
+    assert identified(STORED, found(created_at=spelling, template="redis")) is Identity.SAME
 
 
 @pytest.mark.parametrize("time", [None, "", "yesterday"])
-def test_a_time_that_cannot_be_read_shows_nothing(time: str | None) -> None:
-    assert identify(STORED, found(created_at=time, template="redis")) is Identity.UNKNOWN
-    assert (
-        identify({**STORED, "created_at": time}, found(created_at="2026-02-25T10:30:00Z")) is Identity.UNKNOWN
-    )
+@pytest.mark.parametrize("template", ["postgresql", "redis"])
+def test_a_time_in_the_state_and_none_now_show_nothing(time: str | None, template: str) -> None:
+    assert identified(STORED, found(created_at=time, template=template)) is not Identity.SAME
+
+
+@pytest.mark.parametrize("now", [None, "2026-02-25T10:30:00Z"])
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ({"template": "postgresql", "plan": "basic"}, Identity.SAME),
+        ({"template": "PostgreSQL", "plan": "BASIC"}, Identity.SAME),
+        ({"template": "postgresql"}, Identity.SAME),
+        ({"template": "redis", "plan": "basic"}, Identity.UNCERTAIN),
+        ({"template": "postgresql", "plan": "premium"}, Identity.UNCERTAIN),
+    ],
+)
+def test_without_a_time_in_the_state_template_and_plan_decide(
+    shown: dict[str, str], now: str | None, expected: Identity
+) -> None:
+    stored = {"template": "postgresql", "plan": "basic"}
+
+    assert identified(stored, found(created_at=now, **shown)) is expected
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"), [("postgresql", Identity.SAME), ("redis", Identity.UNCERTAIN)]
+)
+def test_where_a_start_changes_times_template_and_plan_decide(template: str, expected: Identity) -> None:
+    seen = found(created_at="2026-02-26T00:00:00Z", template=template)
+
+    assert identified(STORED, seen, created_at_changes=["start"]) is expected
+    assert identified(STORED, seen) is not Identity.SAME
 
 
 def test_another_time_and_another_template_are_another_container() -> None:
-    assert identify(STORED, found(created_at="2026-02-25T10:30:02Z", template="redis")) is Identity.OTHER
+    assert identified(STORED, found(created_at="2026-02-25T10:30:02Z", template="redis")) is Identity.OTHER
 
 
 @pytest.mark.parametrize("template", ["postgresql", None])
@@ -48,7 +85,7 @@ def test_another_time_and_the_same_template_leave_it_open(template: str | None) 
     """A resize or a restore may not keep the creation time."""
     seen = found(created_at="2026-02-25T10:30:02Z", template=template, plan="premium")
 
-    assert identify(STORED, seen) is Identity.UNCERTAIN
+    assert identified(STORED, seen) is Identity.UNCERTAIN
 
 
 def test_times_are_in_order_only_if_they_certainly_are() -> None:

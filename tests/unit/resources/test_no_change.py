@@ -13,20 +13,20 @@ import pytest
 from stacks_pulumi.config import AccountSettings, load
 from stacks_pulumi.resources import _handler
 from stacks_pulumi.resources._fields import Field, OnChange, changed
-from stacks_pulumi.resources._identity import OWNERSHIP
+from stacks_pulumi.resources._owners import forget
 from stacks_pulumi.resources.handlers import HANDLERS
 from tests.unit.api.scripted_api import KEY
 from tests.unit.resources.scripted_account import Call
 
-CALLS = {"Container": 160, "Connection": 95, "AllowedIp": 100}
+CALLS = {"Container": 160, "Connection": 95, "AllowedIp": 101}
 """The most calls of functions of this package for a check and a diff that find no change."""
 
 
 @pytest.fixture(autouse=True)
 def ownership() -> Iterator[None]:
-    OWNERSHIP.clear()
+    forget()
     yield
-    OWNERSHIP.clear()
+    forget()
 
 
 class Named(Call):

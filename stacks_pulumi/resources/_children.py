@@ -1,0 +1,249 @@
+"""
+A resource that belongs to a container: is it there, is it ours, how is it removed, and how is it created fast?
+
+A child has no address of its own. It is gone if its container is, or after two looks that are a pause apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi._identifiers import is_unique, seconds_between
+from stacks_pulumi.errors import ForbiddenError, NotFoundError, UnreadableAnswerError
+from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
+from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._identity import RECENT, UnseenError, find_container
+from stacks_pulumi.resources._operation import Operation
+from stacks_pulumi.resources._resource import own_name, parent_id
+from stacks_pulumi.resources._running import once_running
+from stacks_pulumi.resources._session import MAX_AGE, REFUSALS, Session
+from stacks_pulumi.resources._stored import shown_time
+
+T = TypeVar("T")
+_T = TypeVar("_T")
+
+
+class ContainerGoneError(Exception):
+    """The container is certainly gone, and so are its children."""
+
+
+class Ask(Protocol):
+    """Returns the answer to a request of a look for a child, by the request's key."""
+
+    def __call__(self, *key: str, ask: Callable[[], _T]) -> _T:
+        """Return the answer; it is requested only if none is known that the look may use."""
+
+
+class ChildHandler(ResourceHandler, Generic[T]):
+    """
+    A kind whose objects belong to a container.
+
+    Each kind says how one look finds the object, when it is the one in the state, and how it is removed.
+    """
+
+    @abstractmethod
+    def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> T | None:
+        """Return the object as lists show it; `None` if they do not. See `find_child`."""
+
+    @abstractmethod
+    def is_ours(self, id_: str, olds: Mapping[str, Any], found: T) -> bool:
+        """Return whether the object is the one in the state, and not a later one with the same id."""
+
+    @abstractmethod
+    def remove(self, session: Session, id_: str, olds: Mapping[str, Any]) -> None:
+        """Remove the object by its id."""
+
+    @abstractmethod
+    def describe(self, id_: str, found: T) -> str:
+        """Return what the object is, for a message."""
+
+    @property
+    def time(self) -> str:
+        """The output with the object's creation time."""
+        return "created_at"
+
+    def own_id(self, id_: str, olds: Mapping[str, Any]) -> str | int:
+        """Return the id that the platform has given to the object; empty if the program has named it."""
+        del olds
+        return own_name(id_)
+
+    def check_container(
+        self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], found: T | None
+    ) -> None:
+        """Check that its container is ours, before a change of an object that has nothing that shows whose it is."""
+
+    def find(
+        self,
+        session: Session,
+        op: Operation,
+        id_: str,
+        olds: Mapping[str, Any],
+        *,
+        max_age: float = MAX_AGE,
+        reads: bool = False,
+    ) -> T | None:
+        """
+        Return the object in the state; `None` if it is certainly gone, or only another one has its id.
+
+        Args:
+            session: The account.
+            op: The operation. It warns about another object, which is left alone.
+            id_: The resource's id.
+            olds: Its outputs in the state.
+            max_age: The greatest age of the answers for the first look.
+            reads: Whether it is a read, which reports ours as deleted then.
+        """
+        look = functools.partial(self.look, session, id_, olds)
+        found = find_child(session, op, id_, look, max_age=max_age)
+        if found is None:
+            return None
+        if self.is_ours(id_, olds, found):
+            if not reads:
+                self.check_container(session, op, id_, olds, found)
+            return found
+        made, now = olds.get(self.time), getattr(found, "created_at", None)
+        leave_alone(op, self.describe(id_, found), made, now, refresh=reads)
+        return None
+
+    def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
+        """Remove the object, if it is the one in the state. An id that is never given twice needs no look."""
+        if not is_unique(self.own_id(id_, olds)):
+            try:
+                if self.find(session, op, id_, olds, max_age=RECENT) is None:
+                    return
+            except UnreadableAnswerError:
+                # In a list with a gap it is unknown, and its own id is enough for our request.
+                self.check_container(session, op, id_, olds, None)
+        op.progress("removing")
+        try:
+            self.remove(session, id_, olds)
+        except NotFoundError:
+            # That is no evidence: it may be listed nevertheless.
+            if self.find(session, op, id_, olds, max_age=0.0) is not None:
+                self.remove(session, id_, olds)
+
+
+def fast_or_once_running(
+    session: Session,
+    op: Operation,
+    purpose: str,
+    containers: tuple[str, ...],
+    create: Callable[[tuple[()] | None], T],
+) -> T:
+    """
+    Return what `create` returns, as soon as the containers run.
+
+    `create` gets what exists, or `None` if it has to look. In containers that this operation has created there is
+    nothing yet. If that is refused, it is tried as in any other container.
+    """
+    if session.fresh.are_running(*containers):
+        with contextlib.suppress(*REFUSALS):
+            return create(())
+    return once_running(session, op, purpose, containers, lambda: create(None))
+
+
+def find_child(
+    session: Session, op: Operation, id_: str, look: Callable[[Ask], T | None], *, max_age: float = MAX_AGE
+) -> T | None:
+    """
+    Return a child; `None` only if it is certainly gone.
+
+    It is gone if its container is, or if two looks that are a pause apart do not find it. Children whose looks need the
+    same answers share them, and so the pause.
+
+    Args:
+        session: The account.
+        op: The operation.
+        id_: The child's id.
+        look: Looks for the child, with a function that returns answers.
+        max_age: The greatest age of the answers for the first look.
+
+    Raises:
+        StacksError: What can be read is incomplete.
+        UnseenError: The list of containers lacks its container, which runs: then no list is evidence.
+    """
+    clock, reads, keys = session.clock, session.reads, set[tuple[str, ...]]()
+
+    def asked(*key: str, ask: Callable[[], _T]) -> _T:
+        keys.add(key)
+        return reads.get(*key, ask=ask, max_age=max_age)
+
+    def seen(get: Ask, *, shared: bool) -> T | None:
+        try:
+            return look(get)
+        except NotFoundError:
+            # The API knows no such list. Whether the container exists is decided by the rule for containers.
+            if find_container(session, parent_id(id_), shared=shared) is None:
+                raise ContainerGoneError from None
+            return None
+
+    began = clock.now()
+    try:
+        found = seen(asked, shared=True)
+        if found is None:
+            first = [time for key in keys if (time := reads.first_asked(*key)) is not None]
+            since = max(first, default=began) + session.client.platform.pause
+            sleep_with_pulse(since - clock.now(), clock, op.second_look(id_, "is not listed"))
+            found = seen(functools.partial(reads.get, since=since), shared=False)
+    except ContainerGoneError:
+        return None
+    if found is None:
+        _check_lists(session, id_)
+    return found
+
+
+def _check_lists(session: Session, id_: str) -> None:
+    """Check that the list of containers has the container of a child that no list shows, if that container runs."""
+    container, client = parent_id(id_), session.client
+
+    def shown() -> bool:
+        listed = session.reads.get("containers", ask=client.feed.snapshot)
+        return listed.gap is not None or any(row.id == container for row in listed)
+
+    # A key may have no right to read containers.
+    with contextlib.suppress(ForbiddenError):
+        if client.feed.seen(container) is not None or shown():
+            return
+        found = session.reads.get("status", container, ask=lambda: client.containers.find(container))
+        if found is not None and found.status == STATUS_RUNNING:
+            msg = (
+                f"{id_} is not listed, and neither is its container, which runs: so lists show nothing at the moment. "
+                "Try again later"
+            )
+            raise UnseenError(msg)
+
+
+def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> bool | None:
+    """
+    Return whether two times of an object are the same; `None` if one is missing or unreadable, which proves nothing.
+
+    Args:
+        stored: The time in the state.
+        listed: The time in a list.
+        slack: How many seconds they may differ. The time in the answer to a create request is provisional.
+    """
+    seconds = seconds_between(stored, listed)
+    return None if seconds is None else abs(seconds) <= slack
+
+
+def same_content(stored: Mapping[str, Any], listed: Mapping[str, Any]) -> bool:
+    """Return whether no value that both have differs."""
+    return all(stored.get(name) in {None, "", value} for name, value in listed.items() if value is not None)
+
+
+def leave_alone(
+    op: Operation, what: str, stored: str | None, listed: str | None, *, refresh: bool = False
+) -> None:
+    """Warn that an object only has the id of the one in the state."""
+    times = (
+        f" (it was made at {listed}, and the one in the state at {shown_time(stored)})"
+        if stored or listed
+        else ""
+    )
+    end = f", and {op.label!r} is reported as deleted" if refresh else ""
+    op.warn(f"{what} is another one now{times}: it is left alone{end}")
