@@ -30,13 +30,14 @@ from typing import (
 
 import msgspec
 
-from stacks_pulumi.errors import ConfigError, StacksError, without_keys
+from stacks_pulumi.errors import ConfigError, without_keys
 
 if TYPE_CHECKING:
     import yaml
 
 _LONGEST_FILE: Final = 4_000_000
 """A program in YAML with a thousand resources has a tenth of it, and a longer file takes a parser minutes."""
+_LONGEST: Final = 40
 _MOST_VALUES: Final = 10_000
 """A file needs hundreds. Aliases of aliases in a few lines could say billions."""
 Scalars: TypeAlias = Mapping[Any, tuple[Callable[[str], Any], str]]
@@ -69,7 +70,7 @@ def why_unreadable(error: OSError | ValueError) -> str:
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-def positioned(text: str, wrong: Callable[[int, str], StacksError]) -> tuple[Any, dict[str, int]]:
+def positioned(text: str, wrong: Callable[[int, str], ConfigError]) -> tuple[Any, dict[str, int]]:
     """
     Return the content of a YAML text, with every scalar as text, and the line of each value by its path (`.a.b`).
 
@@ -78,7 +79,7 @@ def positioned(text: str, wrong: Callable[[int, str], StacksError]) -> tuple[Any
         wrong: Returns the error for a line and what is wrong there.
 
     Raises:
-        StacksError: It is not YAML, has a name twice, or is too large.
+        ConfigError: It is not YAML, has a name twice, or is too large.
     """
     import yaml  # noqa: PLC0415  (only such a file needs it)
 
@@ -120,8 +121,7 @@ def positioned(text: str, wrong: Callable[[int, str], StacksError]) -> tuple[Any
         raise wrong(1, "it is nested too deeply") from None
 
 
-def wrong(file: str, line: int, problem: str) -> ConfigError:
-    """Return the error for a line of a file."""
+def _wrong(file: str, line: int, problem: str) -> ConfigError:
     return ConfigError(f"{file}, line {line}: {problem}", code="invalid-file")
 
 
@@ -142,9 +142,28 @@ class Reader:
     scalars: Scalars = field(default_factory=dict)
     unknown: str = ""
 
+    @classmethod
+    def of(
+        cls, text: str, file: str, scalars: Scalars | None = None, unknown: str = ""
+    ) -> tuple[Any, Reader]:
+        """
+        Return the content of a text in YAML, with every scalar as text, and its reader.
+
+        Args:
+            text: The text.
+            file: What it is, for messages.
+            scalars: See `Reader`.
+            unknown: See `Reader`.
+
+        Raises:
+            ConfigError: It is not YAML.
+        """
+        document, lines = positioned(text, lambda line, problem: _wrong(file, line, problem))
+        return document, cls(file, lines, scalars or {}, unknown)
+
     def error(self, where: str, problem: str) -> ConfigError:
         """Return the error for a place in the file."""
-        return wrong(self.file, self.lines.get(where, 1), problem)
+        return _wrong(self.file, self.lines.get(where, 1), problem)
 
     def read(self, value: Any, kind: Any, where: str) -> Any:
         """Return a value as the type, or raise the error with its line."""
@@ -168,12 +187,11 @@ class Reader:
                     if kind in self.scalars
                     else msgspec.convert(value, kind, strict=False)
                 )
-        shown = f" is {without_keys(value)!r}, and" if isinstance(value, str) else ""
+        shown = f" is {_short(value)!r}, and" if isinstance(value, str) else ""
         raise self.error(where, f"{name}{shown} must be {self._in_words(kind)}")
 
     def _one_of(self, value: Any, kinds: list[Any], where: str) -> Any:
-        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
-        fits = sections if isinstance(value, dict) else [kind for kind in kinds if kind not in sections]
+        fits = [kind for kind in kinds if _form(kind) is type(value)]
         if len(kinds) > 1 and not fits:
             name = where.rpartition(".")[2]
             raise self.error(where, f"{name} must be {' or '.join(map(self._in_words, kinds))}")
@@ -218,3 +236,16 @@ class Reader:
             if limits.le is not None:
                 return f"a number from {limits.ge:g} to {limits.le:g}"
         return {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a text")
+
+
+def _form(kind: Any) -> type:
+    """Return what a value of a type is in YAML: a mapping, a list or a text."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return dict
+    origin = get_origin(kind)
+    return origin if origin in {dict, list} else str
+
+
+def _short(text: str) -> str:
+    text = without_keys(text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

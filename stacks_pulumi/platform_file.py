@@ -24,7 +24,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from stacks_pulumi._settings_file import Reader, positioned, text_of, why_unreadable, wrong
+from stacks_pulumi._settings_file import Reader, text_of, why_unreadable
 from stacks_pulumi.errors import ConfigError
 
 VERSION: Final = 1
@@ -260,9 +260,7 @@ def parse(text: str, path: str) -> PlatformFacts:
     Raises:
         ConfigError: It says something that is not in the format. The message has the line.
     """
-    file = f"the platform file {path}"
-    document, lines = positioned(text, lambda line, problem: wrong(file, line, problem))
-    reader = Reader(file, lines, unknown=_GONE)
+    document, reader = Reader.of(text, f"the platform file {path}", unknown=_GONE)
     if not isinstance(document, dict):
         raise reader.error("", f"settings are needed: begin with `version: {VERSION}`")
     if "version" not in document:

@@ -23,11 +23,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+import msgspec
 
 from stacks_pulumi._identifiers import account_of, compare_instants, name_of
 from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi._settings_file import Scalars
 from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.reconcile import ContainerRecord, Reconciliation, StackTotal
 from stacks_pulumi.api.models import Container
@@ -38,9 +42,7 @@ from stacks_pulumi.cost.result import LIMITS, CostLimit, LimitVerdict, judge, li
 from stacks_pulumi.pricing.money import FREE, Price, count, number, total
 from stacks_pulumi.pricing.recognition import Unknown, snake_case, text
 
-_CHOICES: Final = ("name", "owner", "stacks", "projects", "tags")
 _SHOWN: Final = 20
-_WHERE: Final = "the budget file {path}, entry {number}: "
 
 
 @dataclass(frozen=True)
@@ -112,74 +114,60 @@ class BudgetFile:
     covers_all: bool = False
 
 
+class _Dollars(Decimal):
+    """A limit in US dollars."""
+
+
+class _Percent(Decimal):
+    """A limit in percent."""
+
+
+_SCALARS: Final[Scalars] = {
+    _Dollars: (number, "a number of US dollars from 0"),
+    _Percent: (partial(number, is_share=True), "a number in percent from 0"),
+}
+_Entry: Final[Any] = msgspec.defstruct(
+    "_Entry",
+    [
+        *((name, str | None, None) for name in ("name", "owner")),
+        *((name, list[str] | str | None, None) for name in ("stacks", "projects")),
+        ("tags", dict[str, str] | None, None),
+        *(
+            (name, (_Percent if of == "increase-pct" else _Dollars) | None, None)
+            for name, (of, _) in LIMITS.items()
+        ),
+    ],
+)
+"""An entry of a file of budgets."""
+_FILE: Final[Any] = msgspec.defstruct(
+    "_FILE", [("budgets", list[_Entry]), ("covers", Literal["all"] | None, None)]
+)
+
+
 def read_budgets(path: Path) -> BudgetFile:
     """
     Read a file of budgets, YAML or JSON.
 
     Raises:
-        InputError: The file cannot be read, or is not a file of budgets.
+        StacksError: The file cannot be read, or is not a file of budgets. The message has the line.
     """
-    document = read_yaml(path, "budget file")
-    entries = document.get("budgets") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not entries:
-        raise InputError(f"the budget file {path} needs a list `budgets` with at least one entry")
-    unknown = next((key for key in document if key not in {"budgets", "covers"}), None)
-    if unknown is not None:
-        raise InputError(f"the budget file {path} has the unknown key {unknown!r}; known are budgets, covers")
-    if document.get("covers", "all") != "all":
-        raise InputError(f"the budget file {path}: the only value of `covers` is all")
-    budgets = tuple(
-        _budget(entry, _WHERE.format(path=path, number=position))
-        for position, entry in enumerate(entries, start=1)
-    )
-    return BudgetFile(budgets, "covers" in document)
+    document, reader = read_yaml(path, "budget file", _SCALARS)
+    file = reader.read(document, _FILE, "")
+    budgets = []
+    for index, entry in enumerate(file.budgets):
+        limits = limits_of({name: getattr(entry, name) for name in LIMITS})
+        if not limits:
+            raise reader.error(f".budgets[{index}]", f"it sets no limit: give one of {', '.join(LIMITS)}")
+        stacks, projects = (_texts(given) for given in (entry.stacks, entry.projects))
+        pairs = tuple((entry.tags or {}).items())
+        words = [*stacks, *projects, *(f"{name}={value}" for name, value in pairs)]
+        name = entry.name or ", ".join(words) or "the account"
+        budgets.append(Budget(name, limits, stacks, projects, pairs, entry.owner or ""))
+    return BudgetFile(tuple(budgets), file.covers is not None)
 
 
-def _budget(entry: Any, where: str) -> Budget:
-    if not isinstance(entry, dict):
-        raise InputError(f"{where}it is not a mapping")
-    unknown = [key for key in entry if key not in (*_CHOICES, *LIMITS)]
-    if unknown:
-        raise InputError(f"{where}unknown key {unknown[0]!r}; known are {', '.join((*_CHOICES, *LIMITS))}")
-    limits = limits_of({name: _number(entry[name], name, where) for name in LIMITS if name in entry})
-    if not limits:
-        raise InputError(f"{where}it sets no limit: give one of {', '.join(LIMITS)}")
-    stacks, projects = (_texts(entry, key, where) for key in ("stacks", "projects"))
-    tags = entry.get("tags", {})
-    if not isinstance(tags, dict) or ("tags" in entry and not tags):
-        raise InputError(f"{where}`tags` is not a mapping of names to values")
-    wrong = [name for name, value in tags.items() if not isinstance(value, str) or not value]
-    if wrong:
-        raise InputError(f"{where}the value of the tag {wrong[0]!r} is not text")
-    pairs = tuple(tags.items())
-    words = [*stacks, *projects, *(f"{name}={value}" for name, value in pairs)]
-    name = entry.get("name", ", ".join(words) or "the account")
-    owner = entry.get("owner", "")
-    for key, value in (("name", name), ("owner", owner)):
-        if not isinstance(value, str):
-            raise InputError(f"{where}`{key}` is not text")
-    return Budget(name, limits, stacks, projects, pairs, owner)
-
-
-def _number(value: Any, name: str, where: str) -> Decimal:
-    try:
-        # The text of a list could take all memory, with aliases of aliases.
-        return number(value if isinstance(value, str) else "", is_share=LIMITS[name][0] == "increase-pct")
-    except ValueError as error:
-        raise InputError(f"{where}{name}: {error}") from None
-
-
-def _texts(entry: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    values = entry.get(key, [])
-    values = [values] if isinstance(values, str) else values
-    # With an empty list the budget would cover the whole account.
-    if (
-        not isinstance(values, list)
-        or not all(isinstance(one, str) for one in values)
-        or (key in entry and not values)
-    ):
-        raise InputError(f"{where}`{key}` is not a list of names or patterns")
-    return tuple(values)
+def _texts(given: list[str] | str | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def judged(

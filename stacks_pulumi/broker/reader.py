@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi._settings_file import Reader, Scalars, positioned, text_of, why_unreadable, wrong
+from stacks_pulumi._settings_file import Reader, Scalars, text_of, why_unreadable
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.money import number
 
@@ -37,8 +37,7 @@ def opened(path: Path, file: str) -> tuple[Any, Reader]:
         text = text_of(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read: {why_unreadable(error)}", code="invalid-file") from None
-    document, lines = positioned(text, lambda line, problem: wrong(file, line, problem))
-    return document, Reader(file, lines, _SCALARS)
+    return Reader.of(text, file, _SCALARS)
 
 
 @dataclass(frozen=True)

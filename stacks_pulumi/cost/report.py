@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import calendar
 import datetime
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
@@ -18,9 +17,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
+import msgspec
+
 from stacks_pulumi import catalog
-from stacks_pulumi._pulumi_cli import InputError, read_file, utf8
-from stacks_pulumi._settings_file import positioned
+from stacks_pulumi._pulumi_cli import read_file, utf8
+from stacks_pulumi._settings_file import Reader, Scalars
 from stacks_pulumi.pricing.money import (
     FREE,
     Change,
@@ -293,83 +294,72 @@ class PriceTable:
         )
 
 
+class _Priced(msgspec.Struct, kw_only=True):
+    """An entry of a price file."""
+
+    type: str
+    price: Price | None = None
+    property: str | None = None
+    prices: dict[str, Price] | None = None
+
+
+class _PriceFile(msgspec.Struct):
+    """A price file."""
+
+    prices: list[_Priced]
+
+
 def read_prices(path: Path) -> PriceTable:
     """
     Read a price file, YAML or JSON.
 
     Raises:
-        InputError: It cannot be read, or is not a price file.
+        StacksError: It cannot be read, or is not a price file. The message has the line.
     """
-    document = read_yaml(path, "price file")
-    entries = document.get("prices") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not entries or len(document) > 1:
-        raise InputError(
-            f"the price file {path} needs a list `prices` with at least one entry, and nothing else"
-        )
-    read = tuple(
-        _entry(entry, f"the price file {path}, entry {position}: ")
-        for position, entry in enumerate(entries, start=1)
+    document, reader = read_yaml(
+        path, "price file", {Price: (_range, "`free`, a number, or a range such as 20-90")}
     )
-    twice, times = Counter(one.type for one in read).most_common(1)[0]
-    if times > 1:
-        raise InputError(f"the price file {path} has the type {twice!r} twice")
-    return PriceTable(read)
+    file: _PriceFile = reader.read(document, _PriceFile, "")
+    read: dict[str, _Entry] = {}
+    for index, entry in enumerate(file.prices):
+        where, both = f".prices[{index}]", (entry.property is None, entry.prices is None)
+        if both != ((entry.price is not None),) * 2:
+            raise reader.error(where, "it needs `type` and `price`, or `type`, `property` and `prices`")
+        if entry.type in read:
+            raise reader.error(where, f"the type {entry.type!r} is there twice")
+        read[entry.type] = _Entry(entry.type, entry.price, entry.property or "", entry.prices or {})
+    return PriceTable(tuple(read.values()))
 
 
-def _entry(entry: Any, where: str) -> _Entry:
-    keys = set(entry) if isinstance(entry, dict) else set()
-    type_ = entry.get("type") if isinstance(entry, dict) else None
-    if (
-        not isinstance(type_, str)
-        or not type_
-        or keys not in ({"type", "price"}, {"type", "property", "prices"})
-    ):
-        raise InputError(
-            f"{where}it needs `type` and `price`, or `type`, `property` and `prices`, and nothing else"
-        )
-    if "price" in entry:
-        return _Entry(type_, _range(entry["price"], where))
-    name, prices = entry["property"], entry["prices"]
-    if not isinstance(name, str) or not name or not isinstance(prices, dict) or not prices:
-        raise InputError(
-            f"{where}`property` is not a name, or `prices` is not a mapping of its values to prices"
-        )
-    return _Entry(type_, None, name, {value: _range(told, where) for value, told in prices.items()})
-
-
-def _range(told: Any, where: str) -> Price:
+def _range(told: str) -> Price:
     """Return a price that is written as `free`, as a number, or as a range (`20-90`)."""
     if told == "free":
         return FREE
-    try:
-        low, _, high = told.partition("-") if isinstance(told, str) else ("", "", "")
-        bounds = number(low.strip()), number((high or low).strip())
-    except ValueError as error:
-        raise InputError(f"{where}{error}; a price is `free`, a number, or a range such as 20-90") from None
+    low, _, high = told.partition("-")
+    bounds = number(low.strip()), number((high or low).strip())
     if bounds[0] > bounds[1]:
-        raise InputError(f"{where}the range {told!r} ends before it begins")
+        raise ValueError(f"the range {told!r} ends before it begins")
     return Price(*bounds, ("price",) if bounds[0] != bounds[1] else ())
 
 
-def read_yaml(path: Path, what: str) -> Any:
+def read_yaml(path: Path, what: str, scalars: Scalars) -> tuple[Any, Reader]:
     """
-    Return the content of a YAML or JSON file. Every value is the text that is written: `1:30`, `yes` and `007` too.
+    Return the content of a YAML or JSON file, and its reader.
 
     Args:
         path: The file.
         what: What it is, for messages: `budget file`.
+        scalars: Types that only this file has.
 
     Raises:
-        InputError: It cannot be read, or is not YAML, or has a key twice.
+        StacksError: It cannot be read, is not YAML, or has no settings.
     """
-
-    def wrong(line: int, problem: str) -> InputError:
-        return InputError(f"the {what} {path}, line {line}: {problem}")
-
-    try:
-        return positioned(utf8(read_file(path)).decode(), wrong)[0]
-    except UnicodeDecodeError:
-        raise wrong(1, "it is not UTF-8") from None
+    document, reader = Reader.of(
+        utf8(read_file(path)).decode("utf-8", "replace"), f"the {what} {path}", scalars
+    )
+    if not isinstance(document, dict):
+        raise reader.error("", "settings are needed")
+    return document, reader
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ ELSEWHERE: Final = {
     f"{PACKAGE}/_settings_file.py": "`text_of` is called by readers that add the name of the file and a code",
     f"{PACKAGE}/cost/live.py": "an `InputError` has its text; the policy that asked for the account shows the other",
     f"{PACKAGE}/broker/change.py": "`strict_json` adds what is read and the code",
+    f"{PACKAGE}/cost/report.py": "`_range` is for the reader of the file, which adds the line and the code",
     f"{PACKAGE}/broker/reader.py": "`duration` is for the reader of the file and the command line, which add the code",
     f"{PACKAGE}/broker/signers.py": "`signers_in` adds the line and the code",
     f"{PACKAGE}/errors.py": "an error is made with wrong values: an internal error",

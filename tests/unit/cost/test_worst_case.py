@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.cli import main
 from stacks_pulumi.cost.build import Pricer, report_of
 from stacks_pulumi.cost.report import read_prices
+from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.platform_file import Prices
 from stacks_pulumi.pricing.money import FREE
 from stacks_pulumi.pricing.price_list import price_list
@@ -278,7 +278,7 @@ def test_a_price_that_is_a_list_is_not_written_out(tmp_path: Path) -> None:
     text = f"prices:\n- type: a\n  price:\n    - &a0 [x]\n{lists}"
     (tmp_path / "prices.yaml").write_text(text, encoding="utf-8")
 
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(ConfigError) as caught:
         read_prices(tmp_path / "prices.yaml")
 
     assert len(caught.value.message) < 500
@@ -301,18 +301,21 @@ def test_what_is_listed_as_free_is_named(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("prices: []", "needs a list `prices`"),
-        ("prices: [{type: a, price: 1}]\nprice: 2", "and nothing else"),
-        ("prices: [{type: a}]", "entry 1: it needs `type` and `price`"),
-        ("prices: [{type: a, price: 1, property: b}]", "entry 1: it needs `type` and `price`"),
-        ("prices: [5]", "entry 1: it needs `type` and `price`"),
-        ("prices: [{type: a, price: none}]", "'none' is not a number"),
-        ("prices: [{type: a, price: 9-5}]", "ends before it begins"),
-        ("prices: [{type: a, price: 5%}]", "is not in US dollars"),
-        ("prices: [{type: a, price: -5}]", "'' is not a number"),
-        ("prices: [{type: a, price: [5]}]", "is not a number"),
-        ("prices: [{type: a, property: b, prices: {}}]", "`prices` is not a mapping"),
-        ("prices: [{type: a, price: 1}, {type: a, price: free}]", "has the type 'a' twice"),
+        ("prices: []", "line 1: prices is empty"),
+        (
+            "prices: [{type: a, price: 1}]\nprice: 2",
+            "line 2: there is no setting price; did you mean prices?",
+        ),
+        ("prices:\n- {type: a}", "line 2: it needs `type` and `price`"),
+        ("prices: [{type: a, price: 1, property: b}]", "line 1: it needs `type` and `price`"),
+        ("prices: [5]", "line 1: prices[0] is '5', and must be settings (type, price, property, prices)"),
+        ("prices: [{type: a, price: none}]", "price is 'none', and must be `free`, a number, or a range"),
+        ("prices: [{type: a, price: 9-5}]", "price is '9-5', and must be"),
+        ("prices: [{type: a, price: 5%}]", "price is '5%', and must be"),
+        ("prices: [{type: a, price: -5}]", "price is '-5', and must be"),
+        ("prices: [{type: a, price: [5]}]", "line 1: price must be `free`, a number"),
+        ("prices: [{type: a, property: b, prices: {}}]", "line 1: prices is empty"),
+        ("prices:\n- {type: a, price: 1}\n- {type: a, price: free}", "line 3: the type 'a' is there twice"),
         ("prices: [{type: a, property: b, prices: {x: 1, x: 2}}]", "prices.yaml, line 1: x is there twice"),
     ],
 )
