@@ -261,6 +261,8 @@ def test_access_to_a_container_of_another_stack_is_named(child: Resource) -> Non
     outcome.assert_warned_by(
         "unmanaged-target", "'x' gives access to a container that this stack does not have"
     )
+    exempt = [{"name": "x", "reason": "agreed", "expires": SOON}]
+    preview("unmanaged-target", web, child, exempt=exempt).assert_passes()
     target = "target" if "target" in child.properties else "container"
     preview(
         "unmanaged-target", web, replace(child, properties={**child.properties, target: "usr-1-web"})

@@ -105,6 +105,23 @@ def test_a_stack_that_is_not_selected_prevents_an_up(machine: Machine, doctor: D
     assert machine.previewed() is None
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        ("no stack named 'dev' found", "pulumi stack ls --cwd "),
+        ("could not query backend: dial tcp: lookup api.example.com", "check the network, and the URL"),
+        ("PULUMI_ACCESS_TOKEN must be set for login", "pulumi login"),
+    ],
+)
+def test_a_backend_that_does_not_show_the_stack_has_a_remedy(
+    machine: Machine, doctor: Doctor, error: str, remedy: str
+) -> None:
+    machine.break_config()
+    machine.lock(error)
+
+    assert only(doctor(), "stack")["fix"].startswith(remedy)
+
+
 def test_without_an_engine_nothing_is_green_that_needs_it(machine: Machine, doctor: Doctor) -> None:
     (machine.bin / "pulumi").unlink()
 
