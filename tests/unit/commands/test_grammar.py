@@ -20,7 +20,7 @@ from stacks_pulumi import cli
 from stacks_pulumi.cli import main
 from stacks_pulumi.commands import _shared
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.reports import Column, Document, Row, Table
+from stacks_pulumi.reports import Column, Document, PolicyViolation, Row, Table
 from tests.support.machine import Machine
 from tests.support.previews import preview, step, web
 from tools.docs.commands import LEFT_OUT, commands
@@ -293,12 +293,14 @@ class TestColours:
 
         monkeypatch.setattr(sys, "stdout", out := Terminal())
         table = Table((Column("Container"),), (Row(("web",), "create"),))
+        violation = PolicyViolation("allowed-plans", "ours", "mandatory", "web", "The plan is too large.")
         _shared.show(
-            Document("It costs $4.00.", tables=(table,)),
+            Document("It costs $4.00.", tables=(table,), violations=(violation,)),
             cli.build_parser()[0].parse_args(["cost"]),
             frames=True,
         )
 
+        assert ("\x1b[1;31mmandatory" in out.getvalue()) is expected
         assert ("\x1b[" in out.getvalue()) is expected
         assert "│" in out.getvalue()
 
