@@ -122,12 +122,9 @@ def test_each_container_has_its_owner_and_the_total_is_the_bill(
     assert owners(data)["shared"] == ("owned", ["tests/dev"])
 
 
-@pytest.mark.parametrize(
-    "login", ["ann:hunter2@127.0.0.1:1/state", "127.0.0.1:1/state?user=ann&password=hunter2"]
-)
-def test_no_command_prints_the_password_of_a_backend(stack: Stack, emulator: Emulator, login: str) -> None:
-    """The engine masks the one before the host, and prints the other one."""
-    stack.env["PULUMI_BACKEND_URL"] = f"postgres://{login}"
+def test_no_command_prints_the_password_of_a_backend(stack: Stack, emulator: Emulator) -> None:
+    """The engine masks one before the host, and prints this one."""
+    stack.env["PULUMI_BACKEND_URL"] = "postgres://127.0.0.1:1/state?user=ann&password=hunter2"
     stack.env["STACKS_API_KEY"] = emulator.key
 
     for words in (

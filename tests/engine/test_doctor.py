@@ -154,12 +154,6 @@ def test_a_preview_tells_whether_an_up_can_start(stack: Stack, emulator: Emulato
     assert (failed.code, failed.level("preview")) == (1, "problem")
     assert failed.checks["preview"]["text"].endswith("ModuleNotFoundError: No module named 'no_such_module'")
 
-    stack.program("import time; time.sleep(50)")
-    slow = doctor(stack, "--timeout", "10")
-    assert (slow.code, slow.level("preview")) == (1, "unknown")
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert f"--pwd {stack.folder.resolve()}" not in running
-
 
 @pytest.mark.passphrase
 def test_the_commands_use_the_stacks_own_key(stack: Stack, emulator: Emulator) -> None:

@@ -45,7 +45,7 @@ STARTS = {
 }
 
 
-@pytest.fixture(params=HOSTS)
+@pytest.fixture(params=["dynamic", pytest.param("native", marks=pytest.mark.extra)])
 def host(request: pytest.FixtureRequest) -> str:
     """The host of the program's resources."""
     kind: str = request.param
