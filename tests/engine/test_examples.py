@@ -1,8 +1,7 @@
 """
-Every example on the real engine: applied and changed, with checks of what it demonstrates.
+The examples on the real engine: all of them leave no orphan and no secret, and what no README shows of one.
 
-`test_all_examples_leave_no_orphan_and_no_secret_in_any_text` refreshes and destroys them, and checks that nothing is
-left to change.
+`test_readmes.py` follows their READMEs, with each change that they show.
 """
 
 from __future__ import annotations
@@ -66,22 +65,6 @@ def containers(emulator: Emulator) -> dict[str, Any]:
     return {found.name: found for found in emulator.state.containers.values()}
 
 
-def test_deploy_app(example: Make, emulator: Emulator) -> None:
-    stack = example("deploy_app")
-
-    stack.up(quiet_afterwards=False)
-    before = stack.outputs(secrets=True)
-    stack.set("version", "2")
-    result = stack.up(quiet_afterwards=False)
-
-    assert result.order() == [("update", "shop")]
-    assert containers(emulator)["shop"].status == "running"
-    assert emulator.calls("containers.set_status") == 1, "a new version restarts the app"
-    assert before == stack.outputs(secrets=True), "and gives it no other address and no other key"
-    assert "PRIVATE KEY" in before["private_key"]
-    assert "[secret]" in stack.outputs()["private_key"]
-
-
 def test_quickstart(example: Make, emulator: Emulator) -> None:
     stack = example("quickstart")
 
@@ -99,94 +82,6 @@ def test_quickstart(example: Make, emulator: Emulator) -> None:
     stack.up(quiet_afterwards=False)
     stack.destroy()
     assert containers(emulator) == {}
-
-
-def test_connect_app_to_database(example: Make, emulator: Emulator) -> None:
-    stack = example("connect_app_to_database")
-
-    stack.up(quiet_afterwards=False)
-
-    assert emulator.calls("containers.set_status") == 1, "two connections, one restart"
-    shown, secret = stack.outputs(), stack.outputs(secrets=True)
-    assert shown["database_password"] == "[secret]"
-    assert shown["environment"] == "[secret]"
-    assert secret["environment"]["POSTGRES_HOST"] == secret["database_host"]
-    assert secret["environment"]["POSTGRES_PASSWORD"] == "****"
-    assert secret["database_password"] not in {"", "****"}
-    assert secret["database_password"] not in stack.export()
-
-    stack.set("connection", "main-db")
-    result = stack.up(quiet_afterwards=False)
-
-    assert set(result.steps("crm-to-db")) == {"delete-replaced", "replace", "create-replacement"}
-    names = {made.name for made in emulator.state.connections.values()}
-    assert names == {"main-db", "cache"}
-
-
-def test_expose_with_ip_restrictions(example: Make, emulator: Emulator) -> None:
-    stack = example("expose_with_ip_restrictions")
-
-    stack.up(quiet_afterwards=False)
-
-    def allowed() -> set[str]:
-        return {entry.ip_address for entry in containers(emulator)["intranet"].allowed_ips}
-
-    assert allowed() == {"198.51.100.0/24", "2001:db8:1::/48"}, (
-        "the address of the deploying machine was removed again"
-    )
-    stack.set("office", "203.0.113.0/28")
-    stack.up(quiet_afterwards=False)
-    assert allowed() == {"203.0.113.0/28", "2001:db8:1::/48"}
-    assert stack.outputs()["url"] == containers(emulator)["intranet"].url
-
-
-def test_backup_before_change(example: Make, emulator: Emulator) -> None:
-    stack = example("backup_before_change")
-
-    stack.up(quiet_afterwards=False)
-    first = stack.outputs()["backup"]
-    stack.set("release", "v2")
-    result = stack.up(quiet_afterwards=False)
-    second = stack.outputs()["backup"]
-
-    assert result.order() == [
-        ("create-replacement", "before-release"),
-        ("replace", "before-release"),
-        ("update", "ledger"),
-        ("delete-replaced", "before-release"),
-    ]
-    backups = emulator.state.backups
-    assert (backups[first].pinned, backups[second].pinned) == (False, True)
-    asked = [record.operation for record in emulator.requests]
-    pinned = len(asked) - asked[::-1].index("backups.pin")
-    assert pinned < len(asked) - asked[::-1].index("containers.set_status"), (
-        "pinned before the app is restarted"
-    )
-
-    stack.set("restore", "true")
-    stack.up(quiet_afterwards=False)
-
-    assert containers(emulator)["ledger-db"].restored == [second]
-
-
-def test_vpn_for_a_laptop(example: Make, emulator: Emulator) -> None:
-    stack = example("vpn_for_a_laptop")
-
-    stack.up(quiet_afterwards=False)
-    before = stack.outputs(secrets=True)["wireguard"]
-    phone = configuration(stack, "phone")
-    private = next(line for line in phone.splitlines() if line.startswith("PrivateKey"))
-
-    assert "PrivateKey" in before
-    assert "PrivateKey" not in stack.export()
-    assert private not in stack.cli("stack", "export", "--show-secrets"), "it is nowhere in the state"
-
-    stack.set("rotation", "2")
-    stack.up(quiet_afterwards=False)
-
-    after = stack.outputs(secrets=True)["wireguard"]
-    assert before != after
-    assert phone == configuration(stack, "phone")
 
 
 class Starting(http.server.BaseHTTPRequestHandler):
@@ -250,76 +145,6 @@ def test_wait_for_app_never_repeats_a_create(example: Make, emulator: Emulator) 
 
     assert emulator.calls("containers.create") == 1
     assert stack.resources() == {}
-
-
-def configuration(stack: Stack, client: str) -> str:
-    words = ("vpn-config", stack.outputs()["vpn"], "--client", client, "--show-secrets")
-    return stack.python("-m", "stacks_pulumi", *words).stdout
-
-
-def test_several_stacks(example: Make, emulator: Emulator) -> None:
-    development = emulator.new_key(spending_cap=20, label="development")
-    production = emulator.new_key(spending_cap=8, label="production")
-    stack = example("several_stacks", development)
-    stack.cli("stack", "init", "prod")
-    stack.set("stacks:baseUrl", emulator.url)
-    stack.set("plan", "standard")
-    stack.set("stacks:apiKey", production, secret=True)
-
-    stack.up("--stack", "dev")
-    refused = stack.up_fails("--stack", "prod", "--continue-on-error")
-
-    assert any("may spend $8.00 a month" in text for text in refused.errors), "each key has its own cap"
-    emulator.set_spending_cap(20, "production")
-    stack.up("--stack", "prod", quiet_afterwards=False)
-    assert {name: held.plan for name, held in containers(emulator).items()} == {
-        "web-dev": "basic",
-        "web-db-dev": "basic",
-        "web-prod": "standard",
-        "web-db-prod": "standard",
-    }
-
-    stack.destroy("--stack", "dev")
-
-    assert set(containers(emulator)) == {"web-prod", "web-db-prod"}
-    assert stack.outputs()["containers"] == ["web-prod", "web-db-prod"]
-    stack.destroy("--stack", "prod")
-    assert containers(emulator) == {}
-
-
-def test_two_accounts(example: Make, emulator: Emulator) -> None:
-    other = emulator.new_account()
-    theirs = emulator.new_key(account=other)
-    stack = example("two_accounts")
-    stack.set("customerKey", theirs, secret=True)
-
-    stack.up(quiet_afterwards=False)
-    stack.set("exposed", "true")
-    result = stack.up(quiet_afterwards=False)
-
-    assert result.order() == [("update", "site")]
-    accounts = {found.name: found.account for found in containers(emulator).values()}
-    assert accounts == {"reports": emulator.account, "site": other, "site-db": other}
-    assert stack.outputs()["url"] == containers(emulator)["site"].url
-    assert theirs not in stack.export()
-
-
-def test_component(example: Make, emulator: Emulator) -> None:
-    stack = example("component")
-
-    stack.up(quiet_afterwards=False)
-    assert stack.outputs()["monthly_price_usd"] == 8
-    blog = containers(emulator)["blog"]
-    assert {entry.ip_address for entry in blog.allowed_ips} == {"198.51.100.0/24", "192.0.2.7"}
-    parents = {name: found["parent"].rpartition("::")[2] for name, found in stack.resources().items()}
-    assert set(parents.values()) == {"blog"}
-
-    stack.set("wiki", "true")
-    result = stack.up(quiet_afterwards=False)
-
-    assert {op for op, _name in result.order()} == {"create"}
-    assert stack.outputs()["monthly_price_usd"] == 16
-    assert not containers(emulator)["wiki"].external_access, "without allowed addresses it stays inside"
 
 
 @pytest.mark.slow
