@@ -22,6 +22,7 @@ import msgspec
 from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Change, ChangeError, Permit, canonical, instant, read_change
+from stacks_pulumi.broker.kernel import Budget
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Spec, insert
 from stacks_pulumi.broker.limits import bills, left_today, of_stack, price_listed, total
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
@@ -50,6 +51,7 @@ class Desk:
         upstream: The platform; `None` to show grants and requests only.
         settings: Returns the settings as they are now.
         signers: The file with the keys of the approvers.
+        budgets: Returns the budgets over several stacks as they are now.
         embedded: Whether it serves one run: its ledger may be new in each run, so an empty one has no memory.
     """
 
@@ -60,8 +62,10 @@ class Desk:
         settings: Callable[[], GateFile],
         signers: Path,
         *,
+        budgets: Callable[[], Sequence[Budget]] = tuple,
         embedded: bool = False,
     ) -> None:
+        self._budgets = budgets
         self._ledger, self._given, self._settings, self._signers = ledger, upstream, settings, signers
         self._embedded = embedded
         # One at a time, so that two free changes are not judged by the same sum.
@@ -186,18 +190,23 @@ class Desk:
 
     def _judge(self, change: Change, facts: Facts) -> Verdict:
         settings = self._settings()
-        if not self._embedded or not self._ledger.is_empty:
-            return judge(change, settings, facts)
-        verdict = judge(change, msgspec.structs.replace(settings, free=None), facts)
-        others = facts.containers.keys() - {one.id for one in change.known.values()}
-        if settings.budgets is None or not verdict.prices or not others:
+        is_new = self._embedded and self._ledger.is_empty
+        verdict = judge(change, msgspec.structs.replace(settings, free=None) if is_new else settings, facts)
+        if settings.budgets is None:
             return verdict
-        text = (
-            "the ledger is empty, so no budget knows whose the containers of the account are: give them their owners "
-            "(`stacks-pulumi broker claim`), and keep the ledger"
-        )
-        finding = Finding("budgets", "refuse", 0, text)
-        return dataclasses.replace(verdict, result="refused", findings=(*verdict.findings, finding))
+        if is_new and verdict.prices and facts.containers.keys() - {one.id for one in change.known.values()}:
+            text = (
+                "the ledger is empty, so no budget knows whose the containers of the account are: give them their "
+                "owners (`stacks-pulumi broker claim`), and keep the ledger"
+            )
+            finding = Finding("budgets", "refuse", 0, text)
+            return dataclasses.replace(verdict, result="refused", findings=(*verdict.findings, finding))
+        if verdict.result == "free" and not any(one.chooses(change.stack) for one in self._budgets()):
+            finding = Finding(
+                "budgets", "approve", 0, f"no budget with a limit covers the stack {change.stack}"
+            )
+            return dataclasses.replace(verdict, result="needs_approval", findings=(finding,))
+        return verdict
 
     def judged(self, statement: str, signatures: Sequence[str], grant: Grant, due: float) -> Reply:
         """

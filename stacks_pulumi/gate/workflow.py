@@ -357,14 +357,10 @@ def _containers(broker: Broker) -> list[Any]:
 def _findings(gate: Gate, changes: Sequence[Resource], now: datetime.datetime) -> list[Finding]:
     """Return what the rules find in what no broker judges."""
     ours = {one.urn for one in changes if one.kind not in {None, UNRECOGNISED}}
-    is_foreign = any(one.acts and one.urn not in ours for one in changes)
-    counts = {"max-deletions", "max-replacements"}
     found = [
         one
         for one in rules.findings(gate, changes, now)
-        if one.rule not in BUILT_IN
-        or one.rule == "keeps-billed"
-        or (one.urn not in ours and (is_foreign or one.rule not in counts))
+        if one.rule not in BUILT_IN or one.rule == "keeps-billed" or one.urn not in ours
     ]
     found += [
         Finding("protection", "approve", one.urn, f"{one.name!r} is no longer protected from deletion")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -205,15 +206,30 @@ def test_an_empty_ledger_of_one_run_has_no_memory_for_what_is_free(benches: Call
     bench.configure({"free": {"increase_per_day": 5}})
     mine = bench.made("mine")
     bench.server.app.desk._embedded = True
-    token = bench.ledger.issue("read", "job", seconds=60.0, spec=Spec(may_apply_free=True))[1]
+    token = bench.ledger.issue("read", "job", seconds=3600.0, spec=Spec(may_apply_free=True))[1]
     change = bench.change(permit("containers.create", create("web")))
 
     assert code(bench.hand_in(change, token=token)) == (403, "approval-needed")
+    (bench.path / "budgets.yaml").write_text("budgets: [{name: all, max_total: 30}]", encoding="utf-8")
     bench.configure({"free": {"increase_per_day": 5}, "budgets": "budgets.yaml"})
     answer = bench.hand_in(change, "ann")
     assert answer.json()["verdict"]["findings"][-1]["rule"] == "budgets"
     bench.ledger.claim("shop/prod", mine["id"], mine["created_at"], "nodejs", "basic")
     assert bench.hand_in(change, token=token).status_code == 201
+
+
+def test_with_budgets_only_what_one_covers_is_free(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    budget = {"budgets": [{"name": "shops", "projects": ["sh*"], "max_total": 30}]}
+    (bench.path / "budgets.yaml").write_text(json.dumps(budget), encoding="utf-8")
+    bench.configure({"free": {"increase_per_day": 5}, "budgets": "budgets.yaml"})
+    token = bench.ledger.issue("read", "job", seconds=3600.0, spec=Spec(may_apply_free=True))[1]
+    change = bench.change(permit("containers.create", create("web")))
+
+    refused = bench.hand_in({**change, "stack": "other/prod"}, token=token)
+    assert refused.json()["verdict"]["findings"][0]["rule"] == "budgets"
+    answer = bench.hand_in(change, token=token)
+    assert answer.status_code == 201, answer.text
 
 
 def test_a_price_above_the_ceiling_makes_nothing(bench: Bench) -> None:
