@@ -380,6 +380,8 @@ def _problem(permit: Permit, symbols: set[str], numbers: list[int]) -> str:
         return f"its body may have {', '.join(effect.fields) or 'no field'}"
     if any(isinstance(value, dict) and value != ANY for value in permit.body.values()):
         return 'a value of its body is plain, or {"any": true}'
+    if permit.times is None and effect.makes == "Container":
+        return "a create needs a number of times: its price is for each"
     if permit.binds is not None and not effect.makes:
         return "it makes nothing that could be bound"
     if permit.only_address is not None and (

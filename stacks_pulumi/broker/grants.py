@@ -95,19 +95,18 @@ class Desk:
         change, names = self._read(statement, signatures)
         if change.request is not None:
             raise refused("this approves an access request", "post it to /_broker/approvals")
-        if not names and grant is None:
-            raise refused("it has no signature, and no token of a grant that may apply what is free")
+        may_apply = grant is not None and grant.spec.may_apply_free and self._ledger.now() <= grant.until
+        if not names and not may_apply:
+            raise refused(
+                "a change without a signature needs a token of a grant that may apply what is free, and has not ended",
+                "let it be signed, or ask for a grant with --may-apply-free",
+            )
         with self._one:
             before = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
             if before is not None:
                 return self._again(before, change, statement, names)
             verdict = self.verdict(change, due)
             self._check(change, verdict, names)
-            if not names and grant is not None and not grant.spec.may_apply_free:
-                raise refused(
-                    "a change without a signature needs a token of a grant that may apply what is free",
-                    "let it be signed, or ask for a grant with --may-apply-free",
-                )
             spec = Spec(
                 known=change.known,
                 reads=change.secrets,

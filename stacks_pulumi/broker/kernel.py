@@ -68,6 +68,8 @@ _REMOVES: Final[Mapping[str, tuple[str, str]]] = {
     "Connection": ("connections.delete", "connection_id"),
 }
 """What may exist twice, and how one of it is removed. All else is there once: by its name, or by what it is of."""
+_OF_CONTAINERS: Final = frozenset({"containers.list", "connections.targets"})
+"""The reads whose rows are containers, perhaps of others."""
 _NOT_KEPT: Final = frozenset({"vpn_clients.add", "containers.regenerate_certificate"})
 """Whose answers may have a secret."""
 _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
@@ -143,7 +145,7 @@ class Kernel:
     def read(self, visit: Visit) -> Reply:
         """Answer a read: of the inventory, or of a secret that the grant names."""
         grant, ask, look = visit.grant, visit.ask, Look(self._upstream, visit.due)
-        self._may_still(grant, "ask for another grant")
+        self.may_still(grant, "ask for another grant")
         secret, holdings = SECRETS.get(ask.endpoint), self._holdings(grant)
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
@@ -154,7 +156,8 @@ class Kernel:
             if not all(is_made(name, ask, holdings.own, look) for name in ask.ids if name in CONTAINERS):
                 raise RequestRefusedError(404, "Container not found")
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
-        return self._upstream.reply(got, visit.address, "read", secret=secret is not None, only=own)
+        only = own if ask.endpoint in _OF_CONTAINERS else None
+        return self._upstream.reply(got, visit.address, "read", secret=secret is not None, only=only)
 
     # Changes
 
@@ -165,7 +168,7 @@ class Kernel:
             raise refused("this grant only reads", "ask for a grant that may change something")
         if ask.query or ask.body.keys() - {*EFFECTS[ask.endpoint].fields}:
             raise refused(f"{ask.endpoint} has no such field or query", "leave it out")
-        self._may_still(grant, "hand in the change again")
+        self.may_still(grant, "hand in the change again")
         self._find_lost(visit)
         found = self._admitted(visit)
         return found if isinstance(found, Reply) else self._carried_out(visit, found)
@@ -335,7 +338,8 @@ class Kernel:
             return "its price is not known"
         if policy.templates is not None and body["template"] not in policy.templates:
             return f"the template {body['template']} is not in the policy"
-        if policy.plans is not None and plan not in policy.plans and body["template"] != catalog.VPN_TEMPLATE:
+        has_plan = "plan" in body or body["template"] != catalog.VPN_TEMPLATE
+        if policy.plans is not None and has_plan and plan not in policy.plans:
             return f"the plan {plan} is not in the policy"
         left = left_today(self._ledger, grant, policy)
         if price > left:
@@ -354,11 +358,12 @@ class Kernel:
 
     # What a grant has
 
-    def _may_still(self, grant: Grant, hint: str) -> None:
+    def may_still(self, grant: Grant, hint: str) -> None:
         """Refuse a grant that has ended for so long that nothing of it can be under way."""
         now = self._ledger.now()
         if now > grant.until + GRACE:
-            last = self._ledger.rows("select max(ended) from uses where grant_id = ?", grant.id)[0][0]
+            settled = "select max(ended) from uses where grant_id = ? and state <> 'void'"
+            last = self._ledger.rows(settled, grant.id)[0][0]
             if now > (last or 0.0) + GRACE:
                 raise refused("this grant has ended", hint)
 

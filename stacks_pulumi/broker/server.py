@@ -15,6 +15,7 @@ import json
 import logging
 import math
 import os
+import re
 import socket
 import ssl
 import stat
@@ -59,6 +60,7 @@ _HANDED_IN: Final = 60
 _LOOK: Final = 5.0
 """Seconds between two looks at whether a server for one run is used."""
 _HTTP: Final = "http"
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253})(?::[0-9]{1,5})?", re.ASCII)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -191,11 +193,9 @@ class App:
         return reply
 
     def _check_host(self, incoming: Incoming) -> None:
-        host = incoming.header("host")
-        if self._hosts is None:
-            return
-        name = "" if host is None else host.rpartition(":")[0] if _has_port(host) else host
-        if name.strip("[]").lower() not in self._hosts:
+        # Links in answers lead to it, so it is a name and a port, and nothing else.
+        host = _HOST.fullmatch(incoming.header("host") or "")
+        if self._hosts is not None and (host is None or host[1].strip("[]").lower() not in self._hosts):
             raise RequestRefusedError(400, "this broker does not answer for that name (the header Host)")
 
     def _grant(self, incoming: Incoming) -> Grant | None:
@@ -223,7 +223,8 @@ class App:
             )
         self._folder.ledger.touch(grant)
         ask, before = read_ask(incoming), self._upstream.calls
-        address = f"{scheme}://{incoming.header('host') or 'localhost'}{BASE}"
+        host = _HOST.fullmatch(incoming.header("host") or "")
+        address = f"{scheme}://{'localhost' if host is None else host[0]}{BASE}"
         visit = Visit(grant, ask, address, self._upstream.patient())
         try:
             is_read = ENDPOINTS[ask.endpoint].method == "GET"
@@ -271,6 +272,7 @@ class App:
         if incoming.method == "POST" and what in {"changes", "approvals"}:
             return self._handed_in(incoming, grant, what)
         if incoming.method == "POST" and what == "verdicts" and grant is not None:
+            self.kernel.may_still(grant, "ask for another grant")
             return self._judged(incoming, grant)
         if incoming.method == "DELETE" and what == "me" and grant is not None:
             return self.desk.end(grant)
@@ -278,6 +280,8 @@ class App:
             raise RequestRefusedError(404, "Not found")
         if grant is None:
             raise RequestRefusedError(401, "Invalid API key")
+        if what not in {"me", ""}:
+            self.kernel.may_still(grant, "ask for another grant")
         if what == "settings":
             return json_reply(200, {"success": True, **self.desk.settings(), "process": _process()})
         if what == "me":
@@ -357,10 +361,6 @@ def _signed(incoming: Incoming) -> tuple[str, list[str]]:
 
 def _process() -> dict[str, int]:
     return {"pid": os.getpid(), "uid": os.getuid()}
-
-
-def _has_port(host: str) -> bool:
-    return ":" in host and not host.endswith("]")
 
 
 @dataclass(frozen=True)

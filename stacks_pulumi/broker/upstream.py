@@ -54,7 +54,8 @@ _RECENT: Final = 10.0
 _PRICES: Final = 300.0
 
 _KEPT: Final = frozenset({"content-type", "date", "retry-after"})
-_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s\"]{0,100}):(?!\*{1,20}@)[^:/@\s\"]{1,300}@")
+_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s\"]{0,100}):(?!\*{1,20}@|[0-9]{1,5}/)[^\s\"]{1,300}@")
+"""A password in an address. It may have the signs that separate the parts of one, but a port is none."""
 _REDIRECT: Final = range(300, 400)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -105,3 +106,71 @@ def test_control_characters_of_a_name_are_escaped_in_refusals_and_in_the_log(ben
 
     assert refused(answer)
     assert "\x1b" not in answer.json()["error"]
+
+
+def test_who_only_reads_does_not_take_over_a_free_change(benches: Callable[..., Bench]) -> None:
+    """A free change has no signature: its text and a token that reads are not enough to get what is left of it."""
+    bench = benches(free={"increase_per_day": 5})
+    change = bench.change(permit("containers.create", create("web")))
+    assert bench.hand_in(change, token=bench.reader(may_apply_free=True).token).status_code == 201
+    bench.clock.advance(121)
+
+    assert code(bench.hand_in(change, token=bench.reader().token)) == (403, "grant-refused")
+    assert code(bench.hand_in(change)) == (403, "grant-refused")
+
+
+def test_a_token_that_has_ended_hands_nothing_in_and_is_told_nothing_more(
+    benches: Callable[..., Bench],
+) -> None:
+    bench = benches(free={"increase_per_day": 5})
+    reader = bench.reader(may_apply_free=True)
+    bench.clock.advance(3700)
+    change = bench.change(permit("containers.create", create("web")))
+
+    assert code(bench.hand_in(change, token=reader.token)) == (403, "grant-refused")
+    assert reader("GET", "/containers").status_code == 200
+    bench.clock.advance(900)
+    for method, path in (("GET", "settings"), ("GET", "requests/r-1"), ("POST", "verdicts")):
+        assert code(reader(method, f"/_broker/{path}")) == (403, "grant-refused")
+    assert reader("GET", "/_broker/me").json()["ended"] is True
+
+
+def test_a_grant_does_not_outlive_its_end_by_what_the_platform_refuses(bench: Bench) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    made = grant.create("web").json()["data"]["id"]
+    bench.clock.advance(3700)
+    for _ in range(3):
+        bench.emulator.faults.add("containers.delete", 400)
+        grant("DELETE", f"/containers/{made}")
+        bench.clock.advance(600)
+
+    assert code(grant("GET", "/containers")) == (403, "grant-refused")
+    bench.emulator.faults.clear()
+
+
+def test_a_create_has_a_count(bench: Bench) -> None:
+    """Without one its price would be that of one container."""
+    change = bench.change(permit("containers.create", create("web"), times=None))
+
+    assert bench.hand_in(change, "ann").status_code == 400
+
+
+def test_a_plan_of_a_vpn_is_one_of_the_policy_too(benches: Callable[..., Bench]) -> None:
+    policy = {"increase_per_day": 20, "plans": ["micro"]}
+    agent = benches(policies={"agents": policy}).agent()
+
+    assert code(agent.create("vpn-net", template="stacks-vpn", plan="premium")) == (403, "approval-needed")
+    body = {"name": "vpn-net", "template": "stacks-vpn"}
+    assert agent("POST", "/containers", body).status_code == 202
+
+
+def test_who_sees_only_its_own_sees_the_templates(benches: Callable[..., Bench]) -> None:
+    agent = benches(policies={"agents": {"only": "own"}}).agent()
+
+    assert agent("GET", "/containers/templates").json()["data"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:80@evil.example", "127.0.0.1:x", "127.0.0.1:", "localhost:1:2"])
+def test_a_name_of_the_broker_has_nothing_beside_its_port(bench: Bench, host: str) -> None:
+    """Links in answers lead to it."""
+    assert bench.reader()("GET", "/containers", headers={"Host": host}).status_code == 400
