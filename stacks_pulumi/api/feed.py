@@ -407,18 +407,11 @@ class Feed(Generic[T]):
         """
         return self.snapshot(max_age).find(lambda row: bool(row.id == id))
 
-    def seen(self, id: Any, named: Callable[[T], bool] | None = None) -> T | None:
-        """
-        Return the resource with that id from the last readable list, without a call; `None` if it is not in it.
-
-        Args:
-            id: The id.
-            named: Whether another row is the resource, if none has the id.
-        """
+    def seen(self, id: Any) -> T | None:
+        """Return the resource with that id from the last readable list, without a call; `None` if it is not in it."""
         with self._changed:
             rows = self._readable
-        found = next((row for row in rows if row.id == id), None)
-        return next(filter(named, rows), None) if found is None and named is not None else found
+        return next((row for row in rows if row.id == id), None)
 
     def wait(
         self,

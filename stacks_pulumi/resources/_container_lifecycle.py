@@ -463,16 +463,17 @@ class Lifecycle(msgspec.Struct, frozen=True):
         Raises:
             ExistsError: The container existed before the request.
         """
+
+        def is_it(row: models.Container) -> bool:
+            """Return whether a row is the container in the answer, which the client has found to be a new one."""
+            is_same = compare_instants(container.created_at, row.created_at)
+            return bool(is_same) or not is_older(row, since)
+
         # A list may still show the container that was replaced, which has the same id.
         replaced = since is not None and self.session.client.containers.has_deleted(container.name or "")
-        found = self._wait(
-            CREATED,
-            container,
-            is_new=since is not None,
-            is_it=(lambda row: not is_older(row, since)) if replaced else None,
-        )
+        found = self._wait(CREATED, container, is_new=since is not None, is_it=is_it if replaced else None)
         found = self.with_time(found)
-        if is_older(found, since):
+        if not is_it(found):
             raise ExistsError(
                 f"the API answered with the container {found.id}, which was created at {found.created_at} and so "
                 'existed before the request. It was not changed: adopt it (adopt="if_matching"), or use another name',

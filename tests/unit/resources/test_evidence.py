@@ -233,6 +233,14 @@ def test_the_old_container_of_a_replacement_is_not_taken_for_the_new_one(clock: 
     assert seen.created_at == as_time(NOW + 1)
 
 
+def test_the_container_in_the_answer_is_ours_although_its_time_is_of_a_clock_that_is_behind(
+    clock: FakeClock,
+) -> None:
+    made, _ = session(clock, containers__list=data([row(NOW - 30)]))
+
+    assert Lifecycle(made, operation(clock)).wait_until_created(found(NOW - 30), NOW).id == ID
+
+
 def test_a_container_that_is_older_than_the_request_is_not_ours(clock: FakeClock) -> None:
     made, _ = session(clock, containers__list=data([row(NOW - 9000)]))
 
