@@ -1,8 +1,7 @@
 """
 Connections between containers (guide, "Container Connections").
 
-The guide lists a connection at both of its ends. A platform may list it only at one of them, later than it was made,
-and with another name.
+The guide lists a connection at both of its ends, so each of them is a witness. It names the other end, and not its id.
 """
 
 from __future__ import annotations
@@ -20,10 +19,6 @@ from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.once import Deleted, Once, look_twice, settle
 from stacks_pulumi.errors import NotFoundError, StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
-
-_EARLIEST = 600.0
-"""Seconds before a request: a connection that was made earlier than that was not made by the request. Clocks differ."""
-
 
 Find: TypeAlias = Callable[[str], models.Container | None]
 
@@ -48,34 +43,19 @@ class _NewConnection(Once[models.Connection]):
         self._name = name
 
     def existing(self) -> Listing[models.Connection]:
-        """Return the connections of the source, and those from it that only the target lists."""
-        listed = self._api.list(self._source_id).outgoing
-        former = {row.id for row in self.former}
-        if any(row.id not in former for row in listed):
-            return listed
-        incoming = self._api.list(self._target_id).incoming
-        new = [row for row in incoming if self._api.comes_from(row, self._source_id)]
-        known = (row.merge(models.Connection(id=row.id, target_id=self._target_id)) for row in new)
-        return Listing(
-            {row.id: row for row in (*listed, *known)}.values(),
-            gap=listed.gap or incoming.gap,
-            damaged=listed.damaged | incoming.damaged,
-        )
+        return self._api.list(self._source_id).outgoing
 
     def is_taken(self, row: models.Connection) -> bool:
         return self._api.is_equal(row, self._target_id, self._name)
 
     def is_ours(self, row: models.Connection) -> bool:
-        """Return whether a new row has our target, and our name as the platform may spell it."""
-        is_named = self._name is None or is_spelling(self._name, row.name)
-        return is_named and self._api.leads_to(row, self._target_id)
+        return self.is_taken(row)
 
     def made_at(self, row: models.Connection) -> str | None:
         return row.created_at
 
     def remove(self, row: models.Connection) -> None:
-        if self.is_taken(row):
-            self._api.delete(row.id, source_id=self._source_id, target_id=self._target_id)
+        self._api.delete(row.id, source_id=self._source_id, target_id=self._target_id)
 
 
 def list_call(container_id: str) -> Call[models.Connections]:
@@ -120,7 +100,6 @@ class ConnectionsApi:
         target_id: str | None = None,
         *,
         ask: Callable[[str], models.Connections] | None = None,
-        like: Callable[[models.Connection], bool] | None = None,
     ) -> models.Connection | None:
         """
         Return a connection as one of its ends lists it; `None` if neither does.
@@ -132,9 +111,6 @@ class ConnectionsApi:
             source_id: Its source.
             target_id: Its target, if it is known.
             ask: Lists the connections of a container, instead of `list`.
-            like: Whether a connection of the source with another id is the one that is looked for: the id in the
-                answer to a create request may be that of the request, and ids may change. It counts only if no other
-                one is like it.
 
         Raises:
             NotFoundError: The API does not know the source, and the target does not list the connection.
@@ -151,13 +127,6 @@ class ConnectionsApi:
                 unknown = error if container == source_id else unknown
                 continue
             row = next((row for row in rows if row.id == connection_id), None)
-            if row is None and like is not None:
-                similar = [
-                    row
-                    for row in rows
-                    if (side == "outgoing" or self.comes_from(row, source_id)) and like(row)
-                ]
-                row = similar[0] if len(similar) == 1 else None
             if row is not None:
                 return row
             looked.append(rows)
@@ -255,21 +224,6 @@ class ConnectionsApi:
 
         settle(self.send, call_to("connections.delete", connection_id, parse=done), is_gone)
         self._deleted.add("", connection_id)
-
-    def leads_to(self, connection: models.Connection, target_id: str) -> bool:
-        """Return whether a connection that its source lists has this target."""
-        return _leads_to(connection, target_id, self._containers.find)
-
-    def comes_from(self, connection: models.Connection, source_id: str) -> bool:
-        """Return whether a connection that its target lists has this source."""
-        if connection.source_id is not None:
-            return connection.source_id == source_id
-        name = connection.source_name
-        if name is None:
-            return False
-        return source_id.casefold().endswith(name.casefold()) or (
-            may_be_of(source_id, name) and _is_named(source_id, name, self._containers.find)
-        )
 
 
 def is_equal(connection: models.Connection, target_id: str, name: str | None, find: Find) -> bool:
