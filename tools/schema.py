@@ -31,7 +31,7 @@ from stacks_pulumi.functions import (  # noqa: E402
 from stacks_pulumi.hosts.plugin.questions import CHILDREN  # noqa: E402
 from stacks_pulumi.hosts.plugin.settings import SETTINGS  # noqa: E402
 from stacks_pulumi.pricing.recognition import DYNAMIC, KINDS, NATIVE  # noqa: E402
-from stacks_pulumi.resources import _fields, handlers  # noqa: E402
+from stacks_pulumi.resources import _literals, handlers  # noqa: E402
 from stacks_pulumi.resources._fields import OnChange  # noqa: E402
 from tools.docs.docstrings import attributes, first_sentence, section  # noqa: E402
 from tools.docs.resources import secret_outputs  # noqa: E402
@@ -274,7 +274,7 @@ def _of(type_: Any, types: dict[str, Any]) -> dict[str, Any]:
 def _input(annotation: str, types: dict[str, Any]) -> dict[str, Any]:
     """The schema of an argument. A known word is an enumeration beside any text: the platform grows."""
     name = annotation.removesuffix(" | None")
-    literal = getattr(_fields, name, None)
+    literal = getattr(_literals, name, None)
     if literal is None:
         return _written(annotation)
     words = _words(literal)

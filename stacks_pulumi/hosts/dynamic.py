@@ -47,8 +47,8 @@ from pulumi.runtime import rpc
 from stacks_pulumi._identifiers import snake_case
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.hosts._grpc_call import Context, EngineService, GrpcCall
-from stacks_pulumi.resources._fields import UNKNOWN
 from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._values import UNKNOWN
 from stacks_pulumi.resources.handlers import HANDLERS
 
 PROVIDER_KEY: Final = "__provider"

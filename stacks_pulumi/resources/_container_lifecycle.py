@@ -30,14 +30,8 @@ from stacks_pulumi.errors import (
     WaitTimeoutError,
 )
 from stacks_pulumi.pricing.recognition import UNFINISHED, is_open, is_unfinished
-from stacks_pulumi.resources._fields import (
-    ANY_UPDATE,
-    REPAIR,
-    Output,
-    changed_outside,
-    differences_to,
-    found_changed,
-)
+from stacks_pulumi.resources._container_changes import differences_to
+from stacks_pulumi.resources._fields import ANY_UPDATE, REPAIR, Output, changed_outside, found_changed
 from stacks_pulumi.resources._identity import (
     IDENTITY_CONFLICT,
     RECENT,

@@ -33,7 +33,7 @@ from stacks_pulumi.errors import (
     VanishedError,
     WaitCancelledError,
 )
-from stacks_pulumi.resources._fields import differences_to
+from stacks_pulumi.resources._container_changes import differences_to
 from stacks_pulumi.resources._identity import ORIGIN, new_origin, token_of
 from stacks_pulumi.resources._operation import EngineCall, Operation, record_adoption
 from stacks_pulumi.resources._owners import OWNERS, Owner

@@ -32,16 +32,13 @@ from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import (
     ANY_UPDATE,
     REPAIR,
-    UNKNOWN,
     Field,
     OnChange,
     Output,
-    ParentInProgram,
     changed,
     changed_outside,
     checked,
     found_changed,
-    plain,
 )
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
@@ -61,7 +58,7 @@ from stacks_pulumi.resources._operation import (
     adopted_elsewhere,
 )
 from stacks_pulumi.resources._owners import NAMES, OWNERS, PARENT_TIMES, Owner, forget
-from stacks_pulumi.resources._resource import parent_id
+from stacks_pulumi.resources._resource import ParentInProgram, parent_id
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._running import rebinds
 from stacks_pulumi.resources._session import Session, close_sessions, session_for
@@ -73,6 +70,7 @@ from stacks_pulumi.resources._stored import (
     ordinary,
     returned,
 )
+from stacks_pulumi.resources._values import UNKNOWN, plain
 
 
 def end_operation() -> None:

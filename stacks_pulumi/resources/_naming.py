@@ -15,7 +15,7 @@ from stacks_pulumi._identifiers import name_of, stack_and_project
 from stacks_pulumi.catalog import LONGEST_NAME
 from stacks_pulumi.config import NAME_EXPRESSION
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _validators
 
 DEFAULT_NAME: Final = "default_name"
 """
@@ -159,6 +159,6 @@ def _clean(text: str) -> str:
 
 def _is_valid(text: str) -> bool:
     try:
-        return _fields.container_name(text) == text
+        return _validators.container_name(text) == text
     except ValueError:
         return False

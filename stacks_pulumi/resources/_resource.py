@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, cast
 
+import msgspec
 import pulumi
 from pulumi import dynamic
 from pulumi.runtime import get_root_resource
@@ -21,10 +22,10 @@ from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi.config import NAMESPACE, flag
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, NATIVE
-from stacks_pulumi.resources import _fields
-from stacks_pulumi.resources._fields import PARENT_IN_PROGRAM
+from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, NATIVE, is_unknown
+from stacks_pulumi.resources import _validators
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN
+from stacks_pulumi.resources._values import plain
 from stacks_pulumi.resources.provider import check_stored_key, shown_alone
 
 
@@ -110,7 +111,7 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
 
 def container_id(value: Any) -> str:
     """Return a container's id: any text without a slash, because only the API knows the exact form."""
-    text = _fields.segment(value)
+    text = _validators.segment(value)
     if "/" in text:
         msg = f"{text!r} is not a container's id, which looks like usr-abc12345-web"
         raise ValueError(msg)
@@ -130,6 +131,56 @@ def parent_id(id_: str) -> str:
 def own_name(id_: str) -> str:
     """Return the part after the container's id; it may contain slashes, because a name may."""
     return id_.partition("/")[2]
+
+
+PARENT_IN_PROGRAM: Final = "container_in_program"
+"""The extra input with what the program knows of a child's container."""
+
+
+class ParentInProgram(msgspec.Struct, frozen=True):
+    """
+    A child's container, as its program declares it.
+
+    A child's inputs contain only the container's id, which is unknown at the preview of a new stack. The program knows
+    more: the template, and whether external access is on. One extra input passes that to `check`. `check` does not
+    return it, so it is not stored in the state.
+
+    Attributes:
+        facts: The known arguments of the Container by name; an unset argument is missing.
+        is_new: Whether this operation creates the container.
+    """
+
+    facts: Mapping[str, Any]
+    is_new: bool
+
+    @classmethod
+    def of(cls, news: Mapping[str, Any], adopt: str = "never") -> ParentInProgram | None:
+        """Read the extra input; return `None` if it is missing, or part of it is unknown. `adopt` is the stack's."""
+        facts = plain(news.get(PARENT_IN_PROGRAM))
+        if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
+            return None
+        container = news.get("source", news.get("container"))
+        # The id of a container that is only looked up is unknown at preview too.
+        is_new = is_unknown(container) and not facts.get("exists")
+        given = {name: value for name, value in facts.items() if value is not None}
+        return cls({"adopt": adopt, **given}, is_new)
+
+    @property
+    def template(self) -> str:
+        """The container's template; empty if a look-up did not find the container."""
+        return str(self.facts.get("template", ""))
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the program keeps the container stopped."""
+        return self.facts.get("desired_status") == "stopped"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether external access is certainly off: the program sets that, or the container is new."""
+        wanted = self.facts.get("external_access")
+        adopted = self.facts.get("adopt") == "if_matching"
+        return wanted is False or (wanted is None and self.is_new and not adopted)
 
 
 def stated(container: Any, **more: Any) -> dict[str, pulumi.Input[Any]]:
@@ -435,7 +486,7 @@ def declare_child(
 
 def _canonical(own: Any) -> str:
     try:
-        return _fields.ip_network(own)
+        return _validators.ip_network(own)
     except ValueError:
         return f"{own:g}" if isinstance(own, float) else str(own)
 

@@ -19,7 +19,6 @@ from stacks_pulumi.errors import (
 )
 from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
-from stacks_pulumi.resources._fields import ParentInProgram
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
     IDENTITY_CONFLICT,
@@ -29,6 +28,7 @@ from stacks_pulumi.resources._identity import (
 )
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._owners import BACKUPS, OWNERS, PARENT_TIMES
+from stacks_pulumi.resources._resource import ParentInProgram
 from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources._stored import shown_time
 

@@ -22,7 +22,7 @@ from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.catalog import PLANS, STORAGE_TIERS, TEMPLATES
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import KINDS, SIGNATURE
-from stacks_pulumi.resources._fields import secret
+from stacks_pulumi.resources._values import secret
 
 _ADDRESS: Final = re.compile(r"(https?://)?[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/?", re.IGNORECASE)
 _ORIGIN: Final = re.compile(r"[0-9a-f]+-[0-9a-f]+")

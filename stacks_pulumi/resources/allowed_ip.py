@@ -13,7 +13,7 @@ import pulumi
 from stacks_pulumi.api import models
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, StacksError
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _fields, _validators
 from stacks_pulumi.resources._address_list import (
     AWAITED,
     OTHERS_LEFT,
@@ -23,22 +23,22 @@ from stacks_pulumi.resources._address_list import (
     matches,
 )
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import (
-    AdoptMode,
-    Field,
-    OnChange,
-    ParentInProgram,
-    ServiceType,
-    changed,
-    changed_outside,
-)
+from stacks_pulumi.resources._fields import Field, OnChange, changed, changed_outside
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
 )
+from stacks_pulumi.resources._literals import AdoptMode, ServiceType
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._owners import OWNERS
-from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
+from stacks_pulumi.resources._resource import (
+    Child,
+    ParentInProgram,
+    child_id,
+    container_id,
+    input_id,
+    parent_id,
+)
 from stacks_pulumi.resources._running import (
     check_not_recreated,
     creation_time,
@@ -248,11 +248,11 @@ class AllowedIpHandler(ResourceHandler):
     id_form: ClassVar = "<container id>/<address>"
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
-        Field("ip_address", _fields.ip_network, OnChange.REPLACE, required=True),
-        Field("description", _fields.text, OnChange.UPDATE, default="Custom IP"),
-        Field("service_type", _fields.one_of(("http", "tcp", "both")), OnChange.UPDATE, default="both"),
-        Field("revoke_auto_added", _fields.boolean, OnChange.UPDATE, default=False),
-        Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
+        Field("ip_address", _validators.ip_network, OnChange.REPLACE, required=True),
+        Field("description", _validators.text, OnChange.UPDATE, default="Custom IP"),
+        Field("service_type", _validators.one_of(("http", "tcp", "both")), OnChange.UPDATE, default="both"),
+        Field("revoke_auto_added", _validators.boolean, OnChange.UPDATE, default=False),
+        Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
     )
     # Every update looks for the entry, and adds another one if it differs.
     outputs: ClassVar = tuple(

@@ -14,7 +14,7 @@ from stacks_pulumi.errors import (
     StacksError,
 )
 from stacks_pulumi.pricing.recognition import is_unknown
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _validators
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._fields import Field, OnChange, changed
 from stacks_pulumi.resources._handler import ResourceHandler
@@ -68,8 +68,8 @@ class BackupRestoreHandler(ResourceHandler):
     owns: ClassVar = False
     id_form: ClassVar = ""
     fields: ClassVar = (
-        Field("backup_id", _fields.backup_number, OnChange.UPDATE, required=True),
-        Field("triggers", _fields.strings, OnChange.UPDATE),
+        Field("backup_id", _validators.backup_number, OnChange.UPDATE, required=True),
+        Field("triggers", _validators.strings, OnChange.UPDATE),
     )
 
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:

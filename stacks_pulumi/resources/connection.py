@@ -14,7 +14,7 @@ from stacks_pulumi.api.wait import STARTED
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import BadRequestError, ConflictError, StacksError
 from stacks_pulumi.pricing.recognition import is_unknown
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _fields, _validators
 from stacks_pulumi.resources._children import (
     Ask,
     ChildHandler,
@@ -23,14 +23,24 @@ from stacks_pulumi.resources._children import (
     same_time,
 )
 from stacks_pulumi.resources._creation import Creation, adopts
-from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
+from stacks_pulumi.resources._fields import Field, OnChange
 from stacks_pulumi.resources._handler import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._identity import find_container
+from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation
-from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
+from stacks_pulumi.resources._resource import (
+    Child,
+    ParentInProgram,
+    child_id,
+    container_id,
+    input_id,
+    own_name,
+    parent_id,
+)
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
 from stacks_pulumi.resources._running import is_own_container, once_running, runs, wait_for
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._values import secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -158,9 +168,9 @@ class ConnectionHandler(ChildHandler[models.Connection]):
     fields: ClassVar = (
         Field("source", container_id, OnChange.REPLACE, required=True),
         Field("target", container_id, OnChange.REPLACE, required=True),
-        Field("name", _fields.text, OnChange.REPLACE, required=True),
-        Field("restart_source", _fields.boolean, OnChange.NONE, default=True),
-        Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
+        Field("name", _validators.text, OnChange.REPLACE, required=True),
+        Field("restart_source", _validators.boolean, OnChange.NONE, default=True),
+        Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
     )
     outputs: ClassVar = (
         _fields.Output("connection_type"),

@@ -30,7 +30,13 @@ from stacks_pulumi.errors import (
     with_code,
 )
 from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, UNFINISHED, is_unfinished, is_unknown
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _validators, _values
+from stacks_pulumi.resources._container_changes import (
+    differences_to,
+    of_unknown,
+    replacement_needed,
+    resized_outside,
+)
 from stacks_pulumi.resources._container_lifecycle import (
     OUTPUTS,
     STATUS_ERROR,
@@ -41,24 +47,10 @@ from stacks_pulumi.resources._container_lifecycle import (
     outputs,
 )
 from stacks_pulumi.resources._creation import Creation, to_adopt
-from stacks_pulumi.resources._fields import (
-    AdoptMode,
-    DesiredStatus,
-    Field,
-    OnChange,
-    Plan,
-    StorageTier,
-    Template,
-    changed,
-    changed_outside,
-    differences_to,
-    of_unknown,
-    plain,
-    replacement_needed,
-    resized_outside,
-)
+from stacks_pulumi.resources._fields import Field, OnChange, changed, changed_outside
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import REQUESTED_AT
+from stacks_pulumi.resources._literals import AdoptMode, DesiredStatus, Plan, StorageTier, Template
 from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, how_to_rename, named
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation, reason_of
 from stacks_pulumi.resources._preview_total import show_in_preview
@@ -72,6 +64,7 @@ from stacks_pulumi.resources._resource import (
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._session import Session, session_for
 from stacks_pulumi.resources._stored import is_from_state
+from stacks_pulumi.resources._values import plain
 
 
 class Container(StacksResource, module="stacks", name="Container"):
@@ -421,18 +414,18 @@ class ContainerHandler(ResourceHandler):
     kind: ClassVar = "Container"
     id_form: ClassVar = "usr-abc12345-web"
     fields: ClassVar = (
-        Field("name", _fields.container_name, OnChange.REFUSED, required=True),
-        Field("template", _fields.text, OnChange.REFUSED, required=True),
-        Field("plan", _fields.text, OnChange.REFUSED),
-        Field("additional_storage_tier", _fields.storage_tier, OnChange.REFUSED),
-        Field("discount_code", _fields.text, OnChange.NONE),
-        Field("desired_status", _fields.one_of((STATUS_RUNNING, STATUS_STOPPED)), OnChange.UPDATE),
-        Field("external_access", _fields.boolean, OnChange.UPDATE),
-        Field("restart_triggers", _fields.strings, OnChange.UPDATE),
-        Field("replace_on_change", _fields.boolean, OnChange.NONE),
-        Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
-        Field(NAME_PATTERN, _fields.text, OnChange.NONE, noted=True),
-        Field(ADOPTS, _fields.text, OnChange.NONE, noted=True),
+        Field("name", _validators.container_name, OnChange.REFUSED, required=True),
+        Field("template", _validators.text, OnChange.REFUSED, required=True),
+        Field("plan", _validators.text, OnChange.REFUSED),
+        Field("additional_storage_tier", _validators.storage_tier, OnChange.REFUSED),
+        Field("discount_code", _validators.text, OnChange.NONE),
+        Field("desired_status", _validators.one_of((STATUS_RUNNING, STATUS_STOPPED)), OnChange.UPDATE),
+        Field("external_access", _validators.boolean, OnChange.UPDATE),
+        Field("restart_triggers", _validators.strings, OnChange.UPDATE),
+        Field("replace_on_change", _validators.boolean, OnChange.NONE),
+        Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
+        Field(NAME_PATTERN, _validators.text, OnChange.NONE, noted=True),
+        Field(ADOPTS, _validators.text, OnChange.NONE, noted=True),
     )
     outputs: ClassVar = OUTPUTS
 
@@ -467,9 +460,9 @@ class ContainerHandler(ResourceHandler):
         """Warn of names that are not in the catalogue, and of changes that only `up` can check."""
         template, plan = _known(inputs, "template"), _known(inputs, "plan")
         if template is not None and template not in catalog.TEMPLATES:
-            yield _fields.unknown_word(template, catalog.TEMPLATES, "template")
+            yield _validators.unknown_word(template, catalog.TEMPLATES, "template")
         if plan is not None and template != catalog.VPN_TEMPLATE and plan not in catalog.PLANS:
-            yield _fields.unknown_word(plan, catalog.PLANS, "plan")
+            yield _validators.unknown_word(plan, catalog.PLANS, "plan")
         if not olds:
             if plan == "micro" and template is not None and catalog.of_other_tier(template, plan):
                 yield f"the guide has the plan micro only for other templates than {template}: the API may refuse it"
@@ -553,7 +546,7 @@ class ContainerHandler(ResourceHandler):
         price: Any = None
         if any(map(is_unknown, (inputs.get("template"), plan, tier))):
             # Without them an update that has a plan (`--plan`) would refuse the values that it finds.
-            plan, price = plan or (_fields.UNKNOWN if template is None else None), _fields.UNKNOWN
+            plan, price = plan or (_values.UNKNOWN if template is None else None), _values.UNKNOWN
         elif template is not None:
             usd = catalog.monthly_price(template, plan, tier)
             price = None if usd is None else float(usd)

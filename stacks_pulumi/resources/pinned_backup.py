@@ -30,7 +30,7 @@ from stacks_pulumi.errors import (
     WaitTimeoutError,
 )
 from stacks_pulumi.pricing.recognition import is_unknown
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _fields, _validators
 from stacks_pulumi.resources._children import (
     Ask,
     ChildHandler,
@@ -40,12 +40,20 @@ from stacks_pulumi.resources._children import (
     same_time,
 )
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange, OnDelete, ParentInProgram
+from stacks_pulumi.resources._fields import Field, OnChange
 from stacks_pulumi.resources._handler import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._identity import RECENT, UnseenError, find_container
+from stacks_pulumi.resources._literals import OnDelete
 from stacks_pulumi.resources._operation import Difference, EngineCall, Operation
 from stacks_pulumi.resources._owners import BACKUPS, OWNERS
-from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, parent_id
+from stacks_pulumi.resources._resource import (
+    Child,
+    ParentInProgram,
+    child_id,
+    container_id,
+    input_id,
+    parent_id,
+)
 from stacks_pulumi.resources._running import lost_with_its_container, patiently, runs
 from stacks_pulumi.resources._session import Session
 
@@ -157,10 +165,10 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
     create_timeout: ClassVar = 1800.0
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
-        Field("triggers", _fields.strings, OnChange.REPLACE),
+        Field("triggers", _validators.strings, OnChange.REPLACE),
         # If it is not set, it is the number of the new backup, and a missing input is not a change.
-        Field("backup_id", _fields.backup_number, OnChange.REPLACE, computed=True),
-        Field("on_delete", _fields.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
+        Field("backup_id", _validators.backup_number, OnChange.REPLACE, computed=True),
+        Field("on_delete", _validators.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
     )
     outputs: ClassVar = tuple(
         _fields.Output(name, (_fields.REPAIR,))
@@ -516,7 +524,7 @@ def _number(id_: str, olds: Mapping[str, Any]) -> models.BackupId:
     Raises:
         ValueError: The id has none.
     """
-    return _fields.backup_number(olds.get("backup_id") or id_)
+    return _validators.backup_number(olds.get("backup_id") or id_)
 
 
 def _not_listed(container: str) -> str:

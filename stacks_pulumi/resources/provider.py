@@ -16,7 +16,7 @@ from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi.config import KEYS, NAMESPACE, load, plain_key
 from stacks_pulumi.errors import ConfigError, StacksError, with_account
-from stacks_pulumi.resources._fields import AdoptMode
+from stacks_pulumi.resources._literals import AdoptMode
 
 
 def shown_alone(error: StacksError) -> StacksError:

@@ -9,10 +9,10 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi.errors import ApiError, NotFoundError, StacksError, VanishedError
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _fields, _validators
 from stacks_pulumi.resources._children import Ask, find_child, leave_alone
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import Field, OnChange, ParentInProgram, changed, secret
+from stacks_pulumi.resources._fields import Field, OnChange, changed
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
@@ -20,7 +20,15 @@ from stacks_pulumi.resources._identity import (
     may_be_another,
 )
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
+from stacks_pulumi.resources._resource import (
+    Child,
+    ParentInProgram,
+    child_id,
+    container_id,
+    input_id,
+    own_name,
+    parent_id,
+)
 from stacks_pulumi.resources._running import (
     creation_time,
     patiently,
@@ -29,6 +37,7 @@ from stacks_pulumi.resources._running import (
 )
 from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources._stored import shown_time
+from stacks_pulumi.resources._values import secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -105,7 +114,7 @@ class SshCertificateHandler(ResourceHandler):
     owns: ClassVar = False
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
-        Field("rotate_triggers", _fields.strings, OnChange.UPDATE),
+        Field("rotate_triggers", _validators.strings, OnChange.UPDATE),
     )
     # An update for another reason downloads the key, which another client may have renewed.
     outputs: ClassVar = (

@@ -14,10 +14,10 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api.vpn_clients import risks_of
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, UnreadableAnswerError, VanishedError
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _fields, _validators
 from stacks_pulumi.resources._children import Ask, ChildHandler, fast_or_once_running, same_time
 from stacks_pulumi.resources._creation import Creation
-from stacks_pulumi.resources._fields import AdoptMode, Field, OnChange, ParentInProgram, secret
+from stacks_pulumi.resources._fields import Field, OnChange
 from stacks_pulumi.resources._handler import LOOKED_UP, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
@@ -26,8 +26,17 @@ from stacks_pulumi.resources._identity import (
     find_container,
     may_be_another,
 )
+from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._operation import Operation
-from stacks_pulumi.resources._resource import Child, child_id, container_id, input_id, own_name, parent_id
+from stacks_pulumi.resources._resource import (
+    Child,
+    ParentInProgram,
+    child_id,
+    container_id,
+    input_id,
+    own_name,
+    parent_id,
+)
 from stacks_pulumi.resources._running import (
     creation_time,
     is_own_container,
@@ -37,6 +46,7 @@ from stacks_pulumi.resources._running import (
 )
 from stacks_pulumi.resources._session import REFUSALS, Session
 from stacks_pulumi.resources._stored import NO_TIME, shown_time
+from stacks_pulumi.resources._values import secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -136,10 +146,10 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
     id_form: ClassVar = "<container id>/<client name>"
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
-        Field("name", _fields.segment, OnChange.REPLACE, required=True),
-        Field("rotate_triggers", _fields.strings, OnChange.REPLACE),
-        Field("store_config", _fields.boolean, OnChange.UPDATE, default=True),
-        Field("adopt", _fields.one_of(ADOPT_MODES), OnChange.NONE),
+        Field("name", _validators.segment, OnChange.REPLACE, required=True),
+        Field("rotate_triggers", _validators.strings, OnChange.REPLACE),
+        Field("store_config", _validators.boolean, OnChange.UPDATE, default=True),
+        Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
     )
     outputs: ClassVar = (
         _fields.Output("config", ("store_config", _fields.REPAIR), secret=True),

@@ -18,7 +18,8 @@ from typing import Any
 
 from pulumi.runtime.proto import provider_pb2
 
-from stacks_pulumi.resources._fields import UNKNOWN, OnChange
+from stacks_pulumi.resources._fields import OnChange
+from stacks_pulumi.resources._values import UNKNOWN
 from stacks_pulumi.resources.handlers import HANDLERS
 from tests.chaos.account import claims
 from tests.support.host import CallFailedError, Host, HostedResource

@@ -15,7 +15,7 @@ from pulumi.runtime import rpc
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.recognition import is_unknown
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _values
 from tests.support.host import SECRET, CallFailedError, Host
 from tests.support.sdk import OLDEST, oldest_sdk
 
@@ -79,8 +79,8 @@ def test_no_part_is_missing(sdk: Host) -> None:
 
 
 def test_secret_marks_and_unknowns_equal_those_of_the_sdk() -> None:
-    assert _fields.UNKNOWN == rpc.UNKNOWN
-    assert _fields.secret("x") == {rpc._special_sig_key: rpc._special_secret_sig, "value": "x"}
-    assert _fields.plain({"a": [_fields.secret({"b": 1})]}) == {"a": [{"b": 1}]}
+    assert _values.UNKNOWN == rpc.UNKNOWN
+    assert _values.secret("x") == {rpc._special_sig_key: rpc._special_secret_sig, "value": "x"}
+    assert _values.plain({"a": [_values.secret({"b": 1})]}) == {"a": [{"b": 1}]}
     assert is_unknown({"a": [rpc.UNKNOWN]})
     assert not is_unknown({"a": ["x", 1, None, True]})

@@ -22,8 +22,10 @@ from stacks_pulumi._identifiers import camel_case
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.hosts.plugin.wire import parsed
 from stacks_pulumi.pricing.recognition import KINDS, MARKER, NATIVE
-from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM, secret
+from stacks_pulumi.resources._fields import CHANGED_OUTSIDE
 from stacks_pulumi.resources._naming import DEFAULT_NAME
+from stacks_pulumi.resources._resource import PARENT_IN_PROGRAM
+from stacks_pulumi.resources._values import secret
 from tests.chaos.account import holdings
 from tests.support.clock import fast_clock
 from tests.support.host import SECRET, UNKNOWN, FakeEngine, Host, HostedResource, _to_dict, _to_struct

@@ -34,7 +34,7 @@ ELSEWHERE: Final = {
     f"{PACKAGE}/policy/adapter.py": "`policy.rule.crashed` adds the code",
     f"{PACKAGE}/policy/testing.py": "for the author of a test",
     f"{PACKAGE}/policy/_analyzer.py": "for the author of a test",
-    f"{PACKAGE}/resources/_fields.py": "`resources._fields.checked` adds the code",
+    f"{PACKAGE}/resources/_validators.py": "`resources._fields.checked` adds the code",
     f"{PACKAGE}/resources/_resource.py": "`resources._fields.checked` adds the code",
     f"{PACKAGE}/pricing/money.py": "the parser of the command line, or the reader of a file, adds the code",
     f"{PACKAGE}/_settings_file.py": "`text_of` is called by readers that add the name of the file and a code",

@@ -17,7 +17,7 @@ import pytest
 
 from stacks_pulumi import catalog, config
 from stacks_pulumi.functions import results
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _literals
 from stacks_pulumi.resources._fields import Field
 from stacks_pulumi.resources.handlers import HANDLERS
 
@@ -110,18 +110,18 @@ def values(alias: Any) -> list[Any]:
 
 
 def test_the_literals_are_those_of_the_catalogue_and_of_the_settings() -> None:
-    assert values(_fields.Template) == sorted(catalog.TEMPLATES)
-    assert values(_fields.Plan) == list(catalog.PLANS)
-    assert values(_fields.StorageTier) == list(catalog.STORAGE_TIERS)
-    assert set(values(_fields.AdoptMode)) == set(config.ADOPT_MODES)
+    assert values(_literals.Template) == sorted(catalog.TEMPLATES)
+    assert values(_literals.Plan) == list(catalog.PLANS)
+    assert values(_literals.StorageTier) == list(catalog.STORAGE_TIERS)
+    assert set(values(_literals.AdoptMode)) == set(config.ADOPT_MODES)
 
 
 @pytest.mark.parametrize(
     ("kind", "argument", "alias"),
     [
-        ("Container", "desired_status", _fields.DesiredStatus),
-        ("AllowedIp", "service_type", _fields.ServiceType),
-        ("PinnedBackup", "on_delete", _fields.OnDelete),
+        ("Container", "desired_status", _literals.DesiredStatus),
+        ("AllowedIp", "service_type", _literals.ServiceType),
+        ("PinnedBackup", "on_delete", _literals.OnDelete),
     ],
 )
 def test_check_accepts_every_literal_and_no_other_text(kind: str, argument: str, alias: Any) -> None:

@@ -25,9 +25,9 @@ from stacks_pulumi.errors import StacksError, UnreadableAnswerError
 from stacks_pulumi.functions import QUESTIONS, answer, results
 from stacks_pulumi.hosts.plugin.wire import from_struct, hint, unknown_names
 from stacks_pulumi.pricing.recognition import NATIVE, is_unknown
-from stacks_pulumi.resources._fields import secret
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._session import Session, session_for
+from stacks_pulumi.resources._values import secret
 
 _OF_A_FUNCTION: Final = 300.0
 _OF_A_LIST: Final = 1800.0

@@ -56,10 +56,12 @@ from stacks_pulumi.hosts.plugin.wire import (
     unknown_names,
 )
 from stacks_pulumi.pricing.recognition import MARKER, NATIVE, is_unknown
-from stacks_pulumi.resources._fields import CHANGED_OUTSIDE, PARENT_IN_PROGRAM, plain, secret
+from stacks_pulumi.resources._fields import CHANGED_OUTSIDE
 from stacks_pulumi.resources._handler import ResourceHandler, end_operation
 from stacks_pulumi.resources._naming import DEFAULT_NAME, valid_container_name
 from stacks_pulumi.resources._preview_total import CheckedPrices
+from stacks_pulumi.resources._resource import PARENT_IN_PROGRAM
+from stacks_pulumi.resources._values import plain, secret
 from stacks_pulumi.resources.handlers import HANDLERS
 
 _FOR_CHILDREN: Final = ("template", "external_access", "desired_status", "adopt")

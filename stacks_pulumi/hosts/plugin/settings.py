@@ -20,7 +20,7 @@ from stacks_pulumi._pulumi_cli import find_project, read_project
 from stacks_pulumi.errors import ConfigError, with_account, with_code, without_keys
 from stacks_pulumi.hosts.plugin.wire import from_value, in_camel_case, unknown_names
 from stacks_pulumi.pricing.recognition import is_unknown
-from stacks_pulumi.resources._fields import plain
+from stacks_pulumi.resources._values import plain
 
 _ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksums"})
 

@@ -19,7 +19,7 @@ from google.protobuf import struct_pb2
 
 from stacks_pulumi._identifiers import camel_case, nearest, snake_case
 from stacks_pulumi.pricing.recognition import NATIVE, SIGNATURE, is_unknown
-from stacks_pulumi.resources._fields import UNKNOWN, plain, secret
+from stacks_pulumi.resources._values import UNKNOWN, plain, secret
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from google.protobuf import struct_pb2
 
 from stacks_pulumi.hosts.plugin.wire import from_struct, marked_as, secret_texts, to_struct
 from stacks_pulumi.pricing.recognition import SIGNATURE
-from stacks_pulumi.resources._fields import UNKNOWN, secret
+from stacks_pulumi.resources._values import UNKNOWN, secret
 
 OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 """The protocol's signature of an output."""

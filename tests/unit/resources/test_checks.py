@@ -9,17 +9,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _validators
 
 VALIDATORS = [
-    _fields.text,
-    _fields.boolean,
-    _fields.strings,
-    _fields.container_name,
-    _fields.storage_tier,
-    _fields.ip_network,
-    _fields.backup_number,
-    _fields.one_of(("http", "tcp", "both")),
+    _validators.text,
+    _validators.boolean,
+    _validators.strings,
+    _validators.container_name,
+    _validators.storage_tier,
+    _validators.ip_network,
+    _validators.backup_number,
+    _validators.one_of(("http", "tcp", "both")),
 ]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=40),
@@ -46,7 +46,7 @@ def test_every_value_is_accepted_or_refused_with_a_message(
 @given(name=st.from_regex(r"\A[A-Za-z0-9]([A-Za-z0-9]|-(?!-)){1,30}[A-Za-z0-9]\Z"))
 def test_names_follow_the_guide(name: str) -> None:
     if "--" not in name:
-        assert _fields.container_name(name) == name
+        assert _validators.container_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_names_follow_the_guide(name: str) -> None:
     ],
 )
 def test_addresses_have_one_spelling(given_: str, canonical: str) -> None:
-    assert _fields.ip_network(given_) == canonical
+    assert _validators.ip_network(given_) == canonical
 
 
 def test_host_bits_are_refused_with_both_ways_out() -> None:
     with pytest.raises(ValueError, match=r"write 10\.0\.0\.0/24 for the network, or 10\.0\.0\.7"):
-        _fields.ip_network("10.0.0.7/24")
+        _validators.ip_network("10.0.0.7/24")
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_host_bits_are_refused_with_both_ways_out() -> None:
     [(178, 178), (178.0, 178), ("178", 178), ("usr-abc12345-db/178", 178), ("178.0", 178)],
 )
 def test_a_backup_is_named_by_number_or_id(value: Any, number: int) -> None:
-    assert _fields.backup_number(value) == number
+    assert _validators.backup_number(value) == number
 
 
 def test_triggers_are_compared_as_text() -> None:
-    assert _fields.strings(["v1", 2.0, 2.5, True, {"a": 1}]) == ["v1", "2", "2.5", "True", "{'a': 1}"]
+    assert _validators.strings(["v1", 2.0, 2.5, True, {"a": 1}]) == ["v1", "2", "2.5", "True", "{'a': 1}"]
 
 
 def test_a_trigger_with_the_entries_of_a_mapping_in_another_order_is_no_change() -> None:
@@ -88,16 +88,16 @@ def test_a_trigger_with_the_entries_of_a_mapping_in_another_order_is_no_change()
     some = [{"host": "a", "ports": [{"tcp": 1, "udp": 2}]}]
     same = [{"ports": [{"udp": 2, "tcp": 1}], "host": "a"}]
 
-    assert _fields.strings(some) == _fields.strings(same)
-    assert _fields.strings(_fields.strings(some)) == _fields.strings(some)
+    assert _validators.strings(some) == _validators.strings(same)
+    assert _validators.strings(_validators.strings(some)) == _validators.strings(some)
 
 
 def test_a_typing_error_is_guessed() -> None:
     with pytest.raises(ValueError, match="did you mean 'running'"):
-        _fields.one_of(("running", "stopped"))("runnning")
+        _validators.one_of(("running", "stopped"))("runnning")
 
 
 @pytest.mark.parametrize("name", [".", ".."])
 def test_a_name_that_changes_the_path_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="choose another"):
-        _fields.segment(name)
+        _validators.segment(name)

@@ -16,12 +16,12 @@ from stacks_pulumi.api.backups import BackupsApi
 from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
+from stacks_pulumi.resources._container_changes import differences_to
 from stacks_pulumi.resources._container_lifecycle import (
     Lifecycle,
     observed,
     outputs,
 )
-from stacks_pulumi.resources._fields import differences_to
 from stacks_pulumi.resources._identity import (
     IDENTITY_CONFLICT,
     REQUESTED_AT,

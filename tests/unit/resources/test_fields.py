@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from pulumi.runtime import rpc
 
-from stacks_pulumi.resources import _fields
+from stacks_pulumi.resources import _validators, _values
 from stacks_pulumi.resources._fields import Field, OnChange, changed, checked
 
 FIELDS = (
-    Field("name", _fields.text, OnChange.REPLACE, required=True),
-    Field("count", _fields.backup_number, OnChange.UPDATE, default=1),
-    Field("note", _fields.text, OnChange.NONE),
-    Field("made", _fields.text, OnChange.REPLACE, computed=True),
+    Field("name", _validators.text, OnChange.REPLACE, required=True),
+    Field("count", _validators.backup_number, OnChange.UPDATE, default=1),
+    Field("note", _validators.text, OnChange.NONE),
+    Field("made", _validators.text, OnChange.REPLACE, computed=True),
 )
 
 
@@ -43,8 +43,8 @@ def test_unknowns_pass_and_differ_from_everything(unknown: Any) -> None:
 
 
 def test_secret_marks_do_not_matter() -> None:
-    assert checked(FIELDS, {"name": _fields.secret("x")})[0]["name"] == "x"
-    assert changed(FIELDS, {"name": _fields.secret("x"), "count": 1}, {"name": "x", "count": 1}) == []
+    assert checked(FIELDS, {"name": _values.secret("x")})[0]["name"] == "x"
+    assert changed(FIELDS, {"name": _values.secret("x"), "count": 1}, {"name": "x", "count": 1}) == []
 
 
 @pytest.mark.parametrize(

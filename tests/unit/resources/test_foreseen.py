@@ -9,9 +9,10 @@ import pytest
 from stacks_pulumi._identifiers import snake_case
 from stacks_pulumi.hosts.plugin.wire import parsed
 from stacks_pulumi.pricing.recognition import NATIVE, is_unknown
-from stacks_pulumi.resources import _fields
-from stacks_pulumi.resources._fields import UNKNOWN, checked, plain, secret
+from stacks_pulumi.resources import _fields, _validators
+from stacks_pulumi.resources._fields import checked
 from stacks_pulumi.resources._handler import ResourceHandler
+from stacks_pulumi.resources._values import UNKNOWN, plain, secret
 from stacks_pulumi.resources.handlers import HANDLERS
 
 KEY, OTHER = "sk_stacks_" + "0" * 64, "sk_stacks_" + "1" * 64
@@ -154,7 +155,7 @@ class Wandering(ResourceHandler):
 
     kind: ClassVar = "Wandering"
     owns: ClassVar = False
-    fields: ClassVar = (_fields.Field("size", _fields.text, _fields.OnChange.UPDATE),)
+    fields: ClassVar = (_fields.Field("size", _validators.text, _fields.OnChange.UPDATE),)
     outputs: ClassVar = (
         _fields.Output("fixed", secret=True),
         _fields.Output("sized", ("size",)),
@@ -186,6 +187,6 @@ def test_an_update_changes_exactly_what_its_preview_showed_as_unknown(
 
 
 def test_a_list_with_an_unknown_value_is_unknown() -> None:
-    field = _fields.Field("triggers", _fields.strings, _fields.OnChange.UPDATE)
+    field = _fields.Field("triggers", _validators.strings, _fields.OnChange.UPDATE)
 
     assert checked([field], {"triggers": ["1", UNKNOWN]}) == ({"triggers": UNKNOWN}, {})

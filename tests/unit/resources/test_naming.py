@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from stacks_pulumi._identifiers import name_of, stack_and_project
 from stacks_pulumi.config import check_name_pattern
 from stacks_pulumi.errors import ConfigError
-from stacks_pulumi.resources._fields import container_name
 from stacks_pulumi.resources._naming import (
     DEFAULT_NAME,
     NAME_PATTERN,
@@ -21,6 +20,7 @@ from stacks_pulumi.resources._naming import (
     named,
     valid_container_name,
 )
+from stacks_pulumi.resources._validators import container_name
 
 PATTERN = "${name}-${stack}"
 URN = "urn:pulumi:dev::shop::pulumi-python:dynamic/stacks:Container::web"

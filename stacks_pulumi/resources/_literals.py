@@ -1,0 +1,61 @@
+"""
+Which words does a type checker accept for an input?
+
+The types `Template` and `Plan` accept any text, because the platform may add names. The others are closed: the type
+checker reports a wrong literal. Text that is known only at run time is passed as an output
+(`pulumi.Output.from_input(text)`). `tests/typing` compares them with the catalogue and with `check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Literal
+
+import pulumi
+
+_Later = Awaitable[str] | pulumi.Output[str]
+
+AdoptMode = Literal["never", "if_matching"] | _Later
+
+DesiredStatus = Literal["running", "stopped"] | _Later
+
+OnDelete = Literal["unpin", "delete", "keep"] | _Later
+
+ServiceType = Literal["http", "tcp", "both"] | _Later
+
+Plan = Literal["micro", "basic", "standard", "premium"] | pulumi.Input[str]
+
+StorageTier = Literal[1, 3, 5] | pulumi.Input[int]
+
+Template = (
+    Literal[
+        "forgejo",
+        "forgejo-micro",
+        "ghost",
+        "loadbalancer-micro",
+        "minio",
+        "mongodb",
+        "mysql",
+        "nginx",
+        "nginx-micro",
+        "nodejs",
+        "php-apache",
+        "picoclaw",
+        "picoclaw-micro",
+        "pocketbase",
+        "pocketbase-micro",
+        "postgresql",
+        "python",
+        "redis",
+        "redis-micro",
+        "rqlite-micro",
+        "secrets-micro",
+        "stacks-loadbalancer",
+        "stacks-vpn",
+        "storage-micro",
+        "ubuntu",
+        "ubuntu-micro",
+        "wordpress",
+    ]
+    | pulumi.Input[str]
+)
