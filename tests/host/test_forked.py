@@ -20,6 +20,9 @@ from tests.support.host import HOSTS
 from tests.support.hurried import hurry
 from tests.support.waiting import until
 
+# A change of the package does not concern it.
+pytestmark = pytest.mark.extra
+
 PROBE: Final = """
 import atexit, gc, json, os, random, signal, sys, threading
 

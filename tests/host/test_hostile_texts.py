@@ -14,7 +14,7 @@ from tests.support.accounts import running
 from tests.support.host import CallFailedError, Host, HostedResource
 from tests.support.hostile import ALL, faults
 
-pytestmark = [pytest.mark.host, pytest.mark.slow]
+pytestmark = [pytest.mark.host, pytest.mark.slow, pytest.mark.extra]
 
 READ_BY: Final = {
     "containers.list": "Container",
