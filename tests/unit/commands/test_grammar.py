@@ -87,6 +87,7 @@ def test_the_options_that_all_share_are_those_of_the_shared_place(name: str) -> 
     assert parser.get_default("format") == (command.forms[0] if command.forms else "text")
     # Where a command prints a result, a program can read it.
     assert not command.forms or "json" in command.forms
+    assert [action.dest for action in parser._actions if not action.help] == []
 
 
 @pytest.mark.parametrize("name", ALL)
