@@ -183,7 +183,7 @@ def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
     made = [one.binds for one in change.permits if one.endpoint == "containers.create" and one.binds]
     replaced = [symbol for symbol in made if symbol in change.known and change.known[symbol].id in gone]
     for rule, number, most in (
-        ("max-deletions", len(deletions), settings.rules.max_deletions),
+        ("max-deletions", len(deletions) - len(replaced), settings.rules.max_deletions),
         ("max-replacements", len(replaced), settings.rules.max_replacements),
     ):
         if most is not None and number > most.limit:

@@ -127,6 +127,27 @@ def test_what_is_free_needs_a_token_that_may_apply_it(benches: Callable[..., Ben
     assert code(bench.hand_in(change("data"), token=may)) == (403, "approval-needed")
 
 
+def test_a_deletion_is_what_is_gone_afterwards(benches: Callable[..., Bench]) -> None:
+    """A replacement is counted as one, and what only clears up in a list of addresses is neither."""
+    most = {"limit": 0, "otherwise": "refuse"}
+    bench = benches(rules={"unpriced": "approve", "max-deletions": most})
+    old = bench.made("data")
+    delete = permit("containers.delete", ids={"container_id": literal(old)})
+    clears = permit(
+        "allowed_ips.remove",
+        ids={"container_id": literal(old), "ip_id": {"address": "198.51.100.7"}},
+        times=None,
+    )
+    makes = permit("containers.create", create("data", plan="standard"), binds="data")
+    known = {"data": {"id": old["id"], "created_at": old["created_at"]}}
+
+    assert bench.hand_in(bench.change(delete, makes, clears, known=known), "ann").status_code == 201
+    assert "1, and the limit is 0" in bench.hand_in(bench.change(delete, known=known), "ann").text
+    assert bench.hand_in(bench.change(delete, makes), "ann").status_code == 403
+    bench.configure({"rules": {"unpriced": "approve", "max-replacements": most}})
+    assert bench.hand_in(bench.change(delete, makes, known=known), "ann").status_code == 403
+
+
 @pytest.mark.parametrize(
     ("more", "status"),
     [

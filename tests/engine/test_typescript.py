@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.broker.conftest import Bench
 from tests.support.examples import EXAMPLES
 from tests.support.languages import examples, imports, lives, node_modules, project_file
 from tests.support.node import run
@@ -123,6 +124,35 @@ def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: P
     typescript.up(quiet_afterwards=False)
     typescript.destroy()
     assert emulator.state.containers == {}
+
+
+@pytest.mark.extra
+def test_an_agents_program_with_a_budget(
+    typescript: Stack, emulator: Emulator, language_hosts: Path, tmp_path: Path
+) -> None:
+    """Within its budget a program needs no person and no other client than the engine; beyond it a person decides."""
+    policy = {"increase_per_day": 9, "free": ["start", "restart", "connect-own", "undo"]}
+    bench = Bench(tmp_path / "broker", emulator, {"policies": {"agents": policy}})
+    try:
+        typescript.set("stacks:apiKey", bench.agent().token)
+        typescript.set("stacks:baseUrl", bench.url)
+        program = """\
+import * as stacks from "stacks-pulumi";
+const data = new stacks.Container("data", { template: "redis" });
+const web = new stacks.Container("web", { template: "nodejs" });
+new stacks.Connection("link", { source: web.id, target: data.id, name: "primary" });
+"""
+        typescript.project({"index.ts": program}, language_hosts)
+        typescript.up(quiet_afterwards=False)
+        assert bench.names == ["data", "web"]
+        assert bench.journal("refused") == []
+
+        extra = 'new stacks.Container("extra", { template: "nodejs" });\n'
+        typescript.project({"index.ts": program + extra}, language_hosts)
+        assert "approves the access request r-" in " ".join(typescript.up_fails().errors)
+        assert bench.names == ["data", "web"]
+    finally:
+        bench.stop()
 
 
 WORDS = """\
