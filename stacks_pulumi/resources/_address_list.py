@@ -316,23 +316,23 @@ class AllowedIpList:
             for entry in access.allowed_ips
             if entry.description != PLACEHOLDER["description"] and not self._is_managed(entry)
         ]
-        opened_for, told = self.session.fresh.opened_for(self.container), canonical(access.your_ip)
+        opened_for, caller = self.session.fresh.opened_for(self.container), canonical(access.your_ip)
         if opened_for is None:
             return [
                 entry
                 for entry in rows
                 if canonical(entry.ip_address) == olds.get(AWAITED)
                 or (
-                    canonical(entry.ip_address) == told
+                    canonical(entry.ip_address) == caller
                     and (entry.description or "").strip().lower() in self._words
                 )
             ]
-        if opened_for or told:
-            own = entries_of(rows, opened_for or told)
+        if opened_for or caller:
+            own = entries_of(rows, opened_for or caller)
             # The caller may have two addresses, IPv4 and IPv6.
-            said = {(entry.description or "").strip().lower() for entry in own} & self._words
+            labels = {(entry.description or "").strip().lower() for entry in own} & self._words
             return [
-                entry for entry in rows if entry in own or (entry.description or "").strip().lower() in said
+                entry for entry in rows if entry in own or (entry.description or "").strip().lower() in labels
             ]
         return rows if len(rows) == 1 else []
 
@@ -599,9 +599,9 @@ def _foreign(
 
 def entry_outputs(entry: models.AllowedIp, container_created_at: str | None) -> dict[str, Any]:
     """Return the outputs that are not inputs."""
-    said = {
+    outs = {
         "entry_id": entry.id,
         "added_at": entry.added_at,
         CONTAINER_CREATED_AT: container_created_at,
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in outs.items() if value is not None}

@@ -127,8 +127,8 @@ class Creation(ABC, Generic[T]):
         del thing
         return ()
 
-    def was_lost(self, thing: T) -> bool:
-        """Return whether this stack created an existing object, but its state does not have it."""
+    def is_leftover(self, thing: T) -> bool:
+        """Return whether an earlier run of this stack may have left an existing object, which no state has."""
         del thing
         return False
 
@@ -229,7 +229,7 @@ class Creation(ABC, Generic[T]):
         is_free = not adopts(self.session.settings, self.inputs) and OWNERS.owner(self.kind, id_) is None
         clock, lag = self.session.clock, self.session.client.platform.lag
         left = self.session.begun + lag - clock.now()
-        if is_free and left > 0 and self.was_lost(thing):
+        if is_free and left > 0 and self.is_leftover(thing):
             # A list that is behind shows what a run of the engine before this one has deleted.
             sleep_with_pulse(left, clock, self.op.second_look(id_, "exists already"))
             try:
@@ -243,7 +243,7 @@ class Creation(ABC, Generic[T]):
         thing: T = error.existing
         id_, what = self.id_of(thing), self.describe(thing)
         owner = OWNERS.owner(self.kind, id_)
-        if owner is not None and not self._is_given_up(owner, thing) and not self._was_left(owner, thing):
+        if owner is not None and not self._is_left_by(owner, thing):
             raise self._owned(what, owner, thing) from None
         differences = self.differences(thing)
         if differences:
@@ -257,7 +257,7 @@ class Creation(ABC, Generic[T]):
         if adopts(self.session.settings, self.inputs):
             # Short, because the engine shows it twice for each resource.
             self.op.inform(f"adopted {id_}: from now on this stack deletes it, also if another stack has it")
-        elif self.was_lost(thing):
+        elif self.is_leftover(thing):
             self.op.inform(f"took back {what}: it is identical, and it belongs to a container of this stack")
         else:
             raise ExistsError(
@@ -265,26 +265,18 @@ class Creation(ABC, Generic[T]):
             ) from None
         return thing
 
-    def _is_given_up(self, owner: Owner, thing: T) -> bool:
-        """Return whether the owner is being replaced and so leaves the object to this resource."""
-        return (
-            self.can_be_taken_over
-            and owner.replacing
-            and owner.urn != self.op.call.urn
-            and self.was_lost(thing)
+    def _is_left_by(self, owner: Owner, thing: T) -> bool:
+        """Return whether the resource that the object belongs to leaves it to this one."""
+        if not self.is_leftover(thing):
+            return False
+        if owner.urn != self.op.call.urn:
+            return self.can_be_taken_over and owner.replacing
+        # With `deleted_with` the engine (from 3.260) marks a child as deleted before its container is. If that fails,
+        # and the replacement is given up, the engine asks for a new child, although nothing replaces it any more.
+        settings = self.session.settings
+        return not owner.replacing and (
+            settings.delete_children_with_container or adopts(settings, self.inputs)
         )
-
-    def _was_left(self, owner: Owner, thing: T) -> bool:
-        """
-        Return whether the object is what a replacement of its container has left, which failed and was given up.
-
-        With `deleted_with` the engine (from 3.260) marks such a child as deleted before its container is. If that
-        fails, it asks for a new child, although nothing replaces the child any more.
-        """
-        asked = self.session.settings.delete_children_with_container or adopts(
-            self.session.settings, self.inputs
-        )
-        return asked and owner.urn == self.op.call.urn and not owner.replacing and self.was_lost(thing)
 
     def _owned(self, what: str, owner: Owner, thing: T) -> ExistsError:
         if owner.urn == self.op.call.urn:
@@ -293,7 +285,7 @@ class Creation(ABC, Generic[T]):
                 "name: to keep it and its data, remove the option that asks for the replacement; to replace it, set "
                 "opts=pulumi.ResourceOptions(delete_before_replace=True), which destroys the old one and its data"
             )
-            if not owner.replacing and self.was_lost(thing):
+            if not owner.replacing and self.is_leftover(thing):
                 msg += f". If a replacement of its container failed before (`deleted_with`), write {self.adopting()}"
             return ExistsError(msg, code="delete-before-replace", existing=thing)
         msg = (

@@ -87,7 +87,7 @@ def _start_changes_times(session: Session) -> bool:
 
 
 class UnseenError(StacksError):
-    """What is there cannot be told: it stays in the state, and nothing is changed."""
+    """What is there is not known: it stays in the state, and nothing is changed."""
 
     code: ErrorCode = "outcome-unknown"
 

@@ -404,7 +404,7 @@ class Session(msgspec.Struct, frozen=True):
     waitlist: Waitlist = msgspec.field(default_factory=Waitlist)
     begun: float = 0.0
     _busy: set[str] = msgspec.field(default_factory=set)
-    _said: set[str] = msgspec.field(default_factory=set)
+    _warned: set[str] = msgspec.field(default_factory=set)
     _changed: threading.Condition = msgspec.field(default_factory=threading.Condition)
 
     @contextlib.contextmanager
@@ -423,8 +423,8 @@ class Session(msgspec.Struct, frozen=True):
     def first(self, text: str) -> bool:
         """Return whether this is the first call with this text: a warning that all of them share is shown once."""
         with self._changed:
-            is_first = text not in self._said
-            self._said.add(text)
+            is_first = text not in self._warned
+            self._warned.add(text)
             return is_first
 
 
@@ -496,7 +496,7 @@ class _Sometimes:
             return True
 
 
-_program_said: Final = _Sometimes(5.0, SYSTEM_CLOCK)
+_limit_shown: Final = _Sometimes(5.0, SYSTEM_CLOCK)
 
 
 def _report_wait(text: str) -> None:
@@ -519,7 +519,7 @@ def _report_limit(seconds: float, queued: int) -> None:
     operation = current_operation()
     if operation is None:
         # A data function: the program calls it, perhaps in many threads.
-        if seconds >= 1 and _program_said.due():
+        if seconds >= 1 and _limit_shown.due():
             pulumi.log.info(text, ephemeral=True)
         return
     operation.check_active()

@@ -149,7 +149,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
             f"({thing.id}, {thing.service_type}, {thing.description!r})"
         )
 
-    def was_lost(self, thing: models.AllowedIp) -> bool:
+    def is_leftover(self, thing: models.AllowedIp) -> bool:
         """Return whether the entry matches the program and the container belongs to this stack."""
         return matches(thing, self.inputs) and is_own_container(self.session, self.inputs["container"])
 

@@ -343,7 +343,7 @@ class _ConnectionCreation(Creation[models.Connection]):
             f"({thing.id})"
         )
 
-    def was_lost(self, thing: models.Connection) -> bool:
+    def is_leftover(self, thing: models.Connection) -> bool:
         return is_own_container(self.session, self.inputs["source"])
 
     def roll_back(self, thing: models.Connection) -> None:
@@ -388,16 +388,19 @@ def _outputs(
     connection: models.Connection | None, olds: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the outputs. Values that only the create response has are kept."""
-    said: dict[str, Any] = {}
+    listed: dict[str, Any] = {}
     if connection is not None:
-        said = {
+        listed = {
             "connection_type": connection.connection_type,
             "environment_variables": connection.environment_variables or None,
             "connection_string": connection.connection_string,
             "created_at": connection.created_at,
         }
     names = ("connection_type", "environment_variables", "connection_string", "created_at")
-    outs = {**inputs, **{name: olds.get(name) if said.get(name) is None else said[name] for name in names}}
+    outs = {
+        **inputs,
+        **{name: olds.get(name) if listed.get(name) is None else listed[name] for name in names},
+    }
     for name in ("environment_variables", "connection_string"):
         if outs[name] is not None:
             outs[name] = secret(outs[name])

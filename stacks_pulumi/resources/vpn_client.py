@@ -345,7 +345,7 @@ class _VpnClientCreation(Creation[str]):
     def describe(self, thing: str) -> str:
         return f'the VPN client "{thing}" of {self.inputs["container"]}'
 
-    def was_lost(self, thing: str) -> bool:
+    def is_leftover(self, thing: str) -> bool:
         return thing != _DEFAULT and is_own_container(self.session, self.inputs["container"])
 
     def roll_back(self, thing: str) -> None:
