@@ -19,7 +19,7 @@ from tests.support.acceptance import (
     walk_on,
     wire_to,
 )
-from tests.support.platforms import READINGS, Reading, restamped
+from tests.support.platforms import READINGS, Reading, after, restamped
 from tools.acceptance.findings import report
 from tools.acceptance.record import Record
 from tools.acceptance.sweep import Sweep
@@ -171,10 +171,13 @@ def test_the_time_of_a_run_is_limited_whatever_does_not_end() -> None:
     [
         (None, 4, True),
         ("no id in the 202", 3, True),
+        ("invisible for 20 s", 3, True),
+        ("status found after 20 s", 3, True),
         ("the id of the request, and invisible for 20 s", 4, True),
         ("silent pages", 20, False),
         ("lists lag 20 s", 45, True),
         ("tombstones", 90, False),
+        ("tombstones and UUIDs", 90, False),
         ("stopped containers are hidden", 30, True),
     ],
 )
@@ -184,6 +187,12 @@ def test_a_run_that_is_killed_is_swept(name: str | None, at: int, sent: bool, tm
 
         assert any(one.operation == "containers.create" for one in api.requests)
         assert (left, left_on(api)) == ([], [])
+
+
+def test_a_container_that_no_list_shows_is_deleted_when_its_own_address_shows_it(tmp_path: Path) -> None:
+    with emulated(after(listed=1e9, found=20)) as api:
+        assert killed_and_swept(api, tmp_path / f"{PREFIX}.json", 3, sent=True) == []
+        assert left_on(api) == []
 
 
 def test_an_id_that_shows_another_name_is_not_deleted() -> None:

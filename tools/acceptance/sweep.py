@@ -153,7 +153,9 @@ class Sweep:
         heard = self.wire.ask("containers.list", parse=lambda body: items(Container, body))
         for row in heard.value or ():
             if row.status != "deleted" and self._is_ours(row.name):
-                self._targets.setdefault(row.id, _Target(str(row.name))).seen = True
+                target = self._targets.setdefault(row.id, _Target(str(row.name)))
+                target.seen = True
+                target.absences = target.absences if target.deleted else 0
         if heard.value is None:
             # A list in another form still has ids, and only ids that show a name of ours are deleted.
             for id_ in ids_in(heard.last) if heard.accepted else ():
@@ -169,7 +171,8 @@ class Sweep:
         shown = heard.value
         gone = heard.absent or (target.deleted and heard.last.status == 403)
         if gone or (shown is not None and shown.status == "deleted"):
-            target.absences = 0 if is_listed else target.absences + 1
+            # An acknowledged deletion and no answer at its own address: the list may show what is deleted.
+            target.absences = 0 if is_listed and not target.deleted else target.absences + 1
             if is_listed or not target.seen:
                 # Its own address may be later than its deletion.
                 self.wire.ask("containers.delete", id_, parse=done)
