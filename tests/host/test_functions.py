@@ -354,7 +354,7 @@ def test_the_newest_backups_that_were_asked_for_are_complete(account: Emulator) 
 
 
 def test_a_deleted_container_that_is_still_listed_is_left_out(account: Emulator) -> None:
-    rows = [{"id": "usr-1-app", "name": "app"}, {"id": "usr-1-old", "name": "old", "status": "terminated"}]
+    rows = [{"id": "usr-1-app", "name": "app"}, {"id": "usr-1-old", "name": "old", "status": "Deleted"}]
     account.faults.add("containers.list", "answer", body={"success": True, "data": rows})
 
     assert [one.name for one in ask("list_containers", account)] == ["app"]

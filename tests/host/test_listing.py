@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,7 +11,6 @@ from pulumi.runtime.proto import provider_pb2
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.host import SECRET, UNKNOWN, Host, HostedResource, _to_struct
-from tests.support.platforms import READINGS, play
 
 pytestmark = pytest.mark.hosts("native")
 
@@ -143,16 +141,6 @@ def test_a_container_that_is_not_in_the_account_is_named(host: Host, account: st
     assert message == f"the account's list has no container {account}-none: check container [not-found]"
 
 
-def test_a_target_has_an_empty_list_of_connections_where_only_it_is_asked(
-    host: Host, make_host: Any, account: str, tmp_path: Path
-) -> None:
-    facts = tmp_path / "platform.yaml"
-    facts.write_text("version: 1\nconnections: {listed_at: both}\n", encoding="utf-8")
-    told = make_host({**host.config, "stacks:platform": str(facts)})
-
-    assert ids(told, "Connection", container=f"{account}-orders-db") == []
-
-
 def test_a_list_that_may_lack_one_is_an_error(host: Host, emulator: Emulator, account: str) -> None:
     template = emulator.state.backups[max(emulator.state.backups)]
     for number in range(1000, 1098):
@@ -162,14 +150,3 @@ def test_a_list_that_may_lack_one_is_an_error(host: Host, emulator: Emulator, ac
 
     assert message.startswith(f"PinnedBackup of {account}-orders-db cannot be listed completely: ")
     assert "older ones may be pinned" in message
-
-
-def test_connections_that_are_listed_only_at_their_target_are_found(make_host: Any) -> None:
-    with Emulator(boot_seconds=0.05) as emulator:
-        play(emulator, READINGS["connections at the target only"])
-        emulator.load(SEED, [{"source": "web", "target": "orders-db", "name": "primary-db"}])
-        host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
-
-        (id_,) = ids(host, "Connection", container=f"{emulator.account}-web")
-
-    assert id_.startswith(f"{emulator.account}-web/")

@@ -109,8 +109,6 @@ def _children(
     ]
     stop = threading.Event()
     for id_, has in read.ask(session.client, asked, everything=everything, kind=kind, stop=stop).items():
-        if id_ not in chosen:
-            continue
         if kind not in has.known:
             newest = "the API lists only the newest backups, and older ones may be pinned"
             gap = "it was deleted meanwhile" if has.deleted else "; ".join(has.gaps) or newest
