@@ -95,11 +95,11 @@ class Desk:
         change, names = self._read(statement, signatures)
         if change.request is not None:
             raise refused("this approves an access request", "post it to /_broker/approvals")
-        may_apply = grant is not None and grant.spec.may_apply_free and self._ledger.now() <= grant.until
-        if not names and not may_apply:
+        if not names and not self._may_apply_free(grant, change.stack):
             raise refused(
-                "a change without a signature needs a token of a grant that may apply what is free, and has not ended",
-                "let it be signed, or ask for a grant with --may-apply-free",
+                "a change without a signature needs the token of a grant that may apply what is free in its stack, and "
+                "has not ended",
+                "let it be signed, or ask for a grant with --may-apply-free and --stack",
             )
         with self._one:
             before = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
@@ -129,6 +129,16 @@ class Desk:
             except sqlite3.IntegrityError:
                 raise busy("this change is handed in at the moment") from None
         return self._issued(id_, token)
+
+    def _may_apply_free(self, grant: Grant | None, stack: str) -> bool:
+        # Each stack has its own day, and the requester says which: so a token is of one. Only who can write to the
+        # folder makes one of any stack.
+        return (
+            grant is not None
+            and grant.spec.may_apply_free
+            and grant.stack in {"", stack}
+            and self._ledger.now() <= grant.until
+        )
 
     def _again(self, grant: Grant, change: Change, statement: str, names: Sequence[str]) -> Reply:
         """Return the same grant with what is left of it: its run was interrupted."""
@@ -290,14 +300,17 @@ class Desk:
         """Record what a budget grant asked for and may not do yet; the same request is recorded once."""
         text = msgspec.json.encode(permit).decode()
         with self._ledger.writing() as db:
-            same = "select id, state from requests where grant_id = ? and permit = ? order by at desc, id limit 1"
+            same = "select * from requests where grant_id = ? and permit = ? order by at desc, id limit 1"
             found = self._ledger.rows(same, grant.id, text)
-            id_, state = found[0] if found else ("", "")
+            id_, state = (found[0]["id"], found[0]["state"]) if found else ("", "")
+            if state == "open" and self._is_over(found[0], grant):
+                state = "expired"
             if state == "denied":
                 return refused(f"the access request {id_} was denied", "do something else")
             if state != "open":
-                number = "select count(*) from requests where grant_id = ? and state = 'open'"
-                if self._ledger.rows(number, grant.id)[0][0] >= _OPEN:
+                asked = "select * from requests where grant_id = ? and state = 'open'"
+                open_ = [row for row in self._ledger.rows(asked, grant.id) if not self._is_over(row, grant)]
+                if len(open_) >= _OPEN:
                     return refused(
                         "this grant has too many open access requests", "wait until they are answered"
                     )

@@ -92,7 +92,9 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
         help=f"which secrets it may read: {', '.join(_SECRETS)} (default: none)",
     )
     parser.add_argument(
-        "--may-apply-free", action="store_true", help="let it hand in changes that need no approval"
+        "--may-apply-free",
+        action="store_true",
+        help="let it hand in changes of its stack that need no approval",
     )
     parser.add_argument(
         "--ttl",
@@ -227,6 +229,12 @@ def _grant(options: argparse.Namespace) -> int:
             )
         if options.kind == "read" and options.policy:
             raise ConfigError("--policy belongs to a budget", code="invalid-argument")
+        if options.may_apply_free and not options.stack:
+            raise ConfigError(
+                "--may-apply-free needs --stack: what is free has a limit for each stack, and a client says which its "
+                "change is of",
+                code="invalid-argument",
+            )
         spec = Spec(secrets=tuple(secrets), may_apply_free=options.may_apply_free)
         id_, token = folder.ledger.issue(
             options.kind,

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from stacks_pulumi import cli
 from stacks_pulumi.broker import kernel
+from stacks_pulumi.broker.ledger import DAY, Spec
 from tests.broker.conftest import Bench, create, literal, permit
 from tests.broker.test_changes import code
 from tests.broker.test_permits import refused
@@ -174,3 +176,35 @@ def test_who_sees_only_its_own_sees_the_templates(benches: Callable[..., Bench])
 def test_a_name_of_the_broker_has_nothing_beside_its_port(bench: Bench, host: str) -> None:
     """Links in answers lead to it."""
     assert bench.reader()("GET", "/containers", headers={"Host": host}).status_code == 400
+
+
+def test_a_token_for_what_is_free_is_of_one_stack(benches: Callable[..., Bench]) -> None:
+    """Each stack has its own day, and the requester names the stack: another name would be another day."""
+    bench = benches(free={"increase_per_day": 5})
+    token = bench.ledger.issue(
+        "read", "job", seconds=3600.0, stack="shop/prod", spec=Spec(may_apply_free=True)
+    )[1]
+    one, other = (bench.change(permit("containers.create", create(name))) for name in ("web", "data"))
+
+    assert bench.hand_in(one, token=token).status_code == 201
+    assert code(bench.hand_in({**other, "stack": "shop/prod2"}, token=token)) == (403, "grant-refused")
+    words = ["broker", "grant", "read", str(bench.path), "--for", "job", "--may-apply-free"]
+    assert cli.main(words) == 1
+    assert cli.main([*words, "--stack", "shop/prod"]) == 0
+
+
+def test_what_expired_can_be_asked_for_again(benches: Callable[..., Bench]) -> None:
+    """The old request cannot be approved any more, and would have blocked the same one for ever."""
+    bench = benches(policies={"agents": {"increase_per_day": 1}})
+    agent = bench.client(
+        bench.ledger.issue("budget", "agent", seconds=30 * DAY, policy="agents", stack="shop/prod")[1]
+    )
+    first = agent.create("web").json()["request"]
+    bench.clock.advance(8 * DAY)
+
+    second = agent.create("web").json()["request"]
+
+    assert first != second
+    shown = agent("GET", f"/_broker/requests/{second}").json()
+    assert bench.hand_in(shown["change"], "ann", where="approvals").status_code == 201
+    assert agent.create("web").status_code == 202

@@ -127,6 +127,25 @@ def test_what_is_not_where_the_change_says_is_gone_and_nothing_is_sent(bench: Be
     assert bench.emulator.calls("connections.delete") == 0
 
 
+def test_what_was_made_again_under_the_id_of_a_connection_is_another_one(bench: Bench) -> None:
+    web, _ = bench.made("web"), bench.made("data", template="redis")
+    connection = bench.emulator.drift.connect("web", "data", "primary")
+    listed = bench.reader()("GET", f"/containers/{web['id']}/connections").json()["data"]["outgoing"]
+    made = listed[0].get("created_at") or listed[0]["createdAt"]
+    old, new = (
+        bench.granted(
+            permit(
+                "connections.delete",
+                ids={"connection_id": {"is": connection.id, "in": web["id"], "created_at": time}},
+            )
+        )
+        for time in ("2020-01-01T00:00:00Z", made)
+    )
+
+    assert refused(old("DELETE", f"/containers/connections/{connection.id}"))
+    assert new("DELETE", f"/containers/connections/{connection.id}").status_code == 200
+
+
 @pytest.mark.parametrize("value", [1, 0, "true", "True", False])
 def test_a_value_of_another_type_is_another_value(bench: Bench, value: object) -> None:
     """Case 22."""
