@@ -14,7 +14,8 @@ import yaml
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 
-pytestmark = pytest.mark.passphrase
+# A change of the package does not concern it.
+pytestmark = [pytest.mark.passphrase, pytest.mark.extra]
 
 OUTPUTS = """
 web = stacks.Container("web", template="nodejs")
