@@ -39,12 +39,13 @@ What others build on:
   `GET /_broker/requests/ID` (any token): `id`, `grant`, `for`, `stack`, `why`, `at`, `state` (`open`, `approved`,
   `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
   `POST /_broker/changes` (no token, or one that may apply what is free): `{"statement": TEXT, "signatures": [TEXT]}`;
-  201 with `token` and what `me` has. 403 has `code` and, if it was judged, `verdict`.
+  201 with `token`, `approvals`, and what `me` has. 403 has `code` and, if it was judged, `verdict`.
   `POST /_broker/verdicts` (any token): the same body; 200 with `verdict`, `approvals`, `missing`, and `containers`: for
   each id that the change names, `name`, `template`, `plan`, `created_at`, `usd` and `owner` now, or null. It grants
   nothing.
   `DELETE /_broker/me` (the token of a change): the token is void at once; the change can be handed in again.
-  `POST /_broker/approvals` (no token): the same body, for the change of an access request.
+  `POST /_broker/approvals` (no token): the same body. The signatures are kept until the change ends, and count when it
+  is handed in. For the change of an access request, that request is allowed.
 
   A refusal has `error`, `hint`, `code` (`grant-refused`, `approval-needed`, `grant-limit`, `grant-busy`), `request`.
   `X-Broker: replay` or `found` marks an answer that was not sent upstream again.

@@ -7,6 +7,7 @@ token of a grant that may hand in such changes.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -21,7 +22,15 @@ import msgspec
 
 from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.api.models import Container
-from stacks_pulumi.broker.change import Change, ChangeError, Permit, canonical, instant, read_change
+from stacks_pulumi.broker.change import (
+    Change,
+    ChangeError,
+    Permit,
+    canonical,
+    digest,
+    instant,
+    read_change,
+)
 from stacks_pulumi.broker.kernel import Budget
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Spec, insert
 from stacks_pulumi.broker.limits import bills, left_today, of_stack, price_listed, total
@@ -158,7 +167,11 @@ class Desk:
     def _issued(self, id_: str, token: str) -> Reply:
         grant = self._ledger.grant(id_)
         said = {} if grant is None else self.describe(grant)
-        return json_reply(201, {"success": True, "token": token, **said}, decision=f"granted {id_}")
+        approvals = json.loads(
+            self._ledger.rows("select approvals from grants where id = ?", id_)[0]["approvals"]
+        )
+        body = {"success": True, "token": token, "approvals": approvals, **said}
+        return json_reply(201, body, decision=f"granted {id_}")
 
     def _read(self, statement: str, signatures: Sequence[str]) -> tuple[Change, list[str]]:
         """Return a change that may be handed in now, and who has signed it."""
@@ -170,6 +183,10 @@ class Desk:
             change = read_change(data)
             at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
             names = {signer_of(data, one.encode(), self._signers, at) for one in signatures}
+            for one in self._ledger.kept(digest(data)):
+                # A key that no longer holds approves nothing.
+                with contextlib.suppress(SignatureError):
+                    names.add(signer_of(data, one.encode(), self._signers, at))
         except ChangeError as error:
             raise RequestRefusedError(
                 400, f"this is no change: {error.message}", kind="grant-refused"
@@ -326,12 +343,23 @@ class Desk:
 
     def approve(self, statement: str, signatures: Sequence[str], due: float) -> Reply:
         """
-        Allow what a budget grant asked for: exactly the request that was stored, once.
+        Keep the signatures of a change; allow what a budget grant asked for: exactly the stored request, once.
 
         Raises:
             RequestRefusedError: It is not approved, or is not that request.
         """
         change, names = self._read(statement, signatures)
+        data = statement.encode()
+        at = datetime.datetime.fromtimestamp(self._ledger.now(), datetime.timezone.utc)
+        for one in signatures:
+            name = signer_of(data, one.encode(), self._signers, at)
+            self._ledger.keep(digest(data), name, one, change.ends)
+        if change.request is None:
+            return json_reply(
+                201,
+                {"success": True, "approvals": names},
+                decision=f"approved by {', '.join(names) or 'no one'}",
+            )
         with self._one:
             row, grant = self._request(change.request or "")
             if row["state"] != "open" or self._is_over(row, grant):

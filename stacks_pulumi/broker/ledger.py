@@ -33,7 +33,7 @@ DAY: Final = 86400.0
 
 T = TypeVar("T")
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """The version of the tables. A ledger of another one is refused by name, and never read as if it were this one."""
 _SCHEMA: Final = f"""
 create table meta(name text primary key, value text not null);
@@ -52,6 +52,8 @@ create index uses_of_state on uses(state, endpoint, at);
 create index uses_of_object on uses(object, endpoint);
 create table requests(id text primary key, grant_id text not null, permit text not null, why text not null,
   at real not null, state text not null default 'open', approvals text not null default '[]');
+create table signatures(statement text not null, name text not null, signature text not null, ends real not null,
+  primary key(statement, name));
 create table journal(id integer primary key, at real not null, grant_id text not null, holder text not null,
   method text not null, path text not null, body text not null, decision text not null, status integer not null,
   ms real not null, chain text not null);
@@ -337,6 +339,21 @@ class Ledger:
     def statement(self, grant_id: str) -> str:
         """Return the statement that a grant was made from; empty if there is none."""
         return str(self.rows("select statement from grants where id = ?", grant_id)[0]["statement"] or "")
+
+    def keep(self, statement: str, name: str, signature: str, ends: float) -> None:
+        """Keep a signature of a change until its end, by the digest of the change."""
+        with self.writing() as db:
+            db.execute("delete from signatures where ends < ?", (self.now(),))
+            db.execute(
+                "insert or replace into signatures values(?, ?, ?, ?)", (statement, name, signature, ends)
+            )
+
+    def kept(self, statement: str) -> list[str]:
+        """Return the signatures that are kept for a change."""
+        return [
+            row["signature"]
+            for row in self.rows("select signature from signatures where statement = ?", statement)
+        ]
 
     def touch(self, grant: Grant) -> None:
         """Record that a token is in use; to the quarter of a minute, so that reads write little."""

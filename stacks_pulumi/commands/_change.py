@@ -67,14 +67,14 @@ def _approve(options: argparse.Namespace) -> int:
         name, signature, missing = workflow.sign(broker, judged, options.key, _signers(options))
         if options.name is not None and options.name != name:
             raise RefusedError(f"not approved: the key is that of {name}, and not of {options.name}")
-        if judged.change.request is not None:
-            if broker is None:
-                raise ConfigError("an access request is approved at its broker", code="invalid-argument")
+        if judged.change.request is not None or "://" in str(_place(options)):
             workflow.post(broker, judged, signature)
-            tell("gate", f"{name} approved the access request {judged.change.request}")
-            return 0
-        file = workflow.save(signature, name, Path(options.record))
-    tell("gate", f"{name} approved it: {file}")
+            where = "at the broker"
+        else:
+            where = str(workflow.save(signature, name, Path(options.record)))
+    tell("gate", f"{name} approved it: {where}")
+    if judged.change.request is not None and not missing:
+        return 0
     if missing:
         tell("gate", f"{missing}; next: another person runs the same command with their key")
     else:

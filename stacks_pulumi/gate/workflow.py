@@ -475,10 +475,11 @@ def sign(broker: Broker | None, judged: Judged, key: Path, signers: Path | None)
         made = signatures.make(text, key, signers, now)
         return signatures.signer_of(text, made, signers, now), made.decode(), ""
     made = signatures.sign(text, key)
-    said = broker.verdict(judged.statement, [made.decode()])
-    (name,) = said["approvals"]
-    if name in before:
-        raise RefusedError(f"{name} has approved it already")
+    said = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
+    added = {*said["approvals"]} - before
+    if not added:
+        raise RefusedError("the person of this key has approved it already")
+    (name,) = added
     settings_said = broker.ask("GET", "settings")
     file = _file_of(settings_said)
     verdict = said["verdict"]
@@ -493,18 +494,27 @@ def sign(broker: Broker | None, judged: Judged, key: Path, signers: Path | None)
     )
     if why:
         raise RefusedError(f"not approved: {why}")
-    both = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
-    return name, made.decode(), str(both["missing"])
+    return name, made.decode(), str(said["missing"])
 
 
-def post(broker: Broker, judged: Judged, signature: str) -> None:
+def post(broker: Broker | None, judged: Judged, signature: str) -> None:
     """
-    Approve an access request.
+    Give a signature to the broker, which keeps it until the change is handed in.
 
     Raises:
         BrokerError: It is refused.
+        InputError: No broker can be asked.
     """
-    broker.ask("POST", "approvals", {"statement": judged.statement, "signatures": [signature]})
+    if broker is None:
+        raise InputError(
+            "the broker cannot be asked, so the signature would be lost", code="connection-failed"
+        )
+    try:
+        broker.ask("POST", "approvals", {"statement": judged.statement, "signatures": [signature]})
+    except BrokerError as error:
+        # The signature of the first of two people is kept.
+        if error.kind != "approval-needed":
+            raise
 
 
 def save(signature: str, name: str, file: Path) -> Path:
@@ -581,8 +591,6 @@ def apply(broker: Broker, wanted: Run) -> Applied:
     texts = "; ".join(one.text for one in found)
     if any(one.action == "refuse" for one in found):
         raise RefusedError(f"its plan was refused: {texts}")
-    if found and not given:
-        raise RefusedError(f"it needs an approval: {texts}")
     with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
         words = [*wanted.words] or _up(broker, wanted, change, Path(scratch))
         is_marked = _once(broker, wanted, change)
@@ -591,12 +599,12 @@ def apply(broker: Broker, wanted: Run) -> Applied:
         except BrokerError as error:
             raise RefusedError(error.message) from None
         token = str(said["token"])
-        if broker.folder is None:
-            try:
-                _check_exposed(dataclasses.replace(broker, token=token).why_exposed(), wanted)
-            except RefusedError:
-                broker.ask("DELETE", "me", token=token)
-                raise
+        exposed = "" if broker.folder is not None else dataclasses.replace(broker, token=token).why_exposed()
+        is_lacking = bool(found) and not said["approvals"]
+        if is_lacking or (exposed and wanted.strict):
+            broker.ask("DELETE", "me", token=token)
+            raise RefusedError(f"it needs an approval: {texts}" if is_lacking else exposed)
+        _check_exposed(exposed, wanted)
         if is_marked:
             _tag(wanted, change, "set", _tag_of(change), change.until)
         environment = {**_with(broker, token), "PULUMI_EXPERIMENTAL": "true"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from stacks_pulumi import cli
 from stacks_pulumi.broker.change import canonical, instant
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.gate import workflow
 from tests.broker.conftest import Bench, create, literal, permit, sign
 from tests.support.gate import keys
 
@@ -72,10 +75,10 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
     desk.write(permit("containers.create", create("web")), permit("containers.create", create("data")))
 
     assert "needs an approval; +$8.00 a month" in desk.gate("show")
-    assert "it needs an approval" in desk.apply(code=2)
+    assert "without a signature" in desk.apply(code=2)
     desk.approve("ann")
     assert "approved by ann" in desk.gate("show")
-    assert "ann has approved it already" in desk.approve("ann", code=2)
+    assert "has approved it already" in desk.approve("ann", code=2)
     desk.apply()
     assert desk.bench.names == ["web"]
     token = [one for one in desk.bench.ledger.grants() if one.kind == "change"]
@@ -143,11 +146,10 @@ def test_who_may_approve(desks: Callable[..., Desk]) -> None:
     desk.gate("apply", "--", "true")
 
     desk.write(permit("containers.create", create("web")), author="Ann <ann@example.org>")
-    desk.file.with_name("change.json.sig.d").joinpath("ann").unlink()
-    desk.file.with_name("change.json.sig.d").joinpath("bob").unlink()
     assert "ann is the author of the change" in desk.approve("ann", code=2)
     assert "bob may approve an increase of $3.00" in desk.approve("bob", code=2)
     # A signature that somebody puts there by hand is not enough either.
+    desk.file.with_name("change.json.sig.d").mkdir()
     desk.file.with_name("change.json.sig.d").joinpath("ann").write_text(sign(desk.file.read_text(), "ann"))
     assert "ann is the author of the change" in desk.apply(code=2)
     assert desk.bench.names == ["old"]
@@ -183,29 +185,45 @@ def test_one_byte_of_the_file_after_the_signature(desks: Callable[..., Desk]) ->
     desk = desks()
     desk.write(permit("containers.create", create("web")))
     desk.approve("ann")
+    workflow.save(sign(desk.file.read_text(), "ann"), "ann", desk.file)
     desk.file.write_text(desk.file.read_text().replace('"basic"', '"micro"'))
 
     assert "the signature does not verify" in desk.apply(code=2)
+    shutil.rmtree(desk.file.with_name("change.json.sig.d"))
+    assert "without a signature" in desk.apply(code=2)
 
 
-def test_a_signature_is_written_into_no_file_that_the_author_chose(
-    desks: Callable[..., Desk], tmp_path: Path
-) -> None:
-    desk = desks()
-    desk.write(permit("containers.create", create("web")))
-    mine, folder = tmp_path / "mine", desk.file.with_name("change.json.sig.d")
+def test_a_signature_is_kept_as_long_as_its_key_holds(desks: Callable[..., Desk]) -> None:
+    """Two people at two machines; one of them leaves before it is applied."""
+    desk = desks(two_approvals=["destroys-data"])
+    row = desk.bench.made("old")
+    desk.write(permit("containers.delete", ids={"container_id": literal(row)}))
+    assert "the approvals of two people" in desk.approve("ann")
+    desk.approve("bob")
+    signers = desk.bench.path / "allowed_signers"
+    both = signers.read_text()
+
+    signers.write_text(both.partition("\n")[0])
+    assert "the approvals of two people" in desk.gate("apply", "--", "true", code=2)
+    signers.write_text(both)
+    desk.gate("apply", "--", "true")
+
+
+def test_a_signature_is_written_into_no_file_that_the_author_chose(tmp_path: Path) -> None:
+    mine, file = tmp_path / "mine", tmp_path / "change.json"
     mine.write_text("mine")
+    folder = tmp_path / "change.json.sig.d"
     folder.mkdir()
     (folder / "ann").symlink_to(mine)
 
-    desk.gate("approve", "--key", str(keys() / "ann"), code=2)
-    (folder / "ann").unlink()
-    (folder / "ann").symlink_to(tmp_path / "nothing")
-    desk.approve("ann")
+    workflow.save("a signature", "ann", file)
 
     assert mine.read_text() == "mine"
-    assert not (tmp_path / "nothing").exists()
     assert not (folder / "ann").is_symlink()
+    other = tmp_path / "other.json"
+    other.with_name("other.json.sig.d").symlink_to(tmp_path)
+    with pytest.raises(StacksError, match="is a link"):
+        workflow.save("a signature", "mine", other)
 
 
 def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk]) -> None:
@@ -263,4 +281,4 @@ def test_a_machine_without_a_token_shows_only_what_the_planner_says(
     assert "no broker was asked" in desk.gate("show")
     assert "whose key it is cannot be said here" in desk.approve("ann", code=1)
     monkeypatch.setattr("stacks_pulumi.gate.client.Broker.why_exposed", lambda _self: "")
-    assert "no signature" in desk.apply(code=2)
+    assert "without a signature" in desk.apply(code=2)
