@@ -31,7 +31,6 @@ VERSION: Final = 1
 """The version of the format."""
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
-Operation = Literal["start", "restart", "connect", "external_access", "restore"]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -57,12 +56,12 @@ class Containers(_Section, frozen=True):
     Attributes:
         visible_seconds: The most seconds until a new container is visible anywhere. The default is 120.
         name_held_seconds: The seconds for which the name of a deleted container cannot be used. The default is 60.
-        created_at_changes: The operations after which the creation time is another one. By default there are none.
+        created_at_changes: Whether a start, a connection or a restore changes the creation time. By default none does.
     """
 
     visible_seconds: Seconds | None = None
     name_held_seconds: Seconds | None = None
-    created_at_changes: list[Operation] | None = None
+    created_at_changes: bool | None = None
 
 
 class Access(_Section, frozen=True):

@@ -83,7 +83,7 @@ def may_be_another(session: Session, stored: str | None, now: str | None) -> boo
 
 
 def _start_changes_times(session: Session) -> bool:
-    return bool(session.client.platform.facts.containers.created_at_changes)
+    return session.client.platform.facts.containers.created_at_changes is True
 
 
 class UnseenError(StacksError):

@@ -433,10 +433,9 @@ class Walk:
             return
         self._born = now
         if operation is not None:
-            known, why = self.findings.facts.get("containers.created_at_changes", ([], ""))
-            changed = [*known, operation] if operation not in known else known
-            why = f"{why}; {operation}: it is {now} after that".lstrip("; ")
-            self.findings.facts["containers.created_at_changes"] = (changed, why)
+            name = "containers.created_at_changes"
+            why = self.findings.facts.get(name, (True, ""))[1]
+            self.findings.facts[name] = (True, f"{why}; {operation}: it is {now} after that".lstrip("; "))
 
     def _rows(self) -> list[Container]:
         heard = self._ask("containers.list", parse=lambda body: items(Container, body))

@@ -72,7 +72,7 @@ def test_without_a_time_in_the_state_template_and_plan_decide(
 def test_where_a_start_changes_times_template_and_plan_decide(template: str, expected: Identity) -> None:
     seen = found(created_at="2026-02-26T00:00:00Z", template=template)
 
-    assert identified(STORED, seen, created_at_changes=["start"]) is expected
+    assert identified(STORED, seen, created_at_changes=True) is expected
     assert identified(STORED, seen) is not Identity.SAME
 
 
