@@ -38,6 +38,8 @@ What others build on:
   `requests`.
   `GET /_broker/requests/ID` (any token): `id`, `grant`, `for`, `stack`, `why`, `at`, `state` (`open`, `approved`,
   `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
+  `GET /_broker/log` (a token that reads): `grants`, the newest first: `grant`, `kind`, `for`, `stack`, `at`,
+  `approvals`, `author`, `revoked`, `usd` (what it added), and `done` (`at`, `state`, `method`, `path`, `body`).
   `POST /_broker/changes` (no token, or one that may apply what is free): `{"statement": TEXT, "signatures": [TEXT]}`;
   201 with `token`, `approvals`, and what `me` has. 403 has `code` and, if it was judged, `verdict`.
   `POST /_broker/verdicts` (any token): the same body; 200 with `verdict`, `approvals`, `missing`, and `containers`: for

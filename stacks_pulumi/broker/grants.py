@@ -39,7 +39,8 @@ from stacks_pulumi.broker.rules import Facts, Finding, Verdict, in_words, judge,
 from stacks_pulumi.broker.settings import GateFile
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
 from stacks_pulumi.broker.signers import signers_of
-from stacks_pulumi.broker.upstream import Look, Upstream
+from stacks_pulumi.broker.upstream import Look, Upstream, path_of
+from stacks_pulumi.endpoints import ENDPOINTS
 
 NO_STACK: Final = "-/-"
 """The stack of an access request of a grant that has none."""
@@ -505,6 +506,40 @@ class Desk:
             ],
             "requests": self.requests(grant) if grant.kind == "budget" else [],
         }
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return what was done under each grant that changed something, the newest first."""
+        found = []
+        for grant in reversed(self._ledger.grants("kind <> 'read'")):
+            uses = self._ledger.uses("grant_id = ? and state in ('done', 'undone', 'unknown')", grant.id)
+            row = self._ledger.rows("select approvals, statement from grants where id = ?", grant.id)[0]
+            added = sum((Decimal(use.usd) for use in uses if use.usd and use.state != "undone"), Decimal(0))
+            found.append(
+                {
+                    "grant": grant.id,
+                    "kind": grant.kind,
+                    "for": grant.holder,
+                    "stack": grant.stack,
+                    "at": instant(grant.at),
+                    "approvals": json.loads(row["approvals"]),
+                    "author": ""
+                    if row["statement"] is None
+                    else read_change(row["statement"].encode()).author,
+                    "revoked": grant.revoked is not None,
+                    "usd": f"{added:.2f}",
+                    "done": [
+                        {
+                            "at": instant(use.at),
+                            "state": use.state,
+                            "method": ENDPOINTS[use.endpoint].method,
+                            "path": path_of(use.endpoint, use.ids),
+                            "body": dict(use.body),
+                        }
+                        for use in uses
+                    ],
+                }
+            )
+        return found
 
     def settings(self) -> dict[str, Any]:
         """Return the rules, limits and approvers, without where the key is."""

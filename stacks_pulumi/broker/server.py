@@ -286,6 +286,8 @@ class App:
             return json_reply(200, {"success": True, **self.desk.settings(), "process": _process()})
         if what == "me":
             return json_reply(200, {"success": True, **self.desk.describe(grant)})
+        if what == "log" and grant.kind == "read":
+            return json_reply(200, {"success": True, "grants": self.desk.history()})
         if what == "":
             return self._page(grant)
         if what.startswith("requests/"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.commands._shared import folder_of, report_error, show, tell
+from stacks_pulumi.commands._shared import folder_of, one_line, print_json, report_error, show, tell
 from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def _plan(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
 
     plan = _plan_of(options.out) if options.save_plan else None
-    wanted = workflow.Wanted(folder_of(options), options.stack, options.expires, options.ceiling, plan)
+    wanted = workflow.Wanted(
+        folder_of(options), options.stack, options.expires, options.ceiling, plan, options.reads
+    )
     with client.opened(_place(options)) as broker:
         judged = workflow.plan(broker, wanted)
     workflow.write(judged.statement, options.out)
@@ -93,7 +96,7 @@ def _apply(options: argparse.Namespace) -> int:
         options.strict,
         options.accept_replay,
     )
-    with client.opened(_place(options)) as broker:
+    with client.opened(_place(options), may_apply_free=True) as broker:
         done = workflow.apply(broker, run)
     if done.code == _WAITING:
         tell(
@@ -108,6 +111,31 @@ def _apply(options: argparse.Namespace) -> int:
         for line in done.left:
             tell("gate", f"approved and not done: {line}")
     return done.code if done.code >= 0 else _SIGNAL - done.code
+
+
+def _log(options: argparse.Namespace) -> int:
+    from stacks_pulumi.gate import client  # noqa: PLC0415  (each action needs its own modules)
+
+    with client.opened(_place(options)) as broker:
+        grants = broker.ask("GET", "log")["grants"]
+    if options.stack is not None:
+        grants = [one for one in grants if options.stack in {one["stack"], one["stack"].rpartition("/")[2]}]
+    if options.format == "json":
+        print_json({"entries": grants})
+        return 0
+    for one in grants:
+        who = (
+            f"approved by {', '.join(one['approvals'])}"
+            if one["approvals"]
+            else f"{one['kind']} of {one['for']}"
+        )
+        author = f", written by {one['author']}" if one["author"] else ""
+        words = f"{one['at']}  {one['stack']}: +${one['usd']} a month; {who}{author}"
+        sys.stdout.write(f"{one_line(words)}\n")
+        for use in one["done"]:
+            words = f"{use['state']}: {use['method']} {use['path']} {json.dumps(use['body']) if use['body'] else ''}"
+            sys.stdout.write(f"  {one_line(words)}\n")
+    return 0
 
 
 def _place(options: argparse.Namespace) -> Place:
@@ -191,7 +219,7 @@ def _show_change(options: argparse.Namespace, judged: Judged) -> None:
     sys.stdout.flush()
 
 
-_ACTIONS: Final = {"plan": _plan, "show": _show, "approve": _approve, "apply": _apply}
+_ACTIONS: Final = {"plan": _plan, "show": _show, "approve": _approve, "apply": _apply, "log": _log}
 
 
 def run(options: argparse.Namespace) -> int:

@@ -83,6 +83,8 @@ def _is_of_broker(options: argparse.Namespace) -> bool:
     """Return whether a command is about a change of a broker, and not about a record."""
     if options.action == "plan":
         return options.out is not None
+    if options.action == "log":
+        return options.gate is not None and "://" in options.gate
     return options.action in {"show", "approve", "apply"} and not Path(options.record).is_dir()
 
 
@@ -166,6 +168,15 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         help="with --out: also save the engine's plan, which `apply` then keeps to, for resources of other providers",
     )
     parser.add_argument(
+        "--reads",
+        action="append",
+        default=[],
+        type=_reads,
+        metavar="NAME=CLASS",
+        help="with --out: a secret that a function of the program reads: a container's name in the program, and "
+        "`credentials` or `certificate`; may be given several times",
+    )
+    parser.add_argument(
         "--ceiling",
         type=_usd,
         metavar="USD",
@@ -235,6 +246,13 @@ def _approver(text: str) -> tuple[str, Path]:
     if not name or not file:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FILE")
     return name, Path(file).expanduser()
+
+
+def _reads(text: str) -> tuple[str, str]:
+    name, _, class_ = text.partition("=")
+    if not name or class_ not in {"credentials", "certificate"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=credentials or NAME=certificate")
+    return name, class_
 
 
 def _usd(text: str) -> Decimal:

@@ -29,7 +29,7 @@ _OWN: Final = "/_broker/"
 _SECONDS: Final = 40.0
 _TRIES: Final = 5
 _TOO_MANY: Final = 429
-_TTL: Final = 24 * 3600.0
+_TTL: Final = 2 * 3600.0
 
 
 class BrokerError(StacksError):
@@ -150,9 +150,13 @@ def place_of(given: Place | None) -> Place:
 
 
 @contextlib.contextmanager
-def opened(place: Place) -> Iterator[Broker]:
+def opened(place: Place, *, may_apply_free: bool = False) -> Iterator[Broker]:
     """
     Yield the broker at a place, for as long as the block lasts.
+
+    Args:
+        place: Its folder, or its address.
+        may_apply_free: Whether, with the folder, its token may hand in what needs no approval. No program gets it.
 
     Raises:
         ConfigError: The folder is none of a broker, or the address is none.
@@ -161,21 +165,25 @@ def opened(place: Place) -> Iterator[Broker]:
     if isinstance(place, Path):
         from stacks_pulumi.gate import embedded  # noqa: PLC0415  (a client of an address needs no server)
 
-        with embedded.served(place) as (url, used):
-            yield Broker(url, _reader(place), place, used)
+        with embedded.served(place) as (url, used), _reader(place, may_apply_free=may_apply_free) as token:
+            yield Broker(url, token, place, used)
         return
     root = place.rstrip("/").removesuffix(BASE)
     token = os.environ.get("STACKS_API_KEY", "").strip()
     yield Broker(check_base_url(f"{root}{BASE}"), token if token.startswith(GRANT) else "")
 
 
-def _reader(folder: Path) -> str:
-    """Return the token of a new grant that reads: who can write to the folder may make any."""
+@contextlib.contextmanager
+def _reader(folder: Path, *, may_apply_free: bool) -> Iterator[str]:
+    """Yield the token of a grant that reads, and ends with the block: who can write to the folder may make any."""
     from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
     from stacks_pulumi.broker.ledger import Spec  # noqa: PLC0415  (as above)
 
     with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened_folder:
-        _, token = opened_folder.ledger.issue(
-            "read", f"{getpass.getuser()} (gate)", seconds=_TTL, spec=Spec(may_apply_free=True)
-        )
-    return token
+        ledger = opened_folder.ledger
+        spec = Spec(may_apply_free=may_apply_free)
+        grant, token = ledger.issue("read", f"{getpass.getuser()} (gate)", seconds=_TTL, spec=spec)
+        try:
+            yield token
+        finally:
+            ledger.revoke(grant)

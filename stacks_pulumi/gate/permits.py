@@ -37,6 +37,8 @@ _MAKES: Final = frozenset({"create", "replace"})
 _ENDS: Final = frozenset({"delete", "replace"})
 _QUIET: Final = frozenset({"same", "read", "discard", "keep", "import"})
 """What sends no request that changes something."""
+READS: Final = {"credentials": "containers.credentials", "certificate": "containers.certificate"}
+"""Class of a secret of a container -> the endpoint that a function of a program reads."""
 _FORMER_TIMES: Final = "former_created_at"
 _ENTRY: Final = ("ip_address", "description", "service_type")
 _PLACEHOLDER: Final = {"ip_address": "192.0.2.1", "description": PLACEHOLDER, "service_type": "http"}
@@ -57,13 +59,17 @@ class Needed(NamedTuple):
     secrets: tuple[Secret, ...]
 
 
-def needed(changes: Sequence[Change], containers: Iterable[Container]) -> Needed:
+def needed(
+    changes: Sequence[Change], containers: Iterable[Container], reads: Iterable[tuple[str, str]] = ()
+) -> Needed:
     """
     Return what a change needs.
 
     Args:
         changes: What happens to each object of a stack.
         containers: The containers of the account, as they are listed now.
+        reads: The secrets that functions of the program read, which no preview shows: name of a container's resource,
+            and class.
 
     Raises:
         InputError: A resource cannot be changed with permits: its kind or its container is not known.
@@ -78,6 +84,11 @@ def needed(changes: Sequence[Change], containers: Iterable[Container]) -> Needed
                 "permit says it"
             )
         _OF_KIND[change.kind](table, change)
+    for name, class_ in reads:
+        if name not in {*table.known, *table.made}:
+            raise InputError(f"--reads: the stack has no container {name!r}", code="invalid-argument")
+        of = {"container_id": Constraint(of=(name,))}
+        table.secrets.append(Secret(endpoint=READS[class_], ids=of))
     return table.needed
 
 

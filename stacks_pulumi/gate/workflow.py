@@ -161,6 +161,7 @@ class Wanted:
         expires: How long it may be handed in.
         ceiling: The highest increase that is asked for; by default what the creates cost now.
         plan: Where the engine's plan is saved; `None` for nowhere.
+        reads: The secrets that functions of the program read: name of a container's resource, and class.
     """
 
     project: Path
@@ -168,6 +169,7 @@ class Wanted:
     expires: datetime.timedelta | None = None
     ceiling: Decimal | None = None
     plan: Path | None = None
+    reads: Sequence[tuple[str, str]] = ()
 
 
 def reported(change: Change) -> Report:
@@ -204,7 +206,7 @@ def plan(broker: Broker, wanted: Wanted) -> Judged:
     if not seen.stack:
         raise InputError("the preview has no resource, so it is not known which stack it is of")
     try:
-        needed = permits.needed(seen.changes, _containers(broker))
+        needed = permits.needed(seen.changes, _containers(broker), wanted.reads)
     except InputError as error:
         raise RefusedError(error.message) from None
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -303,7 +305,7 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
         events = Path(scratch) / "events.json"
         words = [*preview.OPTIONS, "--event-log", str(events), *_chosen(wanted.stack)]
         words += [] if wanted.plan is None else ["--save-plan", str(wanted.plan)]
-        words += _packs(gate, wanted.project, Path(scratch))
+        words += _packs(gate, wanted.project, wanted.stack, Path(scratch))
         environment = {
             **_with(broker, broker.token),
             # The option for the events is behind this switch, and that for plans behind the other.
@@ -329,9 +331,9 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
     return done.stdout, [f"{one.policy_name}: {one.message}" for one in found]
 
 
-def _packs(gate: Gate, project: Path, scratch: Path) -> list[str]:
+def _packs(gate: Gate, project: Path, stack: str | None, scratch: Path) -> list[str]:
     """Return the options that start the policy packs of a gate."""
-    return opened_engine(project, None, None).pack_options(gate.packs, scratch) if gate.packs else []
+    return opened_engine(project, stack, None).pack_options(gate.packs, scratch) if gate.packs else []
 
 
 def _with(broker: Broker, token: str) -> dict[str, str]:
@@ -640,7 +642,7 @@ def _up(broker: Broker, wanted: Run, change: Change, scratch: Path) -> list[str]
             )
         words += ["--plan", str(plan.resolve())]
     if broker.folder is not None:
-        words += _packs(settings.read_gate(broker.folder), wanted.project, scratch)
+        words += _packs(settings.read_gate(broker.folder), wanted.project, stack, scratch)
     return words
 
 

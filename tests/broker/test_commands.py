@@ -109,6 +109,26 @@ def test_whose_a_container_is_and_what_it_is_come_from_the_broker(desks: Callabl
     assert "it is about containers of another owner: other/prod" in said
 
 
+def test_the_log_says_who_changed_what_for_how_much(
+    desks: Callable[..., Desk], capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = desks()
+    desk.write(permit("containers.create", create("web")), author="Eve <eve@example.org>")
+    desk.approve("ann")
+    desk.apply()
+    words = ["gate", "log", "--gate", desk.bench.url]
+
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert "shop/prod: +$4.00 a month; approved by ann, written by Eve" in said
+    assert 'done: POST /containers {"name": "web"' in said
+    assert cli.main([*words, "--json", "-s", "other/prod"]) == 0
+    assert json.loads(capsys.readouterr().out)["entries"] == []
+    # An agent does not learn of the others.
+    token = desk.bench.ledger.issue("budget", "agent", seconds=60.0, policy="x")[1]
+    assert desk.bench.client(token)("GET", "/_broker/log").status_code == 404
+
+
 def test_a_page_and_a_test_tab_get_the_change_too(desks: Callable[..., Desk]) -> None:
     desk = desks(rules={"unpriced": "approve", "opens-access": "refuse"})
     row = desk.bench.made("web")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -150,6 +152,35 @@ def test_a_new_ledger_does_not_know_whether_a_change_was_applied(
     # Now the ledger knows it: the same change is the same grant, and nothing of it is left.
     assert cli.main([*words, "--", sys.executable, "-c", CREATE, BODY]) == 0
     assert emulator.calls("containers.create") == 1
+
+
+def test_what_is_free_needs_no_signature_and_no_token_is_left(
+    folder: Path, change: Path, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty ledger has no memory, so the first change is signed; the next one is free."""
+    settings = yaml.safe_load((folder / "gate.yaml").read_text(encoding="utf-8"))
+    settings["free"] = {"increase_per_day": 5}
+    (folder / "gate.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    signatures = change.with_name("change.json.sig.d") / "ann"
+    kept = signatures.read_text(encoding="ascii")
+    signatures.unlink()
+    create_web = sys.executable, "-c", CREATE, BODY
+
+    assert apply(change, *create_web) == 2
+    assert "needs an approval" in capsys.readouterr().err
+    signatures.write_text(kept, encoding="ascii")
+    assert apply(change, *create_web) == 0
+
+    said = json.loads(change.read_text(encoding="utf-8"))
+    body = create("data")
+    said |= {"nonce": "another-nonce-of-this", "permits": [{"n": 1, **permit("containers.create", body)}]}
+    change.write_bytes(canonical(said))
+    signatures.unlink()
+    assert apply(change, sys.executable, "-c", CREATE, json.dumps(body)) == 0
+
+    assert sorted(one.name for one in emulator.state.containers.values()) == ["data", "web"]
+    with contextlib.closing(folders.Folder(folder, SYSTEM_CLOCK)) as opened:
+        assert all(one.revoked is not None for one in opened.ledger.grants("kind = 'read'"))
 
 
 def test_a_key_that_only_reads_plans_and_a_missing_one_is_said(
