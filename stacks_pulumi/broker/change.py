@@ -127,7 +127,6 @@ class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
         new_backup_of: A backup that was not there before this grant triggered the one of that symbol.
         created_at: When the object `is` was made. The platform has to say the same when the request is sent.
         in_: The container whose list shows the object `is` with that time; without it, that of the path.
-        other: With `address`: not an entry that this grant has made.
     """
 
     is_: Text | None = None
@@ -137,7 +136,6 @@ class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
     new_backup_of: Text | None = None
     created_at: Text | None = None
     in_: Text | None = None
-    other: bool = False
 
 
 class Known(_Part, frozen=True):

@@ -121,9 +121,7 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
         return False
     if one.caller:
         return is_auto_added(access, entry) is True
-    is_own = any((use.makes, use.object) == ("AllowedIp", value) for use in holdings.uses)
-    address = canonical_network(one.address)
-    return canonical_network(entry.ip_address) == address and not (one.other and is_own)
+    return canonical_network(entry.ip_address) == canonical_network(one.address)
 
 
 def is_container(container: Known, look: Look) -> bool:

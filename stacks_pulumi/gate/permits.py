@@ -307,7 +307,7 @@ def _allowed_ip(table: _Table, change: Change) -> None:
         if isinstance(known(address), str):
             table.add(
                 "allowed_ips.remove",
-                {"container_id": at, "ip_id": Constraint(address=str(address), other=True)},
+                {"container_id": at, "ip_id": Constraint(address=str(address))},
                 times=None,
                 why=f"remove other entries of the address of {name}",
             )

@@ -234,6 +234,51 @@ def test_an_entry_is_removed_only_by_the_address_that_it_has(bench: Bench) -> No
     assert grant("DELETE", f"/containers/{web['id']}/allowed-ips/{entry['198.51.100.7']}").status_code == 200
 
 
+def test_the_entry_of_the_caller_is_the_one_that_the_platform_added(bench: Bench) -> None:
+    web = bench.made("web", allowed_ips=["198.51.100.7"])
+    ids = {"container_id": literal(web), "ip_id": {"caller": True}}
+    grant = bench.granted(permit("allowed_ips.remove", ids=ids, times=2))
+    listed = grant("GET", f"/containers/{web['id']}/allowed-ips").json()["data"]["allowed_ips"]
+    entry = {row["ip_address"]: row["id"] for row in listed}
+
+    assert refused(grant("DELETE", f"/containers/{web['id']}/allowed-ips/{entry.pop('198.51.100.7')}"))
+    assert grant("DELETE", f"/containers/{web['id']}/allowed-ips/{entry.popitem()[1]}").status_code == 200
+
+
+def test_what_a_grant_made_is_its_own_only_as_what_it_is_and_where_it_is(bench: Bench) -> None:
+    """A client of a VPN that is named as another one's connection does not make that its own."""
+    web, data = bench.made("web", allowed_ips=["198.51.100.7"]), bench.made("data", template="redis")
+    vpn = bench.made("vpn", template="stacks-vpn", plan=None)
+    foreign = bench.emulator.drift.connect("web", "data", "primary")
+    entry = {"ip_address": "198.51.100.9", "description": "x", "service_type": "both"}
+    grant = bench.granted(
+        permit("vpn_clients.add", {"name": foreign.id}, ids={"vpn_container_id": literal(vpn)}),
+        permit("allowed_ips.add", entry, ids={"container_id": literal(web)}),
+    )
+    made = grant("POST", f"/containers/{vpn['id']}/vpn-clients", {"name": foreign.id})
+    assert made.status_code < 300, made.text
+    ip = grant("POST", f"/containers/{web['id']}/allowed-ips", entry).json()["data"]["id"]
+
+    assert refused(grant("DELETE", f"/containers/connections/{foreign.id}"))
+    assert refused(grant("DELETE", f"/containers/{data['id']}/allowed-ips/{ip}"))
+    assert grant("DELETE", f"/containers/{web['id']}/allowed-ips/{ip}").status_code == 200
+    assert grant("DELETE", f"/containers/{vpn['id']}/vpn-clients/{foreign.id}").status_code == 200
+
+
+def test_the_configuration_of_a_vpn_is_read_for_the_client_that_the_change_says(bench: Bench) -> None:
+    """Case 11."""
+    vpn = bench.made("vpn", template="stacks-vpn", plan=None)
+    for name in ("laptop", "phone"):
+        bench.emulator.drift.add_vpn_client("vpn", name)
+    ids = {"vpn_container_id": literal(vpn)}
+    secret = {"endpoint": "vpn_clients.config", "ids": ids, "query": {"client": "laptop"}}
+    grant = bench.granted(secrets=[secret])
+
+    assert grant("GET", f"/containers/{vpn['id']}/vpn-config?client=laptop").status_code == 200
+    assert refused(grant("GET", f"/containers/{vpn['id']}/vpn-config?client=phone"))
+    assert refused(grant("GET", f"/containers/{vpn['id']}/vpn-config"))
+
+
 def test_access_is_closed_only_if_no_other_address_is_listed(bench: Bench) -> None:
     """Case 10."""
     web = bench.made("web", allowed_ips=["198.51.100.7", "198.51.100.8"])
