@@ -28,7 +28,7 @@ MOST, FEW = 5, 2
 """So many killers of a mutant are recorded at most; with fewer than the second number, more tests are asked."""
 SECONDS = 120.0
 """After so many, no further killer of a mutant is looked for, also on a busy machine."""
-NEAR, ASKED, ASKED_OF_HOSTS = 8, 40, 16
+NEAR, ASKED, ASKED_OF_HOSTS = 8, 40, 8
 """So many tests are run for a mutant at most: at first those that reach the least besides its line."""
 WIDTH = 160
 """A change that is shown in a longer line is not recorded."""
