@@ -268,13 +268,7 @@ def _gate_of(broker: Broker, said: Mapping[str, Any]) -> Gate:
     """Return the rules for what no broker holds: with all files of the folder, or without its code."""
     if broker.folder is not None:
         return settings.read_gate(broker.folder)
-    try:
-        file = msgspec.convert(said["settings"], GateFile)
-    except msgspec.ValidationError as error:
-        raise StacksError(
-            f"the settings of the broker cannot be read ({error}): use its version of this package",
-            code="invalid-file",
-        ) from None
+    file = _file_of(said)
     return settings.Gate(
         Path(), broker.url, file, (), (), Path(file.approvers), _price_table(said.get("prices")), None
     )
@@ -482,8 +476,7 @@ def sign(broker: Broker | None, judged: Judged, key: Path, signers: Path | None)
     if not added:
         raise RefusedError("the person of this key has approved it already")
     (name,) = added
-    settings_said = broker.ask("GET", "settings")
-    file = _file_of(settings_said)
+    file = _file_of(broker.ask("GET", "settings"))
     verdict = said["verdict"]
     ceiling = judged.change.ceiling
     why = file.why_not(
