@@ -81,13 +81,15 @@ class Shares:
         self._at: dict[str, deque[float]] = defaultdict(deque)
 
     def count(self, who: str, number: int, most: int) -> tuple[int, float]:
-        """Count some requests; return how many are left of a share, and in how many seconds the first is forgotten."""
+        """Count some requests, or one less; return what is left, and in how many seconds the first is forgotten."""
         now = self._clock.now()
         with self._lock:
             times = self._at[who]
             while times and times[0] <= now - _WINDOW:
                 times.popleft()
             times.extend([now] * number)
+            if number < 0 and times:
+                times.pop()
             return most - len(times), _WINDOW - (now - times[0]) if times else 0.0
 
 
@@ -214,25 +216,28 @@ class App:
         if grant is None:
             raise RequestRefusedError(401, "Invalid API key")
         share = self._share()
-        left, wait = self._shares.count(grant.id, 0, share)
+        # It counts as one until it is known how many it sends: many at once are not more than the share.
+        left, wait = self._shares.count(grant.id, 1, share)
         local, _ = self._shares.count(f"all {grant.id}", 1, _PER_MINUTE)
-        if left <= 0 or local < 0:
+        if left < 0 or local < 0:
+            self._shares.count(grant.id, -1, share)
             headers = {"retry-after": str(max(math.ceil(wait), 1)), **self._rate(share, 0, wait)}
             return json_reply(
                 429, {"success": False, "error": "Rate limit exceeded: the share of this grant"}, headers
             )
-        self._folder.ledger.touch(grant)
-        ask, before = read_ask(incoming), self._upstream.calls
+        before = self._upstream.calls
         host = _HOST.fullmatch(incoming.header("host") or "")
         address = f"{scheme}://{'localhost' if host is None else host[0]}{BASE}"
-        visit = Visit(grant, ask, address, self._upstream.patient())
         try:
+            self._folder.ledger.touch(grant)
+            ask = read_ask(incoming)
+            visit = Visit(grant, ask, address, self._upstream.patient())
             is_read = ENDPOINTS[ask.endpoint].method == "GET"
             reply = self.kernel.read(visit) if is_read else self.kernel.change(visit)
         except ApprovalNeededError as error:
             raise self.desk.ask(grant, error.permit, error.why) from None
         finally:
-            left, wait = self._shares.count(grant.id, self._upstream.calls - before, share)
+            left, wait = self._shares.count(grant.id, self._upstream.calls - before - 1, share)
         headers = {**reply.headers, **self._rate(share, max(left, 0), wait)}
         return Reply(reply.status, reply.body, headers, reply.decision)
 

@@ -208,3 +208,20 @@ def test_what_expired_can_be_asked_for_again(benches: Callable[..., Bench]) -> N
     shown = agent("GET", f"/_broker/requests/{second}").json()
     assert bench.hand_in(shown["change"], "ann", where="approvals").status_code == 201
     assert agent.create("web").status_code == 202
+
+
+def test_many_requests_at_once_are_not_more_than_the_share(benches: Callable[..., Bench]) -> None:
+    bench = benches(requests_share=0.1)
+    bench.emulator.set_rate_limit(60)
+    greedy, web = bench.reader(), bench.made("web")
+    assert greedy("GET", f"/containers/status/{web['id']}").status_code == 200
+    bench.clock.freeze()
+    bench.emulator.faults.add("containers.status", "slow", 20, seconds=2.0)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(
+            pool.map(lambda _: greedy("GET", f"/containers/status/{web['id']}").status_code, range(20))
+        )
+
+    assert sorted(answers) == [200] * 5 + [429] * 15
+    bench.emulator.faults.clear()

@@ -146,6 +146,19 @@ def test_what_was_made_again_under_the_id_of_a_connection_is_another_one(bench: 
     assert new("DELETE", f"/containers/connections/{connection.id}").status_code == 200
 
 
+def test_a_symbol_is_what_was_made_for_it_and_not_all_that_the_grant_made(bench: Bench) -> None:
+    grant = bench.granted(
+        permit("containers.create", create("one"), binds="one"),
+        permit("containers.create", create("two"), binds="two"),
+        permit("containers.set_status", {"status": "stopped"}, ids={"container_id": {"of": ["one"]}}),
+    )
+    one, two = (grant.create(name).json()["data"]["id"] for name in ("one", "two"))
+    bench.emulator.advance(10)
+
+    assert refused(grant("PUT", f"/containers/{two}/status", {"status": "stopped"}))
+    assert grant("PUT", f"/containers/{one}/status", {"status": "stopped"}).status_code == 200
+
+
 @pytest.mark.parametrize("value", [1, 0, "true", "True", False])
 def test_a_value_of_another_type_is_another_value(bench: Bench, value: object) -> None:
     """Case 22."""
