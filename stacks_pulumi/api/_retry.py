@@ -3,7 +3,7 @@ Decides which requests are retried, when, and how often. No other layer retries.
 
     GET, PUT, DELETE, a POST with `again`    no answer, 429, 5xx, an answer that cannot be read
     any other POST                           429, and a connection that failed before the request was sent
-    any                                      a refusal because another operation on the same object is in progress
+    any                                      a broker's refusal that ends by itself
 
 `once` resolves the unknown outcome of a create. That of a restore stays unknown.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 import threading
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -24,9 +23,6 @@ from stacks_pulumi.api._call import Call, Handler
 from stacks_pulumi.errors import (
     ConflictError,
     ConnectionFailedError,
-    DashboardOnlyError,
-    GrantRefusedError,
-    MissingScopeError,
     NoCapacityError,
     RateLimitedError,
     ServerError,
@@ -39,19 +35,8 @@ T = TypeVar("T")
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
-_MISSING: Final = frozenset({403, 404, 410})
-"""How a platform says that something does not exist or is not ours. A 403 that names a scope is about the key."""
-_NEVER: Final = (MissingScopeError, DashboardOnlyError, GrantRefusedError)
-"""What is about the key or its grant, and stays so however long one waits."""
-_FIND_PAUSE: Final = 2.0
 _LONGEST_OUTAGE: Final = 30.0
 """Seconds to wait at most when a server that failed asks for a pause. Its estimate may be too long."""
-_BUSY: Final = re.compile(
-    r"(another|other|an|previous) (operation|action|task|job|request|change|update)\b.{0,200}\b"
-    r"(progress|running|pending)|is (locked|busy)\b|operation in progress|try again (later|shortly|in)|please wait",
-    re.IGNORECASE,
-)
-"""Words of a refusal that ends by itself, because the platform carries out one operation at a time."""
 _BUSY_PAUSE: Final = 5.0
 
 
@@ -60,8 +45,8 @@ _MOVED: Final = frozenset({301, 307, 308})
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether a request was refused, and not carried out, only because something else is in progress."""
-    return isinstance(error, ConflictError) and _BUSY.search(error.text) is not None
+    """Whether a broker has refused a request, and not sent it, only because something else is in progress."""
+    return isinstance(error, ConflictError) and error.body.get("code") == "grant-busy"
 
 
 def in_doubt(error: BaseException) -> bool:
@@ -95,7 +80,7 @@ def most_attempts(error: BaseException) -> int:
     if isinstance(error, RateLimitedError):
         return 10  # each attempt waits as long as the API asks
     if is_busy(error):
-        return 12  # for about a minute, in which a container starts
+        return 12  # for about a minute
     if isinstance(error, UnreadableAnswerError):
         return 3  # one answer may be cut short; if several are unreadable, a retry does not help
     return 5

@@ -20,7 +20,7 @@ FAILED = errors.ServerError("x", status=500)
 FULL = errors.NoCapacityError("x", status=503)
 GARBLED = errors.UnreadableAnswerError("x", status=200)
 MOVED = errors.UnreadableAnswerError("x", status=308)
-BUSY = errors.ConflictError("x", status=423, text="Another operation is in progress on this container")
+BUSY = errors.ConflictError("x", status=409, body={"code": "grant-busy"})
 REFUSED = errors.BadRequestError("x", status=400)
 ABSENT = errors.NotFoundError("x", status=404)
 UNKNOWN_KEY = errors.InvalidApiKeyError("x", status=401)
@@ -115,9 +115,7 @@ def test_a_later_success_is_the_answer(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_a_request_is_sent_again_while_another_operation_is_in_progress(
-    clock: FakeClock, method: str
-) -> None:
+def test_a_request_is_sent_again_while_a_broker_is_busy(clock: FakeClock, method: str) -> None:
     handle, begun = Answers(BUSY, BUSY, "done"), clock.now()
 
     assert Retry(handle, clock)(a_call(method)) == "done"
@@ -125,7 +123,7 @@ def test_a_request_is_sent_again_while_another_operation_is_in_progress(
 
 
 @pytest.mark.parametrize(
-    "text", ["Name already exists", "Container is being deleted", "A backup is already in progress", ""]
+    "text", ["Name already exists", "Another operation is in progress on this container", ""]
 )
 def test_another_conflict_is_an_error_at_once(clock: FakeClock, text: str) -> None:
     handle = Answers(errors.ConflictError("x", status=409, text=text))
