@@ -325,6 +325,8 @@ def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
 
     assert refused(grant("POST", f"/backups/{old}/pin"))
     assert grant("POST", f"/backups/{new}/pin").status_code == 200
+    # A pin is the grant's own, and the data that it keeps is not.
+    assert refused(grant("DELETE", f"/backups/{new}"))
     assert grant("POST", f"/backups/{new}/unpin").status_code == 200
     assert refused(grant("POST", f"/backups/{old}/unpin"))
 
