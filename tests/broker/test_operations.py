@@ -15,9 +15,11 @@ import requests
 import yaml
 
 from stacks_pulumi import cli
+from stacks_pulumi.broker import folder as folders
+from stacks_pulumi.broker.server import Server
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench, Client, create, literal, permit
-from tests.support.waiting import until
+from tests.support.waiting import never, until
 
 
 @pytest.mark.parametrize(
@@ -201,3 +203,26 @@ def test_a_container_with_another_owner_is_not_the_stacks(bench: Bench) -> None:
     assert bench.ledger.owner(web["id"], web["created_at"]) == "c/d"
     assert bench.ledger.owner(web["id"], "2020-01-01T00:00:00Z") is None
     assert literal(web)["is"] == web["id"]
+
+
+def test_a_server_of_one_run_ends_a_quarter_of_an_hour_after_the_last_process_that_uses_it(
+    bench: Bench,
+) -> None:
+    """So that what a killed run has made is still removed through it."""
+    bench.stop()
+    folder = folders.Folder(bench.path, bench.clock)
+    server = Server(folder, "127.0.0.1:0", clock=bench.clock, embedded=True)
+    listens = threading.Event()
+    thread = threading.Thread(target=server.run, args=(lambda _url: listens.set(),))
+    with folders.in_use(bench.path):
+        thread.start()
+        assert listens.wait(60)
+        bench.clock.advance(2000)
+        never(lambda: not thread.is_alive(), seconds=1.5)
+    bench.clock.advance(800)
+    never(lambda: not thread.is_alive(), seconds=1.0)
+    bench.clock.advance(120)
+    until(lambda: not thread.is_alive())
+
+    thread.join()
+    folder.close()
