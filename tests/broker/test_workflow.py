@@ -136,3 +136,35 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     assert bench.emulator.calls("containers.create") == 4
     job.gate("apply", str(change), *gate)
     assert bench.emulator.calls("containers.create") == 4
+
+
+def test_a_change_is_applied_once_also_where_no_ledger_lasts(bench: Bench, stack: Stack) -> None:
+    """A broker for one run: the stack's tag remembers the change, and with the ledger what is left of it goes on."""
+    bench.stop()
+    job, change = Machine("job", stack, ""), stack.folder.parent / "change.json"
+    for name in ("STACKS_BASE_URL", "STACKS_API_KEY"):
+        job.env.pop(name, None)
+    gate, ledger = ("--gate", str(bench.path)), bench.path / "ledger.sqlite"
+    kept = ledger.read_bytes()
+    stack.program(OLD)
+    job.checkout()
+    job.gate("plan", *gate, "--out", str(change), "-s", "dev", code=3)
+    job.gate("approve", str(change), *gate, "--key", str(keys() / "ann"))
+
+    def without(ledger_of: bytes) -> None:
+        """Begin with a ledger, as the next job does."""
+        for file in bench.path.glob("ledger.sqlite*"):
+            file.unlink()
+        ledger.write_bytes(ledger_of)
+        ledger.chmod(0o600)
+
+    without(kept)
+    job.gate("apply", str(change), *gate, "-s", "dev")
+    lasting = ledger.read_bytes()
+    assert bench.names == ["old"]
+    without(kept)
+    assert "was applied before" in job.gate("apply", str(change), *gate, "-s", "dev", code=2)
+    without(lasting)
+    job.gate("apply", str(change), *gate, "-s", "dev")
+
+    assert bench.emulator.calls("containers.create") == 1
