@@ -15,6 +15,7 @@ import hashlib
 import json
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -640,17 +641,21 @@ def _up(broker: Broker, wanted: Run, change: Change, scratch: Path) -> list[str]
 
 
 def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], broker: Broker) -> int:
+    """Run a command, which has the terminal: Ctrl-C is for it, and a request to end is passed on."""
     inherited = () if broker.used is None else (broker.used,)
     try:
-        with subprocess.Popen(words, cwd=folder, env=environment, pass_fds=inherited) as process:  # noqa: S603  (asked for)
-            while True:
-                try:
-                    return process.wait()
-                except KeyboardInterrupt:
-                    # It is for the command, which has the terminal too.
-                    continue
+        process = subprocess.Popen(words, cwd=folder, env=environment, pass_fds=inherited)  # noqa: S603  (asked for)
     except OSError as error:
         raise PulumiError(f"the command {words[0]!r} does not start ({error.strerror})") from None
+    before = (
+        signal.signal(signal.SIGINT, signal.SIG_IGN),
+        signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number)),
+    )
+    try:
+        return process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
 
 
 def _ended(broker: Broker, token: str, code: int) -> Applied:

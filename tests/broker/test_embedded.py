@@ -136,6 +136,24 @@ def test_what_a_killed_run_has_started_still_reaches_the_server(
     assert folders.announced(folder) == {}
 
 
+def test_a_request_to_end_is_passed_on_to_the_command(folder: Path, change: Path) -> None:
+    script = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        "print('started', flush=True)\n"
+        "signal.pause()"
+    )
+    words = [sys.executable, "-m", "stacks_pulumi", "gate", "apply", str(change), "--gate", str(folder)]
+    with subprocess.Popen(
+        [*words, "--accept-replay", "--", sys.executable, "-c", script], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        process.terminate()
+        assert process.wait(60) == 7
+    assert folders.announced(folder) == {}
+
+
 def test_strict_refuses_a_server_of_its_own(folder: Path, change: Path, emulator: Emulator) -> None:
     assert apply(change, "true", options=("--strict",)) == 2
     assert not emulator.state.containers
