@@ -202,6 +202,14 @@ def test_a_connection_to_a_container_that_is_gone_is_gone_at_once() -> None:
     assert account.seconds == pytest.approx(0.0, abs=0.1)
 
 
+def test_an_address_is_gone_at_once_if_external_access_is_off() -> None:
+    kind = KINDS["address"]
+    account = kind.account(data({"external_access_enabled": False, "allowed_ips": []}))
+
+    assert kind.read(account) is None
+    assert account.seconds == pytest.approx(0.0, abs=0.1)
+
+
 @pytest.mark.parametrize("name", ["connection", "address", "client"])
 def test_a_child_in_a_list_with_a_gap_is_deleted_by_its_id(name: str) -> None:
     kind = KINDS[name]
@@ -224,6 +232,22 @@ def test_a_child_in_a_list_with_a_gap_is_kept_if_its_container_is_another_one(na
         kind.delete(account)
 
     assert account.sent(kind.deletes) == 0
+
+
+@pytest.mark.parametrize("now", [LATER, None])
+def test_a_client_without_a_time_is_kept_if_its_container_is_not_the_same_for_sure(now: str | None) -> None:
+    kind = KINDS["client"]
+    account = kind.account(
+        kind.shows({"name": "laptop"}),
+        containers__list=containers("app", created_at=now),
+        containers__status=data({"id": "usr-1-app", "status": "running"}),
+    )
+
+    with pytest.raises(StacksError) as refused:
+        kind.delete(account)
+
+    assert (refused.value.code, account.sent(kind.deletes)) == ("identity-unclear", 0)
+    assert kind.read(account) is not None
 
 
 def test_a_container_that_is_gone_takes_its_children_with_it(kind: Kind) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from stacks_pulumi import platform_file
 from stacks_pulumi._identifiers import as_time
-from stacks_pulumi.api import models
+from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.backups import BackupsApi
 from stacks_pulumi.api.connections import ConnectionsApi
 from stacks_pulumi.api.containers import ContainersApi
+from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError
 from stacks_pulumi.resources._container_changes import differences_to
 from stacks_pulumi.resources._container_lifecycle import (
@@ -32,11 +33,12 @@ from stacks_pulumi.resources._identity import (
 )
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._owners import forget
+from stacks_pulumi.resources._restarts import Restarts
 from stacks_pulumi.resources._running import (
     creation_time,
     patiently,
 )
-from stacks_pulumi.resources._session import FreshContainers, Reads, Session
+from stacks_pulumi.resources._session import FreshContainers, Reads, Session, SpendGuard
 from stacks_pulumi.resources.container import ContainerCreation
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import Reply, Script, chain, data, ok, refusal
@@ -74,10 +76,17 @@ def session(clock: FakeClock, facts: str = "", **replies: Reply | list[Reply]) -
         connections=ConnectionsApi(send, clock, containers.feed),
         backups=BackupsApi(send, clock, lambda: 0.0, known),
     )
-    made = SimpleNamespace(
-        client=client, clock=clock, reads=Reads(clock), fresh=FreshContainers(containers.feed.seen)
+    made = Session(
+        AccountSettings(),
+        cast("StacksClient", client),
+        clock,
+        SpendGuard(clock),
+        Reads(clock),
+        Restarts(clock),
+        FreshContainers(containers.feed.seen),
+        "0123456789abcdef",
     )
-    return cast("Session", made), script
+    return made, script
 
 
 def row(created: float | None = NOW - 1000, **more: Any) -> dict[str, Any]:
@@ -213,6 +222,17 @@ def test_what_was_never_seen_is_deleted_only_by_a_request_that_the_api_acknowled
     assert script.operations.count("containers.delete") == 1
 
 
+def test_what_only_the_list_shows_is_not_deleted(clock: FakeClock) -> None:
+    made, script = session(
+        clock, containers__list=data([{**row(), "status": None}]), containers__status=refusal(404)
+    )
+
+    with pytest.raises(UnseenError, match="is listed, and its own address says"):
+        Lifecycle(made, operation(clock)).delete(ID, STORED)
+
+    assert "containers.delete" not in script.operations
+
+
 def operation(clock: FakeClock) -> Operation:
     call = SimpleNamespace(
         name="web", urn="urn", is_active=lambda: True, status=lambda _text: None, warn=lambda _text: None
@@ -335,6 +355,35 @@ def test_a_stopped_container_that_is_not_shown_any_more_is_named(clock: FakeCloc
     assert "If STACKS hides what is stopped, it may be billed" in warned[0]
     assert Lifecycle(made, op).read(ID, {**STORED, "status": "running"}) is None
     assert len(warned) == 1
+
+
+def test_without_creation_times_one_warning_in_a_run_says_what_is_not_recognised(clock: FakeClock) -> None:
+    made, _ = session(
+        clock, containers__list=data([row(None), {**row(None), "id": "usr-1-db", "name": "db"}])
+    )
+    op, warned = operation(clock), list[str]()
+    cast("Any", op.call).warn = warned.append
+    stored = {"name": "web", "template": "nodejs"}
+
+    for id_, name in ((ID, "web"), ("usr-1-db", "db"), (ID, "web")):
+        assert Lifecycle(made, op).read(id_, {**stored, "name": name}) is not None
+
+    assert ["gives no creation time" in text for text in warned] == [True]
+
+
+def test_a_container_that_gives_no_time_any_more_is_kept_and_not_deleted(clock: FakeClock) -> None:
+    made, script = session(
+        clock, containers__list=data([row(None)]), containers__status=ok({"id": ID, "template": "nodejs"})
+    )
+    op = operation(clock)
+
+    outs = Lifecycle(made, op).read(ID, STORED)
+
+    assert outs is not None
+    assert (outs[IDENTITY_CONFLICT], outs["created_at"]) == ("no time", STORED["created_at"])
+    with pytest.raises(StacksError, match=r"nothing shows that it is the same\. It was not deleted"):
+        Lifecycle(made, op).delete(ID, STORED)
+    assert "containers.delete" not in script.operations
 
 
 # --- a rollback ---

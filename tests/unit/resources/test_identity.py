@@ -67,6 +67,24 @@ def test_without_a_time_in_the_state_template_and_plan_decide(
 
 
 @pytest.mark.parametrize(
+    ("now", "template", "expected"),
+    [
+        ("10:30:05", "postgresql", Identity.SAME),
+        ("10:39:00", "postgresql", Identity.SAME),
+        ("10:41:00", "postgresql", Identity.UNCERTAIN),
+        ("10:29:00", "postgresql", Identity.UNCERTAIN),
+        ("10:41:00", "redis", Identity.OTHER),
+    ],
+)
+def test_a_container_that_was_never_seen_is_of_the_time_of_its_request(
+    now: str, template: str, expected: Identity
+) -> None:
+    stored = {"template": "postgresql", "requested_at": "2026-02-25T10:30:00Z"}
+
+    assert identified(stored, found(created_at=f"2026-02-25T{now}Z", template=template)) is expected
+
+
+@pytest.mark.parametrize(
     ("template", "expected"), [("postgresql", Identity.SAME), ("redis", Identity.UNCERTAIN)]
 )
 def test_where_a_start_changes_times_template_and_plan_decide(template: str, expected: Identity) -> None:
