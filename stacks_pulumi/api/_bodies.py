@@ -316,8 +316,11 @@ def created_container(body: Any, name: str) -> models.Container:
 
 
 def created_connection(body: Any) -> models.Connection:
-    """Return the connection in the answer to a create request."""
+    """Return the connection in the answer to a create request. Its id has to be a text: a number may be a job's."""
     value, path = unwrap(body)
+    given = snake_keys(as_mapping(value, path))
+    if not isinstance(given.get("id"), str):
+        raise expected("a text", f"{path}.id", given.get("id"))
     return record(models.Connection, _with_text_variables(value), path)
 
 

@@ -152,7 +152,8 @@ class SshCertificateHandler(ResourceHandler):
         if own_name(self.distinct_id(id_)) != _OWN_NAME:
             return None
         id_ = parent_id(id_)
-        container, stored = find_container(session, id_, shared=True), olds.get(CONTAINER_CREATED_AT)
+        stored = olds.get(CONTAINER_CREATED_AT)
+        container = find_container(session, id_, stored={"created_at": stored}, shared=True)
         if container is None:
             return None
         if may_be_another(session, stored, container.created_at):
@@ -180,8 +181,8 @@ class SshCertificateHandler(ResourceHandler):
     ) -> dict[str, Any]:
         """Create a new key if a trigger changed. Otherwise (the state is from the other host) download the key."""
         id_ = parent_id(id_)
-        container = find_container(session, id_)
         stored = olds.get(CONTAINER_CREATED_AT)
+        container = find_container(session, id_, stored={"created_at": stored})
         now = None if container is None else container.created_at
         if may_be_another(session, stored, now):
             msg = (
