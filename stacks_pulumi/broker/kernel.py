@@ -201,8 +201,10 @@ class Kernel:
             RequestRefusedError: It may not happen.
         """
         effect, policy, now = EFFECTS[ask.endpoint], self._policy(grant), self._ledger.now()
-        of_grant = "grant_id = ? and endpoint = ? and state <> 'void'"
-        uses = self._ledger.uses(of_grant, grant.id, ask.endpoint)
+        # What a permit counts, and what may be answered again.
+        counts = "state <> 'void' and (permit is not null or state <> 'done' or ended > ?)"
+        of_grant = f"grant_id = ? and endpoint = ? and {counts}"
+        uses = self._ledger.uses(of_grant, grant.id, ask.endpoint, now - _LASTING)
         twins = [use for use in uses if same([use.ids, use.body], [ask.ids, ask.body])]
         if any(use.state == "sent" or use.id in self._active for use in twins):
             raise busy("this request is under way")
@@ -254,8 +256,10 @@ class Kernel:
             undone = sum(use.state == "undone" for use in mine)
             if len(mine) - undone >= permit.times or undone > UNDONE:
                 return False
-        done = {use.permit for use in self._ledger.uses("grant_id = ? and state = 'done'", grant.id)}
-        return done.issuperset(permit.after)
+        done = "grant_id = ? and state = 'done' and permit is not null"
+        return not permit.after or {use.permit for use in self._ledger.uses(done, grant.id)} >= {
+            *permit.after
+        }
 
     def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
         """Return what the ledger has of a request that is about to be sent, after a check of every limit."""
@@ -377,7 +381,8 @@ class Kernel:
             own = self._ledger.objects(of_policy, grant.policy, grant.stack, _CREATE)
         else:
             own = self._ledger.objects("grant_id = ?", grant.id)
-        return Holdings(grant.spec.known, self._ledger.live("grant_id = ?", grant.id), own)
+        bound = self._ledger.live("grant_id = ? and binds is not null", grant.id)
+        return Holdings(grant.spec.known, bound, own)
 
     def _is_own(self, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
         """Return whether a request removes what the grant has made; for a budget, a short time ago."""

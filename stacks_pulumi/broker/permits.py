@@ -57,7 +57,7 @@ class Holdings:
 
     Attributes:
         known: For each symbol, the container that existed before.
-        uses: Its requests that took effect, or may have.
+        uses: Its requests that took effect, or may have, and whose result a symbol is bound to.
         own: The requests whose objects are there, and are its own.
     """
 

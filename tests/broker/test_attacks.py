@@ -9,7 +9,7 @@ import pytest
 
 from stacks_pulumi import cli
 from stacks_pulumi.broker import kernel
-from stacks_pulumi.broker.ledger import DAY, Spec
+from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
 from tests.broker.conftest import Bench, create, literal, permit
 from tests.broker.test_changes import code
 from tests.broker.test_permits import refused
@@ -225,3 +225,27 @@ def test_many_requests_at_once_are_not_more_than_the_share(benches: Callable[...
 
     assert sorted(answers) == [200] * 5 + [429] * 15
     bench.emulator.faults.clear()
+
+
+def test_what_a_client_did_long_ago_does_not_make_others_wait(
+    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request is judged while others wait, so it reads what counts, and not all that a grant has ever done."""
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["restart"]}})
+    agent = bench.agent()
+    web = agent.create("web").json()["data"]["id"]
+    read, rows = Ledger.uses, list[int]()
+
+    def counted(self: Ledger, where: str, *values: object) -> list[Use]:
+        found = read(self, where, *values)
+        rows.append(len(found))
+        return found
+
+    monkeypatch.setattr(Ledger, "uses", counted)
+    for _ in range(10):
+        rows.clear()
+        bench.emulator.advance(601)
+        bench.clock.advance(601)
+        assert agent("PUT", f"/containers/{web}/status", {"status": "restart"}).status_code == 200
+
+    assert max(rows) <= 2
