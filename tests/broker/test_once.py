@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.broker import kernel
+from stacks_pulumi.broker import kernel, ledger
 from stacks_pulumi.broker.ledger import Ledger, LedgerError
 from stacks_pulumi.broker.upstream import Upstream
 from tests.broker.conftest import Bench, HurriedClock, create, literal, permit
@@ -338,7 +338,8 @@ def test_a_ledger_of_another_version_is_refused_and_stays_as_it_is(
     before = list(other.iterdump())
 
     with pytest.raises(
-        LedgerError, match=f"it has version {version}, and this program reads 1: use the stacks-pulumi"
+        LedgerError,
+        match=f"it has version {version}, and this program reads {ledger._VERSION}: use the stacks-pulumi",
     ):
         Ledger(file, HurriedClock())
     assert list(other.iterdump()) == before
