@@ -12,6 +12,7 @@ from stacks_pulumi._clock import Clock, Pulse, sleep_with_pulse
 from stacks_pulumi._identifiers import account_of, same_name, seconds_of
 from stacks_pulumi.api._bodies import created_container, done, item, items, scrub
 from stacks_pulumi.api._call import Call, Handler, call_to
+from stacks_pulumi.api._error_mapping import unreadable
 from stacks_pulumi.api._retry import in_doubt
 from stacks_pulumi.api._unshaped import (
     credentials,
@@ -49,6 +50,7 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 _RECENT: Final = 10.0
 """Seconds for which one list of the existing containers is used for all create requests."""
 _UNAVAILABLE: Final = 503
+_ACCEPTED: Final = 202
 _SUCCESS: Final = range(200, 300)
 _NOT_LISTED: Final = (
     "If the name is taken and no list shows its container, that may not be visible yet, for instance after an "
@@ -118,7 +120,11 @@ class _NewContainer(Once[Container]):
 
         Raises:
             ExistsError: It was listed before the request, or was created before it.
+            UnreadableAnswerError: Its id is not of the account of the containers that were listed before.
         """
+        if self._account is not None and account_of(made.id) != self._account:
+            why = f"its id {scrub(made.id)} is not of the account {self._account}"
+            raise unreadable(self.call, _ACCEPTED, why)
         was_listed = any(row.id == made.id for row in self.former)
         if was_listed or (made.settled and is_older(made, self.begun)):
             msg = (
@@ -130,8 +136,12 @@ class _NewContainer(Once[Container]):
 
     def alone(self) -> Container | None:
         """Return the container from the address that its name has in this account (guide: `usr-abc12345-web`)."""
-        known = next((row.id for row in self.former if row.id.startswith("usr-")), None)
-        return None if known is None else self._api.find(f"{account_of(known)}-{self._name}")
+        return None if self._account is None else self._api.find(f"{self._account}-{self._name}")
+
+    @property
+    def _account(self) -> str | None:
+        """The account, by the id of a container that was listed before; `None` if there was none."""
+        return next((account_of(row.id) for row in self.former if row.id.startswith("usr-")), None)
 
     def says_taken(self, error: StacksError) -> bool:
         return isinstance(error, BadRequestError | ConflictError) and _is_taken(error)

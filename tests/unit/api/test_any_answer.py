@@ -79,7 +79,9 @@ CHANGES: dict[str, Change] = {
     "a field less": _without,
     "nulls": _nulls,
     "other types": _types,
-    "other ids": _each({"id"}, ["job-7", 7, "0b7c8a52-3a0e-4b6f-9a53-6f1d2c3b4a5e", "a/b", "", None]),
+    "other ids": _each(
+        {"id"}, ["job-7", 7, "0b7c8a52-3a0e-4b6f-9a53-6f1d2c3b4a5e", "usr-1-web", "a/b", "", None]
+    ),
     "other words": _each(
         {"status", "type", "template"}, ["Active", "TERMINATED", "exited", "Runtime", "", 3]
     ),
