@@ -47,6 +47,7 @@ NO_STACK: Final = "-/-"
 _IN_USE: Final = 120.0
 """Seconds after the last use of a token in which the same change is not handed in again."""
 _SIGNATURES: Final = 10
+_WITHOUT: Final = "let it be signed, or ask for a grant with --may-apply-free and --stack"
 _OPEN: Final = 200
 """The most open access requests of one grant."""
 _REQUEST_LASTS: Final = 7 * DAY
@@ -109,7 +110,7 @@ class Desk:
             raise refused(
                 "a change without a signature needs the token of a grant that may apply what is free in its stack, and "
                 "has not ended",
-                "let it be signed, or ask for a grant with --may-apply-free and --stack",
+                _WITHOUT,
             )
         with self._one:
             before = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
@@ -117,11 +118,16 @@ class Desk:
                 return self._again(before, change, statement, names)
             verdict = self.verdict(change, due)
             self._check(change, verdict, names)
+            # A signature of somebody who may not approve it makes it neither approved nor free.
+            asked = dataclasses.replace(verdict, result="needs_approval")
+            why = missing(change, asked, self._settings(), names)
+            if why and not self._may_apply_free(grant, change.stack):
+                raise RequestRefusedError(403, why, _WITHOUT, kind="approval-needed")
             spec = Spec(
                 known=change.known,
                 reads=change.secrets,
                 ceiling=None if change.ceiling is None else f"{change.ceiling.most:f}",
-                free=None if names else str(verdict.at_any_moment),
+                free=str(verdict.at_any_moment) if why else None,
             )
             holder = ", ".join(names) or (grant.holder if grant is not None else "")
             try:

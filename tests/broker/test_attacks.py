@@ -249,3 +249,20 @@ def test_what_a_client_did_long_ago_does_not_make_others_wait(
         assert agent("PUT", f"/containers/{web}/status", {"status": "restart"}).status_code == 200
 
     assert max(rows) <= 2
+
+
+def test_who_may_not_approve_makes_nothing_free_by_a_signature(benches: Callable[..., Bench]) -> None:
+    """It would neither need a token for what is free, nor count in the day."""
+    limits = {"bob": {"stacks": ["other/*"]}}
+    bench = benches(free={"increase_per_day": 5}, approver_limits=limits)
+    token = bench.reader(may_apply_free=True).token
+    one, two, three = (
+        bench.change(permit("containers.create", create(name))) for name in ("one", "two", "three")
+    )
+
+    assert code(bench.hand_in(one, "bob")) == (403, "approval-needed")
+    assert bench.hand_in(one, "bob", token=token).status_code == 201
+    assert code(bench.hand_in(two, "bob", token=token)) == (403, "approval-needed")
+    # Who may approve it approves it, also beyond the day.
+    assert bench.hand_in(two, "ann").status_code == 201
+    assert code(bench.hand_in(three, token=token)) == (403, "approval-needed")
