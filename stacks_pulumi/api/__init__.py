@@ -21,9 +21,9 @@ of handlers sends it.
 - `_limiter`: When may a request be sent? (handler)
 - `_transport`: How is one request sent? (handler)
 - `_bodies`: How is a body read, and how does a text become safe to show (`scrub`)?
-- `_words`: Which word of the guide does a word of an answer mean?
+- `_words`: Which words has the guide for a status, a plan, a template, a type and a service?
 - `_pages`: Which further pages does a list have, and how is it known that it is whole?
-- `_unshaped`: How are credentials, keys, templates and metrics read, for which the guide gives no shape?
+- `_unshaped`: How are logins, logs, keys, VPN clients, templates and metrics read, for which the guide gives no shape?
 - `_error_mapping`: Which error is an error answer, and what does it advise?
 
 `(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
