@@ -198,9 +198,12 @@ class Life:
             self._lose(f"{when} {sorted(foreign - now)} is gone, which is foreign")
 
     def _named(self, held: set[str]) -> int:
-        """Return how many containers an error has named whose request may have made them, and what to do."""
-        told = [text for text in self._lived.messages if text.endswith("[outcome-unknown]")]
-        return sum(any(id_ in text for text in told) for id_ in held if "/" not in id_)
+        """Return how many containers an error has named that a request may have made, or may make from the waitlist."""
+        told = [
+            text for text in self._lived.messages if text.endswith(("[outcome-unknown]", "[no-capacity]"))
+        ]
+        names = [(id_, f'"{id_.rpartition("-")[2]}"') for id_ in held if "/" not in id_]
+        return sum(any(id_ in text or name in text for text in told) for id_, name in names)
 
     def _lose(self, what: str) -> None:
         self._lived.lost.append(what)
