@@ -119,8 +119,7 @@ class Desk:
             verdict = self.verdict(change, due)
             self._check(change, verdict, names)
             # A signature of somebody who may not approve it makes it neither approved nor free.
-            asked = dataclasses.replace(verdict, result="needs_approval")
-            why = missing(change, asked, self._settings(), names)
+            why = self._not_approved(change, verdict, names)
             if why and not self._may_apply_free(grant, change.stack):
                 raise RequestRefusedError(403, why, _WITHOUT, kind="approval-needed")
             spec = Spec(
@@ -145,6 +144,12 @@ class Desk:
             except sqlite3.IntegrityError:
                 raise busy("this change is handed in at the moment") from None
         return self._issued(id_, token)
+
+    def _not_approved(self, change: Change, verdict: Verdict, names: Sequence[str]) -> str:
+        """Return why the people who signed a change are not enough, also if it needed no approval."""
+        is_refused = verdict.result == "refused"
+        asked = verdict if is_refused else dataclasses.replace(verdict, result="needs_approval")
+        return missing(change, asked, self._settings(), names)
 
     def _may_apply_free(self, grant: Grant | None, stack: str) -> bool:
         # Each stack has its own day, and the requester says which: so a token is of one. Only who can write to the
@@ -383,7 +388,7 @@ class Desk:
             if not names:
                 raise refused("it needs a signature", "sign it with `stacks-pulumi gate approve`")
             verdict = self.verdict(change, due)
-            why = missing(change, verdict, self._settings(), names)
+            why = self._not_approved(change, verdict, names)
             if why:
                 raise RequestRefusedError(403, why, kind="approval-needed", verdict=describe(verdict))
             with self._ledger.writing() as db:

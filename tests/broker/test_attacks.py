@@ -266,3 +266,19 @@ def test_who_may_not_approve_makes_nothing_free_by_a_signature(benches: Callable
     # Who may approve it approves it, also beyond the day.
     assert bench.hand_in(two, "ann").status_code == 201
     assert code(bench.hand_in(three, token=token)) == (403, "approval-needed")
+
+
+def test_who_may_not_approve_allows_no_access_request_that_would_be_free(
+    benches: Callable[..., Bench],
+) -> None:
+    bench = benches(
+        free={"increase_per_day": 5},
+        approver_limits={"bob": {"stacks": ["other/*"]}},
+        policies={"agents": {"increase_per_day": 1}},
+    )
+    agent = bench.agent()
+    asked = agent.create("web").json()["request"]
+    change = agent("GET", f"/_broker/requests/{asked}").json()["change"]
+
+    assert code(bench.hand_in(change, "bob", where="approvals")) == (403, "approval-needed")
+    assert bench.hand_in(change, "ann", where="approvals").status_code == 201
