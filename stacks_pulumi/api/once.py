@@ -363,7 +363,7 @@ class Once(ABC, Generic[T]):
             yield _EVERY
 
     def _not_again(self, final: StacksError) -> T:
-        made = self._search(_SEARCH[:2], all_read=True)
+        made = self._search(_SEARCH[:3], all_read=True)
         if made is None:
             raise final from None
         return made
