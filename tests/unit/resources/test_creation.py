@@ -10,6 +10,9 @@ import pytest
 
 from stacks_pulumi.errors import ServerError, WaitCancelledError
 from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._owners import Owner
+
+OWN, OTHER = "urn:pulumi:dev::tests::web", "urn:pulumi:dev::tests::other"
 
 
 class Engine:
@@ -32,7 +35,7 @@ class Half(Creation[str]):
     def __init__(self, engine: Engine, *, asks: bool) -> None:
         operation: Any = SimpleNamespace(
             check_active=engine.check_active,
-            call=SimpleNamespace(urn="urn:pulumi:dev::tests::web"),
+            call=SimpleNamespace(urn=OWN),
             shielded=contextlib.nullcontext,
         )
         session: Any = SimpleNamespace(fingerprint="0")
@@ -71,3 +74,38 @@ def test_an_engine_that_goes_away_while_the_outputs_are_collected_leaves_no_orph
         creation.run()
 
     assert not creation.exists
+
+
+class Leftover(Half):
+    """A creation that finds an object, which an earlier run may have left."""
+
+    def __init__(self, *, leftover: bool, shared: bool, with_container: bool) -> None:
+        super().__init__(Engine(), asks=False)
+        self.leftover = leftover
+        self.can_be_taken_over = shared  # type: ignore[misc]  # each kind has its own
+        settings: Any = SimpleNamespace(delete_children_with_container=with_container, adopt="never")
+        self.session: Any = SimpleNamespace(settings=settings)
+
+    def is_leftover(self, thing: str) -> bool:
+        return self.leftover
+
+
+@pytest.mark.parametrize(
+    ("owner", "creation", "expected"),
+    [
+        # Another resource, which is being replaced, leaves what kinds without an id of their own share.
+        (Owner(OTHER, "1", replacing=True), {"shared": True}, True),
+        (Owner(OTHER, "1", replacing=True), {"shared": True, "leftover": False}, False),
+        (Owner(OTHER, "1", replacing=True), {"shared": False}, False),
+        (Owner(OTHER, "1"), {"shared": True, "with_container": True}, False),
+        # This resource has it itself, after a replacement of its container was given up.
+        (Owner(OWN, "1"), {"with_container": True}, True),
+        (Owner(OWN, "1"), {"with_container": True, "leftover": False}, False),
+        (Owner(OWN, "1", replacing=True), {"shared": True, "with_container": True}, False),
+        (Owner(OWN, "1"), {"shared": True}, False),
+    ],
+)
+def test_an_object_is_left_by_its_owner(owner: Owner, creation: dict[str, bool], expected: bool) -> None:
+    made = Leftover(**{"leftover": True, "shared": False, "with_container": False, **creation})
+
+    assert made._is_left_by(owner, "it") is expected
