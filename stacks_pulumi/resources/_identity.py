@@ -131,7 +131,7 @@ def find_container(
         else:
             listed = feed.snapshot(max_age if looks == 1 else 0.0)
         row = next((one for one in listed if one.id == id_), None)
-        needs_time = known is not None or REQUESTED_AT in state
+        needs_time = stored is None or known is not None or REQUESTED_AT in state
         is_whole = row is not None and row.status is not None and not (needs_time and row.created_at is None)
         if row is not None and is_whole and not is_before(row.created_at, known) and not is_changed(row):
             return row

@@ -283,6 +283,9 @@ def test_a_time_that_the_list_lacks_is_read_from_the_status_once(clock: FakeCloc
         assert seen is not None
         assert identify(made, STORED, seen) is Identity.SAME
         assert creation_time(made, ID) == as_time(NOW - 1000)
+        alone = find_container(made, ID, shared=True)
+        assert alone is not None
+        assert alone.created_at == STORED["created_at"]
     assert script.operations.count("containers.status") == 1
 
 
