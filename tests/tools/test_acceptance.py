@@ -195,6 +195,11 @@ def test_a_container_that_no_list_shows_is_deleted_when_its_own_address_shows_it
         assert left_on(api) == []
 
 
+def test_what_was_made_and_no_list_shows_is_said_to_be_left() -> None:
+    with emulated(READINGS["the id of the request in the 202"], READINGS["silent pages with a count"]) as api:
+        assert walk_on(api, 1).run(lambda _: None) == [f"perhaps {PREFIX}-main"]
+
+
 def test_an_id_that_shows_another_name_is_not_deleted() -> None:
     with emulated() as api:
         record = Record(PREFIX)

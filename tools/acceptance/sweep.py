@@ -78,6 +78,7 @@ class Sweep:
                     f"{record.prefix!r} is not the prefix of a run, which looks like acc-1a2b3c4d"
                 )
         self._targets: dict[str, _Target] = {}
+        self._unsure: list[Asked] = []
 
     def found(self) -> list[Container]:
         """
@@ -112,10 +113,16 @@ class Sweep:
         ]
         known = {target.name for target in self._targets.values()}
         late = [asked for asked in self._asked() if asked.name not in known and self._waits(asked)]
+        late += self._unsure
         return left + [f"perhaps {asked.name}" for asked in late]
 
     def _asked(self) -> list[Asked]:
-        return [asked for record in self.records for asked in record.asked if asked.over is None]
+        return [
+            asked
+            for record in self.records
+            for asked in record.asked
+            if asked.over is None and asked not in self._unsure
+        ]
 
     def _open(self, name: str) -> bool:
         return any(asked.name == name for asked in self._asked())
@@ -135,7 +142,7 @@ class Sweep:
                 self._look(id_, target, is_listed=listed is not None and id_ in listed)
         is_over = all(target.foreign or target.absences >= 2 for target in self._targets.values())
         for record in self.records:
-            for asked in [one for one in record.asked if one.over is None]:
+            for asked in [one for one in self._asked() if one in record.asked]:
                 targets = [
                     one for id_, one in self._targets.items() if id_ in asked.ids or one.name == asked.name
                 ]
@@ -145,7 +152,11 @@ class Sweep:
                 ):
                     if asked.doubt and asked.doubt.startswith("503") and not any(one.seen for one in targets):
                         self.later.append(asked.name)
-                    record.close(asked, "deleted" if gone else "never seen")
+                    if asked.ids and listed is None and not any(one.seen for one in targets):
+                        # Its request was accepted, and no list shows everything: it may be there.
+                        self._unsure.append(asked)
+                    else:
+                        record.close(asked, "deleted" if gone else "never seen")
         return is_over and not self._asked()
 
     def _listed(self) -> set[str] | None:
