@@ -160,7 +160,9 @@ def _asked(options: argparse.Namespace) -> Iterator[tuple[Broker | None, str]]:
     from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
 
     file = Path(options.record)
-    statement = workflow.statement_of(file) if file.exists() else None
+    # The id of an access request is neither a path nor the name of a file.
+    is_file = file.exists() or bool(file.suffix) or len(file.parts) > 1
+    statement = workflow.statement_of(file) if is_file else None
     with contextlib.ExitStack() as stack:
         try:
             broker = stack.enter_context(client.opened(_place(options)))

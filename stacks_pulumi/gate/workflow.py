@@ -692,7 +692,7 @@ def _once(broker: Broker, wanted: Run, change: Change) -> bool:
     Raises:
         RefusedError: It was, or that is not known.
     """
-    if broker.folder is None or wanted.accept_replay or not _is_new(broker.folder):
+    if broker.folder is None or wanted.accept_replay or not _is_new(broker.folder, change):
         return False
     if wanted.words:
         raise RefusedError(_NOT_KNOWN.format("a command of your own has no stack"))
@@ -717,12 +717,13 @@ _NOT_KNOWN: Final = (
 )
 
 
-def _is_new(folder: Path) -> bool:
+def _is_new(folder: Path, change: Change) -> bool:
+    """Return whether a ledger has no memory, not even of this change."""
     from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (only a new ledger is asked)
     from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
 
     with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened:
-        return opened.ledger.is_empty
+        return opened.ledger.is_empty and not opened.ledger.grants("nonce = ?", change.nonce)
 
 
 def _tag_of(change: Change) -> str:
