@@ -117,6 +117,9 @@ def main() -> None:
 def _judge(request: dict[str, Any]) -> dict[str, Any]:
     judge = Judge(request["most"], request["seconds"])
     code = pytest.main([*OPTIONS, *request["options"], *request["tests"]], plugins=[judge])
+    if code == pytest.ExitCode.USAGE_ERROR:
+        # A test that is gone ends the run before it begins, which shows nothing about a change.
+        return {"failed": judge.failed, "complete": False}
     told = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
     stopped = code == pytest.ExitCode.INTERRUPTED
     broken = [] if code in told or stopped else [f"a run that ended with exit code {int(code)}"]

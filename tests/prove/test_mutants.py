@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 from tests.prove import mutants, recorded
 from tests.prove.__main__ import options
+from tests.prove.checkout import ROOT
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Seen
 from tests.prove.recorded import Recorded
@@ -95,3 +99,16 @@ def test_code_that_is_gone_is_counted() -> None:
 
     assert (seen.counts, ran) == ({"gone": 1}, [])
     assert "its code is gone" in seen.note
+
+
+@pytest.mark.parametrize(
+    ("name", "complete"),
+    [("test_half_of_the_tests_are_near_and_the_others_of_other_files", True), ("test_gone", False)],
+)
+def test_a_test_that_is_gone_shows_nothing(name: str, complete: bool) -> None:
+    request = {"tests": [f"tests/prove/test_contexts.py::{name}"], "most": 1, "seconds": 60, "options": []}
+    forks = [sys.executable, str(ROOT / "tests/prove/forks.py"), str(ROOT)]
+
+    run = subprocess.run(forks, input=json.dumps(request) + "\n", capture_output=True, text=True, check=True)
+
+    assert json.loads(run.stdout) == {"failed": [], "complete": complete}
