@@ -124,7 +124,7 @@ class _Percent(Decimal):
 
 _SCALARS: Final[Scalars] = {
     _Dollars: (number, "a number of US dollars from 0"),
-    _Percent: (partial(number, is_share=True), "a number in percent from 0"),
+    _Percent: (partial(number, is_share=True), "a percentage from 0"),
 }
 _Entry: Final[Any] = msgspec.defstruct(
     "_Entry",

@@ -113,7 +113,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         fix = "correct what the message names" if error.body else _to_find(facts, settings.base_url)
         yield problem("api", error.message, fix)
     elif isinstance(error, UnreadableAnswerError) and seen.fields is not None:
-        # It is JSON, so it comes from an API, and only its shape is another one.
+        # It is JSON, so it comes from an API, and only its shape differs.
         fields = ", ".join(seen.fields) or "no fields, because it is a list"
         yield problem(
             "api",

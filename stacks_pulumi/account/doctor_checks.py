@@ -108,7 +108,7 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
         except RecursionError:
             yield file, "it is nested too deeply"
         except OSError:
-            # The engine names a file that cannot be read. One that is only not read here may be another one.
+            # The engine names a file that it cannot read. A file that fails only here may be a different one.
             continue
         except (ValueError, yaml.YAMLError) as error:
             yield file, " ".join(str(error).split())
@@ -406,12 +406,12 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         except PulumiError as error:
             if not alone:
                 raise
-            # It may need the environment that is active in this shell, and then it fails in another one.
+            # It may need the environment that is active in this shell, and then it fails in a different shell.
             facts.pulumi.preview(facts.packs, facts.preview_seconds, {})
             yield warning(
                 "preview",
                 f"`pulumi preview` runs the program{without}, and succeeds only while a virtual environment is active: "
-                f"this engine does not heed `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks "
+                f"this engine ignores `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks "
                 f"a package. Without: {scrub(error.message, _LONGEST)}",
                 "activate the environment in each shell that runs `pulumi`, or use the engine of pulumi.com",
             )

@@ -458,7 +458,7 @@ def _remedies(
         stack = one.recreated[0].stack
         yield Remedy(
             f"{name} has the id of one in {stack}, but its container has another creation time",
-            "To see whether the container was resized or restored, or is another one (delete nothing before)"
+            "To see whether the container was resized, restored or created again (delete nothing before)"
             + _where(account, stack),
             f"pulumi refresh --stack {_ref(account, stack)}",
         )

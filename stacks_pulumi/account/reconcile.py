@@ -27,7 +27,7 @@ Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "auto
 """
 `owned`: by one resource. `double`: by two resources or more. `interrupted`: in no state, but a stack was creating it.
 `orphan`: in no state. `automatic`: in no state, because the platform created it. `unknown`: in no state that could be
-read, or in one whose container of this id may be another one.
+read, or in one that may mean a different container of this id.
 """
 
 _CONTAINERS: Final = frozenset({"Container", UNRECOGNISED})
@@ -367,7 +367,7 @@ class _Claims:
 
 
 def _unsure(resource: Managed) -> str:
-    return f"may be another one than that of {resource.stack}, because a creation time is not known"
+    return f"may not be the container of {resource.stack}, because a creation time is not known"
 
 
 def _recreated(resource: Managed, container: Container) -> Missing:

@@ -273,7 +273,7 @@ class _Checker:
                 self.refuse("name", f"variables.{name}", "a resource has the same name")
             if name.casefold() in self.taken:
                 part = "resources" if name in parts["resources"] else "variables"
-                text = "a setting of the stack's configuration has this name, and may be a secret: take another one"
+                text = "a setting of the stack's configuration has this name, and may be a secret: choose a new name"
                 self.refuse("name", f"{part}.{name}", text)
 
     def _kind(self, name: str, resource: Any) -> str | None:

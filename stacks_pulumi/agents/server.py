@@ -240,7 +240,7 @@ class Exit:
             result, named = _verdict_of(answer)
             record = named or record
         except pydantic.ValidationError:
-            # The SDK says that the request is none.
+            # The SDK reports a malformed request.
             result = "error"
             raise
         except Exception as error:  # noqa: BLE001  (its text may have a secret, or a megabyte)

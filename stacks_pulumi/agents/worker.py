@@ -101,7 +101,7 @@ def _in_force(job: Job) -> Iterator[None]:
         records.put(origin.parent, origin.name, program)
         yield
     finally:
-        # A person may have written another one meanwhile.
+        # A person may have replaced the program meanwhile.
         if not (Path(job.record) / records.STARTED).exists() and origin.read_bytes() == program:
             records.put(origin.parent, origin.name, before)
 

@@ -7,8 +7,8 @@ field for each name, and msgspec checks the types; `items` does so for each row.
 number may be a text, and there may be fields that are not known here. Anything else is a `ShapeError`, which says where
 it is, what was expected and what came. Nothing is concluded from such an answer.
 
-`_unshaped` has the readers of what the guide leaves open. Every text that comes from outside and is shown to people
-passes through `scrub`.
+`_unshaped` reads what the guide leaves open. Every text that comes from outside and is shown to people passes through
+`scrub`.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Limiter:
     The queue of calls, and the count of requests in the current window.
 
     Args:
-        per_minute: The limit until a header reports another one.
+        per_minute: The limit until a header reports a different one.
         at_once: How many requests may be in flight.
         clock: The clock.
         on_limit: See `OnLimit`. Called in the waiting thread, without any lock held: when the wait begins, then at

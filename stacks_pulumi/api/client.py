@@ -43,7 +43,7 @@ class StacksClient:
     Args:
         api_key: `sk_stacks_` and 64 hexadecimal digits.
         base_url: The address of the API.
-        requests_per_minute: The rate limit until an answer's headers report another one.
+        requests_per_minute: The rate limit until an answer's headers report a different one.
         max_connections: How many requests may be in flight concurrently.
         clock: The clock; tests replace it.
         on_limit: Called in a thread that waits for the rate limit or a free connection: when the wait begins, then at

@@ -54,7 +54,7 @@ _EVERY: Final = 10.0
 TOLERANCE: Final = 2.0
 """Seconds by which a creation time may be before our request: dates are whole seconds."""
 _LATER: Final = 5.0
-"""Seconds after the end of our request in which it may still be carried out: a server goes on after our timeout."""
+"""Seconds after the end of our request in which it may still be carried out: a server continues after our timeout."""
 _PAUSE: Final = 2.0
 _UNKNOWN: Final = (
     "{why}, so the outcome of the request is unknown: look in the STACKS dashboard before you try again, and adopt or "

@@ -586,7 +586,7 @@ def _is_refusal(status: int | None) -> bool:
 
 
 def _identity(row: Any) -> str:
-    """Return what tells a listed object from another one: a container's id may be used again."""
+    """Return the identity of a listed object. A container also needs its creation time: its id may be used again."""
     return f"{row.id}@{row.created_at}" if isinstance(row, Container) else _id(row)
 
 

@@ -34,7 +34,7 @@ DAY: Final = 86400.0
 T = TypeVar("T")
 
 _VERSION: Final = 2
-"""The version of the tables. A ledger of another one is refused by name, and never read as if it were this one."""
+"""The version of the tables. A ledger of a different version is refused, and the error names the version."""
 _SCHEMA: Final = f"""
 create table meta(name text primary key, value text not null);
 create table grants(id text primary key, kind text not null, holder text not null, stack text not null default '',
@@ -441,7 +441,7 @@ class Ledger:
             if row["id"] != number or row["chain"] != chain:
                 return f"line {number} was changed, removed or moved"
             if anchor is not None and anchor[0] == number and anchor[1] != chain:
-                return f"line {number} is another one than the anchor's"
+                return f"line {number} differs from the anchor's"
         return "its end was removed" if anchor is not None and anchor[0] > number else ""
 
     def last(self) -> tuple[int, str]:

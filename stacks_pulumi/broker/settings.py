@@ -378,7 +378,7 @@ def read_key(source: KeySource | None, name: str) -> str:
         name: The setting, for messages.
 
     Raises:
-        ConfigError: It is not there, no key, or other users can read its file.
+        ConfigError: The key is missing or malformed, or other users can read its file.
     """
     if source is None:
         key = os.environ.get("STACKS_API_KEY", "")

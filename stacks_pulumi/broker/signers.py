@@ -109,7 +109,7 @@ def _twice(signer: Signer, found: Sequence[Signer]) -> str:
     others = [one for one in found if one.name != signer.name]
     owner = next((one.name for one in others if one.key == signer.key), None)
     if owner is not None:
-        return f"the key of {signer.name} is the key of {owner} too"
+        return f"{signer.name} and {owner} have the same key"
     twin = next((one.name for one in others if one.name.casefold() == signer.name.casefold()), None)
     return "" if twin is None else f"{signer.name} and {twin} are one name in two spellings"
 

@@ -55,7 +55,7 @@ _PRICES: Final = 300.0
 
 _KEPT: Final = frozenset({"content-type", "date", "retry-after"})
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s\"]{0,100}):(?!\*{1,20}@|[0-9]{1,5}/)[^\s\"]{1,300}@")
-"""A password in an address. It may have the signs that separate the parts of one, but a port is none."""
+"""A password in an address. It may contain `:`, `/` and `@`, but a port is not a password."""
 _REDIRECT: Final = range(300, 400)
 
 
@@ -73,9 +73,9 @@ class Upstream:
         base_url: Its address.
         key: The key.
         clock: The clock.
-        read_key: The key for reads, if it is another one.
+        read_key: The key for reads, if it is a different one.
         allow_http: Whether the address may be plain HTTP on another machine.
-        per_minute: The rate limit until an answer says another one.
+        per_minute: The rate limit until an answer states a different one.
         live_prices: Whether prices are asked from the platform.
 
     Attributes:
@@ -320,7 +320,7 @@ class Look:
         Show from now on only what was looked at: inside of a transaction nothing is asked.
 
         Raises:
-            NotLookedError: A container was removed since, so that an id may be another one's now.
+            NotLookedError: A container was removed since, so a different container may have its id now.
         """
         if self.removed is not None and self.removed != self._upstream.removed:
             raise NotLookedError

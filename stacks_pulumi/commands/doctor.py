@@ -161,7 +161,7 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Check files for `--policy-pack-config`, without an engine, a program or an account: names of policies, "
         "levels, options and double keys. The engine ignores many errors in them, and then a policy has no effect. "
-        "Each exception of a file of version 2 must have a reason and an end, which the engine does not heed."
+        "Each exception of a file of version 2 must have a reason and an end. The engine ignores both."
     )
     parser.add_argument("action", choices=("check",), help="what to do")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file for --policy-pack-config")

@@ -125,7 +125,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base-url",
         metavar="URL",
-        help="the address of the API, if it is another one: that of an emulator, for instance",
+        help="the address of the API, if it is not the default: for instance that of an emulator",
     )
     parser.add_argument(
         "--max-total",
@@ -406,7 +406,7 @@ def _approve(options: argparse.Namespace) -> int:
         changes, verdict = flow.judged(gate, read)
         _show_change(options, read, verdict, changes)
         if verdict.result == "refused":
-            tell("gate", "not approved: the gate refuses this change, so no approval helps; plan another one")
+            tell("gate", "not approved: the gate refuses this change, so no approval helps; plan a new one")
             return _REFUSED
         if verdict.result == "nothing":
             tell("gate", "nothing changes, so there is nothing to approve")

@@ -394,7 +394,7 @@ def described(client: StacksClient, containers: Listing[Container]) -> Listing[C
     """
     Return the containers with what only their own answers say: one call for each whose row lacks it.
 
-    A row may lack the creation time, without which a container cannot be told from another one of its name, or the
+    A row may lack the creation time, without which a container cannot be told from an earlier one of its name, or the
     size, without which its additional storage is not known, or have a category in the place of its template.
 
     Raises:

@@ -391,7 +391,7 @@ def _shapes(controls: Controls) -> Any:
 
 
 def _late(controls: Controls) -> Any:
-    """Return how many seconds answers are behind, and how many rows the list of containers shows."""
+    """Return the delay of answers in seconds, and the number of rows that the list of containers shows."""
     return {"seconds": controls.api.late.seconds, "rows": controls.api.late.rows}
 
 

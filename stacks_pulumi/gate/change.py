@@ -292,7 +292,7 @@ def changes_of(plan: bytes, state: bytes, pricer: Pricer) -> tuple[Change, ...]:
 
 def _joined(*changes: Change) -> tuple[Change, ...]:
     """
-    Return changes in which a create that was interrupted has the price of nothing if another one is of its container.
+    Return changes in which an interrupted create costs nothing if another change is of the same container.
 
     Names are unique on the platform. So what the plan makes, or the state has, under this name is the container that
     may exist, and that one costs the higher of the two prices.

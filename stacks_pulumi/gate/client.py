@@ -159,7 +159,7 @@ def opened(place: Place, *, may_apply_free: bool = False) -> Iterator[Broker]:
         may_apply_free: Whether, with the folder, its token may hand in what needs no approval. No program gets it.
 
     Raises:
-        ConfigError: The folder is none of a broker, or the address is none.
+        ConfigError: The folder is not a broker's, or the address is malformed.
         StacksError: A server does not start.
     """
     if isinstance(place, Path):

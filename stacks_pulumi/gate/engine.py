@@ -461,7 +461,7 @@ def opened(folder: Path, stack: str | None, gate: Gate | None) -> Engine:
         project_files.check(file, project, gate.project_settings)
     environment = _environment()
     backend = environment.get("PULUMI_BACKEND_URL") or _logged_in(file.parent, environment)
-    # The engine reads a relative path from its working directory, which is another one for a copy of the program.
+    # The engine reads a relative path from its working directory, which is different for a copy of the program.
     path = backend.removeprefix("file://")
     if path != backend and not path.startswith(("/", "~")):
         backend = f"file://{file.parent / path}"
@@ -597,7 +597,7 @@ def _object(text: bytes) -> dict[str, Any]:
 
 
 def _objects(text: bytes) -> list[dict[str, Any]]:
-    # A history has the settings of its stack, which may be another one, and the gate reads none of them.
+    # A history has the settings of its stack, which may be a different one. The gate reads none of them.
     return _decoded(shallow(text) or b"[]", list[dict[str, Any]])
 
 

@@ -85,7 +85,7 @@ def lock() -> Iterator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            sys.stderr.write(f"stacks-pulumi gate: waiting for another one on this machine ({file})\n")
+            sys.stderr.write(f"stacks-pulumi gate: waiting for another change on this machine ({file})\n")
             fcntl.flock(held, fcntl.LOCK_EX)
         yield
     finally:

@@ -200,7 +200,7 @@ class _Table:
         if not symbols:
             raise InputError(
                 f"{change.name!r}: its {name} is not known before the change is made, and comes from no container of "
-                "this stack, so it may be any: write the id of the container, or make the change in two steps"
+                "this stack. Write the id of the container, or make the change in two steps"
             )
         return Constraint(of=tuple(symbols))
 
@@ -420,8 +420,7 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
     pins = [one for one in table.changes if one.urn in urns and one.kind == "PinnedBackup"]
     if len(pins) != 1:
         raise InputError(
-            f"{change.name!r}: its backup is not known before the change is made, and may be any: make the change in "
-            "two steps"
+            f"{change.name!r}: its backup is not known before the change is made. Make the change in two steps"
         )
     if pins[0].operation not in _MAKES:
         # An update shows its outputs as unknown, and keeps its backup.

@@ -115,7 +115,7 @@ def plan_in(file: bytes) -> SavedPlan:
 
 def other_setting(plan: bytes, values: Mapping[str, Any]) -> str:
     """
-    Return a setting of ours of which a plan says another value than the stack has; empty if there is none.
+    Return a setting of this package whose value differs between plan and stack; empty if there is none.
 
     The engine does not compare them. By them a provider in the state is one that it makes by itself, and an approver is
     told of a platform file.

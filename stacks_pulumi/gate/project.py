@@ -53,14 +53,14 @@ def only(folder: Path, stem: str) -> Path | None:
     Return the file of this name in YAML or JSON; `None` without one.
 
     Raises:
-        InputError: There are several, and the engine may read another one than the gate.
+        InputError: There are several, and the engine and the gate may read different ones.
     """
     names = {f"{stem}.{ending}".casefold() for ending in ("yaml", "yml", "json")}
     found = sorted(one for one in folder.iterdir() if one.name.casefold() in names)
     if len(found) > 1:
         listed = ", ".join(one.name for one in found)
         raise InputError(
-            f"{folder} has {listed}: keep one, because the engine may read another one than the gate"
+            f"{folder} has {listed}: keep one, because the engine and the gate may read different ones"
         )
     return found[0] if found else None
 
@@ -137,7 +137,7 @@ def check_stack(settings: Mapping[str, Any], allowed: frozenset[str]) -> None:
     twice = _twice(settings.get("config") or {})
     if twice is not None:
         raise InputError(
-            f"the key {twice!r} of the stack's configuration may be another one too: write PACKAGE:NAME"
+            f"the key {twice!r} of the stack's configuration is ambiguous: write it as PACKAGE:NAME"
         )
     if "environment" in settings and "environment" not in allowed:
         raise InputError(
@@ -236,7 +236,7 @@ def _check_plain(file: Path | None, text: str) -> None:
 
 
 def _twice(names: Collection[str]) -> str | None:
-    """Return a key of the configuration that the engine takes for another one too, in any order."""
+    """Return a key of the configuration that the engine can read as two keys; `None` if there is none."""
     return next(
         (
             one

@@ -349,14 +349,14 @@ def _connects(change: Change, changes: Sequence[Change], name: str) -> str:
     """A connection between containers of the stack opens nothing: the stack has both."""
     for word in ("target", "source"):
         if is_of_others(change, changes, word):
-            return f"{name} connects a {word} that is no container of this stack, as far as is known"
+            return f"{name} connects a {word} that is not known to be in this stack"
     return ""
 
 
 def _whose(change: Change, changes: Sequence[Change]) -> str:
     """Return what else is told of opened access: the program has only an id, and that may be another stack's."""
     is_part = change.kind in {"AllowedIp", "SshCertificate", "VpnClient"}
-    told = "; its container is not one of this stack, as far as is known"
+    told = "; its container is not known to be in this stack"
     return told if is_part and is_of_others(change, changes) else ""
 
 

@@ -236,7 +236,7 @@ class Saved:
         return not (both_engines and type_of(one) == type_of(other))
 
     def is_imported_and_replaced(self, urn: str) -> bool:
-        """Return whether an object is imported, and another one takes its place in the same operation."""
+        """Return whether an object is imported, and replaced in the same operation."""
         words = self.words(urn)
         return "import" in words and bool(REPLACES.intersection(words))
 
@@ -369,7 +369,7 @@ class Saved:
                 free.discard(found[0])
 
     def _is_inherited(self, old_urn: str, goal: Goal, moved: Mapping[str, str]) -> bool:
-        """Whether a resource has had this URN because its parent has had another one."""
+        """Return whether a resource had this URN because its parent had a different one."""
         old = self._olds[old_urn].current
         if old is None or old.type != goal.type or old.custom != goal.custom:
             return False

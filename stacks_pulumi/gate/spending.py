@@ -232,15 +232,15 @@ def _connected(
 
 def check_address(gate: Gate, configuration: Mapping[str, Any]) -> None:
     """
-    Refuse a stack whose API, or whose account, may be another one than the gate's: it could show any price.
+    Refuse a stack whose API or account may differ from the gate's: it could show any price.
 
     Args:
         gate: The gate.
         configuration: The stack's configuration, as the engine prints it.
 
     Raises:
-        ConfigError: The address in the configuration, or in the environment, is another one; or the key in the
-            configuration is not that in the environment, and the gate reads the account.
+        ConfigError: The address in the configuration or in the environment is a different one. Or the keys of the
+            configuration and the environment differ, and the gate reads the account.
     """
     given = (_values(configuration).get(_API_KEY, ""), os.environ.get("STACKS_API_KEY", ""))
     if needed(gate) and len({key.strip() for key in given} - {""}) > 1:

@@ -3,7 +3,7 @@ Is the state inside the update the one that the plan was made against?
 
 `apply` compares the state before the update, but until the engine has taken the stack's lock, another update fits
 between. So the update has a policy pack of the gate's own. The engine starts it after it has taken the lock and before
-it runs the program. The pack reads the state again; if it is another one, the pack does not start, and so nothing is
+it runs the program. The pack reads the state again; if it has changed, the pack does not start, and so nothing is
 changed.
 """
 
@@ -80,7 +80,7 @@ def main() -> int:
 
 
 def _serve(engine: int) -> None:
-    import grpc  # noqa: PLC0415  (a state that is another one needs no server)
+    import grpc  # noqa: PLC0415  (a changed state needs no server)
     from google.protobuf.empty_pb2 import Empty  # noqa: PLC0415  (as above)
     from pulumi.runtime import proto  # noqa: PLC0415  (as above)
     from pulumi.runtime.proto import analyzer_pb2_grpc  # noqa: PLC0415  (as above)

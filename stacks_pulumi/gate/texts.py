@@ -438,7 +438,7 @@ def _told(one: Change) -> list[str]:
     Return the inputs of a resource that are shown.
 
     What ends is shown with all that it was, and a container always with its name on the platform: the author of the
-    program chooses the name of the resource, and can give it another one by an alias.
+    program chooses the name of the resource, and can give it a different one by an alias.
     """
     ends = one.before if one.operation in {"delete", "keep", "unclear"} else ()
     named = ["name"] if one.kind == "Container" and one.before.get("name") is not None else []

@@ -499,7 +499,7 @@ def _not_free(found: _Found, spent: Decimal | None, ruled: Sequence[Finding]) ->
     for change in found.acting:
         why = _why_not_free(change, found.gate.file.harmless)
         if change.kind == "PinnedBackup" and rules.is_of_others(change, found.changes):
-            why = why or "is of a container that is not one of this stack, as far as is known"
+            why = why or "is of a container that is not known to be in this stack"
         if why and change.urn not in told:
             yield _ask(f"{change.name!r} {why}", change.urn)
     if found.unknown:

@@ -215,8 +215,8 @@ def plan(broker: Broker, wanted: Wanted) -> Judged:
     ceiling = None if wanted.ceiling is None else Ceiling(increase=f"{wanted.ceiling:.2f}")
     if ceiling is None and any(ANY in one.body.values() for one in needed.permits):
         raise InputError(
-            "a name, template, plan or address is not known before the change is made, so it may be any: say with "
-            "--ceiling how much the change may add to the monthly price at most",
+            "a name, template, plan or address is not known before the change is made: set --ceiling to the "
+            "most that the change may add to the monthly price",
             code="invalid-argument",
         )
     change = Change(
@@ -417,7 +417,7 @@ def statement_of(file: Path) -> str:
     Return the text of a change.
 
     Raises:
-        InputError: It cannot be read, or is none.
+        InputError: The file cannot be read, or is not a change.
     """
     data = read_file(file)
     try:
@@ -577,7 +577,7 @@ def apply(broker: Broker, wanted: Run) -> Applied:
 
     Raises:
         RefusedError: The broker refuses the change, or this client could read the key and may not (`strict`).
-        InputError: The project is another stack's, or its saved plan another one.
+        InputError: The project belongs to a different stack, or its saved plan is a different one.
     """
     if broker.folder is not None:
         _check_exposed(broker.why_exposed(), wanted)

@@ -180,7 +180,7 @@ def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServic
         served.append(servicer)
         raise _ServedError
 
-    # In another thread, a program would serve for ever.
+    # In another thread, a program would serve permanently.
     with (
         _serving,
         _replaced(analyzer_pb2_grpc, "add_AnalyzerServicer_to_server", listen),

@@ -94,7 +94,7 @@ class Pack:
 
     def has_none_of(self, child: ChildView) -> bool:
         """
-        Return whether the id of a child's container shows that it is none that the engine has sent so far.
+        Return whether the id of a child's container shows that the engine has not sent that container so far.
 
         The engine sends a container before what refers to it.
         """

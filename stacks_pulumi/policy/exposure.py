@@ -217,8 +217,8 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
 def _open_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]:
     if _in_scope(settings) and isinstance(child, AllowedIpView) and _too_wide(child, settings):
         yield Violation(
-            f"allowed address {child.name!r} is for a container that this stack does not have, as far as is "
-            f"known, so it may be one that holds data, and it lets in more than {_most(settings)}. {_NARROWER} "
+            f"allowed address {child.name!r} is for a container that is not known to be in this stack, so "
+            f"it may hold data, and the address lets in more than {_most(settings)}. {_NARROWER} "
             f"{_AS_ID} Or declare the address in the stack of the container, or exempt it.",
             child.urn,
         )
@@ -282,8 +282,8 @@ def _access_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]
     if _in_scope(settings):
         noun = _NOUNS[type(child)]
         yield Violation(
-            f"{noun} {child.name!r} gives access to a container that this stack does not have, as far as is "
-            f"known, so no policy judges the container. {_AS_ID} Or declare the {noun} in the stack of the container, "
+            f"{noun} {child.name!r} gives access to a container that is not known to be in this stack, so "
+            f"no policy judges the container. {_AS_ID} Or declare the {noun} in the stack of the container, "
             "or exempt it.",
             child.urn,
         )

@@ -289,7 +289,7 @@ def read_configuration(text: str, today: datetime.date, longest: int) -> Configu
     Return what a file for `--policy-pack-config` says, of version 2 or without a version.
 
     The engine reads it with less care: it takes the last of two equal keys, ignores keys that it does not know, takes
-    the known ones in any case of letters, and applies an exception for ever. Each of these is a problem here.
+    the known ones in any case of letters, and applies an exception permanently. Each of these is a problem here.
 
     Args:
         text: The file's content.

@@ -229,8 +229,8 @@ class StackRule(Rule):
 
     Attributes:
         check: Yields the findings for a stack.
-        elsewhere: Yields the findings for a resource that gives access to a container which the stack does not have,
-            as far as is known; `None` for none. Where the id shows that, this runs before the resource is created.
+        elsewhere: Yields the findings for a resource that gives access to a container that is not known to be in
+            the stack; `None` for none. Where the id shows that, this runs before the resource is created.
         subjects: The kinds of resources that can be exempt. A name that resources of several kinds have exempts the one
             of the first kind.
     """

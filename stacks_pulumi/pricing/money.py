@@ -166,7 +166,7 @@ MonthlyPrice: TypeAlias = Callable[[str, str | None, int | None], Decimal | None
 """Returns the US dollars a month for template, plan and storage tier, or `None` if the price is unknown."""
 
 Added: TypeAlias = Literal["none", "tier", "any"]
-"""What may be added to the declared storage of a container: nothing, up to the highest tier, or any."""
+"""The storage that a container may have beside the declared one: none, up to the highest tier, or any."""
 
 _NAMES: Final = ("template", "plan", "additional storage")
 

@@ -89,7 +89,7 @@ class _Row:
             return None
         if self.plan in {None, self.listed} or self.template == catalog.VPN_TEMPLATE:
             return self.catalogue / _FACTOR <= self.monthly <= self.catalogue * _FACTOR
-        # A plan that is new, or has another word here: it may be any of the catalogue's.
+        # The plan is new, or has a different word here: it may be any plan of the catalogue.
         plans = [plan.usd for plan in catalog.PLANS.values()]
         return True if min(plans) <= self.monthly <= max(plans) else None
 
@@ -191,7 +191,7 @@ def price_list(
     doubts: dict[str, str] = {}
     differing: dict[str, tuple[Decimal, Decimal | None]] = {}
     for row in read:
-        # A template that is listed once has one price, and the word for its plan may be another one than here.
+        # A template that is listed once has one price, and the word for its plan may differ from the one here.
         keys = {(row.template, row.plan or row.listed)} | (
             {(row.template, row.listed)} if times[row.template] == 1 else set()
         )

@@ -593,7 +593,7 @@ def _foreign(
     return (
         f"the rule for {address} in the list of {container} was added at {entries[0].added_at}, the one in the state "
         f"at {shown_time(olds.get('added_at'))}, and the container was created at {created_at}: the rule for "
-        "that address is another one"
+        "that address is a different one"
     )
 
 

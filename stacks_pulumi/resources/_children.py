@@ -88,7 +88,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
         reads: bool = False,
     ) -> T | None:
         """
-        Return the object in the state; `None` if it is certainly gone, or only another one has its id.
+        Return the object in the state; `None` if it is certainly gone, or only a different object has its id.
 
         Args:
             session: The account.
@@ -246,4 +246,4 @@ def leave_alone(
         else ""
     )
     end = f", and {op.label!r} is reported as deleted" if refresh else ""
-    op.warn(f"{what} is another one now{times}: it is left alone{end}")
+    op.warn(f"{what} is a different one now{times}: it is left alone{end}")

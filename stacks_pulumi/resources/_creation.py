@@ -187,8 +187,8 @@ class Creation(ABC, Generic[T]):
         except self.leaves_nothing:
             OWNERS.release(self.kind, id_, token_of(origin))
             raise
-        # Afterwards, children are created only in this container, not in another one with the same id.
-        id_ = self.id_of(thing)  # `finish` may have found another one
+        # Afterwards, children are created only in this container, not in a later one with the same id.
+        id_ = self.id_of(thing)  # `finish` may have found a different one
         OWNERS.claim(self.kind, id_, msgspec.structs.replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 

@@ -78,7 +78,7 @@ def identify(session: Session, stored: Mapping[str, Any], container: models.Cont
 
 
 def may_be_another(session: Session, stored: str | None, now: str | None) -> bool:
-    """Return whether a container may be another one than that whose creation time a child has in its state."""
+    """Return whether a container may differ from that whose creation time a child has in its state."""
     return stored is not None and not _start_changes_times(session) and not compare_instants(stored, now)
 
 
@@ -181,7 +181,7 @@ def other_container(id_: str, container: models.Container) -> str:
 
 
 def uncertain(id_: str, stored: Mapping[str, Any], container: models.Container) -> str:
-    """Return the description of a container that may be ours or another one."""
+    """Return the description of a container that may be ours or a different one."""
     known = stored.get("created_at") or stored.get(REQUESTED_AT)
     if container.created_at is None:
         return (
@@ -209,7 +209,7 @@ def new_origin(session: Session) -> str:
 
 
 def renewed_origin(session: Session, origin: str | None) -> str:
-    """Return the origin for an object that is being changed: the token stays, the key may be another one."""
+    """Return the origin for an object that is being changed: the token stays, the key may be a different one."""
     return new_origin(session) if origin is None else f"{session.fingerprint}-{token_of(origin)}"
 
 

@@ -107,7 +107,7 @@ def creation_time(session: Session, id_: str) -> str | None:
 
 def check_not_recreated(session: Session, id_: str, created_at: str | None) -> None:
     """
-    Refuse to create a child in a container that has the same id as this program's container, but is another one.
+    Refuse to create a child in a different container that has the same id as this program's container.
 
     Args:
         session: The account.

@@ -142,7 +142,7 @@ class _Text(str):
 
 
 class _Integer(int):
-    """A number of a state."""
+    """An integer in a state."""
 
     __slots__ = ()
 
@@ -151,7 +151,7 @@ class _Integer(int):
 
 
 class _Float(float):
-    """A number of a state."""
+    """A floating-point number in a state."""
 
     __slots__ = ()
 

@@ -259,7 +259,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         olds: Mapping[str, Any],
         found: models.VpnClient | None,
     ) -> None:
-        """Without creation times of the client, those of its container decide: another one may have that name, too."""
+        """Without creation times of the client, those of its container decide: a later client may have that name."""
         if found is None or same_time(olds.get(_CREATED_AT), found.created_at, slack=_SLACK) is None:
             _check_not_recreated(session, op, id_, olds)
 

@@ -185,7 +185,7 @@ def test_an_address_for_a_container_elsewhere_is_judged_once(target: Any, own: t
 
     [found] = preview("no-public-database", *own, wide).findings
 
-    assert "is for a container that this stack does not have, as far as is known" in found.message
+    assert "is for a container that is not known to be in this stack" in found.message
     assert (found.resource, found.level) == ("door", "mandatory")
     preview("no-public-database", *own, allowed_ip("door", "198.51.100.7", container=target)).assert_passes()
 
@@ -259,7 +259,7 @@ def test_access_to_a_container_of_another_stack_is_named(child: Resource) -> Non
     outcome = preview("unmanaged-target", web, child)
 
     outcome.assert_warned_by(
-        "unmanaged-target", "'x' gives access to a container that this stack does not have"
+        "unmanaged-target", "'x' gives access to a container that is not known to be in this stack"
     )
     exempt = [{"name": "x", "reason": "agreed", "expires": SOON}]
     preview("unmanaged-target", web, child, exempt=exempt).assert_passes()

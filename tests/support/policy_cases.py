@@ -279,7 +279,7 @@ CASES = (
         (SMALL, allowed_ip("office", "198.51.100.4", of="small")),
         (SMALL, allowed_ip("office", "198.51.100.4")),
         "office",
-        ("allowed address 'office' gives access to a container that this stack does not have", "exempt it"),
+        ("address 'office' gives access to a container that is not known to be in this stack", "exempt it"),
         (vpn_client("laptop", container=UNKNOWN),),
         "violates",
         {"tag": ""},

@@ -68,7 +68,7 @@ _FOR_CHILDREN: Final = ("template", "external_access", "desired_status", "adopt"
 """The inputs of a container that the checks of its children need."""
 
 _BAGS: Final = ("news", "properties", "olds", "inputs")
-"""The fields of a request that have values with marks of secrets: first those of the program."""
+"""The fields of a request whose values may be marked as secret. The program's fields come first."""
 
 _T = TypeVar("_T")
 

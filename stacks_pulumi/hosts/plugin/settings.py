@@ -54,7 +54,7 @@ def wrong_settings(urn: str, given: Mapping[str, Any]) -> Iterator[str]:
         unknown = unknown_names(given, SETTINGS, "setting")
     elif stack_and_project(urn)[1] != config.NAMESPACE:
         # The default provider gets every `stacks:` key of the stack's configuration, also those for other hosts. In a
-        # project named `stacks` these are the program's own keys too, and only another spelling of ours is a mistake.
+        # project named `stacks` these are the program's own keys too, so only a misspelt key of ours is a mistake.
         unknown = unknown_names(given, config.OF_A_STACK, "setting", prefix=f"{config.NAMESPACE}:")
     problem: ConfigError | None
     for name in sorted(given):

@@ -220,7 +220,7 @@ def test_an_environment_that_the_engine_ignores_is_named(
     line = only(report, "preview")
     assert (line["level"], report.code) == ("warning", 0)
     assert "succeeds only while a virtual environment is active" in line["text"]
-    assert "does not heed `virtualenv: .venv` of Pulumi.yaml" in line["text"]
+    assert "ignores `virtualenv: .venv` of Pulumi.yaml" in line["text"]
     assert "No module named pulumi" in line["text"]
 
     machine.preview(before="echo 'error: No module named pulumi' >&2; exit 1")

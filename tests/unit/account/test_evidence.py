@@ -272,7 +272,7 @@ def test_an_owner_that_is_not_certain_is_not_called_one(
     data = json.loads(capsys.readouterr().out)
     assert {one["ownership"] for one in data["containers"]} == {"unknown"}
     assert data["containers"][0]["notes"] == [
-        "may be another one than that of shop/dev, because a creation time is not known"
+        "may not be the container of shop/dev, because a creation time is not known"
     ]
     # A budget counts them: they may be the stack's.
     assert data["totals"]["stacks"]["shop/dev"]["monthly_price_usd"] == 9.0

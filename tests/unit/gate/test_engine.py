@@ -357,7 +357,7 @@ def test_a_second_file_that_the_engine_may_read_instead_is_refused(project: Path
         '{"name": "shop", "runtime": "python", "backend": {"url": "file:///tmp"}}', encoding="utf-8"
     )
 
-    with pytest.raises(InputError, match="keep one, because the engine may read another one than the gate"):
+    with pytest.raises(InputError, match="keep one, because the engine and the gate may read different ones"):
         engine.opened(project, None, None).configuration("v1:sealed")
 
 

@@ -200,7 +200,7 @@ def test_changes_on_one_machine_are_judged_one_after_the_other(capsys: pytest.Ca
 
         with machine.lock():
             waiting = pool.submit(second)
-            until(lambda: "waiting for another one on this machine" in capsys.readouterr().err)
+            until(lambda: "waiting for another change on this machine" in capsys.readouterr().err)
             order.append("first")
         waiting.result()
 

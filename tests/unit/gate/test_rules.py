@@ -224,7 +224,7 @@ def test_an_address_that_changes_opens(make_gate: MakeGate, after: dict[str, Any
     saved.plan("me", {**given, **after}, "update", kind=ADDRESS)
     again = ", also if it was taken out of the list since"
     # The program has the id alone, and an approver may not know whose it is.
-    whose = "; its container is not one of this stack, as far as is known" if "container" in after else ""
+    whose = "; its container is not known to be in this stack" if "container" in after else ""
     assert texts(make_gate(), saved, "opens-access") == [f"{text}{again}{whose}"]
 
 

@@ -309,7 +309,7 @@ def test_a_key_has_to_be_valid_at_the_time(keys: Path, signers: Path) -> None:
         ),
         ('ann namespaces="*" KEY', 'its namespaces have to be "stacks-pulumi-gate"'),
         ('ann namespaces="git, file" KEY', "its options cannot be read"),
-        ("ann KEY\neve KEY", "line 2: the key of eve is the key of ann too"),
+        ("ann KEY\neve KEY", "line 2: eve and ann have the same key"),
         ("ann KEY\nAnn OTHER", "line 2: Ann and ann are one name in two spellings"),
         ("ann", "a line is: NAME"),
         ("ann ssh-ed25519", "a line is: NAME"),
