@@ -151,7 +151,7 @@ class StackState:
 
 def read_export(data: bytes, ref: str | None = None, project: str = "") -> StackState:
     """
-    Read an export. What is nested too deeply in it is not known, and the rest is read.
+    Read an export. A value that is nested too deeply is not known, and the rest is read.
 
     Args:
         data: The output of `pulumi stack export`.

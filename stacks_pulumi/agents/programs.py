@@ -356,7 +356,7 @@ class _Checker:
             )
 
     def expression(self, value: Any, where: str) -> bool:
-        """Check an expression; return whether its value may be a secret. What is refused counts as none."""
+        """Check an expression; return whether its value may be a secret. A refused one is treated as none."""
         if isinstance(value, str):
             return self._text(value, where)
         if isinstance(value, list):

@@ -57,7 +57,7 @@ _TITLES: Final = {
 _INSTRUCTIONS: Final = """\
 You manage one stack of containers through a gate. Write the whole desired program, and call `plan`. The verdict says \
 whether you may `apply` the record, whether a person has to approve it first (show them `approve_with`), or why it is \
-refused. What a program leaves out is deleted, so begin with the program that `list_resources` returns. \
+refused. A resource that a program leaves out is deleted, so begin with the program that `list_resources` returns. \
 Read stacks://docs/for-agents first."""
 
 

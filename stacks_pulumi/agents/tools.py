@@ -100,7 +100,7 @@ ProgramText = Annotated[
     str | dict[str, Any],
     Field(
         description="The whole desired program: YAML or JSON text, or an object, with resources, variables and "
-        "outputs. What it leaves out is deleted."
+        "outputs. A resource that it leaves out is deleted."
     ),
 ]
 

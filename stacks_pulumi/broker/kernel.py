@@ -505,7 +505,7 @@ class Kernel:
         return self._record(visit, use, reply.decision, **values, object=object_, created_at=created_at)
 
     def _undo(self, db: sqlite3.Connection, kind: Kind, id_: str) -> None:
-        """Record that an object is gone, with what belonged to it. What made it is undone; its price stays spent."""
+        """Record that an object is gone, with its parts. The request that made it is undone; its price stays spent."""
         gone = self._ledger.made(kind, "object = ?", id_)
         if kind == "Container":
             gone += self._ledger.objects("exists(select 1 from json_each(ids) where value = ?)", id_)

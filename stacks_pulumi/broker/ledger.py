@@ -127,7 +127,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One request that was sent, or may have been. What it has made is its object, as long as that is there.
+    One request that was sent, or may have been. Its object is the one that it has made, as long as that exists.
 
     Attributes:
         id: Its number.
@@ -465,7 +465,7 @@ def _chain(before: str, values: Sequence[object]) -> str:
 
 
 def insert(db: sqlite3.Connection, table: str, **values: object) -> int:
-    """Add a row to a table, and return its number. What is no plain value is kept as JSON."""
+    """Add a row to a table, and return its number. A value that is not plain is kept as JSON."""
     marks = ", ".join("?" * len(values))
     sql = f"insert into {table}({', '.join(values)}) values({marks})"
     return db.execute(sql, [*map(_kept, values.values())]).lastrowid or 0

@@ -2,7 +2,7 @@
 What needs an approval, and who may give it?
 
 The rules judge the requests of a change, whatever made them: what is shown before an approval is what is enforced. They
-are the rules of `gate.yaml` over the 16 changing requests. What sends no request, a planner judges.
+are the rules of `gate.yaml` over the 16 changing requests. A planner judges the rest.
 """
 
 from __future__ import annotations

@@ -254,7 +254,7 @@ class App:
         }
 
     def _note(self, grant: Grant, incoming: Incoming, reply: Reply, seconds: float) -> None:
-        """Write a refusal into the journal. What was sent is written with its outcome."""
+        """Write a refusal into the journal. A request that was sent is written with its outcome."""
         line = Line(
             grant_id=grant.id,
             holder=grant.holder,

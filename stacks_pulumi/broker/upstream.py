@@ -79,7 +79,7 @@ class Upstream:
         live_prices: Whether prices are asked from the platform.
 
     Attributes:
-        removed: How many containers were removed through this broker: an id in a list from before may be another's.
+        removed: How many containers were removed through this broker: an id in an older list may be reused.
     """
 
     def __init__(

@@ -220,7 +220,7 @@ def _add_approve(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="your private key of SSH, or the public one (.pub) of a key that an agent or a hardware key has",
     )
-    parser.add_argument("--as", dest="name", metavar="NAME", help="fail unless this is whose key it is")
+    parser.add_argument("--as", dest="name", metavar="NAME", help="fail if the key belongs to someone else")
     parser.add_argument(
         "--ceiling",
         type=_ceiling,

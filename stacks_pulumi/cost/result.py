@@ -203,7 +203,7 @@ class CostResult:
             return ""
         names = ", ".join(repr(line.name) for line in kept[:_SHOWN])
         more = f" and {len(kept) - _SHOWN} more" if len(kept) > _SHOWN else ""
-        return f"no later total of this stack has what leaves it here and stays billed: {names}{more} (--fail-on kept)"
+        return f"containers leave this stack and its totals, and stay billed: {names}{more} (--fail-on kept)"
 
 
 def _leaves(line: Line) -> bool:

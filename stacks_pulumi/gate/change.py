@@ -202,7 +202,7 @@ def pricer_of(
     gate: Gate, monthly: MonthlyPrice = catalog.monthly_price, account: Reconciliation | None = None
 ) -> Pricer:
     """
-    Return the pricer of a gate. What another provider's resource costs has no upper bound if its files do not say it.
+    Return the pricer of a gate. A resource of another provider without a price in the gate's files has no bound.
 
     Args:
         gate: The gate.
@@ -389,8 +389,8 @@ def _check_code(state: ResourceState) -> None:
         is_other = not (isinstance(code, str) and is_our_provider(code, state.kind or ""))
         if code is not None and state.kind in KINDS and state.type.startswith(DYNAMIC_TYPES) and is_other:
             raise InputError(
-                f"{name_of(state.urn)!r} ({state.type}) looks like a {state.kind}, and its `{PROVIDER}` is other code, "
-                "which would run with the key: remove it from the program and from the state (`pulumi state delete`)"
+                f"{name_of(state.urn)!r} ({state.type}) looks like a {state.kind}, but its `{PROVIDER}` is different "
+                "code, which would run with the key: remove it from program and state (`pulumi state delete`)"
             )
 
 

@@ -1,8 +1,8 @@
 """
 How is a broker asked: at its address, or in its folder?
 
-A client of another user or machine has an address and the token of a grant. Who can read the folder needs neither: a
-server that runs there is asked, and without one, one is started for the run (`embedded`).
+A client of another user or machine has an address and the token of a grant. A user who can read the folder needs
+neither: a server that runs there is asked, and without one, one is started for the run (`embedded`).
 """
 
 from __future__ import annotations

@@ -370,7 +370,8 @@ def _read(folder: Path) -> Record:
         read = records.read(folder)
     if (folder / records.STARTED).exists() or machine.has_begun(read):
         raise RefusedError(
-            "this record was applied before, or its `apply` failed, or was killed (then `pulumi cancel`): plan again"
+            "this record was applied before, or its `apply` failed or was killed: plan again. "
+            "After a kill, first run `pulumi cancel`"
         )
     return read
 
@@ -402,7 +403,9 @@ def _compare_files(gate: Gate, pulumi: Engine, record: Record, now: datetime.dat
     if now > expires:
         differences.append(f"the record expired at {expires:%Y-%m-%d %H:%M} UTC")
     if content.made_at > now + _AHEAD:
-        differences.append(f"the record is of the future ({content.made_at:%Y-%m-%d %H:%M} UTC)")
+        differences.append(
+            f"the record's time is in the future ({content.made_at:%Y-%m-%d %H:%M} UTC): check both clocks"
+        )
     if digests.of_folder(gate.folder) != content.digests.gate:
         differences.append("the gate's folder is not the one that it was planned with")
     if files != content.digests.program:

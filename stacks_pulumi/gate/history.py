@@ -58,7 +58,7 @@ class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         increase: The most that it adds to the monthly price; `None` without a bound.
         approvals: The approvals, with their signatures.
         left_out: Whether the signatures did not fit.
-        during: The most that it adds at any moment: an update may fail before what falls has fallen.
+        during: The most that it adds at any moment: an update may fail before its deletions.
     """
 
     record: str

@@ -133,7 +133,7 @@ class _Table:
 
     @property
     def needed(self) -> Needed:
-        """What was found, with numbers. What is not deleted first is deleted when all containers are made."""
+        """The result, with numbers. Objects that are not deleted first are deleted when all containers are made."""
         numbered = [
             msgspec.structs.replace(permit, n=number) for number, permit in enumerate(self.permits, start=1)
         ]

@@ -11,7 +11,7 @@ folder can have more, in a Python file:
 
     RULES = [no_premium]
 
-What is not known counts as the worst case. A rule that fails, or returns anything else than findings, refuses.
+An unknown value is treated as the worst case. A rule that fails, or returns anything else than findings, refuses.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Subject:
 
     @property
     def added(self) -> Decimal | None:
-        """The most that it adds to the monthly price; `None` without a bound. What falls may fall last, or never."""
+        """The most that it adds to the monthly price; `None` without a bound. Deletions may come last, or fail."""
         return most_added(self.judged.increase, self.judged.increase_during)
 
 

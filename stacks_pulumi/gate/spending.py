@@ -108,7 +108,7 @@ def may_exist(begun: Iterable[Begun], account: AccountNow, now: datetime.datetim
 
     Args:
         begun: These updates, of the stack.
-        account: The account. What it does not show some minutes later does not exist.
+        account: The account. A container that it does not show some minutes later does not exist.
         now: The time, with a time zone.
     """
     found: dict[str, Decimal] = {}

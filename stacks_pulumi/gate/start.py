@@ -38,7 +38,7 @@ version: 1
 packs:
   - {{path: packs/guard, config: guard.json}}
 
-# US dollars a month, for the stack. What is over a limit is refused. The policies have a limit too, in guard.json.
+# US dollars a month, for the stack. A change over a limit is refused. The policies have a limit too, in guard.json.
 limits: {{max_increase: {increase}, max_total: {total}}}
 
 # approve: the change needs an approval. refuse: it is refused.

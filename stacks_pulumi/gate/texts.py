@@ -258,7 +258,7 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
         if one.operation != "create" and (whose := _may_not_be(one)):
             yield (
                 "warning",
-                f"{name} is {one.id} in the account, as the state says: look whether that is {whose}",
+                f"the state maps {name} to {one.id}: check that this is {whose}",
             )
         if one.kind is None and one.type.startswith(_CODE):
             yield (
@@ -266,7 +266,7 @@ def _facts(acting: Sequence[Change]) -> Iterator[tuple[Weight, str]]:
                 f"{name} has its own code, in the program or in the state, which runs with the key",
             )
         if one.old_urn:
-            yield "warning", f"{name} is the resource that was {one.old_urn} before"
+            yield "warning", f"{name} had the URN {one.old_urn} before"
         if one.unprotected:
             yield "warning", f"{name} is no longer protected from deletion"
         if one.provider_changes:

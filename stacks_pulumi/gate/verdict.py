@@ -3,7 +3,7 @@ May a change be applied, does it need an approval, or is it refused?
 
 `refused`: a mandatory policy, a limit, a budget or a rule forbids it, or something that decides cannot be read.
 `needs_approval`: a person has to see and sign it. `free`: the gate's `free` covers it. `nothing`: it has no step.
-What is not known counts as the worst case. A total holds at every moment of an update, because it can be killed at any.
+An unknown value is treated as the worst case. A total holds at every moment of an update: it can be killed at any.
 """
 
 from __future__ import annotations
@@ -504,7 +504,7 @@ def _not_free(found: _Found, spent: Decimal | None, ruled: Sequence[Finding]) ->
             yield _ask(f"{change.name!r} {why}", change.urn)
     if found.unknown:
         yield _ask("the change has values that are not known")
-    # What falls may fall last, or not at all: an update can fail, or be killed.
+    # Deletions may come last, or not at all: an update can fail, or be killed.
     most, increase = free.increase_per_day, found.increase_during
     if increase is None:
         yield _ask("the increase of the price has no known upper bound")
@@ -527,7 +527,7 @@ _NEVER_FREE: Final = {
     "import": "is imported",
     "keep": "leaves the stack and is not deleted",
     "read": "is only looked up from now on",
-    "unclear": "has an unclear end",
+    "unclear": "has an outcome that the plan does not show",
 }
 
 

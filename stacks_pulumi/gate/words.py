@@ -1,8 +1,8 @@
 """
 How is a change shown to the person who signs it?
 
-Each permit is a row with its request. What the containers are, whose they are and what they cost is from the broker,
-and never from the state. What the planner reports has a table of its own: no broker enforces it.
+Each permit is a row with its request. Kinds, owners and prices of the containers come from the broker,
+and never from the state. The planner's report has a table of its own: no broker enforces it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 How is a change planned, approved and applied through a broker?
 
 A change is what may happen at STACKS: the requests, their prices and their end. The broker judges it with the code that
-enforces it. What sends no request to STACKS, such as a resource of another provider, is judged here, on the machine of
-each person, and no broker holds it.
+enforces it. A change that sends no request to STACKS, such as a resource of another provider, is judged here, on
+the machine of each person, and no broker enforces it.
 """
 
 from __future__ import annotations
@@ -465,7 +465,7 @@ def sign(broker: Broker | None, judged: Judged, key: Path, signers: Path | None)
     if broker is None:
         if signers is None:
             raise InputError(
-                "whose key it is cannot be said here: name the gate's folder, or use the token of a grant that reads",
+                "the owner of the key is not known here: name the gate's folder, or use a token of a read grant",
                 code="invalid-argument",
             )
         now = datetime.datetime.now(datetime.timezone.utc)

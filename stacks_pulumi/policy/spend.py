@@ -70,7 +70,7 @@ def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator
 
 
 def _fix(price: Price, otherwise: str) -> str:
-    """Return how to keep a limit. What has no upper bound exceeds every one, so a higher limit does not help."""
+    """Return how to keep a limit. A price without an upper bound exceeds every limit, so a higher one does not help."""
     later = [name for name in price.unknown if name not in {"price", "kind"}]
     fixes = [f"write the {' and the '.join(later)} as a plain value"] if later else []
     if "price" in price.unknown:

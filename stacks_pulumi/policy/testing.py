@@ -224,8 +224,8 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
 
     The engine ignores the names of policies that the pack does not have, all but the last of equal keys, the options of
     `all`, an empty file, and the end of an exception: each exception must have a reason and a last day (`expires`, in
-    UTC) that is not past, within the pack's longest exemption. What a pack itself refuses has the text that the pack
-    reports.
+    UTC) that is not past, within the pack's longest exemption. A file that the pack itself refuses fails with the
+    pack's own text.
 
     Args:
         text: The file's content.

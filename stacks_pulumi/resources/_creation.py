@@ -329,7 +329,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
 
     Args:
         session: The account; `None` without a key.
-        call: The check of the resource. What it has itself it does not adopt: a replacement destroys that first. Its
+        call: The check of the resource. It does not adopt its own container: a replacement destroys that first. Its
             warnings say why no container of this name will be adopted, or is not seen. Whether another stack has it is
             shown by `stacks-pulumi account`.
         inputs: The checked inputs.

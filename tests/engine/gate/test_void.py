@@ -139,7 +139,7 @@ def _only_an_approval_of_this_change_by_a_person_who_may_counts(gated: Gated) ->
     for name, value, reason in (
         ("expires_at", "2999-01-01T00:00:00Z", "it needs an approval"),
         ("made_at", "2020-01-01T00:00:00Z", "the record expired"),
-        ("made_at", "2999-01-01T00:00:00Z", "the record is of the future"),
+        ("made_at", "2999-01-01T00:00:00Z", "the record's time is in the future"),
         ("stack", "organization/tests/prod", "the record is of the stack organization/tests/prod"),
         ("backend", "s3://elsewhere", "the record is of the backend s3://elsewhere"),
         ("versions", {"pulumi": "v3.1.0"}, "pulumi is v3.2"),

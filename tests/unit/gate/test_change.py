@@ -665,7 +665,7 @@ def test_what_looks_like_a_resource_of_ours_has_no_other_code(where: str, code: 
         given, outputs = bags.get(where, (before, other))
         saved.old("web", given, outputs=outputs)
         saved.plan("web", given if where == "same" else None, "same" if where == "same" else "delete")
-    with pytest.raises(InputError, match="is other code, which would run with the key"):
+    with pytest.raises(InputError, match="is different code, which would run with the key"):
         changes(saved)
 
 

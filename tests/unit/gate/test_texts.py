@@ -117,7 +117,7 @@ def test_a_container_whose_id_is_that_of_another_name_is_told(
 
     text = texts.show(record(), *judged(make_gate(), saved))
 
-    words = f"'web' is {id_} in the account, as the state says: look whether that is the container web"
+    words = f"the state maps 'web' to {id_}: check that this is the container web"
     assert (f"warning: {words}" in text) is told
 
 
@@ -136,7 +136,7 @@ def test_a_part_of_another_container_is_told(make_gate: MakeGate, kind: str, giv
 
         text = texts.show(record(), *judged(make_gate(), saved))
 
-        words = f"'it' is {id_} in the account, as the state says: look whether that is one of usr-1-web"
+        words = f"the state maps 'it' to {id_}: check that this is one of usr-1-web"
         assert (f"warning: {words}" in text) is told
 
 
@@ -178,7 +178,7 @@ def test_what_ends_is_shown_with_its_name_on_the_platform_and_its_old_name(make_
 
     assert re.search(r"-  idle +name +shop-db", text)
     assert re.search(r"~  scratch +name +prod-db +prod-db", text)
-    assert f"'scratch' is the resource that was {old} before" in text
+    assert f"'scratch' had the URN {old} before" in text
 
 
 def test_an_approver_sees_that_a_provider_may_adopt(make_gate: MakeGate) -> None:
