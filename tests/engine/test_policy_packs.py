@@ -257,7 +257,7 @@ def test_a_computed_id_is_not_the_id_of_a_container_of_the_stack(
         ).id)
     """
     gates = with_packs(tmp_path, {"exposure": {}})
-    others = "'door' is for a container that this stack does not have"
+    others = "'door' is for a container that is not known to be in this stack"
 
     stack.program(program.format(container='web.id.apply(lambda id: id.replace("web", "data"))'))
     assert others in violations(stack.preview_fails(*gates))["no-public-database"]
@@ -301,7 +301,7 @@ resources:
     stack.yaml(program.replace("${web.id}", "${web.id}-data"), yaml_language_host)
     assert violations(stack.preview(*gates)) == {}
     refused = violations(stack.up_fails(*gates))
-    assert "'door' is for a container that this stack does not have" in refused["no-public-database"]
+    assert "'door' is for a container that is not known to be in this stack" in refused["no-public-database"]
     assert emulator.calls("allowed_ips.add") == 0
     # Now the id is known at preview.
     assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}

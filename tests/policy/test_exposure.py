@@ -194,7 +194,7 @@ def test_an_id_that_is_computed_from_another_container_is_not_that_containers() 
     door = allowed_ip("door", "198.51.100.0/24", of="web", container="usr-1-orders")
 
     preview("no-public-database", container("web"), door).assert_blocked_by(
-        "no-public-database", "a container that this stack does not have"
+        "no-public-database", "a container that is not known to be in this stack"
     )
     for id_ in ("usr-1-WEB", "71", UNKNOWN):
         own = replace(door, properties={**door.properties, "container": id_})
@@ -334,7 +334,7 @@ def test_an_address_of_another_container_is_refused_before_it_is_open() -> None:
 
     pack = PackTester(StacksGuard("test", ["no-public-database"]))
     outcome = pack.update(web, door)
-    outcome.assert_blocked_by("no-public-database", "'door' is for a container that this stack does not have")
+    outcome.assert_blocked_by("no-public-database", "a container that is not known to be in this stack")
     assert outcome.made == ("web",)
     # It is reported once.
     assert len(pack.preview(web, door).of("no-public-database")) == 1

@@ -167,7 +167,7 @@ def test_what_is_in_no_stack_is_covered_only_by_a_budget_that_can_refuse_it(
     ("text", "problem"),
     [
         ("budgets: [{max_total: 5%}]", "max_total is '5%', and must be a number of US dollars"),
-        ("budgets: [{max_increase_pct: $5}]", "max_increase_pct is '$5', and must be a number in percent"),
+        ("budgets: [{max_increase_pct: $5}]", "max_increase_pct is '$5', and must be a percentage"),
         ("budgets: [{max_total: 1:30}]", "max_total is '1:30', and must be a number"),
         ("budgets: [{max_total: 2026-13-45}]", "max_total is '2026-13-45', and must be a number"),
         ("budgets: [{max_total: !!int x}]", "max_total is 'x', and must be a number"),

@@ -193,7 +193,7 @@ def test_settings_of_a_stack_that_the_engine_reads_in_another_way_are_refused(
 
 @pytest.mark.parametrize("names", [["stacks:config:baseUrl"], ["baseUrl", "stacks:baseUrl"]])
 def test_a_key_of_the_configuration_in_two_spellings_is_refused(names: list[str]) -> None:
-    with pytest.raises(InputError, match="write PACKAGE:NAME"):
+    with pytest.raises(InputError, match="write it as PACKAGE:NAME"):
         project_files.check_stack({"config": dict.fromkeys(names, "1")}, frozenset())
     project_files.check_stack({"config": {"size": "1", "stacks:baseUrl": "1"}}, frozenset())
 
