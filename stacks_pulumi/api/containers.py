@@ -194,7 +194,7 @@ class ContainersApi:
         server_now: Callable[[], float | None] = lambda: None,
         on_wait: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.send = self._send = send
+        self.send = send
         self.on_wait = on_wait
         self.clock = clock
         self._platform = platform
@@ -220,7 +220,7 @@ class ContainersApi:
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
-        return self._send(LIST)
+        return self.send(LIST)
 
     def status(self, container_id: str) -> Container:
         """
@@ -229,7 +229,7 @@ class ContainersApi:
         Raises:
             NotFoundError: No container has that id.
         """
-        return self._send(status_call(container_id))
+        return self.send(status_call(container_id))
 
     def find(self, container_id: str) -> Container | None:
         """Return the container from its own address; `None` if it is not there, which one look does not prove."""
@@ -250,7 +250,7 @@ class ContainersApi:
 
     def credentials(self, container_id: str) -> Credentials:
         """Return the credentials of a container; secret (guide, "Get Container Credentials")."""
-        return self._send(call_to("containers.credentials", container_id, parse=credentials))
+        return self.send(call_to("containers.credentials", container_id, parse=credentials))
 
     def logs(self, container_id: str, lines: int = 100) -> str:
         """
@@ -260,11 +260,11 @@ class ContainersApi:
             container_id: The container.
             lines: How many lines, 500 at most.
         """
-        return self._send(call_to("containers.logs", container_id, parse=text_of, query={"lines": lines}))
+        return self.send(call_to("containers.logs", container_id, parse=text_of, query={"lines": lines}))
 
     def metrics(self, container_id: str) -> Metrics:
         """Return measurements of a container over time (guide, "Get Container Metrics")."""
-        return self._send(call_to("containers.metrics", container_id, parse=metrics))
+        return self.send(call_to("containers.metrics", container_id, parse=metrics))
 
     def create(
         self,
@@ -357,10 +357,10 @@ class ContainersApi:
             seen = self.status(container_id)
             if status == "restart" and seen.status == "running":
                 # A restart that was in progress may have ended by now, or the refusal has another reason.
-                return may_be_done(error) and not in_doubt(error) and self._send(call)
+                return may_be_done(error) and not in_doubt(error) and self.send(call)
             return seen.status == status or (may_be_done(error) and not seen.settled)
 
-        settle(self._send, call, reached)
+        settle(self.send, call, reached)
 
     def delete(self, container_id: str, name: str | None = None) -> bool:
         """
@@ -387,7 +387,7 @@ class ContainersApi:
             return "going" if seen.status in ENDING_STATUSES else None
 
         call = call_to("containers.delete", container_id, parse=lambda _body: "going")
-        result = settle(self._send, call, is_going)
+        result = settle(self.send, call, is_going)
         if name is not None:
             self._released[name.casefold()] = self.clock.now()
         return result == "going"
@@ -414,7 +414,7 @@ class ContainersApi:
 
     def certificate(self, container_id: str) -> str:
         """Return the SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
-        return self._send(call_to("containers.certificate", container_id, parse=private_key))
+        return self.send(call_to("containers.certificate", container_id, parse=private_key))
 
     def regenerate_certificate(self, container_id: str) -> str:
         """Create a new SSH key for a compute container and return it as PEM (guide, "Regenerate SSH Certificate")."""
@@ -424,11 +424,11 @@ class ContainersApi:
             parse=private_key_if_any,
             again=True,  # the first new key was lost with its response, so a second one does no harm
         )
-        return self._send(call) or self.certificate(container_id)
+        return self.send(call) or self.certificate(container_id)
 
     def templates(self) -> Listing[Template]:
         """Return all templates (guide, "List Available Templates")."""
-        return self._send(TEMPLATES)
+        return self.send(TEMPLATES)
 
     def external_access(self, container_id: str, enabled: bool) -> ExternalAccess:
         """
@@ -447,10 +447,10 @@ class ContainersApi:
         )
 
         def reached(_error: StacksError) -> ExternalAccess | None:
-            seen = AllowedIpsApi(self._send, self.clock).list(container_id)
+            seen = AllowedIpsApi(self.send, self.clock).list(container_id)
             return seen if seen.enabled is enabled else None
 
-        return settle(self._send, call, reached)
+        return settle(self.send, call, reached)
 
 
 def is_asked(container: Container, name: str, template: str, plan: str | None) -> bool:

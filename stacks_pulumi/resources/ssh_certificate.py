@@ -16,8 +16,10 @@ from stacks_pulumi.resources._fields import Field, OnChange, changed
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import (
     CONTAINER_CREATED_AT,
+    UnseenError,
     find_container,
     may_be_another,
+    uncertain,
 )
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import (
@@ -157,6 +159,8 @@ class SshCertificateHandler(ResourceHandler):
         if container is None:
             return None
         if may_be_another(session, stored, container.created_at):
+            if container.created_at is None:
+                raise UnseenError(uncertain(id_, {"created_at": stored}, container))
             leave_alone(op, f"the container {id_} of the SSH key", stored, container.created_at, refresh=True)
             return None
         old = olds.get("private_key")

@@ -16,6 +16,7 @@ from stacks_pulumi.resources._identity import UnseenError
 from stacks_pulumi.resources.allowed_ip import AllowedIpHandler
 from stacks_pulumi.resources.connection import ConnectionHandler
 from stacks_pulumi.resources.pinned_backup import PinnedBackupHandler
+from stacks_pulumi.resources.ssh_certificate import SshCertificateHandler
 from stacks_pulumi.resources.vpn_client import VpnClientHandler
 from tests.unit.api.scripted_api import Reply, data, ok, refusal
 from tests.unit.resources.scripted_account import BORN, ScriptedAccount, containers, error_of
@@ -425,3 +426,14 @@ def test_lag_of_a_platform_file_is_used() -> None:
 
     assert KINDS["client"].read(account) is None
     assert 25.0 <= account.seconds < 30.0
+
+
+def test_an_ssh_key_stays_in_the_state_if_nothing_shows_that_its_container_is_another_one() -> None:
+    account = ScriptedAccount(
+        containers__list=containers("web", created_at=None),
+        containers__status=data({"id": "usr-1-web", "status": "running"}),
+    )
+    olds = {"container": "usr-1-web", "container_created_at": BORN, "private_key": "a key"}
+
+    with pytest.raises(UnseenError, match="no creation time of the container usr-1-web"):
+        SshCertificateHandler().on_read(account.session, account.op, "usr-1-web/ssh", olds)
