@@ -59,12 +59,14 @@ _STATED = re.compile(
     r"|^\[(?:project\.optional-dependencies|dependency-groups)\]\n.+?(?=^\[)",
     re.MULTILINE | re.DOTALL,
 )
+_COMMENT = re.compile(r"^ *#.*\n", re.MULTILINE)
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
 def heading(root: Path = ROOT) -> str:
     """Return the first line of a lock, with the digest of what `pyproject.toml` asks for."""
     stated = "\n".join(_STATED.findall((root / "pyproject.toml").read_text(encoding="utf-8")))
+    stated = _COMMENT.sub("", stated)
     return f"# `make lock` writes this from pyproject.toml ({hashlib.sha256(stated.encode()).hexdigest()})\n"
 
 

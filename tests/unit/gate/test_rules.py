@@ -464,7 +464,7 @@ def test_a_file_without_rules_refuses(make_gate: MakeGate, text: str, words: str
 def test_the_example_in_the_documentation_of_rules_runs(tmp_path: Path) -> None:
     from stacks_pulumi.gate import rules
 
-    example = (rules.__doc__ or "").partition("Python file:\n\n")[2].partition("\n\nWhat is not")[0]
+    example = (rules.__doc__ or "").partition("Python file:\n\n")[2].partition("\n\nAn unknown")[0]
     file = tmp_path / "own.py"
     file.write_text(textwrap.dedent(example))
     assert [rule.name for rule in own_rules(file)] == ["no-premium"]
