@@ -132,7 +132,7 @@ def find_container(
             listed = feed.snapshot(max_age if looks == 1 else 0.0)
         row = next((one for one in listed if one.id == id_), None)
         needs_time = stored is None or known is not None or REQUESTED_AT in state
-        is_whole = row is not None and row.status is not None and not (needs_time and row.created_at is None)
+        is_whole = row is not None and row.status is not None and (not needs_time or _has_time(row, known))
         if row is not None and is_whole and not is_before(row.created_at, known) and not is_changed(row):
             return row
         age = 0.0 if looks > 1 else MAX_AGE if shared else RECENT
@@ -154,6 +154,13 @@ def find_container(
             msg = f"the container {id_} is listed, and its own address says that it does not exist: try again later"
             raise UnseenError(msg)
         sleep_with_pulse(client.platform.pause, clock, check_operation)
+
+
+def _has_time(container: models.Container, known: str | None) -> bool:
+    """Return whether a row has a creation time that can be compared."""
+    return (
+        seconds_of(container.created_at) is not None or compare_instants(container.created_at, known) is True
+    )
 
 
 _LATEST: Final = 600.0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pulumi
 
 from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.errors import ApiError, NotFoundError, StacksError, VanishedError
 from stacks_pulumi.resources import _fields, _validators
 from stacks_pulumi.resources._children import Ask, find_child, leave_alone
@@ -159,7 +160,7 @@ class SshCertificateHandler(ResourceHandler):
         if container is None:
             return None
         if may_be_another(session, stored, container.created_at):
-            if container.created_at is None:
+            if seconds_of(container.created_at) is None:
                 raise UnseenError(uncertain(id_, {"created_at": stored}, container))
             leave_alone(op, f"the container {id_} of the SSH key", stored, container.created_at, refresh=True)
             return None

@@ -300,7 +300,7 @@ def test_a_later_object_with_the_same_id_is_left_alone(kind: Kind) -> None:
     kind.delete(deleting)
 
     assert deleting.sent(kind.deletes) == 0
-    assert "another one" in deleting.call.warnings[-1]
+    assert "a different one" in deleting.call.warnings[-1]
     assert "left alone" in deleting.call.warnings[-1]
     assert kind.read(reading) is None
     assert "is reported as deleted" in reading.call.warnings[-1]
@@ -428,12 +428,15 @@ def test_lag_of_a_platform_file_is_used() -> None:
     assert 25.0 <= account.seconds < 30.0
 
 
-def test_an_ssh_key_stays_in_the_state_if_nothing_shows_that_its_container_is_another_one() -> None:
+@pytest.mark.parametrize("listed", [None, "7"])
+def test_an_ssh_key_stays_in_the_state_if_nothing_shows_that_its_container_is_another_one(
+    listed: str | None,
+) -> None:
     account = ScriptedAccount(
-        containers__list=containers("web", created_at=None),
+        containers__list=containers("web", created_at=listed),
         containers__status=data({"id": "usr-1-web", "status": "running"}),
     )
     olds = {"container": "usr-1-web", "container_created_at": BORN, "private_key": "a key"}
 
-    with pytest.raises(UnseenError, match="no creation time of the container usr-1-web"):
+    with pytest.raises(UnseenError, match="the container usr-1-web"):
         SshCertificateHandler().on_read(account.session, account.op, "usr-1-web/ssh", olds)
