@@ -124,12 +124,12 @@ def all_mishaps() -> Iterator[Mishap]:
         yield Mishap("", "up", children)
         yield Mishap("", "refresh", children)
     yield Mishap("", "up", children=False, real=True)
-    for times, name, kind in ((1, "one", "one fault"), (2, "two", "two faults")):
+    for times, often, kind in ((1, "", "one fault"), (2, ", twice", "two faults")):
         for what, operation, fault_kind, options, own in _FAULTS:
             children = not operation.startswith("containers.")
             fault = (operation, fault_kind, options)
             yield Mishap(
-                f"{name} {what}",
+                f"{what}{often}",
                 "up",
                 children,
                 (fault,),
@@ -165,7 +165,7 @@ _FAULTS: Final[tuple[tuple[str, str, str, dict[str, Any], float], ...]] = (
     ("502 to a create", _CREATE, "status", {"code": 502}, 0),
     ("reset before a create", _CREATE, "drop_before", {"reset": True}, 0),
     ("reset after a create", _CREATE, "drop_after", {"reset": True}, 0),
-    (f"answer to a create that takes {TRICKLE:.0f} s", _CREATE, "trickle", {"seconds": TRICKLE}, TRICKLE),
+    (f"answer to a create that takes {TRICKLE:.0f} s", _CREATE, "trickle", {"seconds": TRICKLE}, 0),
     ("half an answer to a create", _CREATE, "truncated", {}, 0),
     (f"429 to a create, for {RETRY_AFTER:.0f} s", _CREATE, "rate_limited", {"retry_after": RETRY_AFTER}, RETRY_AFTER),
     ("503 of a proxy to a list", "containers.list", "status", {"code": 503}, 0),

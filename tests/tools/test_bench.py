@@ -95,9 +95,9 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
     assert len(figures) == sum(not row.case.real for row in rows)
     assert (tmp_path / "images" / "bench.svg").read_text(encoding="utf-8").startswith("<svg")
     assert "| up | 8 | nothing | 14.0 | 13.0 | 15.0 |" in rest
-    assert "| up | 8 | one 502 to a create | +1.0 | +2.0 | fails after 3.0, 1 unknown |" in rest
+    assert "| up | 8 | 502 to a create | +1.0 | +2.0 | fails after 3.0, 1 unknown |" in rest
     assert (
-        "| two faults, ours | at most +6 s, and nothing lost | +9.0 s (two 502 to a create, `up` of 8) | **no** |"
+        "| two faults, ours | at most +6 s, and nothing lost | +9.0 s (502 to a create, twice, `up` of 8) | **no** |"
         in rest
     )
     assert "| two faults, native | at most +6 s, and nothing lost | +2.0 s" in rest
@@ -110,7 +110,7 @@ def _ends(mishap: Mishap, calm: dict[str, float]) -> dict[str, Ended]:
         return {name: Ended(seconds) for name, seconds in calm.items()}
     if mishap.kind == "an outage":
         return {name: Ended(12.0, succeeded=False) for name in calm}
-    extra = 9.0 if mishap.what == "two 502 to a create" else 1.0
+    extra = 9.0 if mishap.what == "502 to a create, twice" else 1.0
     return {
         "ours": Ended(calm["ours"] + mishap.own + extra),
         "native": Ended(calm["native"] + mishap.own + 2.0),
