@@ -51,7 +51,7 @@ def test_a_deletion_is_not_sent_again_when_the_engine_is_gone(
 ) -> None:
     """A name may be used again: the second request deleted what the next `up` had made under it."""
     web.up(name="web", template="nodejs")
-    busy = {"success": False, "error": "Another operation is in progress on this container"}
+    busy = {"success": False, "error": "another request is under way", "hint": "wait", "code": "grant-busy"}
     fault = emulator.faults.add("containers.delete", "status", code=409, body=busy)
 
     web.abandon_delete(lambda: fault.fired == 1)
