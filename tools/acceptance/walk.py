@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -28,6 +29,11 @@ _LASTING: Final = frozenset({"running", "stopped", "error"})
 _OWN_ADDRESS: Final = "Your IP (Auto-added)"
 _RESERVE: Final = 240.0
 """Seconds that only the sweep may use."""
+
+
+def _is_pinned(look: Callable[[], Backup | None], known: Backup, *, wanted: bool) -> bool:
+    """Whether a look at a backup shows it pinned, or not pinned, as wanted; one that is not listed is as it was."""
+    return bool((look() or known).pinned) is wanted
 
 
 class Walk:
@@ -176,9 +182,14 @@ class Walk:
         ):
             self._ask("containers.set_status", id_, parse=done, body={"status": action})
             self._settled(id_, word)
-            behind = self._until(lambda word=word: (self._row(id_) or Container(id="")).status == word, 60)  # type: ignore[misc]
+            behind = self._until(functools.partial(self._lists_as, id_, word), 60)
             self.findings.seconds("lists.lag_seconds", behind, f"the list shows {word} after the status")
             self._same_birth(operation)
+
+    def _lists_as(self, id_: str, word: str) -> bool:
+        """Whether the list shows a container with that status."""
+        row = self._row(id_)
+        return row is not None and row.status == word
 
     def _access(self) -> None:
         """Open it to the public, add an address, and close it again."""
@@ -256,7 +267,7 @@ class Walk:
             return
         for endpoint, wanted in (("backups.pin", True), ("backups.unpin", False)):
             self._ask(endpoint, backup.id, parse=done)
-            took = self._until(lambda wanted=wanted: bool((new() or backup).pinned) is wanted, 180)  # type: ignore[misc]
+            took = self._until(functools.partial(_is_pinned, new, backup, wanted=wanted), 180)
             self.findings.seconds("backups.pinned_seconds", took, f"the list shows pinned {wanted}")
         self._ask("backups.restore", backup.id, parse=done)
         self._settled(id_, "running")
