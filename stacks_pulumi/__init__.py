@@ -98,7 +98,7 @@ __all__ = [
     "provider_for",
 ]
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _FUNCTIONS: Final = "stacks_pulumi.functions"
 _MODULES: Final = {

@@ -1,10 +1,10 @@
 """
 Build the native plugin as a bundle that needs no Python: `make plugin`.
 
-    dist/pulumi-resource-stacks-v0.3.0-linux-amd64.tar.gz
-    dist/pulumi-resource-stacks-v0.3.0-linux-amd64.tar.gz.sha256
+    dist/pulumi-resource-stacks-v0.4.0-linux-amd64.tar.gz
+    dist/pulumi-resource-stacks-v0.4.0-linux-amd64.tar.gz.sha256
 
-`pulumi plugin install resource stacks 0.3.0 --file <bundle>` takes it. It is built for the machine that this runs on,
+`pulumi plugin install resource stacks 0.4.0 --file <bundle>` takes it. It is built for the machine that this runs on,
 in a new environment, so that it holds only what the package needs, from files with the hashes of
 `tools/locks/bundle.txt`. Its folder `licenses` has the licence of each package, of Python, and of each library of the
 system that is in it; without one of them it is not built.

@@ -1,8 +1,8 @@
 """
 Check that a tag can be released, and print its version's part of the changelog.
 
-    python3 tools/release.py v0.3.0 > notes.md
-    python3 tools/release.py v0.3.0 --files dist plugin --attestation attestation.json
+    python3 tools/release.py v0.4.0 > notes.md
+    python3 tools/release.py v0.4.0 --files dist plugin --attestation attestation.json
 
 The first form is for the checkout: the version, its kept schema, its locks and its SBOM. The second is for what was
 built from it too: the wheel has the SBOM, each bundle its checksum, and each of them an attestation.

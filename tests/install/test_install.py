@@ -74,7 +74,7 @@ def test_a_line_of_the_pages_installs_the_package_in_an_empty_folder(
     (tmp_path / "empty/stacks-pulumi").symlink_to(ROOT)
     commit = run("git", "rev-parse", "HEAD", cwd=ROOT).strip()
     known = line.replace("<URL>@<COMMIT>", f"file://{ROOT}@{commit}")
-    program, install, *words = shlex.split(known.replace("0.3.0", stacks_pulumi.__version__))
+    program, install, *words = shlex.split(known.replace("0.4.0", stacks_pulumi.__version__))
     assert [program, install] == ["pip", "install"]
 
     run(
@@ -217,7 +217,7 @@ def documented(mark: str, **instead: str) -> str:
     """Return the commands of the page about the plugin below a mark, for this version and machine."""
     text = (ROOT / "docs/native.md").read_text(encoding="utf-8")
     (found,) = re.findall(rf"^<!-- {mark} -->\n```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    for old, new in {"0.3.0": stacks_pulumi.__version__, **instead}.items():
+    for old, new in {"0.4.0": stacks_pulumi.__version__, **instead}.items():
         assert old in found
         found = found.replace(old, new)
     return str(found)

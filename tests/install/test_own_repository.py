@@ -136,7 +136,7 @@ class Reader:
             return found[0]
         elif found["file"] and found["language"] != "sh":
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text.replace("0.3.0", stacks_pulumi.__version__), encoding="utf-8")
+            file.write_text(text.replace("0.4.0", stacks_pulumi.__version__), encoding="utf-8")
         elif found["language"] == "sh":
             self.said[text] = self.terminal.paste(self._here(text, found["mark"]))
         return f"{head}{text}```"
@@ -145,7 +145,7 @@ class Reader:
         folder = self.terminal.folder
         names = sorted(self.terminal_output("git ls-files --others --exclude-standard").splitlines())
         assert all((folder / name).is_file() for name in names)
-        return "".join(f"{name}\n" for name in names).replace(stacks_pulumi.__version__, "0.3.0")
+        return "".join(f"{name}\n" for name in names).replace(stacks_pulumi.__version__, "0.4.0")
 
     def terminal_output(self, command: str) -> str:
         """Return what a command prints."""
@@ -157,7 +157,7 @@ class Reader:
             states = self.terminal.noted / "states"
             states.mkdir()
             return f"export PULUMI_BACKEND_URL=file://{states} PULUMI_CONFIG_PASSPHRASE=test"
-        text = text.replace("0.3.0", stacks_pulumi.__version__)
+        text = text.replace("0.4.0", stacks_pulumi.__version__)
         text = text.replace("sk_stacks_...", self.emulator.key)
         text = text.replace("gate init gate", f"gate init gate --base-url {self.emulator.url}")
         if not ensure().starts_policy_folders:

@@ -35,7 +35,7 @@ REQUIREMENT = re.compile(
     "text",
     [
         "stacks-pulumi\n",
-        "stacks-pulumi==0.3.0\n",
+        "stacks-pulumi==0.4.0\n",
         "pulumi\nstacks-pulumi\n",
         "stacks-pulumi[policy]\n",
         "pip install stacks-pulumi",
@@ -54,7 +54,7 @@ def test_the_name_alone_is_found(text: str) -> None:
     [
         "stacks-pulumi @ git+<URL>@<COMMIT>\n",
         "pip install './stacks-pulumi[policy]'",
-        "pip install './stacks_pulumi-0.3.0-py3-none-any.whl[policy]'",
+        "pip install './stacks_pulumi-0.4.0-py3-none-any.whl[policy]'",
         "pip install 'stacks-pulumi[policy] @ git+<URL>'",
         "pip install 'stacks-pulumi @ git+<URL>'",
         "[`stacks-pulumi`](commands.md)",

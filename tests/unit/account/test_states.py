@@ -15,7 +15,7 @@ RECORDED = Path(__file__).parents[2] / "engine" / "recorded"
 URL = "https://api.example/api/v1"
 
 
-@pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0"])
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0", "0.3.0", "0.4.0"])
 def test_the_state_of_every_version_is_read(version: str) -> None:
     text = (RECORDED / f"{version}.json").read_text(encoding="utf-8")
 

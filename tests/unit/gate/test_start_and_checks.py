@@ -469,9 +469,9 @@ def test_a_pipeline_of_gitlab_that_is_there_stays(
 @pytest.mark.parametrize(
     ("line", "is_said"),
     [
-        ("./stacks_pulumi-0.3.0-py3-none-any.whl[policy,emulator,cli]", False),
+        ("./stacks_pulumi-0.4.0-py3-none-any.whl[policy,emulator,cli]", False),
         ("stacks-pulumi[cli, policy] @ git+https://git.example.com/it@abc", False),
-        ("./stacks_pulumi-0.3.0-py3-none-any.whl[cli]", True),
+        ("./stacks_pulumi-0.4.0-py3-none-any.whl[cli]", True),
         ("# stacks-pulumi[policy,cli]", True),
     ],
 )
