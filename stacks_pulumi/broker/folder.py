@@ -1,7 +1,8 @@
 """
 Which files has a broker's folder, and who may read them?
 
-It is the gate's folder: `gate.yaml`, `allowed_signers`, and the ledger. One server at a time has its lock.
+It is the gate's folder: `gate.yaml`, `allowed_signers`, and the ledger. With `rules_ref`, the rules are those of a git
+ref, so that who can write to the working tree makes none. One server at a time has the folder's lock.
 """
 
 from __future__ import annotations
@@ -12,17 +13,25 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from stacks_pulumi._clock import Clock
+from stacks_pulumi._settings_file import text_of
+from stacks_pulumi.broker import git
 from stacks_pulumi.broker.kernel import Budget
 from stacks_pulumi.broker.ledger import FILE as LEDGER
 from stacks_pulumi.broker.ledger import Ledger
 from stacks_pulumi.broker.settings import FILE, GateFile, read_file
 from stacks_pulumi.errors import ConfigError
+
+T = TypeVar("T")
 
 ADDRESS: Final = "broker.json"
 """Where a server writes its address and its process, while it runs."""
@@ -32,6 +41,8 @@ _ACCOUNT: Final = "broker.account"
 _USE: Final = "broker.use"
 """What a command has open, with a shared lock, as long as it and what it has started use a server for one run."""
 
+_ASKS: Final = 10.0
+"""Seconds between two questions to git which commit `rules_ref` is."""
 _NUMBER: Final = re.compile(r"[0-9a-f]{16}")
 
 _SETTINGS: Final = """\
@@ -137,28 +148,67 @@ class Folder:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path.resolve()
-        self._given = path
-        self._read: tuple[tuple[int, int], GateFile] | None = None
-        self._read_budgets: tuple[tuple[int, int], Sequence[Budget]] | None = None
-        self.settings()
-        self._check_modes()
-        self.ledger = Ledger(self.path / LEDGER, clock, _account(self.path / _ACCOUNT))
+        self._given, self._clock = path, clock
+        self._kept: dict[Path, tuple[tuple[int, int], Any]] = {}
+        self._one = threading.Lock()
+        self._asked: tuple[float, Path] | None = None
+        self._ending = contextlib.ExitStack()
+        try:
+            self.settings()
+            self._check_modes()
+            self.ledger = Ledger(self.path / LEDGER, clock, _account(self.path / _ACCOUNT))
+        except BaseException:
+            self._ending.close()
+            raise
+        self._ending.callback(self.ledger.close)
 
     def close(self) -> None:
         """Close the ledger."""
-        self.ledger.close()
+        self._ending.close()
+
+    @property
+    def rules(self) -> Path:
+        """The folder with the rules, packs and approvers, as they are now: this one, or what `rules_ref` has of it."""
+        ref = self._settings(self.path).rules_ref
+        if ref is None:
+            return self.path
+        with self._one:
+            now = self._clock.now()
+            if self._asked is None or now - self._asked[0] >= _ASKS:
+                self._asked = now, self._of_ref(ref)
+            return self._asked[1]
+
+    def _of_ref(self, ref: str) -> Path:
+        commit = git.commit_of(self._given, ref)
+        if self._asked is not None and self._asked[1].name == commit:
+            return self._asked[1]
+        # A request that is under way may still read the one of before.
+        scratch = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="stacks-rules-"))
+        folder = Path(scratch) / commit
+        folder.mkdir()
+        git.extract(self._given, commit, folder)
+        return folder
 
     @property
     def signers(self) -> Path:
         """The file with the keys of the approvers."""
-        return self.path / self.settings().approvers
+        rules = self.rules
+        return rules / self._settings(rules).approvers
 
     def settings(self) -> GateFile:
         """Return the settings as they are now."""
-        at = _version(self.path / FILE)
-        if self._read is None or self._read[0] != at:
-            self._read = at, read_file(self.path, str(self._given))[0]
-        return self._read[1]
+        own, rules = self._settings(self.path), self.rules
+        if rules == self.path:
+            return own
+        return msgspec.structs.replace(
+            self._settings(rules), key=own.key, keys=own.keys, listen=own.listen, rules_ref=own.rules_ref
+        )
+
+    def prices(self) -> str | None:
+        """Return the text of the file with the prices of other providers' resources; `None` without one."""
+        rules = self.rules
+        name = self._settings(rules).prices
+        return None if name is None else text_of(rules / name)
 
     def budgets(self) -> Sequence[Budget]:
         """
@@ -167,13 +217,26 @@ class Folder:
         Raises:
             ConfigError: One chooses its stacks by tags, which a broker does not see.
         """
-        name = self.settings().budgets
-        if name is None:
-            return ()
-        at = _version(self.path / name)
-        if self._read_budgets is None or self._read_budgets[0] != at:
-            self._read_budgets = at, tuple(_budgets(self.path / name))
-        return self._read_budgets[1]
+        rules = self.rules
+        name = self._settings(rules).budgets
+        return () if name is None else self._read(rules / name, lambda path: tuple(_budgets(path)))
+
+    def _settings(self, folder: Path) -> GateFile:
+        source = None if folder == self.path else f"{self._given}, commit {folder.name[:12]}"
+        return self._read(folder / FILE, lambda _: read_file(folder, str(self._given), source)[0])
+
+    def _read(self, path: Path, read: Callable[[Path], T]) -> T:
+        """Return what a file says, read again after each change of it."""
+        try:
+            found = path.stat()
+            at = found.st_mtime_ns, found.st_size
+        except OSError:
+            at = (0, 0)
+        kept = self._kept.get(path)
+        if kept is None or kept[0] != at:
+            kept = self._kept[path] = at, read(path)
+        said: T = kept[1]
+        return said
 
     def _check_modes(self) -> None:
         for path, mask in ((self.path, 0o022), (self.path / FILE, 0o022), (self.path / LEDGER, 0o077)):
@@ -241,14 +304,6 @@ def is_used(folder: Path) -> bool:
         except OSError:
             return True
     return False
-
-
-def _version(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return (0, 0)
-    return found.st_mtime_ns, found.st_size
 
 
 def _account(path: Path) -> str | None:

@@ -13,14 +13,12 @@ import datetime
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import (
     Change,
@@ -31,16 +29,17 @@ from stacks_pulumi.broker.change import (
     instant,
     read_change,
 )
-from stacks_pulumi.broker.kernel import Budget
-from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Spec, insert
+from stacks_pulumi.broker.ledger import DAY, Grant, Spec, insert
 from stacks_pulumi.broker.limits import bills, left_today, of_stack, price_listed, total
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
 from stacks_pulumi.broker.rules import Facts, Finding, Verdict, in_words, judge, missing
-from stacks_pulumi.broker.settings import GateFile
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
 from stacks_pulumi.broker.signers import signers_of
 from stacks_pulumi.broker.upstream import Look, Upstream, path_of
 from stacks_pulumi.endpoints import ENDPOINTS
+
+if TYPE_CHECKING:
+    from stacks_pulumi.broker.folder import Folder
 
 NO_STACK: Final = "-/-"
 """The stack of an access request of a grant that has none."""
@@ -58,26 +57,14 @@ class Desk:
     Takes in changes and approvals, and shows grants.
 
     Args:
-        ledger: The ledger.
+        folder: The broker's folder.
         upstream: The platform; `None` to show grants and requests only.
-        settings: Returns the settings as they are now.
-        signers: The file with the keys of the approvers.
-        budgets: Returns the budgets over several stacks as they are now.
         embedded: Whether it serves one run: its ledger may be new in each run, so an empty one has no memory.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        upstream: Upstream | None,
-        settings: Callable[[], GateFile],
-        signers: Path,
-        *,
-        budgets: Callable[[], Sequence[Budget]] = tuple,
-        embedded: bool = False,
-    ) -> None:
-        self._budgets = budgets
-        self._ledger, self._given, self._settings, self._signers = ledger, upstream, settings, signers
+    def __init__(self, folder: Folder, upstream: Upstream | None = None, *, embedded: bool = False) -> None:
+        self._folder, self._ledger, self._given = folder, folder.ledger, upstream
+        self._settings, self._budgets = folder.settings, folder.budgets
         self._embedded = embedded
         # One at a time, so that two free changes are not judged by the same sum.
         self._one = threading.Lock()
@@ -194,11 +181,11 @@ class Desk:
         try:
             change = read_change(data)
             at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
-            names = {signer_of(data, one.encode(), self._signers, at) for one in signatures}
+            names = {signer_of(data, one.encode(), self._folder.signers, at) for one in signatures}
             for one in self._ledger.kept(digest(data)):
                 # A key that no longer holds approves nothing.
                 with contextlib.suppress(SignatureError):
-                    names.add(signer_of(data, one.encode(), self._signers, at))
+                    names.add(signer_of(data, one.encode(), self._folder.signers, at))
         except ChangeError as error:
             raise RequestRefusedError(
                 400, f"this is no change: {error.message}", kind="grant-refused"
@@ -364,7 +351,7 @@ class Desk:
         data = statement.encode()
         at = datetime.datetime.fromtimestamp(self._ledger.now(), datetime.timezone.utc)
         for one in signatures:
-            name = signer_of(data, one.encode(), self._signers, at)
+            name = signer_of(data, one.encode(), self._folder.signers, at)
             self._ledger.keep(digest(data), name, one, change.ends)
         if change.request is None:
             return json_reply(
@@ -558,16 +545,15 @@ class Desk:
         for name in ("key", "keys"):
             said.pop(name, None)
         try:
-            people = sorted({one.name for one in signers_of(self._signers)})
+            people = sorted({one.name for one in signers_of(self._folder.signers)})
         except SignatureError:
             people = []
-        prices = self._settings().prices
         return {
             "account": self._ledger.account,
             "base_url": self._upstream.base_url,
             "settings": said,
             "approvers": people,
-            "prices": None if prices is None else text_of(self._signers.parent / prices),
+            "prices": self._folder.prices(),
         }
 
 

@@ -116,14 +116,7 @@ class App:
     ) -> None:
         self._folder, self._upstream, self._hosts, self._clock = folder, upstream, hosts, clock
         self.kernel = Kernel(folder.ledger, upstream, folder.settings, folder.budgets)
-        self.desk = Desk(
-            folder.ledger,
-            upstream,
-            folder.settings,
-            folder.signers,
-            budgets=folder.budgets,
-            embedded=embedded,
-        )
+        self.desk = Desk(folder, upstream, embedded=embedded)
         self.used = clock.now()
         self._shares = Shares(clock)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="broker")

@@ -262,6 +262,8 @@ class GateFile(_Section, frozen=True):
         listen: Where the broker listens: ADDRESS:PORT, or unix:PATH.
         account: Limits on the whole account.
         requests_share: The most of the rate limit that one grant may use.
+        rules_ref: A git ref, such as `origin/main`, from which the folder's rules, packs and approvers are read: all of
+            this file but `key`, `keys` and `listen`, and the files beside it. The ledger stays in the folder.
         policies: What `budget` grants may do, by name.
     """
 
@@ -289,6 +291,7 @@ class GateFile(_Section, frozen=True):
     listen: Text = "127.0.0.1:7823"
     account: AccountLimits | None = None
     requests_share: Decimal = Decimal("0.5")
+    rules_ref: Text | None = None
     policies: dict[str, Policy] = {}
 
     def serves(self, stack: str) -> bool:

@@ -167,7 +167,7 @@ def _desk(options: argparse.Namespace) -> Iterator[tuple[Folder, Desk]]:
     from stacks_pulumi.broker.grants import Desk  # noqa: PLC0415  (not to list the commands)
 
     with _opened(options) as folder:
-        yield folder, Desk(folder.ledger, None, folder.settings, folder.signers)
+        yield folder, Desk(folder)
 
 
 def _init(options: argparse.Namespace) -> int:

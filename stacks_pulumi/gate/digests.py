@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from stacks_pulumi._pulumi_cli import InputError, readable
-from stacks_pulumi.gate import git
+from stacks_pulumi.broker import git
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
 _LEFT_OUT: Final = frozenset({".git", ".pulumi", "node_modules", "__pycache__"})

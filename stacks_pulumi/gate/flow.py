@@ -28,13 +28,13 @@ from stacks_pulumi._pulumi_cli import (
     place_of,
     read_project,
 )
+from stacks_pulumi.broker import git
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import (
     checks,
     digests,
     engine,
-    git,
     history,
     machine,
     program,

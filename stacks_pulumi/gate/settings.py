@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stacks_pulumi.account.budgets import BudgetFile, read_budgets
+from stacks_pulumi.broker import git
 from stacks_pulumi.broker.reader import Inside
 from stacks_pulumi.broker.settings import (
     BUILT_IN,
@@ -31,7 +32,6 @@ from stacks_pulumi.broker.settings import (
 )
 from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.gate import git
 
 __all__ = [
     "BUILT_IN",
@@ -135,17 +135,20 @@ def opened(folder: Path, ref: str | None = None) -> Iterator[Gate]:
 
     Args:
         folder: The gate's folder.
-        ref: A branch, tag or commit of the repository that the folder is in. The working tree is then not read.
+        ref: A branch, tag or commit of the repository that the folder is in; by default its `rules_ref`. The working
+            tree is then not read.
 
     Raises:
         ConfigError: The folder has no gate, or a setting is wrong.
     """
     with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
         try:
+            ref = ref or read_file(folder.resolve(), str(folder))[0].rules_ref
             if ref is None:
                 gate = read_gate(folder)
             else:
-                commit = git.extract(folder, ref, Path(scratch))
+                commit = git.commit_of(folder, ref)
+                git.extract(folder, commit, Path(scratch))
                 gate = read_gate(Path(scratch), f"{folder} of {ref}, commit {commit[:12]}")
         except StacksError as error:
             # A gate may be for several stacks, and a line of its files may name any of them.

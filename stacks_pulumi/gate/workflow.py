@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -38,7 +38,7 @@ from stacks_pulumi._pulumi_cli import (
     run,
 )
 from stacks_pulumi._pulumi_cli import read as read_events
-from stacks_pulumi.broker import signatures
+from stacks_pulumi.broker import git, signatures
 from stacks_pulumi.broker.change import (
     ANY,
     EFFECTS,
@@ -52,7 +52,7 @@ from stacks_pulumi.broker.change import (
 from stacks_pulumi.broker.settings import BUILT_IN, GateFile
 from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError, clean
-from stacks_pulumi.gate import git, permits, preview, rules, settings
+from stacks_pulumi.gate import permits, preview, rules, settings
 from stacks_pulumi.gate.change import Change as Resource
 from stacks_pulumi.gate.change import Finding, pricer_of
 from stacks_pulumi.gate.client import Broker, BrokerError
@@ -199,7 +199,11 @@ def plan(broker: Broker, wanted: Wanted) -> Judged:
         StacksError: The broker refuses.
     """
     said = broker.ask("GET", "settings")
-    gate = _gate_of(broker, said)
+    with _gate_of(broker, said) as gate:
+        return _planned(broker, wanted, said, gate)
+
+
+def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate) -> Judged:
     check_configuration(wanted.project, wanted.stack)
     pricer = pricer_of(gate)
     data, violations = _previewed(broker, gate, wanted)
@@ -265,12 +269,15 @@ def judged(broker: Broker | None, statement: str, given: Sequence[str] = ()) -> 
     return Judged(statement, change, said, given)
 
 
-def _gate_of(broker: Broker, said: Mapping[str, Any]) -> Gate:
-    """Return the rules for what no broker holds: with all files of the folder, or without its code."""
+@contextlib.contextmanager
+def _gate_of(broker: Broker, said: Mapping[str, Any]) -> Iterator[Gate]:
+    """Yield the rules for what no broker holds: with all files of the folder, or without its code."""
     if broker.folder is not None:
-        return settings.read_gate(broker.folder)
+        with settings.opened(broker.folder) as gate:
+            yield gate
+        return
     file = _file_of(said)
-    return settings.Gate(
+    yield settings.Gate(
         Path(), broker.url, file, (), (), Path(file.approvers), _price_table(said.get("prices")), None
     )
 
@@ -587,8 +594,9 @@ def apply(broker: Broker, wanted: Run) -> Applied:
     texts = "; ".join(one.text for one in found)
     if any(one.action == "refuse" for one in found):
         raise RefusedError(f"its plan was refused: {texts}")
-    with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
-        words = [*wanted.words] or _up(broker, wanted, change, Path(scratch))
+    rules_here = contextlib.nullcontext() if broker.folder is None else settings.opened(broker.folder)
+    with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch, rules_here as gate:
+        words = [*wanted.words] or _up(gate, wanted, change, Path(scratch))
         is_marked = _once(broker, wanted, change)
         try:
             said = broker.ask("POST", "changes", {"statement": statement, "signatures": given})
@@ -614,7 +622,7 @@ def _check_exposed(exposed: str, wanted: Run) -> None:
         sys.stderr.write(f"stacks-pulumi gate: {exposed}\n")
 
 
-def _up(broker: Broker, wanted: Run, change: Change, scratch: Path) -> list[str]:
+def _up(gate: Gate | None, wanted: Run, change: Change, scratch: Path) -> list[str]:
     """Return the words of `pulumi up` for a change."""
     project = find_project(wanted.project)
     name = None if project is None else read_project(project).get("name")
@@ -635,8 +643,8 @@ def _up(broker: Broker, wanted: Run, change: Change, scratch: Path) -> list[str]
                 f"{plan} is not the saved plan that was approved: take it from where it was planned"
             )
         words += ["--plan", str(plan.resolve())]
-    if broker.folder is not None:
-        words += _packs(settings.read_gate(broker.folder), wanted.project, stack, scratch)
+    if gate is not None:
+        words += _packs(gate, wanted.project, stack, scratch)
     return words
 
 

@@ -19,6 +19,7 @@ from stacks_pulumi.broker import folder as folders
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench, Client, create, literal, permit
+from tests.support.gate import signer
 from tests.support.waiting import never, until
 
 
@@ -226,3 +227,53 @@ def test_a_server_of_one_run_ends_a_quarter_of_an_hour_after_the_last_process_th
 
     thread.join()
     folder.close()
+
+
+def _git(folder: Path, *words: str) -> None:
+    named = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-C", str(folder)]
+    subprocess.run(["git", *named, *words], check=True, capture_output=True)
+
+
+def test_rules_and_approvers_of_a_git_ref_are_not_those_of_the_working_tree(
+    benches: Callable[..., Bench],
+) -> None:
+    bench = benches(account={"max_total": 40})
+    (bench.path / ".gitignore").write_text("broker.*\nledger.*\nkey\n", encoding="utf-8")
+    _git(bench.path, "init", "-q", "-b", "main")
+    _git(bench.path, "add", ".")
+    _git(bench.path, "commit", "-qm", "The rules")
+    _git(bench.path, "switch", "-qc", "change")
+    bench.stop()
+    bench.configure(
+        {"rules_ref": "main", "account": {"max_total": 4000}, "rules": {"opens-access": "refuse"}}
+    )
+    mallory = signer("bob").replace("bob", "mallory", 1)
+    (bench.path / "allowed_signers").write_text(mallory, encoding="utf-8")
+    _git(bench.path, "commit", "-qam", "No rules")
+    bench.start()
+
+    said = bench.reader()("GET", "/_broker/settings").json()
+    assert said["settings"]["account"] == {"max_total": "40"}
+    assert said["approvers"] == ["ann", "bob"]
+    change = bench.change(permit("containers.create", create("web")))
+    answer = bench.hand_in(change, "bob")
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["approvals"] == ["bob"]
+
+    _git(bench.path, "update-ref", "refs/heads/main", "change")
+    bench.clock.advance(11)
+    assert bench.reader()("GET", "/_broker/settings").json()["approvers"] == ["mallory"]
+    assert bench.ledger.path == bench.path / "ledger.sqlite"
+
+
+def test_a_ref_that_is_gone_lets_nothing_happen(benches: Callable[..., Bench]) -> None:
+    bench = benches()
+    agent = bench.granted(permit("containers.create", create("web")))
+    _git(bench.path, "init", "-q", "-b", "main")
+    bench.configure({"rules_ref": "main"})
+
+    answer = agent.create("web")
+
+    assert answer.status_code == 409
+    assert "fetch it, or commit first" in answer.json()["error"]
+    assert bench.names == []

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.gate import digests, git
+from stacks_pulumi.broker import git
+from stacks_pulumi.gate import digests
 from stacks_pulumi.pricing.recognition import SIGNATURE
 
 KEY = b"a key"

@@ -214,6 +214,11 @@ def test_a_gate_of_a_git_ref_is_not_that_of_the_working_tree(folder: Path, tmp_p
         extracted = gate.folder
     assert not extracted.exists()
 
+    # A broker's folder says itself from where its rules are.
+    (folder / "gate.yaml").write_text("version: 1\nrules_ref: main\n")
+    with settings.opened(folder) as gate:
+        assert gate.limits.max_increase == Decimal(15)
+
 
 @pytest.mark.parametrize("kind", ["tag", "branch"])
 def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(

@@ -36,29 +36,36 @@ def author(folder: Path) -> str:
     return said(folder, "log", "-1", "--format=%an <%ae>").strip()
 
 
-def extract(folder: Path, ref: str, into: Path) -> str:
+def commit_of(folder: Path, ref: str) -> str:
     """
-    Write the files that a folder has in a git ref, and return the commit.
+    Return the commit of a git ref.
+
+    Args:
+        folder: A folder in a working tree.
+        ref: A branch, tag or commit.
+
+    Raises:
+        ConfigError: There is no such ref, it names two things, or the repository is a part of a change.
+    """
+    top, folder = _repository(folder, ref)
+    _check_own(top, folder)
+    name = _full_name(top, ref)
+    return _read(top, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
+
+
+def extract(folder: Path, commit: str, into: Path) -> None:
+    """
+    Write the files that a folder has in a commit.
 
     Args:
         folder: The folder, in a working tree.
-        ref: A branch, tag or commit.
+        commit: What `commit_of` has returned.
         into: Where to write.
 
     Raises:
-        ConfigError: There is no such ref, it names two things, the repository is a part of a change, or the folder has
-            a link there.
+        ConfigError: The folder is not in the commit, or has a link there.
     """
-    # Links of the working tree are not followed: the author of a change can make one that leads to another gate.
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100  (`resolve` follows links)
-    top = _top(folder)
-    if top is None:
-        raise ConfigError(
-            f"{folder} is in no git repository, so it has no ref {ref}", code="invalid-argument"
-        )
-    _check_own(top, folder)
-    name = _full_name(top, ref)
-    commit = _read(top, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
+    top, folder = _repository(folder, commit)
     inside = folder.relative_to(top).as_posix()
     tree = commit if inside == "." else f"{commit}:{inside}"
     archive = _read(top, "archive", "--format=tar", tree)
@@ -72,11 +79,22 @@ def extract(folder: Path, ref: str, into: Path) -> str:
                 # It is in the digest too.
                 target.chmod(0o700 if member.mode & 0o100 else 0o600)
             elif not member.isdir():
-                problem = (
-                    f"{folder} of {ref} has {member.name}, which is neither a file nor a folder: use a copy"
+                raise ConfigError(
+                    f"{folder} of {commit[:12]} has {member.name}, which is neither a file nor a folder: use a copy",
+                    code="invalid-file",
                 )
-                raise ConfigError(problem, code="invalid-file")
-    return commit
+
+
+def _repository(folder: Path, ref: str) -> tuple[Path, Path]:
+    """Return the folder of the repository that a folder is in, and the folder in full."""
+    # Links of the working tree are not followed: the author of a change can make one that leads to another gate.
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100  (`resolve` follows links)
+    top = _top(folder)
+    if top is None:
+        raise ConfigError(
+            f"{folder} is in no git repository, so it has no ref {ref}", code="invalid-argument"
+        )
+    return top, folder
 
 
 def _check_own(top: Path, folder: Path) -> None:
