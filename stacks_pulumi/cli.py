@@ -175,7 +175,7 @@ def _complete(options: argparse.Namespace) -> int:
     import shtab  # noqa: PLC0415  (it comes with an extra)
 
     parser = build_parser()[0]
-    paths = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "RECORD": shtab.DIRECTORY}
+    paths = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
     for action in actions_of(parser):
         if action.metavar in paths:
             action.complete = paths[action.metavar]  # type: ignore[attr-defined]  # where shtab looks for it

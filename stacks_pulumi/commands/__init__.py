@@ -1,7 +1,6 @@
 """
 The subcommands of `stacks-pulumi`. Each file without an underscore has a table `COMMANDS` of those that it carries out.
 
-- `_change`: What do the actions of `gate` do with a change of a broker?
 - `_lock`: Which packages, with which hashes, does a repository install with this package?
 - `_shared`: What is a command, and what do the commands share?
 - `account`: Which options has `account`, and with which code does it end?

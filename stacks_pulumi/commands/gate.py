@@ -1,18 +1,18 @@
-"""`stacks-pulumi gate`: plan a change, judge it, let a person approve it, and apply exactly that change."""
+"""`stacks-pulumi gate`: plan a change, let a person approve it, and apply what was approved."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import datetime
-import functools
+import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stacks_pulumi._pulumi_cli import InputError, read_project
 from stacks_pulumi.commands._shared import (
@@ -26,17 +26,13 @@ from stacks_pulumi.commands._shared import (
     show,
     tell,
 )
-from stacks_pulumi.errors import clean_lines
+from stacks_pulumi.errors import ConfigError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.gate.change import Change
-    from stacks_pulumi.gate.history import LoggedUpdate
-    from stacks_pulumi.gate.record import Record
-    from stacks_pulumi.gate.settings import Gate
-    from stacks_pulumi.gate.signatures import Statement, Subject
-    from stacks_pulumi.gate.verdict import Verdict
+    from stacks_pulumi.gate.client import Broker, Place
+    from stacks_pulumi.gate.workflow import Judged
 
-_HELP: Final = "plan a change, judge it, let a person approve it, and apply exactly that change"
+_HELP: Final = "plan a change, let a person approve it, and apply what was approved"
 
 _EXTRAS: Final = "[policy,cli]"
 _STACK: Final = "prod"
@@ -45,68 +41,59 @@ _INCREASE: Final = Decimal(15)
 _REFUSED: Final = 2
 _WAITING: Final = 10
 """How `pulumi up` ends if an operation has to wait (3.272 or newer)."""
+_SIGNAL: Final = 128
 _RESULTS: Final = {"nothing": 0, "free": 0, "needs_approval": 3, "refused": _REFUSED}
-_TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "A change is previewed under policies, priced, judged by rules, approved by a person's SSH signature, and "
-        "applied as exactly that change. docs/gate.md describes it."
+        "A change is previewed under policies, priced and judged by rules. A person approves the requests that it "
+        "needs with an SSH signature, and a broker, which alone has the API key, lets no other request through. "
+        "docs/gate.md describes it."
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the action; the exit code is one of those that `--help` lists."""
-    if _is_of_broker(options):
-        from stacks_pulumi.commands import _change  # noqa: PLC0415  (not to list the commands)
+    from stacks_pulumi.gate.client import BrokerError  # noqa: PLC0415  (not to list the commands)
+    from stacks_pulumi.gate.workflow import RefusedError  # noqa: PLC0415  (as above)
 
-        return _change.run(options)
-    from stacks_pulumi.gate.flow import RefusedError  # noqa: PLC0415  (not to list the commands)
-
-    for name in ("gate", "record"):
-        if name in vars(options) and getattr(options, name) is not None:
-            setattr(options, name, Path(getattr(options, name)))
-    if options.format == "junit":
-        raise InputError(
-            "--format junit is for a change.json: a record has its own junit.xml", code="invalid-argument"
-        )
-    if options.action in {"plan", "approve", "apply"} and options.gate is None:
-        raise InputError("--gate is needed: it names the gate's folder", code="invalid-argument")
     try:
         return _ACTIONS[options.action].run(options)
-    except RefusedError as error:
+    except (RefusedError, BrokerError) as error:
         return report_error(options, error, exit_code=_REFUSED)
 
 
-def _is_of_broker(options: argparse.Namespace) -> bool:
-    """Return whether a command is about a change of a broker, and not about a record."""
-    if options.action == "plan":
-        return options.out is not None
-    if options.action == "log":
-        return options.gate is not None and "://" in options.gate
-    return options.action in {"show", "approve", "apply"} and not Path(options.record).is_dir()
+class _Gone(argparse.Action):
+    """An option of an earlier version: it is refused with a message that says what to do instead."""
+
+    def __init__(self, *, const: str, **more: Any) -> None:
+        super().__init__(nargs="?", help=argparse.SUPPRESS, const=const, **more)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.error(f"{self.option_strings[0]} is no option any more: {self.const}")
 
 
-def _add_gate(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+_NO_REF: Final = "write `rules_ref: REF` into the gate.yaml of the broker, which reads the rules from there"
+
+
+def _add_gate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gate",
-        required=required,
         metavar="DIR",
-        help="the gate's folder, which has gate.yaml; for a change.json also the address of a broker",
+        help="the broker: its folder, or its address (default: STACKS_BASE_URL, if STACKS_API_KEY is a grant)",
+    )
+    parser.add_argument("--gate-ref", action=_Gone, const=_NO_REF)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--gate", required=True, type=Path, metavar="DIR", help="the folder, which has gate.yaml"
     )
     parser.add_argument(
         "--gate-ref",
         metavar="REF",
-        help="read the gate's folder from this git ref, such as origin/main, and not from the working tree",
-    )
-
-
-def _add_record(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "record",
-        metavar="RECORD",
-        help="the folder of the record; or a change.json, or the id of an access request",
+        help="read the folder from this git ref, such as origin/main, and not from the working tree",
     )
 
 
@@ -149,23 +136,19 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    _add_gate(parser, required=False)
-    to = parser.add_mutually_exclusive_group(required=True)
-    to.add_argument(
-        "--record",
-        metavar="DIR",
-        help="where to write the record; one that is there is replaced, with its approvals",
-    )
-    to.add_argument(
+    _add_gate(parser)
+    parser.add_argument(
         "--out",
         type=Path,
+        default=Path("change.json"),
         metavar="FILE",
-        help="where to write the change for a broker, such as change.json; its signatures are removed",
+        help="where to write the change (default: change.json); signatures of one that is there are removed",
     )
+    parser.add_argument("--record", action=_Gone, const="a change is one file, which --out names")
     parser.add_argument(
         "--save-plan",
         action="store_true",
-        help="with --out: also save the engine's plan, which `apply` then keeps to, for resources of other providers",
+        help="also save the engine's plan, which `apply` then keeps to, for resources of other providers",
     )
     parser.add_argument(
         "--reads",
@@ -173,46 +156,34 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_reads,
         metavar="NAME=CLASS",
-        help="with --out: a secret that a function of the program reads: a container's name in the program, and "
-        "`credentials` or `certificate`; may be given several times",
+        help="a secret that a function of the program reads: a container's name in the program, and `credentials` "
+        "or `certificate`; may be given several times",
     )
     parser.add_argument(
         "--ceiling",
         type=_usd,
         metavar="USD",
-        help="with --out: the highest increase of the monthly price (default: what it adds now)",
+        help="the highest increase of the monthly price (default: what it adds now)",
     )
     parser.add_argument(
         "--expires",
         type=_duration,
         metavar="TIME",
-        help="with --out: how long it may be applied: 30m, 4h or 2d (default: `record_expires` in gate.yaml)",
+        help="how long it may be handed in: 30m, 4h or 2d (default: `record_expires` in gate.yaml)",
     )
 
 
-def _add_both(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    _add_record(parser)
-    _add_gate(parser, required=required)
-
-
-def _add_apply(parser: argparse.ArgumentParser) -> None:
-    _add_both(parser)
+def _add_change(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--strict", action="store_true", help="with a change.json: refuse if this user could read the key"
+        "change",
+        metavar="FILE",
+        help="the file of a change, such as change.json, or the id of an access request",
     )
-    parser.add_argument(
-        "--accept-replay",
-        action="store_true",
-        help="with a change.json and a new ledger: it need not be known that the change was not applied before",
-    )
-    parser.set_defaults(words=())
-    parser.epilog = (
-        "With a change.json, `-- CMD` after the options runs another command than `pulumi up --yes`."
-    )
+    _add_gate(parser)
 
 
 def _add_approve(parser: argparse.ArgumentParser) -> None:
-    _add_both(parser)
+    _add_change(parser)
     parser.add_argument(
         "--key",
         required=True,
@@ -222,23 +193,25 @@ def _add_approve(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--as", dest="name", metavar="NAME", help="fail if the key belongs to someone else")
     parser.add_argument(
-        "--ceiling",
-        type=_ceiling,
-        metavar="USD",
-        help="the highest increase of the monthly price that you approve, or `any` (default: the one that is shown)",
-    )
-    parser.add_argument(
-        "--expires",
-        type=_duration,
-        default=datetime.timedelta(hours=4),
-        metavar="TIME",
-        help="how long the approval holds: 30m, 4h or 2d (default: 4h; never longer than the record)",
-    )
-    parser.add_argument(
         "--accept-unknown",
         action="store_true",
         help="approve values that are not known until the change is made",
     )
+    for name in ("--ceiling", "--expires"):
+        parser.add_argument(name, action=_Gone, const="it is a part of what is signed, so `gate plan` has it")
+
+
+def _add_apply(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("change", type=Path, metavar="FILE", help="the file of a change, such as change.json")
+    _add_gate(parser)
+    parser.add_argument("--strict", action="store_true", help="refuse if this user could read the key")
+    parser.add_argument(
+        "--accept-replay",
+        action="store_true",
+        help="with a new ledger: it need not be known that the change was not applied before",
+    )
+    parser.set_defaults(words=())
+    parser.epilog = "`-- CMD` after the options runs another command than `pulumi up --yes`."
 
 
 def _approver(text: str) -> tuple[str, Path]:
@@ -262,13 +235,6 @@ def _usd(text: str) -> Decimal:
         return number(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _ceiling(text: str) -> Decimal | str:
-    return text if text == _ANY else _usd(text)
-
-
-_ANY: Final = "any"
 
 
 def _duration(text: str) -> datetime.timedelta:
@@ -306,8 +272,7 @@ def _init(options: argparse.Namespace) -> int:
         "\n".join(lines) + f"{who}\n\n"
         "Next, in a project with a stack:\n"
         f"  stacks-pulumi gate check --gate {options.folder}\n"
-        f"  stacks-pulumi gate plan --gate {options.folder}{' --gate-ref HEAD' if files else ''} --record RECORD\n"
-        + "".join(notes)
+        f"  stacks-pulumi gate plan --gate {options.folder}\n" + "".join(notes)
     )
     return 0
 
@@ -363,175 +328,202 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import flow, settings  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
 
-    project = folder_of(options)
-    with settings.opened(options.gate, options.gate_ref) as gate:
-        _tell_source(gate, project)
-        planned = flow.plan(gate, options.record, project, options.stack)
-        _show_change(options, planned.record, planned.verdict, planned.changes)
-        if planned.verdict.result == "needs_approval":
-            tell(
-                "gate",
-                f"next: `{_words('approve', options, planned.verdict)}`, by a person who may approve it",
-            )
-    return _RESULTS[planned.verdict.result]
+    plan = workflow.plan_of(options.out.absolute()) if options.save_plan else None
+    wanted = workflow.Wanted(
+        folder_of(options), options.stack, options.expires, options.ceiling, plan, options.reads
+    )
+    with client.opened(_place(options)) as broker:
+        judged = workflow.plan(broker, wanted)
+    workflow.write(judged.statement, options.out)
+    _show_change(options, judged)
+    if judged.result == "needs_approval":
+        unknown = " --accept-unknown" * workflow.has_unknown(judged.change)
+        tell(
+            "gate",
+            f"next: `{_next('approve', options)} --key FILE{unknown}`, by a person who may approve it",
+        )
+    elif judged.result == "free":
+        tell("gate", f"next: `{_next('apply', options)}`")
+    return _RESULTS[judged.result]
 
 
 def _show(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import flow, record  # noqa: PLC0415  (each action needs its own modules)
-
-    read = record.read(options.record)
-    with _gate_of(options) as gate:
-        if options.gate is None:
-            tell(
-                "gate",
-                "no gate is named (--gate), so the change is judged by the strict rules, without limits",
-            )
-        else:
-            _check_gate(gate, read)
-        changes, verdict = flow.judged(gate, read)
-        lines = () if options.gate is None else _approvals(gate, read, verdict)
-        _show_change(options, read, verdict, changes, lines)
+    with _asked(options, _place(options)) as (broker, statement):
+        _show_change(options, _judged(broker, statement, options))
     return 0
 
 
 def _approve(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker.signatures import SignatureError  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.gate import flow, record, settings, signatures  # noqa: PLC0415  (each needs its own)
+    from stacks_pulumi.gate import workflow  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate.workflow import RefusedError  # noqa: PLC0415  (as above)
 
-    read = record.read(options.record)
-    with settings.opened(options.gate, options.gate_ref) as gate:
-        _check_gate(gate, read)
-        changes, verdict = flow.judged(gate, read)
-        _show_change(options, read, verdict, changes)
-        if verdict.result == "refused":
-            tell("gate", "not approved: the gate refuses this change, so no approval helps; plan a new one")
-            return _REFUSED
-        if verdict.result == "nothing":
+    place = _place(options)
+    with _asked(options, place) as (broker, statement):
+        judged = _judged(broker, statement, options)
+        _show_change(options, judged)
+        if judged.result == "refused":
+            raise RefusedError("not approved: it is refused, so no approval helps; plan another change")
+        if judged.result == "nothing":
             tell("gate", "nothing changes, so there is nothing to approve")
             return 0
-        subject = signatures.Subject(read.digest, read.content.stack, read.content.author, verdict)
-        now = datetime.datetime.now(datetime.timezone.utc)
-        statement = _statement(options, read, subject, now)
-        try:
-            approval = signatures.sign(statement, options.key, gate.signers, now)
-        except SignatureError as error:
-            return report_error(options, error, exit_code=_REFUSED if error.code == "invalid-argument" else 1)
-        reason = signatures.why_not(approval.name, statement.ceiling, subject, gate)
-        if options.name is not None and options.name != approval.name:
-            reason = f"the key is that of {approval.name}, and not of {options.name}"
-        if reason:
-            tell("gate", f"not approved: {reason}")
-            return _REFUSED
-        file = signatures.save(approval, read.approvals)
-        found = signatures.check(read.approvals, subject, gate, now)
-    if found.missing:
-        following = f"{found.missing}. Next: another person runs `{_words('approve', options, verdict)}`"
-    else:
-        is_agents = (read.folder.parent / record.AGENTS_PROGRAM).is_file()
-        how = "the agent applies it" if is_agents else f"`{_words('apply', options)}` in the project"
-        following = f"Next: with this file in the record, {how}, until {statement.until:{_TIME}}"
-    _print(
-        f"\n{approval.text.decode()}\n{approval.name} signed this text, and approves the change of {read.stack_name} "
-        f"(record {read.digest[:_SHOWN]}).\nThe approval is the file {file}\n{following}\n"
-    )
+        if workflow.has_unknown(judged.change) and not options.accept_unknown:
+            raise InputError(
+                "not approved: a value of it may be any; to approve it whatever it will be, add --accept-unknown",
+                code="invalid-argument",
+            )
+        name, signature, missing = workflow.sign(
+            broker, judged, options.key, place if isinstance(place, Path) else None
+        )
+        if options.name is not None and options.name != name:
+            raise RefusedError(f"not approved: the key is that of {name}, and not of {options.name}")
+        if judged.change.request is not None or isinstance(place, str):
+            workflow.post(broker, judged, signature)
+            where = "at the broker"
+        else:
+            where = str(workflow.save(signature, name, Path(options.change)))
+    tell("gate", f"{name} approved it: {where}")
+    if missing:
+        tell("gate", f"{missing}; next: another person runs the same command with their key")
+    elif judged.change.request is None:
+        tell("gate", f"next: `{_next('apply', options)}`, until {judged.change.until}")
     return 0
-
-
-_SHOWN: Final = 12
-"""How many characters of a digest are shown."""
-
-
-def _words(action: str, options: argparse.Namespace, verdict: Verdict | None = None) -> str:
-    """Return the command for the next step with a record; the verdict is what a person approves."""
-    words = ["stacks-pulumi", "gate", action, str(options.record), "--gate", str(options.gate)]
-    words += [] if options.gate_ref is None else ["--gate-ref", options.gate_ref]
-    words += [] if verdict is None else ["--key", "FILE", *["--accept-unknown"] * bool(verdict.unknown)]
-    return shlex.join(words)
-
-
-def _statement(
-    options: argparse.Namespace, read: Record, subject: Subject, now: datetime.datetime
-) -> Statement:
-    """
-    Return the statement that the approver signs.
-
-    Raises:
-        InputError: The approver has to say that they accept an increase without a bound, or unknown values.
-    """
-    from stacks_pulumi.gate import signatures  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.pricing.money import usd  # noqa: PLC0415  (as above)
-
-    increase = subject.added
-    if increase is None and options.ceiling != _ANY:
-        raise InputError(
-            "not approved: the increase has no known upper bound, so that no ceiling holds it; `--ceiling any` "
-            "approves any increase",
-            code="invalid-argument",
-        )
-    if isinstance(options.ceiling, Decimal) and increase is not None and options.ceiling < increase:
-        raise InputError(
-            f"not approved: the increase is {usd(increase)} a month at most, so an approval with --ceiling "
-            f"{options.ceiling:f} would be void",
-            code="invalid-argument",
-        )
-    if subject.judged.unknown and not options.accept_unknown:
-        raise InputError(
-            f"not approved: it is not known until the change is made: {'; '.join(subject.judged.unknown)}; to approve "
-            "it whatever the values will be, add --accept-unknown",
-            code="invalid-argument",
-        )
-    ceiling = None if options.ceiling == _ANY else options.ceiling
-    if options.ceiling is None and increase is not None:
-        ceiling = max(increase, Decimal(0))
-    # In whole seconds, as the text has it.
-    until = min(now + options.expires, read.content.expires_at).replace(microsecond=0)
-    return signatures.Statement(subject.digest, subject.stack, ceiling, tuple(sorted(subject.accepts)), until)
 
 
 def _apply(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import flow, settings  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
 
-    if options.words or options.strict or options.accept_replay:
-        raise InputError(
-            "a command, --strict and --accept-replay are for a change.json", code="invalid-argument"
-        )
-
-    project = folder_of(options)
-    with settings.opened(options.gate, options.gate_ref) as gate:
-        _tell_source(gate, project)
-        code = flow.apply(gate, options.record, project, options.stack)
-    if code == _WAITING:
+    _check_file(options.change)
+    run = workflow.Run(
+        options.change,
+        folder_of(options),
+        options.stack,
+        options.words,
+        options.strict,
+        options.accept_replay,
+    )
+    with client.opened(_place(options), may_apply_free=True) as broker:
+        done = workflow.apply(broker, run)
+    if done.code == _WAITING:
         tell(
             "gate",
-            "waiting: STACKS has no capacity for some containers, and the rest is done; plan again later",
+            "waiting: STACKS has no capacity for some containers, and the rest is done; apply it again later",
         )
-    return code
+    elif done.code:
+        tell(
+            "gate",
+            f"the command ended with {done.code}; `{_next('apply', options)}` goes on with what is left",
+        )
+        for line in done.left:
+            tell("gate", f"approved and not done: {line}")
+    return done.code if done.code >= 0 else _SIGNAL - done.code
 
 
 def _log(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import history  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import client  # noqa: PLC0415  (each action needs its own modules)
 
-    project = folder_of(options)
-    with _gate_of(options) as gate:
-        entries = history.log(project, options.stack, None if options.gate is None else gate)
+    with client.opened(_place(options)) as broker:
+        grants = broker.ask("GET", "log")["grants"]
+    if options.stack is not None:
+        grants = [one for one in grants if options.stack in {one["stack"], one["stack"].rpartition("/")[2]}]
     if options.format == "json":
-        print_json({"entries": [entry.describe() for entry in entries]})
+        print_json({"entries": grants})
         return 0
-    if not entries:
-        tell("gate", "the stack has no updates yet")
-    for entry in entries:
-        sys.stdout.write(f"{one_line(_line(entry))}\n")
+    if not grants:
+        tell("gate", "the ledger has no change yet")
+    for one in grants:
+        who = (
+            f"approved by {', '.join(one['approvals'])}"
+            if one["approvals"]
+            else f"{one['kind']} of {one['for']}"
+        )
+        author = f", written by {one['author']}" if one["author"] else ""
+        words = f"{one['at']}  {one['stack']}: +${one['usd']} a month; {who}{author}"
+        sys.stdout.write(f"{one_line(words)}\n")
+        for use in one["done"]:
+            words = f"{use['state']}: {use['method']} {use['path']} {json.dumps(use['body']) if use['body'] else ''}"
+            sys.stdout.write(f"  {one_line(words)}\n")
     return 0
 
 
-def _line(entry: LoggedUpdate) -> str:
-    """Return the line of the log for an update."""
-    prices = "not by the gate" if entry.said is None else f"from {entry.said.before} to {entry.said.after}"
-    who = f"approved by {', '.join(entry.approvers)}" if entry.approvers else "no approval"
-    doubt = f"; {entry.doubt}" if entry.doubt else ""
-    return f"{entry.at:{_TIME}}  {entry.kind} {entry.result}: {prices}; {who}{doubt}"
+def _place(options: argparse.Namespace) -> Place | None:
+    """Return where the broker is; `None` if that is said nowhere."""
+    from stacks_pulumi.gate.client import place_of  # noqa: PLC0415  (each action needs its own modules)
+
+    place = place_of(options.gate)
+    if isinstance(place, Path) and "cwd" in options and place.resolve().is_relative_to(folder_of(options)):
+        tell(
+            "gate",
+            f"{place} is in the project: its author can edit the rules, and the address to which the key is sent; use "
+            "a folder outside, or a server",
+        )
+    return place
+
+
+def _check_file(file: Path) -> None:
+    """Refuse the folder of a record, which an earlier version wrote."""
+    if file.is_dir():
+        raise InputError(
+            f"{file} is a folder, and a change is one file: plan it again with `gate plan --out change.json`",
+            code="invalid-argument",
+        )
+
+
+@contextlib.contextmanager
+def _asked(options: argparse.Namespace, place: Place | None) -> Iterator[tuple[Broker | None, str]]:
+    """Yield the broker, if one can be asked here, and the text of the change."""
+    from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
+
+    file = Path(options.change)
+    _check_file(file)
+    # The id of an access request is neither a path nor the name of a file.
+    is_file = file.exists() or bool(file.suffix) or len(file.parts) > 1
+    statement = workflow.statement_of(file) if is_file else None
+    broker = None
+    with contextlib.ExitStack() as stack:
+        if place is not None or statement is None:
+            try:
+                broker = stack.enter_context(client.opened(place))
+            except ConfigError as error:
+                # An approver may have neither a token nor the key.
+                if statement is None or error.code != "missing-api-key":
+                    raise
+        if broker is not None and not broker.token:
+            broker = None
+        if statement is None:
+            if broker is None:
+                raise InputError(
+                    f"there is no file {file}, and no broker that knows an access request of this name",
+                    code="file-access",
+                )
+            statement = str(broker.ask("GET", f"requests/{file}")["change"])
+        yield broker, statement
+
+
+def _judged(broker: Broker | None, statement: str, options: argparse.Namespace) -> Judged:
+    from stacks_pulumi.gate import workflow  # noqa: PLC0415  (each action needs its own modules)
+
+    file = Path(options.change)
+    return workflow.judged(broker, statement, workflow.signatures_of(file) if file.exists() else ())
+
+
+def _next(action: str, options: argparse.Namespace) -> str:
+    """Return the command for the next step."""
+    file = options.out if options.action == "plan" else options.change
+    words = ["stacks-pulumi", "gate", action, str(file)]
+    return shlex.join([*words, *([] if options.gate is None else ["--gate", options.gate])])
+
+
+def _show_change(options: argparse.Namespace, judged: Judged) -> None:
+    """Print a change: for a person with colours on a terminal, or in another form."""
+    from stacks_pulumi.gate import words  # noqa: PLC0415  (each action needs its own modules)
+
+    if options.format == "markdown":
+        sys.stdout.write(words.comment_of(judged))
+    else:
+        show(words.document_of(judged), options, frames=True)
+    sys.stdout.flush()
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -558,80 +550,7 @@ def _check(options: argparse.Namespace) -> int:
     return _REFUSED if found else 0
 
 
-def _tell_source(gate: Gate, project: Path) -> None:
-    """Say where the gate is from. In the project's folder, the author of the change can edit it."""
-    edited = gate.folder.is_relative_to(project)
-    warning = (
-        "; it is in the project, whose author can edit it (use --gate-ref REF, or a folder outside)"
-        if edited
-        else ""
-    )
-    tell("gate", f"the gate is {gate.source}{warning}")
-
-
-def _check_gate(gate: Gate, read: Record) -> None:
-    """Refuse a gate that is not the one that the record was made with: `apply` would refuse the record."""
-    from stacks_pulumi.gate import digests  # noqa: PLC0415  (each action needs its own modules)
-
-    tell("gate", f"the gate is {gate.source}")
-    if digests.of_folder(gate.folder) != read.content.digests.gate:
-        raise InputError(
-            f"the record was planned with another gate than {gate.source}: plan again, or name that one",
-            code="invalid-argument",
-        )
-
-
-def _approvals(gate: Gate, read: Record, verdict: Verdict) -> tuple[str, ...]:
-    """Return a line for each approval of a record, and for what is missing."""
-    from stacks_pulumi.gate import signatures  # noqa: PLC0415  (each action needs its own modules)
-
-    subject = signatures.Subject(read.digest, read.content.stack, read.content.author, verdict)
-    now = datetime.datetime.now(datetime.timezone.utc)
-    found = signatures.check(read.approvals, subject, gate, now)
-    lines = [f"approved by {one.name} until {one.statement.until:{_TIME}}" for one in found.valid]
-    missing = found.missing if verdict.approvals_needed else ""
-    return (*lines, *([missing] if missing else []))
-
-
-@contextlib.contextmanager
-def _gate_of(options: argparse.Namespace) -> Iterator[Gate]:
-    """Yield the gate that is named; without one, the strict rules."""
-    from stacks_pulumi.gate import settings  # noqa: PLC0415  (each action needs its own modules)
-
-    if options.gate is None:
-        yield settings.strict(Path.cwd())
-    else:
-        with settings.opened(options.gate, options.gate_ref) as gate:
-            yield gate
-
-
-def _show_change(
-    options: argparse.Namespace,
-    read: Record | str,
-    verdict: Verdict,
-    changes: Sequence[Change],
-    lines: Sequence[str] = (),
-) -> None:
-    """Print a change: for a person with colours on a terminal, or in another form."""
-    from stacks_pulumi.gate import texts  # noqa: PLC0415  (each action needs its own modules)
-
-    if options.format == "markdown":
-        sys.stdout.write(texts.summary(read, verdict, changes))
-    else:
-        show(texts.document_of(read, verdict, changes, lines), options, frames=True)
-    sys.stdout.flush()
-
-
-def _print(text: str) -> None:
-    """Print a text of several lines; it has texts of the program."""
-    sys.stdout.write(f"{clean_lines(text).rstrip()}\n")
-    sys.stdout.flush()
-
-
 _FORMS: Final = ("table", "json", "markdown", "junit")
-_VOID: Final = (
-    "refused, or the approval is void; nothing was changed, unless a policy stopped the running update"
-)
 
 _ACTIONS: Final = {
     "init": Command(
@@ -641,16 +560,18 @@ _ACTIONS: Final = {
         stack=f"the stack that the pipeline is for (default: {_STACK})",
     ),
     "plan": Command(
-        "preview a change, judge it, and write its record",
+        "preview a change, judge it, and write the requests that it needs",
         _add_plan,
         _plan,
-        codes={0: "the change may be applied", _REFUSED: "refused", 3: "the change needs an approval"},
+        codes={0: "it needs no approval", _REFUSED: "refused", 3: "it needs an approval"},
         forms=_FORMS,
         stack=OF_STACK,
     ),
-    "show": Command("show a record's change as a person reads it", _add_both, _show, forms=_FORMS),
+    "show": Command(
+        "show a change as a person reads it before an approval", _add_change, _show, forms=_FORMS
+    ),
     "approve": Command(
-        "show a record's change, and sign it",
+        "show a change, and sign it",
         _add_approve,
         _approve,
         codes={
@@ -659,27 +580,27 @@ _ACTIONS: Final = {
         },
     ),
     "apply": Command(
-        "check a record and its approvals again, and apply exactly its change",
+        "run `pulumi up` with a grant for what was approved",
         _add_apply,
         _apply,
         codes={
             0: "done",
             1: "a failure of `pulumi up`, whose exit code this command passes on",
-            _REFUSED: _VOID,
+            _REFUSED: "refused, or an approval is missing; nothing was changed",
             _WAITING: "what has to wait for capacity was not created, and the rest is done",
         },
         stack=OF_STACK,
     ),
     "log": Command(
-        "list the updates of a stack: who changed what, for how much, approved by whom",
-        functools.partial(_add_gate, required=False),
+        "list what was changed: in which stack, for how much, approved by whom, and each request",
+        _add_gate,
         _log,
         forms=TEXT,
-        stack=OF_STACK,
+        stack="show only the changes of this stack (default: all)",
     ),
     "check": Command(
         "find the mistakes in a gate's folder, offline",
-        _add_gate,
+        _add_check,
         _check,
         codes={0: "the folder has no mistake", _REFUSED: "a mistake"},
         forms=TEXT,

@@ -127,30 +127,22 @@ class Broker:
         return ""
 
 
-def place_of(given: Place | None) -> Place:
+def place_of(given: str | None) -> Place | None:
     """
-    Return where the broker is.
+    Return where the broker is; `None` if that is said nowhere.
 
     Args:
         given: What `--gate` says; without it, the address is in the environment.
-
-    Raises:
-        ConfigError: It is said nowhere.
     """
     if given is not None:
-        return given
+        return given if "://" in given else Path(given)
     url = os.environ.get("STACKS_BASE_URL", "")
-    if os.environ.get("STACKS_API_KEY", "").startswith(GRANT) and url:
-        return url
-    raise ConfigError(
-        "no broker is named: pass its folder or its address with --gate, or set STACKS_BASE_URL and STACKS_API_KEY to "
-        "its address and the token of a grant",
-        code="invalid-argument",
-    )
+    is_grant = os.environ.get("STACKS_API_KEY", "").startswith(GRANT)
+    return url if is_grant and url else None
 
 
 @contextlib.contextmanager
-def opened(place: Place, *, may_apply_free: bool = False) -> Iterator[Broker]:
+def opened(place: Place | None, *, may_apply_free: bool = False) -> Iterator[Broker]:
     """
     Yield the broker at a place, for as long as the block lasts.
 
@@ -159,9 +151,15 @@ def opened(place: Place, *, may_apply_free: bool = False) -> Iterator[Broker]:
         may_apply_free: Whether, with the folder, its token may hand in what needs no approval. No program gets it.
 
     Raises:
-        ConfigError: The folder is not a broker's, or the address is malformed.
+        ConfigError: No broker is named, the folder is not a broker's, or the address is malformed.
         StacksError: A server does not start.
     """
+    if place is None:
+        raise ConfigError(
+            "no broker is named: pass its folder or its address with --gate, or set STACKS_BASE_URL and STACKS_API_KEY "
+            "to its address and the token of a grant",
+            code="invalid-argument",
+        )
     if isinstance(place, Path):
         from stacks_pulumi.gate import embedded  # noqa: PLC0415  (a client of an address needs no server)
 

@@ -45,6 +45,7 @@ from stacks_pulumi.broker.change import (
     Ceiling,
     Change,
     ChangeError,
+    Permit,
     digest,
     instant,
     read_change,
@@ -64,9 +65,6 @@ if TYPE_CHECKING:
 
 SIGNATURES: Final = ".sig.d"
 """What the name of the folder with the signatures of a change ends with."""
-PLAN: Final = ".plan"
-"""What the name of the engine's saved plan ends with."""
-REFUSED: Final = 2
 _PREVIEW_SECONDS: Final = 3600.0
 _SECONDS_TO_END: Final = 20.0
 _TTL: Final = 3600
@@ -217,7 +215,7 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
     now = datetime.datetime.now(datetime.timezone.utc)
     found = _findings(gate, seen.changes, now)
     ceiling = None if wanted.ceiling is None else Ceiling(increase=f"{wanted.ceiling:.2f}")
-    if ceiling is None and any(ANY in one.body.values() for one in needed.permits):
+    if ceiling is None and any(map(_is_loose, needed.permits)):
         raise InputError(
             "a name, template, plan or address is not known before the change is made: set --ceiling to the "
             "most that the change may add to the monthly price",
@@ -400,7 +398,21 @@ def _chosen(stack: str | None) -> tuple[str, ...]:
     return () if stack is None else ("--stack", stack)
 
 
+def has_unknown(change: Change) -> bool:
+    """Return whether a value of a change may be any, because it is not known before the change is made."""
+    return any(map(_is_loose, change.permits))
+
+
+def _is_loose(permit: Permit) -> bool:
+    return ANY in permit.body.values()
+
+
 # Files
+
+
+def plan_of(file: Path) -> Path:
+    """Return the file of the engine's saved plan beside a change."""
+    return file.with_name(f"{file.name}.plan")
 
 
 def signatures_of(file: Path) -> list[str]:
@@ -451,7 +463,7 @@ def write(statement: str, file: Path) -> None:
 # Approving
 
 
-def sign(broker: Broker | None, judged: Judged, key: Path, signers: Path | None) -> tuple[str, str, str]:
+def sign(broker: Broker | None, judged: Judged, key: Path, folder: Path | None) -> tuple[str, str, str]:
     """
     Sign a change.
 
@@ -459,7 +471,7 @@ def sign(broker: Broker | None, judged: Judged, key: Path, signers: Path | None)
         broker: The broker, which says whose key it is; `None` if none is asked.
         judged: The change.
         key: The key of the approver.
-        signers: The file with the keys of the approvers, if it is here.
+        folder: The gate's folder, if it is here.
 
     Returns:
         The name of the approver, the signature, and what is missing; empty if nothing is, or that is not known.
@@ -470,14 +482,15 @@ def sign(broker: Broker | None, judged: Judged, key: Path, signers: Path | None)
     """
     text, before = judged.statement.encode(), {*(judged.said or {}).get("approvals", ())}
     if broker is None:
-        if signers is None:
+        if folder is None:
             raise InputError(
                 "the owner of the key is not known here: name the gate's folder, or use a token of a read grant",
                 code="invalid-argument",
             )
         now = datetime.datetime.now(datetime.timezone.utc)
-        made = signatures.make(text, key, signers, now)
-        return signatures.signer_of(text, made, signers, now), made.decode(), ""
+        with settings.opened(folder) as gate:
+            made = signatures.make(text, key, gate.signers, now)
+            return signatures.signer_of(text, made, gate.signers, now), made.decode(), ""
     made = signatures.sign(text, key)
     said = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
     added = {*said["approvals"]} - before
@@ -634,7 +647,7 @@ def _up(gate: Gate | None, wanted: Run, change: Change, scratch: Path) -> list[s
         )
     stack = wanted.stack or stack
     check_configuration(wanted.project, stack)
-    plan = wanted.file.with_name(wanted.file.name + PLAN)
+    plan = plan_of(wanted.file)
     expected = reported(change).plan
     words = ["pulumi", "up", "--yes", *_chosen(stack)]
     if expected is not None:

@@ -299,6 +299,8 @@ def test_a_machine_without_a_token_shows_only_what_the_planner_says(
     monkeypatch.delenv("STACKS_API_KEY")
 
     assert "no broker was asked" in desk.gate("show")
+    # The file alone can be read, too.
+    assert cli.main(["gate", "show", str(desk.file)]) == 0
     assert "the owner of the key is not known here" in desk.approve("ann", code=1)
     monkeypatch.setattr("stacks_pulumi.gate.client.Broker.why_exposed", lambda _self: "")
     assert "without a signature" in desk.apply(code=2)

@@ -131,7 +131,7 @@ def test_no_command_prints_the_password_of_a_backend(stack: Stack, emulator: Emu
         ("account",),
         ("doctor",),
         ("scaffold", "--out", "it"),
-        ("gate", "plan", "--gate", "gate", "--record", "r"),
+        ("gate", "plan", "--gate", "gate"),
     ):
         if words[0] == "gate":
             stack.python("-m", "stacks_pulumi", "gate", "init", "gate")
