@@ -42,7 +42,6 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _TICK: Final = 0.5
 _FATAL: Final = (InvalidApiKeyError, ForbiddenError)
-_NEW: Final = 1.0
 _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
 _HELD_BACK: Final = 3.0
@@ -83,6 +82,7 @@ class Watch(ABC, Generic[T]):
     Attributes:
         delay: Seconds before the first list.
         earliest: The same if few requests are left.
+        quick: Seconds for which it looks each second.
         resource: The resource as it was last listed; `None` if that list did not contain it.
         last_state: Its last known state.
         trouble: Why the last list or confirmation failed; `None` if it did not.
@@ -91,6 +91,7 @@ class Watch(ABC, Generic[T]):
 
     delay: float = 1.0
     earliest: float = 0.0
+    quick: float = 2.0
     missing: bool = False
     """Whether the resource was seen before, and the last look did not see it: then the looks do not slow down."""
 
@@ -200,7 +201,7 @@ class StateWatch(Watch[T]):
         **others: Any,
     ) -> None:
         super().__init__(f"{noun} {scrub(str(id), 80)}", wait.name, **others)
-        self.delay, self.earliest = wait.delay, wait.earliest
+        self.delay, self.earliest, self.quick = wait.delay, wait.earliest, wait.quick
         self._wait = wait
         self._id = id
         self._lag = lag
@@ -308,15 +309,15 @@ class StateWatch(Watch[T]):
         return f" ({scrub(message)})" if message else ""
 
 
-def interval(age: float) -> float:
+def interval(age: float, quick: float) -> float:
     """
     Return the seconds between list calls for a waiter that has waited for `age` seconds.
 
-    A new waiter checks soon, for operations that are quick. Then it checks every two seconds for as long as containers
-    usually take to boot (10 to 30 s). After that the interval is a twelfth of the time waited: a long operation costs
-    few calls, and the delay stays small in proportion.
+    A new waiter checks each second while the operation may be a quick one. Then it checks every two seconds for as long
+    as containers usually take to boot (10 to 30 s). After that the interval is a twelfth of the time waited: a long
+    operation costs few calls, and the delay stays small in proportion.
     """
-    return _NEW if age < _SHORTEST else min(max(age / 12, _SHORTEST), _LONGEST)
+    return 1.0 if age < quick else min(max(age / 12, _SHORTEST), _LONGEST)
 
 
 class _ListCall(msgspec.Struct, Generic[T], frozen=True):
@@ -513,7 +514,10 @@ class Feed(Generic[T]):
 
     def _due(self, watch: Watch[T]) -> float:
         """Return when this waiter makes the next call, unless another one does, by the clock."""
-        every, pace = _SHORTEST if watch.missing else interval(watch.elapsed), min(self._pace(), _LONGEST)
+        every, pace = (
+            _SHORTEST if watch.missing else interval(watch.elapsed, watch.quick),
+            min(self._pace(), _LONGEST),
+        )
         # A list that is too early shows nothing, and takes a request that will be missed.
         delay = max(watch.delay, watch.earliest if pace > every else 0.0)
         return max(watch.started + delay, self._began_at + max(every, pace))

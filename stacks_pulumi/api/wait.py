@@ -38,6 +38,7 @@ class Wait(msgspec.Struct, frozen=True):
         delay: Seconds before the first list.
         earliest: Seconds that it takes at least (guide). If few requests are left in the window of the rate limit, none
             is spent on a list before that.
+        quick: Seconds for which a list is requested each second: an operation that is usually quick ends in them.
     """
 
     name: str
@@ -48,13 +49,19 @@ class Wait(msgspec.Struct, frozen=True):
     failures: int = 1
     delay: float = 1.0
     earliest: float = 0.0
+    quick: float = 5.0
 
 
 _FAILED: Final = frozenset({"error"})
 _STOPPED: Final = frozenset({"stopped"})
 
 CREATED: Final = Wait(
-    "running", frozenset({"running"}), _FAILED | _STOPPED | ENDING_STATUSES, failures=2, earliest=10.0
+    "running",
+    frozenset({"running"}),
+    _FAILED | _STOPPED | ENDING_STATUSES,
+    failures=2,
+    earliest=10.0,
+    quick=2.0,
 )
 """A new container is running (guide, "Create Container": 10 to 30 seconds)."""
 

@@ -344,7 +344,28 @@ class Lifecycle(msgspec.Struct, frozen=True):
             inputs: The inputs.
             new: Whether this operation has created it.
             bound: Whether it takes the place of the one in the state.
+
+        Raises:
+            UnseenError: Its own address does not know it, although a look has shown it.
         """
+        try:
+            return self._settle(container, olds, inputs, new=new, bound=bound)
+        except NotFoundError as error:
+            msg = (
+                f"{error.message}, although a list has shown the container {container.id}: its own address may not be "
+                "visible yet, or it was deleted a moment ago. Run `pulumi up` again in some minutes"
+            )
+            raise UnseenError(msg) from None
+
+    def _settle(
+        self,
+        container: models.Container,
+        olds: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        *,
+        new: bool,
+        bound: bool,
+    ) -> dict[str, Any]:
         desired, is_update = inputs.get("desired_status"), "name" in olds
         asked = bound or not is_update or is_unfinished(olds) or desired != olds.get("desired_status")
         triggered = is_update and inputs.get("restart_triggers") != olds.get("restart_triggers")

@@ -101,9 +101,9 @@ _MISHAPS = """
 ## When something goes wrong
 
 Seconds that a fault, or a change in the dashboard, adds to an `up` or a `refresh`. Containers boot for {boot:.0f} s
-here, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The time of the fault itself is not
-counted: the `Retry-After` of a 429, and the 5 s of late lists. A slow answer of 10 s arrives while the container boots.
-The second of two faults hits the repetition of the request.
+here, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The `Retry-After` of a 429
+is not counted. A slow answer of 10 s arrives while the container boots. The second of two faults hits the repetition of
+the request.
 
 - *Fails* is a command that ends with an error.
 - *1 unknown* is a container that is billed and outside every state.

@@ -480,7 +480,25 @@ def test_a_waiter_sees_that_the_rate_limit_delays_it(
 
 
 def test_the_interval_follows_the_time_waited() -> None:
-    assert [interval(age) for age in (0, 1.9, 2, 24, 48, 60, 120, 3600)] == [1, 1, 2, 2, 4, 5, 10, 10]
+    assert [interval(age, 5) for age in (0, 4.9, 5, 24, 48, 60, 120, 3600)] == [1, 1, 2, 2, 4, 5, 10, 10]
+
+
+def test_deletions_of_two_seconds_are_seen_within_one_more(
+    feed: Feed[Container], account: ChangingAccount, clock: FakeClock
+) -> None:
+    def delete(index: int) -> Callable[[], float]:
+        def run() -> float:
+            clock.sleep(index / 40)
+            account.put(f"c{index}", "deleting")
+            account.put(f"c{index}", None, after=2)
+            gone = clock.now() + 2
+            assert feed.wait(GONE, f"c{index}", deadline=clock.now() + 60) is None
+            return clock.now() - gone
+
+        return run
+
+    assert max(clock.run(*map(delete, range(40)))) <= 1.2
+    assert len(account.looks) <= 4
 
 
 def test_sixty_four_waiters_leave_no_thread_and_no_entry(
