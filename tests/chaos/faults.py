@@ -54,7 +54,7 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("empty", {}),
     ("wrong_code", {}),
     # Not in ids and names: a list with wrong ids or names looks like a list of other objects.
-    # `tests/host/test_hostile_answers.py` alters every field of every answer.
+    # `tests/unit/api/test_any_answer.py` gives fields other ids and names.
     ("wrong_types", {"field": "status"}),
     ("redirect", {}),
 )

@@ -142,12 +142,3 @@ def test_an_unknown_backup_is_not_found(platform: OneAccount, backup_id: str) ->
         backups.find(platform, platform.account, backup_id)
 
     assert caught.value.status == 404
-
-
-def test_another_accounts_backup_is_not_found(platform: OneAccount) -> None:
-    made = backups.trigger(platform, platform.running())
-
-    with pytest.raises(Refusal) as caught:
-        backups.find(platform, "usr-somebody", str(made.id))
-
-    assert caught.value.status == 404

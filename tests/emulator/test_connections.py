@@ -13,24 +13,10 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount
 
 
-def test_a_postgresql_connection_has_the_variables_of_the_guide(platform: OneAccount) -> None:
-    app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
-    made = connections.create(platform, app, database, "primary-db")
-
-    assert made.name == "primary-db"
-    assert connections.environment(database) == {
-        "POSTGRES_HOST": database.id,
-        "POSTGRES_PORT": "5432",
-        "POSTGRES_USER": "postgres",
-        "POSTGRES_PASSWORD": "****",
-        "POSTGRES_DB": "postgres",
-    }
-    assert connections.uri(database) == f"postgresql://postgres:****@{database.id}:5432/postgres"
-
-
 @pytest.mark.parametrize(
     ("template", "variable", "uri"),
     [
+        ("postgresql", "POSTGRES_PASSWORD", "postgresql://postgres:****@{id}:5432/postgres"),
         ("mysql", "MYSQL_PASSWORD", "mysql://root:****@{id}:3306/mysql"),
         ("mongodb", "MONGODB_PASSWORD", "mongodb://admin:****@{id}:27017/admin"),
         ("redis", "REDIS_PASSWORD", "redis://:****@{id}:6379"),
@@ -46,12 +32,6 @@ def test_every_kind_of_target_has_variables_and_a_masked_string(
 
     assert variable in connections.environment(target)
     assert connections.uri(target) == uri.format(id=target.id)
-
-
-def test_the_default_name_is_that_of_the_target(platform: OneAccount) -> None:
-    app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
-
-    assert connections.create(platform, app, database, None).name == "mydb"
 
 
 @pytest.mark.parametrize("name", ["", 7, "x" * 65, ["primary"]])
@@ -143,13 +123,3 @@ def test_targets_are_grouped_as_in_the_guide(platform: OneAccount) -> None:
         "applications": ["blog"],
         "all": ["mydb", "myredis", "small", "front", "blog"],
     }
-
-
-def test_another_accounts_connection_is_not_found(platform: OneAccount) -> None:
-    app, database = platform.running("myapp"), platform.running("mydb", "postgresql")
-    made = connections.create(platform, app, database, "db")
-
-    with pytest.raises(Refusal) as caught:
-        connections.find(platform, "usr-somebody", made.id)
-
-    assert caught.value.status == 404

@@ -8,7 +8,6 @@ It is imported where it is used: that takes half a second, also in each worker t
 from __future__ import annotations
 
 import copy
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +18,7 @@ from stacks_pulumi.emulator import OPERATIONS, DrivenClock, Emulator
 from tests.support.openapi import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from tests.emulator.conftest import Caller
 
@@ -97,86 +96,6 @@ def test_generated_requests_are_answered_as_in_the_contract(
 
     BOUNDED(given(case=cases(found))(check))()
     assert quick.calls(operation) - before >= 1
-
-
-def drawn(chance: Random, schema: Mapping[str, Any]) -> Any:
-    """Return a value that fits a schema of the contract's requests."""
-    if "$ref" in schema:
-        schema = found_at(contract(), schema["$ref"])
-    if schema["type"] == "object":
-        required = schema.get("required", ())
-        parts = schema["properties"].items()
-        return {
-            name: drawn(chance, part) for name, part in parts if name in required or chance.random() < 0.3
-        }
-    if known := schema.get("enum", schema.get("examples")):
-        return chance.choice(known)
-    if schema["type"] == "boolean":
-        return chance.random() < 0.5
-    assert schema["type"] == "string"
-    return "".join(chance.choices("abcdef", k=chance.randint(schema.get("minLength", 1), 4)))
-
-
-def found_at(document: Any, pointer: str) -> Any:
-    """Return the part of a document that a JSON pointer is about; `None` if it has none."""
-    for step in pointer.split("/")[1:]:
-        parts = dict(enumerate(document)) if isinstance(document, list) else document or {}
-        document = parts.get(int(step) if isinstance(document, list) else step)
-    return document
-
-
-def followed(
-    links: Mapping[str, Any], path: Mapping[str, Any], answer: Any
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each operation that an answer's links call next, with the parameters that they give it."""
-
-    def parameter(expression: str) -> Any:
-        _, of_the_answer, pointer = expression.partition("$response.body#")
-        return found_at(answer, pointer) if of_the_answer else path[expression.removeprefix("$request.path.")]
-
-    for link in links.values():
-        given = {name: parameter(expression) for name, expression in link["parameters"].items()}
-        if None not in given.values():
-            yield link["operationId"], given
-
-
-@pytest.mark.extra
-def test_sequences_of_requests_are_answered_as_in_the_contract(quick: Emulator, schema: Any) -> None:
-    """Walk along the links from each answer to the next request. Only a seed chooses: each run sends the same ones."""
-    chance = Random(1)
-    operations = {name: schema.find_operation_by_id(name) for name in OPERATIONS}
-    needed = {
-        name: {one.name for one in (*operation.path_parameters, *operation.query) if one.is_required}
-        for name, operation in operations.items()
-    }
-    succeeded = set[str]()
-    for _ in range(30):
-        quick.reset()
-        known = {name: [dict[str, Any]()] for name in OPERATIONS if not needed[name]}
-        for _ in range(50):
-            name = chance.choice(sorted(known))
-            operation = operations[name]
-            # What was seen long ago is often deleted by now.
-            given = chance.choice(known[name][-3:])
-            in_path, in_query = (
-                {one.name: given[one.name] for one in some if one.name in given}
-                for some in (operation.path_parameters, operation.query)
-            )
-            bodies = [drawn(chance, one.definition["schema"]) for one in operation.body]
-            if name == "containers.create":
-                # Each of them has requests that the others refuse.
-                bodies[0]["template"] = chance.choice(["nodejs", "postgresql", "stacks-vpn"])
-            sent = dict(zip(("body",), bodies, strict=False))
-            case = operation.Case(path_parameters=in_path, query=in_query, **sent)
-            response = case.call_and_validate(headers=authorized(quick), excluded_checks=excluded())
-            if response.status_code in {200, 202}:
-                succeeded.add(name)
-            links = operation.definition.raw["responses"][str(response.status_code)].get("links", {})
-            for target, parameters in followed(links, in_path, response.json()):
-                if needed[target] <= parameters.keys():
-                    known.setdefault(target, []).append(parameters)
-
-    assert succeeded == set(OPERATIONS)
 
 
 def test_every_operation_succeeds_as_in_the_contract(emulator: Emulator, call: Caller, schema: Any) -> None:

@@ -69,6 +69,7 @@ def test_dashboard_operations_are_refused_for_every_key(call: Caller, method: st
 def test_objects_of_another_account_are_not_found(emulator: Emulator, call: Caller) -> None:
     container = call.create("myapp")
     call("POST", f"/containers/{container}/backup")
+    linked = call("POST", f"/containers/{container}/connect/{call.create('mydb')}").json()["data"]
     other = emulator.new_account()
     stranger = type(call)(emulator, emulator.new_key(account=other))
 
@@ -76,6 +77,7 @@ def test_objects_of_another_account_are_not_found(emulator: Emulator, call: Call
     assert stranger("GET", f"/containers/status/{container}").status_code == 404
     assert stranger("DELETE", f"/containers/{container}").status_code == 404
     assert stranger("DELETE", "/backups/1").status_code == 404
+    assert stranger("DELETE", f"/containers/connections/{linked['id']}").status_code == 404
     assert stranger("GET", "/backups/stats").json()["data"]["total_backups"] == 0
     assert stranger.create("myapp") == f"{other}-myapp"
 

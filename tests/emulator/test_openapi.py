@@ -13,40 +13,6 @@ from stacks_pulumi import catalog
 from stacks_pulumi.emulator import OPEN, OPERATIONS
 from tests.support import openapi
 
-# The endpoints in the order and spelling of the guide.
-GUIDE = [
-    "GET /containers",
-    "GET /containers/status/{container_id}",
-    "GET /containers/{container_id}/credentials",
-    "GET /containers/{container_id}/logs",
-    "GET /containers/{container_id}/metrics",
-    "POST /containers",
-    "PUT /containers/{container_id}/status",
-    "DELETE /containers/{container_id}",
-    "GET /containers/{container_id}/certificate",
-    "POST /containers/{container_id}/certificate/regenerate",
-    "GET /containers/templates",
-    "PUT /containers/{container_id}/external-access",
-    "GET /containers/{container_id}/allowed-ips",
-    "POST /containers/{container_id}/allowed-ips",
-    "DELETE /containers/{container_id}/allowed-ips/{ip_id}",
-    "GET /containers/{container_id}/available-targets",
-    "POST /containers/{source_id}/connect/{target_id}",
-    "GET /containers/{container_id}/connections",
-    "DELETE /containers/connections/{connection_id}",
-    "GET /containers/{container_id}/backups",
-    "POST /containers/{container_id}/backup",
-    "GET /backups/stats",
-    "POST /backups/{backup_id}/restore",
-    "POST /backups/{backup_id}/pin",
-    "POST /backups/{backup_id}/unpin",
-    "DELETE /backups/{backup_id}",
-    "GET /containers/{vpn_container_id}/vpn-clients",
-    "POST /containers/{vpn_container_id}/vpn-clients",
-    "GET /containers/{vpn_container_id}/vpn-config",
-    "DELETE /containers/{vpn_container_id}/vpn-clients/{client_name}",
-]
-
 
 @pytest.fixture(scope="module")
 def contract() -> dict[str, Any]:
@@ -60,20 +26,6 @@ def operations(contract: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for path, methods in contract["paths"].items()
         for method, found in methods.items()
     }
-
-
-def test_the_contract_has_the_guides_thirty_endpoints(operations: dict[str, dict[str, Any]]) -> None:
-    assert len(GUIDE) == 30
-    assert sorted(found["endpoint"] for found in operations.values()) == sorted(GUIDE)
-
-
-def test_the_routes_are_those_of_the_contract(operations: dict[str, dict[str, Any]]) -> None:
-    in_code = {
-        name: (f"{found.method} {found.path.replace('<', '{').replace('>', '}')}", found.scope)
-        for name, found in OPERATIONS.items()
-    }
-
-    assert in_code == {name: (found["endpoint"], found["x-scope"]) for name, found in operations.items()}
 
 
 def test_the_fields_of_a_body_are_those_of_the_contract(
@@ -115,6 +67,28 @@ def test_the_contract_is_valid_and_its_examples_fit(
         schema = {**content["schema"], "components": contract["components"]}
         OAS31Validator(schema).validate(content["example"])
         assert content["example"]["success"] is True, name
+
+
+def test_each_link_leads_from_the_answer_to_parameters_of_an_operation(
+    operations: dict[str, dict[str, Any]],
+) -> None:
+    linked = set()
+    for name, found in operations.items():
+        for answer in found["responses"].values():
+            for link in answer.get("links", {}).values():
+                target = operations[link["operationId"]]
+                taken = f"{target['endpoint']} {target.get('parameters')}".lower()
+                assert all(parameter in taken for parameter in link["parameters"]), name
+                for expression in link["parameters"].values():
+                    _, in_answer, pointer = expression.partition("$response.body#")
+                    value = answer["content"]["application/json"]["example"] if in_answer else expression
+                    for step in pointer.split("/")[1:]:
+                        value = value[int(step) if isinstance(value, list) else step]
+                    assert (
+                        in_answer or f"{{{expression.removeprefix('$request.path.')}}}" in found["endpoint"]
+                    )
+                linked.add(link["operationId"])
+    assert len(linked) > 15
 
 
 def test_every_mark_is_a_list_of_sentences(operations: dict[str, dict[str, Any]]) -> None:

@@ -1,5 +1,7 @@
 """
 Hostile or unusual answers and inputs cause a clear error, and never a hang, a leaked secret or a dead host.
+
+`tests/unit/api/test_any_answer.py` and `test_odd_answers.py` give fields wrong values, the fault matrix whole answers.
 """
 
 from __future__ import annotations
@@ -13,13 +15,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.errors import StacksError
 from tests.chaos.account import holdings
-from tests.chaos.wrong_runs import CHANGES, READS, Seen, run, sample
-from tests.chaos.wrong_types import OPERATIONS, altered, wrongs
-from tests.support.clock import FakeClock
 from tests.support.host import CallFailedError, Host
 
 pytestmark = [pytest.mark.host, pytest.mark.slow]
@@ -38,63 +35,6 @@ HOSTILE = (
     "\x00",
     "x" * 5000,
 )
-
-
-# --- one wrong value in an answer, for every field of the contract ---
-
-
-@pytest.fixture(scope="module")
-def seen() -> dict[str, list[Seen]]:
-    """Run the wrong values through the real host and return the results."""
-    return run()
-
-
-@pytest.mark.parametrize("operation", [*READS, *CHANGES])
-def test_a_wrong_type_is_read_or_reported_without_an_orphan(
-    seen: dict[str, list[Seen]], operation: str
-) -> None:
-    found = seen[operation]
-
-    assert {str(one.wrong): one.faults for one in found if one.faults} == {}
-    assert len(found) == len(sample(operation))
-    assert all(one.given for one in found), "every answer was altered"
-
-
-ASKED: dict[str, Callable[[StacksClient, str], object]] = {
-    "containers.status": lambda client, id_: client.containers.status(id_),
-    "containers.credentials": lambda client, id_: client.containers.credentials(id_),
-    "containers.logs": lambda client, id_: client.containers.logs(id_),
-    "containers.metrics": lambda client, id_: client.containers.metrics(id_),
-    "containers.templates": lambda client, _id: client.containers.templates(),
-    "connections.targets": lambda client, id_: client.connections.targets(id_),
-    "backups.stats": lambda client, _id: client.backups.stats(),
-    "vpn_clients.config": lambda client, id_: client.vpn_clients.config(id_),
-}
-"""Operations that only data functions, errors and waits call."""
-
-
-@pytest.mark.parametrize("operation", ASKED)
-def test_a_wrong_type_is_read_or_reported_by_functions(operation: str) -> None:
-    with Emulator(boot_seconds=0.0) as emulator:
-        clock = FakeClock()
-        client = StacksClient(emulator.key, base_url=emulator.url, clock=clock, requests_per_minute=1_000_000)
-        id_ = client.containers.create(name="vpn", template="stacks-vpn").id
-        told: list[str] = []
-        for wrong in wrongs(operation):
-            # With this clock, retries and the rate limit cost no time.
-            with altered(emulator, wrong) as given:
-                try:
-                    ASKED[operation](client, id_)
-                except StacksError as error:
-                    told.append(str(error))
-            assert given, str(wrong)
-        assert told
-        assert emulator.key not in "".join(told)
-        client.close()
-
-
-def test_every_operation_of_the_contract_is_tested() -> None:
-    assert {*READS, *CHANGES, *ASKED} == set(OPERATIONS)
 
 
 # --- answers as a whole ---

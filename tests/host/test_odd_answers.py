@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.accounts import running
-from tests.support.host import CallFailedError, Host
+from tests.support.host import CallFailedError, Host, HostedResource
 
 
 @pytest.mark.parametrize("part", ["headers", "body"])
@@ -59,3 +60,45 @@ def test_a_list_shorter_than_its_count_proves_no_deletion(host: Host, emulator: 
     emulator.faults.add("containers.list", "answer", times=None, body=body)
 
     assert web.read()
+
+
+READ_BY: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "containers.list": ("Container", {"name": "own", "template": "nodejs"}, ("status", "plan", "created_at")),
+    "allowed_ips.list": (
+        "AllowedIp",
+        {"container": "web", "ip_address": "198.51.100.8"},
+        ("description", "service_type", "added_at"),
+    ),
+    "connections.list": (
+        "Connection",
+        {"source": "web", "target": "data", "name": "to-db"},
+        ("connection_type", "target_name", "created_at"),
+    ),
+    "backups.list": ("PinnedBackup", {"container": "data"}, ("status", "pinned", "created_at")),
+    "vpn_clients.list": ("VpnClient", {"container": "vpn", "name": "laptop"}, ("created_at",)),
+    "containers.certificate": ("SshCertificate", {"container": "web"}, ("private_key",)),
+}
+"""The operations that a refresh calls: a resource that it is called for, and fields that do not identify an object."""
+
+
+@pytest.mark.parametrize("operation", READ_BY)
+def test_a_refresh_forgets_nothing_where_values_have_wrong_types(
+    host: Host, emulator: Emulator, operation: str
+) -> None:
+    templates = {"web": "nodejs", "data": "postgresql", "vpn": "stacks-vpn"}
+    ids = {name: running(emulator, name, template) for name, template in templates.items()}
+    emulator.drift.set_external_access("web", enabled=True)
+    kind, inputs, fields = READ_BY[operation]
+    resource = host.resource(kind)
+    resource.up(**{name: ids.get(value, value) for name, value in inputs.items()})
+    id_, before = resource.id, len(emulator.state.containers)
+
+    for field in fields:
+        # Reads share an answer until something changes, and this deletion counts as a change.
+        HostedResource(host, "BackupRestore", "nothing", id="1").delete()
+        emulator.faults.clear()
+        fault = emulator.faults.add(operation, "wrong_types", times=None, field=field)
+        with contextlib.suppress(CallFailedError):
+            resource.read()
+        assert (field, resource.id, len(emulator.state.containers)) == (field, id_, before)
+        assert fault.fired

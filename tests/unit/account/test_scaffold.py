@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import shlex
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 import stacks_pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi.account.read import Belongings
-from stacks_pulumi.account.takeover import FILES, Identifiers, ScaffoldPlan, files, literal, plan
+from stacks_pulumi.account.takeover import FILES, Identifiers, Language, ScaffoldPlan, files, literal, plan
 from stacks_pulumi.api.models import (
     AllowedIp,
     Backup,
@@ -37,6 +36,7 @@ from stacks_pulumi.commands.scaffold import place, required
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.emulator import Emulator
 from tests.support.exports import Accounts
+from tests.support.golden import Golden
 
 NASTY = 'he said "hi"\n\\ \'\'\' """ \u202e ${web.id} $$ {{x}} #: é'
 KINDS = frozenset({"AllowedIp", "Connection", "PinnedBackup", "VpnClient"})
@@ -79,55 +79,22 @@ def calls(source: str) -> dict[tuple[str, str], dict[str, str]]:
     return found
 
 
-def test_a_python_program_declares_everything_that_can_be_adopted(full: Accounts, tmp_path: Path) -> None:
-    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
+@pytest.mark.parametrize("language", FILES)
+def test_a_program_declares_everything_that_can_be_adopted(
+    language: Language, full: Accounts, tmp_path: Path, golden: Golden
+) -> None:
+    # Another file does not prevent it.
+    (tmp_path / "README.md").touch()
+    words = ["--owned", "--out", str(tmp_path), "--language", language, "--project", "shop"]
 
-    source = (tmp_path / "shop" / "__main__.py").read_text(encoding="utf-8")
-    adopt = {"adopt": "'if_matching'"}
-    assert calls(source) == {
-        ("Container", "1st"): {
-            "name": "'1st'",
-            "template": "'ubuntu'",
-            "plan": "'basic'",
-            "additional_storage_tier": "3",
-            **adopt,
-        },
-        ("Container", "class"): {"name": "'class'", "template": "'nginx-micro'", "plan": "'micro'", **adopt},
-        ("Container", "data"): {
-            "name": "'data'",
-            "template": "'postgresql'",
-            "plan": "'basic'",
-            "external_access": "False",
-            **adopt,
-            "opts": "pulumi.ResourceOptions(protect=True)",
-        },
-        ("Container", "vpn"): {"name": "'vpn'", "template": "'stacks-vpn'", **adopt},
-        ("Container", "web"): {
-            "name": "'web'",
-            "template": "'nodejs'",
-            "plan": "'standard'",
-            "external_access": "True",
-            **adopt,
-        },
-        ("Connection", "web-to-1st"): {"source": "web", "target": "container_1st", "name": "'one'", **adopt},
-        ("Connection", "web-to-data"): {"source": "web", "target": "data", "name": "'db'", **adopt},
-        ("AllowedIp", "web-198.51.100.7"): {"container": "web", "ip_address": "'198.51.100.7'", **adopt},
-        ("AllowedIp", "web-2001-db8-32"): {
-            "container": "web",
-            "ip_address": "'2001:db8::/32'",
-            "description": repr(NASTY),
-            "service_type": "'tcp'",
-            **adopt,
-        },
-        ("VpnClient", "vpn-laptop"): {"container": "vpn", "name": "'laptop'", **adopt},
-        ("PinnedBackup", "data-1"): {"container": "data", "backup_id": "1", "on_delete": "'keep'"},
-    }
-    assert yaml.safe_load((tmp_path / "shop" / "Pulumi.yaml").read_text(encoding="utf-8")) == {
-        "name": "shop",
-        "description": "Takes over containers that a STACKS account holds.",
-        "runtime": "python",
-        "config": {"stacks:baseUrl": {"value": full.emulator.url}},
-    }
+    assert main(["scaffold", *words]) == 0
+
+    written = {path.name for path in tmp_path.iterdir() if ".whl" not in path.name}
+    assert written == {*FILES[language], "README.md"}
+    for name in ("__main__.py", "Pulumi.yaml", "import.json"):
+        if (tmp_path / name).exists():
+            text = (tmp_path / name).read_text(encoding="utf-8")
+            golden.text(f"scaffold-{language}-{name}.txt", text, {full.emulator.account: "ACCOUNT"})
     assert {request.method for request in full.emulator.requests} == {"GET"}
 
 
@@ -150,55 +117,6 @@ def test_a_python_program_is_formatted_and_typed(full: Accounts, tmp_path: Path)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_yaml_program_declares_the_same(full: Accounts, tmp_path: Path) -> None:
-    assert (
-        main(
-            [
-                "scaffold",
-                "--owned",
-                "--out",
-                str(tmp_path / "shop"),
-                "--language",
-                "yaml",
-                "--project",
-                "other",
-            ]
-        )
-        == 0
-    )
-
-    text = (tmp_path / "shop" / "Pulumi.yaml").read_text(encoding="utf-8")
-    program = yaml.safe_load(text)
-    assert (program["name"], program["runtime"]) == ("other", "yaml")
-    resources = program["resources"]
-    assert resources["data"] == {
-        "type": "stacks:index:Container",
-        "name": "data",
-        "properties": {
-            "name": "data",
-            "template": "postgresql",
-            "plan": "basic",
-            "externalAccess": False,
-            "adopt": "if_matching",
-        },
-        "options": {"protect": True},
-    }
-    assert resources["web-2001-db8-32"]["properties"] == {
-        "container": "${web.id}",
-        "ipAddress": "2001:db8::/32",
-        # As the interpolation of Pulumi's YAML reads it, two dollar signs are one.
-        "description": NASTY.replace("$", "$$"),
-        "serviceType": "tcp",
-        "adopt": "if_matching",
-    }
-    assert resources["web-to-1st"]["properties"]["target"] == "${1st.id}"
-    assert resources["1st"]["properties"]["additionalStorageTier"] == 3
-    assert resources["data-1"]["properties"] == {"container": "${data.id}", "backupId": 1, "onDelete": "keep"}
-    assert len(resources) == 11
-    assert text.isascii()
-    assert not (tmp_path / "shop" / "__main__.py").exists()
-
-
 @pytest.mark.parametrize("name", ["1e3", "0o17", "0x1F", "123", "2001-01-01", "off", "null", "12e5", "1.5"])
 def test_a_name_that_yaml_reads_as_a_number_is_quoted(name: str) -> None:
     text = files(
@@ -208,20 +126,6 @@ def test_a_name_that_yaml_reads_as_a_number_is_quoted(name: str) -> None:
     if name != "1.5":  # which no container can be named
         assert len(re.findall(f"(?m)^ +name: [\"']{name}[\"']$", text)) == 2
         assert len(re.findall(f"(?m)^  [\"']{name}[\"']:$", text)) == 1
-
-
-def test_the_import_file_has_every_resource_with_its_native_type_and_id(
-    full: Accounts, tmp_path: Path
-) -> None:
-    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
-
-    document = json.loads((tmp_path / "shop" / "import.json").read_text(encoding="utf-8"))
-    found = {(one["type"], one["name"]): one["id"] for one in document["resources"]}
-    source = (tmp_path / "shop" / "__main__.py").read_text(encoding="utf-8")
-    assert found.keys() == {(f"stacks:index:{kind}", name) for kind, name in calls(source)}
-    assert found["stacks:index:Container", "web"] == full.id("web")
-    assert found["stacks:index:AllowedIp", "web-2001-db8-32"] == f"{full.id('web')}/2001:db8::/32"
-    assert found["stacks:index:PinnedBackup", "data-1"] == f"{full.id('data')}/1"
 
 
 def test_containers_are_chosen_by_name(full: Accounts, tmp_path: Path) -> None:
@@ -348,17 +252,6 @@ def test_an_unwritable_folder_is_reported_first(
     problem = "is a file and not a folder" if "file" in out else "no file can be written in"
     assert problem in capsys.readouterr().err
     assert full.emulator.calls() == before
-
-
-def test_every_output_file_is_checked_first(full: Accounts, tmp_path: Path) -> None:
-    for language, names in FILES.items():
-        # Another file does not prevent it.
-        (tmp_path / language).mkdir()
-        (tmp_path / language / "README.md").touch()
-        assert main(["scaffold", "--owned", "--out", str(tmp_path / language), "--language", language]) == 0
-
-        written = {path.name for path in (tmp_path / language).iterdir() if ".whl" not in path.name}
-        assert written == {*names, "README.md"}
 
 
 def test_an_empty_folder_name_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

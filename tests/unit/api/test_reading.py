@@ -1,8 +1,8 @@
 """
 What an answer is read as: what the guide shows, in its spellings. Everything else is one error that names it.
 
-An answer that is refused changes nothing, and nothing is concluded from it: `tests/host/test_hostile_answers.py` shows
-that for whole operations.
+An answer that is refused changes nothing, and nothing is concluded from it: `test_any_answer.py` shows
+that for what creates, and `tests/host/test_odd_answers.py` for a refresh.
 """
 
 from __future__ import annotations
