@@ -33,18 +33,6 @@ pulumi.export("url", app.url)
 pulumi.export("wireguard", laptop.config)
 """
 
-FAMILY_DYNAMIC = """
-app = stacks.Container("app", template="nodejs", external_access=True)
-db = stacks.Container("sql", template="postgresql")
-vpn = stacks.Container("vpn", template="stacks-vpn")
-stacks.Connection("orders", source=app, target=db)
-stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24", service_type="http")
-laptop = stacks.VpnClient("laptop", container=vpn)
-stacks.PinnedBackup("before", container=db, triggers=["v1"])
-pulumi.export("url", app.url)
-pulumi.export("wireguard", laptop.config)
-"""
-
 MEMBERS = {"app", "sql", "vpn", "orders", "office", "laptop", "before"}
 
 
@@ -164,35 +152,6 @@ pulumi.export("logs", ask("getLogs", lines=3).apply(lambda it: len(it["result"].
     assert native.outputs()["credentials"] == "[secret]"
     assert native.outputs(secrets=True)["credentials"]["internalHost"] == f"{emulator.account}-sql"
     assert native.outputs()["logs"] == 3
-
-
-def test_a_stack_moves_to_the_native_types_and_back_without_a_change(
-    stack: Stack, emulator: Emulator
-) -> None:
-    stack.native()
-    stack.program(FAMILY_DYNAMIC)
-    stack.up(quiet_afterwards=False)
-    before = writes(emulator)
-    there = """
-def native(kind, name, **props):
-    alias = pulumi.Alias(type_=f"pulumi-python:dynamic/stacks:{kind}")
-    props = {**dict.fromkeys(("url", "config")), **props}
-    return pulumi.CustomResource(
-        f"stacks:index:{kind}", name, props, pulumi.ResourceOptions(aliases=[alias])
-    )
-""" + FAMILY_NATIVE.removeprefix(NATIVE)
-
-    stack.program(there)
-    moved = stack.up(quiet_afterwards=False)
-    stack.refresh()
-    stack.program(FAMILY_DYNAMIC)
-    back = stack.up(quiet_afterwards=False)
-    stack.refresh()
-
-    assert moved.changes == {}
-    assert set(back.changes) <= {"update"}
-    assert writes(emulator) == before
-    assert stack.resources()["app"]["type"].startswith("pulumi-python:")
 
 
 def test_an_import_works_with_the_dynamic_class(stack: Stack, emulator: Emulator) -> None:

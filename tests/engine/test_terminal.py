@@ -73,17 +73,6 @@ def test_the_line_has_the_change_to_the_state(stack: Stack) -> None:
     assert total() == "3 containers: $18.00 a month (+$10.00)"
 
 
-def test_a_plan_of_a_preview_can_be_applied(stack: Stack) -> None:
-    stack.env["PULUMI_EXPERIMENTAL"] = "1"
-    stack.program('stacks.Container("app", template="nodejs")')
-    plan = str(stack.folder / "plan.json")
-    stack.preview("--save-plan", plan)
-
-    stack.up("--plan", plan, quiet_afterwards=False)
-
-    assert list(stack.resources()) == ["app"]
-
-
 def test_a_state_file_without_any_deployment_is_previewed(stack: Stack) -> None:
     (file,) = (stack.folder / "state").rglob("dev.json")
     checkpoint = json.loads(file.read_text(encoding="utf-8"))

@@ -139,16 +139,6 @@ def test_every_call_of_the_control_api_in_the_pages_is_accepted() -> None:
     assert called >= 4
 
 
-def test_every_platform_file_in_the_pages_is_valid() -> None:
-    files = [
-        it for it in snippets("yaml") if it.text.startswith("version: 1") and it.name not in {GATE, BROKER}
-    ]
-
-    assert files
-    for snippet in files:
-        parse(snippet.text, snippet.name)
-
-
 def test_the_gates_settings_in_the_pages_are_valid(tmp_path: Path) -> None:
     (sample,) = (it for it in snippets("yaml") if it.name == GATE)
     (rules,) = (it for it in snippets("python") if it.name == GATE)

@@ -101,6 +101,9 @@ def test_an_unknown_storage_tier_is_not_allowed() -> None:
 
 def test_the_whole_name_has_to_match() -> None:
     assert preview("naming", container("x", name="shop-dev-old"), pattern="shop-dev").findings
+    preview("naming", container("x", name=UNKNOWN), pattern="x", unknown="deny").assert_warned_by(
+        "naming", "the name is not known at preview"
+    )
 
 
 class TestClampPlan:

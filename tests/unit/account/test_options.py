@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stacks_pulumi.account.read import Progress
+from stacks_pulumi.account.read import Progress, connected
 from stacks_pulumi.cli import main
+from stacks_pulumi.config import AccountSettings
+from stacks_pulumi.cost import live
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.platform import iso
+from stacks_pulumi.errors import WaitCancelledError
 from tests.support.exports import Accounts
 from tests.unit.account.test_account import account
 
@@ -277,6 +282,26 @@ def test_progress_is_reported_after_fifteen_seconds() -> None:
     assert said == ["2 of 3000 calls done\n"]
 
 
+def test_a_wait_for_the_rate_limit_ends_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[Callable[[float, int], None]] = []
+    waits: list[tuple[float, int]] = []
+
+    @contextmanager
+    def connect(on_limit: Callable[[float, int], None], _settings: object) -> Iterator[object]:
+        limits.append(on_limit)
+        yield "client"
+
+    monkeypatch.setattr(live, "connect", connect)
+
+    with connected(AccountSettings("", ""), lambda *it: waits.append(it)) as (_, stop):
+        limits[0](3.0, 1)
+        stop.set()
+        with pytest.raises(WaitCancelledError):
+            limits[0](2.0, 1)
+
+    assert waits == [(3.0, 1)]
+
+
 def test_a_container_deleted_meanwhile_has_no_missing_children(
     full: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -415,6 +440,18 @@ def test_budgets_are_over_stacks_projects_and_the_account(
         ("budgets: [{max_total: 5, tags: {live: yes}}]", "cannot be chosen by live=yes"),
         ("budgets: [{max_increase: 5}]", "limits an increase: say since when with --compare-to"),
         ("budgets: [{max_total: 5, tags: {team: web}}]", "cannot be chosen by team=web"),
+        ("budgets: [{max_total: 5%}]", "max_total is '5%', and must be a number of US dollars"),
+        ("budgets: [{max_increase_pct: $5}]", "max_increase_pct is '$5', and must be a percentage"),
+        ("budgets: [{max_total: 2026-13-45}]", "max_total is '2026-13-45', and must be a number"),
+        ("budgets: [{max_total: !!int x}]", "max_total is 'x', and must be a number"),
+        ("budgets: [{max_total: {? {a: b} : c}}]", "line 1: a name is needed before the colon"),
+        ("budgets: &a [*a]", "line 1: it is nested too deeply"),
+        ("budgets: [{max_total: 1e-99999999}]", "max_total is '1e-99999999', and must be a number"),
+        (f"budgets: [{{max_total: {'9' * 45}}}]", f"max_total is '{'9' * 40}...', and must be a number"),
+        ("budgets: [{max_total: [5]}]", "line 1: max_total must be a number of US dollars"),
+        ("budgets: [{max_total: 5, owner: [a]}]", "line 1: owner must be a text"),
+        ("covers: some\nbudgets: [{max_total: 5}]", "line 1: covers is 'some', and must be all"),
+        ("cover: all\nbudgets: [{max_total: 5}]", "line 1: there is no setting cover; did you mean covers?"),
     ],
 )
 def test_a_budget_that_cannot_be_judged_is_an_error(
@@ -427,7 +464,7 @@ def test_a_budget_that_cannot_be_judged_is_an_error(
 
     error = capsys.readouterr().err
     assert problem in error
-    assert "Traceback" not in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -521,24 +558,12 @@ def test_names_are_neither_rows_nor_escape_codes_nor_markup(
         assert "`$(reboot)`" not in outside.replace("\\`", "")
 
 
-@pytest.mark.parametrize("arguments", [["--fail-on", "orphan"], ["--json", "--markdown"], ["--nope"]])
+@pytest.mark.parametrize("arguments", [["--fail-on", "orphan"], ["--json", "--markdown"]])
 def test_a_wrong_option_is_an_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["account", *arguments])
 
     assert ended.value.code == 1
-
-
-def test_without_a_key_the_error_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.delenv("STACKS_API_KEY", raising=False)
-
-    assert main(["account", "--state", str(tmp_path)]) == 1
-
-    error = capsys.readouterr().err
-    assert "set the environment variable STACKS_API_KEY" in error
-    assert error.count("\n") == 1
 
 
 @pytest.mark.slow

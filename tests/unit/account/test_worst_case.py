@@ -163,37 +163,6 @@ def test_what_is_in_no_stack_is_covered_only_by_a_budget_that_can_refuse_it(
         account(capsys, accounts.export("empty.json"), "--budgets", file, code=code)
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("budgets: [{max_total: 5%}]", "max_total is '5%', and must be a number of US dollars"),
-        ("budgets: [{max_increase_pct: $5}]", "max_increase_pct is '$5', and must be a percentage"),
-        ("budgets: [{max_total: 1:30}]", "max_total is '1:30', and must be a number"),
-        ("budgets: [{max_total: 2026-13-45}]", "max_total is '2026-13-45', and must be a number"),
-        ("budgets: [{max_total: !!int x}]", "max_total is 'x', and must be a number"),
-        ("budgets: [{max_total: {? {a: b} : c}}]", "line 1: a name is needed before the colon"),
-        ("budgets: &a [*a]", "line 1: it is nested too deeply"),
-        ("budgets: [{max_total: 1e-99999999}]", "max_total is '1e-99999999', and must be a number"),
-        (f"budgets: [{{max_total: {'9' * 45}}}]", f"max_total is '{'9' * 40}...', and must be a number"),
-        ("budgets: [{max_total: [5]}]", "line 1: max_total must be a number of US dollars"),
-        ("budgets: [{max_total: 5, max_total: 6}]", "line 1: max_total is there twice"),
-        ("budgets: [{max_total: 5, owner: [a]}]", "line 1: owner must be a text"),
-        ("covers: some\nbudgets: [{max_total: 5}]", "line 1: covers is 'some', and must be all"),
-        ("cover: all\nbudgets: [{max_total: 5}]", "line 1: there is no setting cover; did you mean covers?"),
-    ],
-)
-def test_a_budget_file_that_is_misread_is_an_error_of_one_line(
-    text: str, problem: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    state = accounts.export("dev.json")
-
-    assert main(["account", "--state", state, "--budgets", budgets(tmp_path, text)]) == 1
-
-    error = capsys.readouterr().err
-    assert problem in error
-    assert error.count("\n") == 1
-
-
 def test_the_higher_of_the_listed_and_the_declared_price_counts(
     accounts: Accounts, capsys: pytest.CaptureFixture[str]
 ) -> None:

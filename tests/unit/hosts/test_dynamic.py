@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import cast
 
+import pytest
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
 from stacks_pulumi.hosts import dynamic
+from stacks_pulumi.hosts._grpc_call import GrpcCall
 
 NOT_KNOWN = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it without types
 
@@ -70,3 +76,21 @@ def test_the_pool_is_widened_under_its_lock_so_that_it_never_has_a_thread_too_ma
         assert sorted(one.result(60) for one in waiting) == [0, 1]
 
     assert pool.locked == [True] * 5
+
+
+def test_a_process_whose_engine_has_ended_ends_after_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda _pid, number: killed.append(number))
+    monkeypatch.setattr(dynamic, "engine_service", lambda: SimpleNamespace(is_gone=lambda: True))
+    first, second = (cast("GrpcCall", SimpleNamespace(is_active=lambda: False)) for _ in range(2))
+
+    with dynamic._serving(first):
+        with dynamic._serving(second):
+            pass
+        assert killed == []
+
+    assert killed == [signal.SIGTERM]
+
+
+def test_what_a_failed_operation_keeps_has_the_sdks_own_property() -> None:
+    assert dict(dynamic._to_struct("blob", {"name": "web"})) == {"name": "web", "__provider": "blob"}

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import pytest
 
 from stacks_pulumi.errors import ServerError, WaitCancelledError
-from stacks_pulumi.resources._creation import Creation
+from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._owners import Owner
+from stacks_pulumi.resources.handlers import HANDLERS
 
 OWN, OTHER = "urn:pulumi:dev::tests::web", "urn:pulumi:dev::tests::other"
 
@@ -74,6 +75,29 @@ def test_an_engine_that_goes_away_while_the_outputs_are_collected_leaves_no_orph
         creation.run()
 
     assert not creation.exists
+
+
+def test_a_bug_after_the_creation_keeps_the_id_in_the_state() -> None:
+    class Buggy(Half):
+        def finish(self, thing: str) -> dict[str, Any]:
+            raise KeyError("plan")
+
+        def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
+            return {}
+
+        def describe(self, thing: str) -> str:
+            return thing
+
+    with pytest.raises(InitFailedError, match="then stacks-pulumi had an internal error") as caught:
+        Buggy(Engine(), asks=False).run()
+
+    assert (caught.value.id, caught.value.code) == ("usr-1-web", "internal-error")
+
+
+def test_a_read_without_stored_inputs_returns_what_it_found() -> None:
+    call: Any = SimpleNamespace(stored_inputs=lambda: None)
+
+    assert HANDLERS["Container"]()._known_inputs(call, {}, {"name": "web"}) == {"name": "web"}
 
 
 class Leftover(Half):
