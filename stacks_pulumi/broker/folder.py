@@ -25,9 +25,9 @@ import msgspec
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.broker import git
-from stacks_pulumi.broker.kernel import Budget
 from stacks_pulumi.broker.ledger import FILE as LEDGER
 from stacks_pulumi.broker.ledger import Ledger
+from stacks_pulumi.broker.limits import Budget
 from stacks_pulumi.broker.settings import FILE, GateFile, read_file
 from stacks_pulumi.errors import ConfigError
 

@@ -22,16 +22,16 @@ import msgspec
 
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import (
+    Ceiling,
     Change,
     ChangeError,
     Permit,
-    canonical,
     digest,
     instant,
     read_change,
 )
 from stacks_pulumi.broker.ledger import DAY, Grant, Spec, insert
-from stacks_pulumi.broker.limits import bills, left_today, of_stack, price_listed, total
+from stacks_pulumi.broker.limits import bills, left_today, limits_of, price_listed
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
 from stacks_pulumi.broker.rules import Facts, Finding, Verdict, in_words, judge, missing
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
@@ -106,9 +106,10 @@ class Desk:
             if before is not None:
                 return self._again(before, change, statement, names)
             verdict = self.verdict(change, due)
-            self._check(change, verdict, names)
+            requester = "" if grant is None else grant.holder
+            self._check(change, verdict, names, requester)
             # A signature of somebody who may not approve it makes it neither approved nor free.
-            why = self._not_approved(change, verdict, names)
+            why = self._not_approved(change, verdict, names, requester)
             if why and not self._may_apply_free(grant, change.stack):
                 raise RequestRefusedError(403, why, _WITHOUT, kind="approval-needed")
             spec = Spec(
@@ -131,11 +132,13 @@ class Desk:
             )
         return self._issued(id_, token)
 
-    def _not_approved(self, change: Change, verdict: Verdict, names: Sequence[str]) -> str:
+    def _not_approved(
+        self, change: Change, verdict: Verdict, names: Sequence[str], requester: str = ""
+    ) -> str:
         """Return why the people who signed a change are not enough, also if it needed no approval."""
         is_refused = verdict.result == "refused"
         asked = verdict if is_refused else dataclasses.replace(verdict, result="needs_approval")
-        return missing(change, asked, self._settings(), names)
+        return missing(change, asked, self._settings(), names, requester)
 
     def _may_apply_free(self, grant: Grant | None, stack: str) -> bool:
         # Each stack has its own day, and the requester says which: so a token is of one. Only who can write to the
@@ -192,15 +195,19 @@ class Desk:
             raise refused(f"it had to be handed in until {change.until}", "plan the change again")
         return change, signed
 
-    def _check(self, change: Change, verdict: Verdict, names: Sequence[str]) -> None:
+    def _check(self, change: Change, verdict: Verdict, names: Sequence[str], requester: str) -> None:
         settings = self._settings()
         if not settings.serves(change.stack):
             raise refused(f"this broker is not for the stack {change.stack}", "ask its administrator")
-        why = missing(change, verdict, settings, names)
+        why = missing(change, verdict, settings, names, requester)
         if why:
             code = "grant-refused" if verdict.result == "refused" else "approval-needed"
             raise RequestRefusedError(
-                403, why, "look at it with `stacks-pulumi gate show`", kind=code, verdict=describe(verdict)
+                403,
+                why,
+                "look at it with `stacks-pulumi gate show`",
+                kind=code,
+                more={"verdict": describe(verdict)},
             )
 
     def verdict(self, change: Change, due: float) -> Verdict:
@@ -273,9 +280,8 @@ class Desk:
         rows = look.containers
         rows.require_complete()
         monthly = look.prices
-        cost: Decimal | None = Decimal(0)
-        if self._settings().limits.max_total is not None:
-            cost = total(of_stack(bills(self._ledger, rows, monthly), change.stack, change.known))
+        found = bills(self._ledger, rows, monthly)
+        limits = limits_of(change.stack, change.known, found, self._settings(), self._budgets())
         spent = sum(
             (
                 Decimal(one.spec.free)
@@ -288,7 +294,7 @@ class Desk:
             {row.id: row for row in rows},
             lambda row: self._ledger.owner(row.id, row.created_at),
             monthly,
-            cost,
+            tuple(limits),
             spent,
         )
 
@@ -332,7 +338,7 @@ class Desk:
             f"this needs an approval: {why}",
             f"a person approves the access request {id_} (`stacks-pulumi gate approve {id_}`), then try again",
             kind="approval-needed",
-            request=id_,
+            more={"request": id_},
         )
 
     def approve(self, statement: str, signatures: Sequence[str], due: float) -> Reply:
@@ -353,24 +359,20 @@ class Desk:
                 decision=f"approved by {', '.join(names) or 'no one'}",
             )
         with self._one:
-            row, grant = self._request(change.request or "")
+            row, grant = self._request(change.request)
             if row["state"] != "open" or self._is_over(row, grant):
                 state = "expired" if row["state"] == "open" else row["state"]
                 raise refused(f"the access request {row['id']} is {state}", "let it be asked for again")
-            wanted = self._as_change(row, grant)
-            if (change.permits, change.secrets, change.known, change.stack) != (
-                wanted.permits,
-                (),
-                {},
-                wanted.stack,
-            ):
+            if change != self._as_change(row, grant):
                 raise refused("it is not what was asked for", "approve it as the broker shows it")
             if not names:
                 raise refused("it needs a signature", "sign it with `stacks-pulumi gate approve`")
             verdict = self.verdict(change, due)
             why = self._not_approved(change, verdict, names)
             if why:
-                raise RequestRefusedError(403, why, kind="approval-needed", verdict=describe(verdict))
+                raise RequestRefusedError(
+                    403, why, kind="approval-needed", more={"verdict": describe(verdict)}
+                )
             with self._ledger.writing() as db:
                 found = db.execute(
                     "update requests set state = 'approved', approvals = ? where id = ? and state = 'open'",
@@ -420,7 +422,7 @@ class Desk:
             "at": instant(row["at"]),
             "state": "expired" if is_over else row["state"],
             "approvals": json.loads(row["approvals"]),
-            "change": canonical(msgspec.to_builtins(self._as_change(row, grant))).decode(),
+            "change": self._as_change(row, grant).bytes.decode(),
         }
 
     def requests(self, grant: Grant | None = None) -> list[dict[str, Any]]:
@@ -441,19 +443,16 @@ class Desk:
 
     def _as_change(self, row: sqlite3.Row, grant: Grant) -> Change:
         permit = msgspec.json.decode(row["permit"], type=Permit)
-        ceiling = None if permit.usd is None else {"increase": permit.usd}
-        return msgspec.convert(
-            {
-                "version": 1,
-                "stack": grant.stack or NO_STACK,
-                "account": self._ledger.account,
-                "until": instant(min(grant.until, row["at"] + _REQUEST_LASTS)),
-                "nonce": f"request-{row['id']}",
-                "request": row["id"],
-                "permits": [msgspec.to_builtins(permit)],
-                **({} if ceiling is None else {"ceiling": ceiling}),
-            },
-            Change,
+        return Change(
+            version=1,
+            stack=grant.stack or NO_STACK,
+            account=self._ledger.account,
+            until=instant(min(grant.until, row["at"] + _REQUEST_LASTS)),
+            nonce=f"request-{row['id']}",
+            permits=(permit,),
+            ceiling=None if permit.usd is None else Ceiling(increase=permit.usd),
+            author=grant.holder,
+            request=row["id"],
         )
 
     # What a grant is told

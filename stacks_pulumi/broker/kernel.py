@@ -27,7 +27,17 @@ from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
 from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, SECRETS, Constraint, Kind, Permit, dollars
 from stacks_pulumi.broker.ledger import DAY, PARENTS, Grant, Ledger, Line, Use, insert, text_of, update
-from stacks_pulumi.broker.limits import Bill, bills, left_today, of_stack, price_of, spent, total
+from stacks_pulumi.broker.limits import (
+    Bill,
+    Budget,
+    Limit,
+    bills,
+    left_today,
+    limits_of,
+    price_of,
+    spent,
+    total,
+)
 from stacks_pulumi.broker.permits import (
     Ask,
     GoneError,
@@ -88,15 +98,6 @@ class ApprovalNeededError(RequestRefusedError):
     def __init__(self, why: str, permit: Permit) -> None:
         super().__init__(403, f"this needs an approval: {why}", kind="approval-needed")
         self.why, self.permit = why, permit
-
-
-@dataclass(frozen=True)
-class Budget:
-    """A limit on the total of some stacks (`budgets.yaml`)."""
-
-    name: str
-    max_total: Decimal
-    chooses: Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -290,34 +291,26 @@ class Kernel:
         ):
             words = f"{name} is {as_dollars(most)} a month"
             if added is None or before is None:
-                raise limited(f"{words}, and the price of a container is not known", most, before or 0)
+                raise limited(
+                    f"{words}, and the price of a container is not known", most, before or Decimal(0)
+                )
             if before + added > most:
                 more = f"{as_dollars(added)} more than {as_dollars(before)}"
                 raise limited(f"{words}, and {more} would exceed it", most, before)
         return added
 
-    def _limits(
-        self, grant: Grant, permit: Permit | None, found: Sequence[Bill]
-    ) -> Iterator[tuple[str, Decimal, Decimal | None]]:
-        """Yield the limits on a create: name, the most, and what it is without it, if that is known."""
-        settings, policy = self._settings(), self._policy(grant)
+    def _limits(self, grant: Grant, permit: Permit | None, found: Sequence[Bill]) -> Iterator[Limit]:
+        """Yield the limits on a create."""
+        policy = self._policy(grant)
         if grant.spec.ceiling is not None:
             before = spent(self._ledger.creates("grant_id = ?", grant.id))
-            yield "the ceiling of the approval", dollars(grant.spec.ceiling), before
+            yield Limit("the ceiling of the approval", dollars(grant.spec.ceiling), before)
         if policy is not None and permit is not None and permit.usd is not None:
-            yield "the approved price", dollars(permit.usd), Decimal(0)
-        if settings.account is not None and settings.account.max_total is not None:
-            yield "account.max_total", settings.account.max_total, total(found)
+            yield Limit("the approved price", dollars(permit.usd), Decimal(0))
         if policy is not None and policy.max_total is not None:
             of_policy = (one for one in found if one.policy == grant.policy)
-            yield "the policy's max_total", policy.max_total, total(of_policy)
-        if grant.stack and settings.limits.max_total is not None:
-            of_it = of_stack(found, grant.stack, grant.spec.known)
-            yield "limits.max_total", settings.limits.max_total, total(of_it)
-        for budget in self._budgets():
-            if budget.chooses(grant.stack):
-                chosen = [one for one in found if budget.chooses(one.stack)]
-                yield f"the budget {budget.name}", budget.max_total, total(chosen)
+            yield Limit("the policy's max_total", policy.max_total, total(of_policy))
+        yield from limits_of(grant.stack, grant.spec.known, found, self._settings(), self._budgets())
 
     # Budget grants
 

@@ -7,7 +7,8 @@ there: its request is under way, has an unknown outcome, or was done so lately t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -16,12 +17,36 @@ from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Known
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Use
-from stacks_pulumi.broker.settings import Policy
+from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.pricing.money import MonthlyPrice, billed
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
 _LISTED: Final = 120.0
 """Seconds after which a list shows what was made."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit on the total of some stacks (`budgets.yaml`)."""
+
+    name: str
+    max_total: Decimal
+    chooses: Callable[[str], bool]
+
+
+class Limit(NamedTuple):
+    """
+    A limit on a monthly price.
+
+    Attributes:
+        name: Its name.
+        most: The highest price.
+        before: The price now; `None` if it is not known.
+    """
+
+    name: str
+    most: Decimal
+    before: Decimal | None
 
 
 class Bill(NamedTuple):
@@ -94,10 +119,33 @@ def total(found: Iterable[Bill]) -> Decimal | None:
     return sum((price or Decimal(0) for price in prices), Decimal(0)) if None not in prices else None
 
 
-def of_stack(found: Iterable[Bill], stack: str, known: Mapping[str, Known]) -> Iterator[Bill]:
-    """Return the containers of a stack: by the ledger, and by what a change says that it knows."""
-    ids = {one.id for one in known.values()}
-    return (one for one in found if one.stack == stack or one.id in ids)
+def limits_of(
+    stack: str,
+    known: Mapping[str, Known],
+    found: Sequence[Bill],
+    settings: GateFile,
+    budgets: Iterable[Budget],
+) -> Iterator[Limit]:
+    """
+    Yield the limits that hold every create for a stack, also a signed one.
+
+    Args:
+        stack: The stack; empty for none.
+        known: What a change says that it knows: those containers count for its stack.
+        found: What the account has.
+        settings: The settings.
+        budgets: The budgets over several stacks.
+    """
+    if settings.account is not None:
+        yield Limit("account.max_total", settings.account.max_total, total(found))
+    if stack and settings.limits.max_total is not None:
+        ids = {one.id for one in known.values()}
+        of_stack = (one for one in found if one.stack == stack or one.id in ids)
+        yield Limit("limits.max_total", settings.limits.max_total, total(of_stack))
+    for budget in budgets:
+        if budget.chooses(stack):
+            chosen = (one for one in found if budget.chooses(one.stack))
+            yield Limit(f"the budget {budget.name}", budget.max_total, total(chosen))
 
 
 def spent(uses: Iterable[Use]) -> Decimal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -40,19 +41,30 @@ class RequestRefusedError(Exception):
         text: Why.
         hint: What to do.
         kind: The `code` of the answer.
+        headers: Headers of the answer.
         more: More fields of the answer, such as `request`.
     """
 
-    def __init__(self, status: int, text: str, hint: str = "", *, kind: str = "", **more: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        hint: str = "",
+        *,
+        kind: str = "",
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(text)
-        self.status, self.text = status, text
+        self.status, self.text, self.headers = status, text, headers
         said = {"hint": clean(hint), "code": kind}
         filled = {name: value for name, value in said.items() if value}
-        self.body = {"success": False, "error": clean(text), **filled, **more}
+        self.body = {"success": False, "error": clean(text), **filled, **(more or {})}
 
     def reply(self) -> Reply:
         """Return the answer."""
-        return json_reply(self.status, self.body, decision=f"refused: {self.body.get('code', self.status)}")
+        decision = f"refused: {self.body.get('code', self.status)}"
+        return json_reply(self.status, self.body, self.headers, decision)
 
 
 def refused(text: str, hint: str = "plan the change, and let it be approved") -> RequestRefusedError:
@@ -60,10 +72,10 @@ def refused(text: str, hint: str = "plan the change, and let it be approved") ->
     return RequestRefusedError(403, text, hint, kind="grant-refused")
 
 
-def limited(text: str, limit: object, spent: object, **more: Any) -> RequestRefusedError:
+def limited(text: str, limit: Decimal, spent: Decimal) -> RequestRefusedError:
     """Return the refusal of what is over a hard limit, in the platform's own form, which every client understands."""
-    numbers = {"spending_cap": float(str(limit)), "amount_spent": float(str(spent))}
-    return RequestRefusedError(402, text, "", message=clean(text), **numbers, kind="grant-limit", **more)
+    more = {"message": clean(text), "spending_cap": float(limit), "amount_spent": float(spent)}
+    return RequestRefusedError(402, text, kind="grant-limit", more=more)
 
 
 def busy(text: str) -> RequestRefusedError:

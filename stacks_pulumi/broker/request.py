@@ -43,6 +43,7 @@ class Incoming(msgspec.Struct, frozen=True):
         query: Its query, not decoded.
         headers: Its headers, with lower-case names.
         body: Its body.
+        peer: The address of the client; empty if it is not known.
     """
 
     method: str
@@ -50,6 +51,7 @@ class Incoming(msgspec.Struct, frozen=True):
     query: str
     headers: Sequence[tuple[str, str]]
     body: bytes
+    peer: str = ""
 
     def header(self, name: str) -> str | None:
         """

@@ -8,7 +8,7 @@ are the rules of `gate.yaml` over the 16 changing requests. A planner judges the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
@@ -17,7 +17,7 @@ from urllib.parse import quote
 from stacks_pulumi._identifiers import PLACEHOLDER
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Constraint, Permit, Secret, dollars
-from stacks_pulumi.broker.limits import price_listed, price_of
+from stacks_pulumi.broker.limits import Limit, price_listed, price_of
 from stacks_pulumi.broker.settings import Action, DestroysData, GateFile
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.pricing.money import MonthlyPrice, usd
@@ -58,14 +58,14 @@ class Facts:
         containers: The containers that are listed, by id.
         owner: Returns the stack that owns a container; `None` for none.
         monthly: Says prices.
-        total: The monthly price of the stack; `None` if it is not known.
+        limits: The limits on its stack and on the account.
         spent: What the free changes of the stack added in the last 24 hours.
     """
 
     containers: Mapping[str, Container]
     owner: Callable[[Container], str | None]
     monthly: MonthlyPrice
-    total: Decimal | None
+    limits: Sequence[Limit]
     spent: Decimal
 
 
@@ -195,21 +195,17 @@ def _of_limits(
 ) -> Iterator[Finding]:
     if most is None or increase is None:
         return
-    limits, ceiling = settings.limits, change.ceiling
-    whole = None if facts.total is None else facts.total + most
-    over = [
-        ("max_increase", limits.max_increase, most, "it adds"),
-        ("max_total", limits.max_total, whole, "the stack would cost"),
-    ]
-    if ceiling is not None:
-        over += [
-            ("ceiling", dollars(ceiling.increase), increase, "it adds"),
-            ("ceiling", ceiling.most, most, "at one moment it adds"),
-        ]
-    for name, limit, amount, words in over:
-        if limit is not None and most > 0 and (amount is None or amount > limit):
-            amount_is = "an amount that is not known" if amount is None else f"{usd(amount)} a month"
-            yield Finding(name, "refuse", 0, f"{words} {amount_is}, and {name} is {usd(limit)}")
+    over = [(one, most) for one in facts.limits]
+    if settings.limits.max_increase is not None:
+        over.append((Limit("limits.max_increase", settings.limits.max_increase, _ZERO), most))
+    if change.ceiling is not None:
+        over.append((Limit("ceiling", dollars(change.ceiling.increase), _ZERO), increase))
+        over.append((Limit("ceiling", change.ceiling.most, _ZERO), most))
+    for (name, limit, before), added in over:
+        if most > 0 and (before is None or before + added > limit):
+            now = "an amount that is not known" if before is None else usd(before)
+            text = f"it adds {usd(added)} a month to {now}, and {name} is {usd(limit)}"
+            yield Finding(name, "refuse", 0, text)
 
 
 def _is_harmless(permit: Permit) -> bool:
@@ -272,7 +268,9 @@ def _id_in_words(one: Constraint) -> str:
     return f"[{' or '.join(map(repr, one.of))}]"
 
 
-def missing(change: Change, verdict: Verdict, settings: GateFile, names: Collection[str]) -> str:
+def missing(
+    change: Change, verdict: Verdict, settings: GateFile, names: Collection[str], requester: str = ""
+) -> str:
     """
     Return why the people who signed a change are not enough; empty if they are.
 
@@ -281,17 +279,23 @@ def missing(change: Change, verdict: Verdict, settings: GateFile, names: Collect
         verdict: What follows for it.
         settings: The settings.
         names: Who has signed it.
+        requester: For whom the grant is with which it is handed in; empty without one.
     """
     if verdict.result == "refused":
         return "; ".join(one.text for one in verdict.findings if one.action == "refuse")
     if verdict.result in {"free", "nothing"}:
         return ""
     most = None if change.ceiling is None else change.ceiling.most
-    reasons = [
-        settings.why_not(
-            name, change.author, change.stack, most, destroys=verdict.destroys, owners=verdict.owners
+    # The author is what the change says; the requester is what the ledger says.
+    authors = [*filter(None, (change.author, requester))] or [""]
+
+    def why_not(name: str, author: str) -> str:
+        return settings.why_not(
+            name, author, change.stack, most, destroys=verdict.destroys, owners=verdict.owners
         )
-        for name in sorted(set(names))
+
+    reasons = [
+        next(filter(None, (why_not(name, author) for author in authors)), "") for name in sorted(set(names))
     ]
     needed = 2 if verdict.rules & {*settings.two_approvals} else 1
     if reasons.count("") >= needed:

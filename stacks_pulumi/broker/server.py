@@ -21,7 +21,7 @@ import ssl
 import stat
 import threading
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,8 +55,13 @@ _THREADS: Final = 64
 _WINDOW: Final = 60.0
 _PER_MINUTE: Final = 1200
 """The most requests of one grant in a minute, also of those that cost the platform nothing."""
+_REFUSED: Final = 60
+"""The most refusals of one grant in a minute: each is a line of the journal."""
 _HANDED_IN: Final = 60
-"""The most changes and approvals in a minute, because they need no token."""
+"""The most changes and approvals in a minute, of one grant or, without a token, of one address."""
+_CONNECTIONS: Final = 150
+"""With more open connections, the one that has waited longest for its request is closed."""
+_MANY: Final = 1000
 _LOOK: Final = 5.0
 """Seconds between two looks at whether a server for one run is used."""
 _HTTP: Final = "http"
@@ -69,7 +74,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 class Shares:
     """
-    How many requests each grant has sent upstream in the last minute.
+    How many requests each client has made in the last minute.
 
     Args:
         clock: The clock.
@@ -78,13 +83,15 @@ class Shares:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._at: dict[str, deque[float]] = defaultdict(deque)
+        self._at: dict[str, deque[float]] = {}
 
     def count(self, who: str, number: int, most: int) -> tuple[int, float]:
         """Count some requests, or one less; return what is left, and in how many seconds the first is forgotten."""
         now = self._clock.now()
         with self._lock:
-            times = self._at[who]
+            if len(self._at) > _MANY:
+                self._at = {one: at for one, at in self._at.items() if at and at[-1] > now - _WINDOW}
+            times = self._at.setdefault(who, deque())
             while times and times[0] <= now - _WINDOW:
                 times.popleft()
             times.extend([now] * number)
@@ -144,6 +151,7 @@ class App:
                 scope["query_string"].decode("latin-1"),
                 [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
                 bytes(body),
+                (scope["client"] or ("",))[0],
             )
             loop = asyncio.get_running_loop()
             reply = await loop.run_in_executor(self._pool, self.respond, incoming, scope["scheme"])
@@ -167,6 +175,8 @@ class App:
             self._check_host(incoming)
             check_framing(incoming)
             grant = self._grant(incoming)
+            if grant is not None:
+                self._check_rate(f"all {grant.id}", _PER_MINUTE, "too many requests of this grant")
             if incoming.path.startswith(OWN):
                 return self._own(incoming, grant)
             return self._forwarded(incoming, grant, scheme)
@@ -184,6 +194,10 @@ class App:
             _LOG.exception("a request could not be judged")
             reply = json_reply(500, {"success": False, "error": "the broker failed, and refuses the request"})
         if grant is not None and reply.status != 429:
+            try:
+                self._check_rate(f"refused {grant.id}", _REFUSED, "too many refused requests of this grant")
+            except RequestRefusedError as error:
+                return error.reply()
             self._note(grant, incoming, reply, self._clock.now() - began)
         return reply
 
@@ -211,10 +225,9 @@ class App:
         share = self._share()
         # It counts as one until it is known how many it sends: many at once are not more than the share.
         left, wait = self._shares.count(grant.id, 1, share)
-        local, _ = self._shares.count(f"all {grant.id}", 1, _PER_MINUTE)
-        if left < 0 or local < 0:
+        if left < 0:
             self._shares.count(grant.id, -1, share)
-            return _too_many("Rate limit exceeded: the share of this grant", wait, self._rate(share, 0, wait))
+            raise _too_many("Rate limit exceeded: the share of this grant", wait, self._rate(share, 0, wait))
         before = self._upstream.calls
         host = _HOST.fullmatch(incoming.header("host") or "")
         address = f"{scheme}://{'localhost' if host is None else host[0]}{BASE}"
@@ -230,6 +243,12 @@ class App:
             left, wait = self._shares.count(grant.id, self._upstream.calls - before - 1, share)
         headers = {**reply.headers, **self._rate(share, max(left, 0), wait)}
         return Reply(reply.status, reply.body, headers, reply.decision)
+
+    def _check_rate(self, who: str, most: int, text: str) -> None:
+        """Count a request, and refuse it if there were too many in the last minute."""
+        left, wait = self._shares.count(who, 1, most)
+        if left < 0:
+            raise _too_many(text, wait)
 
     def _share(self) -> int:
         whole = self._upstream.per_minute
@@ -291,9 +310,8 @@ class App:
         raise RequestRefusedError(404, "Not found")
 
     def _handed_in(self, incoming: Incoming, grant: Grant | None, what: str) -> Reply:
-        left, wait = self._shares.count("handed in", 1, _HANDED_IN)
-        if left < 0:
-            return _too_many("too many changes were handed in", wait)
+        who = incoming.peer if grant is None else grant.id
+        self._check_rate(f"handed in {who}", _HANDED_IN, "too many changes were handed in")
         statement, signatures = _signed(incoming)
         due = self._upstream.patient()
         if what == "approvals":
@@ -315,9 +333,7 @@ class App:
         return reply
 
     def _judged(self, incoming: Incoming, grant: Grant) -> Reply:
-        left, wait = self._shares.count(grant.id, 1, self._share())
-        if left < 0:
-            return _too_many("Rate limit exceeded: the share of this grant", wait)
+        self._check_rate(grant.id, self._share(), "Rate limit exceeded: the share of this grant")
         return self.desk.judged(*_signed(incoming), grant, self._upstream.patient())
 
     def _page(self, grant: Grant) -> Reply:
@@ -353,9 +369,9 @@ def _signed(incoming: Incoming) -> tuple[str, list[str]]:
     return statement, signatures
 
 
-def _too_many(text: str, wait: float, headers: Mapping[str, str] | None = None) -> Reply:
+def _too_many(text: str, wait: float, headers: Mapping[str, str] | None = None) -> RequestRefusedError:
     retry = {"retry-after": str(max(math.ceil(wait), 1)), **(headers or {})}
-    return json_reply(429, {"success": False, "error": text}, retry)
+    return RequestRefusedError(429, text, headers=retry)
 
 
 @dataclass(frozen=True)
@@ -527,7 +543,7 @@ class Server:
                 tls |= {"ssl_ca_certs": str(self._tls.clients), "ssl_cert_reqs": ssl.CERT_REQUIRED}
         config = uvicorn.Config(
             self.app,
-            http="h11",
+            http=_protocol(),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -564,3 +580,35 @@ class Server:
         while self._server is None and time.monotonic() < deadline:
             time.sleep(0.01)
         self._server.should_exit = True
+
+
+def _protocol() -> Any:
+    """Return how connections are read: slow clients do not keep others out."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  (only a server needs it)
+
+    class Protocol(H11Protocol):
+        """Closes the connection that has waited longest for its request, if there are too many."""
+
+        since = 0.0
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.since = self.loop.time()
+            others = [one for one in self.connections if isinstance(one, Protocol) and one.waits]
+            if len(self.connections) > _CONNECTIONS and others:
+                oldest = min(others, key=lambda one: one.since)
+                # It is told that it is lost only after all that connect at once are there.
+                self.connections.discard(oldest)
+                oldest.transport.abort()
+
+        @property
+        def waits(self) -> bool:
+            """Whether no request of it is answered now: it is idle, or sends one."""
+            cycle: Any = self.cycle
+            return cycle is None or cycle.response_complete or cycle.more_body
+
+        def on_response_complete(self) -> None:
+            self.since = self.loop.time()
+            super().on_response_complete()
+
+    return Protocol

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.broker.conftest import Bench, create
+from tests.broker.conftest import Bench, create, permit
 from tests.broker.test_changes import code
 
 AGENTS = {
@@ -71,26 +71,30 @@ def test_a_policys_total_is_of_what_its_grants_made(bench: Bench) -> None:
     assert [agent.create(f"web{n}").status_code for n in range(3)] == [202, 202, 402]
 
 
-def test_a_stacks_limit_and_a_budget_over_stacks_hold_a_signed_change_too(
-    benches: Callable[..., Bench],
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"limits": {"max_total": 8}}, "limits.max_total"),
+        ({"account": {"max_total": 8}}, "account.max_total"),
+        ({"budgets": "budgets.yaml"}, "the budget shop"),
+    ],
+)
+def test_a_limit_of_stack_account_or_budget_holds_a_signed_change_when_it_is_handed_in_and_at_its_create(
+    bench: Bench, settings: Any, name: str
 ) -> None:
-    bench = benches(limits={"max_total": 8})
-    assert (
-        bench.granted({"endpoint": "containers.create", "body": create("one")}).create("one").status_code
-        == 202
-    )
-    two = bench.change(
-        *({"endpoint": "containers.create", "body": create(name)} for name in ("two", "three"))
-    )
+    (bench.path / "budgets.yaml").write_text("budgets: [{name: shop, projects: [shop], max_total: 8}]")
+    creates = [permit("containers.create", create(one)) for one in ("one", "two", "three")]
+    early = bench.granted(*creates)
+    bench.configure(settings)
 
-    answer = bench.hand_in(two, "ann")
-
-    assert answer.json()["verdict"]["result"] == "refused"
-    (bench.path / "budgets.yaml").write_text("budgets: [{name: shop, projects: [shop], max_total: 6}]")
-    bench.configure({"budgets": "budgets.yaml"})
-    grant = bench.granted({"endpoint": "containers.create", "body": create("two")})
-    refused = grant.create("two")
-    assert (code(refused), "the budget shop" in refused.text) == ((402, "grant-limit"), True)
+    answers = [early.create(one) for one in ("one", "two", "three")]
+    assert [answer.status_code for answer in answers] == [202, 202, 402]
+    assert name in answers[-1].text
+    (finding,) = bench.hand_in(bench.change(creates[2]), "ann").json()["verdict"]["findings"]
+    assert (finding["rule"], finding["action"]) == (name, "refuse")
+    nothing = permit("backups.trigger", ids={"container_id": {"of": ["web"]}}, binds="pin")
+    known = {"web": {"id": answers[0].json()["data"]["id"], "created_at": "2026-01-01T00:00:00Z"}}
+    assert bench.hand_in(bench.change(nothing, known=known), "ann").status_code == 201
 
 
 def test_a_price_that_is_not_known_is_refused(benches: Callable[..., Bench]) -> None:

@@ -74,6 +74,27 @@ def test_two_people_are_two_people(benches: Callable[..., Bench]) -> None:
     assert bench.hand_in(change, "ann", "bob").status_code == 201
 
 
+def test_the_author_and_the_requester_of_a_change_do_not_approve_it(benches: Callable[..., Bench]) -> None:
+    """The author is what the change says; the requester is whose token hands it in."""
+    bench = benches(other_than_author=True, policies={"agents": {"increase_per_day": 1}})
+    change = bench.change(permit("containers.create", create("web")), author="Eve <eve@example.com>")
+    token = bench.ledger.issue("read", "ann", seconds=3600.0)[1]
+
+    assert code(bench.hand_in(change, "ann", token=token)) == (403, "approval-needed")
+    assert code(bench.hand_in({**change, "author": "Ann <ann@example.com>"}, "ann")) == (
+        403,
+        "approval-needed",
+    )
+    assert code(bench.hand_in({**change, "author": ""}, "ann")) == (403, "approval-needed")
+    assert bench.hand_in(change, "bob", token=token).status_code == 201
+    agent = bench.client(
+        bench.ledger.issue("budget", "ann", seconds=3600.0, policy="agents", stack="shop/prod")[1]
+    )
+    asked = agent("GET", f"/_broker/requests/{agent.create('web').json()['request']}").json()["change"]
+    assert code(bench.hand_in(asked, "ann", where="approvals")) == (403, "approval-needed")
+    assert bench.hand_in(asked, "bob", where="approvals").status_code == 201
+
+
 def test_an_approver_with_limits(benches: Callable[..., Bench]) -> None:
     bench = benches(
         approver_limits={

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -111,6 +115,37 @@ def test_one_grant_has_its_share_of_the_rate_limit(benches: Callable[..., Bench]
     assert other.create("web").status_code == 202
     bench.clock.advance(61)
     assert greedy("GET", f"/containers/status/{web['id']}").status_code == 200
+
+
+def test_slow_clients_do_not_keep_others_out(bench: Bench) -> None:
+    """Each has sent a part of a request, and keeps the connection."""
+    port = urlsplit(bench.url).port or 0
+    head = b"POST /_broker/changes HTTP/1.1\r\nHost: localhost\r\n"
+    with contextlib.ExitStack() as stack:
+        for number in range(400):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            slow.sendall(head if number % 2 else head + b"Content-Length: 9\r\n\r\n{")
+
+        assert bench.reader()("GET", "/containers").status_code == 200
+
+
+def test_what_one_client_hands_in_or_is_refused_too_often_makes_no_other_one_wait(bench: Bench) -> None:
+    bench.clock.freeze()
+    greedy, other = bench.reader(), bench.reader()
+    body = {"statement": "{}", "signatures": []}
+
+    def last(client: Client, *words: Any) -> tuple[int, int]:
+        before = len(bench.journal())
+        answers = [client(*words) for _ in range(61)]
+        assert int(answers[-1].headers["retry-after"]) > 0
+        return answers[-1].status_code, len(bench.journal()) - before
+
+    assert last(greedy, "DELETE", "/containers/usr-1-web") == (429, 60)
+    assert last(bench.client(), "POST", "/_broker/changes", body) == (429, 0)
+    assert other("DELETE", "/containers/usr-1-web").status_code == 403
+    assert other("POST", "/_broker/changes", body).status_code == 400
+    bench.clock.advance(61)
+    assert greedy("DELETE", "/containers/usr-1-web").status_code == 403
 
 
 def test_the_end_of_a_server_waits_for_what_is_under_way(bench: Bench) -> None:
