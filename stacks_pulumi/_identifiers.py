@@ -91,7 +91,8 @@ def canonical_network(address: str | None) -> str | None:
 SLASH: Final = "\u29f8"
 """What stands for a slash in an id here: the id of a resource has one between the container's and its own part."""
 
-_TOLERANCE: Final = datetime.timedelta(seconds=1)
+_ROUNDED: Final = datetime.timedelta(seconds=1)
+"""By how much two texts of one instant may differ: one may be cut to the second."""
 
 
 def account_of(id_: str) -> str:
@@ -130,13 +131,13 @@ def compare_instants(first: str | None, second: str | None) -> bool | None:
     one, other = _instant(first), _instant(second)
     if one is None and other is None and first and first == second:
         return True if sum(map(str.isdigit, first)) >= _DIGITS_OF_A_TIME else None
-    return None if one is None or other is None else abs(one - other) <= _TOLERANCE
+    return None if one is None or other is None else abs(one - other) <= _ROUNDED
 
 
 def is_before(first: str | None, second: str | None) -> bool:
     """Return whether the first time is certainly earlier than the second."""
     one, other = _instant(first), _instant(second)
-    return one is not None and other is not None and one < other - _TOLERANCE
+    return one is not None and other is not None and one < other - _ROUNDED
 
 
 def seconds_between(first: str | None, second: str | None) -> float | None:

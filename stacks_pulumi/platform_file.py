@@ -54,12 +54,10 @@ class Containers(_Section, frozen=True):
     Containers.
 
     Attributes:
-        visible_seconds: The most seconds until a new container is visible anywhere. The default is 120.
         name_held_seconds: The seconds for which the name of a deleted container cannot be used. The default is 60.
         created_at_changes: Whether a start, a connection or a restore changes the creation time. By default none does.
     """
 
-    visible_seconds: Seconds | None = None
     name_held_seconds: Seconds | None = None
     created_at_changes: bool | None = None
 
@@ -165,11 +163,6 @@ class PlatformFile(msgspec.Struct, frozen=True):
     def pause(self) -> float:
         """The seconds between two looks: 2, or longer where the platform file says that lists are further behind."""
         return max(2.0, _or(self.facts.lists.lag_seconds, 0.0))
-
-    @property
-    def visible(self) -> float:
-        """The seconds after which a new container that was never seen counts as missing."""
-        return _or(self.facts.containers.visible_seconds, 120.0)
 
     @property
     def name_held(self) -> float:

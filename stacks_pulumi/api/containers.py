@@ -58,8 +58,8 @@ _NOT_LISTED: Final = (
 )
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
-_TOLERANCE: Final = 5.0
-"""Seconds by which a new container may seem older than the request for it: the API's clocks may differ a little."""
+CLOCKS_APART: Final = 5.0
+"""Seconds by which two clocks of the API may differ: a new container may seem older than the request for it."""
 _HELD_PAUSE: Final = 5.0
 
 
@@ -140,8 +140,7 @@ class _NewContainer(Once[Container]):
 
     @property
     def _account(self) -> str | None:
-        """The account, by the id of a container that was listed before; `None` if there was none."""
-        return next((account_of(row.id) for row in self.former if row.id.startswith("usr-")), None)
+        return self._api.account_in(self.former)
 
     def says_taken(self, error: StacksError) -> bool:
         return isinstance(error, BadRequestError | ConflictError) and _is_taken(error)
@@ -180,7 +179,6 @@ class ContainersApi:
         feed: The list of containers, shared by all threads that wait for one.
         clock: Time.
         on_wait: See the argument.
-        visible: The seconds after which a new container that was never seen counts as missing.
         server_now: See the argument.
     """
 
@@ -198,9 +196,9 @@ class ContainersApi:
         self.on_wait = on_wait
         self.clock = clock
         self._platform = platform
-        self.visible = platform.visible
         self.server_now = server_now
         self._name_held = platform.name_held
+        self._account: str | None = None
         self._released: dict[str, float] = {}
         """When a container of a name was deleted by this client."""
         self.feed: Feed[Container] = Feed(
@@ -220,7 +218,15 @@ class ContainersApi:
 
     def list(self) -> Listing[Container]:
         """Return all containers of the account (guide, "List Containers")."""
-        return self.send(LIST)
+        listed = self.send(LIST)
+        self.account_in(listed)
+        return listed
+
+    def account_in(self, rows: Listing[Container]) -> str | None:
+        """Return the account, by the id of a container in these rows, or in a list before them; `None` without one."""
+        found = next((account_of(row.id) for row in rows if row.id.startswith("usr-")), None)
+        self._account = found or self._account
+        return self._account
 
     def status(self, container_id: str) -> Container:
         """
@@ -472,7 +478,7 @@ def is_older(thing: Container | Backup, since: float | None) -> bool:
     if since is None or created is None:
         return False
     # A time may be cut to the minute.
-    return created < since - _TOLERANCE and not (created % 60 == 0 and since - created < 60)
+    return created < since - CLOCKS_APART and not (created % 60 == 0 and since - created < 60)
 
 
 def _is_taken(error: BadRequestError | ConflictError) -> bool:

@@ -51,7 +51,7 @@ _SEARCH: Final = (0.0, 2.0, 3.0, 5.0)
 """Seconds before each look for the effect of a request that is not sent again."""
 _EVERY: Final = 10.0
 """Seconds between later looks, while the name that was asked for is taken by something that no list shows."""
-TOLERANCE: Final = 2.0
+_EARLIER: Final = 2.0
 """Seconds by which a creation time may be before our request: dates are whole seconds."""
 _LATER: Final = 5.0
 """Seconds after the end of our request in which it may still be carried out: a server continues after our timeout."""
@@ -231,7 +231,7 @@ class Once(ABC, Generic[T]):
     def _is_older(self, row: T) -> bool:
         """Return whether an object was made before our first request, so that it is another client's."""
         created = seconds_of(self.made_at(row))
-        return created is not None and bool(self._requests) and created < self._requests[0][0] - TOLERANCE
+        return created is not None and bool(self._requests) and created < self._requests[0][0] - _EARLIER
 
     def is_in_time(self, row: T) -> bool | None:
         """Return whether an object was made during one of our requests; `None` if that is not known."""
@@ -396,7 +396,7 @@ class Once(ABC, Generic[T]):
 def is_within(
     created: str | None,
     spans: Sequence[Sequence[float]],
-    before: float = TOLERANCE,
+    before: float = _EARLIER,
     after: float = _LATER,
 ) -> bool | None:
     """

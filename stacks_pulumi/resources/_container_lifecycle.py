@@ -207,7 +207,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
             access = self.session.reads.get("allowed_ips", id_, ask=ask)
         inputs = observed(container, olds, access)
         if identity is Identity.UNCERTAIN:
-            self.op.warn(f"{uncertain(id_, olds, container)}. It stays in the state. {self._remedies()}")
+            self.op.warn(
+                f"{uncertain(id_, olds, container.created_at)}. It stays in the state. {self._remedies()}"
+            )
             inputs[IDENTITY_CONFLICT] = container.created_at or NO_TIME
         return outputs(container, olds, inputs, access)
 
@@ -261,7 +263,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             self.op.warn(f"{other_container(id_, found)}: it is left alone")
             return
         if identity is Identity.UNCERTAIN:
-            msg = f"{uncertain(id_, olds, found)}. It was not deleted. {self._remedies()}"
+            msg = f"{uncertain(id_, olds, found.created_at)}. It was not deleted. {self._remedies()}"
             raise StacksError(msg, code="identity-unclear")
         self.session.fresh.remove(id_)
         acknowledged = False
@@ -309,7 +311,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
         differences = differences_to(inputs, self.with_template(container))
         if inputs.get("adopt") != "if_matching" or differences:
             hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
-            msg = f"{uncertain(id_, olds, container)}. It was not changed.{hint} {self._remedies()}"
+            msg = (
+                f"{uncertain(id_, olds, container.created_at)}. It was not changed.{hint} {self._remedies()}"
+            )
             raise StacksError(msg, code="identity-unclear")
         self.op.inform(
             f"adopted {id_}, created at {container.created_at}: from now on this stack changes and deletes it"
@@ -352,8 +356,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
             return self._settle(container, olds, inputs, new=new, bound=bound)
         except NotFoundError as error:
             msg = (
-                f"{error.message}, although a list has shown the container {container.id}: its own address may not be "
-                "visible yet, or it was deleted a moment ago. Run `pulumi up` again in some minutes"
+                f"a list has shown the container {container.id}, and its own address does not know it "
+                f"({error.reason}): it may not be visible yet, or was deleted a moment ago. Try again in some minutes"
             )
             raise UnseenError(msg) from None
 

@@ -227,8 +227,8 @@ class Creation(ABC, Generic[T]):
         thing: T = found.existing
         id_ = self.id_of(thing)
         is_free = not adopts(self.session.settings, self.inputs) and OWNERS.owner(self.kind, id_) is None
-        clock, lag = self.session.clock, self.session.client.platform.lag
-        left = self.session.begun + lag - clock.now()
+        clock, pause = self.session.clock, self.session.client.platform.pause
+        left = self.session.begun + pause - clock.now()
         if is_free and left > 0 and self.is_leftover(thing):
             # A list that is behind shows what a run of the engine before this one has deleted.
             sleep_with_pulse(left, clock, self.op.second_look(id_, "exists already"))

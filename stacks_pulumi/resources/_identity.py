@@ -16,7 +16,7 @@ from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import account_of, compare_instants, is_before, same_name, seconds_of
 from stacks_pulumi.api import models
 from stacks_pulumi.api._pages import UNSHOWN
-from stacks_pulumi.api.containers import is_older
+from stacks_pulumi.api.containers import CLOCKS_APART, is_older
 from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError
 from stacks_pulumi.resources._session import MAX_AGE, Session, check_operation
 from stacks_pulumi.resources._stored import shown_time
@@ -78,7 +78,7 @@ def identify(session: Session, stored: Mapping[str, Any], container: models.Cont
 
 
 def may_be_another(session: Session, stored: str | None, now: str | None) -> bool:
-    """Return whether a container may differ from that whose creation time a child has in its state."""
+    """Return whether nothing shows that a container is the one whose creation time a child has in its state."""
     return stored is not None and not _start_changes_times(session) and not compare_instants(stored, now)
 
 
@@ -165,7 +165,6 @@ def _has_time(container: models.Container, known: str | None) -> bool:
 
 _LATEST: Final = 600.0
 """Seconds after a create request in which it may still take effect: as long as a create waits for the container."""
-_TOLERANCE: Final = 5.0
 
 
 def _may_be_of_request(container: models.Container, stored: Mapping[str, Any]) -> bool:
@@ -179,7 +178,7 @@ def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:
     """Return whether a container that was never seen may have been created a moment ago."""
     requested = seconds_of(stored.get(REQUESTED_AT))
     now = session.client.containers.server_now() or session.clock.wall()
-    return requested is not None and -_TOLERANCE < now - requested < _LATEST
+    return requested is not None and -CLOCKS_APART < now - requested < _LATEST
 
 
 def other_container(id_: str, container: models.Container) -> str:
@@ -187,16 +186,16 @@ def other_container(id_: str, container: models.Container) -> str:
     return f"the id {id_} belongs to another container now ({container.template}, created at {container.created_at})"
 
 
-def uncertain(id_: str, stored: Mapping[str, Any], container: models.Container) -> str:
-    """Return the description of a container that may be ours or a different one."""
+def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
+    """Return the description of a container with an id of ours that was made at another time, or at an unknown one."""
     known = stored.get("created_at") or stored.get(REQUESTED_AT)
-    if container.created_at is None:
+    if now is None:
         return (
             f"the API gives no creation time of the container {id_}, and the one in the state was created at "
             f"{shown_time(known)}: nothing shows that it is the same"
         )
     return (
-        f"the container {id_} was created at {container.created_at}, and the one in the state at "
+        f"the container {id_} was created at {now}, and the one in the state at "
         f"{shown_time(known)}: it may be another stack's container with the same name"
     )
 

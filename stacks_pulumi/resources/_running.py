@@ -25,6 +25,7 @@ from stacks_pulumi.resources._identity import (
     RECENT,
     find_container,
     may_be_another,
+    uncertain,
 )
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from stacks_pulumi.resources._owners import BACKUPS, OWNERS, PARENT_TIMES
@@ -126,10 +127,8 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
         found = find_container(session, id_)
         created_at = None if found is None else found.created_at
     if may_be_another(session, known, created_at):
-        name = "that" if owner is None else repr(owner.name)
         msg = (
-            f"the container {id_} was created at {created_at}, and {name} of this program at {shown_time(known)}: "
-            "it may be another stack's container with the same name. Nothing was created in it: run `pulumi refresh`, "
+            f"{uncertain(id_, {'created_at': known}, created_at)}. Nothing was created in it: run `pulumi refresh`, "
             "which says what to do"
         )
         raise StacksError(msg, code="identity-unclear")

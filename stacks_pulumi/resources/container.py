@@ -14,6 +14,7 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import as_time, same_name, seconds_between
 from stacks_pulumi.api import models
+from stacks_pulumi.api.containers import CLOCKS_APART
 from stacks_pulumi.config import ADOPT_MODES, AccountSettings
 from stacks_pulumi.errors import (
     BadRequestError,
@@ -233,9 +234,8 @@ class Container(StacksResource, module="stacks", name="Container"):
 
 
 _PATIENCE: Final = 120.0
-"""Seconds for which a refused rollback is retried: longer than a boot takes."""
+"""Seconds for which a rollback is tried: longer than a boot takes, and until a new container is visible."""
 _PAUSE: Final = 2.0
-_TOLERANCE: Final = 5.0
 
 
 class ContainerCreation(Creation[models.Container]):
@@ -375,21 +375,21 @@ class ContainerCreation(Creation[models.Container]):
     def roll_back(self, thing: models.Container) -> None:
         """Delete the container again; the API may refuse that while it boots, or not find the container yet."""
         clock, containers = self.session.clock, self.session.client.containers
-        begun = clock.now()
+        until = clock.now() + _PATIENCE
         while True:
-            until = begun + containers.visible
+            unseen = (
+                f"neither a list nor its own address has shown it, and the API knows no {thing.id} to delete"
+            )
+            failed = StacksError(unseen, code="outcome-unknown")
             try:
                 if containers.delete(thing.id, thing.name):
                     break
             except NotFoundError:
                 pass  # that shows nothing: it may not be visible yet
-            except (BadRequestError, ConflictError):
-                until = begun + _PATIENCE
-                if clock.now() >= until:
-                    raise
+            except (BadRequestError, ConflictError) as error:
+                failed = error
             if clock.now() >= until:
-                msg = f"neither a list nor its own address has shown it, and the API knows no {thing.id} to delete"
-                raise StacksError(msg, code="outcome-unknown")
+                raise failed
             clock.sleep(_PAUSE)
         self._name_late_twin(thing)
 
@@ -399,7 +399,7 @@ class ContainerCreation(Creation[models.Container]):
             for row in self.session.client.feed.snapshot():
                 # The time in the answer is provisional.
                 between = seconds_between(thing.created_at, row.created_at)
-                is_deleted = row.id == thing.id and (between is None or abs(between) <= _TOLERANCE)
+                is_deleted = row.id == thing.id and (between is None or abs(between) <= CLOCKS_APART)
                 if same_name(row.name, self.inputs["name"]) and not is_deleted:
                     self.op.report(
                         f"{thing.id} was deleted again, and there is {self.describe(row)} now, perhaps by the same "

@@ -159,9 +159,7 @@ class SshCertificateHandler(ResourceHandler):
         container = find_container(session, id_, stored={"created_at": stored}, shared=True)
         if container is None:
             return None
-        if may_be_another(session, stored, container.created_at):
-            if seconds_of(container.created_at) is None:
-                raise UnseenError(uncertain(id_, {"created_at": stored}, container))
+        if _is_another(session, id_, stored, container.created_at):
             leave_alone(op, f"the container {id_} of the SSH key", stored, container.created_at, refresh=True)
             return None
         old = olds.get("private_key")
@@ -189,11 +187,11 @@ class SshCertificateHandler(ResourceHandler):
         stored = olds.get(CONTAINER_CREATED_AT)
         container = find_container(session, id_, stored={"created_at": stored})
         now = None if container is None else container.created_at
-        if may_be_another(session, stored, now):
+        if container is None or _is_another(session, id_, stored, now):
+            later = "" if now is None else f", and one of {now} has its id"
             msg = (
-                f"the SSH key of {id_} was not renewed: the container was deleted and created again (at "
-                f"{now}; the state has {shown_time(stored)}). Run `pulumi refresh` and "
-                "then `pulumi up`"
+                f"the SSH key of {id_} was not renewed: the container of {shown_time(stored)} is gone{later}. Run "
+                "`pulumi refresh` and then `pulumi up`"
             )
             raise VanishedError(msg, subject=f"container {id_}")
         if changed(self.fields, olds, inputs):
@@ -245,6 +243,19 @@ class _Download(Creation[str]):
 
     def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
         return _outputs(self.inputs, thing, creation_time(self.session, self.inputs["container"]))
+
+
+def _is_another(session: Session, id_: str, stored: str | None, now: str | None) -> bool:
+    """
+    Return whether a container is a later one than that of the state.
+
+    Raises:
+        UnseenError: It has no creation time, so nothing shows that.
+    """
+    is_other = may_be_another(session, stored, now)
+    if is_other and seconds_of(now) is None:
+        raise UnseenError(uncertain(id_, {"created_at": stored}, now))
+    return is_other
 
 
 def _outputs(inputs: Mapping[str, Any], key: str, container_created_at: str | None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from stacks_pulumi.resources._identity import (
     RECENT,
     find_container,
     may_be_another,
+    uncertain,
 )
 from stacks_pulumi.resources._literals import AdoptMode
 from stacks_pulumi.resources._operation import Operation
@@ -45,7 +46,7 @@ from stacks_pulumi.resources._running import (
     runs,
 )
 from stacks_pulumi.resources._session import REFUSALS, Session
-from stacks_pulumi.resources._stored import NO_TIME, shown_time
+from stacks_pulumi.resources._stored import NO_TIME
 from stacks_pulumi.resources._values import secret
 
 if TYPE_CHECKING:
@@ -387,10 +388,7 @@ def _check_not_recreated(session: Session, op: Operation, id_: str, olds: Mappin
 
 
 def _recreated(id_: str, stored: str | None, now: str | None) -> str:
-    return (
-        f"the container of the VPN client {id_} was created at {now}, and the one in the state at "
-        f"{shown_time(stored)}: the client may be another stack's"
-    )
+    return f"the VPN client {id_}: {uncertain(parent_id(id_), {'created_at': stored}, now)}"
 
 
 def _remedies(op: Operation) -> str:

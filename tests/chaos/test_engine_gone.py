@@ -7,7 +7,6 @@ The engine cannot store the new id, so the provider deletes the new object. A de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,12 +104,10 @@ def test_a_cancel_does_not_end_a_look_that_waits_for_the_rate_limit(
     until(lambda: holdings(emulator) == held)
 
 
-def test_what_the_next_run_makes_is_not_rolled_back(tmp_path: Path) -> None:
+def test_what_the_next_run_makes_is_not_rolled_back() -> None:
     """A provider that outlives its engine looks for the result of a lost request: it deleted what another `up` made."""
-    file = tmp_path / "platform.yaml"
-    file.write_text("version: 1\ncontainers: {visible_seconds: 30}\n")
     with Emulator(boot_seconds=0.5, clock=fast_clock()) as emulator:
-        config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:platform": str(file)}
+        config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
         hosts = [Host(config, speed=SPEED, wall=fast_wall()) for _ in range(2)]
         first, second = (HostedResource(host, "Container", "web") for host in hosts)
         lost = emulator.faults.add("containers.create", "drop_before")

@@ -23,14 +23,14 @@ def test_a_setting_that_is_missing_is_not_known() -> None:
 
 
 def test_what_is_written_is_read_again_and_a_section_may_be_empty() -> None:
-    text = "version: 1\nlists: {lag_seconds: 20}\ncontainers: {visible_seconds: 45}\naccess:\nprices: {}\n"
+    text = "version: 1\nlists: {lag_seconds: 20}\ncontainers: {name_held_seconds: 45}\naccess:\nprices: {}\n"
 
     facts = parse(text, "facts.yaml")
 
     assert facts.as_json() == {
         "version": 1,
         "lists": {"lag_seconds": 20.0},
-        "containers": {"visible_seconds": 45.0},
+        "containers": {"name_held_seconds": 45.0},
     }
 
 
@@ -59,9 +59,9 @@ def test_what_is_written_is_read_again_and_a_section_may_be_empty() -> None:
         ("version: 1\nlists:\n  lag_seconds: 1\n  lag_seconds: 2", 4, "lag_seconds is there twice"),
         ("version: 1\ncontainers: {[up]: running}", 2, "a name is needed before the colon"),
         (
-            "version: 1\ncontainers:\n  visible_seconds: 1e9",
+            "version: 1\ncontainers:\n  name_held_seconds: 1e9",
             3,
-            "visible_seconds is '1e9', and must be a number from 0 to 86400",
+            "name_held_seconds is '1e9', and must be a number from 0 to 86400",
         ),
         (
             "version: 1\ncontainers:\n  created_at_changes: [start]",
@@ -144,8 +144,8 @@ def test_a_file_is_parsed_once_until_it_changes(tmp_path: Path) -> None:
     first = read(path).facts
 
     assert read(path).facts is first
-    path.write_text("version: 1\ncontainers: {visible_seconds: 45}\n", encoding="utf-8")
-    assert read(path).facts.containers.visible_seconds == 45
+    path.write_text("version: 1\ncontainers: {name_held_seconds: 45}\n", encoding="utf-8")
+    assert read(path).facts.containers.name_held_seconds == 45
 
 
 def test_advice_names_the_file_if_there_is_one(tmp_path: Path) -> None:

@@ -94,7 +94,6 @@ class Findings:
 _KNOWN: Final = platform_file.UNKNOWN
 _DEFAULTS: Final[Mapping[str, float]] = {
     "lists.lag_seconds": _KNOWN.lag,
-    "containers.visible_seconds": _KNOWN.visible,
     "containers.name_held_seconds": _KNOWN.name_held,
     "access.settle_seconds": _KNOWN.settle,
     "connections.listed_seconds": _KNOWN.connection_listed,

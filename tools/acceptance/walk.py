@@ -399,9 +399,8 @@ class Walk:
 
         ran = self._until(look, self._patience, patient=True)
         if not seen:
-            self.findings.seconds("containers.visible_seconds", None, "a new container is visible")
+            self.findings.differ("a new container is visible: not within the time that was waited")
             return None
-        self.findings.seconds("containers.visible_seconds", min(seen.values()), "a new container is visible")
         if len(seen) == 2:
             late = seen["list"] - seen["status"]
             self.findings.seconds("lists.lag_seconds", max(late, 0.0), "the list shows a new container")

@@ -202,6 +202,7 @@ ACTS: dict[str, Callable[[World], Any]] = {
 )
 @settings(max_examples=300, deadline=None)
 @example(act="a container", changes=["other ids"], share=1.0, seed=3)
+@example(act="a container", changes=["an array", "other ids"], share=0.3, seed=1)
 @example(act="a connection", changes=["nothing", "wrapped"], share=1.0, seed=1)
 def test_whatever_is_answered_nothing_that_was_made_is_lost(
     act: str, changes: list[str], share: float, seed: int
