@@ -14,7 +14,7 @@ from pathlib import Path
 from stacks_pulumi.cli import main
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.emulator import Emulator
-from tests.support.exports import Accounts
+from tools.docs.exports import Accounts
 
 __all__ = ["comparison", "program", "report", "table"]
 

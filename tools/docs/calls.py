@@ -1,16 +1,15 @@
-"""The number of API calls of each operation, measured with the real provider host and the emulator."""
+"""The number of API calls of each operation, measured with the native plugin's service and the emulator."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.host import Host, HostedResource
 from tools.docs.marks import table
+from tools.docs.provider import Provider, Resource
 
 __all__ = ["Measured", "calls", "measured"]
 
@@ -49,37 +48,31 @@ def calls(kind: str) -> str:
 @functools.cache
 def measured() -> Measured:
     """Create, change and delete all resources in one account. Takes about ten seconds, mostly waiting."""
-    with Emulator(boot_seconds=0.2) as emulator, contextlib.ExitStack() as hosts:
-
-        def start() -> Host:
-            host = Host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
-            hosts.callback(host.stop)
-            return host
-
-        return _Measurement(emulator, start).run()
+    with Emulator(boot_seconds=0.2) as emulator:
+        return _Measurement(emulator).run()
 
 
 class _Measurement:
-    def __init__(self, emulator: Emulator, start: Callable[[], Host]) -> None:
+    def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self._start = start
-        self._host = start()
+        self._provider = Provider({"apiKey": emulator.key, "baseUrl": emulator.url})
         self._result = Measured()
         self._in_new: dict[str, list[str]] = {}
 
     def run(self) -> Measured:
-        app, database, vpn = (self._host.resource("Container", name) for name in ("app", "database", "vpn"))
+        app, database, vpn = (self._resource("Container", name) for name in ("app", "database", "vpn"))
         self._container(app)
         for made, template in ((database, "postgresql"), (vpn, "stacks-vpn")):
             made.up(name=f"its-{made.name}", template=template)
         self._children_of_new(app.id, database.id, vpn.id)
-        # The engine's next operation starts a new process, which has created none of the containers.
-        self._host = self._start()
+        # The next operation has created none of the containers.
+        self._provider.begin_another_operation()
         self._connection(app.id, database.id)
         self._allowed_ip(app)
         self._vpn_client(vpn.id)
         self._pinned_backup(database.id)
         self._ssh_certificate(app.id)
+        self._provider.begin_another_operation()
         self._note("Container", "delete", app.delete)
         return self._result
 
@@ -91,11 +84,11 @@ class _Measurement:
             "PinnedBackup": {"container": database, "on_delete": "delete"},
         }
         for kind, given in inputs.items():
-            it = self._host.resource(kind)
+            it = self._resource(kind)
             self._in_new[kind] = self._made_by(functools.partial(it.up, **given))
             it.delete()
 
-    def _container(self, it: HostedResource) -> None:
+    def _container(self, it: Resource) -> None:
         made: dict[str, Any] = {"name": "app", "template": "nodejs"}
         self._up(it, _CREATE, **made)
         self._note("Container", "refresh", it.read)
@@ -106,7 +99,7 @@ class _Measurement:
         self._up(it, "update: restart, stop or start", **made, restart_triggers=["2"])
 
     def _connection(self, source: str, target: str) -> None:
-        it = self._host.resource("Connection")
+        it = self._resource("Connection")
         made: dict[str, Any] = {"source": source, "target": target}
         self._up(it, _CREATE, **made, name="one")
         self._up(it, "nothing changed", **made, name="one")
@@ -114,8 +107,8 @@ class _Measurement:
         self._up(it, "replace", **made, name="two")
         self._note("Connection", "delete", it.delete)
 
-    def _allowed_ip(self, container: HostedResource) -> None:
-        it, other = self._host.resource("AllowedIp"), self._host.resource("AllowedIp", "other")
+    def _allowed_ip(self, container: Resource) -> None:
+        it, other = self._resource("AllowedIp"), self._resource("AllowedIp", "other")
         made: dict[str, Any] = {"container": container.id, "ip_address": _ADDRESS}
         self._up(it, _CREATE, **made)
         self._up(it, "nothing changed", **made)
@@ -127,14 +120,12 @@ class _Measurement:
         self._note("AllowedIp", "delete, in a `destroy`", other.delete)
         other.up(container=container.id, ip_address="198.51.100.8")
         # That is how a process learns that its program has the container.
-        kept = self._host.resource("Container", container.name)
-        kept.id, kept.outs = container.id, container.outs
-        kept.diff(kept.checked(**container.inputs))
+        container.up(name="app", template="nodejs", external_access=True, restart_triggers=["2"])
         self._note("AllowedIp", "delete, and the container stays", other.delete)
         self._note("AllowedIp", "delete, the last one of a list", it.delete)
 
     def _vpn_client(self, container: str) -> None:
-        it = self._host.resource("VpnClient")
+        it = self._resource("VpnClient")
         made: dict[str, Any] = {"container": container, "name": "laptop"}
         self._up(it, _CREATE, **made)
         self._up(it, "nothing changed", **made)
@@ -146,21 +137,21 @@ class _Measurement:
         self._note("VpnClient", "delete", it.delete)
 
     def _pinned_backup(self, container: str) -> None:
-        it = self._host.resource("PinnedBackup")
+        it = self._resource("PinnedBackup")
         self._up(it, _CREATE, container=container)
         self._up(it, "nothing changed", container=container)
-        self._emulator.drift.unpin(int(it.outs["backup_id"]))
+        self._emulator.drift.unpin(int(it.output("backup_id")))
         self._note("PinnedBackup", "refresh", it.read)
         self._up(it, "update: unpinned outside", container=container)
         self._up(it, "update: on_delete", container=container, on_delete="delete")
         self._up(it, "replace", container=container, on_delete="delete", triggers=["2"])
-        self._backup_restore(int(it.outs["backup_id"]))
+        self._backup_restore(int(it.output("backup_id")))
         self._note("PinnedBackup", "delete, on_delete='delete'", it.delete)
         it.up(container=container)
         self._note("PinnedBackup", "delete, on_delete='unpin'", it.delete)
 
     def _backup_restore(self, number: int) -> None:
-        it = self._host.resource("BackupRestore")
+        it = self._resource("BackupRestore")
         self._up(it, _CREATE, backup_id=number)
         self._up(it, "nothing changed", backup_id=number)
         self._note("BackupRestore", "refresh", it.read)
@@ -168,14 +159,17 @@ class _Measurement:
         self._note("BackupRestore", "delete", it.delete)
 
     def _ssh_certificate(self, container: str) -> None:
-        it = self._host.resource("SshCertificate")
+        it = self._resource("SshCertificate")
         self._up(it, _CREATE, container=container)
         self._up(it, "nothing changed", container=container)
         self._note("SshCertificate", "refresh", it.read)
         self._up(it, "update", container=container, rotate_triggers=["2"])
         self._note("SshCertificate", "delete", it.delete)
 
-    def _up(self, it: HostedResource, what: str, **inputs: Any) -> None:
+    def _resource(self, kind: str, name: str = "it") -> Resource:
+        return Resource(self._provider, kind, name)
+
+    def _up(self, it: Resource, what: str, **inputs: Any) -> None:
         self._note(it.kind, what, lambda: it.up(**inputs))
 
     def _note(self, kind: str, what: str, work: Callable[[], object]) -> None:

@@ -13,8 +13,8 @@ import pytest
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.codes import has_a_code
-from tests.support.exports import Accounts
 from tests.support.machine import Machine
+from tools.docs.exports import Accounts
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import pytest
 from stacks_pulumi import catalog
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
-from tests.support.exports import Accounts, urn
 from tests.support.golden import Golden
+from tools.docs.exports import Accounts, urn
 
 
 def account(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.account import backend as stacks_backend
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
-from tests.support.exports import Accounts
 from tests.unit.account.test_account import account, owners
+from tools.docs.exports import Accounts
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
 

@@ -16,7 +16,7 @@ import requests
 
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
-from tests.support.exports import Accounts
+from tools.docs.exports import Accounts
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
 

@@ -17,8 +17,8 @@ from stacks_pulumi.cost import live
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.errors import WaitCancelledError
-from tests.support.exports import Accounts
 from tests.unit.account.test_account import account
+from tools.docs.exports import Accounts
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
 

@@ -12,7 +12,7 @@ import pytest
 from stacks_pulumi.account.budgets import read_budgets
 from stacks_pulumi.account.reconcile import Ownership
 from stacks_pulumi.cli import main
-from tests.support.exports import Accounts
+from tools.docs.exports import Accounts
 
 DOCS = Path(__file__).parents[3] / "docs"
 ACCOUNT = (DOCS / "account.md").read_text(encoding="utf-8")

@@ -35,8 +35,8 @@ from stacks_pulumi.commands import scaffold
 from stacks_pulumi.commands.scaffold import place, required
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.emulator import Emulator
-from tests.support.exports import Accounts
 from tests.support.golden import Golden
+from tools.docs.exports import Accounts
 
 NASTY = 'he said "hi"\n\\ \'\'\' """ \u202e ${web.id} $$ {{x}} #: é'
 KINDS = frozenset({"AllowedIp", "Connection", "PinnedBackup", "VpnClient"})

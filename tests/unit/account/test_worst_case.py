@@ -11,9 +11,9 @@ import pytest
 
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cli import main
-from tests.support.exports import DYNAMIC, Accounts, urn
 from tests.unit.account.test_account import OF_PROVIDER, OTHER_ORIGIN, account, provider
 from tests.unit.account.test_options import budgets
+from tools.docs.exports import DYNAMIC, Accounts, urn
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
 

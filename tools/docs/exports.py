@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.emulator import Emulator
+
+__all__ = ["DYNAMIC", "Accounts", "urn"]
 
 DYNAMIC = "pulumi-python:dynamic/stacks:"
 
@@ -33,8 +36,6 @@ class Accounts:
 
     def created_at(self, name: str) -> str:
         """Return the creation time of a container, as the API formats it."""
-        from stacks_pulumi.api import StacksClient
-
         with StacksClient(self.emulator.key, base_url=self.emulator.url) as client:
             return str(client.containers.status(self.id(name)).created_at)
 
@@ -85,4 +86,5 @@ class Accounts:
 
 
 def urn(stack: str, project: str, kind: str, name: str) -> str:
+    """Return the URN of a resource."""
     return f"urn:pulumi:{stack}::{project}::{DYNAMIC}{kind}::{name}"
