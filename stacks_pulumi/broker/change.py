@@ -173,7 +173,7 @@ class Permit(_Part, frozen=True):
         why: For people.
     """
 
-    n: int
+    n: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
     endpoint: Text
     ids: dict[str, Constraint] = {}
     body: dict[str, Value] = {}

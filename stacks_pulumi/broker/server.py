@@ -302,6 +302,7 @@ class App:
         if what == "me":
             return json_reply(200, {"success": True, **self.desk.describe(grant)})
         if what == "log" and grant.kind == "read":
+            self._check_rate(grant.id, self._share(), "Rate limit exceeded: the share of this grant")
             return json_reply(200, {"success": True, "grants": self.desk.history()})
         if what == "":
             return self._page(grant)
@@ -504,14 +505,14 @@ class Server:
         folder.budgets()
         keys = settings.keys
         change = read_key(settings.key if keys is None else keys.change, "key")
-        self._upstream = Upstream(
+        self.upstream = Upstream(
             settings.base_url or DEFAULT_BASE_URL,
             change,
             clock,
             read_key=None if keys is None else read_key(keys.read, "keys.read"),
             live_prices=settings.live_prices,
         )
-        self.app = App(folder, self._upstream, self._listen.hosts(names), clock, embedded=embedded)
+        self.app = App(folder, self.upstream, self._listen.hosts(names), clock, embedded=embedded)
         self._server: Any = None
         self.url = ""
 

@@ -3,6 +3,7 @@ Benchmark: seconds, calls, processor time and memory of many containers, beside 
 
     make bench                            everything, and docs/bench.md
     make bench ARGS="--mishaps"           only what faults and changes in the dashboard add
+    make bench ARGS="--broker"            only the broker's own time, which takes seconds
     make bench ARGS="--containers 24"     a piece; its page is build/bench/bench.md, as that of a run that fails
 """
 
@@ -18,10 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
 
-from tests.bench import alone, mishaps, report  # noqa: E402  (the path has to be set first)
+from tests.bench import alone, broker, mishaps, report  # noqa: E402  (the path has to be set first)
 from tests.bench.cases import PROVIDERS, Case, all_cases, piece  # noqa: E402
 from tests.bench.run import FailedError, Row, empty_up, run  # noqa: E402
-from tests.bench.targets import targets  # noqa: E402
+from tests.bench.targets import Target, of_broker, targets  # noqa: E402
 from tests.support.forked import commands  # noqa: E402
 from tools.engine.ensure import ensure  # noqa: E402
 
@@ -29,6 +30,11 @@ from tools.engine.ensure import ensure  # noqa: E402
 def main() -> int:
     """Run the benchmark and return the exit code."""
     arguments = _arguments()
+    if arguments.broker:
+        found_targets = list(of_broker(broker.measure()))
+        for target in found_targets:
+            say(_line(target))
+        return int(not all(target.reached for target in found_targets))
     # Of a forked provider, processor time and memory would be those of the server's client.
     commands.Mode.real = True
     began = time.monotonic()
@@ -56,9 +62,7 @@ def main() -> int:
         mishaps.run(engine, lambda row: say(report.mishap_line(row))) if is_whole or arguments.mishaps else []
     )
     for target in targets(rows, found, amiss):
-        say(
-            f"{'reached' if target.reached else 'NOT REACHED'}: {target.what}: {target.got}, wanted {target.wanted}"
-        )
+        say(_line(target))
     docs = ROOT / "docs" if is_whole and not failed else ROOT / "build" / "bench"
     report.write(docs, report.Figures(rows, empty, found, (time.monotonic() - began) / 60, amiss))
     say(
@@ -74,6 +78,11 @@ def _bound(case: Case, verb: str, empty: float, rows: Sequence[Row]) -> float:
     return case.seconds_at_least(verb, empty, max(seconds, default=0.0))
 
 
+def _line(target: Target) -> str:
+    reached = "reached" if target.reached else "NOT REACHED"
+    return f"{reached}: {target.what}: {target.got}, wanted {target.wanted}"
+
+
 def say(text: str) -> None:
     """Print a line immediately."""
     sys.stdout.write(text + "\n")
@@ -87,6 +96,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--mishaps", action="store_true", help="only the faults and the changes in the dashboard"
     )
+    parser.add_argument("--broker", action="store_true", help="only the broker's own time")
     return parser.parse_args()
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import requests
 
 from stacks_pulumi.api import StacksClient
+from tests.bench import broker
 from tests.support import several_stacks
 from tests.support.guide import LISTED
 from tests.support.previews import events, step, web
@@ -38,7 +39,7 @@ _IMPORTS = {
 @dataclass(frozen=True)
 class Alone:
     """
-    Its figures: milliseconds of processor time, each the least of several rounds.
+    Its figures: milliseconds of processor time, each the least of several rounds; for the broker, of time.
 
     Attributes:
         import_pulumi: `import pulumi`.
@@ -49,6 +50,7 @@ class Alone:
         list_bare: The same in requests and json.
         cost: `stacks-pulumi cost` of a preview of 5,000 resources, the process included.
         shared: Four stacks of 24 on one key.
+        broker: The broker's own time.
     """
 
     import_pulumi: float
@@ -59,6 +61,7 @@ class Alone:
     list_bare: float
     cost: float
     shared: several_stacks.Outcome
+    broker: broker.Own
 
 
 def measure() -> Alone:
@@ -78,6 +81,7 @@ def measure() -> Alone:
         list_bare=lists["bare"],
         cost=cost,
         shared=several_stacks.run(apart=1.0),
+        broker=broker.measure(),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.bench.alone import Alone
+from tests.bench.broker import Own
 from tests.bench.cases import HOSTS, QUIET, VERBS
 from tests.bench.mishaps import LIMITS, MishapRow
 from tests.bench.run import Row
@@ -29,6 +30,8 @@ SHARED = 1.1
 IMPORT_MS = 30.0
 PLUGIN_START_MS = 200.0
 LIST_MS = 40.0
+BROKER_READ_MS = 10.0
+BROKER_CHANGE_MS = 25.0
 
 
 @dataclass(frozen=True)
@@ -202,3 +205,11 @@ def _alone(alone: Alone) -> Iterator[Target]:
         ),
     ):
         yield Target(what, f"at most {most_ms:.0f} ms", f"{took:.0f} ms", took <= most_ms)
+    yield from of_broker(alone.broker)
+
+
+def of_broker(own: Own) -> Iterator[Target]:
+    """Yield the targets of the broker's own time."""
+    for what, most, took in (("read", BROKER_READ_MS, own.read), ("change", BROKER_CHANGE_MS, own.change)):
+        name = f"the broker's own time for 95 of 100 requests that {what}"
+        yield Target(name, f"at most {most:.0f} ms", f"{took:.1f} ms", took <= most)

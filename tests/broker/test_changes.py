@@ -180,6 +180,8 @@ def test_a_deletion_is_what_is_gone_afterwards(benches: Callable[..., Bench]) ->
         ({"surprise": 1}, 400),
         ({"ceiling": {"increase": 4}}, 400),
         ({"permits": [permit("containers.list", n=1)]}, 400),
+        ({"permits": [permit("containers.create", create("a"), n=0)]}, 400),
+        ({"permits": [permit("containers.create", create("a"), n=10**20)]}, 400),
         ({"permits": [permit("containers.create", {"surprise": 1}, n=1)]}, 400),
         ({"permits": [permit("containers.delete", n=1, ids={"container_id": {"is": "usr-1-web"}})]}, 400),
         ({"permits": [permit("containers.delete", n=1, ids={"container_id": {"of": ["nothing"]}})]}, 400),

@@ -9,6 +9,7 @@ import pytest
 
 from tests.bench import report
 from tests.bench.alone import Alone
+from tests.bench.broker import Own
 from tests.bench.cases import VERBS, all_cases
 from tests.bench.mishaps import Ended, Mishap, MishapRow, all_mishaps
 from tests.bench.run import Measured, Row
@@ -76,7 +77,7 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
         for verb in VERBS
     ]
     several = Outcome(80.0, {0: 84.0})
-    found = Alone(150, 5, 47, 210, 35, 16, 600, several)
+    found = Alone(150, 5, 47, 210, 35, 16, 600, several, Own(3.0, 12.0))
 
     calm = {"ours": 14.0, "native": 13.0, "peer": 15.0}
     amiss = [MishapRow(mishap, _ends(mishap, calm), calm) for mishap in all_mishaps()]
