@@ -60,10 +60,41 @@ def key_in_environment(
     monkeypatch.chdir(platform.parent)
 
 
+class Account(Accounts):
+    """
+    The emulator's account, exports of stacks, and the commands that read both.
+
+    Attributes:
+        capsys: What the commands print.
+    """
+
+    def __init__(self, emulator: Emulator, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(emulator, folder)
+        self.capsys = capsys
+
+    def report(self, *arguments: str, code: int = 0) -> dict[str, Any]:
+        """Return the JSON of the command `account`, which must end with this exit code."""
+        states = [word for file in arguments if file.endswith(".json") for word in ("--state", file)]
+        options = [word for word in arguments if not word.endswith(".json")]
+        ended = main(["account", "--json", *states, *options])
+        out, err = self.capsys.readouterr()
+        assert ended == code, err or out
+        data: dict[str, Any] = json.loads(out)
+        return data
+
+    def budgets(self, text: str) -> str:
+        """Write a file with budgets, and return its path."""
+        file = self.folder / "budgets.yaml"
+        file.write_text(text, encoding="utf-8")
+        return str(file)
+
+
 @pytest.fixture
-def accounts(emulator: Emulator, key_in_environment: None, tmp_path: Path) -> Accounts:
-    """Make exports for the emulator's account."""
-    return Accounts(emulator, tmp_path)
+def accounts(
+    emulator: Emulator, key_in_environment: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Account:
+    """Return the emulator's account without an export."""
+    return Account(emulator, tmp_path, capsys)
 
 
 @pytest.fixture

@@ -13,27 +13,15 @@ from stacks_pulumi import catalog
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
 from tests.support.golden import Golden
-from tools.docs.exports import Accounts, urn
-
-
-def account(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
-    """Return the JSON of the command, which must end with this exit code."""
-    states = [word for file in arguments if file.endswith(".json") for word in ("--state", file)]
-    options = [word for word in arguments if not word.endswith(".json")]
-    ended = main(["account", "--json", *states, *options])
-    out, err = capsys.readouterr()
-    assert ended == code, err or out
-    data: dict[str, Any] = json.loads(out)
-    return data
+from tests.unit.account.conftest import Account
+from tools.docs.exports import urn
 
 
 def owners(data: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
     return {one["name"]: (one["ownership"], one["stacks"]) for one in data["containers"]}
 
 
-def test_the_json_is_as_recorded(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str], golden: Golden
-) -> None:
+def test_the_json_is_as_recorded(accounts: Account, golden: Golden) -> None:
     """It has a container of each ownership, a state that cannot be read, and an interrupted create."""
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "both", "alone", "new")])
     gone = accounts.container("gone", created_at="2026-01-01T00:00:00Z")
@@ -47,19 +35,17 @@ def test_the_json_is_as_recorded(
     )
     prod = accounts.export("prod.json", accounts.container("both", "prod"))
 
-    data = account(capsys, dev, prod, "missing.json", code=1)
+    data = accounts.report(dev, prod, "missing.json", code=1)
 
     golden.json("account.json", data, {accounts.emulator.account: "ACCOUNT", str(accounts.folder): "FOLDER"})
 
 
-def test_each_container_has_its_stack_none_or_two(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_container_has_its_stack_none_or_two(accounts: Account) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "both", "alone")])
     dev = accounts.export("dev.json", accounts.container("web"), accounts.container("both"))
     prod = accounts.export("prod.json", accounts.container("both", "prod"))
 
-    data = account(capsys, dev, prod)
+    data = accounts.report(dev, prod)
 
     assert owners(data) == {
         "alone": ("orphan", []),
@@ -69,20 +55,18 @@ def test_each_container_has_its_stack_none_or_two(
     assert accounts.emulator.calls() - accounts.emulator.calls("containers.status") == 1
 
 
-def test_two_resources_of_one_stack_are_double_and_cost_once(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_resources_of_one_stack_are_double_and_cost_once(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     again = accounts.container("web", urn=urn("dev", "shop", "Container", "again"))
 
-    data = account(capsys, accounts.export("dev.json", accounts.container("web"), again))
+    data = accounts.report(accounts.export("dev.json", accounts.container("web"), again))
 
     assert owners(data) == {"web": ("double", ["shop/dev"])}
     assert data["totals"]["stacks"]["shop/dev"]["monthly_price_usd"] == 4.0
     assert data["totals"]["counted_twice"]["monthly_price_usd"] == 0.0
 
 
-def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_totals_equal_the_bill(accounts: Account) -> None:
     accounts.emulator.load(
         [
             {"name": "web", "template": "nodejs", "plan": "premium", "additional_storage_tier": 5},
@@ -101,7 +85,7 @@ def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFix
         Decimal(0),
     )
 
-    totals = account(capsys, dev, prod)["totals"]
+    totals = accounts.report(dev, prod)["totals"]
 
     price = {name: Decimal(total["price"]["low"]) for name, total in totals["stacks"].items()}
     assert price == {"shop/dev": Decimal(16), "shop/prod": Decimal(6)}
@@ -113,14 +97,12 @@ def test_the_totals_equal_the_bill(accounts: Accounts, capsys: pytest.CaptureFix
     )
 
 
-def test_a_container_listed_twice_is_counted_once(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_container_listed_twice_is_counted_once(accounts: Account) -> None:
     row = {"id": accounts.id("web"), "name": "web", "template": "nodejs", "plan": "basic", "created_at": "x"}
     body = {"success": True, "count": 2, "data": [row, {**row, "status": "running"}]}
     accounts.emulator.faults.add("containers.list", "answer", body=body)
 
-    data = account(capsys, accounts.export("dev.json"))
+    data = accounts.report(accounts.export("dev.json"))
 
     accounts.emulator.faults.assert_none_left()
     assert owners(data) == {"web": ("orphan", [])}
@@ -128,14 +110,12 @@ def test_a_container_listed_twice_is_counted_once(
     assert data["totals"]["account"]["containers"] == 1
 
 
-def test_a_container_only_in_a_state_is_missing(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_container_only_in_a_state_is_missing(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     gone = accounts.container("gone", created_at="2026-01-01T00:00:00Z")
 
-    data = account(
-        capsys, accounts.export("dev.json", accounts.container("web"), gone), "--fail-on", "missing", code=2
+    data = accounts.report(
+        accounts.export("dev.json", accounts.container("web"), gone), "--fail-on", "missing", code=2
     )
 
     [missing] = data["missing"]
@@ -143,14 +123,12 @@ def test_a_container_only_in_a_state_is_missing(
     assert data["failed"] == ["1 resource that the account does not have (--fail-on missing)"]
 
 
-def test_an_incomplete_list_makes_no_container_missing(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_incomplete_list_makes_no_container_missing(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     dev = accounts.export("dev.json", accounts.container("web"))
     accounts.emulator.faults.add("containers.list", "answer", body={"success": True, "count": 0, "data": []})
 
-    data = account(capsys, dev, "--fail-on", "missing", code=1)
+    data = accounts.report(dev, "--fail-on", "missing", code=1)
 
     accounts.emulator.faults.assert_none_left()
     assert (data["complete"], data["missing"], data["failed"]) == (False, [], [])
@@ -158,13 +136,11 @@ def test_an_incomplete_list_makes_no_container_missing(
     assert data["totals"]["account"]["price"] == {"low": "0.00", "high": None}
 
 
-def test_another_creation_time_is_another_container(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_creation_time_is_another_container(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     dev = accounts.export("dev.json", accounts.container("web", created_at="2026-01-01T00:00:00Z"))
 
-    data = account(capsys, dev)
+    data = accounts.report(dev)
 
     assert owners(data) == {"web": ("orphan", [])}
     [web] = data["containers"]
@@ -174,9 +150,7 @@ def test_another_creation_time_is_another_container(
     assert data["missing"][0]["id"] == accounts.id("web")
 
 
-def test_an_interrupted_create_is_named_with_its_stack(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interrupted_create_is_named_with_its_stack(accounts: Account) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "data", "idle")])
     creating = accounts.container("Web", created_at="2026-01-01T00:00:00Z", id="", outputs={})
     again = accounts.container("data", id="", outputs={})
@@ -193,7 +167,7 @@ def test_an_interrupted_create_is_named_with_its_stack(
         ),
     )
 
-    data = account(capsys, dev, "--fail-on", "orphans", code=2)
+    data = accounts.report(dev, "--fail-on", "orphans", code=2)
 
     assert owners(data) == {
         "data": ("owned", ["shop/dev"]),
@@ -217,7 +191,7 @@ SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"
     ids=["secret name", "unknown kind"],
 )
 def test_an_interrupted_create_whose_name_is_not_known_leaves_no_orphans(
-    changes: dict[str, Any], accounts: Accounts, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, Any], accounts: Account
 ) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "hidden")])
     creating = {**accounts.container("hidden"), "id": "", "outputs": {}, **changes}
@@ -225,23 +199,21 @@ def test_an_interrupted_create_whose_name_is_not_known_leaves_no_orphans(
         "dev.json", accounts.container("web"), pending=({"type": "creating", "resource": creating},)
     )
 
-    data = account(capsys, dev, "--fail-on", "orphans", code=1)
+    data = accounts.report(dev, "--fail-on", "orphans", code=1)
 
     assert owners(data) == {"hidden": ("unknown", []), "web": ("owned", ["shop/dev"])}
     assert "its state does not say under which name" in data["unread"][0]["error"]
     assert (data["complete"], data["failed"]) == (False, [])
 
 
-def test_protected_retained_and_leftover_containers_are_owned(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_protected_retained_and_leftover_containers_are_owned(accounts: Account) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("old", "safe", "waits")])
     old = accounts.container("old", delete=True, retainOnDelete=True)
     waits = accounts.container("waits", pendingReplacement=True)
     looked_up = accounts.container("safe", "prod", external=True)
     dev = accounts.export("dev.json", old, accounts.container("safe", protect=True), waits)
 
-    data = account(capsys, dev, accounts.export("prod.json", looked_up))
+    data = accounts.report(dev, accounts.export("prod.json", looked_up))
 
     assert owners(data) == {
         "old": ("owned", ["shop/dev"]),
@@ -258,7 +230,7 @@ def test_protected_retained_and_leftover_containers_are_owned(
     assert (flags["safe"]["left_over"], flags["safe"]["protect"]) == (False, True)
 
     assert main(["account", "--state", dev]) == 0
-    out = capsys.readouterr().out
+    out = accounts.capsys.readouterr().out
     assert "left over from a replacement, retained on delete" in out
 
 
@@ -273,14 +245,12 @@ def test_protected_retained_and_leftover_containers_are_owned(
         '{"deployment": {"resources": 5}}',
     ],
 )
-def test_an_unreadable_export_leaves_no_orphans(
-    content: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_an_unreadable_export_leaves_no_orphans(content: str, accounts: Account, tmp_path: Path) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}, {"name": "alone", "template": "nodejs"}])
     dev = accounts.export("dev.json", accounts.container("web"))
     (tmp_path / "bad.json").write_text(content, encoding="utf-8")
 
-    data = account(capsys, dev, str(tmp_path / "bad.json"), "--fail-on", "orphans", code=1)
+    data = accounts.report(dev, str(tmp_path / "bad.json"), "--fail-on", "orphans", code=1)
 
     assert owners(data) == {"alone": ("unknown", []), "web": ("owned", ["shop/dev"])}
     assert (data["complete"], data["failed"]) == (False, [])
@@ -288,26 +258,24 @@ def test_an_unreadable_export_leaves_no_orphans(
     assert [one["stack"] for one in data["unread"]] == [str(tmp_path / "bad.json")]
 
     assert main(["account", "--state", str(tmp_path / "bad.json")]) == 1
-    out = capsys.readouterr().out
+    out = accounts.capsys.readouterr().out
     assert "no container is called an orphan, because a stack that was not read may own it" in out
     assert "curl" not in out
 
 
-def test_a_missing_file_is_reported_as_unread(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
-    data = account(capsys, "missing.json", code=1)
+def test_a_missing_file_is_reported_as_unread(accounts: Account) -> None:
+    data = accounts.report("missing.json", code=1)
 
     assert data["unread"] == [{"stack": "missing.json", "error": "No such file or directory"}]
 
 
 @pytest.mark.parametrize("content", ['{"deployment": null}', '{"deployment": {"manifest": {}}}'])
-def test_an_empty_stack_is_complete(
-    content: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_an_empty_stack_is_complete(content: str, accounts: Account, tmp_path: Path) -> None:
     accounts.emulator.load([{"name": "alone", "template": "nodejs"}])
     # PowerShell writes UTF-16.
     (tmp_path / "empty.json").write_bytes(content.encode("utf-16"))
 
-    assert owners(account(capsys, str(tmp_path / "empty.json"))) == {"alone": ("orphan", [])}
+    assert owners(accounts.report(str(tmp_path / "empty.json"))) == {"alone": ("orphan", [])}
 
 
 def provider(url: str) -> dict[str, Any]:
@@ -326,15 +294,13 @@ OTHER_ORIGIN: dict[str, Any] = {
 }
 
 
-def test_a_state_of_another_api_is_not_mixed_in(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_state_of_another_api_is_not_mixed_in(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     same = accounts.container("web", **OF_PROVIDER)
     gone = accounts.container("gone", created_at="2026-01-01T00:00:00Z", **OF_PROVIDER)
     other = accounts.export("other.json", provider("https://other.example/api/v1"), same, gone)
 
-    data = account(capsys, other)
+    data = accounts.report(other)
 
     # The same id and the same second: not owned by that stack, but too similar to report an orphan.
     assert owners(data) == {"web": ("unknown", [])}
@@ -342,81 +308,69 @@ def test_a_state_of_another_api_is_not_mixed_in(
     assert [one["stack"] for one in data["other_accounts"]] == ["shop/dev"]
 
 
-def test_names_of_this_machine_are_equal_urls(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_of_this_machine_are_equal_urls(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     url = accounts.emulator.url.replace("127.0.0.1", "LOCALHOST") + "/"
 
-    data = account(
-        capsys, accounts.export("dev.json", provider(url), accounts.container("web", **OF_PROVIDER))
+    data = accounts.report(
+        accounts.export("dev.json", provider(url), accounts.container("web", **OF_PROVIDER))
     )
 
     assert owners(data) == {"web": ("owned", ["shop/dev"])}
 
 
-def test_a_state_of_another_account_is_not_mixed_in(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_state_of_another_account_is_not_mixed_in(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     foreign = accounts.container("web", created_at="x", id="usr-99999999-web", **OTHER_ORIGIN)
 
-    data = account(capsys, accounts.export("dev.json", foreign))
+    data = accounts.report(accounts.export("dev.json", foreign))
 
     assert data["missing"] == []
     assert "usr-99999999-" in data["other_accounts"][0]["reason"]
 
 
-def test_a_container_changed_with_another_key_is_owned(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_container_changed_with_another_key_is_owned(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     rotated = accounts.container("web")
     rotated["outputs"]["origin"] = "0123456789abcdef-abcd"
 
-    assert owners(account(capsys, accounts.export("dev.json", rotated))) == {"web": ("owned", ["shop/dev"])}
+    assert owners(accounts.report(accounts.export("dev.json", rotated))) == {"web": ("owned", ["shop/dev"])}
 
 
-def test_an_empty_account_does_not_make_a_state_of_another_key_missing(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_account_does_not_make_a_state_of_another_key_missing(accounts: Account) -> None:
     gone = accounts.container("gone", created_at="x", **OTHER_ORIGIN)
 
-    data = account(capsys, accounts.export("dev.json", gone))
+    data = accounts.report(accounts.export("dev.json", gone))
 
     assert (data["missing"], len(data["other_accounts"])) == ([], 1)
 
 
-def test_the_native_types_and_spellings_are_recognised(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_native_types_and_spellings_are_recognised(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     native = accounts.container("web", type="stacks:index:Container")
     native["outputs"] = {"createdAt": "2026-01-01T00:00:00Z", "origin": f"{accounts.fingerprint}-x"}
     native["inputs"] = {"name": "web", "template": "nodejs", "stacksKind": "Container"}
 
-    data = account(capsys, accounts.export("dev.json", native))
+    data = accounts.report(accounts.export("dev.json", native))
 
     assert [owner["stack"] for owner in data["containers"][0]["recreated"]] == ["shop/dev"]
 
 
-def test_a_kind_of_a_later_version_keeps_its_container_from_being_an_orphan(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_kind_of_a_later_version_keeps_its_container_from_being_an_orphan(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     novel = accounts.container("web", type="stacks:index:Cluster", inputs={"stacks_kind": "Cluster"})
 
-    assert owners(account(capsys, accounts.export("dev.json", novel))) == {"web": ("owned", ["shop/dev"])}
+    assert owners(accounts.report(accounts.export("dev.json", novel))) == {"web": ("owned", ["shop/dev"])}
 
 
-def test_of_two_exports_of_one_stack_the_latest_counts(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_of_two_exports_of_one_stack_the_latest_counts(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}, {"name": "new", "template": "nodejs"}])
     web = accounts.container("web")
     old = accounts.export("old.json", web, saved_at="2026-01-01T00:00:00Z")
     new = accounts.export("new.json", web, accounts.container("new"), saved_at="2026-01-02T00:00:00Z")
 
     for files in ((old, new), (new, old), (new, new, old)):
-        data = account(capsys, *files, "--fail-on", "orphans,double")
+        data = accounts.report(*files, "--fail-on", "orphans,double")
 
         assert owners(data) == {"new": ("owned", ["shop/dev"]), "web": ("owned", ["shop/dev"])}
         assert data["notes"][0] == (
@@ -424,13 +378,11 @@ def test_of_two_exports_of_one_stack_the_latest_counts(
         )
 
 
-def test_two_stacks_with_one_name_are_distinguished(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_two_stacks_with_one_name_are_distinguished(accounts: Account) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("one", "two")])
     files = [accounts.export(f"{name}.json", accounts.container(name)) for name in ("one", "two")]
 
-    data = account(capsys, *files)
+    data = accounts.report(*files)
 
     assert owners(data) == {
         name: ("owned", [f"shop/dev ({file})"]) for name, file in zip(("one", "two"), files, strict=True)
@@ -438,18 +390,16 @@ def test_two_stacks_with_one_name_are_distinguished(
     assert any("more than one file is an export of a stack shop/dev" in note for note in data["notes"])
 
 
-def test_every_report_mentions_other_backends(accounts: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_report_mentions_other_backends(accounts: Account) -> None:
     file = accounts.export("dev.json")
 
-    assert any("may belong to another backend" in note for note in account(capsys, file)["notes"])
+    assert any("may belong to another backend" in note for note in accounts.report(file)["notes"])
     for form in ([], ["--markdown"]):
         main(["account", "--state", file, *form])
-        assert "may belong to another backend" in capsys.readouterr().out
+        assert "may belong to another backend" in accounts.capsys.readouterr().out
 
 
-def test_every_finding_has_a_command_that_is_not_run(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_finding_has_a_command_that_is_not_run(accounts: Account) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("alone", "both", "kept")])
     gone = accounts.container("gone", created_at="x")
     dev = accounts.export("dev.json", accounts.container("both"), accounts.container("kept"), gone)
@@ -458,14 +408,14 @@ def test_every_finding_has_a_command_that_is_not_run(
 
     assert main(["account", "--state", dev, "--state", prod]) == 0
 
-    out = capsys.readouterr().out
+    out = accounts.capsys.readouterr().out
     assert "DELETE" not in out
     taken = out.index(f"stacks-pulumi scaffold --out taken-over --state {dev} --state {prod}")
     assert out.endswith("\nExit code 0: everything was read, and nothing that was asked to fail was found.\n")
 
     assert main(["account", "--state", dev, "--state", prod, "--deletions"]) == 0
 
-    out = capsys.readouterr().out
+    out = accounts.capsys.readouterr().out
     assert taken < out.index("curl -fsS -X DELETE")
     assert f"{accounts.emulator.url}/containers/{accounts.id('alone')}" in out
     assert (
@@ -480,14 +430,12 @@ def test_every_finding_has_a_command_that_is_not_run(
     assert {request.method for request in accounts.emulator.requests} == {"GET"}
 
 
-def test_what_cannot_be_adopted_yet_is_offered_with_the_reason(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_adopted_yet_is_offered_with_the_reason(accounts: Account) -> None:
     accounts.emulator.load([{"name": "broken", "template": "nodejs", "status": "error"}])
 
     assert main(["account", "--state", accounts.export("dev.json")]) == 0
 
-    out = capsys.readouterr().out
+    out = accounts.capsys.readouterr().out
     # The command alone writes nothing for it.
     assert "To take over what no stack owns" not in out
     assert "  broken (it is in status error, and adopting it would start it: " in out
@@ -508,32 +456,28 @@ def test_what_cannot_be_adopted_yet_is_offered_with_the_reason(
     ],
 )
 def test_the_last_line_has_the_reason_for_the_exit_code(
-    options: list[str], code: int, reason: str, *, accounts: Accounts, capsys: pytest.CaptureFixture[str]
+    options: list[str], code: int, reason: str, *, accounts: Account
 ) -> None:
     accounts.emulator.load([{"name": "alone", "template": "nodejs"}])
     words = ["account", "--state", accounts.export("dev.json"), *options]
 
     assert main(words) == code
-    assert capsys.readouterr().out.splitlines()[-1].startswith(f"Exit code {code}: {reason}")
+    assert accounts.capsys.readouterr().out.splitlines()[-1].startswith(f"Exit code {code}: {reason}")
     assert main([*words, "--json"]) == code
-    data = json.loads(capsys.readouterr().out)
+    data = json.loads(accounts.capsys.readouterr().out)
     assert (data["exit_code"], data["reason"].partition(": ")[2][:20]) == (code, reason[:20])
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--markdown"]], ids=str)
-def test_a_key_that_was_given_as_the_name_of_a_file_is_not_shown(
-    form: list[str], accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_key_that_was_given_as_the_name_of_a_file_is_not_shown(form: list[str], accounts: Account) -> None:
     assert main(["account", "--state", f"sk_stacks_{'a' * 64}", *form]) == 1
 
-    shown = "".join(capsys.readouterr())
+    shown = "".join(accounts.capsys.readouterr())
     assert "No such file or directory" in shown
     assert "a" * 64 not in shown
 
 
-def test_one_call_for_a_thousand_containers_and_thirty_stacks(
-    emulator: Emulator, accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_call_for_a_thousand_containers_and_thirty_stacks(emulator: Emulator, accounts: Account) -> None:
     # All have one creation time, however long it takes to load them.
     emulator.freeze()
     emulator.load([{"name": f"box{number}", "template": "nodejs"} for number in range(1000)])
@@ -552,7 +496,7 @@ def test_one_call_for_a_thousand_containers_and_thirty_stacks(
     ]
     before = emulator.calls()
 
-    data = account(capsys, *files)
+    data = accounts.report(*files)
 
     # Two lists, and three requests for single containers with each of them.
     assert emulator.calls() - before == 8

@@ -16,8 +16,8 @@ from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.account import backend as stacks_backend
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
-from tests.unit.account.test_account import account, owners
-from tools.docs.exports import Accounts
+from tests.unit.account.conftest import Account
+from tests.unit.account.test_account import owners
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
 
@@ -61,14 +61,7 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return make
 
 
-def budgets(folder: Path, text: str) -> str:
-    (folder / "budgets.yaml").write_text(text, encoding="utf-8")
-    return str(folder / "budgets.yaml")
-
-
-def test_the_backends_stacks_are_read_by_default(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_the_backends_stacks_are_read_by_default(accounts: Account, backend: Any, tmp_path: Path) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "api", "blog")])
     backend(
         [
@@ -84,9 +77,9 @@ def test_the_backends_stacks_are_read_by_default(
             "organization/empty/dev": accounts.export("d.json"),
         },
     )
-    file = budgets(tmp_path, "budgets: [{tags: {team: web}, max_total: 7}]")
+    file = accounts.budgets("budgets: [{tags: {team: web}, max_total: 7}]")
 
-    data = account(capsys, "--budgets", file, code=2)
+    data = accounts.report("--budgets", file, code=2)
 
     assert owners(data) == {
         "api": ("owned", ["acme/shop/dev"]),
@@ -98,12 +91,12 @@ def test_the_backends_stacks_are_read_by_default(
 
 
 def test_a_stack_that_cannot_be_exported_or_is_being_updated_leaves_no_orphans(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
+    accounts: Account, backend: Any
 ) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     backend([{"name": "a/b/locked"}, {"name": "a/b/busy", "updateInProgress": True}], {})
 
-    data = account(capsys, code=1)
+    data = accounts.report(code=1)
 
     assert owners(data) == {"web": ("unknown", [])}
     assert data["unread"] == [
@@ -125,9 +118,7 @@ def test_without_pulumi_the_error_names_the_alternative(
     )
 
 
-def test_concurrent_creates_and_deletes_are_no_findings(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_concurrent_creates_and_deletes_are_no_findings(accounts: Account, backend: Any) -> None:
     accounts.emulator.load(
         [{"name": name, "template": "nodejs"} for name in ("stays", "created", "deleted", "alone")]
     )
@@ -154,7 +145,7 @@ def test_concurrent_creates_and_deletes_are_no_findings(
         exports={"organization/shop/dev": accounts.export("after.json", *after)},
     )
 
-    data = account(capsys, "--children", "--fail-on", "orphans,missing", code=2)
+    data = accounts.report("--children", "--fail-on", "orphans,missing", code=2)
 
     assert owners(data) == {
         "alone": ("orphan", []),
@@ -166,9 +157,7 @@ def test_concurrent_creates_and_deletes_are_no_findings(
     assert data["failed"] == ["1 object in no stack (--fail-on orphans)"]
 
 
-def test_an_update_that_begins_or_ends_meanwhile_leaves_no_orphans(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_update_that_begins_or_ends_meanwhile_leaves_no_orphans(accounts: Account, backend: Any) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     exports = {name: accounts.export("dev.json") for name in ("a/b/begins", "a/b/ends")}
     backend(
@@ -177,14 +166,14 @@ def test_an_update_that_begins_or_ends_meanwhile_leaves_no_orphans(
         stacks=[{"name": "a/b/begins", "updateInProgress": True}, {"name": "a/b/ends"}],
     )
 
-    data = account(capsys, code=1)
+    data = accounts.report(code=1)
 
     assert owners(data) == {"web": ("unknown", [])}
     assert [one["stack"] for one in data["unread"]] == ["a/b/begins", "a/b/ends"]
 
 
 def test_an_interrupted_create_that_only_the_first_read_has_leaves_no_orphan(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
+    accounts: Account, backend: Any
 ) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     creating = {"type": "creating", "resource": accounts.container("web", id="", outputs={})}
@@ -197,7 +186,7 @@ def test_an_interrupted_create_that_only_the_first_read_has_leaves_no_orphan(
         exports={"organization/shop/dev": accounts.export("after.json")},
     )
 
-    data = account(capsys, "--fail-on", "orphans", code=2)
+    data = accounts.report("--fail-on", "orphans", code=2)
 
     assert owners(data) == {"web": ("interrupted", [])}
     [web] = data["containers"]
@@ -205,37 +194,27 @@ def test_an_interrupted_create_that_only_the_first_read_has_leaves_no_orphan(
 
 
 def test_a_stack_of_this_folder_keeps_its_name_when_it_is_empty(
-    accounts: Accounts,
-    backend: Any,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    accounts: Account, backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
+    (accounts.folder / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
+    monkeypatch.chdir(accounts.folder)
     backend([{"name": "dev"}], {"dev": accounts.export("dev.json")})
-    file = budgets(
-        tmp_path, "budgets: [{stacks: [shop/dev], max_total: 7}, {projects: [shop], max_total: 7}]"
-    )
+    file = accounts.budgets("budgets: [{stacks: [shop/dev], max_total: 7}, {projects: [shop], max_total: 7}]")
 
-    assert set(account(capsys, "--budgets", file)["totals"]["stacks"]) == {"shop/dev"}
+    assert set(accounts.report("--budgets", file)["totals"]["stacks"]) == {"shop/dev"}
 
 
-def test_a_backend_without_stacks_is_reported(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_backend_without_stacks_is_reported(accounts: Account, backend: Any) -> None:
     backend([], {})
 
-    assert "the backend has no stacks: see with `pulumi whoami -v`" in account(capsys)["notes"][0]
+    assert "the backend has no stacks: see with `pulumi whoami -v`" in accounts.report()["notes"][0]
 
 
-def test_no_output_is_a_backend_without_stacks(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_no_output_is_a_backend_without_stacks(accounts: Account, backend: Any, tmp_path: Path) -> None:
     backend([], {})
     (tmp_path / "bin" / "pulumi").write_text("#!/bin/sh\n", encoding="utf-8")
 
-    assert "the backend has no stacks" in account(capsys)["notes"][0]
+    assert "the backend has no stacks" in accounts.report()["notes"][0]
 
 
 def test_a_refused_key_is_reported_before_any_export(
@@ -250,19 +229,17 @@ def test_a_refused_key_is_reported_before_any_export(
     assert "the API key is not accepted" in capsys.readouterr().err
 
 
-def test_many_exports_are_announced(
-    accounts: Accounts, backend: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_many_exports_are_announced(accounts: Account, backend: Any) -> None:
     names = [f"a/b/s{number}" for number in range(9)]
     backend([{"name": name} for name in names], dict.fromkeys(names, accounts.export("dev.json")))
 
     assert main(["account"]) == 0
 
-    assert capsys.readouterr().err == "reading 9 stacks of the backend\n"
+    assert accounts.capsys.readouterr().err == "reading 9 stacks of the backend\n"
 
 
 def test_a_limit_of_time_is_one_for_all_stacks(
-    accounts: Accounts, backend: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    accounts: Account, backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A preview reads them, and does not wait for a command that does not end."""
     names = [f"a/b/s{number}" for number in range(9)]
@@ -282,7 +259,7 @@ def test_a_limit_of_time_is_one_for_all_stacks(
 
     assert sorted(asked) == [5.0] * 4 + [7.0]
     assert [one.error for one in stacks.unread] == ["there was no time left for it"] * 5
-    assert capsys.readouterr().err == ""
+    assert accounts.capsys.readouterr().err == ""
 
 
 def test_a_command_gets_no_options_from_the_environment(

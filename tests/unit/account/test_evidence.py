@@ -16,13 +16,13 @@ import requests
 
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
-from tools.docs.exports import Accounts
+from tests.unit.account.conftest import Account
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
 
 
 @pytest.fixture
-def shop(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> Accounts:
+def shop(accounts: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     """An account whose containers and connection all belong to one stack; `saved.json` is a snapshot of it."""
     accounts.emulator.load(
         [
@@ -172,18 +172,15 @@ TABLE: dict[tuple[str, ...], dict[Callable[[Emulator], None], Outcome]] = {
 @pytest.mark.parametrize("reading", READINGS, ids=lambda reading: reading.__name__)
 @pytest.mark.parametrize("command", TABLE, ids=" ".join)
 def test_a_command_concludes_nothing_that_it_has_not_read(
-    command: tuple[str, ...],
-    reading: Callable[[Emulator], None],
-    shop: Accounts,
-    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, ...], reading: Callable[[Emulator], None], shop: Account
 ) -> None:
     reading(shop.emulator)
     code, text = TABLE[command].get(reading, OK)
-    capsys.readouterr()
+    shop.capsys.readouterr()
 
     ended = main(list(command))
 
-    told = capsys.readouterr()
+    told = shop.capsys.readouterr()
     assert ended == code, told.out + told.err
     assert text in told.out + told.err
     assert "ghost" not in told.out
@@ -194,15 +191,13 @@ def test_a_command_concludes_nothing_that_it_has_not_read(
 
 
 @pytest.mark.parametrize("form", ["--json", "--markdown"])
-def test_the_account_says_first_that_it_is_incomplete(
-    form: str, shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_account_says_first_that_it_is_incomplete(form: str, shop: Account) -> None:
     gap_in_containers(shop.emulator)
-    capsys.readouterr()
+    shop.capsys.readouterr()
 
     assert main([*ACCOUNT, form, "--children"]) == 1
 
-    told = capsys.readouterr().out
+    told = shop.capsys.readouterr().out
     if form == "--markdown":
         title, _, reason = told.splitlines()[:3]
         assert title.startswith("### Incomplete: ")
@@ -215,29 +210,25 @@ def test_the_account_says_first_that_it_is_incomplete(
     assert [total["price"]["high"] for total in totals] == [None, None, None]
 
 
-def test_a_container_that_no_stack_owns_is_unknown_in_an_incomplete_account(
-    shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_container_that_no_stack_owns_is_unknown_in_an_incomplete_account(shop: Account) -> None:
     gap_in_containers(shop.emulator)
     empty = shop.export("empty.json")
-    capsys.readouterr()
+    shop.capsys.readouterr()
 
     assert main(["account", "--json", "--state", empty]) == 1
 
-    [one] = json.loads(capsys.readouterr().out)["containers"]
+    [one] = json.loads(shop.capsys.readouterr().out)["containers"]
     assert (one["ownership"], one["command"]) == ("unknown", None)
 
 
 @pytest.mark.parametrize("form", ["table", "json", "markdown", "junit"])
-def test_cost_says_first_that_it_is_incomplete(
-    form: str, shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_cost_says_first_that_it_is_incomplete(form: str, shop: Account) -> None:
     gap_in_containers(shop.emulator)
-    capsys.readouterr()
+    shop.capsys.readouterr()
 
     assert main(["cost", "--account", "--format", form]) == 1
 
-    told = capsys.readouterr().out
+    told = shop.capsys.readouterr().out
     if form == "json":
         data = json.loads(told)
         assert (data["complete"], data["result"]) == (False, "incomplete")
@@ -249,27 +240,23 @@ def test_cost_says_first_that_it_is_incomplete(
 
 
 @pytest.mark.parametrize("command", [ACCOUNT, ("cost", "--account")], ids=["account", "cost"])
-def test_an_incomplete_account_is_not_saved(
-    command: tuple[str, ...], shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_incomplete_account_is_not_saved(command: tuple[str, ...], shop: Account) -> None:
     before = Path("saved.json").read_bytes()
     gap_in_containers(shop.emulator)
 
     assert main([*command, "--save", "saved.json"]) == 1
 
     assert Path("saved.json").read_bytes() == before
-    assert "saved.json was not written: the list of containers is incomplete" in capsys.readouterr().err
+    assert "saved.json was not written: the list of containers is incomplete" in shop.capsys.readouterr().err
 
 
-def test_an_owner_that_is_not_certain_is_not_called_one(
-    shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_owner_that_is_not_certain_is_not_called_one(shop: Account) -> None:
     no_creation_times(shop.emulator)
-    capsys.readouterr()
+    shop.capsys.readouterr()
 
     assert main([*ACCOUNT, "--json"]) == 0
 
-    data = json.loads(capsys.readouterr().out)
+    data = json.loads(shop.capsys.readouterr().out)
     assert {one["ownership"] for one in data["containers"]} == {"unknown"}
     assert data["containers"][0]["notes"] == [
         "may not be the container of shop/dev, because a creation time is not known"
@@ -278,20 +265,18 @@ def test_an_owner_that_is_not_certain_is_not_called_one(
     assert data["totals"]["stacks"]["shop/dev"]["monthly_price_usd"] == 9.0
 
 
-def test_what_the_list_does_not_say_is_read_from_each_container(
-    shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_the_list_does_not_say_is_read_from_each_container(shop: Account) -> None:
     told = answer(shop.emulator, "containers")
     for one in told["data"]:
         del one["created_at"]
         one["type"] = "Database"
     shop.emulator.faults.add("containers.list", "answer", body=told, times=None)
     calls = shop.emulator.calls("containers.status")
-    capsys.readouterr()
+    shop.capsys.readouterr()
 
     assert main([*ACCOUNT, "--json", *FAIL_ON]) == 0
 
-    data = json.loads(capsys.readouterr().out)
+    data = json.loads(shop.capsys.readouterr().out)
     assert [(one["ownership"], one["kind"]) for one in data["containers"]] == [
         ("owned", "nodejs, basic"),
         ("owned", "postgresql, standard"),
@@ -300,9 +285,7 @@ def test_what_the_list_does_not_say_is_read_from_each_container(
     shop.emulator.faults.clear()
 
 
-def test_a_child_is_missing_only_if_two_lists_lack_it(
-    shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_child_is_missing_only_if_two_lists_lack_it(shop: Account) -> None:
     late = {"success": True, "data": {"outgoing": [], "incoming": []}}
     # The containers are read in the order of the list, and app is the first.
     shop.emulator.faults.add("connections.list", "answer", body=late, times=2)
@@ -312,26 +295,22 @@ def test_a_child_is_missing_only_if_two_lists_lack_it(
     shop.emulator.faults.assert_none_left()
     shop.emulator.faults.add("connections.list", "answer", body=late, times=None)
     assert main([*ACCOUNT, "--children", *FAIL_ON]) == 2
-    assert "the account does not have it" in capsys.readouterr().out
+    assert "the account does not have it" in shop.capsys.readouterr().out
 
 
-def test_a_second_look_at_a_target_alone_leaves_no_gap(
-    shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_second_look_at_a_target_alone_leaves_no_gap(shop: Account) -> None:
     export = json.loads(Path("dev.json").read_text(encoding="utf-8"))
     rule = shop.child("AllowedIp", "sql", "192.0.2.1", container_created_at=shop.created_at("sql"))
     shop.export("dev.json", *export["deployment"]["resources"], rule)
 
     assert main([*ACCOUNT, "--children", *FAIL_ON]) == 2
 
-    told = capsys.readouterr().out
+    told = shop.capsys.readouterr().out
     assert "1 resource that the account does not have" in told
     assert "the source of connection" not in told
 
 
-def test_a_container_is_missing_only_if_two_lists_lack_it(
-    shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_container_is_missing_only_if_two_lists_lack_it(shop: Account) -> None:
     told = answer(shop.emulator, "containers")
     told["data"] = [one for one in told["data"] if one["name"] == "app"]
     told["count"] = 1
@@ -341,12 +320,10 @@ def test_a_container_is_missing_only_if_two_lists_lack_it(
     assert main([*ACCOUNT, *FAIL_ON]) == 1
 
     shop.emulator.faults.assert_none_left()
-    assert f"it leaves out {shop.id('sql')}, which exists" in capsys.readouterr().out
+    assert f"it leaves out {shop.id('sql')}, which exists" in shop.capsys.readouterr().out
 
 
-def test_a_connection_that_is_listed_only_at_its_target_belongs_to_its_source(
-    shop: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_connection_that_is_listed_only_at_its_target_belongs_to_its_source(shop: Account) -> None:
     told = answer(shop.emulator, f"containers/{shop.id('sql')}/connections")["data"]
     assert told["outgoing"] == []
     shop.emulator.faults.add(
@@ -358,11 +335,11 @@ def test_a_connection_that_is_listed_only_at_its_target_belongs_to_its_source(
     )
 
     assert main([*ACCOUNT, "--children", "--json"]) == 0
-    assert ' to sql"' in capsys.readouterr().out
+    assert ' to sql"' in shop.capsys.readouterr().out
     assert main([*ACCOUNT, "--children", *FAIL_ON]) == 0
     assert main(["scaffold", "--owned", "--out", "program"]) == 0
 
-    assert "1 Connection" in capsys.readouterr().out
+    assert "1 Connection" in shop.capsys.readouterr().out
     assert "target=sql" in Path("program/__main__.py").read_text(encoding="utf-8")
     shop.emulator.faults.clear()
     # Without a source it belongs to one of the containers, and no connection is called missing.
@@ -371,7 +348,7 @@ def test_a_connection_that_is_listed_only_at_its_target_belongs_to_its_source(
         "connections.list", "answer", body={"data": {"outgoing": [], "incoming": [row]}}, times=None
     )
     assert main([*ACCOUNT, "--children", *FAIL_ON]) == 1
-    told = capsys.readouterr().out
+    told = shop.capsys.readouterr().out
     assert "the source of connection elsewhere is not known" in told
     assert "the account does not have it" not in told
     shop.emulator.faults.clear()

@@ -17,14 +17,13 @@ from stacks_pulumi.cost import live
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.errors import WaitCancelledError
-from tests.unit.account.test_account import account
-from tools.docs.exports import Accounts
+from tests.unit.account.conftest import Account
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
 
 
 @pytest.fixture
-def full(accounts: Accounts) -> Accounts:
+def full(accounts: Account) -> Account:
     """An account with one object of each kind."""
     accounts.emulator.load(
         [
@@ -46,7 +45,7 @@ def children(data: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def test_children_have_their_stack_too(full: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+def test_children_have_their_stack_too(full: Account) -> None:
     [connection] = full.emulator.state.connections
     dev = full.export(
         "dev.json",
@@ -60,7 +59,7 @@ def test_children_have_their_stack_too(full: Accounts, capsys: pytest.CaptureFix
     )
     prod = full.export("prod.json", full.child("VpnClient", "vpn", "laptop", "prod"))
 
-    data = account(capsys, dev, prod, "--children")
+    data = full.report(dev, prod, "--children")
 
     assert children(data) == {
         "web/203.0.113.45": "automatic",
@@ -78,24 +77,20 @@ def test_children_have_their_stack_too(full: Accounts, capsys: pytest.CaptureFix
     ]
 
 
-def test_a_backup_that_is_no_longer_pinned_needs_an_update_and_not_only_a_refresh(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_backup_that_is_no_longer_pinned_needs_an_update_and_not_only_a_refresh(full: Account) -> None:
     # What a refresh leaves: the backup, and that it is not pinned.
     unpinned = full.child("PinnedBackup", "data", "2")
     dev = full.export("dev.json", unpinned, full.child("AllowedIp", "web", "192.0.2.9"))
 
     assert main(["account", "--state", dev, "--children"]) == 0
 
-    out = capsys.readouterr().out
+    out = full.capsys.readouterr().out
     assert "shop/dev has PinnedBackup" in out
     assert ", and it is no longer pinned, or gone\n      pulumi up --refresh --stack dev\n" in out
     assert ", and the account does not have it\n      pulumi refresh --stack dev\n" in out
 
 
-def test_the_line_that_adopts_a_child_has_what_identifies_it(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_line_that_adopts_a_child_has_what_identifies_it(full: Account) -> None:
     owned = [full.container(name) for name in ("web", "data", "vpn")]
     full.emulator.drift.allow_ip("web", "192.0.2.100", "db tool", "tcp")
     # The word is the default of another input.
@@ -103,7 +98,7 @@ def test_the_line_that_adopts_a_child_has_what_identifies_it(
 
     assert main(["account", "--state", full.export("dev.json", *owned), "--children"]) == 0
 
-    out = capsys.readouterr().out
+    out = full.capsys.readouterr().out
     assert (
         'stacks.AllowedIp("<NAME>", container=<web>, ip_address="198.51.100.7", adopt="if_matching")' in out
     )
@@ -119,7 +114,7 @@ def test_the_line_that_adopts_a_child_has_what_identifies_it(
 @pytest.mark.parametrize("has_time", [True, False])
 @pytest.mark.parametrize("of", ["the other stack", "no stack"])
 def test_what_has_its_own_identity_is_known_without_its_container(
-    full: Accounts, capsys: pytest.CaptureFixture[str], of: str, has_time: bool
+    full: Account, of: str, has_time: bool
 ) -> None:
     """A connection's id is unique, and a backup has its own creation time."""
     [connection] = full.emulator.state.connections
@@ -131,47 +126,41 @@ def test_what_has_its_own_identity_is_known_without_its_container(
     )
     prod = full.export("prod.json", *([full.container("web", "prod")] if of == "the other stack" else []))
 
-    found = children(account(capsys, dev, prod, "--children"))
+    found = children(full.report(dev, prod, "--children"))
 
     assert found[f"web/{connection}"] == "owned"
     assert found["data/1"] == ("owned" if has_time else "unknown")
 
 
-def test_one_command_forgets_a_container_with_what_belongs_to_it(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_command_forgets_a_container_with_what_belongs_to_it(full: Account) -> None:
     states = [
         full.export(f"{it}.json", full.container("vpn", it), full.child("VpnClient", "vpn", "laptop", it))
         for it in ("dev", "prod")
     ]
-    data = account(capsys, *states, "--children")
+    data = full.report(*states, "--children")
     assert children(data)["vpn/laptop"] == "double"
 
     assert main(["account", *(word for it in states for word in ("--state", it)), "--children"]) == 0
 
-    [command] = [line for line in capsys.readouterr().out.splitlines() if "pulumi state delete" in line]
+    [command] = [line for line in full.capsys.readouterr().out.splitlines() if "pulumi state delete" in line]
     assert "--target-dependents" in command
     assert command.endswith("Container::vpn")
 
 
-def test_a_connection_of_a_vpn_container_is_known_although_its_list_is_not_read(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_connection_of_a_vpn_container_is_known_although_its_list_is_not_read(full: Account) -> None:
     made = full.emulator.drift.connect("vpn", "data", "door")
 
-    data = account(capsys, full.export("dev.json", full.container("vpn")), "--children")
+    data = full.report(full.export("dev.json", full.container("vpn")), "--children")
 
     assert children(data)[f"vpn/{made.id}"] == "orphan"
 
 
-def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(full: Account) -> None:
     former = full.child("VpnClient", "vpn", "laptop")
     former["outputs"]["container_created_at"] = "2026-01-01T00:00:00Z"
     dev = full.export("dev.json", former)
 
-    data = account(capsys, dev, "--children")
+    data = full.report(dev, "--children")
 
     assert children(data)["vpn/laptop"] == "orphan"
     vpn = next(one for one in data["containers"] if one["name"] == "vpn")
@@ -180,15 +169,13 @@ def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(
     assert [one["urn"] for one in data["missing"]] == [former["urn"]]
     # Its container may have been resized or restored, so no command removes it.
     assert main(["account", "--state", dev, "--children", "--deletions"]) == 0
-    out = capsys.readouterr().out
+    out = full.capsys.readouterr().out
     assert "vpn-clients/phone" in out
     assert "vpn-clients/laptop" not in out
     assert "VpnClient laptop of vpn has the id of one in shop/dev" in out
 
 
-def test_an_interrupted_create_of_a_child_is_named_with_its_stack(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interrupted_create_of_a_child_is_named_with_its_stack(full: Account) -> None:
     def creating(kind: str, container: str, **inputs: str) -> dict[str, Any]:
         given = {"container": full.id(container), **inputs, "stacks_kind": kind}
         return {"type": "creating", "resource": full.child(kind, container, "x", id="", inputs=given)}
@@ -201,7 +188,7 @@ def test_an_interrupted_create_of_a_child_is_named_with_its_stack(
         creating("PinnedBackup", "data"),
     )
 
-    data = account(capsys, full.export("dev.json", pending=pending), "--children")
+    data = full.report(full.export("dev.json", pending=pending), "--children")
 
     [connection] = full.emulator.state.connections
     assert {name for name, owner in children(data).items() if owner == "interrupted"} == {
@@ -217,11 +204,7 @@ def test_an_interrupted_create_of_a_child_is_named_with_its_stack(
     ("words", "limit"), [(["account", "--children"], 3), (["cost", "--account", "--live-prices"], 1)]
 )
 def test_a_wait_for_the_rate_limit_is_reported_once(
-    accounts: Accounts,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    words: list[str],
-    limit: int,
+    accounts: Account, monkeypatch: pytest.MonkeyPatch, words: list[str], limit: int
 ) -> None:
     accounts.emulator.api.limiter.seconds = 2.0
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
@@ -230,27 +213,25 @@ def test_a_wait_for_the_rate_limit_is_reported_once(
 
     assert main([*words, *states]) == 0
 
-    assert capsys.readouterr().err.count(f"stacks-pulumi {words[0]}: rate limit: ") == 1
+    assert accounts.capsys.readouterr().err.count(f"stacks-pulumi {words[0]}: rate limit: ") == 1
 
 
-def test_the_time_for_children_is_announced(full: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_time_for_children_is_announced(full: Account) -> None:
     file = full.export("dev.json")
     before = full.emulator.calls()
 
     assert main(["account", "--state", file, "--children"]) == 0
 
-    [said] = capsys.readouterr().err.splitlines()
+    [said] = full.capsys.readouterr().err.splitlines()
     assert said.startswith("reading what belongs to 3 containers takes seconds: 9 calls, with a limit of ")
     # One list, one look at the statistics of backups, and at most three calls a container.
     assert full.emulator.calls() - before == 2 + 9
 
 
-def test_without_backups_no_list_of_backups_is_requested(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_backups_no_list_of_backups_is_requested(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
 
-    account(capsys, accounts.export("dev.json"), "--children")
+    accounts.report(accounts.export("dev.json"), "--children")
 
     assert accounts.emulator.calls("backups.list") == 0
 
@@ -302,13 +283,11 @@ def test_a_wait_for_the_rate_limit_ends_with_the_command(monkeypatch: pytest.Mon
     assert waits == [(3.0, 1)]
 
 
-def test_a_container_deleted_meanwhile_has_no_missing_children(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_container_deleted_meanwhile_has_no_missing_children(full: Account) -> None:
     dev = full.export("dev.json", full.child("AllowedIp", "web", "198.51.100.7"))
     full.emulator.faults.add("connections.list", 404)
 
-    data = account(capsys, dev, "--children")
+    data = full.report(dev, "--children")
 
     full.emulator.faults.assert_none_left()
     assert data["missing"] == []
@@ -334,14 +313,14 @@ LISTS = {"AllowedIp": "allowed_ips", "PinnedBackup": "backups", "VpnClient": "vp
     ],
 )
 def test_an_unreadable_row_is_reported_without_missing_containers(
-    resource: str, data: Any, gap: str, accounts: Accounts, capsys: pytest.CaptureFixture[str]
+    resource: str, data: Any, gap: str, accounts: Account
 ) -> None:
     kind, _, own = resource.partition("/")
     accounts.emulator.load([{"name": "vpn", "template": "stacks-vpn", "backups": 1}])
     dev = accounts.export("dev.json", accounts.child(kind, "vpn", own))
     accounts.emulator.faults.add(f"{LISTS[kind]}.list", "answer", body={"success": True, "data": data})
 
-    report = account(capsys, dev, "--children", "--fail-on", "missing", code=1)
+    report = accounts.report(dev, "--children", "--fail-on", "missing", code=1)
 
     accounts.emulator.faults.assert_none_left()
     assert [one.startswith(f"vpn: the list of {gap}") for one in report["gaps"]] == [True]
@@ -349,43 +328,33 @@ def test_an_unreadable_row_is_reported_without_missing_containers(
     assert "orphan" not in children(report).values()
 
 
-def test_what_changed_since_a_snapshot_is_shown_and_limited(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_what_changed_since_a_snapshot_is_shown_and_limited(accounts: Account, tmp_path: Path) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "old")])
     state, then = accounts.export("dev.json", accounts.container("web")), str(tmp_path / "then")
-    first = account(capsys, state, "--save", then)
+    first = accounts.report(state, "--save", then)
     accounts.emulator.drift.delete("old")
     accounts.emulator.load([{"name": "new", "template": "nodejs", "plan": "premium"}])
 
-    data = account(capsys, state, "--compare-to", then, "--max-increase", "5.99", code=2)
+    data = accounts.report(state, "--compare-to", then, "--max-increase", "5.99", code=2)
 
     assert json.loads(Path(then).read_text(encoding="utf-8")) == first
     assert [(one["name"], one["action"]) for one in data["changes"]] == [("new", "create"), ("old", "delete")]
     assert data["limits"][0]["text"] == "the increase is +$6.00 at most, over the limit of $5.99"
 
     assert main(["account", "--state", state, "--compare-to", then]) == 0
-    assert f"compared with the snapshot of {first['taken_at']}: +$6.00" in capsys.readouterr().out
+    assert f"compared with the snapshot of {first['taken_at']}: +$6.00" in accounts.capsys.readouterr().out
     # `cost` and `account` share one format.
     assert main(["cost", "--account", "--compare-to", then, "--max-increase", "6"]) == 0
 
 
-def budgets(tmp_path: Path, text: str) -> str:
-    (tmp_path / "budgets.yaml").write_text(text, encoding="utf-8")
-    return str(tmp_path / "budgets.yaml")
-
-
-def test_budgets_are_over_stacks_projects_and_the_account(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_budgets_are_over_stacks_projects_and_the_account(accounts: Account, tmp_path: Path) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "api", "blog", "alone")])
     files = [
         accounts.export("a.json", accounts.container("web"), accounts.container("api")),
         accounts.export("b.json", accounts.container("api", "prod")),
         accounts.export("c.json", accounts.container("blog", "prod", "blog")),
     ]
-    file = budgets(
-        tmp_path,
+    file = accounts.budgets(
         """
         budgets:
           - {name: production, stacks: ["*/prod"], max_total: 8}
@@ -395,7 +364,7 @@ def test_budgets_are_over_stacks_projects_and_the_account(
         """,
     )
 
-    data = account(capsys, *files, "--budgets", file, code=2)
+    data = accounts.report(*files, "--budgets", file, code=2)
 
     assert [(one["budget"], one["passed"], one["action"]) for one in data["limits"]] == [
         ("production", True, "block"),
@@ -454,15 +423,13 @@ def test_budgets_are_over_stacks_projects_and_the_account(
         ("cover: all\nbudgets: [{max_total: 5}]", "line 1: there is no setting cover; did you mean covers?"),
     ],
 )
-def test_a_budget_that_cannot_be_judged_is_an_error(
-    text: str, problem: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_budget_that_cannot_be_judged_is_an_error(text: str, problem: str, accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     state = accounts.export("dev.json", accounts.container("web"))
 
-    assert main(["account", "--state", state, "--budgets", budgets(tmp_path, text)]) == 1
+    assert main(["account", "--state", state, "--budgets", accounts.budgets(text)]) == 1
 
-    error = capsys.readouterr().err
+    error = accounts.capsys.readouterr().err
     assert problem in error
     assert error.count("\n") == 1
 
@@ -475,31 +442,28 @@ def test_a_budget_that_cannot_be_judged_is_an_error(
         ("--save", "nope/x cannot be written: No such file or directory"),
     ],
 )
-def test_an_unusable_file_is_one_line_that_names_it(
-    option: str, problem: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    file = tmp_path / ("nope/x" if option == "--save" else "nope")
+def test_an_unusable_file_is_one_line_that_names_it(option: str, problem: str, accounts: Account) -> None:
+    file = accounts.folder / ("nope/x" if option == "--save" else "nope")
 
     assert main(["account", "--state", accounts.export("dev.json"), option, str(file)]) == 1
 
-    assert capsys.readouterr().err == f"stacks-pulumi account: {tmp_path}/{problem} [file-access]\n"
+    assert (
+        accounts.capsys.readouterr().err
+        == f"stacks-pulumi account: {accounts.folder}/{problem} [file-access]\n"
+    )
 
 
-def test_a_folder_as_a_snapshot_is_refused(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_folder_as_a_snapshot_is_refused(accounts: Account, tmp_path: Path) -> None:
     state = accounts.export("dev.json")
     (tmp_path / "folder").mkdir()
 
     assert main(["account", "--state", state, "--save", str(tmp_path / "folder")]) == 1
 
-    assert "is a folder: name a file for the snapshot" in capsys.readouterr().err
+    assert "is a folder: name a file for the snapshot" in accounts.capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"dev.json", "folder"}
 
 
-def test_a_long_description_makes_no_row_wider(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_long_description_makes_no_row_wider(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     entry = {"id": "1", "ip_address": "198.51.100.7", "description": "x" * 500}
     data = {"external_access_enabled": True, "allowed_ips": [entry]}
@@ -508,36 +472,35 @@ def test_a_long_description_makes_no_row_wider(
     assert main(["account", "--state", accounts.export("dev.json"), "--children"]) == 0
 
     accounts.emulator.faults.assert_none_left()
-    out = capsys.readouterr().out
+    out = accounts.capsys.readouterr().out
     assert "198.51.100.7 (xxx" in out
     assert max(map(len, out[: out.index("Total")].splitlines())) < 120
 
 
-def test_a_snapshot_without_stacks_cannot_judge_the_increase_of_one(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_snapshot_without_stacks_cannot_judge_the_increase_of_one(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
-    assert main(["cost", "--account", "--save", str(tmp_path / "then")]) == 0
+    assert main(["cost", "--account", "--save", str(accounts.folder / "then")]) == 0
     state = accounts.export("dev.json", accounts.container("web"))
-    file = budgets(tmp_path, "budgets: [{max_increase: 5, stacks: [shop/dev]}]")
+    file = accounts.budgets("budgets: [{max_increase: 5, stacks: [shop/dev]}]")
 
-    assert main(["account", "--state", state, "--budgets", file, "--compare-to", str(tmp_path / "then")]) == 1
+    assert (
+        main(["account", "--state", state, "--budgets", file, "--compare-to", str(accounts.folder / "then")])
+        == 1
+    )
 
-    assert "the snapshot does not say which stack owns what" in capsys.readouterr().err
+    assert "the snapshot does not say which stack owns what" in accounts.capsys.readouterr().err
     # A total needs no snapshot.
-    file = budgets(tmp_path, "budgets: [{max_total: 3, stacks: [shop/dev]}]")
-    words = ["--budgets", file, "--compare-to", str(tmp_path / "then")]
+    file = accounts.budgets("budgets: [{max_total: 3, stacks: [shop/dev]}]")
+    words = ["--budgets", file, "--compare-to", str(accounts.folder / "then")]
     assert main(["account", "--state", state, *words]) == 2
-    assert "over the limit of $3.00" in capsys.readouterr().out
+    assert "over the limit of $3.00" in accounts.capsys.readouterr().out
 
 
 HOSTILE = "x|\x1b[2K\n| forged | `$(reboot)` @all <img>"
 
 
 @pytest.mark.parametrize("form", ["table", "--markdown"])
-def test_names_are_neither_rows_nor_escape_codes_nor_markup(
-    form: str, accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_names_are_neither_rows_nor_escape_codes_nor_markup(form: str, accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     hostile = accounts.container("web", HOSTILE.replace("::", ""))
     gone = accounts.container("gone", created_at="x")
@@ -549,7 +512,7 @@ def test_names_are_neither_rows_nor_escape_codes_nor_markup(
 
     assert main(["account", "--state", state, *([form] if form != "table" else [])]) == 0
 
-    out = capsys.readouterr().out
+    out = accounts.capsys.readouterr().out
     assert "\x1b" not in out
     assert not any(line.startswith("| forged") for line in out.splitlines())
     if form == "--markdown":
@@ -574,7 +537,7 @@ def test_children_are_read_within_the_rate_limit(
         monkeypatch.setenv("STACKS_API_KEY", emulator.key)
         monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
         emulator.load([{"name": f"box{number}", "template": "nodejs"} for number in range(70)])
-        file = Accounts(emulator, tmp_path).export("dev.json")
+        file = Account(emulator, tmp_path, capsys).export("dev.json")
 
         assert main(["account", "--state", file, "--children"]) == 0
 

@@ -36,7 +36,7 @@ from stacks_pulumi.commands.scaffold import place, required
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.emulator import Emulator
 from tests.support.golden import Golden
-from tools.docs.exports import Accounts
+from tests.unit.account.conftest import Account
 
 NASTY = 'he said "hi"\n\\ \'\'\' """ \u202e ${web.id} $$ {{x}} #: é'
 KINDS = frozenset({"AllowedIp", "Connection", "PinnedBackup", "VpnClient"})
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("key_in_environment")
 
 
 @pytest.fixture
-def full(accounts: Accounts) -> Accounts:
+def full(accounts: Account) -> Account:
     """An account with one object of each kind."""
     accounts.emulator.load(
         [
@@ -81,7 +81,7 @@ def calls(source: str) -> dict[tuple[str, str], dict[str, str]]:
 
 @pytest.mark.parametrize("language", FILES)
 def test_a_program_declares_everything_that_can_be_adopted(
-    language: Language, full: Accounts, tmp_path: Path, golden: Golden
+    language: Language, full: Account, tmp_path: Path, golden: Golden
 ) -> None:
     # Another file does not prevent it.
     (tmp_path / "README.md").touch()
@@ -98,7 +98,7 @@ def test_a_program_declares_everything_that_can_be_adopted(
     assert {request.method for request in full.emulator.requests} == {"GET"}
 
 
-def test_a_python_program_is_formatted_and_typed(full: Accounts, tmp_path: Path) -> None:
+def test_a_python_program_is_formatted_and_typed(full: Account, tmp_path: Path) -> None:
     assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
 
     for command in (
@@ -128,7 +128,7 @@ def test_a_name_that_yaml_reads_as_a_number_is_quoted(name: str) -> None:
         assert len(re.findall(f"(?m)^  [\"']{name}[\"']:$", text)) == 1
 
 
-def test_containers_are_chosen_by_name(full: Accounts, tmp_path: Path) -> None:
+def test_containers_are_chosen_by_name(full: Account, tmp_path: Path) -> None:
     arguments = ["--include", "W*", "--include", "data", "--include", "1*", "--exclude", "*st"]
     assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), *arguments]) == 0
 
@@ -138,23 +138,19 @@ def test_containers_are_chosen_by_name(full: Accounts, tmp_path: Path) -> None:
     assert found["Connection", "web-to-1st"]["target"] == repr(full.id("1st"))
 
 
-def test_a_part_of_an_account_is_whole_without_the_sources_of_its_connections(
-    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["scaffold", "--owned", "--out", str(tmp_path / "data"), "--include", "data"]) == 0
+def test_a_part_of_an_account_is_whole_without_the_sources_of_its_connections(full: Account) -> None:
+    assert main(["scaffold", "--owned", "--out", str(full.folder / "data"), "--include", "data"]) == 0
 
-    told = capsys.readouterr().out
+    told = full.capsys.readouterr().out
     assert not told.startswith("Incomplete")
     assert "  connection db to data: it belongs to its source, web\n" in told
 
 
-def test_an_empty_choice_is_an_error(
-    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_choice_is_an_error(full: Account, tmp_path: Path) -> None:
     arguments = ["--include", "web", "--exclude", "w*"]
     assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), *arguments]) == 1
 
-    assert "choose none of the account's 5 containers" in capsys.readouterr().err
+    assert "choose none of the account's 5 containers" in full.capsys.readouterr().err
     assert not (tmp_path / "shop").exists()
 
 
@@ -167,32 +163,28 @@ def test_an_empty_choice_is_an_error(
         (["--exclude", "web,data"], "give --exclude once for each pattern"),
     ],
 )
-def test_a_pattern_that_no_name_matches_is_an_error(
-    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str], hint: str
-) -> None:
+def test_a_pattern_that_no_name_matches_is_an_error(full: Account, option: list[str], hint: str) -> None:
     arguments = ["--include", "w*", "--exclude", "1ST", *option]
-    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop"), *arguments]) == 1
+    assert main(["scaffold", "--owned", "--out", str(full.folder / "shop"), *arguments]) == 1
 
-    assert capsys.readouterr().err == (
+    assert full.capsys.readouterr().err == (
         f"stacks-pulumi scaffold: nothing was written, because no container of the account matches "
         f"{shlex.join(option)}: {hint} [not-found]\n"
     )
-    assert not (tmp_path / "shop").exists()
+    assert not (full.folder / "shop").exists()
 
 
-def test_a_program_without_resources_is_not_written(
-    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_program_without_resources_is_not_written(full: Account, tmp_path: Path) -> None:
     with full.emulator.platform.lock:
         for container in full.emulator.state.containers.values():
             container.name = f"a_{container.name}"
 
     assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 1
-    assert "does not accept its name" in capsys.readouterr().err
+    assert "does not accept its name" in full.capsys.readouterr().err
     assert not (tmp_path / "shop").exists()
 
 
-def test_the_requirements_are_those_of_the_installed_package(full: Accounts, tmp_path: Path) -> None:
+def test_the_requirements_are_those_of_the_installed_package(full: Account, tmp_path: Path) -> None:
     assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
 
     known = place()
@@ -206,51 +198,43 @@ def test_the_requirements_are_those_of_the_installed_package(full: Accounts, tmp
     assert required(tmp_path / "shop", {}).files == {"requirements.lock": lock}
 
 
-def test_a_place_that_is_not_known_is_left_out(
-    full: Accounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_place_that_is_not_known_is_left_out(full: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaffold, "place", lambda: None)
 
-    assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 1
+    assert main(["scaffold", "--owned", "--out", str(full.folder / "shop")]) == 1
 
     assert (
         "what installs stacks-pulumi (requirements.txt): it was installed by its name"
-        in capsys.readouterr().out
+        in full.capsys.readouterr().out
     )
-    assert (tmp_path / "shop/requirements.txt").read_text(encoding="utf-8") == scaffold.PLACE_UNKNOWN
+    assert (full.folder / "shop/requirements.txt").read_text(encoding="utf-8") == scaffold.PLACE_UNKNOWN
 
 
 @pytest.mark.parametrize("existing", ["__main__.py", "Pulumi.yaml", "import.json", "requirements.txt"])
-def test_no_file_is_overwritten(
-    existing: str, full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_file_is_overwritten(existing: str, full: Account, tmp_path: Path) -> None:
     (tmp_path / existing).write_text("mine", encoding="utf-8")
 
     assert main(["scaffold", "--owned", "--out", str(tmp_path)]) == 1
 
-    assert f"already has {existing}" in capsys.readouterr().err
+    assert f"already has {existing}" in full.capsys.readouterr().err
     assert (tmp_path / existing).read_text(encoding="utf-8") == "mine"
     assert [path.name for path in tmp_path.iterdir()] == [existing]
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "locked/below"])
 def test_an_unwritable_folder_is_reported_first(
-    out: str,
-    full: Accounts,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    out: str, full: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "locked").mkdir()
+    (full.folder / "file").touch()
+    (full.folder / "locked").mkdir()
     before = full.emulator.calls()
     # A test may run as root, which can write everywhere.
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "locked")
 
-    assert main(["scaffold", "--owned", "--out", str(tmp_path / out)]) == 1
+    assert main(["scaffold", "--owned", "--out", str(full.folder / out)]) == 1
 
     problem = "is a file and not a folder" if "file" in out else "no file can be written in"
-    assert problem in capsys.readouterr().err
+    assert problem in full.capsys.readouterr().err
     assert full.emulator.calls() == before
 
 
@@ -261,9 +245,7 @@ def test_an_empty_folder_name_is_an_error(capsys: pytest.CaptureFixture[str]) ->
     assert "the name of the folder is empty" in capsys.readouterr().err
 
 
-def test_a_list_with_a_row_that_cannot_be_read_is_left_out(
-    full: Accounts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_list_with_a_row_that_cannot_be_read_is_left_out(full: Account, tmp_path: Path) -> None:
     full.emulator.faults.add(
         "vpn_clients.list", "answer", body={"data": [{"name": ".."}, {"name": "laptop"}]}
     )
@@ -271,7 +253,7 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(
     assert main(["scaffold", "--owned", "--out", str(tmp_path / "taken")]) == 1
 
     full.emulator.faults.assert_none_left()
-    told = capsys.readouterr().out
+    told = full.capsys.readouterr().out
     assert told.startswith(
         "Incomplete: not everything could be read, so the program lacks what the report names.\n"
     )
@@ -282,21 +264,19 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(
 # --- what a stack owns ---
 
 
-def scaffolded(accounts: Accounts, capsys: pytest.CaptureFixture[str], *states: str, code: int = 0) -> str:
+def scaffolded(accounts: Account, *states: str, code: int = 0) -> str:
     words = [word for state in states for word in ("--state", state)]
     assert main(["scaffold", *words, "--out", str(accounts.folder / "taken")]) == code
-    said = capsys.readouterr()
+    said = accounts.capsys.readouterr()
     return said.out if code == 0 or said.out else said.err
 
 
-def test_what_a_stack_owns_is_left_out_with_its_owner(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_stack_owns_is_left_out_with_its_owner(full: Account) -> None:
     rule = full.child("AllowedIp", "web", "198.51.100.7", container_created_at=full.created_at("web"))
     dev = full.export("dev.json", full.container("data"), rule)
     both = full.export("both.json", full.container("data", "prod"))
 
-    told = scaffolded(full, capsys, dev, both)
+    told = scaffolded(full, dev, both)
 
     assert "  container data: a stack owns it: 'data' of shop/dev and 'data' of shop/prod\n" in told
     assert "AllowedIp 198.51.100.7 (Custom IP) of web: a stack owns it: '198.51.100.7' of shop/dev" in told
@@ -309,12 +289,12 @@ def test_what_a_stack_owns_is_left_out_with_its_owner(
     assert found["Connection", "web-to-data"]["target"] == repr(full.id("data"))
 
 
-def test_what_a_stack_may_own_is_not_taken_over(full: Accounts, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_stack_may_own_is_not_taken_over(full: Account) -> None:
     pending = {"type": "creating", "resource": full.container("web", id="")}
     untimed, resized = full.container("data"), full.container("class", created_at="2026-01-01T00:00:00Z")
     del untimed["outputs"]["created_at"]
 
-    told = scaffolded(full, capsys, full.export("dev.json", untimed, resized, pending=(pending,)), code=1)
+    told = scaffolded(full, full.export("dev.json", untimed, resized, pending=(pending,)), code=1)
 
     assert told.startswith("Incomplete: ")
     assert "container web: shop/dev was creating one like it when it was interrupted: run `pulumi up`" in told
@@ -324,13 +304,11 @@ def test_what_a_stack_may_own_is_not_taken_over(full: Accounts, capsys: pytest.C
     assert [name for kind, name in found if kind == "Container"] == ["1st", "vpn"]
 
 
-def test_nothing_is_taken_over_if_a_stack_cannot_be_read(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_taken_over_if_a_stack_cannot_be_read(full: Account) -> None:
     full.emulator.load([{"name": "sixth", "template": "nginx"}])
     (full.folder / "no.json").write_text("{}", encoding="utf-8")
 
-    told = scaffolded(full, capsys, str(full.folder / "no.json"), code=1)
+    told = scaffolded(full, str(full.folder / "no.json"), code=1)
 
     assert "nothing can be taken over: container 1st: it is not known whether a stack owns it (" in told
     assert "; and 1 more (`stacks-pulumi account --children` shows all)" in told
@@ -342,7 +320,7 @@ def test_nothing_is_taken_over_if_a_stack_cannot_be_read(
     [("shop", ("dev",), "dev-2"), ("shop", ("prod",), "dev"), ("other", ("dev",), "dev")],
 )
 def test_the_next_steps_make_a_stack_that_does_not_exist(
-    full: Accounts, capsys: pytest.CaptureFixture[str], project: str, stacks: tuple[str, ...], name: str
+    full: Account, project: str, stacks: tuple[str, ...], name: str
 ) -> None:
     """In a stack that exists, the new program would delete what that stack has."""
     exports = [full.export(f"{stack}.json", full.container("data", stack)) for stack in stacks]
@@ -350,24 +328,22 @@ def test_the_next_steps_make_a_stack_that_does_not_exist(
 
     assert main(["scaffold", *words, "--project", project, "--out", str(full.folder / "taken")]) == 0
 
-    assert f"  pulumi stack init {name}\n" in capsys.readouterr().out
+    assert f"  pulumi stack init {name}\n" in full.capsys.readouterr().out
 
 
-def test_the_reasons_begin_with_what_no_stack_owns(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_reasons_begin_with_what_no_stack_owns(accounts: Account) -> None:
     owned = [f"web-{number}" for number in range(scaffold._SHOWN + 1)]
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in owned])
     accounts.emulator.load([{"name": "zz-broken", "template": "nodejs", "status": "error"}])
     state = accounts.export("dev.json", *(accounts.container(name) for name in owned))
 
-    told = scaffolded(accounts, capsys, state, code=1)
+    told = scaffolded(accounts, state, code=1)
 
     assert "nothing can be taken over: container zz-broken: " in told
     assert "; and 2 more (" in told
 
 
-def lists_without_data(full: Accounts, times: int | None) -> None:
+def lists_without_data(full: Account, times: int | None) -> None:
     """Let the next lists of containers, or all of them, lack one."""
     key = {"Authorization": f"Bearer {full.emulator.key}"}
     told = requests.get(f"{full.emulator.url}/containers", headers=key, timeout=10).json()
@@ -376,25 +352,21 @@ def lists_without_data(full: Accounts, times: int | None) -> None:
     full.emulator.faults.add("containers.list", "answer", body=told, times=times)
 
 
-def test_nothing_is_taken_over_from_a_list_that_lacks_a_container_of_a_stack(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_taken_over_from_a_list_that_lacks_a_container_of_a_stack(full: Account) -> None:
     dev = full.export("dev.json", full.container("data"))
     lists_without_data(full, times=None)
 
-    said = scaffolded(full, capsys, dev, code=1)
+    said = scaffolded(full, dev, code=1)
 
     assert f"it leaves out {full.id('data')}, which exists" in said
     assert not (full.folder / "taken").exists()
 
 
-def test_a_container_that_a_stack_creates_meanwhile_is_no_gap(
-    full: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_container_that_a_stack_creates_meanwhile_is_no_gap(full: Account) -> None:
     dev = full.export("dev.json", full.container("data"))
     lists_without_data(full, times=1)
 
-    scaffolded(full, capsys, dev)
+    scaffolded(full, dev)
 
     found = calls((full.folder / "taken" / "__main__.py").read_text(encoding="utf-8"))
     assert ("Container", "data") not in found
@@ -402,18 +374,18 @@ def test_a_container_that_a_stack_creates_meanwhile_is_no_gap(
 
 
 def test_a_backend_that_cannot_be_listed_is_an_error_with_the_way_out(
-    full: Accounts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    full: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(full.folder))
 
-    told = scaffolded(full, capsys, code=1)
+    told = scaffolded(full, code=1)
 
     assert "it is not known what the stacks own: `pulumi stack ls` failed" in told
     assert "--state FILE; or write the program without a look at the stacks (--owned)" in told
     assert not (full.folder / "taken").exists()
 
 
-def test_a_broken_link_is_not_followed(full: Accounts, tmp_path: Path) -> None:
+def test_a_broken_link_is_not_followed(full: Account, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "__main__.py").symlink_to(tmp_path / "elsewhere.py")
 

@@ -11,9 +11,9 @@ import pytest
 
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cli import main
-from tests.unit.account.test_account import OF_PROVIDER, OTHER_ORIGIN, account, provider
-from tests.unit.account.test_options import budgets
-from tools.docs.exports import DYNAMIC, Accounts, urn
+from tests.unit.account.conftest import Account
+from tests.unit.account.test_account import OF_PROVIDER, OTHER_ORIGIN, provider
+from tools.docs.exports import DYNAMIC, urn
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
 
@@ -25,11 +25,9 @@ def limits(data: dict[str, Any]) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("command", ["account", "cost"])
-def test_a_snapshot_is_not_replaced_by_what_a_limit_refuses(
-    command: str, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_snapshot_is_not_replaced_by_what_a_limit_refuses(command: str, accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
-    then = tmp_path / "then"
+    then = accounts.folder / "then"
     options = ["--state", accounts.export("dev.json")] if command == "account" else ["--account"]
     assert main([command, *options, "--save", str(then)]) == 0
     saved = then.read_bytes()
@@ -39,66 +37,57 @@ def test_a_snapshot_is_not_replaced_by_what_a_limit_refuses(
     assert [main(refused), main(refused)] == [2, 2]
 
     assert then.read_bytes() == saved
-    assert "was not written: a limit is exceeded" in capsys.readouterr().err
+    assert "was not written: a limit is exceeded" in accounts.capsys.readouterr().err
     # To accept it, leave the limit out.
     assert main([command, *options, "--save", str(then)]) == 0
     assert main(refused) == 0
 
 
-def test_a_budget_over_what_was_left_out_has_no_upper_bound(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_budget_over_what_was_left_out_has_no_upper_bound(accounts: Account, tmp_path: Path) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     mine = accounts.export("mine.json", accounts.container("web"))
     foreign = accounts.container("far", "prod", created_at=OLD, id="usr-99999999-far", **OTHER_ORIGIN)
     other = accounts.export("other.json", foreign)
-    file = budgets(
-        tmp_path,
+    file = accounts.budgets(
         "budgets: [{stacks: shop/prod, max_total: 100}, {stacks: shop/dev, max_total: 4}, {name: all, max_total: 4}]",
     )
 
-    data = account(capsys, mine, other, "--budgets", file, code=2)
+    data = accounts.report(mine, other, "--budgets", file, code=2)
 
     assert limits(data) == {"shop/prod": False, "shop/dev": True, "all": True}
     assert "shop/prod are in another account" in data["limits"][0]["text"]
     assert data["other_accounts"][0]["certain"] is True
     # It is certain that it is another account, so `--fail-on` does not concern it.
-    account(capsys, mine, other, "--fail-on", "orphans,double,missing")
+    accounts.report(mine, other, "--fail-on", "orphans,double,missing")
 
 
-def test_a_container_that_may_be_a_stacks_counts_in_its_budget(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_container_that_may_be_a_stacks_counts_in_its_budget(accounts: Account, tmp_path: Path) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("resized", "made", "alone")])
     creating = {"type": "creating", "resource": accounts.container("made", id="")}
     resized = accounts.container("resized", created_at=OLD)
     dev = accounts.export("dev.json", resized, pending=(creating,))
 
     for limit, code in (("8", 0), ("7.99", 2)):
-        file = budgets(tmp_path, f"budgets: [{{stacks: shop/dev, max_total: {limit}}}]")
-        account(capsys, dev, "--budgets", file, code=code)
+        file = accounts.budgets(f"budgets: [{{stacks: shop/dev, max_total: {limit}}}]")
+        accounts.report(dev, "--budgets", file, code=code)
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_fail_on_fails_where_the_account_of_a_resource_is_not_known(
-    listed: bool, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_fail_on_fails_where_the_account_of_a_resource_is_not_known(listed: bool, accounts: Account) -> None:
     if listed:
         accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     # Another spelling of the address, perhaps.
     gone = accounts.container("gone", created_at=OLD, **OF_PROVIDER)
     state = accounts.export("dev.json", provider("https://api.other.example/api/v1"), gone)
 
-    data = account(capsys, state, "--fail-on", "missing", code=2)
+    data = accounts.report(state, "--fail-on", "missing", code=2)
 
     assert "1 stack with resources that may be in this account" in data["failed"][0]
-    file = budgets(tmp_path, "budgets: [{stacks: shop/dev, max_total: 100}]")
-    assert limits(account(capsys, state, "--budgets", file, code=2)) == {"shop/dev": False}
+    file = accounts.budgets("budgets: [{stacks: shop/dev, max_total: 100}]")
+    assert limits(accounts.report(state, "--budgets", file, code=2)) == {"shop/dev": False}
 
 
-def test_what_no_budget_covers_is_named_and_fails_where_all_has_to_be_covered(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_what_no_budget_covers_is_named_and_fails_where_all_has_to_be_covered(accounts: Account) -> None:
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "blog", "alone")])
     files = [
         accounts.export("dev.json", accounts.container("web")),
@@ -107,23 +96,23 @@ def test_what_no_budget_covers_is_named_and_fails_where_all_has_to_be_covered(
     ]
     entries = "budgets: [{stacks: 'shop/*', max_total: 4, owner: team web}, {name: all, max_total: 100}]"
 
-    data = account(capsys, *files, "--budgets", budgets(tmp_path, entries))
+    data = accounts.report(*files, "--budgets", accounts.budgets(entries))
     assert data["uncovered"] == ["blog/prod2 ($4.00)"]
     assert [one["owner"] for one in data["limits"]] == ["team web", None]
-    data = account(capsys, *files, "--budgets", budgets(tmp_path, f"covers: all\n{entries}"), code=2)
+    data = accounts.report(*files, "--budgets", accounts.budgets(f"covers: all\n{entries}"), code=2)
     assert data["uncovered"] == ["blog/prod2 ($4.00)"]
-    only = budgets(tmp_path, "covers: all\nbudgets: [{stacks: '*/*', max_total: 100}]")
-    assert account(capsys, *files, "--budgets", only, code=2)["uncovered"] == [
+    only = accounts.budgets("covers: all\nbudgets: [{stacks: '*/*', max_total: 100}]")
+    assert accounts.report(*files, "--budgets", only, code=2)["uncovered"] == [
         "1 container of no stack ($4.00)"
     ]
 
     assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", only]) == 2
-    out = capsys.readouterr().out
+    out = accounts.capsys.readouterr().out
     assert "error: no budget with max_total or max_increase covers 1 container of no stack ($4.00)" in out
     assert out.endswith("Exit code 2: no budget covers 1 container of no stack ($4.00) (covers: all).\n")
-    covered = budgets(tmp_path, f"covers: all\n{entries.replace('shop/*', '[a-z]*')}")
+    covered = accounts.budgets(f"covers: all\n{entries.replace('shop/*', '[a-z]*')}")
     assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", covered]) == 2
-    assert "error: [a-z]* (owner: team web): the total is $8.00" in capsys.readouterr().out
+    assert "error: [a-z]* (owner: team web): the total is $8.00" in accounts.capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -138,34 +127,30 @@ def test_what_no_budget_covers_is_named_and_fails_where_all_has_to_be_covered(
     ],
 )
 def test_a_stack_is_covered_only_by_a_budget_that_can_refuse_it(
-    limit: str, covered: bool, accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    limit: str, covered: bool, accounts: Account
 ) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
-    state, then = accounts.export("dev.json", accounts.container("web")), str(tmp_path / "then")
-    account(capsys, state, "--save", then)
+    state, then = accounts.export("dev.json", accounts.container("web")), str(accounts.folder / "then")
+    accounts.report(state, "--save", then)
     given = [state, "--compare-to", then, "--budgets"]
 
-    stack = budgets(
-        tmp_path, f"covers: all\nbudgets: [{{stacks: shop/dev, {limit}}}, {{name: x, max_total: 99}}]"
+    stack = accounts.budgets(
+        f"covers: all\nbudgets: [{{stacks: shop/dev, {limit}}}, {{name: x, max_total: 99}}]"
     )
-    data = account(capsys, *given, stack, code=0 if covered else 2)
+    data = accounts.report(*given, stack, code=0 if covered else 2)
 
     assert data["uncovered"] == ([] if covered else ["shop/dev ($4.00)"])
 
 
-def test_what_is_in_no_stack_is_covered_only_by_a_budget_that_can_refuse_it(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_what_is_in_no_stack_is_covered_only_by_a_budget_that_can_refuse_it(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
 
     for word, code in (("warn", 2), ("max", 0)):
-        file = budgets(tmp_path, f"covers: all\nbudgets: [{{name: all, {word}_total: 99}}]")
-        account(capsys, accounts.export("empty.json"), "--budgets", file, code=code)
+        file = accounts.budgets(f"covers: all\nbudgets: [{{name: all, {word}_total: 99}}]")
+        accounts.report(accounts.export("empty.json"), "--budgets", file, code=code)
 
 
-def test_the_higher_of_the_listed_and_the_declared_price_counts(
-    accounts: Accounts, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_higher_of_the_listed_and_the_declared_price_counts(accounts: Account) -> None:
     accounts.emulator.load(
         [
             {"name": "listed", "template": "nodejs", "plan": "premium"},
@@ -181,7 +166,7 @@ def test_the_higher_of_the_listed_and_the_declared_price_counts(
     next(row for row in rows if row["name"] == "unsized")["storage_mb"] = 11_111
     accounts.emulator.faults.add("containers.list", "answer", body={"success": True, "data": rows})
 
-    data = account(capsys, state)
+    data = accounts.report(state)
 
     assert {one["name"]: (one["price"]["low"], one["price"]["high"]) for one in data["containers"]} == {
         "listed": ("10.00", "10.00"),
@@ -216,11 +201,12 @@ def preview(folder: Path, *steps: dict[str, Any], **more: Any) -> str:
 
 
 @pytest.fixture
-def three(accounts: Accounts) -> tuple[Accounts, str]:
+def three(accounts: Account) -> Account:
     """An account with a container of shop/dev, one of blog/prod and one of no stack: $12."""
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "blog", "alone")])
     accounts.export("blog.json", accounts.container("blog", "prod", "blog"))
-    return accounts, accounts.export("dev.json", accounts.container("web"))
+    accounts.export("dev.json", accounts.container("web"))
+    return accounts
 
 
 def planned(data: dict[str, Any]) -> tuple[str, str]:
@@ -251,23 +237,16 @@ def planned(data: dict[str, Any]) -> tuple[str, str]:
     ],
 )
 def test_the_account_after_a_preview(
-    steps: list[Any],
-    account_price: str,
-    stack_price: str,
-    *,
-    three: tuple[Accounts, str],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    steps: list[Any], account_price: str, stack_price: str, *, three: Account
 ) -> None:
-    accounts, dev = three
+    accounts, dev = three, str(three.folder / "dev.json")
     made = [step(op, name, old, new, id_=accounts.id(name)) for op, name, old, new in steps]
 
-    data = account(
-        capsys,
+    data = three.report(
         dev,
-        str(tmp_path / "blog.json"),
+        str(three.folder / "blog.json"),
         "--after",
-        preview(tmp_path, *made),
+        preview(three.folder, *made),
         "--max-total",
         account_price,
     )
@@ -276,63 +255,58 @@ def test_the_account_after_a_preview(
     assert data["totals"]["account"]["price"]["high"] == "12.00"
 
 
-def test_a_container_that_may_be_another_one_is_not_deleted_by_a_preview(
-    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    accounts, _ = three
+def test_a_container_that_may_be_another_one_is_not_deleted_by_a_preview(three: Account) -> None:
+    accounts = three
     untimed = accounts.container("web")
     del untimed["outputs"]["created_at"]
-    made = preview(tmp_path, step("delete", "web", "basic", None, id_=accounts.id("web")))
+    made = preview(three.folder, step("delete", "web", "basic", None, id_=accounts.id("web")))
 
-    data = account(capsys, accounts.export("dev.json", untimed), "--after", made)
+    data = three.report(accounts.export("dev.json", untimed), "--after", made)
 
     assert planned(data) == ("12.00", "4.00")
     assert any(note.startswith("web counts also after the change") for note in data["notes"])
 
 
-def test_two_new_containers_with_one_name_count_twice(
-    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_two_new_containers_with_one_name_count_twice(three: Account) -> None:
     # They may be in two accounts: a preview of new containers shows no ids.
     one = step("create", "new", None, "standard")
     other = {**one, "urn": urn("dev", "shop", "Container", "other")}
 
-    data = account(capsys, three[1], str(tmp_path / "blog.json"), "--after", preview(tmp_path, one, other))
+    data = three.report(
+        str(three.folder / "dev.json"),
+        str(three.folder / "blog.json"),
+        "--after",
+        preview(three.folder, one, other),
+    )
 
     assert planned(data) == ("22.00", "14.00")
 
 
-def test_all_budgets_are_judged_as_they_will_be_after_the_preview(
-    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    accounts, dev = three
+def test_all_budgets_are_judged_as_they_will_be_after_the_preview(three: Account, tmp_path: Path) -> None:
+    accounts, dev = three, str(three.folder / "dev.json")
     steps = [
         step("create", "new", None, "standard"),
         step("same", "web", "basic", "basic", id_=accounts.id("web")),
     ]
-    file = budgets(
-        tmp_path,
+    file = three.budgets(
         "budgets: [{projects: shop, max_total: 8.99}, {projects: blog, max_total: 4}, {name: all, max_increase: 4.99}]",
     )
     given = [dev, str(tmp_path / "blog.json"), "--budgets", file, "--after", preview(tmp_path, *steps)]
 
-    data = account(capsys, *given, code=2)
+    data = three.report(*given, code=2)
 
     assert limits(data) == {"shop": False, "blog": True, "all": False}
     assert [(one["name"], one["action"]) for one in data["changes"]] == [("new", "create")]
     words = [word for file in given[:2] for word in ("--state", file)]
     assert main(["account", *words, *given[2:]]) == 2
-    out = capsys.readouterr().out
+    out = three.capsys.readouterr().out
     assert "After the change: $17.00." in out.splitlines()[0]
     assert "preview: +$5.00" in out
 
 
-def test_what_a_stack_takes_over_is_no_increase_of_its_budget(
-    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    _, dev = three
-    file = budgets(
-        tmp_path,
+def test_what_a_stack_takes_over_is_no_increase_of_its_budget(three: Account, tmp_path: Path) -> None:
+    dev = str(three.folder / "dev.json")
+    file = three.budgets(
         "budgets: [{projects: shop, max_increase: 0}, {projects: blog, max_total: 4, max_increase: 0}]",
     )
     given = [dev, str(tmp_path / "blog.json"), "--budgets", file, "--after"]
@@ -340,21 +314,18 @@ def test_what_a_stack_takes_over_is_no_increase_of_its_budget(
     # That of no stack; one that another stack has is new for this one.
     for name, passed in (("alone", True), ("blog", False)):
         made = preview(tmp_path, step("create", name, None, "basic"))
-        data = account(capsys, *given, made, code=0 if passed else 2)
+        data = three.report(*given, made, code=0 if passed else 2)
         found = [one["passed"] for one in data["limits"] if one["measure"] == "increase"]
         assert found == [passed, True], data["limits"]
 
 
-def test_a_preview_of_a_stack_that_is_not_known_adds_to_the_account(
-    three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    _, _ = three
-    file = budgets(
-        tmp_path, "covers: all\nbudgets: [{projects: blog, max_total: 4}, {name: all, max_total: 100}]"
+def test_a_preview_of_a_stack_that_is_not_known_adds_to_the_account(three: Account, tmp_path: Path) -> None:
+    file = three.budgets(
+        "covers: all\nbudgets: [{projects: blog, max_total: 4}, {name: all, max_total: 100}]"
     )
     made = preview(tmp_path, step("create", "new", None, "basic"))
 
-    data = account(capsys, str(tmp_path / "blog.json"), "--after", made, "--budgets", file, code=2)
+    data = three.report(str(tmp_path / "blog.json"), "--after", made, "--budgets", file, code=2)
 
     assert data["uncovered"] == ["shop/dev ($4.00)"]
 
@@ -374,34 +345,33 @@ def test_a_preview_of_a_stack_that_is_not_known_adds_to_the_account(
     ],
 )
 def test_a_preview_that_is_not_whole_passes_no_budget(
-    steps: list[Any],
-    more: dict[str, Any],
-    code: int,
-    *,
-    three: tuple[Accounts, str],
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
+    steps: list[Any], more: dict[str, Any], code: int, *, three: Account
 ) -> None:
-    _, dev = three
-    made = preview(tmp_path, *(step(*one, id_="usr-99999999-far") for one in steps), **more)
-    file = budgets(tmp_path, "budgets: [{stacks: shop/dev, max_total: 100}]")
+    dev = str(three.folder / "dev.json")
+    made = preview(three.folder, *(step(*one, id_="usr-99999999-far") for one in steps), **more)
+    file = three.budgets("budgets: [{stacks: shop/dev, max_total: 100}]")
 
-    account(capsys, dev, "--after", made, "--budgets", file, code=code)
+    three.report(dev, "--after", made, "--budgets", file, code=code)
 
 
 @pytest.mark.parametrize("name", ["", "web", "urn:pulumi:dev"])
-def test_a_preview_whose_urns_have_no_stack_is_an_error(
-    name: str, three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_preview_whose_urns_have_no_stack_is_an_error(name: str, three: Account, tmp_path: Path) -> None:
     made = step("create", "web", None, "basic")
     made["urn"] = made["newState"]["urn"] = name
 
-    assert main(["account", "--state", three[1], "--after", preview(tmp_path, made)]) == 1
+    assert (
+        main(["account", "--state", str(three.folder / "dev.json"), "--after", preview(tmp_path, made)]) == 1
+    )
 
-    assert f"a resource without a stack in its URN ({name!r})" in capsys.readouterr().err
+    assert f"a resource without a stack in its URN ({name!r})" in three.capsys.readouterr().err
 
 
-def test_an_export_is_no_preview(three: tuple[Accounts, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["account", "--state", three[1], "--after", three[1]]) == 1
+def test_an_export_is_no_preview(three: Account) -> None:
+    assert (
+        main(
+            ["account", "--state", str(three.folder / "dev.json"), "--after", str(three.folder / "dev.json")]
+        )
+        == 1
+    )
 
-    assert "this is the export of a stack, and not a preview" in capsys.readouterr().err
+    assert "this is the export of a stack, and not a preview" in three.capsys.readouterr().err
