@@ -43,8 +43,10 @@ What others build on:
   `POST /_broker/changes` (no token, or one that may apply what is free): `{"statement": TEXT, "signatures": [TEXT]}`;
   201 with `token`, `approvals`, and what `me` has. 403 has `code` and, if it was judged, `verdict`.
   `POST /_broker/verdicts` (any token): the same body; 200 with `verdict`, `approvals`, `missing`, and `containers`: for
-  each id that the change names, `name`, `template`, `plan`, `created_at`, `usd` and `owner` now, or null. It grants
-  nothing.
+  each id that the change names, `name`, `template`, `plan`, `created_at`, `usd` and `owner` now, or null. For a budget,
+  `beyond` has why it does not cover the change; it is empty if the budget covers all of it. It grants nothing.
+  `POST /_broker/requests` (any token but that of a change): the same body, whose signatures do not count. It records
+  the whole change as an access request, and returns `request`. Its approval makes the change one to hand in.
   `DELETE /_broker/me` (the token of a change): the token is void at once; the change can be handed in again.
   `POST /_broker/approvals` (no token): the same body. The signatures are kept until the change ends, and count when it
   is handed in. For the change of an access request, that request is allowed.

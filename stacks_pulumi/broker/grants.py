@@ -50,6 +50,8 @@ _SIGNATURES: Final = 10
 _WITHOUT: Final = "let it be signed, or ask for a grant with --may-apply-free and --stack"
 _OPEN: Final = 200
 """The most open access requests of one grant."""
+_LONGEST_ASKED: Final = 256 * 1024
+"""The most characters of a change that is asked for: it is stored before anybody has signed it."""
 _REQUEST_LASTS: Final = 7 * DAY
 
 
@@ -234,9 +236,23 @@ class Desk:
             return dataclasses.replace(verdict, result="needs_approval", findings=(finding,))
         return verdict
 
-    def judged(self, statement: str, signatures: Sequence[str], grant: Grant, due: float) -> Reply:
+    def judged(
+        self,
+        statement: str,
+        signatures: Sequence[str],
+        grant: Grant,
+        due: float,
+        beyond: Callable[[Grant, Change, float], list[str]],
+    ) -> Reply:
         """
         Return what follows for a change, and what its containers are: by the platform and the ledger, not by a state.
+
+        Args:
+            statement: The change.
+            signatures: Its signatures.
+            grant: The grant that asks.
+            due: When the answer is due.
+            beyond: Says why a budget does not cover a change.
 
         Raises:
             RequestRefusedError: It is not well formed, a signature does not hold, or it is about containers that the
@@ -271,6 +287,7 @@ class Desk:
                 "verdict": describe(verdict),
                 "approvals": names,
                 "missing": missing(change, verdict, self._settings(), names),
+                "beyond": beyond(grant, change, due) if grant.kind == "budget" else None,
                 "containers": {id_: None if row is None else described(row) for id_, row in rows.items()},
             },
         )
@@ -325,14 +342,7 @@ class Desk:
             if state == "denied":
                 return refused(f"the access request {id_} was denied", "do something else")
             if state != "open":
-                asked = "select * from requests where grant_id = ? and state = 'open'"
-                open_ = [row for row in self._ledger.rows(asked, grant.id) if not self._is_over(row, grant)]
-                if len(open_) >= _OPEN:
-                    return refused(
-                        "this grant has too many open access requests", "wait until they are answered"
-                    )
-                id_, at = f"r-{self._ledger.random()}", self._ledger.now()
-                insert(db, "requests", id=id_, grant_id=grant.id, permit=text, why=why, at=at)
+                id_ = self._recorded(db, grant, text, why)
         return RequestRefusedError(
             403,
             f"this needs an approval: {why}",
@@ -340,6 +350,32 @@ class Desk:
             kind="approval-needed",
             more={"request": id_},
         )
+
+    def ask_for(self, statement: str, grant: Grant) -> Reply:
+        """
+        Record a whole change that a client asks for, so that a person finds it by its id.
+
+        Raises:
+            RequestRefusedError: It is not well formed, or is of another stack.
+        """
+        change, _ = self._read(statement, ())
+        if grant.kind == "change" or change.request is not None or grant.stack not in {"", change.stack}:
+            raise refused(
+                "this grant may not ask for this change", "plan a change of the stack of this grant"
+            )
+        with self._ledger.writing() as db:
+            id_ = self._recorded(db, grant, statement, f"a change of {len(change.permits)} requests")
+        return json_reply(201, {"success": True, "request": id_}, decision=f"asked {id_}")
+
+    def _recorded(self, db: sqlite3.Connection, grant: Grant, text: str, why: str) -> str:
+        """Return the id of a new access request, for a permit or a whole change."""
+        asked = "select * from requests where grant_id = ? and state = 'open'"
+        open_ = [row for row in self._ledger.rows(asked, grant.id) if not self._is_over(row, grant)]
+        if len(open_) >= _OPEN:
+            raise refused("this grant has too many open access requests", "wait until they are answered")
+        id_, at = f"r-{self._ledger.random()}", self._ledger.now()
+        insert(db, "requests", id=id_, grant_id=grant.id, permit=text, why=why, at=at)
+        return id_
 
     def approve(self, statement: str, signatures: Sequence[str], due: float) -> Reply:
         """
@@ -353,6 +389,7 @@ class Desk:
         for one in signatures:
             self._ledger.keep(digest(statement.encode()), signed[one], one, change.ends)
         if change.request is None:
+            self._approved_whole(change, statement, names, due)
             return json_reply(
                 201,
                 {"success": True, "approvals": names},
@@ -391,6 +428,18 @@ class Desk:
             decision=f"approved {row['id']}",
         )
 
+    def _approved_whole(self, change: Change, statement: str, names: Sequence[str], due: float) -> None:
+        """Write at the access request for a whole change that it is approved, if enough people have signed it."""
+        asked = "select id from requests where permit = ? and state = 'open'"
+        if not self._ledger.rows(asked, statement):
+            return
+        if not self._not_approved(change, self.verdict(change, due), names):
+            with self._ledger.writing() as db:
+                db.execute(
+                    "update requests set state = 'approved', approvals = ? where permit = ? and state = 'open'",
+                    (json.dumps(names), statement),
+                )
+
     def deny(self, id_: str) -> None:
         """
         Deny an access request; the same one is refused from now on.
@@ -422,7 +471,7 @@ class Desk:
             "at": instant(row["at"]),
             "state": "expired" if is_over else row["state"],
             "approvals": json.loads(row["approvals"]),
-            "change": self._as_change(row, grant).bytes.decode(),
+            "change": row["permit"] if _whole(row) else self._as_change(row, grant).bytes.decode(),
         }
 
     def requests(self, grant: Grant | None = None) -> list[dict[str, Any]]:
@@ -438,10 +487,14 @@ class Desk:
         return found[0], grant
 
     def _is_over(self, row: sqlite3.Row, grant: Grant) -> bool:
-        now = self._ledger.now()
-        return now > min(grant.until, row["at"] + _REQUEST_LASTS) or grant.revoked is not None
+        change = _whole(row)
+        ends = min(grant.until, row["at"] + _REQUEST_LASTS) if change is None else change.ends
+        return self._ledger.now() > ends or grant.revoked is not None
 
     def _as_change(self, row: sqlite3.Row, grant: Grant) -> Change:
+        whole = _whole(row)
+        if whole is not None:
+            return whole
         permit = msgspec.json.decode(row["permit"], type=Permit)
         return Change(
             version=1,
@@ -541,6 +594,12 @@ class Desk:
             "approvers": people,
             "prices": self._folder.prices(),
         }
+
+
+def _whole(row: sqlite3.Row) -> Change | None:
+    """Return the whole change that an access request is for; `None` if it is for one request."""
+    value = json.loads(row["permit"])
+    return msgspec.convert(value, Change) if "permits" in value else None
 
 
 def describe(verdict: Verdict) -> dict[str, Any]:

@@ -25,7 +25,17 @@ from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
-from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, SECRETS, Constraint, Kind, Permit, dollars
+from stacks_pulumi.broker.change import (
+    ANY,
+    CONTAINERS,
+    EFFECTS,
+    SECRETS,
+    Change,
+    Constraint,
+    Kind,
+    Permit,
+    dollars,
+)
 from stacks_pulumi.broker.ledger import DAY, PARENTS, Grant, Ledger, Line, Use, insert, text_of, update
 from stacks_pulumi.broker.limits import (
     Bill,
@@ -49,6 +59,7 @@ from stacks_pulumi.broker.permits import (
     same,
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
+from stacks_pulumi.broker.rules import in_words, secret_in_words
 from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.broker.upstream import Look, NotLookedError, Upstream, made_by, path_of
 from stacks_pulumi.endpoints import ENDPOINTS
@@ -80,6 +91,7 @@ _REMOVES: Final[Mapping[str, tuple[str, str]]] = {
 """What may exist twice, and how one of it is removed. All else is there once: by its name, or by what it is of."""
 _OF_CONTAINERS: Final = frozenset({"containers.list", "connections.targets"})
 """The reads whose rows are containers, perhaps of others."""
+_NOT_OWN: Final = "the container is not of this grant"
 _NOT_KEPT: Final = frozenset({"vpn_clients.add", "containers.regenerate_certificate"})
 """Whose answers may have a secret."""
 _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
@@ -322,27 +334,56 @@ class Kernel:
 
     def _why_not_free(self, grant: Grant, policy: Policy, ask: Ask, holdings: Holdings, look: Look) -> str:
         """Return why a request of a budget grant needs an approval; empty if it is within the policy."""
-        body = ask.body
-        if ask.endpoint != _CREATE:
-            action = _ACTIONS.get((ask.endpoint, body.get("status")))
-            if action is None:
-                return f"{ask.endpoint} always needs an approval"
-            if action not in policy.free:
-                return f"the policy does not allow {action}"
-            return "" if is_about_own(ask, holdings, look) else "the container is not of this grant"
-        price, plan = price_of(body, look.prices), body.get("plan", catalog.DEFAULT_PLAN)
-        if price is None or "discount_code" in body:
-            return "its price is not known"
-        if policy.templates is not None and body["template"] not in policy.templates:
-            return f"the template {body['template']} is not in the policy"
-        has_plan = "plan" in body or body["template"] != catalog.VPN_TEMPLATE
-        if policy.plans is not None and has_plan and plan not in policy.plans:
-            return f"the plan {plan} is not in the policy"
-        left = left_today(self._ledger, grant, policy)
-        if price > left:
-            most, left = as_dollars(policy.increase_per_day), max(left, Decimal(0))
-            return f"it adds {as_dollars(price)} a month, and {as_dollars(left)} of {most} a day is left"
-        return ""
+        price = price_of(ask.body, look.prices) if ask.endpoint == _CREATE else None
+        why = _why_not_in(policy, ask.endpoint, ask.body, price, left_today(self._ledger, grant, policy))
+        if why or ask.endpoint == _CREATE or is_about_own(ask, holdings, look):
+            return why
+        return _NOT_OWN
+
+    def beyond(self, grant: Grant, change: Change, due: float) -> list[str]:
+        """Return why a budget does not cover a whole change, a line for each reason; nothing if it covers it."""
+        policy, look, holdings = (
+            self._policy(grant) or Policy(),
+            Look(self._upstream, due),
+            self._holdings(grant),
+        )
+        if self._ledger.now() > grant.until:
+            return ["this grant has ended"]
+        if grant.stack != change.stack:
+            return [f"this grant is of the stack {grant.stack or '-'}"]
+
+        def is_owned(name: str, one: Constraint) -> bool:
+            """Return whether all that a variable may be is made by the change, or belongs to the grant."""
+            known = [change.known[symbol].id for symbol in one.of if symbol in change.known]
+            asked = [Ask("", {name: id_}, {}, {}) for id_ in filter(None, (*known, one.is_))]
+            # A new backup is of the container of its own permit.
+            return {*one.of} <= {*made, *change.known} and all(
+                is_made(name, ask, holdings.own, look) for ask in asked
+            )
+
+        found = [f"it reads a secret: {secret_in_words(one)}" for one in change.secrets]
+        made = {one.binds for one in change.permits if EFFECTS[one.endpoint].makes}
+        left, added = left_today(self._ledger, grant, policy), Decimal(0)
+        for permit in change.permits:
+            price = price_of(permit.body, look.prices) if permit.endpoint == _CREATE else None
+            if ANY in permit.body.values():
+                why = "a value of it is not known yet"
+            else:
+                price = None if price is None else price * (permit.times or 1)
+                why = _why_not_in(policy, permit.endpoint, permit.body, price, left - added)
+            added += price or 0
+            if not why and not all(is_owned(name, one) for name, one in permit.ids.items()):
+                why = _NOT_OWN
+            if why:
+                found.append(f"{in_words(permit)}: {why}")
+        if added:
+            look.containers.require_complete()
+            for name, most, before in self._limits(
+                grant, None, bills(self._ledger, look.containers, look.prices)
+            ):
+                if before is None or before + added > most:
+                    found.append(f"{name} is {as_dollars(most)} a month, and it adds {as_dollars(added)}")
+        return found
 
     def _as_permit(self, ask: Ask, look: Look) -> Permit:
         """Return exactly this request, as the permit that an approver may sign."""
@@ -571,6 +612,38 @@ class Kernel:
             # Another client's may be as old as the tolerance: what is removed was made while the requests ran.
             if _id(row) != use.object and self._is_ours(use, row, look, before=0.0, after=0.0):
                 self._upstream.change(name, {**use.ids, variable: _id(row)}, {}, visit.due)
+
+
+def _why_not_in(
+    policy: Policy, endpoint: str, body: Mapping[str, Any], price: Decimal | None, left: Decimal
+) -> str:
+    """
+    Return why a request needs an approval, whatever it is about; empty if a policy allows such a request.
+
+    Args:
+        policy: The policy.
+        endpoint: What is asked.
+        body: Its body.
+        price: What a create adds to the monthly price; `None` if that is not known.
+        left: What may be added today.
+    """
+    if endpoint != _CREATE:
+        action = _ACTIONS.get((endpoint, body.get("status")))
+        if action is None:
+            return f"{endpoint} always needs an approval"
+        return "" if action in policy.free else f"the policy does not allow {action}"
+    plan = body.get("plan", catalog.DEFAULT_PLAN)
+    if price is None or "discount_code" in body:
+        return "its price is not known"
+    if policy.templates is not None and body["template"] not in policy.templates:
+        return f"the template {body['template']} is not in the policy"
+    has_plan = "plan" in body or body["template"] != catalog.VPN_TEMPLATE
+    if policy.plans is not None and has_plan and plan not in policy.plans:
+        return f"the plan {plan} is not in the policy"
+    if price > left:
+        most, left = as_dollars(policy.increase_per_day), max(left, Decimal(0))
+        return f"it adds {as_dollars(price)} a month, and {as_dollars(left)} of {most} a day is left"
+    return ""
 
 
 def _is_refusal(status: int | None) -> bool:

@@ -285,9 +285,9 @@ class App:
         what = incoming.path.removeprefix(OWN)
         if incoming.method == "POST" and what in {"changes", "approvals"}:
             return self._handed_in(incoming, grant, what)
-        if incoming.method == "POST" and what == "verdicts" and grant is not None:
+        if incoming.method == "POST" and what in {"verdicts", "requests"} and grant is not None:
             self.kernel.may_still(grant, "ask for another grant")
-            return self._judged(incoming, grant)
+            return self._judged(incoming, grant, what)
         if incoming.method == "DELETE" and what == "me" and grant is not None:
             return self.desk.end(grant)
         if incoming.method != "GET":
@@ -333,9 +333,11 @@ class App:
             self._folder.ledger.write(db, line)
         return reply
 
-    def _judged(self, incoming: Incoming, grant: Grant) -> Reply:
+    def _judged(self, incoming: Incoming, grant: Grant, what: str) -> Reply:
         self._check_rate(grant.id, self._share(), "Rate limit exceeded: the share of this grant")
-        return self.desk.judged(*_signed(incoming), grant, self._upstream.patient())
+        if what == "requests":
+            return self.desk.ask_for(_signed(incoming)[0], grant)
+        return self.desk.judged(*_signed(incoming), grant, self._upstream.patient(), self.kernel.beyond)
 
     def _page(self, grant: Grant) -> Reply:
         """Return what a grant is told about itself, as a page."""

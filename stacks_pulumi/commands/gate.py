@@ -378,7 +378,8 @@ def _approve(options: argparse.Namespace) -> int:
         )
         if options.name is not None and options.name != name:
             raise RefusedError(f"not approved: the key is that of {name}, and not of {options.name}")
-        if judged.change.request is not None or isinstance(place, str):
+        is_asked = not Path(options.change).exists()
+        if is_asked or isinstance(place, str):
             workflow.post(broker, judged, signature)
             where = "at the broker"
         else:
@@ -386,7 +387,7 @@ def _approve(options: argparse.Namespace) -> int:
     tell("gate", f"{name} approved it: {where}")
     if missing:
         tell("gate", f"{missing}; next: another person runs the same command with their key")
-    elif judged.change.request is None:
+    elif not is_asked:
         tell("gate", f"next: `{_next('apply', options)}`, until {judged.change.until}")
     return 0
 

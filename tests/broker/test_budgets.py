@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.broker.conftest import Bench, create, permit
+from stacks_pulumi.broker.change import canonical
+from tests.broker.conftest import Bench, create, literal, permit
 from tests.broker.test_changes import code
 
 AGENTS = {
@@ -250,3 +251,91 @@ def test_a_policy_that_is_gone_allows_nothing(bench: Bench) -> None:
     bench.configure({"version": 1})
 
     assert code(agent.create("web")) == (403, "approval-needed")
+
+
+COVERED: dict[str, tuple[str, str]] = {
+    "two creates, a connection, a restart, a backup and its pin": ("", ""),
+    "plan": ("plan", "its price is not known"),
+    "template": ("template", "the template postgresql is not in the policy"),
+    "discount": ("discount_code", "its price is not known"),
+    "unknown": ("any", "a value of it is not known yet"),
+    "day": ("dear", "it adds $10.00 a month, and $9.00 of $13.00 a day is left"),
+    "total": ("total", "the policy's max_total is $15.00 a month"),
+    "other": ("other", "the container is not of this grant"),
+    "delete": ("delete", "containers.delete always needs an approval"),
+    "stack": ("stack", "this grant is of the stack shop/prod"),
+    "secret": ("secret", "it reads a secret"),
+}
+
+
+@pytest.mark.parametrize("name", COVERED)
+def test_a_budget_is_asked_whether_it_covers_a_whole_change(bench: Bench, name: str) -> None:
+    what, reason = COVERED[name]
+    day = 100 if what == "total" else 13
+    bench.configure({"policies": {"agents": {**AGENTS, "increase_per_day": day}}})
+    agent, other = bench.agent(), bench.made("other")
+    answer = agent.create("mine")
+    assert answer.status_code == 202, answer.text
+    mine = bench.listed(answer.json()["data"]["id"])
+    wrong: dict[str, dict[str, Any]] = {
+        "template": {"template": "postgresql"},
+        "plan": {"plan": "huge"},
+        "discount_code": {"discount_code": "x"},
+        "any": {"template": {"any": True}},
+    }
+    plan = "premium" if what in {"dear", "total"} else "basic"
+    of_mine = {"of": ["known"]} if what != "other" else literal(other)
+    permits = [
+        permit("containers.create", create("web", **{"plan": plan, **wrong.get(what, {})}), binds="web"),
+        permit("containers.create", create("data", plan="basic"), binds="data"),
+        permit(
+            "connections.create",
+            {"connectionName": "x"},
+            ids={"source_id": {"of": ["web"]}, "target_id": of_mine},
+        ),
+        permit("containers.set_status", {"status": "restart"}, ids={"container_id": {"of": ["web"]}}),
+        permit("backups.trigger", ids={"container_id": {"of": ["known"]}}, binds="backup"),
+        permit("backups.pin", ids={"backup_id": {"new_backup_of": "backup"}}, times=None),
+    ]
+    permits += [permit("containers.delete", ids={"container_id": literal(mine)})] if what == "delete" else []
+    known = {"known": {"id": mine["id"], "created_at": mine["created_at"]}}
+    secrets = [{"endpoint": "containers.credentials", "ids": {"container_id": {"of": ["web"]}}}]
+    change = bench.change(
+        *permits,
+        known=known,
+        ceiling={"increase": "50"},
+        **({"secrets": secrets} if what == "secret" else {}),
+        **({"stack": "shop/test"} if what == "stack" else {}),
+    )
+
+    said = bench.hand_in(change, token=agent.token, where="verdicts").json()
+
+    beyond = said["beyond"]
+    assert bool(beyond) == bool(reason), beyond
+    assert reason in "".join(beyond)
+    if not reason:
+        assert agent.create("web").status_code == 202
+        assert agent.create("data").status_code == 202
+
+
+def test_a_whole_change_is_asked_for_and_handed_in_after_its_approval(bench: Bench) -> None:
+    agent = bench.agent()
+    change = bench.change(permit("containers.create", create("web", "postgresql")))
+    text = canonical(change).decode()
+    assert (
+        bench.hand_in(text, token=bench.agent(stack="shop/test").token, where="requests").status_code == 403
+    )
+    assert bench.hand_in(text, where="requests").status_code == 404
+
+    asked = bench.hand_in(text, token=agent.token, where="requests").json()["request"]
+
+    shown = bench.reader()("GET", f"/_broker/requests/{asked}").json()
+    assert (shown["change"], shown["state"], shown["for"]) == (text, "open", "agent")
+    assert code(bench.hand_in(text, token=agent.token)) == (403, "grant-refused")
+    assert bench.hand_in(text, "ann", where="approvals").status_code == 201
+    shown = bench.reader()("GET", f"/_broker/requests/{asked}").json()
+    assert (shown["state"], shown["approvals"]) == ("approved", ["ann"])
+    granted = bench.client(bench.hand_in(text).json()["token"])
+    assert granted.create("web", template="postgresql").status_code == 202
+    # What is stored is the change, and no permit of the budget.
+    assert code(agent.create("two", template="postgresql")) == (403, "approval-needed")
