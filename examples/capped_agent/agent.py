@@ -1,10 +1,11 @@
 """
 An agent without a model: it does what a model would do through `stacks-pulumi mcp`.
 
-    python agent.py deploy GATE       a web app: within what is free
-    python agent.py grow GATE         the app with a database: needs a person
-    python agent.py apply GATE        apply what the person has approved
-    python agent.py overreach GATE    more than the gate allows
+    python agent.py deploy       a web app: within its budget
+    python agent.py grow         the app with a database: needs a person
+    python agent.py overreach    more than the limits allow
+    python agent.py remove       an empty stack: needs a person
+    python agent.py apply        apply what the person has approved
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from pathlib import Path
 from mcp import Client, StdioServerParameters
 
 HERE = Path(__file__).parent
-RECORD = HERE / "record.txt"
+RECORD, REQUEST = HERE / "record.txt", HERE / "request.txt"
 
 WEB = """\
 resources:
@@ -38,6 +39,7 @@ resources:
     properties: {source: "${web.id}", target: "${db.id}", name: primary-db}
 outputs:
   url: ${web.url}
+  database: ${db.id}
 """
 TOO_LARGE = WITH_DATABASE.replace(
     "outputs:",
@@ -47,16 +49,14 @@ TOO_LARGE = WITH_DATABASE.replace(
     properties: {template: nodejs, plan: premium}
 outputs:""",
 )
-PROGRAMS = {"deploy": WEB, "grow": WITH_DATABASE, "overreach": TOO_LARGE}
+PROGRAMS = {"deploy": WEB, "grow": WITH_DATABASE, "overreach": TOO_LARGE, "remove": "resources: {}"}
 
 
-async def main(action: str, gate: str) -> str | None:
+async def main(action: str) -> str | None:
     """Do what an action asks for; return an error."""
-    # A real agent does not have the passphrase: its client gives it to the server alone.
+    # A real agent has neither the token nor the passphrase: its client gives them to the server alone.
     server = StdioServerParameters(
-        command="stacks-pulumi",
-        args=["mcp", "--gate", gate, "-C", str(HERE), "--allow", "apply"],
-        env=dict(os.environ),
+        command="stacks-pulumi", args=["mcp", "-C", str(HERE), "--allow", "apply"], env=dict(os.environ)
     )
     async with Client(server) as client:
         if action == "apply":
@@ -65,13 +65,14 @@ async def main(action: str, gate: str) -> str | None:
         if planned.is_error:
             return planned.content[0].text
         plan = planned.structured_content
-        print(f"{plan['verdict']}: {plan['price_before']} -> {plan['price_after']} a month")
+        print(f"{plan['verdict']}: {plan['adds_a_month']} a month more")
         for reason in plan["reasons"]:
             print(f"  {reason}")
         if plan["verdict"] == "free":
             return await apply(client, plan["record"])
         if plan["verdict"] == "needs_approval":
             RECORD.write_text(plan["record"], encoding="utf-8")
+            REQUEST.write_text(plan["approve_with"].split()[3], encoding="utf-8")
             print(f"A person runs:\n  {plan['approve_with']}")
         return None
 

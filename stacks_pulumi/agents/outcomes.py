@@ -7,16 +7,20 @@ and are written here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi.errors import StacksError, with_code
+from stacks_pulumi.broker.rules import OTHER_OWNER, in_words
+from stacks_pulumi.gate.workflow import Judged, reported
 from stacks_pulumi.pricing.money import MonthlyPrice, usd
 
 PlanVerdict: TypeAlias = Literal["free", "needs_approval", "refused"]
+
+_OF_OTHERS: Final = frozenset({OTHER_OWNER, "budgets"})
+"""Rules whose words may name other stacks."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,15 @@ class ResourcePage:
 
 @dataclass(frozen=True)
 class AccountFigures:
-    """What the account costs, and what the gate allows without a person."""
+    """What the account costs, and what the grant of this server allows without a person."""
 
     containers: int
     price_a_month: str
     complete: bool
-    free_increase_a_day: str | None
-    created_in_24_hours: str | None
-    most_a_month_for_the_stack: str | None
-    most_increase_of_a_change: str | None
+    increase_a_day: str | None
+    left_today: str | None
+    most_a_month: str | None
+    holds_until: str
     may_apply: bool
 
 
@@ -105,27 +109,28 @@ class ExplainedCode:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """What happens to a resource."""
+    """What happens to a resource, and which of its inputs change."""
 
     resource: str
     type: str
     operation: str
-    inputs: dict[str, Any]
-    unknown: list[str]
-    price_before: str | None
-    price_after: str | None
+    changed: list[str]
 
 
 @dataclass(frozen=True)
 class PlanOutcome:
-    """A planned change, and whether it may be applied. `price_during`: the most before the last deletion."""
+    """
+    A planned change, and whether it may be applied.
+
+    `requests` is what happens at STACKS. `adds_at_one_moment` is the most before the last deletion.
+    """
 
     verdict: PlanVerdict
     record: str | None
     steps: list[PlannedStep]
-    price_before: str
-    price_after: str
-    price_during: str
+    requests: list[str]
+    adds_a_month: str
+    adds_at_one_moment: str
     reasons: list[str]
     approve_with: str | None
 
@@ -139,38 +144,44 @@ class ApplyOutcome:
     output: str
 
 
-OTHERS: Final = (
-    "it is about more than this stack, and may name others: a person sees why with `stacks-pulumi gate plan`"
-)
-"""What an agent gets in place of a text that may name other stacks."""
+def outcome_of(
+    judged: Judged, verdict: PlanVerdict, record: str | None, approve_with: str | None
+) -> PlanOutcome:
+    """Return a planned change as an agent gets it."""
+    said = (judged.said or {})["verdict"]
+    adds = [said[name] for name in ("increase", "at_any_moment")]
+    most = ["not known" if one is None else usd(Decimal(one)) for one in adds]
+    return PlanOutcome(
+        verdict,
+        record,
+        [
+            PlannedStep(one.name, one.type, one.operation, list(one.changed))
+            for one in reported(judged.change).steps
+            # The engine's own provider; a program of an agent has no other one.
+            if not one.type.startswith("pulumi:")
+        ],
+        [in_words(one) for one in judged.change.permits],
+        most[0],
+        most[1],
+        [] if verdict == "free" else list(dict.fromkeys(_reasons(judged))),
+        approve_with,
+    )
 
 
-def told(error: StacksError) -> str:
-    """Return an error as an agent gets it."""
-    return with_code(OTHERS, error.code) if error.names_others else str(error)
+def _reasons(judged: Judged) -> Iterator[str]:
+    """Yield why a change needs an approval, or is refused. A text that may name other stacks is for a person."""
+    said = judged.said or {}
+    for one in said["verdict"]["findings"]:
+        is_others = one["rule"] in _OF_OTHERS
+        yield f"{one['rule']}: {'a person sees why' if is_others else one['text']}"
+    yield from (f"{one.rule}: {one.text}" for one in reported(judged.change).findings)
+    if judged.result != "refused":
+        yield from said["beyond"] or ()
 
 
-def reasons_of(change: Mapping[str, Any]) -> list[str]:
-    """Return why a planned change is not free, or is refused, as an agent gets it."""
-    limits = [one for one in change["limits"] if not one["passed"]]
-    said = [
-        "budgets: " + OTHERS if one["names_others"] else f"{one.get('rule') or one['name']}: {one['text']}"
-        for one in (*change["reasons"], *limits)
-    ]
-    return [*said, *(f"not known until the change is made: {one}" for one in change["unknown"])]
-
-
-def dollars(amount: Decimal | None) -> str | None:
+def dollars(amount: str | None) -> str | None:
     """Return an amount as text."""
-    return None if amount is None else usd(amount)
-
-
-def bounds(price: Mapping[str, str | None]) -> str | None:
-    """Return a price, from the least to the most that it may be."""
-    low, high = price["low"], price["high"]
-    if low == high:
-        return f"${high}"
-    return f"at least ${low}" if high is None else f"${low} to ${high}"
+    return None if amount is None else usd(Decimal(amount))
 
 
 def of_plans(template: str, monthly: MonthlyPrice) -> dict[str, str]:

@@ -1,28 +1,39 @@
 """
-Which programs of an agent are allowed?
+Which programs of an agent may the engine run?
 
-A program runs where the account's key is, so it is checked by a list of what is allowed; what is not in the list is
-refused. The engine never reads the agent's text: it reads what was checked here, written again as JSON, so that two
-readers of YAML cannot see two programs.
+The engine runs them where the passphrase and the files of a person are. So a program is data, and is checked by a list
+of what is allowed: nothing in it reads a file, starts a plugin, fetches an address, or gets a secret of the stack. The
+engine reads what was checked here, written again as JSON, so that two readers of YAML cannot see two programs. The
+broker decides what a program may do at STACKS, and nothing here does.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
+import math
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
-from stacks_pulumi import catalog
+import yaml
+
 from stacks_pulumi.errors import ErrorCode, StacksError, without_keys
-from stacks_pulumi.gate.source import FUNCTIONS, KEY, ProgramFault, Rule, UnreadableError, read
 
+Rule: TypeAlias = Literal["yaml", "size", "name", "part", "type", "option", "function", "reference", "secret"]
+"""What a refusal is about."""
+
+_MOST_BYTES: Final = 65_536
+_MOST_VALUES: Final = 5_000
+"""How many values a program may have, with the names of mappings."""
+_DEEPEST: Final = 24
+_LONGEST_TEXT: Final = 4_096
+_MOST_DIGITS: Final = 15
 _MOST_RESOURCES: Final = 100
-_MOST_REFUSALS: Final = 20
+_MOST_FAULTS: Final = 20
 _MOST_EVALUATED: Final = 1_048_576
 """How many characters all values of a program may have together, when the engine has put in what they refer to."""
 _OF_OUTPUT: Final = 256
@@ -34,43 +45,22 @@ _OF_JSON: Final = 6
 _TOP: Final = ("resources", "variables", "outputs")
 _OF_RESOURCE: Final = ("type", "properties", "options")
 _OPTIONS: Final = ("dependsOn", "protect")
-_FUNCTIONS: Final = (*FUNCTIONS, "fn::invoke")
+_INVOKE: Final = "fn::invoke"
+_FUNCTIONS: Final = ("fn::join", "fn::select", "fn::split", "fn::toJSON", _INVOKE)
+"""The functions that read nothing of the machine."""
 _OF_INVOKE: Final = ("function", "arguments", "return")
 _OF_PULUMI: Final = ("stack", "project", "organization")
-_PROPERTIES_OF_ALL: Final = ("id", "urn")
-
-_NOT_ALLOWED: Final = {
-    "adopt": "an agent may not take over what exists already",
-    "discountCode": "a code changes the price that was judged",
-}
-"""Inputs of any resource that a program may not set."""
-
-_OTHERS: Final = frozenset(
-    {
-        "stacks:index:listContainers",
-        "stacks:index:listAvailableTargets",
-        "stacks:index:getBackupStats",
-    }
-)
-"""Functions that list containers outside of this stack."""
-
-_MAY_HOLD_SECRETS: Final = frozenset({"stacks:index:getLogs"})
-"""Functions whose results may have a password in them, although the schema does not call them secret."""
-
-_OWN: Final = {
-    "container": ("stacks:index:Container", "id"),
-    "source": ("stacks:index:Container", "id"),
-    "target": ("stacks:index:Container", "id"),
-    "backupId": ("stacks:index:PinnedBackup", "backupId"),
-    "containerId": ("stacks:index:Container", "id"),
-}
-"""Inputs that name what they act on: each is a reference to a resource of this program, and to this output of it."""
-
-_OWN_CONTAINER: Final = ("stacks:index:Container", "id")
-_CONTAINER: Final = "stacks:index:Container"
-_PINNED: Final = "stacks:index:PinnedBackup"
+_LOGS: Final = "stacks:index:getLogs"
+"""A function whose result may have a password in it, although the schema does not call it secret."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+"""
+The names that a mapping of a program may have, besides those of functions.
+
+The engine takes a mapping with the name `4dabf18193072939515e22adb298388d` for an object of its own: an asset that it
+reads or fetches, a secret, or a reference to a resource.
+"""
 _REFERENCE: Final = re.compile(
     r"\$\{(?P<name>[A-Za-z][A-Za-z0-9_-]*)"
     r"(?P<path>(?:\.[A-Za-z_][A-Za-z0-9_-]*|\[[0-9]{1,6}\]|\[\"[A-Za-z_][A-Za-z0-9_-]*\"\])*)\}",
@@ -79,6 +69,37 @@ _REFERENCE: Final = re.compile(
 _STEP: Final = re.compile(
     r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[([0-9]+)\]|\[\"([A-Za-z_][A-Za-z0-9_-]*)\"\]", re.ASCII
 )
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+", re.ASCII)
+_DECIMAL: Final = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
+_WORDS: Final = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Categories of characters that a reader cannot see, or that change what is read."""
+
+
+@dataclass(frozen=True)
+class ProgramFault:
+    """
+    Why a program is refused.
+
+    Attributes:
+        rule: What it is about.
+        line: The line of the program's text; `None` if the program was not given as text.
+        where: The place in the program, such as `resources.web.options`.
+        text: What is not allowed there, and what is.
+    """
+
+    rule: Rule
+    line: int | None
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f"line {self.line}, "
+        return f"{line}{self.where or 'the program'}: {self.text} ({self.rule})"
 
 
 class ProgramError(StacksError):
@@ -86,11 +107,19 @@ class ProgramError(StacksError):
     A program is not allowed; nothing was run.
 
     Attributes:
-        refusals: Everything that is not allowed in it.
+        faults: Everything that is not allowed in it.
     """
 
     code: ErrorCode = "program-refused"
-    refusals: tuple[ProgramFault, ...] = ()
+    faults: tuple[ProgramFault, ...] = ()
+
+
+class UnreadableError(Exception):
+    """The text is no program, so nothing else is looked at."""
+
+    def __init__(self, rule: Rule, line: int | None, text: str, where: str = "") -> None:
+        super().__init__(text)
+        self.fault = ProgramFault(rule, line, where, text)
 
 
 @dataclass(frozen=True)
@@ -125,78 +154,199 @@ def check(program: str | Mapping[str, Any], settings: Collection[str] = ()) -> P
             there, and not from a variable `size` of the program.
 
     Raises:
-        ProgramError: It is not allowed; the message and `refusals` have each place.
+        ProgramError: It is not allowed; the message and `faults` have each place.
     """
     try:
-        document, lines = read(program)
+        document, lines = _read(program)
         taken = frozenset(name.rpartition(":")[2].casefold() for name in settings)
         checker = _Checker(document, lines, taken)
         checker.program()
-        refusals = tuple(checker.refusals)
+        faults = tuple(checker.faults)
     except UnreadableError as error:
-        refusals = (error.refusal,)
+        faults = (error.fault,)
     except RecursionError:
-        refusals = (ProgramFault("size", None, "", "it is nested too deeply"),)
-    if refusals:
-        shown = "; ".join(map(str, refusals[:_MOST_REFUSALS]))
-        more = f"; and {len(refusals) - _MOST_REFUSALS} more" if len(refusals) > _MOST_REFUSALS else ""
+        faults = (ProgramFault("size", None, "", "it is nested too deeply"),)
+    if faults:
+        shown = "; ".join(map(str, faults[:_MOST_FAULTS]))
+        more = f"; and {len(faults) - _MOST_FAULTS} more" if len(faults) > _MOST_FAULTS else ""
         raise ProgramError(
-            without_keys(f"the program is refused: {shown}{more}"), refusals=refusals[:_MOST_REFUSALS]
+            without_keys(f"the program is refused: {shown}{more}"), faults=faults[:_MOST_FAULTS]
         )
     return Program(document)
 
 
-@dataclass(frozen=True)
-class _Type:
-    """What the schema says of a resource or a function."""
+# Reading
 
-    inputs: Mapping[str, str]
-    required: tuple[str, ...]
-    outputs: frozenset[str]
-    secret: frozenset[str]
+
+def _read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
+    """
+    Return the content of a program, and the line of each value by its place.
+
+    Raises:
+        UnreadableError: It is no program, is too large, or can be read in two ways.
+    """
+    room = _Room()
+    if isinstance(program, str):
+        if len(program.encode(errors="surrogatepass")) > _MOST_BYTES:
+            raise UnreadableError("size", None, f"it has more than {_MOST_BYTES} bytes")
+        return _Text(program, room).read()
+    return _plain(program, room), {}
+
+
+@dataclass
+class _Room:
+    """How much a program may still have, so that a small text cannot become a large program."""
+
+    values: int = 0
+    size: int = 0
+
+    def take(self, line: int | None, depth: int, text: str = "") -> None:
+        self.values += 1
+        self.size += len(text)
+        if self.values > _MOST_VALUES or self.size > _MOST_BYTES:
+            raise UnreadableError(
+                "size", line, f"it has more than {_MOST_VALUES} values or {_MOST_BYTES} bytes"
+            )
+        if depth > _DEEPEST:
+            raise UnreadableError("size", line, f"it is nested more than {_DEEPEST} levels deep")
+        if len(text) > _LONGEST_TEXT:
+            raise UnreadableError("size", line, f"a text has more than {_LONGEST_TEXT} characters")
+        for one in text:
+            if unicodedata.category(one) in _UNSEEN and one not in "\n\t":
+                words = f"a text has the character U+{ord(one):04X}, which cannot be seen"
+                raise UnreadableError("yaml", line, words)
+
+
+def _plain(value: Any, room: _Room, depth: int = 0) -> Any:
+    """Return a copy of a value that is JSON."""
+    room.take(None, depth, value if isinstance(value, str) else "")
+    if isinstance(value, Mapping):
+        copy: dict[str, Any] = {}
+        for key, one in value.items():
+            if not isinstance(key, str):
+                raise UnreadableError("yaml", None, "a name is not a text")
+            room.take(None, depth, key)
+            copy[key] = _plain(one, room, depth + 1)
+        return copy
+    if isinstance(value, list):
+        return [_plain(one, room, depth + 1) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UnreadableError("yaml", None, "a number is not finite")
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_MOST_DIGITS:
+        raise UnreadableError("yaml", None, f"a number has more than {_MOST_DIGITS} digits")
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise UnreadableError("yaml", None, f"a value is a {type(value).__name__}, which JSON does not have")
+
+
+@dataclass
+class _Text:
+    """Reads a YAML text by its events: without anchors, tags and other features that hide what is written."""
+
+    text: str
+    room: _Room
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def read(self) -> tuple[Any, Mapping[str, int]]:
+        try:
+            # Each event is an object with a position.
+            self._events: Iterator[Any] = iter(yaml.parse(self.text, yaml.SafeLoader))
+            next(self._events)
+            document = None
+            event = next(self._events)
+            if isinstance(event, yaml.DocumentStartEvent):
+                if event.version or event.tags:
+                    raise UnreadableError("yaml", _line(event), "it has a directive (%)")
+                document = self._value(next(self._events), "", 0)
+                next(self._events)
+                if not isinstance(event := next(self._events), yaml.StreamEndEvent):
+                    raise UnreadableError("yaml", _line(event), "it has more than one document")
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            what = getattr(error, "problem", None) or "a character is not allowed"
+            line = None if mark is None else mark.line + 1
+            raise UnreadableError("yaml", line, f"it is not YAML: {what}") from None
+        return document, self.lines
+
+    def _value(self, event: Any, where: str, depth: int) -> Any:
+        line = _line(event)
+        self.lines.setdefault(where, line)
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise UnreadableError("yaml", line, "anchors (&) and aliases (*) are not allowed", where)
+        if event.tag is not None:
+            raise UnreadableError("yaml", line, f"tags are not allowed: {event.tag}", where)
+        self.room.take(line, depth, event.value if isinstance(event, yaml.ScalarEvent) else "")
+        if isinstance(event, yaml.ScalarEvent):
+            return event.value if event.style else _scalar(event.value, line)
+        if isinstance(event, yaml.SequenceStartEvent):
+            values: list[Any] = []
+            while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+                values.append(self._value(event, f"{where}[{len(values)}]", depth + 1))
+            return values
+        mapping: dict[str, Any] = {}
+        names: set[str] = set()
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            line = _line(event)
+            key = event.value if isinstance(event, yaml.ScalarEvent) else None
+            is_merge = key == "<<" and not event.style
+            if key is None or event.anchor is not None or event.tag is not None or is_merge:
+                words = "a name is a plain text, without anchor, tag or merge (<<)"
+                raise UnreadableError("yaml", line, words, where)
+            self.room.take(line, depth, key)
+            # The language host compares some names without case.
+            if key.casefold() in names:
+                raise UnreadableError("yaml", line, f"{key!r} is there twice", where)
+            names.add(key.casefold())
+            below = f"{where}.{key}" if where else key
+            self.lines[below] = line
+            mapping[key] = self._value(next(self._events), below, depth + 1)
+        return mapping
+
+
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
+
+
+def _scalar(text: str, line: int) -> Any:
+    """Return the value of a plain scalar: JSON's words and numbers; everything else is a text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    is_integer = _INTEGER.fullmatch(text)
+    if not is_integer and not _DECIMAL.fullmatch(text):
+        return text
+    if len(text) > _MOST_DIGITS:
+        raise UnreadableError("yaml", line, f"a number has more than {_MOST_DIGITS} digits")
+    number: Callable[[str], Any] = int if is_integer else float
+    value = number(text)
+    if not math.isfinite(value):
+        raise UnreadableError("yaml", line, "a number is not finite")
+    return value
+
+
+# Checking
 
 
 @functools.cache
-def _schema() -> tuple[Mapping[str, _Type], Mapping[str, _Type]]:
-    """Return the resources and the functions of the native plugin."""
+def _schema() -> tuple[Mapping[str, tuple[frozenset[str], frozenset[str]]], frozenset[str]]:
+    """Return the types of the native plugin, each with its outputs and its secret ones, and its open functions."""
     text = resources.files("stacks_pulumi.hosts.plugin").joinpath("schema.json").read_text(encoding="utf-8")
     schema = json.loads(text)
-    kinds = {
-        token: _Type(
-            {name: str(one.get("type", "")) for name, one in told["inputProperties"].items()},
-            tuple(told.get("requiredInputs", ())),
-            frozenset((*told["properties"], *told["inputProperties"], *_PROPERTIES_OF_ALL)),
-            frozenset(
-                name
-                for name, one in (*told["properties"].items(), *told["inputProperties"].items())
-                if one.get("secret")
-            ),
-        )
-        for token, told in schema["resources"].items()
-    }
+    types = {}
+    for token, one in schema["resources"].items():
+        known = {**one["inputProperties"], **one["properties"]}
+        secret = {
+            name
+            for part in ("inputProperties", "properties")
+            for name, value in one[part].items()
+            if value.get("secret")
+        }
+        types[token] = frozenset((*known, "id", "urn")), frozenset(secret)
     functions = {
-        token: _Type(
-            {
-                name: str(one.get("type", ""))
-                for name, one in told.get("inputs", {}).get("properties", {}).items()
-            },
-            tuple(told.get("inputs", {}).get("required", ())),
-            frozenset(told["outputs"]["properties"]),
-            frozenset(name for name, one in told["outputs"]["properties"].items() if one.get("secret")),
-        )
-        for token, told in schema["functions"].items()
+        token
+        for token, one in schema["functions"].items()
+        if token != _LOGS and not any(value.get("secret") for value in one["outputs"]["properties"].values())
     }
-    return kinds, functions
-
-
-_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "array": (list,),
-    "object": (dict,),
-}
+    return types, frozenset(functions)
 
 
 class _Checker:
@@ -210,24 +360,19 @@ class _Checker:
     """
 
     def __init__(self, document: Any, lines: Mapping[str, int], taken: frozenset[str]) -> None:
-        self.document = document
-        self.lines = lines
-        self.taken = taken
+        self.document, self.lines, self.taken = document, lines, taken
         # In their order, and quickly found: a program may have thousands.
-        self.refusals: dict[ProgramFault, None] = {}
-        self.kinds: dict[str, str] = {}
-        self.variables: Mapping[str, Any] = {}
-        self._secret: dict[str, bool] = {}
-        self._in_progress: set[str] = set()
+        self.faults: dict[ProgramFault, None] = {}
+        self.types: dict[str, str] = {}
+        self.parts: Mapping[str, Mapping[str, Any]] = {}
 
     def refuse(self, rule: Rule, where: str, text: str) -> None:
         """Note that something is not allowed."""
-        line = self.lines.get(where)
-        above = where
+        line, above = self.lines.get(where), where
         while line is None and self.lines and above:
             above = re.sub(r"(\.[^.\[]*|\[[0-9]+\]|^[^.\[]*)$", "", above)
             line = self.lines.get(above)
-        self.refusals[ProgramFault(rule, line, _shown(where), _shown(text, 300))] = None
+        self.faults[ProgramFault(rule, line, _short(where, 120), _short(text, 300))] = None
 
     def program(self) -> None:
         """Check the whole program."""
@@ -235,245 +380,127 @@ class _Checker:
             self.refuse("part", "", "it needs `resources` (`resources: {}` for an empty stack)")
             return
         self._keys(self.document, _TOP, "", "part")
-        parts = {name: self._mapping(self.document.get(name), name) for name in _TOP}
-        if len(parts["resources"]) > _MOST_RESOURCES:
+        self.parts = {name: self._mapping(self.document.get(name), name) for name in _TOP}
+        if len(self.parts["resources"]) > _MOST_RESOURCES:
             self.refuse("size", "resources", f"there are more than {_MOST_RESOURCES}")
             return
-        self.variables = parts["variables"]
-        self._names(parts)
-        self.kinds = {
-            name: kind for name, one in parts["resources"].items() if (kind := self._kind(name, one))
-        }
-        for name, one in parts["resources"].items():
-            self._resource(name, one)
-        for name, value in parts["variables"].items():
-            self.expression(value, f"variables.{name}")
-        for name, value in parts["outputs"].items():
-            if self.expression(value, f"outputs.{name}"):
-                self.refuse("secret", f"outputs.{name}", "a secret may not be an output")
-        evaluated = _Evaluated(self.variables, parts["resources"])
-        if not self.refusals and evaluated.size(self.document) > _MOST_EVALUATED:
-            self.refuse(
-                "size",
-                "",
-                f"with what its values refer to it may have more than {_MOST_EVALUATED} characters",
-            )
+        self._names()
+        for name, one in self.parts["resources"].items():
+            self._type(name, one)
+        for name, one in self.parts["resources"].items():
+            self._resource(one, f"resources.{name}")
+        for part in ("variables", "outputs"):
+            for name, value in self.parts[part].items():
+                self.expression(value, f"{part}.{name}")
+        if not self.faults and _Evaluated(self.parts).size(self.document) > _MOST_EVALUATED:
+            words = f"with what its values refer to it may have more than {_MOST_EVALUATED} characters"
+            self.refuse("size", "", words)
 
-    def _names(self, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    def _names(self) -> None:
         for part in _TOP:
-            for name in parts[part]:
+            for name in self.parts[part]:
+                where = f"{part}.{name}"
                 if not _NAME.fullmatch(name) or name == "pulumi":
                     self.refuse(
-                        "name",
-                        f"{part}.{name}",
-                        "a name has letters, digits, - and _, and begins with a letter",
+                        "name", where, "a name has letters, digits, - and _, and begins with a letter"
                     )
-        for name in {*parts["resources"], *parts["variables"]}:
-            if name in parts["resources"] and name in parts["variables"]:
-                self.refuse("name", f"variables.{name}", "a resource has the same name")
-            if name.casefold() in self.taken:
-                part = "resources" if name in parts["resources"] else "variables"
-                text = "a setting of the stack's configuration has this name, and may be a secret: choose a new name"
-                self.refuse("name", f"{part}.{name}", text)
+                if part == "variables" and name in self.parts["resources"]:
+                    self.refuse("name", where, "a resource has the same name")
+                if part != "outputs" and name.casefold() in self.taken:
+                    words = "a setting of the stack's configuration has this name, and may be a secret"
+                    self.refuse("name", where, f"{words}: choose a new name")
 
-    def _kind(self, name: str, resource: Any) -> str | None:
+    def _type(self, name: str, resource: Any) -> None:
         where = f"resources.{name}"
-        kind = resource.get("type") if isinstance(resource, dict) else None
-        if not isinstance(kind, str):
-            self.refuse("type", where, "it needs a type, such as stacks:index:Container")
-            return None
+        token = resource.get("type") if isinstance(resource, dict) else None
         known, _ = _schema()
-        words = kind.split(":")
-        token = f"stacks:index:{words[1]}" if len(words) == 2 and words[0] == "stacks" else kind
-        if token not in known:
-            self.refuse("type", f"{where}.type", f"the type {kind!r} is not allowed; {_instead(kind, known)}")
-            return None
-        return token
+        if not isinstance(token, str):
+            self.refuse("type", where, "it needs a type, such as stacks:index:Container")
+        elif _whole(token) not in known:
+            self.refuse(
+                "type", f"{where}.type", f"the type {token!r} is not allowed; there are {', '.join(known)}"
+            )
+        else:
+            self.types[name] = _whole(token)
 
-    def _resource(self, name: str, resource: Any) -> None:
-        if not isinstance(resource, dict) or name not in self.kinds:
+    def _resource(self, resource: Any, where: str) -> None:
+        if not isinstance(resource, dict):
             return
-        where, token = f"resources.{name}", self.kinds[name]
         self._keys(resource, _OF_RESOURCE, where, "option")
-        told = _schema()[0][token]
-        properties = self._mapping(resource.get("properties"), f"{where}.properties")
-        self._inputs(properties, told, f"{where}.properties", token)
-        self._options(self._mapping(resource.get("options"), f"{where}.options"), f"{where}.options")
-
-    def _options(self, options: Mapping[str, Any], where: str) -> None:
-        self._keys(options, _OPTIONS, where, "option")
-        if "protect" in options and options["protect"] is not True:
-            self.refuse("option", f"{where}.protect", "only `protect: true` is allowed")
+        self.expression(
+            self._mapping(resource.get("properties"), f"{where}.properties"), f"{where}.properties"
+        )
+        options = self._mapping(resource.get("options"), f"{where}.options")
+        self._keys(options, _OPTIONS, f"{where}.options", "option")
+        if options.get("protect", True) is not True:
+            self.refuse("option", f"{where}.options.protect", "only `protect: true` is allowed")
         needed = options.get("dependsOn", [])
         for index, one in enumerate(needed if isinstance(needed, list) else [needed]):
             found = _REFERENCE.fullmatch(one) if isinstance(one, str) else None
-            if found is None or found["path"] or found["name"] not in self.kinds:
-                self.refuse(
-                    "option",
-                    f"{where}.dependsOn[{index}]",
-                    "write a resource of this program, such as ${web}",
-                )
+            if found is None or found["path"] or found["name"] not in self.types:
+                place = f"{where}.options.dependsOn[{index}]"
+                self.refuse("option", place, "write a resource of this program, such as ${web}")
 
-    def _inputs(self, given: Mapping[str, Any], told: _Type, where: str, token: str) -> None:
-        for name, value in given.items():
-            place = f"{where}.{name}"
-            if name not in told.inputs:
-                self.refuse("input", place, f"{token} has no input {name!r}; {_instead(name, told.inputs)}")
-                continue
-            if name in _NOT_ALLOWED:
-                self.refuse("input", place, f"{name} is not allowed: {_NOT_ALLOWED[name]}")
-                continue
-            self._input(name, value, told.inputs[name], place, token)
-        for name in told.required:
-            if given.get(name) is None:
-                self.refuse("input", where, f"{token} needs {name}")
-
-    def _input(self, name: str, value: Any, kind: str, where: str, token: str) -> None:
-        if self.expression(value, where):
-            self.refuse(
-                "secret", where, "a secret may flow into secret inputs only, and this input is not secret"
-            )
-        if token == _PINNED and name == "backupId":
-            self.refuse("foreign", where, "it may be a backup of another container: leave it out")
-        elif name in _OWN:
-            self._own(value, *_OWN[name], where)
-        elif not _is_reference(value) and not _fits(value, kind):
-            self.refuse("input", where, f"it must be of the type {kind}")
-        elif (token, name) == (_CONTAINER, "name") and "${" not in str(value):
-            for fault in catalog.name_faults(str(value)):
-                self.refuse("name", where, f"{_shown(str(value))!r} is no name of a container: {fault}")
-
-    def _own(self, value: Any, token: str, output: str, where: str) -> None:
-        """Check that a value refers to a resource of this program: an id may be that of another stack's container."""
-        found = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
-        kind = token.rpartition(":")[2]
-        if found is None or found["path"] != f".{output}" or self.kinds.get(found["name"]) != token:
-            name = next((name for name, one in self.kinds.items() if one == token), "NAME")
-            self.refuse(
-                "foreign",
-                where,
-                f"write a reference to a {kind} of this program, such as ${{{name}.{output}}}",
-            )
-
-    def expression(self, value: Any, where: str) -> bool:
-        """Check an expression; return whether its value may be a secret. A refused one is treated as none."""
+    def expression(self, value: Any, where: str) -> None:
+        """Check an expression."""
         if isinstance(value, str):
-            return self._text(value, where)
-        if isinstance(value, list):
-            # Every entry is checked.
-            return sum(self.expression(one, f"{where}[{index}]") for index, one in enumerate(value)) > 0
-        if not isinstance(value, dict):
-            return False
-        function = next((key for key in value if key.casefold().startswith("fn::")), None)
-        if function is not None:
-            return self._function(function, value, where)
-        for key in value:
-            if not KEY.fullmatch(key):
-                self.refuse("name", f"{where}.{key}", "a name has letters, digits, and - _ . only")
-        return sum(self.expression(one, f"{where}.{key}") for key, one in value.items()) > 0
+            self._text(value, where)
+        elif isinstance(value, list):
+            for index, one in enumerate(value):
+                self.expression(one, f"{where}[{index}]")
+        elif isinstance(value, dict):
+            function = next((key for key in value if key.casefold().startswith("fn::")), None)
+            if function is not None:
+                self._function(function, value, where)
+                return
+            for key, one in value.items():
+                if not _KEY.fullmatch(key):
+                    self.refuse("name", f"{where}.{key}", "a name has letters, digits, and - _ . only")
+                self.expression(one, f"{where}.{key}")
 
-    def _function(self, name: str, value: Mapping[str, Any], where: str) -> bool:
+    def _function(self, name: str, value: Mapping[str, Any], where: str) -> None:
+        place = f"{where}.{name}"
         if name not in _FUNCTIONS or len(value) != 1:
-            allowed = ", ".join(_FUNCTIONS)
-            self.refuse(
-                "function",
-                f"{where}.{name}",
-                f"the function {name!r} is not allowed; there are {allowed}, alone",
-            )
-            return False
-        argument = value[name]
-        if name == "fn::invoke":
-            return self._invoke(argument, f"{where}.{name}")
-        secret = self.expression(argument, f"{where}.{name}")
-        return secret or name == "fn::secret"
+            words = f"the function {name!r} is not allowed; there are {', '.join(_FUNCTIONS)}, alone"
+            self.refuse("function", place, words)
+        elif name != _INVOKE:
+            self.expression(value[name], place)
+        else:
+            call = self._mapping(value[name], place)
+            self._keys(call, _OF_INVOKE, place, "function")
+            token, wanted = call.get("function"), call.get("return")
+            if not isinstance(token, str) or _whole(token) not in _schema()[1]:
+                words = f"the function {token!r} is not allowed, or may return a secret"
+                self.refuse("function", f"{place}.function", words)
+            if wanted is not None and not (isinstance(wanted, str) and _KEY.fullmatch(wanted)):
+                self.refuse("function", f"{place}.return", "it is the name of an output")
+            arguments = self._mapping(call.get("arguments"), f"{place}.arguments")
+            self.expression(arguments, f"{place}.arguments")
 
-    def _invoke(self, call: Any, where: str) -> bool:
-        call = self._mapping(call, where)
-        self._keys(call, _OF_INVOKE, where, "function")
-        _, functions = _schema()
-        token = call.get("function")
-        words = token.split(":") if isinstance(token, str) else []
-        if len(words) == 2 and words[0] == "stacks":
-            token = f"stacks:index:{words[1]}"
-        told = functions.get(token) if isinstance(token, str) else None
-        if told is None or not isinstance(token, str):
-            self.refuse("function", f"{where}.function", f"the function {token!r} is not allowed")
-            return False
-        if told.secret or token in _MAY_HOLD_SECRETS:
-            self.refuse(
-                "secret", f"{where}.function", f"{token} may return a secret, so a program may not call it"
-            )
-            return False
-        if token in _OTHERS:
-            self.refuse("foreign", f"{where}.function", f"{token} lists containers outside of this stack")
-            return False
-        wanted = call.get("return")
-        if wanted is not None and not (isinstance(wanted, str) and wanted in told.outputs):
-            self.refuse("function", f"{where}.return", f"{token} returns {', '.join(sorted(told.outputs))}")
-        arguments = self._mapping(call.get("arguments"), f"{where}.arguments")
-        for name, one in arguments.items():
-            if name == "id":
-                self._own(one, *_OWN_CONTAINER, f"{where}.arguments.{name}")
-        rest = {name: one for name, one in arguments.items() if name != "id"}
-        known = _Type(
-            told.inputs,
-            tuple(one for one in told.required if one not in arguments),
-            told.outputs,
-            told.secret,
-        )
-        self._inputs(rest, known, f"{where}.arguments", token)
-        return False
+    def _text(self, text: str, where: str) -> None:
+        """Check the references in a text."""
+        if "${" in _REFERENCE.sub("", text) or "$$" in text:
+            words = "a reference is written ${NAME.OUTPUT}; $$ and other expressions are not allowed"
+            self.refuse("reference", where, words)
+            return
+        for found in _REFERENCE.finditer(text):
+            self._reference(found["name"], _steps(found["path"]), where)
 
-    def _text(self, text: str, where: str) -> bool:
-        """Check the references in a text; return whether one of them may be a secret."""
-        rest = _REFERENCE.sub("", text)
-        if "${" in rest or "$$" in text:
-            self.refuse(
-                "reference",
-                where,
-                "a reference is written ${NAME.OUTPUT}; $$ and other expressions are not allowed",
-            )
-            return False
-        # Every reference is checked.
-        references = _REFERENCE.finditer(text)
-        return sum(self._reference(found["name"], found["path"], where) for found in references) > 0
-
-    def _reference(self, name: str, path: str, where: str) -> bool:
-        steps = _steps(path)
+    def _reference(self, name: str, steps: list[str], where: str) -> None:
         if name == "pulumi":
             if len(steps) != 1 or steps[0] not in _OF_PULUMI:
                 self.refuse("reference", where, f"of pulumi there are {', '.join(_OF_PULUMI)}")
-            return False
-        if name in self.variables:
-            return self._is_secret(name)
-        if name not in self.kinds:
-            resources = self.document.get("resources")
-            if not (isinstance(resources, dict) and name in resources):
-                # It could be a setting of the stack's configuration, and that may be a key.
-                self.refuse(
-                    "reference", where, f"{name!r} is neither a resource nor a variable of this program"
-                )
-            return False
-        told = _schema()[0][self.kinds[name]]
-        if not steps:
-            self.refuse("reference", where, f"name an output of {name!r}, such as ${{{name}.id}}")
-            return False
-        if steps[0] not in told.outputs:
-            what = f"{self.kinds[name]} has no output {steps[0]!r}"
-            self.refuse("reference", where, f"{what}; {_instead(steps[0], told.outputs)}")
-            return False
-        return steps[0] in told.secret
-
-    def _is_secret(self, name: str) -> bool:
-        """Return whether a variable may be a secret."""
-        if name in self._in_progress:
-            self.refuse("reference", f"variables.{name}", "it refers to itself")
-            return False
-        if name not in self._secret:
-            self._in_progress.add(name)
-            self._secret[name] = self.expression(self.variables[name], f"variables.{name}")
-            self._in_progress.discard(name)
-        return self._secret[name]
+        elif name in self.types:
+            outputs, secret = _schema()[0][self.types[name]]
+            if not steps or steps[0] not in outputs:
+                words = f"name an output of {name!r}, such as ${{{name}.id}}; there are {', '.join(sorted(outputs))}"
+                self.refuse("reference", where, words)
+            elif steps[0] in secret:
+                words = f"{name}.{steps[0]} is a secret, which a program does not get"
+                self.refuse("secret", where, f"{words}; a Connection gives it to the container itself")
+        elif name not in self.parts["variables"] and name not in self.parts["resources"]:
+            # It could be a setting of the stack's configuration, and that may be a secret.
+            self.refuse("reference", where, f"{name!r} is neither a resource nor a variable of this program")
 
     def _keys(self, value: Mapping[str, Any], allowed: tuple[str, ...], where: str, rule: Rule) -> None:
         for key in value:
@@ -482,12 +509,10 @@ class _Checker:
                 self.refuse(rule, place, f"{key!r} is not allowed here; there are {', '.join(allowed)}")
 
     def _mapping(self, value: Any, where: str) -> Mapping[str, Any]:
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            self.refuse("part", where, "it must be a mapping")
-            return {}
-        return value
+        if value is None or isinstance(value, dict):
+            return value or {}
+        self.refuse("part", where, "it must be a mapping")
+        return {}
 
 
 class _Evaluated:
@@ -496,26 +521,24 @@ class _Evaluated:
     texts that have references.
 
     Args:
-        variables: The program's variables; none refers to itself.
-        resources: The program's resources, whose inputs may be as long as a program makes them.
+        parts: The parts of the program; its resources have inputs that may be as long as a program makes them.
     """
 
-    def __init__(self, variables: Mapping[str, Any], resources: Mapping[str, Any]) -> None:
-        self.variables = variables
-        self.resources = resources
+    def __init__(self, parts: Mapping[str, Mapping[str, Any]]) -> None:
+        self.parts = parts
         self._sizes: dict[str, int] = {}
 
     def size(self, value: Any) -> int:
         """Return how many characters a value has at most; an entry of a list has at least one."""
         if isinstance(value, str):
             found = _REFERENCE.finditer(value)
-            return 1 + len(value) + sum(self._referred(one["name"], one["path"]) for one in found)
+            return 1 + len(value) + sum(self._referred(one["name"], _steps(one["path"])) for one in found)
         if isinstance(value, list):
             return 1 + sum(map(self.size, value))
         if not isinstance(value, dict):
             return len(str(value))
         inside = sum(len(key) + self.size(one) for key, one in value.items())
-        if "fn::invoke" in value:
+        if _INVOKE in value:
             return _OF_CALL + inside
         if "fn::toJSON" in value:
             return _OF_JSON * inside
@@ -527,17 +550,13 @@ class _Evaluated:
         # `split` makes an entry of each character.
         return 2 * inside if "fn::split" in value else inside
 
-    def _referred(self, name: str, path: str) -> int:
-        if name in self.variables:
-            return self._size_of(name, self.variables[name])
+    def _referred(self, name: str, steps: list[str]) -> int:
+        if name in self.parts["variables"]:
+            return self._size_of(name, self.parts["variables"][name])
         # An output may be an input, or may have it in it.
-        inputs = self.resources[name].get("properties") if name in self.resources else None
-        given = (inputs or {}).get(_steps(path)[0]) if path else None
-        return (
-            _OF_OUTPUT
-            if given is None
-            else max(_OF_OUTPUT, self._size_of(f"{name}.{_steps(path)[0]}", given))
-        )
+        inputs = self.parts["resources"].get(name, {}).get("properties")
+        given = (inputs or {}).get(steps[0]) if steps else None
+        return _OF_OUTPUT if given is None else max(_OF_OUTPUT, self._size_of(f"{name}.{steps[0]}", given))
 
     def _size_of(self, name: str, value: Any) -> int:
         if name not in self._sizes:
@@ -547,27 +566,16 @@ class _Evaluated:
         return self._sizes[name]
 
 
+def _whole(token: str) -> str:
+    """Return a type or function with its module, which the language host adds."""
+    words = token.split(":")
+    return f"stacks:index:{words[1]}" if len(words) == 2 and words[0] == "stacks" else token
+
+
 def _steps(path: str) -> list[str]:
     """Return the names and numbers in the path of a reference."""
     return [next(filter(None, one)) for one in _STEP.findall(path)]
 
 
-def _is_reference(value: Any) -> bool:
-    """Return whether a value is not written in the program: its type is then known at preview."""
-    if isinstance(value, str):
-        return _REFERENCE.fullmatch(value) is not None
-    return isinstance(value, dict) and any(key in _FUNCTIONS for key in value)
-
-
-def _fits(value: Any, kind: str) -> bool:
-    """Return whether a value has a type of the schema; in Python `True` is an integer too."""
-    return isinstance(value, _TYPES.get(kind, (object,))) and isinstance(value, bool) == (kind == "boolean")
-
-
-def _shown(text: str, longest: int = 120) -> str:
+def _short(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:longest]}..."
-
-
-def _instead(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}"

@@ -33,7 +33,6 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextConten
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.agents.masking import Secrets
-from stacks_pulumi.agents.outcomes import told
 from stacks_pulumi.agents.programs import ProgramError
 from stacks_pulumi.agents.reading import pages
 from stacks_pulumi.agents.tools import RECORD, Desk
@@ -55,7 +54,7 @@ _TITLES: Final = {
 }
 
 _INSTRUCTIONS: Final = """\
-You manage one stack of containers through a gate. Write the whole desired program, and call `plan`. The verdict says \
+You manage one stack of containers within a budget. Write the whole desired program, and call `plan`. The verdict says \
 whether you may `apply` the record, whether a person has to approve it first (show them `approve_with`), or why it is \
 refused. A resource that a program leaves out is deleted, so begin with the program that `list_resources` returns. \
 Read stacks://docs/for-agents first."""
@@ -139,7 +138,7 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
     """Return the server with its tools, resources and prompts."""
     server: MCPServer[Any] = MCPServer(
         "stacks-pulumi",
-        title="STACKS behind a gate",
+        title="STACKS behind a broker",
         instructions=_INSTRUCTIONS,
         version=__version__,
         # The client may show what is logged to the agent, and a traceback may have a secret.
@@ -288,7 +287,7 @@ def _answering(
             # It repeats what the client has sent, and has nothing else: see `_shown`.
             return _failed(str(error))
         except StacksError as error:
-            return _failed(secrets.masked(told(error)))
+            return _failed(secrets.masked(str(error)))
         except OSError as error:
             return _failed(with_code(f"{error.strerror or type(error).__name__}", "file-access"))
         except Exception as error:  # noqa: BLE001  (its text may have a secret)

@@ -1,25 +1,28 @@
 """
 What may an agent call?
 
-Each method of `Desk` is a tool. It reads, plans, or applies what the gate allows; none approves, and none returns a
-secret. An error is an exception of this package, whose one line the agent gets.
+Each method of `Desk` is a tool. It reads, plans, or applies what the grant of this server covers and what a person has
+approved; none approves, and none returns a secret. The broker has the key, and decides what may happen. An error is an
+exception of this package, whose one line the agent gets.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
+import json
 import os
 import re
 import secrets as random
 import shlex
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import anyio
 import msgspec
@@ -29,8 +32,15 @@ from pydantic import Field
 
 from stacks_pulumi import catalog, config
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi._pulumi_cli import InputError, StoredResource, find_project, read_project, read_stack
-from stacks_pulumi.agents import programs
+from stacks_pulumi._pulumi_cli import (
+    InputError,
+    StoredResource,
+    find_project,
+    read_project,
+    read_stack,
+)
+from stacks_pulumi._pulumi_cli import run as pulumi
+from stacks_pulumi.agents import programs, running
 from stacks_pulumi.agents.masking import HIDDEN, Secrets
 from stacks_pulumi.agents.outcomes import (
     AccountFigures,
@@ -38,29 +48,26 @@ from stacks_pulumi.agents.outcomes import (
     ContainerLog,
     ContainerMetrics,
     ExplainedCode,
-    PlannedStep,
     PlanOutcome,
     PlanVerdict,
     PricePage,
     ResourcePage,
     ShownResource,
     TemplatePrice,
-    bounds,
     dollars,
     end_of,
     of_plans,
-    reasons_of,
+    outcome_of,
 )
 from stacks_pulumi.agents.reading import container_id, credentials, explanation
-from stacks_pulumi.agents.worker import Done, Job, in_process
 from stacks_pulumi.api import StacksClient
+from stacks_pulumi.broker.change import ANY
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import report_of
-from stacks_pulumi.errors import StacksError, clean, clean_lines
-from stacks_pulumi.gate import digests, engine, project, settings, spending
-from stacks_pulumi.gate import record as records
-from stacks_pulumi.gate.engine import Engine
-from stacks_pulumi.gate.flow import RefusedError
+from stacks_pulumi.errors import ConfigError, StacksError, clean, clean_lines
+from stacks_pulumi.gate import client, workflow
+from stacks_pulumi.gate.client import Broker
+from stacks_pulumi.gate.workflow import Judged, RefusedError, reported
 from stacks_pulumi.pricing.money import MonthlyPrice, usd
 from stacks_pulumi.pricing.recognition import MARKER, is_hidden
 
@@ -72,18 +79,23 @@ _POINTS: Final = 20
 _AT_ONCE: Final = 4
 """How many calls read at the same time: each may start an engine, which takes 80 MB."""
 _MOST_RECORDS: Final = 100
-_MOST_APPLIED: Final = 1_000
-"""How many records are kept that were applied without an approval: what an agent did is not lost by many plans."""
 RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
 """The name of a record."""
+_CHANGE: Final = "change.json"
+_PROGRAM: Final = "program.json"
+_STATE: Final = "state.sha256"
 _OUTPUT: Final = "output.txt"
 _FILE: Final = "Pulumi.yaml"
 _SETTINGS: Final = ("name", "description", "runtime")
 _PARTS: Final = ("resources", "variables", "outputs")
+_GATE: Final = (sys.executable, "-m", "stacks_pulumi", "gate")
+_REFUSED: Final = 2
+_KILLED: Final = 137
 _NOT_SHOWN: Final = frozenset({MARKER, "stacksKind", "monthlyPriceUsd", "changedOutside"})
 _DONE: Final = re.compile(r"\b(created|updated|deleted|replaced|imported|failed)\b")
 _OF_LOG: Final = re.compile(r"(?<=Its last log lines: ).*?(?=(?: \[[a-z-]+\])?$)", re.MULTILINE)
 """What an error has of a container's log: its passwords are known, and the middle of a key, in `get_logs` only."""
+_SAID: Final = re.compile(r"^stacks-pulumi gate: (?P<text>.*?)(?: \[(?P<code>[a-z-]+)\])?$", re.MULTILINE)
 
 _T = TypeVar("_T")
 
@@ -111,19 +123,21 @@ class Desk:
     What the tools need.
 
     Attributes:
-        gate: The gate's folder.
-        gate_ref: The git ref that it is read from.
-        engine: The engine for the project and its stack.
+        broker: The broker, with the grant of this server.
+        project: The project's folder.
+        stack: The stack's full name.
         folder: Where records are kept.
         may_apply: Whether the agent may apply.
+        environment: The variables of the engine.
         secrets: What must not be in an answer.
     """
 
-    gate: Path
-    gate_ref: str | None
-    engine: Engine
+    broker: Broker
+    project: Path
+    stack: str
     folder: Path
     may_apply: bool
+    environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Secrets = field(default_factory=Secrets)
     _one: anyio.Lock = field(default_factory=anyio.Lock)
     _readers: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_AT_ONCE))
@@ -166,38 +180,32 @@ class Desk:
         return ResourcePage(listed, len(found), page, pages, str(report.planned), program)
 
     async def get_account(self) -> AccountFigures:
-        """Show what the account costs a month, and what the gate allows without an approval."""
+        """Show what the account costs a month, and what may be added without a person."""
         return await self._read(self._account)
 
     def _account(self) -> AccountFigures:
-        with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
-            monthly = self._monthly(gate, client)
-            report = live.account(client, monthly)
-            now = datetime.datetime.now(datetime.timezone.utc)
-            added = spending.read(gate, self._configuration(), now).added if gate.free is not None else None
-            limits = gate.limits
-            return AccountFigures(
-                len(report.lines),
-                str(report.planned),
-                not report.incomplete,
-                dollars(None if gate.free is None else gate.free.increase_per_day),
-                dollars(None if added is None else sum(added.values(), Decimal(0))),
-                dollars(limits.max_total),
-                dollars(limits.max_increase),
-                self.may_apply,
-            )
+        with self._client() as api:
+            report = live.account(api, self._monthly(api))
+        me = self.broker.ask("GET", "me")
+        policy = me["policy"] or {}
+        return AccountFigures(
+            len(report.lines),
+            str(report.planned),
+            not report.incomplete,
+            dollars(policy.get("increase_per_day")),
+            dollars(me["left_today"]),
+            dollars(policy.get("max_total")),
+            me["until"],
+            self.may_apply,
+        )
 
     async def list_prices(self, page: Page = 1) -> PricePage:
         """List the templates and what a container of each costs a month, in US dollars."""
         return await self._read(self._prices, page)
 
     def _prices(self, page: int) -> PricePage:
-        with settings.opened(self.gate, self.gate_ref) as gate:
-            if gate.file.live_prices:
-                with self._client(gate) as client:
-                    monthly = self._monthly(gate, client)
-            else:
-                monthly = catalog.monthly_price
+        with self._client() as api:
+            monthly = self._monthly(api)
         part, pages = _part(sorted(catalog.TEMPLATES), page)
         listed = [
             TemplatePrice(
@@ -220,10 +228,10 @@ class Desk:
 
     def _logs(self, resource: str, lines: int) -> ContainerLog:
         stack = self._stack()
-        with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
-            id_ = container_id(client, stack, resource)
+        with self._client() as api:
+            id_ = container_id(api, stack, resource)
             try:
-                self.secrets.add(credentials(client, stack, id_))
+                self.secrets.add(credentials(api, stack, id_))
             except StacksError as error:
                 # What is not known cannot be hidden.
                 raise InputError(
@@ -232,7 +240,7 @@ class Desk:
                     code=error.code,
                 ) from None
             # All lines, because a few of them may be the middle of a key, which shows only by its beginning or end.
-            text = client.containers.logs(id_, _MOST_LINES)
+            text = api.containers.logs(id_, _MOST_LINES)
         hidden = clean_lines(self.secrets.masked_log(text)).rstrip("\n").split("\n")
         return ContainerLog(resource, "\n".join(hidden[-lines:])[-_LONGEST_LOG:])
 
@@ -242,8 +250,8 @@ class Desk:
 
     def _metrics(self, resource: str) -> ContainerMetrics:
         stack = self._stack()
-        with settings.opened(self.gate, self.gate_ref) as gate, self._client(gate) as client:
-            measured = msgspec.to_builtins(client.containers.metrics(container_id(client, stack, resource)))
+        with self._client() as api:
+            measured = msgspec.to_builtins(api.containers.metrics(container_id(api, stack, resource)))
         return ContainerMetrics(resource, {name: points[-_POINTS:] for name, points in measured.items()})
 
     async def explain_error(self, code: Code) -> ExplainedCode:
@@ -272,137 +280,145 @@ class Desk:
         async with self._one:
             await to_thread.run_sync(self._clean_up)
             _make(folder)
-            done = await self._run("plan", name, checked, context)
-        change = done.change
-        if done.error or change is None:
-            await to_thread.run_sync(shutil.rmtree, folder)
-            raise InputError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))
-        records.put(folder, records.AGENTS_PROGRAM, checked.text({}))
-        outcome = self._outcome(name, change)
+            try:
+                state = await to_thread.run_sync(self._state)
+                await self._previewed(folder, checked, context)
+                judged, verdict = await self._read(self._judged, folder)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        _put(folder / _PROGRAM, checked.text({}))
+        _put(folder / _STATE, state)
+        approve = await self._read(self._asked, judged) if verdict == "needs_approval" else None
+        outcome = outcome_of(judged, verdict, None if verdict == "refused" else name, approve)
         self._steps[name] = len(outcome.steps)
         return outcome
 
+    async def _previewed(self, folder: Path, program: programs.Program, context: Context[Any, Any]) -> None:
+        """Write the change of a program into a record, from a preview of a copy of the project."""
+        said = folder / "plan.json"
+        words = [*_GATE, "plan", "--out", str(folder / _CHANGE), "--format", "json", "--stack", self.stack]
+        with tempfile.TemporaryDirectory(prefix="stacks-agent-") as scratch:
+            copy = self._copy(Path(scratch), program)
+            code = await self._run(words, copy, (said, folder / _OUTPUT), context)
+        try:
+            errors = json.loads(said.read_bytes())["errors"]
+        except (OSError, ValueError):
+            raise InputError(f"the preview was killed (exit code {code}): plan again") from None
+        if errors:
+            (error, *_) = errors
+            raise InputError(self.secrets.masked(error["message"]), code=error["code"])
+
+    def _judged(self, folder: Path) -> tuple[Judged, PlanVerdict]:
+        """Return a planned change, and what follows for it now."""
+        judged = workflow.judged(self.broker, workflow.statement_of(folder / _CHANGE))
+        if judged.result == "refused":
+            return judged, "refused"
+        is_free = judged.result in {"nothing", "free"} and self.broker.ask("GET", "me")["may_apply_free"]
+        return judged, "free" if is_free or self._is_covered(judged) else "needs_approval"
+
+    @staticmethod
+    def _is_covered(judged: Judged) -> bool:
+        """Return whether the budget of this server's grant covers a change, and nothing else needs a person."""
+        is_within = judged.said is not None and judged.said["beyond"] == []
+        return is_within and not reported(judged.change).findings
+
+    def _asked(self, judged: Judged) -> str:
+        """Ask the broker for a change; return the command with which a person approves it."""
+        asked = self.broker.ask("POST", "requests", {"statement": judged.statement, "signatures": []})
+        words = ["stacks-pulumi", "gate", "approve", str(asked["request"]), "--gate", self.broker.url]
+        if any(ANY in one.body.values() for one in judged.change.permits):
+            words.append("--accept-unknown")
+        return f"{shlex.join(words)} --key FILE"
+
     async def apply(self, record: RecordName, context: Context[Any, Any]) -> ApplyOutcome:
-        """Apply a planned change: only one that is `free`, or that a person has approved. It is checked again."""
+        """Apply a planned change that is `free`, or that a person has approved. The broker checks it again."""
         if not self.may_apply:
             raise RefusedError("this server was started without `--allow apply`, so it only plans")
-        folder = self._folder_of(record)
+        folder = self.folder / record
+        if not RECORD.fullmatch(record) or not (folder / _PROGRAM).is_file():
+            raise InputError("there is no such record: `plan` returns its name", code="invalid-argument")
         # Not as a text: as JSON it may be longer than the text of a program may be.
-        program = programs.check(msgspec.json.decode((folder / records.AGENTS_PROGRAM).read_bytes()))
+        program = programs.check(msgspec.json.decode((folder / _PROGRAM).read_bytes()))
+        output = folder / _OUTPUT
         async with self._one:
-            done = await self._run("apply", record, program, context)
-            output = end_of(self._output(folder))
-        if done.exit_code is None:
-            raise RefusedError(self.secrets.masked(_without_code(done.error)), code=_code_of(done.error))
-        return ApplyOutcome("applied" if done.exit_code == 0 else "failed", record, output)
+            words = await self._read(self._way, folder)
+            output.unlink(missing_ok=True)
+            # It is the project's from the beginning, because all processes may be killed.
+            file, before = self.project / _FILE, (self.project / _FILE).read_bytes()
+            _put(file, self._project_file(program))
+            code = await self._run(words, self.project, (output, output), context)
+            if code == _REFUSED:
+                _put(file, before)
+        text = self._output(folder)
+        if code == _REFUSED:
+            said = [*_SAID.finditer(text)][-1:]
+            raise RefusedError(said[0]["text"] if said else text)
+        if code < 0 or code == _KILLED:
+            raise InputError(
+                f"the engine was killed (exit code {code}): a person runs `pulumi cancel`; then plan again",
+                code="outcome-unknown",
+            )
+        return ApplyOutcome("failed" if code else "applied", record, end_of(text))
+
+    def _way(self, folder: Path) -> list[str]:
+        """
+        Return the command that applies a record.
+
+        Raises:
+            RefusedError: Nobody has approved it, or it is not of the stack as it is now.
+        """
+        judged, verdict = self._judged(folder)
+        is_covered, said = self._is_covered(judged), judged.said or {}
+        is_changed = (folder / _STATE).read_bytes() != self._state()
+        if is_covered and not is_changed:
+            # Within the budget of this server's grant.
+            return ["pulumi", "up", "--yes", "--skip-preview", "--stack", self.stack]
+        if said["approvals"] or (verdict == "free" and not is_covered):
+            return [*_GATE, "apply", str(folder / _CHANGE), "--stack", self.stack]
+        if is_changed:
+            raise RefusedError("the stack has changed since the plan was made: plan again")
+        raise RefusedError(said["missing"] or "it needs an approval")
 
     async def _run(
-        self,
-        action: Literal["plan", "apply"],
-        name: str,
-        program: programs.Program,
-        context: Context[Any, Any],
-    ) -> Done:
-        """Carry out a job on a copy of the project with the program; report what the engine does."""
-        folder = self.folder / name
-        seen = 0
+        self, words: Sequence[str], folder: Path, outputs: tuple[Path, Path], context: Context[Any, Any]
+    ) -> int:
+        """Run a command, and report what the engine does."""
+        seen, record = 0, outputs[1].parent
 
         async def report() -> None:
             nonlocal seen
-            lines = [line for line in self._output(folder).splitlines() if _DONE.search(line)]
+            lines = [line for line in self._output(record).splitlines() if _DONE.search(line)]
             if len(lines) > seen:
                 seen = len(lines)
-                total = max(self._steps.get(name, 0), seen) or None
+                total = max(self._steps.get(record.name, 0), seen) or None
                 await context.report_progress(seen, total, _short(lines[-1].strip()))
 
-        with tempfile.TemporaryDirectory(prefix="stacks-agent-") as scratch:
-            project = self._copy(Path(scratch) / "project", program)
-            job = Job(
-                action,
-                str(self.gate),
-                self.gate_ref,
-                str(folder / "record"),
-                str(project),
-                self.engine.stack,
-                str(self.engine.project),
-            )
-            try:
-                return await in_process(job, Path(scratch), folder / _OUTPUT, report)
-            finally:
-                with anyio.CancelScope(shield=True), contextlib.suppress(StacksError):
-                    # What it has made has secrets, and its messages may have them.
-                    await to_thread.run_sync(self._export)
-
-    def _outcome(self, name: str, change: Mapping[str, Any]) -> PlanOutcome:
-        verdict: PlanVerdict = "free" if change["result"] == "nothing" else change["result"]
-        record = name if change["record"] else None
-        reasons = (
-            ["nothing changes"]
-            if change["result"] == "nothing"
-            else [_short(one, 500) for one in reasons_of(change)]
-        )
-        return PlanOutcome(
-            verdict,
-            record,
-            [
-                PlannedStep(
-                    name_of(one["urn"]),
-                    one["type"],
-                    one["operation"],
-                    one["inputs"],
-                    one["unknown"],
-                    bounds(one["price_before"]),
-                    bounds(one["price_after"]),
-                )
-                for one in change["changes"]
-                # The engine's own provider; a program of an agent has no other one.
-                if not one["type"].startswith("pulumi:")
-            ],
-            bounds(change["price_before"]) or "not known",
-            bounds(change["price_after"]) or "not known",
-            bounds(change["price_during"]) or "not known",
-            list(dict.fromkeys(reasons)),
-            self._approve_with(name, change) if verdict == "needs_approval" and record else None,
-        )
-
-    def _approve_with(self, name: str, change: Mapping[str, Any]) -> str:
-        words = [
-            "stacks-pulumi",
-            "gate",
-            "approve",
-            str(self.folder / name / "record"),
-            "--gate",
-            str(self.gate),
-        ]
-        words += [] if self.gate_ref is None else ["--gate-ref", self.gate_ref]
-        words += ["--accept-unknown"] if change["unknown"] else []
-        words += ["--ceiling", "any"] if change["increase"] is None else []
-        return f"{shlex.join(words)} --key FILE"
-
-    def _folder_of(self, record: str) -> Path:
-        folder = self.folder / record
-        if not RECORD.fullmatch(record) or not (folder / records.AGENTS_PROGRAM).is_file():
-            raise InputError("there is no such record: `plan` returns its name", code="invalid-argument")
-        return folder
+        try:
+            return await running.run(words, folder, self.environment, outputs, report)
+        finally:
+            with anyio.CancelScope(shield=True), contextlib.suppress(StacksError):
+                # What it has made has secrets, and its messages may have them.
+                await to_thread.run_sync(self._export)
 
     def _copy(self, folder: Path, program: programs.Program) -> Path:
-        """Copy the project's settings, with this program in it."""
-        origin = self.engine.project
-        for file in (*origin.glob("Pulumi.*"), *project.facts_in(origin, self.engine.settings())):
-            copy = folder / file.relative_to(origin)
-            copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if file.is_file():
+        """Copy the project's settings, with this program beside them."""
+        facts = self._configuration().get("stacks:platform", {}).get("value")
+        for file in (*self.project.glob("Pulumi.*"), *([self.project / facts] if facts else [])):
+            if file.is_file() and file.is_relative_to(self.project):
+                copy = folder / file.relative_to(self.project)
+                copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, copy)
-        records.put(folder, _FILE, self._project_file(program))
+        _put(folder / _FILE, self._project_file(program))
         return folder
 
     def _project_file(self, program: programs.Program) -> bytes:
-        current = read_project(self.engine.project / _FILE)
+        current = read_project(self.project / _FILE)
         return program.text({name: current[name] for name in _SETTINGS if name in current})
 
     def _program(self) -> dict[str, Any]:
         """Return the program that is in force."""
-        current = read_project(self.engine.project / _FILE)
+        current = read_project(self.project / _FILE)
         return {name: current[name] for name in _PARTS if name in current}
 
     def _output(self, folder: Path) -> str:
@@ -414,87 +430,78 @@ class Desk:
         return clean_lines(self.secrets.masked_log(_OF_LOG.sub("see get_logs", text)))[-_LONGEST_LOG:]
 
     def _clean_up(self) -> None:
-        """Remove the oldest records, so that an agent does not fill the disk; not what a person has approved."""
-        records_of: dict[bool, list[Path]] = {False: [], True: []}
-        for one in sorted(self.folder.iterdir()):
-            if RECORD.fullmatch(one.name) and not (one / "record" / records.APPROVALS).is_dir():
-                records_of[(one / "record" / records.STARTED).exists()].append(one)
-        for was_applied, most in ((False, _MOST_RECORDS), (True, _MOST_APPLIED)):
-            for one in records_of[was_applied][:-most]:
-                shutil.rmtree(one, ignore_errors=True)
+        """Remove the oldest records, so that an agent does not fill the disk: the broker has what was done."""
+        found = [one for one in sorted(self.folder.iterdir()) if RECORD.fullmatch(one.name)]
+        for one in found[:-_MOST_RECORDS]:
+            shutil.rmtree(one, ignore_errors=True)
+
+    # What the engine and the broker say
 
     def _export(self) -> bytes:
-        """Return the stack's export without secrets; remember the secrets, to hide them."""
-        export = self.engine.export()
+        """Return the stack's export; its secrets are remembered, to hide them."""
+        export = self._pulumi("stack", "export", "--show-secrets")
         self.secrets.add_export(export)
-        return digests.without_secrets(export)
+        return export
+
+    def _state(self) -> bytes:
+        """Return what shows whether the stack has changed."""
+        deployment = json.loads(self._export())["deployment"] or {}
+        return hashlib.sha256(json.dumps(deployment.get("resources")).encode()).hexdigest().encode()
 
     def _configuration(self) -> Mapping[str, Any]:
-        values = self.engine.configuration().values
+        values: dict[str, Any] = json.loads(self._pulumi("config", "--json", "--show-secrets"))
         self.secrets.add_settings(values)
         return values
 
-    @contextlib.contextmanager
-    def _client(self, gate: settings.Gate) -> Iterator[StacksClient]:
-        """Yield a client for the stack's account."""
-        values = self._configuration()
-        spending.check_address(gate, values)
-        texts = {name: one.get("value") for name, one in values.items() if isinstance(one, dict)}
-        file = texts.get("stacks:platform")
-        # The engine reads it in the project's folder.
-        texts["stacks:platform"] = file and str(self.engine.project / file)
-        with StacksClient.of(config.load(texts)) as client:
-            yield client
+    def _pulumi(self, *words: str) -> bytes:
+        return pulumi([*words, "--stack", self.stack], folder=self.project)
 
-    @staticmethod
-    def _monthly(gate: settings.Gate, client: StacksClient) -> MonthlyPrice:
-        return live.prices(client) if gate.file.live_prices else catalog.monthly_price
+    def _client(self) -> StacksClient:
+        given = {"STACKS_BASE_URL": self.broker.url, "STACKS_API_KEY": self.broker.token}
+        return StacksClient.of(config.load(environ={**os.environ, **given}))
+
+    def _monthly(self, api: StacksClient) -> MonthlyPrice:
+        said = self.broker.ask("GET", "settings")["settings"]
+        return live.prices(api) if said.get("live_prices") else catalog.monthly_price
 
     def _stack(self) -> Sequence[StoredResource]:
         """Return what the stack has."""
         return read_stack(self._export()).resources
 
 
-def opened(
-    gate_folder: Path, gate_ref: str | None, project: Path, stack: str | None, *, may_apply: bool
-) -> Desk:
+def opened(project: Path, stack: str | None, *, may_apply: bool, strict: bool = False) -> tuple[Desk, str]:
     """
-    Return what the tools need, after a look at whether the project can be an agent's.
+    Return what the tools need, after a look at whether the project can be an agent's; and a warning, or nothing.
 
     Args:
-        gate_folder: The gate's folder.
-        gate_ref: The git ref that it is read from.
         project: The project's folder.
         stack: The stack's name; by default the selected stack.
         may_apply: Whether the agent may apply.
+        strict: Whether a server that could read the key is refused.
 
     Raises:
-        StacksError: The gate or the stack cannot be read, or is not for an agent.
+        StacksError: There is no grant, or the stack cannot be read, or is not for an agent.
     """
     file = find_project(project)
-    if file is not None:
-        _check_project(file, read_project(file))
-    with settings.opened(gate_folder, gate_ref) as gate:
-        found = engine.opened(project, stack, gate)
-        if not gate.serves(records.short_name(found.stack)):
-            raise RefusedError(
-                f"the gate {gate.source} is not for the stack {records.short_name(found.stack)}"
-            )
-        if gate_ref is None and gate.folder.is_relative_to(found.project):
-            raise RefusedError(
-                f"the gate {gate.folder} is in the project, which the agent's program becomes a part of: put it outside"
-            )
-        secrets = Secrets()
-        configuration = found.configuration().values
-        spending.check_address(gate, configuration)
-        if configuration.get("stacks:adopt", {}).get("value", "never") != "never":
-            raise RefusedError(
-                "the stack's configuration has `stacks:adopt`: remove it, because an agent may not adopt"
-            )
-        secrets.add_settings(configuration)
-    folder = state_folder(found.stack)
-    _make(folder)
-    return Desk(gate_folder.resolve(), gate_ref, found, folder, may_apply, secrets)
+    if file is None:
+        raise InputError(f"{project} is in no project of Pulumi: name its folder with -C", code="file-access")
+    _check_project(file, read_project(file))
+    with client.opened(client.place_of(None)) as broker:
+        workflow.check_configuration(file.parent, stack)
+        chosen = () if stack is None else ("--stack", stack)
+        words = ("stack", "--show-name", "--fully-qualify-stack-names", *chosen)
+        name = pulumi(words, folder=file.parent).decode(errors="replace").strip()
+        of, asked = broker.ask("GET", "me")["stack"], name.partition("/")[2]
+        if of not in {"", asked}:
+            raise ConfigError(f"the grant of this server is of the stack {of}, and not of {asked}")
+        exposed = broker.why_exposed()
+        if exposed and strict:
+            raise RefusedError(exposed)
+        folder = state_folder(name)
+        _make(folder)
+        desk = Desk(broker, file.parent, name, folder, may_apply, running.environment_of(file.parent))
+    desk._configuration()  # noqa: SLF001  (its secrets are known from the beginning)
+    return desk, exposed
 
 
 def _check_project(file: Path, project: Mapping[str, Any]) -> None:
@@ -502,7 +509,8 @@ def _check_project(file: Path, project: Mapping[str, Any]) -> None:
         raise RefusedError(f"{file} must have the name {_FILE}")
     if project.get("runtime") != "yaml":
         raise RefusedError(
-            f"{file} must have `runtime: yaml`, without options: a program in another language is code"
+            f"{file} must have `runtime: yaml`, without options: a program in another language is code, and runs "
+            "without this server, with the token of a grant"
         )
     for name in project:
         if name not in {*_SETTINGS, *_PARTS}:
@@ -529,6 +537,13 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error.strerror}", code="file-access") from None
+
+
+def _put(file: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as made:
+        made.write(data)
+    Path(made.name).replace(file)
 
 
 def _part(rows: list[Any], page: int) -> tuple[list[Any], int]:
@@ -562,15 +577,3 @@ def _shortened(value: Any) -> Any:
 def _short(text: str, longest: int = _LONGEST) -> str:
     text = clean(text)
     return text if len(text) <= longest else f"{text[:longest]}..."
-
-
-_CODE: Final = re.compile(r" \[([a-z-]+)\]$")
-
-
-def _without_code(error: str) -> str:
-    return _CODE.sub("", error) or "the process ended without a result"
-
-
-def _code_of(error: str) -> Any:
-    found = _CODE.search(error)
-    return found[1] if found else "internal-error"

@@ -14,7 +14,7 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -363,6 +363,8 @@ class Desk:
             raise refused(
                 "this grant may not ask for this change", "plan a change of the stack of this grant"
             )
+        if len(statement) > _LONGEST_ASKED:
+            raise RequestRefusedError(413, "the change is too long to be asked for: let its file be signed")
         with self._ledger.writing() as db:
             id_ = self._recorded(db, grant, statement, f"a change of {len(change.permits)} requests")
         return json_reply(201, {"success": True, "request": id_}, decision=f"asked {id_}")

@@ -49,10 +49,15 @@ STARTED = {"quickstart", "quickstart_typescript"}
 """Followed with the processes, the clock and the encryption of a user."""
 SAID = {
     "capped_agent": (
-        "needs_approval: $4.00 -> $8.00 a month",
+        "needs_approval: $4.00 a month more",
         "it needs an approval",
         "applied",
-        "refused: $8.00 -> $18.00 a month",
+        "refused: $14.00 a month more",
+        "DELETE /containers/",
+        "403 this needs an approval: containers.delete always needs an approval",
+        "403 this grant does not read credentials",
+        "approves the access request r-",
+        "the journal is whole",
     )
 }
 """What the commands of a README have to print, where their exit codes do not tell enough."""
@@ -135,7 +140,7 @@ def test_the_commands_of_a_readme_work(name: str, tmp_path: Path, engine: Path) 
         needs("node", "npm")
         newcomer.env["PATH"] = f"{code_hosts()}{os.pathsep}{newcomer.env['PATH']}"
     folder = newcomer.checkout if name == "quickstart" else newcomer.checkout / "examples" / name
-    cap = 10 if name == "capped_agent" else None
+    cap = 20 if name == "capped_agent" else None
     clock = fast_clock if forks else DrivenClock
     with Emulator(spending_cap=cap, clock=clock()) as emulator, Emulator(seed=1, clock=clock()) as other:
         before, end = [block for block in blocks(EXAMPLES / "README.md") if block[0] != OTHER_TERMINAL]

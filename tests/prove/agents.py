@@ -3,7 +3,8 @@ An agent that does anything: random and hostile calls of every tool, on the real
 
 A case is what happens to one stack, call by call. Sometimes a person approves what needs it. Sometimes the engine, or
 all of its processes, are killed in the middle of an update, or the call is cancelled. At every moment the account is
-within the limit, and within what is free and what was approved.
+within the limit, and within the budget and what was approved. No answer has a key, a token, a password, or what is in a
+file of the machine.
 """
 
 from __future__ import annotations
@@ -29,22 +30,22 @@ from mcp import MCPError
 
 from stacks_pulumi import catalog
 from stacks_pulumi.emulator import Emulator, contents
-from stacks_pulumi.errors import StacksError
-from stacks_pulumi.gate import record as records
+from tests.broker.conftest import Bench
 from tests.prove.proof import Case, Proof, Seen
 from tests.support.agent_programs import HOSTILE
 from tests.support.agents import Agent, Talk, audited
 from tests.support.clock import fast_clock
 from tests.support.forked import commands
-from tests.support.stack import Stack
 from tests.support.waiting import until
-from tools.engine.ensure import ensure
 
 __all__ = ["AgentsProof"]
 
 FREE: Final = Decimal(5)
 MOST: Final = Decimal(12)
-GATE: Final = {"free": {"increase_per_day": 5}, "limits": {"max_total": 12}}
+SETTINGS: Final = {"limits": {"max_total": 12}}
+FOREIGN: Final = "vault"
+"""A container of another stack. The price of the account has it beside what the agent may add."""
+CANARY: Final = "what-is-in-a-file-of-this-machine"
 NAMES: Final = ("web", "api", "db")
 FAULTS: Final[Mapping[str, tuple[tuple[str, str | int, int | None], ...]]] = {
     "lost answer": (("containers.create", "drop_after", 1),),
@@ -76,7 +77,7 @@ JUNK: Final[tuple[Any, ...]] = (
 class AgentsProof(Proof):
     """A case is the calls of one agent."""
 
-    about = "whatever an agent calls, the account stays within what is free and what a person approved"
+    about = "whatever an agent calls, the account stays within its budget and what a person approved"
     cases = 20
     at_once = 2
     least: ClassVar[Mapping[str, int]] = {
@@ -132,7 +133,8 @@ def _call(chance: Random, ways: tuple[str, ...]) -> dict[str, Any]:
     if kind == "hostile":
         # JSON has no text for what is not a number.
         names = sorted(name for name in HOSTILE if name != "not a number")
-        return {"do": "call", "tool": "plan", "arguments": {"program": HOSTILE[chance.choice(names)][1]}}
+        given = HOSTILE[chance.choice(names)][1] if chance.random() < 0.8 else _reaching(chance)
+        return {"do": "call", "tool": "plan", "arguments": {"program": given}}
     if kind == "read":
         given = {
             "get_logs": {"resource": "web"},
@@ -186,6 +188,31 @@ def _program(chance: Random) -> dict[str, Any]:
     return {"resources": resources}
 
 
+def _reaching(chance: Random) -> dict[str, Any]:
+    """Return a program that is allowed, and is about a container of another stack: a person decides."""
+    app = {"type": "stacks:index:Container", "properties": {"template": "nodejs"}}
+    reached = chance.choice(
+        (
+            {
+                "type": "stacks:Container",
+                "properties": {"template": "nodejs", "name": FOREIGN, "adopt": "always"},
+            },
+            {"type": "stacks:AllowedIp", "properties": {"container": "FOREIGN", "ipAddress": "0.0.0.0/0"}},
+            {
+                "type": "stacks:Connection",
+                "properties": {"source": "FOREIGN", "target": "FOREIGN", "name": "x"},
+            },
+            {
+                "type": "stacks:SshCertificate",
+                "properties": {"container": "FOREIGN", "rotationTriggers": [1]},
+            },
+            {"type": "stacks:PinnedBackup", "properties": {"container": "FOREIGN"}},
+            {"type": "stacks:Container", "properties": {"template": "nodejs", "discountCode": "FREE"}},
+        )
+    )
+    return {"resources": {"app": app, "reached": reached} if chance.random() < 0.5 else {"reached": reached}}
+
+
 def _named(resource: str) -> str:
     return f"{resource}-of-agent"
 
@@ -218,18 +245,22 @@ class _Change:
         """Return the change of a planned record."""
         steps = [one for one in answer["steps"] if one["type"] == "stacks:index:Container"]
 
-        def becomes(name: str, value: str) -> frozenset[str]:
-            found = [one for one in steps if one["inputs"].get(name, {}).get("after") == value]
-            return frozenset(_named(one["resource"]) for one in found)
+        def asked(*words: str) -> frozenset[str]:
+            found = [one for one in answer["requests"] if all(word in one for word in words)]
+            return frozenset(
+                _named(name)
+                for name in NAMES
+                if any(f"::{name}'" in one or _named(name) in one for one in found)
+            )
 
         return cls(
             answer["record"],
             answer["verdict"],
             answer["approve_with"] or "",
-            max(Decimal(0), _upper(answer["price_during"]) - _upper(answer["price_before"])),
+            max(Decimal(0), _upper(answer["adds_at_one_moment"])),
             frozenset(_named(one["resource"]) for one in steps if one["operation"] in {"delete", "replace"}),
-            becomes("externalAccess", "true"),
-            becomes("desiredStatus", "stopped"),
+            asked("/external-access", '"enabled": true'),
+            asked("/status", '"stopped"'),
         )
 
     def fault(self, drawn: str) -> str:
@@ -245,15 +276,17 @@ class _Life:
     def __init__(self, api: Emulator, folder: Path, seen: Seen) -> None:
         self.api = api
         self.seen = seen
-        self.stack = Stack.of(api, folder / "stack")
-        self.agent = Agent(self.stack, ensure().bin, folder / "gated", GATE)
-        self.machine = Path(self.stack.env["XDG_STATE_HOME"]) / "stacks-pulumi"
+        self.agent = Agent(api, folder, {"max_total": 12}, SETTINGS)
+        self.bench: Bench = self.agent.bench
+        self.stack = self.agent.stack
+        (self.stack.folder / "canary.txt").write_text(CANARY, encoding="utf-8")
+        row = self.bench.made(FOREIGN)
+        self.bench.ledger.claim("bank/prod", row["id"], row["created_at"], "nodejs", "basic")
+        self.foreign = row["id"]
         self.allowed = FREE
         self.highest = Decimal(0)
         self.changes: list[_Change] = []
         self.approved: set[str] = set()
-        self.ended: list[str] = []
-        self.begun: set[str] = set()
         self.tried: set[str] = set()
         self.calls = 0
         self.orphans = False
@@ -266,31 +299,36 @@ class _Life:
             for call in calls:
                 await self._make(talk, call)
 
-        desk = self.agent.in_process(story)
+        try:
+            desk = self.agent.in_process(story)
+            self._check_journal()
+        finally:
+            self.bench.stop()
         lines = audited(desk)
         assert sum(line["result"] != "began" for line in lines) == self.calls, (
             "each call is a line of the audit log"
         )
         named = {line["record"] for line in lines if line["call"] == "tools/call apply"}
         assert self.tried <= named, (self.tried, named)
-        self._check_history()
 
-    def _check_history(self) -> None:
-        """Every update that ended is in the history; one that was killed has its mark, with which it counts in full."""
-        said = [entry.said.record for entry in self.agent.gated.log() if entry.said is not None]
-        for digest in self.ended:
-            assert digest in said, (digest, said)
-            said.remove(digest)
-        marks = [json.loads(file.read_bytes()) for file in self.machine.glob("gate/begun-*.json")]
-        self.seen.counts["marks"] += len(marks)
-        counted = {entry.said.record for entry in self.agent.gated.log() if entry.said is not None}
-        assert self.begun <= counted | {one["record"] for one in marks}, (self.begun, counted, marks)
+    def _check_journal(self) -> None:
+        """Every request that changed something is in the ledger, under a grant of the agent or of a signed change."""
+        assert self.bench.ledger.broken(None) == ""
+        grants = {one.id: one for one in self.bench.ledger.grants()}
+        uses = self.bench.ledger.uses("true")
+        sent = sum(one.method != "GET" for one in self.api.requests)
+        assert sent <= sum(use.attempts for use in uses), "something reached the platform beside the ledger"
+        for use in uses:
+            grant = grants[use.grant_id]
+            assert grant.kind == "change" or grant.id == self.agent.grant, grant
+            assert self.foreign not in {*use.ids.values()}, use
 
     async def _make(self, talk: Talk, call: Mapping[str, Any]) -> None:
         self.seen.counts["calls"] += 1
         before, change = self._held(), _Change("")
         if call["do"] == "call":
-            await self._any(talk, call["tool"], call["arguments"])
+            text = json.dumps(call["arguments"]).replace('"FOREIGN"', json.dumps(self.foreign))
+            await self._any(talk, call["tool"], json.loads(text.replace("/etc/passwd", self._canary)))
         elif call["do"] == "page":
             await self._page(talk, call["uri"])
         elif call["do"] == "plan":
@@ -333,19 +371,17 @@ class _Life:
     async def _apply(self, talk: Talk, call: Mapping[str, Any], change: _Change) -> None:
         """Apply a record, while a person may approve it, the platform fail, and somebody end it."""
         self.tried.add(change.name)
-        if call["approved"] and change.verdict == "needs_approval" and change.name not in self.approved:
-            with contextlib.suppress(StacksError):
-                self.agent.gated.approve(to=Path(change.approve_with.split()[3]))
-                self.approved.add(change.name)
-                self.allowed += change.most
-                self.seen.counts["approved"] += 1
+        is_asked = call["approved"] and change.approve_with and change.name not in self.approved
+        if is_asked and await to_thread.run_sync(self._approve, change.approve_with.split()[3]):
+            self.approved.add(change.name)
+            self.allowed += change.most
+            self.seen.counts["approved"] += 1
         fault = call["fault"] and change.fault(call["fault"])
         for operation, kind, times in FAULTS[fault] if fault else ():
             self.api.faults.add(operation, kind, times)
         over = threading.Event()
         watch = threading.Thread(target=self._watch, args=(over, fault))
         watch.start()
-        began = self._marks()
         answer = None
         try:
             async with anyio.create_task_group() as group:
@@ -361,13 +397,19 @@ class _Life:
         if call["end"]:
             # A person looks after it.
             await to_thread.run_sync(self._cancel)
-        folder = next(self.machine.glob(f"agents/*/{change.name}/record"))
-        digest = records.read(folder).digest
         if answer is not None:
             self.seen.counts[answer["verdict"]] += 1
-            self.ended.append(digest)
-        if (folder / records.STARTED).exists() or self._marks() - began:
-            self.begun.add(digest)
+
+    @property
+    def _canary(self) -> str:
+        return str(self.stack.folder / "canary.txt")
+
+    def _approve(self, request: str) -> bool:
+        """Let a person sign what the broker shows of an access request."""
+        shown = self.bench.reader()("GET", f"/_broker/requests/{request}").json()
+        if "change" not in shown or shown["state"] != "open":
+            return False
+        return self.bench.hand_in(shown["change"], "ann", where="approvals").status_code == 201
 
     def _cancel(self) -> None:
         """Remove the lock that a killed engine leaves."""
@@ -385,9 +427,6 @@ class _Life:
             if last == "*" or last in fired:
                 self.seen.counts[f"fault: {fault}"] += 1
         self.api.faults.clear()
-
-    def _marks(self) -> set[str]:
-        return {file.name for file in self.machine.glob("gate/begun-*.json")}
 
     async def _end(self, end: Mapping[str, Any], over: threading.Event, scope: anyio.CancelScope) -> None:
         """End an update from outside once it has sent something: by a kill, or by cancelling the call."""
@@ -447,7 +486,7 @@ class _Life:
                     self.api.faults.add(operation, 502, None)
 
     def _price(self) -> Decimal:
-        held = list(self.api.state.containers.values())
+        held = [one for one in self.api.state.containers.values() if one.id != self.foreign]
         return sum((catalog.monthly_price(one.template, one.plan) or Decimal(0) for one in held), Decimal(0))
 
     def _held(self) -> dict[str, Any]:
@@ -473,14 +512,22 @@ class _Life:
             was_open = was is not None and was[3] and (was[1] == created or name in change.ends)
             assert not opened or was_open or name in change.opens, f"{id_} was opened without an approval"
         if not self.orphans:
-            assert after.keys() <= self.stack.ids(), "an update left something that the state does not have"
+            assert after.keys() - {self.foreign} <= self.stack.ids(), (
+                "an update left something that the state does not have"
+            )
 
     def _no_secret(self, answers: list[str]) -> None:
         state = self.api.state
-        secrets = [self.api.key, *(contents.password(state, one) for one in state.containers.values())]
+        secrets = [
+            self.api.key,
+            self.agent.token,
+            CANARY,
+            *(contents.password(state, one) for one in state.containers.values()),
+        ]
         text = json.dumps([json.loads(one) for one in answers])
         assert [secret for secret in secrets if secret in text] == []
         assert "PRIVATE KEY" not in text
+        assert "sk_stacks_57ac6b0c" not in text
 
 
 def _name(process: Path) -> str:

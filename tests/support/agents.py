@@ -1,44 +1,85 @@
-"""An agent behind the gate of a stack of the engine tests: a client, and the server here or as a process."""
+"""An agent of a stack of the engine tests: its broker, a client, and the server here or as a process."""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from unittest import mock
 
 import anyio
 from mcp import Client, StdioServerParameters
 
 from stacks_pulumi.agents import tools
 from stacks_pulumi.agents.server import Audit, server_of
+from stacks_pulumi.broker.ledger import Spec
 from stacks_pulumi.emulator import Emulator
-from tests.support.gate import Gated
+from tests.broker.conftest import Bench
+from tests.support.gate import keys
 from tests.support.stack import Stack
+from tools.engine.ensure import ensure
 
-PROJECT = "name: tests\nruntime: yaml\n"
+PROJECT: Final = "name: tests\nruntime: yaml\n"
+STACK: Final = "tests/dev"
+POLICY: Final[Mapping[str, Any]] = {
+    "increase_per_day": 5,
+    "free": ["start", "restart", "connect-own", "backup", "pin-own", "undo"],
+}
 
 
 class Agent:
     """
-    An agent for a stack.
+    An agent for a stack, with a broker that has the key.
 
     Args:
-        stack: The stack; its program becomes one in YAML.
-        host: The folder of the language host for YAML.
-        folder: Where the gate, the records and the audit log are.
-        more: Settings of the gate.
+        api: The platform.
+        folder: A new folder, for the broker, the stack, the records and the audit log.
+        policy: What its budget allows beside `POLICY`.
+        settings: More settings of the broker.
+        bench: A broker that is there; by default a new one.
     """
 
-    def __init__(self, stack: Stack, host: Path, folder: Path, more: Mapping[str, Any] | None = None) -> None:
-        self.gated = Gated(stack, folder, more)
-        self.stack = stack
-        stack.yaml(PROJECT, host)
+    def __init__(
+        self,
+        api: Emulator,
+        folder: Path,
+        policy: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        bench: Bench | None = None,
+    ) -> None:
+        of_agents = {"policies": {"agents": {**POLICY, **(policy or {})}}}
+        self.bench = bench or Bench(folder / "broker", api, {**of_agents, **(settings or {})})
+        self.stack = Stack(folder / "stack", ensure().bin, {})
+        self.stack.yaml(PROJECT, ensure().bin)
+        self.grant, self.token = self.bench.ledger.issue(
+            "budget",
+            "agent",
+            seconds=360_000.0,
+            policy="agents",
+            stack=STACK,
+            spec=Spec(secrets=("logs", "credentials")),
+        )
+        self.stack.env |= {
+            "STACKS_BASE_URL": self.bench.url,
+            "STACKS_API_KEY": self.token,
+            "XDG_STATE_HOME": str(folder / "machine"),
+        }
+
+    @contextmanager
+    def environment(self) -> Iterator[None]:
+        """Let this process have the stack's environment."""
+        with mock.patch.dict(os.environ, self.stack.env, clear=True):
+            yield
 
     def desk(self, *, may_apply: bool = True) -> tools.Desk:
-        """Return the server's desk, in this process; `environment` of the gate has to last as long."""
-        return tools.opened(self.gated.folder, None, self.stack.folder, None, may_apply=may_apply)
+        """Return the server's desk, in this process; `environment` has to last as long."""
+        return tools.opened(self.stack.folder, None, may_apply=may_apply)[0]
 
     def in_process(self, story: Callable[[Talk], Awaitable[None]], *, may_apply: bool = True) -> tools.Desk:
         """Let a client talk to the server in this process; return the server's desk."""
@@ -51,7 +92,7 @@ class Agent:
             finally:
                 audit.close()
 
-        with self.gated.environment():
+        with self.environment():
             desk = self.desk(may_apply=may_apply)
             anyio.run(run)
         return desk
@@ -62,12 +103,27 @@ class Agent:
 
     async def talking(self, story: Callable[[Talk], Awaitable[None]], *words: str) -> None:
         """Let a client talk to the command `stacks-pulumi mcp`, beside another one."""
-        arguments = ["mcp", "--gate", str(self.gated.folder), "-C", str(self.stack.folder), *words]
         server = StdioServerParameters(
-            command=sys.executable, args=["-m", "stacks_pulumi", *arguments], env=dict(self.stack.env)
+            command=sys.executable,
+            args=["-m", "stacks_pulumi", "mcp", "-C", str(self.stack.folder), *words],
+            env=dict(self.stack.env),
         )
         async with Client(server) as client:
             await story(Talk(client))
+
+    def approve(self, command: str, name: str = "ann") -> str:
+        """Let a person run the command that the agent shows them; return what it says."""
+        command = command.replace("stacks-pulumi", f"{sys.executable} -m stacks_pulumi", 1)
+        words = shlex.split(command.replace("FILE", str(keys() / name)))
+        done = subprocess.run(
+            words,
+            env={**self.stack.env, "STACKS_API_KEY": self.bench.reader().token},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
 
 
 class Talk:

@@ -17,7 +17,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _POLICIES: Final = _ROOT / "policies"
 _EXAMPLES: Final = _ROOT / "examples"
 _GATED: Final = _EXAMPLES / "gated_deployment"
-_EXTRAS: Final = {"gated_deployment": "[policy,cli]", "capped_agent": "[agents,emulator]"}
+_EXTRAS: Final = {"gated_deployment": "[policy,cli]", "capped_agent": "[agents,broker,emulator]"}
 """Example -> the extras that its requirements name."""
 _PIPELINES: Final = {"github": "workflow.yml", "gitlab": "gitlab-ci.yml"}
 

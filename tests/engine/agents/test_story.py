@@ -1,18 +1,11 @@
-"""An agent deploys, exceeds what is free, is refused, asks a person, and applies what they approved."""
+"""An agent deploys, exceeds its budget, is refused, asks a person, and applies what they approved."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
-from pathlib import Path
-
-import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.accounts import running
 from tests.support.agents import Agent, Talk, audited, containers
-from tests.support.stack import Stack
 
 WEB = """\
 resources:
@@ -33,17 +26,10 @@ SHOP = WEB.replace(
     properties: {source: "${web.id}", target: "${db.id}", name: primary-db}
 outputs:""",
 )
-
-
-@pytest.fixture
-def agent(stack: Stack, yaml_language_host: Path, tmp_path: Path) -> Agent:
-    """An agent that may add five dollars a day."""
-    return Agent(
-        stack,
-        yaml_language_host,
-        tmp_path / "gated",
-        {"free": {"increase_per_day": 5}, "limits": {"max_total": 12}},
-    )
+LARGE = SHOP.replace(
+    "outputs:",
+    "  big:\n    type: stacks:Container\n    properties: {template: nodejs, plan: premium}\noutputs:",
+)
 
 
 def test_an_agent_deploys_exceeds_asks_and_applies(agent: Agent, emulator: Emulator) -> None:
@@ -53,129 +39,63 @@ def test_an_agent_deploys_exceeds_asks_and_applies(agent: Agent, emulator: Emula
         said = await call.fails("plan", program=f"{WEB}  x: ${{password}}\nvariables: {{password: mine}}\n")
         assert "a setting of the stack's configuration has this name" in said
         planned = await call("plan", program=WEB)
-        assert (planned["verdict"], planned["price_before"], planned["price_after"]) == (
-            "free",
-            "$0.00",
-            "$4.00",
-        ), planned
-        assert [step["operation"] for step in planned["steps"]] == ["create"]
-        assert emulator.calls("containers.create") == 0
-        applied = await call("apply", record=planned["record"])
-        assert applied["verdict"] == "applied"
-        assert call.progress
-        assert containers(emulator) == {"web"}
-
-        listed = await call("list_resources")
-        assert [(one["name"], one["price_a_month"]) for one in listed["resources"]] == [("web", "$4.00")]
-        assert listed["program"]["resources"]["web"]["properties"] == {"template": "nodejs"}
-
-        more = await call("plan", program=SHOP)
-        assert more["verdict"] == "needs_approval"
-        assert "over the $5.00 that are free in a day" in str(more["reasons"])
-        assert "it needs an approval" in await call.fails("apply", record=more["record"])
-        assert containers(emulator) == {"web"}
-        words = shlex.split(more["approve_with"])
-        assert words[:3] == ["stacks-pulumi", "gate", "approve"]
-        agent.gated.approve(to=Path(words[3]))
-        assert (await call("apply", record=more["record"]))["verdict"] == "applied"
-        assert containers(emulator) == {"web", "orders-db"}
-        assert (await call("list_resources"))["total"] == 3
-
-        big = SHOP.replace(
-            "outputs:",
-            "  big: {type: stacks:Container, properties: {template: nodejs, plan: premium}}\noutputs:",
+        assert (planned["verdict"], planned["adds_a_month"], planned["reasons"]) == ("free", "$4.00", []), (
+            planned
         )
-        too_much = await call("plan", program=big)
-        assert too_much["verdict"] == "refused"
-        assert "max_total" in str(too_much["reasons"])
-        resized = SHOP.replace("template: nodejs", "template: nodejs, plan: premium")
-        assert "[replacement-refused]" in await call.fails("plan", program=resized)
-        gone = await call("plan", program="resources: {}")
+        assert [(one["resource"], one["operation"]) for one in planned["steps"]] == [("web", "create")]
+        assert (await call("apply", record=planned["record"]))["verdict"] == "applied"
+        assert call.progress, "the client sees what the engine does"
+        listed = await call("list_resources")
+        assert (listed["price_a_month"], [one["name"] for one in listed["resources"]]) == ("$4.00", ["web"])
+        assert list(listed["program"]["resources"]) == ["web"]
+        figures = await call("get_account")
+        assert (figures["increase_a_day"], figures["left_today"]) == ("$5.00", "$1.00")
+
+        asked = await call("plan", program=SHOP)
+        assert asked["verdict"] == "needs_approval", asked
+        assert "it adds $4.00 a month, and $1.00 of $5.00 a day is left" in str(asked["reasons"])
+        assert "needs an approval" in (said := await call.fails("apply", record=asked["record"])), said
+        assert (list((await call("list_resources"))["program"]["resources"]), containers(emulator)) == (
+            ["web"],
+            {"web"},
+        )
+        shown = agent.approve(asked["approve_with"])
+        assert "ann approved it: at the broker" in shown
+        assert '"name": "orders-db"' in shown
+        assert (await call("apply", record=asked["record"]))["verdict"] == "applied"
+        assert containers(emulator) == {"web", "orders-db"}
+
+        refused = await call("plan", program=LARGE)
+        assert (refused["verdict"], refused["record"], refused["approve_with"]) == ("refused", None, None)
+        assert "max_total is $12.00" in str(refused["reasons"])
+        # A deletion is a person's, and so is what a record of before would undo.
+        gone = await call("plan", program=WEB)
         assert gone["verdict"] == "needs_approval"
-        assert "destroys-data" in str(gone["reasons"])
-        said = "".join(call.answers)
-        assert emulator.key not in said
-        assert "password" not in said.replace("variables.password", "")
+        assert "containers.delete always needs an approval" in str(gone["reasons"])
+        assert "the stack has changed since the plan was made" in await call.fails(
+            "apply", record=planned["record"]
+        )
+        assert containers(emulator) == {"web", "orders-db"}
+        assert "correct-horse-battery" not in str(call.answers)
 
     desk = agent.in_process(story)
 
-    lines = audited(desk)
-    assert [line["result"] for line in lines] == [
+    verdicts = [
+        line["result"] for line in audited(desk) if line["call"] in {"tools/call plan", "tools/call apply"}
+    ]
+    assert verdicts == [
         *(
             "error program-refused",
             "free",
             "began",
             "applied",
-            "ok",
             "needs_approval",
             "began",
             "error gate-refused",
-            "began",
-            "applied",
-            "ok",
-            "refused",
-            "error pulumi-failed",
-            "needs_approval",
         ),
+        *("began", "applied", "refused", "needs_approval", "began", "error gate-refused"),
     ]
-    assert [entry.result for entry in agent.gated.log()] == ["succeeded", "succeeded"]
-    assert agent.gated.log()[0].approvers == ("ann",)
-
-
-def test_what_an_agent_gets_names_no_other_stack(
-    stack: Stack, emulator: Emulator, yaml_language_host: Path, tmp_path: Path
-) -> None:
-    """The gate judges the whole account, and tells a person of each stack in it."""
-    other = tmp_path / "bank"
-    other.mkdir()
-    (other / "Pulumi.yaml").write_text("name: bank\nruntime: yaml\n", encoding="utf-8")
-    root = {"urn": "urn:pulumi:prod::bank::pulumi:pulumi:Stack::bank-prod", "type": "pulumi:pulumi:Stack"}
-    vault = {
-        "urn": "urn:pulumi:prod::bank::stacks:index:Container::vault",
-        "type": "stacks:index:Container",
-        "custom": True,
-        "id": f"{emulator.account}-vault",
-        "inputs": {"name": "vault", "template": "nodejs", "plan": "basic"},
-    }
-    running(emulator, "vault", "nodejs")
-
-    state = {"version": 3, "deployment": {"resources": [root, vault]}}
-    (other / "state.json").write_text(json.dumps(state), encoding="utf-8")
-    for words in (("init", "prod"), ("import", "--file", "state.json", "--stack", "prod")):
-        subprocess.run(["pulumi", "stack", *words], cwd=other, env=stack.env, check=True)
-    agent = Agent(stack, yaml_language_host, tmp_path / "gated", {"free": {"increase_per_day": 50}})
-
-    def gate(budgets: str, **more: object) -> None:
-        (agent.gated.folder / "budgets.yaml").write_text(budgets, encoding="utf-8")
-        agent.gated.add(budgets="budgets.yaml", **more)
-
-    all_of_it = "{name: all of bank/prod, max_total: 50}"
-    mine = "{name: mine, max_total: 50, stacks: [tests/dev]}"
-
-    async def story(call: Talk) -> None:
-        gate(f"budgets: [{all_of_it}, {mine}]\n")
-        assert (await call("plan", program=WEB))["verdict"] == "free"
-        # No budget covers it.
-        gate(f"budgets: [{all_of_it}, {mine}]\ncovers: all\n")
-        assert "more than this stack" in str((await refused(call))["reasons"])
-        # It leaves nothing of a budget.
-        gate("budgets: [{name: bank/prod and tests, max_total: 5, stacks: [bank/prod, tests/dev]}]\n")
-        assert (record := (await refused(call))["record"])
-        assert "more than this stack" in await call.fails("apply", record=record)
-        # A pattern matches nothing, and the gate has mistakes.
-        gate("budgets: [{name: bank, max_total: 5, stacks: [bank/live]}]\n")
-        await refused(call)
-        gate(f"budgets: [{mine}]\n", harmless=["*"])
-        assert "more than this stack" in await call.fails("plan", program=WEB)
-        gate("budgets: [{name: bank/prod, max_total: much}]\n", harmless=["random:*"])
-        for tool in ("get_account", "list_prices"):
-            assert "more than this stack" in await call.fails(tool)
-        assert "bank" not in (said := "".join(call.answers)), said
-        assert "prod" not in said.replace("production", ""), said
-
-    async def refused(call: Talk) -> dict[str, object]:
-        planned = await call("plan", program=WEB)
-        assert planned["verdict"] == "refused", planned
-        return planned
-
-    agent.in_process(story)
+    # What the agent did is in the broker's journal, whatever becomes of its machine.
+    done = [line for line in agent.bench.journal("forwarded") if line["path"] == "/containers"]
+    assert [json.loads(line["body"])["name"] for line in done] == ["web", "orders-db"]
+    assert agent.bench.journal("this change was not approved") == []

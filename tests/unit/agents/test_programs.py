@@ -1,4 +1,4 @@
-"""Programs of an agent: what is allowed, and sixty hostile ones, each refused with the rule that it breaks."""
+"""Programs of an agent: what is allowed, and hostile ones, each refused with the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_a_hostile_program_is_refused_with_its_rule(name: str) -> None:
     with pytest.raises(ProgramError) as refused:
         check(program)
 
-    assert rule in {one.rule for one in refused.value.refusals}, str(refused.value)
+    assert rule in {one.rule for one in refused.value.faults}, str(refused.value)
     assert str(refused.value).endswith("[program-refused]")
     assert "\n" not in str(refused.value)
     if isinstance(program, str) and rule not in {"part", "size"}:
-        assert all(one.line for one in refused.value.refusals), str(refused.value)
+        assert all(one.line for one in refused.value.faults), str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["database", "joined"])
@@ -76,19 +76,16 @@ def test_a_number_that_python_does_not_write_is_refused() -> None:
         check("resources: {}\nvariables: {x: 1e999}")
 
 
-def test_there_are_sixty_hostile_programs_and_more() -> None:
-    assert len(HOSTILE) >= 60
-
-
 def test_each_place_is_named_with_its_line() -> None:
     with pytest.raises(ProgramError) as refused:
-        check(SHOP.replace("externalAccess", "externalAcces").replace("198.51.100.0/24", "7"))
+        check(SHOP.replace("${app.id}", "${app.ident}").replace("198.51.100.0/24", "'$${x}'"))
 
-    assert [(one.line, one.where, one.rule) for one in refused.value.refusals] == [
-        (10, "resources.app.properties.externalAcces", "input"),
-        (20, "resources.office.properties.ipAddress", "input"),
+    assert [(one.line, one.where, one.rule) for one in refused.value.faults] == [
+        (15, "resources.link.properties.source", "reference"),
+        (20, "resources.office.properties.container", "reference"),
+        (20, "resources.office.properties.ipAddress", "reference"),
+        (31, "variables.looked-up.fn::invoke.arguments.id", "reference"),
     ]
-    assert "did you mean externalAccess?" in str(refused.value)
 
 
 def test_an_error_has_no_key() -> None:

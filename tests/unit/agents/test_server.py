@@ -10,7 +10,6 @@ import json
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,17 +18,16 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 
+from stacks_pulumi import catalog
 from stacks_pulumi._pulumi_cli import StoredResource
-from stacks_pulumi.agents import programs, worker
+from stacks_pulumi.agents import programs, running
 from stacks_pulumi.agents.outcomes import ContainerMetrics
 from stacks_pulumi.agents.reading import explanation, pages
 from stacks_pulumi.agents.server import Audit, Exit, server_of
 from stacks_pulumi.agents.tools import Desk, state_folder
 from stacks_pulumi.api.models import Connection, Connections, Container, Listing
-from stacks_pulumi.gate import flow
-from stacks_pulumi.gate import record as records
-from stacks_pulumi.gate.engine import Engine
-from stacks_pulumi.gate.start import init
+from stacks_pulumi.gate.client import Broker
+from stacks_pulumi.gate.workflow import RefusedError
 
 Story = Callable[[Client], Awaitable[None]]
 
@@ -37,16 +35,18 @@ RECORD = "20261128-000000-00000000"
 
 
 @pytest.fixture
-def talk(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
     """Let a client talk to a server whose stack cannot be read; return the lines of its audit log."""
-    gate, folder, state = tmp_path / "gate", tmp_path / "desk", tmp_path / "project"
-    init(gate, (), Decimal(40), Decimal(15))
+    folder, project = tmp_path / "desk", tmp_path / "project"
     folder.mkdir()
-    state.mkdir()
+    project.mkdir()
+    # No broker answers there, and no command is found.
+    broker = Broker("http://127.0.0.1:9/api/v1", "sk_stacks_57ac6b0c" + "0" * 56)
+    monkeypatch.setenv("PATH", str(project))
+    monkeypatch.setattr(Desk, "_monthly", lambda _desk, _api: catalog.monthly_price)
 
     def run(story: Story, *, may_apply: bool = True) -> list[dict[str, Any]]:
-        engine = Engine(state, "yaml", "organization/shop/dev", "file://", {"PATH": ""})
-        desk = Desk(gate, None, engine, folder, may_apply)
+        desk = Desk(broker, project, "organization/shop/dev", folder, may_apply)
         audit = Audit(folder / "audit.jsonl")
 
         async def told() -> None:
@@ -98,59 +98,6 @@ def test_without_the_right_there_is_no_apply(talk: Callable[..., Any]) -> None:
         assert "[invalid-argument]" in await called(client, "apply", record=RECORD)
 
     assert [line["result"] for line in talk(story, may_apply=False)] == ["began", "error invalid-argument"]
-
-
-@pytest.mark.parametrize(
-    ("ending", "left"),
-    [
-        ("it changed something", "new"),
-        ("it changed nothing", "old"),
-        ("it changed nothing, and a person the program", "theirs"),
-        ("refused", "old"),
-        ("interrupted before it began", "old"),
-    ],
-)
-def test_the_program_of_a_record_becomes_the_projects_if_it_changes_something(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, left: str
-) -> None:
-    init(tmp_path / "gate", (), Decimal(40), Decimal(15))
-    for name in ("record", "copy", "origin"):
-        (tmp_path / name).mkdir()
-    origin, mark = tmp_path / "origin" / "Pulumi.yaml", tmp_path / "record" / records.STARTED
-    origin.write_text("old", encoding="utf-8")
-    (tmp_path / "copy" / "Pulumi.yaml").write_text("new", encoding="utf-8")
-    if ending == "refused":
-        # It was applied before, and then another record.
-        mark.touch()
-
-    def apply(gate: Any, record: Path, project: Path, stack: str, meanwhile: Any) -> int:
-        if ending == "refused":
-            raise flow.RefusedError("this record was applied before")
-        with meanwhile:
-            mark.touch()
-            # The server and this process may be killed now.
-            assert origin.read_text(encoding="utf-8") == "new"
-            if ending.startswith("it changed nothing"):
-                mark.unlink()
-            if left == "theirs":
-                origin.write_text("theirs", encoding="utf-8")
-        return 0
-
-    def put(folder: Path, name: str, content: bytes, write: Callable[..., None] = records.put) -> None:
-        write(folder, name, content)
-        if ending == "interrupted before it began" and content == b"new":
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(flow, "apply", apply)
-    monkeypatch.setattr(records, "put", put)
-    folders = {name: str(tmp_path / name) for name in ("gate", "record", "origin")}
-
-    done = worker.carry_out(
-        worker.Job("apply", gate_ref=None, project=str(tmp_path / "copy"), stack="a/b/c", **folders)
-    )
-
-    assert bool(done.error) is not ending.startswith("it changed"), done
-    assert origin.read_text(encoding="utf-8") == left
 
 
 def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> None:
@@ -263,7 +210,7 @@ def test_what_the_server_says_itself_has_no_secret(
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "battery staple")
 
     def fail(_desk: Desk, _page: int) -> None:
-        raise flow.RefusedError("it is battery staple")
+        raise RefusedError("it is battery staple")
 
     monkeypatch.setattr(Desk, "_prices", fail)
     monkeypatch.setattr(Desk, "_metrics", lambda _desk, name: ContainerMetrics(name, {"battery staple": []}))
@@ -284,7 +231,7 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
         return "\n".join(log[-lines:])
 
     @contextlib.contextmanager
-    def client(_desk: Desk, _gate: Any) -> Iterator[Any]:
+    def client(_desk: Desk) -> Iterator[Any]:
         def credentials(id_: str) -> Any:
             return SimpleNamespace(raw={"password": f"{id_}-password"})
 
@@ -359,7 +306,7 @@ def test_few_calls_read_at_the_same_time(talk: Callable[..., Any], monkeypatch: 
             too_many.set()
         too_many.wait(0.05)
         running.remove(page)
-        raise flow.RefusedError("enough")
+        raise RefusedError("enough")
 
     monkeypatch.setattr(Desk, "_resources", read)
 
@@ -372,22 +319,17 @@ def test_few_calls_read_at_the_same_time(talk: Callable[..., Any], monkeypatch: 
     assert 1 < most <= 4
 
 
-def test_many_plans_remove_no_record_that_was_applied(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, None, Engine(tmp_path, "yaml", "o/p/s", "file://", {}), tmp_path, may_apply=True)
-    names = [f"20261128-000000-{number:08}" for number in range(250)]
-    for number, name in enumerate(names):
-        (tmp_path / name / "record").mkdir(parents=True)
-        if number % 5 == 1:
-            (tmp_path / name / "record" / records.STARTED).touch()
-        if number % 5 == 2:
-            (tmp_path / name / "record" / records.APPROVALS).mkdir()
+def test_the_newest_hundred_records_are_kept(talk: Callable[..., Any], tmp_path: Path) -> None:
+    names = [f"20261128-000000-{number:08}" for number in range(105)]
+    desk = Desk(Broker("http://127.0.0.1:9/api/v1"), tmp_path, "o/p/s", tmp_path, may_apply=True)
+    for name in names:
+        (tmp_path / name).mkdir()
+    (tmp_path / "audit.jsonl").touch()
 
     desk._clean_up()
 
-    left = {one.name for one in tmp_path.iterdir()}
-    kept = [name for number, name in enumerate(names) if number % 5 in {1, 2}]
-    planned = [name for number, name in enumerate(names) if number % 5 not in {1, 2}]
-    assert left == {*kept, *planned[-100:]}
+    assert {one.name for one in tmp_path.iterdir() if one.name[0] == "2"} == {*names[5:]}
+    assert (tmp_path / "audit.jsonl").exists()
 
 
 def test_a_line_of_the_audit_log_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,27 +406,45 @@ def test_only_an_apply_begins_in_the_audit_log(talk: Callable[..., Any]) -> None
     assert [(line["result"], line["record"]) for line in talk(story)] == [("error invalid-argument", None)]
 
 
-def test_what_was_planned_can_be_applied(
-    talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (0, "applied"),
+        (1, "failed"),
+        (2, "it was revoked [gate-refused]"),
+        (-9, "the engine was killed (exit code -9)"),
+        (137, "the engine was killed (exit code 137)"),
+    ],
+)
+def test_the_program_of_a_record_becomes_the_projects_unless_the_broker_refuses_it(
+    talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, said: str
 ) -> None:
     """The record's program is JSON with each value on its line, and that is longer than what the agent has sent."""
     program = {"resources": {}, "outputs": {"x": [[[[[1] * 400] * 11]]], "y": 0.1234567890123456}}
-    folder = tmp_path / "desk" / RECORD
-    text = programs.check(program).text({})
+    folder, file = tmp_path / "desk" / RECORD, tmp_path / "project" / "Pulumi.yaml"
+    file.write_text("name: shop\nruntime: yaml\nresources: {}\n", encoding="utf-8")
+    old, text = file.read_bytes(), programs.check(program).text({})
+    new = programs.check(program).text({"name": "shop", "runtime": "yaml"})
     assert len(text) > 65_536
+    monkeypatch.setattr(Desk, "_way", lambda _desk, _folder: ["pulumi"])
+    monkeypatch.setattr(Desk, "_export", lambda _desk: b"")
 
-    async def run(_desk: Desk, _action: str, _name: str, allowed: programs.Program, _context: Any) -> Any:
-        assert allowed.document == program
-        return worker.Done(0)
+    async def run(_words: Any, where: Path, _environment: Any, outputs: Any, _report: Any) -> int:
+        # All processes may be killed now.
+        assert (where / "Pulumi.yaml").read_bytes() == new
+        outputs[0].write_text("stacks-pulumi gate: it was revoked [grant-refused]\n", encoding="utf-8")
+        return code
 
-    monkeypatch.setattr(Desk, "_run", run)
+    monkeypatch.setattr(running, "run", run)
 
     async def story(client: Client) -> None:
         folder.mkdir()
         (folder / "program.json").write_bytes(text)
-        assert (await called(client, "apply", record=RECORD))["verdict"] == "applied"
+        answer = await called(client, "apply", record=RECORD)
+        assert said in (answer if isinstance(answer, str) else answer["verdict"])
 
     talk(story)
+    assert file.read_bytes() == (old if code == 2 else new)
 
 
 def test_the_pages_explain_every_code(talk: Callable[..., Any]) -> None:

@@ -1,0 +1,89 @@
+"""
+How does a command run for a call?
+
+The engine has to be interrupted as by Ctrl-C in a terminal when a call is cancelled, and it must go on when the server
+is killed. So each command is a process with its own session. Its output is a file, and no pipe that breaks with the
+server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+_PAUSE: Final = 0.25
+"""Seconds between two looks at what the engine has written."""
+
+
+async def run(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    outputs: tuple[Path, Path],
+    on_output: Callable[[], Awaitable[None]],
+) -> int:
+    """
+    Run a command, and return its exit code; below 0 if it was killed.
+
+    If the call is cancelled, the engine is interrupted, and this returns only when it has ended.
+
+    Args:
+        words: The command.
+        folder: Its working directory.
+        environment: Its variables.
+        outputs: The files for its output and its errors; the same one for both.
+        on_output: Called now and then while it runs.
+    """
+    with outputs[0].open("ab") as output, outputs[1].open("ab") as errors:
+        process = await anyio.open_process(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        while process.returncode is None:
+            with anyio.move_on_after(_PAUSE):
+                await process.wait()
+            await on_output()
+    finally:
+        if process.returncode is None:
+            with anyio.CancelScope(shield=True), contextlib.suppress(ProcessLookupError):
+                # Once, as Ctrl-C does: at the second one the engine would end immediately, and leave what it has begun.
+                os.killpg(process.pid, signal.SIGINT)
+                await process.wait()
+    return process.returncode
+
+
+def environment_of(project: Path) -> dict[str, str]:
+    """
+    Return the variables of the engine for a project or a copy of it.
+
+    The plugin is beside this Python, and no other one is fetched. Paths are those that the project's folder has.
+    """
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
+    given = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_OPTION_")}
+    backend = given.get("PULUMI_BACKEND_URL", "")
+    local = backend.removeprefix("file://")
+    if local != backend and not local.startswith(("/", "~")):
+        given["PULUMI_BACKEND_URL"] = f"file://{project / local}"
+    if phrase := given.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        given["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(project / phrase)
+    return {
+        **given,
+        "PATH": path,
+        "NO_COLOR": "1",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+    }

@@ -1,0 +1,33 @@
+"""An agent with its broker."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.agents import Agent
+
+
+@pytest.fixture
+def make_agent(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
+    """Make an agent on an emulator's account; a test can make several, also of one broker."""
+    with contextlib.ExitStack() as stack:
+        made: list[Agent] = []
+
+        def make(api: Emulator, policy: Any = None, settings: Any = None, bench: Any = None) -> Agent:
+            made.append(Agent(api, tmp_path / f"agent{len(made)}", policy, settings, bench))
+            stack.callback(made[-1].bench.stop)
+            return made[-1]
+
+        yield make
+
+
+@pytest.fixture
+def agent(make_agent: Callable[..., Agent], emulator: Emulator) -> Agent:
+    """An agent that may add five dollars a day."""
+    return make_agent(emulator, {"max_total": 12}, {"limits": {"max_total": 12}})
