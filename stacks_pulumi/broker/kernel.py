@@ -59,7 +59,7 @@ from stacks_pulumi.broker.permits import (
     same,
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
-from stacks_pulumi.broker.rules import in_words, secret_in_words
+from stacks_pulumi.broker.rules import in_words
 from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.broker.upstream import Look, NotLookedError, Upstream, made_by, path_of
 from stacks_pulumi.endpoints import ENDPOINTS
@@ -361,7 +361,7 @@ class Kernel:
                 is_made(name, ask, holdings.own, look) for ask in asked
             )
 
-        found = [f"it reads a secret: {secret_in_words(one)}" for one in change.secrets]
+        found = [f"it reads a secret: {in_words(one)}" for one in change.secrets]
         made = {one.binds for one in change.permits if EFFECTS[one.endpoint].makes}
         left, added = left_today(self._ledger, grant, policy), Decimal(0)
         for permit in change.permits:
@@ -376,13 +376,13 @@ class Kernel:
                 why = _NOT_OWN
             if why:
                 found.append(f"{in_words(permit)}: {why}")
-        if added:
+        if added and policy.max_total is not None:
             look.containers.require_complete()
-            for name, most, before in self._limits(
-                grant, None, bills(self._ledger, look.containers, look.prices)
-            ):
-                if before is None or before + added > most:
-                    found.append(f"{name} is {as_dollars(most)} a month, and it adds {as_dollars(added)}")
+            listed = bills(self._ledger, look.containers, look.prices)
+            before = total(one for one in listed if one.policy == grant.policy)
+            if before is None or before + added > policy.max_total:
+                most = as_dollars(policy.max_total)
+                found.append(f"the policy's max_total is {most} a month, and it adds {as_dollars(added)}")
         return found
 
     def _as_permit(self, ask: Ask, look: Look) -> Permit:
