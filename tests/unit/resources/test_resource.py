@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi._types import resource_types
 
 from stacks_pulumi.resources import _resource
 
@@ -31,3 +32,16 @@ def test_a_resource_that_may_adopt_is_replaced_delete_first(
     opts = _resource._replaced_delete_first(None, own, "tests:index:Web")
 
     assert (opts is not None and opts.delete_before_replace is True) is first
+
+
+def test_the_sdk_reads_only_the_types_with_which_it_converts_numbers() -> None:
+    class Gate(_resource.StacksResource, module="tests", name="Gate"):
+        title: pulumi.Output[str]
+        port: pulumi.Output[int | None]
+
+    class Own(Gate):
+        extra: pulumi.Output[str]
+
+    assert _resource._outputs_of(Gate) >= {"origin", "title", "port"}
+    assert resource_types(Gate) == {"port": int}
+    assert _resource._outputs_of(Own) == {*_resource._outputs_of(Gate), "extra"}
