@@ -53,5 +53,5 @@ What others build on:
 
   A refusal has `error`, `hint`, `code` (`grant-refused`, `approval-needed`, `grant-limit`, `grant-busy`), `request`.
   `X-Broker: replay` or `found` marks an answer that was not sent upstream again.
-- `folder.init`, `folder.Folder`, `folder.announced`, `server.Server`: to serve a folder, also embedded.
+- `folder.Folder`, `folder.announced`, `server.Server`: to serve a folder, also embedded.
 """

@@ -12,7 +12,6 @@ import fcntl
 import json
 import os
 import re
-import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +35,7 @@ T = TypeVar("T")
 ADDRESS: Final = "broker.json"
 """Where a server writes its address and its process, while it runs."""
 _LOCK: Final = "broker.lock"
-_ACCOUNT: Final = "broker.account"
+ACCOUNT: Final = "broker.account"
 """The number of the broker, for a ledger that is new: it may be kept with the settings where no ledger lasts."""
 _USE: Final = "broker.use"
 """What a command has open, with a shared lock, as long as it and what it has started use a server for one run."""
@@ -44,93 +43,6 @@ _USE: Final = "broker.use"
 _ASKS: Final = 10.0
 """Seconds between two questions to git which commit `rules_ref` is."""
 _NUMBER: Final = re.compile(r"[0-9a-f]{16}")
-
-_SETTINGS: Final = """\
-# The rules of this broker, and what it may do without a person. docs/broker.md explains each setting.
-version: 1
-
-# The stacks that it is for, as PROJECT/STACK. Left out: all.
-# stacks: ["shop/*"]
-
-# The API key, in a file that only the broker's user can read. Left out: the variable STACKS_API_KEY.
-# key: {file: /etc/stacks/key}
-
-# US dollars a month, for the whole account, at every create.
-# account: {max_total: 40}
-
-# approve: a change needs an approval. refuse: it is refused.
-rules:
-  destroys-data: approve
-  restores-data: approve
-  opens-access: approve
-  unpriced: refuse
-
-# What `broker grant budget --policy agents` may do without a person.
-# policies:
-#   agents: {increase_per_day: 5, max_total: 15, templates: [nodejs, redis], plans: [micro, basic],
-#            free: [start, restart, connect-own, backup, pin-own, undo], undo: 15m}
-"""
-_SIGNERS: Final = """\
-# One line for each person who may approve, with their public key of SSH:
-# ann namespaces="stacks-pulumi-gate" ssh-ed25519 AAAA...
-"""
-_UNIT: Final = """\
-# Copy it to /etc/systemd/system/stacks-broker.service. The key is in the file {key}, which only root can read.
-[Unit]
-Description=The broker of a STACKS account
-After=network-online.target
-
-[Service]
-User=stacks-broker
-LoadCredential=stacks-key:{key}
-ExecStart={command} broker serve {folder}
-Restart=on-failure
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ReadWritePaths={folder}
-KillSignal=SIGTERM
-TimeoutStopSec=60
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-
-def init(folder: Path, *, command: str = "stacks-pulumi", systemd: bool = False) -> list[str]:
-    """
-    Write what a broker's folder lacks, and return the names of the new files.
-
-    Args:
-        folder: The folder.
-        command: How the program is called, for the unit.
-        systemd: Whether to write a unit of systemd.
-
-    Raises:
-        ConfigError: It cannot be written.
-    """
-    files = {FILE: _SETTINGS, "allowed_signers": _SIGNERS, _ACCOUNT: f"{secrets.token_hex(8)}\n"}
-    if systemd:
-        files["stacks-broker.service"] = _UNIT.format(
-            key="/etc/stacks/key", command=command, folder=folder.resolve()
-        )
-    made = []
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, text in files.items():
-            with contextlib.suppress(FileExistsError):
-                descriptor = os.open(folder / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                    file.write(text)
-                made.append(name)
-        if not (folder / LEDGER).exists():
-            os.close(os.open(folder / LEDGER, os.O_CREAT | os.O_RDWR, 0o600))
-            made.append(LEDGER)
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be written: {error.strerror}", code="file-access") from None
-    return made
 
 
 class Folder:
@@ -155,8 +67,8 @@ class Folder:
         self._ending = contextlib.ExitStack()
         try:
             self.settings()
-            self._check_modes()
-            self.ledger = Ledger(self.path / LEDGER, clock, _account(self.path / _ACCOUNT))
+            check_modes(self.path)
+            self.ledger = Ledger(self.path / LEDGER, clock, account_in(self.path / ACCOUNT))
         except BaseException:
             self._ending.close()
             raise
@@ -219,7 +131,7 @@ class Folder:
         """
         rules = self.rules
         name = self._settings(rules).budgets
-        return () if name is None else self._read(rules / name, lambda path: tuple(_budgets(path)))
+        return () if name is None else self._read(rules / name, lambda path: tuple(budgets_in(path)))
 
     def _settings(self, folder: Path) -> GateFile:
         source = None if folder == self.path else f"{self._given}, commit {folder.name[:12]}"
@@ -237,15 +149,6 @@ class Folder:
             kept = self._kept[path] = at, read(path)
         said: T = kept[1]
         return said
-
-    def _check_modes(self) -> None:
-        for path, mask in ((self.path, 0o022), (self.path / FILE, 0o022), (self.path / LEDGER, 0o077)):
-            if path.exists() and path.stat().st_mode & mask:
-                does = "read" if mask & 0o044 else "change"
-                mode = 700 if path == self.path else 600
-                raise ConfigError(
-                    f"other users can {does} {path}: run `chmod {mode} {path}`", code="file-access"
-                )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -273,6 +176,20 @@ class Folder:
         new = self.path / f"{ADDRESS}.new"
         new.write_text(f"{text}\n", encoding="utf-8")
         new.replace(self.path / ADDRESS)
+
+
+def check_modes(folder: Path) -> None:
+    """
+    Check that no other user can change the settings of a folder, or read its ledger.
+
+    Raises:
+        ConfigError: One can.
+    """
+    for path, mask in ((folder, 0o022), (folder / FILE, 0o022), (folder / LEDGER, 0o077)):
+        if path.exists() and path.stat().st_mode & mask:
+            does = "read" if mask & 0o044 else "change"
+            mode = 700 if path == folder else 600
+            raise ConfigError(f"other users can {does} {path}: run `chmod {mode} {path}`", code="file-access")
 
 
 def announced(folder: Path) -> dict[str, Any]:
@@ -306,8 +223,13 @@ def is_used(folder: Path) -> bool:
     return False
 
 
-def _account(path: Path) -> str | None:
-    """Return the number of a broker that a file says; `None` without one."""
+def account_in(path: Path) -> str | None:
+    """
+    Return the number of a broker that a file says; `None` without one.
+
+    Raises:
+        ConfigError: The file has no such number.
+    """
     try:
         said = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -319,7 +241,13 @@ def _account(path: Path) -> str | None:
     return said
 
 
-def _budgets(path: Path) -> Iterator[Budget]:
+def budgets_in(path: Path) -> Iterator[Budget]:
+    """
+    Yield the budgets over several stacks in a file.
+
+    Raises:
+        ConfigError: It cannot be read, or one chooses its stacks by tags, which a broker does not see.
+    """
     from stacks_pulumi.account.budgets import read_budgets  # noqa: PLC0415  (few folders have budgets)
 
     for budget in read_budgets(path).budgets:

@@ -171,9 +171,10 @@ def _desk(options: argparse.Namespace) -> Iterator[tuple[Folder, Desk]]:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker import folder  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import start  # noqa: PLC0415  (each action needs its own modules)
 
-    names = folder.init(options.folder, command=os.path.abspath(sys.argv[0]), systemd=options.systemd)  # noqa: PTH100  (not resolved)
+    unit = os.path.abspath(sys.argv[0]) if options.systemd else ""  # noqa: PTH100  (not resolved)
+    names = start.init(options.folder, unit=unit)
     wrote = (
         f"Wrote {', '.join(names)} to {options.folder}."
         if names

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stacks_pulumi._pulumi_cli import InputError, read_project
+from stacks_pulumi._pulumi_cli import InputError, find_project, read_project
 from stacks_pulumi.commands._shared import (
     OF_STACK,
     TEXT,
@@ -26,7 +26,7 @@ from stacks_pulumi.commands._shared import (
     show,
     tell,
 )
-from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.errors import ConfigError, StacksError
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.client import Broker, Place
@@ -34,10 +34,8 @@ if TYPE_CHECKING:
 
 _HELP: Final = "plan a change, let a person approve it, and apply what was approved"
 
-_EXTRAS: Final = "[policy,cli]"
+_EXTRAS: Final = "[policy,cli,broker]"
 _STACK: Final = "prod"
-_TOTAL: Final = Decimal(40)
-_INCREASE: Final = Decimal(15)
 _REFUSED: Final = 2
 _WAITING: Final = 10
 """How `pulumi up` ends if an operation has to wait (3.272 or newer)."""
@@ -99,7 +97,9 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="where to write; no file in it is overwritten"
+        "folder",
+        metavar="DIR",
+        help="where to write; no file in it is overwritten. With --workflow also the address of a broker",
     )
     parser.add_argument(
         "--approver",
@@ -117,16 +117,14 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-total",
         type=_usd,
-        default=_TOTAL,
         metavar="USD",
-        help="the most that a stack may cost a month",
+        help="the most that a stack may cost a month (default: 40)",
     )
     parser.add_argument(
         "--max-increase",
         type=_usd,
-        default=_INCREASE,
         metavar="USD",
-        help="the most that a change may add to it",
+        help="the most that a change may add to it (default: 15)",
     )
     parser.add_argument(
         "--workflow",
@@ -248,44 +246,44 @@ def _duration(text: str) -> datetime.timedelta:
 
 def _init(options: argparse.Namespace) -> int:
     from stacks_pulumi.account.takeover import check_overwrites_nothing, write  # noqa: PLC0415  (not to list the commands)
-    from stacks_pulumi.gate.settings import FILE  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.gate.start import init  # noqa: PLC0415  (as above)
+    from stacks_pulumi.gate.start import init  # noqa: PLC0415  (each action needs its own modules)
 
-    top, files, notes, refused, project = (
-        (Path(), {}, [], "", "") if options.workflow is None else _pipeline(options)
-    )
+    asked = (options.approver, options.max_total, options.max_increase, options.base_url)
+    is_address = "://" in options.folder
+    if is_address and (options.workflow is None or asked != ([], None, None, None)):
+        raise InputError(
+            "a broker has its own folder: with its address, `gate init` only writes the pipeline of --workflow",
+            code="invalid-argument",
+        )
+    top, files, notes, project = (Path(), {}, [], "") if options.workflow is None else _pipeline(options)
     # Both are written, or neither.
     check_overwrites_nothing(top, files)
-    asked = (options.approver, options.max_total, options.max_increase, options.base_url)
-    if files and asked == ([], _TOTAL, _INCREASE, None) and (options.folder / FILE).exists():
-        lines = [f"{options.folder} has a gate already, which stays as it is."]
-        who = ""
-    else:
-        names = init(options.folder, *asked, project=project)
-        lines = [f"Wrote {', '.join(names)} to {options.folder}."]
-        approvers = ", ".join(dict.fromkeys(name for name, _ in options.approver))
-        who = f"\n\nApprovers: {one_line(approvers or 'none yet: add a line to allowed_signers')}"
-        notes += [f"\nThis gate refuses the project: {one_line(refused)}\n"] if refused else []
+    folder = Path(options.folder)
+    made = () if is_address else init(folder, *asked, project=project)
     write(top, files)
+    lines = [f"Wrote {', '.join(made)} to {folder}."] if made else []
     lines += [f"Wrote {', '.join(files)} to {top}."] if files else []
-    sys.stdout.write(
-        "\n".join(lines) + f"{who}\n\n"
-        "Next, in a project with a stack:\n"
-        f"  stacks-pulumi gate check --gate {options.folder}\n"
-        f"  stacks-pulumi gate plan --gate {options.folder}\n" + "".join(notes)
-    )
+    lines = lines or [f"{folder} has all files already."]
+    if "allowed_signers" in made:
+        approvers = ", ".join(dict.fromkeys(name for name, _ in options.approver))
+        lines += ["", f"Approvers: {one_line(approvers or 'none yet: add a line to allowed_signers')}"]
+    lines += ["", "Next, in a project with a stack:"]
+    lines += [] if is_address else [f"  stacks-pulumi gate check --gate {options.folder}"]
+    lines += [f"  stacks-pulumi gate plan --gate {options.folder}", *notes]
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 
-def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str], str, str]:
-    """Return the repository, its new files, what the user has to know, why a gate refuses the project, and its name."""
-    from stacks_pulumi.commands._lock import INSTALL, RENEW, REQUIREMENTS, extras_in  # noqa: PLC0415  (as above)
+def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str], str]:
+    """Return the repository, its new files, what the user has to know, and the project's name."""
+    from stacks_pulumi.commands._lock import INSTALL, RENEW, REQUIREMENTS, extras_in  # noqa: PLC0415  (each needs its own)
     from stacks_pulumi.commands._lock import NAME as LOCK  # noqa: PLC0415  (as above)
     from stacks_pulumi.commands.scaffold import repository_of, required  # noqa: PLC0415  (as above)
-    from stacks_pulumi.gate.project import found_in, why_refused  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, pipeline  # noqa: PLC0415  (as above)
 
-    project = found_in(folder_of(options))
+    project = find_project(folder_of(options))
+    if project is None:
+        raise InputError(f"{folder_of(options)} is in no project of Pulumi: name its folder with -C")
     folder = project.parent
     top = repository_of(folder)
     if top is None:
@@ -315,27 +313,34 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
         **{os.path.relpath(folder / name, top): content for name, content in needed.files.items()},
     }
     lacks = has and not asked >= extras_in(_EXTRAS)
-    notes = [f"\n{REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}.\n"] if lacks else []
+    notes = [f"\n{REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}."] if lacks else []
     if has:
         # Only the user knows what else is in there.
         notes.append(
-            f"\nThe pipeline installs what {LOCK} has, with hashes. It has to have all of {REQUIREMENTS}:\n  {RENEW}\n"
+            f"\nThe pipeline installs what {LOCK} has, with hashes. It has to have all of {REQUIREMENTS}:\n  {RENEW}"
         )
     if GITLAB_FILE in files and GITLAB_MAIN not in files:
-        notes.append(f"\n{GITLAB_MAIN} is there already. Add to it:\n  {GITLAB_INCLUDE}\n")
-    content = read_project(project)
-    return top, files, notes, why_refused(project, content), str(content["name"])
+        notes.append(f"\n{GITLAB_MAIN} is there already. Add to it:\n  {GITLAB_INCLUDE}")
+    return top, files, notes, str(read_project(project)["name"])
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import client, words, workflow  # noqa: PLC0415  (each action needs its own modules)
 
     plan = workflow.plan_of(options.out.absolute()) if options.save_plan else None
     wanted = workflow.Wanted(
         folder_of(options), options.stack, options.expires, options.ceiling, plan, options.reads
     )
-    with client.opened(_place(options)) as broker:
-        judged = workflow.plan(broker, wanted)
+    try:
+        with client.opened(_place(options)) as broker:
+            judged = workflow.plan(broker, wanted)
+    except StacksError as error:
+        if options.format == "markdown" and options.stack is not None:
+            project = read_project(find_project(wanted.project) or wanted.project)
+            sys.stdout.write(
+                words.unplanned(f"{project.get('name')}/{options.stack.rpartition('/')[2]}", error)
+            )
+        raise
     workflow.write(judged.statement, options.out)
     _show_change(options, judged)
     if judged.result == "needs_approval":
@@ -528,8 +533,7 @@ def _show_change(options: argparse.Namespace, judged: Judged) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from stacks_pulumi.errors import ConfigError  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.gate import checks, settings  # noqa: PLC0415  (as above)
+    from stacks_pulumi.gate import checks, settings  # noqa: PLC0415  (each action needs its own modules)
 
     try:
         with settings.opened(options.gate, options.gate_ref) as gate:

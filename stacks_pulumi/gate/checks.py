@@ -13,19 +13,23 @@ import difflib
 import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Final
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import read_file, read_project, utf8
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.broker import signers
+from stacks_pulumi.broker.folder import ACCOUNT, account_in, budgets_in, check_modes
+from stacks_pulumi.broker.rules import OTHER_OWNER, UNKNOWN_VALUES
+from stacks_pulumi.broker.settings import BUILT_IN, FILE, read_key
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.gate import rules, signatures
-from stacks_pulumi.gate.project import runtime_of
-from stacks_pulumi.gate.settings import BUILT_IN, FILE, Gate, GatePack
+from stacks_pulumi.gate import rules
+from stacks_pulumi.gate.settings import Gate, GatePack
 
 _PATTERN: Final = frozenset("*?[")
 _SECRETS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+_RULES: Final = (*BUILT_IN, UNKNOWN_VALUES, OTHER_OWNER)
 _NAMED: Final = {"prices": "prices.yaml", "budgets": "budgets.yaml"}
 """Settings that name a file, with the name that most people choose. Without the setting, nothing reads it."""
 
@@ -49,7 +53,7 @@ def problems(gate: Gate, now: datetime.datetime) -> Iterator[str]:
         found = (*_own_rules(gate), *_without_effect(gate))
     yield from found
     yield from _approvers(gate, now)
-    yield from _address(gate)
+    yield from _of_broker(gate)
     yield from _patterns(gate)
     yield from _budgets(gate)
 
@@ -123,8 +127,9 @@ def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
 def _is_ours_to_run(pack: GatePack) -> bool:
     """Return whether this Python can run a pack: it is in Python, and names no environment."""
     files = (pack.path / f"PulumiPolicy.{ending}" for ending in ("yaml", "yml", "json"))
-    runtime, options = runtime_of(read_project(next((one for one in files if one.is_file()), pack.path)))
-    return runtime == "python" and not options
+    runtime = read_project(next((one for one in files if one.is_file()), pack.path)).get("runtime")
+    named = runtime if isinstance(runtime, dict) else {"name": runtime}
+    return named.get("name") == "python" and not named.get("options")
 
 
 def _exceptions(text: str) -> tuple[str, ...]:
@@ -149,7 +154,7 @@ def _files(gate: Gate) -> Iterator[str]:
 
 
 def _own_rules(gate: Gate) -> Iterator[str]:
-    known = [*BUILT_IN, signatures.UNKNOWN]
+    known = [*_RULES]
     for path in gate.own_rules:
         try:
             own = [rule.name for rule in rules.own_rules(path)]
@@ -165,7 +170,7 @@ def _own_rules(gate: Gate) -> Iterator[str]:
 def _without_effect(gate: Gate) -> Iterator[str]:
     """Yield the settings that protect nothing."""
     yield from _files(gate)
-    known = [*BUILT_IN, signatures.UNKNOWN]
+    known = [*_RULES]
     for path in gate.own_rules if gate.file.two_approvals else ():
         # A file that cannot be loaded is a mistake by itself.
         with contextlib.suppress(StacksError):
@@ -256,13 +261,25 @@ def _approvers(gate: Gate, now: datetime.datetime) -> Iterator[str]:
         yield f"other_than_author: {names[0]} is the only approver, so no other person could approve their changes"
 
 
-def _address(gate: Gate) -> Iterator[str]:
-    if gate.file.base_url is not None:
-        try:
-            # The stack's configuration says whether `http` is allowed.
-            config.check_base_url(gate.file.base_url, allow_http=True, source="base_url")
-        except StacksError as error:
-            yield error.message
+def _of_broker(gate: Gate) -> Iterator[str]:
+    """Yield why no broker would start with the folder, or would not use it. The key may be on another machine."""
+    file = gate.file
+    try:
+        check_modes(gate.folder)
+        account_in(gate.folder / ACCOUNT)
+        if file.budgets is not None:
+            tuple(budgets_in(gate.folder / file.budgets))
+        if file.base_url is not None:
+            config.check_base_url(file.base_url, source="base_url")
+        for source in (file.key, *(() if file.keys is None else (file.keys.read, file.keys.change))):
+            if (
+                source is not None
+                and (source.file is None or Path(source.file).exists())
+                and not source.credential
+            ):
+                read_key(source, "key")
+    except StacksError as error:
+        yield error.message
 
 
 def _patterns(gate: Gate) -> Iterator[str]:
@@ -277,9 +294,11 @@ def _patterns(gate: Gate) -> Iterator[str]:
 
 
 def _budgets(gate: Gate) -> Iterator[str]:
-    if gate.limits.max_total is None and gate.budgets is None:
+    if gate.limits.max_total is not None or gate.file.account is not None:
+        return
+    if gate.budgets is None:
         yield f"no stack has a budget: write `limits: {{max_total: USD}}` or `budgets: FILE` into {FILE}"
-    elif gate.limits.max_total is None and gate.budgets is not None:
+    else:
         for stack in _named_stacks(gate):
             if not any(_may_cover(budget, stack) for budget in gate.budgets.budgets):
                 yield f"no budget covers {stack}: add one, or set limits.max_total in {FILE}"

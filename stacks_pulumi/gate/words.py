@@ -16,7 +16,8 @@ import msgspec
 
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Known, Permit
 from stacks_pulumi.broker.rules import in_words
-from stacks_pulumi.gate.workflow import Judged, reported
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.gate.workflow import Judged, RefusedError, reported
 from stacks_pulumi.pricing.money import usd
 from stacks_pulumi.reports import Action, Check, Column, Document, Row, Table, Weight
 from stacks_pulumi.reports.writers import comment
@@ -69,6 +70,23 @@ def comment_of(judged: Judged) -> str:
     if judged.result == "needs_approval":
         document = replace(document, remarks=(*document.remarks, ("note", _SIGNED)))
     return comment(document, f"gate {judged.change.stack}")
+
+
+def unplanned(stack: str, error: StacksError) -> str:
+    """
+    Return the comment on a change without a plan, so that the one of an earlier plan goes.
+
+    A program's error may have a secret, which the log of a job hides and a comment does not.
+
+    Args:
+        stack: The stack, as PROJECT/STACK.
+        error: Why there is no plan.
+    """
+    what, said = "not planned", ["the log of the job says why"]
+    if isinstance(error, RefusedError):
+        what, said = "refused", [*error.reasons] or [error.message]
+    document = Document(f"{stack}: {what}", remarks=tuple(("error", one) for one in said))
+    return comment(document, f"gate {stack}")
 
 
 def _data(judged: Judged) -> dict[str, Any]:

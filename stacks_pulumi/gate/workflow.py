@@ -13,6 +13,7 @@ import dataclasses
 import datetime
 import hashlib
 import json
+import re
 import secrets
 import shutil
 import signal
@@ -71,14 +72,21 @@ _TTL: Final = 3600
 _LONGEST_TTL: Final = 24 * 3600
 _WEIGHTS: Final = ("nothing", "free", "needs_approval", "refused")
 _OWN_ACCOUNT: Final = ("stacks:apiKey", "stacks:baseUrl")
+_ARMOUR: Final = re.compile(r"(-----BEGIN SSH SIGNATURE-----)(.+?)(-----END SSH SIGNATURE-----)", re.DOTALL)
 _TAG: Final = "stacks-gate:"
 _TAG_LONGEST: Final = 40
 
 
 class RefusedError(StacksError):
-    """Raised if a change may not be planned, approved or applied."""
+    """
+    Raised if a change may not be planned, approved or applied.
+
+    Attributes:
+        reasons: What policies say, if they refuse it.
+    """
 
     code: ErrorCode = "gate-refused"
+    reasons: Sequence[str] = ()
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -322,11 +330,13 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
             if one.policy_event is not None
         ]
         if done.returncode != 0:
-            refusals = [
-                f"{one.policy_name}: {one.message}" for one in found if one.enforcement_level == "mandatory"
-            ]
+            mandatory = (one for one in found if one.enforcement_level == "mandatory")
+            # One policy may say the same of each resource.
+            refusals = [*dict.fromkeys(f"{one.policy_name}: {one.message}" for one in mandatory)]
             if refusals:
-                raise RefusedError("; ".join(refusals))
+                error = RefusedError("; ".join(refusals))
+                error.reasons = refusals
+                raise error
             raise PulumiError(preview_failure(done))
     return done.stdout, [f"{one.policy_name}: {one.message}" for one in found]
 
@@ -417,18 +427,25 @@ def plan_of(file: Path) -> Path:
 
 def signatures_of(file: Path) -> list[str]:
     """
-    Return the signatures beside a change.
+    Return the signatures beside a change. A file may have several: a job writes those that it was given into one.
 
     Raises:
-        InputError: One cannot be read.
+        InputError: A file cannot be read, or has no signature.
     """
     folder = file.with_name(file.name + SIGNATURES)
+    found: list[str] = []
     try:
-        return [path.read_text(encoding="ascii") for path in sorted(folder.iterdir()) if path.is_file()]
+        for path in sorted(folder.iterdir()):
+            blocks = _ARMOUR.findall(path.read_text(encoding="ascii"))
+            if not blocks:
+                raise InputError(f"{path} has no signature: `gate approve` writes one")
+            # The forms of some platforms make spaces of line ends.
+            found += ("\n".join([begin, *text.split(), end, ""]) for begin, text, end in blocks)
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         raise InputError(f"a signature in {folder} cannot be read: {error}", code="file-access") from None
+    return found
 
 
 def statement_of(file: Path) -> str:
@@ -603,7 +620,11 @@ def apply(broker: Broker, wanted: Run) -> Applied:
         _check_exposed(broker.why_exposed(), wanted)
     statement, given = statement_of(wanted.file), signatures_of(wanted.file)
     change = read_change(statement.encode())
-    found = reported(change).findings
+    said = reported(change)
+    if not (wanted.words or change.permits or change.secrets or said.steps or said.findings):
+        # It needs neither a grant nor an update.
+        return Applied(0, ())
+    found = said.findings
     texts = "; ".join(one.text for one in found)
     if any(one.action == "refuse" for one in found):
         raise RefusedError(f"its plan was refused: {texts}")
@@ -612,12 +633,12 @@ def apply(broker: Broker, wanted: Run) -> Applied:
         words = [*wanted.words] or _up(gate, wanted, change, Path(scratch))
         is_marked = _once(broker, wanted, change)
         try:
-            said = broker.ask("POST", "changes", {"statement": statement, "signatures": given})
+            granted = broker.ask("POST", "changes", {"statement": statement, "signatures": given})
         except BrokerError as error:
             raise RefusedError(error.message) from None
-        token = str(said["token"])
+        token = str(granted["token"])
         exposed = "" if broker.folder is not None else dataclasses.replace(broker, token=token).why_exposed()
-        is_lacking = bool(found) and not said["approvals"]
+        is_lacking = bool(found) and not granted["approvals"]
         if is_lacking or (exposed and wanted.strict):
             broker.ask("DELETE", "me", token=token)
             raise RefusedError(f"it needs an approval: {texts}" if is_lacking else exposed)

@@ -18,6 +18,7 @@ from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.broker.ledger import Spec
 from stacks_pulumi.broker.server import Server, Tls
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.gate import start
 from tests.support.clock import SPEED, fast_clock
 from tests.support.gate import keys, signer
 
@@ -96,7 +97,7 @@ class Bench:
     ) -> None:
         self.path, self.emulator = path, emulator
         self.clock = clock or HurriedClock()
-        folders.init(path)
+        start.init(path)
         key = path / "key"
         key.write_text(emulator.key, encoding="utf-8")
         key.chmod(0o600)

@@ -19,6 +19,7 @@ from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.broker import folder as folders
 from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.gate import start
 from tests.broker.conftest import create, permit
 from tests.broker.test_commands import BODY, CREATE
 from tests.support.gate import keys, signer
@@ -36,7 +37,7 @@ def emulator() -> Iterator[Emulator]:
 def folder(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of a broker without a server, whose key is in the environment."""
     path = tmp_path / "gate"
-    folders.init(path)
+    start.init(path)
     settings = {"version": 1, "base_url": emulator.url, "rules": {"unpriced": "approve"}}
     (path / "gate.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     (path / "allowed_signers").write_text(signer("ann"), encoding="utf-8")

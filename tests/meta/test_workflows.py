@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from stacks_pulumi.gate.start import pipeline
+
 ROOT = Path(__file__).parents[2]
 GATE = ROOT / "examples/gated_deployment/workflow.yml"
 ACTION = ROOT / "action.yml"
@@ -39,8 +41,15 @@ def steps(workflow: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, step
 
 
-def test_the_strictest_audit_finds_nothing() -> None:
-    done = zizmor(*WORKFLOWS, ACTION)
+def test_the_strictest_audit_finds_nothing(tmp_path: Path) -> None:
+    with_a_broker = tmp_path / ".github/workflows/gate.yml"
+    with_a_broker.parent.mkdir(parents=True)
+    project = GATE.with_name("Pulumi.yaml")
+    made = pipeline("github", project, top=ROOT, gate="https://broker:7823", stack="prod", install=["true"])
+    (text,) = made.values()
+    with_a_broker.write_text(text, encoding="utf-8")
+
+    done = zizmor(*WORKFLOWS, ACTION, with_a_broker)
 
     assert len(WORKFLOWS) >= 4
     assert done.returncode == 0, done.stdout + done.stderr
@@ -86,7 +95,8 @@ def test_a_pull_request_gets_nothing_of_production() -> None:
     assert of_requests == {"preview", "comment"}
     # The gate of a pull request is that of its base branch.
     (plan,) = [step for step in jobs(GATE)["preview"]["steps"] if "gate plan" in step.get("run", "")]
-    assert '--gate-ref "origin/$BASE"' in plan["run"]
+    assert 'git worktree add --detach "$base" "refs/remotes/origin/$BASE"' in plan["run"]
+    assert '--gate "$base/examples/gated_deployment/gate"' in plan["run"]
     assert plan["env"]["BASE"] == "${{ github.base_ref }}"
 
 
@@ -116,8 +126,8 @@ def test_the_pipelines_call_the_gate_in_the_same_way() -> None:
 
     assert {"preview", "comment", "plan", "apply"} <= parsed.keys()
     for file in (GATE.read_text(encoding="utf-8"), gitlab):
-        assert "stacks-pulumi gate plan --gate gate --gate-ref HEAD --record record -s prod" in file
-        assert "stacks-pulumi gate apply record --gate gate --gate-ref HEAD -s prod" in file
+        assert "stacks-pulumi gate plan --gate gate --out change/change.json -s prod" in file
+        assert "stacks-pulumi gate apply change/change.json --gate gate -s prod" in file
     assert parsed["plan"]["allow_failure"] == {"exit_codes": 3}
 
 
@@ -179,7 +189,7 @@ def test_the_action_installs_with_hashes_and_without_the_keys_of_its_step(tmp_pa
     log = (tmp_path / "log").read_text(encoding="utf-8")
     assert [line for line in log.splitlines() if line.startswith("pip ")] == [
         "pip install --require-hashes --only-binary :all: -r /an action/stacks_pulumi/commands/packages.lock",
-        "pip install --no-index --no-build-isolation /an action[policy,cli]",
+        "pip install --no-index --no-build-isolation /an action[policy,cli,broker]",
     ]
     assert log.count("PIP_INDEX_URL=https://example.com") >= 2
     assert log.count("LD_LIBRARY_PATH=/python/lib") >= 2

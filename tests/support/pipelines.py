@@ -76,7 +76,7 @@ class Runner:
         Args:
             workflow: The file.
             name: The job's name.
-            values: What the expressions are: `secrets.STACKS_API_KEY`, `inputs.approval` ...
+            values: What the expressions are: `secrets.STACKS_API_KEY`, `inputs.signatures` ...
             branch: The branch that is checked out.
         """
         document = yaml.safe_load(workflow.read_text(encoding="utf-8"))
@@ -95,7 +95,7 @@ class Runner:
         for step in steps:
             condition = str(step.get("if", ""))
             if (code and condition != "always()") or (
-                condition == "inputs.approval" and not values.get(condition)
+                condition == "inputs.signatures" and not values.get(condition)
             ):
                 continue
             self._artifact(step, checkout)

@@ -17,7 +17,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _POLICIES: Final = _ROOT / "policies"
 _EXAMPLES: Final = _ROOT / "examples"
 _GATED: Final = _EXAMPLES / "gated_deployment"
-_EXTRAS: Final = {"gated_deployment": "[policy,cli]", "capped_agent": "[agents,broker,emulator]"}
+_EXTRAS: Final = {"gated_deployment": "[policy,cli,broker]", "capped_agent": "[agents,broker,emulator]"}
 """Example -> the extras that its requirements name."""
 _PIPELINES: Final = {"github": "workflow.yml", "gitlab": "gitlab-ci.yml"}
 
@@ -41,7 +41,7 @@ def written() -> dict[Path, str]:
     for kind, name in _PIPELINES.items():
         commands = [line.format(lock=needed[_GATED].lock) for line in INSTALL]
         made = pipeline(
-            kind, _GATED / "Pulumi.yaml", top=_ROOT, gate=_GATED / "gate", stack="prod", install=commands
+            kind, _GATED / "Pulumi.yaml", top=_ROOT, gate=str(_GATED / "gate"), stack="prod", install=commands
         )
         texts[_GATED / name] = next(iter(made.values()))
     return texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.broker import signers
+from stacks_pulumi.broker.folder import Folder
 from stacks_pulumi.cli import main
 from stacks_pulumi.commands import scaffold
 from stacks_pulumi.commands._lock import INSTALL
@@ -34,7 +37,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path, key: Path) -> Path:
     """Return a new gate's folder."""
-    start.init(tmp_path / "gate", [("ann", key)], Decimal(40), Decimal(15))
+    start.init(tmp_path / "gate", [("ann", key)])
     return tmp_path / "gate"
 
 
@@ -80,14 +83,29 @@ def test_the_packs_of_a_new_folder_refuse(folder: Path) -> None:
     )
 
 
-def test_no_file_is_overwritten(folder: Path, key: Path) -> None:
+def test_no_file_is_overwritten_and_what_lacks_is_added(folder: Path, key: Path) -> None:
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    (folder / "gate.yaml").unlink()
+    (folder / "broker.account").unlink()
+    (folder / "packs/guard/__main__.py").unlink()
 
-    with pytest.raises(StacksError, match="already has allowed_signers"):
-        start.init(folder, [("ann", key)], Decimal(1), Decimal(1))
-    assert not (folder / "gate.yaml").exists()
-    assert before[folder / "guard.json"] == (folder / "guard.json").read_bytes()
+    with pytest.raises(StacksError, match="has a gate already, whose files stay as they are"):
+        start.init(folder, [("bob", key)])
+    # Settings that are there name their own packs.
+    assert start.init(folder) == ("broker.account",)
+    assert {path for path in before if path.exists() and before[path] != path.read_bytes()} == {
+        folder / "broker.account"
+    }
+
+
+def test_only_its_user_reads_a_new_folder_and_a_broker_takes_it(folder: Path) -> None:
+    modes = {
+        path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir()) if path.name != "packs"
+    }
+
+    assert {name: mode for name, mode in modes.items() if mode != 0o600} == {"gate": 0o700}
+    with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened:
+        assert opened.ledger.account == (folder / "broker.account").read_text(encoding="utf-8").strip()
+        assert opened.settings().packs
 
 
 @pytest.mark.parametrize(
@@ -245,7 +263,19 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
         ),
         (added("x", "", 'harmless: ["random:*", "aws:iam/*", "pulumi-python:dynamic/acme:*"]\n'), []),
         (added("x", "", "base_url: stacks.example\n"), ["base_url is not a valid API URL"]),
-        (added("x", "", "base_url: ftp://stacks.example/api\n"), ["base_url is not a valid API URL"]),
+        (added("x", "", "base_url: http://stacks.example/api\n"), ["base_url"]),
+        (added("broker.account", "none\n"), ["broker.account has not the 16 digits of a broker"]),
+        (
+            added(
+                "budgets.yaml", "budgets: [{tags: {team: web}, max_total: 1}]\n", "budgets: budgets.yaml\n"
+            ),
+            ["chooses stacks by tags"],
+        ),
+        (lambda folder: (folder / "ledger.sqlite").chmod(0o644), ["other users can read", "chmod 600"]),
+        (
+            lambda folder: added(str(folder / "key"), "x", f"key: {{file: {folder}/key}}\n")(folder),
+            ["other users can read the key"],
+        ),
         (
             replaced("allowed_signers", 'namespaces="', 'valid-before="20261101",namespaces="'),
             ["no key in allowed_signers holds now, so no change can be approved"],
@@ -395,19 +425,16 @@ def test_a_workflow_is_of_the_project_and_names_its_own_files(repository: Path) 
     document = yaml.safe_load(text)
     assert document["name"] == "gate of our-shop"
     assert document["defaults"]["run"]["working-directory"] == "shop"
-    (record,) = [
-        step["with"]["path"] for step in document["jobs"]["plan"]["steps"] if "path" in step.get("with", {})
-    ]
-    assert record == "shop/record"
+    assert document["jobs"]["plan"]["steps"][-1]["with"]["path"] == "shop/change"
     commands = [step["run"] for job in document["jobs"].values() for step in job["steps"] if "run" in step]
-    assert "stacks-pulumi gate plan --gate gate --gate-ref HEAD --record record -s live" in "".join(commands)
+    assert "stacks-pulumi gate plan --gate gate --out change/change.json -s live" in "".join(commands)
     (wheel,) = (repository / "shop").glob("*.whl")
     install = "".join(f"{line.format(lock='requirements.lock')}\n" for line in INSTALL)
     assert commands.count(install) == len(document["jobs"])
     lock = (repository / "shop/requirements.lock").read_text(encoding="utf-8")
-    assert f"\n./{wheel.name}[cli,policy] --hash=sha256:" in lock
+    assert f"\n./{wheel.name}[broker,cli,policy] --hash=sha256:" in lock
     requirements = (repository / "shop/requirements.txt").read_text(encoding="utf-8")
-    assert f"./{wheel.name}[policy,cli]\n" in requirements
+    assert f"./{wheel.name}[policy,cli,broker]\n" in requirements
     assert [line for line in (text + requirements).splitlines() if "@" in line and "uses:" not in line] == []
 
 
@@ -446,7 +473,7 @@ def test_the_pipeline_of_gitlab_is_included(repository: Path) -> None:
     assert document[".gate"]["before_script"][0] == "cd shop"
     assert (
         document["apply"]["script"][-1]
-        == "stacks-pulumi gate apply record --gate ../gate --gate-ref HEAD -s prod"
+        == "stacks-pulumi gate apply change/change.json --gate ../gate -s prod"
     )
 
 
@@ -460,7 +487,7 @@ def test_a_pipeline_of_gitlab_that_is_there_stays(
 
     said = capsys.readouterr().out
     assert "include: [{local: .gitlab/gate.yml}]" in said
-    assert "requirements.txt has to install stacks-pulumi[policy,cli]" in said
+    assert "requirements.txt has to install stacks-pulumi[policy,cli,broker]" in said
     assert (repository / ".gitlab-ci.yml").read_text(encoding="utf-8") == "mine: {}\n"
     assert (repository / "shop/requirements.txt").read_text(encoding="utf-8") == "mine\n"
     assert list((repository / "shop").glob("*.whl")) == []
@@ -469,9 +496,9 @@ def test_a_pipeline_of_gitlab_that_is_there_stays(
 @pytest.mark.parametrize(
     ("line", "is_said"),
     [
-        ("./stacks_pulumi-0.4.0-py3-none-any.whl[policy,emulator,cli]", False),
-        ("stacks-pulumi[cli, policy] @ git+https://git.example.com/it@abc", False),
-        ("./stacks_pulumi-0.4.0-py3-none-any.whl[cli]", True),
+        ("./stacks_pulumi-0.4.0-py3-none-any.whl[policy,emulator,broker,cli]", False),
+        ("stacks-pulumi[cli, policy, broker] @ git+https://git.example.com/it@abc", False),
+        ("./stacks_pulumi-0.4.0-py3-none-any.whl[cli,policy]", True),
         ("# stacks-pulumi[policy,cli]", True),
     ],
 )
@@ -529,29 +556,24 @@ def test_nothing_is_written_if_a_workflow_is_there(
     assert not (repository / "shop/gate").exists()
 
 
-def test_a_project_that_a_new_gate_refuses_is_named_at_once(
+def test_with_the_address_of_a_broker_only_the_pipeline_is_written(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "name: our-shop\nruntime: yaml\nplugins: {providers: [{name: stacks, path: .venv/bin}]}\n"
-    (repository / "shop/Pulumi.yaml").write_text(text, encoding="utf-8")
+    address = "https://broker.example.com:7823"
+    assert main(["gate", "init", address]) == 1
+    assert main(["gate", "init", address, "--workflow", "github", "--max-total", "7"]) == 1
+    assert capsys.readouterr().err.count("a broker has its own folder") == 2
 
-    assert main(["gate", "init", "gate", "--workflow", "github"]) == 0
+    assert main(["gate", "init", address, "--workflow", "github"]) == 0
 
-    said = capsys.readouterr().out
-    assert "This gate refuses the project: " in said
-    assert "sets `plugins`" in said
-    assert "finds a plugin on PATH" in said
-    # A gate that is there may allow it.
-    assert main(["gate", "init", "gate", "--workflow", "gitlab"]) == 0
-    assert "refuses" not in capsys.readouterr().out
-
-
-def test_a_project_that_a_new_gate_takes_needs_no_words(
-    repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["gate", "init", "gate", "--workflow", "github"]) == 0
-
-    assert "refuses" not in capsys.readouterr().out
+    text = (repository / ".github/workflows/gate.yml").read_text(encoding="utf-8")
+    assert text.count(f"--gate {address}") == 5
+    assert "stores no secret of STACKS" in text
+    # Only what the broker does not hold is said of a folder.
+    assert "can read the key" not in text
+    assert "?@" not in text
+    assert not (repository / "shop/gate").exists()
+    assert sorted(file.name for file in repository.iterdir() if file.is_dir()) == [".git", ".github", "shop"]
 
 
 def test_a_pipeline_is_added_to_a_gate_that_is_there(
@@ -564,7 +586,7 @@ def test_a_pipeline_is_added_to_a_gate_that_is_there(
     assert main(["gate", "init", "gate", "--workflow", "github"]) == 0
     assert main(["gate", "init", "gate", "--workflow", "gitlab"]) == 0
 
-    assert "gate has a gate already, which stays as it is" in capsys.readouterr().out
+    assert "Wrote gate.yaml" not in capsys.readouterr().out
     assert (repository / ".github/workflows/gate.yml").exists()
     assert (repository / ".gitlab/gate.yml").exists()
     assert {file: file.read_bytes() for file in before} == before

@@ -1,3 +1,0 @@
-from stacks_pulumi.policy import StacksGuard
-
-StacksGuard().run()
