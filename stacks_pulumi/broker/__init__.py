@@ -10,6 +10,8 @@ It knows nothing of Pulumi, of states, plans and programs. The rest of the packa
 - `rules`: What needs an approval, and who may give it?
 - `ledger`: What has happened, and what is reserved?
 - `kernel`: What becomes of one request?
+- `journal`: Who asked for what, what became of it, and was a line of that changed afterwards?
+- `words`: How is that said in a line which a change allows?
 - `grants`: How does a client get a grant or an approval, and what is a grant told about itself?
 - `request`: Which request are the bytes of a client?
 - `reply`: What does a client get?
@@ -26,7 +28,7 @@ What others build on:
 - `change.Change`, with `Permit`, `Constraint`, `Known`, `Secret`, `Ceiling`: the data of a `change.json`.
   `Change.bytes` is what a planner writes; `change.read_change(bytes)` reads and checks it.
   Signatures are over the bytes as they are (`signatures.make`, `signatures.signer_of`).
-- `rules.judge(change, settings, facts)`, `rules.missing`, `rules.in_words`: what follows for a change, who may approve
+- `rules.judge(change, settings, facts)`, `rules.missing`, `words.in_words`: what follows for a change, who may approve
   it, and a permit in words. The server uses the same.
 - `settings.GateFile`, `settings.read_file`: `gate.yaml`.
 - HTTP, beside the endpoints of the platform below `/api/v1`:

@@ -33,10 +33,11 @@ from stacks_pulumi.broker.change import (
 from stacks_pulumi.broker.ledger import DAY, Grant, Spec, insert
 from stacks_pulumi.broker.limits import bills, left_today, limits_of, price_listed
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
-from stacks_pulumi.broker.rules import Facts, Finding, Verdict, in_words, judge, missing
+from stacks_pulumi.broker.rules import Facts, Finding, Verdict, judge, missing
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
 from stacks_pulumi.broker.signers import signers_of
 from stacks_pulumi.broker.upstream import Look, Upstream, path_of
+from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
+from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import (
     ANY,
     CONTAINERS,
@@ -36,7 +37,7 @@ from stacks_pulumi.broker.change import (
     Permit,
     dollars,
 )
-from stacks_pulumi.broker.ledger import DAY, PARENTS, Grant, Ledger, Line, Use, insert, text_of, update
+from stacks_pulumi.broker.ledger import DAY, PARENTS, Grant, Ledger, Use, insert, text_of, update
 from stacks_pulumi.broker.limits import (
     Bill,
     Budget,
@@ -84,11 +85,8 @@ _NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
 _TOO_MANY: Final = 429
 _NO_CAPACITY: Final = 503
-_REMOVES: Final[Mapping[str, tuple[str, str]]] = {
-    "AllowedIp": ("allowed_ips.remove", "ip_id"),
-    "Connection": ("connections.delete", "connection_id"),
-}
-"""What may exist twice, and how one of it is removed. All else is there once: by its name, or by what it is of."""
+_TWICE: Final = frozenset({"AllowedIp", "Connection"})
+"""What may exist twice. All else is there once: by its name, or by what it is of."""
 _OF_CONTAINERS: Final = frozenset({"containers.list", "connections.targets"})
 """The reads whose rows are containers, perhaps of others."""
 _NOT_OWN: Final = "the container is not of this grant"
@@ -279,7 +277,7 @@ class Kernel:
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
         # What may exist twice has its time, and ids that are given once.
-        is_listed = effect.doubt == "unknown" and effect.makes not in _REMOVES
+        is_listed = effect.doubt == "unknown" and effect.makes not in _TWICE
         parent = next(map(look.container, ask.containers[:1]), None)
         before = {
             "ids": [_identity(row) for row in self._rows(ask, look)] if is_listed else [],
@@ -465,7 +463,7 @@ class Kernel:
         # After a refusal of a repeat it is only looked for: the first request may have used up the name or the cap.
         is_refused = _is_refusal(use.status) and use.status not in {_NOT_SENT, _TOO_MANY}
         if effect.again and not is_refused and now <= visit.grant.until and use.attempts <= len(PAUSES):
-            pause = max(PAUSES[use.attempts - 1], BETWEEN if effect.makes in _REMOVES else 0.0)
+            pause = max(PAUSES[use.attempts - 1], BETWEEN if effect.makes in _TWICE else 0.0)
             is_due = True
             if use.status == _NO_CAPACITY and effect.makes == "Container":
                 # From the waitlist it may be made later: it is sent again once, if a client asks for it later.
@@ -515,17 +513,13 @@ class Kernel:
             if effect.removes and values["state"] == "done":
                 self._undo(db, effect.removes, use.ids[effect.object])
             grant = self._ledger.grant(use.grant_id)
-            line = Line(
-                grant_id=use.grant_id,
-                holder="" if grant is None else grant.holder,
-                method=ENDPOINTS[use.endpoint].method,
-                path=path_of(use.endpoint, use.ids),
-                body=json.dumps(dict(use.body)),
-                decision=decision,
-                status=values["status"],
-                ms=0.0 if visit is None else round(self._upstream.elapsed(visit.due) * 1000, 1),
+            request = (
+                ENDPOINTS[use.endpoint].method,
+                path_of(use.endpoint, use.ids),
+                json.dumps(dict(use.body)),
             )
-            self._ledger.write(db, line)
+            seconds, status = 0.0 if visit is None else self._upstream.elapsed(visit.due), values["status"]
+            journal.write(self._ledger, db, grant, request, decision=decision, status=status, seconds=seconds)
             return self._ledger.uses("id = ?", use.id)[0]
 
     def _done(self, visit: Visit, use: Use, made: tuple[str, str | None] | None, reply: Reply) -> Use:
@@ -605,13 +599,14 @@ class Kernel:
 
     def _remove_twins(self, visit: Visit, use: Use) -> None:
         """Remove what an earlier attempt has made beside: only what is certainly of this request, and exists twice."""
-        if use.makes not in _REMOVES:
+        if use.makes not in _TWICE:
             return
-        look, (name, variable) = Look(self._upstream, visit.due, newest=True), _REMOVES[use.makes]
+        look = Look(self._upstream, visit.due, newest=True)
+        name = next(name for name, effect in EFFECTS.items() if effect.removes == use.makes)
         for row in self._rows(use, look):
             # Another client's may be as old as the tolerance: what is removed was made while the requests ran.
             if _id(row) != use.object and self._is_ours(use, row, look, before=0.0, after=0.0):
-                self._upstream.change(name, {**use.ids, variable: _id(row)}, {}, visit.due)
+                self._upstream.change(name, {**use.ids, EFFECTS[name].object: _id(row)}, {}, visit.due)
 
 
 def _why_not_in(

@@ -195,19 +195,6 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         return Known(id=self.parent or "", created_at=self.before["parent_made"])
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the journal: who asked for what, and what became of it."""
-
-    grant_id: str
-    holder: str
-    method: str
-    path: str
-    body: str
-    decision: str
-    status: int
-    ms: float
-
-
 class Ledger:
     """
     The ledger.
@@ -410,40 +397,10 @@ class Ledger:
             db.execute("update uses set object = null where object = ? and endpoint = ?", (id_, endpoint))
             insert(db, "uses", **row)
 
-    # The journal
-
-    def write(self, db: sqlite3.Connection, line: Line) -> None:
-        """Add a line to the journal, chained to the one before it."""
-        last = db.execute("select chain from journal order by id desc limit 1").fetchone()
-        values = {"at": self.now(), **msgspec.to_builtins(line)}
-        chain = _chain("" if last is None else last["chain"], [*values.values()])
-        insert(db, "journal", **values, chain=chain)
-
     @property
     def is_empty(self) -> bool:
         """Whether nothing was ever made under a grant, and no container has an owner."""
         return not self.rows("select 1 from uses limit 1")
-
-    def broken(self, anchor: tuple[int, str] | None = None) -> str:
-        """
-        Return where the journal was changed afterwards; empty if it is whole.
-
-        Args:
-            anchor: A line's number and chain, as they were kept elsewhere.
-        """
-        chain, number = "", 0
-        for number, row in enumerate(self.rows("select * from journal order by id"), start=1):
-            chain = _chain(chain, list(row)[1:-1])
-            if row["id"] != number or row["chain"] != chain:
-                return f"line {number} was changed, removed or moved"
-            if anchor is not None and anchor[0] == number and anchor[1] != chain:
-                return f"line {number} differs from the anchor's"
-        return "its end was removed" if anchor is not None and anchor[0] > number else ""
-
-    def last(self) -> tuple[int, str]:
-        """Return the number and the chain of the last line of the journal."""
-        found = self.rows("select id, chain from journal order by id desc limit 1")
-        return (int(found[0]["id"]), str(found[0]["chain"])) if found else (0, "")
 
 
 def token_digest(token: str) -> str:
@@ -454,10 +411,6 @@ def token_digest(token: str) -> str:
 def text_of(values: Mapping[str, Any]) -> str:
     """Return ids or a body as the ledger keeps and compares them: as JSON, where 1 is not true."""
     return canonical(values).decode()
-
-
-def _chain(before: str, values: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()
 
 
 def insert(db: sqlite3.Connection, table: str, **values: object) -> int:

@@ -7,19 +7,17 @@ are the rules of `gate.yaml` over the 16 changing requests. A planner judges the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
-from urllib.parse import quote
 
 from stacks_pulumi._identifiers import PLACEHOLDER
 from stacks_pulumi.api.models import Container
-from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Constraint, Permit, Secret, dollars
+from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
 from stacks_pulumi.broker.limits import Limit, price_listed, price_of
 from stacks_pulumi.broker.settings import Action, DestroysData, GateFile
-from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.pricing.money import MonthlyPrice, usd
 
 OTHER_OWNER: Final = "other-owner"
@@ -244,28 +242,6 @@ def _owners(change: Change, facts: Facts) -> set[str]:
         if name in {"backup_id", "connection_id"}
     )
     return (owners | ({""} if loose else set())) - {change.stack}
-
-
-def in_words(one: Permit | Secret) -> str:
-    """Return what is allowed, in one line. A symbol is in quotes, and a text in them as JSON has it."""
-    endpoint = ENDPOINTS[one.endpoint]
-    path = endpoint.path.format_map({name: _id_in_words(id_) for name, id_ in one.ids.items()})
-    said, times = one.query if isinstance(one, Secret) else one.body, getattr(one, "times", 1)
-    body = json.dumps({name: "any" if value == ANY else value for name, value in said.items()})
-    often = "" if times == 1 else f", {times or 'any number of'} times"
-    return f"{endpoint.method} {path}{f' {body}' if said else ''}{often}"
-
-
-def _id_in_words(one: Constraint) -> str:
-    if one.is_ is not None:
-        return quote(one.is_, safe="")
-    if one.address is not None:
-        return f"[the entry of {one.address}]"
-    if one.caller:
-        return "[the caller's entry]"
-    if one.new_backup_of is not None:
-        return f"[the new backup of {one.new_backup_of!r}]"
-    return f"[{' or '.join(map(repr, one.of))}]"
 
 
 def missing(

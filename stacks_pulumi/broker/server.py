@@ -29,11 +29,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import LONGEST
 from stacks_pulumi.broker.folder import Folder, is_used
 from stacks_pulumi.broker.grants import Desk
 from stacks_pulumi.broker.kernel import GRACE, ApprovalNeededError, Kernel, Visit
-from stacks_pulumi.broker.ledger import Grant, LedgerError, Line
+from stacks_pulumi.broker.ledger import Grant, LedgerError
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, json_reply
 from stacks_pulumi.broker.request import (
     BASE,
@@ -264,18 +265,14 @@ class App:
 
     def _note(self, grant: Grant, incoming: Incoming, reply: Reply, seconds: float) -> None:
         """Write a refusal into the journal. A request that was sent is written with its outcome."""
-        line = Line(
-            grant_id=grant.id,
-            holder=grant.holder,
-            method=incoming.method[:10],
-            path=incoming.path[:500],
-            body=incoming.body[:2000].decode("utf-8", "replace") if not incoming.path.startswith(OWN) else "",
-            decision=reply.decision,
-            status=reply.status,
-            ms=round(seconds * 1000, 1),
-        )
-        with contextlib.suppress(LedgerError), self._folder.ledger.writing() as db:
-            self._folder.ledger.write(db, line)
+        # What was handed in may be long, and is in the ledger if it was accepted.
+        body = b"" if incoming.path.startswith(OWN) else incoming.body[:2000]
+        request = incoming.method[:10], incoming.path[:500], body.decode("utf-8", "replace")
+        ledger = self._folder.ledger
+        with contextlib.suppress(LedgerError), ledger.writing() as db:
+            journal.write(
+                ledger, db, grant, request, decision=reply.decision, status=reply.status, seconds=seconds
+            )
 
     # The broker's own endpoints
 
@@ -319,18 +316,9 @@ class App:
             reply = self.desk.approve(statement, signatures, due)
         else:
             reply = self.desk.hand_in(statement, signatures, grant, due)
-        line = Line(
-            grant_id="-" if grant is None else grant.id,
-            holder="-" if grant is None else grant.holder,
-            method="POST",
-            path=incoming.path,
-            body="",
-            decision=reply.decision,
-            status=reply.status,
-            ms=0.0,
-        )
-        with self._folder.ledger.writing() as db:
-            self._folder.ledger.write(db, line)
+        ledger, request = self._folder.ledger, ("POST", incoming.path, "")
+        with ledger.writing() as db:
+            journal.write(ledger, db, grant, request, decision=reply.decision, status=reply.status)
         return reply
 
     def _judged(self, incoming: Incoming, grant: Grant, what: str) -> Reply:

@@ -311,14 +311,16 @@ def _revoke(options: argparse.Namespace) -> int:
 
 
 def _log(options: argparse.Namespace) -> int:
+    from stacks_pulumi.broker import journal  # noqa: PLC0415  (each action needs its own modules)
+
     with _opened(options) as folder:
         rows = [dict(row) for row in folder.ledger.rows("select * from journal order by id")]
         anchor = None
         if options.anchor is not None and options.anchor.exists():
             number, _, chain = options.anchor.read_text(encoding="utf-8").strip().partition(" ")
             anchor = int(number), chain
-        broken = folder.ledger.broken(anchor) if options.verify or anchor else ""
-        last = folder.ledger.last()
+        broken = journal.broken(folder.ledger, anchor) if options.verify or anchor else ""
+        last = journal.last(folder.ledger)
     if broken:
         tell("broker", f"the journal is not what was written: {broken}")
         return _REFUSED

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Known, Permit
-from stacks_pulumi.broker.rules import in_words
+from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate.workflow import Judged, RefusedError, reported
 from stacks_pulumi.pricing.money import usd

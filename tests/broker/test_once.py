@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.broker import kernel, ledger
+from stacks_pulumi.broker import journal, kernel, ledger
 from stacks_pulumi.broker.ledger import Ledger, LedgerError
 from stacks_pulumi.broker.upstream import Upstream
 from tests.broker.conftest import Bench, HurriedClock, create, literal, permit
@@ -312,11 +312,11 @@ def test_a_ledger_that_fails_after_the_request_leaves_it_to_be_found(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grant = bench.granted(permit("containers.create", create("web")))
-    write = Ledger.write
-    monkeypatch.setattr(Ledger, "write", _full)
+    write = journal.write
+    monkeypatch.setattr(journal, "write", _full)
 
     assert grant.create("web").status_code == 503
-    monkeypatch.setattr(Ledger, "write", write)
+    monkeypatch.setattr(journal, "write", write)
     answer = grant.create("web")
 
     assert (answer.status_code, answer.headers["x-broker"]) == (202, "replay")
@@ -354,7 +354,7 @@ def test_what_another_grant_has_made_is_not_what_a_lost_request_made(bench: Benc
     assert lost("DELETE", f"/containers/{next(iter(bench.emulator.state.containers))}").status_code == 403
 
 
-def _full(*_: object) -> None:
+def _full(*_: object, **__: object) -> None:
     raise sqlite3.OperationalError("database or disk is full")
 
 

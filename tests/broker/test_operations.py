@@ -20,6 +20,7 @@ import yaml
 
 from stacks_pulumi import cli
 from stacks_pulumi.broker import folder as folders
+from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench, Client, create, literal, permit
@@ -41,23 +42,23 @@ def test_a_journal_that_was_changed_is_not_whole(bench: Bench, sql: str) -> None
     grant = bench.granted(*(permit("containers.create", create(name)) for name in ("one", "two", "three")))
     for name in ("one", "two", "three", "four"):
         grant.create(name)
-    anchor = bench.ledger.last()
+    anchor = journal.last(bench.ledger)
 
-    assert bench.ledger.broken(anchor) == ""
+    assert journal.broken(bench.ledger, anchor) == ""
     with bench.ledger.writing() as db:
         db.execute(sql)
-    assert bench.ledger.broken()
+    assert journal.broken(bench.ledger)
 
 
 def test_an_anchor_finds_an_end_that_was_removed(bench: Bench) -> None:
     bench.reader()("DELETE", "/containers/usr-1-web")
     bench.reader()("DELETE", "/containers/usr-1-web")
-    anchor = bench.ledger.last()
+    anchor = journal.last(bench.ledger)
     with bench.ledger.writing() as db:
         db.execute("delete from journal where id = (select max(id) from journal)")
 
-    assert bench.ledger.broken() == ""
-    assert bench.ledger.broken(anchor) == "its end was removed"
+    assert journal.broken(bench.ledger) == ""
+    assert journal.broken(bench.ledger, anchor) == "its end was removed"
 
 
 def test_the_journal_says_who_asked_for_what_and_what_became_of_it(bench: Bench) -> None:

@@ -1,0 +1,72 @@
+"""
+Who asked for what, and what became of it, and was a line of that changed afterwards?
+
+Each line has the digest of the one before it. The last one may be kept on another machine, as an anchor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from stacks_pulumi.broker.ledger import Grant, Ledger, insert
+
+
+def write(
+    ledger: Ledger,
+    db: sqlite3.Connection,
+    grant: Grant | None,
+    request: tuple[str, str, str],
+    *,
+    decision: str,
+    status: int,
+    seconds: float = 0.0,
+) -> None:
+    """
+    Add a line, in a transaction of the ledger.
+
+    Args:
+        ledger: The ledger.
+        db: The transaction.
+        grant: Who asked; `None` for somebody without a token.
+        request: Method, path and body.
+        decision: What became of it.
+        status: The status of the answer.
+        seconds: How long it took.
+    """
+    who = ("-", "-") if grant is None else (grant.id, grant.holder)
+    names = ("at", "grant_id", "holder", "method", "path", "body", "decision", "status", "ms")
+    values = (ledger.now(), *who, *request, decision, status, round(seconds * 1000, 1))
+    before = db.execute("select chain from journal order by id desc limit 1").fetchone()
+    chain = _chain("" if before is None else before["chain"], values)
+    insert(db, "journal", **dict(zip(names, values, strict=True)), chain=chain)
+
+
+def broken(ledger: Ledger, anchor: tuple[int, str] | None = None) -> str:
+    """
+    Return where the journal was changed afterwards; empty if it is whole.
+
+    Args:
+        ledger: The ledger.
+        anchor: A line's number and chain, as they were kept elsewhere.
+    """
+    chain, number = "", 0
+    for number, row in enumerate(ledger.rows("select * from journal order by id"), start=1):
+        chain = _chain(chain, list(row)[1:-1])
+        if row["id"] != number or row["chain"] != chain:
+            return f"line {number} was changed, removed or moved"
+        if anchor is not None and anchor[0] == number and anchor[1] != chain:
+            return f"line {number} differs from the anchor's"
+    return "its end was removed" if anchor is not None and anchor[0] > number else ""
+
+
+def last(ledger: Ledger) -> tuple[int, str]:
+    """Return the number and the chain of the last line."""
+    found = ledger.rows("select id, chain from journal order by id desc limit 1")
+    return (int(found[0]["id"]), str(found[0]["chain"])) if found else (0, "")
+
+
+def _chain(before: str, values: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps([before, *values]).encode()).hexdigest()

@@ -1,0 +1,31 @@
+"""How is that said in a line which a change allows?"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+from stacks_pulumi.broker.change import ANY, Constraint, Permit, Secret
+from stacks_pulumi.endpoints import ENDPOINTS
+
+
+def in_words(one: Permit | Secret) -> str:
+    """Return what is allowed, in one line. A symbol is in quotes, and a text in them as JSON has it."""
+    endpoint = ENDPOINTS[one.endpoint]
+    path = endpoint.path.format_map({name: _id_in_words(id_) for name, id_ in one.ids.items()})
+    said, times = one.query if isinstance(one, Secret) else one.body, getattr(one, "times", 1)
+    body = json.dumps({name: "any" if value == ANY else value for name, value in said.items()})
+    often = "" if times == 1 else f", {times or 'any number of'} times"
+    return f"{endpoint.method} {path}{f' {body}' if said else ''}{often}"
+
+
+def _id_in_words(one: Constraint) -> str:
+    if one.is_ is not None:
+        return quote(one.is_, safe="")
+    if one.address is not None:
+        return f"[the entry of {one.address}]"
+    if one.caller:
+        return "[the caller's entry]"
+    if one.new_backup_of is not None:
+        return f"[the new backup of {one.new_backup_of!r}]"
+    return f"[{' or '.join(map(repr, one.of))}]"
