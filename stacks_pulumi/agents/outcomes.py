@@ -13,7 +13,8 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi import catalog
-from stacks_pulumi.broker.rules import OTHER_OWNER, in_words
+from stacks_pulumi.broker.rules import OTHER_OWNER
+from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.gate.workflow import Judged, reported
 from stacks_pulumi.pricing.money import MonthlyPrice, usd
 

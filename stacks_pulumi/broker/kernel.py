@@ -60,9 +60,9 @@ from stacks_pulumi.broker.permits import (
     same,
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
-from stacks_pulumi.broker.rules import in_words
 from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.broker.upstream import Look, NotLookedError, Upstream, made_by, path_of
+from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.pricing.money import usd as as_dollars
 

@@ -262,6 +262,17 @@ def test_an_empty_ledger_of_one_run_has_no_memory_for_what_is_free(benches: Call
     assert bench.hand_in(change, token=token).status_code == 201
 
 
+@pytest.mark.parametrize(("status", "result"), [("running", 201), ("restart", 201), ("stopped", 403)])
+def test_what_stops_a_container_is_not_free(benches: Callable[..., Bench], status: str, result: int) -> None:
+    bench = benches(free={"increase_per_day": 5})
+    web = bench.made("web")
+    bench.ledger.claim("shop/prod", web["id"], web["created_at"], "nodejs", "basic")
+    starts = permit("containers.set_status", {"status": status}, ids={"container_id": literal(web)})
+
+    answer = bench.hand_in(bench.change(starts), token=bench.reader(may_apply_free=True).token)
+    assert answer.status_code == result, answer.text
+
+
 def test_with_budgets_only_what_one_covers_is_free(benches: Callable[..., Bench]) -> None:
     bench = benches()
     budget = {"budgets": [{"name": "shops", "projects": ["sh*"], "max_total": 30}]}

@@ -46,6 +46,18 @@ def test_a_create_that_was_lost_on_the_way_is_sent_again(bench: Bench, fault: st
     bench.emulator.faults.assert_none_left()
 
 
+def test_a_create_is_not_sent_after_a_look_that_took_too_long(bench: Bench) -> None:
+    """Its answer would come after the client's time, and the client would not know what happened."""
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.list", "slow", seconds=12.0)
+    bench.clock.advance(61)
+
+    assert grant.create("web").json()["code"] == "grant-busy"
+    assert bench.emulator.calls("containers.create") == 0
+    assert grant.create("web").status_code == 202
+    bench.emulator.faults.assert_none_left()
+
+
 def test_a_create_is_sent_four_times_at_most_and_then_only_looked_for(bench: Bench) -> None:
     grant = bench.granted(permit("containers.create", create("web")))
     bench.emulator.faults.add("containers.create", 502, None)
@@ -122,6 +134,7 @@ def test_a_broker_that_is_killed_goes_on(
     bench.stop()
     bench.start()
     grant.url = bench.url
+    assert bench.ledger.uses("state = 'sent'") == []
     # The request that was lost may have been carried out before the broker died.
     answer = grant.create("web")
 

@@ -331,6 +331,16 @@ def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
     assert refused(grant("POST", f"/backups/{old}/unpin"))
 
 
+def test_each_secret_needs_its_class(bench: Bench) -> None:
+    web, vpn = bench.made("web"), bench.made("vpn", template="stacks-vpn", plan=None)
+    ids = {"container_id": web["id"], "vpn_container_id": vpn["id"]}
+    for endpoint, kind in {**SECRETS, "containers.status": ""}.items():
+        path = ENDPOINTS[endpoint].path.format_map(ids)
+        others = {*SECRETS.values()} - {kind}
+        assert refused(bench.reader(secrets=others)("GET", path)) is bool(kind), endpoint
+        assert not refused(bench.reader(secrets=(kind,))("GET", path)), endpoint
+
+
 def test_a_secret_is_read_only_where_the_change_says(bench: Bench) -> None:
     """Case 11."""
     web, other = bench.made("web"), bench.made("other")
