@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,24 +97,43 @@ def accounts(
     return Account(emulator, tmp_path, capsys)
 
 
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> Machine:
-    """A stack on the emulator's account."""
-    made = Machine(tmp_path, monkeypatch)
-    made.set("stacks:apiKey", emulator.key, secret=True)
-    made.set("stacks:baseUrl", emulator.url)
-    return made
+class CheckedMachine(Machine):
+    """
+    A machine with a stack on the emulator's account, and the doctor that checks it.
 
+    Attributes:
+        emulator: The emulator.
+        capsys: What the commands print.
+    """
 
-@pytest.fixture
-def doctor(machine: Machine, capsys: pytest.CaptureFixture[str]) -> Callable[..., Report]:
-    """Run the command in the project's folder."""
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        emulator: Emulator,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        super().__init__(folder, monkeypatch)
+        self.emulator = emulator
+        self.capsys = capsys
+        self.set("stacks:apiKey", emulator.key, secret=True)
+        self.set("stacks:baseUrl", emulator.url)
 
-    def run(*arguments: str) -> Report:
-        code = main(["doctor", "--json", "-C", str(machine.project), *arguments])
-        said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    def doctor(self, *arguments: str) -> Report:
+        """Run the command in the project's folder."""
+        code = main(["doctor", "--json", "-C", str(self.project), *arguments])
+        said: dict[str, Any] = json.loads(self.capsys.readouterr().out)
         assert said["ok"] == (code == 0)
         assert [check for check in said["checks"] if has_a_code(check["text"])] == []
         return Report(code, said["checks"])
 
-    return run
+
+@pytest.fixture
+def machine(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    emulator: Emulator,
+    capsys: pytest.CaptureFixture[str],
+) -> CheckedMachine:
+    """Return a healthy machine."""
+    return CheckedMachine(tmp_path, monkeypatch, emulator, capsys)

@@ -18,7 +18,7 @@ from stacks_pulumi.cli import build_parser, main
 from stacks_pulumi.commands import account, container, cost, doctor, scaffold
 from stacks_pulumi.commands._shared import declare
 from stacks_pulumi.emulator import Emulator
-from tests.support.machine import Machine
+from tests.unit.account.conftest import CheckedMachine
 
 DOCS = Path(__file__).parents[3] / "docs"
 DOCTOR = (DOCS / "doctor.md").read_text(encoding="utf-8")
@@ -66,10 +66,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
 
 
 def test_the_page_shows_the_output_of_the_doctor(
-    machine: Machine, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, run: Callable[[str], str]
+    machine: CheckedMachine, monkeypatch: pytest.MonkeyPatch, run: Callable[[str], str]
 ) -> None:
-    machine.set("stacks:apiKey", emulator.key)
-    machine.set("stacks:baseUrl", emulator.page_url.rstrip("/"))
+    machine.set("stacks:apiKey", machine.emulator.key)
+    machine.set("stacks:baseUrl", machine.emulator.page_url.rstrip("/"))
     machine.set("stacks:adopt", "if_matching")
     monkeypatch.chdir(machine.project)
     ((line, output),) = shown(DOCTOR)

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stacks_pulumi.account import doctor_checks as module
 from stacks_pulumi.cli import main
-from stacks_pulumi.emulator import Emulator
 from tests.support.golden import Golden
-from tests.support.machine import Machine
 from tests.tools.fake_executables import executable
-from tests.unit.account.conftest import Report, only
-
-Doctor = Callable[..., Report]
+from tests.unit.account.conftest import CheckedMachine, only
 
 
-def test_each_line_has_its_level_its_check_and_its_fix(
-    machine: Machine, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_line_has_its_level_its_check_and_its_fix(machine: CheckedMachine) -> None:
     machine.set("stacks:adopt", "if_matching")
     machine.set("stacks:apiKey", None)
 
     assert main(["doctor", "-C", str(machine.project)]) == 1
 
-    *lines, empty, summary = capsys.readouterr().out.splitlines()
+    *lines, empty, summary = machine.capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} <= {"ok", "problem", "warning", "unknown"}
     assert {line.split()[1] for line in lines} == set(module.CHECKS)
     (adopt,) = (line for line in lines if line.startswith("warning  adopt"))
@@ -36,25 +29,23 @@ def test_each_line_has_its_level_its_check_and_its_fix(
     assert summary == "1 problem, 1 warning, 5 checks that could not be made. An `up` fails."
 
 
-def test_the_json_is_as_recorded(
-    machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str], golden: Golden
-) -> None:
+def test_the_json_is_as_recorded(machine: CheckedMachine, golden: Golden) -> None:
     machine.set("stacks:adopt", "if_matching")
 
     main(["doctor", "--json", "-C", str(machine.project)])
 
-    document = json.loads(capsys.readouterr().out)
-    golden.json("doctor.json", document, {str(machine.project): "FOLDER", emulator.account: "ACCOUNT"})
+    document = json.loads(machine.capsys.readouterr().out)
+    golden.json(
+        "doctor.json", document, {str(machine.project): "FOLDER", machine.emulator.account: "ACCOUNT"}
+    )
 
 
-def test_outside_of_a_project_the_environment_is_checked(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
+def test_outside_of_a_project_the_environment_is_checked(machine: CheckedMachine) -> None:
     machine.project_file.unlink()
-    machine.variable("STACKS_API_KEY", emulator.key)
-    machine.variable("STACKS_BASE_URL", emulator.url)
+    machine.variable("STACKS_API_KEY", machine.emulator.key)
+    machine.variable("STACKS_BASE_URL", machine.emulator.url)
 
-    report = doctor()
+    report = machine.doctor()
 
     # No command of Pulumi works here.
     assert report.code == 1
@@ -74,28 +65,28 @@ def test_outside_of_a_project_the_environment_is_checked(
     ],
 )
 def test_secrets_that_cannot_be_decrypted_prevent_an_up(
-    machine: Machine, emulator: Emulator, doctor: Doctor, error: str, fix: str
+    machine: CheckedMachine, error: str, fix: str
 ) -> None:
     machine.lock(error)
-    machine.variable("STACKS_API_KEY", emulator.key)
+    machine.variable("STACKS_API_KEY", machine.emulator.key)
 
-    report = doctor()
+    report = machine.doctor()
 
     line = only(report, "stack")
     assert (line["level"], report.code) == ("problem", 1)
     assert error in line["text"]
     assert line["fix"].startswith(fix)
     # A key in the environment is not used instead, because the provider would not use it.
-    assert emulator.calls() == 0
+    assert machine.emulator.calls() == 0
     # Settings that are not secret are checked anyway. Checks that need the key are not reported as ok.
     assert only(report, "base-url")["level"] == "ok"
     assert {"key", "api", "scopes", "cap", "rate-limit", "clock", "preview"} <= report.levels("unknown")
 
 
-def test_a_stack_that_is_not_selected_prevents_an_up(machine: Machine, doctor: Doctor) -> None:
+def test_a_stack_that_is_not_selected_prevents_an_up(machine: CheckedMachine) -> None:
     machine.break_config()
 
-    report = doctor()
+    report = machine.doctor()
 
     select, init = only(report, "stack")["fix"].split("; if it has no stack: ")
     assert select == f"pulumi stack select --cwd {machine.project}"
@@ -114,18 +105,18 @@ def test_a_stack_that_is_not_selected_prevents_an_up(machine: Machine, doctor: D
     ],
 )
 def test_a_backend_that_does_not_show_the_stack_has_a_remedy(
-    machine: Machine, doctor: Doctor, error: str, remedy: str
+    machine: CheckedMachine, error: str, remedy: str
 ) -> None:
     machine.break_config()
     machine.lock(error)
 
-    assert only(doctor(), "stack")["fix"].startswith(remedy)
+    assert only(machine.doctor(), "stack")["fix"].startswith(remedy)
 
 
-def test_without_an_engine_nothing_is_green_that_needs_it(machine: Machine, doctor: Doctor) -> None:
+def test_without_an_engine_nothing_is_green_that_needs_it(machine: CheckedMachine) -> None:
     (machine.bin / "pulumi").unlink()
 
-    report = doctor()
+    report = machine.doctor()
 
     assert (report.levels("problem"), report.code) == ({"stack"}, 1)
     assert "the command `pulumi` is not on PATH" in only(report, "stack")["text"]
@@ -140,12 +131,10 @@ def test_without_an_engine_nothing_is_green_that_needs_it(machine: Machine, doct
         ("#!/bin/sh\necho hello\n", "printed no JSON object"),
     ],
 )
-def test_an_engine_that_does_not_work_prevents_an_up(
-    machine: Machine, doctor: Doctor, script: str, text: str
-) -> None:
+def test_an_engine_that_does_not_work_prevents_an_up(machine: CheckedMachine, script: str, text: str) -> None:
     executable(machine.bin / "pulumi", script)
 
-    report = doctor()
+    report = machine.doctor()
 
     assert report.code == 1
     assert text in only(report, "stack")["text"]
@@ -167,11 +156,11 @@ def test_an_engine_that_does_not_work_prevents_an_up(
     ],
 )
 def test_a_setting_without_effect_or_with_a_wrong_value_is_named(
-    setting: tuple[str, str], level: str, meant: str, machine: Machine, doctor: Doctor
+    machine: CheckedMachine, setting: tuple[str, str], level: str, meant: str
 ) -> None:
     machine.set(*setting)
 
-    report = doctor()
+    report = machine.doctor()
 
     (line,) = report.of("settings")
     assert line["level"] == level
@@ -180,57 +169,55 @@ def test_a_setting_without_effect_or_with_a_wrong_value_is_named(
     assert report.code == (level == "problem")
 
 
-def test_a_key_in_a_misspelt_setting_is_set_as_a_secret(machine: Machine, doctor: Doctor) -> None:
+def test_a_key_in_a_misspelt_setting_is_set_as_a_secret(machine: CheckedMachine) -> None:
     machine.set("stacks:apiKEY", "x")
 
-    assert "pulumi config set stacks:apiKey --secret" in only(doctor(), "settings")["fix"]
+    assert "pulumi config set stacks:apiKey --secret" in only(machine.doctor(), "settings")["fix"]
 
 
-def test_autonaming_is_warned_of(machine: Machine, doctor: Doctor) -> None:
+def test_autonaming_is_warned_of(machine: CheckedMachine) -> None:
     machine.set("pulumi:autonaming", '{"mode":"verbatim"}')
 
-    report = doctor()
+    report = machine.doctor()
 
     assert only(report, "autonaming")["level"] == "warning"
     assert report.code == 0
 
 
-def test_a_name_pattern_is_shown(machine: Machine, doctor: Doctor) -> None:
+def test_a_name_pattern_is_shown(machine: CheckedMachine) -> None:
     machine.set("stacks:namePattern", "${name}-${stack}")
 
-    finding = only(doctor(), "autonaming")
+    finding = only(machine.doctor(), "autonaming")
 
     assert finding["level"] == "ok"
     assert finding["text"].endswith("shaped by stacks:namePattern (${name}-${stack})")
 
 
-def test_a_key_in_the_environment_is_named_by_its_variable(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
+def test_a_key_in_the_environment_is_named_by_its_variable(machine: CheckedMachine) -> None:
     machine.set("stacks:apiKey", None)
     machine.set("stacks:baseUrl", None)
     machine.variable("STACKS_API_KEY", "sk_wrong")
-    machine.variable("STACKS_BASE_URL", f"{emulator.url}?x")
+    machine.variable("STACKS_BASE_URL", f"{machine.emulator.url}?x")
 
-    report = doctor()
+    report = machine.doctor()
 
     assert only(report, "key")["fix"] == "export STACKS_API_KEY=sk_stacks_..."
-    assert only(report, "base-url")["fix"] == f"export STACKS_BASE_URL=https{emulator.url[4:]}"
+    assert only(report, "base-url")["fix"] == f"export STACKS_BASE_URL=https{machine.emulator.url[4:]}"
     assert "sk_wrong" not in str(report.checks)
     assert report.of("key-storage") == []
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_the_environments_key_is_not_sent_to_an_address_of_the_project(
-    machine: Machine, emulator: Emulator, doctor: Doctor, scheme: str
+    machine: CheckedMachine, scheme: str
 ) -> None:
     url = f"{scheme}://collector.test/api/v1"
     machine.set("stacks:apiKey", None)
     machine.set("stacks:baseUrl", url)
     machine.set("stacks:allowHttp", "true")
-    machine.variable("STACKS_API_KEY", emulator.key)
+    machine.variable("STACKS_API_KEY", machine.emulator.key)
 
-    report = doctor()
+    report = machine.doctor()
 
     address = only(report, "base-url")
     assert (address["level"], only(report, "api")["level"]) == ("problem", "unknown")
@@ -238,27 +225,23 @@ def test_the_environments_key_is_not_sent_to_an_address_of_the_project(
     assert address["fix"] == f"if you trust the address: export STACKS_BASE_URL={url}"
 
 
-def test_the_stacks_key_is_not_sent_to_an_address_of_the_environment(
-    machine: Machine, doctor: Doctor
-) -> None:
+def test_the_stacks_key_is_not_sent_to_an_address_of_the_environment(machine: CheckedMachine) -> None:
     machine.set("stacks:baseUrl", None)
     machine.variable("STACKS_BASE_URL", "https://collector.test/api/v1")
 
-    report = doctor()
+    report = machine.doctor()
 
     address = only(report, "base-url")
     assert (address["level"], only(report, "api")["level"]) == ("problem", "unknown")
     assert address["fix"] == "unset STACKS_BASE_URL"
 
 
-def test_a_stack_that_requires_a_secret_key_makes_a_plain_one_a_problem(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
-    machine.set("stacks:apiKey", emulator.key)
-    assert only(doctor(), "key-storage")["level"] == "warning"
+def test_a_stack_that_requires_a_secret_key_makes_a_plain_one_a_problem(machine: CheckedMachine) -> None:
+    machine.set("stacks:apiKey", machine.emulator.key)
+    assert only(machine.doctor(), "key-storage")["level"] == "warning"
     machine.set("stacks:requireSecretKey", "true")
 
-    line = only(doctor(), "key-storage")
+    line = only(machine.doctor(), "key-storage")
 
     assert line["level"] == "problem"
     assert line["fix"].startswith("pulumi config set stacks:apiKey --secret")
@@ -272,20 +255,20 @@ SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"
 )
 @pytest.mark.parametrize("revoked", [True, False])
 def test_a_revoked_key_in_the_state_makes_a_refresh_fail(
-    kind: str, prefix: str, *, revoked: bool, machine: Machine, emulator: Emulator, doctor: Doctor
+    machine: CheckedMachine, kind: str, prefix: str, *, revoked: bool
 ) -> None:
-    old = emulator.new_key(label="old")
+    old = machine.emulator.new_key(label="old")
     if revoked:
-        emulator.drift.revoke_key("old")
+        machine.emulator.drift.revoke_key("old")
     inputs = {
         f"{prefix}apiKey": {**SECRET, "plaintext": json.dumps(old)},
-        f"{prefix}baseUrl": emulator.url,
+        f"{prefix}baseUrl": machine.emulator.url,
     }
     type_ = f"pulumi:providers:{kind}"
     urn = f"urn:pulumi:dev::tests::{type_}::default"
     machine.state([{"type": type_, "urn": urn, "id": "1", "inputs": inputs}])
 
-    report = doctor()
+    report = machine.doctor()
 
     line = only(report, "state-keys")
     assert (line["level"], report.code) == (("problem", 1) if revoked else ("ok", 0))
@@ -294,9 +277,7 @@ def test_a_revoked_key_in_the_state_makes_a_refresh_fail(
 
 
 @pytest.mark.parametrize("problem", ["locked", "gone"])
-def test_a_key_in_the_state_that_cannot_be_tried_is_unknown(
-    problem: str, machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
+def test_a_key_in_the_state_that_cannot_be_tried_is_unknown(machine: CheckedMachine, problem: str) -> None:
     key = {**SECRET, "ciphertext": "v1:x"} if problem == "locked" else f"sk_stacks_{'b' * 64}"
     inputs = {"apiKey": key, "baseUrl": "http://127.0.0.1:9/api/v1"}
     type_ = "pulumi:providers:stacks"
@@ -304,7 +285,7 @@ def test_a_key_in_the_state_that_cannot_be_tried_is_unknown(
         [{"type": type_, "urn": f"urn:pulumi:dev::tests::{type_}::mine", "id": "1", "inputs": inputs}]
     )
 
-    report = doctor()
+    report = machine.doctor()
 
     # What may fail is not in order.
     assert (only(report, "state-keys")["level"], report.code) == ("unknown", 1)
@@ -313,9 +294,7 @@ def test_a_key_in_the_state_that_cannot_be_tried_is_unknown(
 @pytest.mark.parametrize(
     ("kind", "name"), [("pulumi-python", "stacks:apiKey"), ("stacks", "apiKey")], ids=["dynamic", "native"]
 )
-def test_a_key_in_plain_text_in_the_state_is_found(
-    machine: Machine, emulator: Emulator, doctor: Doctor, kind: str, name: str
-) -> None:
+def test_a_key_in_plain_text_in_the_state_is_found(machine: CheckedMachine, kind: str, name: str) -> None:
     secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
 
     def state(key: object) -> None:
@@ -324,47 +303,45 @@ def test_a_key_in_plain_text_in_the_state_is_found(
         machine.state([{"type": type_, "urn": urn, "id": "1", "inputs": {name: key}}])
 
     state(secret)
-    assert only(doctor(), "key-storage")["level"] == "ok"
-    state(emulator.key)
+    assert only(machine.doctor(), "key-storage")["level"] == "ok"
+    state(machine.emulator.key)
 
-    report = doctor()
+    report = machine.doctor()
 
     assert only(report, "state-keys")["text"] == "the state has no other key than the settings"
     found = [line for line in report.of("key-storage") if line["level"] == "warning"]
     assert [("state" in line["text"], "pulumi up" in line["fix"]) for line in found] == [(True, True)]
-    assert emulator.key not in str(report.checks)
+    assert machine.emulator.key not in str(report.checks)
 
 
-def test_the_configuration_takes_precedence_over_the_environment(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
+def test_the_configuration_takes_precedence_over_the_environment(machine: CheckedMachine) -> None:
     machine.variable("STACKS_API_KEY", "sk_wrong")
 
-    report = doctor()
+    report = machine.doctor()
 
     assert only(report, "key")["text"].endswith("which takes precedence over STACKS_API_KEY")
     assert only(report, "api")["level"] == "ok"
 
 
-def test_http_to_another_host_may_be_allowed(machine: Machine, emulator: Emulator, doctor: Doctor) -> None:
+def test_http_to_another_host_may_be_allowed(machine: CheckedMachine) -> None:
     machine.set("stacks:allowHttp", "true")
     machine.set("stacks:baseUrl", "http://stacks.invalid/api/v1")
 
-    report = doctor()
+    report = machine.doctor()
 
     assert only(report, "base-url")["level"] == "ok"
     assert only(report, "api")["level"] == "problem"
 
 
 def test_a_check_that_crashes_is_reported_and_hides_no_other(
-    monkeypatch: pytest.MonkeyPatch, doctor: Doctor
+    machine: CheckedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(facts: object) -> None:
         raise ZeroDivisionError("ouch")
 
     monkeypatch.setitem(module.CHECKS, "stack", broken)
 
-    report = doctor()
+    report = machine.doctor()
 
     assert only(report, "stack")["text"] == "the check failed (ZeroDivisionError: ouch): please report it"
     assert only(report, "stack")["level"] == "unknown"
@@ -379,13 +356,11 @@ def test_a_missing_folder_is_a_wrong_option(tmp_path: Path, capsys: pytest.Captu
     )
 
 
-def test_a_line_of_another_server_stays_one_line(
-    emulator: Emulator, machine: Machine, capsys: pytest.CaptureFixture[str]
-) -> None:
-    emulator.faults.add("containers.list", 418, body={"error": "a\nb\x1b[2J"})
+def test_a_line_of_another_server_stays_one_line(machine: CheckedMachine) -> None:
+    machine.emulator.faults.add("containers.list", 418, body={"error": "a\nb\x1b[2J"})
 
     main(["doctor", "-C", str(machine.project)])
 
-    out = capsys.readouterr().out
+    out = machine.capsys.readouterr().out
     assert len(out.splitlines()) == len(module.CHECKS) + 3
     assert "\x1b" not in out

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 
 import pytest
 
 from stacks_pulumi import config
 from stacks_pulumi.cli import main
-from stacks_pulumi.emulator import Emulator
 from tests.support.hostile import ALL, faults
 from tests.support.machine import Machine, resource
-from tests.unit.account.conftest import Report, only
-
-Doctor = Callable[..., Report]
+from tests.unit.account.conftest import CheckedMachine, Report, only
 
 
 def fix(report: Report, check: str) -> str:
@@ -33,15 +29,15 @@ def project(machine: Machine, *config: str, runtime: str = "python", more: str =
 
 
 def test_a_command_is_for_the_stack_that_was_checked(
-    machine: Machine, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    machine: CheckedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.set("stacks:adopt", "if_matching")
 
-    assert fix(doctor("-s", "prod"), "adopt").endswith(f" --stack prod --cwd {machine.project}")
+    assert fix(machine.doctor("-s", "prod"), "adopt").endswith(f" --stack prod --cwd {machine.project}")
 
     monkeypatch.chdir(machine.project)
-    assert fix(doctor("-s", "prod"), "adopt") == "pulumi config rm stacks:adopt --stack prod"
-    assert fix(doctor(), "adopt") == "pulumi config rm stacks:adopt"
+    assert fix(machine.doctor("-s", "prod"), "adopt") == "pulumi config rm stacks:adopt --stack prod"
+    assert fix(machine.doctor(), "adopt") == "pulumi config rm stacks:adopt"
 
 
 @pytest.mark.parametrize(
@@ -54,44 +50,40 @@ def test_a_command_is_for_the_stack_that_was_checked(
     ],
 )
 def test_a_setting_of_the_project_is_not_removed_from_the_stack(
-    setting: str, check: str, expected: str, machine: Machine, doctor: Doctor
+    machine: CheckedMachine, setting: str, check: str, expected: str
 ) -> None:
     project(machine, setting)
     machine.set(*setting.split(": "))
 
-    assert fix(doctor(), check).startswith(expected)
+    assert fix(machine.doctor(), check).startswith(expected)
 
 
-def test_a_setting_of_the_stack_that_hides_that_of_the_project_is_removed(
-    machine: Machine, doctor: Doctor
-) -> None:
+def test_a_setting_of_the_stack_that_hides_that_of_the_project_is_removed(machine: CheckedMachine) -> None:
     project(machine, "stacks:adopt: never")
     machine.set("stacks:adopt", "if_matching")
 
-    assert fix(doctor(), "adopt").startswith("pulumi config rm stacks:adopt")
+    assert fix(machine.doctor(), "adopt").startswith("pulumi config rm stacks:adopt")
 
 
 def test_a_key_in_plain_text_in_the_project_file_is_found_beside_an_encrypted_one(
-    machine: Machine, emulator: Emulator, doctor: Doctor
+    machine: CheckedMachine,
 ) -> None:
-    project(machine, f"stacks:apiKey: {emulator.key}")
+    project(machine, f"stacks:apiKey: {machine.emulator.key}")
 
-    report = doctor()
+    report = machine.doctor()
 
     (line,) = report.of("key-storage")
     assert line["level"] == "warning"
     assert f"in plain text in {machine.project_file}" in line["text"]
     assert line["fix"].startswith("delete stacks:apiKey from the section `config` of ")
-    assert emulator.key not in str(report.checks)
+    assert machine.emulator.key not in str(report.checks)
 
 
-def test_an_empty_key_in_the_configuration_hides_that_of_the_environment(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
+def test_an_empty_key_in_the_configuration_hides_that_of_the_environment(machine: CheckedMachine) -> None:
     machine.set("stacks:apiKey", "")
-    machine.variable("STACKS_API_KEY", emulator.key)
+    machine.variable("STACKS_API_KEY", machine.emulator.key)
 
-    report = doctor()
+    report = machine.doctor()
 
     (line,) = report.of("key")
     assert (line["level"], report.code) == ("problem", 1)
@@ -99,24 +91,22 @@ def test_an_empty_key_in_the_configuration_hides_that_of_the_environment(
     assert line["fix"].startswith("pulumi config rm stacks:apiKey")
 
 
-def test_a_missing_key_may_be_a_variable_too(machine: Machine, doctor: Doctor) -> None:
+def test_a_missing_key_may_be_a_variable_too(machine: CheckedMachine) -> None:
     machine.set("stacks:apiKey", None)
 
-    assert "STACKS_API_KEY is not set" in only(doctor(), "key")["text"]
+    assert "STACKS_API_KEY is not set" in only(machine.doctor(), "key")["text"]
 
 
 @pytest.mark.parametrize(
     "setting", ["adopt", "baseUrl", "namePattern", "requestsPerMinute", "allowHttp", "apiKEY"]
 )
-def test_a_key_in_a_wrong_setting_is_not_shown(
-    setting: str, machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
-    machine.set(f"stacks:{setting}", emulator.key)
+def test_a_key_in_a_wrong_setting_is_not_shown(machine: CheckedMachine, setting: str) -> None:
+    machine.set(f"stacks:{setting}", machine.emulator.key)
 
-    report = doctor()
+    report = machine.doctor()
 
     assert report.levels("problem") | report.levels("warning")
-    assert emulator.key not in str(report.checks)
+    assert machine.emulator.key not in str(report.checks)
 
 
 @pytest.mark.parametrize(
@@ -130,24 +120,22 @@ def test_a_key_in_a_wrong_setting_is_not_shown(
         ("stacks.test/api/v1", "rm stacks:baseUrl"),
     ],
 )
-def test_the_suggested_base_url_is_valid(
-    given: str, better: str, machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
-    host = emulator.url.removesuffix("/api/v1")
+def test_the_suggested_base_url_is_valid(machine: CheckedMachine, given: str, better: str) -> None:
+    host = machine.emulator.url.removesuffix("/api/v1")
     machine.set("stacks:baseUrl", given.format(host=host))
 
-    report = doctor()
+    report = machine.doctor()
 
     (check,) = report.levels("problem")
     assert fix(report, check).startswith(f"pulumi config {better.format(host=host)} --cwd ")
     assert "secret" not in str(report.checks)
 
 
-def test_a_proxy_that_does_not_answer_is_named(machine: Machine, doctor: Doctor) -> None:
+def test_a_proxy_that_does_not_answer_is_named(machine: CheckedMachine) -> None:
     machine.set("stacks:baseUrl", None)
     machine.variable("https_proxy", "http://me:secret@127.0.0.1:1")
 
-    report = doctor()
+    report = machine.doctor()
 
     (line,) = report.of("api")
     assert "through the proxy of the variable https_proxy" in line["text"]
@@ -155,64 +143,62 @@ def test_a_proxy_that_does_not_answer_is_named(machine: Machine, doctor: Doctor)
     assert "secret" not in str(report.checks)
 
 
-def test_a_certificate_that_is_not_known_leads_to_its_variable(machine: Machine, doctor: Doctor) -> None:
+def test_a_certificate_that_is_not_known_leads_to_its_variable(machine: CheckedMachine) -> None:
     machine.set("stacks:baseUrl", None)
     machine.variable("https_proxy", "http://127.0.0.1:1")
     machine.variable("REQUESTS_CA_BUNDLE", "/nope.pem")
 
-    (line,) = doctor().of("api")
+    (line,) = machine.doctor().of("api")
 
     assert line["fix"].startswith("if a proxy has its own certificates, set REQUESTS_CA_BUNDLE")
 
 
-def test_an_answer_of_a_firewall_is_not_a_missing_scope(emulator: Emulator, doctor: Doctor) -> None:
-    emulator.faults.add("containers.list", "html", code=403)
+def test_an_answer_of_a_firewall_is_not_a_missing_scope(machine: CheckedMachine) -> None:
+    machine.emulator.faults.add("containers.list", "html", code=403)
 
-    report = doctor()
+    report = machine.doctor()
 
     (line,) = report.of("api")
     assert "it is not in the API's error format" in line["text"]
     assert line["fix"].startswith("pulumi config rm stacks:baseUrl")
 
 
-def test_a_stack_whose_resources_have_their_own_providers_needs_no_key(
-    machine: Machine, doctor: Doctor
-) -> None:
+def test_a_stack_whose_resources_have_their_own_providers_needs_no_key(machine: CheckedMachine) -> None:
     machine.set("stacks:apiKey", None)
     machine.state([resource("Container", "usr-other-web", provider="team-b")])
 
-    report = doctor()
+    report = machine.doctor()
 
     assert (report.of("key")[0]["level"], report.code) == ("warning", 0)
 
 
-def test_a_malformed_setting_does_not_skip_the_checks_of_the_api(machine: Machine, doctor: Doctor) -> None:
+def test_a_malformed_setting_does_not_skip_the_checks_of_the_api(machine: CheckedMachine) -> None:
     machine.set("stacks:maxConcurrency", "none")
     machine.set("stacks:apiKey", f"sk_stacks_{'a' * 64}")
 
-    assert doctor().levels("problem") == {"settings", "api"}
+    assert machine.doctor().levels("problem") == {"settings", "api"}
 
 
-def test_a_file_that_is_not_yaml_is_named(machine: Machine, doctor: Doctor) -> None:
+def test_a_file_that_is_not_yaml_is_named(machine: CheckedMachine) -> None:
     machine.lock("invalid YAML file: yaml: line 2: did not find expected node content")
     machine.break_config()
     file = machine.project / "Pulumi.dev.yaml"
     file.write_text("config:\n  a: [\n", encoding="utf-8")
 
-    report = doctor()
+    report = machine.doctor()
 
     assert fix(report, "stack") == f"correct {file}"
     assert report.code == 1
 
 
 @pytest.mark.parametrize("special", ["/dev/zero", "pipe"])
-def test_a_file_without_an_end_is_not_read(special: str, machine: Machine, doctor: Doctor) -> None:
+def test_a_file_without_an_end_is_not_read(machine: CheckedMachine, special: str) -> None:
     machine.lock("invalid YAML file: yaml: line 2: did not find expected node content")
     machine.break_config()
     os.mkfifo(machine.project / "pipe")
     (machine.project / "Pulumi.dev.yaml").symlink_to(special)
 
-    assert "no stack selected" in only(doctor(), "stack")["text"]
+    assert "no stack selected" in only(machine.doctor(), "stack")["text"]
 
 
 # The words of engine 3.274.1, a little shorter.
@@ -242,31 +228,27 @@ def test_a_file_without_an_end_is_not_read(special: str, machine: Machine, docto
     ],
 )
 def test_a_stack_that_does_not_fit_the_engine_says_which_of_both_is_too_old(
-    words: str, expected: str, machine: Machine, doctor: Doctor
+    machine: CheckedMachine, words: str, expected: str
 ) -> None:
     machine.preview(error=f"error: {words}\n")
-    assert expected in fix(doctor(), "preview")
+    assert expected in fix(machine.doctor(), "preview")
 
     machine.break_config()
     machine.lock(words)
-    assert expected in fix(doctor(), "stack")
+    assert expected in fix(machine.doctor(), "stack")
 
 
-def test_the_value_of_a_misspelt_setting_is_no_option_of_the_command(
-    machine: Machine, doctor: Doctor
-) -> None:
+def test_the_value_of_a_misspelt_setting_is_no_option_of_the_command(machine: CheckedMachine) -> None:
     machine.set("stacks:hideLogz", "--tracing=https://evil.example")
 
-    assert " set stacks:hideLogs ..." in fix(doctor(), "settings")
+    assert " set stacks:hideLogs ..." in fix(machine.doctor(), "settings")
 
 
 @pytest.mark.parametrize(
     "named", ["config", "runtime", "plugins", "stackConfigDir", "error", "state", "preview"]
 )
 @pytest.mark.parametrize("as_json", [False, True], ids=["plain", "json"])
-def test_no_text_of_a_project_is_carried_out(
-    named: str, as_json: bool, machine: Machine, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_text_of_a_project_is_carried_out(machine: CheckedMachine, named: str, as_json: bool) -> None:
     attack = f"{ALL} sk_stacks_{'a' * 64}"
     settings = {f"stacks:{key}": attack for key in (*config.OF_A_STACK, "hideLogz", attack)}
     document = {"name": attack, "description": attack, "runtime": "python", "config": settings}
@@ -287,17 +269,17 @@ def test_no_text_of_a_project_is_carried_out(
 
     main(["doctor", "-C", str(machine.project), *(["--json"] if as_json else [])])
 
-    shown = capsys.readouterr()
+    shown = machine.capsys.readouterr()
     # The engine does not read a JSON document of ours.
     assert faults(shown.out.replace("<{%", "") if as_json else shown.out) + faults(shown.err) == []
     assert "a" * 64 not in shown.out + shown.err
     assert "check failed" not in shown.out
 
 
-def test_a_project_without_a_runtime_runs_no_program(machine: Machine, doctor: Doctor) -> None:
+def test_a_project_without_a_runtime_runs_no_program(machine: CheckedMachine) -> None:
     machine.project_file.write_text("name: tests\n", encoding="utf-8")
 
-    report = doctor()
+    report = machine.doctor()
 
     assert "names no runtime" in report.of("stack")[0]["text"]
     assert report.code == 1
@@ -308,9 +290,9 @@ def test_a_project_without_a_runtime_runs_no_program(machine: Machine, doctor: D
     [("yaml", ""), ("python", "plugins:\n  providers: [{name: stacks, path: tools}]\n")],
 )
 def test_autonaming_names_the_containers_of_the_native_plugin(
-    machine: Machine, doctor: Doctor, runtime: str, more: str
+    machine: CheckedMachine, runtime: str, more: str
 ) -> None:
     project(machine, runtime=runtime, more=more)
     machine.set("pulumi:autonaming", '{"mode":"verbatim"}')
 
-    assert doctor().of("autonaming")[0]["level"] == "ok"
+    assert machine.doctor().of("autonaming")[0]["level"] == "ok"

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.account.doctor_api import _USES
-from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.platform import iso
-from tests.support.machine import Machine, resource
-from tests.unit.account.conftest import Report, only
-
-Doctor = Callable[..., Report]
+from tests.support.machine import resource
+from tests.unit.account.conftest import CheckedMachine, only
 
 
-def test_a_key_that_may_not_read_shows_all_its_scopes(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
-    machine.set("stacks:apiKey", emulator.new_key(scopes=["containers:create"]), secret=True)
+def test_a_key_that_may_not_read_shows_all_its_scopes(machine: CheckedMachine) -> None:
+    machine.set("stacks:apiKey", machine.emulator.new_key(scopes=["containers:create"]), secret=True)
 
-    report = doctor()
+    report = machine.doctor()
 
     lines = report.of("scopes")
     assert [line["level"] for line in lines] == ["problem", "warning", "warning"]
@@ -32,51 +26,50 @@ def test_a_key_that_may_not_read_shows_all_its_scopes(
     assert only(report, "account")["level"] == "ok"
 
 
-def test_the_stack_decides_whether_a_missing_scope_prevents_an_up(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
-    key = emulator.new_key(scopes=["containers:read", "containers:create", "containers:delete"])
+def test_the_stack_decides_whether_a_missing_scope_prevents_an_up(machine: CheckedMachine) -> None:
+    key = machine.emulator.new_key(scopes=["containers:read", "containers:create", "containers:delete"])
     machine.set("stacks:apiKey", key, secret=True)
-    account = emulator.account
-    emulator.load([{"name": "web", "template": "nodejs"}])
+    account = machine.emulator.account
+    machine.emulator.load([{"name": "web", "template": "nodejs"}])
 
     plain = [resource("Container", f"{account}-web")]
     machine.state(plain)
-    assert doctor("--probe-scopes").code == 0
+    assert machine.doctor("--probe-scopes").code == 0
 
     machine.state([*plain, resource("Connection", f"{account}-web/0")])
-    report = doctor("--probe-scopes")
+    report = machine.doctor("--probe-scopes")
     assert report.code == 1
     assert "needed for the stack's Connection resources" in only(report, "scopes")["text"]
 
     machine.state([resource("Container", f"{account}-web", external_access=True)])
-    assert doctor("--probe-scopes").code == 1
+    assert machine.doctor("--probe-scopes").code == 1
 
 
-def test_probing_finds_every_scope_and_changes_nothing(emulator: Emulator, doctor: Doctor) -> None:
-    emulator.load([{"name": "web", "template": "nodejs"}])
-    before = copy.deepcopy(emulator.state.containers)
+def test_probing_finds_every_scope_and_changes_nothing(machine: CheckedMachine) -> None:
+    machine.emulator.load([{"name": "web", "template": "nodejs"}])
+    before = copy.deepcopy(machine.emulator.state.containers)
 
-    report = doctor("--probe-scopes")
+    report = machine.doctor("--probe-scopes")
 
     assert only(report, "scopes")["level"] == "ok"
-    assert [(request.operation, request.status) for request in emulator.requests] == [
+    assert [(request.operation, request.status) for request in machine.emulator.requests] == [
         ("containers.list", 200),
         ("containers.create", 400),
         ("connections.delete", 404),
         ("containers.delete", 404),
     ]
-    assert emulator.state.containers == before
+    assert machine.emulator.state.containers == before
 
 
-def test_probing_ends_with_the_answer_that_lists_the_scopes(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
-    machine.set("stacks:apiKey", emulator.new_key(scopes=["containers:read"]), secret=True)
+def test_probing_ends_with_the_answer_that_lists_the_scopes(machine: CheckedMachine) -> None:
+    machine.set("stacks:apiKey", machine.emulator.new_key(scopes=["containers:read"]), secret=True)
 
-    report = doctor("--probe-scopes")
+    report = machine.doctor("--probe-scopes")
 
-    assert [request.operation for request in emulator.requests] == ["containers.list", "containers.create"]
+    assert [request.operation for request in machine.emulator.requests] == [
+        "containers.list",
+        "containers.create",
+    ]
     assert [line["text"] for line in report.of("scopes")] == [
         "the key lacks containers:create, which is needed for new containers",
         f"the key lacks containers:manage, which is for {_USES['containers:manage']}",
@@ -84,21 +77,21 @@ def test_probing_ends_with_the_answer_that_lists_the_scopes(
     ]
 
 
-def test_a_failed_probe_shows_no_scope(emulator: Emulator, doctor: Doctor) -> None:
+def test_a_failed_probe_shows_no_scope(machine: CheckedMachine) -> None:
     for operation in ("containers.create", "connections.delete", "containers.delete"):
-        emulator.faults.add(operation, 503)
+        machine.emulator.faults.add(operation, 503)
 
-    line = only(doctor("--probe-scopes"), "scopes")
+    line = only(machine.doctor("--probe-scopes"), "scopes")
 
     assert line["level"] == "unknown"
     assert "containers:create, containers:manage, containers:delete" in line["text"]
 
 
-def test_a_cap_that_a_probe_shows_prevents_an_up(emulator: Emulator, doctor: Doctor) -> None:
+def test_a_cap_that_a_probe_shows_prevents_an_up(machine: CheckedMachine) -> None:
     body = {"error": "Monthly spending cap reached", "spending_cap": 10, "amount_spent": 10}
-    emulator.faults.add("containers.create", 402, body=body)
+    machine.emulator.faults.add("containers.create", 402, body=body)
 
-    report = doctor("--probe-scopes")
+    report = machine.doctor("--probe-scopes")
 
     assert (
         only(report, "cap")["text"] == "the key's spending cap is reached: $10.00 of $10.00 a month are spent"
@@ -106,9 +99,7 @@ def test_a_cap_that_a_probe_shows_prevents_an_up(emulator: Emulator, doctor: Doc
     assert (only(report, "cap")["level"], report.code) == ("problem", 1)
 
 
-def test_without_a_refusal_only_this_months_prices_are_known(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
+def test_without_a_refusal_only_this_months_prices_are_known(machine: CheckedMachine) -> None:
     now = time.time()
     rows = [
         {"id": "usr-1-a", "name": "a", "type": "postgresql", "plan": "basic", "storage_allocated": 10240},
@@ -123,17 +114,17 @@ def test_without_a_refusal_only_this_months_prices_are_known(
     ]
     for row, age in zip(rows, (0.0, 0.0, 40 * 86400), strict=True):
         row["created_at"] = iso(now - age)
-    emulator.faults.add("containers.list", "answer", body={"success": True, "count": 3, "data": rows})
+    machine.emulator.faults.add("containers.list", "answer", body={"success": True, "count": 3, "data": rows})
 
-    line = only(doctor(), "cap")
+    line = only(machine.doctor(), "cap")
 
     assert line["level"] == "unknown"
     assert line["text"].endswith("The 2 containers that any key has created this month cost $17.00 a month")
 
 
-def test_a_used_up_rate_limit_is_a_warning(machine: Machine, emulator: Emulator, doctor: Doctor) -> None:
-    machine.set("stacks:apiKey", emulator.new_key(rate_limit=1), secret=True)
-    first, second = doctor(), doctor()
+def test_a_used_up_rate_limit_is_a_warning(machine: CheckedMachine) -> None:
+    machine.set("stacks:apiKey", machine.emulator.new_key(rate_limit=1), secret=True)
+    first, second = machine.doctor(), machine.doctor()
 
     for report in (first, second):
         assert only(report, "rate-limit")["level"] == "warning"
@@ -154,14 +145,14 @@ def test_a_used_up_rate_limit_is_a_warning(machine: Machine, emulator: Emulator,
     ],
 )
 def test_an_answer_that_is_not_the_apis_prevents_an_up(
-    emulator: Emulator, doctor: Doctor, fault: str | int, options: dict[str, Any], text: str
+    machine: CheckedMachine, fault: str | int, options: dict[str, Any], text: str
 ) -> None:
-    emulator.faults.add("containers.list", fault, **options)
+    machine.emulator.faults.add("containers.list", fault, **options)
 
-    report = doctor()
+    report = machine.doctor()
 
     line = only(report, "api")
     assert (line["level"], report.code) == ("problem", 1)
     assert text in line["text"]
     assert line["fix"]
-    assert emulator.calls("containers.list") == 1
+    assert machine.emulator.calls("containers.list") == 1

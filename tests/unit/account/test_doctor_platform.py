@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from stacks_pulumi.emulator import Emulator
-from tests.support.machine import Machine
-from tests.unit.account.conftest import Report, only
+from tests.unit.account.conftest import CheckedMachine, Report, only
 
-Doctor = Callable[..., Report]
 ROW = {"id": "usr-1-web", "name": "web", "template": "nodejs", "plan": "basic", "status": "running"}
 
 
@@ -19,18 +15,18 @@ def texts(report: Report) -> list[str]:
     return [line["text"] for line in report.of("platform")]
 
 
-def test_without_a_file_there_is_one_line(doctor: Doctor) -> None:
-    assert only(doctor(), "platform")["level"] == "ok"
+def test_without_a_file_there_is_one_line(machine: CheckedMachine) -> None:
+    assert only(machine.doctor(), "platform")["level"] == "ok"
 
 
-def test_each_section_of_the_file_is_one_line(machine: Machine, doctor: Doctor, emulator: Emulator) -> None:
+def test_each_section_of_the_file_is_one_line(machine: CheckedMachine) -> None:
     text = "version: 1\nlists: {lag_seconds: 20}\nprices: {field: monthly, unit: cents}\n"
     (machine.project / "real.yaml").write_text(text, encoding="utf-8")
     machine.set("stacks:platform", "real.yaml")
     row = {**ROW, "status": "hibernating"}
-    emulator.faults.add("containers.list", "answer", body={"data": [row], "count": 1})
+    machine.emulator.faults.add("containers.list", "answer", body={"data": [row], "count": 1})
 
-    told = texts(doctor())
+    told = texts(machine.doctor())
 
     assert told[:3] == [
         "real.yaml (from stacks:platform)",
@@ -40,9 +36,7 @@ def test_each_section_of_the_file_is_one_line(machine: Machine, doctor: Doctor, 
 
 
 @pytest.mark.parametrize("by_variable", [False, True], ids=["setting", "variable"])
-def test_a_mistake_in_the_file_is_a_problem_with_its_line(
-    machine: Machine, doctor: Doctor, by_variable: bool
-) -> None:
+def test_a_mistake_in_the_file_is_a_problem_with_its_line(machine: CheckedMachine, by_variable: bool) -> None:
     file = machine.project / "real.yaml"
     file.write_text("version: 1\nlists:\n  lag: 3\n", encoding="utf-8")
     if by_variable:
@@ -50,7 +44,7 @@ def test_a_mistake_in_the_file_is_a_problem_with_its_line(
     else:
         machine.set("stacks:platform", "real.yaml")
 
-    report = doctor()
+    report = machine.doctor()
 
     line = report.of("platform")[0]
     assert (line["level"], report.code) == ("problem", 1)
@@ -82,11 +76,11 @@ def test_a_mistake_in_the_file_is_a_problem_with_its_line(
     ids=["unreadable row", "count", "no count", "unknown status", "tombstone"],
 )
 def test_what_the_list_shows_of_the_platform_is_named(
-    body: dict[str, Any], level: str, text: str, fix: str, *, doctor: Doctor, emulator: Emulator
+    *, machine: CheckedMachine, body: dict[str, Any], level: str, text: str, fix: str
 ) -> None:
-    emulator.faults.add("containers.list", "answer", body=body)
+    machine.emulator.faults.add("containers.list", "answer", body=body)
 
-    report = doctor()
+    report = machine.doctor()
 
     line = report.of("platform")[1]
     assert (line["level"], report.code) == (level, 0)
@@ -103,11 +97,11 @@ def test_what_the_list_shows_of_the_platform_is_named(
     ],
 )
 def test_another_shape_is_not_blamed_on_the_base_url(
-    body: dict[str, Any], fields: str, doctor: Doctor, emulator: Emulator
+    machine: CheckedMachine, body: dict[str, Any], fields: str
 ) -> None:
-    emulator.faults.add("containers.list", "answer", body=body)
+    machine.emulator.faults.add("containers.list", "answer", body=body)
 
-    line = only(doctor(), "api")
+    line = only(machine.doctor(), "api")
 
     assert line["level"] == "problem"
     assert "answers in JSON, and the containers are not found in it" in line["text"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,8 @@ import pytest
 
 from stacks_pulumi import _pulumi_cli
 from stacks_pulumi.cli import main
-from stacks_pulumi.emulator import Emulator
-from tests.support.machine import Machine
 from tests.support.waiting import until
-from tests.unit.account.conftest import Report, only
-
-Doctor = Callable[..., Report]
+from tests.unit.account.conftest import CheckedMachine, only
 
 
 def is_running(pid: int) -> bool:
@@ -41,21 +36,21 @@ def said(message: str, severity: str = "error") -> dict[str, Any]:
     return {"diagnosticEvent": {"message": message, "severity": severity}}
 
 
-def test_a_preview_that_succeeds_is_in_order(machine: Machine, doctor: Doctor) -> None:
-    report = doctor("--stack", "prod")
+def test_a_preview_that_succeeds_is_in_order(machine: CheckedMachine) -> None:
+    report = machine.doctor("--stack", "prod")
 
     assert only(report, "preview")["text"] == "`pulumi preview` runs the program, and succeeds"
     assert (only(report, "preview")["level"], report.code) == ("ok", 0)
     assert machine.previewed() == "preview --json --stack prod --non-interactive"
 
 
-def test_the_preview_has_no_variable_of_stacks(machine: Machine, emulator: Emulator, doctor: Doctor) -> None:
-    machine.variable("STACKS_API_KEY", emulator.key)
+def test_the_preview_has_no_variable_of_stacks(machine: CheckedMachine) -> None:
+    machine.variable("STACKS_API_KEY", machine.emulator.key)
     machine.variable("STACKS_WHATEVER", "1")
     machine.variable("SHOP", "open")
     before = dict(os.environ)
 
-    text = only(doctor(), "preview")["text"]
+    text = only(machine.doctor(), "preview")["text"]
 
     environment = machine.preview_environment()
     assert [name for name in environment if name.startswith("STACKS_")] == []
@@ -64,20 +59,18 @@ def test_the_preview_has_no_variable_of_stacks(machine: Machine, emulator: Emula
     assert dict(os.environ) == before
 
 
-def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
+def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(machine: CheckedMachine) -> None:
     pack = machine.project / "policy"
     pack.mkdir()
     for folder in (machine.project, pack):
         folder.joinpath("PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
-    machine.variable("STACKS_API_KEY", emulator.key)
+    machine.variable("STACKS_API_KEY", machine.emulator.key)
 
-    doctor()
+    machine.doctor()
 
     assert machine.leaked() == ""
     assert "policy" not in (machine.previewed() or "")
-    doctor("--policy-pack", str(pack))
+    machine.doctor("--policy-pack", str(pack))
     assert machine.leaked() == ""
     assert f"--policy-pack {pack}" in (machine.previewed() or "")
 
@@ -140,11 +133,11 @@ def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(
     ],
 )
 def test_a_preview_that_fails_is_a_problem_in_the_engines_words(
-    machine: Machine, doctor: Doctor, events: list[dict[str, Any]], error: str, words: str
+    machine: CheckedMachine, events: list[dict[str, Any]], error: str, words: str
 ) -> None:
     machine.preview(*events, error=error)
 
-    report = doctor()
+    report = machine.doctor()
 
     line = only(report, "preview")
     assert (line["level"], report.code) == ("problem", 1)
@@ -162,50 +155,46 @@ def test_a_preview_that_fails_is_a_problem_in_the_engines_words(
         "/usr/bin/python3: No module named pulumi",
     ],
 )
-def test_a_program_whose_environment_is_not_active_is_told_so(
-    machine: Machine, doctor: Doctor, error: str
-) -> None:
+def test_a_program_whose_environment_is_not_active_is_told_so(machine: CheckedMachine, error: str) -> None:
     machine.variable("STACKS_API_KEY", "x")
     machine.preview(said(f"{error}\n", "info#err"))
 
-    line = only(doctor(), "preview")
+    line = only(machine.doctor(), "preview")
 
     assert line["level"] == "problem"
     assert line["fix"].startswith("activate the environment that has stacks-pulumi")
 
 
-def test_a_stack_without_secrets_needs_its_passphrase_too(machine: Machine, doctor: Doctor) -> None:
+def test_a_stack_without_secrets_needs_its_passphrase_too(machine: CheckedMachine) -> None:
     machine.preview(said("get stack secrets manager: passphrase must be set with PULUMI_CONFIG_PASSPHRASE\n"))
 
-    assert only(doctor(), "preview")["fix"] == "export PULUMI_CONFIG_PASSPHRASE=..."
+    assert only(machine.doctor(), "preview")["fix"] == "export PULUMI_CONFIG_PASSPHRASE=..."
 
 
 @pytest.mark.parametrize("name", ["pulumi_aws", "pulumi.no_such_part"])
 def test_another_package_is_not_missing_because_of_the_environment(
-    machine: Machine, doctor: Doctor, name: str
+    machine: CheckedMachine, name: str
 ) -> None:
     machine.preview(said(f"ModuleNotFoundError: No module named '{name}'\n", "info#err"))
 
-    assert only(doctor(), "preview")["fix"].startswith("correct what the message names")
+    assert only(machine.doctor(), "preview")["fix"].startswith("correct what the message names")
 
 
-def test_the_engines_words_are_short_and_have_no_key(
-    machine: Machine, emulator: Emulator, doctor: Doctor, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_engines_words_are_short_and_have_no_key(machine: CheckedMachine) -> None:
     machine.variable("STACKS_API_KEY", "x")
-    machine.preview(said(f"the key {emulator.key}\nis wrong {'and long ' * 200}"))
+    machine.preview(said(f"the key {machine.emulator.key}\nis wrong {'and long ' * 200}"))
 
-    line = only(doctor(), "preview")
+    line = only(machine.doctor(), "preview")
 
     assert "fails: the key sk_stacks_... is wrong and long" in line["text"]
     assert len(line["text"]) < 500
     assert line["fix"].endswith("set in the stack's configuration what it needs of STACKS_API_KEY")
     main(["doctor", "-C", str(machine.project)])
-    assert emulator.key not in capsys.readouterr().out
+    assert machine.emulator.key not in machine.capsys.readouterr().out
 
 
 def test_an_environment_that_the_engine_ignores_is_named(
-    machine: Machine, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    machine: CheckedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.project_file.write_text(
         "name: tests\nruntime: {name: python, options: {virtualenv: .venv}}\n", encoding="utf-8"
@@ -215,7 +204,7 @@ def test_an_environment_that_the_engine_ignores_is_named(
     monkeypatch.setenv("PATH", f"{active}/bin:{machine.bin}:/usr/bin:/bin")
     machine.preview(before="[ -n \"$VIRTUAL_ENV\" ] || { echo 'error: No module named pulumi' >&2; exit 1; }")
 
-    report = doctor()
+    report = machine.doctor()
 
     line = only(report, "preview")
     assert (line["level"], report.code) == ("warning", 0)
@@ -224,10 +213,10 @@ def test_an_environment_that_the_engine_ignores_is_named(
     assert "No module named pulumi" in line["text"]
 
     machine.preview(before="echo 'error: No module named pulumi' >&2; exit 1")
-    assert only(doctor(), "preview")["level"] == "problem"
+    assert only(machine.doctor(), "preview")["level"] == "problem"
 
 
-def test_the_exception_of_a_program_that_ended_is_shown(machine: Machine, doctor: Doctor) -> None:
+def test_the_exception_of_a_program_that_ended_is_shown(machine: CheckedMachine) -> None:
     machine.preview(
         {
             "diagnosticEvent": {
@@ -243,13 +232,13 @@ def test_the_exception_of_a_program_that_ended_is_shown(machine: Machine, doctor
         },
     )
 
-    assert "non-zero exit code: 1; KeyError: 'size'" in only(doctor(), "preview")["text"]
+    assert "non-zero exit code: 1; KeyError: 'size'" in only(machine.doctor(), "preview")["text"]
 
 
-def test_a_preview_that_takes_too_long_is_ended(machine: Machine, doctor: Doctor) -> None:
+def test_a_preview_that_takes_too_long_is_ended(machine: CheckedMachine) -> None:
     machine.preview(before="exec sleep 3600")
 
-    report = doctor("--timeout", "1", "--policy-pack", "mine")
+    report = machine.doctor("--timeout", "1", "--policy-pack", "mine")
 
     line = only(report, "preview")
     # What was not seen to succeed is not in order.
@@ -262,7 +251,7 @@ def test_a_preview_that_takes_too_long_is_ended(machine: Machine, doctor: Doctor
 
 
 def test_a_preview_that_does_not_end_when_it_is_asked_to_is_killed(
-    machine: Machine, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    machine: CheckedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_pulumi_cli, "_SECONDS_TO_END", 0.2)
     child = machine.project / "child"
@@ -270,12 +259,12 @@ def test_a_preview_that_does_not_end_when_it_is_asked_to_is_killed(
         before=f"trap '' TERM; sleep 3600 & echo $! >'{child}'; while true; do wait; sleep 1; done"
     )
 
-    assert only(doctor("--timeout", "1"), "preview")["level"] == "unknown"
+    assert only(machine.doctor("--timeout", "1"), "preview")["level"] == "unknown"
     until(lambda: not is_running(int(child.read_text(encoding="utf-8"))))
 
 
 def test_a_preview_is_killed_on_a_machine_without_ps(
-    machine: Machine, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+    machine: CheckedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_pulumi_cli, "_SECONDS_TO_END", 0.2)
     machine.preview(before="trap '' TERM; while true; do sleep 1; done")
@@ -285,18 +274,18 @@ def test_a_preview_is_killed_on_a_machine_without_ps(
 
     monkeypatch.setattr(subprocess, "run", no_ps)
 
-    assert only(doctor("--timeout", "1"), "preview")["level"] == "unknown"
+    assert only(machine.doctor("--timeout", "1"), "preview")["level"] == "unknown"
 
 
-def test_packs_are_given_to_the_preview_and_none_is_looked_for(machine: Machine, doctor: Doctor) -> None:
+def test_packs_are_given_to_the_preview_and_none_is_looked_for(machine: CheckedMachine) -> None:
     folder = machine.project / "policies" / "mine"
     folder.mkdir(parents=True)
     (folder / "PulumiPolicy.yaml").write_text("runtime: python\n", encoding="utf-8")
 
-    assert only(doctor(), "preview")["level"] == "ok"
+    assert only(machine.doctor(), "preview")["level"] == "ok"
     assert machine.previewed() == "preview --json --non-interactive"
 
-    text = only(doctor("--policy-pack", str(folder), "--policy-pack", "/other"), "preview")["text"]
+    text = only(machine.doctor("--policy-pack", str(folder), "--policy-pack", "/other"), "preview")["text"]
 
     assert (
         machine.previewed() == f"preview --json --policy-pack {folder} --policy-pack /other --non-interactive"
@@ -313,26 +302,22 @@ def test_a_wrong_time_limit_is_a_wrong_option(given: str, capsys: pytest.Capture
     assert "is not a number of seconds from 1 to 3600" in capsys.readouterr().err
 
 
-def test_the_stacks_key_is_not_sent_to_another_address_than_the_shells(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
+def test_the_stacks_key_is_not_sent_to_another_address_than_the_shells(machine: CheckedMachine) -> None:
     machine.set("stacks:baseUrl", None)
-    machine.variable("STACKS_BASE_URL", emulator.url)
+    machine.variable("STACKS_BASE_URL", machine.emulator.url)
 
-    line = only(doctor(), "preview")
+    line = only(machine.doctor(), "preview")
 
     assert line["level"] == "unknown"
     assert "would be sent to the default address" in line["text"]
     assert machine.previewed() is None
 
 
-def test_a_failure_for_want_of_a_removed_variable_is_a_warning(
-    machine: Machine, emulator: Emulator, doctor: Doctor
-) -> None:
-    machine.variable("STACKS_API_KEY", emulator.key)
+def test_a_failure_for_want_of_a_removed_variable_is_a_warning(machine: CheckedMachine) -> None:
+    machine.variable("STACKS_API_KEY", machine.emulator.key)
     machine.preview(said("KeyError: 'STACKS_API_KEY'"))
 
-    assert only(doctor(), "preview")["level"] == "warning"
+    assert only(machine.doctor(), "preview")["level"] == "warning"
 
     machine.preview(said("the plan is not known"))
-    assert only(doctor(), "preview")["level"] == "problem"
+    assert only(machine.doctor(), "preview")["level"] == "problem"

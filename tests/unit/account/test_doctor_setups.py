@@ -12,8 +12,8 @@ import pytest
 from stacks_pulumi._clock import SystemClock
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.emulator import Emulator
-from tests.support.machine import Machine, resource
-from tests.unit.account.conftest import Report
+from tests.support.machine import resource
+from tests.unit.account.conftest import CheckedMachine
 
 ALL = ("containers:read", "containers:create", "containers:manage", "containers:delete")
 
@@ -22,7 +22,7 @@ ALL = ("containers:read", "containers:create", "containers:manage", "containers:
 class Bench:
     """The parts of a set-up that a test can break."""
 
-    machine: Machine
+    machine: CheckedMachine
     emulator: Emulator
     monkeypatch: pytest.MonkeyPatch
 
@@ -146,16 +146,16 @@ class Setup:
 
 
 @pytest.fixture
-def bench(machine: Machine, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(machine: CheckedMachine, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(machine, emulator, monkeypatch)
 
 
 @pytest.mark.parametrize("setup", [Setup(*row) for row in SETUPS], ids=[row[0].__name__ for row in SETUPS])
-def test_a_broken_setup_is_recognised(setup: Setup, bench: Bench, doctor: Callable[..., Report]) -> None:
+def test_a_broken_setup_is_recognised(setup: Setup, bench: Bench) -> None:
     setup.break_it(bench)
     before = len(bench.emulator.requests)
 
-    report = doctor(*setup.arguments)
+    report = bench.machine.doctor(*setup.arguments)
 
     lines = [line for line in report.of(setup.check) if line["level"] == setup.level]
     assert lines, report.checks
@@ -169,13 +169,11 @@ def test_a_broken_setup_is_recognised(setup: Setup, bench: Bench, doctor: Callab
     assert [request for request in asked if request.method != "GET" and request.status < 400] == []
 
 
-def test_a_healthy_setup_has_no_problem_and_no_warning(
-    doctor: Callable[..., Report], emulator: Emulator
-) -> None:
-    report = doctor()
+def test_a_healthy_setup_has_no_problem_and_no_warning(machine: CheckedMachine) -> None:
+    report = machine.doctor()
 
     assert report.code == 0
     assert report.levels("problem") | report.levels("warning") == set()
     # Read requests cannot show these two.
     assert report.levels("unknown") == {"scopes", "cap"}
-    assert [request.operation for request in emulator.requests] == ["containers.list"]
+    assert [request.operation for request in machine.emulator.requests] == ["containers.list"]
