@@ -26,18 +26,6 @@ def addresses(container: Container) -> list[str]:
     return [ip.ip_address for ip in container.allowed_ips]
 
 
-def test_enable_assigns_a_subdomain_and_allows_the_caller(exposed: Container) -> None:
-    assert exposed.subdomain is not None
-    assert len(exposed.subdomain) == 6
-    assert exposed.url == f"myapp-{exposed.subdomain}.stackshosting.cloud"
-    (entry,) = exposed.allowed_ips
-    assert (entry.ip_address, entry.description, entry.service_type) == (
-        "203.0.113.45",
-        "Your IP (Auto-added)",
-        "both",
-    )
-
-
 def test_enable_again_keeps_the_subdomain_and_adds_the_new_caller(
     platform: OneAccount, exposed: Container
 ) -> None:

@@ -98,16 +98,6 @@ def test_backups_are_deleted_after_a_week_unless_pinned(platform: OneAccount) ->
     assert kept.id not in platform.state.backups
 
 
-def test_the_newest_backup_comes_first(platform: OneAccount) -> None:
-    container = platform.running()
-    ids = []
-    for _ in range(3):
-        ids.append(backups.trigger(platform, container).id)
-        platform.pass_time(1)
-
-    assert [found.id for found in backups.newest_first(platform, container)] == ids[::-1]
-
-
 def test_a_restore_needs_a_running_container_and_a_complete_backup(platform: OneAccount) -> None:
     container = platform.running()
     made = backups.trigger(platform, container)

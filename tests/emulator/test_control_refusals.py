@@ -244,6 +244,7 @@ def test_web_pages_of_allowed_origins_may_call() -> None:
         for path in ("api/v1/containers", "_emulator/clock"):
             answer = requests.get(emulator.page_url + path, headers={"Origin": mine}, timeout=10)
             assert answer.headers["Access-Control-Allow-Origin"] == mine
+            assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
             other = requests.get(emulator.page_url + path, headers={"Origin": evil}, timeout=10)
             assert "Access-Control-Allow-Origin" not in other.headers
         refused = {**preflight, "Origin": evil}

@@ -76,12 +76,6 @@ def test_its_clock_can_be_advanced_and_runs_by_itself() -> None:
         until(lambda: quick.state.container("myapp").status == "running")
 
 
-@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
-def test_time_runs_only_forward(emulator: Emulator, seconds: float) -> None:
-    with pytest.raises(ValueError, match="0 seconds or more"):
-        emulator.advance(seconds)
-
-
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

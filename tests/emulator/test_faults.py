@@ -100,14 +100,6 @@ def test_a_fault_that_could_never_fire_is_refused(
         faults.add(*arguments, **options)
 
 
-def test_clear_removes_all_faults(faults: Faults) -> None:
-    faults.add("containers.list", 500)
-    faults.take("containers.list", "/containers")
-    faults.clear()
-
-    assert (faults.all(), faults.fired()) == ([], [])
-
-
 def test_every_kind_can_be_described(faults: Faults) -> None:
     for kind in KINDS:
         assert faults.add("containers.list", kind).describe()["kind"] == kind

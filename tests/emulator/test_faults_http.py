@@ -290,16 +290,6 @@ def test_hang_up_breaks_the_next_request_on_the_connection(emulator: Emulator) -
     connection.close()
 
 
-def test_faults_hit_only_the_matching_container(emulator: Emulator, call: Caller) -> None:
-    emulator.faults.add("containers.create", 500, match="second")
-    answers = [
-        call("POST", "/containers", {**NEW, "name": name}).status_code
-        for name in ("first", "second", "third")
-    ]
-
-    assert answers == [202, 500, 202]
-
-
 def test_a_rate_limited_request_meets_no_fault(emulator: Emulator, call: Caller) -> None:
     call("GET", "/containers")
     emulator.set_rate_limit(1)

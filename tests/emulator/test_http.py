@@ -127,16 +127,6 @@ def test_a_body_that_is_not_an_object_is_refused(call: Caller, payload: bytes) -
     assert answer.json()["error"] == "The request body must be a JSON object"
 
 
-def test_a_body_that_is_too_large_is_refused(emulator: Emulator) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=10)
-    connection.putrequest("POST", "/api/v1/containers")
-    connection.putheader("Content-Length", "999999999")
-    connection.endheaders()
-
-    assert connection.getresponse().status == 413
-    connection.close()
-
-
 def test_a_body_in_chunks_is_read(emulator: Emulator, call: Caller) -> None:
     parts = [b'{"name": "chu', b'nked", "templ', b'ate": "nodejs"}']
     json = {"Content-Type": "application/json"}

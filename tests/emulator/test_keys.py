@@ -39,15 +39,6 @@ def test_a_missing_key_is_refused_in_the_words_of_the_guide(
     assert (caught.value.status, caught.value.body) == (401, {"error": "Invalid API key"})
 
 
-def test_a_revoked_key_is_invalid_immediately(platform: OneAccount) -> None:
-    platform.own_key.revoked = True
-
-    with pytest.raises(Refusal) as caught:
-        keys.authenticate(platform.state, f"Bearer {platform.secret}")
-
-    assert caught.value.status == 401
-
-
 def test_invalid_keys_cannot_be_issued(platform: OneAccount) -> None:
     state = platform.state
     keys.issue(state, platform.account, label="ci")

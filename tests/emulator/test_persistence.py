@@ -137,16 +137,6 @@ def test_a_change_is_written_to_the_journal_alone(tmp_path: Path) -> None:
     assert b'"app"' in (tmp_path / "state.json.journal").read_bytes()
 
 
-def test_a_given_key_is_added_to_a_file(tmp_path: Path) -> None:
-    first = Emulator(state_file=tmp_path / "state.json")
-    mine = "sk_stacks_" + "ab" * 32
-    second = Emulator(state_file=tmp_path / "state.json", key=mine)
-
-    assert second.key == mine
-    assert second.account == first.account
-    assert len(second.state.keys) == 2
-
-
 def test_every_change_is_in_the_journal(platform: OneAccount, tmp_path: Path) -> None:
     """After every change, the two files together contain the whole state of the platform."""
     path, state = tmp_path / "state.json", platform.state

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.emulator.answers import OPEN, SHAPES, Open, PlainText, Shapes, render
+from stacks_pulumi.emulator.answers import SHAPES, Open, PlainText, Shapes, render
 
 LIST = Open("clients", [{"name": "default"}], names=["default"])
 OBJECT = Open("client", {"name": "phone"}, "VPN client added")
@@ -47,14 +47,6 @@ def test_an_answer_has_the_requested_shape(shape: str, answer: Open, body: Any) 
 def test_only_the_text_shape_is_plain_text() -> None:
     assert isinstance(render(FILE, "text"), PlainText)
     assert not isinstance(render(FILE, "strings"), PlainText)
-
-
-def test_shapes_are_set_for_all_or_for_one() -> None:
-    shapes = Shapes({"containers.logs": "text", "*": "bare"})
-    assert (shapes.of("containers.logs"), shapes.of("containers.metrics")) == ("text", "bare")
-
-    shapes.set_all("wrapped")
-    assert {shapes.of(operation) for operation in OPEN} == {"wrapped"}
 
 
 @pytest.mark.parametrize("wrong", ["round", {"containers.logs": "round"}, {"containers.list": "bare"}])

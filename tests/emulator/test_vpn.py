@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount
 
 
-def test_a_new_vpn_has_the_default_client(platform: OneAccount) -> None:
-    gateway = platform.running("gate", "stacks-vpn")
-
-    assert [client.name for client in gateway.vpn_clients] == ["default"]
-
-
 @pytest.mark.parametrize("name", ["my-laptop", "my laptop", "home/office", "höhle", "x" * 64])
 def test_a_client_may_have_any_printable_name(platform: OneAccount, name: str) -> None:
     gateway = platform.running("gate", "stacks-vpn")

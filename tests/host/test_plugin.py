@@ -341,6 +341,14 @@ def test_an_input_that_the_program_marks_as_secret_is_returned_so(host: Host) ->
     assert [_to_dict(answer)["discountCode"] for answer in answers] == [secret("SPRING")] * 3
 
 
+def test_the_answer_to_a_secret_argument_is_secret(host: Host, emulator: Emulator) -> None:
+    emulator.load([{"name": "web", "template": "nodejs"}])
+
+    answer = invoke(host, "getContainer", id=secret(f"{emulator.account}-web"))
+
+    assert answer["name"] == secret("web")
+
+
 def test_a_secret_name_of_the_state_stays_one(host: Host) -> None:
     kept = check(host, olds=_to_struct({"name": secret("former"), "template": "nodejs"}))
 

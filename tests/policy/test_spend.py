@@ -56,6 +56,7 @@ def test_a_price_without_an_upper_bound_is_not_said_to_fit_a_higher_limit() -> N
         [found] = [found.message for found in outcome.of("monthly-budget") if found.level == "mandatory"]
         assert found.endswith(fix)
         assert "raise max_monthly_usd" not in found
+        assert ("'what' has no known price (its kind is not known)" in found) is (one is mystery)
 
 
 def test_the_gate_leaves_an_unknown_plan_to_the_update_and_refuses_a_new_one() -> None:
@@ -80,12 +81,6 @@ def test_unknown_prices_can_be_ignored_and_known_ones_still_count() -> None:
 
     preview("monthly-budget", container("b", plan=UNKNOWN), **config).assert_passes()
     assert preview("monthly-budget", container("a", plan="premium"), **config).blocked
-
-
-def test_a_plan_without_a_price_exceeds_every_budget() -> None:
-    preview("monthly-budget", container("a", plan="colossal"), max_monthly_usd=100_000).assert_blocked_by(
-        "monthly-budget", "an unknown sum"
-    )
 
 
 @pytest.mark.parametrize(
@@ -119,12 +114,6 @@ def test_a_long_bill_names_the_most_expensive() -> None:
     )
 
     outcome.assert_blocked_by("monthly-budget", ": 'big' $10.00", "and 5 more")
-
-
-def test_no_limit_is_a_warning() -> None:
-    preview("budget-warning", container("a")).assert_warned_by(
-        "budget-warning", "no monthly limit is set, and the stack costs $4.00 a month"
-    )
 
 
 def test_a_warning_comes_before_the_limit() -> None:
@@ -211,14 +200,6 @@ def test_concurrent_threads_do_not_pass_the_gate() -> None:
         thread.join()
 
     assert len(passed) == 10
-
-
-def test_a_plan_without_a_price_does_not_pass_the_gate() -> None:
-    assert (
-        PackTester(StacksGuard("test", ["spend-gate"], max_monthly_usd=99))
-        .update(container("a", plan="x"))
-        .blocked
-    )
 
 
 @pytest.mark.parametrize(("plan", "findings"), [("premium", 1), ("basic", 0), (UNKNOWN_VALUE, 1)])

@@ -40,21 +40,6 @@ def test_the_json_is_as_recorded(accounts: Account, golden: Golden) -> None:
     golden.json("account.json", data, {accounts.emulator.account: "ACCOUNT", str(accounts.folder): "FOLDER"})
 
 
-def test_each_container_has_its_stack_none_or_two(accounts: Account) -> None:
-    accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "both", "alone")])
-    dev = accounts.export("dev.json", accounts.container("web"), accounts.container("both"))
-    prod = accounts.export("prod.json", accounts.container("both", "prod"))
-
-    data = accounts.report(dev, prod)
-
-    assert owners(data) == {
-        "alone": ("orphan", []),
-        "both": ("double", ["shop/dev", "shop/prod"]),
-        "web": ("owned", ["shop/dev"]),
-    }
-    assert accounts.emulator.calls() - accounts.emulator.calls("containers.status") == 1
-
-
 def test_two_resources_of_one_stack_are_double_and_cost_once(accounts: Account) -> None:
     accounts.emulator.load([{"name": "web", "template": "nodejs"}])
     again = accounts.container("web", urn=urn("dev", "shop", "Container", "again"))
@@ -261,12 +246,6 @@ def test_an_unreadable_export_leaves_no_orphans(content: str, accounts: Account,
     out = accounts.capsys.readouterr().out
     assert "no container is called an orphan, because a stack that was not read may own it" in out
     assert "curl" not in out
-
-
-def test_a_missing_file_is_reported_as_unread(accounts: Account) -> None:
-    data = accounts.report("missing.json", code=1)
-
-    assert data["unread"] == [{"stack": "missing.json", "error": "No such file or directory"}]
 
 
 @pytest.mark.parametrize("content", ['{"deployment": null}', '{"deployment": {"manifest": {}}}'])

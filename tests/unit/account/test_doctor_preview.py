@@ -110,6 +110,14 @@ def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(machi
         ([said("debugging", "debug")], "", "fails: it failed without a message"),
         (
             [
+                said("error: program exited with non-zero exit code: 1\n"),
+                said("Traceback\n  File x\nKeyError: 'size'\nhelp\n", "info#err"),
+            ],
+            "",
+            "non-zero exit code: 1; KeyError: 'size'",
+        ),
+        (
+            [
                 {"policyEvent": {"policyName": "plans", "enforcementLevel": "advisory"}},
                 {
                     "policyEvent": {
@@ -214,25 +222,6 @@ def test_an_environment_that_the_engine_ignores_is_named(
 
     machine.preview(before="echo 'error: No module named pulumi' >&2; exit 1")
     assert only(machine.doctor(), "preview")["level"] == "problem"
-
-
-def test_the_exception_of_a_program_that_ended_is_shown(machine: CheckedMachine) -> None:
-    machine.preview(
-        {
-            "diagnosticEvent": {
-                "severity": "error",
-                "message": "error: program exited with non-zero exit code: 1\n",
-            }
-        },
-        {
-            "diagnosticEvent": {
-                "severity": "info#err",
-                "message": "Traceback\n  File x\nKeyError: 'size'\nhelp\n",
-            }
-        },
-    )
-
-    assert "non-zero exit code: 1; KeyError: 'size'" in only(machine.doctor(), "preview")["text"]
 
 
 def test_a_preview_that_takes_too_long_is_ended(machine: CheckedMachine) -> None:

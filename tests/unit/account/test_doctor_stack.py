@@ -8,10 +8,6 @@ from tests.support.machine import resource
 from tests.unit.account.conftest import CheckedMachine, only
 
 
-def test_a_stack_without_resources_fits_every_account(machine: CheckedMachine) -> None:
-    assert only(machine.doctor(), "account")["level"] == "ok"
-
-
 def test_resources_of_another_provider_are_not_of_the_stacks_key(machine: CheckedMachine) -> None:
     machine.emulator.load([{"name": "web", "template": "nodejs"}])
     machine.state([resource("Container", "usr-other-web", provider="team-b")])
