@@ -181,6 +181,15 @@ def test_a_deletion_is_what_is_gone_afterwards(benches: Callable[..., Bench]) ->
         ({"ceiling": {"increase": 4}}, 400),
         ({"permits": [permit("containers.list", n=1)]}, 400),
         ({"permits": [permit("containers.create", create("a"), n=0)]}, 400),
+        ({"permits": [permit("backups.pin", n=1, ids={"backup_id": {"of": ["web"], "in": "usr-1"}})]}, 400),
+        ({"permits": [permit("backups.pin", n=1, ids={"backup_id": {"address": "1.2.3.4"}})]}, 400),
+        (
+            {
+                "known": {"web": {"id": "usr-1"}},
+                "permits": [permit("containers.delete", n=1, ids={"container_id": {"new_backup_of": "web"}})],
+            },
+            400,
+        ),
         ({"permits": [permit("containers.create", create("a"), n=10**20)]}, 400),
         ({"permits": [permit("containers.create", {"surprise": 1}, n=1)]}, 400),
         ({"permits": [permit("containers.delete", n=1, ids={"container_id": {"is": "usr-1-web"}})]}, 400),
@@ -260,6 +269,17 @@ def test_an_empty_ledger_of_one_run_has_no_memory_for_what_is_free(benches: Call
     assert answer.json()["verdict"]["findings"][-1]["rule"] == "budgets"
     bench.ledger.claim("shop/prod", mine["id"], mine["created_at"], "nodejs", "basic")
     assert bench.hand_in(change, token=token).status_code == 201
+
+
+def test_a_new_backup_and_its_pin_are_free_and_an_older_one_is_not(benches: Callable[..., Bench]) -> None:
+    bench = benches(free={"increase_per_day": 5})
+    web = bench.made("web")
+    bench.ledger.claim("shop/prod", web["id"], web["created_at"], "nodejs", "basic")
+    backup = permit("backups.trigger", ids={"container_id": literal(web)}, binds="pin")
+    token = bench.reader(may_apply_free=True).token
+    for which, result in (({"new_backup_of": "pin"}, 201), ({"is": "1", "in": web["id"]}, 403)):
+        change = bench.change(backup, permit("backups.pin", ids={"backup_id": which}))
+        assert bench.hand_in(change, token=token).status_code == result, which
 
 
 @pytest.mark.parametrize(("status", "result"), [("running", 201), ("restart", 201), ("stopped", 403)])

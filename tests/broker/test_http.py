@@ -120,10 +120,11 @@ def test_an_address_that_could_mean_another_one_is_refused(bench: Bench, token: 
     assert changes(bench.emulator) == 0
 
 
-def test_a_parameter_that_is_there_twice_is_refused(bench: Bench, token: str) -> None:
+@pytest.mark.parametrize("query", ["limit=1&limit=2", "surprise=1", "limit=%0a", "limit=%ff"])
+def test_a_parameter_that_is_there_twice_or_is_none_is_refused(bench: Bench, token: str, query: str) -> None:
     before = bench.emulator.calls("backups.list")
 
-    answer = sent(bench, request(bench, token, "GET /api/v1/containers/usr-1/backups?limit=1&limit=2"))
+    answer = sent(bench, request(bench, token, f"GET /api/v1/containers/usr-1/backups?{query}"))
 
     assert answer.startswith(b"HTTP/1.1 400"), answer
     assert bench.emulator.calls("backups.list") == before
