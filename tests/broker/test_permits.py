@@ -310,9 +310,10 @@ def test_access_is_closed_only_if_no_other_address_is_listed(bench: Bench) -> No
 
 
 def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
-    """Case 9."""
+    """Case 9: no older one, and none of another container."""
     db = bench.made("data", template="redis", backups=1)
-    old = next(iter(bench.emulator.state.backups))
+    bench.made("other", template="redis", backups=1)
+    old, foreign = bench.emulator.state.backups
     grant = bench.granted(
         permit("backups.trigger", ids={"container_id": literal(db)}, binds="pin"),
         permit("backups.pin", ids={"backup_id": {"new_backup_of": "pin"}}, times=None),
@@ -320,10 +321,10 @@ def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
 
     assert refused(grant("POST", f"/backups/{old}/pin"))
     assert grant("POST", f"/containers/{db['id']}/backup").status_code == 202
-    new = next(number for number in bench.emulator.state.backups if number != old)
+    new = next(number for number in bench.emulator.state.backups if number not in {old, foreign})
     bench.emulator.advance(30)
 
-    assert refused(grant("POST", f"/backups/{old}/pin"))
+    assert all(refused(grant("POST", f"/backups/{number}/pin")) for number in (old, foreign))
     assert grant("POST", f"/backups/{new}/pin").status_code == 200
     # A pin is the grant's own, and the data that it keeps is not.
     assert refused(grant("DELETE", f"/backups/{new}"))
