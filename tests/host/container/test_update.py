@@ -146,6 +146,17 @@ def test_an_update_of_a_deleted_container_says_what_to_do(web: HostedResource, e
         web.up(name="web", template="nodejs", external_access=True)
 
 
+def test_an_update_of_a_container_that_is_gone_changes_nothing(
+    web: HostedResource, emulator: Emulator
+) -> None:
+    web.up(name="web", template="nodejs")
+    emulator.drift.delete("web")
+    emulator.clock.advance(5)
+
+    with pytest.raises(CallFailedError, match="is gone: it was deleted outside of this program"):
+        web.up(name="web", template="nodejs", desired_status="stopped")
+
+
 def test_an_update_leaves_another_container_with_the_name_alone(
     web: HostedResource, emulator: Emulator
 ) -> None:
