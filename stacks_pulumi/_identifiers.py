@@ -146,12 +146,6 @@ def seconds_between(first: str | None, second: str | None) -> float | None:
     return None if one is None or other is None else (other - one).total_seconds()
 
 
-def seconds_since(time: str | None, now: float) -> float | None:
-    """Return the seconds from a time to `now`, which is since the Unix epoch; `None` if the time is unreadable."""
-    instant = _instant(time)
-    return None if instant is None else now - instant.timestamp()
-
-
 def is_unique(id_: str | int) -> bool:
     """Return whether an id is never given twice: a random or a time-based UUID."""
     try:

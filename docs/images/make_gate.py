@@ -7,6 +7,7 @@ Make gate-show.png and gate-comment.png again: a change as its approver reads it
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from decimal import Decimal
@@ -20,8 +21,9 @@ import make_terminal  # noqa: E402  (as above)
 from rich.text import Text  # noqa: E402  (as above)
 
 from stacks_pulumi.emulator import Emulator  # noqa: E402  (as above)
+from stacks_pulumi.gate.start import init  # noqa: E402  (as above)
 from tests.support.clock import fast_clock  # noqa: E402  (as above)
-from tests.support.gate import Gated  # noqa: E402  (as above)
+from tests.support.gate import keys  # noqa: E402  (as above)
 from tests.support.stack import Stack  # noqa: E402  (as above)
 from tests.support.terminal import draw  # noqa: E402  (as above)
 from tools.engine.ensure import ensure  # noqa: E402  (as above)
@@ -40,39 +42,65 @@ stacks.Container("worker", template="python")
 """
 
 
-def shop(folder: Path, emulator: Emulator) -> Stack:
-    """Return the stack `dev` of a project `shop`, the only one of its backend."""
-    stack = Stack(
-        folder / "shop", ensure().bin, {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-    )
-    stack.cli("stack", "rm", "dev", "--yes")
-    (stack.folder / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
-    stack.cli("stack", "init", "dev")
-    stack.cli("config", "set", "stacks:baseUrl", emulator.url)
-    stack.cli("config", "set", "stacks:apiKey", emulator.key, "--secret")
-    return stack
+class Shop:
+    """
+    The stack `dev` of a project `shop`, the only one of its backend, with a gate whose broker runs for each command.
+
+    Args:
+        folder: Where its folders are.
+        emulator: The platform.
+    """
+
+    def __init__(self, folder: Path, emulator: Emulator) -> None:
+        self.stack = Stack(folder / "shop", ensure().bin, {})
+        self.stack.cli("stack", "rm", "dev", "--yes")
+        (self.stack.folder / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
+        self.stack.cli("stack", "init", "dev")
+        self.stack.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
+        self.gate, self.change = folder / "gate", folder / "change.json"
+        init(self.gate, [("ann", keys() / "ann.pub")], Decimal(40), Decimal(15), emulator.url)
+
+    def run(self, words: str, code: int = 0) -> str:
+        """Run a command in the project, with the paths of the gate and the change in it; return what it prints."""
+        given = words.format(gate=self.gate, change=self.change, key=keys() / "ann").split()
+        done = subprocess.run(  # noqa: S603  (its arguments are ours)
+            given, cwd=self.stack.folder, env=self.stack.env, capture_output=True, text=True, check=False
+        )
+        if done.returncode != code:
+            raise RuntimeError(done.stdout + done.stderr)
+        return done.stdout
+
+    def plan(self, program: str) -> str:
+        """Plan a change to a program; return what is printed of it."""
+        self.stack.program(program)
+        return self.run("stacks-pulumi gate plan --gate {gate} --out {change}", 3)
+
+    def approve(self) -> str:
+        """Sign the change; return what is printed."""
+        return self.run("stacks-pulumi gate approve {change} --gate {gate} --key {key}")
+
+    def apply(self) -> str:
+        """Apply the change; return what is printed."""
+        return self.run("stacks-pulumi gate apply {change} --gate {gate}")
 
 
 def main() -> None:
     """Make a stack, plan a change, and write both pictures."""
     with tempfile.TemporaryDirectory() as name, Emulator(boot_seconds=1, clock=fast_clock()) as emulator:
         folder = Path(name)
-        stack = shop(folder, emulator)
-        gated = Gated(stack, folder / "gate", {"limits": {"max_total": 40, "max_increase": 15}})
-        stack.program(BEFORE)
-        gated.plan(None)
-        gated.approve(ceiling=Decimal(20))
-        gated.apply(stack=None)
-        stack.program(AFTER)
-        gated.plan(None)
-        words = ["stacks-pulumi", "gate", "show", "record", "--gate", "gate"]
-        raw = draw(words, COLUMNS, folder / "gate", stack.env).raw
+        shop = Shop(folder, emulator)
+        shop.plan(BEFORE)
+        shop.approve()
+        shop.apply()
+        shop.plan(AFTER)
+        words = ["stacks-pulumi", "gate", "show", "change.json", "--gate", "gate"]
+        raw = draw(words, COLUMNS, folder, shop.stack.env).raw
         lines = [
             Text.assemble(("$ ", "green"), (" ".join(words), "bold")),
-            *make_terminal.screen(raw.replace(str(gated.folder).encode(), b"gate"), COLUMNS),
+            *make_terminal.screen(raw.replace(str(folder).encode(), b"."), COLUMNS),
         ]
         make_terminal.picture("gate-show.png", lines, folder, COLUMNS)
-        comment = (gated.record / "comment.md").read_text(encoding="utf-8").replace(str(gated.folder), "gate")
+        comment = shop.run("stacks-pulumi gate show {change} --gate {gate} --format markdown")
         make_cost_comment.shot("gate-comment.png", comment, "860,900")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import re
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -24,7 +23,6 @@ import make_terminal  # noqa: E402  (as above)
 
 from stacks_pulumi.emulator import Emulator  # noqa: E402  (as above)
 from tests.support.clock import fast_clock  # noqa: E402  (as above)
-from tests.support.gate import Gated, keys  # noqa: E402  (as above)
 
 CACHE: Final = 'stacks.Container("orders-cache", template="redis-micro")'
 WIDTH: Final = 610
@@ -45,22 +43,17 @@ MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, 
 def main() -> None:
     """Add a container to a stack by way of the gate, and draw what each step prints."""
     with tempfile.TemporaryDirectory() as name, Emulator(boot_seconds=1, clock=fast_clock()) as emulator:
-        folder = Path(name)
-        stack = make_gate.shop(folder, emulator)
-        gated = Gated(stack, folder / "gate", {"limits": {"max_total": 40, "max_increase": 15}})
-        stack.program(make_terminal.SHOP)
-        stack.up(quiet_afterwards=False)
-        stack.program(make_terminal.SHOP + CACHE)
+        shop = make_gate.Shop(Path(name), emulator)
+        shop.plan(make_terminal.SHOP)
+        shop.approve()
+        shop.apply()
+        planned = shop.plan(make_terminal.SHOP + CACHE)
 
-        def printed(command: str, wanted: str, code: int = 0) -> list[str]:
-            """Run a command; return those of its lines that match."""
-            words = command.format(record=gated.record, gate=gated.folder, key=keys() / "ann").split()
-            done = subprocess.run(  # noqa: S603  (its arguments are ours)
-                words, cwd=stack.folder, env=stack.env, capture_output=True, text=True, check=False
-            )
-            found = [line for line in done.stdout.splitlines() if re.search(wanted, line)]
-            if done.returncode != code or not found:
-                raise RuntimeError(done.stdout + done.stderr)
+        def those(printed: str, wanted: str) -> list[str]:
+            """Return the lines that match."""
+            found = [line for line in printed.splitlines() if re.search(wanted, line)]
+            if not found:
+                raise RuntimeError(printed)
             return found
 
         steps = [
@@ -68,23 +61,21 @@ def main() -> None:
             (
                 "See the price",
                 "pulumi preview",
-                [line.strip() for line in printed("pulumi preview", r"^ +\d containers: ")],
+                [line.strip() for line in those(shop.run("pulumi preview"), r"^ +\d containers: ")],
             ),
             (
                 "Apply what a person approved",
                 "stacks-pulumi gate",
                 [
-                    *printed("stacks-pulumi gate plan --gate {gate} --record {record}", "^The change", 3),
-                    *printed("stacks-pulumi gate approve {record} --gate {gate} --key {key}", "^ann signed"),
-                    *printed(
-                        "stacks-pulumi gate apply {record} --gate {gate}", r"^ +(\+ )?\d (created|unchanged)$"
-                    ),
+                    *those(planned, "^shop/dev: "),
+                    *those(shop.approve(), r"POST /containers"),
+                    *those(shop.apply(), r"^ +(\+ )?\d (created|unchanged)$"),
                 ],
             ),
             (
                 "Know what each stack owns",
                 "stacks-pulumi account",
-                printed("stacks-pulumi account", r"shop/dev +\$|^The"),
+                those(shop.run("stacks-pulumi account"), r"shop/dev +\$|^The"),
             ),
         ]
     (HERE / "way.svg").write_text(drawn(steps), encoding="utf-8")

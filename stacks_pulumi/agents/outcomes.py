@@ -175,7 +175,6 @@ def _reasons(judged: Judged) -> Iterator[str]:
     for one in said["verdict"]["findings"]:
         is_others = one["rule"] in _OF_OTHERS
         yield f"{one['rule']}: {'a person sees why' if is_others else one['text']}"
-    yield from (f"{one.rule}: {one.text}" for one in reported(judged.change).findings)
     if judged.result != "refused":
         yield from said["beyond"] or ()
 

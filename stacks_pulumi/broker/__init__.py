@@ -20,6 +20,7 @@ It knows nothing of Pulumi, of states, plans and programs. The rest of the packa
 - `folder`: Which files has a broker's folder, and who may read them?
 - `settings`: What does `gate.yaml` say?
 - `reader`: How is a file of settings read, so that a mistake has its line?
+- `git`: What does git know about a folder, and which files does a ref have?
 - `signers`: Who is in the file of signers, and when do their keys hold?
 - `signatures`: Whose key has signed some bytes, and did it hold then?
 

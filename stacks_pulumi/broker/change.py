@@ -219,6 +219,27 @@ class Ceiling(_Part, frozen=True):
         return Decimal(self.at_any_moment or self.increase)
 
 
+class Reported(msgspec.Struct, frozen=True):
+    """
+    What a rule of the planner has found.
+
+    Attributes:
+        rule: Its name.
+        action: What follows: an approval, or a refusal.
+        text: What it is, in words.
+    """
+
+    rule: str
+    action: Literal["approve", "refuse"]
+    text: str
+
+
+class _Preview(msgspec.Struct, frozen=True):
+    """Of the planner's report, what a broker counts with its own findings."""
+
+    findings: tuple[Reported, ...] = ()
+
+
 class Change(_Part, frozen=True):
     """
     A change: what is signed.
@@ -236,7 +257,7 @@ class Change(_Part, frozen=True):
         secrets: What may be read beside the inventory.
         author: Who wrote the change, as `Name <address>`.
         request: The access request that it is for.
-        preview: What the planner reports beside it. The broker keeps it and does not judge it.
+        preview: What the planner reports beside it. Of that the broker reads the findings, and no more.
     """
 
     version: Literal[1]
@@ -262,6 +283,11 @@ class Change(_Part, frozen=True):
     def bytes(self) -> bytes:
         """The document in canonical form: what a planner writes and an approver signs."""
         return canonical(msgspec.to_builtins(self))
+
+    @property
+    def reported(self) -> tuple[Reported, ...]:
+        """What rules have found in what sends no request to STACKS, as the planner reports it."""
+        return _reported_in(self.preview)
 
     @property
     def literal_ids(self) -> frozenset[str]:
@@ -341,7 +367,15 @@ def read_change(data: bytes) -> Change:
     return change
 
 
+def _reported_in(preview: Any) -> tuple[Reported, ...]:
+    try:
+        return () if preview is None else msgspec.convert(preview, _Preview).findings
+    except msgspec.ValidationError as error:
+        raise ChangeError(f"its `preview` cannot be read: {error}") from None
+
+
 def _check(change: Change) -> None:
+    _reported_in(change.preview)
     if not _STACK.fullmatch(change.stack):
         raise ChangeError(f"its stack {change.stack!r} is not PROJECT/STACK")
     if seconds_of(change.until) is None:

@@ -16,7 +16,7 @@ from stacks_pulumi._identifiers import PLACEHOLDER
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
 from stacks_pulumi.broker.limits import Limit, price_listed, price_of
-from stacks_pulumi.broker.settings import Action, DestroysData, GateFile
+from stacks_pulumi.broker.settings import Action, GateFile
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.pricing.money import MonthlyPrice, usd
 
@@ -115,6 +115,8 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
         *_of_permits(change, settings, facts, prices),
         *_of_counts(change, settings),
         *_of_limits(change, settings, facts, increase, most),
+        # A planner that leaves them out gains nothing at STACKS.
+        *(Finding(one.rule, one.action, 0, f"{one.text} (the planner)") for one in change.reported),
     ]
     if owners:
         text = ", ".join(sorted(name or "none in the ledger" for name in owners))
@@ -124,7 +126,7 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
     result: Literal["nothing", "free", "needs_approval", "refused"] = "needs_approval"
     if any(one.action == "refuse" for one in findings):
         result = "refused"
-    elif not change.permits and not change.secrets:
+    elif not change.permits and not change.secrets and not change.reported:
         result = "nothing"
     elif (
         settings.free is not None
@@ -140,8 +142,6 @@ def _of_permits(
     change: Change, settings: GateFile, facts: Facts, prices: Mapping[int, Decimal | None]
 ) -> Iterator[Finding]:
     rules = settings.rules
-    destroys = rules.destroys_data
-    destroys = destroys.otherwise if isinstance(destroys, DestroysData) else destroys
     for permit in change.permits:
         words, effect = in_words(permit), EFFECTS[permit.endpoint]
         opens = effect.opens or permit.body.get("enabled") in (True, ANY)
@@ -149,7 +149,7 @@ def _of_permits(
             (
                 effect.removes in {"Container", "Backup"},
                 "destroys-data",
-                destroys,
+                rules.destroys_data,
                 f", with {_data(permit, facts)}",
             ),
             (permit.endpoint == "backups.restore", "restores-data", rules.restores_data, ""),

@@ -29,11 +29,6 @@ FILE: Final = "gate.yaml"
 Action: TypeAlias = Literal["approve", "refuse"]
 """What a rule does if it finds something: the change needs an approval, or is refused."""
 
-ProjectSetting: TypeAlias = Literal[
-    "backend", "plugins", "packages", "options", "main", "stackConfigDir", "environment"
-]
-"""A setting of `Pulumi.yaml`, or of the stack, that can run other code, or move the stack."""
-
 BUILT_IN: Final = (
     "destroys-data",
     "restores-data",
@@ -81,20 +76,6 @@ class Limits(_Section, frozen=True):
     max_total: Decimal | None = None
 
 
-class DestroysData(_Section, frozen=True):
-    """
-    What happens to a change that destroys data.
-
-    Attributes:
-        backup_within_hours: A pinned backup may be deleted while the same container has another one that is younger.
-            No backup excuses the deletion of a container, because that deletes its backups too.
-        otherwise: What happens to every other such change.
-    """
-
-    backup_within_hours: Annotated[int, msgspec.Meta(ge=1)]
-    otherwise: Action
-
-
 class AtMost(_Section, frozen=True):
     """
     The most that a change may have of something.
@@ -123,7 +104,7 @@ class Rules(_Section, frozen=True, rename="kebab"):
         unpriced: Resources whose price has no known upper bound.
     """
 
-    destroys_data: Action | DestroysData = "approve"
+    destroys_data: Action = "approve"
     restores_data: Action = "approve"
     opens_access: Action = "approve"
     keeps_billed: Action = "refuse"
@@ -138,8 +119,7 @@ class Free(_Section, frozen=True):
 
     Attributes:
         increase_per_day: The most that changes of 24 hours may add to the monthly price.
-        code: Whether a change of a program that can run its own code may be free too. Everybody who can change such a
-            program can then use the key of `apply` without an approval.
+        code: It is read and ignored: the code of a program has no key.
     """
 
     increase_per_day: Decimal
@@ -255,8 +235,6 @@ class GateFile(_Section, frozen=True):
         live_prices: Whether prices are asked from the API, and not taken from the catalogue.
         budgets: The file with budgets over several stacks.
         base_url: The address of the API, if it is not the default. A stack with another address is refused.
-        platform: The file with facts about the platform (`stacks:platform`), for `live_prices`.
-        project_settings: The settings of project and stack that are allowed although they can run other code.
         key: Where the broker's API key is.
         keys: Two keys instead of one.
         listen: Where the broker listens: ADDRESS:PORT, or unix:PATH.
@@ -284,8 +262,6 @@ class GateFile(_Section, frozen=True):
     live_prices: bool = False
     budgets: Text | None = None
     base_url: Text | None = None
-    platform: Text | None = None
-    project_settings: list[ProjectSetting] = []
     key: KeySource | None = None
     keys: Keys | None = None
     listen: Text = "127.0.0.1:7823"
@@ -335,6 +311,16 @@ class GateFile(_Section, frozen=True):
         return ""
 
 
+_GONE: Final = {
+    ".rules.destroys-data.backup_within_hours": (
+        "a younger backup does not excuse the deletion of one any more: write `destroys-data: approve`"
+    ),
+    ".project_settings": "a program may have any setting, because its code has no key: remove it",
+    ".platform": "the broker reads no file about the platform: remove it",
+}
+"""Setting of an earlier version -> what to do."""
+
+
 def is_author(name: str, author: str) -> bool:
     """Return whether an approver's name is that of an author: their name, their address, or what is before its @."""
     who, _, address = author.rpartition("<")
@@ -364,6 +350,12 @@ def read_file(folder: Path, given: str, source: str | None = None) -> tuple[Gate
     document, reader = opened(path, f"the gate {shown}")
     if not isinstance(document, dict) or "version" not in document:
         raise reader.error("", "its version is missing: write `version: 1`")
+    for where, instead in _GONE.items():
+        found: Any = document
+        for name in where.split(".")[1:]:
+            found = found.get(name) if isinstance(found, dict) else None
+        if found is not None:
+            raise reader.error(where, instead)
     file: GateFile = reader.read(document, GateFile, "")
     if not 0 < file.requests_share <= 1:
         raise reader.error(".requests_share", "requests_share must be above 0, and 1 at most")

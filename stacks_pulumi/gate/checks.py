@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from stacks_pulumi import config
-from stacks_pulumi._pulumi_cli import read_file, read_project, utf8
+from stacks_pulumi._pulumi_cli import read_file, utf8
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.broker import signers
 from stacks_pulumi.broker.folder import ACCOUNT, account_in, budgets_in, check_modes
@@ -25,6 +25,7 @@ from stacks_pulumi.broker.rules import OTHER_OWNER, UNKNOWN_VALUES
 from stacks_pulumi.broker.settings import BUILT_IN, FILE, read_key
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules
+from stacks_pulumi.gate.packs import is_plain_python
 from stacks_pulumi.gate.settings import Gate, GatePack
 
 _PATTERN: Final = frozenset("*?[")
@@ -104,7 +105,7 @@ def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
     name = pack.path.relative_to(gate.folder).as_posix()
     text = None if pack.config is None else utf8(read_file(pack.config)).decode()
     try:
-        if not _is_ours_to_run(pack):
+        if not is_plain_python(pack.path):
             found = [] if text is None else _exceptions(text)
         elif text is None:
             load_pack(pack.path)
@@ -122,14 +123,6 @@ def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
     for problem in found:
         file = "" if pack.config is None else f"{pack.config.relative_to(gate.folder).as_posix()} "
         yield f"{file}(pack {name}): {problem}"
-
-
-def _is_ours_to_run(pack: GatePack) -> bool:
-    """Return whether this Python can run a pack: it is in Python, and names no environment."""
-    files = (pack.path / f"PulumiPolicy.{ending}" for ending in ("yaml", "yml", "json"))
-    runtime = read_project(next((one for one in files if one.is_file()), pack.path)).get("runtime")
-    named = runtime if isinstance(runtime, dict) else {"name": runtime}
-    return named.get("name") == "python" and not named.get("options")
 
 
 def _exceptions(text: str) -> tuple[str, ...]:
@@ -294,7 +287,7 @@ def _patterns(gate: Gate) -> Iterator[str]:
 
 
 def _budgets(gate: Gate) -> Iterator[str]:
-    if gate.limits.max_total is not None or gate.file.account is not None:
+    if gate.file.limits.max_total is not None or gate.file.account is not None:
         return
     if gate.budgets is None:
         yield f"no stack has a budget: write `limits: {{max_total: USD}}` or `budgets: FILE` into {FILE}"

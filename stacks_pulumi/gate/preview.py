@@ -16,13 +16,16 @@ import msgspec
 
 from stacks_pulumi._identifiers import stack_and_project, type_of
 from stacks_pulumi._pulumi_cli import EngineDiagnostic, InputError, Step, StoredResource, readable
-from stacks_pulumi.cost.build import REPLACES, ObjectChange, Pricer, line_of, plan_of
+from stacks_pulumi.cost.build import REPLACES, ObjectChange, Pricer, exists_already, line_of, plan_of
+from stacks_pulumi.cost.report import PriceTable
 from stacks_pulumi.gate.change import Change, Operation
 from stacks_pulumi.pricing.money import FREE
-from stacks_pulumi.pricing.recognition import STACK, UNRECOGNISED, is_hidden, is_unknown
+from stacks_pulumi.pricing.recognition import PACKAGE, STACK, UNRECOGNISED, is_hidden, is_unknown
 
 _MADE: Final = frozenset({"create", "import", "create-replacement", "import-replacement"})
 _INTERNAL: Final = "__"
+_OURS: Final = ("pulumi-python:dynamic", PACKAGE)
+"""How the types of our resources begin: a dynamic one can have any name after it."""
 OPTIONS: Final = ("preview", "--json", "--show-sames", "--show-replacement-steps")
 """The words after `pulumi` for such a preview."""
 
@@ -60,13 +63,13 @@ class Previewed:
     longest: float
 
 
-def read(data: bytes, pricer: Pricer) -> Previewed:
+def read(data: bytes, prices: PriceTable | None) -> Previewed:
     """
     Return what a preview says.
 
     Args:
         data: The output of `pulumi` with `OPTIONS`.
-        pricer: Returns the prices.
+        prices: The prices of resources of other providers. One without a price has no upper bound.
 
     Raises:
         InputError: It is something else.
@@ -77,7 +80,7 @@ def read(data: bytes, pricer: Pricer) -> Previewed:
         raise InputError(
             f"this is not a preview ({error}): pass the output of `pulumi {' '.join(OPTIONS)}`"
         ) from None
-    steps = document.steps
+    steps, pricer = document.steps, Pricer(others=prices or PriceTable(()), is_adopted=exists_already)
     words: dict[str, list[str]] = defaultdict(list)
     for step in steps:
         words[step.urn].append(step.op)
@@ -117,7 +120,7 @@ def _change(one: ObjectChange, words: Sequence[str], dependants: tuple[str, ...]
     old = cast("PlannedResource | None", one.before)
     new = None if one.op == "keep" or one.note else cast("PlannedResource | None", one.after)
     states = [state for state in (old, cast("PlannedResource | None", one.after)) if state is not None]
-    kinds = {state.kind for state in states}
+    kinds = {_kind_of(state) for state in states}
     line = line_of(one, pricer)
     before: Mapping[str, Any] = {} if old is None else old.inputs or {}
     after: Mapping[str, Any] = {} if new is None else new.inputs or {}
@@ -156,9 +159,12 @@ def _change(one: ObjectChange, words: Sequence[str], dependants: tuple[str, ...]
         else {name: tuple(urns or ()) for name, urns in (new.property_dependencies or {}).items()},
         steps=tuple(words),
         note=one.note,
-        object=one,
-        line=line,
     )
+
+
+def _kind_of(state: PlannedResource) -> str | None:
+    """Return the kind of a resource. One of another package that has our marker is of no known kind."""
+    return state.kind if state.kind is None or state.type.startswith(_OURS) else UNRECOGNISED
 
 
 def _operation(one: ObjectChange, words: Sequence[str]) -> Operation:

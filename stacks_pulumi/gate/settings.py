@@ -8,7 +8,6 @@ files beside it. Every path is relative to the folder and stays in it, because t
 from __future__ import annotations
 
 import contextlib
-import datetime
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,39 +16,9 @@ from pathlib import Path
 from stacks_pulumi.account.budgets import BudgetFile, read_budgets
 from stacks_pulumi.broker import git
 from stacks_pulumi.broker.reader import Inside
-from stacks_pulumi.broker.settings import (
-    BUILT_IN,
-    FILE,
-    ApproverLimit,
-    AtMost,
-    DestroysData,
-    Free,
-    GateFile,
-    Limits,
-    Rules,
-    read_file,
-    schema,
-)
+from stacks_pulumi.broker.settings import GateFile, read_file
 from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.errors import StacksError
-
-__all__ = [
-    "BUILT_IN",
-    "FILE",
-    "ApproverLimit",
-    "AtMost",
-    "DestroysData",
-    "Free",
-    "Gate",
-    "GateFile",
-    "GatePack",
-    "Limits",
-    "Rules",
-    "opened",
-    "read_gate",
-    "schema",
-    "strict",
-]
 
 
 @dataclass(frozen=True)
@@ -80,7 +49,6 @@ class Gate:
         signers: The file with the keys of the approvers.
         prices: The prices of other providers' resources.
         budgets: The budgets over several stacks.
-        platform: The file with facts about the platform.
     """
 
     folder: Path
@@ -91,41 +59,6 @@ class Gate:
     signers: Path
     prices: PriceTable | None
     budgets: BudgetFile | None
-    platform: Path | None = None
-
-    @property
-    def limits(self) -> Limits:
-        """The limits on the monthly price."""
-        return self.file.limits
-
-    @property
-    def rules(self) -> Rules:
-        """The rules about changes."""
-        return self.file.rules
-
-    @property
-    def free(self) -> Free | None:
-        """What needs no approval."""
-        return self.file.free
-
-    @property
-    def record_expires(self) -> datetime.timedelta:
-        """How old a record may be when it is applied."""
-        return self.file.record_expires
-
-    @property
-    def two_approvals(self) -> frozenset[str]:
-        """The rules whose findings need the approvals of two people."""
-        return frozenset(self.file.two_approvals)
-
-    @property
-    def project_settings(self) -> frozenset[str]:
-        """The settings of `Pulumi.yaml` that are allowed although they can run other code."""
-        return frozenset(self.file.project_settings)
-
-    def serves(self, stack: str) -> bool:
-        """Return whether the gate is for a stack, named PROJECT/STACK."""
-        return self.file.serves(stack)
 
 
 @contextlib.contextmanager
@@ -186,10 +119,4 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
         inside.file(file.approvers, ".approvers"),
         None if file.prices is None else read_prices(inside.file(file.prices, ".prices")),
         None if file.budgets is None else read_budgets(inside.file(file.budgets, ".budgets")),
-        None if file.platform is None else inside.file(file.platform, ".platform"),
     )
-
-
-def strict(folder: Path) -> Gate:
-    """Return a gate without files: the strict rules, no limits, no packs and no approver."""
-    return Gate(folder, "no gate", GateFile(), (), (), folder / GateFile().approvers, None, None)

@@ -129,7 +129,6 @@ TimeoutStopSec=60
 WantedBy=multi-user.target
 """
 
-PIPELINES: Final = ("github", "gitlab")
 GITLAB_FILE: Final = ".gitlab/gate.yml"
 GITLAB_MAIN: Final = ".gitlab-ci.yml"
 GITLAB_INCLUDE: Final = f"include: [{{local: {GITLAB_FILE}}}]"

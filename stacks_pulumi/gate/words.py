@@ -144,13 +144,13 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
 
 
 def _findings(judged: Judged) -> Iterator[tuple[str, str, str]]:
-    """Yield what the rules found, refusals first: those of the broker, and those that the planner reports."""
-    found = [] if judged.said is None else judged.said["verdict"]["findings"]
-    of_broker = [(str(one["rule"]), str(one["action"]), str(one["text"])) for one in found]
-    of_planner = [
-        (one.rule, one.action, f"{one.text} (the planner)") for one in reported(judged.change).findings
-    ]
-    yield from sorted([*of_broker, *of_planner], key=lambda one: one[1] != "refuse")
+    """Yield what the rules found, refusals first. A broker's findings have those of the planner."""
+    if judged.said is None:
+        found = [(one.rule, str(one.action), one.text) for one in reported(judged.change).findings]
+    else:
+        of_broker = judged.said["verdict"]["findings"]
+        found = [(str(one["rule"]), str(one["action"]), str(one["text"])) for one in of_broker]
+    yield from sorted(found, key=lambda one: one[1] != "refuse")
 
 
 def _checks(judged: Judged) -> Iterator[Check]:

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -47,19 +47,18 @@ from stacks_pulumi.broker.change import (
     Change,
     ChangeError,
     Permit,
+    Reported,
     digest,
     instant,
     read_change,
 )
-from stacks_pulumi.broker.settings import BUILT_IN, GateFile
+from stacks_pulumi.broker.settings import GateFile
 from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError, clean
-from stacks_pulumi.gate import permits, preview, rules, settings
+from stacks_pulumi.gate import checks, packs, permits, preview, rules, settings
 from stacks_pulumi.gate.change import Change as Resource
-from stacks_pulumi.gate.change import Finding, pricer_of
+from stacks_pulumi.gate.change import Finding
 from stacks_pulumi.gate.client import Broker, BrokerError
-from stacks_pulumi.gate.engine import opened as opened_engine
-from stacks_pulumi.pricing.recognition import UNRECOGNISED
 
 if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate
@@ -70,7 +69,6 @@ _PREVIEW_SECONDS: Final = 3600.0
 _SECONDS_TO_END: Final = 20.0
 _TTL: Final = 3600
 _LONGEST_TTL: Final = 24 * 3600
-_WEIGHTS: Final = ("nothing", "free", "needs_approval", "refused")
 _OWN_ACCOUNT: Final = ("stacks:apiKey", "stacks:baseUrl")
 _ARMOUR: Final = re.compile(r"(-----BEGIN SSH SIGNATURE-----)(.+?)(-----END SSH SIGNATURE-----)", re.DOTALL)
 _TAG: Final = "stacks-gate:"
@@ -98,29 +96,23 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     changed: tuple[str, ...] = ()
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What a rule of the planner has found."""
-
-    rule: str
-    action: Literal["approve", "refuse"]
-    text: str
-
-
 class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """
     What the planner reports beside a change. No broker enforces it.
 
     Attributes:
         steps: What happens to each resource, also those of other providers.
-        findings: What the rules say of what sends no request to STACKS.
+        findings: What the rules say of what sends no request to STACKS. A broker counts them with its own.
         violations: What policies say that do not refuse it.
         plan: The SHA-256 of the engine's saved plan.
+        resources: What the gate's own rules have judged, as JSON: they run again where it is approved.
     """
 
     steps: tuple[Step, ...] = ()
-    findings: tuple[Found, ...] = ()
+    findings: tuple[Reported, ...] = ()
     violations: tuple[str, ...] = ()
     plan: str | None = None
+    resources: str = ""
 
 
 class Judged(NamedTuple):
@@ -141,20 +133,13 @@ class Judged(NamedTuple):
 
     @property
     def result(self) -> str:
-        """What follows: the worse of what the broker and the planner say."""
-        verdict = "needs_approval" if self.said is None else str(self.said["verdict"]["result"])
+        """What follows, as the broker says; without one, as far as the planner says it."""
         said = reported(self.change)
-        found = {one.action for one in said.findings}
-        planned = (
-            "refused"
-            if "refuse" in found
-            else "needs_approval"
-            if found
-            else "free"
-            if said.steps
-            else "nothing"
-        )
-        return max(verdict, planned, key=_WEIGHTS.index)
+        if self.said is None:
+            is_refused = any(one.action == "refuse" for one in said.findings)
+            return "refused" if is_refused else "needs_approval"
+        result = str(self.said["verdict"]["result"])
+        return "free" if result == "nothing" and said.steps else result
 
 
 @dataclass(frozen=True)
@@ -211,9 +196,11 @@ def plan(broker: Broker, wanted: Wanted) -> Judged:
 
 def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate) -> Judged:
     check_configuration(wanted.project, wanted.stack)
-    pricer = pricer_of(gate)
+    wrong = () if broker.folder is None else (*checks.of_packs(gate), *checks.of_settings(gate))
+    if wrong:
+        raise RefusedError(f"the gate has mistakes: {'; '.join(wrong)}", names_others=True)
     data, violations = _previewed(broker, gate, wanted)
-    seen = preview.read(data, pricer)
+    seen = preview.read(data, gate.prices)
     if not seen.stack:
         raise InputError("the preview has no resource, so it is not known which stack it is of")
     try:
@@ -221,7 +208,8 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
     except InputError as error:
         raise RefusedError(error.message) from None
     now = datetime.datetime.now(datetime.timezone.utc)
-    found = _findings(gate, seen.changes, now)
+    resources = rules.written(seen.changes) if gate.own_rules else ""
+    found = _findings(gate, seen.changes, resources, sends=bool(needed.permits))
     ceiling = None if wanted.ceiling is None else Ceiling(increase=f"{wanted.ceiling:.2f}")
     if ceiling is None and any(map(_is_loose, needed.permits)):
         raise InputError(
@@ -233,7 +221,7 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
         version=1,
         stack=seen.stack,
         account=str(said["account"]),
-        until=instant((now + (wanted.expires or gate.record_expires)).timestamp()),
+        until=instant((now + (wanted.expires or gate.file.record_expires)).timestamp()),
         nonce=secrets.token_urlsafe(18),
         permits=needed.permits,
         ttl=int(min(max(_TTL, seen.longest), _LONGEST_TTL)),
@@ -244,9 +232,10 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
         preview=msgspec.to_builtins(
             Report(
                 tuple(_step(one) for one in seen.changes if one.acts),
-                tuple(Found(one.rule, one.action, one.text) for one in found),
+                found,
                 tuple(violations),
                 None if wanted.plan is None else digest(read_file(wanted.plan)),
+                resources,
             )
         ),
     )
@@ -313,7 +302,7 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
         events = Path(scratch) / "events.json"
         words = [*preview.OPTIONS, "--event-log", str(events), *_chosen(wanted.stack)]
         words += [] if wanted.plan is None else ["--save-plan", str(wanted.plan)]
-        words += _packs(gate, wanted.project, wanted.stack, Path(scratch))
+        words += packs.options_of(gate.packs, Path(scratch))
         environment = {
             **_with(broker, broker.token),
             # The option for the events is behind this switch, and that for plans behind the other.
@@ -341,11 +330,6 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
     return done.stdout, [f"{one.policy_name}: {one.message}" for one in found]
 
 
-def _packs(gate: Gate, project: Path, stack: str | None, scratch: Path) -> list[str]:
-    """Return the options that start the policy packs of a gate."""
-    return opened_engine(project, stack, None).pack_options(gate.packs, scratch) if gate.packs else []
-
-
 def _with(broker: Broker, token: str) -> dict[str, str]:
     """Return the variables of the engine: without options that the user did not give here."""
     return {
@@ -366,20 +350,18 @@ def _containers(broker: Broker) -> list[Any]:
         return list(listed)
 
 
-def _findings(gate: Gate, changes: Sequence[Resource], now: datetime.datetime) -> list[Finding]:
-    """Return what the rules find in what no broker judges."""
-    ours = {one.urn for one in changes if one.kind not in {None, UNRECOGNISED}}
-    found = [
-        one
-        for one in rules.findings(gate, changes, now)
-        if one.rule not in BUILT_IN or one.rule == "keeps-billed" or one.urn not in ours
-    ]
-    found += [
-        Finding("protection", "approve", one.urn, f"{one.name!r} is no longer protected from deletion")
-        for one in changes
-        if one.unprotected and one.operation != "delete"
-    ]
-    return found
+def _findings(
+    gate: Gate, changes: Sequence[Resource], resources: str, *, sends: bool
+) -> tuple[Reported, ...]:
+    """Return what the rules find in what no broker judges; `sends`: whether a request needs a permit."""
+    found = (*rules.reported(gate.file, changes), *_own(gate, resources))
+    if gate.file.free is None and not sends and not found and any(one.acts for one in changes):
+        found = (Finding(rules.NEVER_FREE, "approve", "", "the gate has no `free`"),)
+    return tuple(Reported(one.rule, one.action, one.text) for one in found)
+
+
+def _own(gate: Gate, resources: str) -> tuple[Finding, ...]:
+    return rules.own(gate.own_rules, rules.read(resources)) if gate.own_rules else ()
 
 
 def _step(change: Resource) -> Step:
@@ -495,8 +477,11 @@ def sign(broker: Broker | None, judged: Judged, key: Path, folder: Path | None) 
 
     Raises:
         SignatureError: The key does not sign.
-        RefusedError: It is not the key of an approver, or they may not approve it.
+        RefusedError: It is not the key of an approver, they may not approve it, or the gate's own rules find more than
+            the plan says.
     """
+    if folder is not None:
+        _check_own_rules(folder, judged.change)
     text, before = judged.statement.encode(), {*(judged.said or {}).get("approvals", ())}
     if broker is None:
         if folder is None:
@@ -528,6 +513,23 @@ def sign(broker: Broker | None, judged: Judged, key: Path, folder: Path | None) 
     if why:
         raise RefusedError(f"not approved: {why}")
     return name, made.decode(), str(said["missing"])
+
+
+def _check_own_rules(folder: Path, change: Change) -> None:
+    """Run the rules of the folder on this machine: where it was planned, the program may have run beside them."""
+    with settings.opened(folder) as gate:
+        if not gate.own_rules or change.request is not None:
+            return
+        said = reported(change)
+        if not said.resources:
+            raise RefusedError(
+                "not approved: it does not say what the own rules of the gate judge; plan it with this folder"
+            )
+        told = {(one.rule, one.action, one.text) for one in said.findings}
+        found = [one for one in _own(gate, said.resources) if (one.rule, one.action, one.text) not in told]
+    if found:
+        texts = "; ".join(f"{one.rule}: {one.text}" for one in found)
+        raise RefusedError(f"not approved: own rules find here what its plan does not say: {texts}")
 
 
 def post(broker: Broker | None, judged: Judged, signature: str) -> None:
@@ -624,10 +626,6 @@ def apply(broker: Broker, wanted: Run) -> Applied:
     if not (wanted.words or change.permits or change.secrets or said.steps or said.findings):
         # It needs neither a grant nor an update.
         return Applied(0, ())
-    found = said.findings
-    texts = "; ".join(one.text for one in found)
-    if any(one.action == "refuse" for one in found):
-        raise RefusedError(f"its plan was refused: {texts}")
     rules_here = contextlib.nullcontext() if broker.folder is None else settings.opened(broker.folder)
     with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch, rules_here as gate:
         words = [*wanted.words] or _up(gate, wanted, change, Path(scratch))
@@ -638,10 +636,8 @@ def apply(broker: Broker, wanted: Run) -> Applied:
             raise RefusedError(error.message) from None
         token = str(granted["token"])
         exposed = "" if broker.folder is not None else dataclasses.replace(broker, token=token).why_exposed()
-        is_lacking = bool(found) and not granted["approvals"]
-        if is_lacking or (exposed and wanted.strict):
+        if exposed and wanted.strict:
             broker.ask("DELETE", "me", token=token)
-            raise RefusedError(f"it needs an approval: {texts}" if is_lacking else exposed)
         _check_exposed(exposed, wanted)
         if is_marked:
             _tag(wanted, change, "set", _tag_of(change), change.until)
@@ -678,7 +674,7 @@ def _up(gate: Gate | None, wanted: Run, change: Change, scratch: Path) -> list[s
             )
         words += ["--plan", str(plan.resolve())]
     if gate is not None:
-        words += _packs(gate, wanted.project, stack, scratch)
+        words += packs.options_of(gate.packs, scratch)
     return words
 
 

@@ -285,31 +285,5 @@ def _by_pickle(text: str) -> str | None:
     return next((word for word in words if word in KINDS), UNRECOGNISED)
 
 
-_HEADS: Final = frozenset({"PROTO", "FRAME", "MEMOIZE"})
-"""What a pickle has beside what it makes."""
-
-
-@lru_cache(maxsize=256)
-def is_our_provider(text: str, kind: str) -> bool:
-    """
-    Return whether a pickled provider is the reference to this package's provider of a kind, and nothing else.
-
-    Args:
-        text: The property `__provider` of a dynamic resource.
-        kind: One of `KINDS`.
-    """
-    try:
-        codes = [
-            (code.name, argument)
-            for code, argument, _ in pickletools.genops(base64.b64decode(text, validate=True))
-        ]
-    except (ValueError, UnicodeDecodeError, IndexError):
-        return False
-    text_code = "SHORT_BINUNICODE"
-    function = [*((text_code, word) for word in _REFERENCE), ("STACK_GLOBAL", None)]
-    call = [(text_code, kind), ("TUPLE1", None), ("REDUCE", None), ("STOP", None)]
-    return [one for one in codes if one[0] not in _HEADS] == [*function, *call]
-
-
 def _by_provider(provider: Any) -> str | None:
     return _by_pickle(provider) if isinstance(provider, str) else None

@@ -17,6 +17,7 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import workflow
 from tests.broker.conftest import Bench, create, literal, permit, sign
 from tests.support.gate import keys
+from tests.support.golden import Golden
 
 CREATE: Final = """
 import os, sys, urllib.request
@@ -87,6 +88,8 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
     # The answer to the same create again; nothing is made twice.
     said = desk.gate("apply", "--", sys.executable, "-c", "raise SystemExit(3)", code=3)
     assert 'approved and not done: 2. POST /containers {"name": "data"' in said
+    said = desk.gate("apply", "--", sys.executable, "-c", "raise SystemExit(10)", code=10)
+    assert "waiting: STACKS has no capacity" in said
     desk.apply()
     assert desk.bench.names == ["web"]
     assert desk.bench.emulator.calls("containers.create") == 1
@@ -129,20 +132,43 @@ def test_the_log_says_who_changed_what_for_how_much(
     assert desk.bench.client(token)("GET", "/_broker/log").status_code == 404
 
 
-def test_a_page_and_a_test_tab_get_the_change_too(desks: Callable[..., Desk]) -> None:
+def test_the_documents_of_a_change_are_as_recorded(desks: Callable[..., Desk], golden: Golden) -> None:
+    """What a person, a pull request, a test tab and a program read of it."""
     desk = desks(rules={"unpriced": "approve", "opens-access": "refuse"})
-    row = desk.bench.made("web")
-    ids = {"container_id": {"of": ["web"]}}
+    old, web = desk.bench.made("old", template="postgresql"), desk.bench.made("web")
+    desk.bench.ledger.claim("shop/prod", old["id"], old["created_at"], "postgresql", "basic")
     desk.write(
-        permit("containers.external_access", {"enabled": True}, ids=ids),
-        known={"web": {"id": row["id"], "created_at": row["created_at"]}},
+        permit("containers.create", create("db", "postgresql"), binds="db", why="create db"),
+        permit(
+            "containers.external_access", {"enabled": True}, ids={"container_id": {"of": ["web"]}}, times=2
+        ),
+        permit(
+            "containers.delete",
+            ids={"container_id": literal(old)},
+            after=[1],
+            destroys="tables",
+            why="delete old",
+        ),
+        nonce="a-nonce-of-this-test",
+        author="Eve <eve@example.org>",
+        ceiling={"increase": "4.00"},
+        known={"web": {"id": web["id"], "created_at": web["created_at"]}},
+        secrets=[{"endpoint": "containers.credentials", "ids": {"container_id": {"of": ["db"]}}}],
+        preview={
+            "steps": [
+                {"operation": "create", "name": "db", "type": "stacks:index:Container"},
+                {"operation": "update", "name": "site", "type": "aws:s3/bucket:Bucket", "changed": ["acl"]},
+            ],
+            "findings": [{"rule": "opens-access", "action": "approve", "text": "'site' may be open"}],
+            "violations": ["spend-gate: it is close to the limit"],
+        },
     )
+    replaced = {desk.bench.ledger.account: "ACCOUNT", desk.bench.emulator.account: "usr"}
 
-    page = desk.gate("show", "--format", "markdown")
-    assert page.startswith("<!-- stacks-pulumi")
-    assert "PUT /containers/" in page
-    assert 'failure message="PUT' in desk.gate("show", "--format", "junit")
-    assert json.loads(desk.gate("show", "--json"))["result"] == "refused"
+    for ending, form in {"txt": "table", "md": "markdown", "xml": "junit", "json": "json"}.items():
+        # A page may break a long word where nobody sees it.
+        said = desk.gate("show", "--format", form).replace("\N{ZERO WIDTH SPACE}", "")
+        golden.text(f"gate.{ending}", said, replaced)
 
 
 def test_who_may_approve(desks: Callable[..., Desk]) -> None:

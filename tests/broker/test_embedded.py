@@ -79,14 +79,20 @@ def apply(change: Path, *words: str, options: tuple[str, ...] = ()) -> int:
 
 
 def test_the_command_has_a_token_and_not_the_key_and_the_server_ends_with_it(
-    folder: Path, change: Path, emulator: Emulator, capfd: pytest.CaptureFixture[str]
+    folder: Path,
+    change: Path,
+    emulator: Emulator,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PULUMI_OPTION_TARGET", "only-this")
     script = f"{CREATE}\nprint(os.environ, sorted(os.listdir(sys.argv[2])))"
 
     assert apply(change, sys.executable, "-c", script, BODY, str(folder)) == 0
 
     said = capfd.readouterr()
     assert "sk_stacks_57ac6b0c" in said.out
+    assert "PULUMI_OPTION_TARGET" not in said.out
     assert emulator.key not in said.out + said.err
     assert "can read the broker's folder" in said.err
     assert [one.name for one in emulator.state.containers.values()] == ["web"]

@@ -91,11 +91,11 @@ def in_both_ways(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]
 HURRIED: Final = """
 import json, sys
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi.gate import engine
+from stacks_pulumi.gate import packs
 from stacks_pulumi.resources import _restarts
 
 SYSTEM_CLOCK.sleep(HOURS)
-print(json.dumps([_restarts.GRACE, engine.PYTHON, SYSTEM_CLOCK.wall() - WALL > HOURS, sys.path]))
+print(json.dumps([_restarts.GRACE, packs.PYTHON, SYSTEM_CLOCK.wall() - WALL > HOURS, sys.path]))
 """
 
 
@@ -106,7 +106,7 @@ def test_a_fork_has_the_fast_clock_of_a_started_process(
     script = tmp_path / "pulumi-language-python-exec"
     script.write_text(HURRIED.replace("WALL", str(wall)).replace("HOURS", str(hours)), encoding="utf-8")
     constants: hurry.Constants = {
-        "stacks_pulumi.gate.engine": {"PYTHON": "/a/python"},
+        "stacks_pulumi.gate.packs": {"PYTHON": "/a/python"},
         "stacks_pulumi.resources._restarts": {"GRACE": 1.5},
     }
 

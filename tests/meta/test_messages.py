@@ -25,7 +25,6 @@ NOT_SHOWN: Final = {
     "HostError": "its text has the code already",
     "_DeferredError": "pulumi_policy shows it as a notice",
     "_NoWheelError": "`commands.scaffold.required` returns its text, and the commands show it",
-    "_FoundError": "`gate.program.own_code` returns its text, and the verdict shows it",
 }
 """Exception -> why its text needs no code."""
 ELSEWHERE: Final = {

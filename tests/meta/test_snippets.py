@@ -159,7 +159,7 @@ def test_the_gates_settings_in_the_pages_are_valid(tmp_path: Path) -> None:
 
     assert [rule.name for rule in own_rules(gate.own_rules[0])] == ["no-premium-on-friday"]
     # The sample shows every group of settings.
-    assert gate.free is not None
+    assert gate.file.free is not None
     assert gate.file.approver_limits["ann"].covers("shop/dev")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.chaos.gate_kills import GateKillsProof
 from tests.chaos.platforms_proof import PlatformsProof
 from tests.chaos.previews_proof import PreviewsProof
 from tests.chaos.proof import ChaosProof
@@ -22,7 +21,6 @@ PROOFS: Final[dict[str, type[Proof]]] = {
     "agents": AgentsProof,
     "chaos": ChaosProof,
     "gate": GateProof,
-    "gate-kills": GateKillsProof,
     "mutants": Mutants,
     "platforms": PlatformsProof,
     "previews": PreviewsProof,

@@ -69,7 +69,7 @@ def hurried_environment(python_path: Path | None = None) -> dict[str, str]:
         python_path: Put first on the module path.
     """
     # A command of the gate starts packs in Python itself.
-    python = {"stacks_pulumi.gate.engine": {"PYTHON": str(commands.folder() / "python3")}}
+    python = {"stacks_pulumi.gate.packs": {"PYTHON": str(commands.folder() / "python3")}}
     return hurry.environment(
         SPEED, wall=fast_wall(), python_path=python_path, constants={**PATIENT, **python}
     )

@@ -13,7 +13,6 @@ from stacks_pulumi import _pulumi_cli
 from stacks_pulumi._environment import without_secrets
 from stacks_pulumi.broker import git, signatures
 from stacks_pulumi.commands.scaffold import Place, required
-from stacks_pulumi.gate import engine, machine, state_pack
 from tests.support.packs import ROOT
 from tests.tools.fake_executables import executable
 
@@ -74,7 +73,7 @@ def test_the_build_of_a_wheel_gets_no_secret(tmp_path: Path, monkeypatch: pytest
 
 
 def test_commands_that_need_no_secret_get_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("git", "ssh-keygen", "ps", "pulumi-resource-stacks"):
+    for name in ("git", "ssh-keygen", "ps"):
         executable(tmp_path / "bin" / name, f"#!/bin/sh\nenv >{tmp_path}/{name}.txt\n")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
     monkeypatch.setenv("SSH_AUTH_SOCK", "a socket")
@@ -82,7 +81,6 @@ def test_commands_that_need_no_secret_get_none(tmp_path: Path, monkeypatch: pyte
     commands: dict[str, Callable[[], object]] = {
         "git": lambda: git.author(tmp_path),
         "ssh-keygen": lambda: signatures._run(["-Y", "sign"]),
-        "pulumi-resource-stacks": lambda: engine._version_of(tmp_path / "bin" / "pulumi-resource-stacks"),
         "ps": lambda: _pulumi_cli._below(os.getpid()),
     }
 
@@ -92,19 +90,6 @@ def test_commands_that_need_no_secret_get_none(tmp_path: Path, monkeypatch: pyte
         assert "hunter" not in given, name
         assert "PATH=" in given
         assert ("SSH_AUTH_SOCK=a socket" in given) is (name in {"git", "ssh-keygen"})
-
-    # The engine needs its own, and no key of STACKS.
-    executable(tmp_path / "bin" / "pulumi", f"#!/bin/sh\nenv >{tmp_path}/pulumi.txt\n")
-    state_pack.why_not(state_pack.Expected(str(tmp_path), "dev", "", "", ""))
-    given = (tmp_path / "pulumi.txt").read_text(encoding="utf-8")
-    assert "hunter-1" not in given
-    assert "PULUMI_ACCESS_TOKEN=hunter-2" in given
-
-    # Without /proc, as on macOS.
-    (tmp_path / "ps.txt").unlink()
-    monkeypatch.setattr(machine, "Path", lambda *_: tmp_path / "no" / "proc")
-    machine.is_running(1)
-    assert "hunter" not in (tmp_path / "ps.txt").read_text(encoding="utf-8")
 
 
 def test_a_name_with_a_star_is_the_beginning_of_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,8 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 
 from stacks_pulumi import platform_file
-from stacks_pulumi.broker import settings as broker
+from stacks_pulumi.broker import settings as gate
 from stacks_pulumi.emulator import drift
-from stacks_pulumi.gate import settings as gate
 from tools.docs.docstrings import first_sentence, section
 from tools.docs.marks import table
 
@@ -130,16 +129,15 @@ def seed_settings() -> str:
 
 
 _ROWS: Final[dict[type[msgspec.Struct], str]] = {
-    broker.PackFile: "packs[].",
+    gate.PackFile: "packs[].",
     gate.Limits: "limits.",
     gate.Rules: "rules.",
-    gate.DestroysData: "rules.destroys-data.",
     gate.AtMost: "rules.max-*.",
     gate.Free: "free.",
     gate.ApproverLimit: "approver_limits.NAME.",
-    broker.KeySource: "key.",
-    broker.Keys: "keys.",
-    broker.AccountLimits: "account.",
-    broker.Policy: "policies.NAME.",
+    gate.KeySource: "key.",
+    gate.Keys: "keys.",
+    gate.AccountLimits: "account.",
+    gate.Policy: "policies.NAME.",
 }
 """How a setting of each group is named."""

@@ -42,7 +42,6 @@ if [ -z "$PYTHONPATH" ] || [ "$PYTHONPATH" = {hurried} ]; then
         [ -f {list} ] || {{ {python} "$@" >{list}.$$ && mv {list}.$$ {list}; }}
         exec cat {list} ;;
     "-m stacks_pulumi "* | "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | \\
-        "-u -m stacks_pulumi.gate.state_pack "* | \\
         "-u -m stacks_pulumi.hosts.plugin.servicer "* | \\
         /*"/pulumi-language-python-exec "* | "-u "/*"/pulumi-language-python-exec "* | \\
         /*"/pulumi-resource-stacks "* | /*"/stacks-pulumi "*)

@@ -50,7 +50,6 @@ IMPORTED = (
     "yaml",
     "stacks_pulumi.api._transport",
     "stacks_pulumi.functions",
-    "stacks_pulumi.gate.digests",
     "stacks_pulumi.hosts.dynamic",
     "stacks_pulumi.hosts.plugin.questions",
     "stacks_pulumi.hosts.plugin.settings",

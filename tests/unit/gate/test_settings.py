@@ -14,6 +14,7 @@ import yaml
 from openapi_schema_validator import OAS31Validator
 
 from stacks_pulumi.broker import reader
+from stacks_pulumi.broker.settings import AtMost, Free, Limits, schema
 from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate import settings
 
@@ -24,7 +25,7 @@ packs:
   - {path: packs/spend, config: spend.json}
 limits: {max_increase: 15, max_total: 40.50}
 rules:
-  destroys-data: {backup_within_hours: 24, otherwise: approve}
+  destroys-data: approve
   restores-data: approve
   opens-access: refuse
   max-deletions: {limit: 3, otherwise: refuse}
@@ -39,7 +40,6 @@ other_than_author: false
 record_expires: 12h
 prices: prices.yaml
 budgets: budgets.yaml
-project_settings: [main]
 """
 
 
@@ -66,20 +66,18 @@ def test_a_folder_is_read_whole(folder: Path) -> None:
 
     assert gate.source == str(folder)
     assert gate.packs == (settings.GatePack(folder / "packs" / "spend", folder / "spend.json"),)
-    assert gate.limits == settings.Limits(max_increase=Decimal(15), max_total=Decimal("40.50"))
-    assert gate.rules.destroys_data == settings.DestroysData(backup_within_hours=24, otherwise="approve")
-    assert gate.rules.opens_access == "refuse"
-    assert gate.rules.max_deletions == settings.AtMost(limit=3, otherwise="refuse")
+    assert gate.file.limits == Limits(max_increase=Decimal(15), max_total=Decimal("40.50"))
+    assert gate.file.rules.opens_access == "refuse"
+    assert gate.file.rules.max_deletions == AtMost(limit=3, otherwise="refuse")
     assert gate.own_rules == (folder / "rules.py",)
-    assert gate.free == settings.Free(increase_per_day=Decimal(5))
+    assert gate.file.free == Free(increase_per_day=Decimal(5))
     assert gate.signers == folder / "allowed_signers"
-    assert gate.record_expires == datetime.timedelta(hours=12)
-    assert gate.two_approvals == {"destroys-data"}
-    assert gate.project_settings == {"main"}
+    assert gate.file.record_expires == datetime.timedelta(hours=12)
+    assert gate.file.two_approvals == ["destroys-data"]
     assert gate.prices is not None
     assert gate.budgets is not None
-    assert gate.serves("shop/prod")
-    assert not gate.serves("other/prod")
+    assert gate.file.serves("shop/prod")
+    assert not gate.file.serves("other/prod")
     ann = gate.file.approver_limits["ann"]
     assert (ann.ceiling, ann.may_destroy, ann.covers("shop/dev"), ann.covers("shop/prod")) == (
         Decimal(50),
@@ -94,11 +92,12 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
 
     gate = settings.read_gate(folder)
 
-    assert gate.free is None
-    assert (gate.rules.destroys_data, gate.rules.restores_data, gate.rules.opens_access) == ("approve",) * 3
-    assert gate.rules.unpriced == "refuse"
-    assert gate.project_settings == frozenset()
-    assert gate.record_expires == datetime.timedelta(hours=24)
+    assert gate.file.free is None
+    assert (gate.file.rules.destroys_data, gate.file.rules.restores_data, gate.file.rules.opens_access) == (
+        "approve",
+    ) * 3
+    assert gate.file.rules.unpriced == "refuse"
+    assert gate.file.record_expires == datetime.timedelta(hours=24)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,14 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
             8,
             "there is no setting restores_data; did you mean restores-data?",
         ),
-        ("backup_within_hours: 24", "backup_within_hours: 0", 7, "must be a whole number"),
+        (
+            "destroys-data: approve",
+            "destroys-data: {backup_within_hours: 24, otherwise: approve}",
+            7,
+            "a younger backup does not excuse the deletion of one any more: write `destroys-data: approve`",
+        ),
+        ("free:", "project_settings: [main]\nfree:", 13, "because its code has no key: remove it"),
+        ("free:", "platform: rules.py\nfree:", 13, "the broker reads no file about the platform: remove it"),
         ("limit: 3, ", "", 10, "limit is missing: it must be a whole number"),
         ("{increase_per_day: 5}", "", 13, "free is empty: write a value, or leave it out"),
         ("{increase_per_day: 5}", "5", 13, "free is '5', and must be settings (increase_per_day, code)"),
@@ -156,7 +162,6 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
             "record_expires is '1 day', and must be a time such as 30m, 4h or 2d, 90 days at most",
         ),
         ("12h", "91d", 19, "90 days at most"),
-        ("[main]", "[runtime]", 22, "must be backend or plugins"),
         ("packs/spend", "../packs", 4, "../packs is outside of the gate's folder"),
         ("packs/spend", "/etc", 4, "/etc is outside of the gate's folder"),
         ("packs/spend", ".", 4, ". is outside of the gate's folder"),
@@ -207,7 +212,7 @@ def test_a_gate_of_a_git_ref_is_not_that_of_the_working_tree(folder: Path, tmp_p
     (folder / "gate.yaml").write_text("version: 1\n")
 
     with settings.opened(folder, "main") as gate:
-        assert gate.limits.max_increase == Decimal(15)
+        assert gate.file.limits.max_increase == Decimal(15)
         assert gate.packs[0].path == gate.folder / "packs" / "spend"
         assert (gate.packs[0].path / "PulumiPolicy.yaml").is_file()
         assert gate.source.startswith(f"{folder} of main, commit ")
@@ -217,7 +222,7 @@ def test_a_gate_of_a_git_ref_is_not_that_of_the_working_tree(folder: Path, tmp_p
     # A broker's folder says itself from where its rules are.
     (folder / "gate.yaml").write_text("version: 1\nrules_ref: main\n")
     with settings.opened(folder) as gate:
-        assert gate.limits.max_increase == Decimal(15)
+        assert gate.file.limits.max_increase == Decimal(15)
 
 
 @pytest.mark.parametrize("kind", ["tag", "branch"])
@@ -239,7 +244,7 @@ def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
     _git(tmp_path, "remote", "add", "origin", "https://example.com")
     for ref in ("origin/main", "refs/remotes/origin/main", "v1", "origin/main^{commit}"):
         with settings.opened(folder, ref) as gate:
-            assert gate.limits.max_increase == Decimal(15)
+            assert gate.file.limits.max_increase == Decimal(15)
 
 
 @pytest.mark.parametrize("ref", ["origin/main", "refs/remotes/origin/main", "origin/main~0", "origin"])
@@ -271,7 +276,7 @@ def test_a_name_with_a_sign_that_git_gives_no_meaning_there_is_compared_whole(
     _git(tmp_path, "checkout", "-q", "-b", "change")
     _git(tmp_path, "commit", "-qam", "No rules")
     with settings.opened(folder, "gate@2") as gate:
-        assert gate.limits.max_increase == Decimal(15)
+        assert gate.file.limits.max_increase == Decimal(15)
     _git(tmp_path, "tag", "gate@2")
     with pytest.raises(ConfigError, match="name one of them in full"), settings.opened(folder, "gate@2"):
         pass
@@ -287,14 +292,14 @@ def test_nobody_replaces_a_gate_by_a_name_that_looks_like_its_commit(
     words = ["git", "-C", str(tmp_path), "rev-parse", "HEAD"]
     commit = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     with settings.opened(folder, commit[:8]) as gate:
-        assert gate.limits.max_increase == Decimal(15)
+        assert gate.file.limits.max_increase == Decimal(15)
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "commit", "-qam", "No rules")
     _git(tmp_path, kind, commit[:8])
     with pytest.raises(ConfigError, match="name one of them in full"), settings.opened(folder, commit[:8]):
         pass
     with settings.opened(folder, commit) as gate:
-        assert gate.limits.max_increase == Decimal(15)
+        assert gate.file.limits.max_increase == Decimal(15)
 
 
 def test_a_gate_of_a_git_ref_has_no_links(folder: Path, tmp_path: Path) -> None:
@@ -334,7 +339,7 @@ def test_a_repository_that_the_author_made_up_is_not_read(folder: Path, tmp_path
     assert found.stdout.strip() == str(other), "git no longer takes such a folder for a repository"
 
     with settings.opened(folder, "main") as gate:
-        assert gate.limits.max_increase == Decimal(15)
+        assert gate.file.limits.max_increase == Decimal(15)
 
 
 @pytest.mark.parametrize("link", [False, True])
@@ -361,7 +366,7 @@ def test_a_submodule_of_the_author_is_no_repository_of_a_gate(
 
     # A clone beside the files of a repository is no part of it.
     with settings.opened(lenient, "main") as gate:
-        assert gate.limits.max_increase is None
+        assert gate.file.limits.max_increase is None
     use(folder)
     _git(tmp_path, "rm", "-rq", "--cached", folder.name)
     _git(tmp_path, "-c", "advice.addEmbeddedRepo=false", "add", folder.name)
@@ -381,7 +386,7 @@ def test_a_link_of_the_working_tree_leads_to_no_other_gate(folder: Path, tmp_pat
     folder.symlink_to("lenient")
 
     with settings.opened(folder, "main") as gate:
-        assert gate.limits.max_increase == Decimal(15)
+        assert gate.file.limits.max_increase == Decimal(15)
 
 
 def test_a_folder_outside_of_a_repository_has_no_ref(folder: Path) -> None:
@@ -402,7 +407,7 @@ def test_a_ref_that_is_missing_is_an_error(folder: Path, tmp_path: Path, ref: st
 
 
 def test_the_schema_accepts_what_is_read() -> None:
-    validator = OAS31Validator(json.loads(json.dumps(settings.schema())))
+    validator = OAS31Validator(json.loads(json.dumps(schema())))
 
     assert validator.is_valid(yaml.safe_load(TEXT))
     assert not validator.is_valid(yaml.safe_load(TEXT.replace("max_increase", "max_increas")))

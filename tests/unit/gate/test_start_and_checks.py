@@ -16,6 +16,7 @@ import yaml
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.broker import signers
 from stacks_pulumi.broker.folder import Folder
+from stacks_pulumi.broker.settings import Limits
 from stacks_pulumi.cli import main
 from stacks_pulumi.commands import scaffold
 from stacks_pulumi.commands._lock import INSTALL
@@ -52,10 +53,10 @@ def found(folder: Path) -> list[str]:
 def test_a_new_folder_has_no_mistake(folder: Path) -> None:
     assert found(folder) == []
     gate = settings.read_gate(folder)
-    assert gate.limits == settings.Limits(max_total=Decimal(40), max_increase=Decimal(15))
+    assert gate.file.limits == Limits(max_total=Decimal(40), max_increase=Decimal(15))
     assert [pack.path.name for pack in gate.packs] == ["guard"]
     assert signers.names_of(gate.signers) == {"ann"}
-    assert gate.free is None
+    assert gate.file.free is None
 
 
 def test_the_policies_of_a_new_folder_are_as_recorded(folder: Path, golden: Golden) -> None:

@@ -1,0 +1,126 @@
+"""What a plan reports of what sends no request to STACKS: rules, own rules, policies and the engine's saved plan."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from stacks_pulumi.emulator import Emulator
+from tests.broker.conftest import Bench
+from tests.broker.test_workflow import Machine
+from tests.support.clock import fast_clock
+from tests.support.gate import keys
+from tests.support.packs import ROOT
+from tests.support.stack import Stack
+from tools.engine.ensure import ensure
+
+pytestmark = pytest.mark.engine
+
+LABEL: Final = """
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider, UpdateResult
+
+class Label(ResourceProvider):
+    def create(self, props):
+        return CreateResult("label", props)
+    def update(self, id, olds, news):
+        return UpdateResult(news)
+
+class Other(Resource):
+    def __init__(self, name, **props):
+        super().__init__(Label(), name, props)
+"""
+RULES: Final = """
+def no_premium(changes):
+    for change in changes:
+        if change.kind == "Container" and change.after.get("plan") == "premium":
+            yield change.refuse("premium is for production")
+
+RULES = [no_premium]
+"""
+MORE: Final = """
+def colours(changes):
+    for change in changes:
+        if change.after.get("colour") == "red":
+            yield change.approve(f"{change.name} is red")
+
+RULES = [colours]
+"""
+PACK: Final = {"allowed-plans": {"allowed": ["micro", "basic", "premium"]}}
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
+        yield api
+
+
+@pytest.fixture
+def job(bench: Bench, tmp_path: Path) -> Machine:
+    """Return a machine with the gate's folder, whose own broker runs for each command."""
+    bench.stop()
+    made = Machine("job", Stack(tmp_path / "stack", ensure().bin, {}), "")
+    for name in ("STACKS_BASE_URL", "STACKS_API_KEY"):
+        made.env.pop(name, None)
+    shutil.copytree(
+        ROOT / "policies" / "plans", bench.path / "plans", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (bench.path / "plans.json").write_text(json.dumps(PACK), encoding="utf-8")
+    (bench.path / "rules.py").write_text(RULES, encoding="utf-8")
+    settings = yaml.safe_load((bench.path / "gate.yaml").read_text(encoding="utf-8"))
+    settings |= {
+        "packs": [{"path": "plans", "config": "plans.json"}],
+        "own_rules": ["rules.py"],
+        "two_approvals": ["destroys-data"],
+    }
+    (bench.path / "gate.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return made
+
+
+def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Machine) -> None:
+    stack, gate = job.stack, ("--gate", str(bench.path))
+    change = job.folder / "change.json"
+
+    def plan(program: str, *words: str, code: int = 3) -> str:
+        stack.program(LABEL + program)
+        job.checkout()
+        return job.gate("plan", *gate, "-s", "dev", *words, code=code)
+
+    def approve(name: str, code: int = 0) -> str:
+        return job.gate("approve", str(change), *gate, "--key", str(keys() / name), code=code)
+
+    assert "allowed-plans" in plan('stacks.Container("web", template="nodejs", plan="standard")', code=2)
+    said = plan('stacks.Container("web", template="nodejs", plan="premium")', code=2)
+    assert "refused by no-premium: premium is for production (the planner)" in said
+
+    said = plan('stacks.Container("web", template="nodejs")\nOther("it", colour="red")', "--save-plan")
+    assert "opens-access: 'it': whether a pulumi-python:dynamic:Resource opens access is not known" in said
+    # The approver's folder has a rule that the planner's had not.
+    (bench.path / "rules.py").write_text(MORE, encoding="utf-8")
+    assert "own rules find here what its plan does not say: colours: it is red" in approve("ann", code=2)
+    (bench.path / "rules.py").write_text(RULES, encoding="utf-8")
+    approve("ann")
+    # The saved plan holds the resources of other providers to what was shown.
+    stack.program(LABEL + 'stacks.Container("web", template="nodejs")\nOther("it", colour="blue")')
+    job.checkout()
+    said = job.gate("apply", str(change), *gate, "--accept-replay", code=1)
+    assert "violates plan" in said
+    stack.program(LABEL + 'stacks.Container("web", template="nodejs")\nOther("it", colour="red")')
+    job.checkout()
+    job.gate("apply", str(change), *gate)
+    assert bench.names == ["web"]
+
+    # What is deleted at another provider is no request to STACKS, and needs two people too.
+    said = plan('stacks.Container("web", template="nodejs")')
+    assert "destroys-data: 'it' is deleted; whether a" in said
+    assert "the approvals of two people" in job.gate("apply", str(change), *gate, code=2)
+    approve("ann")
+    assert "the approvals of two people" in job.gate("apply", str(change), *gate, code=2)
+    approve("bob")
+    job.gate("apply", str(change), *gate)
+    assert plan('stacks.Container("web", template="nodejs")', code=0).startswith("tests/dev: nothing changes")
