@@ -13,9 +13,12 @@ import subprocess
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from stacks_pulumi._environment import OF_NETWORK, OF_SSH, without_secrets
 from stacks_pulumi.errors import ConfigError
+
+_SECONDS: Final = 60.0
 
 
 def said(folder: Path, *words: str) -> str:
@@ -26,7 +29,7 @@ def said(folder: Path, *words: str) -> str:
         return ""
     try:
         done = _run(top, root, words)
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
 
@@ -159,6 +162,11 @@ def _read(top: Path, *words: str) -> bytes:
         done = _run(top, top, words)
     except OSError as error:
         raise ConfigError(f"git cannot be started: {error.strerror}", code="file-access") from None
+    except subprocess.TimeoutExpired:
+        # A clone may lack files, which git then asks a server for.
+        raise ConfigError(
+            f"git did not end in {_SECONDS:.0f} s: run `git fetch` in {top}", code="timed-out"
+        ) from None
     if done.returncode:
         reason = " ".join(done.stderr.decode(errors="replace").split())
         name = words[-1].removesuffix("^{commit}")
@@ -187,4 +195,5 @@ def _run(top: Path, here: Path, words: Sequence[str]) -> subprocess.CompletedPro
         env=without_secrets("XDG_*", *OF_SSH, *OF_NETWORK),
         capture_output=True,
         check=False,
+        timeout=_SECONDS,
     )

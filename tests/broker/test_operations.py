@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import yaml
 
 from stacks_pulumi import cli
 from stacks_pulumi.broker import folder as folders
-from stacks_pulumi.broker import journal
+from stacks_pulumi.broker import git, journal
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench, Client, create, literal, permit
@@ -288,13 +289,21 @@ def test_rules_and_approvers_of_a_git_ref_are_not_those_of_the_working_tree(
     assert bench.reader()("GET", "/_broker/settings").json()["approvers"] == ["mallory"]
 
 
-def test_a_ref_that_is_gone_lets_nothing_happen(benches: Callable[..., Bench]) -> None:
-    bench = benches()
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_ref_that_cannot_be_read_lets_nothing_happen(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
     agent = bench.granted(permit("containers.create", create("web")))
     _git(bench.path, "init", "-q", "-b", "main")
     bench.configure({"rules_ref": "main"})
+    if hangs:
+        program = tmp_path / "git"
+        program.write_text("#!/bin/sh\nexec sleep 600\n", encoding="utf-8")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        monkeypatch.setattr(git, "_SECONDS", 0.5)
 
     answer = agent.create("web")
 
     assert answer.status_code == 409
-    assert "fetch it, or commit first" in answer.json()["error"]
+    assert ("git did not end" if hangs else "fetch it, or commit first") in answer.json()["error"]
