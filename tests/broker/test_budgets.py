@@ -244,6 +244,10 @@ def test_only_its_own_is_shown(benches: Callable[..., Bench]) -> None:
 
     assert [row["name"] for row in agent("GET", "/containers").json()["data"]] == ["web"]
     assert agent("GET", f"/containers/status/{other['id']}").status_code == 404
+    deletes = bench.change(permit("containers.delete", ids={"container_id": literal(other)}))
+    assert bench.hand_in(deletes, token=agent.token, where="verdicts").status_code == 404
+    mine = bench.change(permit("containers.create", create("data")))
+    assert bench.hand_in(mine, token=agent.token, where="verdicts").status_code == 200
 
 
 def test_a_policy_that_is_gone_allows_nothing(bench: Bench) -> None:

@@ -119,6 +119,7 @@ def test_what_is_not_where_the_change_says_is_gone_and_nothing_is_sent(bench: Be
         )
     )
     bench.emulator.drift.disconnect("web", "primary")
+    bench.emulator.drift.connect("web", "data", "another")
 
     answers = [grant("DELETE", f"/containers/connections/{one.id}") for one in (gone, foreign)]
 
