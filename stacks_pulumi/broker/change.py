@@ -271,7 +271,7 @@ class Change(_Part, frozen=True):
     known: dict[Text, Known] = {}
     secrets: tuple[Secret, ...] = ()
     author: str = ""
-    request: Text | None = None
+    request: Annotated[str, msgspec.Meta(pattern=r"^r-[0-9a-f]{1,20}$")] | None = None
     preview: Any = None
 
     @property
@@ -412,8 +412,8 @@ def _problem(permit: Permit, symbols: set[str], numbers: list[int]) -> str:
         return f"its body may have {', '.join(effect.fields) or 'no field'}"
     if any(isinstance(value, dict) and value != ANY for value in permit.body.values()):
         return 'a value of its body is plain, or {"any": true}'
-    if permit.times is None and effect.makes == "Container":
-        return "a create needs a number of times: its price is for each"
+    if permit.times is None and (effect.makes == "Container" or effect.removes in {"Container", "Backup"}):
+        return "what is billed, and what has data, needs a number of times"
     if permit.binds is not None and not effect.makes:
         return "it makes nothing that could be bound"
     if permit.only_address is not None and (

@@ -115,11 +115,12 @@ class Desk:
             why = self._not_approved(change, verdict, names, requester)
             if why and not self._may_apply_free(grant, change.stack):
                 raise RequestRefusedError(403, why, _WITHOUT, kind="approval-needed")
+            free = str(verdict.at_any_moment) if why else None
             spec = Spec(
                 known=change.known,
                 reads=change.secrets,
-                ceiling=None if change.ceiling is None else f"{change.ceiling.most:f}",
-                free=str(verdict.at_any_moment) if why else None,
+                ceiling=free if change.ceiling is None else f"{change.ceiling.most:f}",
+                free=free,
             )
             holder = ", ".join(names) or (grant.holder if grant is not None else "")
             id_, token = self._ledger.issue(
@@ -159,6 +160,9 @@ class Desk:
             raise refused("its nonce was used by another change", "plan the change again")
         if grant.revoked is not None:
             raise refused("the grant of this change was revoked", "plan the change again")
+        if grant.spec.free is not None and grant.until <= self._ledger.now() - DAY:
+            # No day counts it any more.
+            raise refused("what is free is applied within a day", "plan the change again")
         if not {*names}.issuperset(grant.approvals):
             raise refused("it lacks a signature that it was handed in with")
         if 0 <= self._ledger.now() - grant.used < _IN_USE:
@@ -303,7 +307,7 @@ class Desk:
         spent = sum(
             (
                 Decimal(one.spec.free)
-                for one in self._ledger.grants("stack = ? and at > ?", change.stack, now - DAY)
+                for one in self._ledger.grants("stack = ? and until > ?", change.stack, now - DAY)
                 if one.spec.free is not None
             ),
             Decimal(0),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
-from stacks_pulumi._identifiers import PLACEHOLDER
+from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
 from stacks_pulumi.broker.limits import Limit, price_listed, price_of
@@ -108,8 +108,7 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
     }
     known = [price for price in prices.values() if price is not None]
     most = sum(known, _ZERO) if len(known) == len(prices) else None
-    removed = [_removed(one, facts) for one in change.permits if one.endpoint == "containers.delete"]
-    increase = None if most is None else most - sum(removed, _ZERO)
+    increase = None if most is None else most - _removed(change, facts)
     owners = _owners(change, facts)
     findings = [
         *_of_permits(change, settings, facts, prices),
@@ -144,7 +143,8 @@ def _of_permits(
     rules = settings.rules
     for permit in change.permits:
         words, effect = in_words(permit), EFFECTS[permit.endpoint]
-        opens = effect.opens or permit.body.get("enabled") in (True, ANY)
+        # What is not false, a platform may take for true.
+        opens = effect.opens or permit.body.get("enabled", False) is not False
         found: tuple[tuple[bool, str, Action, str], ...] = (
             (
                 effect.removes in {"Container", "Backup"},
@@ -171,17 +171,13 @@ def _data(permit: Permit, facts: Facts) -> str:
 
 def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
     # What has no count clears up beside a change, such as an address in a list of addresses.
-    deletions = [
-        one
-        for one in change.permits
-        if (removed := EFFECTS[one.endpoint].removes)
-        and (one.times is not None or removed in {"Container", "Backup"})
-    ]
+    deletions = [one for one in change.permits if EFFECTS[one.endpoint].removes and one.times is not None]
+    number_of_deletions = sum(one.times or 0 for one in deletions)
     gone = {one.ids["container_id"].is_ for one in deletions if one.endpoint == "containers.delete"}
     made = [one.binds for one in change.permits if one.endpoint == "containers.create" and one.binds]
     replaced = [symbol for symbol in made if symbol in change.known and change.known[symbol].id in gone]
     for rule, number, most in (
-        ("max-deletions", len(deletions) - len(replaced), settings.rules.max_deletions),
+        ("max-deletions", number_of_deletions - len(replaced), settings.rules.max_deletions),
         ("max-replacements", len(replaced), settings.rules.max_replacements),
     ):
         if most is not None and number > most.limit:
@@ -226,9 +222,16 @@ def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | N
     return None if one is None else one * (permit.times or 1)
 
 
-def _removed(permit: Permit, facts: Facts) -> Decimal:
-    row = facts.containers.get(permit.ids["container_id"].is_ or "")
-    return _ZERO if row is None else price_listed(row, facts.monthly) or _ZERO
+def _removed(change: Change, facts: Facts) -> Decimal:
+    """Return what is not billed any more when all of a change has happened: each container counts once."""
+    ids = [one.ids["container_id"] for one in change.permits if one.endpoint == "containers.delete"]
+    gone = {
+        row.id: price_listed(row, facts.monthly) or _ZERO
+        for one in ids
+        if (row := facts.containers.get(one.is_ or "")) is not None
+        and compare_instants(row.created_at, one.created_at)
+    }
+    return sum(gone.values(), _ZERO)
 
 
 def _owners(change: Change, facts: Facts) -> set[str]:

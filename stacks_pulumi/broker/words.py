@@ -10,7 +10,7 @@ from stacks_pulumi.endpoints import ENDPOINTS
 
 
 def in_words(one: Permit | Secret) -> str:
-    """Return what is allowed, in one line. A symbol is in quotes, and a text in them as JSON has it."""
+    """Return what is allowed, in one line. Symbols and texts are as JSON has them, in ASCII: no two look alike."""
     endpoint = ENDPOINTS[one.endpoint]
     path = endpoint.path.format_map({name: _id_in_words(id_) for name, id_ in one.ids.items()})
     said, times = one.query if isinstance(one, Secret) else one.body, getattr(one, "times", 1)
@@ -27,5 +27,5 @@ def _id_in_words(one: Constraint) -> str:
     if one.caller:
         return "[the caller's entry]"
     if one.new_backup_of is not None:
-        return f"[the new backup of {one.new_backup_of!r}]"
-    return f"[{' or '.join(map(repr, one.of))}]"
+        return f"[the new backup of {json.dumps(one.new_backup_of)}]"
+    return f"[{' or '.join(map(json.dumps, one.of))}]"

@@ -123,7 +123,8 @@ class _Table:
         for one in own:
             symbol = self.symbols[one.urn] = one.name if named[one.name] == 1 else one.urn
             adopted = text(snake_case(one.after), ADOPTS)
-            is_adopted = isinstance(adopted, str) and one.operation == "create"
+            # A replacement by a container of its own name takes over nothing: the old one is deleted first.
+            is_adopted = isinstance(adopted, str) and one.operation in _MAKES and adopted != one.id
             if one.operation in _MAKES and not is_adopted:
                 self.made.add(symbol)
             id_ = str(adopted) if is_adopted else one.id

@@ -7,10 +7,12 @@ and never from the state. The planner's report has a table of its own: no broker
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -133,8 +135,9 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
         )
     if change.request:
         yield "note", f"it approves the access request {change.request}"
-    who = f" by {change.author}" if change.author else ""
-    yield "note", f"planned{who}, to be handed in until {change.until}, for the broker {change.account}"
+    who = f" by {change.author!r}" if change.author else ""
+    when = f"to be handed in until {change.until}, and applied in {change.ttl // 60} minutes"
+    yield "note", f"planned{who}, {when}, for the broker {_id(change.account)}"
     yield from (("note", f"a policy says: {text}") for text in reported(change).violations)
     if reported(change).plan is not None:
         yield "note", f"the engine's plan is saved, SHA-256 {reported(change).plan}"
@@ -192,19 +195,24 @@ def _permit(permit: Permit, judged: Judged) -> Row:
 def _about(permit: Permit, judged: Judged) -> Iterator[str]:
     change = judged.change
     if permit.binds is not None:
-        yield f"it becomes {permit.binds!r}"
+        yield f"it becomes {json.dumps(permit.binds)}"
     if ANY in permit.body.values():
         yield "a value of it may be any"
     if permit.only_address is not None:
         yield f"only if no other address than {permit.only_address} is listed"
     if permit.after:
         yield f"after {', '.join(map(str, permit.after))}"
-    for one in permit.ids.values():
-        if one.is_ is not None and one.created_at is not None and one.in_ is None:
-            yield f"{one.is_} is {_container(Known(id=one.is_, created_at=one.created_at), judged)}"
+    for name, one in permit.ids.items():
+        if one.in_ is not None:
+            yield f"it is of {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
+        elif one.is_ is not None and one.created_at is not None:
+            yield f"{_id(one.is_)} is {_container(Known(id=one.is_, created_at=one.created_at), judged)}"
+        elif one.is_ is not None and name in {"backup_id", "connection_id"}:
+            yield "it may be of any container"
         for symbol in one.of if EFFECTS[permit.endpoint].removes else ():
             if symbol in change.known:
-                yield f"{symbol!r} is {change.known[symbol].id}, {_container(change.known[symbol], judged)}"
+                known = change.known[symbol]
+                yield f"{json.dumps(symbol)} is {_id(known.id)}, {_container(known, judged)}"
     words = [
         *([permit.why] if permit.why else []),
         *([f"destroys {permit.destroys}"] if permit.destroys else []),
@@ -215,13 +223,21 @@ def _about(permit: Permit, judged: Judged) -> Iterator[str]:
 
 def _known(judged: Judged) -> Table:
     rows = tuple(
-        Row((repr(symbol), one.id, _container(one, judged))) for symbol, one in judged.change.known.items()
+        Row((json.dumps(symbol), _id(one.id), _container(one, judged)))
+        for symbol, one in judged.change.known.items()
     )
     return Table((Column("Name"), Column("Id"), Column("What it is")), rows, title="Containers that exist")
 
 
-def _container(known: Known, judged: Judged) -> str:
-    """Return what a container is: as the broker says it, or, without one, as the planner does."""
+def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
+    """
+    Return what a container is: as the broker says it, or, without one, as the planner does.
+
+    Args:
+        known: What the change says of it.
+        judged: The change.
+        is_of: Whether it is only where something else is, so that its time does not matter.
+    """
     if judged.said is None:
         return f"{known.template or 'unknown'}, made {known.created_at or 'at an unknown time'}, as the planner says"
     row = judged.said["containers"].get(known.id)
@@ -237,11 +253,18 @@ def _container(known: Known, judged: Judged) -> str:
     words.append(f"of {row['owner']}" if row["owner"] else _NO_OWNER)
     if row["created_at"] is None:
         words.append("without a creation time, so it is known by id, template and plan")
-    elif known.created_at == row["created_at"]:
+    elif known.created_at == row["created_at"] or is_of:
         words.append(f"made {row['created_at']}")
     else:
-        words.append(f"made {row['created_at']}, and the change is about one made {known.created_at}")
+        words.append(
+            f"made {row['created_at']}, and the change is about one made {json.dumps(known.created_at)}"
+        )
     return ", ".join(words)
+
+
+def _id(id_: str) -> str:
+    """Return an id as it is in a path."""
+    return quote(id_, safe="")
 
 
 def _steps(change: Change) -> Table:

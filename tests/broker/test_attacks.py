@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from stacks_pulumi import cli
 from stacks_pulumi.broker import kernel
+from stacks_pulumi.broker.change import instant
 from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
+from stacks_pulumi.broker.upstream import Upstream
 from tests.broker.conftest import Bench, create, literal, permit
 from tests.broker.test_changes import code
 from tests.broker.test_permits import refused
@@ -282,3 +286,75 @@ def test_who_may_not_approve_allows_no_access_request_that_would_be_free(
 
     assert code(bench.hand_in(change, "bob", where="approvals")) == (403, "approval-needed")
     assert bench.hand_in(change, "ann", where="approvals").status_code == 201
+
+
+def test_what_is_free_is_not_saved_up(benches: Callable[..., Bench]) -> None:
+    """Changes of many days that were handed in, and not applied, would all be made in one hour."""
+    bench = benches(free={"increase_per_day": 5})
+    far = instant(bench.clock.wall() + 40 * DAY)
+    first, second = (
+        bench.change(permit("containers.create", create(name)), until=far) for name in ("one", "two")
+    )
+
+    def handed_in(change: dict[str, Any]) -> tuple[int, str]:
+        answer = bench.hand_in(change, token=bench.reader(may_apply_free=True).token)
+        return answer.status_code, answer.json().get("verdict", {}).get("result", "")
+
+    assert handed_in(first)[0] == 201
+    # A day counts until its end, and not from the hour at which it was handed in.
+    bench.clock.advance(DAY + 1)
+    assert handed_in(second) == (403, "needs_approval")
+    bench.clock.advance(3600)
+    assert handed_in(second)[0] == 201
+    assert handed_in(first)[0] == 403
+
+
+def test_a_free_create_costs_what_it_cost_when_it_was_judged(
+    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = benches(free={"increase_per_day": 5})
+    answer = bench.hand_in(
+        bench.change(permit("containers.create", create("web"))),
+        token=bench.reader(may_apply_free=True).token,
+    )
+    monkeypatch.setattr(Upstream, "prices", lambda *_: lambda *_: Decimal(50))
+
+    assert code(bench.client(answer.json()["token"]).create("web")) == (402, "grant-limit")
+
+
+def test_a_deletion_lowers_the_price_once_and_only_of_what_it_deletes(bench: Bench) -> None:
+    """An approver would read that a change costs nothing."""
+    old = bench.made("old")
+    delete = permit("containers.delete", ids={"container_id": literal(old)})
+    stale = permit(
+        "containers.delete", ids={"container_id": {"is": old["id"], "created_at": "2020-01-01T00:00:00Z"}}
+    )
+    make = permit("containers.create", create("web", plan="premium"))
+
+    for deletions, increase in (([delete, delete, delete], "6.00"), ([stale], "10.00")):
+        answer = bench.hand_in(bench.change(make, *deletions), token=bench.reader(may_apply_free=True).token)
+        assert answer.json()["verdict"]["increase"] == increase
+
+
+def test_a_deletion_of_several_containers_counts_as_several(benches: Callable[..., Bench]) -> None:
+    bench = benches(rules={"unpriced": "approve", "max-deletions": {"limit": 1, "otherwise": "refuse"}})
+    rows = {name: bench.made(name) for name in ("one", "two")}
+    known = {name: {"id": row["id"], "created_at": row["created_at"]} for name, row in rows.items()}
+    ids = {"container_id": {"of": ["one", "two"]}}
+
+    answer = bench.hand_in(bench.change(permit("containers.delete", ids=ids, times=2), known=known), "ann")
+    assert "2, and the limit is 1" in answer.text
+    without = bench.change(permit("containers.delete", ids=ids, times=None), known=known)
+    assert bench.hand_in(without, "ann").status_code == 400
+
+
+@pytest.mark.parametrize("value", ["true", "on", 1])
+def test_what_a_platform_may_take_for_true_opens_access(benches: Callable[..., Bench], value: object) -> None:
+    bench = benches(rules={"unpriced": "approve", "opens-access": "refuse"})
+    ids = {"container_id": literal(bench.made("web"))}
+
+    answer = bench.hand_in(
+        bench.change(permit("containers.external_access", {"enabled": value}, ids=ids)), "ann"
+    )
+
+    assert answer.json()["verdict"]["result"] == "refused"

@@ -108,7 +108,7 @@ def test_whose_a_container_is_and_what_it_is_come_from_the_broker(desks: Callabl
     said = desk.gate("show")
 
     assert '"data", postgresql, basic, $4.00 a month, of other/prod' in said
-    assert "the change is about one made 2020-01-01T00:00:00Z" in said
+    assert 'the change is about one made "2020-01-01T00:00:00Z"' in said
     assert "it is about containers of another owner: other/prod" in said
 
 
@@ -294,6 +294,36 @@ def test_names_cannot_write_lines_of_their_own(desks: Callable[..., Desk]) -> No
 
     assert "\x1b" not in said
     assert not [line for line in said.splitlines() if line.startswith("   1. GET")]
+
+
+def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
+    """No two names look alike, a text of the author is in quotes, and a backup has its container."""
+    desk = desks()
+    row, data = desk.bench.made("web"), desk.bench.made("data", template="postgresql", backups=1)
+    number = str(next(iter(desk.bench.emulator.state.backups)))
+    known = {
+        name: {"id": it["id"], "created_at": it["created_at"]}
+        for name, it in (("web", row), ("w\u0435b", data))
+    }
+    desk.write(
+        permit("containers.set_status", {"status": "stopped"}, ids={"container_id": {"of": ["w\u0435b"]}}),
+        permit("backups.restore", ids={"backup_id": {"is": number, "in": data["id"]}}),
+        permit("backups.delete", ids={"backup_id": {"is": number}}),
+        permit(
+            "containers.delete",
+            ids={"container_id": {"is": row["id"], "created_at": "2020, which is the same"}},
+        ),
+        known=known,
+        author="Eve, approved by bob",
+    )
+
+    said = desk.gate("show")
+
+    assert 'PUT /containers/["w\\u0435b"]/status' in said
+    assert f'it is of {data["id"]}, "data", postgresql' in said
+    assert "it may be of any container" in said
+    assert 'about one made "2020, which is the same"' in said
+    assert "planned by 'Eve, approved by bob'" in said
 
 
 def test_an_access_request_is_shown_and_approved(desks: Callable[..., Desk]) -> None:

@@ -202,6 +202,21 @@ def test_a_permit_is_armed_when_those_before_it_are_done(bench: Bench) -> None:
     assert grant("DELETE", f"/containers/{old['id']}").status_code == 200
 
 
+def test_nothing_goes_on_after_a_restore_whose_answer_was_lost(bench: Bench) -> None:
+    """It may not have happened, and the other container would be deleted with the only copy of the data."""
+    data, old = bench.made("data", backups=1), bench.made("old")
+    number = next(iter(bench.emulator.state.backups))
+    grant = bench.granted(
+        permit("backups.restore", ids={"backup_id": {"is": str(number), "in": data["id"]}}),
+        permit("containers.delete", ids={"container_id": literal(old)}, after=[1]),
+    )
+    bench.emulator.faults.add("backups.restore", "drop_before")
+
+    assert grant("POST", f"/backups/{number}/restore").status_code == 502
+    assert refused(grant("DELETE", f"/containers/{old['id']}"))
+    bench.emulator.faults.assert_none_left()
+
+
 def test_what_the_grant_made_it_may_remove_and_make_again_five_times(bench: Bench) -> None:
     """Cases 6 and 31: a roll back, and the next `up` with the same grant."""
     grant = bench.granted(permit("containers.create", create("web"), binds="web"))

@@ -197,7 +197,6 @@ class Life:
             if code or not is_honest:
                 break
         self.witness.now = None
-        assert "Traceback" not in said, said
         self.seen.counts["failed up" if code else "applied"] += 1
         if is_honest:
             lines = [row for row in self.bench.journal("grant-refused")[refused:] if row["method"] != "GET"]
