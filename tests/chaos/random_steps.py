@@ -189,7 +189,12 @@ class Chaos:
             ]
         outcome = self._operate("refresh", faults, lambda stack: stack.refresh())
         if not outcome.errors:
-            self.vanished.clear()
+            # What the lists did not show stays in the state, with a warning.
+            self.vanished = {
+                id_
+                for id_ in self.vanished
+                if any(f"{id_} stays in the state" in text for text in self.texts)
+            }
 
     def _edit(self, changes: list[Edit]) -> None:
         for one in changes:

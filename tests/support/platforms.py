@@ -133,6 +133,8 @@ class Play:
             if response.end != "keep" or any(response.slow):
                 return response
             said = Said(response.status, _read(response), dict(response.headers))
+            if isinstance(said.body, str) and "text/plain" not in response.headers.get("Content-Type", ""):
+                return response  # a fault has made it something else than the platform's answer
         with self._lock:
             for reading in self._readings:
                 if reading.answer:
