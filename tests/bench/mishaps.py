@@ -218,9 +218,7 @@ _DRIFTS: Final[tuple[tuple[str, bool, Callable[[Emulator], None]], ...]] = (
 )
 
 
-def run(
-    engine: Path, said: Callable[[MishapRow], None], providers: tuple[str, ...] = PROVIDERS
-) -> list[MishapRow]:
+def run(engine: Path, said: Callable[[MishapRow], None], providers: tuple[str, ...]) -> list[MishapRow]:
     """
     Measure each mishap with each provider.
 
