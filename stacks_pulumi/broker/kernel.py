@@ -102,11 +102,11 @@ _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
 """Endpoint and status -> what a policy calls it."""
 
 
-class ApprovalNeededError(RequestRefusedError):
+class ApprovalNeededError(Exception):
     """Raised if a budget does not allow a request: a person may, as this permit."""
 
     def __init__(self, why: str, permit: Permit) -> None:
-        super().__init__(403, f"this needs an approval: {why}", kind="approval-needed")
+        super().__init__(why)
         self.why, self.permit = why, permit
 
 
