@@ -52,7 +52,7 @@ SAID = {
         "needs_approval: $4.00 a month more",
         "it needs an approval",
         "applied",
-        "refused: $14.00 a month more",
+        "refused: $10.00 a month more",
         "DELETE /containers/",
         "403 this needs an approval: containers.delete always needs an approval",
         "403 this grant does not read credentials",
