@@ -14,8 +14,8 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final, Literal, TypeAlias
 
@@ -185,126 +185,65 @@ def _read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
     Raises:
         UnreadableError: It is no program, is too large, or can be read in two ways.
     """
-    room = _Room()
-    if isinstance(program, str):
-        if len(program.encode(errors="surrogatepass")) > _MOST_BYTES:
-            raise UnreadableError("size", None, f"it has more than {_MOST_BYTES} bytes")
-        return _Text(program, room).read()
-    return _plain(program, room), {}
+    lines: dict[str, int] = {}
+    if not isinstance(program, str):
+        return _Copy(lines).of(program), lines
+    if len(program.encode(errors="surrogatepass")) > _MOST_BYTES:
+        raise UnreadableError("size", None, f"it has more than {_MOST_BYTES} bytes")
+    try:
+        _check_events(program)
+        node = yaml.compose(program, yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or "a character is not allowed"
+        line = None if mark is None else mark.line + 1
+        raise UnreadableError("yaml", line, f"it is not YAML: {what}") from None
+    return _Copy(lines).of(None if node is None else _value(node, "", lines)), lines
 
 
-@dataclass
-class _Room:
-    """How much a program may still have, so that a small text cannot become a large program."""
-
-    values: int = 0
-    size: int = 0
-
-    def take(self, line: int | None, depth: int, text: str = "") -> None:
-        self.values += 1
-        self.size += len(text)
-        if self.values > _MOST_VALUES or self.size > _MOST_BYTES:
-            raise UnreadableError(
-                "size", line, f"it has more than {_MOST_VALUES} values or {_MOST_BYTES} bytes"
-            )
+def _check_events(text: str) -> None:
+    """Refuse what hides what is written: anchors, aliases, tags, directives, more documents; and a deep one early."""
+    documents = depth = 0
+    # Each kind of event has its own attributes.
+    events: Iterator[Any] = yaml.parse(text, yaml.SafeLoader)
+    for event in events:
+        line = event.start_mark.line + 1
+        if getattr(event, "anchor", None) is not None:
+            raise UnreadableError("yaml", line, "anchors (&) and aliases (*) are not allowed")
+        if getattr(event, "tag", None) is not None:
+            raise UnreadableError("yaml", line, f"tags are not allowed: {event.tag}")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
+            # The reader takes minutes for a text of brackets.
             raise UnreadableError("size", line, f"it is nested more than {_DEEPEST} levels deep")
-        if len(text) > _LONGEST_TEXT:
-            raise UnreadableError("size", line, f"a text has more than {_LONGEST_TEXT} characters")
-        for one in text:
-            if unicodedata.category(one) in _UNSEEN and one not in "\n\t":
-                words = f"a text has the character U+{ord(one):04X}, which cannot be seen"
-                raise UnreadableError("yaml", line, words)
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1 or event.version or event.tags:
+                raise UnreadableError("yaml", line, "it has a directive (%), or more than one document")
 
 
-def _plain(value: Any, room: _Room, depth: int = 0) -> Any:
-    """Return a copy of a value that is JSON."""
-    room.take(None, depth, value if isinstance(value, str) else "")
-    if isinstance(value, Mapping):
-        copy: dict[str, Any] = {}
-        for key, one in value.items():
-            if not isinstance(key, str):
-                raise UnreadableError("yaml", None, "a name is not a text")
-            room.take(None, depth, key)
-            copy[key] = _plain(one, room, depth + 1)
-        return copy
-    if isinstance(value, list):
-        return [_plain(one, room, depth + 1) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UnreadableError("yaml", None, "a number is not finite")
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_MOST_DIGITS:
-        raise UnreadableError("yaml", None, f"a number has more than {_MOST_DIGITS} digits")
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    raise UnreadableError("yaml", None, f"a value is a {type(value).__name__}, which JSON does not have")
-
-
-@dataclass
-class _Text:
-    """Reads a YAML text by its events: without anchors, tags and other features that hide what is written."""
-
-    text: str
-    room: _Room
-    lines: dict[str, int] = field(default_factory=dict)
-
-    def read(self) -> tuple[Any, Mapping[str, int]]:
-        try:
-            # Each event is an object with a position.
-            self._events: Iterator[Any] = iter(yaml.parse(self.text, yaml.SafeLoader))
-            next(self._events)
-            document = None
-            event = next(self._events)
-            if isinstance(event, yaml.DocumentStartEvent):
-                if event.version or event.tags:
-                    raise UnreadableError("yaml", _line(event), "it has a directive (%)")
-                document = self._value(next(self._events), "", 0)
-                next(self._events)
-                if not isinstance(event := next(self._events), yaml.StreamEndEvent):
-                    raise UnreadableError("yaml", _line(event), "it has more than one document")
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            what = getattr(error, "problem", None) or "a character is not allowed"
-            line = None if mark is None else mark.line + 1
-            raise UnreadableError("yaml", line, f"it is not YAML: {what}") from None
-        return document, self.lines
-
-    def _value(self, event: Any, where: str, depth: int) -> Any:
-        line = _line(event)
-        self.lines.setdefault(where, line)
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise UnreadableError("yaml", line, "anchors (&) and aliases (*) are not allowed", where)
-        if event.tag is not None:
-            raise UnreadableError("yaml", line, f"tags are not allowed: {event.tag}", where)
-        self.room.take(line, depth, event.value if isinstance(event, yaml.ScalarEvent) else "")
-        if isinstance(event, yaml.ScalarEvent):
-            return event.value if event.style else _scalar(event.value, line)
-        if isinstance(event, yaml.SequenceStartEvent):
-            values: list[Any] = []
-            while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-                values.append(self._value(event, f"{where}[{len(values)}]", depth + 1))
-            return values
-        mapping: dict[str, Any] = {}
-        names: set[str] = set()
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            line = _line(event)
-            key = event.value if isinstance(event, yaml.ScalarEvent) else None
-            is_merge = key == "<<" and not event.style
-            if key is None or event.anchor is not None or event.tag is not None or is_merge:
-                words = "a name is a plain text, without anchor, tag or merge (<<)"
-                raise UnreadableError("yaml", line, words, where)
-            self.room.take(line, depth, key)
-            # The language host compares some names without case.
-            if key.casefold() in names:
-                raise UnreadableError("yaml", line, f"{key!r} is there twice", where)
-            names.add(key.casefold())
-            below = f"{where}.{key}" if where else key
-            self.lines[below] = line
-            mapping[key] = self._value(next(self._events), below, depth + 1)
-        return mapping
-
-
-def _line(event: Any) -> int:
-    return int(event.start_mark.line) + 1
+def _value(node: Any, where: str, lines: dict[str, int]) -> Any:
+    """Return what a node of YAML says; note the line of each value."""
+    line = node.start_mark.line + 1
+    lines.setdefault(where, line)
+    if isinstance(node, yaml.ScalarNode):
+        return node.value if node.style else _scalar(node.value, line)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(one, f"{where}[{index}]", lines) for index, one in enumerate(node.value)]
+    mapping: dict[str, Any] = {}
+    names: set[str] = set()
+    for key, one in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode) or (key.value == "<<" and not key.style):
+            raise UnreadableError("yaml", line, "a name is a plain text, without merge (<<)", where)
+        # The language host compares some names without case.
+        if key.value.casefold() in names:
+            raise UnreadableError("yaml", line, f"{key.value!r} is there twice", where)
+        names.add(key.value.casefold())
+        below = f"{where}.{key.value}" if where else key.value
+        lines[below] = line
+        mapping[key.value] = _value(one, below, lines)
+    return mapping
 
 
 def _scalar(text: str, line: int) -> Any:
@@ -316,11 +255,59 @@ def _scalar(text: str, line: int) -> Any:
         return text
     if len(text) > _MOST_DIGITS:
         raise UnreadableError("yaml", line, f"a number has more than {_MOST_DIGITS} digits")
-    number: Callable[[str], Any] = int if is_integer else float
-    value = number(text)
-    if not math.isfinite(value):
-        raise UnreadableError("yaml", line, "a number is not finite")
-    return value
+    return int(text) if is_integer else float(text)
+
+
+class _Copy:
+    """
+    Copies a value that is JSON, and is small.
+
+    Args:
+        lines: The line of each value by its place.
+    """
+
+    def __init__(self, lines: Mapping[str, int]) -> None:
+        self._lines = lines
+        self._values = self._size = 0
+
+    def of(self, value: Any, where: str = "", depth: int = 0) -> Any:
+        """Return a copy of a value, whose depth is that of the values around it."""
+        self._take(where, depth, value if isinstance(value, str) else "")
+        if isinstance(value, Mapping):
+            copy: dict[str, Any] = {}
+            for key, one in value.items():
+                if not isinstance(key, str):
+                    raise self._error("yaml", where, "a name is not a text")
+                below = f"{where}.{key}" if where else key
+                self._take(below, depth, key)
+                copy[key] = self.of(one, below, depth + 1)
+            return copy
+        if isinstance(value, list):
+            return [self.of(one, f"{where}[{index}]", depth + 1) for index, one in enumerate(value)]
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self._error("yaml", where, "a number is not finite")
+        if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+            raise self._error("yaml", where, f"a number has more than {_MOST_DIGITS} digits")
+        if value is None or isinstance(value, (str, int, float)):
+            return value
+        raise self._error("yaml", where, f"a value is a {type(value).__name__}, which JSON does not have")
+
+    def _take(self, where: str, depth: int, text: str) -> None:
+        self._values += 1
+        self._size += len(text)
+        if self._values > _MOST_VALUES or self._size > _MOST_BYTES:
+            raise self._error("size", where, f"it has more than {_MOST_VALUES} values or {_MOST_BYTES} bytes")
+        if depth > _DEEPEST:
+            raise self._error("size", where, f"it is nested more than {_DEEPEST} levels deep")
+        if len(text) > _LONGEST_TEXT:
+            raise self._error("size", where, f"a text has more than {_LONGEST_TEXT} characters")
+        for one in text:
+            if unicodedata.category(one) in _UNSEEN and one not in "\n\t":
+                words = f"a text has the character U+{ord(one):04X}, which cannot be seen"
+                raise self._error("yaml", where, words)
+
+    def _error(self, rule: Rule, where: str, text: str) -> UnreadableError:
+        return UnreadableError(rule, self._lines.get(where), text, _short(where, 120))
 
 
 # Checking
