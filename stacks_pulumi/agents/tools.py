@@ -321,7 +321,7 @@ class Desk:
     def _is_covered(judged: Judged) -> bool:
         """Return whether the budget of this server's grant covers a change, and nothing else needs a person."""
         is_within = judged.said is not None and judged.said["beyond"] == []
-        return is_within and not reported(judged.change).findings
+        return is_within and judged.result != "refused" and not reported(judged.change).findings
 
     def _asked(self, judged: Judged) -> str:
         """Ask the broker for a change; return the command with which a person approves it."""
@@ -404,7 +404,8 @@ class Desk:
     def _copy(self, folder: Path, program: programs.Program) -> Path:
         """Copy the project's settings, with this program beside them."""
         facts = self._configuration().get("stacks:platform", {}).get("value")
-        for file in (*self.project.glob("Pulumi.*"), *([self.project / facts] if facts else [])):
+        for file in (*self.project.glob("Pulumi.*"), *([(self.project / facts).resolve()] if facts else [])):
+            # An absolute path is the same for the copy.
             if file.is_file() and file.is_relative_to(self.project):
                 copy = folder / file.relative_to(self.project)
                 copy.parent.mkdir(parents=True, exist_ok=True)

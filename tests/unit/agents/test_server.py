@@ -26,6 +26,7 @@ from stacks_pulumi.agents.reading import explanation, pages
 from stacks_pulumi.agents.server import Audit, Exit, server_of
 from stacks_pulumi.agents.tools import Desk, state_folder
 from stacks_pulumi.api.models import Connection, Connections, Container, Listing
+from stacks_pulumi.gate import workflow
 from stacks_pulumi.gate.client import Broker
 from stacks_pulumi.gate.workflow import RefusedError
 
@@ -404,6 +405,55 @@ def test_only_an_apply_begins_in_the_audit_log(talk: Callable[..., Any]) -> None
         await called(client, "explain_error", code="not-found", record=RECORD)
 
     assert [(line["result"], line["record"]) for line in talk(story)] == [("error invalid-argument", None)]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("needs_approval", [], [], "as planned", "pulumi up"),
+        ("needs_approval", [], [], "changed", "the stack has changed since the plan was made"),
+        ("needs_approval", ["too much"], [], "as planned", "it needs an approval"),
+        ("needs_approval", ["too much"], ["ann"], "changed", "gate apply"),
+        # What a rule refuses, a budget does not allow; what was begun with a grant goes on.
+        ("refused", [], [], "as planned", "it is refused"),
+        ("refused", [], ["ann"], "changed", "gate apply"),
+        ("free", None, [], "as planned", "gate apply"),
+    ],
+)
+def test_a_record_is_applied_by_the_budget_or_by_a_signed_change(
+    talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: Any
+) -> None:
+    result, beyond, approvals, state, way = case
+    ran: list[str] = []
+    folder = tmp_path / "desk" / RECORD
+    said = {
+        "verdict": {"result": result},
+        "beyond": beyond,
+        "approvals": approvals,
+        "missing": "it is refused" if result == "refused" else "",
+    }
+    change = SimpleNamespace(preview=None)
+    monkeypatch.setattr(workflow, "statement_of", lambda _file: "")
+    monkeypatch.setattr(workflow, "judged", lambda _broker, text: workflow.Judged(text, change, said))  # type: ignore[arg-type]  # only its report is read
+    monkeypatch.setattr(Broker, "ask", lambda _broker, _method, _what: {"may_apply_free": beyond is None})
+    monkeypatch.setattr(Desk, "_state", lambda _desk: state.encode())
+    monkeypatch.setattr(Desk, "_export", lambda _desk: b"")
+
+    async def run(words: Any, *_: Any) -> int:
+        ran.append(" ".join(words))
+        return 0
+
+    monkeypatch.setattr(running, "run", run)
+
+    async def story(client: Client) -> None:
+        folder.mkdir()
+        (folder / "program.json").write_text('{"resources": {}}', encoding="utf-8")
+        (folder / "state.sha256").write_text("as planned", encoding="utf-8")
+        (tmp_path / "project" / "Pulumi.yaml").write_text("name: shop", encoding="utf-8")
+        answer = await called(client, "apply", record=RECORD)
+        assert way in (answer if isinstance(answer, str) else " ".join(ran))
+
+    talk(story)
 
 
 @pytest.mark.parametrize(
