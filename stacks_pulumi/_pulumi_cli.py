@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypedDict
-from urllib.parse import unquote
 
 import msgspec
 
@@ -667,59 +666,14 @@ _ADDRESS: Final = re.compile(
     r'(?<=")[A-Za-z][A-Za-z0-9+.-]*://(?:\\.|[^"\\])*(?=")'
     r"|(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://\S*[^\s:;,.)\]}'`\"]"
 )
-_HOST: Final = r"(?:\[[0-9A-Fa-f:.]*\]|[^:,\[\]]*)(?::\d*)?"
-_HOSTS: Final = re.compile(f"{_HOST}(?:,{_HOST})*")
-NOT_READABLE: Final = "(not readable)"
-"""Stands for where an address leads that cannot be told from its login. It is equal to no place."""
-_OF_A_PLACE: Final = frozenset(
-    {
-        "dbname",
-        "domain",
-        "endpoint",
-        "host",
-        "hostaddr",
-        "port",
-        "prefix",
-        "search_path",
-        "storage_account",
-        "table",
-    }
-)
-"""The parameters of a backend's address that say where it is. Others are of the login or of the connection."""
 
 
 def without_logins(text: str) -> str:
-    """Return a text whose addresses have no login and no options, as `place_of` returns them."""
-    return _ADDRESS.sub(lambda found: place_of(found[0]), text)
+    """Return a text in which an address that may have a login or options, such as a backend's, is not shown."""
 
+    def shown(found: re.Match[str]) -> str:
+        scheme, _, rest = found[0].partition("://")
+        is_plain = scheme.lower() == "file" or not set("@?#") & set(rest)
+        return found[0] if is_plain else f"{scheme}://(not shown)"
 
-def place_of(address: str) -> str:
-    """
-    Return where an address leads, without its login and the options of the connection.
-
-    A backend's address is stored and shown in this form only. Two addresses with the same form are the same backend.
-    """
-    scheme, _, rest = address.partition("://")
-    if scheme.lower() == "file":
-        return address
-    rest, _, fragment = rest.partition("#")
-    rest, _, query = rest.partition("?")
-    authority, _, path = rest.partition("/")
-    login, _, host = authority.rpartition("@")
-    # A password that is not encoded may end the authority too early, and what seems to be the host is a part of it.
-    is_cut = not login and ":" in authority and "@" in path + fragment
-    if is_cut or not _HOSTS.fullmatch(host):
-        return f"{scheme}://{NOT_READABLE}"
-    parameters = (parameter.partition("=") for parameter in query.split("&"))
-    kept = sorted(f"{name}={_place_in(value)}" for name, _, value in parameters if name in _OF_A_PLACE)
-    where = f"{scheme.lower()}://{host.lower()}/{path}".rstrip("/")
-    return f"{where}?{'&'.join(kept)}" if kept else where
-
-
-def _place_in(parameter: str) -> str:
-    """Return the value of a parameter without a login; an endpoint may have no scheme."""
-    value = unquote(parameter)
-    if "://" in value:
-        return place_of(value)
-    _, login, place = value.rpartition("@")
-    return place if login else parameter
+    return _ADDRESS.sub(shown, text)
