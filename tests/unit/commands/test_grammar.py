@@ -207,13 +207,13 @@ def test_nothing_is_suggested_for_what_is_like_nothing(
 
 
 class TestWhoseAccount:
-    """`account`, `cost` and `scaffold` take key and address as all others do; those are in `test_on_one_container`."""
+    """Each command takes key and address alike; `test_on_one_container` has the rest, for one of them."""
 
     @pytest.fixture
     def machine(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         return Machine(folder / "machine", monkeypatch)
 
-    @pytest.mark.parametrize("name", ["account", "cost", "scaffold"])
+    @pytest.mark.parametrize("name", ["account", "backups", "cost", "credentials", "logs", "scaffold"])
     def test_the_stacks_key_is_used_in_a_project(
         self, name: str, machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -225,7 +225,7 @@ class TestWhoseAccount:
 
         assert {one.status for one in emulator.requests} == {200}
 
-    @pytest.mark.parametrize("name", ["account", "cost", "scaffold"])
+    @pytest.mark.parametrize("name", ["account", "backups", "cost", "credentials", "logs", "scaffold"])
     def test_the_environments_key_is_not_sent_to_an_address_of_the_project(
         self, name: str, machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -258,15 +258,6 @@ class TestWhoseAccount:
         monkeypatch.chdir(made.project)
         return made
 
-    def test_the_stacks_key_is_used_in_a_project(
-        self, machine: Machine, emulator: Emulator, said: Said
-    ) -> None:
-        machine.set("stacks:apiKey", emulator.key, secret=True)
-        machine.set("stacks:baseUrl", emulator.url)
-        machine.variable("STACKS_API_KEY", "sk_wrong")
-
-        assert said("backups").startswith("backups")
-
     def test_a_stack_without_a_key_leaves_it_to_the_environment(
         self, machine: Machine, emulator: Emulator, said: Said
     ) -> None:
@@ -274,17 +265,6 @@ class TestWhoseAccount:
         machine.variable("STACKS_BASE_URL", emulator.url)
 
         assert said("backups").startswith("backups")
-
-    @pytest.mark.parametrize("command", [["backups"], ["logs", "app"], ["credentials", "app"]])
-    def test_the_environments_key_is_not_sent_to_an_address_of_the_project(
-        self, machine: Machine, emulator: Emulator, failed: Callable[..., str], command: list[str]
-    ) -> None:
-        machine.set("stacks:baseUrl", "http://collector.test/api/v1")
-        machine.set("stacks:allowHttp", "true")
-        machine.variable("STACKS_API_KEY", emulator.key)
-
-        assert "the key in STACKS_API_KEY is not sent to 'http://collector.test/api/v1'" in failed(*command)
-        assert machine.leaked() == ""
 
     def test_the_stacks_key_is_not_sent_to_an_address_of_the_environment(
         self, machine: Machine, emulator: Emulator, failed: Callable[..., str]
@@ -328,12 +308,6 @@ class TestWhoseAccount:
         machine.variable("STACKS_API_KEY", emulator.key)
 
         assert "did you mean stacks:baseUrl?" in failed("backups")
-
-    def test_no_key_at_all_is_an_error(self, machine: Machine, failed: Callable[..., str]) -> None:
-        assert "no STACKS API key is configured" in failed("backups")
-
-    def test_a_folder_that_is_none_is_an_error(self, machine: Machine, failed: Callable[..., str]) -> None:
-        assert "is not a folder: name the project's folder with -C" in failed("backups", "-C", "none")
 
 
 def test_a_wait_for_the_rate_limit_is_reported_once(

@@ -87,14 +87,6 @@ def test_the_highest_limit_is_one(file: str, limit: str) -> None:
     assert cost(file, f"--max-{limit}=1e9") == 0
 
 
-def test_a_mistyped_option_is_a_usage_error(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([file, "--max-totl", "5"], ["--format", "html"]):
-        with pytest.raises(SystemExit, match=r"^1$"):
-            cost(*arguments)
-
-        assert "error: " in capsys.readouterr().err
-
-
 def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cost(str(tmp_path / "none.json")) == 1
 
@@ -123,22 +115,6 @@ def test_the_account_takes_no_file(file: str, capsys: pytest.CaptureFixture[str]
     )
 
 
-def test_the_account_needs_a_key(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("STACKS_API_KEY", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    assert cost("--account") == 1
-
-    # An emulator's key without its address would go to the platform.
-    error = capsys.readouterr().err
-    assert (
-        "set the environment variable STACKS_API_KEY, and for an emulator or another platform also " in error
-    )
-    assert "STACKS_BASE_URL" in error
-
-
 @pytest.mark.parametrize("option", ["--max-increase", "--warn-increase-pct"])
 def test_an_account_has_no_increase_to_limit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
@@ -150,13 +126,6 @@ def test_an_account_has_no_increase_to_limit(
 
     assert f"{option} limits the increase by a change" in capsys.readouterr().err
     assert cost(str(export), "--max-total", "5") == 0
-
-
-def test_help_gives_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cost("--help")
-
-    assert "2  blocked" in capsys.readouterr().out
 
 
 def test_pricing_a_file_imports_neither_pulumi_nor_http_nor_rich(file: str) -> None:
