@@ -188,6 +188,10 @@ def test_an_address_for_a_container_elsewhere_is_judged_once(target: Any, own: t
     assert "is for a container that is not known to be in this stack" in found.message
     assert (found.resource, found.level) == ("door", "mandatory")
     preview("no-public-database", *own, allowed_ip("door", "198.51.100.7", container=target)).assert_passes()
+    ended = [{"name": "door", "reason": "agreed", "expires": "2020-01-31"}]
+    preview("no-public-database", *own, wide, exempt=ended).assert_blocked_by(
+        "no-public-database", "Its exemption ended on 2020-01-31: agreed."
+    )
 
 
 def test_an_id_that_is_computed_from_another_container_is_not_that_containers() -> None:

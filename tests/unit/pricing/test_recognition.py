@@ -8,7 +8,7 @@ import pytest
 
 from stacks_pulumi import provider_for
 from stacks_pulumi.pricing import recognition as tokens
-from stacks_pulumi.pricing.recognition import UNKNOWN, UNRECOGNISED, kind_of, snake_case
+from stacks_pulumi.pricing.recognition import UNFINISHED, UNKNOWN, UNRECOGNISED, is_open, kind_of, snake_case
 
 SENTINEL = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
@@ -153,3 +153,21 @@ def test_a_container_under_the_type_of_another_kind_is_not_taken_for_that(marked
 
     assert kind_of("pulumi-python:dynamic/stacks:AllowedIp", container) == UNRECOGNISED
     assert kind_of("pulumi-python:dynamic/stacks:AllowedIp", {"container": "usr-1-db"}) == "AllowedIp"
+
+
+@pytest.mark.parametrize(
+    ("state", "known"),
+    [
+        ({"external_access": True, "status": "running"}, True),
+        ({"externalAccess": True, "status": "stopped"}, True),
+        ({"external_access": True, "status": "failed", "url": "https://web.test"}, True),
+        ({"external_access": True, "status": "failed"}, False),
+        ({"external_access": True, "status": "failed", "url": UNKNOWN}, False),
+        ({"external_access": True, "status": "running", UNFINISHED: ["external_access"]}, False),
+        ({"external_access": False, "status": "running", "url": "https://web.test"}, False),
+        ({"external_access": "[secret]", "status": "running"}, False),
+        ({"status": "running"}, False),
+    ],
+)
+def test_a_container_is_open_only_where_its_state_says_so(state: dict[str, Any], known: bool) -> None:
+    assert is_open(state) is known
