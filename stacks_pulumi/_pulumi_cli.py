@@ -552,11 +552,6 @@ class Pulumi:
         """
         Preview the program, which runs it, without the variables `STACKS_*` of this process, as for every command.
 
-        Args:
-            packs: Policy packs to start.
-            seconds: The timeout.
-            changed: Variables with another value; an empty one counts as not set.
-
         Raises:
             PulumiTimeoutError: It did not end in time.
             PulumiError: It failed; the message is the engine's own.

@@ -74,10 +74,6 @@ def positioned(text: str, wrong: Callable[[int, str], ConfigError]) -> tuple[Any
     """
     Return the content of a YAML text, with every scalar as text, and the line of each value by its path (`.a.b`).
 
-    Args:
-        text: YAML.
-        wrong: Returns the error for a line and what is wrong there.
-
     Raises:
         ConfigError: It is not YAML, has a name twice, or is too large.
     """
@@ -148,12 +144,6 @@ class Reader:
     ) -> tuple[Any, Reader]:
         """
         Return the content of a text in YAML, with every scalar as text, and its reader.
-
-        Args:
-            text: The text.
-            file: What it is, for messages.
-            scalars: See `Reader`.
-            unknown: See `Reader`.
 
         Raises:
             ConfigError: It is not YAML.

@@ -190,11 +190,6 @@ def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]
     Return the value of a setting, and the name of the setting or the variable that contains it.
 
     The configuration takes precedence over the environment, even if its value is empty.
-
-    Args:
-        key: One of `KEYS`.
-        config: The configuration, as for `load`.
-        environ: The environment, as for `load`.
     """
     source, variable = f"{NAMESPACE}:{key}", _VARIABLES.get(key)
     value = config.get(source)
@@ -216,10 +211,6 @@ def address_of(config: Mapping[str, str | None], environ: Mapping[str, str]) -> 
     """
     Return the checked base URL, and whether it may be `http://` on another machine.
 
-    Args:
-        config: The configuration, as for `load`.
-        environ: The environment, as for `load`.
-
     Raises:
         ConfigError: The address is malformed, or the key must not be sent to it.
     """
@@ -236,10 +227,6 @@ def allows_http(config: Mapping[str, str | None], environ: Mapping[str, str]) ->
 
     Only the source of the key decides it, or without a key the source of the address: a project cannot let the
     environment's key go out in plain text.
-
-    Args:
-        config: The configuration, as for `load`.
-        environ: The environment, as for `load`.
 
     Raises:
         ConfigError: The setting is neither true nor false.
@@ -259,11 +246,6 @@ def check_pair(base_url: str, config: Mapping[str, str | None], environ: Mapping
 
     The default address and this machine are allowed for every key. If both sources name the same address, it comes from
     both. `STACKS_TRUST_PROJECT=1` allows every pair.
-
-    Args:
-        base_url: The base URL that `check_base_url` returned.
-        config: The configuration, as for `load`.
-        environ: The environment, as for `load`.
 
     Raises:
         ConfigError: They come from different sources. The message has the remedies.
@@ -316,11 +298,6 @@ def plain_key(stack: str | None, required: str | None, *, seen: bool = True) -> 
     """
     Return the warning about a key in the configuration that is not a secret, with the command that encrypts it.
 
-    Args:
-        stack: The name of the stack; `None` if it is not known.
-        required: The setting `requireSecretKey`.
-        seen: Whether it was seen that it is not a secret. Otherwise it is unknown whether it is one.
-
     Raises:
         ConfigError: `requireSecretKey` is set, or it is malformed.
     """
@@ -344,9 +321,6 @@ def check_spelling(get: Callable[[str], object]) -> None:
     Refuse a setting that has no effect because its name is misspelt.
 
     For example, with `stacks:baseURL` a program that is meant for the emulator would call the real API.
-
-    Args:
-        get: Returns the configuration's value of a key with its namespace; `None` if it is not set.
 
     Raises:
         ConfigError: The name of a setting is misspelt.
@@ -372,10 +346,6 @@ def check_spelling(get: Callable[[str], object]) -> None:
 def check_api_key(api_key: str, account: str | None = None) -> str:
     """
     Return the key unchanged if it is well formed (guide, "API Key Format").
-
-    Args:
-        api_key: The key.
-        account: The name of the explicit provider that it was given to, for the error; `None` if there is no such one.
 
     Raises:
         ConfigError: It is malformed. The message describes the expected form and never contains the key.
@@ -438,9 +408,6 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
 def check_name_pattern(pattern: str) -> str:
     """
     Return the pattern unchanged if a container can have the names that it produces.
-
-    Args:
-        pattern: Text with Pulumi's expressions, for instance `${name}-${stack}`.
 
     Raises:
         ConfigError: It has another expression, no `${name}`, or characters that a container's name cannot have.

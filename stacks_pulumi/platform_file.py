@@ -245,10 +245,6 @@ def parse(text: str, path: str) -> PlatformFacts:
     """
     Return what the text of a platform file says.
 
-    Args:
-        text: YAML.
-        path: The name of the file, for messages.
-
     Raises:
         ConfigError: It says something that is not in the format. The message has the line.
     """

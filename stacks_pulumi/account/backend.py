@@ -110,14 +110,7 @@ class Interrupted:
     base_url: str | None = None
 
     def may_have_made(self, kind: str, container: str, name: str) -> bool:
-        """
-        Return whether it may have created this object of a container.
-
-        Args:
-            kind: The object's kind.
-            container: The id of its container.
-            name: Its name, or its address.
-        """
+        """Return whether it may have created this object of a container."""
         return (
             self.kind == kind
             and self.container in (None, container)
@@ -152,11 +145,6 @@ class StackState:
 def read_export(data: bytes, ref: str | None = None, project: str = "") -> StackState:
     """
     Read an export. A value that is nested too deeply is not known, and the rest is read.
-
-    Args:
-        data: The output of `pulumi stack export`.
-        ref: The stack's name in the backend's list; by default its resources show it.
-        project: The project of the current folder, which the backend omits from the name.
 
     Raises:
         InputError: It is not an export, or an incomplete one.

@@ -84,10 +84,6 @@ class Budget:
     def chooses(self, stack: StackTotal, tagged: Mapping[tuple[str, str], frozenset[str]]) -> bool:
         """
         Return whether the budget is over a stack: any of its name patterns matches, and all of its tags.
-
-        Args:
-            stack: The stack.
-            tagged: Tag and value -> the names for `pulumi --stack` of the stacks that have it.
         """
         if self.stacks and not _matches(stack.name, self.stacks):
             return False
@@ -179,12 +175,6 @@ def judged(
     """
     Return the verdict of each limit of each budget.
 
-    Args:
-        account: The account.
-        budgets: The budgets.
-        before: The snapshot from which an increase is measured.
-        tagged: Returns the names for `pulumi --stack` of the stacks with a tag.
-
     Raises:
         InputError: A budget cannot be judged: nothing to compare with, no such stack, or the backend has no tags.
     """
@@ -240,11 +230,6 @@ def uncovered(
 
     A budget that only warns covers nothing. One over the whole account covers no stack: a stack that is renamed would
     lose its own limit.
-
-    Args:
-        account: The account.
-        budgets: The budgets.
-        tagged: Returns the names for `pulumi --stack` of the stacks with a tag.
     """
     refusing = [budget for budget in budgets if budget.refuses]
     choosing = [budget for budget in refusing if not budget.everything]
@@ -308,10 +293,6 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
 
     A container leaves the account only if the preview deletes it and the account shows that it is this stack's. A new
     one is the account's container of its name if there is one, because names are unique.
-
-    Args:
-        account: The account.
-        changes: What happens to each object that the preview prices.
 
     Raises:
         InputError: It is not known which of the account's stacks the preview is of.

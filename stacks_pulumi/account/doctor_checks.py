@@ -117,9 +117,6 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
 def advice_on(error: str) -> str | None:
     """
     Return what helps if the engine is too old for the stack, has no passphrase or package, or refuses an old state.
-
-    Args:
-        error: What the engine said.
     """
     if "Legacy DIY state" in error:
         return (

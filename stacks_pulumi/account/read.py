@@ -166,13 +166,6 @@ def belongings(
     """
     Read the child objects of the containers. Before that, print how long it will take.
 
-    Args:
-        client: The API.
-        containers: The containers.
-        everything: See `ask`.
-        stop: Ends every wait for the rate limit once it is set.
-        write: Prints the progress; by default to standard error.
-
     Raises:
         StacksError: A list cannot be read completely.
     """
@@ -203,13 +196,6 @@ def read_twice(
     """
     Return the child objects. Those of a container that seems to lack one were read twice, further apart than the lag.
 
-    Args:
-        client: The API.
-        containers: The containers.
-        has: What the first reading found.
-        lacking: Returns the containers, by id, that lack a child object which is in a state.
-        stop: Ends every wait for the rate limit once it is set.
-
     Raises:
         StacksError: A list cannot be read.
     """
@@ -229,13 +215,7 @@ def read_twice(
 
 
 def calls_for(container: Container, *, backups: bool = True) -> list[_Part]:
-    """
-    Return the API calls for a container.
-
-    Args:
-        container: The container.
-        backups: Whether the account has any backups.
-    """
+    """Return the API calls for a container."""
     # The list may report that external access is off, but the guide does not guarantee it.
     access = [] if container.external_access is False else [_ACCESS]
     # A VPN container runs no program that could use the variables of a connection.

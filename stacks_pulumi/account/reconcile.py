@@ -444,15 +444,7 @@ def _totals(stacks: Stacks, records: Iterable[ContainerRecord], unseen: Price) -
 def with_children(
     account: Reconciliation, belongings: dict[str, Belongings], stacks: Stacks, this: ThisAccount
 ) -> Reconciliation:
-    """
-    Return the account with the child objects of each container and their owners.
-
-    Args:
-        account: The account without child objects.
-        belongings: The child objects of each container, by its id.
-        stacks: The stacks.
-        this: Whether a resource of a state is in this account.
-    """
+    """Return the account with the child objects of each container and their owners."""
     managed: dict[tuple[str, str], list[Managed]] = defaultdict(list)
     for resource in (one for state in stacks.read for one in state.managed):
         if resource.kind in _CHILDREN and this.why_elsewhere(resource) is None:

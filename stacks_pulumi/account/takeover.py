@@ -114,14 +114,7 @@ class ScaffoldPlan:
 def chosen(
     containers: Iterable[Container], include: Sequence[str] = (), exclude: Sequence[str] = ()
 ) -> list[Container]:
-    """
-    Return the containers whose names match, sorted by name.
-
-    Args:
-        containers: All containers.
-        include: Patterns of a shell; the name has to match one of them. Empty: all containers.
-        exclude: Patterns that it must not match.
-    """
+    """Return the containers whose names match, sorted by name."""
     matching = [
         container
         for container in containers
@@ -142,15 +135,7 @@ def plan(
     *,
     protect: Protect = "databases",
 ) -> ScaffoldPlan:
-    """
-    Return the program that takes these containers over.
-
-    Args:
-        containers: The containers.
-        belongings: The child objects of each, by its id.
-        everything: All containers of the account, to find the targets of connections; by default `containers`.
-        protect: Which resources Pulumi refuses to delete: containers with data, every resource, or none.
-    """
+    """Return the program that takes these containers over."""
     maker = _Maker(list(containers if everything is None else everything), protect)
     for container in containers:
         maker.container(container, belongings.get(container.id))
@@ -418,15 +403,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
 
 
 def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -> dict[str, str]:
-    """
-    Return the files of the program by name.
-
-    Args:
-        plan: The resources of the program.
-        language: The language of the program.
-        project: The project's name.
-        base_url: The address of the API.
-    """
+    """Return the files of the program by name."""
     head: dict[str, Any] = {"name": project, "description": _ABOUT, "runtime": language}
     if base_url != DEFAULT_BASE_URL:
         # Written down, so that a later `up` without the environment variable does not use another account.

@@ -59,14 +59,7 @@ class ShapeError(Exception):
 
 
 def expected(wanted: str, path: str, value: Any) -> ShapeError:
-    """
-    Return the error for a value of another kind.
-
-    Args:
-        wanted: What was expected, for instance `a list`.
-        path: Where, for instance `data[2].port`.
-        value: What came.
-    """
+    """Return the error for a value of another kind."""
     return ShapeError(f"{path}: {wanted} was expected, and {_KINDS.get(type(value), 'nothing')} came")
 
 

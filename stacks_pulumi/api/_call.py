@@ -82,16 +82,6 @@ def call_to(
     """
     Return a call to an endpoint.
 
-    Args:
-        name: The endpoint.
-        ids: The variables of its path, in order. Each is quoted so that it stays one segment.
-        parse: Reads the decoded body.
-        words: What the endpoint's words contain beside the variables of its path.
-        query: The query parameters.
-        json: The body.
-        again: Whether a POST may be sent twice.
-        pulse: See `Call`.
-
     Raises:
         InvalidIdError: An id is empty, `.` or `..`. The request would go to another endpoint: a `DELETE` with an
             empty id would go to the whole collection.

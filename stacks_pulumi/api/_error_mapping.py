@@ -72,14 +72,7 @@ class _Failure(msgspec.Struct, frozen=True):
 
 
 def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
-    """
-    Return the error that an answer means.
-
-    Args:
-        call: The call that was sent.
-        answer: Its answer: an error status, or a success status with a body that reports an error.
-        body: The decoded body; text if it was not JSON.
-    """
+    """Return the error that an answer means."""
     failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
     if is_of_broker(body):
         return _not_granted(failure)

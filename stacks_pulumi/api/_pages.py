@@ -146,12 +146,6 @@ def whole(call: Call[T], first: Page[T], read: Callable[[Call[T]], Page[T]], bas
     """
     Return the rows of all pages. If rows may be missing, the lists have a gap.
 
-    Args:
-        call: The request for the first page.
-        first: The first page.
-        read: Requests a page.
-        base_url: The address of the API.
-
     Raises:
         StacksError: A page that the answer names could not be read, and another attempt may help.
     """

@@ -52,11 +52,5 @@ def guides_word(word: str, known: Collection[str]) -> str:
 
 
 def is_known_status(word: str | None, noun: str = "container") -> bool:
-    """
-    Whether a status means something here; true for `None`.
-
-    Args:
-        word: The status of a model.
-        noun: The kind of resource, as `Feed` has it: `container` or `backup`.
-    """
+    """Whether a status means something here; true for `None`."""
     return word is None or word in _KNOWN[noun]

@@ -227,15 +227,7 @@ class ConnectionsApi:
 
 
 def is_equal(connection: models.Connection, target_id: str, name: str | None, find: Find) -> bool:
-    """
-    Return whether a connection that its source lists has this target and this name.
-
-    Args:
-        connection: The connection.
-        target_id: The target.
-        name: The name; `None` for any.
-        find: Returns a container by its id.
-    """
+    """Return whether a connection that its source lists has this target and this name."""
     return (name is None or same_name(connection.name, name)) and _leads_to(connection, target_id, find)
 
 

@@ -41,14 +41,7 @@ def extras_in(words: str) -> set[str]:
 
 
 def locked(own: str, extras: Collection[str], sources: Collection[str] = ()) -> str:
-    """
-    Return the text of a lock.
-
-    Args:
-        own: The line that installs this package, with its hash; empty if it is a source, which has no hash.
-        extras: The extras that are installed.
-        sources: The requirements that it is for; by default those beside it.
-    """
+    """Return the text of a lock."""
     wanted = {*extras} if own else {*extras, BUILD}
     named = ", ".join(sources) or REQUIREMENTS
     lines = [f"# What {named} installs, with hashes.\n"]

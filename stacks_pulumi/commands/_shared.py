@@ -148,14 +148,7 @@ def enveloped(
     incomplete: str | None = None,
     errors: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
-    """
-    Return a result for programs: its own keys, and those that every result has.
-
-    Args:
-        data: The result.
-        incomplete: Why it lacks something; `None` if it is complete. A result may say it itself.
-        errors: The errors that ended the command, each with `code` and `message`.
-    """
+    """Return a result for programs: its own keys, and those that every result has."""
     import msgspec  # noqa: PLC0415  (a completion or a help text does not need it)
 
     own = msgspec.to_builtins(dict(data) if isinstance(data, MappingProxyType) else data, str_keys=True)
@@ -180,14 +173,7 @@ def incomplete_of(document: Document) -> str | None:
 
 
 def show(document: Document, options: argparse.Namespace, *, frames: bool = False) -> None:
-    """
-    Print a report in the form that the options choose.
-
-    Args:
-        document: The report.
-        options: The options of the command. With a `name`, Markdown is a comment that the next run finds by it.
-        frames: Whether a terminal shows its tables with lines and colours.
-    """
+    """Print a report in the form that the options choose."""
     from stacks_pulumi.reports import writers  # noqa: PLC0415  (only a report needs it)
 
     name = getattr(options, "name", None)
@@ -210,11 +196,6 @@ def show(document: Document, options: argparse.Namespace, *, frames: bool = Fals
 def report_error(options: argparse.Namespace, error: StacksError | OSError, *, exit_code: int = 1) -> int:
     """
     Print why a command ended: one line on standard error, and with `--json` also an object on standard output.
-
-    Args:
-        options: The options of the command.
-        error: Why it ended.
-        exit_code: What this returns.
     """
     message, code = (
         (error.message, error.code) if isinstance(error, StacksError) else (str(error), "file-access")

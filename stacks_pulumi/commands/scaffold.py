@@ -392,13 +392,7 @@ def place() -> Place | None:
 
 
 def install_words(extras: str = "", known: Place | None = None) -> list[str]:
-    """
-    Return pip's arguments that install this package on this machine; empty if no place is known.
-
-    Args:
-        extras: Its extras, in brackets.
-        known: Where it comes from; by default, what it was installed from.
-    """
+    """Return pip's arguments that install this package on this machine; empty if no place is known."""
     known = known or place()
     if INDEX and known in {None, IN_FOLDER}:
         return [f"stacks-pulumi{extras}=={__version__}"]

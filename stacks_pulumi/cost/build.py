@@ -232,13 +232,7 @@ class Pricer:
     is_adopted: Callable[[ObjectChange], bool] = lambda _change: False
 
     def item(self, state: ResourceState | None, sized: ResourceState | None = None) -> Item | None:
-        """
-        Return the billed item; `None` for a resource without a price.
-
-        Args:
-            state: The resource.
-            sized: Its state in which its size was seen, if it exists.
-        """
+        """Return the billed item; `None` for a resource without a price."""
         if state is None or not state.custom or state.external:
             return None
         kind = state.kind
@@ -282,10 +276,6 @@ def report_of(data: bytes, pricer: Pricer = CATALOGUE, state: bytes | None = Non
 def changes_of(data: bytes, pricer: Pricer = CATALOGUE) -> tuple[Report, list[tuple[ObjectChange, Line]]]:
     """
     Return the report on a preview, and what happens to each object that it prices.
-
-    Args:
-        data: The output of `pulumi preview`.
-        pricer: Returns the prices.
 
     Raises:
         InputError: It is not a preview.

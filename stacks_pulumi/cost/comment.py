@@ -219,11 +219,6 @@ def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
     """
     Post a comment, or replace the comment of the previous run. Returns a sentence that says which.
 
-    Args:
-        platform: One of `PLATFORMS`.
-        text: The comment. Its first line is the marker with which the next run finds it.
-        env: The CI's variables.
-
     Raises:
         CommentError: The text has no marker, a variable is missing, or the API failed.
     """

@@ -298,10 +298,6 @@ def connect(on_limit: OnLimit | None = None, settings: AccountSettings | None = 
     """
     Return a client for an account.
 
-    Args:
-        on_limit: Called in a thread that waits for the rate limit. If it raises, the request is not sent.
-        settings: How to reach it; by default as the environment says (`STACKS_API_KEY`, `STACKS_BASE_URL`).
-
     Raises:
         ConfigError: There is no key, or a value is malformed.
     """
@@ -426,11 +422,6 @@ def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterabl
     Return the list. It has a gap if one of these containers exists although the list does not have it.
 
     Without a gap they do not exist: two looks did not see them, further apart than the platform's lag.
-
-    Args:
-        client: The API.
-        containers: The list.
-        ids: Containers that should be in it.
 
     Raises:
         StacksError: The API cannot be read.

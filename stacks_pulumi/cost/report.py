@@ -71,14 +71,7 @@ def item(
     monthly: MonthlyPrice = catalog.monthly_price,
     outputs: Mapping[str, Any] | None = None,
 ) -> Item:
-    """
-    Return the item for a container: the higher of what is declared and what the state shows.
-
-    Args:
-        inputs: Its inputs, in camelCase or snake_case.
-        monthly: Returns the prices.
-        outputs: Its outputs in the state, if it exists.
-    """
+    """Return the item for a container: the higher of what is declared and what the state shows."""
     inputs, shown = snake_case(inputs), snake_case(outputs or {})
     template, size = text(inputs, "template"), whole(shown, "storage_mb")
     plan = shown_plan(template, text(inputs, "plan"), text(shown, "plan"), size)
@@ -346,11 +339,6 @@ def read_yaml(path: Path, what: str, scalars: Scalars) -> tuple[Any, Reader]:
     """
     Return the content of a YAML or JSON file, and its reader.
 
-    Args:
-        path: The file.
-        what: What it is, for messages: `budget file`.
-        scalars: Types that only this file has.
-
     Raises:
         StacksError: It cannot be read, is not YAML, or has no settings.
     """
@@ -394,12 +382,7 @@ class Rest:
 
 
 def rest_of_month(now: datetime.datetime) -> Rest:
-    """
-    Return the rest of the month.
-
-    Args:
-        now: The time, with a time zone.
-    """
+    """Return the rest of the month."""
     now = now.astimezone(datetime.timezone.utc)
     days = calendar.monthrange(now.year, now.month)[1]
     gone = (now.day - 1) * 24 * 60 + now.hour * 60 + now.minute

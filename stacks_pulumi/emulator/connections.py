@@ -117,12 +117,6 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
     """
     Connect two containers.
 
-    Args:
-        platform: The platform.
-        source: The container that gets the variables.
-        target: The container that they lead to.
-        name: The value of `connectionName`; `None` if it was not sent.
-
     Raises:
         Refusal: 400 for an invalid or taken name, for a container that does not run, or if both are the same.
     """

@@ -416,13 +416,7 @@ _CODES = (
 
 
 def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
-    """
-    Return the description.
-
-    Args:
-        calls: The endpoints.
-        secured: Whether a token is needed.
-    """
+    """Return the description."""
     calls = list(calls)
     schemas, components = msgspec.json.schema_components(
         [call.fields for call in calls], ref_template="#/components/schemas/{name}"

@@ -185,12 +185,7 @@ class Admission:
     retry_after: int
 
     def headers(self, driven: float = 0.0) -> dict[str, str]:
-        """
-        Return the headers of every response to a known key.
-
-        Args:
-            driven: How many seconds the platform's clock is ahead of the one that the windows use.
-        """
+        """Return the headers of every response to a known key."""
         headers = {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),

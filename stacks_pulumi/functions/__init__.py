@@ -168,11 +168,6 @@ def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
     """
     Return the client's answer, which is cached for a few seconds.
 
-    Args:
-        session: The session of the account.
-        name: One of `QUESTIONS`.
-        arguments: The function's arguments, by name.
-
     Raises:
         StacksError: The API refused the request, could not be reached, or returned only a part of a list.
     """

@@ -41,15 +41,7 @@ class EngineService:
         self._stub: Any = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
 
     def show(self, severity: str, urn: str, message: str, *, ephemeral: bool = False) -> None:
-        """
-        Show a line.
-
-        Args:
-            severity: `DEBUG`, `INFO`, `WARNING` or `ERROR`.
-            urn: The resource that the line belongs to; empty for the stack.
-            message: The line.
-            ephemeral: Whether it disappears when the operation ends.
-        """
+        """Show a line."""
         if self._stub is None:
             return
         number = engine_pb2.LogSeverity.Value(severity)

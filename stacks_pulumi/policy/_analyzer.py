@@ -418,10 +418,6 @@ def _reconciled(
     The pack's own configuration overrides what its policies say, and the user's overrides the pack's. In each of the
     two, the level of a policy's own entry overrides that of `all`.
 
-    Args:
-        info: What the pack tells the engine: an `AnalyzerInfo` of the protocol, in which no level is `ADVISORY`.
-        config: The user's configuration.
-
     Raises:
         ValueError: An entry of the user's is for a policy that the pack does not have, or for `all` and has no level.
     """

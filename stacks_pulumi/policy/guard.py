@@ -58,12 +58,7 @@ EXPOSURE: Final = (
 
 
 def rules(account_reader: Account | None = None) -> dict[str, Rule]:
-    """
-    Return every rule by name. The rules are new objects, because `spend-gate` keeps a running total.
-
-    Args:
-        account_reader: Lists the account's containers, for `account-headroom`; `None` for no requests to the API.
-    """
+    """Return every rule by name. The rules are new objects, because `spend-gate` keeps a running total."""
     everything: tuple[Rule, ...] = (
         *plans.RULES,
         *spend.rules(account_reader),

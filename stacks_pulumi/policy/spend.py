@@ -318,12 +318,7 @@ def _beside(
 
 
 def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackRule, ...]:
-    """
-    Return the rules of this file, with a new running total.
-
-    Args:
-        account: Lists the account's containers, for `account-headroom`; `None` for no requests to the API.
-    """
+    """Return the rules of this file, with a new running total."""
     return (
         ResourceRule(
             "resource-price-cap",

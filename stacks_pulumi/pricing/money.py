@@ -54,10 +54,6 @@ def number(text: str, *, is_share: bool = False) -> Decimal:
     """
     Return a limit or a price as a number; the sign of its unit, dollars or percent, is allowed.
 
-    Args:
-        text: The number as it was written.
-        is_share: Whether it is in percent.
-
     Raises:
         ValueError: It is not a number, out of range, or has the sign of another unit.
     """
@@ -256,12 +252,6 @@ def storage_tier(
 ) -> int | Unknown | None:
     """
     Return the storage tier that counts: the higher of the declared one and that which the container's size shows.
-
-    Args:
-        template: Its template.
-        plan: Its plan.
-        tier: The declared tier; `None` for none.
-        storage_mb: All its storage in MB, as the state says; `None` if it does not, `UNKNOWN` if the state hides it.
     """
     if isinstance(tier, Unknown) or storage_mb is None:
         return tier

@@ -141,9 +141,6 @@ class PriceList:
     def notes(self, advice: Callable[[str], str]) -> tuple[str, ...]:
         """
         Return what a reader has to know of the prices. What the catalogue was used for is known after their use.
-
-        Args:
-            advice: Returns where a line of a platform file is written.
         """
         notes = [
             f"live prices: {template} costs {usd(price)} a month, the catalogue says "
@@ -175,14 +172,7 @@ def price_list(
     facts: Prices,
     beside: Mapping[str, Any] | None = None,
 ) -> PriceList:
-    """
-    Return the prices of an answer that are believed.
-
-    Args:
-        rows: The templates of the answer: id, plan, and the whole entry.
-        facts: The platform file's settings for prices.
-        beside: What the answer says of all templates, by path.
-    """
+    """Return the prices of an answer that are believed."""
     said = list(_terms(beside or {}))
     read = [_row(template, plan, entry or {}, facts, said) for template, plan, entry in rows]
     doubt_of_all = _doubt_of_all(read, facts)

@@ -153,9 +153,6 @@ def is_open(outputs: Mapping[str, Any]) -> bool:
 
     The provider and the gate both ask this, so that a change which opens access is always judged as one. A value that
     is hidden from the gate counts as not open.
-
-    Args:
-        outputs: The outputs in the state, in camelCase or snake_case.
     """
     outs = snake_case(outputs)
     if outs.get(UNFINISHED) is not None:
@@ -178,10 +175,6 @@ def is_unfinished(outputs: Mapping[str, Any]) -> bool:
 def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
     """
     Return what an update does although no input changes, because the state says that it is not done yet.
-
-    Args:
-        kind: The resource's kind.
-        outputs: The outputs in the state, in camelCase or snake_case.
     """
     outs = snake_case(outputs)
     if kind == "Container" and is_unfinished(outs):
@@ -205,14 +198,7 @@ _REFERENCE: Final = ("stacks_pulumi", "provider_for")
 
 
 def kind_of(type_: str, properties: Mapping[str, Any], *, custom: bool = True) -> str | None:
-    """
-    Return a resource's kind: one of `KINDS`, `UNRECOGNISED`, or `None` if it is not a STACKS resource.
-
-    Args:
-        type_: Its type token.
-        properties: Its inputs or outputs, in camelCase or snake_case; `__provider` is read if it exists.
-        custom: Whether it has a provider. A component has none: it creates nothing itself, whatever its type.
-    """
+    """Return a resource's kind: one of `KINDS`, `UNRECOGNISED`, or `None` if it is not a STACKS resource."""
     kind = _told_kind(type_, properties, custom=custom)
     # No other kind has both of these, whatever its type and its marker say.
     is_container = custom and snake_case(properties).keys() >= _MADE_OF

@@ -44,12 +44,6 @@ def is_id_of(
     A program can compute the id of any container from another one's. So an unknown value counts only if the container's
     id is not known either, and if the value depends on this one resource. In Python, a computed id depends on none
     (`resources/_resource.py`); a gate's program in YAML has no computed one (`gate/program.py`).
-
-    Args:
-        value: The input.
-        made_from: The URNs of the resources that the input depends on.
-        urn: The URN of the container.
-        id_: Its id, if it is known.
     """
     if isinstance(value, str) or isinstance(id_, str):
         return value == id_

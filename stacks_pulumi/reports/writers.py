@@ -46,13 +46,7 @@ _MANY: Final = 500
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """
-    Return the rows as lines whose cells stand below each other, without spaces at the end.
-
-    Args:
-        rows: The cells of each row.
-        right: The columns that are aligned to the right.
-    """
+    """Return the rows as lines whose cells stand below each other, without spaces at the end."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -217,10 +211,6 @@ def marker(name: str) -> str:
 def comment(document: Document, name: str = "default") -> str:
     """
     Return the report as a comment of at most `LIMIT` bytes: the largest rows of each part, and a count of the rest.
-
-    Args:
-        document: The report.
-        name: Distinguishes several comments on one pull request, for instance `project/stack`.
     """
     text = ""
     for rows in _ROWS:
@@ -231,13 +221,7 @@ def comment(document: Document, name: str = "default") -> str:
 
 
 def markdown(document: Document, most: int | None = None) -> str:
-    """
-    Return the report as Markdown.
-
-    Args:
-        document: The report.
-        most: How many rows of each part are shown; `None` for all.
-    """
+    """Return the report as Markdown."""
     lines = [f"### {escape(document.title)}", ""]
     reasons = [("error", reason) for reason in document.incomplete]
     remarks = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in (*reasons, *document.remarks)]

@@ -156,13 +156,6 @@ def find_child(
     It is gone if its container is, or if two looks that are a pause apart do not find it. Children whose looks need the
     same answers share them, and so the pause.
 
-    Args:
-        session: The account.
-        op: The operation.
-        id_: The child's id.
-        look: Looks for the child, with a function that returns answers.
-        max_age: The greatest age of the answers for the first look.
-
     Raises:
         StacksError: What can be read is incomplete.
         UnseenError: The list of containers lacks its container, which runs: then no list is evidence.

@@ -93,15 +93,7 @@ def outputs(
     inputs: Mapping[str, Any],
     access: models.ExternalAccess | None,
 ) -> dict[str, Any]:
-    """
-    Return all outputs of a container.
-
-    Args:
-        container: The container as the API returns it now.
-        olds: The previous outputs, for the values that only the create response has (the SSH login).
-        inputs: The inputs, which are outputs as well.
-        access: Its external access, if that was read.
-    """
+    """Return all outputs of a container."""
     answered = {name: getattr(container, name) for name in ANSWERED}
     if inputs.get(IDENTITY_CONFLICT) is not None:
         # Until the user decides who owns the container, the state keeps the identity of the earlier one.
@@ -121,11 +113,6 @@ def observed(
 ) -> dict[str, Any]:
     """
     Return the inputs with the API's values, if the API returns them; a difference from the program is drift.
-
-    Args:
-        container: The container as the API returns it now.
-        olds: The previous outputs; empty for a look-up.
-        access: Its external access, if this program manages that.
     """
     notes = {IDENTITY_CONFLICT, REQUESTED_AT, OPEN_UNMANAGED, UNFINISHED}
     not_inputs = {*ANSWERED, "url", "subdomain", *notes}

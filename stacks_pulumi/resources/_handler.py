@@ -222,11 +222,6 @@ def check_id_form(kind: str, form: str, id_: str) -> None:
     """
     Check the form of an id that the user gave for a look-up or an import.
 
-    Args:
-        kind: The resource's kind.
-        form: The form of its ids; empty if the API lists no such objects.
-        id_: The id.
-
     Raises:
         StacksError: The id is malformed.
     """

@@ -56,11 +56,6 @@ def identify(session: Session, stored: Mapping[str, Any], container: models.Cont
 
     The creation times decide. Where neither state nor platform has one, template and plan have to match. So it is on a
     platform on which a start changes the time, if the platform file says so.
-
-    Args:
-        session: The account.
-        stored: The resource's outputs in the state: `created_at`, `template` and `plan`.
-        container: The container that has the id now.
     """
     known, now = stored.get("created_at"), container.created_at
     template, plan = stored.get("template"), stored.get("plan")
@@ -237,11 +232,6 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
     remove it from the state, while it is still billed and reachable. An id begins with the account's part
     (`usr-abc12345-web`), which is the same for all containers of an account. An id of another form has no such part:
     only the container itself shows its account. If the key is the one of the last change, no request is sent.
-
-    Args:
-        session: The account of the key.
-        id_: The resource's id, which begins with that of its container.
-        origin: The resource's origin; `None` in states of version 0.1.
 
     Raises:
         ConfigError: The resource is in another account, or that cannot be ruled out.

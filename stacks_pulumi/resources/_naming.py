@@ -40,12 +40,6 @@ def named(
     A name that the program sets is kept. An existing container keeps its name when the pattern is added, changed or
     removed, because a container cannot be renamed.
 
-    Args:
-        pattern: The pattern, or `None`.
-        urn: The URN of the resource.
-        olds: The previous inputs; empty for a new container.
-        news: The inputs of the program: the name of the resource as `name`, and `DEFAULT_NAME` if it is a default.
-
     Raises:
         ConfigError: The pattern has an expression whose value is not known.
     """
@@ -86,13 +80,6 @@ def default_container_name(
     The name is valid, and the same for the same arguments. If it is too long, the resource's part is shortened, so that
     the stack stays visible.
 
-    Args:
-        pattern: A pattern that `config.check_name_pattern` accepts.
-        name: The name of the resource.
-        stack: The name of the stack. It and the next two are `None` if they are not known here.
-        project: The name of the project.
-        organization: The name of the organization.
-
     Raises:
         ConfigError: The pattern has an expression whose value is not known.
     """
@@ -127,14 +114,7 @@ def valid_container_name(text: str) -> str:
 
 
 def how_to_rename(pattern: str | None, account: str | None, *, by_default: bool) -> str:
-    """
-    Return the instruction how to give a new container another name.
-
-    Args:
-        pattern: The pattern of the present name, or `None`.
-        account: The name of the container's explicit provider, or `None`.
-        by_default: Whether the name may be a default; a pattern does not apply to a name that the program sets.
-    """
+    """Return the instruction how to give a new container another name."""
     expressions = NAME_EXPRESSION.findall(pattern or "${name}")
     lacking = [word for word in ("stack", "project") if word not in expressions]
     if not by_default or not lacking:

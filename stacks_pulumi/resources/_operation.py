@@ -210,9 +210,6 @@ class Operation(msgspec.Struct):
         """
         Check that the deadline has not passed.
 
-        Args:
-            waiting_for: The reason for the wait, for the message.
-
         Raises:
             WaitTimeoutError: The deadline has passed.
         """

@@ -71,13 +71,7 @@ def _listed(named: Any) -> Any:
 
 
 def child_options(opts: pulumi.ResourceOptions | None, container: Any) -> pulumi.ResourceOptions:
-    """
-    Return the program's options, completed for a resource that belongs to a container.
-
-    Args:
-        opts: The program's options, which take precedence.
-        container: The Container or the id that the program passed.
-    """
+    """Return the program's options, completed for a resource that belongs to a container."""
     options = pulumi.ResourceOptions() if opts is None else pulumi.ResourceOptions.merge(None, opts)
     if isinstance(container, pulumi.CustomResource) and options.id is None:
         options.provider = options.provider or container.get_provider(CONTAINER)

@@ -84,10 +84,6 @@ class ExpectedConnections:
     def seconds(self, connection: str, since: float) -> float:
         """
         Return how many seconds to wait for another connection of the same source; 0 if none is expected.
-
-        Args:
-            connection: The connection whose source will be restarted.
-            since: When the connection was made, by the clock.
         """
         with self._lock:
             siblings = self._declared.get(connection)

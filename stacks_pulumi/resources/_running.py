@@ -110,11 +110,6 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
     """
     Refuse to create a child in a different container that has the same id as this program's container.
 
-    Args:
-        session: The account.
-        id_: The container's id.
-        created_at: When the container that has the id now was created.
-
     Raises:
         StacksError: The state has a container of that id with another creation time.
     """
@@ -137,12 +132,6 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
 def rebinds(call: EngineCall, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """
     Return whether an update adopts what has the id now; if so, warn, because the preview shows only an update.
-
-    Args:
-        call: The call of the engine.
-        id_: The id of the container, or of the VPN client.
-        olds: The outputs in the state.
-        news: The inputs of the program.
     """
     now = olds.get(IDENTITY_CONFLICT)
     if now is None or news.get("adopt") != "if_matching":
@@ -159,12 +148,6 @@ def rebinds(call: EngineCall, id_: str, olds: Mapping[str, Any], news: Mapping[s
 def wait_until_running(session: Session, op: Operation, purpose: str, *containers: str) -> None:
     """
     Wait until the containers run; if they run already, one list request is enough.
-
-    Args:
-        session: The account.
-        op: The operation.
-        purpose: The subject of the message "... needs a container that runs".
-        containers: Their ids.
 
     Raises:
         StacksError: One has been recreated outside of this program.

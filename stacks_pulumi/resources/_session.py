@@ -159,11 +159,6 @@ class SpendGuard:
         """
         Allow a create, or refuse it without a request to the API.
 
-        Args:
-            name: The container's name, for the message.
-            price: Its monthly price in US dollars. `None` if it is unknown; then the create is allowed and the API
-                decides.
-
         Raises:
             SpendingCapError: A 402 has reported the cap, and the price would exceed it.
         """
@@ -342,14 +337,7 @@ class FreshContainers:
         return all(container is not None and container.status in CREATED.target for container in containers)
 
     def lacks_address(self, id_: str, address: str, *, revoke: bool) -> bool:
-        """
-        Return whether an address can be added without reading the list of allowed addresses first.
-
-        Args:
-            id_: The container's id.
-            address: The address.
-            revoke: Whether the address that the API has added will then be revoked.
-        """
+        """Return whether an address can be added without reading the list of allowed addresses first."""
         created, _ = self._find(id_)
         if created is None or created.auto_added is None:
             return False

@@ -111,10 +111,6 @@ def check_state(what: str, stored: Mapping[str, Any]) -> None:
 
     What a read returns gets the marks of the state from the engine, and a deletion returns nothing.
 
-    Args:
-        what: The resource, for the message.
-        stored: Its outputs in the state, without marks of secrets.
-
     Raises:
         StacksError: One has. The message has its name and not its value.
     """
@@ -173,10 +169,6 @@ def known_of(id_: str) -> Collection[str]:
 def from_state(value: Any, known: Collection[str] = ()) -> Any:
     """
     Return a value of a state whose texts and numbers are known to be from there, unless they are certainly public.
-
-    Args:
-        value: The value, without marks of secrets.
-        known: Texts that are public here.
     """
     if isinstance(value, dict):
         return {

@@ -57,11 +57,6 @@ def pages(
     """
     Yield the answer to a request: the objects, and then where the next page begins if there is one.
 
-    Args:
-        call: The engine's call.
-        settings: The provider's settings.
-        request: The protocol's `ListRequest`.
-
     Raises:
         StacksError: The kind cannot be listed, the container does not exist, or the API does not say all of it.
     """

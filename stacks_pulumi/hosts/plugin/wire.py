@@ -45,13 +45,6 @@ def unknown_names(
 ) -> dict[str, str]:
     """
     Return the error for each name that has no effect. Where no type checker runs, only the plugin sees it.
-
-    Args:
-        given: The names with a value, also with one that is unknown at preview.
-        known: The names that have an effect.
-        what: What they name: `input`.
-        outputs: The names of outputs, which cannot be set.
-        prefix: What stands before each name in the program.
     """
     return {
         name: _unknown(name, known, what, prefix)
@@ -133,10 +126,6 @@ def marked_as(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
     Return the values with the marks of secrets that the given ones have under the same names.
 
     The engine does this itself for a provider that gets no marks.
-
-    Args:
-        values: The values to return.
-        given: The values that the engine has passed, with marks.
     """
     return {
         name: secret(plain(value))
