@@ -29,7 +29,7 @@ from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
 
 
 class InputError(StacksError):
-    """Raised if an input cannot be used; the text says which input is needed."""
+    """Raised if an input cannot be used; the text states which input is needed."""
 
     code: ErrorCode = "invalid-file"
 
@@ -178,7 +178,7 @@ class Stack(msgspec.Struct):
 
     @property
     def saved_at(self) -> str:
-        """When the state was saved; empty if the export does not say it."""
+        """When the state was saved; empty if the export does not show it."""
         manifest = None if self.deployment is None else self.deployment.manifest
         return "" if manifest is None else manifest.time
 
@@ -377,8 +377,8 @@ _RAISED: Final = re.compile(r"^ *((?:[\w.]+(?:Error|Exception)|error): .*)", re.
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
-# A kill between two writes of a local backend leaves an empty file of attributes beside the state, which is whole.
-_HALF_WRITTEN: Final = " (with a local state: delete the empty file that ends with `.json.attrs` beside it)"
+# A kill between two writes of a local backend leaves an empty file of attributes next to the state, which is whole.
+_HALF_WRITTEN: Final = " (with a local state: delete the empty file that ends with `.json.attrs` next to it)"
 
 
 class PulumiError(StacksError):
@@ -458,7 +458,7 @@ def _environ() -> dict[str, str]:
 
 
 def end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
-    """End the command, which has some seconds to end a program and plugins. If it were killed, they would go on."""
+    """End the command, which has some seconds to end a program and plugins. If it were killed, they would continue."""
     process.terminate()
     try:
         process.communicate(timeout=seconds_to_end)
@@ -617,7 +617,7 @@ def _document(text: bytes) -> dict[str, Any]:
 
 
 def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return what the engine says of the reason: violations, errors and, without them, the end of the output."""
+    """Return what the engine shows of the reason: violations, errors and, without them, the end of the output."""
     try:
         document = read(done.stdout)
     except InputError:

@@ -55,7 +55,7 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
     mode = file.stat().st_mode
     # To open a folder is an error too.
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     with file.open("rb") as opened:
         content = opened.read(longest + 1)
     if len(content) > longest:
@@ -130,7 +130,7 @@ class Reader:
         file: What the file is, for messages.
         lines: The line of each value, by its path (`.a.b`).
         scalars: Types that only this file has.
-        unknown: What to do about a setting that does not exist, beside the hint at its spelling.
+        unknown: What to do about a setting that does not exist, in addition to the hint at its spelling.
     """
 
     file: str

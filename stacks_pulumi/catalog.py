@@ -89,7 +89,7 @@ class Template:
         category: What the template is for.
         plan: The plan that the guide lists it under; `None` if the template has a separate price tier.
         description: One line.
-        compute: Whether users can log in by SSH; `None` if the guide does not say.
+        compute: Whether users can log in by SSH; `None` if the guide does not state.
         port: The port of the service, if it is well known.
     """
 
@@ -259,8 +259,8 @@ def default_plan(template: str) -> str | None:
     """
     Return the plan of a container whose program sets no plan.
 
-    The API's own default is `basic`, also for a `-micro` template, which would then cost four times its price in the
-    guide. So the plan is always sent, except for `stacks-vpn`, which has a separate price tier.
+    The API's own default is `basic`, including for a `-micro` template, which would then cost four times its price
+    in the guide. So the plan is always sent, except for `stacks-vpn`, which has a separate price tier.
     """
     if template == VPN_TEMPLATE:
         return None

@@ -391,7 +391,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
         msg = f"{source} is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
         raise ConfigError(msg)
     if parts.username is not None or parts.password is not None:
-        msg = f"{source} holds credentials before the @: take them out, the API key is the credential"
+        msg = f"{source} contains credentials before the @: remove them, the API key is the credential"
         raise ConfigError(msg)
     if "?" in base_url or "#" in base_url:
         msg = f"{source} has a query or a fragment: give the address alone"
@@ -425,9 +425,11 @@ def check_name_pattern(pattern: str) -> str:
     elif "name" not in expressions:
         problem = "without ${name} all containers would have the same name"
     elif not re.fullmatch(r"[A-Za-z0-9-]*", literal) or "--" in pattern or pattern.strip("-") != pattern:
-        problem = "beside expressions, it may have letters, digits and, in between, single hyphens"
+        problem = "next to expressions, it may have letters, digits and, in between, single hyphens"
     elif len(literal) > LONGEST_NAME // 2:
-        problem = f"beside expressions, it may have {LONGEST_NAME // 2} characters, and it has {len(literal)}"
+        problem = (
+            f"next to expressions, it may have {LONGEST_NAME // 2} characters, and it has {len(literal)}"
+        )
     else:
         return pattern
     msg = (
@@ -443,7 +445,7 @@ def _platform(path: str) -> PlatformFile:
 
     if not os.path.exists(path):  # noqa: PTH110  (pathlib raises for some text that is no path)
         # Text that is the path of no file may be a key.
-        msg = f"stacks:platform is the path of no file; a relative path starts at {os.getcwd()}"  # noqa: PTH109
+        msg = f"stacks:platform names a file that does not exist; a relative path starts at {os.getcwd()}"  # noqa: PTH109
         raise ConfigError(msg, code="invalid-file")
     return read(path)
 

@@ -405,7 +405,7 @@ def from_files(paths: Sequence[Path]) -> Stacks:
     read, unread = _parted(results.values())
     names = [state.name for state in read]
     notes += [
-        f"more than one file is an export of a stack {name}: they share no resource, and count as different stacks"
+        f"several files are exports of a stack {name}: they share no resource, and are treated as different stacks"
         for name in dict.fromkeys(name for name in names if names.count(name) > 1)
     ]
     told_apart = (
@@ -451,7 +451,7 @@ def _exported(stack: _Listed, project: str, folder: Path | None, end: float) -> 
     if left <= 0:
         return Unread(stack.name, "there was no time left for it")
     if stack.update_in_progress:
-        return Unread(stack.name, "an update is running, and what it creates is not in its state yet")
+        return Unread(stack.name, "an update is running: its new resources are not in the state yet")
     try:
         export = _run(["stack", "export", "--stack", stack.name], folder, left)
         return read_export(export, stack.name, project)

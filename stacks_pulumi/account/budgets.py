@@ -188,13 +188,11 @@ def judged(
         if not budget.everything and not stacks:
             # With a misspelt pattern the total would be zero, which is within every limit.
             raise InputError(
-                f"the budget {budget.name!r} is over no stack: correct its stacks, projects or tags"
+                f"the budget {budget.name!r} matches no stack: correct its stacks, projects or tags"
             )
         is_total = all(limit.measure == "total" for limit in budget.limits)
         if before is None and not is_total:
-            raise InputError(
-                f"the budget {budget.name!r} limits an increase: say since when with --compare-to FILE"
-            )
+            raise InputError(f"the budget {budget.name!r} limits an increase: add --compare-to FILE")
         if (
             before is not None
             and not is_total
@@ -202,7 +200,7 @@ def judged(
             and any(one.stacks is None for one in before.containers)
         ):
             raise InputError(
-                f"the snapshot does not say which stack owns what, so the increase of {budget.name!r} is not "
+                f"the snapshot does not show which stack owns what, so the increase of {budget.name!r} is not "
                 "known: compare with one that `stacks-pulumi account --save` wrote"
             )
         left_out = [] if budget.everything else sorted(stacks & account.elsewhere.keys())

@@ -119,7 +119,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
             "api",
             f"{settings.base_url} answers in JSON, and the containers are not found in it ({_reason(error)}); it has "
             f"{fields}",
-            "this API differs from its guide, and only what the guide shows is read: please report it with this line",
+            "this API differs from its guide, and only the guide's forms are read: please report it with this line",
         )
     else:
         # The answer comes from another server, or from another path of this one: a 404, a redirect or a web page.
@@ -191,7 +191,7 @@ def _observed(seen: Look, listed: Listing[Container]) -> Iterator[Diagnosis]:
         yield warning(
             "platform",
             f"the list of containers is incomplete: {listed.gap}",
-            "what it does not show is unknown: further pages are read only by an address in `next` or `Link`",
+            "missing rows are unknown: further pages are read only by an address in `next` or `Link`",
         )
     elif seen.fields is not None and "count" not in {name.rpartition(".")[2] for name in seen.fields}:
         yield ok("platform", "the list of containers has no count that would show whether it is complete")
@@ -436,7 +436,7 @@ def _created_this_month(listed: Listing[Container], now: float) -> str:
 
 def _money(limit: float | None, spent: float | None) -> str:
     if limit is None or spent is None:
-        return "the API does not say how high it is"
+        return "the API does not show how high it is"
     return f"${spent:.2f} of ${limit:.2f} a month are spent"
 
 

@@ -338,7 +338,7 @@ def adopt(facts: Facts) -> Iterator[Diagnosis]:
         yield warning(
             "adopt",
             "stacks:adopt is if_matching: each container with the right name, template and plan is taken over, "
-            "even if another stack owns it. Undo it once the stack has adopted what it should",
+            "even if another stack owns it. Remove the setting after the adoption",
             unset_command(facts, "stacks:adopt"),
         )
     elif isinstance(facts.configuration, StackConfiguration):

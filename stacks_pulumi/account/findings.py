@@ -369,12 +369,15 @@ def _item(item: Item | None) -> dict[str, Any] | None:
 # --- what to do ---
 
 _ADOPTS: Final = (
-    "To take over what no stack owns: a program that adopts it, and changes nothing in the account (--deletions shows "
+    "To take over objects without a stack: a program that adopts them, and changes nothing in the account "
+    "(--deletions shows "
     "how to delete instead)"
 )
-_ADOPTS_LATER: Final = "To take over what cannot be adopted as it is, after what is written here"
+_ADOPTS_LATER: Final = (
+    "To take over objects that cannot be adopted as they are, after the step that is written here"
+)
 _DECLARES: Final = (
-    "To manage what belongs to a container of a stack: declare it in the program of that stack (--deletions shows how "
+    "To manage objects of a stack's container: declare them in the program of that stack (--deletions shows how "
     "to delete instead)"
 )
 _DELETES: Final = "To delete a container permanently, with its volumes and backups"

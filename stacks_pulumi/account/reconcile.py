@@ -44,8 +44,8 @@ class ChildRecord:
         id: The id of its Pulumi resource: `<container id>/<name>`.
         name: Its name, or its address.
         description: A description for people.
-        inputs: The inputs, beside its name, with which a program takes it over as it is.
-        created_at: When it was created; `None` if the API does not say it, or it is not compared.
+        inputs: The inputs, without its name, with which a program takes it over as it is.
+        created_at: When it was created; `None` if the API does not show it, or it is not compared.
         removal: Method and path of the request that removes it.
         automatic: Whether the platform created it automatically, so that it needs no owner; `None` if that cannot be
             told.
@@ -79,7 +79,7 @@ class ContainerRecord:
     Attributes:
         container: The container in the API's list.
         item: Its kind and price.
-        owners: The resources that manage it, also if that is unknown because a creation time is missing.
+        owners: The resources that manage it, even if that is unknown because a creation time is missing.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
         recreated: Resources whose state has its id with another creation time.

@@ -176,7 +176,7 @@ class _Maker:
             return
         if name is None or template is None or not template.strip():
             self._leave_out(
-                what, f"the API does not say its {'name' if name is None else 'template'}", unread=True
+                what, f"the API does not show its {'name' if name is None else 'template'}", unread=True
             )
             return
         if container.status is None or not is_known_status(container.status):
@@ -251,7 +251,7 @@ class _Maker:
             what = f"connection {connection.name or connection.id} of {container.name}"
             target = self._target(connection)
             if target is None or not (connection.name or "").strip() or connection.name is None:
-                self._leave_out(what, "the API does not say its name, or which container it leads to")
+                self._leave_out(what, "the API does not show its name, or which container it leads to")
                 continue
             leads_to = self.names.get(target.id)
             inputs: dict[str, Value] = {
@@ -328,7 +328,7 @@ class _Maker:
 def _unknown(status: str | None) -> str:
     """Return the reason for an object whose status is not known."""
     return (
-        "the API does not say its status"
+        "the API does not show its status"
         if status is None
         else f"its status {status} is not in the API guide"
     )
@@ -528,8 +528,8 @@ def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
     there = [name for name in names if (folder / name).exists() or (folder / name).is_symlink()]
     if there:
         raise StacksError(
-            f"{folder} already has {', '.join(there)}, and existing files are not overwritten: name another folder, "
-            "and copy from there what you need",
+            f"{folder} already has {', '.join(there)}, which are not overwritten: name another folder, "
+            "and copy the parts that you need",
             code="file-access",
         )
 

@@ -55,7 +55,7 @@ def scrub(text: str, longest: int = _LONGEST) -> str:
 
 
 class ShapeError(Exception):
-    """A body does not have the expected shape. The text says where, and never contains a value from the body."""
+    """A body does not have the expected shape. The text states where, and never contains a value from the body."""
 
 
 def expected(wanted: str, path: str, value: Any) -> ShapeError:

@@ -107,7 +107,7 @@ def _body(call: Call[Any], answer: Answer) -> Any:
             wrapper = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             wrapper = None
-        # A log may consist of one line of JSON. So a text whose content type is plain text counts as text.
+        # A log may consist of one line of JSON. So a text whose content type is plain text is treated as text.
         is_text = call.endpoint.answer == "text" and "text/plain" in kind
         if isinstance(wrapper, Mapping) and ("success" in wrapper or not is_text):
             return wrapper

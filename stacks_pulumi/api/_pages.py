@@ -25,7 +25,7 @@ T = TypeVar("T")
 MOST_PAGES: Final = 200
 LARGEST_LIST: Final = 32 * 1024 * 1024
 """Bytes of all pages of a list, which are in memory together."""
-UNSHOWN: Final = "the API says that the list does not show everything"
+UNSHOWN: Final = "the API reports that the list does not show everything"
 
 _PARTIAL: Final = 206
 _DEPTH: Final = 5
@@ -59,7 +59,7 @@ class Signs(msgspec.Struct):
         address: The address of the next page.
         more: Why there are more rows than the answer has; `None` if nothing says so.
         maybe: Why there may be more rows. It counts unless this is the end.
-        is_end: Whether the answer says that no page follows.
+        is_end: Whether the answer shows that no page follows.
         total: The number of all rows.
         pages: The number of all pages.
         unshown: Why no page has all rows; `None` if nothing says so.

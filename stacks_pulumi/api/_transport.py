@@ -1,7 +1,8 @@
 """
 How one request is sent, and the bytes of its answer received: sessions, key, timeouts, size, and no redirects.
 
-This handler does not retry and does not interpret the answer. If the request fails, the error says whether it was sent.
+This handler does not retry and does not interpret the answer. If the request fails, the error shows whether it was
+sent.
 
 Each request has a total time limit, headers and body together. The timeout of a socket starts again with each byte, so
 a very slow answer would never time out. Here every read waits at most for the time that is left of the whole request.

@@ -74,7 +74,7 @@ def text_of(body: Any) -> str:
 
 def private_key(body: Any) -> str:
     """
-    Return the private key in an answer, also beside a public one.
+    Return the private key in an answer, even next to a public one.
 
     Raises:
         ShapeError: The answer contains no private key.

@@ -103,7 +103,7 @@ class _Completes(Watch[Backup]):
 
     Args:
         backup_id: The backup.
-        absent: How many seconds no list must show the backup, before it counts as gone.
+        absent: How many seconds no list must show the backup, before it is treated as gone.
     """
 
     def __init__(self, backup_id: BackupId, absent: float, **others: Any) -> None:
@@ -420,7 +420,7 @@ class BackupsApi:
 
         Args:
             backup_id: The backup's id.
-            container_id: Its container. If given, a refusal counts as success when the backup is pinned.
+            container_id: Its container. If given, a refusal is treated as success when the backup is pinned.
         """
         self._mark("backups.pin", backup_id, container_id, pinned=True)
 
@@ -430,7 +430,7 @@ class BackupsApi:
 
         Args:
             backup_id: The backup's id.
-            container_id: Its container. If given, a refusal counts as success when the backup is not pinned.
+            container_id: Its container. If given, a refusal is treated as success when the backup is not pinned.
         """
         self._mark("backups.unpin", backup_id, container_id, pinned=False)
 
@@ -440,7 +440,7 @@ class BackupsApi:
 
         Args:
             backup_id: The backup's id.
-            container_id: Its container. If given, a refusal counts as success when the backup is gone.
+            container_id: Its container. If given, a refusal is treated as success when the backup is gone.
 
         Raises:
             NotFoundError: The API does not know the backup. It may still exist.

@@ -203,8 +203,8 @@ class ConnectionsApi:
 
         Args:
             connection_id: Its id.
-            source_id: Its source. If given, a refusal after a lost response counts as success when the connection is
-                gone.
+            source_id: Its source. If given, a refusal after a lost response is treated as success when the
+                connection is gone.
             target_id: Its target, if it is known: a platform may list a connection only there.
 
         Raises:

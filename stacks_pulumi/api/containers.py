@@ -348,8 +348,8 @@ class ContainersApi:
         """
         Start, stop or restart a container (guide, "Start / Stop / Restart Container").
 
-        A refusal counts as success if the container is already in that state, or on its way to it because of an earlier
-        attempt whose response was lost.
+        A refusal is treated as success if the container is already in that state, or on its way to it because of an
+        earlier attempt whose response was lost.
         """
         call = call_to(
             "containers.set_status",
@@ -372,7 +372,7 @@ class ContainersApi:
         """
         Delete a container, its volumes and its backups permanently (guide, "Delete Container").
 
-        A refusal counts as success if the deletion is already in progress.
+        A refusal is treated as success if the deletion is already in progress.
 
         Args:
             container_id: The container.

@@ -179,7 +179,7 @@ class StateWatch(Watch[T]):
         pause: The seconds between two absences that show that the resource is gone.
         is_new: Whether the resource was created a moment ago, and may not be visible yet.
         confirm: Requests the resource itself; `None` if it does not exist. Called if a list does not contain it.
-        is_it: Whether the resource with that id is the right one. If not, it counts as absent.
+        is_it: Whether the resource with that id is the right one. If not, it is treated as absent.
         explain: Returns what to do about a status that is not known, in a wait for a state; `None` for the others.
         warn: Called with that text, once for each such status.
         others: See `Watch`.
@@ -437,7 +437,7 @@ class Feed(Generic[T]):
                 and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait. While this thread makes a list call, neither
                 function is called, for at most 10 s per attempt.
-            is_it: Whether the resource with that id is the right one. If not, it counts as absent.
+            is_it: Whether the resource with that id is the right one. If not, it is treated as absent.
             is_new: Whether the resource was created a moment ago, and may not be visible yet.
             warn: Called with what to do about a status that is not known, as soon as a list shows it.
 

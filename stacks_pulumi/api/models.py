@@ -226,7 +226,7 @@ class Container(Model, frozen=True, kw_only=True):
         """
         Whether the container was created from that template; `None` if its word does not show that.
 
-        The list has only a `type`, and the guide does not say whether that includes the size: `nginx-micro` may be
+        The list has only a `type`, and the guide does not state whether that includes the size: `nginx-micro` may be
         listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is no template of the guide shows nothing.
         """
         word = (self.template or "").casefold()
@@ -256,7 +256,8 @@ class Template(Model, frozen=True, kw_only=True):
     plan: str | None = None
     monthly_usd: Amount | None = None
     raw: dict[str, Any] | None = None
-    # What the answer says beside the list, by path: it may be the currency of all prices. No data function returns it.
+    # What the answer shows next to the list, by path: it may be the currency of all prices. No data function returns
+    # it.
     beside: dict[str, Any] | None = None
 
     WORDS: ClassVar[Mapping[str, Collection[str]]] = {"id": TEMPLATES, "plan": PLANS}

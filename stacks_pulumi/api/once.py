@@ -147,7 +147,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def says_taken(self, error: StacksError) -> bool:
-        """Return whether a refusal says that the name is taken."""
+        """Return whether a refusal states that the name is taken."""
         del error
         return False
 

@@ -25,7 +25,7 @@ class Wait(msgspec.Struct, frozen=True):
     """
     What to wait for.
 
-    In a state of neither set the wait goes on, because the API guide does not list all states.
+    In a state of neither set the wait continues, because the API guide does not list all states.
 
     Attributes:
         name: The wanted state, for messages: it completes "wanted ...".

@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deletions",
         action="store_true",
-        help="also show the requests that delete what no stack owns; by default only how to take it over",
+        help="also show the requests that delete objects without a stack; by default only how to take them over",
     )
     parser.add_argument("--save", metavar="FILE", help="also save the JSON as a snapshot")
     parser.add_argument("--compare-to", metavar="FILE", help="show what changed since a snapshot")

@@ -60,12 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state",
         metavar="FILE",
-        help="with a preview: the output of `pulumi stack export` before it, for what the preview does not say",
+        help="with a preview: the output of `pulumi stack export` before it",
     )
     parser.add_argument(
         "--prices",
         metavar="FILE",
-        help="also price resources of other providers (YAML); what the file does not list has no upper bound",
+        help="also price resources of other providers (YAML); one that the file does not list has no upper bound",
     )
     parser.add_argument(
         "--compare-to", metavar="FILE", help="with --account: show what changed since this snapshot"
@@ -145,7 +145,7 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
     """Return the report, and the snapshot to save."""
     if not options.account and (options.save or options.compare_to):
         raise InputError(
-            "--save and --compare-to are for --account: a preview compares by itself, and an export is its own record",
+            "--save and --compare-to need --account: remove them",
             code="invalid-argument",
         )
     for name in ("state", "prices"):

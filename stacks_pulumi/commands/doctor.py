@@ -269,7 +269,7 @@ def pack_requirements(folder: Path, known: Place | None = None) -> Requirements:
 def _add_policies(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write the three ready policy packs and a first configuration of each into a folder of your repository. "
-        "They install this package from where it comes, or from its wheel, which is copied beside them."
+        "They install this package from where it comes, or from its wheel, which is copied next to them."
     )
     parser.add_argument(
         "--out",

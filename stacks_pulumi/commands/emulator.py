@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_host_name,
         default=[],
         metavar="NAME",
-        help="answer requests for this host name too, beside localhost and the address of --host; may be repeated",
+        help="also answer requests for this host name, not only localhost and the address of --host; may be repeated",
     )
     parser.add_argument(
         "--env-file",
@@ -258,7 +258,7 @@ def _hold(state: str | None) -> bool:
     if state is None:
         return False
     path = Path(state)
-    # A file that is not an emulator's gets no journal beside it.
+    # A file that is not an emulator's gets no journal next to it.
     new = 0 if path.exists() else os.O_CREAT
     try:
         journal = os.open(path.parent / f"{path.name}.journal", os.O_RDWR | os.O_NOFOLLOW | new, 0o600)
@@ -305,7 +305,7 @@ def _write_environment(file: Path, server: Emulator) -> None:
         lines.append("STACKS_ALLOW_HTTP=true")
     if file.is_symlink() or (file.exists() and not _is_environment(file)):
         raise ValueError(
-            f"--env-file does not overwrite {file}, which is not as an emulator wrote it: it may have a key. Move it "
+            f"--env-file does not overwrite {file}, which no emulator wrote: it may contain a key. Move it "
             "away, or name another file"
         )
     # The file contains a key, so only its owner may read it. A link that was made meanwhile is replaced, not followed.
@@ -445,7 +445,7 @@ def _dollars(text: str) -> Decimal | None:
 
 
 def _failed(text: str) -> StacksError:
-    """Return the error with why it cannot go on."""
+    """Return the error with why it cannot continue."""
     return StacksError(text, code="emulator-start")
 
 

@@ -53,11 +53,11 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container, Listing
 
 
-_HELP: Final = "write a program that takes over what no stack owns"
+_HELP: Final = "write a program that takes over the containers without a stack"
 
 _CODES: Final = {
     0: "the program was written",
-    1: "the program was written without what the report names, because it could not be read",
+    1: "the program lacks the objects that the report names, because they could not be read",
 }
 
 _SHOWN: Final = 5
@@ -67,7 +67,7 @@ _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Read the account and write a Pulumi program that adopts what no stack owns: containers, and what belongs to "
+        "Read the account and write a Pulumi program that adopts the objects without a stack: containers, and their "
         "them. Neither this command nor the first `pulumi up` of the program changes the account."
     )
     parser.add_argument(
@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--owned",
         action="store_true",
-        help="do not look at the stacks, and take over what one of them owns too: it then has two owners",
+        help="also take over the containers of stacks, which then have two owners",
     )
     parser.add_argument(
         "--protect",
@@ -251,13 +251,14 @@ def _stacks(options: argparse.Namespace) -> Stacks | None:
         return backend.from_backend(folder_of(options))
     except StacksError as error:
         raise StacksError(
-            f"nothing was written, because it is not known what the stacks own: {error.message}; or write the program "
+            f"nothing was written, because the objects of the stacks are not known: {error.message}; or "
+            "write the program "
             "without a look at the stacks (--owned)",
             code=error.code,
         ) from None
 
 
-_INCOMPLETE: Final = "not everything could be read, so the program lacks what the report names"
+_INCOMPLETE: Final = "not everything could be read, so the program lacks the objects that the report names"
 
 
 def _data(folder: Path, program: ScaffoldPlan, names: list[str]) -> dict[str, Any]:
@@ -279,7 +280,7 @@ def _report(
     if not program.complete:
         lines.insert(0, f"Incomplete: {_INCOMPLETE}.")
     if stacks is not None:
-        told = "what no stack has is taken over, but additions by hand to a stack's container are not"
+        told = "objects without a stack are taken over, but additions by hand to a stack's container are not"
         lines += ["", f"Compared with {stacks.source}: {told} (`stacks-pulumi account --children`)."]
         lines += [f"  {clean(note)}" for note in stacks.notes]
     if program.left_out:
@@ -294,7 +295,7 @@ def _report(
         "  pulumi preview   # `takes over` at each container; a warning if there is none: check the key",
         "  pulumi up        # adopts, and changes nothing in the account",
         "  pulumi preview   # is empty",
-        "  stacks-pulumi account --fail-on double   # no other stack has taken over the same",
+        "  stacks-pulumi account --fail-on double   # no other stack has taken over the same containers",
     ]
     return "\n".join(lines) + "\n"
 
@@ -317,10 +318,10 @@ INDEX: Final = ""
 """The package index that has this package; a release writes its name here when it is there. Empty: none."""
 
 PLACE_UNKNOWN: Final = """\
-# Write here where stacks-pulumi comes from: a commit of its repository, or a wheel beside this file, such as
+# Write here where stacks-pulumi comes from: a commit of its repository, or a wheel next to this file, such as
 #   stacks-pulumi @ git+https://HOST/REPOSITORY@COMMIT
 #   ./stacks_pulumi-VERSION-py3-none-any.whl
-# Its name alone is what anybody may have registered at an index.
+# Never write its name alone: anyone may register it at an index.
 """
 """A `requirements.txt` for a package whose place is not known; `pip install -r` of it installs nothing."""
 
@@ -501,7 +502,7 @@ def _path(target: Path, folder: Path, name: str) -> str:
 
 
 class _NoWheelError(Exception):
-    """There is no wheel; the text says why."""
+    """There is no wheel; the text states why."""
 
 
 def _wheel(known: Place) -> tuple[Path, bytes]:

@@ -47,7 +47,8 @@ LEFT_OVER: Final = " (left over from a replacement)"
 KEPT: Final = " (leaves the stack, still billed)"
 MAY_BE_KEPT: Final = " (leaves the stack, may stay billed)"
 _WITH_ANOTHER: Final = (
-    "the events do not say which containers have `deleted_with`, and such a container stays billed: pass the state too "
+    "the events do not show which containers have `deleted_with`, and such a container stays billed: pass "
+    "the state too "
     "(--state FILE, the output of `pulumi stack export`)"
 )
 
@@ -194,7 +195,7 @@ def _is_kept(old: ResourceState, end: str, ended: set[str], deleted_with: str | 
     Whether an object still exists after its resource leaves the stack; `None` if that is not known.
 
     The engine does not delete an object that is retained, or that it only removes from the state. Nor does it delete
-    one whose resource is deleted with another that leaves the stack too, also if that was only looked up and stays; but
+    one whose resource is deleted with another that leaves the stack too, even if that was only looked up and stays; but
     no container is deleted with another container.
     """
     if old.retain_on_delete or end in _DISCARDS:
@@ -305,7 +306,7 @@ def _only_refreshes(steps: list[Step]) -> str:
     if not only_refreshes(steps):
         return ""
     return (
-        "in this format a refresh shows the recorded state, not what it found: "
+        "in this format a refresh shows the recorded state, and not its result: "
         "run `pulumi preview --refresh --json --show-sames`"
     )
 
@@ -388,9 +389,7 @@ def _unexplained(results: list[str], violations: list[PolicyViolation]) -> str:
     # An engine that does not report the result reports the failure as an error.
     if results[-1] in {"", "succeeded"} or any(violation.level == "mandatory" for violation in violations):
         return ""
-    return (
-        "the preview failed and the events do not say why: run `pulumi preview` to see it, and fix that first"
-    )
+    return "the preview failed and the events do not show why: run `pulumi preview` to see it, and fix that first"
 
 
 def _preview(
@@ -446,7 +445,7 @@ def _blocked(errors: list[str], violations: tuple[PolicyViolation, ...]) -> str:
         return f"{count(len(mandatory), 'violation')} of mandatory policies"
     if errors:
         return (
-            "the preview failed, as it does when a mandatory policy is violated; this format does not say which: "
+            "the preview failed, as it does when a mandatory policy is violated; this format does not show which: "
             "set PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true to list them"
         )
     return ""

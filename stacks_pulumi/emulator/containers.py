@@ -311,7 +311,7 @@ def delete(platform: Platform, container: Container) -> None:
 
 
 def is_compute(container: Container) -> bool:
-    """Return whether users can log in by SSH; true if the guide does not say."""
+    """Return whether users can log in by SSH; true if the guide does not state."""
     return catalog.TEMPLATES[container.template].compute is not False
 
 

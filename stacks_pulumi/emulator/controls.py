@@ -213,7 +213,7 @@ class Controls:
         """
         Add containers and connections immediately, all or none, without a request and without counting against a cap.
 
-        They are visible immediately, also in lists that are behind.
+        They are visible immediately, including in lists that are behind.
 
         Args:
             containers: Name, template and optionally plan, status, allowed_ips, vpn_clients and backups of each.

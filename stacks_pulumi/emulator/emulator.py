@@ -34,7 +34,7 @@ class Emulator(Controls):
         host: The address to listen on. On any but a loopback address, the control API needs `control_token`.
         control_token: The bearer token for the control API. Default: a random one if a token is needed.
         cors_origins: Origins whose web pages may send requests; `*` for all.
-        allow_hosts: Names by which clients may address it, beside the loopback names and `host`.
+        allow_hosts: Names by which clients may address it, in addition to the loopback names and `host`.
         boot_seconds: How long a container is `pending`.
         boot_reads: Let this many reads see it `pending` instead of counting seconds.
         action_seconds: How long a stop, start or restart takes.

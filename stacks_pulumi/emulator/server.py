@@ -62,7 +62,7 @@ class Incoming:
 
 
 class PortTakenError(Exception):
-    """The port is taken; `str` is one line that says what to do."""
+    """The port is taken; `str` is one line with what to do."""
 
 
 class Server:

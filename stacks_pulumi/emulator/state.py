@@ -349,7 +349,7 @@ _COLLECTIONS = ("containers", "connections", "backups")
 
 
 class StateFileError(Exception):
-    """The file exists but cannot be used; `str` is one line that says what to do."""
+    """The file exists but cannot be used; `str` is one line with what to do."""
 
 
 class _File(msgspec.Struct):

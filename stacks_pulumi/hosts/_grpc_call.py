@@ -1,5 +1,5 @@
 """
-A gRPC call from the engine, for both hosts: how it fails and ends, and the service that shows lines beside it.
+A gRPC call from the engine, for both hosts: how it fails and ends, and the service that shows lines next to it.
 
 Every text for the user passes `EngineService.show` or `GrpcCall.reported`, which clean it and remove API keys.
 """
@@ -196,7 +196,7 @@ class GrpcCall(EngineCall):
         """
         End a create that has to wait for longer than an operation lasts; nothing was created.
 
-        An engine that knows this shows only the warning, goes on with the other resources, and ends with its own exit
+        An engine that knows this shows only the warning, continues with the other resources, and ends with its own exit
         code. For an older one, or with an older SDK, it is an error.
         """
         if _Waiting is None or not self._service.satisfies(_KNOWS_WAITING):
@@ -205,7 +205,7 @@ class GrpcCall(EngineCall):
         self._abort(self.reported(message), _Waiting())
 
     def status(self, message: str) -> None:
-        """Show a line beside the resource while its operation runs; the line disappears afterwards."""
+        """Show a line next to the resource while its operation runs; the line disappears afterwards."""
         self._show("INFO", message, ephemeral=True)
 
     def info(self, message: str) -> None:
@@ -217,7 +217,7 @@ class GrpcCall(EngineCall):
         self._show("WARNING", message)
 
     def error(self, message: str) -> None:
-        """Show an error beside the resource; it does not end the operation."""
+        """Show an error next to the resource; it does not end the operation."""
         self._show("ERROR", message)
 
     def debug(self, message: str) -> None:

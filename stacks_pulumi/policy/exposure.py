@@ -173,8 +173,9 @@ def _access(container: ContainerView, stack: StackView) -> str:
     """
     Return `has`, `may have` or nothing: whether a container has external access.
 
-    If the program does not set it, it stays as it is. Then it counts as on if the provider has seen that, if the stack
-    has an address for the container (without external access, the API takes none), or if this operation may adopt one.
+    If the program does not set it, it stays as it is. Then it is treated as on in three cases: the provider has seen
+    that, the stack has an address for the container (which the API takes only with external access), or this operation
+    may adopt one.
     """
     if container.external_access is None:
         listed = any(address.may_belong_to(container) for address in stack.allowed_ips)
@@ -199,8 +200,8 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
         what = f"container {container.name!r} {holds}, and {access} external access"
         if not any(address.belongs_to(container) for address in stack.allowed_ips):
             yield Violation(
-                f"{what}, and no AllowedIp of this stack says who may connect. Set external_access to False and use a "
-                "Connection or a VpnClient, or add an AllowedIp for one address.",
+                f"{what}, and no AllowedIp of this stack limits who may connect. Set external_access to False and use "
+                "a Connection or a VpnClient, or add an AllowedIp for one address.",
                 container.urn,
             )
         for address in stack.allowed_ips:

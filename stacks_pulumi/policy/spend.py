@@ -121,7 +121,7 @@ def budget_warning(stack: StackView, settings: Settings) -> Iterator[Finding]:
     if _worst(price) > limit * settings["pct"] / 100:
         share = "all"
         if price.high is None:
-            share = "which counts as more than all"
+            share = "which is treated as more than all"
         elif limit:
             share = f"{price.high * 100 / limit:.0f} %"
         yield Violation(

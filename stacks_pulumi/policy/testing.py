@@ -1,5 +1,5 @@
 """
-Test policies without an engine: run rules and whole packs on plain properties, also with unknown values.
+Test policies without an engine: run rules and whole packs on plain properties, including with unknown values.
 
 ```python
 from stacks_pulumi.policy import UNKNOWN, StacksGuard
@@ -14,7 +14,7 @@ def test_an_unknown_plan_counts_as_the_most_expensive_one():
 ```
 
 The SDK's own analyzer runs in this process, with the same protobuf messages that the engine sends. So unknown values,
-secrets, levels and configuration are treated as in a real operation. It works for all packs, also for those of others.
+secrets, levels and configuration are treated as in a real operation. It works for all packs.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ MonthlyPrice: TypeAlias = Callable[[str, str | None, int | None], Decimal | None
 """Returns the US dollars a month for template, plan and storage tier, or `None` if the price is unknown."""
 
 Added: TypeAlias = Literal["none", "tier", "any"]
-"""The storage that a container may have beside the declared one: none, up to the highest tier, or any."""
+"""The storage that a container may have next to the declared one: none, up to the highest tier, or any."""
 
 _NAMES: Final = ("template", "plan", "additional storage")
 
@@ -183,7 +183,7 @@ def price(
         plan: Plan name; `None` for the template's default.
         tier: Additional storage tier; `None` for none.
         monthly: Returns the prices: `catalog.monthly_price`, or live prices.
-        added: What may be added to the declared storage, also if its template takes none.
+        added: What may be added to the declared storage, even if its template takes none.
     """
     if template is None and plan is None:
         # Its properties are missing, so that no default can be counted.
@@ -274,7 +274,7 @@ def listed_tier(
     template: str | Unknown | None, plan: str | Unknown | None, storage_mb: int | None
 ) -> Unknown | None:
     """
-    Return the storage tier that counts as declared for a container whose size alone is known: none.
+    Return the storage tier that is treated as declared for a container whose size alone is known: none.
 
     It is unknown where the size is, and where that is far less than the plan's, as in another unit.
     """

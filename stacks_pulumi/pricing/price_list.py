@@ -1,10 +1,10 @@
 """
 Which prices does the platform list for its templates, and which of them are believed?
 
-The guide does not say in which field, unit and period a template has its price. So one field is read, in one unit: the
-only field of a template that is named like a price, in US dollars a month. It is believed if nothing beside it says
-anything else, and if the prices of the same answer that are in the catalogue too are within a factor of five of it. A
-new plan can then be believed, and a discount. Every other price is unknown: the catalogue's does not replace it.
+The guide does not state in which field, unit and period a template has its price. So one field is read, in one unit:
+the only field of a template that is named like a price, in US dollars a month. It is believed if no other field
+contradicts it, and if prices of the same answer that are in the catalogue too are within a factor of five of it. So a
+new plan or a discount can be believed. Every other price is unknown: the catalogue's does not replace it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _TERMS: Final = _these(
     "currency currencies ccy symbol unit period interval cycle frequency quantity term duration recurring billing "
     "billed tax taxes vat gst discount discounted sale coupon promo promotion rebate surcharge"
 )
-"""Words in the name of a field that may say that the price beside it is not what is paid, in dollars a month."""
+"""Words in the name of a field that may say that the price next to it is not what is paid, in dollars a month."""
 _OTHERWISE: Final = _these("trial storage backup codes")
 """Words in the name of a field with such a word that is about something else."""
 _SAME: Final = frozenset(
@@ -143,7 +143,7 @@ class PriceList:
         Return what a reader has to know of the prices. What the catalogue was used for is known after their use.
         """
         notes = [
-            f"live prices: {template} costs {usd(price)} a month, the catalogue says "
+            f"live prices: {template} costs {usd(price)} a month, the catalogue shows "
             f"{'nothing of it' if known is None else usd(known)}"
             for template, (price, known) in self.differing.items()
         ]
@@ -211,7 +211,7 @@ def _doubt_of_all(rows: Iterable[_Row], facts: Prices) -> str:
 def _row(
     template: str, plan: str | None, entry: Mapping[str, Any], facts: Prices, beside: Sequence[str]
 ) -> _Row:
-    """Return what an entry says of its price."""
+    """Return what an entry shows of its price."""
     plan = None if plan is None else plan.lower()
     found = list(_prices(entry))
     if facts.field is not None:
@@ -227,7 +227,11 @@ def _row(
         others = [] if is_named else [*_terms(entry), *beside]
         if monthly is not None and others:
             return _Row(
-                template, plan, path, None, f"{path} is not clearly what is paid: {others[0]} is beside it"
+                template,
+                plan,
+                path,
+                None,
+                f"{path} is not clearly the price that is paid: {others[0]} is next to it",
             )
         if monthly is not None and facts.unit == "cents":
             monthly /= 100

@@ -174,17 +174,17 @@ def is_unfinished(outputs: Mapping[str, Any]) -> bool:
 
 def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
     """
-    Return what an update does although no input changes, because the state says that it is not done yet.
+    Return what an update does although no input changes, because the state shows that it is not done yet.
     """
     outs = snake_case(outputs)
     if kind == "Container" and is_unfinished(outs):
-        return "completes its creation: status and external access become what the program says"
+        return "completes its creation: status and external access get the values of the program"
     if kind == "Connection" and outs.get("restart_pending") is not None:
         return "restarts the source of the connection"
     if kind == "PinnedBackup" and (outs.get("pinned") is not None and outs["pinned"] is not True):
         return "pins the backup"
     if kind == "AllowedIp" and any(outs.get(name) is not None for name in ("others_left", "awaited_address")):
-        return "removes from the list what its change has left"
+        return "removes the entries that its change has left in the list"
     return ""
 
 

@@ -175,7 +175,7 @@ class AllowedIpList:
                 except NotFoundError:
                     pass  # that is no evidence: the address may be listed nevertheless
                 except ApiError:
-                    # The guide does not say with which status the API refuses the last entry, or one that is gone.
+                    # The guide does not state with which status the API refuses the last entry, or one that is gone.
                     looked = looked or [self.access()]
                     rows = looked[-1].allowed_ips
                     is_listed = any(entry.id == olds["entry_id"] for entry in rows)
@@ -308,7 +308,7 @@ class AllowedIpList:
         Return the entries that the API added for the caller when external access was turned on.
 
         If this operation has turned it on, an entry for the caller's address is one, whatever its description. The list
-        was empty before, so if the API does not say the address, the only entry that no resource manages is one. In a
+        was empty before, so if the API does not show the address, the only entry that no resource manages is one. In a
         later operation two signs are needed: the address and the description.
         """
         rows = [
@@ -387,7 +387,7 @@ class AllowedIpList:
         self.op.warn(
             f"the address that STACKS adds for the caller{f' ({who})' if who else ''} was not seen in the list of "
             f"{self.container}, so revoke_auto_added has not removed it: run `pulumi up --refresh` later, which "
-            f"removes it{'' if who else ' only if STACKS says which one it is'}. "
+            f"removes it{'' if who else ' only if STACKS shows which one it is'}. "
             f"Other addresses in the list: {others or 'none'}"
         )
         return {AWAITED: who} if who else {}
@@ -412,7 +412,7 @@ class AllowedIpList:
                 waited = clock.now() - began
                 if not patient or not self.was_opened or waited >= platform.settle:
                     raise
-                # If the list says that it is on for some time, the API has another reason.
+                # If the list shows that it is on for some time, the API has another reason.
                 if self.access().enabled is True and waited >= platform.lag:
                     raise
             self.op.progress("waiting for external access")
@@ -516,7 +516,7 @@ class AllowedIpList:
             self.op.inform(text)
         else:
             self.op.warn(
-                f"{text}. If the Container says external_access=True, remove that too, or a later "
+                f"{text}. If the Container sets external_access=True, remove that too, or a later "
                 "`pulumi up --refresh` turns it on again"
             )
 

@@ -44,7 +44,7 @@ def replacement_needed(name: str, old: Any, new: Any) -> str:
 def resized_outside(name: str, old: Any, new: Any) -> str:
     """Return the message for a change outside of the program that only a replacement could undo."""
     return (
-        f"{name} was changed to {_shown(old)} outside of this program, which still says {_shown(new)}: "
+        f"{name} was changed to {_shown(old)} outside of this program, which still has {_shown(new)}: "
         "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "
         f"the program. Write {name}={_shown(old)} here"
     )

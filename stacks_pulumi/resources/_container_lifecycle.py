@@ -176,7 +176,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             if STATUS_STOPPED in {olds.get("status"), olds.get("desired_status")}:
                 self.op.warn(
                     f"the container {id_} was stopped, and neither a list nor its own address shows it: it is reported "
-                    "as deleted. If STACKS hides what is stopped, it may be billed: look in the dashboard"
+                    "as deleted. If STACKS hides stopped containers, it may be billed: look in the dashboard"
                 )
             return None
         identity = self._identify(id_, olds, container)
@@ -286,8 +286,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
         has_times = olds.get("created_at") is not None or container.created_at is not None
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
             self.op.warn(
-                f"the API gives no creation time of {id_}, so it counts as the same if id, template and plan are: one "
-                "that somebody created again with the same name is not recognised"
+                f"the API gives no creation time of {id_}, so it is treated as the same if id, template "
+                "and plan match: one "
+                "that was created again with the same name is not recognised"
             )
         return identity
 
@@ -327,7 +328,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         """
         Start, set external access, restart, stop: in the order in which each step is possible.
 
-        An update takes a step if its input has changed, or if the state says that the creation was not completed.
+        An update takes a step if its input has changed, or if the state shows that the creation was not completed.
 
         Args:
             container: The container as the API returns it now.
@@ -392,7 +393,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             return None
         access = None if new else self.session.client.allowed_ips.list(container.id)
         if access is not None and access.enabled is not wanted and _is_as_wanted(olds, wanted):
-            # The state has what the program says, and no preview has said that this update changes it.
+            # The state has what the program sets, and no preview has said that this update changes it.
             on, off = ("off", "switches it on") if wanted else ("on", "switches it off")
             self.op.warn(
                 f"external access of {container.id} was switched {on} elsewhere, {_STAYS.format(on, off)}"
@@ -532,7 +533,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
 
 def _is_as_wanted(olds: Mapping[str, Any], wanted: bool) -> bool:
-    """Return whether the state says that external access is as wanted, so that an update leaves it as it is."""
+    """Return whether the state shows that external access is as wanted, so that an update leaves it as it is."""
     if wanted:
         return is_open(olds)
     return olds.get("external_access") is False and UNFINISHED not in olds

@@ -249,14 +249,16 @@ class Creation(ABC, Generic[T]):
         if differences:
             adopt = "" if adopts(self.session.settings, self.inputs) else f" and write {self.adopting()}"
             msg = (
-                f"{what} exists already and is not what the program asks for: {'; '.join(differences)}. Give this "
+                f"{what} exists already and differs from the program: {'; '.join(differences)}. Give this "
                 "resource another name, or change the program to match what exists"
                 f"{adopt}. `stacks-pulumi account` shows which stack owns it"
             )
             raise ExistsError(msg, code="exists-but-differs", existing=thing) from None
         if adopts(self.session.settings, self.inputs):
             # Short, because the engine shows it twice for each resource.
-            self.op.inform(f"adopted {id_}: from now on this stack deletes it, also if another stack has it")
+            self.op.inform(
+                f"adopted {id_}: from now on this stack changes and deletes it, even if another stack owns it"
+            )
         elif self.is_leftover(thing):
             self.op.inform(f"took back {what}: it is identical, and it belongs to a container of this stack")
         else:
@@ -281,7 +283,7 @@ class Creation(ABC, Generic[T]):
     def _owned(self, what: str, owner: Owner, thing: T) -> ExistsError:
         if owner.urn == self.op.call.urn:
             msg = (
-                f"{what} is what this resource replaces, and the new one cannot be created while the old one has its "
+                f"{what} is replaced by this resource, and the new one cannot be created while the old one has its "
                 "name: to keep it and its data, remove the option that asks for the replacement; to replace it, set "
                 "opts=pulumi.ResourceOptions(delete_before_replace=True), which destroys the old one and its data"
             )
@@ -311,7 +313,8 @@ class Creation(ABC, Generic[T]):
             except StacksError as error:
                 self.op.report(
                     f"{self.describe(thing)} was created, the engine went away, and deleting it again failed: "
-                    f"{error.message}. It exists and is in no state: delete it in the dashboard, or adopt it with the "
+                    f"{error.message}. It exists outside of every state: delete it in the dashboard, or "
+                    "adopt it with the "
                     "next `pulumi up`"
                 )
 
@@ -325,7 +328,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
     """
     Return the id of the container that a creation with these inputs will adopt; `None` if none is seen.
 
-    It is one list for all containers of a preview. Without an answer each counts as a new one, the worst case.
+    It is one list for all containers of a preview. Without an answer each is treated as a new one, the worst case.
 
     Args:
         session: The account; `None` without a key.
@@ -344,7 +347,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
     if session is None or isinstance(listed, str):
         if is_expected:
             call.warn(
-                f"not known whether {inputs['name']!r} is taken over, so it counts as a new one: {listed}"
+                f"not known whether {inputs['name']!r} is taken over, so it is treated as a new one: {listed}"
             )
         return None
     named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]
@@ -361,7 +364,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
     differences = differences_to(inputs, named[0])
     if differences:
         call.warn(
-            f"{named[0].id} exists already, and is not what the program asks for, as far as the list of containers "
+            f"{named[0].id} exists already and differs from the program, as far as the list of containers "
             f"shows: {'; '.join(differences)}"
         )
         return None

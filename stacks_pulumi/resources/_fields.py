@@ -95,7 +95,7 @@ class Output(msgspec.Struct, frozen=True):
     One output that is no input, or an input whose value the API may choose.
 
     At preview, an update shows it as unknown if the update has one of the reasons to change it, and otherwise with the
-    value in the state. An update without such a reason leaves it as it is in the state, whatever the API says: only a
+    value in the state. An update without such a reason leaves it as it is in the state, whatever the API shows: only a
     refresh changes it. So every change of an output was announced by a preview.
 
     Attributes:

@@ -134,7 +134,7 @@ class ResourceKind:
         return ()
 
     def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
-        """Return a line to show beside the resource before the operation, or `None`."""
+        """Return a line to show next to the resource before the operation, or `None`."""
         del olds, inputs
         return None
 
@@ -498,7 +498,7 @@ class ResourceHandler(ResourceKind):
             outs = self.on_update(session, op, id_, stored, inputs)
         except InitFailedError as error:
             raise error.but(outs=returned(error.outs, inputs)) from error.__cause__
-        # What was just read is public, also if the state says the same.
+        # What was just read is public, even if the state shows the same.
         kept = {name: value for name, value in self._kept(stored, inputs).items() if outs.get(name) != value}
         outs = returned({**outs, **kept}, inputs)
         origin = renewed_origin(session, stored.get(ORIGIN))

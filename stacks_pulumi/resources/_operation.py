@@ -83,7 +83,7 @@ class EngineCall(ABC):
 
     @abstractmethod
     def status(self, message: str) -> None:
-        """Show a line beside the resource while its operation runs; the line disappears afterwards."""
+        """Show a line next to the resource while its operation runs; the line disappears afterwards."""
 
     @abstractmethod
     def info(self, message: str) -> None:
@@ -95,7 +95,7 @@ class EngineCall(ABC):
 
     @abstractmethod
     def error(self, message: str) -> None:
-        """Show an error beside the resource; it does not end the operation."""
+        """Show an error next to the resource; it does not end the operation."""
 
     @abstractmethod
     def debug(self, message: str) -> None:
@@ -241,7 +241,7 @@ class Operation(msgspec.Struct):
 
     def progress(self, text: str) -> None:
         """
-        Show a line beside the resource until the operation ends; at most one line a second.
+        Show a line next to the resource until the operation ends; at most one line a second.
 
         In a terminal of 100 columns, about 25 are left for it. The engine itself shows the duration of the operation.
         In a pipe, as in CI, each line stays, so the same text is shown once.
@@ -301,7 +301,7 @@ def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None
     file = _file(engine)
     if file is None:
         return
-    # If the folder cannot be written, only the protection between processes is lost; the adoption goes on.
+    # If the folder cannot be written, only the protection between processes is lost; the adoption continues.
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         for other in file.parent.iterdir():

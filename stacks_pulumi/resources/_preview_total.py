@@ -163,7 +163,7 @@ def show_in_preview(container: _Priced, adopts: pulumi.Output[Any] | None, *, is
     """
     Count a container in the line, which is shown when the engine has answered for all declared containers.
 
-    The program shows the line, not the provider: the engine removes the lines beside a resource when a preview ends,
+    The program shows the line, not the provider: the engine removes the lines next to a resource when a preview ends,
     and a provider does not know which container is the last.
 
     Args:
@@ -185,7 +185,7 @@ async def _show(rows: list[Declared], state: _State | None) -> None:
     text = _total(owned, known)
     if len(known) == len(owned) and state is not None:
         text += await _change(sum(known), state, rows)
-    # On a terminal, the line beside each of them is gone when the preview ends.
+    # On a terminal, the line next to each of them is gone when the preview ends.
     taken = sum(isinstance(row.adopts, str) and not isinstance(row.id, str) for row in rows)
     pulumi.log.info(f"{text}; {taken} taken over" if taken else text)
 

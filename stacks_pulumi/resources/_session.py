@@ -230,7 +230,7 @@ class Waitlist:
             raise error.but()
 
     def join(self, name: str, error: NoCapacityError) -> NoCapacityError:
-        """Store that the container waits, and return the error that says how it goes on."""
+        """Store that the container waits, and return the error that says how it continues."""
         msg = (
             f"{error.message}. If STACKS creates it later from the waitlist, the next `pulumi up` reports that "
             'the name is taken: then adopt it (adopt="if_matching")'

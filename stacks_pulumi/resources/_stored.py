@@ -54,7 +54,7 @@ _NUMBERS: Final = frozenset(
         *(float(number) for it in PLANS.values() for number in (it.cpu, it.memory_mb, it.storage_mb, it.usd)),
     }
 )
-"""What the catalogue says. These words and numbers are public under every name."""
+"""What the catalogue shows. These words and numbers are public under every name."""
 
 
 def _is_time(value: Any) -> bool:

@@ -73,7 +73,7 @@ class BackupRestoreHandler(ResourceHandler):
     )
 
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
-        """Warn of the lost data: a preview shows only `create`, also for a restore that the state does not have now."""
+        """Warn of the lost data: a preview shows only `create`, even if the state has no such restore now."""
         if changed(self.fields, olds, inputs):
             number = inputs.get("backup_id")
             backup = "a backup" if is_unknown(number) else f"backup {number}"

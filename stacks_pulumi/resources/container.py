@@ -359,7 +359,7 @@ class ContainerCreation(Creation[models.Container]):
     def what_to_do(self) -> str:
         """Return how to find the owner, how to choose another name, and what an adoption means."""
         pattern = self.inputs.get(NAME_PATTERN)
-        # A pattern that did not apply: the program writes the name, also if it is that of the resource.
+        # A pattern that did not apply: the program writes the name, even if it is that of the resource.
         is_written = pattern is None and self.session.settings.name_pattern is not None
         by_default = pattern is not None or (self.inputs["name"] == self.op.label and not is_written)
         avoid = how_to_rename(pattern, self.session.settings.account, by_default=by_default)
@@ -403,7 +403,7 @@ class ContainerCreation(Creation[models.Container]):
                 if same_name(row.name, self.inputs["name"]) and not is_deleted:
                     self.op.report(
                         f"{thing.id} was deleted again, and there is {self.describe(row)} now, perhaps by the same "
-                        "request. It is in no state: delete it in the dashboard if it is no one's",
+                        "request. It is outside of every state: delete it in the dashboard if nobody uses it",
                         "outcome-unknown",
                     )
 

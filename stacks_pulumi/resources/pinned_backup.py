@@ -387,7 +387,8 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         if self._missing is not None:
             advice = self.session.client.platform.advice("backups: {listed_seconds: 600}")
             return (
-                f"{_not_listed(self.inputs['container'])}. `pulumi up` looks for it again, and makes no other one. If "
+                f"{_not_listed(self.inputs['container'])}. `pulumi up` looks for it again, and starts no "
+                "second one. If "
                 f"one is listed later than that, {advice}"
             )
         backup = self.describe(thing)
@@ -444,7 +445,7 @@ def _pinned(session: Session, op: Operation, container: str, number: models.Back
         sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, op.check_active)
     its_list = f"the API accepted to pin backup {number} of {container}, and its list"
     if row is not None and row.pinned is None:
-        op.warn(f"{its_list} does not say what is pinned")
+        op.warn(f"{its_list} does not show which backups are pinned")
         return row.merge(models.Backup(id=number, pinned=True))
     shown = "does not have it" if row is None else "says that it is not pinned"
     raise StacksError(f"{its_list} {shown}", code="unexpected-status")

@@ -217,7 +217,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Add the configuration to the state or remove it, also for a client whose creation was not completed."""
+        """Add the configuration to the state or remove it, including for a client whose creation was not completed."""
         adopts = inputs.get("adopt") == "if_matching"
         # A platform may give a configuration only once, so one in the state is kept.
         config = None if adopts and olds.get(IDENTITY_CONFLICT) is not None else olds.get("config")

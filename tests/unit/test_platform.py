@@ -113,7 +113,7 @@ def test_a_file_without_an_end_is_not_read(special: str, tmp_path: Path) -> None
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "facts.yaml").symlink_to(special)
 
-    with pytest.raises(ConfigError, match=r"facts\.yaml cannot be read: it is no regular file"):
+    with pytest.raises(ConfigError, match=r"facts\.yaml cannot be read: it is not a regular file"):
         read(tmp_path / "facts.yaml")
 
 

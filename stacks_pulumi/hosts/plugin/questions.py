@@ -58,7 +58,7 @@ def pages(
     Yield the answer to a request: the objects, and then where the next page begins if there is one.
 
     Raises:
-        StacksError: The kind cannot be listed, the container does not exist, or the API does not say all of it.
+        StacksError: The kind cannot be listed, the container does not exist, or the API does not show all of it.
     """
     query = from_struct(request.query)
     if any(map(is_unknown, query.values())):

@@ -44,7 +44,8 @@ def test_an_equal_container_is_adopted_and_updated(
 
     assert (there, "running", True) == (web.id, web.outs["status"], web.outs["external_access"])
     assert emulator.calls("containers.create") == 1
-    assert f"adopted {there}: from now on this stack deletes it, also if another stack has it" in web.lines()
+    told = f"adopted {there}: from now on this stack changes and deletes it, even if another stack owns it"
+    assert told in web.lines()
     assert web.up(name="web", template="nodejs", adopt="if_matching", external_access=True) == []
 
 
@@ -122,7 +123,7 @@ def test_without_an_answer_a_preview_counts_a_new_one_and_says_so(
     for _ in range(3):
         assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")
 
-    unknown = "not known whether 'web' is taken over, so it counts as a new one: "
+    unknown = "not known whether 'web' is taken over, so it is treated as a new one: "
     assert f"{unknown}the containers could not be listed [forbidden]" in web.lines()
     web.host = make_host({})
     assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")

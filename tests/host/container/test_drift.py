@@ -57,7 +57,7 @@ def test_a_resize_outside_is_accepted_by_the_program(web: HostedResource, emulat
 
     assert ("premium", 10) == (web.inputs["plan"], web.outs["monthly_price_usd"])
     refusal = web.check(name="web", template="nodejs")["plan"]
-    assert "plan was changed to 'premium' outside of this program, which still says 'basic'" in refusal
+    assert "plan was changed to 'premium' outside of this program, which still has 'basic'" in refusal
     # A replacement is refused with it too, so it is no way out.
     assert web.host.worded("set replace_on_change=True") not in refusal
     # One update, which only removes the mark of the resize from the state.
@@ -87,7 +87,7 @@ def test_storage_added_outside_is_drift_with_its_price(web: HostedResource, emul
 
     assert (web.inputs["additional_storage_tier"], web.outs["monthly_price_usd"]) == (5, 9)
     refusal = web.check(**inputs)["additional_storage_tier"]
-    words = "additional_storage_tier was changed to 5 outside of this program, which still says None"
+    words = "additional_storage_tier was changed to 5 outside of this program, which still has None"
     assert web.host.worded(words) in refusal
     assert web.up(**inputs, additional_storage_tier=5) == ["update"]
     assert web.up(**inputs, additional_storage_tier=5) == []

@@ -366,7 +366,7 @@ def test_two_stacks_with_one_name_are_distinguished(accounts: Account) -> None:
     assert owners(data) == {
         name: ("owned", [f"shop/dev ({file})"]) for name, file in zip(("one", "two"), files, strict=True)
     }
-    assert any("more than one file is an export of a stack shop/dev" in note for note in data["notes"])
+    assert any("several files are exports of a stack shop/dev" in note for note in data["notes"])
 
 
 def test_every_report_mentions_other_backends(accounts: Account) -> None:

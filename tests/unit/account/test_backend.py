@@ -101,7 +101,7 @@ def test_a_stack_that_cannot_be_exported_or_is_being_updated_leaves_no_orphans(
     assert owners(data) == {"web": ("unknown", [])}
     assert data["unread"] == [
         {"stack": "a/b/locked", "error": "no stack named 'a/b/locked' found"},
-        {"stack": "a/b/busy", "error": "an update is running, and what it creates is not in its state yet"},
+        {"stack": "a/b/busy", "error": "an update is running: its new resources are not in the state yet"},
     ]
 
 

@@ -488,7 +488,7 @@ def test_a_snapshot_without_stacks_cannot_judge_the_increase_of_one(accounts: Ac
         == 1
     )
 
-    assert "the snapshot does not say which stack owns what" in accounts.capsys.readouterr().err
+    assert "the snapshot does not show which stack owns what" in accounts.capsys.readouterr().err
     # A total needs no snapshot.
     file = accounts.budgets("budgets: [{max_total: 3, stacks: [shop/dev]}]")
     words = ["--budgets", file, "--compare-to", str(accounts.folder / "then")]

@@ -255,7 +255,7 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(full: Account, tmp_pa
     full.emulator.faults.assert_none_left()
     told = full.capsys.readouterr().out
     assert told.startswith(
-        "Incomplete: not everything could be read, so the program lacks what the report names.\n"
+        "Incomplete: not everything could be read, so the program lacks the objects that the report names.\n"
     )
     assert "what cannot be read of vpn: the list of VPN clients is incomplete" in told
     assert '"laptop"' in (tmp_path / "taken" / "__main__.py").read_text(encoding="utf-8")

@@ -36,8 +36,8 @@ def test_the_listed_prices_replace_the_catalogues_and_differences_are_named() ->
     assert listed("novelty", "basic", None) == listed("novelty", "special", None) == Decimal(20)
     assert listed("novelty", "premium", None) is None
     assert notes(listed) == [
-        "live prices: nodejs costs $4.50 a month, the catalogue says $4.00",
-        "live prices: novelty costs $20.00 a month, the catalogue says nothing of it",
+        "live prices: nodejs costs $4.50 a month, the catalogue shows $4.00",
+        "live prices: novelty costs $20.00 a month, the catalogue shows nothing of it",
     ]
 
 
