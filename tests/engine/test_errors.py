@@ -133,7 +133,7 @@ OTHERS = (
     Scenario(
         "exists-but-differs",
         (
-            "exists already and is not what the program asks for",
+            "exists already and differs from the program",
             "its template is 'postgresql', not 'nodejs'",
             "Give this resource another name",
         ),
@@ -143,7 +143,7 @@ OTHERS = (
     ),
     Scenario(
         "delete-before-replace",
-        ("is what this resource replaces", "set the option deleteBeforeReplace: true, which destroys"),
+        ("is replaced by this resource", "set the option deleteBeforeReplace: true, which destroys"),
         program=(
             'stacks.Container("web", template="nodejs", restart_triggers=["v2"],'
             ' opts=pulumi.ResourceOptions(replace_on_changes=["restart_triggers"]))'

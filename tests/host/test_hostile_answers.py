@@ -117,8 +117,8 @@ def test_a_hostile_id_from_the_api_reaches_no_other_endpoint(
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("http://user:hunter2@127.0.0.1:1/api", "holds credentials"),
-        ("https://user:hunter2@api.example/api", "holds credentials"),
+        ("http://user:hunter2@127.0.0.1:1/api", "contains credentials"),
+        ("https://user:hunter2@api.example/api", "contains credentials"),
         ("http://api.example/api/v1", "in plain text"),
         ("http://127.0.0.1.evil.example/", "in plain text"),
         ("http://[::ffff:198.51.100.1]/", "in plain text"),

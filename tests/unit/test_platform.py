@@ -132,7 +132,7 @@ def test_a_file_that_would_take_minutes_is_not_read(last: bytes, tmp_path: Path)
 
 
 def test_text_that_is_the_path_of_no_file_is_not_shown(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="stacks:platform is the path of no file") as error:
+    with pytest.raises(ConfigError, match="stacks:platform names a file that does not exist") as error:
         config.load({"stacks:platform": str(tmp_path / "nowhere.yaml")}, {})
 
     assert "nowhere" not in str(error.value)

@@ -416,7 +416,7 @@ def test_what_cannot_be_adopted_yet_is_offered_with_the_reason(accounts: Account
 
     out = accounts.capsys.readouterr().out
     # The command alone writes nothing for it.
-    assert "To take over what no stack owns" not in out
+    assert "To take over objects without a stack" not in out
     assert "  broken (it is in status error, and adopting it would start it: " in out
 
 

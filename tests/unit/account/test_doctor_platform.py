@@ -61,9 +61,9 @@ def test_a_mistake_in_the_file_is_a_problem_with_its_line(machine: CheckedMachin
             {"data": [ROW, {"id": ".."}], "count": 2},
             "warning",
             "is incomplete: data[1]",
-            "what it does not show is",
+            "missing rows are",
         ),
-        ({"data": [ROW], "count": 3}, "warning", "3 rows were announced", "what it does not show is"),
+        ({"data": [ROW], "count": 3}, "warning", "3 rows were announced", "missing rows are"),
         ({"data": [ROW]}, "ok", "has no count", ""),
         (
             {"data": [{**ROW, "status": "hibernating"}], "count": 1},

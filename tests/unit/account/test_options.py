@@ -407,7 +407,7 @@ def test_budgets_are_over_stacks_projects_and_the_account(accounts: Account, tmp
         ("budgets: [{max_total: 5, tags: {live: [a]}}]", "line 1: live must be a text"),
         ("budgets: [{max_total: 5, tags: {live: }}]", "line 1: live is empty: write a value"),
         ("budgets: [{max_total: 5, tags: {live: yes}}]", "cannot be chosen by live=yes"),
-        ("budgets: [{max_increase: 5}]", "limits an increase: say since when with --compare-to"),
+        ("budgets: [{max_increase: 5}]", "limits an increase: add --compare-to"),
         ("budgets: [{max_total: 5, tags: {team: web}}]", "cannot be chosen by team=web"),
         ("budgets: [{max_total: 5%}]", "max_total is '5%', and must be a number of US dollars"),
         ("budgets: [{max_increase_pct: $5}]", "max_increase_pct is '$5', and must be a percentage"),

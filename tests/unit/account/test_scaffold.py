@@ -280,7 +280,7 @@ def test_what_a_stack_owns_is_left_out_with_its_owner(full: Account) -> None:
 
     assert "  container data: a stack owns it: 'data' of shop/dev and 'data' of shop/prod\n" in told
     assert "AllowedIp 198.51.100.7 (Custom IP) of web: a stack owns it: '198.51.100.7' of shop/dev" in told
-    assert "Compared with the exports in --state: what no stack has is taken over, but" in told
+    assert "Compared with the exports in --state: objects without a stack are taken over, but" in told
     found = calls((full.folder / "taken" / "__main__.py").read_text(encoding="utf-8"))
     assert ("Container", "web") in found
     assert ("Container", "data") not in found
@@ -380,7 +380,7 @@ def test_a_backend_that_cannot_be_listed_is_an_error_with_the_way_out(
 
     told = scaffolded(full, code=1)
 
-    assert "it is not known what the stacks own: `pulumi stack ls` failed" in told
+    assert "the objects of the stacks are not known: `pulumi stack ls` failed" in told
     assert "--state FILE; or write the program without a look at the stacks (--owned)" in told
     assert not (full.folder / "taken").exists()
 
@@ -431,7 +431,7 @@ def access(*entries: AllowedIp) -> ExternalAccess:
     [
         (running(status="error"), "adopting it would start it"),
         (running(status="deleting"), "it is deleting"),
-        (running(template=None), "does not say its template"),
+        (running(template=None), "does not show its template"),
         (running("a_b"), "does not accept its name"),
         (running(name="two--hyphens"), "does not accept its name"),
     ],
@@ -499,7 +499,7 @@ def test_a_container_that_was_deleted_meanwhile_is_left_out() -> None:
             {"connections": (Connection(id="1", name="db", target_name="nope"),)},
             "which container it leads to",
         ),
-        ({"connections": (Connection(id="1", target_name="other"),)}, "does not say its name"),
+        ({"connections": (Connection(id="1", target_name="other"),)}, "does not show its name"),
         ({"vpn_clients": (VpnClient(name="default"),)}, "made it with the container"),
         ({"vpn_clients": (VpnClient(name=".."),)}, "cannot be used"),
         ({"backups": (Backup(id=1, status="in_progress"),)}, "it is in_progress"),

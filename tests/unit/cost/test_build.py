@@ -116,7 +116,7 @@ def test_a_refresh_costs_what_it_finds() -> None:
     ]
     assert not report.incomplete
     # The plain JSON shows both sides of a refresh as they were recorded.
-    assert "not what it found" in report_of(json.dumps({"steps": steps}).encode()).incomplete
+    assert "and not its result" in report_of(json.dumps({"steps": steps}).encode()).incomplete
 
 
 @pytest.mark.parametrize("write", [preview, events])
@@ -350,8 +350,8 @@ def test_a_failure_that_no_policy_explains_is_not_the_whole() -> None:
     failed = b'{"sequence":0,"summaryEvent":{"result":"failed"}}'
     soft = previews.violation("naming", "new", "wrong name", "advisory")
 
-    assert "do not say why" in report_of(failed).incomplete
-    assert "do not say why" in report_of(events(policies=(soft,), errors=("preview failed",))).incomplete
+    assert "do not show why" in report_of(failed).incomplete
+    assert "do not show why" in report_of(events(policies=(soft,), errors=("preview failed",))).incomplete
     assert not report_of(b'{"sequence":0,"summaryEvent":{"isPreview":true}}').incomplete
 
 

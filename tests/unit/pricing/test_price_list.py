@@ -69,7 +69,7 @@ def test_a_price_in_another_unit_is_not_believed_wherever_the_answer_says_it(
     )
 
     assert listed("nodejs", None, None) is None
-    assert "price is not clearly what is paid" in notes(listed)[0]
+    assert "price is not clearly the price that is paid" in notes(listed)[0]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_price_is_not_what_is_paid_if_a_tax_or_discount_is_beside_it(said: dic
 
     for listed in (prices({**entry, **said}), price_list([("nodejs", None, entry)], NOTHING, said)):
         assert listed("nodejs", None, None) is None
-        assert "price is not clearly what is paid" in notes(listed)[0]
+        assert "price is not clearly the price that is paid" in notes(listed)[0]
     facts = Prices(field="price", unit="dollars")
     assert prices({**entry, **said}, facts=facts)("nodejs", None, None) == Decimal(4)
 

@@ -371,7 +371,7 @@ def test_a_stopped_container_that_is_not_shown_any_more_is_named(clock: FakeCloc
     cast("Any", op.call).warn = warned.append
 
     assert Lifecycle(made, op).read(ID, {**STORED, "status": "stopped"}) is None
-    assert "If STACKS hides what is stopped, it may be billed" in warned[0]
+    assert "If STACKS hides stopped containers, it may be billed" in warned[0]
     assert Lifecycle(made, op).read(ID, {**STORED, "status": "running"}) is None
     assert len(warned) == 1
 
