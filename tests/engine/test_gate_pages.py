@@ -1,7 +1,8 @@
-"""The way on a terminal, in an empty folder, as the pages say it."""
+"""The commands of the pages about the gate, in an empty folder."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -28,12 +29,10 @@ def lines(page: str) -> list[str]:
 def test_the_commands_of_the_pages_apply_an_approved_change(
     stack: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:
-    home, shop = tmp_path / "home", tmp_path / "shop"
-    for folder in (home / ".ssh", shop):
+    home, shop, approver = tmp_path / "home", tmp_path / "shop", tmp_path / "approver"
+    for folder in (home / ".ssh", shop, approver):
         folder.mkdir(parents=True)
     env = {**stack.env, "HOME": str(home), "STACKS_API_KEY": emulator.key}
-    # The page's commands end with the record and the gate beside the project; those of the approver are in that folder.
-    (way, approver) = lines("docs/gate.md"), lines("docs/approving.md")
 
     def run(command: str, folder: Path, expected: int = 0) -> str:
         done = subprocess.run(
@@ -46,9 +45,8 @@ def test_the_commands_of_the_pages_apply_an_approved_change(
     program = 'import stacks_pulumi as stacks\n\nstacks.Container("orders", template="nodejs")\n'
     (shop / "__main__.py").write_text(program, encoding="utf-8")
     run(f"pulumi stack init dev --secrets-provider {key_service.PROVIDER}", shop)
-    run(f"pulumi config set stacks:baseUrl {emulator.url}", shop)
     printed = {}
-    for line in way:
+    for line in lines("docs/gate.md"):
         words = line.split()
         if words[0] == "ssh-keygen":
             run(f"{line} -q -N ''", shop)
@@ -56,14 +54,16 @@ def test_the_commands_of_the_pages_apply_an_approved_change(
         action = words[2]
         more = f" --base-url {emulator.url}" if action == "init" else ""
         if action == "approve":
-            for command in approver:
-                printed[command.split()[2]] = run(command, tmp_path)
-            # A second approval of the same person changes nothing.
+            # The approver has the change and the gate, and no project.
+            shutil.copy(shop / "change.json", approver)
+            (approver / "gate").symlink_to(tmp_path / "gate")
+            for command in lines("docs/approving.md"):
+                printed[command.split()[2]] = run(command, approver)
+            assert (approver / "change.json.sig.d" / "ann").is_file()
         printed[action] = run(line + more, shop, CODES.get(action, 0))
 
     assert emulator.state.names() == ["orders"]
-    assert "needs an approval; the monthly cost changes by +$4.00" in printed["plan"]
-    assert "+  orders" in printed["show"]
-    assert "ann signed this text, and approves the change of " in printed["approve"]
+    assert "needs an approval; +$4.00 a month" in printed["plan"]
+    assert 'POST /containers {"name": "orders"' in printed["show"]
     assert printed["check"] == "../gate: correct\n"
-    assert "from $0.00 to $4.00; approved by ann" in printed["log"]
+    assert "+$4.00 a month; approved by ann" in printed["log"]
