@@ -228,7 +228,7 @@ def test_a_database_is_not_opened_in_two_steps(stack: Stack, emulator: Emulator,
     # The state keeps that external access was on, until the program turns it off.
     stack.program('stacks.Container("data", template="mysql")')
     unlisted = violations(stack.preview_fails(*gates))["no-public-database"]
-    assert "no AllowedIp of this stack says who may connect. Set external_access to False" in unlisted
+    assert "no AllowedIp of this stack limits who may connect. Set external_access to False" in unlisted
     stack.program('stacks.Container("data", template="mysql", external_access=False)')
     assert violations(stack.preview(*gates)) == {}
 

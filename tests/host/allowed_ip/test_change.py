@@ -185,7 +185,7 @@ def test_deleting_the_last_address_disables_access_with_a_log_line(
     assert (severity, False) == (line.severity, line.ephemeral)
     assert f"turned off instead, and with it {url}" in line.text
     # No advice for a program whose container is being deleted.
-    assert ("If the Container says external" in line.text) is in_program
+    assert ("If the Container sets external" in line.text) is in_program
     assert 400 not in {request.status for request in emulator.requests}
 
 

@@ -69,14 +69,14 @@ def test_a_preview_says_what_is_taken_over_and_billed_already(
     ):
         assert "adopts" not in web._check({"template": "nodejs", "adopts": there, **inputs})[0]
     assert emulator.calls() == before + 1
-    assert [line for line in web.lines() if UNKNOWN in line or "is not what" in line] == []
+    assert [line for line in web.lines() if UNKNOWN in line or "differs from" in line] == []
 
 
 def test_a_preview_warns_of_what_up_would_not_take_over(web: HostedResource, there: str) -> None:
     checked = web.checked(name="web", template="nodejs", plan="premium", adopt="if_matching")
 
     assert "adopts" not in checked
-    assert any(f"{there} exists already, and is not what" in line for line in web.lines())
+    assert any(f"{there} exists already and differs from" in line for line in web.lines())
 
 
 def test_a_preview_warns_if_there_is_nothing_to_adopt(
