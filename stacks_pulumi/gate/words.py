@@ -42,6 +42,8 @@ _SIGNED: Final = (
     "what is signed is what `stacks-pulumi gate show` prints: the job that wrote this comment may have run the "
     "program"
 )
+_FIRST: Final = Decimal(1_000_000)
+"""More than any price: the size of a row that is shown before others."""
 _NO_OWNER: Final = "no owner in the ledger"
 _ACTIONS: Final[Mapping[str, Action]] = {
     "create": "create",
@@ -187,9 +189,10 @@ def _permit(permit: Permit, judged: Judged) -> Row:
         amount = permit.usd if said is None else said["verdict"]["prices"].get(str(permit.n))
         price = "not known" if amount is None else usd(Decimal(amount))
     cells = (str(permit.n), action, in_words(permit), price, "; ".join(_about(permit, judged)))
-    return Row(
-        cells, action, Decimal(price.removeprefix("$") or 0) if price not in {"", "not known"} else Decimal(0)
-    )
+    size = Decimal(price.removeprefix("$") or 0) if price not in {"", "not known"} else Decimal(0)
+    # Where not all rows fit, what ends something is there, and what a rule has found.
+    found = {one["permit"] for one in ([] if said is None else said["verdict"]["findings"])}
+    return Row(cells, action, size + (_FIRST if action == "delete" or permit.n in found else 0))
 
 
 def _about(permit: Permit, judged: Judged) -> Iterator[str]:

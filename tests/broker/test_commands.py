@@ -326,6 +326,21 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
     assert "planned by 'Eve, approved by bob'" in said
 
 
+def test_a_page_that_is_too_short_shows_what_a_rule_has_found(desks: Callable[..., Desk]) -> None:
+    """Otherwise an author would add creates until the deletion is one of the rows that are left out."""
+    desk = desks()
+    row = desk.bench.made("data", template="postgresql")
+    desk.write(
+        *(permit("containers.create", create(f"web{n}", plan="premium")) for n in range(200)),
+        permit("containers.delete", ids={"container_id": literal(row)}),
+    )
+
+    page = desk.gate("show", "--format", "markdown")
+
+    assert "and 101 more" in page
+    assert "| removed | DELETE " in page
+
+
 def test_an_access_request_is_shown_and_approved(desks: Callable[..., Desk]) -> None:
     desk = desks(policies={"agents": {"increase_per_day": 1, "max_total": 20}})
     asked = desk.bench.agent().create("web").json()["request"]
