@@ -238,13 +238,11 @@ class StacksError(_WithValues):
         code: Its code in `docs/errors.md`. Most classes have one.
         after_doubt: Whether the outcome of an earlier attempt of the same request is unknown. That attempt may be the
             reason for the error.
-        names_others: Whether the message may name other stacks than the user's own. An agent does not get it.
     """
 
     message: str = _field(kw_only=False)
     code: ErrorCode
     after_doubt: bool = False
-    names_others: bool = False
 
     def values(self) -> dict[str, Any]:
         """Return the values that it was made with, the message among them."""

@@ -67,7 +67,7 @@ class Inside:
         except (OSError, ValueError, RuntimeError):
             raise self.reader.error(where, f"{name!r} is no path") from None
         if not path.is_relative_to(self.root) or path == self.root:
-            problem = f"{name} is outside of the gate's folder, whose digest is approved: put it inside"
+            problem = f"{name} is outside of the gate's folder: put it inside"
             raise self.reader.error(where, problem)
         return path
 

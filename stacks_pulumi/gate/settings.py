@@ -2,7 +2,7 @@
 What does a gate's folder say?
 
 `gate.yaml` in that folder has the settings; the packs, their configuration, prices, budgets and `allowed_signers` are
-files beside it. Every path is relative to the folder and stays in it, because the folder's digest is approved too.
+files beside it. Every path is relative to the folder and stays in it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from stacks_pulumi.broker import git
 from stacks_pulumi.broker.reader import Inside
 from stacks_pulumi.broker.settings import GateFile, read_file
 from stacks_pulumi.cost.report import PriceTable, read_prices
-from stacks_pulumi.errors import StacksError
 
 
 @dataclass(frozen=True)
@@ -74,19 +73,14 @@ def opened(folder: Path, ref: str | None = None) -> Iterator[Gate]:
     Raises:
         ConfigError: The folder has no gate, or a setting is wrong.
     """
+    ref = ref or read_file(folder.resolve(), str(folder))[0].rules_ref
+    if ref is None:
+        yield read_gate(folder)
+        return
     with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
-        try:
-            ref = ref or read_file(folder.resolve(), str(folder))[0].rules_ref
-            if ref is None:
-                gate = read_gate(folder)
-            else:
-                commit = git.commit_of(folder, ref)
-                git.extract(folder, commit, Path(scratch))
-                gate = read_gate(Path(scratch), f"{folder} of {ref}, commit {commit[:12]}")
-        except StacksError as error:
-            # A gate may be for several stacks, and a line of its files may name any of them.
-            raise error.but(names_others=True) from None
-        yield gate
+        commit = git.commit_of(folder, ref)
+        git.extract(folder, commit, Path(scratch))
+        yield read_gate(Path(scratch), f"{folder} of {ref}, commit {commit[:12]}")
 
 
 def read_gate(folder: Path, source: str | None = None) -> Gate:

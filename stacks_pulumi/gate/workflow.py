@@ -198,7 +198,7 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
     check_configuration(wanted.project, wanted.stack)
     wrong = () if broker.folder is None else (*checks.of_packs(gate), *checks.of_settings(gate))
     if wrong:
-        raise RefusedError(f"the gate has mistakes: {'; '.join(wrong)}", names_others=True)
+        raise RefusedError(f"the gate has mistakes: {'; '.join(wrong)}")
     data, violations = _previewed(broker, gate, wanted)
     seen = preview.read(data, gate.prices)
     if not seen.stack:
