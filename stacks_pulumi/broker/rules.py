@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
+from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
 from stacks_pulumi.broker.limits import Limit, price_listed, price_of
 from stacks_pulumi.broker.settings import Action, GateFile
 from stacks_pulumi.broker.words import in_words
-from stacks_pulumi.pricing.money import MonthlyPrice, usd
+from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier, usd
 
 OTHER_OWNER: Final = "other-owner"
 """The finding about a container of another owner, or of none: its approver may have no limit of stacks."""
@@ -147,7 +148,7 @@ def _of_permits(
         opens = effect.opens or permit.body.get("enabled", False) is not False
         found: tuple[tuple[bool, str, Action, str], ...] = (
             (
-                effect.removes in {"Container", "Backup"},
+                _destroys(permit, change, facts),
                 "destroys-data",
                 rules.destroys_data,
                 f", with {_data(permit, facts)}",
@@ -162,6 +163,24 @@ def _of_permits(
                 yield Finding(rule, action, permit.n, f"{words}{more}")
     for secret in change.secrets:
         yield Finding("opens-access", rules.opens_access, 0, f"it reads a secret: {in_words(secret)}")
+
+
+def _destroys(permit: Permit, change: Change, facts: Facts) -> bool:
+    """Return whether a permit may destroy data: what is not known may hold some."""
+    removes = EFFECTS[permit.endpoint].removes
+    if removes != "Container":
+        return removes == "Backup"
+    one = permit.ids["container_id"]
+    named = [change.known[symbol].id if symbol in change.known else "" for symbol in one.of]
+    rows = [facts.containers.get(id_) for id_ in ([one.is_] if one.is_ is not None else named)]
+    return not rows or any(row is None or _holds_data(row) for row in rows)
+
+
+def _holds_data(row: Container) -> bool:
+    known = catalog.TEMPLATES.get(row.template or "")
+    # Storage that is paid for has something in it, whatever the template.
+    added = storage_tier(row.template, row.plan, None, row.storage_mb)
+    return known is None or bool(known.data) or added not in {None, 0}
 
 
 def _data(permit: Permit, facts: Facts) -> str:
@@ -187,11 +206,16 @@ def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
 def _of_limits(
     change: Change, settings: GateFile, facts: Facts, increase: Decimal | None, most: Decimal | None
 ) -> Iterator[Finding]:
-    if most is None or increase is None:
-        return
-    over = [(one, most) for one in facts.limits]
+    limits = [*facts.limits]
     if settings.limits.max_increase is not None:
-        over.append((Limit("limits.max_increase", settings.limits.max_increase, _ZERO), most))
+        limits.append(Limit("limits.max_increase", settings.limits.max_increase, _ZERO))
+    if most is None or increase is None:
+        for one in limits:
+            yield Finding(
+                one.name, "refuse", 0, f"what it adds is not known, and {one.name} is {usd(one.most)}"
+            )
+        return
+    over = [(one, most) for one in limits]
     if change.ceiling is not None:
         over.append((Limit("ceiling", dollars(change.ceiling.increase), _ZERO), increase))
         over.append((Limit("ceiling", change.ceiling.most, _ZERO), most))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -98,6 +99,8 @@ class Bench:
         self.path, self.emulator = path, emulator
         self.clock = clock or HurriedClock()
         start.init(path)
+        # What no test of a broker runs would be a mistake of its settings.
+        shutil.rmtree(path / "packs")
         key = path / "key"
         key.write_text(emulator.key, encoding="utf-8")
         key.chmod(0o600)

@@ -99,13 +99,19 @@ def test_a_limit_of_stack_account_or_budget_holds_a_signed_change_when_it_is_han
 
 
 def test_a_price_that_is_not_known_is_refused(benches: Callable[..., Bench]) -> None:
-    """Case 38."""
-    bench = benches(policies={"agents": {"increase_per_day": 100}}, account={"max_total": 100})
-    agent = bench.agent()
+    """Case 38: by every limit, when a change is handed in, and at the create."""
+    settings = {"rules": {"unpriced": "approve"}, "policies": {"agents": {"increase_per_day": 100}}}
+    bench, quantum = benches(**settings), permit("containers.create", create("web", template="quantum"))
 
-    assert code(agent.create("web", template="quantum")) == (403, "approval-needed")
-    grant = bench.granted({"endpoint": "containers.create", "body": create("web", template="quantum")})
+    assert code(bench.agent().create("web", template="quantum")) == (403, "approval-needed")
+    grant = bench.granted(quantum)
+    bench.configure({**settings, "account": {"max_total": 100}, "limits": {"max_increase": 50}})
     assert code(grant.create("web", template="quantum")) == (402, "grant-limit")
+    said = bench.hand_in(bench.change(quantum), "ann").json()["error"]
+    assert said == (
+        "what it adds is not known, and account.max_total is $100.00; what it adds is not known, and "
+        "limits.max_increase is $50.00"
+    )
 
 
 def test_a_limit_is_refused_in_the_platforms_own_form(benches: Callable[..., Bench]) -> None:

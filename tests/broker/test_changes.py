@@ -66,7 +66,7 @@ def test_a_signature_for_another_purpose_is_none(bench: Bench) -> None:
 def test_two_people_are_two_people(benches: Callable[..., Bench]) -> None:
     """Case 47: `two_approvals`."""
     bench = benches(two_approvals=["destroys-data"])
-    old = bench.made("data")
+    old = bench.made("data", template="postgresql")
     change = bench.change(permit("containers.delete", ids={"container_id": literal(old)}))
 
     assert code(bench.hand_in(change, "ann")) == (403, "approval-needed")
@@ -363,3 +363,28 @@ def test_what_was_approved_and_not_done_is_said(bench: Bench) -> None:
 
     assert [(one["n"], one["left"]) for one in said["permits"]] == [(1, 0), (2, 1)]
     assert [one["id"] for one in said["made"]] == [row.id for row in bench.emulator.state.containers.values()]
+
+
+@pytest.mark.parametrize(
+    ("row", "destroys"),
+    [
+        ({"template": "nodejs"}, False),
+        ({"template": "postgresql"}, True),
+        ({"template": "nodejs", "additional_storage_tier": 1}, True),
+        ({}, True),
+    ],
+)
+@pytest.mark.parametrize("by_symbol", [False, True])
+def test_data_is_destroyed_with_what_may_hold_some(
+    bench: Bench, row: dict[str, Any], *, destroys: bool, by_symbol: bool
+) -> None:
+    """A container without data is deleted with an approval, as every other, but it is none of that rule."""
+    made = bench.made("old", **row) if row else {"id": "usr-gone", "created_at": "2026-01-01T00:00:00Z"}
+    known = {"old": {"id": made["id"], "created_at": made["created_at"]}}
+    at = {"of": ["old"]} if by_symbol else literal(made)
+    change = bench.change(permit("containers.delete", ids={"container_id": at}), known=known)
+
+    verdict = bench.hand_in(change, token=bench.reader().token, where="verdicts").json()["verdict"]
+
+    assert verdict["result"] == "needs_approval"
+    assert ("destroys-data" in {one["rule"] for one in verdict["findings"]}) is destroys

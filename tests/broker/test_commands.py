@@ -178,7 +178,7 @@ def test_who_may_approve(desks: Callable[..., Desk]) -> None:
         other_than_author=True,
         approver_limits={"bob": {"ceiling": 3}},
     )
-    row = desk.bench.made("old")
+    row = desk.bench.made("old", template="postgresql")
     desk.write(
         permit("containers.delete", ids={"container_id": literal(row)}),
         author="Eve <eve@example.org>",
@@ -242,7 +242,7 @@ def test_one_byte_of_the_file_after_the_signature(desks: Callable[..., Desk]) ->
 def test_a_signature_is_kept_as_long_as_its_key_holds(desks: Callable[..., Desk]) -> None:
     """Two people at two machines; one of them leaves before it is applied."""
     desk = desks(two_approvals=["destroys-data"])
-    row = desk.bench.made("old")
+    row = desk.bench.made("old", template="postgresql")
     desk.write(permit("containers.delete", ids={"container_id": literal(row)}))
     assert "the approvals of two people" in desk.approve("ann")
     desk.approve("bob")

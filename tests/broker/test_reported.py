@@ -94,6 +94,9 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
     def approve(name: str, code: int = 0) -> str:
         return job.gate("approve", str(change), *gate, "--key", str(keys() / name), code=code)
 
+    (bench.path / "prices.yaml").write_text("prices: []", encoding="utf-8")
+    assert "the gate has mistakes: nothing reads prices.yaml" in plan("", code=2)
+    (bench.path / "prices.yaml").unlink()
     assert "allowed-plans" in plan('stacks.Container("web", template="nodejs", plan="standard")', code=2)
     said = plan('stacks.Container("web", template="nodejs", plan="premium")', code=2)
     assert "refused by no-premium: premium is for production (the planner)" in said
