@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import difflib
 import functools
 import hashlib
 import json
@@ -28,6 +27,7 @@ from mcp.server import MCPServer
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.resources import FunctionResource
+from mcp.server.mcpserver.tools import Tool
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotations
 
 from stacks_pulumi import __version__
@@ -136,14 +136,6 @@ def _shown(error: Exception) -> MCPError:
 
 def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
     """Return the server with its tools, resources and prompts."""
-    server: MCPServer[Any] = MCPServer(
-        "stacks-pulumi",
-        title="STACKS behind a broker",
-        instructions=_INSTRUCTIONS,
-        version=__version__,
-        # The client may show what is logged to the agent, and a traceback may have a secret.
-        log_level="CRITICAL",
-    )
     reading = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     planning = ToolAnnotations(read_only_hint=True, idempotent_hint=False, open_world_hint=False)
     changing = ToolAnnotations(
@@ -160,16 +152,15 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
     ]
     if desk.may_apply:
         tools.append((desk.apply, changing))
-    names: dict[str, set[str]] = {}
-    for tool, hints in tools:
-        name = tool.__name__
-        server.add_tool(
-            _answering(tool, desk.secrets),
-            title=_TITLES[name],
-            description=_described(tool),
-            annotations=hints,
-        )
-        names[name] = {one for one in tool.__annotations__ if one not in {"return", "context"}}
+    server: MCPServer[Any] = MCPServer(
+        "stacks-pulumi",
+        title="STACKS behind a broker",
+        instructions=_INSTRUCTIONS,
+        version=__version__,
+        tools=[_strict(tool, hints, desk.secrets) for tool, hints in tools],
+        # The client may show what is logged to the agent, and a traceback may have a secret.
+        log_level="CRITICAL",
+    )
     for page, file in pages().items():
         server.add_resource(
             FunctionResource(
@@ -183,8 +174,23 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
     for prompt in (deploy_app_with_database, reduce_the_bill):
         server.add_prompt(Prompt.from_function(prompt))
     # The first one, so that what another one refuses is in the log too.
-    server.middleware.insert(0, Exit(audit, names))
+    server.middleware.insert(0, Exit(audit))
     return server
+
+
+def _strict(tool: Callable[..., Awaitable[Any]], hints: ToolAnnotations, secrets: Secrets) -> Tool:
+    """Return a tool that refuses an argument which it does not have: a misspelt one would be the default."""
+    made = Tool.from_function(
+        _answering(tool, secrets),
+        title=_TITLES[tool.__name__],
+        description=" ".join((tool.__doc__ or "").split()),
+        annotations=hints,
+    )
+    arguments = made.fn_metadata.arg_model
+    arguments.model_config["extra"] = "forbid"
+    arguments.model_rebuild(force=True)
+    made.parameters["additionalProperties"] = False
+    return made
 
 
 def deploy_app_with_database(app: str, template: str = "nodejs", database: str = "postgresql") -> str:
@@ -217,7 +223,6 @@ class Exit:
     """Every call passes here: it is in the audit log, and an error of the SDK is one line with a code."""
 
     audit: Audit
-    names: Mapping[str, set[str]]
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer a call."""
@@ -234,8 +239,7 @@ class Exit:
             # The server may be killed, and the engine goes on.
             self.audit.write(name, params.get("arguments"), "began", record, 0)
         try:
-            refused = self._unknown_argument(ctx.method, params)
-            answer = _in_one_line(_as_json(await call_next(ctx) if refused is None else refused))
+            answer = _in_one_line(_as_json(await call_next(ctx)))
             result, named = _verdict_of(answer)
             record = named or record
         except pydantic.ValidationError:
@@ -248,18 +252,6 @@ class Exit:
         finally:
             self.audit.write(name, params.get("arguments"), result, record, time.monotonic() - started)
         return answer
-
-    def _unknown_argument(self, method: str, params: Mapping[str, Any]) -> CallToolResult | None:
-        known = self.names.get(str(params.get("name")))
-        arguments = params.get("arguments") or {}
-        if method != "tools/call" or known is None or not isinstance(arguments, dict):
-            return None
-        unknown = next((one for one in arguments if one not in known), None)
-        if unknown is None:
-            return None
-        near = difflib.get_close_matches(str(unknown), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
-        return _failed(with_code(f"there is no argument {str(unknown)[:50]!r}; {hint}", "invalid-argument"))
 
 
 def _in_one_line(answer: dict[str, Any]) -> dict[str, Any]:
@@ -303,10 +295,6 @@ def _bug(error: Exception) -> str:
 
 def _failed(text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=clean(without_keys(text)))], is_error=True)
-
-
-def _described(tool: Callable[..., Any]) -> str:
-    return " ".join((tool.__doc__ or "").split())
 
 
 def _heading(file: Path) -> str:
