@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import secrets
 import sqlite3
@@ -434,4 +433,4 @@ def _kept(value: object) -> object:
 
 
 def _read_row(row: sqlite3.Row) -> dict[str, Any]:
-    return {name: json.loads(row[name]) if name in _JSON else row[name] for name in row.keys()}  # noqa: SIM118  (a row has no other way to its names)
+    return {name: msgspec.json.decode(row[name]) if name in _JSON else row[name] for name in row.keys()}  # noqa: SIM118  (a row has no other way to its names)
