@@ -288,21 +288,17 @@ def test_a_revoked_key_ends_the_run_before_anything_is_created(
     assert records(tmp_path) == []
 
 
-@pytest.mark.parametrize("minutes", ["0", "-1", "soon", "nan"])
-def test_an_invalid_limit_on_time_is_refused(
-    command: Callable[..., int], capsys: pytest.CaptureFixture[str], minutes: str
-) -> None:
-    with pytest.raises(SystemExit):
-        command("run", f"--max-minutes={minutes}")
-
-    assert f"{minutes!r} is no number of minutes" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("amount", ["-1", "much", "NaN"])
+@pytest.mark.parametrize(
+    ("option", "value", "what"),
+    [
+        *(("minutes", value, "number of minutes") for value in ("0", "-1", "soon", "nan")),
+        *(("usd", value, "amount of US dollars") for value in ("-1", "much", "NaN")),
+    ],
+)
 def test_an_invalid_limit_is_refused(
-    command: Callable[..., int], capsys: pytest.CaptureFixture[str], amount: str
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], option: str, value: str, what: str
 ) -> None:
     with pytest.raises(SystemExit):
-        command("run", f"--max-usd={amount}")
+        command("run", f"--max-{option}={value}")
 
-    assert f"{amount!r} is no amount of US dollars" in capsys.readouterr().err
+    assert f"{value!r} is no {what}" in capsys.readouterr().err

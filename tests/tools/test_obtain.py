@@ -76,17 +76,12 @@ def test_a_download_with_another_checksum_is_not_unpacked(
     assert "has another checksum than the pinned release, so it is not used" in capsys.readouterr().err
 
 
-def test_a_release_that_does_not_run_falls_back_to_a_build(cache: Path, offer: Callable[..., None]) -> None:
-    offer(release("1.2.3"))
-
-    assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure_oldest()
-
-
-def test_without_a_release_for_the_machine_the_engine_is_built(
-    cache: Path, offer: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("version", "machine"), [("1.2.3", MACHINE[1]), (pins.OLDEST, "riscv64")])
+def test_without_a_release_that_runs_on_the_machine_the_engine_is_built(
+    cache: Path, offer: Callable[..., None], monkeypatch: pytest.MonkeyPatch, version: str, machine: str
 ) -> None:
-    offer(release(pins.OLDEST))
-    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    offer(release(version))
+    monkeypatch.setattr(platform, "machine", lambda: machine)
 
     assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure_oldest()
 

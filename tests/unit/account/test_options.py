@@ -201,7 +201,8 @@ def test_an_interrupted_create_of_a_child_is_named_with_its_stack(full: Account)
 
 
 @pytest.mark.parametrize(
-    ("words", "limit"), [(["account", "--children"], 3), (["cost", "--account", "--live-prices"], 1)]
+    ("words", "limit"),
+    [(["account", "--children"], 3), (["cost", "--account", "--live-prices"], 1), (["logs", "web"], 1)],
 )
 def test_a_wait_for_the_rate_limit_is_reported_once(
     accounts: Account, monkeypatch: pytest.MonkeyPatch, words: list[str], limit: int
@@ -435,32 +436,25 @@ def test_a_budget_that_cannot_be_judged_is_an_error(text: str, problem: str, acc
 
 
 @pytest.mark.parametrize(
-    ("option", "problem"),
+    ("option", "name", "problem"),
     [
-        ("--compare-to", "nope cannot be read: No such file or directory"),
-        ("--budgets", "nope cannot be read: No such file or directory"),
-        ("--save", "nope/x cannot be written: No such file or directory"),
+        ("--compare-to", "nope", "cannot be read: No such file or directory"),
+        ("--budgets", "nope", "cannot be read: No such file or directory"),
+        ("--save", "nope/x", "cannot be written: No such file or directory"),
+        ("--save", "folder", "is a folder: name a file for the snapshot"),
     ],
 )
-def test_an_unusable_file_is_one_line_that_names_it(option: str, problem: str, accounts: Account) -> None:
-    file = accounts.folder / ("nope/x" if option == "--save" else "nope")
+def test_an_unusable_file_is_one_line_that_names_it(
+    option: str, name: str, problem: str, accounts: Account
+) -> None:
+    state, file = accounts.export("dev.json"), accounts.folder / name
+    (accounts.folder / "folder").mkdir()
+    before = {*accounts.folder.rglob("*")}
 
-    assert main(["account", "--state", accounts.export("dev.json"), option, str(file)]) == 1
+    assert main(["account", "--state", state, option, str(file)]) == 1
 
-    assert (
-        accounts.capsys.readouterr().err
-        == f"stacks-pulumi account: {accounts.folder}/{problem} [file-access]\n"
-    )
-
-
-def test_a_folder_as_a_snapshot_is_refused(accounts: Account, tmp_path: Path) -> None:
-    state = accounts.export("dev.json")
-    (tmp_path / "folder").mkdir()
-
-    assert main(["account", "--state", state, "--save", str(tmp_path / "folder")]) == 1
-
-    assert "is a folder: name a file for the snapshot" in accounts.capsys.readouterr().err
-    assert {path.name for path in tmp_path.iterdir()} == {"dev.json", "folder"}
+    assert accounts.capsys.readouterr().err == f"stacks-pulumi account: {file} {problem} [file-access]\n"
+    assert {*accounts.folder.rglob("*")} == before
 
 
 def test_a_long_description_makes_no_row_wider(accounts: Account) -> None:

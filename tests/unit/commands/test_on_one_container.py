@@ -308,14 +308,3 @@ class TestWhoseAccount:
         machine.variable("STACKS_API_KEY", emulator.key)
 
         assert "did you mean stacks:baseUrl?" in failed("backups")
-
-
-def test_a_wait_for_the_rate_limit_is_reported_once(
-    emulator: Emulator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    emulator.api.limiter.seconds = 2.0
-    monkeypatch.setenv("STACKS_API_KEY", emulator.new_key(rate_limit=1))
-
-    assert main(["logs", "app"]) == 0
-
-    assert capsys.readouterr().err.count("stacks-pulumi logs: rate limit: ") == 1
