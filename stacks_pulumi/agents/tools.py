@@ -61,7 +61,6 @@ from stacks_pulumi.agents.outcomes import (
 )
 from stacks_pulumi.agents.reading import container_id, credentials, explanation
 from stacks_pulumi.api import StacksClient
-from stacks_pulumi.broker.change import ANY
 from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.errors import ConfigError, StacksError, clean, clean_lines
@@ -327,7 +326,7 @@ class Desk:
         """Ask the broker for a change; return the command with which a person approves it."""
         asked = self.broker.ask("POST", "requests", {"statement": judged.statement, "signatures": []})
         words = ["stacks-pulumi", "gate", "approve", str(asked["request"]), "--gate", self.broker.url]
-        if any(ANY in one.body.values() for one in judged.change.permits):
+        if judged.change.is_loose:
             words.append("--accept-unknown")
         return f"{shlex.join(words)} --key FILE"
 

@@ -185,6 +185,11 @@ class Permit(_Part, frozen=True):
     destroys: str = ""
     why: str = ""
 
+    @property
+    def is_loose(self) -> bool:
+        """Whether a value of its body may be any."""
+        return ANY in self.body.values()
+
 
 class Secret(_Part, frozen=True):
     """
@@ -283,6 +288,11 @@ class Change(_Part, frozen=True):
     def bytes(self) -> bytes:
         """The document in canonical form: what a planner writes and an approver signs."""
         return canonical(msgspec.to_builtins(self))
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether a value of one of its requests may be any."""
+        return any(one.is_loose for one in self.permits)
 
     @property
     def reported(self) -> tuple[Reported, ...]:
@@ -389,8 +399,8 @@ def _check(change: Change) -> None:
     symbols = {*bound, *change.known}
     for permit in change.permits:
         problem = _problem(permit, symbols, numbers)
-        if not problem and ANY in permit.body.values() and change.ceiling is None:
-            problem = "a value is not known, so a ceiling is needed"
+        if not problem and permit.is_loose and EFFECTS[permit.endpoint].makes == "Container":
+            problem = "" if change.ceiling else "its price may be any, so a ceiling is needed"
         if problem:
             raise ChangeError(f"its permit {permit.n} ({permit.endpoint}): {problem}")
     for secret in change.secrets:

@@ -155,7 +155,7 @@ def _of_permits(
             ),
             (permit.endpoint == "backups.restore", "restores-data", rules.restores_data, ""),
             (opens and permit.body != _PLACEHOLDER, "opens-access", rules.opens_access, ""),
-            (ANY in permit.body.values(), UNKNOWN_VALUES, "approve", ", with a value that is not known yet"),
+            (permit.is_loose, UNKNOWN_VALUES, "approve", ", with a value that is not known yet"),
             (prices.get(permit.n, _ZERO) is None, "unpriced", rules.unpriced, ": its price is not known"),
         )
         for is_found, rule, action, more in found:

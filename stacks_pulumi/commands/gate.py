@@ -344,7 +344,7 @@ def _plan(options: argparse.Namespace) -> int:
     workflow.write(judged.statement, options.out)
     _show_change(options, judged)
     if judged.result == "needs_approval":
-        unknown = " --accept-unknown" * workflow.has_unknown(judged.change)
+        unknown = " --accept-unknown" * judged.change.is_loose
         tell(
             "gate",
             f"next: `{_next('approve', options)} --key FILE{unknown}`, by a person who may approve it",
@@ -373,7 +373,7 @@ def _approve(options: argparse.Namespace) -> int:
         if judged.result == "nothing":
             tell("gate", "nothing changes, so there is nothing to approve")
             return 0
-        if workflow.has_unknown(judged.change) and not options.accept_unknown:
+        if judged.change.is_loose and not options.accept_unknown:
             raise InputError(
                 "not approved: a value of it may be any; to approve it whatever it will be, add --accept-unknown",
                 code="invalid-argument",

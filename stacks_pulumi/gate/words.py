@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Known, Permit
+from stacks_pulumi.broker.change import EFFECTS, Change, Known, Permit
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate.workflow import Judged, RefusedError, reported
@@ -199,7 +199,7 @@ def _about(permit: Permit, judged: Judged) -> Iterator[str]:
     change = judged.change
     if permit.binds is not None:
         yield f"it becomes {json.dumps(permit.binds)}"
-    if ANY in permit.body.values():
+    if permit.is_loose:
         yield "a value of it may be any"
     if permit.only_address is not None:
         yield f"only if no other address than {permit.only_address} is listed"

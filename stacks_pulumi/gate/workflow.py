@@ -41,12 +41,10 @@ from stacks_pulumi._pulumi_cli import (
 from stacks_pulumi._pulumi_cli import read as read_events
 from stacks_pulumi.broker import git, signatures
 from stacks_pulumi.broker.change import (
-    ANY,
     EFFECTS,
     Ceiling,
     Change,
     ChangeError,
-    Permit,
     Reported,
     digest,
     instant,
@@ -211,10 +209,12 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
     resources = rules.written(seen.changes) if gate.own_rules else ""
     found = _findings(gate, seen.changes, resources, sends=bool(needed.permits))
     ceiling = None if wanted.ceiling is None else Ceiling(increase=f"{wanted.ceiling:.2f}")
-    if ceiling is None and any(map(_is_loose, needed.permits)):
+    if ceiling is None and any(
+        one.is_loose and one.endpoint == "containers.create" for one in needed.permits
+    ):
         raise InputError(
-            "a name, template, plan or address is not known before the change is made: set --ceiling to the "
-            "most that the change may add to the monthly price",
+            "the name, template, plan or storage of a container is not known before the change is made: set --ceiling "
+            "to the most that the change may add to the monthly price",
             code="invalid-argument",
         )
     change = Change(
@@ -388,15 +388,6 @@ def check_configuration(project: Path, stack: str | None) -> None:
 
 def _chosen(stack: str | None) -> tuple[str, ...]:
     return () if stack is None else ("--stack", stack)
-
-
-def has_unknown(change: Change) -> bool:
-    """Return whether a value of a change may be any, because it is not known before the change is made."""
-    return any(map(_is_loose, change.permits))
-
-
-def _is_loose(permit: Permit) -> bool:
-    return ANY in permit.body.values()
 
 
 # Files

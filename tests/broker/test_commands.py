@@ -39,6 +39,11 @@ class Desk:
         """Write a change."""
         self.file.write_bytes(canonical(self.bench.change(*permits, **more)))
 
+    def known(self, name: str) -> dict[str, Any]:
+        """Make a container; return it as one that a change knows."""
+        row = self.bench.made(name)
+        return {name: {"id": row["id"], "created_at": row["created_at"]}}
+
     def gate(self, action: str, *words: str, code: int = 0, what: str = "") -> str:
         """Run an action on the change; return what it says."""
         found = cli.main(["gate", action, what or str(self.file), "--gate", self.bench.url, *words])
@@ -275,12 +280,21 @@ def test_a_signature_is_written_into_no_file_that_the_author_chose(tmp_path: Pat
 def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk]) -> None:
     desk = desks()
     body = {**create("web"), "name": {"any": True}}
+    # What it costs may be any too; another request has no price.
+    desk.write(permit("containers.create", body))
+    assert "its price may be any, so a ceiling is needed" in desk.gate("show", code=1)
+    address = {"ip_address": {"any": True}, "description": "x", "service_type": "http"}
+    desk.write(
+        permit("allowed_ips.add", address, ids={"container_id": {"of": ["old"]}}), known=desk.known("old")
+    )
+    assert "a value of it may be any" in desk.approve("ann", code=1)
+
     desk.write(permit("containers.create", body), ceiling={"increase": "4.00"})
 
     assert "a value of it may be any" in desk.approve("ann", code=1)
     desk.approve("ann", "--accept-unknown")
     desk.apply()
-    assert desk.bench.names == ["web"]
+    assert desk.bench.names == ["old", "web"]
 
 
 def test_names_cannot_write_lines_of_their_own(desks: Callable[..., Desk]) -> None:
