@@ -163,8 +163,11 @@ class Kernel:
             raise refused(f"this grant does not read {secret}", "ask for a grant that does")
         policy, own = self._policy(grant), None
         if policy is not None and policy.only == "own":
-            own = [one.object or "" for one in holdings.own if one.makes == "Container"]
-            if not all(is_made(name, ask, holdings.own, look) for name in ask.ids if name in CONTAINERS):
+            # Also what a signed change has made for its stack, or a person gave it: that is not of the budget.
+            its = "stack = ? and (stack <> '' or policy = ?) and created_at is not null"
+            seen = self._ledger.made("Container", its, grant.stack, grant.policy)
+            own = [one.object or "" for one in seen]
+            if not all(is_made(name, ask, seen, look) for name in ask.ids if name in CONTAINERS):
                 raise RequestRefusedError(404, "Container not found")
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
         only = own if ask.endpoint in _OF_CONTAINERS else None

@@ -197,7 +197,7 @@ class Policy(_Section, frozen=True):
         templates: The templates that it may create; all, if left out.
         plans: The plans that it may create; all, if left out.
         own: Which containers are its own: those that were created under it, for the same stack.
-        only: With `own`, lists show only its own containers.
+        only: With `own`, it reads only the containers of its stack.
         free: What it may do with its own containers.
         undo: For how long after the creation it may remove what it has made.
     """

@@ -247,12 +247,20 @@ def test_only_its_own_is_shown(benches: Callable[..., Bench]) -> None:
     bench = benches(policies={"agents": {**AGENTS, "only": "own"}})
     agent, other = bench.agent(), bench.made("other")
     agent.create("web")
+    # What a person has signed for its stack, it sees, although it is not of its budget.
+    signed = bench.granted(permit("containers.create", create("data"))).create("data").json()["data"]["id"]
+    bench.granted(permit("containers.create", create("theirs")), stack="shop/test").create("theirs")
 
-    assert [row["name"] for row in agent("GET", "/containers").json()["data"]] == ["web"]
+    assert [row["name"] for row in agent("GET", "/containers").json()["data"]] == ["web", "data"]
+    assert agent("GET", f"/containers/status/{signed}").status_code == 200
+    assert code(agent("PUT", f"/containers/{signed}/status", {"status": "restart"})) == (
+        403,
+        "approval-needed",
+    )
     assert agent("GET", f"/containers/status/{other['id']}").status_code == 404
     deletes = bench.change(permit("containers.delete", ids={"container_id": literal(other)}))
     assert bench.hand_in(deletes, token=agent.token, where="verdicts").status_code == 404
-    mine = bench.change(permit("containers.create", create("data")))
+    mine = bench.change(permit("containers.create", create("more")))
     assert bench.hand_in(mine, token=agent.token, where="verdicts").status_code == 200
 
 

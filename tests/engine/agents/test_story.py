@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.agents import Agent, Talk, audited, containers
@@ -32,7 +33,11 @@ LARGE = SHOP.replace(
 )
 
 
-def test_an_agent_deploys_exceeds_asks_and_applies(agent: Agent, emulator: Emulator) -> None:
+def test_an_agent_deploys_exceeds_asks_and_applies(
+    make_agent: Callable[..., Agent], emulator: Emulator
+) -> None:
+    """It sees only its own containers: also those that a person has signed, which are not of its budget."""
+    agent = make_agent(emulator, {"max_total": 12, "only": "own"}, {"limits": {"max_total": 12}})
     agent.stack.cli("config", "set", "--secret", "tests:password", "correct-horse-battery")
 
     async def story(call: Talk) -> None:
