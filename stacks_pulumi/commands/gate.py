@@ -88,11 +88,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gate", required=True, type=Path, metavar="DIR", help="the folder, which has gate.yaml"
     )
-    parser.add_argument(
-        "--gate-ref",
-        metavar="REF",
-        help="read the folder from this git ref, such as origin/main, and not from the working tree",
-    )
+    parser.add_argument("--gate-ref", action=_Gone, const=_NO_REF)
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
@@ -536,7 +532,7 @@ def _check(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate import checks, settings  # noqa: PLC0415  (each action needs its own modules)
 
     try:
-        with settings.opened(options.gate, options.gate_ref) as gate:
+        with settings.opened(options.gate) as gate:
             now = datetime.datetime.now(datetime.timezone.utc)
             found = tuple(checks.problems(gate, now))
             noted = tuple(checks.notes(gate, now))

@@ -61,19 +61,14 @@ class Gate:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, ref: str | None = None) -> Iterator[Gate]:
+def opened(folder: Path) -> Iterator[Gate]:
     """
-    Yield the gate in a folder, or in that folder of a git ref, for as long as the block lasts.
-
-    Args:
-        folder: The gate's folder.
-        ref: A branch, tag or commit of the repository that the folder is in; by default its `rules_ref`. The working
-            tree is then not read.
+    Yield the gate in a folder, or in that folder of its `rules_ref`, for as long as the block lasts.
 
     Raises:
         ConfigError: The folder has no gate, or a setting is wrong.
     """
-    ref = ref or read_file(folder.resolve(), str(folder))[0].rules_ref
+    ref = read_file(folder.resolve(), str(folder))[0].rules_ref
     if ref is None:
         yield read_gate(folder)
         return

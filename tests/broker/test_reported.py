@@ -127,3 +127,27 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
     approve("bob")
     job.gate("apply", str(change), *gate)
     assert plan('stacks.Container("web", template="nodejs")', code=0).startswith("tests/dev: nothing changes")
+
+
+def test_what_sends_no_request_is_not_free(bench: Bench, tmp_path: Path) -> None:
+    bench.configure(
+        {"rules": {"unpriced": "approve", "keeps-billed": "approve"}, "free": {"increase_per_day": 20}}
+    )
+    stack = Stack(tmp_path / "stack", ensure().bin, {})
+    planner = Machine("planner", stack, bench.url, bench.reader(may_apply_free=True).token)
+    options = "opts=pulumi.ResourceOptions({})"
+    stack.program(
+        f'stacks.Container("web", template="nodejs", {options.format("protect=True")})\n'
+        f'stacks.Container("kept", template="redis", {options.format("retain_on_delete=True")})\n'
+    )
+    planner.checkout()
+    planner.gate("plan", "-s", "dev")
+    planner.gate("apply", "change.json")
+    assert bench.names == ["kept", "web"]
+
+    stack.program('stacks.Container("web", template="nodejs")')
+    planner.checkout()
+    said = planner.gate("plan", "-s", "dev", code=3)
+    assert "keeps-billed: 'kept' leaves the stack and is not deleted, so $4.00 a month go on" in said
+    assert "never-free: 'web' is no longer protected from deletion (the planner)" in said
+    assert "without a signature" in planner.gate("apply", "change.json", code=2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -205,24 +207,27 @@ def _git(folder: Path, *words: str) -> None:
     subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)
 
 
+@contextlib.contextmanager
+def of_ref(folder: Path, ref: str) -> Iterator[settings.Gate]:
+    """Yield the gate of a folder that names a git ref."""
+    (folder / "gate.yaml").write_text(f"version: 1\nrules_ref: '{ref}'\n")
+    with settings.opened(folder) as gate:
+        yield gate
+
+
 def test_a_gate_of_a_git_ref_is_not_that_of_the_working_tree(folder: Path, tmp_path: Path) -> None:
     _git(tmp_path, "init", "-q", "-b", "main")
     _git(tmp_path, "add", ".")
     _git(tmp_path, "commit", "-qm", "The gate")
     (folder / "gate.yaml").write_text("version: 1\n")
 
-    with settings.opened(folder, "main") as gate:
+    with of_ref(folder, "main") as gate:
         assert gate.file.limits.max_increase == Decimal(15)
         assert gate.packs[0].path == gate.folder / "packs" / "spend"
         assert (gate.packs[0].path / "PulumiPolicy.yaml").is_file()
         assert gate.source.startswith(f"{folder} of main, commit ")
         extracted = gate.folder
     assert not extracted.exists()
-
-    # A broker's folder says itself from where its rules are.
-    (folder / "gate.yaml").write_text("version: 1\nrules_ref: main\n")
-    with settings.opened(folder) as gate:
-        assert gate.file.limits.max_increase == Decimal(15)
 
 
 @pytest.mark.parametrize("kind", ["tag", "branch"])
@@ -238,12 +243,12 @@ def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "commit", "-qam", "No rules")
     _git(tmp_path, kind, "origin/main")
-    with pytest.raises(ConfigError, match="name one of them in full"), settings.opened(folder, "origin/main"):
+    with pytest.raises(ConfigError, match="name one of them in full"), of_ref(folder, "origin/main"):
         pass
 
     _git(tmp_path, "remote", "add", "origin", "https://example.com")
     for ref in ("origin/main", "refs/remotes/origin/main", "v1", "origin/main^{commit}"):
-        with settings.opened(folder, ref) as gate:
+        with of_ref(folder, ref) as gate:
             assert gate.file.limits.max_increase == Decimal(15)
 
 
@@ -261,7 +266,7 @@ def test_a_ref_that_was_not_fetched_is_not_a_tag_of_that_whole_name(
     _git(tmp_path, kind, "refs/remotes/origin" if ref == "origin" else "refs/remotes/origin/main")
     with (
         pytest.raises(ConfigError, match=r"has no refs/remotes/origin.*: fetch it"),
-        settings.opened(folder, ref),
+        of_ref(folder, ref),
     ):
         pass
 
@@ -275,10 +280,10 @@ def test_a_name_with_a_sign_that_git_gives_no_meaning_there_is_compared_whole(
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "checkout", "-q", "-b", "change")
     _git(tmp_path, "commit", "-qam", "No rules")
-    with settings.opened(folder, "gate@2") as gate:
+    with of_ref(folder, "gate@2") as gate:
         assert gate.file.limits.max_increase == Decimal(15)
     _git(tmp_path, "tag", "gate@2")
-    with pytest.raises(ConfigError, match="name one of them in full"), settings.opened(folder, "gate@2"):
+    with pytest.raises(ConfigError, match="name one of them in full"), of_ref(folder, "gate@2"):
         pass
 
 
@@ -291,14 +296,14 @@ def test_nobody_replaces_a_gate_by_a_name_that_looks_like_its_commit(
     _git(tmp_path, "commit", "-qm", "The gate")
     words = ["git", "-C", str(tmp_path), "rev-parse", "HEAD"]
     commit = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-    with settings.opened(folder, commit[:8]) as gate:
+    with of_ref(folder, commit[:8]) as gate:
         assert gate.file.limits.max_increase == Decimal(15)
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "commit", "-qam", "No rules")
     _git(tmp_path, kind, commit[:8])
-    with pytest.raises(ConfigError, match="name one of them in full"), settings.opened(folder, commit[:8]):
+    with pytest.raises(ConfigError, match="name one of them in full"), of_ref(folder, commit[:8]):
         pass
-    with settings.opened(folder, commit) as gate:
+    with of_ref(folder, commit) as gate:
         assert gate.file.limits.max_increase == Decimal(15)
 
 
@@ -311,7 +316,7 @@ def test_a_gate_of_a_git_ref_has_no_links(folder: Path, tmp_path: Path) -> None:
 
     with (
         pytest.raises(ConfigError, match=r"spend\.json, which is neither a file nor a folder"),
-        settings.opened(folder, "main"),
+        of_ref(folder, "main"),
     ):
         pass
 
@@ -338,7 +343,7 @@ def test_a_repository_that_the_author_made_up_is_not_read(folder: Path, tmp_path
     )
     assert found.stdout.strip() == str(other), "git no longer takes such a folder for a repository"
 
-    with settings.opened(folder, "main") as gate:
+    with of_ref(folder, "main") as gate:
         assert gate.file.limits.max_increase == Decimal(15)
 
 
@@ -365,12 +370,12 @@ def test_a_submodule_of_the_author_is_no_repository_of_a_gate(
             lenient.rename(place)
 
     # A clone beside the files of a repository is no part of it.
-    with settings.opened(lenient, "main") as gate:
+    with of_ref(lenient, "main") as gate:
         assert gate.file.limits.max_increase is None
     use(folder)
     _git(tmp_path, "rm", "-rq", "--cached", folder.name)
     _git(tmp_path, "-c", "advice.addEmbeddedRepo=false", "add", folder.name)
-    with pytest.raises(ConfigError, match="its author chooses what it has"), settings.opened(folder, "main"):
+    with pytest.raises(ConfigError, match="its author chooses what it has"), of_ref(folder, "main"):
         pass
 
 
@@ -385,12 +390,12 @@ def test_a_link_of_the_working_tree_leads_to_no_other_gate(folder: Path, tmp_pat
     shutil.rmtree(folder)
     folder.symlink_to("lenient")
 
-    with settings.opened(folder, "main") as gate:
+    with of_ref(folder, "main") as gate:
         assert gate.file.limits.max_increase == Decimal(15)
 
 
 def test_a_folder_outside_of_a_repository_has_no_ref(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="is in no git repository"), settings.opened(folder, "main"):
+    with pytest.raises(ConfigError, match="is in no git repository"), of_ref(folder, "main"):
         pass
 
 
@@ -400,7 +405,7 @@ def test_a_ref_that_is_missing_is_an_error(folder: Path, tmp_path: Path, ref: st
 
     with (
         pytest.raises(ConfigError, match=rf"no commit has this name: fetch it, or commit first \({ref}\)"),
-        settings.opened(folder, ref),
+        of_ref(folder, ref),
     ):
         pass
     assert not (folder / "x").exists()
