@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import difflib
+import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -255,24 +256,28 @@ def _approvers(gate: Gate, now: datetime.datetime) -> Iterator[str]:
 
 
 def _of_broker(gate: Gate) -> Iterator[str]:
-    """Yield why no broker would start with the folder, or would not use it. The key may be on another machine."""
+    """Yield why no broker would start with the folder, or would not use it."""
     file = gate.file
-    try:
-        check_modes(gate.folder)
-        account_in(gate.folder / ACCOUNT)
-        if file.budgets is not None:
-            tuple(budgets_in(gate.folder / file.budgets))
-        if file.base_url is not None:
-            config.check_base_url(file.base_url, source="base_url")
-        for source in (file.key, *(() if file.keys is None else (file.keys.read, file.keys.change))):
-            if (
-                source is not None
-                and (source.file is None or Path(source.file).exists())
-                and not source.credential
-            ):
-                read_key(source, "key")
-    except StacksError as error:
-        yield error.message
+    asked: list[Callable[[], object]] = [
+        functools.partial(check_modes, gate.folder),
+        functools.partial(account_in, gate.folder / ACCOUNT),
+    ]
+    if file.budgets is not None:
+        asked.append(functools.partial(list, budgets_in(gate.folder / file.budgets)))
+    if file.base_url is not None:
+        asked.append(functools.partial(config.check_base_url, file.base_url, source="base_url"))
+    for one in (file.key, *(() if file.keys is None else (file.keys.read, file.keys.change))):
+        # The key itself may be on another machine.
+        is_elsewhere = one is not None and (
+            one.credential is not None if one.file is None else not Path(one.file).exists()
+        )
+        if one is not None and not is_elsewhere:
+            asked.append(functools.partial(read_key, one, "key"))
+    for check in asked:
+        try:
+            check()
+        except StacksError as error:
+            yield error.message
 
 
 def _patterns(gate: Gate) -> Iterator[str]:

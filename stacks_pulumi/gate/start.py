@@ -35,6 +35,9 @@ _SETTINGS: Final = """\
 # on the broker's host, or on a protected branch. docs/gate.md explains each setting.
 version: 1
 
+# In a clone: rules, packs and approvers are those of this git ref, and not of the working tree.
+# rules_ref: origin/main
+
 # The stacks that it is for, as PROJECT/STACK. Left out: all.
 {stacks}
 

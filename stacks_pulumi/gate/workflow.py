@@ -30,6 +30,7 @@ import msgspec
 
 from stacks_pulumi._pulumi_cli import (
     InputError,
+    PolicyEvent,
     PulumiError,
     execute,
     find_project,
@@ -312,22 +313,34 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
         done = execute(
             words, wanted.project, _PREVIEW_SECONDS, seconds_to_end=_SECONDS_TO_END, environment=environment
         )
-        document = read_events(events.read_bytes()) if events.exists() and events.stat().st_size else []
+        told = events.read_bytes() if events.exists() else b""
+        document = read_events(told) if told else []
         found = [
             one.policy_event
             for one in (document if isinstance(document, list) else [])
             if one.policy_event is not None
         ]
         if done.returncode != 0:
-            mandatory = (one for one in found if one.enforcement_level == "mandatory")
+            from stacks_pulumi.account.doctor_checks import advice_on  # noqa: PLC0415  (25 ms, which no other plan needs)
+
             # One policy may say the same of each resource.
-            refusals = [*dict.fromkeys(f"{one.policy_name}: {one.message}" for one in mandatory)]
+            mandatory = (_in_words(one) for one in found if one.enforcement_level == "mandatory")
+            refusals = [*dict.fromkeys(mandatory)]
             if refusals:
                 error = RefusedError("; ".join(refusals))
                 error.reasons = refusals
                 raise error
-            raise PulumiError(preview_failure(done))
-    return done.stdout, [f"{one.policy_name}: {one.message}" for one in found]
+            # Errors are among the events, and not in this form of the output.
+            done.stdout = told or done.stdout
+            reason = preview_failure(done)
+            advice = advice_on(reason)
+            raise PulumiError(reason if advice is None else f"{reason}; {advice}")
+    return done.stdout, [_in_words(one) for one in found]
+
+
+def _in_words(said: PolicyEvent) -> str:
+    """Return what a policy says, in one line."""
+    return f"{said.policy_name}: {' '.join(said.message.split())}"
 
 
 def _with(broker: Broker, token: str) -> dict[str, str]:

@@ -207,6 +207,30 @@ def test_a_change_that_the_readme_lists_is_refused(
     assert not (shop.project / "change.json").exists()
 
 
+SPENDS = """
+import os
+import requests
+
+requests.post(
+    os.environ["STACKS_BASE_URL"] + "/containers",
+    json={"name": "miner", "template": "nodejs", "plan": "premium"},
+    headers={"Authorization": "Bearer " + os.environ["STACKS_API_KEY"]},
+    timeout=30,
+).raise_for_status()
+"""
+
+
+def test_a_program_has_a_token_that_reads_in_a_plan(shop: Deployment, emulator: Emulator) -> None:
+    program = shop.project / "__main__.py"
+    program.write_text(program.read_text("utf-8") + SPENDS, encoding="utf-8")
+
+    done = shop.gate("plan", "--gate", "gate", "-s", "prod", key=shop.full)
+
+    assert done.returncode == 1
+    assert "403" in done.stderr
+    assert emulator.state.names() == []
+
+
 def test_the_action_plans_and_applies(shop: Deployment, emulator: Emulator) -> None:
     document = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
     defaults = {name: str(given.get("default", "")) for name, given in document["inputs"].items()}

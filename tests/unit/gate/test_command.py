@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import cli
+from stacks_pulumi.errors import StacksError
+from stacks_pulumi.gate import workflow
 from tests.support.gate import keys
 
 
@@ -95,3 +97,43 @@ def test_a_folder_in_the_project_is_warned_about(tmp_path: Path, capsys: pytest.
     said = capsys.readouterr().err
     assert "is in the project: its author can edit the rules" in said
     assert "has no gate.yaml" in said
+
+
+def test_the_comment_on_a_change_without_a_plan_has_no_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program's error may have a secret; the log has it."""
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
+    words = [
+        "-C",
+        str(tmp_path),
+        "-s",
+        "org/shop/dev",
+        "--format",
+        "markdown",
+        "--gate",
+        "http://127.0.0.1:1",
+    ]
+
+    assert cli.main(["gate", "plan", *words]) == 1
+
+    said = capsys.readouterr()
+    assert said.out.startswith("<!-- stacks-pulumi cost: gate%20shop/dev -->\n### shop/dev: not planned\n")
+    assert "the log of the job says why" in said.out
+    assert "127.0.0.1" not in said.out
+    assert "no broker answers at http://127.0.0.1:1" in said.err
+
+
+def test_a_file_may_have_several_signatures_and_has_one(tmp_path: Path) -> None:
+    begin, end = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
+    change = tmp_path / "change.json"
+    given = tmp_path / "change.json.sig.d/given"
+    given.parent.mkdir()
+    # A form of one line, and one that keeps the lines.
+    given.write_text(f"{begin} AAAA BBBB {end} {begin}\nCCCC\n{end}\n", encoding="ascii")
+
+    assert workflow.signatures_of(change) == [f"{begin}\nAAAA\nBBBB\n{end}\n", f"{begin}\nCCCC\n{end}\n"]
+
+    given.write_text("AAAA", encoding="ascii")
+    with pytest.raises(StacksError, match="given has no signature: `gate approve` writes one"):
+        workflow.signatures_of(change)
