@@ -24,7 +24,7 @@ OF_NETWORK: Final = (
 """The proxies and certificates, for a command that may download."""
 
 OF_PYTHON: Final = ("PYTHON*", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_*")
-"""What chooses a Python and its modules."""
+"""Variables that choose a Python and its modules."""
 
 OF_SSH: Final = ("SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSH_SK_HELPER")
 """The agent of SSH, and hardware keys."""

@@ -89,7 +89,7 @@ def canonical_network(address: str | None) -> str | None:
 
 
 SLASH: Final = "\u29f8"
-"""What stands for a slash in an id here: the id of a resource has one between the container's and its own part."""
+"""The replacement of a slash in an id: a resource's id has a slash between the container's part and its own."""
 
 _ROUNDED: Final = datetime.timedelta(seconds=1)
 """By how much two texts of one instant may differ: one may be cut to the second."""

@@ -77,7 +77,7 @@ class PlannedState(ResourceState, rename="camel"):
 
 
 class Step(msgspec.Struct):
-    """What happens to a resource, with its state before and after it."""
+    """One step of the engine: its operation, and the state of the resource before and after it."""
 
     op: str
     urn: str

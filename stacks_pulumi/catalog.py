@@ -40,7 +40,7 @@ __all__ = [
 
 
 class Category(enum.Enum):
-    """What a template is for: the guide's column "Type"."""
+    """The purpose of a template: the guide's column "Type"."""
 
     SYSTEM = "System"
     RUNTIME = "Runtime"

@@ -108,7 +108,7 @@ class AccountSettings:
     @functools.cached_property
     def fingerprint(self) -> str:
         """
-        What identifies the account in a state: part of a digest of base URL and key, which cannot be recovered from it.
+        The identity of the account in a state: part of a digest of base URL and key, which cannot be recovered from it.
 
         For the token of a grant it is the number of the broker's account: the next run has another token, and perhaps
         another address.

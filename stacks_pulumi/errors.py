@@ -162,7 +162,7 @@ none), `##[name` and `##name[` (Azure, TeamCity). The engine: `<{%name%}>` is a 
 _BLANK: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]"
 )
-"""What is printable for Python, and is blank or not there on a screen."""
+"""Characters that Python calls printable, and that a screen shows as a blank or not at all."""
 
 
 def clean(text: str) -> str:

@@ -49,10 +49,10 @@ _NEEDS_A_NEWER_ENGINE: Final = (
     "is not supported by this version of the Pulumi CLI",
     "does not satisfy the version range",
 )
-"""What an engine says that is too old for a state, for a backend, or for what a program or a project asks for."""
+"""Messages of an engine that is too old for a state, a backend, a program or a project."""
 
 _NO_PACKAGE: Final = re.compile(r"No module named (?:'(?:stacks_)?pulumi'|(?:stacks_)?pulumi(?![\w.']))")
-"""What Python says in an environment without this package."""
+"""The message of Python in an environment without this package."""
 
 _LONGEST: Final = 400
 """Characters of the engine's words that are shown: a policy has two sentences, and a line has to stay readable."""

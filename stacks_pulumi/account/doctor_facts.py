@@ -222,7 +222,7 @@ class Facts:
 
     @functools.cached_property
     def platform(self) -> PlatformFile | ConfigError:
-        """What the platform file says, or why it cannot be read; `UNKNOWN` without a file."""
+        """The facts of the platform file, or why it cannot be read; `UNKNOWN` without a file."""
         path, source = self.given("platform")
         if path is None:
             return UNKNOWN
@@ -260,7 +260,7 @@ class Facts:
 
     @functools.cached_property
     def grant(self) -> Mapping[str, Any] | StacksError | None:
-        """What a broker says about the key, which is the token of a grant, or why it does not; `None` for others."""
+        """The broker's answer about a key that is the token of a grant, or why there is none; `None` for other keys."""
         if not isinstance(self.settings, AccountSettings) or not self.settings.is_grant:
             return None
         from stacks_pulumi.api.probe import grant  # noqa: PLC0415  (as above)

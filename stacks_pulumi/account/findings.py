@@ -33,7 +33,7 @@ from stacks_pulumi.reports.writers import MARKS
 _Row = TypeVar("_Row")
 
 SCAFFOLD: Final = "stacks-pulumi scaffold --out taken-over"
-"""The command that takes over what no stack owns."""
+"""The command that takes over objects without a stack."""
 
 _WIDEST: Final = 60
 _SHOWN: Final = 20
@@ -83,13 +83,13 @@ class AccountResult:
 
     @property
     def incomplete(self) -> tuple[str, ...]:
-        """What was not read."""
+        """The parts that were not read."""
         preview = self.preview.incomplete if self.preview is not None else ""
         return (*_incomplete(self.account), *([preview] if preview else []))
 
     @property
     def complaints(self) -> tuple[str, ...]:
-        """What makes the exit code 2."""
+        """The reasons for the exit code 2."""
         blocked = self.preview.blocked if self.preview is not None else ""
         over = [f"{budget.title}: {verdict.text}" for budget, verdict in self.verdicts if verdict.blocks]
         bare = [f"no budget covers {one} (covers: all)" for one in self.uncovered]

@@ -214,7 +214,7 @@ class Reconciliation:
 
     @property
     def unseen(self) -> Price:
-        """What the containers that were not listed may cost."""
+        """The price that the containers which were not listed may have."""
         return UNSEEN if self.gap else FREE
 
     @property

@@ -119,7 +119,7 @@ ProgramText = Annotated[
 @dataclass
 class Desk:
     """
-    What the tools need.
+    The settings of the tools.
 
     Attributes:
         broker: The broker, with the grant of this server.

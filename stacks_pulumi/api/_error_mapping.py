@@ -41,7 +41,7 @@ _SECRET_NAME: Final = re.compile(
     r"pass|secret|token|credential|private|certificate|connection_?string", re.IGNORECASE
 )
 _REFUSALS: Final = frozenset({"grant-refused", "approval-needed", "grant-limit"})
-"""What a broker says in `code` if it refuses a request. Its `grant-busy` is a conflict that ends by itself."""
+"""The `code` of a broker that refuses a request. Its `grant-busy` is a conflict that ends without a change."""
 _DEEPEST: Final = 5
 _WIDEST: Final = 50
 

@@ -53,7 +53,7 @@ _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d{1,9})/(\d{1,9})(?!\d)")
 
 class Signs(msgspec.Struct):
     """
-    What one answer says about further rows.
+    The signs of further rows in one answer.
 
     Attributes:
         address: The address of the next page.

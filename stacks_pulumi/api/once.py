@@ -437,7 +437,7 @@ def look_twice(
 
 class Deleted:
     """
-    What this client has deleted, for as long as the platform may still show it or hold its name.
+    The deletions of this client, for as long as the platform may still show the object or hold its name.
 
     Args:
         clock: Time.

@@ -13,7 +13,7 @@ from stacks_pulumi.api._words import ENDING_STATUSES, SETTLED_STATUSES
 
 
 class WaitVerdict(enum.Enum):
-    """What one list means for a wait."""
+    """The meaning of one list for a wait."""
 
     GO_ON = "go on"
     REACHED = "reached"
@@ -23,7 +23,7 @@ class WaitVerdict(enum.Enum):
 
 class Wait(msgspec.Struct, frozen=True):
     """
-    What to wait for.
+    The target of a wait.
 
     In a state of neither set the wait continues, because the API guide does not list all states.
 

@@ -36,7 +36,7 @@ Kind: TypeAlias = Literal["Container", "Connection", "AllowedIp", "VpnClient", "
 
 class Effect(NamedTuple):
     """
-    What a changing request does.
+    The effect of a changing request.
 
     Attributes:
         makes: The kind of object that it makes.
@@ -226,7 +226,7 @@ class Ceiling(_Part, frozen=True):
 
 class Reported(msgspec.Struct, frozen=True):
     """
-    What a rule of the planner has found.
+    One finding of a rule of the planner.
 
     Attributes:
         rule: Its name.

@@ -86,12 +86,12 @@ _TIMED_OUT: Final = 408
 _TOO_MANY: Final = 429
 _NO_CAPACITY: Final = 503
 _TWICE: Final = frozenset({"AllowedIp", "Connection"})
-"""What may exist twice. All else is there once: by its name, or by what it is of."""
+"""Kinds that may exist twice. Others exist once: by their name, or by their container."""
 _OF_CONTAINERS: Final = frozenset({"containers.list", "connections.targets"})
 """The reads whose rows are containers, perhaps of others."""
 _NOT_OWN: Final = "the container is not of this grant"
 _NOT_KEPT: Final = frozenset({"vpn_clients.add", "containers.regenerate_certificate"})
-"""Whose answers may have a secret."""
+"""Endpoints whose answers may have a secret."""
 _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
     ("containers.set_status", "running"): "start",
     ("containers.set_status", "restart"): "restart",

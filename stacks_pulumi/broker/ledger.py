@@ -76,7 +76,7 @@ class LedgerError(StacksError):
 
 class Spec(msgspec.Struct, frozen=True):
     """
-    What a grant says beside its permits.
+    The settings of a grant, without its permits.
 
     Attributes:
         secrets: The classes of secrets that it reads.
@@ -97,7 +97,7 @@ class Spec(msgspec.Struct, frozen=True):
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What one client may do until an instant.
+    A grant: the authority of one client until an instant.
 
     Attributes:
         id: Its id.

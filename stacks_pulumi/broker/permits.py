@@ -53,7 +53,7 @@ class Ask:
 @dataclass(frozen=True)
 class Holdings:
     """
-    What a grant knows and has made.
+    The objects that a grant knows and has made.
 
     Attributes:
         known: For each symbol, the container that existed before.

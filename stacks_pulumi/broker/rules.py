@@ -33,7 +33,7 @@ _ZERO: Final = Decimal(0)
 
 class Finding(NamedTuple):
     """
-    What a rule has found.
+    One finding of a rule.
 
     Attributes:
         rule: Its name.
@@ -51,7 +51,7 @@ class Finding(NamedTuple):
 @dataclass(frozen=True)
 class Facts:
     """
-    What the platform and the ledger say about a change, when it is judged.
+    The facts of the platform and the ledger about a change, when it is judged.
 
     Attributes:
         containers: The containers that are listed, by id.
@@ -71,7 +71,7 @@ class Facts:
 @dataclass(frozen=True)
 class Verdict:
     """
-    What follows for a change.
+    The verdict on a change.
 
     Attributes:
         result: Whether it may happen: `nothing`, `free`, `needs_approval` or `refused`.

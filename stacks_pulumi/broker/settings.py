@@ -27,7 +27,7 @@ FILE: Final = "gate.yaml"
 """The name of the settings in a gate's folder."""
 
 Action: TypeAlias = Literal["approve", "refuse"]
-"""What a rule does if it finds something: the change needs an approval, or is refused."""
+"""The effect of a finding: the change needs an approval, or is refused."""
 
 BUILT_IN: Final = (
     "destroys-data",
@@ -115,7 +115,7 @@ class Rules(_Section, frozen=True, rename="kebab"):
 
 class Free(_Section, frozen=True):
     """
-    What needs no approval.
+    The changes that need no approval.
 
     Attributes:
         increase_per_day: The most that changes of 24 hours may add to the monthly price.
@@ -128,7 +128,7 @@ class Free(_Section, frozen=True):
 
 class ApproverLimit(_Section, frozen=True):
     """
-    What one approver may approve.
+    The limits of one approver.
 
     Attributes:
         ceiling: The highest increase of the monthly price.
@@ -183,12 +183,12 @@ class AccountLimits(_Section, frozen=True):
 
 
 FreeAction: TypeAlias = Literal["start", "restart", "connect-own", "backup", "pin-own", "undo"]
-"""What a policy may allow without a person, beside creates within its limits."""
+"""Actions that a policy may allow without a person, in addition to creates within its limits."""
 
 
 class Policy(_Section, frozen=True):
     """
-    What a `budget` grant may do without a person.
+    The authority of a `budget` grant without a person.
 
     Attributes:
         increase_per_day: The most that its creates of 24 hours may add to the monthly price. What is over it needs an

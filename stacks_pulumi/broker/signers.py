@@ -20,7 +20,7 @@ from stacks_pulumi._settings_file import text_of, why_unreadable
 from stacks_pulumi.errors import ConfigError, clean
 
 NAMESPACE: Final = "stacks-pulumi-gate"
-"""What a signature is for. A signature of a git commit is in another namespace, and no approval."""
+"""The namespace of approvals. A signature of a git commit is in a different one, and no approval."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}", re.ASCII)
 _KEY_TYPE: Final = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+", re.ASCII)

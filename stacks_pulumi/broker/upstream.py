@@ -297,7 +297,7 @@ class NotLookedError(Exception):
 
 class Look:
     """
-    What the platform shows while one request is judged: each list at most once.
+    The view of the platform while one request is judged: each list is read at most once.
 
     Args:
         upstream: The platform.

@@ -272,7 +272,7 @@ def add_exports(parser: argparse.ArgumentParser) -> None:
 
 
 NAMES: Final = "--containers"
-"""What a completion script asks for: `stacks-pulumi completion --containers` prints the names of the containers."""
+"""The option of completion scripts: `stacks-pulumi completion --containers` prints the names of the containers."""
 
 NAMES_FUNCTION: Final = "_stacks_pulumi_names"
 """The function of a completion script for bash or zsh that offers these names."""

@@ -331,7 +331,7 @@ _PATH: Final = re.compile(r"[\w./-]+")
 
 class Place(NamedTuple):
     """
-    What this package was installed from.
+    The source that this package was installed from.
 
     Attributes:
         address: The address of a wheel or of a commit, as an installer takes it; that of a folder is its path.
@@ -353,7 +353,7 @@ class Place(NamedTuple):
 
 class Requirements(NamedTuple):
     """
-    What installs this package in a repository.
+    The files and lines that install this package in a repository.
 
     Attributes:
         files: The content of each file that is written, by its name.
@@ -367,7 +367,7 @@ class Requirements(NamedTuple):
 
 
 IN_FOLDER: Final = Place(f"./stacks_pulumi-{__version__}-py3-none-any.whl")
-"""What the pages install: the wheel of this version, in the reader's folder. It is not on an index yet."""
+"""The source that the pages install: the wheel of this version, in the reader's folder. No index has it yet."""
 
 
 def place() -> Place | None:

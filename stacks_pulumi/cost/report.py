@@ -40,7 +40,7 @@ Reason: TypeAlias = Literal["free", "listed", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
 
 FOOTER: Final = "Prices of whole months in US dollars, before discount codes."
-"""What every report says of its figures."""
+"""The note about the figures of every report."""
 
 _NOTHING: Final = Change.between(FREE, FREE)
 
@@ -49,7 +49,7 @@ _ANY: Final = "*"
 """The key of a price file for every value that is not listed."""
 
 UNSEEN: Final = Price(Decimal(0), None)
-"""What the unlisted containers of an account cost, if its list is incomplete: nothing, or any sum."""
+"""The price of an account's unlisted containers, if its list is incomplete: nothing, or any sum."""
 
 
 @dataclass(frozen=True)

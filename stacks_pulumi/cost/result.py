@@ -195,7 +195,7 @@ class CostResult:
 
     @property
     def failed(self) -> str:
-        """Which finding of `fail_on` there is; empty for none."""
+        """The finding of `fail_on`; empty for none."""
         kept = (
             [line for line in self.report.lines if _leaves(line)] if self.report.source == "preview" else []
         )

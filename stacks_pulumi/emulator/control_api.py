@@ -46,7 +46,7 @@ _FILES = {
     "/openapi.yaml": ("openapi.yaml", "application/yaml"),
     "/seed.schema.json": ("seed.schema.json", "application/schema+json"),
 }
-"""What is served as it is: path -> file and type."""
+"""Files that are served unchanged: path -> file and type."""
 
 
 class ControlApi:

@@ -260,7 +260,7 @@ class SeedConnection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class SeedFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """
-    What an emulator begins with: the file of `--load`.
+    The content of an emulator at its start: the file of `--load`.
 
     Attributes:
         schema: The address of this schema, for an editor.

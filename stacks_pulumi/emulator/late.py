@@ -36,7 +36,7 @@ _DECODER: Final = msgspec.json.Decoder(State)
 
 class Late:
     """
-    What the answers of a platform do not show yet, or not at all.
+    The changes that the answers of a platform do not show yet, or not at all.
 
     Args:
         platform: The data of the rules.

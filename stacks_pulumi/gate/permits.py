@@ -36,7 +36,7 @@ from stacks_pulumi.pricing.recognition import (
 _MAKES: Final = frozenset({"create", "replace"})
 _ENDS: Final = frozenset({"delete", "replace"})
 _QUIET: Final = frozenset({"same", "read", "discard", "keep", "import"})
-"""What sends no request that changes something."""
+"""Operations that send no request which changes something."""
 READS: Final = {"credentials": "containers.credentials", "certificate": "containers.certificate"}
 """Class of a secret of a container -> the endpoint that a function of a program reads."""
 _FORMER_TIMES: Final = "former_created_at"
@@ -46,7 +46,7 @@ _PLACEHOLDER: Final = {"ip_address": "192.0.2.1", "description": PLACEHOLDER, "s
 
 class Needed(NamedTuple):
     """
-    What a change needs.
+    The permits and secrets that a change needs.
 
     Attributes:
         permits: The requests that change something.

@@ -50,7 +50,7 @@ class _Document(msgspec.Struct):
 @dataclass(frozen=True)
 class Previewed:
     """
-    What a preview says.
+    The result of a preview.
 
     Attributes:
         stack: The stack, as PROJECT/STACK; empty if the preview has no resource.

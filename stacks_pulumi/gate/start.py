@@ -137,7 +137,7 @@ GITLAB_MAIN: Final = ".gitlab-ci.yml"
 GITLAB_INCLUDE: Final = f"include: [{{local: {GITLAB_FILE}}}]"
 
 _WORD: Final = re.compile(r"[\w./-]+", re.ASCII)
-"""What is one word to YAML and to a shell."""
+"""Text that is one word to YAML and to a shell."""
 _URL: Final = re.compile(r"https?://[\w.:/\[\]-]+", re.ASCII)
 _ONLY: Final = re.compile(r"^@(FOLDER|BROKER)\?@(.*\n)", re.MULTILINE)
 """A line of a pipeline for a folder in the repository alone, or for the address of a broker alone."""

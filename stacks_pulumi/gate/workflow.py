@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate
 
 SIGNATURES: Final = ".sig.d"
-"""What the name of the folder with the signatures of a change ends with."""
+"""The end of the name of the folder with the signatures of a change."""
 _PREVIEW_SECONDS: Final = 3600.0
 _SECONDS_TO_END: Final = 20.0
 _TTL: Final = 3600
@@ -97,7 +97,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """
-    What the planner reports beside a change. No broker enforces it.
+    The report of the planner about a change. No broker enforces it.
 
     Attributes:
         steps: What happens to each resource, also those of other providers.
@@ -144,7 +144,7 @@ class Judged(NamedTuple):
 @dataclass(frozen=True)
 class Wanted:
     """
-    What a plan is asked for.
+    The request for a plan.
 
     Attributes:
         project: The project's folder.

@@ -272,7 +272,7 @@ _ROOT: Final = Resource(recognition.STACK, "test-dev", {})
 @dataclass(frozen=True)
 class Diagnostic:
     """
-    What a policy reported.
+    One report of a policy.
 
     Attributes:
         policy: The policy's name.

@@ -44,7 +44,7 @@ _OTHERWISE: Final = _these("trial storage backup codes")
 _SAME: Final = frozenset(
     {"", "0", "0.0", "1", "usd", "us", "$", "us$", "dollar", "dollars", "month", "monthly"}
 )
-"""What such a field may say."""
+"""The values that such a field may have."""
 _CURRENCY: Final = re.compile(
     r"eur|gbp|chf|jpy|inr|cad|aud|nzd|sgd|hkd|brl|mxn|sek|nok|dkk|pln|zar|cny|krw|euros?|[€£¥₹₩₪₴]"
     r"|(?!us)[a-z]{1,3}\$",

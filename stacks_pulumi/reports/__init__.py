@@ -29,7 +29,7 @@ __all__ = [
 
 Weight: TypeAlias = Literal["error", "warning", "note"]
 Action: TypeAlias = Literal["create", "adopt", "update", "replace", "delete", "keep", "same"]
-"""What happens to an object; `adopt` is one that exists already, `keep` one that leaves the stack undeleted."""
+"""The action on an object; `adopt` is for one that exists already, `keep` for one that leaves the stack undeleted."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class PolicyViolation:
 @dataclass(frozen=True)
 class Advice:
     """
-    What to do about some findings. The program does not do it.
+    Advice about some findings. The program does not carry it out.
 
     Attributes:
         text: What the commands do, and what to check before.

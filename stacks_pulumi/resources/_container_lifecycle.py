@@ -62,7 +62,7 @@ _LIVE: Final = (
     "image_tag",
     "created_at",
 )
-"""What may be another value after a start, which every update may be or cause."""
+"""Outputs that may change with a start, which every update may be or cause."""
 _LASTING: Final = (
     "internal_host",
     "cpu",

@@ -82,7 +82,7 @@ def _start_changes_times(session: Session) -> bool:
 
 
 class UnseenError(StacksError):
-    """What is there is not known: it stays in the state, and nothing is changed."""
+    """It is unknown whether it exists: it stays in the state, and nothing is changed."""
 
     code: ErrorCode = "outcome-unknown"
 

@@ -30,7 +30,7 @@ _VERSION: Final = re.compile(r"\d{1,3}(\.\d{1,3}){0,3}")
 _WRITTEN_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
 _PUBLIC_HOST: Final = "stacks.hosting"
 NO_TIME: Final = "no time"
-"""What `identity_conflict` has if the API gives no creation time."""
+"""The value of `identity_conflict` if the API gives no creation time."""
 _WORDS: Final = frozenset(
     {
         "",
@@ -54,7 +54,7 @@ _NUMBERS: Final = frozenset(
         *(float(number) for it in PLANS.values() for number in (it.cpu, it.memory_mb, it.storage_mb, it.usd)),
     }
 )
-"""What the catalogue shows. These words and numbers are public under every name."""
+"""Words and numbers of the catalogue, which are public under every name."""
 
 
 def _is_time(value: Any) -> bool:

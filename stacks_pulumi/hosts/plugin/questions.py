@@ -48,7 +48,7 @@ CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
     "PinnedBackup": lambda has: ((str(it.id), str(it.id)) for it in has.backups),
     "VpnClient": lambda has: ((it.name, it.name) for it in has.vpn_clients),
 }
-"""What a container can have, by kind. Each has a certificate under its own id, and the API lists no past restores."""
+"""Kinds of objects that a container can have. Each has a certificate under its own id; past restores are not listed."""
 
 
 def pages(
