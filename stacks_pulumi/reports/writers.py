@@ -12,6 +12,7 @@ import io
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 from urllib import parse
 from xml.etree import ElementTree as ET
@@ -43,6 +44,7 @@ _STYLES: Final = {
 }
 _WEIGHTS: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _MANY: Final = 500
+_READABLE: Final = 8
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
@@ -98,6 +100,17 @@ def _rows(table: Table) -> list[list[str]]:
     return [*rows, [clean(cell) for cell in table.total]] if table.total else rows
 
 
+def _narrowest(table: Table) -> int:
+    """Return the width of a frame with each figure on one line, and with columns of text that can be read."""
+    titles = [column.title for column in table.columns]
+    widths = [max(map(len, cells)) for cells in zip_longest(titles, *_rows(table), fillvalue="")]
+    # A narrower frame has no place for a name, and of $1,234.00 it would show $1.
+    return 1 + sum(
+        3 + (width if column.form == "figure" else min(width, _READABLE))
+        for column, width in zip(table.columns, widths, strict=False)
+    )
+
+
 def _short(text: str, widest: int | None) -> str:
     """Shorten a long text, so that it does not make every row as wide. The JSON has the full text."""
     return clean(text if widest is None or len(text) <= widest else f"{text[: widest - 3]}...")
@@ -113,14 +126,15 @@ def _indented(message: str) -> list[str]:
 
 def rich_text(document: Document, *, width: int, color: bool) -> str | None:
     """
-    Return the report with lines and colours; `None` if rich is not installed, or would take seconds for so many rows.
+    Return the report with lines and colours; `None` without rich, for very many rows, or if the terminal is too narrow.
 
     Args:
         document: The report.
         width: Columns of the terminal.
         color: Whether it shows colours.
     """
-    if sum(len(table.rows) for table in document.tables) > _MANY:
+    tables = [table for table in document.tables if table.rows]
+    if sum(len(table.rows) for table in tables) > _MANY or any(_narrowest(table) > width for table in tables):
         return None
     try:
         from rich.console import Console  # noqa: PLC0415  (an extra)
@@ -140,9 +154,7 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
     console.print(Text(clean(document.title), style="bold"))
     for reason in document.incomplete:
         console.print(Text.assemble(("error", _WEIGHTS["error"]), f": {clean(reason)}"))
-    for table in document.tables:
-        if not table.rows:
-            continue
+    for table in tables:
         frame = Frame(title=Text(clean(table.title)) if table.title else None)
         for column in table.columns:
             is_figure = column.form == "figure"

@@ -329,6 +329,11 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
         {"data": {"id": 7}},
         "data.id: a text was expected, and a number came",
     ),
+    "a decimal as a connection's id": (
+        _bodies.created_connection,
+        {"data": {"id": 7.5}},
+        "data.id: a text was expected, and a number came",
+    ),
     "no addresses": (
         _bodies.allowed_ips,
         {"data": {"external_access_enabled": True}},

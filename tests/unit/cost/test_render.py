@@ -79,6 +79,30 @@ def test_rich_says_the_same_in_a_frame() -> None:
     assert "mandatory policy allowed-plans on grown:" in text
 
 
+@pytest.mark.parametrize("width", [68, 80])
+def test_a_narrow_terminal_cuts_no_name_and_no_sum(width: int) -> None:
+    """Two names that begin in the same way would look the same, and $1,234.00 would be $1."""
+    names = "x" * 60 + "-old", "x" * 60 + "-new"
+    shown = result(data=preview(*(step("create", name, None, web(UNKNOWN)) for name in names)))
+
+    text = rich_text(shown, width=width, color=False) or ""
+
+    cells = "".join(line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│"))
+    assert all(name in cells for name in names)
+    assert text.count("│ $0.00 │ $1.00 or more │ +$1.00 or more │") == 2
+    assert "…" not in text
+
+
+def test_a_terminal_that_is_too_narrow_for_a_frame_gets_none() -> None:
+    """Its columns of names would be empty, and of $10.00 it would show $10.0."""
+    shown = result(data=preview(step("create", "x" * 60, None, web("premium"))))
+
+    assert rich_text(shown, width=57, color=False) is None
+    assert "┃" in (rich_text(shown, width=58, color=False) or "")
+    # Without rows, a table has no frame that a terminal could be too narrow for.
+    assert "┃" not in (rich_text(result(data=preview()), width=40, color=False) or "┃")
+
+
 def test_without_rich_there_is_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rich.console", None)
 

@@ -37,6 +37,7 @@ class Half(Creation[str]):
         operation: Any = SimpleNamespace(
             check_active=engine.check_active,
             call=SimpleNamespace(urn=OWN),
+            label="web",
             shielded=contextlib.nullcontext,
         )
         session: Any = SimpleNamespace(fingerprint="0")
@@ -133,3 +134,23 @@ def test_an_object_is_left_by_its_owner(owner: Owner, creation: dict[str, bool],
     made = Leftover(**{"leftover": True, "shared": False, "with_container": False, **creation})
 
     assert made._is_left_by(owner, "it") is expected
+
+
+@pytest.mark.parametrize(
+    ("owner", "leftover", "advice", "adopts"),
+    [
+        (Owner(OWN, "1"), True, "delete_before_replace=True", True),
+        (Owner(OWN, "1"), False, "delete_before_replace=True", False),
+        (Owner(OWN, "1", replacing=True), True, "delete_before_replace=True", False),
+        (Owner(OTHER, "1"), True, "Remove one of them, or give one another name", False),
+    ],
+)
+def test_an_object_of_this_program_is_not_made_again(
+    owner: Owner, leftover: bool, advice: str, adopts: bool
+) -> None:
+    made = Leftover(leftover=leftover, shared=False, with_container=False)
+
+    error = made._owned("'it'", owner, "it")
+
+    assert (error.existing, advice in error.message) == ("it", True)
+    assert (made.adopting() in error.message) is adopts
