@@ -173,7 +173,7 @@ def _destroys(permit: Permit, change: Change, facts: Facts) -> bool:
     one = permit.ids["container_id"]
     named = [change.known[symbol].id if symbol in change.known else "" for symbol in one.of]
     rows = [facts.containers.get(id_) for id_ in ([one.is_] if one.is_ is not None else named)]
-    return not rows or any(row is None or _holds_data(row) for row in rows)
+    return any(row is None or _holds_data(row) for row in rows)
 
 
 def _holds_data(row: Container) -> bool:

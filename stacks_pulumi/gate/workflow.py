@@ -207,7 +207,7 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
     except InputError as error:
         raise RefusedError(error.message) from None
     now = datetime.datetime.now(datetime.timezone.utc)
-    resources = rules.written(seen.changes) if gate.own_rules else ""
+    resources = rules.written(seen.changes) if gate.file.own_rules else ""
     found = _findings(gate, seen.changes, resources, sends=bool(needed.permits))
     ceiling = None if wanted.ceiling is None else Ceiling(increase=f"{wanted.ceiling:.2f}")
     if ceiling is None and any(
@@ -531,9 +531,13 @@ def _check_own_rules(folder: Path, change: Change) -> None:
             )
         told = {(one.rule, one.action, one.text) for one in said.findings}
         found = [one for one in _own(gate, said.resources) if (one.rule, one.action, one.text) not in told]
-    if found:
-        texts = "; ".join(f"{one.rule}: {one.text}" for one in found)
-        raise RefusedError(f"not approved: own rules find here what its plan does not say: {texts}")
+        counts = [one for one in found if one.action == "refuse" or one.rule in gate.file.two_approvals]
+    for one in found:
+        sys.stderr.write(f"stacks-pulumi gate: own rules find here: {one.rule}: {clean(one.text)}\n")
+    if counts:
+        raise RefusedError(
+            f"not approved: its plan does not say what {counts[0].rule} finds; plan it again, with this folder"
+        )
 
 
 def post(broker: Broker | None, judged: Judged, signature: str) -> None:

@@ -388,3 +388,32 @@ def test_data_is_destroyed_with_what_may_hold_some(
 
     assert verdict["result"] == "needs_approval"
     assert ("destroys-data" in {one["rule"] for one in verdict["findings"]}) is destroys
+
+
+@pytest.mark.parametrize(
+    ("what", "rules"),
+    [
+        ({"preview": {"findings": [{"rule": "x", "action": "approve", "text": "it is Friday"}]}}, {"x"}),
+        ({"secrets": []}, None),
+    ],
+)
+def test_what_a_planner_reports_needs_an_approval_without_a_request_too(
+    bench: Bench, what: dict[str, Any], rules: set[str] | None
+) -> None:
+    answer = bench.hand_in(bench.change(**what), token=bench.reader().token, where="verdicts")
+
+    verdict = answer.json()["verdict"]
+    assert verdict["result"] == ("nothing" if rules is None else "needs_approval")
+    assert {one["rule"] for one in verdict["findings"]} == (rules or set())
+    broken = bench.change(preview={"findings": [{"rule": "x"}]})
+    assert bench.hand_in(broken, "ann").status_code == 400
+
+
+def test_a_backup_is_data(bench: Bench) -> None:
+    row = bench.made("data", backups=1)
+    ids = {"backup_id": {"is": "1", "in": row["id"]}}
+    change = bench.change(permit("backups.delete", ids=ids))
+
+    verdict = bench.hand_in(change, token=bench.reader().token, where="verdicts").json()["verdict"]
+
+    assert "destroys-data" in {one["rule"] for one in verdict["findings"]}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,6 +22,8 @@ from stacks_pulumi.broker import folder as folders
 from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.gate import start
+from stacks_pulumi.gate.change import Change
+from stacks_pulumi.gate.rules import written
 from tests.broker.conftest import create, permit
 from tests.broker.test_commands import BODY, CREATE
 from tests.support.gate import keys, signer
@@ -218,3 +222,36 @@ def test_a_key_that_only_reads_plans_and_a_missing_one_is_said(
     assert "no broker was asked" in capsys.readouterr().out
     assert apply(change, "true") == 1
     assert "the broker has no API key" in capsys.readouterr().err
+
+
+def test_own_rules_run_again_where_a_change_is_approved(
+    folder: Path, change: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The planner's machine may have had other rules, or the program may have changed what they found."""
+    rule = "def red(changes):\n    for one in changes:\n        if one.after:\n            yield one.approve('red')\n"
+    (folder / "rules.py").write_text(f"{rule}\nRULES = [red]\n", encoding="utf-8")
+    with (folder / "gate.yaml").open("a", encoding="utf-8") as file:
+        file.write("own_rules: [rules.py]\n")
+    said = json.loads(change.read_text(encoding="utf-8"))
+    resource = Change("urn:pulumi:prod::shop::x::it", "x", None, "create", after={"colour": "red"})
+    found = {"rule": "red", "action": "approve", "text": "red"}
+
+    def approve(code: int, request: str | None = None, **preview: Any) -> str:
+        change.write_bytes(canonical({**said, "request": request, "preview": preview or None}))
+        shutil.rmtree(change.with_name("change.json.sig.d"), ignore_errors=True)
+        words = ["gate", "approve", str(change), "--gate", str(folder), "--key", str(keys() / "ann")]
+        assert cli.main(words) == code
+        return capsys.readouterr().err
+
+    assert "it does not say what the own rules of the gate judge" in approve(2)
+    # A planner without the folder has not run it; who approves sees what it finds.
+    assert "own rules find here: red: red" in approve(0, resources=written([resource]))
+    assert "own rules" not in approve(0, resources=written([resource]), findings=[found])
+    assert "own rules" not in approve(0, request="r-1")
+    with (folder / "gate.yaml").open("a", encoding="utf-8") as file:
+        file.write("two_approvals: [red]\n")
+    assert "its plan does not say what red finds" in approve(2, resources=written([resource]))
+    (folder / "rules.py").write_text(
+        f"{rule.replace('approve', 'refuse')}\nRULES = [red]\n", encoding="utf-8"
+    )
+    assert "its plan does not say what red finds" in approve(2, resources=written([resource]))

@@ -47,7 +47,7 @@ MORE: Final = """
 def colours(changes):
     for change in changes:
         if change.after.get("colour") == "red":
-            yield change.approve(f"{change.name} is red")
+            yield change.refuse(f"{change.name} is red")
 
 RULES = [colours]
 """
@@ -105,7 +105,7 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
     assert "opens-access: 'it': whether a pulumi-python:dynamic:Resource opens access is not known" in said
     # The approver's folder has a rule that the planner's had not.
     (bench.path / "rules.py").write_text(MORE, encoding="utf-8")
-    assert "own rules find here what its plan does not say: colours: it is red" in approve("ann", code=2)
+    assert "own rules find here: colours: it is red" in approve("ann", code=2)
     (bench.path / "rules.py").write_text(RULES, encoding="utf-8")
     approve("ann")
     # The saved plan holds the resources of other providers to what was shown.
