@@ -345,6 +345,9 @@ def test_a_whole_change_is_asked_for_and_handed_in_after_its_approval(bench: Ben
     )
     assert bench.hand_in(text, where="requests").status_code == 404
 
+    long = canonical(bench.change(author="x" * 300_000)).decode()
+    assert bench.hand_in(long, token=agent.token, where="requests").status_code == 413
+
     asked = bench.hand_in(text, token=agent.token, where="requests").json()["request"]
 
     shown = bench.reader()("GET", f"/_broker/requests/{asked}").json()

@@ -333,6 +333,23 @@ def test_the_newest_hundred_records_are_kept(talk: Callable[..., Any], tmp_path:
     assert (tmp_path / "audit.jsonl").exists()
 
 
+def test_a_copy_of_the_project_has_the_backend_and_the_passphrase_of_the_project(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file://./states?metadata=skip")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", "phrase")
+    monkeypatch.setenv("PULUMI_OPTION_REFRESH", "true")
+
+    given = running.environment_of(tmp_path)
+
+    assert given["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/states?metadata=skip"
+    assert given["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(tmp_path / "phrase")
+    assert "PULUMI_OPTION_REFRESH" not in given
+    for elsewhere in ("file:///srv/states", "file://~", "s3://states"):
+        monkeypatch.setenv("PULUMI_BACKEND_URL", elsewhere)
+        assert running.environment_of(tmp_path)["PULUMI_BACKEND_URL"] == elsewhere
+
+
 def test_a_line_of_the_audit_log_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "audit.jsonl"
     audit = Audit(file)
