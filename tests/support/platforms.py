@@ -124,21 +124,22 @@ class Play:
         """Answer a request as the platform does."""
         with self._lock:
             asked = self._asked(incoming)
-            said = None
+            said, end, slow = None, "keep", (0.0, 0.0)
             for reading in reversed(self._readings):
                 said = said or (reading.ask(self, asked) if reading.ask else None)
         if said is None:
             payload = json.dumps(asked.body).encode() if asked.body else asked.incoming.payload
             response = self._respond(replace(asked.incoming, payload=payload))
-            if response.end != "keep" or any(response.slow):
-                return response
             said = Said(response.status, _read(response), dict(response.headers))
+            end, slow = response.end, response.slow
+            if isinstance(said.body, str) and (end != "keep" or any(slow)):
+                return response
         with self._lock:
             for reading in self._readings:
                 if reading.answer:
                     reading.answer(self, asked, said)
         body = PlainText(said.body) if isinstance(said.body, str) else said.body
-        return encode(said.status, None if body == "" else body, said.headers)
+        return replace(encode(said.status, None if body == "" else body, said.headers), end=end, slow=slow)
 
     def _asked(self, incoming: Incoming) -> Asked:
         ids = {str(shown): own for own, shown in self.memory.get("ids", {}).items()}
