@@ -31,7 +31,7 @@ from stacks_pulumi.gate.settings import Gate, GatePack
 
 _PATTERN: Final = frozenset("*?[")
 _SECRETS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-_RULES: Final = (*BUILT_IN, UNKNOWN_VALUES, OTHER_OWNER)
+_RULES: Final = (*BUILT_IN, UNKNOWN_VALUES, OTHER_OWNER, rules.NEVER_FREE)
 _NAMED: Final = {"prices": "prices.yaml", "budgets": "budgets.yaml"}
 """Settings that name a file, with the name that most people choose. Without the setting, nothing reads it."""
 

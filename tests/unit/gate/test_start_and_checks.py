@@ -403,6 +403,12 @@ def test_a_setting_that_protects_nothing_is_a_mistake_of_the_plan_too(
     assert problem in found(folder)
 
 
+def test_two_people_may_be_asked_for_what_no_rule_of_the_settings_finds(folder: Path) -> None:
+    added("x", "", "two_approvals: [never-free, other-owner, unknown]\n")(folder)
+
+    assert checks.of_settings(settings.read_gate(folder)) == ()
+
+
 # --- The pipeline ---
 
 
