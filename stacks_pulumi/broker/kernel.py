@@ -43,6 +43,7 @@ from stacks_pulumi.broker.limits import (
     Budget,
     Limit,
     bills,
+    identity,
     left_today,
     limits_of,
     price_of,
@@ -651,8 +652,8 @@ def _is_refusal(status: int | None) -> bool:
 
 
 def _identity(row: Any) -> str:
-    """Return the identity of a listed object. A container also needs its creation time: its id may be used again."""
-    return f"{row.id}@{row.created_at}" if isinstance(row, Container) else _id(row)
+    """Return the identity of a listed object."""
+    return identity(row) if isinstance(row, Container) else _id(row)
 
 
 def _id(row: Any) -> str:

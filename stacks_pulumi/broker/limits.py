@@ -107,10 +107,16 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
 
 
 def _is_hidden(use: Use, rows: Sequence[Container], now: float) -> bool:
-    """Return whether a create counts although no list shows what it made."""
-    if use.state == "done":
-        return now - use.at < _LISTED and not any(row.id == use.object for row in rows)
-    return not any(same_name(row.name, str(use.body.get("name"))) for row in rows)
+    """Return whether a create counts although no list shows what it made: one of its name may be an older one."""
+    if use.state == "done" and now - use.at >= _LISTED:
+        return False
+    older, name = use.before.get("ids", ()), str(use.body.get("name"))
+    return not any(same_name(row.name, name) and identity(row) not in older for row in rows)
+
+
+def identity(row: Container) -> str:
+    """Return what no other container has: its id may be used again, so its creation time belongs to it."""
+    return f"{row.id}@{row.created_at}"
 
 
 def total(found: Iterable[Bill]) -> Decimal | None:

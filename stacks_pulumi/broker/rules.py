@@ -193,8 +193,9 @@ def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
     deletions = [one for one in change.permits if EFFECTS[one.endpoint].removes and one.times is not None]
     number_of_deletions = sum(one.times or 0 for one in deletions)
     gone = {one.ids["container_id"].is_ for one in deletions if one.endpoint == "containers.delete"}
-    made = [one.binds for one in change.permits if one.endpoint == "containers.create" and one.binds]
-    replaced = [symbol for symbol in made if symbol in change.known and change.known[symbol].id in gone]
+    made = {one.binds for one in change.permits if one.endpoint == "containers.create"}
+    # Each container once, however many symbols it has.
+    replaced = gone & {one.id for symbol, one in change.known.items() if symbol in made}
     for rule, number, most in (
         ("max-deletions", number_of_deletions - len(replaced), settings.rules.max_deletions),
         ("max-replacements", len(replaced), settings.rules.max_replacements),

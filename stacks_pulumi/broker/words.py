@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
-from stacks_pulumi.broker.change import ANY, Constraint, Permit, Secret
+from stacks_pulumi.broker.change import Constraint, Permit, Secret
 from stacks_pulumi.endpoints import ENDPOINTS
 
 
@@ -14,9 +14,8 @@ def in_words(one: Permit | Secret) -> str:
     endpoint = ENDPOINTS[one.endpoint]
     path = endpoint.path.format_map({name: _id_in_words(id_) for name, id_ in one.ids.items()})
     said, times = one.query if isinstance(one, Secret) else one.body, getattr(one, "times", 1)
-    body = json.dumps({name: "any" if value == ANY else value for name, value in said.items()})
     often = "" if times == 1 else f", {times or 'any number of'} times"
-    return f"{endpoint.method} {path}{f' {body}' if said else ''}{often}"
+    return f"{endpoint.method} {path}{f' {json.dumps(said)}' if said else ''}{often}"
 
 
 def _id_in_words(one: Constraint) -> str:

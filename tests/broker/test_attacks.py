@@ -347,6 +347,39 @@ def test_a_deletion_of_several_containers_counts_as_several(benches: Callable[..
     without = bench.change(permit("containers.delete", ids=ids, times=None), known=known)
     assert bench.hand_in(without, "ann").status_code == 400
 
+    # Two creates that state the same container as theirs replace one.
+    deletes = [permit("containers.delete", ids={"container_id": literal(row)}) for row in rows.values()]
+    deletes.append(permit("containers.delete", ids={"container_id": literal(bench.made("three"))}))
+    creates = [permit("containers.create", create(name), binds=name) for name in ("web", "api")]
+    lies = dict.fromkeys(("web", "api"), known["one"])
+    answer = bench.hand_in(bench.change(*deletes, *creates, known=lies), "ann")
+    assert "2, and the limit is 1" in answer.text
+
+
+def test_a_create_counts_beside_the_container_that_had_its_name(bench: Bench) -> None:
+    """That was removed in the dashboard, and the list is some seconds old."""
+    old = bench.made("web")
+    grant = bench.granted(
+        permit("containers.create", create("api")),
+        permit("containers.create", create("web", plan="premium")),
+        permit("containers.create", create("data", plan="premium")),
+    )
+    bench.configure({"account": {"max_total": 20}})
+    bench.clock.freeze()
+    assert grant.create("api").status_code == 202
+    del bench.emulator.state.containers[old["id"]]
+
+    answers = [grant.create(name, plan="premium") for name in ("web", "data")]
+
+    assert [answer.status_code for answer in answers] == [202, 402]
+
+
+@pytest.mark.parametrize("stack", ["shop/\u202edorp", "shop/pr\u043ed", "shop/prod\n", "shop/*"])
+def test_the_name_of_a_stack_cannot_be_mistaken(bench: Bench, stack: str) -> None:
+    answer = bench.hand_in(bench.change(permit("containers.create", create("web")), stack=stack), "ann")
+
+    assert answer.status_code == 400
+
 
 @pytest.mark.parametrize("value", ["true", "on", 1])
 def test_what_a_platform_may_take_for_true_opens_access(benches: Callable[..., Bench], value: object) -> None:

@@ -11,6 +11,7 @@ import pytest
 from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.broker.ledger import Spec
 from tests.broker.conftest import Bench, create, literal, permit, sign
+from tests.support.gate import signer
 
 
 def code(answer: Any) -> tuple[int, str]:
@@ -53,6 +54,18 @@ def test_a_change_needs_the_signature_of_an_approver(bench: Bench, people: list[
     answer = bench.hand_in(bench.change(permit("containers.create", create("web"))), *people)
 
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("line", ["", signer("ann").replace(" ", ' valid-before="20200101",', 1)])
+def test_the_signature_of_a_key_that_was_revoked_or_has_expired_is_none(bench: Bench, line: str) -> None:
+    """Case 47: also what was signed, or handed in, before."""
+    early, late = (bench.change(permit("containers.create", create(name))) for name in ("web", "api"))
+    assert bench.hand_in(late, "ann", where="approvals").status_code == 201
+    assert bench.hand_in(early, "ann").status_code == 201
+    (bench.path / "allowed_signers").write_text(line + signer("bob"))
+
+    assert code(bench.hand_in(early, "ann")) == (403, "grant-refused")
+    assert code(bench.hand_in(late, token=bench.reader().token)) == (403, "grant-refused")
 
 
 def test_a_signature_for_another_purpose_is_none(bench: Bench) -> None:

@@ -114,9 +114,12 @@ def test_one_grant_has_its_share_of_the_rate_limit(benches: Callable[..., Bench]
     assert left == [5, 4, 3, 2, 1, 0]
     assert {answer.headers["x-ratelimit-limit"] for answer in answers} == {"6"}
     assert int(answers[-1].headers["retry-after"]) > 0
+    assert greedy("GET", "/_broker/log").status_code == 429
     assert other.create("web").status_code == 202
     bench.clock.advance(61)
     assert greedy("GET", f"/containers/status/{web['id']}").status_code == 200
+    logs = [greedy("GET", "/_broker/log").status_code for _ in range(6)]
+    assert logs == [200] * 5 + [429]
 
 
 def test_slow_clients_do_not_keep_others_out(bench: Bench) -> None:

@@ -380,5 +380,8 @@ def test_a_value_that_was_accepted_as_unknown_may_be_any(bench: Bench) -> None:
     body = {**create("web"), "name": {"any": True}}
     grant = bench.granted(permit("containers.create", body), ceiling={"increase": "4.00"})
 
+    shown = grant("GET", "/_broker/me").json()["permits"][0]["words"]
+    # Not as the text "any" is shown.
+    assert '"name": {"any": true}' in shown
     assert grant.create("whatever").status_code == 202
     assert refused(grant.create("another"))
