@@ -237,7 +237,7 @@ def account_in(path: Path) -> str | None:
     except (OSError, ValueError):
         said = ""
     if not _NUMBER.fullmatch(said):
-        raise ConfigError(f"{path} has not the 16 digits of a broker", code="invalid-file")
+        raise ConfigError(f"{path} does not contain the 16 digits of a broker", code="invalid-file")
     return said
 
 

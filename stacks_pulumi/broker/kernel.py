@@ -222,7 +222,7 @@ class Kernel:
         uses = self._ledger.uses(of_grant, grant.id, ask.endpoint, now - _LASTING)
         twins = [use for use in uses if same([use.ids, use.body], [ask.ids, ask.body])]
         if any(use.state == "sent" or use.id in self._active for use in twins):
-            raise busy("this request is under way")
+            raise busy("this request is in progress")
         doubt = next((use for use in twins if use.state == "unknown"), None)
         if doubt is not None:
             return doubt
@@ -478,7 +478,7 @@ class Kernel:
         if now - use.at > (DAY if effect.again else _WAITLIST):
             raise refused(
                 "the outcome of this request is unknown, and it is not sent again",
-                "look at what exists, then plan anew",
+                "check what exists, then plan again",
             )
         raise busy("the outcome of an earlier request is not known yet")
 

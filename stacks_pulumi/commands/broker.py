@@ -322,7 +322,7 @@ def _log(options: argparse.Namespace) -> int:
         broken = journal.broken(folder.ledger, anchor) if options.verify or anchor else ""
         last = journal.last(folder.ledger)
     if broken:
-        tell("broker", f"the journal is not what was written: {broken}")
+        tell("broker", f"the journal was changed: {broken}")
         return _REFUSED
     if options.anchor is not None:
         options.anchor.write_text(f"{last[0]} {last[1]}\n", encoding="utf-8")

@@ -365,20 +365,20 @@ def _approve(options: argparse.Namespace) -> int:
         judged = _judged(broker, statement, options)
         _show_change(options, judged)
         if judged.result == "refused":
-            raise RefusedError("not approved: it is refused, so no approval helps; plan another change")
+            raise RefusedError("not approved: the rules refuse this change; plan a different one")
         if judged.result == "nothing":
             tell("gate", "nothing changes, so there is nothing to approve")
             return 0
         if judged.change.is_loose and not options.accept_unknown:
             raise InputError(
-                "not approved: a value of it may be any; to approve it whatever it will be, add --accept-unknown",
+                "not approved: a value is not known until the change is made; add --accept-unknown to approve any",
                 code="invalid-argument",
             )
         name, signature, missing = workflow.sign(
             broker, judged, options.key, place if isinstance(place, Path) else None
         )
         if options.name is not None and options.name != name:
-            raise RefusedError(f"not approved: the key is that of {name}, and not of {options.name}")
+            raise RefusedError(f"not approved: the key belongs to {name}, and not to {options.name}")
         is_asked = not Path(options.change).exists()
         if is_asked or isinstance(place, str):
             workflow.post(broker, judged, signature)
@@ -588,7 +588,7 @@ _ACTIONS: Final = {
             0: "done",
             1: "a failure of `pulumi up`, whose exit code this command passes on",
             _REFUSED: "refused, or an approval is missing; nothing was changed",
-            _WAITING: "what has to wait for capacity was not created, and the rest is done",
+            _WAITING: "containers that wait for capacity were not created, and the rest is done",
         },
         stack=OF_STACK,
     ),

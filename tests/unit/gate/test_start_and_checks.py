@@ -265,7 +265,7 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
         (added("x", "", 'harmless: ["random:*", "aws:iam/*", "pulumi-python:dynamic/acme:*"]\n'), []),
         (added("x", "", "base_url: stacks.example\n"), ["base_url is not a valid API URL"]),
         (added("x", "", "base_url: http://stacks.example/api\n"), ["base_url"]),
-        (added("broker.account", "none\n"), ["broker.account has not the 16 digits of a broker"]),
+        (added("broker.account", "none\n"), ["broker.account does not contain the 16 digits of a broker"]),
         (
             added(
                 "budgets.yaml", "budgets: [{tags: {team: web}, max_total: 1}]\n", "budgets: budgets.yaml\n"
