@@ -190,7 +190,7 @@ def test_who_may_approve(desks: Callable[..., Desk]) -> None:
         ceiling={"increase": "2.00"},
     )
     assert "no valid key" in desk.approve("eve", code=2)
-    assert "not of bob" in desk.approve("ann", "--as", "bob", code=2)
+    assert "not to bob" in desk.approve("ann", "--as", "bob", code=2)
     assert "the approvals of two people" in desk.approve("ann")
     assert "the approvals of two people" in desk.apply(code=2)
     desk.approve("bob")
