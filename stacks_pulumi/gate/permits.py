@@ -265,7 +265,11 @@ def _container(table: _Table, change: Change) -> None:
             table.add(
                 "containers.external_access", {"container_id": me}, {"enabled": _value(wanted)}, why=words
             )
-    if change.operation == "update" and _differs(before, after, "restart_triggers"):
+    # What is not known may turn out as it was: then it is updated, and not replaced.
+    may_update = change.operation == "update" or (
+        change.operation == "replace" and any(map(is_unknown, after.values()))
+    )
+    if may_update and _differs(before, after, "restart_triggers"):
         table.status(me, "restart", f"restart {name}")
     if after.get("desired_status") == "stopped":
         table.status(me, "stopped", f"stop {name}")

@@ -178,6 +178,8 @@ class Life:
         self.seen.counts["programs"] += 1
         words = ("--gate", self.bench.url, "-s", "dev")
         code, said = self._gate("plan", "--out", str(self.change), *words)
+        if "set --ceiling" in said:
+            code, said = self._gate("plan", "--out", str(self.change), "--ceiling", "40", *words)
         if code not in {0, 3}:
             # The engine does not plan it, or it says an id that only an `up` would know.
             self.seen.counts["not planned"] += 1
