@@ -90,6 +90,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     made: dict[str | None, list[Use]] = {}
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
+    recent = ledger.creates("at > ?", ledger.now() - DAY)
 
     def bill(row: Container) -> Bill:
         # Without a time it may be that of the ledger, so it counts.
@@ -98,10 +99,13 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             for one in made.get(row.id, ())
             if compare_instants(one.created_at, row.created_at) is not False
         ]
+        if not owners:
+            # It may be listed before its create has an answer.
+            named = (one for one in recent if same_name(row.name, str(one.body.get("name"))))
+            owners = [one for one in named if one.state != "done"]
         stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
         return Bill(row.id, stack, policy, price_listed(row, monthly))
 
-    recent = ledger.creates("at > ?", ledger.now() - DAY)
     hidden = [use for use in recent if _is_hidden(use, rows, ledger.now())]
     return [*map(bill, rows), *(Bill("", use.stack, use.policy, spent([use])) for use in hidden)]
 

@@ -12,6 +12,7 @@ import pytest
 from stacks_pulumi.broker.change import canonical
 from tests.broker.conftest import Bench, create, literal, permit
 from tests.broker.test_changes import code
+from tests.support.waiting import until
 
 AGENTS = {
     "increase_per_day": 9,
@@ -96,6 +97,38 @@ def test_a_limit_of_stack_account_or_budget_holds_a_signed_change_when_it_is_han
     nothing = permit("backups.trigger", ids={"container_id": {"of": ["web"]}}, binds="pin")
     known = {"web": {"id": answers[0].json()["data"]["id"], "created_at": "2026-01-01T00:00:00Z"}}
     assert bench.hand_in(bench.change(nothing, known=known), "ann").status_code == 201
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"limits": {"max_total": 6}},
+        {"budgets": "budgets.yaml"},
+        {"policies": {"agents": {**AGENTS, "max_total": 6}}},
+    ],
+)
+def test_a_container_that_is_listed_before_its_create_has_an_answer_counts(
+    benches: Callable[..., Bench], settings: dict[str, Any]
+) -> None:
+    """Several machines create at once, and the platform answers late: for that time it had no stack and no policy."""
+    bench = benches()
+    (bench.path / "budgets.yaml").write_text("budgets: [{name: shop, projects: [shop], max_total: 6}]")
+    bench.configure(settings)
+    one, two = (
+        bench.agent() if "policies" in settings else bench.granted(permit("containers.create", create(name)))
+        for name in ("one", "two")
+    )
+    bench.emulator.faults.add("containers.create", "slow", seconds=20.0)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(one.create, "one")
+        until(lambda: bench.names)
+        # The list from before it is too old now.
+        bench.clock.advance(11)
+        second = two.create("two")
+
+    assert (first.result().status_code, second.status_code) == (202, 402)
+    assert bench.names == ["one"]
 
 
 def test_a_price_that_is_not_known_is_refused(benches: Callable[..., Bench]) -> None:
