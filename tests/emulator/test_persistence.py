@@ -231,11 +231,14 @@ def test_a_long_journal_becomes_a_snapshot(
     monkeypatch.setattr(persistence, "_FOLD_AFTER", 3000)
     path, log = tmp_path / "state.json", tmp_path / "state.json.journal"
     journal = Journal(path)
+    snapshots = set()
     for number in range(20):
         platform.create(f"box-{number}")
         journal.save(platform.state)
+        snapshots.add(path.read_bytes())
         assert log.stat().st_size < 5000
         assert load(path) == platform.state
+    assert 1 < len(snapshots) < 10, "the journal is begun again, and not at each change"
 
 
 def test_a_damaged_or_missing_journal_is_reported_in_one_line(platform: OneAccount, tmp_path: Path) -> None:

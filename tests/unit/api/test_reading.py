@@ -324,16 +324,14 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
         {"data": {"id": 18}},
         "data.id: an id that ends with -web was expected",
     ),
-    "a number as a connection's id": (
-        _bodies.created_connection,
-        {"data": {"id": 7}},
-        "data.id: a text was expected, and a number came",
-    ),
-    "a decimal as a connection's id": (
-        _bodies.created_connection,
-        {"data": {"id": 7.5}},
-        "data.id: a text was expected, and a number came",
-    ),
+    **{
+        f"{value} as a connection's id": (
+            _bodies.created_connection,
+            {"data": {"id": value}},
+            f"data.id: a text was expected, and {came} came",
+        )
+        for value, came in ((7, "a number"), (7.5, "a number"), (True, "true or false"), ([], "a list"))
+    },
     "no addresses": (
         _bodies.allowed_ips,
         {"data": {"external_access_enabled": True}},
@@ -346,7 +344,11 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "no targets": (_bodies.targets, {"data": {"odd": []}}, "none of them came"),
     "no credentials": (_unshaped.credentials, {"data": "text"}, "data: an object was expected, and a text"),
     "no log": (_unshaped.text_of, {"stdout": "a"}, "body: a text was expected, and an object came"),
-    "lines that are no text": (_unshaped.text_of, {"logs": [7]}, "body.logs: a text was expected"),
+    "lines that are no text": (
+        _unshaped.text_of,
+        {"logs": [7]},
+        "body.logs: a text was expected, and a list came",
+    ),
     "a page": (_unshaped.text_of, "<!DOCTYPE html><p>", "a text was expected"),
     "a public key": (_unshaped.private_key, "-----BEGIN PUBLIC KEY-----", "a private key"),
     "a key in base64": (_unshaped.private_key, "LS0tLS1CRUdJTiBQUklWQVRF", "a private key"),
