@@ -330,7 +330,10 @@ def _log(options: argparse.Namespace) -> int:
         print_json({"lines": rows, "verified": bool(options.verify)})
         return 0
     if options.verify:
-        tell("broker", f"the journal is whole: {last[0]} lines, the last one is {last[1] or _NONE}")
+        tell(
+            "broker",
+            f"the journal is whole: {last[0]} lines, the last one begins with {last[1][:16] or _NONE}",
+        )
     for row in rows:
         sys.stdout.write(f"{clean(_line(row))}\n")
     return 0
