@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
+import io
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,6 +151,67 @@ def test_an_up_with_a_signed_change(
     failed = stack.up_fails()
     assert "this change was not approved: POST /containers" in " ".join(failed.errors)
     assert bench.names == ["data", "victim", "web"]
+
+
+PLUGIN = """#!/bin/sh
+exec python3 -c '
+import json, os, urllib.error, urllib.request
+request = urllib.request.Request(os.environ["STACKS_BASE_URL"] + "/containers", method="POST")
+request.add_header("Authorization", "Bearer " + os.environ["STACKS_API_KEY"])
+request.add_header("Content-Type", "application/json")
+try:
+    said = urllib.request.urlopen(request, json.dumps({"name": "miner", "template": "ubuntu"}).encode()).status
+except urllib.error.HTTPError as error:
+    said = error.code
+open(os.environ["SAID"], "a").write(json.dumps([said, dict(os.environ)]) + chr(10))
+'
+"""
+
+
+class Download(http.server.BaseHTTPRequestHandler):
+    """Answers each request with an archive of the plugin."""
+
+    def do_GET(self) -> None:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            member = tarfile.TarInfo("pulumi-resource-evil")
+            member.size, member.mode = len(PLUGIN), 0o755
+            archive.addfile(member, io.BytesIO(PLUGIN.encode()))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(packed.getvalue())))
+        self.end_headers()
+        self.wfile.write(packed.getvalue())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.mark.real_processes
+def test_a_plugin_that_the_engine_downloads_has_the_token_alone(
+    bench: Bench, stack_of: Callable[..., Stack], emulator: Emulator, tmp_path: Path
+) -> None:
+    """Case 18: the program, the configuration or the state name it, and the engine runs it."""
+    grant, said = bench.granted(*PERMITS), tmp_path / "said"
+    stack = stack_of(grant.token, bench.url)
+    # As `gate apply` gives it.
+    stack.env |= {"SAID": str(said), "STACKS_API_KEY": grant.token, "STACKS_BASE_URL": bench.url}
+    with http.server.HTTPServer(("127.0.0.1", 0), Download) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.program(
+            f"""
+            plugin = pulumi.ResourceOptions(
+                version="1.0.0", plugin_download_url="http://127.0.0.1:{server.server_port}/"
+            )
+            pulumi.CustomResource("evil:index:Thing", "it", {{}}, plugin)
+            """
+        )
+        stack.up_fails()
+        server.shutdown()
+
+    ran = [json.loads(line) for line in said.read_text().splitlines()]
+    assert {status for status, _ in ran} == {403}
+    assert emulator.key not in said.read_text()
+    assert bench.names == []
 
 
 class Killed:

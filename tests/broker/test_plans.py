@@ -82,7 +82,8 @@ def test_every_input_of_every_kind_changes_with_the_permits_of_its_own_plan(
     """Cases 4 to 11: nothing that a plan derived is missing when its change is applied."""
     if host == "native":
         stack.native()
-    bench.made("there", template="redis")
+    bench.made("there", template="redis", backups=1)
+    (other,) = bench.emulator.state.backups
     planner = Machine("planner", stack, bench.url, bench.reader(secrets=("certificate", "vpn-config")).token)
     change = stack.folder.parent / "change.json"
     for number, program in enumerate((ALL, UPDATED, REPLACED, RESIZED, CLOSED, "")):
@@ -96,6 +97,9 @@ def test_every_input_of_every_kind_changes_with_the_permits_of_its_own_plan(
 
         stack.up(quiet_afterwards=False)
 
-        refused = [line for line in bench.journal() if line["status"] in {401, 402, 403}]
+        refused = [line for line in bench.journal() if line["status"] in {401, 402, 403}][2 * number :]
         assert not refused, (number, refused, said)
+        # Case 9: the backup of another container is neither restored nor pinned, whatever backups the change has.
+        token = bench.client(answer.json()["token"])
+        assert {token("POST", f"/backups/{other}/{what}").status_code for what in ("restore", "pin")} == {403}
     assert bench.names == []

@@ -239,7 +239,9 @@ class _Author:
             return
         written = self.written[move["change"] % len(self.written)]
         other = self.written[(move["change"] + 1) % len(self.written)]
-        text, signatures, how = written.statement, written.signatures, move["changed"]
+        text, signatures = written.statement, written.signatures
+        # What nobody has signed may be free in any form.
+        how = move["changed"] if signatures else "nothing"
         if how == "a byte":
             place = int(move["byte"] * len(text))
             text = f"{text[:place]}{chr(ord(text[place]) ^ 1)}{text[place + 1 :]}"
