@@ -20,10 +20,14 @@ from stacks_pulumi.cost.build import REPLACES, ObjectChange, Pricer, exists_alre
 from stacks_pulumi.cost.report import PriceTable
 from stacks_pulumi.gate.change import Change, Operation
 from stacks_pulumi.pricing.money import FREE
-from stacks_pulumi.pricing.recognition import PACKAGE, STACK, UNRECOGNISED, is_hidden, is_unknown
+from stacks_pulumi.pricing.recognition import MARKER, PACKAGE, STACK, UNRECOGNISED, is_hidden, is_unknown
 
 _MADE: Final = frozenset({"create", "import", "create-replacement", "import-replacement"})
 _INTERNAL: Final = "__"
+_BY_CHECK: Final = frozenset(
+    {MARKER, "stacksKind", "monthly_price_usd", "monthlyPriceUsd", "changed_outside", "changedOutside"}
+)
+"""Inputs that our provider adds to those of a program."""
 _OURS: Final = ("pulumi-python:dynamic", PACKAGE)
 """How the types of our resources begin: a dynamic one can have any name after it."""
 OPTIONS: Final = ("preview", "--json", "--show-sames", "--show-replacement-steps")
@@ -143,7 +147,9 @@ def _change(one: ObjectChange, words: Sequence[str], dependants: tuple[str, ...]
         changed=tuple(
             name
             for name in dict.fromkeys((*before, *after))
-            if not name.startswith(_INTERNAL) and before.get(name) != after.get(name)
+            if not name.startswith(_INTERNAL)
+            and name not in _BY_CHECK
+            and before.get(name) != after.get(name)
         )
         if one.op != "same" and new is not None
         else (),

@@ -1,0 +1,15 @@
+"""What a preview says of the inputs that change."""
+
+from __future__ import annotations
+
+from stacks_pulumi.gate import preview
+from tests.support import previews
+
+
+def test_the_inputs_that_change_are_those_of_the_program() -> None:
+    before, after = previews.web("basic"), previews.web("premium", monthly_price_usd=9, __provider="code")
+    data = previews.preview(previews.step("update", "web", before, after))
+
+    (change,) = preview.read(data, None).changes
+
+    assert (change.name, change.operation, change.changed) == ("web", "update", ("plan",))
