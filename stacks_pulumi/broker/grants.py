@@ -48,6 +48,9 @@ NO_STACK: Final = "-/-"
 _IN_USE: Final = 120.0
 """Seconds after the last use of a token in which the same change is not handed in again."""
 _SIGNATURES: Final = 10
+_UNSIGNED: Final = (
+    "a change without a signature needs a token that may apply what is free in its stack, and has not ended"
+)
 _WITHOUT: Final = "let it be signed, or ask for a grant with --may-apply-free and --stack"
 _OPEN: Final = 200
 """The most open access requests of one grant."""
@@ -94,16 +97,12 @@ class Desk:
         Raises:
             RequestRefusedError: It is not approved, or not well formed.
         """
-        change, signed = self._read(statement, signatures)
+        change, signed = self._read(statement, signatures, grant)
         names = sorted({*signed.values()})
         if change.request is not None:
             raise refused("this approves an access request", "post it to /_broker/approvals")
         if not names and not self._may_apply_free(grant, change.stack):
-            raise refused(
-                "a change without a signature needs the token of a grant that may apply what is free in its stack, and "
-                "has not ended",
-                _WITHOUT,
-            )
+            raise refused(_UNSIGNED, _WITHOUT)
         with self._one:
             before = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
             if before is not None:
@@ -176,26 +175,31 @@ class Desk:
         said = {} if grant is None else {"approvals": [*grant.approvals], **self.describe(grant)}
         return json_reply(201, {"success": True, "token": token, **said}, decision=f"granted {id_}")
 
-    def _read(self, statement: str, signatures: Sequence[str]) -> tuple[Change, dict[str, str]]:
+    def _read(
+        self, statement: str, signatures: Sequence[str], grant: Grant | None
+    ) -> tuple[Change, dict[str, str]]:
         """Return a change that may be handed in now, and who has made each of its signatures."""
-        data = statement.encode("utf-8", "surrogatepass")
-        now = self._ledger.now()
+        data, now = statement.encode(), self._ledger.now()
+        at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
         if len(signatures) > _SIGNATURES:
             raise RequestRefusedError(400, f"it has more than {_SIGNATURES} signatures")
         try:
-            change = read_change(data)
-            at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
             signed = {one: signer_of(data, one.encode(), self._folder.signers, at) for one in signatures}
-            for one in self._ledger.kept(digest(data)):
-                # A key that no longer holds approves nothing.
-                with contextlib.suppress(SignatureError):
-                    signed[one] = signer_of(data, one.encode(), self._folder.signers, at)
+        except SignatureError as error:
+            raise refused(error.message, "sign it with `stacks-pulumi gate approve`") from None
+        for one in self._ledger.kept(digest(data)):
+            # A key that no longer holds approves nothing.
+            with contextlib.suppress(SignatureError):
+                signed[one] = signer_of(data, one.encode(), self._folder.signers, at)
+        if not signed and grant is None:
+            # To read it takes seconds and much memory, so nobody does that for a stranger.
+            raise refused(_UNSIGNED, _WITHOUT)
+        try:
+            change = read_change(data)
         except ChangeError as error:
             raise RequestRefusedError(
                 400, f"this is no change: {error.message}", kind="grant-refused"
             ) from None
-        except SignatureError as error:
-            raise refused(error.message, "sign it with `stacks-pulumi gate approve`") from None
         if change.account != self._ledger.account:
             raise refused("it is for another broker", "plan it with this one")
         if now > change.ends:
@@ -263,7 +267,7 @@ class Desk:
             RequestRefusedError: It is not well formed, a signature does not hold, or it is about containers that the
                 grant does not see.
         """
-        change, signed = self._read(statement, signatures)
+        change, signed = self._read(statement, signatures, grant)
         names = sorted({*signed.values()})
         facts = self._facts(change, due)
         rows = {id_: facts.containers.get(id_) for id_ in sorted(change.literal_ids)}
@@ -363,7 +367,7 @@ class Desk:
         Raises:
             RequestRefusedError: It is not well formed, or is of another stack.
         """
-        change, _ = self._read(statement, ())
+        change, _ = self._read(statement, (), grant)
         if grant.kind == "change" or change.request is not None or grant.stack not in {"", change.stack}:
             raise refused(
                 "this grant may not ask for this change", "plan a change of the stack of this grant"
@@ -391,7 +395,7 @@ class Desk:
         Raises:
             RequestRefusedError: It is not approved, or is not that request.
         """
-        change, signed = self._read(statement, signatures)
+        change, signed = self._read(statement, signatures, None)
         names = sorted({*signed.values()})
         for one in signatures:
             self._ledger.keep(digest(statement.encode()), signed[one], one, change.ends)
@@ -400,7 +404,7 @@ class Desk:
             return json_reply(
                 201,
                 {"success": True, "approvals": names},
-                decision=f"approved by {', '.join(names) or 'no one'}",
+                decision=f"approved by {', '.join(names)}",
             )
         with self._one:
             row, grant = self._request(change.request)
@@ -409,8 +413,6 @@ class Desk:
                 raise refused(f"the access request {row['id']} is {state}", "let it be asked for again")
             if change != self._as_change(row, grant):
                 raise refused("it is not what was asked for", "approve it as the broker shows it")
-            if not names:
-                raise refused("it needs a signature", "sign it with `stacks-pulumi gate approve`")
             verdict = self.verdict(change, due)
             why = self._not_approved(change, verdict, names)
             if why:

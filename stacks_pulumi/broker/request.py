@@ -116,26 +116,13 @@ def plain_object(data: bytes) -> dict[str, Any]:
     Raises:
         RequestRefusedError: It is something else.
     """
-    body = json_object(data, LONGEST_BODY) if data.strip() else {}
-    if any(isinstance(value, (dict, list)) for value in body.values()):
-        raise RequestRefusedError(400, "the body has to be an object of plain values")
-    return {name: value for name, value in body.items() if value is not None}
-
-
-def json_object(data: bytes, longest: int) -> dict[str, Any]:
-    """
-    Return the fields of a body.
-
-    Raises:
-        RequestRefusedError: It is no strict JSON, or no object.
-    """
     try:
-        value = strict_json(data, longest)
+        body = strict_json(data, LONGEST_BODY) if data.strip() else {}
     except ChangeError as error:
         raise RequestRefusedError(400, f"the body cannot be read: {error.message}") from None
-    if not isinstance(value, dict):
-        raise RequestRefusedError(400, "the body has to be an object")
-    return value
+    if not isinstance(body, dict) or any(isinstance(value, (dict, list)) for value in body.values()):
+        raise RequestRefusedError(400, "the body has to be an object of plain values")
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _route(incoming: Incoming) -> tuple[Endpoint, dict[str, str]]:

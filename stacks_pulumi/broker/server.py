@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import LONGEST
@@ -42,7 +44,6 @@ from stacks_pulumi.broker.request import (
     OWN,
     Incoming,
     check_framing,
-    json_object,
     read_ask,
 )
 from stacks_pulumi.broker.settings import read_key
@@ -62,6 +63,8 @@ _HANDED_IN: Final = 60
 """The most changes and approvals in a minute, of one grant or, without a token, of one address."""
 _CONNECTIONS: Final = 150
 """With more open connections, the one that has waited longest for its request is closed."""
+_HELD: Final = 64 * 1024 * 1024
+"""The same for the bytes of long bodies that are held."""
 _MANY: Final = 1000
 _LOOK: Final = 5.0
 """Seconds between two looks at whether a server for one run is used."""
@@ -133,7 +136,9 @@ class App:
         """Answer one request."""
         if scope["type"] != _HTTP:
             return
-        body, reply = bytearray(), None
+        # In the scope, where its connection counts it.
+        body = scope["body"] = bytearray()
+        reply = None
         longest = LONGEST if scope["raw_path"].startswith(OWN.encode()) else LONGEST_BODY
         while True:
             message = await receive()
@@ -162,6 +167,7 @@ class App:
             headers["connection"] = "close"
         encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
+        body.clear()
         await send({"type": "http.response.body", "body": reply.body})
 
     def close(self) -> None:
@@ -346,18 +352,22 @@ class App:
         return Reply(200, page.encode(), headers)
 
 
+class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A statement and its signatures."""
+
+    statement: str
+    signatures: list[str]
+
+
 def _signed(incoming: Incoming) -> tuple[str, list[str]]:
-    """Return a statement and its signatures."""
-    body = json_object(incoming.body, LONGEST)
-    statement, signatures = body.get("statement"), body.get("signatures")
-    if (
-        body.keys() != {"statement", "signatures"}
-        or not isinstance(statement, str)
-        or not isinstance(signatures, list)
-        or not all(isinstance(one, str) for one in signatures)
-    ):
-        raise RequestRefusedError(400, "it needs `statement`, a text, and `signatures`, a list of texts")
-    return statement, signatures
+    """Return a statement and its signatures. All else in so long a body is refused before it takes memory."""
+    try:
+        body = msgspec.json.decode(incoming.body, type=_Signed)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise RequestRefusedError(
+            400, "it needs `statement`, a text, and `signatures`, a list of texts"
+        ) from None
+    return body.statement, body.signatures
 
 
 def _too_many(text: str, wait: float, headers: Mapping[str, str] | None = None) -> RequestRefusedError:
@@ -578,19 +588,39 @@ def _protocol() -> Any:
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  (only a server needs it)
 
     class Protocol(H11Protocol):
-        """Closes the connection that has waited longest for its request, if there are too many."""
+        """Closes what has waited longest for its request, if there are too many connections or too long bodies."""
 
         since = 0.0
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self.since = self.loop.time()
-            others = [one for one in self.connections if isinstance(one, Protocol) and one.waits]
-            if len(self.connections) > _CONNECTIONS and others:
+            if len(self.connections) > _CONNECTIONS:
+                self._close_oldest(0)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.holds > LONGEST_BODY and sum(one.holds for one in self._all) > _HELD:
+                self._close_oldest(LONGEST_BODY)
+
+        def _close_oldest(self, least: int) -> None:
+            """Close the oldest of those that wait for their request and hold so many bytes of it."""
+            others = [one for one in self._all if one.waits and one.holds >= least]
+            if others:
                 oldest = min(others, key=lambda one: one.since)
                 # It is told that it is lost only after all that connect at once are there.
                 self.connections.discard(oldest)
                 oldest.transport.abort()
+
+        @property
+        def _all(self) -> list[Protocol]:
+            return [one for one in self.connections if isinstance(one, Protocol)]
+
+        @property
+        def holds(self) -> int:
+            """How many bytes of the body of its request are here."""
+            cycle: Any = self.cycle
+            return 0 if cycle is None else len(cycle.body) + len(cycle.scope.get("body", b""))
 
         @property
         def waits(self) -> bool:

@@ -28,6 +28,10 @@ def test_who_has_no_token_and_no_signature_is_told_nothing_of_the_account(bench:
 
     assert (code(answer), "secret/stack" in answer.text) == ((403, "grant-refused"), False)
     assert bench.emulator.calls() == before
+    # Nor is what it hands in read, which may be long, or written down.
+    for where in ("changes", "approvals"):
+        assert code(bench.hand_in("[[], [], []]", where=where)) == (403, "grant-refused")
+    assert bench.journal() == []
 
 
 @pytest.mark.parametrize("end", ["expired", "revoked"])

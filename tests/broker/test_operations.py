@@ -21,7 +21,7 @@ import yaml
 
 from stacks_pulumi import cli
 from stacks_pulumi.broker import folder as folders
-from stacks_pulumi.broker import git, journal
+from stacks_pulumi.broker import git, journal, server
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench, Client, create, literal, permit
@@ -132,6 +132,27 @@ def test_slow_clients_do_not_keep_others_out(bench: Bench) -> None:
             slow.sendall(head if number % 2 else head + b"Content-Length: 9\r\n\r\n{")
 
         assert bench.reader()("GET", "/containers").status_code == 200
+
+
+def test_long_bodies_do_not_fill_the_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client that has sent a part of one, and kept it for longest, is closed; a short one is not."""
+    monkeypatch.setattr(server, "_HELD", 300_000)
+    port = urlsplit(bench.url).port or 0
+    head = b"POST /_broker/changes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        slow = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(7)
+        ]
+        for number, one in enumerate(slow):
+            one.sendall(head + b"{" * (100_000 if number else 1))
+
+        with contextlib.suppress(ConnectionResetError):
+            assert slow[1].recv(1) == b""
+        assert bench.reader()("GET", "/containers").status_code == 200
+        for one in (slow[0], slow[-1]):
+            one.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                one.recv(1)
 
 
 def test_what_one_client_hands_in_or_is_refused_too_often_makes_no_other_one_wait(bench: Bench) -> None:
