@@ -251,7 +251,7 @@ class _Change:
             return frozenset(
                 _named(name)
                 for name in NAMES
-                if any(f"::{name}'" in one or _named(name) in one for one in found)
+                if any(f'"{name}"' in one or _named(name) in one for one in found)
             )
 
         return cls(
