@@ -26,6 +26,7 @@ _REQUEST: Final = re.compile(r"(\w+) (.+?)(?: (\{.*\}))?(?:, (\d+|any number of)
 _TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SEGMENT: Final = re.compile(rf'\[(?:{_TEXT.pattern}|[^\]"])*\]|[^/]+')
 _MADE: Final = re.compile(r'\bmade (\S+?)(?:, and the change is about one made "([^"]+)")?(?:;|$)')
+_TEMPLATE: Final = re.compile(r' is (?:\S+, )?"[^"]*", ([\w-]+)')
 _CEILING: Final = re.compile(r"at most \$([\d.]+) to the monthly price(?:, and \$([\d.]+) at any moment)?")
 _AGAIN: Final = frozenset({"status", "external-access", "pin", "unpin"})
 """The ends of requests that have the same effect again."""
@@ -88,9 +89,7 @@ class Shown:
             self.known[json.loads(name)] = _made_in(id_, what)
         said = _CEILING.search(" ".join(text for _, text in document.remarks))
         self.ceiling = None if said is None else Decimal(said[2] or said[1])
-        self.destroys = any(
-            (one.method == "DELETE" and len(one.path) == 2) or one.path[-1] == "restore" for one in self.all
-        )
+        self.destroys = any(map(_destroys, self.all))
 
     @property
     def all(self) -> list[Line]:
@@ -110,6 +109,16 @@ class Shown:
     def made(self) -> list[Made]:
         """What was made under it."""
         return [one for line in self.all for one in line.made]
+
+
+def _destroys(line: Line) -> bool:
+    """Return whether a line ends or overwrites data: what is not shown to have none may have some."""
+    if line.path[-1] == "restore" or (line.method == "DELETE" and line.path[0] == "backups"):
+        return True
+    if line.method != "DELETE" or len(line.path) != 2:
+        return False
+    shown = [catalog.TEMPLATES.get(one) for one in _TEMPLATE.findall(line.about)]
+    return not shown or any(one is None or one.data for one in shown)
 
 
 def _made_in(id_: str, words: str) -> Made | None:
