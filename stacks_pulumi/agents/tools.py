@@ -484,7 +484,7 @@ def opened(project: Path, stack: str | None, *, may_apply: bool, strict: bool = 
     """
     file = find_project(project)
     if file is None:
-        raise InputError(f"{project} is in no project of Pulumi: name its folder with -C", code="file-access")
+        raise InputError(f"{project} is not in a Pulumi project: name its folder with -C", code="file-access")
     _check_project(file, read_project(file))
     with client.opened(client.place_of(None)) as broker:
         workflow.check_configuration(file.parent, stack)

@@ -95,7 +95,7 @@ def _repository(folder: Path, ref: str) -> tuple[Path, Path]:
     top = _top(folder)
     if top is None:
         raise ConfigError(
-            f"{folder} is in no git repository, so it has no ref {ref}", code="invalid-argument"
+            f"{folder} is not in a git repository, so it has no ref {ref}", code="invalid-argument"
         )
     return top, folder
 

@@ -232,9 +232,7 @@ class Upstream:
         except NotFoundError:
             raise
         except StacksError as error:
-            raise busy(
-                f"the platform cannot be looked at now ({error.message}), so nothing was sent"
-            ) from None
+            raise busy(f"the platform cannot be read now ({error.message}), so nothing was sent") from None
 
     def prices(self, due: float) -> MonthlyPrice:
         """Return what says the monthly price of a container: the platform's if it is known, or the catalogue's."""

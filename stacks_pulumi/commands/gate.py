@@ -279,11 +279,11 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
 
     project = find_project(folder_of(options))
     if project is None:
-        raise InputError(f"{folder_of(options)} is in no project of Pulumi: name its folder with -C")
+        raise InputError(f"{folder_of(options)} is not in a Pulumi project: name its folder with -C")
     folder = project.parent
     top = repository_of(folder)
     if top is None:
-        raise InputError(f"{folder} is in no repository of git: run `git init` first", code="file-access")
+        raise InputError(f"{folder} is not in a git repository: run `git init` first", code="file-access")
     has = (folder / REQUIREMENTS).exists()
     written = (folder / REQUIREMENTS).read_text(encoding="utf-8", errors="replace") if has else ""
     lines = (line.partition("#")[0].replace("_", "-").strip() for line in written.splitlines())
@@ -294,7 +294,7 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
         needed = needed._replace(files={}, lock="")
     if needed.problem and not has:
         raise InputError(
-            f"it is not known what installs stacks-pulumi there ({needed.problem}): write {REQUIREMENTS} first"
+            f"the source of stacks-pulumi there is unknown ({needed.problem}): write {REQUIREMENTS} first"
         )
     install = [line.format(lock=needed.lock or LOCK) for line in INSTALL]
     files: dict[str, str | bytes] = {

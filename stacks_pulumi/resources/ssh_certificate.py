@@ -207,7 +207,7 @@ class SshCertificateHandler(ResourceHandler):
 
         def new(key: str) -> str:
             if key == old:
-                msg = f"the API accepted to renew the SSH key of {id_}, and still gives the old one"
+                msg = f"the API accepted the renewal of the SSH key of {id_}, but still returns the old one"
                 raise _StaleError(msg, code="unexpected-status")
             return key
 

@@ -395,7 +395,7 @@ def test_a_link_of_the_working_tree_leads_to_no_other_gate(folder: Path, tmp_pat
 
 
 def test_a_folder_outside_of_a_repository_has_no_ref(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="is in no git repository"), of_ref(folder, "main"):
+    with pytest.raises(ConfigError, match="is not in a git repository"), of_ref(folder, "main"):
         pass
 
 
