@@ -32,7 +32,7 @@ _SPACE: Final = re.compile(r"\s")
 _OPEN: Final = re.compile(
     r"(?:host|hostname|port|user|username|db|database|name|type|template|plan|id)$", re.IGNORECASE
 )
-"""Names of what a secret object has beside its secrets: without them, a log could not be read."""
+"""Names of a secret object's public values: without them, a log could not be read."""
 
 _OF_ENVIRONMENT: Final = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 _KIND: Final = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"

@@ -1,8 +1,8 @@
 """
 How does a command run for a call?
 
-The engine has to be interrupted as by Ctrl-C in a terminal when a call is cancelled, and it must go on when the server
-is killed. So each command is a process with its own session. Its output is a file, and no pipe that breaks with the
+The engine has to be interrupted as by Ctrl-C in a terminal when a call is cancelled. It must continue when the server
+is killed. So each command is a process with its own session. Its output is a file, because a pipe breaks with the
 server.
 """
 
@@ -70,7 +70,7 @@ def environment_of(project: Path) -> dict[str, str]:
     """
     Return the variables of the engine for a project or a copy of it.
 
-    The plugin is beside this Python, and no other one is fetched. Paths are those that the project's folder has.
+    The plugin is next to this Python, and no other one is fetched. Paths are those that the project's folder has.
     """
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
     given = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_OPTION_")}

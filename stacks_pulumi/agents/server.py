@@ -236,7 +236,7 @@ class Exit:
         # One that is killed or cancelled has no answer that names its record.
         result, record = "cancelled", _record_in(params) if name == "tools/call apply" else None
         if record is not None:
-            # The server may be killed, and the engine goes on.
+            # The server may be killed, and the engine continues.
             self.audit.write(name, params.get("arguments"), "began", record, 0)
         try:
             answer = _in_one_line(_as_json(await call_next(ctx)))

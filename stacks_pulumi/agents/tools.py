@@ -401,7 +401,7 @@ class Desk:
                 await to_thread.run_sync(self._export)
 
     def _copy(self, folder: Path, program: programs.Program) -> Path:
-        """Copy the project's settings, with this program beside them."""
+        """Copy the project's settings, with this program next to them."""
         facts = self._configuration().get("stacks:platform", {}).get("value")
         for file in (*self.project.glob("Pulumi.*"), *([(self.project / facts).resolve()] if facts else [])):
             # An absolute path is the same for the copy.

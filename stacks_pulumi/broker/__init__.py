@@ -32,7 +32,7 @@ What others build on:
 - `rules.judge(change, settings, facts)`, `rules.missing`, `words.in_words`: what follows for a change, who may approve
   it, and a permit in words. The server uses the same.
 - `settings.GateFile`, `settings.read_file`: `gate.yaml`.
-- HTTP, beside the endpoints of the platform below `/api/v1`:
+- HTTP, next to the endpoints of the platform below `/api/v1`:
 
   `GET /_broker/settings` (any token): `account`, `base_url`, `settings`, `approvers`, `prices` (the text of that
   file, or null), `process` (`pid`, `uid`).

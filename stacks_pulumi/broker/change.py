@@ -46,7 +46,7 @@ class Effect(NamedTuple):
         fields: The fields that its body may have.
         opens: Whether it opens access, whatever its body is.
         doubt: The state of a request whose outcome is not known. `void`: to repeat it has the same effect, so it counts
-            as not done. `done`: it counts as done. `unknown`: the broker looks for what it made.
+            as not done. `done`: it is treated as done. `unknown`: the broker looks for what it made.
         again: Whether the broker may send it again, if what it makes is not found.
     """
 
@@ -260,10 +260,10 @@ class Change(_Part, frozen=True):
         ceiling: The highest prices that are approved; left out: any.
         known: For each symbol, the container that exists.
         permits: What may happen.
-        secrets: What may be read beside the inventory.
+        secrets: The secrets that may be read, in addition to the inventory.
         author: Who wrote the change, as `Name <address>`.
         request: The access request that it is for.
-        preview: What the planner reports beside it. Of that the broker reads the findings, and no more.
+        preview: The planner's report. The broker reads only its findings.
     """
 
     version: Literal[1]

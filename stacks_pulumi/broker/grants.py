@@ -138,7 +138,7 @@ class Desk:
     def _not_approved(
         self, change: Change, verdict: Verdict, names: Sequence[str], requester: str = ""
     ) -> str:
-        """Return why the people who signed a change are not enough, also if it needed no approval."""
+        """Return why the people who signed a change are not enough, even if it needed no approval."""
         is_refused = verdict.result == "refused"
         asked = verdict if is_refused else dataclasses.replace(verdict, result="needs_approval")
         return missing(change, asked, self._settings(), names, requester)

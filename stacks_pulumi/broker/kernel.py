@@ -271,7 +271,7 @@ class Kernel:
             undone = sum(use.state == "undone" for use in mine)
             if len(mine) - undone >= permit.times or undone > UNDONE:
                 return False
-        # A restore whose answer was lost counts as done, and nothing goes on after it.
+        # A restore whose answer was lost counts as done, and nothing continues after it.
         done = "grant_id = ? and state = 'done' and permit is not null and status between 200 and 499"
         return not permit.after or {use.permit for use in self._ledger.uses(done, grant.id)} >= {
             *permit.after

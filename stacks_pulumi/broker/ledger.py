@@ -105,7 +105,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         holder: For whom it is.
         stack: The stack, as PROJECT/STACK; empty for none.
         policy: The policy of a budget; empty for others.
-        spec: What it says beside its permits.
+        spec: Its settings, without the permits.
         approvals: Who has signed it.
         at: When it was made.
         until: The last instant at which it may change something.
@@ -149,7 +149,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         status: The status of the answer.
         answer: The answer, if it may be repeated.
         object: The id of what it made; `None` also if that was given to another stack.
-        created_at: When the platform says that this was made.
+        created_at: When the platform shows that this was made.
     """
 
     id: int

@@ -86,7 +86,7 @@ def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
 
 
 def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:
-    """Return what the account has by a list, and what it may have beside it."""
+    """Return what the account has by a list, and what it may have in addition."""
     made: dict[str | None, list[Use]] = {}
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)

@@ -129,7 +129,7 @@ def is_container(container: Known, look: Look) -> bool:
     Return whether the container that has an id now is the one that is meant.
 
     Its creation time says so. On a platform without such times, template and plan have to be the same. If nothing has
-    the id, the platform says so itself.
+    the id, the platform shows so itself.
     """
     row = look.container(container.id)
     if row is None:

@@ -1,5 +1,5 @@
 """
-Which types has `gate.yaml`, beside those of every file of settings, and where may its paths lead?
+Which types does `gate.yaml` add to those of every file of settings, and where may its paths lead?
 
 A path that leads out of the folder is an error, with its line.
 """

@@ -189,7 +189,7 @@ def _data(permit: Permit, facts: Facts) -> str:
 
 
 def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
-    # What has no count clears up beside a change, such as an address in a list of addresses.
+    # A permit without a count clears up, such as that of an address in a list of addresses.
     deletions = [one for one in change.permits if EFFECTS[one.endpoint].removes and one.times is not None]
     number_of_deletions = sum(one.times or 0 for one in deletions)
     gone = {one.ids["container_id"].is_ for one in deletions if one.endpoint == "containers.delete"}

@@ -2,7 +2,7 @@
 What does `gate.yaml` say?
 
 It is the settings of a gate and of its broker: rules, limits, approvers, and what a server needs. The packs, their
-configuration, prices, budgets and `allowed_signers` are files beside it.
+configuration, prices, budgets and `allowed_signers` are files next to it.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class GateFile(_Section, frozen=True):
         account: Limits on the whole account.
         requests_share: The most of the rate limit that one grant may use.
         rules_ref: A git ref, such as `origin/main`, from which the folder's rules, packs and approvers are read: all of
-            this file but `key`, `keys` and `listen`, and the files beside it. The ledger stays in the folder.
+            this file but `key`, `keys` and `listen`, and the files next to it. The ledger stays in the folder.
         policies: What `budget` grants may do, by name.
     """
 

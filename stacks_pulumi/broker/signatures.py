@@ -44,7 +44,7 @@ def sign(text: bytes, key: Path) -> bytes:
     """
     if not key.is_file():
         raise SignatureError(f"there is no key {key}: name it with --key", code="file-access")
-    # From standard input: beside a file, an existing signature would make it ask.
+    # From standard input: next to a file, an existing signature would make it ask.
     done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], text)
     if done.returncode or not done.stdout.startswith(BEGIN):
         said = _said(done)

@@ -16,7 +16,7 @@ Operation: TypeAlias = Literal[
 """
 What happens to an object. `keep`: it leaves the stack and is not deleted. `read`: it is only looked up from now on.
 `discard`: it was only looked up, and is not any longer; nothing happens to it.
-`unclear`: the preview does not say what becomes of it.
+`unclear`: the preview does not show what becomes of it.
 """
 
 _PROVIDERS: Final = "pulumi:providers:"
@@ -57,7 +57,7 @@ class Change:
         dependants: The URNs of the resources that depend on it, now or after the change.
         unknown: The inputs that are not known before the change is made; for our resources also those that are secret.
         changed: The names of the inputs that change.
-        outputs: What the state says of it.
+        outputs: What the state shows of it.
         id: Its id now; empty if it does not exist.
         custom: Whether it has a provider. A component has none.
         protected_before: Whether the state protects it from deletion.

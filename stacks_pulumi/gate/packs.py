@@ -17,7 +17,7 @@ PYTHON: Final = sys.executable
 """The Python that runs packs in Python where the language host cannot."""
 
 _HOST: Final = "pulumi-analyzer-policy-python"
-"""The command beside an engine whose language host starts packs in Python."""
+"""The command next to an engine whose language host starts packs in Python."""
 
 
 def options_of(packs: Sequence[GatePack], scratch: Path) -> list[str]:

@@ -485,7 +485,7 @@ _OF_KIND: Final[Mapping[str, Callable[[_Table, Change], None]]] = {
 
 
 def _listed(id_: str, container: str, outputs: Mapping[str, Any]) -> Constraint:
-    """Return an object that a container lists, with its time as the state says it."""
+    """Return an object that a container lists, with its time as the state shows it."""
     created = known(snake_case(outputs).get("created_at"))
     return Constraint(is_=id_, in_=container, created_at=created if isinstance(created, str) else None)
 

@@ -158,7 +158,7 @@ def own_rules(path: Path) -> tuple[OwnRule, ...]:
     module = ModuleType(path.stem)
     module.__file__ = str(path)
     try:
-        # An import would write a compiled file beside it, and the folder's digest would change.
+        # An import would write a compiled file next to it, and the folder would change.
         code = compile(path.read_bytes(), str(path), "exec")
         with contextlib.redirect_stdout(sys.stderr):
             exec(code, module.__dict__)  # noqa: S102  (the gate's own folder, which the change cannot edit)

@@ -2,7 +2,7 @@
 What does a gate's folder say?
 
 `gate.yaml` in that folder has the settings; the packs, their configuration, prices, budgets and `allowed_signers` are
-files beside it. Every path is relative to the folder and stays in it.
+files next to it. Every path is relative to the folder and stays in it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 How does the folder of a gate and its broker begin?
 
 It has a pack with all policies of this package, limits, the rules with the strict choices, the keys of the approvers,
-and an empty ledger. A pipeline beside it plans each change and applies what was approved.
+and an empty ledger. A pipeline next to it plans each change and applies what was approved.
 """
 
 from __future__ import annotations

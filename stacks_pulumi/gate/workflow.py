@@ -165,7 +165,7 @@ class Wanted:
 
 def reported(change: Change) -> Report:
     """
-    Return what the planner reports beside a change.
+    Return the planner's report on a change.
 
     Raises:
         InputError: It is not what this planner writes.
@@ -407,13 +407,13 @@ def _chosen(stack: str | None) -> tuple[str, ...]:
 
 
 def plan_of(file: Path) -> Path:
-    """Return the file of the engine's saved plan beside a change."""
+    """Return the file of the engine's saved plan next to a change."""
     return file.with_name(f"{file.name}.plan")
 
 
 def signatures_of(file: Path) -> list[str]:
     """
-    Return the signatures beside a change. A file may have several: a job writes those that it was given into one.
+    Return the signatures next to a change. A file may have several: a job writes those that it was given into one.
 
     Raises:
         InputError: A file cannot be read, or has no signature.
@@ -520,7 +520,7 @@ def sign(broker: Broker | None, judged: Judged, key: Path, folder: Path | None) 
 
 
 def _check_own_rules(folder: Path, change: Change) -> None:
-    """Run the rules of the folder on this machine: where it was planned, the program may have run beside them."""
+    """Run the rules of the folder on this machine: where it was planned, the program may have changed them."""
     with settings.opened(folder) as gate:
         if not gate.own_rules or change.request is not None:
             return
@@ -562,7 +562,7 @@ def post(broker: Broker | None, judged: Judged, signature: str) -> None:
 
 def save(signature: str, name: str, file: Path) -> Path:
     """
-    Write a signature beside a change, and return its file.
+    Write a signature next to a change, and return its file.
 
     Raises:
         InputError: It cannot be written there.
