@@ -27,7 +27,6 @@ from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
 from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import (
-    ANY,
     CONTAINERS,
     EFFECTS,
     SECRETS,
@@ -46,9 +45,10 @@ from stacks_pulumi.broker.limits import (
     identity,
     left_today,
     limits_of,
+    limits_of_policy,
     price_of,
     spent,
-    total,
+    why_over,
 )
 from stacks_pulumi.broker.permits import (
     Ask,
@@ -58,6 +58,7 @@ from stacks_pulumi.broker.permits import (
     fits_secret,
     is_about_own,
     is_made,
+    made_at,
     same,
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
@@ -300,18 +301,12 @@ class Kernel:
     def _price(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> Decimal | None:
         """Return what a create adds, after a check of every limit that holds it."""
         look.containers.require_complete()
-        added = price_of(ask.body, look.prices)
-        for name, most, before in self._limits(
-            grant, permit, bills(self._ledger, look.containers, look.prices)
-        ):
-            words = f"{name} is {as_dollars(most)} a month"
-            if added is None or before is None:
-                raise limited(
-                    f"{words}, and the price of a container is not known", most, before or Decimal(0)
-                )
-            if before + added > most:
-                more = f"{as_dollars(added)} more than {as_dollars(before)}"
-                raise limited(f"{words}, and {more} would exceed it", most, before)
+        added = _added(ask, look)
+        found = bills(self._ledger, look.containers, look.prices)
+        for limit in self._limits(grant, permit, found):
+            why = why_over(limit, added)
+            if why:
+                raise limited(why, limit.most, limit.before or Decimal(0))
         return added
 
     def _limits(self, grant: Grant, permit: Permit | None, found: Sequence[Bill]) -> Iterator[Limit]:
@@ -322,9 +317,7 @@ class Kernel:
             yield Limit("the ceiling of the approval", dollars(grant.spec.ceiling), before)
         if policy is not None and permit is not None and permit.usd is not None:
             yield Limit("the approved price", dollars(permit.usd), Decimal(0))
-        if policy is not None and policy.max_total is not None:
-            of_policy = (one for one in found if one.policy == grant.policy)
-            yield Limit("the policy's max_total", policy.max_total, total(of_policy))
+        yield from limits_of_policy(grant.policy, policy, found)
         yield from limits_of(grant.stack, grant.spec.known, found, self._settings(), self._budgets())
 
     # Budget grants
@@ -337,8 +330,8 @@ class Kernel:
 
     def _why_not_free(self, grant: Grant, policy: Policy, ask: Ask, holdings: Holdings, look: Look) -> str:
         """Return why a request of a budget grant needs an approval; empty if it is within the policy."""
-        price = price_of(ask.body, look.prices) if ask.endpoint == _CREATE else None
-        why = _why_not_in(policy, ask.endpoint, ask.body, price, left_today(self._ledger, grant, policy))
+        left = left_today(self._ledger, grant, policy)
+        why = _why_not_in(policy, ask.endpoint, ask.body, _added(ask, look), left)
         if why or ask.endpoint == _CREATE or is_about_own(ask, holdings, look):
             return why
         return _NOT_OWN
@@ -368,8 +361,8 @@ class Kernel:
         made = {one.binds for one in change.permits if EFFECTS[one.endpoint].makes}
         left, added = left_today(self._ledger, grant, policy), Decimal(0)
         for permit in change.permits:
-            price = price_of(permit.body, look.prices) if permit.endpoint == _CREATE else None
-            if ANY in permit.body.values():
+            price = _added(permit, look)
+            if permit.is_loose:
                 why = "a value of it is not known yet"
             else:
                 price = None if price is None else price * (permit.times or 1)
@@ -379,13 +372,11 @@ class Kernel:
                 why = _NOT_OWN
             if why:
                 found.append(f"{in_words(permit)}: {why}")
-        if added and policy.max_total is not None:
+        if added:
             look.containers.require_complete()
             listed = bills(self._ledger, look.containers, look.prices)
-            before = total(one for one in listed if one.policy == grant.policy)
-            if before is None or before + added > policy.max_total:
-                most = as_dollars(policy.max_total)
-                found.append(f"the policy's max_total is {most} a month, and it adds {as_dollars(added)}")
+            limits = limits_of_policy(grant.policy, policy, listed)
+            found += filter(None, (why_over(limit, added) for limit in limits))
         return found
 
     def _as_permit(self, ask: Ask, look: Look) -> Permit:
@@ -393,7 +384,7 @@ class Kernel:
         rows = {name: look.container(value) for name, value in ask.ids.items() if name in CONTAINERS}
         made = {name: row.created_at for name, row in rows.items() if row is not None}
         ids = {name: Constraint(is_=value, created_at=made.get(name)) for name, value in ask.ids.items()}
-        price = price_of(ask.body, look.prices) if ask.endpoint == _CREATE else None
+        price = _added(ask, look)
         usd = None if price is None else f"{price:.2f}"
         return Permit(n=1, endpoint=ask.endpoint, ids=ids, body=dict(ask.body), usd=usd)
 
@@ -589,14 +580,14 @@ class Kernel:
         data = {name: value for name, value in msgspec.to_builtins(row).items() if value is not None}
         data |= {"type": data["template"]} if "template" in data else {}
         reply = json_reply(202, {"success": True, "data": data}, {"x-broker": "found"}, "found")
-        self._done(visit, use, (_id(row), _time(row)), reply)
+        self._done(visit, use, (_id(row), made_at(row)), reply)
         return reply
 
     def _is_ours(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool:
         """Return whether a listed object is what a lost request made: absent before, as asked for, made meanwhile."""
         if _identity(row) in use.before["ids"] or not look.is_asked(use.makes, use.ids, use.body, row):
             return False
-        made, others = _time(row), self._ledger.made(use.makes, "object = ? and id <> ?", _id(row), use.id)
+        made, others = made_at(row), self._ledger.made(use.makes, "object = ? and id <> ?", _id(row), use.id)
         if any(compare_instants(one.created_at, made) is not False for one in others):
             return False
         # A VPN client has no time, and its name is its key.
@@ -612,6 +603,11 @@ class Kernel:
             # Another client's may be as old as the tolerance: what is removed was made while the requests ran.
             if _id(row) != use.object and self._is_ours(use, row, look, before=0.0, after=0.0):
                 self._upstream.change(name, {**use.ids, EFFECTS[name].object: _id(row)}, {}, visit.due)
+
+
+def _added(one: Ask | Permit, look: Look) -> Decimal | None:
+    """Return what a create adds to the monthly price; `None` if that is not known, or it is no create."""
+    return price_of(one.body, look.prices) if one.endpoint == _CREATE else None
 
 
 def _why_not_in(
@@ -658,8 +654,3 @@ def _identity(row: Any) -> str:
 
 def _id(row: Any) -> str:
     return str(getattr(row, "id", None) or row.name)
-
-
-def _time(row: Any) -> str | None:
-    made: str | None = getattr(row, "added_at", None) or getattr(row, "created_at", None)
-    return made

@@ -18,7 +18,7 @@ from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Known
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Use
 from stacks_pulumi.broker.settings import GateFile, Policy
-from stacks_pulumi.pricing.money import MonthlyPrice, billed
+from stacks_pulumi.pricing.money import MonthlyPrice, billed, usd
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
 _LISTED: Final = 120.0
@@ -156,6 +156,24 @@ def limits_of(
         if budget.chooses(stack):
             chosen = (one for one in found if budget.chooses(one.stack))
             yield Limit(f"the budget {budget.name}", budget.max_total, total(chosen))
+
+
+def limits_of_policy(name: str, policy: Policy | None, found: Sequence[Bill]) -> Iterator[Limit]:
+    """Yield the limit on the total of a policy, if it has one."""
+    if policy is not None and policy.max_total is not None:
+        its = (one for one in found if one.policy == name)
+        yield Limit("the policy's max_total", policy.max_total, total(its))
+
+
+def why_over(limit: Limit, added: Decimal | None) -> str:
+    """Return why a limit does not allow what is added (`None`: that is not known); empty if it does."""
+    name, most, before = limit
+    if added is None:
+        return f"what it adds is not known, and {name} is {usd(most)}"
+    if added <= 0 or (before is not None and before + added <= most):
+        return ""
+    now = "an amount that is not known" if before is None else usd(before)
+    return f"it adds {usd(added)} a month to {now}, and {name} is {usd(most)}"
 
 
 def spent(uses: Iterable[Use]) -> Decimal:

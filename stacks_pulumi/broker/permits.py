@@ -149,8 +149,13 @@ def _is_the_same(name: str, one: Constraint, value: str, look: Look) -> bool:
     row = next((row for row in rows if str(row.id) == value), None)
     if row is None:
         raise GoneError
-    made = getattr(row, "added_at", None) or getattr(row, "created_at", None)
-    return one.created_at is None or compare_instants(made, one.created_at) is True
+    return one.created_at is None or compare_instants(made_at(row), one.created_at) is True
+
+
+def made_at(row: Any) -> str | None:
+    """Return when a listed object was made; `None` if that is not known."""
+    made: str | None = getattr(row, "added_at", None) or getattr(row, "created_at", None)
+    return made
 
 
 def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:

@@ -16,10 +16,10 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
-from stacks_pulumi.broker.limits import Limit, price_listed, price_of
+from stacks_pulumi.broker.limits import Limit, price_listed, price_of, why_over
 from stacks_pulumi.broker.settings import Action, GateFile
 from stacks_pulumi.broker.words import in_words
-from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier, usd
+from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier
 
 OTHER_OWNER: Final = "other-owner"
 """The finding about a container of another owner, or of none: its approver may have no limit of stacks."""
@@ -210,21 +210,14 @@ def _of_limits(
     limits = [*facts.limits]
     if settings.limits.max_increase is not None:
         limits.append(Limit("limits.max_increase", settings.limits.max_increase, _ZERO))
-    if most is None or increase is None:
-        for one in limits:
-            yield Finding(
-                one.name, "refuse", 0, f"what it adds is not known, and {one.name} is {usd(one.most)}"
-            )
-        return
     over = [(one, most) for one in limits]
-    if change.ceiling is not None:
+    if change.ceiling is not None and increase is not None:
         over.append((Limit("ceiling", dollars(change.ceiling.increase), _ZERO), increase))
         over.append((Limit("ceiling", change.ceiling.most, _ZERO), most))
-    for (name, limit, before), added in over:
-        if most > 0 and (before is None or before + added > limit):
-            now = "an amount that is not known" if before is None else usd(before)
-            text = f"it adds {usd(added)} a month to {now}, and {name} is {usd(limit)}"
-            yield Finding(name, "refuse", 0, text)
+    for limit, added in over:
+        why = why_over(limit, added)
+        if why:
+            yield Finding(limit.name, "refuse", 0, why)
 
 
 def _is_harmless(permit: Permit) -> bool:

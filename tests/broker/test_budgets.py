@@ -311,7 +311,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "discount": ("discount_code", "its price is not known"),
     "unknown": ("any", "a value of it is not known yet"),
     "day": ("dear", "it adds $10.00 a month, and $9.00 of $13.00 a day is left"),
-    "total": ("total", "the policy's max_total is $15.00 a month"),
+    "total": ("total", "the policy's max_total is $15.00"),
     "other": ("other", "the container is not of this grant"),
     "delete": ("delete", "containers.delete always needs an approval"),
     "stack": ("stack", "this grant is of the stack shop/prod"),

@@ -37,7 +37,7 @@ def test_a_refusal_has_its_hint_and_its_request_and_is_not_waited_for(bench: Ben
     assert len(bench.journal("refused")) == 1
     # A limit is a 402 in the platform's form, and yet not the key's cap.
     bench.configure({"account": {"max_total": 5}, "policies": {"agents": AGENTS}})
-    with pytest.raises(errors.GrantRefusedError, match=r"account.max_total is \$5.00 a month"):
+    with pytest.raises(errors.GrantRefusedError, match=r"account.max_total is \$5.00"):
         client.containers.create(name="big", template="nodejs", plan="basic")
 
 

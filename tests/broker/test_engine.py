@@ -374,5 +374,7 @@ def test_an_agent_with_a_budget(benches: Callable[..., Bench], stack_of: Callabl
     assert bench.hand_in(shown["change"], "ann", where="approvals").status_code == 201
 
     # The policy's max_total is a hard limit: an approval does not lift it. The engine shows the cap and what is spent.
-    assert "max_total is $12.00 a month, and $10.00 more than $4.00" in " ".join(stack.up_fails().errors)
+    assert "it adds $10.00 a month to $4.00, and the policy's max_total is $12.00" in " ".join(
+        stack.up_fails().errors
+    )
     assert bench.names == ["web"]
