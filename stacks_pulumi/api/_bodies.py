@@ -19,10 +19,11 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import UnionType
-from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
+from stacks_pulumi._identifiers import canonical_network
 from stacks_pulumi.api import models
 from stacks_pulumi.api._words import guides_word
 from stacks_pulumi.api.models import Listing, Model
@@ -202,7 +203,7 @@ def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, .
 
 
 def _as_text(value: Any) -> Any:
-    """Return a number as text, for fields that hold text: `"version": 22`, `"id": 178`. Others stay unchanged."""
+    """Return a number as text, for fields that hold text: `"version": 22`. Others stay unchanged."""
     return str(value) if type(value) in {int, float} else value
 
 
@@ -262,11 +263,9 @@ def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
 
 
 def _is_text(annotation: Any) -> bool:
-    # `str`, `str | None`, `Id` or `Id | None`, but not a list or mapping of texts.
-    if annotation is str:
-        return True
-    return get_origin(annotation) in {Union, UnionType, Annotated} and any(
-        map(_is_text, get_args(annotation))
+    # `str` or `str | None`, but not a list of texts. `Id` and `Name` identify an object, so a number is not read there.
+    return annotation is str or (
+        get_origin(annotation) in {Union, UnionType} and any(map(_is_text, get_args(annotation)))
     )
 
 
@@ -309,11 +308,8 @@ def created_container(body: Any, name: str) -> models.Container:
 
 
 def created_connection(body: Any) -> models.Connection:
-    """Return the connection in the answer to a create request. Its id has to be a text: a number may be a job's."""
+    """Return the connection in the answer to a create request."""
     value, path = unwrap(body)
-    given = snake_keys(as_mapping(value, path))
-    if not isinstance(given.get("id"), str):
-        raise expected("a text", f"{path}.id", given.get("id"))
     return record(models.Connection, _with_text_variables(value), path)
 
 
@@ -329,14 +325,21 @@ def _with_text_variables(entry: Any) -> Any:
 
 
 def allowed_ips(body: Any) -> models.ExternalAccess:
-    """Return who may connect. If external access is off, the list of addresses may be missing: there are none."""
+    """
+    Return who may connect. If external access is off, the list of addresses may be missing: there are none.
+
+    An entry is known by its address. One whose address cannot be read may be any entry, so the list has a gap.
+    """
     value, path = unwrap(body)
     given = snake_keys(as_mapping(value, path))
     entries = given.pop("allowed_ips", None)
     access = record(models.ExternalAccess, given, path)
     if entries is None and access.enabled is False:
         entries = []
-    listed = rows(models.AllowedIp, entries, f"{path}.allowed_ips")
+    where = f"{path}.allowed_ips"
+    listed = rows(models.AllowedIp, entries, where)
+    if any(canonical_network(row.ip_address or "") is None for row in listed):
+        listed = with_gap(listed, f"{where}: an address was expected in each entry")
     return msgspec.structs.replace(access, allowed_ips=listed)
 
 

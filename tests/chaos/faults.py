@@ -53,8 +53,8 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("html", {}),
     ("empty", {}),
     ("wrong_code", {}),
-    # Not in ids and names: a list with wrong ids or names looks like a list of other objects.
-    # `tests/unit/api/test_any_answer.py` gives fields other ids and names.
+    ("wrong_types", {}),
+    ("wrong_types", {"row": 0}),
     ("wrong_types", {"field": "status"}),
     ("redirect", {}),
 )

@@ -63,22 +63,26 @@ def test_a_list_shorter_than_its_count_proves_no_deletion(host: Host, emulator: 
 
 
 READ_BY: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
-    "containers.list": ("Container", {"name": "own", "template": "nodejs"}, ("status", "plan", "created_at")),
+    "containers.list": (
+        "Container",
+        {"name": "own", "template": "nodejs"},
+        ("id", "status", "plan", "created_at"),
+    ),
     "allowed_ips.list": (
         "AllowedIp",
         {"container": "web", "ip_address": "198.51.100.8"},
-        ("description", "service_type", "added_at"),
+        ("id", "ip_address", "description", "service_type", "added_at"),
     ),
     "connections.list": (
         "Connection",
         {"source": "web", "target": "data", "name": "to-db"},
-        ("connection_type", "target_name", "created_at"),
+        ("id", "connection_type", "target_name", "created_at"),
     ),
-    "backups.list": ("PinnedBackup", {"container": "data"}, ("status", "pinned", "created_at")),
-    "vpn_clients.list": ("VpnClient", {"container": "vpn", "name": "laptop"}, ("created_at",)),
+    "backups.list": ("PinnedBackup", {"container": "data"}, ("id", "status", "pinned", "created_at")),
+    "vpn_clients.list": ("VpnClient", {"container": "vpn", "name": "laptop"}, ("name", "created_at")),
     "containers.certificate": ("SshCertificate", {"container": "web"}, ("private_key",)),
 }
-"""The operations that a refresh calls: a resource that it is called for, and fields that do not identify an object."""
+"""The operations that a refresh calls: a resource that it is called for, and fields, those that identify it first."""
 
 
 @pytest.mark.parametrize("operation", READ_BY)

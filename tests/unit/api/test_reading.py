@@ -124,7 +124,7 @@ def test_the_guides_examples_are_read_in_each_spelling(
     ("row", "expected"),
     [
         ({"id": "a", "port": None, "type": None, "unknown": {"x": [1]}}, Container(id="a")),
-        ({"id": 7, "version": 22, "port": "8005"}, Container(id="7", version="22", port=8005)),
+        ({"id": "a", "version": 22, "port": "8005"}, Container(id="a", version="22", port=8005)),
         (
             {"id": "a", "status": "RUNNING", "plan": " Basic", "type": "NodeJS"},
             Container(id="a", status="running", plan="basic", template="nodejs"),
@@ -181,6 +181,7 @@ def test_a_list_reads_what_it_can_and_has_a_gap() -> None:
         {"id": ".."},
         {"id": "a/b"},
         {"id": "a\nb"},
+        {"id": 7},
         "b",
         None,
         7,
@@ -213,6 +214,17 @@ def test_one_direction_that_is_missing_is_a_gap_and_no_addresses_are_none_withou
     assert [(one.id, one.name, one.target_name) for one in read.outgoing] == [("c", "primary-db", "mydb")]
     assert (read.outgoing.gap, read.incoming.gap) == (None, "data.incoming is missing")
     assert _bodies.allowed_ips({"data": {"external_access_enabled": False}}).allowed_ips.gap is None
+
+
+@pytest.mark.parametrize("address", [None, 7, [], "", "..", "somewhere"])
+def test_an_entry_without_an_address_is_a_gap_in_the_list_of_addresses(address: Any) -> None:
+    """It may be any entry, so the list does not show that one is absent."""
+    entries = [{"id": "a", "ip_address": "198.51.100.8"}, {"id": "b", "ip_address": address}]
+
+    read = _bodies.allowed_ips({"data": {"allowed_ips": entries}}).allowed_ips
+
+    assert [row.id for row in read] == ["a", "b"]
+    assert read.gap == "data.allowed_ips: an address was expected in each entry"
 
 
 def test_secrets_of_a_connection_are_not_shown() -> None:
@@ -322,15 +334,15 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "a number as an id": (
         lambda body: _bodies.created_container(body, "web"),
         {"data": {"id": 18}},
-        "data.id: an id that ends with -web was expected",
+        "data.id: Expected `str`, got `int`",
     ),
     **{
         f"{value} as a connection's id": (
             _bodies.created_connection,
             {"data": {"id": value}},
-            f"data.id: a text was expected, and {came} came",
+            f"data.id: Expected `str`, got `{came}`",
         )
-        for value, came in ((7, "a number"), (7.5, "a number"), (True, "true or false"), ([], "a list"))
+        for value, came in ((7, "int"), (7.5, "float"), (True, "bool"), ([], "array"))
     },
     "no addresses": (
         _bodies.allowed_ips,

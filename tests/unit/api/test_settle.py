@@ -72,7 +72,8 @@ def status(value: str) -> Answer:
 
 
 def access(enabled: Any, *ids: Any) -> Answer:
-    return data({"external_access_enabled": enabled, "allowed_ips": [{"id": id_} for id_ in ids]})
+    entries = [{"id": id_, "ip_address": "198.51.100.8"} for id_ in ids]
+    return data({"external_access_enabled": enabled, "allowed_ips": entries})
 
 
 def outgoing(*ids: Any) -> Answer:
