@@ -51,6 +51,11 @@ _REL_NEXT: Final = re.compile(r"rel\s{0,9}=\s{0,9}\"?(?:[^\";]{0,40}\s)?next\b",
 _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d{1,9})/(\d{1,9})(?!\d)")
 
 
+def is_total(name: str) -> bool:
+    """Return whether a field of an answer says how many rows its lists have in all."""
+    return _TOTAL.fullmatch(snake(name).strip("_")) is not None
+
+
 class Signs(msgspec.Struct):
     """
     The signs of further rows in one answer.
@@ -107,7 +112,7 @@ def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
         signs.is_end = signs.is_end or int(range_[1]) + 1 >= signs.total
     elif number is None:
         return
-    elif _TOTAL.fullmatch(name):
+    elif is_total(name):
         signs.total = max(signs.total, number)
     elif _PAGES.fullmatch(name):
         signs.pages = max(signs.pages, number)

@@ -23,6 +23,7 @@ from stacks_pulumi.api._bodies import ShapeError, created_connection, created_co
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Limit, Limiter
+from stacks_pulumi.api._pages import is_total
 from stacks_pulumi.api.models import AllowedIp, Connections, Container, ExternalAccess, Listing
 from stacks_pulumi.broker.change import Kind
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply
@@ -483,5 +484,6 @@ def _without(value: Any, own: Collection[str]) -> Any:
         ]
         return [_without(row, own) for row in rows]
     if isinstance(value, dict):
-        return {name: _without(inner, own) for name, inner in value.items()}
+        # A number of all rows tells of the others, and a client would take the list for incomplete.
+        return {name: _without(inner, own) for name, inner in value.items() if not is_total(name)}
     return value

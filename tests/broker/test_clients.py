@@ -41,6 +41,18 @@ def test_a_refusal_has_its_hint_and_its_request_and_is_not_waited_for(bench: Ben
         client.containers.create(name="big", template="nodejs", plan="basic")
 
 
+def test_a_list_of_its_own_is_complete_and_does_not_say_how_many_others_there_are(bench: Bench) -> None:
+    bench.configure({"policies": {"agents": {**AGENTS, "only": "own"}}})
+    bench.made("other")
+    agent = bench.agent()
+    agent.create("web")
+
+    rows = StacksClient.of(settings(bench, agent.token)).containers.list()
+    rows.require_complete()
+    assert [row.name for row in rows] == ["web"]
+    assert "count" not in agent("GET", "/containers").json()
+
+
 def test_a_new_token_is_no_new_account_and_no_other_grants_session(bench: Bench) -> None:
     one, other = (settings(bench, bench.agent().token) for _ in range(2))
 
