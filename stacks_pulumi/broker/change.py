@@ -29,7 +29,7 @@ _MOST: Final = 2000
 _DEEPEST: Final = 12
 _LONGEST_TTL: Final = 24 * 3600
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
-_STACK: Final = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII)
+STACK: Final = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII)
 """The names that the engine accepts. No two look alike, and none changes the direction of a line."""
 
 Kind: TypeAlias = Literal["Container", "Connection", "AllowedIp", "VpnClient", "Backup", "Pin", ""]
@@ -387,7 +387,7 @@ def _reported_in(preview: Any) -> tuple[Reported, ...]:
 
 def _check(change: Change) -> None:
     _reported_in(change.preview)
-    if not _STACK.fullmatch(change.stack):
+    if not STACK.fullmatch(change.stack):
         raise ChangeError(f"its stack {change.stack!r} is not PROJECT/STACK")
     if seconds_of(change.until) is None:
         raise ChangeError("its `until` is not a time")

@@ -83,7 +83,9 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=_KINDS, help="only read, or change something within a policy")
     _add_folder(parser)
     parser.add_argument("--for", dest="holder", required=True, metavar="NAME", help="for whom it is")
-    parser.add_argument("--stack", default="", metavar="PROJECT/STACK", help="the stack that it is for")
+    parser.add_argument(
+        "--stack", default="", type=_stack, metavar="PROJECT/STACK", help="the stack that it is for"
+    )
     parser.add_argument("--policy", default="", metavar="NAME", help="the policy of a budget, in gate.yaml")
     parser.add_argument(
         "--secrets",
@@ -107,7 +109,7 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
 
 def _add_claim(parser: argparse.ArgumentParser) -> None:
     _add_folder(parser)
-    parser.add_argument("stack", metavar="PROJECT/STACK", help="the owner")
+    parser.add_argument("stack", type=_stack, metavar="PROJECT/STACK", help="the owner")
     parser.add_argument("ids", nargs="+", metavar="ID", help="the ids of the containers")
 
 
@@ -141,6 +143,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--strict", action="store_true", help="refuse if this user is the broker's, and could read its key"
     )
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command to run")
+
+
+def _stack(text: str) -> str:
+    from stacks_pulumi.broker.change import STACK  # noqa: PLC0415  (not to list the commands)
+
+    if text and not STACK.fullmatch(text):
+        # No approver could allow what its grant asks for.
+        raise argparse.ArgumentTypeError(f"{clean(text)!r} is not PROJECT/STACK (letters, digits, . _ -)")
+    return text
 
 
 def _duration(text: str) -> datetime.timedelta:

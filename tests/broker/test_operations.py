@@ -213,6 +213,9 @@ def test_the_way_of_an_administrator(
     settings: dict[str, object] = {"version": 1, "base_url": emulator.url, "key": {"file": str(key)}}
     settings["policies"] = {"agents": {"increase_per_day": 5}}
     (folder / "gate.yaml").write_text(yaml.safe_dump(settings))
+    wrong = [sys.executable, "-m", "stacks_pulumi", "broker", "claim", str(folder), "shop", ids[0]]
+    refusal = subprocess.run(wrong, check=False, capture_output=True, text=True)
+    assert "'shop' is not PROJECT/STACK" in refusal.stderr
     command("claim", folder, "shop/prod", ids[0])
     words = [sys.executable, "-m", "stacks_pulumi", "broker", "serve", str(folder), "--listen", "127.0.0.1:0"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
