@@ -542,6 +542,8 @@ class Kernel:
         before = {**use.before, "spans": [*use.before["spans"], (began, began + _UNDER_WAY)]}
         with self._ledger.writing() as db:
             self._not_revoked(use.grant_id)
+            if not self._ledger.uses("id = ? and state = 'unknown'", use.id):
+                raise busy("another request has found what this one did")
             update(db, "uses", use.id, state="sent", attempts=use.attempts + 1, before=before)
             return self._ledger.uses("id = ?", use.id)[0]
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.broker import journal, kernel, ledger
-from stacks_pulumi.broker.ledger import Ledger, LedgerError
+from stacks_pulumi.broker.ledger import Ledger, LedgerError, Use
 from stacks_pulumi.broker.upstream import Upstream
 from tests.broker.conftest import Bench, HurriedClock, create, literal, permit
+from tests.broker.test_changes import code
 
 LOST = ["drop_after", "truncated", "empty", "html", "cut"]
 
@@ -44,6 +45,24 @@ def test_a_create_that_was_lost_on_the_way_is_sent_again(bench: Bench, fault: st
     assert bench.names == ["web"]
     assert bench.emulator.calls("containers.create") == 3
     bench.emulator.faults.assert_none_left()
+
+
+def test_what_another_request_has_found_meanwhile_is_not_sent_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", "drop_before")
+    again = kernel.Kernel._again
+
+    def late(self: kernel.Kernel, use: Use) -> Use:
+        self._record(None, use, "found", state="done", status=202, answer="{}")
+        return again(self, use)
+
+    monkeypatch.setattr(kernel.Kernel, "_again", late)
+
+    assert code(grant.create("web")) == (409, "grant-busy")
+    assert grant.create("web").headers["x-broker"] == "replay"
+    assert bench.emulator.calls("containers.create") == 1
 
 
 def test_a_create_is_not_sent_after_a_look_that_took_too_long(bench: Bench) -> None:
