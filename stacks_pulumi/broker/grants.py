@@ -104,9 +104,9 @@ class Desk:
         if not names and not self._may_apply_free(grant, change.stack):
             raise refused(_UNSIGNED, _WITHOUT)
         with self._one:
-            before = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
+            before = self._before(change, statement)
             if before is not None:
-                return self._again(before, change, statement, names)
+                return self._again(before, change, names)
             verdict = self.verdict(change, due)
             requester = "" if grant is None else grant.holder
             self._check(change, verdict, names, requester)
@@ -153,10 +153,15 @@ class Desk:
             and self._ledger.now() <= grant.until
         )
 
-    def _again(self, grant: Grant, change: Change, statement: str, names: Sequence[str]) -> Reply:
-        """Return the same grant with what is left of it: its run was interrupted."""
-        if self._ledger.statement(grant.id) != statement:
+    def _before(self, change: Change, statement: str) -> Grant | None:
+        """Return the grant of a change that was handed in before."""
+        grant = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
+        if grant is not None and self._ledger.statement(grant.id) != statement:
             raise refused("its nonce was used by another change", "plan the change again")
+        return grant
+
+    def _again(self, grant: Grant, change: Change, names: Sequence[str]) -> Reply:
+        """Return the same grant with what is left of it: its run was interrupted."""
         if grant.revoked is not None:
             raise refused("the grant of this change was revoked", "plan the change again")
         if grant.spec.free is not None and grant.until <= self._ledger.now() - DAY:
@@ -186,7 +191,7 @@ class Desk:
         try:
             signed = {one: signer_of(data, one.encode(), self._folder.signers, at) for one in signatures}
         except SignatureError as error:
-            raise refused(error.message, "sign it with `stacks-pulumi gate approve`") from None
+            raise refused(error.message, "sign it with the key of an approver") from None
         for one in self._ledger.kept(digest(data)):
             # A key that no longer holds approves nothing.
             with contextlib.suppress(SignatureError):
@@ -203,7 +208,7 @@ class Desk:
         if change.account != self._ledger.account:
             raise refused("it is for another broker", "plan it with this one")
         if now > change.ends:
-            raise refused(f"it had to be handed in until {change.until}", "plan the change again")
+            raise refused(f"it had to be handed in until {instant(change.ends)}", "plan the change again")
         return change, signed
 
     def _check(self, change: Change, verdict: Verdict, names: Sequence[str], requester: str) -> None:
@@ -268,6 +273,9 @@ class Desk:
                 grant does not see.
         """
         change, signed = self._read(statement, signatures, grant)
+        if change.request is not None:
+            self._asked(change)
+        before = self._before(change, statement)
         names = sorted({*signed.values()})
         facts = self._facts(change, due)
         rows = {id_: facts.containers.get(id_) for id_ in sorted(change.literal_ids)}
@@ -296,6 +304,7 @@ class Desk:
                 "verdict": describe(verdict),
                 "approvals": names,
                 "missing": missing(change, verdict, self._settings(), names),
+                "handed_in": None if before is None else instant(before.at),
                 "beyond": beyond(grant, change, due) if grant.kind == "budget" else None,
                 "containers": {id_: None if row is None else described(row) for id_, row in rows.items()},
             },
@@ -407,12 +416,10 @@ class Desk:
                 decision=f"approved by {', '.join(names)}",
             )
         with self._one:
-            row, grant = self._request(change.request)
+            row, grant = self._asked(change)
             if row["state"] != "open" or self._is_over(row, grant):
                 state = "expired" if row["state"] == "open" else row["state"]
                 raise refused(f"the access request {row['id']} is {state}", "let it be asked for again")
-            if change != self._as_change(row, grant):
-                raise refused("it is not what was asked for", "approve it as the broker shows it")
             verdict = self.verdict(change, due)
             why = self._not_approved(change, verdict, names)
             if why:
@@ -492,8 +499,17 @@ class Desk:
         found = self._ledger.rows("select * from requests where id = ?", id_)
         grant = self._ledger.grant(found[0]["grant_id"]) if found else None
         if grant is None:
-            raise RequestRefusedError(404, "there is no such access request")
+            raise RequestRefusedError(
+                404, f"this broker knows no access request {id_}", "check its id, and --gate"
+            )
         return found[0], grant
+
+    def _asked(self, change: Change) -> tuple[sqlite3.Row, Grant]:
+        """Return the access request that a change approves, if it says the same."""
+        row, grant = self._request(change.request or "")
+        if change != self._as_change(row, grant):
+            raise refused("it is not what was asked for", "approve it as the broker shows it")
+        return row, grant
 
     def _is_over(self, row: sqlite3.Row, grant: Grant) -> bool:
         change = _whole(row)

@@ -54,8 +54,9 @@ def sign(text: bytes, key: Path) -> bytes:
             if "passphrase" in said
             else f"does not sign: {said}"
         )
+        private = str(key).removesuffix(".pub")
         raise SignatureError(
-            f"the key {key} {why}; if it is locked, unlock it with `ssh-add {key}` first (without an agent, "
+            f"the key {key} {why}; if it is locked, unlock it with `ssh-add {private}` first (without an agent, "
             "`eval $(ssh-agent)` before that)",
             code="file-access",
         )

@@ -367,6 +367,10 @@ def _greeting(server: Emulator, rate_limit: int | None) -> str:
             "",
             f"  curl -H 'Authorization: Bearer {key}' {url}/containers",
             "",
+            "In a shell, also for the gate, which refuses a stack with a key of its own:",
+            "",
+            f"  export STACKS_BASE_URL={url} STACKS_API_KEY={key}",
+            "",
             "In a Pulumi project:",
             "",
             # One command for the shell: if several lines are pasted, Pulumi reads the later ones as its input.

@@ -357,7 +357,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _approve(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import workflow  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.broker.change import instant  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import workflow  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.workflow import RefusedError  # noqa: PLC0415  (as above)
 
     place = _place(options)
@@ -379,7 +380,7 @@ def _approve(options: argparse.Namespace) -> int:
         )
         if options.name is not None and options.name != name:
             raise RefusedError(f"not approved: the key belongs to {name}, and not to {options.name}")
-        is_asked = not Path(options.change).exists()
+        is_asked = judged.change.request is not None or not Path(options.change).exists()
         if is_asked or isinstance(place, str):
             workflow.post(broker, judged, signature)
             where = "at the broker"
@@ -389,7 +390,7 @@ def _approve(options: argparse.Namespace) -> int:
     if missing:
         tell("gate", f"{missing}; next: another person runs the same command with their key")
     elif not is_asked:
-        tell("gate", f"next: `{_next('apply', options)}`, until {judged.change.until}")
+        tell("gate", f"next: `{_next('apply', options)}`, until {instant(judged.change.ends)}")
     return 0
 
 

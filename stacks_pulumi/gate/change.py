@@ -65,6 +65,7 @@ class Change:
         made_from: For an input, the URNs that its value depends on.
         steps: The engine's names of the steps, in their order.
         note: What else is known of it.
+        former_type: Its type token now, if an alias changes it.
     """
 
     urn: str
@@ -86,6 +87,7 @@ class Change:
     made_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     note: str = ""
+    former_type: str = ""
 
     @property
     def name(self) -> str:

@@ -165,6 +165,7 @@ def _change(one: ObjectChange, words: Sequence[str], dependants: tuple[str, ...]
         else {name: tuple(urns or ()) for name, urns in (new.property_dependencies or {}).items()},
         steps=tuple(words),
         note=one.note,
+        former_type=states[0].type if states[0].type != states[-1].type else "",
     )
 
 

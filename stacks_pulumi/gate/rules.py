@@ -262,5 +262,7 @@ def _never_free(changes: Sequence[Change]) -> Iterator[Finding]:
 
 
 def _is_harmless(change: Change, patterns: Iterable[str]) -> bool:
-    """Return whether a resource is of a type that the gate lists as harmless."""
-    return any(fnmatchcase(change.type, pattern) for pattern in patterns)
+    """Return whether the gate lists a resource's type as harmless; if an alias changes the type, both types."""
+    listed = tuple(patterns)
+    types = filter(None, (change.type, change.former_type))
+    return all(any(fnmatchcase(one, pattern) for pattern in listed) for one in types)

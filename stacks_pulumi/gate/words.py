@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from stacks_pulumi.broker.change import EFFECTS, Change, Known, Permit
+from stacks_pulumi.broker.change import EFFECTS, Change, Constraint, Known, Permit, instant
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate.workflow import Judged, RefusedError, reported
@@ -138,11 +138,16 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
     if change.request:
         yield "note", f"it approves the access request {change.request}"
     who = f" by {change.author!r}" if change.author else ""
-    when = f"to be handed in until {change.until}, and applied in {change.ttl // 60} minutes"
+    when = f"to be handed in until {instant(change.ends)}, and applied in {change.ttl // 60} minutes"
     yield "note", f"planned{who}, {when}, for the broker {_id(change.account)}"
     yield from (("note", f"a policy says: {text}") for text in reported(change).violations)
     if reported(change).plan is not None:
         yield "note", f"the engine's plan is saved, SHA-256 {reported(change).plan}"
+    if said is not None and said["handed_in"]:
+        yield (
+            "note",
+            f"it was handed in at {said['handed_in']}: `gate apply` goes on with what is left of it",
+        )
     if said is not None and (said["approvals"] or judged.result == "needs_approval"):
         missing = f"; {said['missing']}" if said["missing"] else ""
         yield "note", f"approved by {', '.join(said['approvals']) or 'no one yet'}{missing}"
@@ -175,7 +180,18 @@ def _requests(judged: Judged) -> Table:
         ),
         (
             *(_permit(permit, judged) for permit in judged.change.permits),
-            *(Row(("", "same", in_words(one), "", "it reads a secret")) for one in judged.change.secrets),
+            *(
+                Row(
+                    (
+                        "",
+                        "same",
+                        in_words(one),
+                        "",
+                        "; ".join(["it reads a secret", *_of_ids(one.ids, judged)]),
+                    )
+                )
+                for one in judged.change.secrets
+            ),
         ),
         title="What may happen at STACKS",
     )
@@ -196,7 +212,6 @@ def _permit(permit: Permit, judged: Judged) -> Row:
 
 
 def _about(permit: Permit, judged: Judged) -> Iterator[str]:
-    change = judged.change
     if permit.binds is not None:
         yield f"it becomes {json.dumps(permit.binds)}"
     if permit.is_loose:
@@ -205,23 +220,28 @@ def _about(permit: Permit, judged: Judged) -> Iterator[str]:
         yield f"only if no other address than {permit.only_address} is listed"
     if permit.after:
         yield f"after {', '.join(map(str, permit.after))}"
-    for name, one in permit.ids.items():
-        if one.in_ is not None:
-            yield f"it is of {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
-        elif one.is_ is not None and one.created_at is not None:
-            yield f"{_id(one.is_)} is {_container(Known(id=one.is_, created_at=one.created_at), judged)}"
-        elif one.is_ is not None and name in {"backup_id", "connection_id"}:
-            yield "it may be of any container"
-        for symbol in one.of if EFFECTS[permit.endpoint].removes else ():
-            if symbol in change.known:
-                known = change.known[symbol]
-                yield f"{json.dumps(symbol)} is {_id(known.id)}, {_container(known, judged)}"
+    yield from _of_ids(permit.ids, judged, all_known=bool(EFFECTS[permit.endpoint].removes))
     words = [
         *([permit.why] if permit.why else []),
         *([f"destroys {permit.destroys}"] if permit.destroys else []),
     ]
     if words:
         yield f"the planner says {'; '.join(words)!r}"
+
+
+def _of_ids(ids: Mapping[str, Constraint], judged: Judged, *, all_known: bool = False) -> Iterator[str]:
+    """Yield what the ids of a request are; with `all_known` also of the symbols, which have a table of their own."""
+    for name, one in ids.items():
+        if one.in_ is not None:
+            yield f"it is of {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
+        elif one.is_ is not None and one.created_at is not None:
+            yield f"{_id(one.is_)} is {_container(Known(id=one.is_, created_at=one.created_at), judged)}"
+        elif one.is_ is not None and name in {"backup_id", "connection_id"}:
+            yield "it may be of any container"
+        for symbol in one.of if all_known else ():
+            known = judged.change.known.get(symbol)
+            if known is not None:
+                yield f"{json.dumps(symbol)} is {_id(known.id)}, {_container(known, judged)}"
 
 
 def _known(judged: Judged) -> Table:

@@ -51,6 +51,7 @@ from stacks_pulumi.broker.change import (
     instant,
     read_change,
 )
+from stacks_pulumi.broker.folder import ACCOUNT, account_in
 from stacks_pulumi.broker.settings import GateFile
 from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError, clean
@@ -394,7 +395,7 @@ def check_configuration(project: Path, stack: str | None) -> None:
     if own:
         raise ConfigError(
             f"the stack's configuration has {' and '.join(own)}, which a program uses in place of the grant: run "
-            f"`pulumi config rm {own[0]}`",
+            f"`{' && '.join(f'pulumi config rm {name}' for name in own)}`",
             code="invalid-setting",
         )
 
@@ -493,6 +494,8 @@ def sign(broker: Broker | None, judged: Judged, key: Path, folder: Path | None) 
                 "the owner of the key is not known here: name the gate's folder, or use a token of a read grant",
                 code="invalid-argument",
             )
+        if account_in(folder / ACCOUNT) not in {None, judged.change.account}:
+            raise RefusedError("not approved: it is for another broker; plan it with the one of this folder")
         now = datetime.datetime.now(datetime.timezone.utc)
         with settings.opened(folder) as gate:
             made = signatures.make(text, key, gate.signers, now)
@@ -676,11 +679,14 @@ def _up(gate: Gate | None, wanted: Run, change: Change, scratch: Path) -> list[s
     expected = reported(change).plan
     words = ["pulumi", "up", "--yes", *_chosen(stack)]
     if expected is not None:
-        if not plan.is_file() or digest(read_file(plan)) != expected:
+        saved = read_file(plan) if plan.is_file() else b""
+        if digest(saved) != expected:
             raise InputError(
                 f"{plan} is not the saved plan that was approved: take it from where it was planned"
             )
-        words += ["--plan", str(plan.resolve())]
+        # A copy: the file may change after the look.
+        (scratch / "plan.json").write_bytes(saved)
+        words += ["--plan", str(scratch / "plan.json")]
     if gate is not None:
         words += packs.options_of(gate.packs, scratch)
     return words

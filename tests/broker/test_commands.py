@@ -87,6 +87,7 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
     assert "has approved it already" in desk.approve("ann", code=2)
     desk.apply()
     assert desk.bench.names == ["web"]
+    assert "it was handed in at" in desk.gate("show")
     token = [one for one in desk.bench.ledger.grants() if one.kind == "change"]
     assert len(token) == 1
 
@@ -107,11 +108,14 @@ def test_whose_a_container_is_and_what_it_is_come_from_the_broker(desks: Callabl
     desk.bench.ledger.claim("other/prod", row["id"], row["created_at"], "postgresql", "basic")
     known = {"cache": {"id": row["id"], "created_at": "2020-01-01T00:00:00Z", "template": "redis"}}
     desk.write(
-        permit("containers.delete", ids={"container_id": literal(row)}, destroys="nothing"), known=known
+        permit("containers.delete", ids={"container_id": literal(row)}, destroys="nothing"),
+        known=known,
+        secrets=[{"endpoint": "containers.credentials", "ids": {"container_id": literal(row)}}],
     )
 
     said = desk.gate("show")
 
+    assert f'it reads a secret; {row["id"]} is "data", postgresql' in said
     assert '"data", postgresql, basic, $4.00 a month, of other/prod' in said
     assert 'the change is about one made "2020-01-01T00:00:00Z"' in said
     assert "it is about containers of another owner: other/prod" in said
@@ -363,6 +367,14 @@ def test_an_access_request_is_shown_and_approved(desks: Callable[..., Desk]) -> 
     desk.gate("approve", "--key", str(keys() / "ann"), what=asked)
 
     assert desk.bench.agent()("GET", f"/_broker/requests/{asked}").json()["state"] == "approved"
+    # A file for another request, or for one that nobody made, is neither shown nor signed.
+    for request, why in (
+        ("r-0123456789abcdef", "knows no access request"),
+        (asked, "not what was asked for"),
+    ):
+        desk.write(permit("containers.create", create("web")), request=request)
+        assert why in desk.gate("show", code=2)
+        assert why in desk.approve("ann", code=2)
 
 
 def test_the_user_of_the_broker_is_warned_and_refused_if_strict(desks: Callable[..., Desk]) -> None:

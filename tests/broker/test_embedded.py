@@ -223,6 +223,13 @@ def test_a_key_that_only_reads_plans_and_a_missing_one_is_said(
     assert apply(change, "true") == 1
     assert "the broker has no API key" in capsys.readouterr().err
 
+    # Nor is the change of another broker signed, which nobody could hand in here.
+    change.write_bytes(canonical(json.loads(change.read_bytes()) | {"account": "0" * 16}))
+    assert (
+        cli.main(["gate", "approve", str(change), "--gate", str(folder), "--key", str(keys() / "ann")]) == 2
+    )
+    assert "it is for another broker" in capsys.readouterr().err
+
 
 def test_own_rules_run_again_where_a_change_is_approved(
     folder: Path, change: Path, capsys: pytest.CaptureFixture[str]
@@ -247,7 +254,7 @@ def test_own_rules_run_again_where_a_change_is_approved(
     # A planner without the folder has not run it; who approves sees what it finds.
     assert "own rules find here: red: red" in approve(0, resources=written([resource]))
     assert "own rules" not in approve(0, resources=written([resource]), findings=[found])
-    assert "own rules" not in approve(0, request="r-1")
+    assert "knows no access request" in approve(2, request="r-1")
     with (folder / "gate.yaml").open("a", encoding="utf-8") as file:
         file.write("two_approvals: [red]\n")
     assert "its plan does not say what red finds" in approve(2, resources=written([resource]))

@@ -100,6 +100,8 @@ def test_it_prints_its_usage_and_stops_on_a_signal(start: Callable[..., Running]
     settings = load(configured, {})
     assert (settings.base_url, settings.requests_per_minute) == (url, 60)
     assert settings.require_key() == running.find(r"Key +(\S+)")
+    exported = dict(one.split("=") for one in running.find(r"export (.+)").split())
+    assert (load({}, exported).base_url, load({}, exported).api_key) == (url, settings.api_key)
 
     code, rest, complaints = running.end(number)
     assert (code, rest, complaints) == (0, "\nStopped after 1 requests.\n", "")

@@ -13,3 +13,14 @@ def test_the_inputs_that_change_are_those_of_the_program() -> None:
     (change,) = preview.read(data, None).changes
 
     assert (change.name, change.operation, change.changed) == ("web", "update", ("plan",))
+
+
+def test_both_types_are_known_if_an_alias_changes_one() -> None:
+    renamed = previews.step(
+        "replace", "it", {"size": 1}, {"size": 2}, "random:index/randomString:RandomString"
+    )
+    renamed["oldState"]["type"] = previews.BUCKET
+
+    (change,) = preview.read(previews.preview(renamed), None).changes
+
+    assert (change.type, change.former_type) == ("random:index/randomString:RandomString", previews.BUCKET)

@@ -50,6 +50,9 @@ def test_what_is_foreign_counts_as_the_worst_unless_it_is_listed(make_gate: Make
         ("destroys-data", "approve"),
         ("opens-access", "approve"),
     ]
+    # An alias may change the type of what has data.
+    renamed = of("delete", type_=RANDOM, former_type="aws:rds/instance:Instance")
+    assert found(listed, renamed, make_gate=make_gate) == [("destroys-data", "approve")]
     # A provider, and a component, are no objects.
     silent = of("create", type_="pulumi:providers:aws"), of("delete", type_="shop:index:Shop", custom=False)
     assert found("", *silent, make_gate=make_gate) == []
