@@ -256,7 +256,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         acknowledged = False
         # A 404 shows nothing: the platform may not find a container that exists.
         with contextlib.suppress(NotFoundError):
-            acknowledged = self._send_delete(found, olds.get("name") or found.name)
+            acknowledged = self._send_delete(found)
         self.session.client.feed.wait(
             GONE if acknowledged else ABSENT,
             found.id,
@@ -267,16 +267,16 @@ class Lifecycle(msgspec.Struct, frozen=True):
             is_it=lambda row: compare_instants(found.created_at, row.created_at) is not False,
         )
 
-    def _send_delete(self, container: models.Container, name: str | None) -> bool:
+    def _send_delete(self, container: models.Container) -> bool:
         """Send the request; return whether it was acknowledged. A platform may want the container stopped first."""
         api = self.session.client.containers
         try:
-            return api.delete(container.id, name)
+            return api.delete(container.id, container.name)
         except (BadRequestError, ConflictError) as error:
             if "stop" not in error.text.casefold():
                 raise
         self._set_status(container, STATUS_STOPPED, STOPPED)
-        return api.delete(container.id, name)
+        return api.delete(container.id, container.name)
 
     # --- identity ---
 
