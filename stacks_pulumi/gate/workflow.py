@@ -40,9 +40,11 @@ from stacks_pulumi._pulumi_cli import (
     run,
 )
 from stacks_pulumi._pulumi_cli import read as read_events
+from stacks_pulumi._settings_file import text_of, why_unreadable
 from stacks_pulumi.broker import git, signatures
 from stacks_pulumi.broker.change import (
     EFFECTS,
+    LONGEST,
     Ceiling,
     Change,
     ChangeError,
@@ -423,7 +425,7 @@ def signatures_of(file: Path) -> list[str]:
     found: list[str] = []
     try:
         for path in sorted(folder.iterdir()):
-            blocks = _ARMOUR.findall(path.read_text(encoding="ascii"))
+            blocks = _ARMOUR.findall(text_of(path))
             if not blocks:
                 raise InputError(f"{path} has no signature: `gate approve` writes one")
             # The forms of some platforms make spaces of line ends.
@@ -431,7 +433,8 @@ def signatures_of(file: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise InputError(f"a signature in {folder} cannot be read: {error}", code="file-access") from None
+        why = why_unreadable(error)
+        raise InputError(f"a signature in {folder} cannot be read: {why}", code="file-access") from None
     return found
 
 
@@ -442,12 +445,14 @@ def statement_of(file: Path) -> str:
     Raises:
         InputError: The file cannot be read, or is not a change.
     """
-    data = read_file(file)
     try:
-        read_change(data)
-        return data.decode()
+        text = text_of(file, longest=LONGEST)
+        read_change(text.encode())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: {why_unreadable(error)}", code="file-access") from None
     except ChangeError as error:
         raise InputError(f"{file} is no change: {error.message}") from None
+    return text
 
 
 def write(statement: str, file: Path) -> None:

@@ -281,6 +281,18 @@ def test_a_signature_is_written_into_no_file_that_the_author_chose(tmp_path: Pat
         workflow.save("a signature", "mine", other)
 
 
+def test_a_file_of_the_author_that_never_ends_is_not_read(tmp_path: Path) -> None:
+    file, folder = tmp_path / "change.json", tmp_path / "change.json.sig.d"
+    folder.mkdir()
+    file.symlink_to("/dev/null")
+    (folder / "ann").symlink_to("/dev/null")
+
+    with pytest.raises(StacksError, match="not a regular file"):
+        workflow.statement_of(file)
+    with pytest.raises(StacksError, match="not a regular file"):
+        workflow.signatures_of(file)
+
+
 def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk]) -> None:
     desk = desks()
     body = {**create("web"), "name": {"any": True}}

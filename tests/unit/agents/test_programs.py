@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.agents.programs import ProgramError, check
+from stacks_pulumi.catalog import name_faults
 from tests.support.agent_programs import HOSTILE, SHOP, output
 
 
@@ -21,6 +23,18 @@ def test_a_program_is_written_again_as_what_was_checked() -> None:
     ]
     assert check(written).text({}) == check(SHOP).text({})
     assert check(json.dumps(written)).text({}) == check(SHOP).text({})
+
+
+def test_the_program_on_the_page_for_agents_can_be_planned() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "for-agents.md").read_text(encoding="utf-8")
+    program = check(page.partition("```yaml\n")[2].partition("```")[0]).document
+
+    containers = [
+        one["properties"].get("name", name)
+        for name, one in program["resources"].items()
+        if one["type"] == "stacks:index:Container"
+    ]
+    assert {name: name_faults(name) for name in containers} == {"data": (), "web": ()}
 
 
 @pytest.mark.parametrize(
