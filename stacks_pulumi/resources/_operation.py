@@ -259,8 +259,8 @@ class Operation(msgspec.Struct):
     def report(self, message: str, code: ErrorCode = "rollback-failed") -> None:
         """Show an error that stays, on stderr too, because the engine may be gone: something is left in the account."""
         text = with_code(message, code)
-        self.call.error(text)
         print(clean(f"stacks-pulumi: {self.label}: {text}"), file=sys.stderr, flush=True)  # noqa: T201  (works without the engine)
+        self.call.error(text)
 
     def inform(self, text: str) -> None:
         """Show a line that stays."""

@@ -72,7 +72,7 @@ def test_a_missing_extra_is_one_line_with_the_command_that_installs_it(command: 
     program = (
         f"import sys; sys.modules[{module!r}] = None; from stacks_pulumi.cli import main; sys.exit(main())"
     )
-    arguments = {"completion": ["bash"], "mcp": ["--gate", "gate"]}.get(command, [])
+    arguments = {"completion": ["bash"]}.get(command, [])
 
     done = subprocess.run(
         [sys.executable, "-c", program, command, *arguments], capture_output=True, text=True, check=False
