@@ -67,7 +67,7 @@ class Folder:
         self._ending = contextlib.ExitStack()
         try:
             self.settings()
-            check_modes(self.path)
+            check_modes(self.path, self._settings(self.path))
             self.ledger = Ledger(self.path / LEDGER, clock, account_in(self.path / ACCOUNT))
         except BaseException:
             self._ending.close()
@@ -113,7 +113,13 @@ class Folder:
         if rules == self.path:
             return own
         return msgspec.structs.replace(
-            self._settings(rules), key=own.key, keys=own.keys, listen=own.listen, rules_ref=own.rules_ref
+            self._settings(rules),
+            # Who writes the rules does not choose where the key is, nor where it is sent.
+            key=own.key,
+            keys=own.keys,
+            base_url=own.base_url,
+            listen=own.listen,
+            rules_ref=own.rules_ref,
         )
 
     def prices(self) -> str | None:
@@ -178,17 +184,22 @@ class Folder:
         new.replace(self.path / ADDRESS)
 
 
-def check_modes(folder: Path) -> None:
+def check_modes(folder: Path, file: GateFile) -> None:
     """
-    Check that no other user can change the settings of a folder, or read its ledger.
+    Check that no other user can change the settings and approvers of a folder, or read its ledger.
 
     Raises:
         ConfigError: One can.
     """
-    for path, mask in ((folder, 0o022), (folder / FILE, 0o022), (folder / LEDGER, 0o077)):
+    # With `rules_ref`, git has the other files.
+    others = (file.approvers, file.budgets, file.prices) if file.rules_ref is None else ()
+    files = [folder / name for name in (FILE, *others) if name is not None]
+    # Who can write to a folder can replace what is in it.
+    settings = dict.fromkeys([folder, *(one for path in files for one in (path.parent, path))], 0o022)
+    for path, mask in (settings | {folder / LEDGER: 0o077}).items():
         if path.exists() and path.stat().st_mode & mask:
             does = "read" if mask & 0o044 else "change"
-            mode = 700 if path == folder else 600
+            mode = 700 if path.is_dir() else 600
             raise ConfigError(f"other users can {does} {path}: run `chmod {mode} {path}`", code="file-access")
 
 

@@ -57,6 +57,8 @@ _OPEN: Final = 200
 _LONGEST_ASKED: Final = 256 * 1024
 """The most characters of a change that is asked for: it is stored before anybody has signed it."""
 _REQUEST_LASTS: Final = 7 * DAY
+_SKEW: Final = 300.0
+"""By how many seconds the clock of a planner may be ahead."""
 
 
 class Desk:
@@ -209,6 +211,12 @@ class Desk:
             raise refused("it is for another broker", "plan it with this one")
         if now > change.ends:
             raise refused(f"it had to be handed in until {instant(change.ends)}", "plan the change again")
+        longest = self._settings().record_expires.total_seconds()
+        if change.request is None and change.ends > now + longest + _SKEW:
+            raise refused(
+                f"it may be handed in until {instant(change.ends)}, later than `record_expires` in gate.yaml allows",
+                "plan it again without --expires, or let `record_expires` be longer",
+            )
         return change, signed
 
     def _check(self, change: Change, verdict: Verdict, names: Sequence[str], requester: str) -> None:

@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import compare_instants, same_name
+from stacks_pulumi._identifiers import compare_instants, may_be_of, same_name
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
@@ -151,6 +151,9 @@ class Kernel:
         self._ledger, self._upstream, self._settings, self._budgets = ledger, upstream, settings, budgets
         self._active: set[int] = set()
         self._admits = threading.Lock()
+
+    def take_over(self) -> None:
+        """Take over the ledger from a server that runs no more: nobody waits for what it was doing."""
         self._leave("true")
 
     # Reads
@@ -281,6 +284,8 @@ class Kernel:
     def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
         """Return what the ledger has of a request that is about to be sent, after a check of every limit."""
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
+        if self._may_meet(grant, ask, look):
+            raise busy("another grant may make, or change, a container with the same id at this moment")
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
         # What may exist twice has its time, and ids that are given once.
         is_listed = effect.doubt == "unknown" and effect.makes not in _TWICE
@@ -295,6 +300,26 @@ class Kernel:
         row |= {"endpoint": ask.endpoint, "ids": ask.ids, "body": ask.body, "before": before}
         row |= {"state": "sent", "at": now, "ended": now, "usd": None if price is None else str(price)}
         return row if permit is None else row | {"permit": permit.n, "binds": permit.binds}
+
+    def _may_meet(self, grant: Grant, ask: Ask, look: Look) -> bool:
+        """Return whether what a request is about may be what another grant makes now: an id is given again."""
+        since = self._ledger.now() - _UNDER_WAY
+        if ask.endpoint == _CREATE:
+            others = self._ledger.uses("state = 'sent' and grant_id <> ? and ended > ?", grant.id, since)
+            ids = [id_ for use in others for name, id_ in use.ids.items() if name in CONTAINERS]
+            return any(may_be_of(id_, str(ask.body.get("name"))) for id_ in ids)
+
+        def may_be(id_: str, use: Use) -> bool:
+            if use.object is None:
+                return may_be_of(id_, str(use.body.get("name")))
+            # A list from before it was made has what had the id then.
+            return use.object == id_ and (
+                (row := look.container(id_)) is None or not compare_instants(row.created_at, use.created_at)
+            )
+
+        lately = "at > ? and ended > ? and grant_id <> ?"
+        made = self._ledger.creates(lately, since - DAY, since, grant.id)
+        return any(may_be(id_, use) for id_ in ask.containers for use in made)
 
     # Money
 

@@ -519,6 +519,7 @@ class Server:
     @contextlib.contextmanager
     def _bound(self) -> Iterator[socket.socket]:
         with self._folder.locked(), contextlib.closing(self._listen.bind()) as made:
+            self.app.kernel.take_over()
             scheme = "http" if self._tls is None else "https"
             if self._listen.path is not None:
                 self.url = f"unix:{self._listen.path}"

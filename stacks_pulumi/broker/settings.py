@@ -228,7 +228,7 @@ class GateFile(_Section, frozen=True):
         approver_limits: What single approvers may approve, by name. Who is not in it may approve all.
         two_approvals: The rules whose findings need the approvals of two people.
         other_than_author: Whether the author of the last commit may not approve it.
-        record_expires: How old a record may be when it is applied.
+        record_expires: How old a record may be when it is applied. No change is handed in with a later end.
         harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`. All
             others count as the worst.
         prices: The file with the prices of other providers' resources.
@@ -241,7 +241,8 @@ class GateFile(_Section, frozen=True):
         account: Limits on the whole account.
         requests_share: The most of the rate limit that one grant may use.
         rules_ref: A git ref, such as `origin/main`, from which the folder's rules, packs and approvers are read: all of
-            this file but `key`, `keys` and `listen`, and the files next to it. The ledger stays in the folder.
+            this file but `key`, `keys`, `base_url` and `listen`, and the files next to it. The ledger stays in the
+            folder.
         policies: What `budget` grants may do, by name.
     """
 

@@ -163,7 +163,7 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         "--expires",
         type=_duration,
         metavar="TIME",
-        help="how long it may be handed in: 30m, 4h or 2d (default: `record_expires` in gate.yaml)",
+        help="how long it may be handed in: 30m, 4h or 2d (default, and at most: `record_expires` in gate.yaml)",
     )
 
 

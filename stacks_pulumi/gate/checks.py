@@ -259,7 +259,7 @@ def _of_broker(gate: Gate) -> Iterator[str]:
     """Yield why no broker would start with the folder, or would not use it."""
     file = gate.file
     asked: list[Callable[[], object]] = [
-        functools.partial(check_modes, gate.folder),
+        functools.partial(check_modes, gate.folder, file),
         functools.partial(account_in, gate.folder / ACCOUNT),
     ]
     if file.budgets is not None:

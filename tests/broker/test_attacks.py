@@ -12,11 +12,15 @@ import pytest
 from stacks_pulumi import cli
 from stacks_pulumi.broker import kernel
 from stacks_pulumi.broker.change import instant
+from stacks_pulumi.broker.folder import Folder
 from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
+from stacks_pulumi.broker.server import Server
 from stacks_pulumi.broker.upstream import Upstream
+from stacks_pulumi.errors import ConfigError
 from tests.broker.conftest import Bench, create, literal, permit
 from tests.broker.test_changes import code
 from tests.broker.test_permits import refused
+from tests.support.waiting import until
 
 
 def test_who_has_no_token_and_no_signature_is_told_nothing_of_the_account(bench: Bench) -> None:
@@ -294,7 +298,7 @@ def test_who_may_not_approve_allows_no_access_request_that_would_be_free(
 
 def test_what_is_free_is_not_saved_up(benches: Callable[..., Bench]) -> None:
     """Changes of many days that were handed in, and not applied, would all be made in one hour."""
-    bench = benches(free={"increase_per_day": 5})
+    bench = benches(free={"increase_per_day": 5}, record_expires="40d")
     far = instant(bench.clock.wall() + 40 * DAY)
     first, second = (
         bench.change(permit("containers.create", create(name)), until=far) for name in ("one", "two")
@@ -395,3 +399,75 @@ def test_what_a_platform_may_take_for_true_opens_access(benches: Callable[..., B
     )
 
     assert answer.json()["verdict"]["result"] == "refused"
+
+
+def test_a_deletion_of_what_is_gone_does_not_meet_what_another_grant_makes_meanwhile(bench: Bench) -> None:
+    """The platform gives the id again, so the deletion would remove the new container."""
+    old = bench.made("web")
+    clears = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
+    makes = bench.granted(permit("containers.create", create("web")))
+    del bench.emulator.state.containers[old["id"]]
+    bench.emulator.faults.add("containers.create", "slow", seconds=1.0, done=False)
+    bench.emulator.faults.add("containers.delete", "slow", seconds=4.0, done=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        made = pool.submit(makes.create, "web")
+        until(lambda: bench.ledger.uses("state = 'sent'"))
+        cleared = pool.submit(clears, "DELETE", f"/containers/{old['id']}")
+        answers = made.result().status_code, cleared.result().status_code
+
+    assert (answers, bench.names) == ((202, 409), ["web"])
+    bench.emulator.faults.clear()
+
+
+def test_a_create_waits_for_another_grants_request_about_the_id_that_it_may_get(bench: Bench) -> None:
+    old = bench.made("web")
+    clears = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
+    makes = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.delete", "slow", seconds=4.0, done=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        cleared = pool.submit(clears, "DELETE", f"/containers/{old['id']}")
+        until(lambda: bench.ledger.uses("state = 'sent'"))
+        # In the dashboard somebody removes it, too.
+        del bench.emulator.state.containers[old["id"]]
+        answers = makes.create("web").status_code, cleared.result().status_code
+
+    assert (answers, bench.names) == ((409, 404), [])
+    assert makes.create("web").status_code == 202
+
+
+def test_a_server_that_may_not_serve_a_folder_changes_nothing_in_its_ledger(bench: Bench) -> None:
+    """A deletion that is under way would count as not done."""
+    web = bench.made("web")
+    grant = bench.granted(permit("containers.delete", ids={"container_id": literal(web)}))
+    bench.emulator.faults.add("containers.delete", "slow", seconds=4.0)
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(grant, "DELETE", f"/containers/{web['id']}")
+        until(lambda: bench.ledger.uses("state = 'sent'"))
+        second = Folder(bench.path, bench.clock)
+        with pytest.raises(ConfigError, match="serves"):
+            Server(second, "127.0.0.1:0", clock=bench.clock).run()
+        second.close()
+        assert answer.result().status_code == 200
+
+    assert [use.state for use in bench.ledger.uses("true")] == ["done"]
+
+
+def test_who_may_write_to_the_signers_is_no_other_user(bench: Bench) -> None:
+    (bench.path / "allowed_signers").chmod(0o666)
+
+    with pytest.raises(ConfigError, match="can change"):
+        Folder(bench.path, bench.clock)
+
+
+def test_a_change_may_not_be_handed_in_for_longer_than_the_settings_say(bench: Bench) -> None:
+    """A ledger from a backup does not know that it was applied."""
+    far = bench.change(
+        permit("containers.create", create("web")), until=instant(bench.clock.wall() + 2 * DAY)
+    )
+
+    answer = bench.hand_in(far, "ann")
+
+    assert (code(answer), "record_expires" in answer.text) == ((403, "grant-refused"), True)

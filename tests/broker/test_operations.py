@@ -303,10 +303,16 @@ def test_rules_and_approvers_of_a_git_ref_are_not_those_of_the_working_tree(
     for words in ("init -q -b main", "add .", "commit -qm Rules", "switch -qc change"):
         _git(bench.path, *words.split())
     bench.stop()
-    bench.configure({"rules_ref": "main", "account": {"max_total": 4000}})
+    bench.configure(
+        {"rules_ref": "main", "account": {"max_total": 4000}, "base_url": "https://other.example/api/v1"}
+    )
     mallory = signer("bob").replace("bob", "mallory", 1)
     (bench.path / "allowed_signers").write_text(mallory, encoding="utf-8")
     _git(bench.path, "commit", "-qam", "No rules")
+    # Its own file alone says where the key is sent.
+    with contextlib.closing(folders.Folder(bench.path, bench.clock)) as folder:
+        assert folder.settings().base_url == "https://other.example/api/v1"
+    bench.configure({"rules_ref": "main"})
     bench.start()
 
     said = bench.reader()("GET", "/_broker/settings").json()
