@@ -62,33 +62,18 @@ def run(options: argparse.Namespace) -> int:
         return report_error(options, error, exit_code=_REFUSED)
 
 
-class _Gone(argparse.Action):
-    """An option of an earlier version: it is refused with a message that says what to do instead."""
-
-    def __init__(self, *, const: str, **more: Any) -> None:
-        super().__init__(nargs="?", help=argparse.SUPPRESS, const=const, **more)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        parser.error(f"{self.option_strings[0]} is no option any more: {self.const}")
-
-
-_NO_REF: Final = "write `rules_ref: REF` into the gate.yaml of the broker, which reads the rules from there"
-
-
 def _add_gate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gate",
         metavar="DIR",
         help="the broker: its folder, or its address (default: STACKS_BASE_URL, if STACKS_API_KEY is a grant)",
     )
-    parser.add_argument("--gate-ref", action=_Gone, const=_NO_REF)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gate", required=True, type=Path, metavar="DIR", help="the folder, which has gate.yaml"
     )
-    parser.add_argument("--gate-ref", action=_Gone, const=_NO_REF)
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
@@ -138,7 +123,6 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where to write the change (default: change.json); signatures of one that is there are removed",
     )
-    parser.add_argument("--record", action=_Gone, const="a change is one file, which --out names")
     parser.add_argument(
         "--save-plan",
         action="store_true",
@@ -191,8 +175,6 @@ def _add_approve(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="approve values that are not known until the change is made",
     )
-    for name in ("--ceiling", "--expires"):
-        parser.add_argument(name, action=_Gone, const="it is a part of what is signed, so `gate plan` has it")
 
 
 def _add_apply(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ and never from the state. The planner's report has a table of its own: no broker
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -65,6 +66,7 @@ def document_of(judged: Judged) -> Document:
         ),
         checks=tuple(_checks(judged)),
         data=_data(judged),
+        ending=_counted(judged),
     )
 
 
@@ -151,6 +153,23 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
     if said is not None and (said["approvals"] or judged.result == "needs_approval"):
         missing = f"; {said['missing']}" if said["missing"] else ""
         yield "note", f"approved by {', '.join(said['approvals']) or 'no one yet'}{missing}"
+
+
+def _counted(judged: Judged) -> str:
+    """Return what the broker counts: one line, also where the planner's words fill the screens before it."""
+    if judged.said is None:
+        return ""
+    permits = judged.change.permits
+    found = Counter(str(one["rule"]) for one in judged.said["verdict"]["findings"])
+    # The broker repeats each of them, and the planner chooses how many there are.
+    found.subtract(one.rule for one in judged.change.reported)
+    counts = {
+        "lines": len(permits),
+        "deletions": sum(bool(EFFECTS[one.endpoint].removes) for one in permits),
+        "secrets": len(judged.change.secrets),
+        **{rule: count for rule, count in found.items() if count > 0},
+    }
+    return f"the broker counts: {', '.join(f'{name} {count}' for name, count in counts.items())}"
 
 
 def _findings(judged: Judged) -> Iterator[tuple[str, str, str]]:

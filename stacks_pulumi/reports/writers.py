@@ -182,6 +182,8 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
             Text.assemble((clean(violation.level), _WEIGHTS[violation.weight]), f" policy {where}:")
         )
         console.print(Text("\n".join(_indented(violation.message))))
+    if document.ending:
+        console.print(Text(clean(document.ending)))
     return buffer.getvalue()
 
 

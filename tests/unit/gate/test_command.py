@@ -53,26 +53,6 @@ def test_a_wrong_option_ends_with_1(words: list[str], capsys: pytest.CaptureFixt
     assert "[invalid-argument]" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (
-            ["plan", "--record", "record"],
-            "--record is no option any more: a change is one file, which --out names",
-        ),
-        (["apply", "x", "--gate-ref", "HEAD"], "write `rules_ref: REF` into the gate.yaml of the broker"),
-        (["approve", "x", "--key", "k", "--ceiling", "5"], "a part of what is signed, so `gate plan` has it"),
-    ],
-)
-def test_an_option_of_an_earlier_version_says_what_to_do(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["gate", *words])
-
-    assert said in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("action", ["show", "apply"])
 def test_a_record_of_an_earlier_version_is_named(
     action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
