@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stacks_pulumi._pulumi_cli import InputError, find_project, read_project
 from stacks_pulumi.commands._shared import (

@@ -4,6 +4,7 @@ import datetime
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
@@ -72,11 +73,13 @@ def test_the_documents_for_programs_are_as_recorded(golden: Golden) -> None:
 
 
 def test_rich_says_the_same_in_a_frame() -> None:
-    text = rich_text(result(), width=120, color=False)
+    shown = replace(document_of(result()), ending="the last line")
+    text = in_text.rich_text(shown, width=120, color=False)
 
     assert text is not None
     assert "│ new " in text
     assert "mandatory policy allowed-plans on grown:" in text
+    assert text.endswith("\nthe last line\n")
 
 
 @pytest.mark.parametrize("width", [68, 80])
