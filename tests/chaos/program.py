@@ -193,7 +193,9 @@ class Program:
     def _replace(self, name: str) -> None:
         found, number = self._declared[name], next(self._numbers)
         if found["kind"] == "Container":
-            self._change_container(name, 0)
+            # One that is retained keeps its name, which a new one cannot have.
+            if not found["retain"]:
+                self._change_container(name, 0)
         elif found["kind"] == "AllowedIp":
             found["inputs"]["ip_address"] = f"192.0.2.{150 + number % 100}"
         elif found["kind"] in {"VpnClient", "Connection"}:
