@@ -547,8 +547,10 @@ class Kernel:
         """Record that a request was carried out, and what it made."""
         is_kept = use.endpoint not in _NOT_KEPT and reply.status < 400
         # Who pinned a backup that was there before may have pinned it for somebody else, too.
-        is_its = made is not None and (use.makes != "Pin" or use.before["is_new"])
-        object_, created_at = made if made is not None and is_its else (None, None)
+        is_new = made is not None and (
+            use.before["is_new"] if use.makes == "Pin" else not _was_listed(use, *made)
+        )
+        object_, created_at = made if made is not None and is_new else (None, None)
         answer = reply.body.decode("utf-8", "replace") if is_kept else None
         values = {"state": "done", "status": reply.status, "answer": answer}
         return self._record(visit, use, reply.decision, **values, object=object_, created_at=created_at)
@@ -672,6 +674,14 @@ def _why_not_in(
 def _is_refusal(status: int | None) -> bool:
     """Return whether a status says that the request was not carried out."""
     return status == _NOT_SENT or (status is not None and 400 <= status < 500 and status != _TIMED_OUT)
+
+
+def _was_listed(use: Use, id_: str, made: str | None) -> bool:
+    """Return whether what an answer says was made was there before: a platform may answer with what had the name."""
+    if use.makes != "Container":
+        return id_ in use.before["ids"]
+    listed = (one.rpartition("@") for one in use.before["ids"])
+    return any(id_ == old and compare_instants(made, at) for old, _, at in listed)
 
 
 def _identity(row: Any) -> str:

@@ -18,7 +18,7 @@ from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import Known
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Use
 from stacks_pulumi.broker.settings import GateFile, Policy
-from stacks_pulumi.pricing.money import MonthlyPrice, billed, usd
+from stacks_pulumi.pricing.money import MonthlyPrice, Price, billed, usd
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
 _LISTED: Final = 120.0
@@ -78,11 +78,16 @@ def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
     return monthly(template, plan, tier)
 
 
-def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
-    """Return the highest monthly price of a container that is listed; `None` if it is not known."""
+def listed_price(row: Container, monthly: MonthlyPrice) -> Price:
+    """Return the monthly price of a container that is listed."""
     template = UNKNOWN if row.template is None else row.template
     plan = None if template == catalog.VPN_TEMPLATE else UNKNOWN if row.plan is None else row.plan
-    return billed(template, plan, None, row.storage_mb, monthly)[0].high
+    return billed(template, plan, None, row.storage_mb, monthly)[0]
+
+
+def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
+    """Return the highest of it; `None` if that is not known."""
+    return listed_price(row, monthly).high
 
 
 def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:

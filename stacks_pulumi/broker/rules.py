@@ -16,7 +16,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
-from stacks_pulumi.broker.limits import Limit, price_listed, price_of, why_over
+from stacks_pulumi.broker.limits import Limit, listed_price, price_of, why_over
 from stacks_pulumi.broker.settings import Action, GateFile
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier
@@ -144,8 +144,9 @@ def _of_permits(
     rules = settings.rules
     for permit in change.permits:
         words, effect = in_words(permit), EFFECTS[permit.endpoint]
-        # What is not false, a platform may take for true.
-        opens = effect.opens or permit.body.get("enabled", False) is not False
+        # What does not say false, a platform may take for true.
+        is_access = permit.endpoint == "containers.external_access"
+        opens = effect.opens or (is_access and permit.body.get("enabled") is not False)
         found: tuple[tuple[bool, str, Action, str], ...] = (
             (
                 _destroys(permit, change, facts),
@@ -241,10 +242,10 @@ def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | N
 
 
 def _removed(change: Change, facts: Facts) -> Decimal:
-    """Return what is not billed any more when all of a change has happened: each container counts once."""
+    """Return what is certainly not billed any more when all of a change has happened: each container counts once."""
     ids = [one.ids["container_id"] for one in change.permits if one.endpoint == "containers.delete"]
     gone = {
-        row.id: price_listed(row, facts.monthly) or _ZERO
+        row.id: listed_price(row, facts.monthly).low or _ZERO
         for one in ids
         if (row := facts.containers.get(one.is_ or "")) is not None
         and compare_instants(row.created_at, one.created_at)

@@ -57,6 +57,10 @@ _PRICES: Final = 300.0
 _KEPT: Final = frozenset({"content-type", "date", "retry-after"})
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s\"]{0,100}):(?!\*{1,20}@|[0-9]{1,5}/)[^\s\"]{1,300}@")
 """A password in an address. It may contain `:`, `/` and `@`, but a port is not a password."""
+_NAMED: Final = re.compile(
+    r'("\w{0,100}(?:password|secret)"\s*:\s*")(?:[^"\\]|\\.)+(?=")', re.ASCII | re.IGNORECASE
+)
+"""The value of a field that is named so, such as a variable of a connection. The platform masks it as `****`."""
 _REDIRECT: Final = range(300, 400)
 
 
@@ -267,7 +271,7 @@ class Upstream:
             got: The answer of the platform.
             address: The address of the broker, as the client has it.
             decision: What became of the request.
-            secret: Whether the client may have the secrets in it. Otherwise passwords in addresses are masked.
+            secret: Whether the client may have the secrets in it. Otherwise passwords are masked.
             only: The containers of which rows may be in it; `None` for all.
         """
         if isinstance(got, Lost):
@@ -278,7 +282,7 @@ class Upstream:
             text = _without_escapes(text)
         text = self._without_keys(text).replace(self.base_url, address)
         if not secret:
-            text = _PASSWORD.sub(r"\1:****@", text)
+            text = _NAMED.sub(r"\1****", _PASSWORD.sub(r"\1:****@", text))
         if only is not None:
             text = _only(text, only)
         headers = {name: self._without_keys(value) for name, value in got.headers.items() if name in _KEPT}

@@ -471,3 +471,62 @@ def test_a_change_may_not_be_handed_in_for_longer_than_the_settings_say(bench: B
     answer = bench.hand_in(far, "ann")
 
     assert (code(answer), "record_expires" in answer.text) == ((403, "grant-refused"), True)
+
+
+def test_a_platform_that_answers_a_create_with_what_was_there_gives_nobody_that_container(
+    bench: Bench,
+) -> None:
+    old = bench.made("web")
+    row = {"id": old["id"], "name": "web", "template": "nodejs", "plan": "basic", "status": "running"}
+    body = {"success": True, "data": {**row, "createdAt": old["created_at"]}}
+    bench.emulator.faults.add("containers.create", "status", code=202, body=body)
+    grant = bench.granted(permit("containers.create", create("web"), binds="web"))
+
+    assert grant.create("web").status_code == 202
+    assert refused(grant("DELETE", f"/containers/{old['id']}"))
+    assert bench.names == ["web"]
+
+
+def test_what_does_not_say_that_access_is_closed_opens_it(benches: Callable[..., Bench]) -> None:
+    bench = benches(rules={"unpriced": "approve", "opens-access": "refuse"})
+    ids = {"container_id": literal(bench.made("web"))}
+
+    answer = bench.hand_in(bench.change(permit("containers.external_access", ids=ids)), "ann")
+
+    assert answer.json().get("verdict", {}).get("result") == "refused"
+
+
+def test_a_password_that_the_platform_does_not_mask_is_in_no_answer_and_not_in_the_ledger(
+    bench: Bench,
+) -> None:
+    web, data = bench.made("web"), bench.made("data", template="redis")
+    made = {
+        "id": "6f1c1c1e-1c1c-4c1c-8c1c-1c1c1c1c1c1c",
+        "environmentVariables": {"REDIS_HOST": "data", "REDIS_PASSWORD": 'hunter\\"2'},
+        "connectionString": "redis://:hunter@data:6379",
+    }
+    bench.emulator.faults.add("connections.create", "status", code=200, body={"success": True, "data": made})
+    ids = {"source_id": literal(web), "target_id": literal(data)}
+    grant = bench.granted(permit("connections.create", ids=ids))
+
+    answer = grant("POST", f"/containers/{web['id']}/connect/{data['id']}")
+
+    expected = {"REDIS_HOST": "data", "REDIS_PASSWORD": "****"}
+    assert answer.json()["data"]["environmentVariables"] == expected
+    assert "hunter" not in answer.text + str(bench.ledger.uses("true"))
+
+
+def test_what_a_change_removes_lowers_the_price_by_what_it_certainly_cost(bench: Bench) -> None:
+    """It may have more storage than its plan, or not: an approver would read a saving that is none."""
+    old = bench.made("old", template="nginx-micro", plan="micro")
+    listed = {"success": True, "count": 1, "data": [{**old, "storage_allocated": 10240}]}
+    bench.clock.advance(2)
+    bench.emulator.faults.add("containers.list", "status", code=200, body=listed)
+    change = bench.change(
+        permit("containers.create", create("web", plan="premium")),
+        permit("containers.delete", ids={"container_id": literal(old)}),
+    )
+
+    answer = bench.hand_in(change, token=bench.reader(may_apply_free=True).token)
+
+    assert answer.json()["verdict"]["increase"] == "9.00"
