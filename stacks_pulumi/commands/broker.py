@@ -84,7 +84,11 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
     _add_folder(parser)
     parser.add_argument("--for", dest="holder", required=True, metavar="NAME", help="for whom it is")
     parser.add_argument(
-        "--stack", default="", type=_stack, metavar="PROJECT/STACK", help="the stack that it is for"
+        "--stack",
+        default="",
+        type=_stack,
+        metavar="PROJECT/STACK",
+        help="the stack that it is for; a budget needs one (default for a grant that reads: any)",
     )
     parser.add_argument("--policy", default="", metavar="NAME", help="the policy of a budget, in gate.yaml")
     parser.add_argument(
@@ -241,10 +245,10 @@ def _grant(options: argparse.Namespace) -> int:
             )
         if options.kind == "read" and options.policy:
             raise ConfigError("--policy belongs to a budget", code="invalid-argument")
-        if options.may_apply_free and not options.stack:
+        if (options.kind == "budget" or options.may_apply_free) and not options.stack:
             raise ConfigError(
-                "--may-apply-free needs --stack: what is free has a limit for each stack, and a client says which its "
-                "change is of",
+                "a budget and --may-apply-free need --stack: without one, no limit of a stack and no budget over "
+                "several stacks holds the client",
                 code="invalid-argument",
             )
         spec = Spec(secrets=tuple(secrets), may_apply_free=options.may_apply_free)

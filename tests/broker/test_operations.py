@@ -223,9 +223,11 @@ def test_the_way_of_an_administrator(
             assert server.stderr is not None
             said = server.stderr.readline()
             url = next(word for word in said.split() if word.startswith("http")).rstrip(";")
-            made = json.loads(
-                command("grant", "budget", folder, "--for", "bot", "--policy", "agents", "--json")
-            )
+            budget = ["grant", "budget", str(folder), "--for", "bot", "--policy", "agents"]
+            # No limit of a stack would hold it.
+            assert cli.main(["broker", *budget]) == 1
+            assert "a budget and --may-apply-free need --stack" in capsys.readouterr().err
+            made = json.loads(command(*budget, "--stack", "shop/dev", "--json"))
             client = Client(url, made["token"])
             assert made["url"] == url
             assert client("GET", "/containers").json()["count"] == 1
