@@ -388,12 +388,12 @@ class Connection(Model, frozen=True, kw_only=True):
     """
 
     id: Id
-    name: str | None = None
+    name: Name | None = None
     connection_type: str | None = None
     source_id: str | None = None
     target_id: str | None = None
     source_name: str | None = None
-    target_name: str | None = None
+    target_name: Name | None = None
     target_type: str | None = None
     target_status: str | None = None
     environment_variables: dict[str, str] | None = None

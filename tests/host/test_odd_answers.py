@@ -76,7 +76,7 @@ READ_BY: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "connections.list": (
         "Connection",
         {"source": "web", "target": "data", "name": "to-db"},
-        ("id", "connection_type", "target_name", "created_at"),
+        ("id", "connection_name", "connection_type", "target_name", "created_at"),
     ),
     "backups.list": ("PinnedBackup", {"container": "data"}, ("id", "status", "pinned", "created_at")),
     "vpn_clients.list": ("VpnClient", {"container": "vpn", "name": "laptop"}, ("name", "created_at")),
