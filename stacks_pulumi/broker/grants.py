@@ -43,8 +43,6 @@ from stacks_pulumi.endpoints import ENDPOINTS
 if TYPE_CHECKING:
     from stacks_pulumi.broker.folder import Folder
 
-NO_STACK: Final = "-/-"
-"""The stack of an access request of a grant that has none."""
 _IN_USE: Final = 120.0
 """Seconds after the last use of a token in which the same change is not handed in again."""
 _SIGNATURES: Final = 10
@@ -531,7 +529,7 @@ class Desk:
         permit = msgspec.json.decode(row["permit"], type=Permit)
         return Change(
             version=1,
-            stack=grant.stack or NO_STACK,
+            stack=grant.stack,
             account=self._ledger.account,
             until=instant(min(grant.until, row["at"] + _REQUEST_LASTS)),
             nonce=f"request-{row['id']}",

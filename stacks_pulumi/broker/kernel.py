@@ -371,7 +371,7 @@ class Kernel:
         if self._ledger.now() > grant.until:
             return ["this grant has ended"]
         if grant.stack != change.stack:
-            return [f"this grant is of the stack {grant.stack or '-'}"]
+            return [f"this grant is of the stack {grant.stack}"]
 
         def is_owned(name: str, one: Constraint) -> bool:
             """Return whether all that a variable may be is made by the change, or belongs to the grant."""

@@ -145,7 +145,7 @@ def limits_of(
     Yield the limits that hold every create for a stack, also a signed one.
 
     Args:
-        stack: The stack; empty for none.
+        stack: The stack.
         known: What a change says that it knows: those containers count for its stack.
         found: What the account has.
         settings: The settings.
@@ -153,7 +153,7 @@ def limits_of(
     """
     if settings.account is not None:
         yield Limit("account.max_total", settings.account.max_total, total(found))
-    if stack and settings.limits.max_total is not None:
+    if settings.limits.max_total is not None:
         ids = {one.id for one in known.values()}
         of_stack = (one for one in found if one.stack == stack or one.id in ids)
         yield Limit("limits.max_total", settings.limits.max_total, total(of_stack))
