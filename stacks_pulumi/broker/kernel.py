@@ -502,7 +502,21 @@ class Kernel:
         """Send a request once. Return the answer if its outcome is known or is not looked for."""
         effect, again = EFFECTS[use.endpoint], use.attempts > 1
         *spans, (began, _) = use.before["spans"]
-        got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due)
+
+        def check() -> None:
+            self._not_revoked(visit.grant.id)
+
+        try:
+            got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due, check)
+        except RequestRefusedError:
+            # Its turn did not come.
+            known = (
+                {"state": "unknown", "status": use.status}
+                if again
+                else {"state": "void", "status": _NOT_SENT}
+            )
+            self._record(visit, use, "not sent", **known)
+            raise
         status = got.status if isinstance(got, Answer) else 0 if got.sent else _NOT_SENT
         reply = self._upstream.reply(got, visit.address, "forwarded")
         is_gone = not again and status == _NOT_FOUND and self._was_lost(use)

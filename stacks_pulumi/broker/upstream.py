@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi._clock import Clock
+from stacks_pulumi._clock import Clock, Pulse, beat
 from stacks_pulumi.api import allowed_ips, backups, connections, containers, vpn_clients
 from stacks_pulumi.api._bodies import ShapeError, created_connection, created_container, item
 from stacks_pulumi.api._call import Answer, Call
@@ -153,12 +153,31 @@ class Upstream:
 
     # Sending
 
-    def change(self, name: str, ids: Mapping[str, str], body: Mapping[str, Any], due: float) -> Answer | Lost:
-        """Send a change once."""
+    def change(
+        self,
+        name: str,
+        ids: Mapping[str, str],
+        body: Mapping[str, Any],
+        due: float,
+        pulse: Pulse | None = None,
+    ) -> Answer | Lost:
+        """
+        Send a change once.
+
+        Args:
+            name: The endpoint.
+            ids: The variables of its path.
+            body: Its body.
+            due: When the answer to the client is due.
+            pulse: Called while the change waits for its turn; after what it raises, nothing is sent.
+
+        Raises:
+            RequestRefusedError: Its turn did not come in time, so it was not sent.
+        """
         is_removal = name == "containers.delete"
         self._changing(is_removal)
         try:
-            return self._sent(self._change, _call(name, ids, json=body or None), due)
+            return self._sent(self._change, _call(name, ids, json=body or None, pulse=pulse), due)
         finally:
             self._changing(is_removal)
 
@@ -185,6 +204,7 @@ class Upstream:
 
     def _counting(self, send: Callable[[Call[Any]], Answer], call: Call[T], due: float) -> Answer:
         def in_time() -> None:
+            beat(call.pulse)
             if self._clock.now() > due:
                 raise RequestRefusedError(
                     429,
@@ -290,7 +310,7 @@ class Upstream:
 
     def _without_keys(self, text: str) -> str:
         for key in self._keys:
-            text = text.replace(key, "****")
+            text = re.sub(re.escape(key), "****", text, flags=re.IGNORECASE)
         return text
 
 
@@ -441,6 +461,7 @@ def _call(
     query: Mapping[str, str] | None = None,
     json: Mapping[str, Any] | None = None,
     poll: bool = False,
+    pulse: Pulse | None = None,
 ) -> Call[Any]:
     """Return the call to an endpoint with these variables, built of nothing else."""
     return Call(
@@ -451,6 +472,7 @@ def _call(
         query=dict(query or {}),
         json=json,
         poll=poll,
+        pulse=pulse,
     )
 
 

@@ -23,12 +23,13 @@ def main(path: Path, descriptor: int) -> None:
     """Serve. A container has the point of the kill in its name: `before` or `after` its request to the platform."""
     change = Upstream.change
 
-    def killed(self: Upstream, name: str, ids: Any, body: Any, due: float) -> Any:
+    def killed(*given: Any, **more: Any) -> Any:
+        _self, name, _ids, body, *_ = given
         died = path / f"died-{body.get('name')}"
         point = body.get("name", "") if name == "containers.create" and not died.exists() else ""
         if point == "before":
             die(died)
-        got = change(self, name, ids, body, due)
+        got = change(*given, **more)
         if point == "after":
             die(died)
         return got

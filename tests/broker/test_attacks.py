@@ -516,6 +516,32 @@ def test_a_password_that_the_platform_does_not_mask_is_in_no_answer_and_not_in_t
     assert "hunter" not in answer.text + str(bench.ledger.uses("true"))
 
 
+@pytest.mark.parametrize("end", ["late", "revoked"])
+def test_what_waits_for_its_turn_in_vain_was_not_sent(bench: Bench, end: str) -> None:
+    """A restore would count as done, and one of a grant that was revoked would still happen."""
+    bench.made("data", template="redis", backups=1)
+    number = next(iter(bench.emulator.state.backups))
+    grant = bench.granted(permit("backups.restore", ids={"backup_id": {"is": str(number)}}))
+    bench.emulator.set_rate_limit(3)
+    while (answer := bench.reader()("GET", "/backups/stats")).status_code == 200:
+        pass
+    assert answer.status_code == 429
+
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(grant, "POST", f"/backups/{number}/restore")
+        until(lambda: bench.ledger.uses("state = 'sent'"))
+        if end == "revoked":
+            bench.ledger.revoke(bench.ledger.grants("kind = 'change'")[0].id)
+        assert waits.result().status_code == (401 if end == "revoked" else 429)
+
+    assert [use.state for use in bench.ledger.uses("true")] == ["void"]
+    assert bench.emulator.calls("backups.restore") == 0
+    bench.emulator.set_rate_limit(600)
+    bench.clock.advance(120)
+    answer = grant("POST", f"/backups/{number}/restore")
+    assert answer.status_code == (401 if end == "revoked" else 200), answer.text
+
+
 def test_what_a_change_removes_lowers_the_price_by_what_it_certainly_cost(bench: Bench) -> None:
     """It may have more storage than its plan, or not: an approver would read a saving that is none."""
     old = bench.made("old", template="nginx-micro", plan="micro")
