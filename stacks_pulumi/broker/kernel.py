@@ -334,6 +334,23 @@ class Kernel:
                 raise limited(why, limit.most, limit.before or Decimal(0))
         return added
 
+    def _check_limits_again(self, visit: Visit, use: Use) -> None:
+        """Refuse to send a create again that the settings of now do not allow. What it adds is counted already."""
+        if use.endpoint != _CREATE:
+            return
+        look, policy = Look(self._upstream, visit.due, is_create=True), self._policy(visit.grant)
+        look.containers.require_complete()
+        limits = [*self._limits(visit.grant, None, bills(self._ledger, look.containers, look.prices))]
+        if policy is not None and use.permit is None:
+            left = left_today(self._ledger, visit.grant, policy)
+            limits.append(Limit("the policy's increase_per_day", Decimal(0), -left))
+        for name, most, before in limits:
+            if before is None or before > most:
+                # It may still be made, so a client must not take it for refused.
+                raise busy(
+                    f"the outcome of this create is not known, and it is not sent again: it is over {name}"
+                )
+
     def _limits(self, grant: Grant, permit: Permit | None, found: Sequence[Bill]) -> Iterator[Limit]:
         """Yield the limits on a create."""
         policy = self._policy(grant)
@@ -466,6 +483,7 @@ class Kernel:
                         reply = self._found(visit, use)
                     if reply is not None:
                         return reply
+                    self._check_limits_again(visit, use)
                     use = self._again(use)
                 reply, use = self._attempt(visit, use)
                 if reply is not None:

@@ -516,6 +516,29 @@ def test_a_password_that_the_platform_does_not_mask_is_in_no_answer_and_not_in_t
     assert "hunter" not in answer.text + str(bench.ledger.uses("true"))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"policies": {"agents": {"increase_per_day": 9}}, "account": {"max_total": 3}},
+        {"policies": {"agents": {"increase_per_day": 3}}},
+        {"policies": {"other": {"increase_per_day": 9}}},
+    ],
+)
+def test_a_create_is_not_sent_again_if_a_limit_of_now_does_not_allow_it(
+    benches: Callable[..., Bench], settings: dict[str, Any]
+) -> None:
+    """From the waitlist it is asked for again for a day, and an administrator may have lowered a limit since."""
+    bench = benches(policies={"agents": {"increase_per_day": 9}})
+    agent = bench.agent()
+    bench.emulator.faults.add("containers.create", 503)
+    assert agent.create("web").status_code == 503
+    bench.configure(settings)
+    bench.clock.advance(61)
+
+    assert code(agent.create("web")) == (409, "grant-busy")
+    assert bench.emulator.calls("containers.create") == 1
+
+
 @pytest.mark.parametrize("end", ["late", "revoked"])
 def test_what_waits_for_its_turn_in_vain_was_not_sent(bench: Bench, end: str) -> None:
     """A restore would count as done, and one of a grant that was revoked would still happen."""
