@@ -108,6 +108,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         violations: What policies say that do not refuse it.
         plan: The SHA-256 of the engine's saved plan.
         resources: What the gate's own rules have judged, as JSON: they run again where it is approved.
+        stack: The stack as `-s` names it with its organisation, which a change does not have; empty without one.
     """
 
     steps: tuple[Step, ...] = ()
@@ -115,6 +116,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     violations: tuple[str, ...] = ()
     plan: str | None = None
     resources: str = ""
+    stack: str = ""
 
 
 class Judged(NamedTuple):
@@ -240,6 +242,7 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
                 tuple(violations),
                 None if wanted.plan is None else digest(read_file(wanted.plan)),
                 resources,
+                wanted.stack if wanted.stack is not None and "/" in wanted.stack else "",
             )
         ),
     )
@@ -645,7 +648,7 @@ def apply(broker: Broker, wanted: Run) -> Applied:
     rules_here = contextlib.nullcontext() if broker.folder is None else settings.opened(broker.folder)
     with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch, rules_here as gate:
         words = [*wanted.words] or _up(gate, wanted, change, Path(scratch))
-        is_marked = _once(broker, wanted, change)
+        is_marked = gate is not None and _once(broker, wanted, change, gate.file.record_expires)
         try:
             granted = broker.ask("POST", "changes", {"statement": statement, "signatures": given})
         except BrokerError as error:
@@ -656,7 +659,9 @@ def apply(broker: Broker, wanted: Run) -> Applied:
             broker.ask("DELETE", "me", token=token)
         _check_exposed(exposed, wanted)
         if is_marked:
-            _tag(wanted, change, "set", _tag_of(change), change.until)
+            ignored = (PulumiError,) if wanted.accept_replay else ()
+            with contextlib.suppress(*ignored):
+                _tag(wanted, change, "set", _tag_of(change), change.until)
         environment = {**_with(broker, token), "PULUMI_EXPERIMENTAL": "true"}
         return _ended(broker, token, _run(words, wanted.project, environment, broker))
 
@@ -742,22 +747,23 @@ def _ended(broker: Broker, token: str, code: int) -> Applied:
 # Once, where no ledger lasts
 
 
-def _once(broker: Broker, wanted: Run, change: Change) -> bool:
+def _once(broker: Broker, wanted: Run, change: Change, longest: datetime.timedelta) -> bool:
     """
-    Check that a change was not applied before, if the ledger would not know it; return whether it is to be marked.
+    Check that a change was not applied before, if the ledger might not know it; return whether it is to be marked.
 
     Raises:
-        RefusedError: It was, or that is not known.
+        RefusedError: It was, or the ledger is empty and no tag can tell.
     """
-    if broker.folder is None or wanted.accept_replay or not _is_new(broker.folder, change):
+    is_known, is_empty = (True, False) if broker.folder is None else _memory(broker.folder, change, longest)
+    if is_known:
         return False
-    if wanted.words:
-        raise RefusedError(_NOT_KNOWN.format("a command of your own has no stack"))
     try:
-        tags = json.loads(_tag(wanted, change, "ls", "--json") or b"{}")
+        tags = _tags(wanted, change)
     except (PulumiError, ValueError) as error:
-        raise RefusedError(_NOT_KNOWN.format(f"the stack has no tags: {error}")) from None
-    if _tag_of(change) in tags:
+        if is_empty and not wanted.accept_replay:
+            raise RefusedError(_NOT_KNOWN.format(error)) from None
+        return False
+    if _tag_of(change) in tags and not wanted.accept_replay:
         raise RefusedError(
             "this change was applied before, by a broker whose ledger is gone: plan it again, and keep the ledger"
         )
@@ -774,19 +780,30 @@ _NOT_KNOWN: Final = (
 )
 
 
-def _is_new(folder: Path, change: Change) -> bool:
-    """Return whether a ledger has no memory, not even of this change."""
-    from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (only a new ledger is asked)
+def _memory(folder: Path, change: Change, longest: datetime.timedelta) -> tuple[bool, bool]:
+    """Return whether a ledger would know that a change was handed in before, and whether it has no memory at all."""
+    from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (a client of an address has no ledger)
     from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
 
     with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened:
-        return opened.ledger.is_empty and not opened.ledger.grants("nonce = ?", change.nonce)
+        ledger = opened.ledger
+        begun = ledger.rows("select min(at) as at from uses")[0]["at"]
+        # No change is handed in earlier than this before its end, and none after its end.
+        is_old = begun is not None and begun < ledger.now() - longest.total_seconds()
+        return is_old or bool(ledger.grants("nonce = ?", change.nonce)), begun is None
 
 
 def _tag_of(change: Change) -> str:
     return f"{_TAG}{hashlib.sha256(change.nonce.encode()).hexdigest()}"[:_TAG_LONGEST]
 
 
+def _tags(wanted: Run, change: Change) -> dict[str, str]:
+    if wanted.words:
+        raise PulumiError("a command of your own has no stack")
+    return dict(json.loads(_tag(wanted, change, "ls", "--json") or b"{}"))
+
+
 def _tag(wanted: Run, change: Change, *words: str) -> bytes:
-    stack = wanted.stack or change.stack.partition("/")[2]
+    # Of the change's own stack, whatever `-s` says now: in another one the tag would not be found.
+    stack = reported(change).stack or change.stack.partition("/")[2]
     return run(["stack", "tag", *words, "--stack", stack], folder=wanted.project)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,61 @@ def test_a_new_ledger_does_not_know_whether_a_change_was_applied(
     # Now the ledger knows it: the same change is the same grant, and nothing of it is left.
     assert cli.main([*words, "--", sys.executable, "-c", CREATE, BODY]) == 0
     assert emulator.calls("containers.create") == 1
+
+
+PULUMI = f"""
+import json, pathlib, sys
+words = sys.argv[1:]
+tags = pathlib.Path(__file__).with_name(words[words.index("--stack") + 1].replace("/", "+") + ".tags")
+said = json.loads(tags.read_text()) if tags.exists() else {{{{}}}}
+if words[:3] == ["stack", "tag", "set"]:
+    tags.write_text(json.dumps(said | {{{{words[3]: words[4]}}}}))
+elif words[0] == "up":
+    sys.argv[1:] = [{{body!r}}]
+{textwrap.indent(CREATE, "    ")}
+else:
+    print(json.dumps(said if words[0] == "stack" else {{{{}}}}))
+"""
+"""An engine that keeps tags, and whose `up` makes a container."""
+
+
+def test_a_ledger_that_is_younger_than_a_change_asks_the_tag_of_its_stack(
+    folder: Path,
+    change: Path,
+    emulator: Emulator,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A later run has a new ledger: what it applies first does not make it forget that the others were applied."""
+    project, engine = folder.parent / "shop", folder.parent / "bin" / "pulumi"
+    project.mkdir()
+    (project / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
+    engine.parent.mkdir()
+    monkeypatch.setenv("PATH", str(engine.parent), prepend=os.pathsep)
+    said = json.loads(change.read_text(encoding="utf-8"))
+
+    def up(name: str, *options: str) -> int:
+        body = create(name)
+        nonce, permits = f"the-nonce-of-{name}-here", [{"n": 1, **permit("containers.create", body)}]
+        change.write_bytes(canonical({**said, "nonce": nonce, "permits": permits}))
+        shutil.rmtree(change.with_name("change.json.sig.d"), ignore_errors=True)
+        engine.write_text(f"#!{sys.executable}\n{PULUMI.format(body=json.dumps(body))}", encoding="utf-8")
+        engine.chmod(0o700)
+        words = [str(change), "--gate", str(folder)]
+        assert cli.main(["gate", "approve", *words, "--key", str(keys() / "ann")]) == 0
+        return cli.main(["gate", "apply", *words, "-C", str(project), *options])
+
+    def forget() -> None:
+        for file in folder.glob("ledger.sqlite*"):
+            file.unlink()
+        emulator.state.containers.clear()
+
+    assert (up("web", "--accept-replay"), up("data")) == (0, 0)
+    forget()
+    assert (up("new"), up("web"), up("data"), up("data", "-s", "other/prod")) == (0, 2, 2, 2)
+
+    assert "applied before" in capsys.readouterr().err
+    assert [one.name for one in emulator.state.containers.values()] == ["new"]
 
 
 def test_what_is_free_needs_no_signature_and_no_token_is_left(
