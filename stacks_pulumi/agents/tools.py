@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -84,6 +85,7 @@ _CHANGE: Final = "change.json"
 _PROGRAM: Final = "program.json"
 _STATE: Final = "state.sha256"
 _OUTPUT: Final = "output.txt"
+_LOCK: Final = "apply.lock"
 _FILE: Final = "Pulumi.yaml"
 _SETTINGS: Final = ("name", "description", "runtime")
 _PARTS: Final = ("resources", "variables", "outputs")
@@ -341,14 +343,15 @@ class Desk:
         program = programs.check(msgspec.json.decode((folder / _PROGRAM).read_bytes()))
         output = folder / _OUTPUT
         async with self._one:
-            words = await self._read(self._way, folder)
-            output.unlink(missing_ok=True)
-            # It is the project's from the beginning, because all processes may be killed.
-            file, before = self.project / _FILE, (self.project / _FILE).read_bytes()
-            _put(file, self._project_file(program))
-            code = await self._run(words, self.project, (output, output), context)
-            if code == _REFUSED:
-                _put(file, before)
+            with self._alone():
+                words = await self._read(self._way, folder)
+                output.unlink(missing_ok=True)
+                # It is the project's from the beginning, because all processes may be killed.
+                file, before = self.project / _FILE, (self.project / _FILE).read_bytes()
+                _put(file, self._project_file(program))
+                code = await self._run(words, self.project, (output, output), context)
+                if code == _REFUSED:
+                    _put(file, before)
         text = self._output(folder)
         if code == _REFUSED:
             said = [*_SAID.finditer(text)][-1:]
@@ -359,6 +362,23 @@ class Desk:
                 code="outcome-unknown",
             )
         return ApplyOutcome("failed" if code else "applied", record, end_of(text))
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """
+        Keep other servers of this stack on this machine from applying: each writes the project's file.
+
+        Raises:
+            RefusedError: One applies.
+        """
+        with (self.folder / _LOCK).open("wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RefusedError(
+                    "another server applies a change to this stack: apply this one when that has ended"
+                ) from None
+            yield
 
     def _way(self, folder: Path) -> list[str]:
         """

@@ -320,6 +320,30 @@ def test_few_calls_read_at_the_same_time(talk: Callable[..., Any], monkeypatch: 
     assert 1 < most <= 4
 
 
+def test_two_servers_do_not_apply_to_one_stack_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each writes the project's file, so the engine of the one would run the program of the other."""
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: yaml\n", encoding="utf-8")
+    record = "20261128-000000-00000000"
+    (tmp_path / record).mkdir()
+    (tmp_path / record / "program.json").write_text('{"resources": {}}', encoding="utf-8")
+    one, two = (
+        Desk(Broker("http://127.0.0.1:9/api/v1"), tmp_path, "o/p/s", tmp_path, may_apply=True) for _ in "12"
+    )
+    context: Any = None
+
+    async def engine(*_: Any) -> int:
+        with pytest.raises(RefusedError, match="another server applies"):
+            await two.apply(record, context)
+        return 0
+
+    monkeypatch.setattr(Desk, "_way", lambda *_: ["pulumi", "up"])
+    monkeypatch.setattr(one, "_run", engine)
+
+    assert anyio.run(one.apply, record, context).verdict == "applied"
+
+
 def test_the_newest_hundred_records_are_kept(talk: Callable[..., Any], tmp_path: Path) -> None:
     names = [f"20261128-000000-{number:08}" for number in range(105)]
     desk = Desk(Broker("http://127.0.0.1:9/api/v1"), tmp_path, "o/p/s", tmp_path, may_apply=True)
