@@ -83,6 +83,11 @@ def needed(
                 f"{change.name!r}: what becomes of it is not known ({change.type}, {', '.join(change.steps)}), so no "
                 "permit says it"
             )
+        if "import-replacement" in change.steps:
+            raise InputError(
+                f"{change.name!r}: it imports an object in place of another one, which no permit says: import it under "
+                "a resource name of its own, and remove the other one in a later change"
+            )
         _OF_KIND[change.kind](table, change)
     for name, class_ in reads:
         if name not in {*table.known, *table.made}:
