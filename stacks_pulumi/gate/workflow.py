@@ -465,9 +465,13 @@ def write(statement: str, file: Path) -> None:
     Raises:
         InputError: It cannot be written.
     """
+    folder = file.with_name(file.name + SIGNATURES)
     try:
+        # Who has made the project would choose which file of this person is written.
+        if file.is_symlink() or folder.is_symlink() or (file.exists() and not file.is_file()):
+            raise InputError(f"{file} or {folder} is a link, or not a regular file: remove it")
         file.write_text(statement, encoding="utf-8")
-        shutil.rmtree(file.with_name(file.name + SIGNATURES), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise InputError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -291,6 +292,19 @@ def test_a_file_of_the_author_that_never_ends_is_not_read(tmp_path: Path) -> Non
         workflow.statement_of(file)
     with pytest.raises(StacksError, match="not a regular file"):
         workflow.signatures_of(file)
+
+
+def test_a_change_is_not_written_through_a_link_or_into_a_fifo(tmp_path: Path) -> None:
+    mine, file, other, fifo = (tmp_path / name for name in ("mine", "change.json", "other.json", "fifo.json"))
+    file.symlink_to(mine)
+    other.with_name("other.json.sig.d").symlink_to(tmp_path)
+    os.mkfifo(fifo)
+
+    for one in (file, other, fifo):
+        with pytest.raises(StacksError, match="is a link, or not a regular file"):
+            workflow.write("a change", one)
+    assert not mine.exists()
+    assert not other.exists()
 
 
 def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk]) -> None:
