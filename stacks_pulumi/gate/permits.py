@@ -179,7 +179,9 @@ class _Table:
         """Add a permit; one that is there already counts once more."""
         permit = Permit(n=0, endpoint=endpoint, ids=dict(ids), body=dict(body or {}), times=times, **more)
         for number, other in enumerate(self.permits):
-            if permit.binds is None and msgspec.structs.replace(other, times=times, why=permit.why) == permit:
+            # The cheap look first: a change may have thousands of permits.
+            is_near = permit.binds is None and (other.endpoint, other.ids) == (endpoint, permit.ids)
+            if is_near and msgspec.structs.replace(other, times=times, why=permit.why) == permit:
                 total = None if times is None or other.times is None else other.times + times
                 self.permits[number] = msgspec.structs.replace(other, times=total)
                 return
