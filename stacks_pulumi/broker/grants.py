@@ -287,6 +287,8 @@ class Desk:
         rows = {id_: facts.containers.get(id_) for id_ in sorted(change.literal_ids)}
         policy = self._settings().policies.get(grant.policy)
         if policy is not None and policy.only == "own":
+            if change.stack != grant.stack:
+                raise refused(f"this grant is of the stack {grant.stack}", "plan a change of that stack")
             owners = {None if row is None else facts.owner(row) for row in rows.values()}
             if owners - {grant.stack}:
                 raise RequestRefusedError(404, "Container not found")

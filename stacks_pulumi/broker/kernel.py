@@ -63,7 +63,7 @@ from stacks_pulumi.broker.permits import (
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
 from stacks_pulumi.broker.settings import GateFile, Policy
-from stacks_pulumi.broker.upstream import Look, NotLookedError, Upstream, made_by, path_of
+from stacks_pulumi.broker.upstream import RECENT, Look, NotLookedError, Upstream, made_by, path_of
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.pricing.money import usd as as_dollars
@@ -166,17 +166,25 @@ class Kernel:
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant does not read {secret}", "ask for a grant that does")
-        policy, own = self._policy(grant), None
-        if policy is not None and policy.only == "own":
-            # Also what a signed change has made for its stack, or a person gave it: that is not of the budget.
-            its = "stack = ? and (stack <> '' or policy = ?) and created_at is not null"
-            seen = self._ledger.made("Container", its, grant.stack, grant.policy)
-            own = [one.object or "" for one in seen]
-            if not all(is_made(name, ask, seen, look) for name in ask.ids if name in CONTAINERS):
-                raise RequestRefusedError(404, "Container not found")
+        seen = self._seen(grant)
+        if not _sees(seen, ask, look):
+            raise RequestRefusedError(404, "Container not found")
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
-        only = own if ask.endpoint in _OF_CONTAINERS else None
+        only = (
+            [one.object or "" for one in seen]
+            if seen is not None and ask.endpoint in _OF_CONTAINERS
+            else None
+        )
         return self._upstream.reply(got, visit.address, "read", secret=secret is not None, only=only)
+
+    def _seen(self, grant: Grant) -> list[Use] | None:
+        """Return what has made the containers that a grant sees; `None` if it sees all."""
+        policy = self._policy(grant)
+        if policy is None or policy.only != "own":
+            return None
+        # Also what a signed change has made for its stack, or a person gave it: that is not of the budget.
+        its = "stack = ? and (stack <> '' or policy = ?) and created_at is not null"
+        return self._ledger.made("Container", its, grant.stack, grant.policy)
 
     # Changes
 
@@ -257,6 +265,9 @@ class Kernel:
                 "this grant has ended, so it only reads and removes its own", "hand in the change again"
             )
         if policy is not None:
+            if not _sees(self._seen(grant), ask, look):
+                # An access request would say when it was made.
+                raise refused(_NOT_OWN, "plan a change, and let it be signed")
             raise ApprovalNeededError(why, self._as_permit(ask, look))
         if is_gone:
             raise RequestRefusedError(404, "Not found: it is not where the approved change says that it is")
@@ -276,7 +287,11 @@ class Kernel:
             if len(mine) - undone >= permit.times or undone > UNDONE:
                 return False
         # A restore whose answer was lost counts as done, and nothing continues after it.
-        done = "grant_id = ? and state = 'done' and permit is not null and status between 200 and 499"
+        # A create that was answered with an older container has made nothing.
+        done = (
+            "grant_id = ? and state = 'done' and permit is not null and status between 200 and 499 "
+            f"and (endpoint <> '{_CREATE}' or object is not null)"
+        )
         return not permit.after or {use.permit for use in self._ledger.uses(done, grant.id)} >= {
             *permit.after
         }
@@ -305,12 +320,15 @@ class Kernel:
         """Return whether what a request is about may be what another grant makes now: an id is given again."""
         since = self._ledger.now() - _UNDER_WAY
         if ask.endpoint == _CREATE:
-            others = self._ledger.uses("state = 'sent' and grant_id <> ? and ended > ?", grant.id, since)
+            # What had no answer may still be carried out; and the answer to a deletion ends what has the id then.
+            lost = "grant_id <> ? and (state = 'sent' or status = 0 or status >= 500)"
+            removes = "state = 'sent' and endpoint = 'containers.delete'"
+            others = self._ledger.uses(f"ended > ? and ({lost} or {removes})", since, grant.id)
             ids = [id_ for use in others for name, id_ in use.ids.items() if name in CONTAINERS]
             return any(may_be_of(id_, str(ask.body.get("name"))) for id_ in ids)
 
         def may_be(id_: str, use: Use) -> bool:
-            if use.object is None:
+            if use.state != "done":
                 return may_be_of(id_, str(use.body.get("name")))
             # A list from before it was made has what had the id then.
             return use.object == id_ and (
@@ -503,10 +521,11 @@ class Kernel:
         is_refused = _is_refusal(use.status) and use.status not in {_NOT_SENT, _TOO_MANY}
         if effect.again and not is_refused and now <= visit.grant.until and use.attempts <= len(PAUSES):
             pause = max(PAUSES[use.attempts - 1], BETWEEN if effect.makes in _TWICE else 0.0)
-            is_due = True
+            # Later no limit counts it.
+            is_due = now - use.ended <= DAY
             if use.status == _NO_CAPACITY and effect.makes == "Container":
                 # From the waitlist it may be made later: it is sent again once, if a client asks for it later.
-                pause, is_due = 0.0, use.attempts == 1 and now - use.ended >= _WAITLIST
+                pause, is_due = 0.0, is_due and use.attempts == 1 and now - use.ended >= _WAITLIST
             if is_due and not self._upstream.is_late(visit.due - pause):
                 return pause
         if now - use.at > (DAY if effect.again else _WAITLIST):
@@ -564,7 +583,10 @@ class Kernel:
                 return use
             update(db, "uses", use.id, ended=now, **values)
             if effect.removes and values["state"] == "done":
-                self._undo(db, effect.removes, use.ids[effect.object])
+                self._undo(db, effect.removes, use.ids[effect.object], use)
+            if effect.makes != "Pin" and values.get("object"):
+                # Its id was given again, so what had it is gone.
+                self._undo(db, effect.makes, values["object"], use)
             grant = self._ledger.grant(use.grant_id)
             request = (
                 ENDPOINTS[use.endpoint].method,
@@ -578,22 +600,45 @@ class Kernel:
     def _done(self, visit: Visit, use: Use, made: tuple[str, str | None] | None, reply: Reply) -> Use:
         """Record that a request was carried out, and what it made."""
         is_kept = use.endpoint not in _NOT_KEPT and reply.status < 400
-        # Who pinned a backup that was there before may have pinned it for somebody else, too.
-        is_new = made is not None and (
-            use.before["is_new"] if use.makes == "Pin" else not _was_listed(use, *made)
-        )
-        object_, created_at = made if made is not None and is_new else (None, None)
+        object_, created_at = made if made is not None and self._is_new(use, *made) else (None, None)
         answer = reply.body.decode("utf-8", "replace") if is_kept else None
         values = {"state": "done", "status": reply.status, "answer": answer}
         return self._record(visit, use, reply.decision, **values, object=object_, created_at=created_at)
 
-    def _undo(self, db: sqlite3.Connection, kind: Kind, id_: str) -> None:
+    def _is_new(self, use: Use, id_: str, made: str | None) -> bool:
+        """Return whether a request has made what is in its answer: a platform may answer with what was there."""
+        if use.makes == "Pin":
+            # Who pinned a backup that was there before may have pinned it for somebody else, too.
+            return bool(use.before["is_new"])
+        if not id_:
+            return True
+        if use.makes == "Container":
+            listed = (one.rpartition("@") for one in use.before["ids"])
+            was_listed = any(id_ == old and compare_instants(made, at) is not False for old, _, at in listed)
+        else:
+            was_listed = id_ in use.before["ids"]
+
+        def is_same(one: Use) -> bool:
+            found = compare_instants(one.created_at, made)
+            # Without a time: the list from before is not older than that.
+            return one.id != use.id and (one.ended > use.at - RECENT if found is None else found)
+
+        return not was_listed and not any(map(is_same, self._made_in(use.makes, id_, use.ids)))
+
+    def _made_in(self, kind: Kind, id_: str, ids: Mapping[str, str]) -> list[Use]:
+        """Return the requests that have made the object of an id in the containers of a path."""
+        where = {value for name, value in ids.items() if name in CONTAINERS}
+        made = self._ledger.made(kind, "object = ?", id_)
+        return [one for one in made if one.parent is None or not where or one.parent in where]
+
+    def _undo(self, db: sqlite3.Connection, kind: Kind, id_: str, by: Use) -> None:
         """Record that an object is gone, with its parts. The request that made it is undone; its price stays spent."""
-        gone = self._ledger.made(kind, "object = ?", id_)
+        gone = self._made_in(kind, id_, by.ids)
         if kind == "Container":
             gone += self._ledger.objects("exists(select 1 from json_each(ids) where value = ?)", id_)
         for one in gone:
-            update(db, "uses", one.id, state="undone", answer=None)
+            if one.id != by.id:
+                update(db, "uses", one.id, state="undone", answer=None)
 
     def _again(self, use: Use) -> Use:
         """Write that a request is about to be sent again."""
@@ -603,7 +648,8 @@ class Kernel:
             self._not_revoked(use.grant_id)
             if not self._ledger.uses("id = ? and state = 'unknown'", use.id):
                 raise busy("another request has found what this one did")
-            update(db, "uses", use.id, state="sent", attempts=use.attempts + 1, before=before)
+            again = {"state": "sent", "ended": self._ledger.now(), "attempts": use.attempts + 1}
+            update(db, "uses", use.id, **again, before=before)
             return self._ledger.uses("id = ?", use.id)[0]
 
     def _was_lost(self, use: Use) -> bool:
@@ -645,14 +691,29 @@ class Kernel:
         return reply
 
     def _is_ours(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool:
-        """Return whether a listed object is what a lost request made: absent before, as asked for, made meanwhile."""
+        """Return whether a listed object is certainly what a lost request made, and no other request."""
+        if not self._may_have_made(use, row, look, **tolerance):
+            return False
+        made, others = made_at(row), self._made_in(use.makes, _id(row), use.ids)
+        if any(compare_instants(one.created_at, made) is not False for one in others if one.id != use.id):
+            return False
+        # Of one stack, who looks first has it.
+        open_ = "endpoint = ? and grant_id <> ? and (state = 'sent' or (state = 'unknown' and stack <> ?))"
+        rivals = self._ledger.uses(open_, use.endpoint, use.grant_id, use.stack)
+        return not any(
+            one.parent == use.parent and self._may_have_made(one, row, look) is not False for one in rivals
+        )
+
+    def _may_have_made(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool | None:
+        """
+        Return whether a listed object was absent before a request, is as asked for, and was made meanwhile.
+
+        Without its time, that is not known (`None`).
+        """
         if _identity(row) in use.before["ids"] or not look.is_asked(use.makes, use.ids, use.body, row):
             return False
-        made, others = made_at(row), self._ledger.made(use.makes, "object = ? and id <> ?", _id(row), use.id)
-        if any(compare_instants(one.created_at, made) is not False for one in others):
-            return False
         # A VPN client has no time, and its name is its key.
-        return use.makes == "VpnClient" or is_within(made, use.before["spans"], **tolerance) is True
+        return use.makes == "VpnClient" or is_within(made_at(row), use.before["spans"], **tolerance)
 
     def _remove_twins(self, visit: Visit, use: Use) -> None:
         """Remove what an earlier attempt has made beside: only what is certainly of this request, and exists twice."""
@@ -664,6 +725,11 @@ class Kernel:
             # Another client's may be as old as the tolerance: what is removed was made while the requests ran.
             if _id(row) != use.object and self._is_ours(use, row, look, before=0.0, after=0.0):
                 self._upstream.change(name, {**use.ids, EFFECTS[name].object: _id(row)}, {}, visit.due)
+
+
+def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:
+    """Return whether all containers in the path of a request are among those that a grant sees."""
+    return seen is None or all(is_made(name, ask, seen, look) for name in ask.ids if name in CONTAINERS)
 
 
 def _added(one: Ask | Permit, look: Look) -> Decimal | None:
@@ -706,14 +772,6 @@ def _why_not_in(
 def _is_refusal(status: int | None) -> bool:
     """Return whether a status says that the request was not carried out."""
     return status == _NOT_SENT or (status is not None and 400 <= status < 500 and status != _TIMED_OUT)
-
-
-def _was_listed(use: Use, id_: str, made: str | None) -> bool:
-    """Return whether what an answer says was made was there before: a platform may answer with what had the name."""
-    if use.makes != "Container":
-        return id_ in use.before["ids"]
-    listed = (one.rpartition("@") for one in use.before["ids"])
-    return any(id_ == old and compare_instants(made, at) for old, _, at in listed)
 
 
 def _identity(row: Any) -> str:

@@ -95,7 +95,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     made: dict[str | None, list[Use]] = {}
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
-    recent = ledger.creates("at > ?", ledger.now() - DAY)
+    recent = ledger.creates("ended > ?", ledger.now() - DAY)
 
     def bill(row: Container) -> Bill:
         # Without a time it may be that of the ledger, so it counts.
@@ -117,7 +117,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
 
 def _is_hidden(use: Use, rows: Sequence[Container], now: float) -> bool:
     """Return whether a create counts although no list shows what it made: one of its name may be an older one."""
-    if use.state == "done" and now - use.at >= _LISTED:
+    if use.state == "done" and now - use.ended >= _LISTED:
         return False
     older, name = use.before.get("ids", ()), str(use.body.get("name"))
     return not any(same_name(row.name, name) and identity(row) not in older for row in rows)
@@ -188,5 +188,8 @@ def spent(uses: Iterable[Use]) -> Decimal:
 
 def left_today(ledger: Ledger, grant: Grant, policy: Policy) -> Decimal:
     """Return for how much a budget's grants may still create within 24 hours; what was undone stays spent."""
-    of_day = "endpoint = 'containers.create' and state <> 'void' and at > ? and permit is null and policy = ?"
+    # From the waitlist it is sent again, and counts from then.
+    of_day = (
+        "endpoint = 'containers.create' and state <> 'void' and ended > ? and permit is null and policy = ?"
+    )
     return policy.increase_per_day - spent(ledger.uses(of_day, ledger.now() - DAY, grant.policy))

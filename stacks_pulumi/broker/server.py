@@ -431,10 +431,11 @@ class Listen:
         """
         try:
             if self.path is not None:
-                made = socket.socket(socket.AF_UNIX)
                 with contextlib.suppress(FileNotFoundError):
                     if stat.S_ISSOCK(self.path.stat().st_mode):
+                        _check_unused(self.path)
                         self.path.unlink()
+                made = socket.socket(socket.AF_UNIX)
                 made.bind(str(self.path))
                 self.path.chmod(0o660)
                 made.listen(200)
@@ -450,6 +451,21 @@ class Listen:
                 f"the broker cannot listen there: {error.strerror or error}", code="file-access"
             ) from None
         return made
+
+
+def _check_unused(path: Path) -> None:
+    """
+    Check that nobody listens on a Unix socket: its clients would give their tokens to another server.
+
+    Raises:
+        ConfigError: Somebody does.
+    """
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return
+    raise ConfigError(f"the socket {path} is in use: choose another path", code="file-access")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ _LOOK_SECONDS: Final = 8.0
 _CHANGE_SECONDS: Final = 13.0
 _FRESH: Final = 1.0
 """Seconds for which one list of containers serves all."""
-_RECENT: Final = 10.0
+RECENT: Final = 10.0
 """The same for judging a create: what this broker has made since is in the ledger."""
 _PRICES: Final = 300.0
 
@@ -333,7 +333,7 @@ class Look:
         self, upstream: Upstream, due: float, *, newest: bool = False, is_create: bool = False
     ) -> None:
         self._upstream, self._due, self._newest = upstream, due, newest
-        self._most = _RECENT if is_create else _FRESH
+        self._most = RECENT if is_create else _FRESH
         self._kept: dict[tuple[str, str], Any] = {}
         self._is_closed = False
         self.removed: int | None = None

@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import requests
 
 from stacks_pulumi import cli
 from stacks_pulumi.broker import kernel
-from stacks_pulumi.broker.change import instant
+from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.broker.folder import Folder
 from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
 from stacks_pulumi.broker.server import Server
@@ -579,3 +580,145 @@ def test_what_a_change_removes_lowers_the_price_by_what_it_certainly_cost(bench:
     answer = bench.hand_in(change, token=bench.reader(may_apply_free=True).token)
 
     assert answer.json()["verdict"]["increase"] == "9.00"
+
+
+def _answered_with(bench: Bench, row: dict[str, Any]) -> None:
+    """Let the platform answer the next create with a container that is there."""
+    body = {"success": True, "data": {**row, "createdAt": row["created_at"]}}
+    bench.emulator.faults.add("containers.create", "status", code=202, body=body)
+
+
+def test_a_create_that_is_answered_with_what_another_grant_has_just_made_gives_nobody_that_container(
+    bench: Bench,
+) -> None:
+    """The list from before the create may be older than the other grant's container."""
+    bench.clock.freeze()
+    first, second = (bench.granted(permit("containers.create", create("web"), binds="web")) for _ in range(2))
+    made = first.create("web").json()["data"]["id"]
+    _answered_with(bench, bench.listed(made))
+
+    assert second.create("web").status_code == 202
+    assert refused(second("DELETE", f"/containers/{made}"))
+    assert first("DELETE", f"/containers/{made}").status_code == 200
+
+
+def test_nothing_is_after_a_create_that_was_answered_with_an_older_container(bench: Bench) -> None:
+    web, data = bench.made("web"), bench.made("data", template="postgresql")
+    grant = bench.granted(
+        permit("containers.create", create("web")),
+        permit("containers.delete", ids={"container_id": literal(data)}, after=[1]),
+    )
+    _answered_with(bench, web)
+
+    assert grant.create("web").status_code == 202
+    assert refused(grant("DELETE", f"/containers/{data['id']}"))
+    assert bench.names == ["data", "web"]
+
+
+def test_a_lost_create_is_not_found_in_what_another_grant_makes_at_the_same_moment(bench: Bench) -> None:
+    """Both would have made it, and the first could remove it."""
+    lost, makes = (bench.granted(permit("containers.create", create("web"), binds="web")) for _ in range(2))
+    bench.emulator.faults.add("containers.create", 503)
+    assert lost.create("web").status_code == 503
+    bench.emulator.faults.add("containers.create", "slow", seconds=8.0)
+
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(makes.create, "web")
+        until(lambda: bench.names == ["web"])
+        found = lost.create("web")
+        id_ = made.result().json()["data"]["id"]
+
+    assert code(found) == (409, "grant-busy")
+    bench.clock.advance(31)
+    assert refused(lost("DELETE", f"/containers/{id_}"))
+    assert makes("DELETE", f"/containers/{id_}").status_code == 200
+
+
+def test_a_create_from_the_waitlist_counts_from_when_it_was_sent_again(
+    benches: Callable[..., Bench],
+) -> None:
+    """What was asked for on several days would be made on one, past the limits of that day."""
+    bench = benches(policies={"agents": {"increase_per_day": 5}})
+    token = bench.ledger.issue("budget", "agent", seconds=9 * DAY, policy="agents", stack="shop/prod")[1]
+    agent = bench.client(token)
+    bench.emulator.faults.add("containers.create", 503)
+    assert agent.create("one").status_code == 503
+    bench.clock.advance(0.9 * DAY)
+    assert agent.create("one").status_code == 202
+    bench.clock.advance(0.2 * DAY)
+
+    assert code(agent.create("two")) == (403, "approval-needed")
+    bench.clock.advance(DAY)
+    bench.emulator.faults.add("containers.create", 503)
+    assert agent.create("two").status_code == 503
+    bench.clock.advance(1.1 * DAY)
+    assert code(agent.create("two")) == (403, "grant-refused")
+    assert bench.names == ["one"]
+
+
+def test_a_create_waits_for_a_deletion_of_the_container_that_has_its_name(
+    benches: Callable[..., Bench],
+) -> None:
+    """The answer to the deletion would count the new container as removed, and no limit would count it."""
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["undo"], "undo": "15m"}})
+    agent = bench.agent()
+    old = agent.create("web").json()["data"]["id"]
+    bench.emulator.faults.add("containers.delete", "slow", seconds=4.0)
+
+    with ThreadPoolExecutor(1) as pool:
+        removed = pool.submit(agent, "DELETE", f"/containers/{old}")
+        until(lambda: not bench.names)
+        answers = agent.create("web", plan="standard").status_code, removed.result().status_code
+
+    assert answers == (409, 200)
+    assert agent.create("web", plan="standard").status_code == 202
+    assert len(bench.ledger.made("Container")) == 1
+
+
+def test_a_create_waits_for_another_grants_deletion_that_had_no_answer(bench: Bench) -> None:
+    """The platform may still carry it out, and the id is given again."""
+    old = bench.made("web")
+    clears = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
+    makes = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.delete", "drop_before")
+    assert clears("DELETE", f"/containers/{old['id']}").status_code == 502
+    del bench.emulator.state.containers[old["id"]]
+
+    assert code(makes.create("web")) == (409, "grant-busy")
+    bench.clock.advance(31)
+    assert makes.create("web").status_code == 202
+
+
+def test_a_vpn_client_belongs_to_the_grant_that_made_the_one_that_is_there(bench: Bench) -> None:
+    """Its name is its key: it is in two containers, and it is given again."""
+    ids = [{"vpn_container_id": literal(bench.made(name, template="stacks-vpn"))} for name in ("one", "two")]
+    laptop = {"name": "laptop"}
+    first = bench.granted(*(permit("vpn_clients.add", laptop, ids=one) for one in ids))
+    second = bench.granted(permit("vpn_clients.add", laptop, ids=ids[0]))
+    paths = [f"/containers/{one['vpn_container_id']['is']}/vpn-clients" for one in ids]
+    for path in paths:
+        assert first("POST", path, laptop).status_code < 300
+    key = {"Authorization": f"Bearer {bench.emulator.key}"}
+    requests.delete(f"{bench.emulator.url}{paths[0]}/laptop", headers=key, timeout=60).raise_for_status()
+    bench.clock.advance(11)
+
+    assert second("POST", paths[0], laptop).status_code < 300
+    assert refused(first("DELETE", f"{paths[0]}/laptop"))
+    assert second("DELETE", f"{paths[0]}/laptop").status_code == 200
+    # That of the other container is still the first one's.
+    assert first("DELETE", f"{paths[1]}/laptop").status_code == 200
+
+
+def test_who_sees_only_its_own_asks_for_nothing_of_others(benches: Callable[..., Bench]) -> None:
+    """The access request says when the container was made, and the limits say what the others have."""
+    bench = benches(policies={"agents": {"only": "own"}}, limits={"max_total": 3})
+    bench.made("web")
+    other = bench.made("other")
+    agent = bench.agent()
+
+    answer = agent("DELETE", f"/containers/{other['id']}")
+
+    assert (refused(answer), agent("GET", "/_broker/me").json()["requests"]) == (True, [])
+    text = canonical(bench.change(permit("containers.create", create("x")), stack="other/prod")).decode()
+    answer = agent("POST", "/_broker/verdicts", {"statement": text, "signatures": []})
+    assert answer.status_code == 403

@@ -296,6 +296,8 @@ def test_it_listens_on_a_unix_socket_for_its_group(tmp_path: Path, benches: Call
 
     with listen.bind():
         assert (tmp_path / "broker.sock").stat().st_mode & 0o777 == 0o660
+        with pytest.raises(ConfigError, match="in use"):
+            listen.bind()
     with listen.bind():
         pass
 
