@@ -324,8 +324,6 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
         *((field, listing) for field, listing in listings.items() if isinstance(listing, Listing)),
     ]
     gaps = {field: listing.gap for field, listing in rows if listing.gap is not None}
-    if any(entry.ip_address is None for entry in access.allowed_ips):
-        gaps.setdefault("access", "one has no address that can be read")
     if any(backup.pinned is None for backup in backups):
         gaps.setdefault("backups", "whether one is pinned cannot be read")
     known -= {_PARTS[field].kind for field in gaps}

@@ -304,7 +304,7 @@ LISTS = {"AllowedIp": "allowed_ips", "PinnedBackup": "backups", "VpnClient": "vp
         (
             "AllowedIp/198.51.100.7",
             {"external_access_enabled": True, "allowed_ips": [{"id": "1", "ip_address": {}}]},
-            "allowed addresses is incomplete (one has no address that can be read)",
+            "allowed addresses is incomplete (data.allowed_ips: an address was expected in each entry)",
         ),
         (
             "PinnedBackup/1",
