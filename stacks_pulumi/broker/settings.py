@@ -228,7 +228,7 @@ class GateFile(_Section, frozen=True):
         approver_limits: What single approvers may approve, by name. Who is not in it may approve all.
         two_approvals: The rules whose findings need the approvals of two people.
         other_than_author: Whether the author of the last commit may not approve it.
-        record_expires: How old a record may be when it is applied. No change is handed in with a later end.
+        record_expires: For how long after its plan a change may be handed in. A change with a later end is refused.
         harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`. All
             others count as the worst.
         prices: The file with the prices of other providers' resources.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
@@ -57,6 +58,8 @@ _PRICES: Final = 300.0
 _KEPT: Final = frozenset({"content-type", "date", "retry-after"})
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s\"]{0,100}):(?!\*{1,20}@|[0-9]{1,5}/)[^\s\"]{1,300}@")
 """A password in an address. It may contain `:`, `/` and `@`, but a port is not a password."""
+_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+"""Leaves the length of a text as it is, which `lower` does not."""
 _NAMED: Final = re.compile(
     r'("\w{0,100}(?:password|secret)"\s*:\s*")(?:[^"\\]|\\.)+(?=")', re.ASCII | re.IGNORECASE
 )
@@ -309,8 +312,10 @@ class Upstream:
         return Reply(got.status, text.encode("utf-8", "surrogateescape"), headers, decision)
 
     def _without_keys(self, text: str) -> str:
-        for key in self._keys:
-            text = re.sub(re.escape(key), "****", text, flags=re.IGNORECASE)
+        # In any case: an answer may have it in capitals.
+        for key in (key.translate(_LOWER) for key in self._keys):
+            while (at := text.translate(_LOWER).find(key)) >= 0:
+                text = f"{text[:at]}****{text[at + len(key) :]}"
         return text
 
 

@@ -54,7 +54,7 @@ SAID = {
         "applied",
         "refused: $10.00 a month more",
         "DELETE /containers/",
-        "403 this needs an approval: containers.delete always needs an approval",
+        "403 the container is not of this grant",
         "403 this grant does not read credentials",
         "approves the access request r-",
         "the journal is whole",
