@@ -273,8 +273,8 @@ class Witness:
     def _fits(self, number: int, path: list[str], shown: Shown, line: Line, there: There) -> bool:
         wanted = line.path[number]
         value = path[number]
-        if wanted.startswith("[the entry of ") and value not in there.addresses:
-            # Another request removed it in the same moment.
+        if wanted.startswith(("[the entry of ", "[the caller's entry")) and value not in there.addresses:
+            # It is removed already: by another request in the same moment, or by one whose answer was lost.
             return True
         if wanted.startswith("[the entry of "):
             container, address, _ = there.addresses.get(value, ("", "", ""))
