@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -145,6 +145,19 @@ _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
 """Status -> the text to show, for a status that needs an explanation."""
 _PAUSE: Final = 2.0
 _STAYS: Final = "and stays {0}: run `pulumi refresh`, and then `pulumi up` {1}"
+
+
+@contextlib.contextmanager
+def _shown_by_a_list(id_: str) -> Iterator[None]:
+    """Say of a container that a look has shown what it means if its own address does not know it."""
+    try:
+        yield
+    except NotFoundError as error:
+        msg = (
+            f"a list has shown the container {id_}, and its own address does not know it ({error.reason}): it may not "
+            "be visible yet, or was deleted a moment ago. Try again in some minutes"
+        )
+        raise UnseenError(msg) from None
 
 
 class Lifecycle(msgspec.Struct, frozen=True):
@@ -340,44 +353,27 @@ class Lifecycle(msgspec.Struct, frozen=True):
         Raises:
             UnseenError: Its own address does not know it, although a look has shown it.
         """
-        try:
-            return self._settle(container, olds, inputs, new=new, bound=bound)
-        except NotFoundError as error:
-            msg = (
-                f"a list has shown the container {container.id}, and its own address does not know it "
-                f"({error.reason}): it may not be visible yet, or was deleted a moment ago. Try again in some minutes"
-            )
-            raise UnseenError(msg) from None
-
-    def _settle(
-        self,
-        container: models.Container,
-        olds: Mapping[str, Any],
-        inputs: Mapping[str, Any],
-        *,
-        new: bool,
-        bound: bool,
-    ) -> dict[str, Any]:
-        desired, is_update = inputs.get("desired_status"), "name" in olds
-        asked = bound or not is_update or is_unfinished(olds) or desired != olds.get("desired_status")
-        triggered = is_update and inputs.get("restart_triggers") != olds.get("restart_triggers")
-        started = new
-        if container.status == STATUS_ERROR or (
-            container.status == STATUS_STOPPED and desired == STATUS_RUNNING
-        ):
-            if asked or (container.status == STATUS_ERROR and triggered):
-                container = self._set_status(container, STATUS_RUNNING, STARTED)
-                started = True
-            else:
-                what = "has failed" if container.status == STATUS_ERROR else "was stopped elsewhere"
-                self.op.warn(f"{container.id} {what}, {_STAYS.format('so', 'starts it')}")
-        access = self._settle_access(container, olds, inputs.get("external_access"), new=new)
-        if triggered and not started:
-            container = self._restart(container, desired)
-        if desired == STATUS_STOPPED and container.status != STATUS_STOPPED and not asked:
-            self.op.warn(f"{container.id} was started elsewhere, {_STAYS.format('so', 'stops it')}")
-        elif desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
-            container = self._set_status(container, STATUS_STOPPED, STOPPED)
+        with _shown_by_a_list(container.id):
+            desired, is_update = inputs.get("desired_status"), "name" in olds
+            asked = bound or not is_update or is_unfinished(olds) or desired != olds.get("desired_status")
+            triggered = is_update and inputs.get("restart_triggers") != olds.get("restart_triggers")
+            started = new
+            if container.status == STATUS_ERROR or (
+                container.status == STATUS_STOPPED and desired == STATUS_RUNNING
+            ):
+                if asked or (container.status == STATUS_ERROR and triggered):
+                    container = self._set_status(container, STATUS_RUNNING, STARTED)
+                    started = True
+                else:
+                    what = "has failed" if container.status == STATUS_ERROR else "was stopped elsewhere"
+                    self.op.warn(f"{container.id} {what}, {_STAYS.format('so', 'starts it')}")
+            access = self._settle_access(container, olds, inputs.get("external_access"), new=new)
+            if triggered and not started:
+                container = self._restart(container, desired)
+            if desired == STATUS_STOPPED and container.status != STATUS_STOPPED and not asked:
+                self.op.warn(f"{container.id} was started elsewhere, {_STAYS.format('so', 'stops it')}")
+            elif desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
+                container = self._set_status(container, STATUS_STOPPED, STOPPED)
         outs = outputs(container, olds, inputs, access)
         if outs.get(OPEN_UNMANAGED) == TAKEN[OPEN_UNMANAGED]:
             # Without an answer it stays unknown, which a policy takes for open.
