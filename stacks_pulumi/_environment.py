@@ -8,6 +8,7 @@ The engine and what it starts need more, and are not started with this.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -41,3 +42,8 @@ def without_secrets(*names: str) -> dict[str, str]:
     whole = {name for name in wanted if not name.endswith("*")}
     begins = tuple(name[:-1] for name in wanted if name.endswith("*"))
     return {name: value for name, value in os.environ.items() if name in whole or name.startswith(begins)}
+
+
+def without_options(given: Mapping[str, str]) -> dict[str, str]:
+    """Return variables without the options of the engine, which a user may have set for commands of their own."""
+    return {name: value for name, value in given.items() if not name.startswith("PULUMI_OPTION_")}

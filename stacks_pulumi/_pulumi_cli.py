@@ -22,7 +22,7 @@ from typing import Any, Final, TypedDict
 
 import msgspec
 
-from stacks_pulumi._environment import without_secrets
+from stacks_pulumi._environment import without_options, without_secrets
 from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
@@ -403,8 +403,7 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
     Raises:
         PulumiError: The command is not installed, fails, or times out.
     """
-    environment = {name: value for name, value in _environ().items() if not name.startswith("PULUMI_OPTION_")}
-    done = execute(arguments, folder, seconds, environment=environment)
+    done = execute(arguments, folder, seconds, environment=without_options(_environ()))
     if done.returncode != 0:
         raise PulumiError(failure(done))
     return done.stdout

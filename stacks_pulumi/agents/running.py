@@ -19,6 +19,8 @@ from typing import Final
 
 import anyio
 
+from stacks_pulumi._environment import without_options
+
 _PAUSE: Final = 0.25
 """Seconds between two looks at what the engine has written."""
 
@@ -73,7 +75,7 @@ def environment_of(project: Path) -> dict[str, str]:
     The plugin is next to this Python, and no other one is fetched. Paths are those that the project's folder has.
     """
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
-    given = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_OPTION_")}
+    given = without_options(os.environ)
     backend = given.get("PULUMI_BACKEND_URL", "")
     local = backend.removeprefix("file://")
     if local != backend and not local.startswith(("/", "~")):

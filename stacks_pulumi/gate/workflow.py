@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from stacks_pulumi._environment import without_options
 from stacks_pulumi._pulumi_cli import (
     InputError,
     PolicyEvent,
@@ -311,7 +312,7 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
         words += [] if wanted.plan is None else ["--save-plan", str(wanted.plan)]
         words += packs.options_of(gate.packs, Path(scratch))
         environment = {
-            **_with(broker, broker.token),
+            **without_options(broker.environment(broker.token)),
             # The option for the events is behind this switch, and that for plans behind the other.
             "PULUMI_DEBUG_COMMANDS": "true",
             "PULUMI_EXPERIMENTAL": "true",
@@ -347,15 +348,6 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
 def _in_words(said: PolicyEvent) -> str:
     """Return what a policy says, in one line."""
     return f"{said.policy_name}: {' '.join(said.message.split())}"
-
-
-def _with(broker: Broker, token: str) -> dict[str, str]:
-    """Return the variables of the engine: without options that the user did not give here."""
-    return {
-        name: value
-        for name, value in broker.environment(token).items()
-        if not name.startswith("PULUMI_OPTION_")
-    }
 
 
 def _containers(broker: Broker) -> list[Any]:
@@ -666,7 +658,7 @@ def apply(broker: Broker, wanted: Run) -> Applied:
             ignored = (PulumiError,) if wanted.accept_replay else ()
             with contextlib.suppress(*ignored):
                 _tag(wanted, change, "set", _tag_of(change), change.until)
-        environment = {**_with(broker, token), "PULUMI_EXPERIMENTAL": "true"}
+        environment = {**without_options(broker.environment(token)), "PULUMI_EXPERIMENTAL": "true"}
         return _ended(broker, token, _run(words, wanted.project, environment, broker))
 
 
