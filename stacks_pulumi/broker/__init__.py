@@ -11,7 +11,7 @@ It knows nothing of Pulumi, of states, plans and programs. The rest of the packa
 - `ledger`: What has happened, and what is reserved?
 - `kernel`: What becomes of one request?
 - `journal`: Who asked for what, what became of it, and was a line of that changed afterwards?
-- `words`: How is that said in a line which a change allows?
+- `words`: How is a permit, or the read of a secret, written in one line?
 - `grants`: How does a client get a grant or an approval, and what is a grant told about itself?
 - `request`: Which request are the bytes of a client?
 - `reply`: What does a client get?

@@ -1,4 +1,4 @@
-"""How is that said in a line which a change allows?"""
+"""How is a permit, or the read of a secret, written in one line?"""
 
 from __future__ import annotations
 
