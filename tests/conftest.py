@@ -24,6 +24,9 @@ settings.load_profile("any speed")
 # compiles the package. The stacks of the engine tests leave the variable out themselves.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# gRPC writes a line on standard error when an engine ends during a call, and tests compare what a host writes there.
+# Processes inherit the variable, and gRPC reads it when it is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 EXTRA_FIXTURES = {"language_hosts", "oldest_engine", "sdks", "site", "yaml_language_host"}
 """Fixtures that take minutes: they build engines or language hosts, generate SDKs, or build the site."""
