@@ -63,6 +63,18 @@ def sign(text: bytes, key: Path) -> bytes:
     return done.stdout
 
 
+def new_key(path: Path) -> None:
+    """
+    Write a new key without a passphrase, and beside it the public one.
+
+    Raises:
+        SignatureError: It cannot be made.
+    """
+    done = _run(["-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)])
+    if done.returncode:
+        raise SignatureError(f"no key can be made: {_said(done)}", code="file-access")
+
+
 def make(text: bytes, key: Path, signers: Path, at: datetime.datetime) -> bytes:
     """
     Return a signature of a known approver, in SSH's armour.

@@ -1,6 +1,7 @@
 """
 The subcommands of `stacks-pulumi`. Each file without an underscore has a table `COMMANDS` of those that it carries out.
 
+- `_broker_demo`: What does a broker do, shown in seconds?
 - `_lock`: Which packages, with which hashes, does a repository install with this package?
 - `_shared`: What is a command, and what do the commands share?
 - `account`: Which options has `account`, and with which code does it end?

@@ -202,6 +202,12 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
+def _demo(_options: argparse.Namespace) -> int:
+    from stacks_pulumi.commands import _broker_demo  # noqa: PLC0415  (it needs two extras)
+
+    return _broker_demo.run()
+
+
 def _serve(options: argparse.Namespace) -> int:
     from stacks_pulumi.broker.server import Server, Tls  # noqa: PLC0415  (each action needs its own modules)
 
@@ -438,6 +444,11 @@ def _exposed(url: str, token: str) -> str:
 
 
 _ACTIONS: Final = {
+    "demo": Command(
+        "show an agent's budget, a refusal, a signature and the log, with an emulated account",
+        lambda _parser: None,
+        _demo,
+    ),
     "init": Command("write a broker's folder; what is there stays", _add_init, _init),
     "serve": Command("answer clients until SIGTERM", _add_serve, _serve, codes={0: "it was ended"}),
     "grant": Command("make a grant, and print its token once", _add_grant, _grant, forms=TEXT),

@@ -8,7 +8,7 @@ import pytest
 
 from tools.lines import code_lines, of, parts
 
-LIMITS: Final = {"stacks_pulumi": 34_800, "tests": 53_100}
+LIMITS: Final = {"stacks_pulumi": 34_900, "tests": 53_100}
 """The most lines of code. Who raises one gives the reason in the commit; who removes code lowers it."""
 
 

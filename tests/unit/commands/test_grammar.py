@@ -440,7 +440,7 @@ class TestCompletion:
 
 def documented() -> dict[str, Any]:
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([a-z -]+)` \| (`.*`) \| (.*) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z -]+)` \| (`.*`|) \| (.*) \|$", page, re.MULTILINE)
     return {name: (arguments, codes) for name, arguments, codes in rows}
 
 
