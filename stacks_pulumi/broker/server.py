@@ -65,6 +65,8 @@ _CONNECTIONS: Final = 150
 """With more open connections, the one that has waited longest for its request is closed."""
 _HELD: Final = 64 * 1024 * 1024
 """The same for the bytes of long bodies that are held."""
+_LAST: Final = 1.0
+"""Seconds that the connection of a client without a request stays open when the server ends, for the last bytes."""
 _MANY: Final = 1000
 _LOOK: Final = 5.0
 """Seconds between two looks at whether a server for one run is used."""
@@ -648,5 +650,11 @@ def _protocol() -> Any:
         def on_response_complete(self) -> None:
             self.since = self.loop.time()
             super().on_response_complete()
+
+        def shutdown(self) -> None:
+            """Close the connection, after the answer that is being made. A client that is silent holds up nothing."""
+            super().shutdown()
+            if self.waits:
+                self.loop.call_later(_LAST, self.transport.abort)
 
     return Protocol

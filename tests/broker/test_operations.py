@@ -174,6 +174,16 @@ def test_what_one_client_hands_in_or_is_refused_too_often_makes_no_other_one_wai
     assert greedy("DELETE", "/containers/usr-1-web").status_code == 403
 
 
+def test_the_end_of_a_server_waits_for_no_client_that_is_silent(bench: Bench) -> None:
+    """One has sent a part of a body, and keeps the connection."""
+    address = "127.0.0.1", urlsplit(bench.url).port or 0
+    with socket.create_connection(address, timeout=60) as silent:
+        silent.sendall(b"POST /_broker/changes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+        assert bench.reader()("GET", "/containers").status_code == 200
+
+        bench.stop()
+
+
 def test_the_end_of_a_server_waits_for_what_is_under_way(bench: Bench) -> None:
     """Case 66."""
     grant = bench.granted(permit("containers.create", create("web")))
