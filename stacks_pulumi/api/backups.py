@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from stacks_pulumi._clock import Clock, Pulse, wait_while
+from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._bodies import done, item, items, scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
@@ -22,6 +23,7 @@ from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing
 from stacks_pulumi.api.once import Once, look_twice, settle
 from stacks_pulumi.api.wait import BACKED_UP
 from stacks_pulumi.errors import (
+    ErrorCode,
     ForbiddenError,
     InvalidApiKeyError,
     StacksError,
@@ -41,14 +43,9 @@ _POLLS: Final = 5.0
 
 
 class NotListedError(WaitTimeoutError):
-    """
-    The API has accepted the request for a backup, and no list has shown the backup.
+    """The API has accepted the request for a backup, and no list has shown the backup."""
 
-    Attributes:
-        before: The ids of the backups that existed before the request.
-    """
-
-    before: tuple[BackupId, ...] = ()
+    code: ErrorCode = "outcome-unknown"
 
 
 class _Appears(Watch[Backup]):
@@ -81,11 +78,12 @@ class _Appears(Watch[Backup]):
     def judge(self, rows: Listing[Backup]) -> bool:
         """Whether the backup has appeared."""
         self.trouble = None
-        # An unknown word for the type may mean `manual` or `scheduled`.
-        order = sorted(
-            filter(self.is_it, rows), key=lambda row: (row.backup_type not in {"manual", None}, *_age(row))
+        self.resource = min(
+            filter(self.is_it, rows),
+            # An unknown word for the type may mean `manual` or `scheduled`.
+            key=lambda row: (row.backup_type not in {"manual", None}, *_age(row)),
+            default=None,
         )
-        self.resource = next(iter(order), None)
         if self.resource is None:
             return False
         if self.resource.id in rows.damaged and self.resource.backup_type is None:
@@ -252,7 +250,14 @@ class BackupsApi:
             WaitCancelledError: `cancelled()` was true, and no backup was started.
             InvalidApiKeyError: The key was revoked. If a backup was started before that, the message mentions it.
         """
-        watch = self._appears(container_id, deadline, on_tick, cancelled)
+        watch = _Appears(
+            f"backup of container {container_id}",
+            "its appearance in the list",
+            clock=self.clock,
+            deadline=deadline,
+            on_tick=on_tick,
+            cancelled=cancelled,
+        )
         with self._turn(container_id, watch.pulse):
             before: Sequence[Backup] = ()
             if not is_first():
@@ -292,60 +297,13 @@ class BackupsApi:
         """Return the backups of a container that are listed now."""
         return _newest(self._list_all(container_id, pulse))
 
-    def resume(
-        self,
-        container_id: str,
-        before: Sequence[BackupId],
-        *,
-        deadline: float,
-        on_tick: Callable[[Backup | None, float], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Backup:
-        """
-        Return a backup that `start` has requested, and that no list had shown by then.
-
-        Args:
-            container_id: The container.
-            before: The ids of the backups that existed before the request.
-            deadline: See `start`.
-            on_tick: See `start`.
-            cancelled: See `start`.
-
-        Raises:
-            NotListedError: No list shows it yet.
-        """
-        watch = self._appears(container_id, deadline, on_tick, cancelled)
-        watch.before = before
-        return self._follow(container_id, watch, deadline)
-
-    def _appears(
-        self,
-        container_id: str,
-        deadline: float,
-        on_tick: Callable[[Backup | None, float], None] | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> _Appears:
-        return _Appears(
-            f"backup of container {container_id}",
-            "its appearance in the list",
-            clock=self.clock,
-            deadline=deadline,
-            on_tick=on_tick,
-            cancelled=cancelled,
-        )
-
     def _follow(self, container_id: str, watch: _Appears, deadline: float) -> Backup:
         """Return the backup as soon as a list shows it; wait no longer than a platform needs for that."""
         watch.limit(min(deadline, self.clock.now() + self._platform.backup_listed + _POLLS))
         try:
             backup = self._feed(container_id).follow(watch)
         except WaitTimeoutError as error:
-            raise NotListedError(
-                error.message,
-                subject=error.subject,
-                elapsed=error.elapsed,
-                before=tuple(watch.before),
-            ) from None
+            raise NotListedError(**error.values()) from None
         finally:
             watch.limit(deadline)
         assert backup is not None  # noqa: S101  (the watch returns true only with a backup)
@@ -491,9 +449,9 @@ class BackupsApi:
                 self._changed.notify_all()
 
 
-def _age(backup: Backup) -> tuple[int, str]:
-    """Return what is lower for an older backup: its number, or else its creation time."""
-    return (backup.id, "") if isinstance(backup.id, int) else (0, backup.created_at or "")
+def _age(backup: Backup) -> tuple[float, int]:
+    """Return what is lower for an older backup: its creation time, and its number where times are equal or missing."""
+    return seconds_of(backup.created_at) or 0.0, backup.id if isinstance(backup.id, int) else 0
 
 
 def list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:

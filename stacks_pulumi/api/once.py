@@ -129,12 +129,10 @@ class Once(ABC, Generic[T]):
 
     def is_taken(self, row: T) -> bool:
         """Return whether an object prevents the creation."""
-        del row
         return False
 
     def made_at(self, row: T) -> str | None:
         """Return an object's creation time."""
-        del row
         return None
 
     def send(self) -> T:
@@ -148,12 +146,10 @@ class Once(ABC, Generic[T]):
 
     def says_taken(self, error: StacksError) -> bool:
         """Return whether a refusal states that the name is taken."""
-        del error
         return False
 
     def final(self, error: StacksError) -> StacksError | None:
         """Return the error to raise after an unknown outcome, if the request must not be sent again after it."""
-        del error
         return None
 
     def remove(self, row: T) -> None:

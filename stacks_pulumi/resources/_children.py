@@ -69,7 +69,6 @@ class ChildHandler(ResourceHandler, Generic[T]):
 
     def own_id(self, id_: str, olds: Mapping[str, Any]) -> str | int:
         """Return the id that the platform has given to the object; empty if the program has named it."""
-        del olds
         return own_name(id_)
 
     def check_container(

@@ -124,12 +124,10 @@ class Creation(ABC, Generic[T]):
 
     def differences(self, thing: T) -> Sequence[str]:
         """Return the differences between an existing object and the program."""
-        del thing
         return ()
 
     def is_leftover(self, thing: T) -> bool:
         """Return whether an earlier run of this stack may have left an existing object, which no state has."""
-        del thing
         return False
 
     def under_way(self) -> contextlib.AbstractContextManager[None]:

@@ -108,66 +108,54 @@ class ResourceKind:
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Return violations of rules over several inputs: pairs of property and problem. Skip unknown inputs."""
-        del inputs
         return ()
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Return the changes to refuse, compared with the previous inputs (empty for a new resource)."""
-        del olds, inputs
         return ()
 
     def foreseen(
         self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Return what `check` notes of a new object that the account has already."""
-        del settings, call, inputs
         return {}
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values that `check` adds to valid inputs, for previews and policies."""
-        del inputs
         return {}
 
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
         """Return the warnings that the user should see before the operation."""
-        del olds, inputs
         return ()
 
     def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
         """Return a line to show next to the resource before the operation, or `None`."""
-        del olds, inputs
         return None
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether the change of this field replaces the object."""
-        del olds, news
         return field.on_change in {OnChange.REPLACE, OnChange.REFUSED}
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether a replacement must delete the old object before it creates the new one."""
-        del olds, news
         return False
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
         """Return the names that must be unique in an account, by the input that sets them; all inputs are known."""
-        del inputs
         return {}
 
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
         """Return the violations of rules that concern the arguments of the Container object that the program passed."""
-        del parent, olds, inputs
         return ()
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether an update is needed although no input differs."""
-        del olds, news
         return False
 
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:
         """Return whether the state is that of a creation that is not completed, so that any output may change."""
-        del olds
         return False
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> Creation[Any]:
@@ -190,7 +178,6 @@ class ResourceKind:
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
         """Return the inputs of an imported object that a read does not return."""
-        del session, id_
         return {field.name: field.default for field in self.fields if field.default is not None}
 
     def on_update(

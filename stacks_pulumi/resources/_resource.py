@@ -227,8 +227,9 @@ class StacksResource(dynamic.Resource):
         types = [f"{NATIVE}{self._module_and_name[1]}", *([self._former_type] if self._former_type else [])]
         aliases = [_alias(type_, resource_name, opts) for type_ in types]
         provider = provider_for(self._module_and_name[1])
+        outputs = provider.handler.outputs
         # For SDKs that lose the provider's own mark.
-        secrets = [output.name for output in provider.handler.outputs if output.secret]
+        secrets = [output.name for output in outputs if output.secret]
         ours = pulumi.ResourceOptions(aliases=aliases, additional_secret_outputs=secrets)
         opts = ours if opts is None else pulumi.ResourceOptions.merge(opts, ours)
         _mark_awaited(opts)
@@ -237,10 +238,10 @@ class StacksResource(dynamic.Resource):
                 opts, "if_matching" if self._delete_first else props["adopt"], self._type_token()
             )
         # Of each property the SDK makes an output, which is a task. An input that is not set and no output needs none.
-        outputs = _outputs_of(type(self))  # type: ignore[arg-type]  # mypy treats a class as not hashable
-        kept = {*outputs, ADOPTS}
+        kept = {*_outputs_of(type(self)), ADOPTS}  # type: ignore[arg-type]  # mypy treats a class as not hashable
         shown = {name: value for name, value in props.items() if value is not None or name in kept}
-        super().__init__(provider, resource_name, {**shown, ORIGIN: None}, opts)
+        none_yet = dict.fromkeys([output.name for output in outputs] + [ORIGIN])
+        super().__init__(provider, resource_name, {**none_yet, **shown}, opts)
         for name in secrets:
             if name in vars(self):
                 # At preview the engine marks only values that it knows, and in a plan a secret differs from a value.

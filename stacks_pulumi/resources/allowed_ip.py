@@ -219,8 +219,6 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
                 "service_type": service_type,
                 "revoke_auto_added": revoke_auto_added,
                 "adopt": adopt,
-                "entry_id": None,
-                "added_at": None,
             },
             opts,
             container=container,

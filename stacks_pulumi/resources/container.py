@@ -191,7 +191,6 @@ class Container(StacksResource, module="stacks", name="Container"):
                 "restart_triggers": restart_triggers,
                 "replace_on_change": replace_on_change,
                 "adopt": adopt,
-                **dict.fromkeys(output.name for output in OUTPUTS),
                 # An output is a task of the SDK, so only a program that may adopt has this one.
                 **({} if is_lookup or adopt_mode(adopt, provider) is None else {ADOPTS: None}),
                 **by_default,

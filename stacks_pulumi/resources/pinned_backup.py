@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -42,7 +41,7 @@ from stacks_pulumi.resources._children import (
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Field, OnChange
 from stacks_pulumi.resources._handler import LOOKED_UP, lookup_options
-from stacks_pulumi.resources._identity import RECENT, UnseenError, find_container
+from stacks_pulumi.resources._identity import RECENT, UnseenError
 from stacks_pulumi.resources._literals import OnDelete
 from stacks_pulumi.resources._operation import Difference, EngineCall, Operation
 from stacks_pulumi.resources._owners import BACKUPS, OWNERS
@@ -52,6 +51,7 @@ from stacks_pulumi.resources._resource import (
     child_id,
     container_id,
     input_id,
+    own_name,
     parent_id,
 )
 from stacks_pulumi.resources._running import lost_with_its_container, patiently, runs
@@ -61,11 +61,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
 
 
-_SOUGHT: Final = "backups_before"
-"""The output of a started backup that no list has shown: the ids of earlier ones, by which the next `up` finds it."""
 _PAUSE: Final = 2.0
-_UNKNOWN_ID: Final = "unlisted"
-"""The number in the id of such a resource."""
 
 
 class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
@@ -123,11 +119,6 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
                 "triggers": triggers,
                 "backup_id": backup_id,
                 "on_delete": on_delete,
-                "pinned": None,
-                "status": None,
-                "size_bytes": None,
-                "created_at": None,
-                "completed_at": None,
             },
             opts,
             container=container,
@@ -224,28 +215,18 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Find it among the container's backups; one request serves all backups of a container."""
-        container = parent_id(id_)
-        if _SOUGHT in olds:  # the next update looks for it
-            return None if find_container(session, container, shared=True) is None else olds
-        try:
-            _number(id_, olds)
-        except ValueError:
-            # Only a look-up can have the number of such a backup.
-            return None
         found = self.find(session, op, id_, olds, reads=True)
         if found is None:
             return None
         # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
         failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
-        return None if failed else _outputs(found, {**olds, "container": container})
+        return None if failed else _outputs(found, {**olds, "container": parent_id(id_)})
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
         """Pin the backup again if it is not pinned, and store `on_delete`."""
         container = parent_id(id_)
-        if _SOUGHT in olds:
-            return self._resume(session, op, container, olds, inputs)
         number = _number(id_, olds)
         if olds.get("pinned") is not False:
             kept = {output.name: olds[output.name] for output in self.outputs if output.name in olds}
@@ -259,39 +240,8 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
             raise VanishedError(msg, subject=f"backup {number}")
         return _outputs(_pin(session, op, container, backup, is_new=False), inputs)
 
-    def _resume(
-        self,
-        session: Session,
-        op: Operation,
-        container: str,
-        olds: Mapping[str, Any],
-        inputs: Mapping[str, Any],
-    ) -> dict[str, Any]:
-        """Find the backup that an earlier operation has started, and pin it."""
-        try:
-            backup = session.client.backups.resume(
-                container,
-                olds[_SOUGHT],
-                deadline=op.deadline,
-                on_tick=_progress(op),
-                cancelled=op.cancelled,
-            )
-        except NotListedError as error:
-            msg = (
-                f"{_not_listed(container)}. If the dashboard shows no new backup, none was made: `pulumi up --replace "
-                f"{op.quoted_urn}` makes one"
-            )
-            raise error.but(message=msg) from None
-        return _outputs(_pin(session, op, container, backup, is_new=True), inputs)
-
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Unpin or delete the backup, or leave it unchanged."""
-        container = parent_id(id_)
-        if _SOUGHT in olds:
-            op.warn(
-                f"{_not_listed(container)}. If there is one, STACKS deletes it after seven days: it is not pinned"
-            )
-            return
         if olds.get("on_delete") == "keep":
             number = _number(id_, olds)
             op.inform(f"backup {number} stays pinned, as long as its container exists: on_delete is 'keep'")
@@ -335,7 +285,6 @@ class _PinnedBackupCreation(Creation[models.Backup]):
     kind: ClassVar = "PinnedBackup"
     # A failed backup is not kept in the state.
     leaves_nothing: ClassVar = (_BackupFailedError, VanishedError)
-    _missing: NotListedError | None = None
 
     def create(self) -> models.Backup:
         container, named = self.inputs["container"], self.inputs.get("backup_id")
@@ -362,35 +311,29 @@ class _PinnedBackupCreation(Creation[models.Backup]):
                 is_first=lambda: self.session.fresh.take_first_backup(container),
             )
         except NotListedError as error:
-            # The state keeps the ids by which it is found, so that the next `up` does not make another one.
-            self._missing = error
-            return models.Backup(id=f"{_UNKNOWN_ID}-{secrets.token_hex(4)}")
+            advice = self.session.client.platform.advice("backups: {listed_seconds: 600}")
+            msg = (
+                f"the API accepted to start a backup of {container}, and no list has shown a new one after "
+                f"{error.elapsed:.0f} s. Look in the dashboard: if it is there, write its number as backup_id; if not, "
+                "`pulumi up` starts another. One that nobody pins is deleted after seven days. If new backups are "
+                f"always listed so late, {advice}"
+            )
+            raise error.but(message=msg) from None
 
     def id_of(self, thing: models.Backup) -> str:
         return child_id(self.inputs["container"], str(thing.id))
 
     def finish(self, thing: models.Backup) -> dict[str, Any]:
         container = self.inputs["container"]
-        if self._missing is not None:
-            raise self._missing
         if self.inputs.get("backup_id") is None and thing.backup_type not in {None, "manual"}:
             raise unknown_type(thing)
         is_new = self.inputs.get("backup_id") is None
         return _outputs(_pin(self.session, self.op, container, thing, is_new=is_new), self.inputs)
 
     def known(self, thing: models.Backup, error: Exception | None) -> dict[str, Any]:
-        if self._missing is not None:
-            return {**self.inputs, "pinned": False, _SOUGHT: list(self._missing.before)}
         return _outputs(thing, self.inputs)
 
     def describe_failure(self, thing: models.Backup, error: StacksError) -> str:
-        if self._missing is not None:
-            advice = self.session.client.platform.advice("backups: {listed_seconds: 600}")
-            return (
-                f"{_not_listed(self.inputs['container'])}. `pulumi up` looks for it again, and starts no "
-                "second one. If "
-                f"one is listed later than that, {advice}"
-            )
         backup = self.describe(thing)
         return f"{backup} is not pinned: {error.message}. `pulumi up` tries again"
 
@@ -398,8 +341,6 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         return f"backup {thing.id} of {self.inputs['container']}"
 
     def roll_back(self, thing: models.Backup) -> None:
-        if self._missing is not None:
-            return
         # The guide does not describe the deletion of a backup in progress. Unpinned, it is deleted after a week.
         self.session.client.backups.unpin(thing.id, container_id=self.inputs["container"])
 
@@ -519,17 +460,11 @@ def _look(session: Session, container: str, number: models.BackupId, get: Ask) -
 
 
 def _number(id_: str, olds: Mapping[str, Any]) -> models.BackupId:
-    """
-    Return the backup's number. The id of a backup that was listed late does not have it.
-
-    Raises:
-        ValueError: The id has none.
-    """
-    return _validators.backup_number(olds.get("backup_id") or id_)
-
-
-def _not_listed(container: str) -> str:
-    return f"the API accepted to start a backup of {container}, and no list has shown a new one"
+    try:
+        return _validators.backup_number(olds.get("backup_id") or id_)
+    except ValueError:
+        # Only a look-up has such an id, and no backup does.
+        return own_name(id_)
 
 
 def _out_of_sight(container: str, number: models.BackupId, listed: models.Listing[models.Backup]) -> str:

@@ -78,7 +78,7 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
         """
         super().__init__(
             resource_name,
-            {"container": input_id(container), "rotate_triggers": rotate_triggers, "private_key": None},
+            {"container": input_id(container), "rotate_triggers": rotate_triggers},
             opts,
             container=container,
         )

@@ -104,7 +104,6 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
                 "rotate_triggers": rotate_triggers,
                 "store_config": store_config,
                 "adopt": adopt,
-                "config": None,
             },
             opts,
             container=container,

@@ -12,7 +12,7 @@ from stacks_pulumi import errors
 from stacks_pulumi._identifiers import as_time
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api._call import Answer, Call
-from stacks_pulumi.api.backups import BackupsApi, NotListedError
+from stacks_pulumi.api.backups import BackupsApi
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import URL, Reply, Script, chain, data, ok, refusal
 
@@ -351,17 +351,6 @@ def test_a_backup_that_a_list_with_a_gap_does_not_show_is_waited_for(clock: Fake
     script = Script(backups__list=listed)
 
     assert backups(script, clock).wait("a", 11, deadline=clock.now() + 60).status == "completed"
-
-
-def test_a_backup_that_appears_after_its_start_was_given_up_is_found(clock: FakeClock) -> None:
-    store = Store(clock, shows_after=90)
-    nouns = backups(store, clock)
-    with pytest.raises(NotListedError) as caught:
-        nouns.start("a", deadline=clock.now() + 600)
-
-    found = backups(store, clock).resume("a", caught.value.before, deadline=clock.now() + 600)
-
-    assert (found.id, caught.value.before, store.asked) == (11, (10,), 1)
 
 
 def test_a_full_list_is_enough_for_a_start(clock: FakeClock) -> None:

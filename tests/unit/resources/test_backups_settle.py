@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi.api.backups import NotListedError
 from stacks_pulumi.platform_file import Backups, Lists, PlatformFacts
 from stacks_pulumi.resources._creation import InitFailedError
 from stacks_pulumi.resources._identity import UnseenError
@@ -74,6 +75,13 @@ def test_a_text_is_an_id() -> None:
     assert found["backup_id"] == UUID
 
 
+def test_of_two_new_backups_the_earlier_is_taken_whatever_the_form_of_their_ids() -> None:
+    earlier, later = row(8), row("by-hand-1", created_at="2027-01-15T08:00:07.000Z")
+    on = account(rows(OLD), rows(OLD, later, earlier), rows(row(8, pinned=1)))
+
+    assert create(on)[0] == "usr-1-db/8"
+
+
 @pytest.mark.parametrize("shown", [{"pinned": "0"}, {"pinned": False}])
 def test_no_pin_is_a_flag(shown: dict[str, Any]) -> None:
     unpinned = {name: value for name, value in row().items() if name != "pinned"} | shown
@@ -136,36 +144,15 @@ def test_a_backup_that_is_listed_later_is_awaited() -> None:
 # --- each backup that was made is named, and no other one is made ---
 
 
-def test_a_backup_that_is_not_listed_is_found_by_the_next_up() -> None:
+def test_a_backup_that_no_list_shows_is_named_and_nothing_is_kept() -> None:
     on = account(rows(OLD))
 
-    failure = init_failed(on)
+    with pytest.raises(NotListedError, match="no list has shown a new one after 6") as caught:
+        create(on)
 
     assert 60.0 <= on.seconds < 75.0
-    assert "no list has shown a new one" in failure.message
-    assert failure.outs["backups_before"] == [7]
-
-    later = account(rows(OLD, row()), rows(OLD, row(pinned=1)))
-    outs = update(later, failure.id, dict(failure.outs))
-
-    assert (outs["backup_id"], outs["pinned"]) == (8, True)
-    assert "backups_before" not in outs
-    assert later.sent("backups.trigger") == 0
-    # From then on the id of the resource says nothing, and the number does.
-    found = PinnedBackupHandler().on_read(later.session, later.op, failure.id, dict(outs))
-    assert found is not None
-    assert found["backup_id"] == 8
-
-
-def test_a_backup_that_no_list_ever_shows_is_no_endless_wait() -> None:
-    failure = init_failed(account(rows(OLD)))
-    later = account(rows(OLD))
-
-    with pytest.raises(Exception, match="pulumi up --replace"):
-        update(later, failure.id, dict(failure.outs))
-    assert later.seconds < 75.0
-    later.session.reads.get("containers", ask=later.session.client.feed.snapshot)
-    assert PinnedBackupHandler().on_read(later.session, later.op, failure.id, dict(failure.outs)) is not None
+    assert caught.value.code == "outcome-unknown"
+    assert on.sent("backups.trigger") == 1
 
 
 def test_an_unknown_type_is_named_at_once_and_the_backup_kept() -> None:
@@ -207,7 +194,8 @@ def test_an_unknown_status_is_named_at_once_and_the_backup_is_kept() -> None:
 def test_facts_shorten_the_waits() -> None:
     on = account(rows(OLD), facts=PlatformFacts(backups=Backups(listed_seconds=5)))
 
-    init_failed(on)
+    with pytest.raises(NotListedError):
+        create(on)
 
     assert on.seconds < 20.0
 
@@ -216,7 +204,8 @@ def test_what_is_listed_late_is_even_later_if_lists_are_behind() -> None:
     facts = PlatformFacts(backups=Backups(listed_seconds=5), lists=Lists(lag_seconds=20))
     on = account(rows(OLD), facts=facts)
 
-    init_failed(on)
+    with pytest.raises(NotListedError):
+        create(on)
 
     assert on.seconds >= 25.0
 
