@@ -275,14 +275,8 @@ class AllowedIpList:
         self, wanted: Callable[[models.ExternalAccess], object], what: str
     ) -> models.ExternalAccess:
         """Return the container's access as soon as it is as wanted, or as it is when the time for that has passed."""
-        clock = self.session.clock
-        until = min(clock.now() + self.session.client.platform.settle, self.op.deadline)
-        access = self.access()
-        while not wanted(access) and clock.now() < until:
-            self.op.progress(f"waiting for {what}")
-            sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, self.op.check_active)
-            access = self.access()
-        return access
+        seconds = self.session.client.platform.settle
+        return self.op.look_until(wanted, self.access, seconds=seconds, waiting=f"waiting for {what}")
 
     @property
     def was_opened(self) -> bool:

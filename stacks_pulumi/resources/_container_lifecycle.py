@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import scrub
@@ -143,7 +142,6 @@ _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
 _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
 """Status -> the text to show, for a status that needs an explanation."""
-_PAUSE: Final = 2.0
 _STAYS: Final = "and stays {0}: run `pulumi refresh`, and then `pulumi up` {1}"
 
 
@@ -408,13 +406,13 @@ class Lifecycle(msgspec.Struct, frozen=True):
         """Wait until external access is on and has its `url`; it may come into effect after the answer."""
         if not wanted or access.url:
             return access
-        clock = self.session.clock
-        until = min(clock.now() + self.session.client.platform.settle, self.op.deadline)
-        seen = self.session.client.allowed_ips.list(id_)
-        while not (seen.enabled and seen.url) and clock.now() < until:
-            self.op.progress("external access: not in effect yet")
-            sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, self.op.check_active)
-            seen = self.session.client.allowed_ips.list(id_)
+        client = self.session.client
+        seen = self.op.look_until(
+            lambda seen: seen.enabled and seen.url,
+            lambda: client.allowed_ips.list(id_),
+            seconds=client.platform.settle,
+            waiting="external access: not in effect yet",
+        )
         if not (seen.enabled and seen.url):
             lacking = "its url is missing" if seen.enabled else "the API still reports it as off"
             msg = f"external access of {id_} was switched on, and {lacking}: run `pulumi up --refresh` later"

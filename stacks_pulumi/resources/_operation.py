@@ -14,11 +14,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import msgspec
 
-from stacks_pulumi._clock import Clock, is_shielded, shielded
+from stacks_pulumi._clock import Clock, is_shielded, shielded, sleep_with_pulse
 from stacks_pulumi._environment import pulumi_home
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi.errors import (
@@ -151,6 +151,9 @@ _PROGRESS_INTERVAL: Final = 1.0
 _LIMIT_STEP: Final = 10
 """The rate limit's seconds are shown in such steps: without a terminal each other text is a line, for each resource."""
 
+_PAUSE: Final = 2.0
+
+_T = TypeVar("_T")
 _local: Final = threading.local()
 
 
@@ -219,6 +222,20 @@ class Operation(msgspec.Struct):
                 "(custom_timeouts allows more time)"
             )
             raise WaitTimeoutError(msg, subject=self.label, elapsed=self.elapsed())
+
+    def look_until(
+        self, wanted: Callable[[_T], object], look: Callable[[], _T], *, seconds: float, waiting: str
+    ) -> _T:
+        """Return what a look shows as soon as it is as wanted, or as it is after so many seconds."""
+        until = min(self.clock.now() + seconds, self.deadline)
+        while True:
+            # An answer that was asked for earlier and came late says nothing about the end of that time.
+            is_last = self.clock.now() >= until
+            seen = look()
+            if is_last or wanted(seen):
+                return seen
+            self.progress(waiting)
+            sleep_with_pulse(min(_PAUSE, max(until - self.clock.now(), 0.0)), self.clock, self.check_active)
 
     def second_look(self, id_: str, why: str) -> Callable[[], None]:
         """Return what is called during the wait for a second look at an object, which is not listed, for instance."""

@@ -11,7 +11,7 @@ import functools
 import inspect
 import re
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, cast
 
 import msgspec
@@ -396,42 +396,15 @@ def declare_container_name(
     name: pulumi.Input[str], resource_name: str, provider: pulumi.ProviderResource | None
 ) -> pulumi.Input[str]:
     """
-    Record a container's name, and refuse a second resource with the same one.
+    Return a container's name, and refuse a second resource with the same one, as soon as its value is known.
 
     The provider's `check` compares names too, but the engine does not call it for resources outside of `--target`.
-
-    Args:
-        name: The container's name.
-        resource_name: The resource's name in the program.
-        provider: Its explicit provider; `None` for the stack's own account.
-
-    Returns:
-        The name, to be used as the input.
-
-    Raises:
-        ConfigError: Another resource of this run has the name. If the name is an output, the error is raised when its
-            value is known.
     """
-    declared = _declared()
-    if declared is None:
-        return name
-
-    def declare(known: str) -> str:
-        key = (provider, "Container", known.lower())
-        # Two resources may have the same resource name if their parents differ.
-        if key in declared:
-            msg = (
-                f'two resources use the container name "{known}": {declared[key]!r} and {resource_name!r}. '
-                "Give one of them another name, or remove it"
-            )
-            raise shown_alone(ConfigError(msg, code="declared-twice"))
-        declared[key] = resource_name
-        return known
-
+    declare = _declaration("Container", resource_name, provider)
     if isinstance(name, str):
-        return declare(name)
+        return declare(name, name)
     output: pulumi.Output[str] = pulumi.Output.from_input(name)
-    return output.apply(declare)
+    return output.apply(lambda known: declare(known, known))
 
 
 def declare_child(
@@ -441,50 +414,22 @@ def declare_child(
     resource_name: str,
     provider: pulumi.ProviderResource | None,
 ) -> pulumi.Input[str]:
-    """
-    Record which object of a container a resource manages, and refuse a second resource for the same object.
+    """Return the id of a child's container, and refuse a second resource for the same address, name or number in it."""
+    declare = _declaration(kind, resource_name, provider)
 
-    Args:
-        kind: The resource's kind, for instance `AllowedIp`.
-        container: Its container's id.
-        own: The object's identity in the container: an address, a name or a number.
-        resource_name: The resource's name in the program.
-        provider: Its explicit provider; `None` for the stack's own account.
-
-    Returns:
-        The container's id, to be used as the input.
-
-    Raises:
-        ConfigError: Another resource of this run manages the object. For outputs, the error is raised when their values
-            are known.
-    """
-    declared = _declared()
-    if declared is None:
-        return container
-
-    def declare(known: Any) -> pulumi.Input[str]:
+    def declared(known: Any) -> pulumi.Input[str]:
         # At preview, the combined output is unknown if one of the two is.
         if isinstance(known, tuple) and all(isinstance(value, str | int | float) for value in known):
-            unique = f"{known[0]}/{_canonical(known[1])}"
-            key = (provider, kind, unique.lower())
-            if key in declared:
-                both = f"{declared[key]!r} and {resource_name!r}"
-                msg = (
-                    f"two resources declare the same {kind} ({unique}): {both}. Change or remove one of them"
-                )
-                raise shown_alone(ConfigError(msg, code="declared-twice"))
-            declared[key] = resource_name
-            container_known: str = known[0]
-            return container_known
+            return declare(f"{known[0]}/{_canonical(known[1])}", known[0])
         # An unknown name must not make the container unknown.
         return pulumi.Output.from_input(container)
 
     if isinstance(own, str | int | float) and isinstance(container, pulumi.Output):
         # As in most programs. While the id is unknown there is nothing to compare, and the output stays unknown.
         id_: pulumi.Output[str] = container
-        return id_.apply(lambda known: declare((known, own)))
+        return id_.apply(lambda known: declared((known, own)))
     both: pulumi.Output[tuple[Any, Any]] = pulumi.Output.from_input((container, own))
-    compared = both.apply(declare, run_with_unknowns=True)
+    compared = both.apply(declared, run_with_unknowns=True)
     value: Any = compared.future(with_unknowns=True)
     # What the identity depends on does not show which container it is.
     sources = pulumi.Output.from_input(container).resources()
@@ -498,10 +443,25 @@ def _canonical(own: Any) -> str:
         return f"{own:g}" if isinstance(own, float) else str(own)
 
 
-def _declared() -> dict[tuple[pulumi.ProviderResource | None, str, str], str] | None:
-    """Return the declarations of this run; `None` if declarations are not compared in it."""
-    root = get_root_resource()
+def _declaration(
+    kind: str, resource_name: str, provider: pulumi.ProviderResource | None
+) -> Callable[[str, str], str]:
+    """Return a function that records the object of a resource, and returns its second argument."""
+    root, declared = get_root_resource(), None
     # Tests with mocks declare the same names repeatedly under one root.
-    if root is None or isinstance(get_monitor(), MockMonitor):
-        return None
-    return _runs.setdefault(root, {})
+    if root is not None and not isinstance(get_monitor(), MockMonitor):
+        declared = _runs.setdefault(root, {})
+
+    def declare(unique: str, value: str) -> str:
+        if declared is None:
+            return value
+        key = (provider, kind, unique.lower())
+        # Two resources may have the same resource name if their parents differ.
+        if key in declared:
+            both = f"{declared[key]!r} and {resource_name!r}"
+            msg = f"two resources declare the same {kind} ({unique}): {both}. Change or remove one of them"
+            raise shown_alone(ConfigError(msg, code="declared-twice"))
+        declared[key] = resource_name
+        return value
+
+    return declare

@@ -250,27 +250,20 @@ def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> mod
 def patiently(
     session: Session, op: Operation, what: str, ask: Callable[[], R], not_yet: tuple[type[StacksError], ...]
 ) -> R:
-    """
-    Return an answer as soon as the API has it: it may be ready some time after it was requested.
+    """Return an answer as soon as the API has it; these errors mean that it is not ready yet."""
 
-    Args:
-        session: The account.
-        op: The operation. Its progress shows why it is not ready.
-        what: The requested thing, for the progress.
-        ask: Asks for it.
-        not_yet: The errors that may mean that it is not ready yet.
-
-    Raises:
-        StacksError: It is not ready within the time in which the platform's changes take effect.
-    """
-    until = min(session.clock.now() + session.client.platform.settle, op.deadline)
-    while True:
-        # An answer that was asked for earlier and came late says nothing about the end of that time.
-        is_last = session.clock.now() >= until
+    def look() -> R | StacksError:
         try:
             return ask()
         except not_yet as error:
-            if is_last:
-                raise
-            op.progress(f"waiting for {what}: {error.reason}")
-        sleep_with_pulse(min(_PAUSE, max(until - session.clock.now(), 0.0)), session.clock, op.check_active)
+            return error
+
+    seen = op.look_until(
+        lambda seen: not isinstance(seen, StacksError),
+        look,
+        seconds=session.client.platform.settle,
+        waiting=f"waiting for {what}",
+    )
+    if isinstance(seen, StacksError):
+        raise seen
+    return seen

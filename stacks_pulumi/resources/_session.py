@@ -240,8 +240,6 @@ class Waitlist:
 
 class _Created(msgspec.Struct, frozen=True):
     created_at: str
-    auto_added: str | None = None
-    """The address that the API has added; empty after it was revoked, `None` if it is not known."""
     backed_up: bool = False
 
 
@@ -263,14 +261,14 @@ class FreshContainers:
         self._lock = threading.Lock()
         self._containers: dict[str, _Created] = {}
         self._started: set[str] = set()
-        self._opened: dict[str, str] = {}
+        self._opened: dict[str, models.ExternalAccess] = {}
         self._revoked: set[str] = set()
 
     def add(self, id_: str) -> None:
         """Record that this operation has created the container. Without a listed creation time it is not recorded."""
         container = self._seen(id_)
+        self.remove(id_)
         with self._lock:
-            self._containers.pop(id_, None)
             if container is not None and container.created_at is not None:
                 self._containers[id_] = _Created(container.created_at)
 
@@ -287,24 +285,13 @@ class FreshContainers:
         """Record the response to turning external access on: the API adds the caller's address to the list."""
         if access.enabled:
             with self._lock:
-                self._opened[id_] = canonical(access.your_ip)
+                self._opened[id_] = access
                 self._revoked.discard(id_)
-        # After an unknown outcome, `access` is from a list, whose entries another client may have added.
-        if access.enabled and access.your_ip and not access.allowed_ips:
-            with self._lock:
-                created = self._containers.get(id_)
-                if created is not None:
-                    self._containers[id_] = msgspec.structs.replace(
-                        created, auto_added=canonical(access.your_ip)
-                    )
 
     def revoke(self, id_: str) -> None:
         """Record that the address that the API had added was removed from the list, or was awaited in vain."""
         with self._lock:
             self._revoked.add(id_)
-            created = self._containers.get(id_)
-            if created is not None and created.auto_added is not None:
-                self._containers[id_] = msgspec.structs.replace(created, auto_added="")
 
     def remove(self, id_: str) -> None:
         """Forget a container that is deleted."""
@@ -319,7 +306,8 @@ class FreshContainers:
         It is empty if the API did not say the address, and `None` if the access was on before, or is off.
         """
         with self._lock:
-            return self._opened.get(id_)
+            access = self._opened.get(id_)
+        return None if access is None else canonical(access.your_ip)
 
     def was_revoked(self, id_: str) -> bool:
         """Return whether the caller's address was dealt with since external access was turned on."""
@@ -338,10 +326,11 @@ class FreshContainers:
 
     def lacks_address(self, id_: str, address: str, *, revoke: bool) -> bool:
         """Return whether an address can be added without reading the list of allowed addresses first."""
-        created, _ = self._find(id_)
-        if created is None or created.auto_added is None:
+        access = self._opened.get(id_)
+        # After an unknown outcome, `access` is from a list, whose entries another client may have added.
+        if self.created_at(id_) is None or access is None or not access.your_ip or access.allowed_ips:
             return False
-        return not created.auto_added if revoke else created.auto_added != canonical(address)
+        return id_ in self._revoked or (not revoke and canonical(access.your_ip) != canonical(address))
 
     def take_first_backup(self, id_: str) -> bool:
         """Return whether the container has no manual backup yet; true only for the first call."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pulumi
 
-from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_unique
 from stacks_pulumi.api import models
 from stacks_pulumi.api.backups import (
@@ -59,9 +58,6 @@ from stacks_pulumi.resources._session import Session
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
-
-
-_PAUSE: Final = 2.0
 
 
 class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
@@ -368,22 +364,26 @@ def _pin(
 
 def _pinned(session: Session, op: Operation, container: str, number: models.BackupId) -> models.Backup:
     """Return the backup as soon as a list shows that it is pinned."""
-    clock = session.clock
-    until = clock.now() + session.client.platform.backup_pinned
-    while True:
-        is_last = clock.now() >= until
-        listed = session.client.backups.list(container, limit=MOST)
-        row = next((row for row in listed if row.id == number), None)
-        if row is not None and row.pinned:
-            return row
-        if row is None and is_partial(listed):
-            op.warn(f"{_out_of_sight(container, number, listed)}: the API accepted to pin it")
-            return models.Backup(id=number, pinned=True)
-        if is_last or (row is not None and row.pinned is None):
-            break
-        op.progress(f"backup {number}: pin not listed yet")
-        op.check_time(f"the pin of backup {number}")
-        sleep_with_pulse(min(_PAUSE, until - clock.now()), clock, op.check_active)
+
+    def row_of(listed: models.Listing[models.Backup]) -> models.Backup | None:
+        return next((row for row in listed if row.id == number), None)
+
+    def is_shown(listed: models.Listing[models.Backup]) -> bool:
+        row = row_of(listed)
+        return is_partial(listed) if row is None else row.pinned is not False
+
+    listed = op.look_until(
+        is_shown,
+        lambda: session.client.backups.list(container, limit=MOST),
+        seconds=session.client.platform.backup_pinned,
+        waiting=f"backup {number}: pin not listed yet",
+    )
+    row = row_of(listed)
+    if row is not None and row.pinned:
+        return row
+    if row is None and is_partial(listed):
+        op.warn(f"{_out_of_sight(container, number, listed)}: the API accepted to pin it")
+        return models.Backup(id=number, pinned=True)
     its_list = f"the API accepted to pin backup {number} of {container}, and its list"
     if row is not None and row.pinned is None:
         op.warn(f"{its_list} does not show which backups are pinned")

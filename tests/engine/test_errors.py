@@ -106,7 +106,7 @@ OF_BOTH_SDKS = (
     ),
     Scenario(
         "declared-twice",
-        ('two resources use the container name "web"', "'shop'", "'web'"),
+        ("two resources declare the same Container (web)", "'shop'", "'web'"),
         program=f'shop = stacks.Container("shop", name="web", template="nodejs")\n{WEB}',
         act=Stack.preview_fails,
     ),

@@ -187,7 +187,7 @@ def test_a_target_in_one_component_cannot_adopt_the_container_of_another_compone
     stack.program(component + 'Shop("south")\n')
     refused = stack.up_fails("--target", "**shops:south**")
 
-    assert any('use the container name "sql"' in line for line in refused.errors), refused.text
+    assert any("declare the same Container (sql)" in line for line in refused.errors), refused.text
     assert emulator.calls("containers.create") == 1
 
 

@@ -21,15 +21,24 @@ from stacks_pulumi.errors import BadRequestError, NotFoundError, ServerError, St
 from stacks_pulumi.platform_file import UNKNOWN
 from stacks_pulumi.resources._address_list import AllowedIpList
 from stacks_pulumi.resources._creation import InitFailedError
+from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._owners import OWNERS
 from stacks_pulumi.resources._session import FreshContainers, Reads
 from stacks_pulumi.resources.allowed_ip import AllowedIpCreation
 from tests.support.accounts import addresses, running
 from tests.support.clock import FakeClock
+from tests.unit.resources.scripted_account import Call
 
 MINE = "198.51.100.7"
 OTHERS = ("192.0.2.9", "203.0.113.45")
 """An address that is not managed, and the caller's own."""
+
+
+class Told(Call):
+    """A call that records what stays in the output as a warning."""
+
+    def info(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 class Account:
@@ -64,21 +73,9 @@ class Account:
 
     def list(self, inputs: dict[str, Any], warnings: list[str] | None = None) -> AllowedIpList:
         """The list, for an operation."""
-        warned: list[str] = [] if warnings is None else warnings
-        operation: Any = SimpleNamespace(
-            progress=lambda _: None,
-            warn=warned.append,
-            label="mine",
-            call=SimpleNamespace(urn="urn:pulumi:dev::tests::mine"),
-            second_look=lambda _id, _why: None,
-            check_active=lambda: None,
-            check_time=lambda _what: None,
-            deadline=1e9,
-            shielded=contextlib.nullcontext,
-            report=warned.append,
-            inform=warned.append,
-        )
-        clock = FakeClock()
+        call, clock = Told(), FakeClock()
+        call.warnings = [] if warnings is None else warnings
+        operation = Operation(call, clock, clock.now(), 1e9)
         session: Any = SimpleNamespace(
             client=self,
             clock=clock,

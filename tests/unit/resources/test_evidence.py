@@ -42,6 +42,7 @@ from stacks_pulumi.resources._session import FreshContainers, Reads, Session, Sp
 from stacks_pulumi.resources.container import ContainerCreation
 from tests.support.clock import FakeClock
 from tests.unit.api.scripted_api import Reply, Script, chain, data, ok, refusal
+from tests.unit.resources.scripted_account import Call
 
 ID = "usr-1-web"
 NOW = 1_800_000_000.0
@@ -456,7 +457,7 @@ def test_a_late_refusal_says_nothing_about_the_end_of_the_time_in_which_changes_
     clock: FakeClock,
 ) -> None:
     made, _ = session(clock, "access: {settle_seconds: 5}")
-    op = SimpleNamespace(deadline=float("inf"), check_active=lambda: None, progress=lambda _text: None)
+    op = Operation(Call(), clock, clock.now(), float("inf"))
     asked: list[float] = []
 
     def ask() -> str:
@@ -466,7 +467,7 @@ def test_a_late_refusal_says_nothing_about_the_end_of_the_time_in_which_changes_
             raise NotFoundError("not found", code="not-found")
         return "the key"
 
-    assert patiently(made, cast("Operation", op), "the key", ask, (NotFoundError,)) == "the key"
+    assert patiently(made, op, "the key", ask, (NotFoundError,)) == "the key"
     assert len(asked) == 2
 
 
