@@ -142,16 +142,13 @@ class AllowedIpsApi:
         self._deleted.discard(container_id, added.id)
         return added.merge(AllowedIp(id=added.id, **asked))
 
-    def remove(
-        self, container_id: str, ip_id: str, *, ask: Callable[[], ExternalAccess] | None = None
-    ) -> None:
+    def remove(self, container_id: str, ip_id: str) -> None:
         """
         Remove an allowed address (guide, "Remove Allowed IP"). The API never removes the last one.
 
         Args:
             container_id: The container that the address may reach.
             ip_id: The entry's id.
-            ask: Lists who may connect after a refusal, instead of `list`.
 
         Raises:
             NotFoundError: The API does not know the entry. It may still exist.
@@ -159,8 +156,7 @@ class AllowedIpsApi:
         """
 
         def look() -> AllowedIp | None:
-            access = self.list(container_id) if ask is None else ask()
-            return access.allowed_ips.find(lambda entry: entry.id == ip_id)
+            return self.list(container_id).allowed_ips.find(lambda entry: entry.id == ip_id)
 
         def is_gone(_error: StacksError) -> bool:
             return look_twice(look, self.clock, self._pause) is None

@@ -167,53 +167,27 @@ class AllowedIpList:
         only that refusal, or a list without another entry, shows that it is one. Before a replacement, a placeholder is
         added then, so that external access and its host name stay. Otherwise external access is turned off.
         """
-        address, looked = own_name(id_), list[models.ExternalAccess]()
+        refused: ApiError | None = None
         with self.session.turn(self.container):
             if self._goes_by_id(olds):
+                self.op.progress("removing the entry")
                 try:
-                    self._remove_by_id(olds["entry_id"], looked)
+                    self.session.client.allowed_ips.remove(self.container, olds["entry_id"])
                 except NotFoundError:
                     pass  # that is no evidence: the address may be listed nevertheless
-                except ApiError:
+                except ApiError as error:
                     # The guide does not state with which status the API refuses the last entry, or one that is gone.
-                    looked = looked or [self.access()]
-                    rows = looked[-1].allowed_ips
-                    is_listed = any(entry.id == olds["entry_id"] for entry in rows)
-                    if is_listed and not _only(entries_of(rows, address), looked[-1]):
-                        raise
+                    refused = error
                 else:
                     return
-            access = self._to_be_removed(id_, olds, looked)
-            if access is None:
-                return
-            going = entries_of(access.allowed_ips, address)
-            if not _is_proven(going, olds):
-                created_at = creation_time(self.session, self.container)
-                if not _is_ours(going, olds, created_at):
-                    self.op.warn(
-                        f"{_foreign(self.container, address, olds, going, created_at)}: it is left alone"
-                    )
-                    return
-            going += self.unwanted(access, address, olds)
-            if _only(going, access):
-                self._make_room(access, address, going, replacing=replacing)
-                return
-            try:
-                self.take_out(going)
-            except _REFUSED:
-                # Another client has removed the other entries, or the API has another reason.
-                if not _only(going, self.access()):
-                    raise
-                self._make_room(access, address, going, replacing=replacing)
+            self._remove_listed(id_, olds, refused, replacing=replacing)
 
-    # --- steps ---
-
-    def _to_be_removed(
-        self, id_: str, olds: Mapping[str, Any], looked: Sequence[models.ExternalAccess]
-    ) -> models.ExternalAccess | None:
-        """Return the access of a container that has the address; `None` if the entry is gone, or is removed now."""
+    def _remove_listed(
+        self, id_: str, olds: Mapping[str, Any], refused: ApiError | None, *, replacing: bool
+    ) -> None:
+        address = own_name(id_)
         try:
-            return self._find(id_, shared=False, looked=looked)
+            access = self._find(id_, shared=False)
         except UnreadableAnswerError:
             # In a list with a gap it is unknown, and the entry's id is enough for our request.
             created_at = creation_time(self.session, self.container)
@@ -221,7 +195,32 @@ class AllowedIpList:
             if olds.get("entry_id") is None or not same:
                 raise
             self.session.client.allowed_ips.remove(self.container, olds["entry_id"])
-        return None
+            return
+        if access is None:
+            return
+        going = entries_of(access.allowed_ips, address)
+        if not _is_proven(going, olds):
+            created_at = creation_time(self.session, self.container)
+            if not _is_ours(going, olds, created_at):
+                self.op.warn(
+                    f"{_foreign(self.container, address, olds, going, created_at)}: it is left alone"
+                )
+                return
+        going += self.unwanted(access, address, olds)
+        if not _only(going, access):
+            if refused is not None:
+                raise refused
+            try:
+                self.take_out(going)
+            except _REFUSED:
+                # Another client has removed the other entries, or the API has another reason.
+                if not _only(going, self.access()):
+                    raise
+            else:
+                return
+        self._make_room(access, address, going, replacing=replacing)
+
+    # --- steps ---
 
     def _goes_by_id(self, olds: Mapping[str, Any]) -> bool:
         """Return whether the state has all that a deletion removes."""
@@ -230,37 +229,15 @@ class AllowedIpList:
         looks = stays or olds.get("revoke_auto_added") or olds.get(OTHERS_LEFT)
         return not looks and is_unique(olds.get("entry_id") or "")
 
-    def _remove_by_id(self, entry_id: str, looked: list[models.ExternalAccess]) -> None:
-        def ask() -> models.ExternalAccess:
-            looked[:] = [self.access()]
-            return looked[0]
-
-        self.op.progress("removing the entry")
-        self.session.client.allowed_ips.remove(self.container, entry_id, ask=ask)
-
     def access(self) -> models.ExternalAccess:
         """Return who may connect."""
         return self.session.client.allowed_ips.list(self.container)
 
-    def _find(
-        self,
-        id_: str,
-        *,
-        shared: bool = True,
-        looked: Sequence[models.ExternalAccess] = (),
-    ) -> models.ExternalAccess | None:
-        """
-        Return the access of a container whose list has the address; `None` if the entry is certainly gone.
-
-        Args:
-            id_: The resource's id.
-            shared: Whether a list that other reads have requested is new enough.
-            looked: A list that is newer.
-        """
-        newer = list(looked[-1:])
+    def _find(self, id_: str, *, shared: bool = True) -> models.ExternalAccess | None:
+        """Return the access of a container whose list has the address; `None` if the entry is certainly gone."""
 
         def look(get: Ask) -> models.ExternalAccess | None:
-            access = newer.pop() if newer else get("allowed_ips", self.container, ask=self.access)
+            access = get("allowed_ips", self.container, ask=self.access)
             if access.enabled is False:
                 # That is a value: the list went with it.
                 raise ContainerGoneError

@@ -67,7 +67,7 @@ def test_only_a_refusal_turns_external_access_off(office: HostedResource, emulat
     assert emulator.state.container("web").external_access is False
     assert [request.operation for request in emulator.requests] == [
         "allowed_ips.remove",
-        "allowed_ips.list",
+        *["allowed_ips.list"] * 2,
         "containers.external_access",
     ]
 
