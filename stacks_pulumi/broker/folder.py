@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -164,7 +164,7 @@ class Folder:
         Raises:
             ConfigError: Another server has this folder.
         """
-        with (self.path / _LOCK).open("w", encoding="utf-8") as file:
+        with _opened(self.path / _LOCK) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -203,11 +203,18 @@ def check_modes(folder: Path, file: GateFile) -> None:
             raise ConfigError(f"other users can {does} {path}: run `chmod {mode} {path}`", code="file-access")
 
 
+def _opened(path: Path) -> BinaryIO:
+    """Return an open file that only its owner can open: another user could hold its lock."""
+    file = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "rb+")
+    os.fchmod(file.fileno(), 0o600)
+    return file
+
+
 def announced(folder: Path) -> dict[str, Any]:
     """Return the address and the process of the server of a folder; nothing if none runs."""
     try:
         said: dict[str, Any] = json.loads((folder / ADDRESS).read_text(encoding="utf-8"))
-        with (folder / _LOCK).open("r", encoding="utf-8") as file:
+        with _opened(folder / _LOCK) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return said
@@ -219,14 +226,14 @@ def announced(folder: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[int]:
     """Yield a file descriptor for a process to inherit: a server for one run lasts as long as one has it open."""
-    with (folder / _USE).open("a", encoding="utf-8") as file:
+    with _opened(folder / _USE) as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield file.fileno()
 
 
 def is_used(folder: Path) -> bool:
     """Return whether a process that has inherited what `in_use` yields runs."""
-    with (folder / _USE).open("a", encoding="utf-8") as file:
+    with _opened(folder / _USE) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
