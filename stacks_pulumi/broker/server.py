@@ -22,7 +22,7 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,12 +231,8 @@ class App:
     def _forwarded(self, incoming: Incoming, grant: Grant | None, scheme: str) -> Reply:
         if grant is None:
             raise RequestRefusedError(401, "Invalid API key")
-        share = self._share()
         # It counts as one until it is known how many it sends: many at once are not more than the share.
-        left, wait = self._shares.count(grant.id, 1, share)
-        if left < 0:
-            self._shares.count(grant.id, -1, share)
-            raise _too_many("Rate limit exceeded: the share of this grant", wait, self._rate(share, 0, wait))
+        share = self._take_share(grant)
         before = self._upstream.calls
         host = _HOST.fullmatch(incoming.header("host") or "")
         address = f"{scheme}://{'localhost' if host is None else host[0]}{BASE}"
@@ -253,15 +249,20 @@ class App:
         headers = {**reply.headers, **self._rate(share, max(left, 0), wait)}
         return Reply(reply.status, reply.body, headers, reply.decision)
 
-    def _check_rate(self, who: str, most: int, text: str) -> None:
-        """Count a request, and refuse it if there were too many in the last minute."""
+    def _check_rate(self, who: str, most: int, text: str, *, of_platform: bool = False) -> None:
+        """Count a request, or refuse it if there were too many in the last minute. What is refused does not count."""
         left, wait = self._shares.count(who, 1, most)
         if left < 0:
-            raise _too_many(text, wait)
+            self._shares.count(who, -1, most)
+            retry = {"retry-after": str(max(math.ceil(wait), 1))}
+            headers = {**retry, **(self._rate(most, 0, wait) if of_platform else {})}
+            raise RequestRefusedError(429, text, headers=headers)
 
-    def _share(self) -> int:
-        whole = self._upstream.per_minute
-        return max(int(whole * self._folder.settings().requests_share), 1)
+    def _take_share(self, grant: Grant) -> int:
+        """Count a request in the share that a grant has of the platform's rate limit, and return the share."""
+        share = max(int(self._upstream.per_minute * self._folder.settings().requests_share), 1)
+        self._check_rate(grant.id, share, "Rate limit exceeded: the share of this grant", of_platform=True)
+        return share
 
     def _rate(self, share: int, left: int, wait: float) -> dict[str, str]:
         reset = math.ceil(self._clock.wall() + wait)
@@ -307,7 +308,7 @@ class App:
         if what == "me":
             return json_reply(200, {"success": True, **self.desk.describe(grant)})
         if what == "log" and grant.kind == "read":
-            self._check_rate(grant.id, self._share(), "Rate limit exceeded: the share of this grant")
+            self._take_share(grant)
             return json_reply(200, {"success": True, "grants": self.desk.history()})
         if what == "":
             return self._page(grant)
@@ -330,7 +331,7 @@ class App:
         return reply
 
     def _judged(self, incoming: Incoming, grant: Grant, what: str) -> Reply:
-        self._check_rate(grant.id, self._share(), "Rate limit exceeded: the share of this grant")
+        self._take_share(grant)
         if what == "requests":
             return self.desk.ask_for(_signed(incoming)[0], grant)
         return self.desk.judged(*_signed(incoming), grant, self._upstream.patient(), self.kernel.beyond)
@@ -370,11 +371,6 @@ def _signed(incoming: Incoming) -> tuple[str, list[str]]:
             400, "it needs `statement`, a text, and `signatures`, a list of texts"
         ) from None
     return body.statement, body.signatures
-
-
-def _too_many(text: str, wait: float, headers: Mapping[str, str] | None = None) -> RequestRefusedError:
-    retry = {"retry-after": str(max(math.ceil(wait), 1)), **(headers or {})}
-    return RequestRefusedError(429, text, headers=retry)
 
 
 @dataclass(frozen=True)
