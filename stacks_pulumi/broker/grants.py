@@ -31,9 +31,10 @@ from stacks_pulumi.broker.change import (
     read_change,
 )
 from stacks_pulumi.broker.ledger import DAY, Grant, Spec, insert
-from stacks_pulumi.broker.limits import bills, left_today, limits_of, price_listed
+from stacks_pulumi.broker.limits import bills, left_today, limits_of, policy_of, price_listed
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
 from stacks_pulumi.broker.rules import Facts, Finding, Verdict, judge, missing
+from stacks_pulumi.broker.settings import Policy
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
 from stacks_pulumi.broker.signers import signers_of
 from stacks_pulumi.broker.upstream import Look, Upstream, path_of
@@ -283,9 +284,9 @@ class Desk:
             self._asked(change)
         before = self._before(change, statement)
         names = sorted({*signed.values()})
-        facts = self._facts(change, due)
+        policy = policy_of(grant, self._settings())
+        facts = self._facts(change, due, policy)
         rows = {id_: facts.containers.get(id_) for id_ in sorted(change.literal_ids)}
-        policy = self._settings().policies.get(grant.policy)
         if policy is not None and policy.only == "own":
             if change.stack != grant.stack:
                 raise refused(f"this grant is of the stack {grant.stack}", "plan a change of that stack")
@@ -318,13 +319,14 @@ class Desk:
             },
         )
 
-    def _facts(self, change: Change, due: float) -> Facts:
+    def _facts(self, change: Change, due: float, policy: Policy | None = None) -> Facts:
         look, now = Look(self._upstream, due, newest=True), self._ledger.now()
         rows = look.containers
         rows.require_complete()
         monthly = look.prices
         found = bills(self._ledger, rows, monthly)
-        limits = limits_of(change.stack, change.known, found, self._settings(), self._budgets())
+        settings, budgets = self._settings(), self._budgets()
+        limits = limits_of(change.stack, change.known, found, settings, budgets, policy=policy)
         spent = sum(
             (
                 Decimal(one.spec.free)
@@ -553,7 +555,7 @@ class Desk:
             said: dict[str, Any] = msgspec.to_builtins(permit)
             return {**said, "words": in_words(permit), "used": used[permit.n], "left": left}
 
-        policy = self._settings().policies.get(grant.policy) if grant.kind == "budget" else None
+        policy = policy_of(grant, self._settings())
         return {
             "grant": grant.id,
             "kind": grant.kind,

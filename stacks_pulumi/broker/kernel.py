@@ -46,11 +46,13 @@ from stacks_pulumi.broker.limits import (
     left_today,
     limits_of,
     limits_of_policy,
+    policy_of,
     price_of,
     spent,
     why_over,
 )
 from stacks_pulumi.broker.permits import (
+    TWICE,
     Ask,
     GoneError,
     Holdings,
@@ -87,8 +89,6 @@ _NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
 _TOO_MANY: Final = 429
 _NO_CAPACITY: Final = 503
-_TWICE: Final = frozenset({"AllowedIp", "Connection"})
-"""Kinds that may exist twice. Others exist once: by their name, or by their container."""
 _OF_CONTAINERS: Final = frozenset({"containers.list", "connections.targets"})
 """The reads whose rows are containers, perhaps of others."""
 _NOT_OWN: Final = "the container is not of this grant"
@@ -167,7 +167,7 @@ class Kernel:
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant does not read {secret}", "ask for a grant that does")
         seen = self._seen(grant)
-        if not _sees(seen, ask, look):
+        if not _sees(seen, ask, look) or (seen is not None and ask.endpoint == "backups.stats"):
             raise RequestRefusedError(404, "Container not found")
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
         only = (
@@ -235,7 +235,9 @@ class Kernel:
         twins = [use for use in uses if same([use.ids, use.body], [ask.ids, ask.body])]
         if any(use.state == "sent" or use.id in self._active for use in twins):
             raise busy("this request is in progress")
-        doubt = next((use for use in twins if use.state == "unknown"), None)
+        # A day later a budget may ask for it anew. A change may not, because its permit counts for ever.
+        lost = (use for use in twins if use.state == "unknown")
+        doubt = next((use for use in lost if policy is None or now - use.ended <= DAY), None)
         if doubt is not None:
             return doubt
         holdings, is_alive = self._holdings(grant), now <= grant.until
@@ -303,7 +305,7 @@ class Kernel:
             raise busy("another grant may make, or change, a container with the same id at this moment")
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
         # What may exist twice has its time, and ids that are given once.
-        is_listed = effect.doubt == "unknown" and effect.makes not in _TWICE
+        is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
         parent = next(map(look.container, ask.containers[:1]), None)
         before = {
             "ids": [_identity(row) for row in self._rows(ask, look)] if is_listed else [],
@@ -349,7 +351,7 @@ class Kernel:
         for limit in self._limits(grant, permit, found):
             why = why_over(limit, added)
             if why:
-                raise limited(why, limit.most, limit.before or Decimal(0))
+                raise limited(why, limit.most, limit.before or Decimal(0) if limit.is_told else None)
         return added
 
     def _check_limits_again(self, visit: Visit, use: Use) -> None:
@@ -362,7 +364,7 @@ class Kernel:
         if policy is not None and use.permit is None:
             left = left_today(self._ledger, visit.grant, policy)
             limits.append(Limit("the policy's increase_per_day", Decimal(0), -left))
-        for name, most, before in limits:
+        for name, most, before, _ in limits:
             if before is None or before > most:
                 # It may still be made, so a client must not take it for refused.
                 raise busy(
@@ -378,15 +380,14 @@ class Kernel:
         if policy is not None and permit is not None and permit.usd is not None:
             yield Limit("the approved price", dollars(permit.usd), Decimal(0))
         yield from limits_of_policy(grant.policy, policy, found)
-        yield from limits_of(grant.stack, grant.spec.known, found, self._settings(), self._budgets())
+        yield from limits_of(
+            grant.stack, grant.spec.known, found, self._settings(), self._budgets(), policy=policy
+        )
 
     # Budget grants
 
     def _policy(self, grant: Grant) -> Policy | None:
-        if grant.kind != "budget":
-            return None
-        # A policy that is gone allows nothing.
-        return self._settings().policies.get(grant.policy, Policy())
+        return policy_of(grant, self._settings())
 
     def _why_not_free(self, grant: Grant, policy: Policy, ask: Ask, holdings: Holdings, look: Look) -> str:
         """Return why a request of a budget grant needs an approval; empty if it is within the policy."""
@@ -520,7 +521,7 @@ class Kernel:
         # After a refusal of a repeat it is only looked for: the first request may have used up the name or the cap.
         is_refused = _is_refusal(use.status) and use.status not in {_NOT_SENT, _TOO_MANY}
         if effect.again and not is_refused and now <= visit.grant.until and use.attempts <= len(PAUSES):
-            pause = max(PAUSES[use.attempts - 1], BETWEEN if effect.makes in _TWICE else 0.0)
+            pause = max(PAUSES[use.attempts - 1], BETWEEN if effect.makes in TWICE else 0.0)
             # Later no limit counts it.
             is_due = now - use.ended <= DAY
             if use.status == _NO_CAPACITY and effect.makes == "Container":
@@ -620,8 +621,9 @@ class Kernel:
 
         def is_same(one: Use) -> bool:
             found = compare_instants(one.created_at, made)
-            # Without a time: the list from before is not older than that.
-            return one.id != use.id and (one.ended > use.at - RECENT if found is None else found)
+            # Without a time: the list from before, if there is one, is not older than that.
+            is_late = use.makes in TWICE or one.ended > use.at - RECENT
+            return one.id != use.id and (is_late if found is None else found)
 
         return not was_listed and not any(map(is_same, self._made_in(use.makes, id_, use.ids)))
 
@@ -717,7 +719,7 @@ class Kernel:
 
     def _remove_twins(self, visit: Visit, use: Use) -> None:
         """Remove what an earlier attempt has made beside: only what is certainly of this request, and exists twice."""
-        if use.makes not in _TWICE:
+        if use.makes not in TWICE:
             return
         look = Look(self._upstream, visit.due, newest=True)
         name = next(name for name, effect in EFFECTS.items() if effect.removes == use.makes)

@@ -42,11 +42,13 @@ class Limit(NamedTuple):
         name: Its name.
         most: The highest price.
         before: The price now; `None` if it is not known.
+        is_told: Whether who asks may know the price now.
     """
 
     name: str
     most: Decimal
     before: Decimal | None
+    is_told: bool = True
 
 
 class Bill(NamedTuple):
@@ -64,6 +66,11 @@ class Bill(NamedTuple):
     stack: str
     policy: str
     price: Decimal | None
+
+
+def policy_of(grant: Grant, settings: GateFile) -> Policy | None:
+    """Return the policy of a budget, as it is now; `None` for another grant. One that is gone allows nothing."""
+    return settings.policies.get(grant.policy, Policy(only="own")) if grant.kind == "budget" else None
 
 
 def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
@@ -140,6 +147,8 @@ def limits_of(
     found: Sequence[Bill],
     settings: GateFile,
     budgets: Iterable[Budget],
+    *,
+    policy: Policy | None,
 ) -> Iterator[Limit]:
     """
     Yield the limits that hold every create for a stack, also a signed one.
@@ -150,9 +159,11 @@ def limits_of(
         found: What the account has.
         settings: The settings.
         budgets: The budgets over several stacks.
+        policy: The policy of the budget that asks; `None` for another grant.
     """
+    is_told = policy is None or policy.only is None
     if settings.account is not None:
-        yield Limit("account.max_total", settings.account.max_total, total(found))
+        yield Limit("account.max_total", settings.account.max_total, total(found), is_told)
     if settings.limits.max_total is not None:
         ids = {one.id for one in known.values()}
         of_stack = (one for one in found if one.stack == stack or one.id in ids)
@@ -160,7 +171,7 @@ def limits_of(
     for budget in budgets:
         if budget.chooses(stack):
             chosen = (one for one in found if budget.chooses(one.stack))
-            yield Limit(f"the budget {budget.name}", budget.max_total, total(chosen))
+            yield Limit(f"the budget {budget.name}", budget.max_total, total(chosen), is_told)
 
 
 def limits_of_policy(name: str, policy: Policy | None, found: Sequence[Bill]) -> Iterator[Limit]:
@@ -172,13 +183,15 @@ def limits_of_policy(name: str, policy: Policy | None, found: Sequence[Bill]) ->
 
 def why_over(limit: Limit, added: Decimal | None) -> str:
     """Return why a limit does not allow what is added (`None`: that is not known); empty if it does."""
-    name, most, before = limit
+    name, most, before, is_told = limit
     if added is None:
         return f"what it adds is not known, and {name} is {usd(most)}"
     if added <= 0 or (before is not None and before + added <= most):
         return ""
     now = "an amount that is not known" if before is None else usd(before)
-    return f"it adds {usd(added)} a month to {now}, and {name} is {usd(most)}"
+    return (
+        f"it adds {usd(added)} a month to {now if is_told else 'what others have'}, and {name} is {usd(most)}"
+    )
 
 
 def spent(uses: Iterable[Use]) -> Decimal:

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from stacks_pulumi._identifiers import canonical_network, compare_instants
 from stacks_pulumi.api.allowed_ips import is_auto_added
+from stacks_pulumi.api.containers import CLOCKS_APART
 from stacks_pulumi.api.models import Listing
+from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Kind, Known, Permit, Secret, canonical
 from stacks_pulumi.broker.ledger import Use
 from stacks_pulumi.broker.upstream import Look
@@ -21,6 +23,10 @@ _KINDS: Final[Mapping[str, Kind]] = {
 """Variable of a path -> what it is, if a container lists it with its time."""
 _MADE_AS: Final[Mapping[str, Kind]] = {**_KINDS, "backup_id": "Pin", "client_name": "VpnClient"}
 """Variable of a path -> what a grant makes, if it makes that. All others are containers."""
+
+
+TWICE: Final = frozenset({"AllowedIp", "Connection"})
+"""Kinds that may exist twice. Others exist once: by their name, or by their container."""
 
 
 class GoneError(Exception):
@@ -164,9 +170,14 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
     def is_there(use: Use) -> bool:
         if use.makes == "Container":
             return is_container(use.container, look)
-        return not ask.containers or (
-            use.parent in ask.containers and is_container(use.parent_container, look)
-        )
+        if ask.containers and (
+            use.parent not in ask.containers or not is_container(use.parent_container, look)
+        ):
+            return False
+        # What may exist twice has a time, and not a list from before: an answer may be with an older one.
+        rows = look.rows(use.makes, use.parent or "") if use.makes in TWICE else ()
+        row = next((row for row in rows if row.id == use.object), None)
+        return row is None or is_within(made_at(row), use.before["spans"], CLOCKS_APART) is not False
 
     kind = _MADE_AS.get(name, "Container")
     return any((use.makes, use.object) == (kind, ask.ids[name]) and is_there(use) for use in uses)

@@ -72,9 +72,10 @@ def refused(text: str, hint: str = "plan the change, and let it be approved") ->
     return RequestRefusedError(403, text, hint, kind="grant-refused")
 
 
-def limited(text: str, limit: Decimal, spent: Decimal) -> RequestRefusedError:
+def limited(text: str, limit: Decimal, spent: Decimal | None) -> RequestRefusedError:
     """Return the refusal of what is over a hard limit, in the platform's own form, which every client understands."""
-    more = {"message": clean(text), "spending_cap": float(limit), "amount_spent": float(spent)}
+    told = {} if spent is None else {"amount_spent": float(spent)}
+    more = {"message": clean(text), "spending_cap": float(limit), **told}
     return RequestRefusedError(402, text, kind="grant-limit", more=more)
 
 

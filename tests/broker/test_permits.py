@@ -230,13 +230,6 @@ def test_what_the_grant_made_it_may_remove_and_make_again_five_times(bench: Benc
     assert refused(grant.create("web"))
 
 
-def test_what_another_grant_made_it_may_not_remove(bench: Bench) -> None:
-    made = bench.granted(permit("containers.create", create("web"))).create("web").json()["data"]["id"]
-    other = bench.granted(permit("containers.create", create("data")))
-
-    assert refused(other("DELETE", f"/containers/{made}"))
-
-
 def test_what_was_made_is_not_its_own_after_it_was_made_again_by_another(bench: Bench) -> None:
     grant = bench.granted(permit("containers.create", create("web")))
     made = grant.create("web").json()["data"]["id"]
