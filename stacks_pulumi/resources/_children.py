@@ -89,13 +89,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
         """
         Return the object in the state; `None` if it is certainly gone, or only a different object has its id.
 
-        Args:
-            session: The account.
-            op: The operation. It warns about another object, which is left alone.
-            id_: The resource's id.
-            olds: Its outputs in the state.
-            max_age: The greatest age of the answers for the first look.
-            reads: Whether it is a read, which reports ours as deleted then.
+        A different object is left alone, with a warning. `max_age` is that of the answers for the first look.
         """
         look = functools.partial(self.look, session, id_, olds)
         found = find_child(session, op, id_, look, max_age=max_age)
@@ -214,10 +208,7 @@ def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> 
     """
     Return whether two times of an object are the same; `None` if one is missing or unreadable, which proves nothing.
 
-    Args:
-        stored: The time in the state.
-        listed: The time in a list.
-        slack: How many seconds they may differ. The time in the answer to a create request is provisional.
+    They may differ by the slack: the time in the answer to a create request is provisional.
     """
     seconds = seconds_between(stored, listed)
     return None if seconds is None else abs(seconds) <= slack

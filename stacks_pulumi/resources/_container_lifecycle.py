@@ -339,14 +339,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
         """
         Start, set external access, restart, stop: in the order in which each step is possible.
 
-        An update takes a step if its input has changed, or if the state shows that the creation was not completed.
-
-        Args:
-            container: The container as the API returns it now.
-            olds: The previous outputs.
-            inputs: The inputs.
-            new: Whether this operation has created it.
-            bound: Whether it takes the place of the one in the state.
+        An update takes a step if its input has changed, or if the state shows that the creation was not completed. A
+        container that this operation has created is new; one that takes the place of the one in the state is bound.
 
         Raises:
             UnseenError: Its own address does not know it, although a look has shown it.
@@ -455,11 +449,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
     def wait_until_created(self, container: models.Container, since: float | None) -> models.Container:
         """
-        Wait until a new container runs; keep the values that only the create response has.
+        Wait until a container runs that was requested at a time (`None`: not by this operation), by the API's clock.
 
-        Args:
-            container: The container in the answer.
-            since: When it was requested, by the API's clock; `None` if it was not requested by this operation.
+        Values that only the create response has are kept.
 
         Raises:
             ExistsError: The container existed before the request.

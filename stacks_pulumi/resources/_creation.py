@@ -59,11 +59,6 @@ class Creation(ABC, Generic[T]):
     """
     The creation of one object.
 
-    Args:
-        session: The account.
-        op: The run of the engine.
-        inputs: The checked inputs.
-
     Attributes:
         kind: The resource's kind, for instance `Connection`.
         leaves_nothing: Errors of `finish` after which the object does not exist.
@@ -326,14 +321,8 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
     """
     Return the id of the container that a creation with these inputs will adopt; `None` if none is seen.
 
-    It is one list for all containers of a preview. Without an answer each is treated as a new one, the worst case.
-
-    Args:
-        session: The account; `None` without a key.
-        call: The check of the resource. It does not adopt its own container: a replacement destroys that first. Its
-            warnings say why no container of this name will be adopted, or is not seen. Whether another stack has it is
-            shown by `stacks-pulumi account`.
-        inputs: The checked inputs.
+    It is one list for all containers of a preview. Without an answer, or without a key, each is treated as a new one,
+    the worst case. A resource does not adopt its own container: a replacement destroys that first.
     """
     # A setting of the stack is for what may exist; what the resource says itself expects one.
     is_expected = inputs.get("adopt") == "if_matching"

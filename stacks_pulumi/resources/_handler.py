@@ -243,13 +243,9 @@ class ResourceHandler(ResourceKind):
 
     def configure(self, setting: Callable[[str], Any]) -> int | None:
         """
-        Store the settings. The first operation that needs the API reports a malformed one.
+        Store the settings; return how many operations to run concurrently, or `None` if a setting is malformed.
 
-        Args:
-            setting: Returns a setting by its name, for instance `stacks:apiKey`.
-
-        Returns:
-            How many operations to run concurrently; `None` if a setting is malformed.
+        The first operation that needs the API reports that one.
         """
         names = [f"{config.NAMESPACE}:{key}" for key in config.KEYS]
         given = {name: setting(name) for name in names}

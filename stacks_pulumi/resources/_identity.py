@@ -101,15 +101,10 @@ def find_container(
 
     There are two witnesses: the list and the container's own address. It is gone if both say so, or if its own address
     says so twice where the list has a gap. If they disagree, both are asked again until the platform's lag has passed.
-    If no look has seen it since its creation, it may not be visible yet.
+    If no look has seen it since its creation, it may not be visible yet. If a row of the list differs from the state
+    (`is_changed`), its own address decides.
 
-    Args:
-        session: The account.
-        id_: The container's id.
-        stored: Its outputs in the state, if the caller has them.
-        shared: Use the answers that all reads of this operation share.
-        max_age: Otherwise, the greatest age of the list in seconds. A caller that acts on the status needs a new list.
-        is_changed: Whether a row of the list differs from the state. Then the container's own address decides.
+    A read uses the answers that all reads share (`shared`). A caller that acts on the status needs a new list.
 
     Raises:
         UnseenError: The list shows it, and its own address does not, for longer than the platform's lag; or it was

@@ -143,15 +143,9 @@ class DeclaredNames:
 
     def declare(self, urn: str, kind: str, names: Iterable[str]) -> str | None:
         """
-        Record that a resource has these names.
+        Record that a resource has these names; return another resource that has one of them, or `None`.
 
-        Args:
-            urn: The resource.
-            kind: Its kind, with its account.
-            names: Names that must be unique in the account; compared without case, because the API may ignore case.
-
-        Returns:
-            The name of another resource of the program that declares one of them, or `None`.
+        They must be unique in the account of this kind; compared without case, because the API may ignore case.
         """
         keys = [(kind, name.lower()) for name in names]
         with self._lock:

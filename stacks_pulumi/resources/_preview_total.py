@@ -78,10 +78,8 @@ def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) ->
     """
     Return the monthly price of what is billed already, in the state or to be adopted; `None` if it is not known.
 
-    Args:
-        state: The resources of an export.
-        declared: The containers of the program. With the Automation API, the command line may use another backend, so
-            the state is used only if it has the ids that the preview knows.
+    With the Automation API, the command line may use another backend, so the state is used only if it has the ids that
+    the preview knows.
     """
     declared, state = tuple(declared), tuple(state)
     ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
@@ -165,11 +163,6 @@ def show_in_preview(container: _Priced, adopts: pulumi.Output[Any] | None, *, is
 
     The program shows the line, not the provider: the engine removes the lines next to a resource when a preview ends,
     and a provider does not know which container is the last.
-
-    Args:
-        container: The container.
-        adopts: The id of the existing container that it takes over; `None` counts it as a new one.
-        is_lookup: Whether it is only looked up and does not count in the price.
     """
     root = get_root_resource()
     if root is None or not pulumi.runtime.is_dry_run():

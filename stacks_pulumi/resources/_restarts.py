@@ -54,10 +54,8 @@ class ExpectedConnections:
         """
         Record that the engine has sent a connection to check; its creation follows if it is new.
 
-        Args:
-            connection: Its name.
-            siblings: All connections of its source that restart it: name -> name of the target, empty if the program
-                has only its id.
+        The siblings are all connections of its source that restart it: name -> name of the target, empty if the program
+        has only its id.
         """
         with self._lock:
             self._declared[connection] = dict(siblings)
@@ -135,13 +133,7 @@ class NewConnection(msgspec.Struct):
 
 
 class Restarts:
-    """
-    Merges the restarts of each source. One instance serves all operations of a process on one account.
-
-    Args:
-        clock: The clock to wait with.
-        expected: The connections that are expected to follow.
-    """
+    """Merges the restarts of each source. One instance serves all operations of a process on one account."""
 
     def __init__(self, clock: Clock, expected: ExpectedConnections | None = None) -> None:
         self._clock = clock
@@ -154,13 +146,9 @@ class Restarts:
     @contextlib.contextmanager
     def held_off(self, containers: Collection[str] | None, on_wait: Callable[[], None]) -> Iterator[None]:
         """
-        Wait until no restart of these containers is in progress, and let none begin inside the block.
+        Wait until no restart of these containers (`None`: of any) is in progress, and let none begin inside the block.
 
         A caller waits only for restarts that have begun, and those do not wait for callers, so there is no deadlock.
-
-        Args:
-            containers: Their ids; `None` for all, if the container is not known.
-            on_wait: Called about twice a second while waiting; an exception from it ends the wait.
         """
         with self._changed:
             self._holds.append(containers)
@@ -177,18 +165,7 @@ class Restarts:
     def connecting(
         self, source: str, target: str, on_wait: Callable[[], None], name: str = ""
     ) -> Iterator[NewConnection]:
-        """
-        Let no restart of source or target begin while a connection is made inside the block.
-
-        Args:
-            source: Id of the container that gets the variables.
-            target: Id of the container that they lead to.
-            on_wait: Called about twice a second while waiting; an exception from it ends the wait.
-            name: The connection's name in the program.
-
-        Returns:
-            The connection, to pass when a restart of the source is requested.
-        """
+        """Let no restart of source or target begin while a connection is made inside the block; return it."""
         made = NewConnection(name)
         with self.held_off((source, target), on_wait):
             # From here on, the restart is delayed.
@@ -207,18 +184,10 @@ class Restarts:
         made: NewConnection | None = None,
     ) -> bool:
         """
-        Restart the source, or wait until another thread has done it.
+        Restart the source, or wait until another thread has done it; return whether this thread did.
 
-        Args:
-            source: The container's id.
-            restart: Restarts it, and returns when that is done. An exception from it goes to the thread that called it;
-                the other threads then try themselves.
-            on_wait: Called about twice a second while waiting for others; an exception from it ends the wait.
-            made: The connection that needs the restart; any restart that begins after it was made is enough. With
-                `None`, the restart must begin after this call.
-
-        Returns:
-            Whether this thread did the restart.
+        Any restart that begins after the connection was made (`None`: after this call) is enough. An exception from
+        `restart` goes to the thread that called it; the other threads then try themselves.
         """
         made = NewConnection(number=self._ask(source)) if made is None else made
         mine, since = made.number, self._clock.now()

@@ -60,10 +60,6 @@ class Reads:
     Without it, a refresh of two hundred containers would send two hundred requests for data that one list contains. The
     engine starts only a few reads at a time, so sharing only the requests in flight would not be enough. An answer is
     used again while it is recent and this process has changed nothing since the request.
-
-    Args:
-        clock: The clock to wait with.
-        pulse: Called while a caller waits for a response that another one has requested; an exception ends the wait.
     """
 
     def __init__(self, clock: Clock, pulse: Pulse | None = None) -> None:
@@ -85,14 +81,10 @@ class Reads:
 
     def get(self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE, since: float = -math.inf) -> _T:
         """
-        Return the response for a key, requested again only if necessary.
+        Return the response for a key, requested again if it is too old now, or was requested before `since`.
 
-        Args:
-            key: The request's identity.
-            ask: Sends the request. An exception from it goes to this caller, and the next caller sends it again.
-            max_age: The greatest age of a cached response in seconds, when this is called. Callers that arrive during
-                a request share its response, however long it takes.
-            since: A response that was requested before this moment is not used.
+        Callers that arrive during a request share its response, however long it takes. An exception from `ask` goes to
+        the caller that has sent the request, and the next one sends it again.
         """
         came = self._clock.now()
         with self._changed:
@@ -144,9 +136,6 @@ class SpendGuard:
 
     Before the first 402, it refuses nothing. A process lives for one run of the engine, so the values do not
     become stale.
-
-    Args:
-        clock: The clock for the date of the next month.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -251,9 +240,6 @@ class FreshContainers:
     that was created a moment ago has only the children that the API itself adds, so this list request is skipped. A
     container is identified by its id and creation time: if the newest list does not have it, the request is sent as
     usual. So it is if the child has another provider than its container.
-
-    Args:
-        seen: Returns the container with an id from the newest list, without a request.
     """
 
     def __init__(self, seen: Callable[[str], models.Container | None]) -> None:

@@ -221,9 +221,7 @@ def returned(outs: Mapping[str, Any], marked: Mapping[str, Any]) -> dict[str, An
     """
     Return the outputs of an operation. What is from the state, and not certainly public, becomes a secret.
 
-    Args:
-        outs: The outputs.
-        marked: Values whose marks the engine knows: an output with the same name and value gets them from it.
+    Of the values in `marked` the engine knows the marks: an output with the same name and value gets them from it.
     """
     return {
         name: ordinary(value)
