@@ -153,11 +153,12 @@ def find_child(
         StacksError: What can be read is incomplete.
         UnseenError: The list of containers lacks its container, which runs: then no list is evidence.
     """
-    clock, reads, keys = session.clock, session.reads, set[tuple[str, ...]]()
+    clock, reads, looked = session.clock, session.reads, list[float]()
 
     def asked(*key: str, ask: Callable[[], _T]) -> _T:
-        keys.add(key)
-        return reads.get(*key, ask=ask, max_age=max_age)
+        answer, requested_at = reads.dated(*key, ask=ask, max_age=max_age)
+        looked.append(requested_at)
+        return answer
 
     def seen(get: Ask, *, shared: bool) -> T | None:
         try:
@@ -172,8 +173,7 @@ def find_child(
     try:
         found = seen(asked, shared=True)
         if found is None:
-            first = [time for key in keys if (time := reads.first_asked(*key)) is not None]
-            since = max(first, default=began) + session.client.platform.pause
+            since = max(looked, default=began) + session.client.platform.pause
             sleep_with_pulse(since - clock.now(), clock, op.second_look(id_, "is not listed"))
             found = seen(functools.partial(reads.get, since=since), shared=False)
     except ContainerGoneError:

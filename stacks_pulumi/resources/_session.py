@@ -31,7 +31,7 @@ from stacks_pulumi.errors import (
     NoCapacityError,
     SpendingCapError,
 )
-from stacks_pulumi.resources._operation import current_operation, limit_text
+from stacks_pulumi.resources._operation import Operation, current_operation, limit_text
 from stacks_pulumi.resources._restarts import EXPECTED, Restarts
 
 _T = TypeVar("_T")
@@ -49,7 +49,6 @@ requested again.
 class _Answer(msgspec.Struct, frozen=True):
     value: Any
     requested_at: float
-    expires_at: float
     changes: int
 
 
@@ -86,16 +85,19 @@ class Reads:
         Callers that arrive during a request share its response, however long it takes. An exception from `ask` goes to
         the caller that has sent the request, and the next one sends it again.
         """
+        return self.dated(*key, ask=ask, max_age=max_age, since=since)[0]
+
+    def dated(
+        self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE, since: float = -math.inf
+    ) -> tuple[_T, float]:
+        """Return the response for a key, and when it was requested."""
         came = self._clock.now()
         with self._changed:
             wait_while(lambda: key in self._requested, self._changed, self._clock, self._pulse)
-            answers = self._answers.get(key, ())
-            self._evict()
-            for known in answers:
+            for known in self._answers.get(key, ()):
                 is_new = came - known.requested_at < max_age and known.requested_at >= since
                 if is_new and known.changes == self._changes:
-                    value: _T = known.value
-                    return value
+                    return known.value, known.requested_at
             self._requested.add(key)
             requested_at, changes = self._clock.now(), self._changes
         try:
@@ -103,31 +105,22 @@ class Reads:
         except BaseException:
             self._done(key, None)
             raise
-        self._done(key, _Answer(answer, requested_at, requested_at + max_age, changes))
-        return answer
-
-    def first_asked(self, *key: str) -> float | None:
-        """Return when the oldest response that is known for a key was requested; `None` if none is known."""
-        with self._changed:
-            answers = self._answers.get(key)
-            return None if answers is None else answers[0].requested_at
+        self._done(key, _Answer(answer, requested_at, changes))
+        return answer, requested_at
 
     def _done(self, key: _Key, answer: _Answer | None) -> None:
         with self._changed:
             self._requested.discard(key)
             if answer is not None:
-                # The oldest one stays: together with the newest one, it is two looks for all that need them.
-                self._answers[key] = (*self._answers.get(key, ())[:1], answer)
+                # The oldest one that can be used stays: together with the newest one, it is two looks for all that need
+                # them.
+                oldest = [
+                    one
+                    for one in self._answers.get(key, ())
+                    if one.changes == self._changes and self._clock.now() - one.requested_at < MAX_AGE
+                ]
+                self._answers[key] = (*oldest[:1], answer)
             self._changed.notify_all()
-
-    def _evict(self) -> None:
-        """Remove expired responses, because they may be long lists."""
-        now = self._clock.now()
-        kept = {
-            key: tuple(one for one in answers if one.changes == self._changes and now < one.expires_at)
-            for key, answers in self._answers.items()
-        }
-        self._answers = {key: answers for key, answers in kept.items() if answers}
 
 
 class SpendGuard:
@@ -435,10 +428,16 @@ def close_sessions() -> None:
 
 def check_operation() -> None:
     """End a wait for another operation if this thread's operation was cancelled or has timed out."""
+    _checked("another operation on the same account")
+
+
+def _checked(waiting_for: str) -> Operation | None:
+    """Return this thread's operation, if it has one, unless it was cancelled or has timed out."""
     operation = current_operation()
     if operation is not None:
         operation.check_active()
-        operation.check_time("another operation on the same account")
+        operation.check_time(waiting_for)
+    return operation
 
 
 class _Sometimes:
@@ -463,10 +462,8 @@ _limit_shown: Final = _Sometimes(5.0, SYSTEM_CLOCK)
 
 
 def _report_wait(text: str) -> None:
-    operation = current_operation()
+    operation = _checked(text)
     if operation is not None:
-        operation.check_active()
-        operation.check_time(text)
         operation.progress(text)
 
 
@@ -478,15 +475,12 @@ def _check_awaited() -> None:
 
 
 def _report_limit(seconds: float, queued: int) -> None:
-    text = f"{limit_text(seconds)}, {queued} queued"
-    operation = current_operation()
-    if operation is None:
-        # A data function: the program calls it, perhaps in many threads.
-        if seconds >= 1 and _limit_shown.due():
-            pulumi.log.info(text, ephemeral=True)
+    text, operation = f"{limit_text(seconds)}, {queued} queued", _checked("the rate limit")
+    if seconds < 1:
+        # So short a wait would only make the line flicker.
         return
-    operation.check_active()
-    operation.check_time("the rate limit")
-    if seconds >= 1:
-        # A shorter wait would only make the line flicker.
+    if operation is not None:
         operation.progress(text)
+    elif _limit_shown.due():
+        # A data function: the program calls it, perhaps in many threads.
+        pulumi.log.info(text, ephemeral=True)

@@ -273,6 +273,18 @@ def test_a_list_that_is_not_found_is_no_deletion_while_the_container_exists(kind
     assert kind.read(account) is not None
 
 
+def test_an_earlier_list_that_has_the_object_is_no_look_of_a_delete(kind: Kind) -> None:
+    # A connection is looked for at both of its ends.
+    absent = [outgoing(), incoming()] if kind.lists == "connections.list" else [kind.shows()]
+    account = kind.account(kind.shows(kind.row), *absent, kind.shows(kind.row))
+    assert kind.read(account) is not None
+    account.clock.advance(30)
+
+    kind.delete(account)
+
+    assert account.sent(kind.deletes) == 1
+
+
 def test_a_404_to_a_delete_is_no_evidence(kind: Kind) -> None:
     deletes = {kind.deletes.replace(".", "__"): [refusal(404), ok({"success": True})]}
     account = kind.account(kind.shows(kind.row), **deletes)
