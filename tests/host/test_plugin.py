@@ -67,6 +67,21 @@ def test_it_reports_its_name_and_version(host: Host) -> None:
     assert set(schema["resources"]) == {f"{NATIVE}{kind}" for kind in KINDS}
 
 
+def test_it_loads_no_detector_of_character_sets() -> None:
+    code = (
+        "import sys\n"
+        "from stacks_pulumi.hosts.plugin import servicer\n"
+        "servicer._wait_for_the_end = lambda _servicer, ended: ended.put(None)\n"
+        "servicer.main()\n"
+        "import requests\n"
+        "print('charset_normalizer.api' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (done.stdout.split()[1:], done.stderr) == (["False"], "")
+
+
 def test_the_schema_is_that_of_the_classes() -> None:
     done = subprocess.run(
         [sys.executable, "tools/schema.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
