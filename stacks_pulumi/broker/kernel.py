@@ -63,7 +63,7 @@ from stacks_pulumi.broker.permits import (
     made_at,
     same,
 )
-from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, limited, refused
+from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, limited, refused
 from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.broker.upstream import RECENT, Look, NotLookedError, Upstream, made_by, path_of
 from stacks_pulumi.broker.words import in_words
@@ -258,7 +258,7 @@ class Kernel:
         since = now - (_LASTING if is_lasting else _BRIEF)
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
         if done and not (is_free and not effect.makes):
-            headers = {"content-type": "application/json", "x-broker": "replay"}
+            headers = {"content-type": "application/json"}
             return Reply(done[-1].status or 200, str(done[-1].answer).encode(), headers, "replay")
         if is_free:
             return self._row(grant, ask, None, look)
@@ -561,7 +561,8 @@ class Kernel:
         made = made_by(effect.makes, use.ids, use.body, got)
         if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
             use = self._done(visit, use, None if is_gone else made, reply)
-            if again and made is not None:
+            # Without an object, another request has found it meanwhile.
+            if again and use.object is not None:
                 self._remove_twins(visit, use)
             return reply, use
         is_waiting = status == _NO_CAPACITY and effect.makes == "Container"
@@ -688,7 +689,10 @@ class Kernel:
             return None
         data = {name: value for name, value in msgspec.to_builtins(row).items() if value is not None}
         data |= {"type": data["template"]} if "template" in data else {}
-        reply = json_reply(202, {"success": True, "data": data}, {"x-broker": "found"}, "found")
+        # Masked like any other answer: a list may show a password.
+        text = json.dumps({"success": True, "data": data})
+        got = Answer(202, {"content-type": "application/json"}, text.encode())
+        reply = self._upstream.reply(got, visit.address, "found")
         self._done(visit, use, (_id(row), made_at(row)), reply)
         return reply
 

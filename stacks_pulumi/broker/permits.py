@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stacks_pulumi._identifiers import canonical_network, compare_instants
+from stacks_pulumi._identifiers import canonical_network, compare_instants, seconds_of
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.containers import CLOCKS_APART
 from stacks_pulumi.api.models import Listing
@@ -118,7 +119,7 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
     if one.new_backup_of is not None:
         return any(
             (use.endpoint, use.binds) == ("backups.trigger", one.new_backup_of)
-            and value in _ids(look.rows("Backup", use.ids["container_id"])) - {*use.before["ids"]}
+            and value == _new_backup(use, look)
             for use in holdings.uses
         )
     access = look.access(ask.ids["container_id"])
@@ -128,6 +129,19 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
     if one.caller:
         return is_auto_added(access, entry) is True
     return canonical_network(entry.ip_address) == canonical_network(one.address)
+
+
+def _new_backup(use: Use, look: Look) -> str | None:
+    """Return the id of the backup that a request made: the first one that was not there and that nobody scheduled."""
+    began = use.before["spans"][0][0]
+
+    def is_it(row: Any) -> bool:
+        is_late = is_within(made_at(row), [(began, math.inf)], CLOCKS_APART) is not False
+        return is_late and str(row.id) not in use.before["ids"] and look.is_asked("Backup", {}, {}, row)
+
+    rows = look.rows("Backup", use.ids["container_id"]).where(is_it)
+    first = min(rows, key=lambda row: (seconds_of(made_at(row)) or 0.0, str(row.id).zfill(20)), default=None)
+    return None if first is None else str(first.id)
 
 
 def is_container(container: Known, look: Look) -> bool:

@@ -247,6 +247,9 @@ class App:
         finally:
             left, wait = self._shares.count(grant.id, self._upstream.calls - before - 1, share)
         headers = {**reply.headers, **self._rate(share, max(left, 0), wait)}
+        if reply.decision in {"found", "replay"}:
+            # It was not sent again.
+            headers["x-broker"] = reply.decision
         return Reply(reply.status, reply.body, headers, reply.decision)
 
     def _check_rate(self, who: str, most: int, text: str, *, of_platform: bool = False) -> None:

@@ -56,7 +56,9 @@ RECENT: Final = 10.0
 _PRICES: Final = 300.0
 
 _KEPT: Final = frozenset({"content-type", "date", "retry-after"})
-_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s\"]{0,100}):(?!\*{1,20}@|[0-9]{1,5}/)[^\s\"]{1,300}@")
+_PASSWORD: Final = re.compile(
+    r"(?<=://)([^:/@\s\"]{0,100}):(?!\*{1,20}@|[0-9]{1,5}/)(?:\\.|[^\s\"\\]){1,300}@"
+)
 """A password in an address. It may contain `:`, `/` and `@`, but a port is not a password."""
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 """Leaves the length of a text as it is, which `lower` does not."""

@@ -332,8 +332,14 @@ def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
     assert grant("POST", f"/containers/{db['id']}/backup").status_code == 202
     new = next(number for number in bench.emulator.state.backups if number not in {old, foreign})
     bench.emulator.advance(30)
+    # Somebody makes another one after it.
+    key = {"Authorization": f"Bearer {bench.emulator.key}"}
+    url = f"{bench.emulator.url}/containers/{db['id']}/backup"
+    requests.post(url, headers=key, timeout=60).raise_for_status()
+    bench.emulator.advance(30)
+    other = max(bench.emulator.state.backups)
 
-    assert all(refused(grant("POST", f"/backups/{number}/pin")) for number in (old, foreign))
+    assert all(refused(grant("POST", f"/backups/{number}/pin")) for number in (old, foreign, other))
     assert grant("POST", f"/backups/{new}/pin").status_code == 200
     # A pin is the grant's own, and the data that it keeps is not.
     assert refused(grant("DELETE", f"/backups/{new}"))
