@@ -36,6 +36,11 @@ def pulumi_home() -> Path:
     return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 
 
+def client_certificate() -> str | None:
+    """Return the file with the certificate and the key of this client; `None` without one."""
+    return os.environ.get("STACKS_CLIENT_CERT", "").strip() or None
+
+
 def without_secrets(*names: str) -> dict[str, str]:
     """Return the variables that every command gets, and those of these names; a name may end with `*`."""
     wanted = (*_BY_ALL, *names)

@@ -28,6 +28,7 @@ import urllib3.connection
 from typing_extensions import Buffer
 
 from stacks_pulumi._clock import Clock
+from stacks_pulumi._environment import client_certificate
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.api._error_mapping import unreadable
@@ -209,6 +210,8 @@ class Transport:
     def _session(self) -> requests.Session:
         session = requests.Session()
         session.auth = self._auth
+        # A broker may ask for it.
+        session.cert = client_certificate()
         session.trust_env = self._trust_env
         session.headers["User-Agent"] = self._agent
         session.headers["Accept"] = "application/json, text/plain;q=0.9, */*;q=0.1"

@@ -18,6 +18,7 @@ It knows nothing of Pulumi, of states, plans and programs. The rest of the packa
 - `upstream`: How is the platform asked?
 - `server`: How does a request come in, and an answer go out?
 - `folder`: Which files has a broker's folder, and who may read them?
+- `placement`: Could other code read the key or the ledger?
 - `settings`: What does `gate.yaml` say?
 - `reader`: How is a file of settings read, so that a mistake has its line?
 - `git`: What does git know about a folder, and which files does a ref have?

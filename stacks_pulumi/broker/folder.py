@@ -122,6 +122,14 @@ class Folder:
             rules_ref=own.rules_ref,
         )
 
+    @property
+    def files(self) -> list[Path]:
+        """The files that decide what the broker does, and those of its keys."""
+        file = self._settings(self.path)
+        sources = (file.key, *(() if file.keys is None else (file.keys.read, file.keys.change)))
+        keys = [one.path for one in sources if one is not None]
+        return [*_settings_files(self.path, file), self.path / LEDGER, *keys]
+
     def prices(self) -> str | None:
         """Return the text of the file with the prices of other providers' resources; `None` without one."""
         rules = self.rules
@@ -191,9 +199,7 @@ def check_modes(folder: Path, file: GateFile) -> None:
     Raises:
         ConfigError: One can.
     """
-    # With `rules_ref`, git has the other files.
-    others = (file.approvers, file.budgets, file.prices) if file.rules_ref is None else ()
-    files = [folder / name for name in (FILE, *others) if name is not None]
+    files = _settings_files(folder, file)
     # Who can write to a folder can replace what is in it.
     settings = dict.fromkeys([folder, *(one for path in files for one in (path.parent, path))], 0o022)
     for path, mask in (settings | {folder / LEDGER: 0o077}).items():
@@ -208,6 +214,12 @@ def _opened(path: Path) -> BinaryIO:
     file = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "rb+")
     os.fchmod(file.fileno(), 0o600)
     return file
+
+
+def _settings_files(folder: Path, file: GateFile) -> list[Path]:
+    # With `rules_ref`, git has the other files.
+    others = (file.approvers, file.budgets, file.prices) if file.rules_ref is None else ()
+    return [folder / name for name in (FILE, *others) if name is not None]
 
 
 def announced(folder: Path) -> dict[str, Any]:

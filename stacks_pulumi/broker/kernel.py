@@ -120,13 +120,11 @@ class Visit:
     Attributes:
         grant: Its grant.
         ask: What it asks for.
-        address: The address of the broker, as the client has it.
         due: When its answer is due.
     """
 
     grant: Grant
     ask: Ask
-    address: str
     due: float
 
 
@@ -175,7 +173,7 @@ class Kernel:
             if seen is not None and ask.endpoint in _OF_CONTAINERS
             else None
         )
-        return self._upstream.reply(got, visit.address, "read", secret=secret is not None, only=only)
+        return self._upstream.reply(got, "read", secret=secret is not None, only=only)
 
     def _seen(self, grant: Grant) -> list[Use] | None:
         """Return what has made the containers that a grant sees; `None` if it sees all."""
@@ -556,7 +554,7 @@ class Kernel:
             self._record(visit, use, "not sent", **known)
             raise
         status = got.status if isinstance(got, Answer) else 0 if got.sent else _NOT_SENT
-        reply = self._upstream.reply(got, visit.address, "forwarded")
+        reply = self._upstream.reply(got, "forwarded")
         is_gone = not again and status == _NOT_FOUND and self._was_lost(use)
         made = made_by(effect.makes, use.ids, use.body, got)
         if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
@@ -692,7 +690,7 @@ class Kernel:
         # Masked like any other answer: a list may show a password.
         text = json.dumps({"success": True, "data": data})
         got = Answer(202, {"content-type": "application/json"}, text.encode())
-        reply = self._upstream.reply(got, visit.address, "found")
+        reply = self._upstream.reply(got, "found")
         self._done(visit, use, (_id(row), made_at(row)), reply)
         return reply
 

@@ -16,10 +16,9 @@ import msgspec
 from stacks_pulumi.broker.change import ChangeError, strict_json, variables
 from stacks_pulumi.broker.permits import Ask
 from stacks_pulumi.broker.reply import RequestRefusedError
+from stacks_pulumi.broker.upstream import BASE
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
 
-BASE: Final = "/api/v1"
-"""Where the platform's endpoints are, in the address that clients have as their base URL."""
 OWN: Final = "/_broker/"
 """Where the broker's own endpoints are."""
 LONGEST_BODY: Final = 16 * 1024

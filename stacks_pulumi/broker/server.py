@@ -39,7 +39,6 @@ from stacks_pulumi.broker.kernel import GRACE, ApprovalNeededError, Kernel, Visi
 from stacks_pulumi.broker.ledger import Grant, LedgerError
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, json_reply
 from stacks_pulumi.broker.request import (
-    BASE,
     LONGEST_BODY,
     OWN,
     Incoming,
@@ -47,7 +46,7 @@ from stacks_pulumi.broker.request import (
     read_ask,
 )
 from stacks_pulumi.broker.settings import read_key
-from stacks_pulumi.broker.upstream import Upstream
+from stacks_pulumi.broker.upstream import BASE, Upstream
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import ConfigError, StacksError
@@ -162,7 +161,7 @@ class App:
                 (scope["client"] or ("",))[0],
             )
             loop = asyncio.get_running_loop()
-            reply = await loop.run_in_executor(self._pool, self.respond, incoming, scope["scheme"])
+            reply = await loop.run_in_executor(self._pool, self.respond, incoming)
         headers = {**reply.headers, "content-length": str(len(reply.body)), "cache-control": "no-store"}
         if reply.status in {400, 413}:
             # What is left in the connection may be the rest of another request.
@@ -176,7 +175,7 @@ class App:
         """Wait for what is under way."""
         self._pool.shutdown(wait=True)
 
-    def respond(self, incoming: Incoming, scheme: str = "http") -> Reply:
+    def respond(self, incoming: Incoming) -> Reply:
         """Return the answer to a request. Whatever goes wrong, nothing is forwarded that was not reserved."""
         began, grant = self._clock.now(), None
         self.used = began
@@ -188,7 +187,7 @@ class App:
                 self._check_rate(f"all {grant.id}", _PER_MINUTE, "too many requests of this grant")
             if incoming.path.startswith(OWN):
                 return self._own(incoming, grant)
-            return self._forwarded(incoming, grant, scheme)
+            return self._forwarded(incoming, grant)
         except RequestRefusedError as error:
             reply = error.reply()
         except LedgerError as error:
@@ -211,7 +210,6 @@ class App:
         return reply
 
     def _check_host(self, incoming: Incoming) -> None:
-        # Links in answers lead to it, so it is a name and a port, and nothing else.
         host = _HOST.fullmatch(incoming.header("host") or "")
         if self._hosts is not None and (host is None or host[1].strip("[]").lower() not in self._hosts):
             raise RequestRefusedError(400, "this broker does not answer for that name (the header Host)")
@@ -228,18 +226,16 @@ class App:
             raise RequestRefusedError(401, "Invalid API key")
         return grant
 
-    def _forwarded(self, incoming: Incoming, grant: Grant | None, scheme: str) -> Reply:
+    def _forwarded(self, incoming: Incoming, grant: Grant | None) -> Reply:
         if grant is None:
             raise RequestRefusedError(401, "Invalid API key")
         # It counts as one until it is known how many it sends: many at once are not more than the share.
         share = self._take_share(grant)
         before = self._upstream.calls
-        host = _HOST.fullmatch(incoming.header("host") or "")
-        address = f"{scheme}://{'localhost' if host is None else host[0]}{BASE}"
         try:
             self._folder.ledger.touch(grant)
             ask = read_ask(incoming)
-            visit = Visit(grant, ask, address, self._upstream.patient())
+            visit = Visit(grant, ask, self._upstream.patient())
             is_read = ENDPOINTS[ask.endpoint].method == "GET"
             reply = self.kernel.read(visit) if is_read else self.kernel.change(visit)
         except ApprovalNeededError as error:
@@ -425,7 +421,7 @@ class Listen:
 
     def bind(self) -> socket.socket:
         """
-        Return a socket that listens there. A Unix socket is for the broker's group.
+        Return a socket that listens there. A Unix socket is for the broker's user and its group.
 
         Raises:
             ConfigError: It cannot listen there.
@@ -437,8 +433,12 @@ class Listen:
                         _check_unused(self.path)
                         self.path.unlink()
                 made = socket.socket(socket.AF_UNIX)
-                made.bind(str(self.path))
-                self.path.chmod(0o660)
+                # Nobody else connects, also not before a `chmod`.
+                before = os.umask(0o117)
+                try:
+                    made.bind(str(self.path))
+                finally:
+                    os.umask(before)
                 made.listen(200)
                 return made
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
@@ -484,6 +484,24 @@ class Tls:
     key: Path
     clients: Path | None = None
 
+    def check(self) -> None:
+        """
+        Check that the files are there, and that the private key is not for everybody. A group may have it.
+
+        Raises:
+            ConfigError: They are not, or it is.
+        """
+        try:
+            modes = {path: path.stat().st_mode for path in (self.certificate, self.key, self.clients) if path}
+        except OSError as error:
+            raise ConfigError(
+                f"{error.filename} cannot be read: {error.strerror}", code="file-access"
+            ) from None
+        if modes[self.key] & 0o007:
+            raise ConfigError(
+                f"other users can read {self.key}: run `chmod 600 {self.key}`", code="file-access"
+            )
+
 
 class Server:
     """
@@ -519,6 +537,8 @@ class Server:
                 f"plain HTTP on {self._listen.host} would show tokens to the network: use --tls-cert and --tls-key",
                 code="invalid-argument",
             )
+        if tls is not None:
+            tls.check()
         folder.budgets()
         keys = settings.keys
         change = read_key(settings.key if keys is None else keys.change, "key")
@@ -544,7 +564,11 @@ class Server:
                 host, port = made.getsockname()[:2]
                 self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{BASE}"
             self._folder.announce(self.url, while_used=self._embedded)
-            yield made
+            try:
+                yield made
+            finally:
+                if self._listen.path is not None:
+                    self._listen.path.unlink(missing_ok=True)
 
     def run(self, ready: Callable[[str], None] = lambda _url: None) -> None:
         """

@@ -157,6 +157,12 @@ class KeySource(_Section, frozen=True):
     file: Text | None = None
     credential: Text | None = None
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+        return Path(self.file) if self.file is not None else Path(folder) / str(self.credential)
+
 
 class Keys(_Section, frozen=True):
     """
@@ -386,8 +392,7 @@ def read_key(source: KeySource | None, name: str) -> str:
         return check_api_key(key.strip())
     if (source.file is None) == (source.credential is None):
         raise ConfigError(f"{name} in gate.yaml needs `file` or `credential`", code="invalid-setting")
-    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
-    path = Path(source.file) if source.file is not None else Path(folder) / str(source.credential)
+    path = source.path
     try:
         if source.file is not None and path.stat().st_mode & 0o077:
             raise ConfigError(

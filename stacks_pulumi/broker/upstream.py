@@ -43,6 +43,8 @@ from stacks_pulumi.pricing.price_list import price_list
 T = TypeVar("T")
 N = TypeVar("N")
 
+BASE: Final = "/api/v1"
+"""Where the platform's endpoints are, in the address that clients have as their base URL."""
 PATIENCE: Final = 24.0
 """Seconds after which a client has its answer. Its own timeout is 30."""
 LATEST: Final = 10.0
@@ -283,18 +285,16 @@ class Upstream:
     def reply(
         self,
         got: Answer | Lost,
-        address: str,
         decision: str,
         *,
         secret: bool = False,
         only: Collection[str] | None = None,
     ) -> Reply:
         """
-        Return an answer for a client: without the key, and with links to the broker.
+        Return an answer for a client: without the key, and with links to the broker, at the address that a client uses.
 
         Args:
             got: The answer of the platform.
-            address: The address of the broker, as the client has it.
             decision: What became of the request.
             secret: Whether the client may have the secrets in it. Otherwise passwords are masked.
             only: The containers of which rows may be in it; `None` for all.
@@ -305,7 +305,7 @@ class Upstream:
         if "\\" in text:
             # JSON may spell the key, or a slash of an address, with escapes.
             text = _without_escapes(text)
-        text = self._without_keys(text).replace(self.base_url, address)
+        text = self._without_keys(text).replace(self.base_url, BASE)
         if not secret:
             text = _NAMED.sub(r"\1****", _PASSWORD.sub(r"\1:****@", text))
         if only is not None:

@@ -11,10 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from stacks_pulumi.commands._shared import TEXT, Command, one_line, print_json, tell
-from stacks_pulumi.config import GRANT, is_loopback
+from stacks_pulumi.config import GRANT, check_base_url
 from stacks_pulumi.errors import ConfigError, StacksError, clean
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ _REFUSED: Final = 2
 _KINDS: Final = ("read", "budget")
 _SECRETS: Final = ("logs", "credentials", "certificate", "vpn-config")
 _NONE: Final = "-"
+_HOMES: Final = ("home", "root")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +71,11 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="HOST",
         help="another name by which clients address it; may be given several times",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse to start where code of another user, or other code of this one, could read the key",
     )
     parser.add_argument(
         "--while-used",
@@ -186,18 +191,35 @@ def _desk(options: argparse.Namespace) -> Iterator[tuple[Folder, Desk]]:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import start  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.broker.settings import read_file  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.gate import start  # noqa: PLC0415  (as above)
 
-    unit = os.path.abspath(sys.argv[0]) if options.systemd else ""  # noqa: PTH100  (not resolved)
-    names = start.init(options.folder, unit=unit)
+    program = Path(sys.executable).with_name("stacks-pulumi")
+    if not program.exists():
+        program = Path(sys.argv[0]).absolute()
+    names = start.init(options.folder, unit=str(program) if options.systemd else "")
     wrote = (
         f"Wrote {', '.join(names)} to {options.folder}."
         if names
         else f"{options.folder} has all files already."
     )
+    then = f"Then, as a user that no client is:\n  stacks-pulumi broker serve {options.folder}"
+    if options.systemd:
+        then = f"Then, as root, what the first lines of {start.UNIT} say."
+        key = read_file(options.folder, str(options.folder))[0].key
+        if key is None or key.credential is None:
+            tell(
+                "broker",
+                f"gate.yaml has another key than the unit: write `key: {{credential: {start.CREDENTIAL}}}`",
+            )
+        for path in (program, options.folder.resolve()):
+            if path.parts[1] in _HOMES:
+                tell(
+                    "broker",
+                    f"{path} is in a home folder, which the unit hides: move it, for example to /opt or /etc",
+                )
     sys.stdout.write(
-        f"{wrote}\n\nNext: write the limits into gate.yaml and the approvers into allowed_signers. Then, as a user "
-        f"that no client is:\n  stacks-pulumi broker serve {options.folder}\n"
+        f"{wrote}\n\nNext: write the limits into gate.yaml and the approvers into allowed_signers. {then}\n"
     )
     return 0
 
@@ -209,7 +231,8 @@ def _demo(_options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker.server import Server, Tls  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.broker.placement import exposures  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.broker.server import Server, Tls  # noqa: PLC0415  (as above)
 
     if (options.tls_cert is None) != (options.tls_key is None):
         raise ConfigError("--tls-cert and --tls-key belong together", code="invalid-argument")
@@ -217,6 +240,9 @@ def _serve(options: argparse.Namespace) -> int:
     if options.tls_cert is not None:
         tls = Tls(options.tls_cert, options.tls_key, options.client_ca)
     with _opened(options) as folder:
+        exposed = next(exposures(folder.files), "") if options.strict else ""
+        if exposed:
+            raise ConfigError(f"the broker does not start with --strict: {exposed}", code="file-access")
         server = Server(folder, options.listen, tls, options.name, embedded=options.while_used)
 
         def ready(url: str) -> None:
@@ -415,32 +441,15 @@ def _run(options: argparse.Namespace) -> int:
             "the address of a broker (--url) and the token of a grant (--grant) are needed; this is no token of one",
             code="invalid-argument",
         )
-    reason = _exposed(url, token)
+    from stacks_pulumi.gate.client import Broker  # noqa: PLC0415  (each action needs its own modules)
+
+    reason = Broker(check_base_url(url), token).why_exposed()
     if reason:
         tell("broker", reason)
         if options.strict:
             return _REFUSED
     environment = {**os.environ, "STACKS_BASE_URL": url, "STACKS_API_KEY": token}
     return os.execvpe(words[0], words, environment)  # noqa: S606  (what was asked for)
-
-
-def _exposed(url: str, token: str) -> str:
-    """Return why a command that runs as this user could read the broker's key; empty if it seems that it could not."""
-    import requests  # noqa: PLC0415  (not to list the commands)
-
-    parts = urlsplit(url)
-    address = f"{parts.scheme}://{parts.netloc}/_broker/settings"
-    try:
-        said = requests.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=10)
-        process = said.json()["process"]
-        uid = int(process["uid"])
-    except (requests.RequestException, ValueError, KeyError, TypeError):
-        raise ConfigError(f"no broker answers at {url} for this token", code="connection-failed") from None
-    if not is_loopback(parts.hostname or ""):
-        return ""
-    if os.getuid() in {0, uid}:
-        return "the broker runs as this user, so the command can read the API key: run the broker as another user"
-    return ""
 
 
 _ACTIONS: Final = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi.config import GRANT, check_base_url, is_loopback
+from stacks_pulumi._environment import client_certificate
+from stacks_pulumi.config import GRANT, check_base_url
 from stacks_pulumi.errors import ConfigError, StacksError
 
 Place: TypeAlias = Path | str
@@ -87,7 +89,13 @@ class Broker:
             try:
                 # A redirect would carry the token elsewhere.
                 answer = requests.request(
-                    method, address, json=body, headers=headers, timeout=_SECONDS, allow_redirects=False
+                    method,
+                    address,
+                    json=body,
+                    headers=headers,
+                    timeout=_SECONDS,
+                    allow_redirects=False,
+                    cert=client_certificate(),
                 )
                 said = answer.json()
             except (requests.RequestException, ValueError):
@@ -120,11 +128,21 @@ class Broker:
         if self.folder is not None:
             return "this user can read the broker's folder, and with it the API key: let another user run the broker"
         process = self.ask("GET", "settings").get("process") if self.token else None
-        if not is_loopback(urlsplit(self.url).hostname or "") or not isinstance(process, dict):
+        if not isinstance(process, dict) or not _is_here(urlsplit(self.url).hostname or ""):
             return ""
         if os.getuid() in {0, process.get("uid")}:
             return "the broker runs as this user, so the command can read the API key: run the broker as another user"
         return ""
+
+
+def _is_here(host: str) -> bool:
+    """Return whether a host is this machine: a socket can have its address."""
+    with contextlib.suppress(OSError):
+        for family, kind, _, _, address in socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM):
+            with contextlib.suppress(OSError), socket.socket(family, kind) as probe:
+                probe.bind(address)
+                return True
+    return False
 
 
 def place_of(given: str | None) -> Place | None:

@@ -51,6 +51,12 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
             if not said:
                 process = _started(folder)
                 said = _announced(folder, process)
+            if str(said["url"]).startswith("unix:"):
+                raise ConfigError(
+                    f"the broker of {folder} listens on a socket of files, for a proxy: name the address of that proxy "
+                    "with --gate",
+                    code="invalid-argument",
+                )
             yield str(said["url"]), descriptor
     finally:
         _end(folder)

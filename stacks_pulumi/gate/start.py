@@ -80,9 +80,11 @@ approvers: allowed_signers
 
 # How long after its plan a change may be handed in.
 record_expires: 24h
+"""
 
+_OWN_KEY: Final = """
 # The API key, in a file that only the broker's user can read. Left out: the variable STACKS_API_KEY.
-# key: {{file: /etc/stacks/key}}
+# key: {file: /etc/stacks/key}
 """
 
 _ADDRESS: Final = "\n# The address of the API, to which the key is sent.\n"
@@ -108,25 +110,66 @@ _IGNORED: Final = f"""\
 /broker.use
 """
 
+UNIT: Final = "stacks-broker.service"
+_KEY: Final = "/etc/stacks/key"
+CREDENTIAL: Final = "stacks-key"
+_SYSTEMD_KEY: Final = f"""
+# The API key: a credential of systemd, which the unit loads.
+key: {{credential: {CREDENTIAL}}}
+"""
+
 _UNIT: Final = """\
-# Copy it to /etc/systemd/system/stacks-broker.service. The key is in the file {key}, which only root can read.
+# The broker as a service with a user of its own. Once, as root:
+#   useradd --system --no-create-home --shell /usr/sbin/nologin stacks-broker
+#   chown -R stacks-broker: {folder}
+#   install -D -m 0600 FILE {key}     FILE has the API key. Only root and the service can read the copy.
+#   cp {folder}/{unit} /etc/systemd/system/
+#   systemctl enable --now stacks-broker
+# From then on, the commands for the folder run as its user:
+#   sudo -u stacks-broker {command} broker status {folder}
 [Unit]
 Description=The broker of a STACKS account
+Wants=network-online.target
 After=network-online.target
 
 [Service]
 User=stacks-broker
-LoadCredential=stacks-key:{key}
-ExecStart={command} broker serve {folder}
+LoadCredential={credential}:{key}
+ExecStart={command} broker serve {folder} --strict
 Restart=on-failure
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-ReadWritePaths={folder}
-KillSignal=SIGTERM
+RestartSec=5
 TimeoutStopSec=60
+UMask=0077
+ReadWritePaths={folder}
+# For a socket in place of a port: --listen unix:/run/stacks-broker/socket, and the proxy's user in the group.
+RuntimeDirectory=stacks-broker
+RuntimeDirectoryMode=0750
+
+CapabilityBoundingSet=
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+NoNewPrivileges=yes
+PrivateDevices=yes
+PrivateTmp=yes
+ProcSubset=pid
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProtectSystem=strict
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
 
 [Install]
 WantedBy=multi-user.target
@@ -188,6 +231,7 @@ def init(
         FILE: _SETTINGS.format(
             total=total, increase=_INCREASE if increase is None else increase, stacks=stacks
         )
+        + (_SYSTEMD_KEY if unit else _OWN_KEY)
         + ("" if base_url is None else f"{_ADDRESS}base_url: {json.dumps(base_url)}\n"),
         "guard.json": _as_json(
             {
@@ -206,9 +250,7 @@ def init(
         LEDGER: "",
     }
     if unit:
-        others["stacks-broker.service"] = _UNIT.format(
-            key="/etc/stacks/key", command=unit, folder=folder.resolve()
-        )
+        others[UNIT] = _unit(unit, str(folder.resolve()))
     signers.signers_in(others[_SIGNERS], _SIGNERS)
     if is_asked and any((folder / name).exists() for name in (*texts, _SIGNERS)):
         lines = f", and add to {_SIGNERS}: {'; '.join(names.splitlines())}" if names else ""
@@ -219,6 +261,17 @@ def init(
     # Settings that are there name their own packs.
     wanted = others if (folder / FILE).exists() else {**texts, **others}
     return tuple(name for name, text in wanted.items() if _new(folder / name, text))
+
+
+def _unit(command: str, folder: str) -> str:
+    """Return a unit of systemd."""
+    for word in (command, folder):
+        if not _WORD.fullmatch(word):
+            raise InputError(
+                f"{clean(word)!r} cannot be written into a unit of systemd: use letters, digits and . _ / -",
+                code="invalid-argument",
+            )
+    return _UNIT.format(key=_KEY, command=command, folder=folder, unit=UNIT, credential=CREDENTIAL)
 
 
 def _new(path: Path, text: str) -> bool:

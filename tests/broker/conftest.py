@@ -119,10 +119,10 @@ class Bench:
         }
         (self.path / "gate.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
 
-    def start(self, tls: Tls | None = None) -> None:
+    def start(self, tls: Tls | None = None, listen: str = "127.0.0.1:0") -> None:
         """Start the broker; after a stop, on the same ledger."""
         self.folder = folders.Folder(self.path, self.clock)
-        server = Server(self.folder, "127.0.0.1:0", tls, clock=self.clock)
+        server = Server(self.folder, listen, tls, clock=self.clock)
         listens = threading.Event()
         thread = threading.Thread(target=server.run, args=(lambda _url: listens.set(),), daemon=True)
         thread.start()

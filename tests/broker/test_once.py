@@ -326,18 +326,30 @@ def test_what_was_listed_before_a_lost_request_is_not_what_it_made(bench: Bench)
     bench.emulator.faults.assert_none_left()
 
 
-def test_a_ledger_that_cannot_be_written_forwards_nothing(bench: Bench) -> None:
-    """Case 59: another process holds the write lock, as a full disk would."""
-    grant = bench.granted(permit("containers.create", create("web")))
-    bench.ledger._db.execute("pragma busy_timeout = 1")
+@pytest.mark.parametrize("why", ["database is locked", "database or disk is full", "readonly database"])
+def test_a_ledger_that_cannot_be_written_forwards_nothing(bench: Bench, why: str) -> None:
+    """Case 59: SQLite itself refuses to write."""
+    names = [f"web-{number}" for number in range(100)]
+    grant = bench.granted(*(permit("containers.create", create(name)) for name in names))
+    db = bench.ledger._db
     other = sqlite3.connect(bench.path / "ledger.sqlite", isolation_level=None)
-    other.execute("begin immediate")
+    if "locked" in why:
+        db.execute("pragma busy_timeout = 1")
+        other.execute("begin immediate")
+    else:
+        db.execute("pragma max_page_count = 1" if "full" in why else "pragma query_only = 1")
 
-    assert grant.create("web").status_code == 503
-    other.execute("rollback")
+    made = 0
+    while (answer := grant.create(names[made])).status_code == 202:
+        # What is left of the last page has room for some.
+        made += 1
+
+    assert (answer.status_code, why in answer.json()["error"]) == (503, True), answer.text
+    assert bench.emulator.calls("containers.create") == made == len(bench.names)
     other.close()
-    assert bench.emulator.calls("containers.create") == 0
-    assert grant.create("web").status_code == 202
+    db.execute("pragma max_page_count = 1000000")
+    db.execute("pragma query_only = 0")
+    assert grant.create(names[made]).status_code == 202
 
 
 def test_a_ledger_that_fails_after_the_request_leaves_it_to_be_found(

@@ -1,0 +1,63 @@
+"""
+Could other code read the key or the ledger, or change what the broker runs?
+
+Root can, and so can all code of the broker's own user. So with `--strict` the broker wants a user of its own, and files
+that no other user can change.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+_ROOT: Final = 0
+_PROCESSES: Final = Path("/proc")
+
+
+def exposures(files: Iterable[Path]) -> Iterator[str]:
+    """
+    Yield why code that is not the broker's could read the key or the ledger.
+
+    Args:
+        files: The files of the broker (`Folder.files`).
+    """
+    own = os.getuid()
+    if own == _ROOT:
+        yield "it runs as root, as other programs of this machine do: run it as a user of its own"
+        return
+    if not (_PROCESSES / "self").exists():
+        yield "this system does not show its processes in /proc, so it is not known which ones run as the same user"
+        return
+    other = next(_processes_of(own), None)
+    if other is not None:
+        yield (
+            f"the process {other} runs as the same user ({own}), and can read its memory: run the broker as a user of "
+            "its own"
+        )
+    # Who can change the program, or a folder above a file, replaces it.
+    program = (Path(__file__), Path(sys.executable), Path(sys.executable).resolve())
+    for path in dict.fromkeys(
+        part for file in (*files, *program) for part in (file, *file.absolute().parents)
+    ):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            continue
+        # In a folder as /tmp, only the owner replaces a file.
+        is_open = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+        if is_open or found.st_uid not in {_ROOT, own}:
+            yield f"another user, or a group, can change {path}: let it belong to the broker's user, or to root"
+
+
+def _processes_of(user: int) -> Iterator[int]:
+    """Yield the other processes of a user."""
+    for entry in _PROCESSES.iterdir():
+        try:
+            if entry.name.isdecimal() and int(entry.name) != os.getpid() and entry.stat().st_uid == user:
+                yield int(entry.name)
+        except FileNotFoundError:
+            continue
