@@ -22,7 +22,7 @@ from typing import Any, Final, TypedDict
 
 import msgspec
 
-from stacks_pulumi._environment import without_options, without_secrets
+from stacks_pulumi._environment import pulumi_home, without_options, without_secrets
 from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
@@ -175,6 +175,11 @@ class Stack(msgspec.Struct):
         """The resources whose create was interrupted: it is unknown whether they exist."""
         pending = None if self.deployment is None else self.deployment.pending_operations
         return [operation.resource for operation in pending or () if operation.type == "creating"]
+
+    @property
+    def pending(self) -> int:
+        """The number of operations that had begun, and had not ended when the state was saved."""
+        return 0 if self.deployment is None else len(self.deployment.pending_operations or ())
 
     @property
     def saved_at(self) -> str:
@@ -424,11 +429,12 @@ def execute(
     text: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `pulumi`, which may fail; `text` is its input, and by default it gets no variables `STACKS_*`."""
+    given = {**_unless_set(folder), **(environment or _environ())}
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
             ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as the user finds it)
             cwd=folder,
-            env={**(environment or _environ()), "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
+            env={**given, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -448,6 +454,31 @@ def execute(
             end(process, seconds_to_end)
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def _unless_set(folder: Path | None) -> dict[str, str]:
+    # On PostgreSQL, each of several readers holds a connection while it waits for a second one, which never comes.
+    return {"PULUMI_DIY_BACKEND_PARALLEL": "1"} if backend_url(folder).startswith("postgres://") else {}
+
+
+def backend_url(folder: Path | None = None) -> str:
+    """Return the address of the backend of a folder, as the engine finds it; empty if nobody has logged in."""
+    if named := os.environ.get("PULUMI_BACKEND_URL"):
+        return named
+    file = find_project(folder or Path.cwd())
+    backend = {} if file is None else read_project(file).get("backend")
+    if isinstance(backend, dict) and isinstance(backend.get("url"), str):
+        return str(backend["url"])
+    credentials = Path(os.environ.get("PULUMI_CREDENTIALS_PATH") or pulumi_home()) / "credentials.json"
+    try:
+        current = msgspec.json.decode(credentials.read_bytes(), type=_Credentials).current
+    except (OSError, msgspec.DecodeError):
+        return ""
+    return current
+
+
+class _Credentials(msgspec.Struct):
+    current: str = ""
 
 
 def _environ() -> dict[str, str]:
@@ -535,15 +566,15 @@ class Pulumi:
                 raise error from None
             return StackConfiguration(others.values, others.secrets, error.message)
 
-    def resources(self, *options: str) -> list[StoredResource]:
+    def state(self, *options: str) -> Stack:
         """
-        Return the resources in the stack's state; `options` are those of `pulumi stack export`.
+        Return the stack's state; `options` are those of `pulumi stack export`.
 
         Raises:
             PulumiError: It cannot be read.
         """
         try:
-            return read_stack(self._read("stack", "export", *options)).resources
+            return read_stack(self._read("stack", "export", *options))
         except InputError as error:
             raise PulumiError(error.message) from None
 

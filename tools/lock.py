@@ -41,7 +41,7 @@ LOCKS = {
 }
 """Lock -> what of `pyproject.toml` it has. The first one is of all, because the others take its versions."""
 
-_EXTRAS = ("emulator", "policy", "cli", "agents", "broker")
+_EXTRAS = ("emulator", "policy", "cli", "agents", "broker", "backends")
 _BUILD = "build"
 _ELSEWHERE = {"httpx2-jsfetch": "BSD-3-Clause", "pywin32": "PSF-2.0"}
 """The licences of packages that only other systems install, as their metadata says."""

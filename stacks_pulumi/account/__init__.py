@@ -2,6 +2,7 @@
 Code for the whole account: its objects, their owners, and whether a stack can use the account. Nothing changes it.
 
 - `backend`: Which stacks does the account have to be compared with, and what does each of them manage?
+- `state_store`: How are the states of a backend of one's own read, without a process for each?
 - `read`: What does the account hold, and in how many calls is it read?
 - `reconcile`: Which stack owns each object of the account, and which objects does none own?
 - `budgets`: Which budgets does a file set over several stacks, and is the account within them?

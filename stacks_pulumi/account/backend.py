@@ -1,20 +1,22 @@
 """
 Which stacks does the account have to be compared with, and what does each of them manage?
 
-Those of a Pulumi backend, which the `pulumi` command reads: one list, then several exports concurrently. Or those of
-files.
+Those of a Pulumi backend: its states are read directly, and otherwise by the `pulumi` command: one list, and then
+several exports concurrently. Or those of files.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,13 +25,16 @@ from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import (
     InputError,
     PulumiError,
+    PulumiTimeoutError,
     StoredResource,
+    backend_url,
     find_project,
     read_project,
     read_stack,
     run,
     shallow,
 )
+from stacks_pulumi.account import state_store
 from stacks_pulumi.cost.report import Item, item
 from stacks_pulumi.errors import StacksError, without_keys
 from stacks_pulumi.pricing.money import count
@@ -39,6 +44,12 @@ OWNING: Final = frozenset({"AllowedIp", "Connection", "Container", "PinnedBackup
 """
 The kinds whose resources are objects of the account. A resource of an unknown kind may be an object too, so an object
 with its id is not reported as an orphan.
+"""
+
+Cause: TypeAlias = Literal["interrupted", "locked", "unread"]
+"""
+Why a stack is not known completely. `locked`: an update is running, or was killed. `interrupted`: a create was
+interrupted, and its state does not say what it made. `unread`: its state could not be read.
 """
 
 _DEFAULT_ORGANIZATION: Final = "organization"
@@ -130,6 +141,7 @@ class StackState:
         managed: The resources that it manages.
         interrupted: The creates that may have been interrupted.
         gap: Why this is incomplete; empty if it is complete.
+        cause: The kind of the gap.
         saved_at: When the state was saved; empty if the state does not contain it.
     """
 
@@ -139,6 +151,7 @@ class StackState:
     managed: tuple[Managed, ...] = ()
     interrupted: tuple[Interrupted, ...] = ()
     gap: str = ""
+    cause: Cause = "interrupted"
     saved_at: str = ""
 
 
@@ -162,7 +175,7 @@ def read_export(data: bytes, ref: str | None = None, project: str = "") -> Stack
         tuple(one for one in managed if one is not None),
         tuple(one for one in creating if one is not None),
         next((_gap(one) for one in creating if one is not None and _is_unclear(one)), ""),
-        export.saved_at,
+        saved_at=export.saved_at,
     )
 
 
@@ -245,13 +258,19 @@ def _text(properties: Mapping[str, Any], name: str) -> str | None:
 
 _AT_ONCE: Final = 4
 _FEW: Final = 8
-"""Up to this number, exports take only seconds, so no line announces them."""
+"""Up to this number, stacks take only seconds, so no line announces them."""
+_EVERY: Final = 5.0
+"""Seconds between two lines that say how many have been read."""
 
 
 class _Listed(msgspec.Struct, rename="camel", frozen=True):
     name: str
     last_update: str = ""
     update_in_progress: bool = False
+    current: bool = False
+    # Of a state that is read directly: where it is, and who holds its lock.
+    key: str = ""
+    lock: str = ""
 
 
 @dataclass(frozen=True)
@@ -262,13 +281,46 @@ class Unread:
     Attributes:
         stack: The name of the stack or of the file.
         error: Why it could not be read.
+        cause: The kind of the reason.
     """
 
     stack: str
     error: str
+    cause: Cause = "unread"
 
 
 _Result: TypeAlias = StackState | Unread
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """
+    Which stacks of a backend are read.
+
+    Attributes:
+        folder: Where `pulumi` is run, whose project may name the backend; `None` for the folder of this process.
+        project: The project whose stacks are read; `None` for those of all projects.
+        seconds: For how long they are read; the rest is not read.
+    """
+
+    folder: Path | None = None
+    project: str | None = None
+    seconds: float = math.inf
+
+    @functools.cached_property
+    def project_here(self) -> str:
+        """The project of the folder, which the backend leaves out of a stack's name."""
+        file = find_project(self.folder or Path.cwd())
+        return "" if file is None else str(read_project(file).get("name", ""))
+
+    def name_of(self, project: str, stack: str) -> str:
+        """Return the name of a stack for `pulumi --stack`."""
+        return stack if project == self.project_here else f"{_DEFAULT_ORGANIZATION}/{project}/{stack}"
+
+    def run(self, *words: str, left: float | None = None) -> bytes:
+        """Run `pulumi`, within the time that is left; without a limit within its usual one."""
+        seconds = self.seconds if left is None else left
+        return run(words, folder=self.folder, **({} if seconds == math.inf else {"seconds": seconds}))
 
 
 @dataclass(frozen=True)
@@ -282,7 +334,7 @@ class Stacks:
         source: Where the stacks come from, for messages.
         notes: Notes on them for the reader.
         listed: The result of each stack in the backend's list; empty for files.
-        folder: Where `pulumi` is run, whose project may name the backend; `None` for the folder of this process.
+        wanted: Which stacks of the backend these are; `None` for files.
     """
 
     read: tuple[StackState, ...] = ()
@@ -290,26 +342,29 @@ class Stacks:
     source: str = ""
     notes: tuple[str, ...] = ()
     listed: Mapping[_Listed, _Result] = field(default_factory=dict)
-    folder: Path | None = None
+    wanted: _Wanted | None = None
+
+    @property
+    def project(self) -> str | None:
+        """The only project whose stacks were read; `None` if all were."""
+        return None if self.wanted is None else self.wanted.project
 
 
 def from_backend(folder: Path | None = None, project: str | None = None, seconds: float = math.inf) -> Stacks:
     """
-    Read every stack of the backend that `pulumi` is logged in to.
+    Read every stack of the backend that `pulumi` is logged in to. The progress is printed.
 
     Args:
         folder: Where `pulumi` is run; by default the folder of this process.
         project: The project whose stacks are read; by default those of all projects.
-        seconds: For how long stacks are read; the rest is not read. Without a limit, the number is printed.
+        seconds: For how long stacks are read; the rest is not read.
 
     Raises:
         InputError: The stacks cannot be listed.
     """
-    end = time.monotonic() + seconds
-    listed = _list(*(() if project is None else ("--project", project)), folder=folder, seconds=seconds)
-    if len(listed) > _FEW and seconds == math.inf:
-        sys.stderr.write(f"reading {count(len(listed), 'stack')} of the backend\n")
-    return _of_backend(dict(zip(listed, _exports(listed, folder, end), strict=True)), folder)
+    wanted = _Wanted(folder, project, seconds)
+    results, notes = _read(wanted, {})
+    return _of_backend(results, wanted, notes)
 
 
 def caught_up(stacks: Stacks) -> Stacks:
@@ -322,27 +377,129 @@ def caught_up(stacks: Stacks) -> Stacks:
     Raises:
         InputError: The stacks cannot be listed.
     """
-    if not stacks.listed:
+    if stacks.wanted is None or not stacks.listed:
         return stacks
     before = {listed.name: result for listed, result in stacks.listed.items()}
-    now = _list(folder=stacks.folder)
-    changed = [listed for listed in now if listed not in stacks.listed]
-    results = dict(stacks.listed)
-    for listed, result in zip(changed, _exports(changed, stacks.folder), strict=True):
-        results = {one: kept for one, kept in results.items() if one.name != listed.name}
-        results[listed] = _joined(before.get(listed.name), result)
-    for listed in results.keys() - set(now):
-        # The stack was removed from the backend, after its resources.
-        kept = results[listed]
-        if isinstance(kept, StackState):
-            results[listed] = _joined(kept, StackState(kept.name, kept.project, kept.ref))
-    return _of_backend(results, stacks.folder)
+    now, notes = _read(stacks.wanted, stacks.listed)
+    results = {
+        listed: result if listed in stacks.listed else _joined(before.get(listed.name), result)
+        for listed, result in now.items()
+    }
+    there = {listed.name for listed in now}
+    for listed, kept in stacks.listed.items():
+        if listed.name not in there:
+            # The stack was removed from the backend, after its resources.
+            results[listed] = kept
+            if isinstance(kept, StackState):
+                results[listed] = _joined(kept, StackState(kept.name, kept.project, kept.ref))
+    return _of_backend(results, stacks.wanted, notes)
+
+
+def _read(
+    wanted: _Wanted, known: Mapping[_Listed, _Result]
+) -> tuple[dict[_Listed, _Result], tuple[str, ...]]:
+    """Return the result of each stack, and notes on how it was read. A state that did not change is not read again."""
+    end = time.monotonic() + wanted.seconds
+    try:
+        store = state_store.open_store(backend_url(wanted.folder), wanted.folder or Path.cwd())
+        if store is not None:
+            with contextlib.closing(store):
+                return _directly(store, wanted, known, end), ()
+    except state_store.NotUnderstoodError as error:
+        note = f"a `pulumi` command read each state, and no lock was seen: {error}"
+        return _by_commands(wanted, known, end, sees_locks=False), (note,)
+    return _by_commands(wanted, known, end, sees_locks=True), ()
+
+
+def _directly(
+    store: state_store.StateStore, wanted: _Wanted, known: Mapping[_Listed, _Result], end: float
+) -> dict[_Listed, _Result]:
+    # A lock is taken before a state changes, so it is looked for later.
+    stacks = store.stacks(wanted.project)
+    locks = store.locks(wanted.project)
+    listed = {
+        _Listed(
+            wanted.name_of(one.project, one.name),
+            one.version,
+            key=one.key,
+            lock=locks.get((one.project, one.name), ""),
+        ): one.project
+        for one in stacks
+    }
+    results = {one: known[one] for one in listed if one in known}
+    changed = [one for one in listed if one not in known]
+    with _progress(len(changed), wanted) as done:
+        for start in range(0, len(changed), state_store.AT_ONCE):
+            some = changed[start : start + state_store.AT_ONCE]
+            if time.monotonic() >= end:
+                results |= {one: _no_time(one) for one in changed[start:]}
+                break
+            contents = store.read(one.key for one in some)
+            for one in some:
+                # Without a state, the stack was removed since it was listed.
+                if one.key in contents:
+                    results[one] = _of_state(contents[one.key], one, listed[one], wanted)
+            done(start + len(some))
+    return results
+
+
+def _of_state(content: bytes, listed: _Listed, project: str, wanted: _Wanted) -> _Result:
+    try:
+        try:
+            export = state_store.export_of(content)
+        except state_store.NotUnderstoodError:
+            export = wanted.run("stack", "export", "--stack", listed.name)
+        state = read_export(export, listed.name, project)
+    except StacksError as error:
+        return Unread(listed.name, error.message)
+    if not listed.lock:
+        return state
+    why = f"{_RUNNING}: it is locked by {listed.lock}. Wait for its end, or, if it was killed, run `pulumi cancel`"
+    return replace(state, gap=why, cause="locked")
+
+
+_RUNNING: Final = "an update is running, or was killed"
+
+
+def _by_commands(
+    wanted: _Wanted, known: Mapping[_Listed, _Result], end: float, *, sees_locks: bool
+) -> dict[_Listed, _Result]:
+    listed = _list(wanted)
+    changed = [one for one in listed if one not in known]
+    results = {one: known[one] for one in listed if one in known}
+    with _progress(len(changed), wanted) as done, ThreadPoolExecutor(_AT_ONCE) as pool:
+        exports = pool.map(lambda one: _exported(one, wanted, end, sees_locks=sees_locks), changed)
+        for number, (one, result) in enumerate(zip(changed, exports, strict=True), start=1):
+            results[one] = result
+            done(number)
+    return results
+
+
+@contextlib.contextmanager
+def _progress(stacks: int, wanted: _Wanted) -> Iterator[Callable[[int], None]]:
+    """Print how many stacks there are; yield what prints every few seconds how many of them are done."""
+    last = time.monotonic()
+
+    def done(number: int) -> None:
+        nonlocal last
+        if stacks > _FEW and number < stacks and time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            sys.stderr.write(f"{number} of {count(stacks, 'stack')} read\n")
+
+    if stacks > _FEW:
+        of = "the backend" if wanted.project is None else f"the project {wanted.project}"
+        sys.stderr.write(f"reading {count(stacks, 'stack')} of {of}\n")
+    yield done
 
 
 def _joined(before: _Result | None, now: _Result) -> _Result:
     """Return the current state of a stack, together with the resources that it had before."""
     if isinstance(now, Unread) or isinstance(before, Unread):
-        return now if isinstance(now, Unread) else Unread(now.name, "an update was running while it was read")
+        return (
+            now
+            if isinstance(now, Unread)
+            else Unread(now.name, "an update was running while it was read", "locked")
+        )
     if before is None:
         before = StackState(now.name, now.project, now.ref)
     earlier, later = _by_identity(before.managed), _by_identity(now.managed)
@@ -351,21 +508,22 @@ def _joined(before: _Result | None, now: _Result) -> _Result:
         for key, one in {**earlier, **later}.items()
     )
     interrupted = tuple(dict.fromkeys((*before.interrupted, *now.interrupted)))
-    return replace(now, managed=managed, interrupted=interrupted)
+    known = now if now.gap else before
+    return replace(now, managed=managed, interrupted=interrupted, gap=known.gap, cause=known.cause)
 
 
 def _by_identity(managed: Iterable[Managed]) -> dict[tuple[str, ...], Managed]:
     return {(one.urn, one.id, one.created_at or "", str(one.left_over)): one for one in managed}
 
 
-def _of_backend(results: Mapping[_Listed, _Result], folder: Path | None) -> Stacks:
+def _of_backend(results: Mapping[_Listed, _Result], wanted: _Wanted, notes: tuple[str, ...]) -> Stacks:
     read, unread = _parted(results.values())
-    notes = (
-        ()
-        if results
-        else ("the backend has no stacks: see with `pulumi whoami -v` whether it is the right one",)
+    if not results:
+        notes += ("the backend has no stacks: see with `pulumi whoami -v` whether it is the right one",)
+    source = (
+        "the backend's stacks" if wanted.project is None else f"the stacks of the project {wanted.project}"
     )
-    return Stacks(read, unread, "the backend's stacks", notes, results, folder)
+    return Stacks(read, unread, source, notes, results, wanted)
 
 
 def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[Unread, ...]]:
@@ -373,17 +531,61 @@ def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[U
     results = list(results)
     read = tuple(result for result in results if isinstance(result, StackState))
     unread = [result for result in results if isinstance(result, Unread)]
-    return read, (*unread, *(Unread(state.name, state.gap) for state in read if state.gap))
+    return read, (*unread, *(Unread(state.name, state.gap, state.cause) for state in read if state.gap))
 
 
-def tagged(name: str, value: str, folder: Path | None = None) -> frozenset[str]:
+def tagged(name: str, value: str, folder: Path | None = None, seconds: float = math.inf) -> frozenset[str]:
     """
-    Return the name for `pulumi --stack` of each stack with this tag; `folder` is that of `from_backend`.
+    Return the name for `pulumi --stack` of each stack with this tag; the others are those of `from_backend`.
 
     Raises:
         InputError: The backend cannot list them.
     """
-    return frozenset(stack.name for stack in _list("--tag", f"{name}={value}", folder=folder))
+    wanted = _Wanted(folder, seconds=seconds)
+    with contextlib.suppress(state_store.NotUnderstoodError):
+        store = state_store.open_store(backend_url(folder), folder or Path.cwd())
+        if store is not None:
+            with contextlib.closing(store):
+                return frozenset(wanted.name_of(*stack) for stack in store.tagged(name, value))
+    return frozenset(stack.name for stack in _list(wanted, "--tag", f"{name}={value}"))
+
+
+def lock_of(folder: Path, stack: str | None) -> str:
+    """
+    Return who holds the lock of a stack; empty if nobody does.
+
+    Args:
+        folder: The folder of its project.
+        stack: Its name; by default the selected one.
+
+    Raises:
+        PulumiError: It is not known.
+    """
+    wanted = _Wanted(folder)
+    named = (stack or "").split("/")
+    project = named[1] if len(named) == 3 else wanted.project_here
+    try:
+        store = state_store.open_store(backend_url(folder), folder)
+        if store is not None:
+            with contextlib.closing(store):
+                locks = store.locks(project)
+                # The command that names the selected stack is needed only if one of the project is locked.
+                if not locks:
+                    return ""
+                name = named[-1] or wanted.run("stack", "--show-name").decode().strip()
+                return locks.get((project, name), "")
+    except state_store.NotUnderstoodError as error:
+        raise PulumiError(str(error)) from None
+    try:
+        # Without an option, it lists those of the folder's project.
+        of = ("--project", project) if len(named) == 3 else ()
+        rows = msgspec.json.decode(wanted.run("stack", "ls", "--json", *of) or b"[]", type=list[_Listed])
+    except msgspec.DecodeError as error:
+        raise PulumiError(f"`pulumi stack ls` printed another document ({error})") from None
+    mine = [one for one in rows if (one.name.split("/")[-1] == named[-1] if stack else one.current)]
+    return (
+        "an update that the backend lists as running" if any(one.update_in_progress for one in mine) else ""
+    )
 
 
 def from_files(paths: Sequence[Path]) -> Stacks:
@@ -423,40 +625,40 @@ def _is_one_stack(one: StackState, other: StackState) -> bool:
     }.isdisjoint((resource.urn, resource.id) for resource in other.managed)
 
 
-def _list(*options: str, folder: Path | None, seconds: float = math.inf) -> list[_Listed]:
-    words = ["stack", "ls", "--all", "--json", *options]
+def _list(wanted: _Wanted, *options: str) -> list[_Listed]:
+    of = ("--all",) if wanted.project is None else ("--project", wanted.project)
     try:
-        return msgspec.json.decode(_run(words, folder, seconds) or b"[]", type=list[_Listed])
+        said = wanted.run("stack", "ls", "--json", *of, *options)
+        return msgspec.json.decode(said or b"[]", type=list[_Listed])
     except (PulumiError, msgspec.DecodeError) as error:
         why = error.message if isinstance(error, PulumiError) else error
-        files = ": correct that, or pass files that `pulumi stack export` wrote, with --state FILE"
-        raise PulumiError(
-            f"`pulumi stack ls` failed ({why}){'' if '--project' in options else files}"
-        ) from None
+        more = "give it more time with --timeout" if isinstance(error, PulumiTimeoutError) else "correct that"
+        files = f"{more}, or pass files that `pulumi stack export` wrote, with --state FILE"
+        raise PulumiError(f"`pulumi stack ls` failed ({why}): {files}") from None
 
 
-def _run(words: Sequence[str], folder: Path | None, seconds: float) -> bytes:
-    return run(words, folder=folder) if seconds == math.inf else run(words, folder=folder, seconds=seconds)
-
-
-def _exports(listed: Sequence[_Listed], folder: Path | None, end: float = math.inf) -> list[_Result]:
-    file = find_project(folder or Path.cwd())
-    project = "" if file is None else str(read_project(file).get("name", ""))
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(lambda stack: _exported(stack, project, folder, end), listed))
-
-
-def _exported(stack: _Listed, project: str, folder: Path | None, end: float) -> _Result:
+def _exported(stack: _Listed, wanted: _Wanted, end: float, *, sees_locks: bool) -> _Result:
     left = end - time.monotonic()
     if left <= 0:
-        return Unread(stack.name, "there was no time left for it")
+        return _no_time(stack)
     if stack.update_in_progress:
-        return Unread(stack.name, "an update is running: its new resources are not in the state yet")
+        return Unread(
+            stack.name, "an update is running: its new resources are not in the state yet", "locked"
+        )
     try:
-        export = _run(["stack", "export", "--stack", stack.name], folder, left)
-        return read_export(export, stack.name, project)
+        export = wanted.run("stack", "export", "--stack", stack.name, left=left)
+        state = read_export(export, stack.name, wanted.project_here)
     except StacksError as error:
         return Unread(stack.name, error.message)
+    pending = 0 if sees_locks or state.gap else read_stack(shallow(export)).pending
+    if not pending:
+        return state
+    why = f"{_RUNNING}: its state has {count(pending, 'operation')} that had not ended"
+    return replace(state, gap=why, cause="locked")
+
+
+def _no_time(stack: _Listed) -> Unread:
+    return Unread(stack.name, "there was no time left for it")
 
 
 def _from_file(path: Path) -> _Result:

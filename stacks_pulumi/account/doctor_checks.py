@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from stacks_pulumi import config
-from stacks_pulumi._identifiers import nearest
+from stacks_pulumi._identifiers import name_of, nearest
 from stacks_pulumi._pulumi_cli import PulumiError, PulumiTimeoutError, StackConfiguration
 from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.account import doctor_api
@@ -373,6 +373,36 @@ def autonaming(facts: Facts) -> Iterator[Diagnosis]:
         )
 
 
+def lock(facts: Facts) -> Iterator[Diagnosis]:
+    """Check that no update is running or was killed: then the stack is locked, or its state has creates of it."""
+    held, state = facts.lock, facts.state
+    if isinstance(state, PulumiError):
+        yield unknown("lock", "the stack's state was not read")
+        return
+    if held and not isinstance(held, PulumiError):
+        cancel = pulumi_command(facts, "cancel")
+        yield problem(
+            "lock",
+            f"an update is running, or was killed: the stack is locked by {held}, and an `up` fails",
+            f"wait for its end; if it was killed: {cancel}",
+        )
+        return
+    if isinstance(held, PulumiError):
+        yield unknown("lock", f"whether the stack is locked is not known: {held.message}")
+    names = ", ".join(name_of(one.urn) for one in state.creating)
+    if names:
+        why = "an update was interrupted" if not held else "an update was interrupted, or is running"
+        yield warning(
+            "lock",
+            f"{why}: its state has {count(len(state.creating), 'unfinished create')} ({names}). An `up` creates again, "
+            "and fails where the object exists",
+            'see with `stacks-pulumi account` what exists, and write adopt="if_matching" on its resource before the '
+            "next `up`",
+        )
+    elif not held:
+        yield ok("lock", "the stack is not locked, and no create is unfinished")
+
+
 def preview(facts: Facts) -> Iterator[Diagnosis]:
     """Ask the engine whether an `up` can start: only a preview, which runs the program, uses all that an `up` needs."""
     if facts.project_file is None:
@@ -456,6 +486,7 @@ CHECKS: Final[dict[str, Check]] = {
     "cap": doctor_api.cap,
     "rate-limit": doctor_api.rate_limit,
     "clock": doctor_api.clock,
+    "lock": lock,
     "preview": preview,
 }
 """All checks in the order of the report: a check comes after those on which it depends, and the slowest is the last."""

@@ -28,11 +28,13 @@ from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import (
     Pulumi,
     PulumiError,
+    Stack,
     StackConfiguration,
     StoredResource,
     find_project,
     read_project,
 )
+from stacks_pulumi.account.backend import lock_of
 from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
 from stacks_pulumi.endpoints import Scope
 from stacks_pulumi.errors import ConfigError, StacksError
@@ -327,7 +329,7 @@ class Facts:
         stored = [one for one in self.stored if _KEY_INPUTS.get(one.type) in (one.inputs or {})]
         if any(not _has_plain_key(one) for one in stored):
             try:
-                stored = self.pulumi.resources("--show-secrets")
+                stored = self.pulumi.state("--show-secrets").resources
             except PulumiError as error:
                 return error
         mine = self.settings.api_key if isinstance(self.settings, AccountSettings) else None
@@ -356,13 +358,26 @@ class Facts:
         is_changed = path != os.pathsep.join(parts) and shutil.which("pulumi", path=path) is not None
         return {"PATH": path, "VIRTUAL_ENV": ""} if is_changed else {}
 
-    @functools.cached_property
+    @property
     def stored(self) -> list[StoredResource] | PulumiError:
         """All resources in the stack's state, or why it cannot be read."""
+        return self.state if isinstance(self.state, PulumiError) else self.state.resources
+
+    @functools.cached_property
+    def state(self) -> Stack | PulumiError:
+        """The stack's state, or why it cannot be read."""
         if self.project_file is None:
             return PulumiError("there is no project")
         try:
-            return self.pulumi.resources()
+            return self.pulumi.state()
+        except PulumiError as error:
+            return error
+
+    @functools.cached_property
+    def lock(self) -> str | PulumiError:
+        """Who holds the lock of the stack; empty if nobody does, or why that is not known."""
+        try:
+            return lock_of(self.folder, self.stack)
         except PulumiError as error:
             return error
 

@@ -148,7 +148,8 @@ def _incomplete(account: Reconciliation) -> Iterator[str]:
     if account.gap:
         yield "no container is called missing or an orphan, and the totals have no upper bound"
     for unread in account.unread:
-        yield f"{unread.stack} was not read: {unread.error}"
+        what = "was not read" if unread.cause == "unread" else "was not read completely"
+        yield f"{unread.stack} {what}: {unread.error}"
     if account.unread:
         yield "no container is called an orphan, because a stack that was not read may own it"
 
@@ -255,7 +256,9 @@ def _data(result: AccountResult) -> dict[str, Any]:
         "missing": [_missing_row(missing) for missing in account.missing],
         "totals": _totals_row(account),
         "after": None if after is None else _totals_row(after),
-        "unread": [{"stack": unread.stack, "error": unread.error} for unread in account.unread],
+        "unread": [
+            {"stack": unread.stack, "error": unread.error, "cause": unread.cause} for unread in account.unread
+        ],
         "gaps": list(account.gaps),
         "other_accounts": [
             {"stack": stack, "reason": reason, "certain": stack not in account.unplaced}

@@ -165,6 +165,7 @@ class Reconciliation:
         elsewhere: Stack -> why some of its resources are of another account.
         unplaced: The stacks of `elsewhere` with a resource that may be of this account after all.
         source: Where the stacks come from.
+        project: The only project whose stacks were read; `None` if all were. Of others, no owner is known.
         notes: Notes for the reader.
         key_words: How a shell gets the account's key, for the commands that are advised.
     """
@@ -180,6 +181,7 @@ class Reconciliation:
     elsewhere: dict[str, str] = field(default_factory=dict)
     unplaced: frozenset[str] = frozenset()
     source: str = ""
+    project: str | None = None
     notes: tuple[str, ...] = ()
     key_words: str = '"$STACKS_API_KEY"'
 
@@ -306,7 +308,7 @@ def reconcile(
             item if live_prices else _higher(item, claims.owners.get(container.id, ())),
             claims,
             creating.get(container.id, []),
-            complete=not (stacks.unread or gap),
+            complete=not (stacks.unread or stacks.project or gap),
         )
         for container, item in containers
     ]
@@ -323,6 +325,7 @@ def reconcile(
         elsewhere=claims.elsewhere,
         unplaced=frozenset(claims.unplaced),
         source=stacks.source,
+        project=stacks.project,
         notes=stacks.notes,
     )
 
@@ -483,7 +486,7 @@ def with_children(
             )
             _, _, own = child.id.rpartition("/")
             is_known = is_unique(own) or child.kind in belongings[one.container.id].known
-            ownership = _ownership(judged, complete=account.complete and is_known)
+            ownership = _ownership(judged, complete=account.complete and account.project is None and is_known)
             children.append(replace(judged, ownership=ownership))
         containers.append(replace(one, children=tuple(children)))
     missing += [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import shlex
 import shutil
@@ -260,8 +261,18 @@ def add_stack(parser: argparse.ArgumentParser, help_text: str) -> None:
     parser.add_argument("-s", "--stack", metavar="NAME", help=help_text)
 
 
+_LONGEST: Final = 86_400
+
+
 def add_exports(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names exports, with which a command does not read the backend."""
+    """Add the options for the stacks of a backend: how long they are read, and the exports that are read instead."""
+    parser.add_argument(
+        "--timeout",
+        type=number_to(_LONGEST),
+        default=math.inf,
+        metavar="S",
+        help="seconds for each of the two readings of the backend's stacks (default: 120 for each command of Pulumi)",
+    )
     parser.add_argument(
         "--state",
         action="append",

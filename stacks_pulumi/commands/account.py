@@ -56,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_exports(parser)
     parser.add_argument(
+        "--project",
+        metavar="NAME",
+        help="read only the stacks of this project; which other stack owns an object is then not known",
+    )
+    parser.add_argument(
         "--children",
         action="store_true",
         help="also read allowed addresses, connections, VPN clients and pinned backups: one to three calls a container",
@@ -114,11 +119,18 @@ def run(options: argparse.Namespace) -> int:
 
 def _result(options: argparse.Namespace) -> AccountResult:
     from stacks_pulumi import catalog  # noqa: PLC0415  (as above)
+    from stacks_pulumi._pulumi_cli import InputError  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.read import belongings, connected, read_twice  # noqa: PLC0415  (as above)
     from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
     from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
+    if options.project is not None and (options.state or "orphans" in options.fail_on):
+        raise InputError(
+            "--project reads the stacks of one project of the backend: no export has others, and an object of another "
+            "project would look like an orphan; leave --project, or --state and `--fail-on orphans` out",
+            code="invalid-argument",
+        )
     file = budgets.BudgetFile() if options.budgets is None else budgets.read_budgets(Path(options.budgets))
     before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
     settings = settings_of(options)
@@ -130,7 +142,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
         else:
             # A key that the API does not accept is reported before many exports are made.
             live.listed(client)
-            stacks = backend.from_backend(folder_of(options))
+            stacks = backend.from_backend(folder_of(options), options.project, options.timeout)
         containers = live.described(client, live.listed(client))
         has = belongings(client, containers, stop) if options.children else None
         stacks = backend.caught_up(stacks)
@@ -203,7 +215,7 @@ def _judged(
     report = None if since is None else live.compare(since, planned.snapshot)
     if report is not None and before is None:
         report = dataclasses.replace(report, notes=(f"the change of {options.after}", *report.notes[1:]))
-    in_folder = functools.partial(backend.tagged, folder=folder_of(options))
+    in_folder = functools.partial(backend.tagged, folder=folder_of(options), seconds=options.timeout)
     tagged = functools.cache(_no_tags if options.state else in_folder)
     return AccountResult(
         account,
@@ -249,21 +261,26 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
 
     ownerships = [one.ownership for one in account.containers]
     ownerships += [child.ownership for child in account.children()]
-    orphans = sum(one in {"orphan", "interrupted"} for one in ownerships)
+    orphans, interrupted = ownerships.count("orphan"), ownerships.count("interrupted")
     double = ownerships.count("double")
     texts = {
         "orphans": (orphans, f"{count(orphans, 'object')} in no stack (--fail-on orphans)"),
+        "interrupted": (
+            interrupted,
+            f"{count(interrupted, 'object')} that an interrupted create may have made (--fail-on orphans)",
+        ),
         "double": (double, f"{count(double, 'object')} managed more than once (--fail-on double)"),
         "missing": (
             len(account.missing),
             f"{count(len(account.missing), 'resource')} that the account does not have (--fail-on missing)",
         ),
     }
-    found = [texts[word][1] for word in _FINDINGS if word in fail_on and texts[word][0]]
+    asked = [*fail_on, *(["interrupted"] if "orphans" in fail_on else [])]
+    found = [text for word, (number, text) in texts.items() if word in asked and number]
     # In an incomplete report, what was not read is named, and the exit code is 1.
     names = [one.name for one in account.containers if one.ownership == "unknown"]
     names += [f"{it.kind} {it.description}" for it in account.children() if it.ownership == "unknown"]
-    if fail_on and names and account.complete:
+    if fail_on and names and account.complete and account.project is None:
         told = f"{', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"
         which = f"{count(len(names), 'object')} whose owner is not known: {told}"
         found.append(f"{which} (--fail-on {','.join(fail_on)})")

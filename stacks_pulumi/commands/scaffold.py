@@ -248,7 +248,7 @@ def _stacks(options: argparse.Namespace) -> Stacks | None:
     if options.state:
         return backend.from_files([Path(file) for file in options.state])
     try:
-        return backend.from_backend(folder_of(options))
+        return backend.from_backend(folder_of(options), seconds=options.timeout)
     except StacksError as error:
         raise StacksError(
             f"nothing was written, because the objects of the stacks are not known: {error.message}; or "

@@ -24,6 +24,7 @@ NOT_SHOWN: Final = {
     "UnreadableError": "`agents.programs` shows it as what is wrong in a program",
     "HostError": "its text has the code already",
     "_DeferredError": "pulumi_policy shows it as a notice",
+    "NotUnderstoodError": "`account.backend` shows its text as a note, or as the text of a `PulumiError`",
     "_NoWheelError": "`commands.scaffold.required` returns its text, and the commands show it",
 }
 """Exception -> why its text needs no code."""

@@ -21,6 +21,7 @@ EXCEPTIONS: Final = {
     "prove/__main__.py": "prints how long the run took",
     "prove/forks.py": "starts no test after the seconds that were asked for",
     "prove/run.py": "starts no case after the minutes that were asked for",
+    "support/backends.py": "holds back what passes through a slow network, and measures nothing",
     "support/clock.py": "looks often at threads, and has a limit against a hang",
     "support/hurried/hurry.py": "lets the clock of the package run faster, and measures nothing",
     "support/waiting.py": "has a limit against a hang",

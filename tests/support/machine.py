@@ -18,6 +18,8 @@ case "$*" in
   "config --json --show-secrets"*) if [ -f locked ]; then cat locked >&2; exit 1; fi; cat config ;;
   "config --json"*) cat public ;;
   "stack export"*) cat export ;;
+  "stack ls"*) cat stacks ;;
+  "stack --show-name"*) echo dev ;;
   preview*) env > environment; echo "$*" > arguments; . ./preview ;;
   *) echo "error: unexpected: $*" >&2; exit 1 ;;
 esac
@@ -43,10 +45,13 @@ class Machine:
         self._config: dict[str, tuple[str, bool]] = {}
         executable(self.bin / "pulumi", _SCRIPT.format(answers=self._answers))
         self.preview()
+        self.running(is_running=False)
         self.state([])
         self._write_config()
         monkeypatch.setenv("PATH", f"{self.bin}:/usr/bin:/bin")
-        for name in ("STACKS_API_KEY", "STACKS_BASE_URL", "STACKS_ALLOW_HTTP"):
+        # Nobody has logged in to a backend of their own.
+        monkeypatch.setenv("PULUMI_HOME", str(folder / "home"))
+        for name in ("STACKS_API_KEY", "STACKS_BASE_URL", "STACKS_ALLOW_HTTP", "PULUMI_BACKEND_URL"):
             monkeypatch.delenv(name, raising=False)
 
     def preview(self, *events: Mapping[str, Any], error: str = "", before: str = "") -> None:
@@ -106,10 +111,19 @@ class Machine:
         self.lock("no stack selected; please use `pulumi stack select`")
         self._answers.joinpath("public").unlink()
 
-    def state(self, resources: Sequence[Mapping[str, Any]]) -> None:
-        """Set the resources in the stack's state."""
-        text = json.dumps({"version": 3, "deployment": {"resources": list(resources)}})
+    def state(
+        self, resources: Sequence[Mapping[str, Any]], creating: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Set the resources in the stack's state, and those whose create had not ended."""
+        pending = [{"type": "creating", "resource": one} for one in creating]
+        deployment = {"resources": list(resources), "pending_operations": pending}
+        text = json.dumps({"version": 3, "deployment": deployment})
         self._answers.joinpath("export").write_text(text, encoding="utf-8")
+
+    def running(self, *, is_running: bool) -> None:
+        """Set whether the backend lists an update of the stack as running."""
+        row = {"name": "dev", "current": True, "updateInProgress": is_running}
+        self._answers.joinpath("stacks").write_text(json.dumps([row]), encoding="utf-8")
 
     def _write_config(self) -> None:
         whole = {key: {"value": value, "secret": secret} for key, (value, secret) in self._config.items()}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from stacks_pulumi.cli import main
 from stacks_pulumi.config import AccountSettings
 from tests.support.machine import resource
@@ -51,3 +55,61 @@ def test_a_setting_that_is_nested_too_deeply_is_a_problem_for_every_command(mach
 
     assert main(["logs", "web", "-C", str(machine.project)]) == 1
     assert "a setting in the stack's configuration is nested too deeply" in machine.capsys.readouterr().err
+
+
+def test_a_running_update_that_the_backend_lists_is_a_problem(machine: CheckedMachine) -> None:
+    machine.running(is_running=True)
+
+    report = machine.doctor()
+
+    assert report.code == 1
+    found = only(report, "lock")
+    assert found["level"] == "problem"
+    assert "locked by an update that the backend lists as running, and an `up` fails" in found["text"]
+    assert found["fix"] == f"wait for its end; if it was killed: pulumi cancel --cwd {machine.project}"
+
+
+@pytest.mark.parametrize("selected", [True, False])
+def test_a_lock_in_a_backend_of_ones_own_is_a_problem_for_its_stack(
+    machine: CheckedMachine, tmp_path: Path, selected: bool
+) -> None:
+    root = tmp_path / "states" / ".pulumi"
+    lock = root / "locks/organization/tests/dev/5d1e.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(
+        '{"pid": 12, "username": "ann", "hostname": "laptop", "timestamp": "2026-11-30T12:00:00Z"}'
+    )
+    root.joinpath("meta.yaml").write_text("version: 1\n")
+    machine.variable("PULUMI_BACKEND_URL", f"file://{tmp_path / 'states'}")
+
+    found = only(machine.doctor(*(() if selected else ("--stack", "organization/tests/prod"))), "lock")
+
+    if selected:
+        assert found["level"] == "problem"
+        assert "ann@laptop (process 12) since 2026-11-30T12:00:00" in found["text"]
+    else:
+        assert found["level"] == "ok"
+
+
+def test_unfinished_creates_are_a_warning(machine: CheckedMachine) -> None:
+    machine.state([], creating=[resource("Container", "web")])
+
+    report = machine.doctor()
+
+    assert report.code == 0
+    found = only(report, "lock")
+    assert found["level"] == "warning"
+    assert "its state has 1 unfinished create (web)" in found["text"]
+
+
+def test_without_a_look_at_the_lock_nothing_is_certain(machine: CheckedMachine, tmp_path: Path) -> None:
+    machine.variable("PULUMI_BACKEND_URL", f"file://{tmp_path / 'none'}")
+    machine.state([], creating=[resource("Container", "web")])
+
+    unsure, found = machine.doctor().of("lock")
+
+    assert unsure["level"] == "unknown"
+    assert "whether the stack is locked is not known: it has no .pulumi/meta.yaml" in unsure["text"]
+    assert found["text"].startswith(
+        "an update was interrupted, or is running: its state has 1 unfinished create"
+    )

@@ -1,0 +1,445 @@
+"""
+How are the states of a backend of one's own read, without a process for each?
+
+A folder, a bucket, or a table of PostgreSQL has them in one layout: `.pulumi/stacks/<project>/<stack>.json`. It is read
+as engine 3.274 writes it. What is not understood is refused by name, and then the `pulumi` command has to read it. No
+secret is decrypted.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+import msgspec
+
+from stacks_pulumi._pulumi_cli import shallow, without_logins
+
+if TYPE_CHECKING:
+    from obstore.store import AzureConfig, ClientConfig, GCSConfig, ObjectStore, RetryConfig, S3Config
+    from psycopg.rows import TupleRow
+
+EXTRA: Final = "install this package with its extra `backends`"
+"""What to do about a library that is missing."""
+
+AT_ONCE: Final = 32
+"""How many states are read at once: each takes the time of one request, and one of 30 MB is held in memory."""
+
+_META: Final = ".pulumi/meta.yaml"
+_STACKS: Final = ".pulumi/stacks/"
+_LOCKS: Final = ".pulumi/locks/"
+_VERSION: Final = re.compile(rb"\s*version:\s*(\d+)\s*")
+_FILE: Final = re.compile(r"([A-Za-z0-9_.-]+)/([A-Za-z0-9_.-]+?)\.json(?:\.gz|\.zst)?")
+_TAGS: Final = re.compile(r"([A-Za-z0-9_.-]+)/([A-Za-z0-9_.-]+)\.pulumi-tags")
+_LOCK: Final = re.compile(r"(?:organization/([^/]+)/)([^/]+)/[^/]+\.json")
+_TABLE: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?", re.ASCII)
+_SECONDS: Final = 10
+_CHECKPOINTS: Final = (3, 4)
+
+
+class NotUnderstoodError(Exception):
+    """The backend, or a state in it, is not one that is read here; the text says why."""
+
+
+@dataclass(frozen=True)
+class StoredStack:
+    """
+    A stack in the backend.
+
+    Attributes:
+        project: Its project.
+        name: Its name within the project.
+        key: The object with its state.
+        version: A text that is another one after each change of the state.
+    """
+
+    project: str
+    name: str
+    key: str
+    version: str
+
+
+class _LockContent(msgspec.Struct):
+    pid: int = 0
+    username: str = ""
+    hostname: str = ""
+    timestamp: str = ""
+
+
+class _Latest(msgspec.Struct):
+    latest: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Checkpoint(msgspec.Struct):
+    version: int = 0
+    checkpoint: _Latest | None = None
+
+
+class _Tags(msgspec.Struct):
+    version: int = 0
+    tags: dict[str, str] = {}
+
+
+class StateStore(ABC):
+    """
+    A backend of one's own: objects by their keys.
+
+    Every method raises `NotUnderstoodError` if the library fails, or what it has read is not known here.
+    """
+
+    def listed(self, prefix: str) -> dict[str, tuple[str, str]]:
+        """Return the keys that begin with a text, each with the time of its last change, and with its version."""
+        with _in_own_words():
+            return self._listed(prefix)
+
+    def read(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Return the content of objects; one that is gone is left out."""
+        with _in_own_words():
+            return self._read(list(keys))
+
+    def close(self) -> None:  # noqa: B027  (most have nothing to end)
+        """End the connection, if there is one."""
+
+    @abstractmethod
+    def _listed(self, prefix: str) -> dict[str, tuple[str, str]]: ...
+
+    @abstractmethod
+    def _read(self, keys: list[str]) -> dict[str, bytes]: ...
+
+    def check(self) -> None:
+        """
+        Check that the layout is known.
+
+        Raises:
+            NotUnderstoodError: It is older or newer.
+        """
+        meta = self.read([_META]).get(_META)
+        if meta is None:
+            raise NotUnderstoodError(f"it has no {_META}: it is empty, or of the layout before projects")
+        found = _VERSION.fullmatch(meta)
+        if found is None or int(found[1]) != 1:
+            version = meta.decode(errors="replace").strip()[:40]
+            raise NotUnderstoodError(f"its {_META} says {version!r}, and version 1 is known")
+
+    def stacks(self, project: str | None = None) -> list[StoredStack]:
+        """Return the stacks, or those of one project. Of two compressions of a state the later one counts."""
+        found: dict[tuple[str, str], tuple[str, StoredStack]] = {}
+        prefix = _STACKS if project is None else f"{_STACKS}{project}/"
+        for key, (time, version) in self.listed(prefix).items():
+            named = _FILE.fullmatch(key.removeprefix(_STACKS))
+            if named is not None:
+                one = StoredStack(named[1], named[2], key, version)
+                found[named[1], named[2]] = max(
+                    (time, one), found.get((named[1], named[2]), ("", one)), key=lambda it: it[0]
+                )
+        return [stack for _, stack in found.values()]
+
+    def locks(self, project: str | None = None) -> dict[tuple[str, str], str]:
+        """Return who holds the lock of a stack and since when, by project and stack."""
+        keys = {}
+        for key in self.listed(_LOCKS if project is None else f"{_LOCKS}organization/{project}/"):
+            named = _LOCK.fullmatch(key.removeprefix(_LOCKS))
+            if named is not None:
+                keys[key] = named[1], named[2]
+        return {keys[key]: _holder(content) for key, content in self.read(keys).items()}
+
+    def tagged(self, name: str, value: str) -> list[tuple[str, str]]:
+        """Return project and name of each stack with a tag."""
+        named = {key: _TAGS.fullmatch(key.removeprefix(_STACKS)) for key in self.listed(_STACKS)}
+        found = {key: (match[1], match[2]) for key, match in named.items() if match is not None}
+        contents = self.read(found).items()
+        try:
+            tags = {found[key]: msgspec.json.decode(content, type=_Tags).tags for key, content in contents}
+        except msgspec.DecodeError as error:
+            raise NotUnderstoodError(f"the tags of a stack are not read here ({error})") from None
+        return [stack for stack, its in tags.items() if its.get(name) == value]
+
+
+def export_of(state: bytes) -> bytes:
+    """
+    Return the state of a stack as `pulumi stack export` prints it, without the rest of that document.
+
+    Raises:
+        NotUnderstoodError: Its version or its compression is not known.
+    """
+    if state.startswith(b"\x28\xb5\x2f\xfd"):
+        raise NotUnderstoodError("it is compressed with zstd")
+    try:
+        plain = gzip.decompress(state) if state.startswith(b"\x1f\x8b") else state
+        document = msgspec.json.decode(shallow(plain), type=_Checkpoint)
+    except (OSError, EOFError, msgspec.DecodeError) as error:
+        raise NotUnderstoodError(f"it is no state ({error})") from None
+    if document.version not in _CHECKPOINTS:
+        raise NotUnderstoodError(f"it is of version {document.version}")
+    latest = b"null" if document.checkpoint is None else bytes(document.checkpoint.latest)
+    return b'{"deployment":' + latest + b"}"
+
+
+def _holder(content: bytes) -> str:
+    try:
+        lock = msgspec.json.decode(content, type=_LockContent)
+    except msgspec.DecodeError:
+        # Just being written, or of a version that has other fields: it is a lock all the same.
+        return "somebody"
+    return f"{lock.username}@{lock.hostname} (process {lock.pid}) since {lock.timestamp[:19]}"
+
+
+def open_store(url: str, folder: Path) -> StateStore | None:
+    """
+    Return the backend at an address; `None` if it is a service, such as Pulumi Cloud.
+
+    Args:
+        url: The address, as `pulumi login` takes it.
+        folder: The folder that a relative address is seen from.
+
+    Raises:
+        NotUnderstoodError: The address has an option that is not known here, a library is missing, or the layout of the
+            backend is not known.
+    """
+    opener = _OPENERS.get(url.partition("://")[0])
+    if opener is None:
+        return None
+    with _in_own_words():
+        store = opener(url, folder)
+    try:
+        store.check()
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+@contextlib.contextmanager
+def _in_own_words() -> Iterator[None]:
+    """Raise an error of a library as one of this module: its first line, without an address that may have a login."""
+    try:
+        yield
+    except NotUnderstoodError:
+        raise
+    except ImportError as error:
+        library = (error.name or "a library").partition(".")[0]
+        raise NotUnderstoodError(f"{library} is not installed: {EXTRA}") from None
+    except Exception as error:  # noqa: BLE001  (each library has errors of its own)
+        line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        raise NotUnderstoodError(without_logins(f"{type(error).__name__}: {line}")[:200]) from None
+
+
+# --- a folder ---
+
+
+class _Folder(StateStore):
+    def __init__(self, url: str, folder: Path) -> None:
+        path = url.removeprefix("file://").partition("?")[0]
+        self._root = folder / Path(path).expanduser()
+
+    def _listed(self, prefix: str) -> dict[str, tuple[str, str]]:
+        found = {}
+        for file in (self._root / prefix).rglob("*"):
+            try:
+                about = file.stat()
+            except FileNotFoundError:
+                continue
+            if file.is_file():
+                time = f"{about.st_mtime_ns:020}"
+                found[file.relative_to(self._root).as_posix()] = (
+                    time,
+                    f"{time} {about.st_size} {about.st_ino}",
+                )
+        return found
+
+    def _read(self, keys: list[str]) -> dict[str, bytes]:
+        found = {}
+        for key in keys:
+            try:
+                found[key] = (self._root / key).read_bytes()
+            except FileNotFoundError:
+                continue
+        return found
+
+
+# --- a bucket ---
+
+
+class _Bucket(StateStore):
+    def __init__(self, store: ObjectStore, path: str) -> None:
+        self._store = store
+        self._prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+
+    def _listed(self, prefix: str) -> dict[str, tuple[str, str]]:
+        import obstore  # noqa: PLC0415  (an extra)
+
+        whole = f"{self._prefix}{prefix}"
+        return {
+            row["path"].removeprefix(self._prefix): (
+                row["last_modified"].isoformat(),
+                f"{row['last_modified'].isoformat()} {row['e_tag']} {row['size']}",
+            )
+            for rows in obstore.list(self._store, whole.rstrip("/"), chunk_size=1000)
+            for row in rows
+        }
+
+    def _read(self, keys: list[str]) -> dict[str, bytes]:
+        import obstore  # noqa: PLC0415  (an extra)
+
+        def content(key: str) -> bytes | None:
+            try:
+                return bytes(obstore.get(self._store, f"{self._prefix}{key}").bytes())
+            except FileNotFoundError:
+                return None
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            pairs = zip(keys, pool.map(content, keys), strict=True)
+            return {key: it for key, it in pairs if it is not None}
+
+
+_CLIENT: Final[ClientConfig] = {"timeout": "60s", "connect_timeout": f"{_SECONDS}s"}
+_RETRIES: Final[RetryConfig] = {"max_retries": 3}
+_FOR_WRITING: Final = frozenset(
+    {
+        "accelerate",
+        "awssdk",
+        "kmskeyid",
+        "request_checksum_calculation",
+        "response_checksum_validation",
+        "ssetype",
+    }
+)
+"""Options of S3 that do not change what is read."""
+
+
+def _options(parts: SplitResult, known: Iterable[str]) -> dict[str, str]:
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    unknown = sorted(given.keys() - set(known))
+    if unknown:
+        raise NotUnderstoodError(f"its address has the option {unknown[0]!r}, which is not known here")
+    return given
+
+
+def _is_on(options: Mapping[str, str], *names: str) -> bool:
+    return any(options.get(name, "").lower() in {"1", "t", "true"} for name in names)
+
+
+def _s3(url: str, _folder: Path) -> StateStore:
+    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  (an extra; it has no types)
+    from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415  (an extra)
+    from obstore.store import S3Store  # noqa: PLC0415  (an extra)
+
+    parts = urlsplit(url)
+    known = {"region", "endpoint", "profile", "anonymous", "s3ForcePathStyle", "use_path_style", "disableSSL"}
+    options = _options(parts, known | {"disable_https"} | _FOR_WRITING)
+    # The login and the region are found as the engine finds them: in variables, files, or of the machine.
+    session = boto3.Session(profile_name=options.get("profile"))
+    config: S3Config = {
+        "region": options.get("region") or os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
+    }
+    is_plain = _is_on(options, "disableSSL", "disable_https")
+    endpoint = (
+        options.get("endpoint") or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    )
+    if endpoint:
+        scheme, _, host = endpoint.rpartition("://")
+        scheme = scheme or ("http" if is_plain else "https")
+        if not _is_on(options, "s3ForcePathStyle", "use_path_style"):
+            config["virtual_hosted_style_request"] = True
+            host = f"{parts.netloc}.{host}"
+        config["endpoint"] = f"{scheme}://{host}"
+        is_plain = scheme == "http"
+    elif is_plain:
+        raise NotUnderstoodError("its address asks for HTTP without TLS, and names no endpoint")
+    if _is_on(options, "anonymous"):
+        config["skip_signature"] = True
+        login = None
+    else:
+        login = Boto3CredentialProvider(session)
+    client: ClientConfig = {**_CLIENT, "allow_http": is_plain}
+    store = S3Store(
+        parts.netloc, config=config, client_options=client, retry_config=_RETRIES, credential_provider=login
+    )
+    return _Bucket(store, parts.path)
+
+
+def _gcs(url: str, _folder: Path) -> StateStore:
+    from obstore.store import GCSStore  # noqa: PLC0415  (an extra)
+
+    parts = urlsplit(url)
+    options = _options(parts, {"anonymous", "access_id", "private_key_path"})
+    for name in ("GOOGLE_OAUTH_ACCESS_TOKEN", "STORAGE_EMULATOR_HOST"):
+        if os.environ.get(name):
+            raise NotUnderstoodError(f"{name} is set, which is not known here")
+    config: GCSConfig = {"skip_signature": True} if _is_on(options, "anonymous") else {}
+    if key := os.environ.get("GOOGLE_CREDENTIALS"):
+        config["service_account_key"] = key
+    store = GCSStore(parts.netloc, config=config, client_options=_CLIENT, retry_config=_RETRIES)
+    return _Bucket(store, parts.path)
+
+
+def _azure(url: str, _folder: Path) -> StateStore:
+    from obstore.store import AzureStore  # noqa: PLC0415  (an extra)
+
+    parts = urlsplit(url)
+    options = _options(parts, {"storage_account"})
+    account = options.get("storage_account") or os.environ.get("AZURE_STORAGE_ACCOUNT", "")
+    config: AzureConfig = {"account_name": account}
+    if key := os.environ.get("AZURE_STORAGE_KEY"):
+        config["account_key"] = key
+    elif token := os.environ.get("AZURE_STORAGE_SAS_TOKEN"):
+        config["sas_key"] = token
+    store = AzureStore(parts.netloc, config=config, client_options=_CLIENT, retry_config=_RETRIES)
+    return _Bucket(store, parts.path)
+
+
+# --- PostgreSQL ---
+
+
+class _Postgres(StateStore):
+    def __init__(self, url: str, _folder: Path) -> None:
+        import psycopg  # noqa: PLC0415  (an extra)
+        from psycopg import sql  # noqa: PLC0415  (an extra)
+
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        table = options.pop("table", "") or "pulumi_state"
+        if not _TABLE.fullmatch(table):
+            raise NotUnderstoodError("the name of its table needs quotes")
+        # The engine writes the name without quotes, and then PostgreSQL reads it in small letters.
+        self._table = sql.Identifier(*table.lower().split("."))
+        # The engine's default, which is stricter than that of this library.
+        options.setdefault("sslmode", os.environ.get("PGSSLMODE", "require"))
+        address = parts._replace(query=urlencode(options)).geturl()
+        self._connection = psycopg.connect(address, autocommit=True, connect_timeout=_SECONDS)
+        self._connection.read_only = True
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _listed(self, prefix: str) -> dict[str, tuple[str, str]]:
+        rows = self._rows("SELECT key, updated_at::text FROM {} WHERE key LIKE %s", f"{prefix}%")
+        return {key: (time, time) for key, time in rows}
+
+    def _read(self, keys: list[str]) -> dict[str, bytes]:
+        rows = self._rows("SELECT key, data->>'data' FROM {} WHERE key = ANY(%s)", keys)
+        return {key: base64.b64decode(data) for key, data in rows}
+
+    def _rows(self, query: Any, value: Any) -> list[TupleRow]:
+        from psycopg import sql  # noqa: PLC0415  (an extra)
+
+        return self._connection.execute(sql.SQL(query).format(self._table), [value]).fetchall()
+
+
+_OPENERS: Final[Mapping[str, Callable[[str, Path], StateStore]]] = {
+    "azblob": _azure,
+    "file": _Folder,
+    "gs": _gcs,
+    "postgres": _Postgres,
+    "s3": _s3,
+}
