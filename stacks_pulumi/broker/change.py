@@ -447,6 +447,8 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
             return f"{name}: `created_at` and `in` belong to `is`"
         if one.is_ and name in CONTAINERS and one.created_at is None:
             return f"{name}: a container needs its `created_at`; without such times, name it in `known`"
+        if one.in_ and name in CONTAINERS:
+            return f"{name}: `in` is for what a container lists"
         if one.created_at and name not in CONTAINERS and one.in_ is None:
             return f"{name}: `in` has to name the container whose list shows its creation time"
         if (one.address or one.caller) and name != "ip_id":

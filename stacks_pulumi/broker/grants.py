@@ -107,6 +107,8 @@ class Desk:
         with self._one:
             before = self._before(change, statement)
             if before is not None:
+                if before.spec.free is not None and not self._may_apply_free(grant, change.stack):
+                    raise refused(_UNSIGNED, _WITHOUT)
                 return self._again(before, change, names)
             verdict = self.verdict(change, due)
             requester = "" if grant is None else grant.holder

@@ -728,7 +728,8 @@ class Kernel:
         for row in self._rows(use, look):
             # Another client's may be as old as the tolerance: what is removed was made while the requests ran.
             if _id(row) != use.object and self._is_ours(use, row, look, before=0.0, after=0.0):
-                self._upstream.change(name, {**use.ids, EFFECTS[name].object: _id(row)}, {}, visit.due)
+                ids = {**use.ids, EFFECTS[name].object: _id(row)}
+                self._upstream.change(name, ids, {}, self._upstream.patient())
 
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:

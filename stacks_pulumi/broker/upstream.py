@@ -184,7 +184,8 @@ class Upstream:
         is_removal = name == "containers.delete"
         self._changing(is_removal)
         try:
-            return self._sent(self._change, _call(name, ids, json=body or None, pulse=pulse), due)
+            call = _call(name, ids, json=body or None, pulse=pulse)
+            return self._sent(self._change, call, due - PATIENCE + LATEST)
         finally:
             self._changing(is_removal)
 

@@ -182,6 +182,9 @@ def test_a_deletion_is_what_is_gone_afterwards(benches: Callable[..., Bench]) ->
     assert bench.hand_in(bench.change(delete, makes, known=known), "ann").status_code == 403
 
 
+MADE = {"is": "usr-1-web", "created_at": instant(0)}
+
+
 @pytest.mark.parametrize(
     ("more", "status"),
     [
@@ -201,6 +204,7 @@ def test_a_deletion_is_what_is_gone_afterwards(benches: Callable[..., Bench]) ->
         ({"permits": [permit("containers.create", create("a"), n=1, times=None)]}, 400),
         ({"permits": [permit("backups.pin", n=1, ids={"backup_id": {"of": ["web"], "in": "usr-1"}})]}, 400),
         ({"permits": [permit("backups.pin", n=1, ids={"backup_id": {"address": "1.2.3.4"}})]}, 400),
+        ({"permits": [permit("containers.delete", n=1, ids={"container_id": {**MADE, "in": "usr-2"}})]}, 400),
         (
             {
                 "known": {"web": {"id": "usr-1"}},
