@@ -44,6 +44,7 @@ class PlannedResource(StoredResource, rename="camel"):
 class _Step(Step):
     old: PlannedResource | None = msgspec.field(default=None, name="oldState")  # type: ignore[assignment]  # has more
     new: PlannedResource | None = msgspec.field(default=None, name="newState")  # type: ignore[assignment]  # has more
+    reasons: list[str] = msgspec.field(default_factory=list, name="diffReasons")
 
 
 class _Document(msgspec.Struct):
@@ -86,8 +87,10 @@ def read(data: bytes, prices: PriceTable | None) -> Previewed:
         ) from None
     steps, pricer = document.steps, Pricer(others=prices or PriceTable(()), is_adopted=exists_already)
     words: dict[str, list[str]] = defaultdict(list)
+    reasons: dict[str, list[str]] = defaultdict(list)
     for step in steps:
         words[step.urn].append(step.op)
+        reasons[step.urn] += step.reasons
     planned = [one for one in plan_of(steps).changes if type_of(one.urn) != STACK]
     depended = _dependants(steps)
     longest = [
@@ -98,7 +101,10 @@ def read(data: bytes, prices: PriceTable | None) -> Previewed:
     ]
     return Previewed(
         _stack_of(steps),
-        tuple(_change(one, words[one.urn], depended.get(one.urn, ()), pricer) for one in planned),
+        tuple(
+            _change(one, words[one.urn], depended.get(one.urn, ()), reasons[one.urn], pricer)
+            for one in planned
+        ),
         max(longest, default=0.0),
     )
 
@@ -120,7 +126,13 @@ def _dependants(steps: Sequence[_Step]) -> dict[str, tuple[str, ...]]:
     return {urn: tuple(others) for urn, others in found.items()}
 
 
-def _change(one: ObjectChange, words: Sequence[str], dependants: tuple[str, ...], pricer: Pricer) -> Change:
+def _change(
+    one: ObjectChange,
+    words: Sequence[str],
+    dependants: tuple[str, ...],
+    reasons: Sequence[str],
+    pricer: Pricer,
+) -> Change:
     old = cast("PlannedResource | None", one.before)
     new = None if one.op == "keep" or one.note else cast("PlannedResource | None", one.after)
     states = [state for state in (old, cast("PlannedResource | None", one.after)) if state is not None]
@@ -149,7 +161,8 @@ def _change(one: ObjectChange, words: Sequence[str], dependants: tuple[str, ...]
             for name in dict.fromkeys((*before, *after))
             if not name.startswith(_INTERNAL)
             and name not in _BY_CHECK
-            and before.get(name) != after.get(name)
+            # The preview hides secrets, so only the engine sees that one changes.
+            and (before.get(name) != after.get(name) or name in reasons)
         )
         if one.op != "same" and new is not None
         else (),

@@ -15,6 +15,15 @@ def test_the_inputs_that_change_are_those_of_the_program() -> None:
     assert (change.name, change.operation, change.changed) == ("web", "update", ("plan",))
 
 
+def test_a_secret_that_changes_is_named() -> None:
+    login = {"stringData": {"token": previews.SECRET}, "immutable": previews.SECRET}
+    step = previews.step("update", "login", login, login, "kubernetes:core/v1:Secret")
+
+    (change,) = preview.read(previews.preview({**step, "diffReasons": ["stringData"]}), None).changes
+
+    assert change.changed == ("stringData",)
+
+
 def test_both_types_are_known_if_an_alias_changes_one() -> None:
     renamed = previews.step(
         "replace", "it", {"size": 1}, {"size": 2}, "random:index/randomString:RandomString"
