@@ -47,7 +47,7 @@ setup: python ## make the environment .venv from tools/locks/dev.txt; quick when
 engine: python ## find a Pulumi engine for Python and YAML, or install or build one (once; about 7 minutes)
 	@"$(PYTHON)" tools/engine/ensure.py
 
-languages: python ## the same with TypeScript, Go and code generation; prints what belongs on PATH (once; about 4 minutes more)
+languages: python ## the same with TypeScript, Go and code generation; prints what belongs on PATH (once; about 6 minutes more)
 	@"$(PYTHON)" tools/engine/hosts.py
 
 demo: setup ## the tour: a stack, its policies and its prices, on this machine, without an account
@@ -85,7 +85,7 @@ acceptance: setup ## check what the guide leaves open against the account of STA
 sweep: setup ## list, and then delete, the containers that an interrupted `make acceptance` has left
 	@$(python) tools/acceptance sweep $(ARGS)
 
-sdk: setup ## generate the SDKs for TypeScript, Go and Python into build/sdk, to publish them
+sdk: setup ## generate the SDKs for Python, TypeScript, Go and C# into build/sdk, to publish them
 	@$(python) tools/sdk/generate.py
 
 lock: setup ## pin what is installed, with hashes, into tools/locks; ARGS=--upgrade takes the newest

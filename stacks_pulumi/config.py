@@ -56,12 +56,14 @@ ADOPT_MODES: Final = ("never", "if_matching")
 NAME_EXPRESSION: Final = re.compile(r"\$\{([^{}]*)\}")
 """An expression in a name pattern, as in Pulumi's own patterns."""
 
-_VARIABLES: Final = {
+VARIABLES: Final = {
     "apiKey": "STACKS_API_KEY",
     "baseUrl": "STACKS_BASE_URL",
     "allowHttp": "STACKS_ALLOW_HTTP",
     "platform": "STACKS_PLATFORM",
 }
+"""Setting -> the variable of the environment that it is read from, if the configuration lacks it."""
+
 _NAME_EXPRESSIONS: Final = ("name", "stack", "project", "organization")
 _RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
 _NETLOC: Final = re.compile(r"[^\[\]\\]+|\[[^\[\]\\]+\](:\d{0,5})?")
@@ -191,7 +193,7 @@ def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]
 
     The configuration takes precedence over the environment, even if its value is empty.
     """
-    source, variable = f"{NAMESPACE}:{key}", _VARIABLES.get(key)
+    source, variable = f"{NAMESPACE}:{key}", VARIABLES.get(key)
     value = config.get(source)
     if value is None and variable is not None and environ.get(variable, "").strip():
         value, source = environ[variable], variable
@@ -279,7 +281,7 @@ def _key(config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[
 
 
 def _is_variable(source: str) -> bool:
-    return source in _VARIABLES.values()
+    return source in VARIABLES.values()
 
 
 def _sources_of_address(config: Mapping[str, str | None], environ: Mapping[str, str]) -> set[bool]:

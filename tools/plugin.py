@@ -45,6 +45,13 @@ def version(root: Path = ROOT) -> str:
     return found[1]
 
 
+def repository(root: Path = ROOT) -> str:
+    """Return the public address of the repository, such as `github.com/OWNER/NAME`; empty as long as it has none."""
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^Repository = "https://(.+)"$', text, re.MULTILINE)
+    return "" if found is None else found[1]
+
+
 def file_name(release: str, system: str, machine: str) -> str:
     """
     Return the name under which the engine looks for a plugin.

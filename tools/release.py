@@ -1,11 +1,13 @@
 """
 Check that a tag can be released, and print its version's part of the changelog.
 
+    python3 tools/release.py --check
     python3 tools/release.py v0.4.0 > notes.md
     python3 tools/release.py v0.4.0 --files dist plugin --attestation attestation.json
 
-The first form is for the checkout: the version, its kept schema, its locks and its SBOM. The second is for what was
-built from it too: the wheel has the SBOM, each bundle its checksum, and each of them an attestation.
+The first form prints all that is missing for a release and for Pulumi's registry. The second is for the checkout: the
+version, its kept schema, its locks and its SBOM. The third is for what was built from it too: the wheel has the SBOM,
+each bundle its checksum, and each of them an attestation.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,7 +29,10 @@ if not __package__:
     sys.path[0] = str(ROOT)
 
 from tools import lock  # noqa: E402  (the path has to be set first)
-from tools.plugin import version  # noqa: E402  (as above)
+from tools.plugin import repository, version  # noqa: E402  (as above)
+
+PAGES = ("docs/_index.md", "docs/installation-configuration.md")
+"""What Pulumi's registry reads from the tag of a release, beside the schema."""
 
 
 class ReleaseError(Exception):
@@ -41,27 +48,69 @@ def notes(tag: str, root: Path = ROOT) -> str:
         root: The checkout.
 
     Raises:
-        ReleaseError: It is not the version of the package, the schema of this version is not kept for the comparison
-            with the next one, a lock or the SBOM is out of date, or the changelog has no dated part for it.
+        ReleaseError: There is a problem.
+    """
+    for problem in problems(tag, root):
+        raise ReleaseError(problem)
+    return _changes(root)
+
+
+def problems(tag: str, root: Path = ROOT) -> Iterator[str]:
+    """
+    Yield a sentence for each reason why a checkout cannot be released.
+
+    It is not the version of the package, the schema of this version is not kept for the comparison with the next one,
+    a lock or the SBOM is out of date, or the changelog has no dated part for it.
     """
     packaged = version(root)
     if tag != f"v{packaged}":
-        raise ReleaseError(f"the tag {tag} is not the version of the package, v{packaged}")
+        yield f"the tag {tag} is not the version of the package, v{packaged}"
     kept = json.loads((root / "tools/sdk/released.json").read_text(encoding="utf-8"))["version"]
     if kept != packaged:
-        raise ReleaseError(
+        yield (
             f"tools/sdk/released.json is the schema of {kept}: run python tools/sdk/breaking.py --release, commit it"
         )
     for name in lock.LOCKS:
-        locked(root, name)
+        try:
+            locked(root, name)
+        except ReleaseError as error:
+            yield str(error)
     if _read(root / lock.SBOM) != lock.sbom(root):
-        raise ReleaseError(f"{lock.SBOM} is not that of {packaged}: run make lock, commit it")
-    changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
-    heading = rf"^## \[{re.escape(packaged)}\] - \d{{4}}-\d\d-\d\d\n"
-    found = re.search(rf"{heading}(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
-    if found is None or not found[1].strip():
-        raise ReleaseError(f"CHANGELOG.md has no part '## [{packaged}] - YYYY-MM-DD' with text in it")
-    return found[1].strip() + "\n"
+        yield f"{lock.SBOM} is not that of {packaged}: run make lock, commit it"
+    if not _changes(root):
+        yield f"CHANGELOG.md has no part '## [{packaged}] - YYYY-MM-DD' with text in it"
+
+
+def missing(root: Path = ROOT) -> Iterator[str]:
+    """Yield what the release of this checkout, and its entry in Pulumi's registry, lack; accounts cannot be seen."""
+    tag = f"v{version(root)}"
+    yield from problems(tag, root)
+    where = repository(root)
+    if not where:
+        yield (
+            "pyproject.toml has no Repository, so the schema has no repository, logo and plugin address: make the "
+            "repository public, write its address under [project.urls], run make docs"
+        )
+    elif where.rpartition("/")[2].replace("pulumi-", "") != "stacks":
+        yield f"Pulumi's registry takes the package's name from the repository's: rename {where} to pulumi-stacks"
+    for page in PAGES:
+        if not (root / page).is_file():
+            yield f"{page} is missing: Pulumi's registry reads it"
+    command = ["git", "tag", "--list", tag]
+    if not subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout.strip():
+        yield f"there is no tag {tag}: git tag {tag}, git push origin {tag}"
+    if 'INDEX: Final = ""' in _read(root / "stacks_pulumi/commands/scaffold.py"):
+        yield (
+            "no version is on a package index: after the first publication, write INDEX in "
+            "stacks_pulumi/commands/scaffold.py"
+        )
+
+
+def _changes(root: Path) -> str:
+    """Return the part of the changelog for the version of the package; empty without a date or a text."""
+    heading = rf"^## \[{re.escape(version(root))}\] - \d{{4}}-\d\d-\d\d\n"
+    found = re.search(rf"{heading}(.*?)(?=^## |\Z)", _read(root / "CHANGELOG.md"), re.MULTILINE | re.DOTALL)
+    return "" if found is None or not found[1].strip() else found[1].strip() + "\n"
 
 
 def _read(file: Path) -> str:
@@ -135,12 +184,21 @@ def _attested(file: Path) -> dict[str, set[str]]:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="release.py", description="Check that a tag can be released.")
-    parser.add_argument("tag")
+    parser.add_argument("tag", nargs="?")
+    parser.add_argument(
+        "--check", action="store_true", help="print all that is missing; exit code 1 if something is"
+    )
     parser.add_argument("--files", nargs="+", type=Path, metavar="FOLDER", help="what was built")
     parser.add_argument("--attestation", type=Path, metavar="FILE", help="their attestation")
     options = parser.parse_args()
     if (options.files is None) != (options.attestation is None):
         parser.error("--files and --attestation belong together")
+    if options.check == (options.tag is not None):
+        parser.error("name a tag, or --check")
+    if options.check:
+        found = list(missing())
+        print(*found, sep="\n")
+        sys.exit(bool(found))
     text = notes(options.tag)
     if options.files is None:
         sys.stdout.write(text)

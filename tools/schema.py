@@ -1,8 +1,9 @@
 """
 Writes the native plugin's schema from what the classes say: annotations, docstrings and field tables.
 
-    python tools/schema.py            writes stacks_pulumi/hosts/plugin/schema.json
-    python tools/schema.py --check    fails if it would change
+    python tools/schema.py              writes stacks_pulumi/hosts/plugin/schema.json
+    python tools/schema.py --samples    also converts the samples of tools/sdk/samples again; needs the language hosts
+    python tools/schema.py --check      fails if it would change
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import re
 import sys
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, get_args, get_origin
@@ -35,20 +37,11 @@ from stacks_pulumi.resources import _literals, handlers  # noqa: E402
 from stacks_pulumi.resources._fields import OnChange  # noqa: E402
 from tools.docs.docstrings import attributes, first_sentence, section  # noqa: E402
 from tools.docs.resources import secret_outputs  # noqa: E402
+from tools.plugin import repository  # noqa: E402
+from tools.sdk.samples import samples  # noqa: E402
 
 FILE: Final = ROOT / "stacks_pulumi" / "hosts" / "plugin" / "schema.json"
-EXAMPLES: Final = ROOT / "tools" / "sdk" / "examples"
-
-# docs/decisions/013-names-of-generated-sdks.md
-LANGUAGES: Final = {
-    "nodejs": {"packageName": "stacks-pulumi", "respectSchemaVersion": True},
-    "python": {"packageName": "pulumi_stacks", "pyproject": {"enabled": True}, "respectSchemaVersion": True},
-    "go": {
-        "importBasePath": "stacks-pulumi/sdk/go/stacks",
-        "respectSchemaVersion": True,
-        "generateResourceContainerTypes": False,
-    },
-}
+LOGO: Final = "docs/images/logo.png"
 IMPORTS: Final = {
     "AllowedIp": "usr-abc12345-web/198.51.100.0/24",
     "Connection": "usr-abc12345-web/conn-1",
@@ -67,10 +60,16 @@ _ANY: Final = {"$ref": "pulumi.json#/Any"}
 _KINDS_OF_JSON: Final[dict[type, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
-def schema() -> dict[str, Any]:
-    """The package's schema (https://www.pulumi.com/docs/iac/guides/building-extending/packages/schema)."""
+def schema(samples: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """
+    The package's schema (https://www.pulumi.com/docs/iac/guides/building-extending/packages/schema).
+
+    Args:
+        samples: The sample of each kind; by default those that the file has.
+    """
     types: dict[str, Any] = {}
-    resources = {f"{NATIVE}{kind}": _resource(kind, types) for kind in KINDS}
+    samples = written_samples() if samples is None else samples
+    resources = {f"{NATIVE}{kind}": _resource(kind, samples.get(kind, ""), types) for kind in KINDS}
     questions = {f"{NATIVE}{camel_case(name)}": _function(name, it, types) for name, it in QUESTIONS.items()}
     settings = _settings()
     package = {
@@ -79,7 +78,10 @@ def schema() -> dict[str, Any]:
         "version": stacks_pulumi.__version__,
         "description": "Manage the STACKS container host: containers, connections, addresses, VPN clients and backups.",
         "keywords": ["pulumi", "stacks", "kind/native", "category/cloud"],
+        "publisher": "stacks-pulumi",
+        "homepage": "https://docs.stackshosting.cloud",
         "license": "Apache-2.0",
+        **_addresses(),
         "config": {"variables": settings},
         "provider": {
             "description": "An account at STACKS. Without `apiKey` the default provider reads `STACKS_API_KEY`.",
@@ -91,10 +93,39 @@ def schema() -> dict[str, Any]:
         "functions": questions,
         # SDKs with the files that package managers want: go.mod, pyproject.toml, versions.
         "meta": {"supportPack": True},
-        "language": LANGUAGES,
+        "language": languages(),
     }
     spelt_out: dict[str, Any] = _spelt_out(package, _names(package))
     return spelt_out
+
+
+def _addresses() -> dict[str, str]:
+    """What follows from the address of the repository: the SDKs then know where the plugin is."""
+    where = repository()
+    if not where:
+        return {}
+    name = where.removeprefix("github.com/")
+    logo = f"https://raw.githubusercontent.com/{name}/v{stacks_pulumi.__version__}/{LOGO}"
+    return {
+        "repository": f"https://{where}",
+        "logoUrl": logo,
+        "pluginDownloadURL": f"github://api.github.com/{name}",
+    }
+
+
+def languages() -> dict[str, dict[str, Any]]:
+    """The names of the SDKs (docs/decisions/013-names-of-generated-sdks.md)."""
+    names: dict[str, dict[str, Any]] = {
+        "nodejs": {"packageName": "stacks-pulumi"},
+        "python": {"packageName": "pulumi_stacks", "pyproject": {"enabled": True}},
+        "go": {
+            "importBasePath": f"{repository() or 'stacks-pulumi'}/sdk/go/stacks",
+            "generateResourceContainerTypes": False,
+        },
+        # Without the second line, programs would name classes `Stacks.Index.Container`, which the SDK does not have.
+        "csharp": {"rootNamespace": "StacksPulumi", "namespaces": {"stacks": "Stacks", "index": ""}},
+    }
+    return {language: {**it, "respectSchemaVersion": True} for language, it in names.items()}
 
 
 def _settings() -> dict[str, Any]:
@@ -112,7 +143,7 @@ def _settings() -> dict[str, Any]:
     return settings
 
 
-def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
+def _resource(kind: str, sample: str, types: dict[str, Any]) -> dict[str, Any]:
     cls = getattr(stacks_pulumi, kind)
     fields = {field.name: field for field in handlers.HANDLERS[kind].fields if not field.noted}
     said, annotations = section(cls.__init__, "Args"), cls.__init__.__annotations__
@@ -140,7 +171,7 @@ def _resource(kind: str, types: dict[str, Any]) -> dict[str, Any]:
     declared = {**attributes(cls), **_inherited(cls)}
     required = [name for name, (annotation, _) in declared.items() if "None" not in annotation]
     return {
-        "description": f"{inspect.getdoc(cls)}\n\n{_example(kind)}{_import(kind)}",
+        "description": f"{inspect.getdoc(cls)}\n\n{_MARKS[0]}{sample}{_MARKS[1]}{_import(kind)}",
         "inputProperties": _spelt(inputs),
         # The plugin gives a name to what has none.
         "requiredInputs": [
@@ -179,11 +210,20 @@ def _given(kind: str, name: str) -> dict[str, Any]:
     return {"type": "string" if (kind, name) in _TEXTS else "integer", "oneOf": scalars}
 
 
-def _example(kind: str) -> str:
-    """A program in each language, with the marks by which SDKs and the registry show the right one."""
-    text = (EXAMPLES / f"{kind}.md").read_text(encoding="utf-8").strip()
-    marked = f"{{{{% example %}}}}\n{text}\n{{{{% /example %}}}}"
-    return f"{{{{% examples %}}}}\n## Example Usage\n\n{marked}\n{{{{% /examples %}}}}\n"
+_MARKS: Final = (
+    "{{% examples %}}\n## Example Usage\n\n{{% example %}}\n",
+    "\n{{% /example %}}\n{{% /examples %}}\n",
+)
+"""Before and after a sample: with these marks, SDKs and the registry show the program of their language."""
+
+
+def written_samples() -> dict[str, str]:
+    """The sample of each kind that the file has."""
+    resources = json.loads(FILE.read_text(encoding="utf-8"))["resources"]
+    return {
+        token.removeprefix(NATIVE): it["description"].partition(_MARKS[0])[2].partition(_MARKS[1])[0]
+        for token, it in resources.items()
+    }
 
 
 def _import(kind: str) -> str:
@@ -360,8 +400,9 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="change nothing; exit code 1 if the file is out of date"
     )
+    parser.add_argument("--samples", action="store_true", help="convert the samples again")
     arguments = parser.parse_args()
-    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(schema(samples() if arguments.samples else None), indent=2, ensure_ascii=False) + "\n"
     if FILE.is_file() and FILE.read_text(encoding="utf-8") == text:
         return 0
     if arguments.check:

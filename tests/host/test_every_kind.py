@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -122,3 +124,20 @@ def test_a_child_of_a_container_that_is_gone_leaves_the_state_on_read_and_delete
     for one in kept:
         one.delete()
         assert one.id == ""
+
+
+def test_an_update_keeps_every_output(stack: MiniStack) -> None:
+    before = {name: set(found.outs) for name, found in stack.resources.items()}
+    changes: dict[str, dict[str, Any]] = {
+        "web": {"restart_triggers": ["2"]},
+        "office": {"description": "new"},
+        "backup": {"on_delete": "keep"},
+        "restore": {"triggers": ["2"]},
+        "key": {"rotate_triggers": ["2"]},
+    }
+
+    done = stack.up([replace(it, inputs={**it.inputs, **changes.get(it.name, {})}) for it in family()])
+
+    assert done.messages == []
+    after = {name: set(found.outs) for name, found in stack.resources.items()}
+    assert [name for name in changes if before[name] - after[name]] == []

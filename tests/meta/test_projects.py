@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tools.engine import pins
+
 ROOT = Path(__file__).parents[2]
 TRACKED = subprocess.run(
     ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -38,6 +40,7 @@ def test_a_program_has_a_description_and_its_source(path: str) -> None:
     assert list((ROOT / path).parent.joinpath(project.get("main", "")).glob(sources))
     assert project["name"]
     assert project["description"]
+    assert project["requiredPulumiVersion"] == f">={pins.OLDEST}"
 
 
 @pytest.mark.parametrize("path", files("PulumiPolicy.yaml"))

@@ -24,10 +24,20 @@ from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.gate.rules import own_rules
 from stacks_pulumi.gate.settings import read_gate
 from stacks_pulumi.platform_file import PlatformFacts, parse
-from tests.support.languages import examples
 from tests.support.snippets import ROOT, commands, snippets
 
-LANGUAGES: Final = {"console", "go", "javascript", "json", "python", "sh", "text", "typescript", "yaml"}
+LANGUAGES: Final = {
+    "console",
+    "csharp",
+    "go",
+    "javascript",
+    "json",
+    "python",
+    "sh",
+    "text",
+    "typescript",
+    "yaml",
+}
 """`text` is what a program printed, `console` that with the command above it: other tests compare those."""
 HARMLESS: Final = {
     ".",
@@ -48,9 +58,11 @@ HARMLESS: Final = {
 SCRIPTS: Final = {
     "curl",
     "docker",
+    "dotnet",
     "git",
     "make",
     "node",
+    "npm",
     "pip",
     "pulumi",
     "python",
@@ -62,8 +74,8 @@ SCRIPTS: Final = {
 GATE: Final = "docs/gate.md"
 BROKER: Final = "docs/broker.md"
 AGENTS: Final = "docs/agents.md"
-REGISTRY: Final = "docs/registry/_index.md"
-"""Its programs use the generated SDKs: they are those of an example that is compiled with them."""
+REGISTRY: Final = "docs/_index.md"
+"""Its programs use the generated SDKs, with which their kind's samples are compiled."""
 REPOSITORY: Final = "docs/own-repository.md"
 FRAGMENTS: Final = {"examples/component/README.md", REPOSITORY}
 """Pages with parts of programs that other tests run: `test_examples.py`, `test_own_repository.py`."""
@@ -73,16 +85,11 @@ def test_every_snippet_has_a_language() -> None:
     assert {(it.name, it.language) for it in snippets() if it.language not in LANGUAGES} == set()
 
 
-def test_the_programs_for_the_registry_are_those_that_are_compiled() -> None:
-    compiled = {it for kind in ("go", "python", "typescript", "yaml") for it in examples(kind)}
-    programs = [it for it in snippets() if it.name == REGISTRY]
-
-    assert [it.language for it in programs] == ["yaml", "typescript", "go", "python"]
-    assert {("Connection", it.text) for it in programs} <= compiled
-
-
 def test_programs_in_other_languages_are_on_pages_whose_tests_run_them() -> None:
-    assert {it.name for it in snippets("go", "typescript")} == {REGISTRY, REPOSITORY}
+    resources = {it.name for it in snippets("python") if it.name.startswith("docs/resources/")}
+    generated = resources - {"docs/resources/provider.md"}
+
+    assert {it.name for it in snippets("csharp", "go", "typescript")} == {REGISTRY, REPOSITORY, *generated}
 
 
 def test_every_command_is_known_to_a_test() -> None:
@@ -183,6 +190,7 @@ def test_every_setting_in_a_project_file_exists() -> None:
             "description",
             "runtime",
             "config",
+            "configuration",
             "plugins",
             "resources",
             "outputs",

@@ -14,11 +14,11 @@ from tests.support.forked import commands
 from tests.support.node import needs, node_folder, run
 from tests.support.stack import Stack
 from tools.engine import pins
+from tools.schema import written_samples
 
-__all__ = ["EXAMPLES", "examples", "go_module", "imports", "lives", "names", "node_modules", "project_file"]
+__all__ = ["examples", "go_module", "imports", "lives", "names", "node_modules", "project_file"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-EXAMPLES: Final = ROOT / "tools" / "sdk" / "examples"
 
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _GO_MOD: Final = """\
@@ -36,12 +36,10 @@ replace stacks-pulumi/sdk/go => {sdk}
 
 
 def examples(language: str) -> Iterator[tuple[str, str]]:
-    """Return every kind with its example in a language, from the schema's descriptions."""
-    for page in sorted(EXAMPLES.glob("*.md")):
-        (text,) = (
-            text for name, text in _BLOCK.findall(page.read_text(encoding="utf-8")) if name == language
-        )
-        yield page.stem, text
+    """Return every kind with its sample in a language, from the schema's descriptions."""
+    for kind, sample in written_samples().items():
+        (text,) = (text for name, text in _BLOCK.findall(sample) if name == language)
+        yield kind, text
 
 
 def project_file(runtime: str) -> str:

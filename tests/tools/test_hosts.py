@@ -11,7 +11,8 @@ from tests.tools.fake_executables import engine_in, executable
 from tools.engine import hosts, pins
 from tools.engine.engine import record
 
-NAMES = {pins.NODEJS_HOST, pins.GO_HOST, pins.LANGUAGE_HOST}
+STARTED = {pins.NODEJS_HOST, pins.GO_HOST, pins.LANGUAGE_HOST}
+NAMES = {*STARTED, pins.DOTNET_HOST}
 
 
 @pytest.fixture
@@ -24,9 +25,8 @@ def engine(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def compile_(_go: str, _module: str, _package: str, target: Path, *, log: Path) -> None:
+def compile_(_go: str, _module: str, _package: str, target: Path, **_options: object) -> None:
     """Stand in for Go."""
-    del log
     executable(target)
 
 
@@ -39,7 +39,7 @@ def test_they_are_built_next_to_the_hosts_that_they_start(
 
     assert folder.parent == engine.parents[1]
     assert {path.name for path in folder.iterdir()} == {*NAMES, hosts.OLDER}
-    assert {path.name for path in (folder / hosts.OLDER).iterdir()} == {*NAMES, pins.LAUNCHER}
+    assert {path.name for path in (folder / hosts.OLDER).iterdir()} == {*STARTED, pins.LAUNCHER}
 
 
 def test_an_engine_with_them_needs_no_build(engine: Path) -> None:

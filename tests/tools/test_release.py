@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tools import lock
-from tools.release import ROOT, ReleaseError, built, locked, notes
+from tools.release import PAGES, ROOT, ReleaseError, built, locked, missing, notes
 
 PIN = f"requests==2.34.2 \\\n    --hash=sha256:{'a' * 64}\n"
 
@@ -65,6 +66,52 @@ def test_a_release_keeps_its_schema(tmp_path: Path) -> None:
 
     with pytest.raises(ReleaseError, match=r"is the schema of 1\.1\.0: run python tools/sdk/breaking\.py"):
         notes("v1.2.0", root)
+
+
+def test_a_check_names_all_that_is_missing(tmp_path: Path) -> None:
+    root = checkout(tmp_path, "1.2.0", "## [1.2.0]\n\n- New.\n", schema="1.1.0")
+    (root / "stacks_pulumi/commands/scaffold.py").write_text('INDEX: Final = ""\n', encoding="utf-8")
+
+    said = [line.partition(":")[0] for line in missing(root)]
+
+    assert said == [
+        "tools/sdk/released.json is the schema of 1.1.0",
+        "CHANGELOG.md has no part '## [1.2.0] - YYYY-MM-DD' with text in it",
+        "pyproject.toml has no Repository, so the schema has no repository, logo and plugin address",
+        "docs/_index.md is missing",
+        "docs/installation-configuration.md is missing",
+        "there is no tag v1.2.0",
+        "no version is on a package index",
+    ]
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("pulumi-stacks", 0), ("stacks-pulumi", 1)])
+def test_a_check_of_a_checkout_that_can_be_released(name: str, wrong: int, tmp_path: Path) -> None:
+    root = checkout(tmp_path, "1.2.0", "## [1.2.0] - 2026-01-02\n\n- New.\n")
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as project:
+        project.write(f'Repository = "https://github.com/someone/{name}"\n')
+    for page in PAGES:
+        (root / page).parent.mkdir(exist_ok=True)
+        (root / page).touch()
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-C", str(root)]
+    for command in (
+        ["init", "--quiet"],
+        ["commit", "--quiet", "--allow-empty", "-m", "x"],
+        ["tag", "v1.2.0"],
+    ):
+        subprocess.run([*git, *command], check=True)
+
+    said = list(missing(root))
+
+    assert ["rename github.com" in line for line in said] == [True] * wrong
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_for_the_registry_has_a_head_and_no_link_that_breaks_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+
+    assert re.match(r"---\ntitle: .+\nmeta_desc: .+\nlayout: package\n---\n", text)
+    assert re.findall(r"\]\((?!https://)[^)]*\)", text) == []
 
 
 def test_every_released_version_has_a_date() -> None:

@@ -16,6 +16,7 @@ from tools.docs import (
     platform_file,
     policies,
     resources,
+    samples,
     settings,
     sizes,
     versions,
@@ -25,6 +26,8 @@ __all__ = ["generate", "linked"]
 
 _PARTS: Final[dict[str, Callable[[], str]]] = {
     "configuration": settings.configuration,
+    "configuration of the plugin": settings.of_the_plugin,
+    "packages": samples.packages,
     "gate file": platform_file.gate_settings,
     "platform file": platform_file.settings,
     "seed": platform_file.seed_settings,
@@ -51,6 +54,8 @@ _OF_A_KIND: Final[dict[str, Callable[[str], str]]] = {
     "outputs": resources.outputs,
     "calls": calls.calls,
     "install": install.install,
+    "languages": samples.in_other_languages,
+    "registry": samples.registry,
 }
 
 

@@ -1,4 +1,4 @@
-"""The table of settings."""
+"""The tables of settings: of a stack, and of the native plugin."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import dataclasses
 import re
 from typing import Final
 
-from stacks_pulumi.config import KEYS, NAMESPACE, AccountSettings
+from stacks_pulumi._identifiers import snake_case
+from stacks_pulumi.config import NAMESPACE, OF_A_STACK, VARIABLES, AccountSettings
+from stacks_pulumi.hosts.plugin.settings import SETTINGS
 from tools.docs.marks import table
 
-__all__ = ["configuration"]
+__all__ = ["configuration", "of_the_plugin"]
 
-_ENVIRONMENT: Final = {
-    "apiKey": "`STACKS_API_KEY`",
-    "baseUrl": "`STACKS_BASE_URL`",
-    "allowHttp": "`STACKS_ALLOW_HTTP`",
-    "platform": "`STACKS_PLATFORM`",
-}
 _SAID: Final = {
     "apiKey": "The API key; set it as a secret. The preview of a new stack works without one.",
     "baseUrl": "Where the API is. `http://` is accepted only for this machine.",
@@ -30,17 +26,22 @@ _SAID: Final = {
     "hideLogs": "Leave the last log lines of a failed start out of its error: they may contain a password.",
     "maxConcurrency": "Operations that one provider process runs in parallel.",
 }
-_SET_ELSEWHERE: Final = {"account"}
-"""Settings that only an explicit provider has."""
+_LINK: Final = re.compile(r"\[([^]]+)\]\([^)]+\)")
 
 
 def configuration() -> str:
     """Return a row for every key of the configuration."""
-    defaults = {it.name: it.default for it in dataclasses.fields(AccountSettings)}
-    rows = []
-    for key in KEYS:
-        if key not in _SET_ELSEWHERE:
-            name = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", key)
-            default = "" if defaults[name] is None else f"`{str(defaults[name]).lower()}`"
-            rows.append((f"`{NAMESPACE}:{key}`", _ENVIRONMENT.get(key, ""), default, _SAID[key]))
-    return table(("Key", "Environment", "Default", "Meaning"), rows)
+    return table(("Key", "Environment", "Default", "Meaning"), [_row(key) for key in OF_A_STACK])
+
+
+def of_the_plugin() -> str:
+    """Return a row for every setting of the plugin, for the registry: without links to pages that it does not have."""
+    rows = [[_LINK.sub(r"\1", cell) for cell in _row(key)] for key in SETTINGS]
+    return table(("Setting", "Environment", "Default", "Meaning"), rows)
+
+
+def _row(key: str) -> tuple[str, ...]:
+    value = {it.name: it.default for it in dataclasses.fields(AccountSettings)}[snake_case(key)]
+    default = "" if value is None else f"`{str(value).lower()}`"
+    variable = f"`{VARIABLES[key]}`" if key in VARIABLES else ""
+    return f"`{NAMESPACE}:{key}`", variable, default, _SAID[key]

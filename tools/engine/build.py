@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools.engine import pins
@@ -118,13 +119,20 @@ def find_go() -> str:
 
 
 def compile_binary(
-    go: str, module: str, package: str, target: Path, *, log: Path, stamp: str = pins.VERSION
+    go: str,
+    module: str,
+    package: str,
+    target: Path,
+    *,
+    log: Path,
+    stamp: str = pins.VERSION,
+    options: Sequence[str] = (),
 ) -> None:
     """Compile one package of one pinned module; without the stamp `pulumi version` prints nothing."""
     # -s -w: without debug information the engine is a third smaller.
     linked = f"-s -w -X {SDK}/go/common/version.Version=v{stamp}"
-    options = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", linked]
-    command = [go, "build", *options, "-o", str(target), package]
+    usual = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", linked]
+    command = [go, "build", *usual, *options, "-o", str(target), package]
     run(f"building {target.name}", command, cwd=pins.MODULES / module, env=environment(log), log=log)
 
 

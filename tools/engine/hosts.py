@@ -1,7 +1,8 @@
 """
 The language hosts for TypeScript and Go, and code generation, which a built engine lacks: `make languages`.
 
-An installed Pulumi has all of it beside the engine. For a built engine it is built too, by the first caller.
+For C# only code generation is built, because its language host is no Go module. An installed Pulumi has all of it
+beside the engine. For a built engine it is built too, by the first caller.
 
     python3 tools/engine/hosts.py      print the folders of the hosts and of the engine, as a part of PATH
 """
@@ -38,9 +39,9 @@ OLDER = "older"
 
 def code_hosts() -> Path:
     """
-    Return the folder with the hosts for TypeScript, Go and Python, which are built on first use (about 4 minutes).
+    Return the folder with the hosts for TypeScript, Go, Python and C#, which are built on first use (about 6 minutes).
 
-    They also generate SDKs and, for `pulumi import`, programs.
+    They also generate SDKs and programs.
 
     Raises:
         EngineUnavailableError: They are not there, and cannot be built.
@@ -49,7 +50,7 @@ def code_hosts() -> Path:
         path for module in ("code_generation", "older_hosts") for path in (pins.MODULES / module).iterdir()
     ]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:12]
-    engine, names = ensure(), (*OLDER_PACKAGES, pins.LANGUAGE_HOST)
+    engine, names = ensure(), (*OLDER_PACKAGES, pins.LANGUAGE_HOST, pins.DOTNET_HOST)
     folder = pins.cache() / f"code-hosts-{digest}"
     for place in (engine.bin, folder):
         if _has(place, names):
@@ -57,7 +58,7 @@ def code_hosts() -> Path:
     with alone(pins.cache() / "hosts.lock", "building language hosts"):
         if _has(folder, names):
             return folder
-        say(f"building {', '.join(names)} with Go; this is done once and takes about 4 minutes.")
+        say(f"building {', '.join(names)} with Go; this is done once and takes about 6 minutes.")
         log = pins.cache() / f"{folder.name}.log"
         log.write_bytes(b"")
         try:
@@ -87,6 +88,8 @@ def _build(engine: Engine, work: Path, log: Path) -> None:
     # The name of the file selects the language.
     for name in OLDER_PACKAGES:
         os.link(front, work / name)
+    options = ["-tags=csharp", "-modfile=csharp.mod"]
+    compile_binary(go, "code_generation", ".", work / pins.DOTNET_HOST, log=log, options=options)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ DYNAMIC_PROVIDER = "pulumi-resource-pulumi-python"
 
 NODEJS_HOST = "pulumi-language-nodejs"
 GO_HOST = "pulumi-language-go"
+DOTNET_HOST = "pulumi-language-dotnet"
 YAML_HOST = "pulumi-language-yaml"
 YAML_VERSION = "1.32.0"
 """The newest that is built with the engine's own modules; 1.37 is not. It is kept in the engine's folder."""

@@ -19,7 +19,12 @@ SCHEMA: Final = ROOT / "stacks_pulumi" / "hosts" / "plugin" / "schema.json"
 RELEASED: Final = Path(__file__).with_name("released.json")
 
 _TYPE: Final = ("type", "$ref", "items", "additionalProperties", "oneOf")
-_PACKAGES: Final = {"nodejs": "packageName", "python": "packageName", "go": "importBasePath"}
+_PACKAGES: Final = {
+    "nodejs": "packageName",
+    "python": "packageName",
+    "go": "importBasePath",
+    "csharp": "rootNamespace",
+}
 
 Schema = Mapping[str, Any]
 
@@ -32,8 +37,8 @@ def breaking_changes(released: Schema, current: Schema) -> Iterator[str]:
     an output if it goes, changes its type, may be missing where it never was, or is no secret any more.
     """
     for language, key in _PACKAGES.items():
-        was, now = (schema["language"][language][key] for schema in (released, current))
-        if was != now:
+        was, now = (schema["language"].get(language, {}).get(key) for schema in (released, current))
+        if was not in {None, now}:
             yield f"the package for {language} was {was} and is {now}"
     yield from _inputs("config", released["config"]["variables"], current["config"]["variables"])
     for part, compare in (("resources", _resource), ("functions", _function), ("types", _type)):

@@ -1,5 +1,5 @@
 """
-Generates the SDKs for TypeScript, Go and Python from the schema of the native plugin; prints their folders.
+Generates the SDKs for Python, TypeScript, Go and C# from the schema of the native plugin; prints their folders.
 
     python tools/sdk/generate.py [folder]      the folder is build/sdk by default
 """
@@ -7,12 +7,14 @@ Generates the SDKs for TypeScript, Go and Python from the schema of the native p
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +27,8 @@ from tools.engine.ensure import ensure  # noqa: E402
 from tools.engine.hosts import code_hosts  # noqa: E402
 
 SCHEMA: Final = ROOT / "stacks_pulumi" / "hosts" / "plugin" / "schema.json"
-LANGUAGES: Final = ("nodejs", "go", "python")
+LANGUAGES: Final = ("python", "nodejs", "go", "dotnet")
+LOGO: Final = ROOT / "docs" / "images" / "logo.png"
 
 
 class GenerationError(Exception):
@@ -40,18 +43,39 @@ def generate(folder: Path, languages: Sequence[str] = LANGUAGES) -> list[Path]:
         EngineUnavailableError: There is no engine, or no language hosts.
         GenerationError: The engine refused the schema.
     """
+    made = []
+    with engine_with_hosts() as run:
+        for language in languages:
+            run(["package", "gen-sdk", str(SCHEMA), "--language", language, "--out", str(folder)], None)
+            made.append(folder / language)
+            if language == "nodejs":
+                _complete_words(folder / language)
+            if language == "dotnet":
+                # The generator downloads one, if it can.
+                shutil.copy(LOGO, folder / language)
+    return made
+
+
+@contextlib.contextmanager
+def engine_with_hosts() -> Iterator[Callable[[Sequence[str], Path | None], None]]:
+    """
+    Yield a function that runs a command of the engine in a folder, by default an empty one.
+
+    Raises:
+        EngineUnavailableError: There is no engine, or no language hosts.
+        GenerationError: The engine refused a command.
+    """
     engine = ensure()
     path = os.pathsep.join([str(code_hosts()), str(engine.bin), os.environ.get("PATH", "")])
-    made = []
     with tempfile.TemporaryDirectory(prefix="stacks-sdk-") as home:
         env = {**os.environ, "PATH": path, "PULUMI_HOME": home, "PULUMI_SKIP_UPDATE_CHECK": "1"}
-        for language in languages:
-            command = ["package", "gen-sdk", str(SCHEMA), "--language", language, "--out", str(folder)]
+
+        def run(command: Sequence[str], folder: Path | None) -> None:
             done = subprocess.run(
                 [engine.bin / pins.CLI, *command, "--color", "never"],
                 env=env,
                 # The engine reads a project file that it finds there.
-                cwd=home,
+                cwd=folder or home,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -59,10 +83,8 @@ def generate(folder: Path, languages: Sequence[str] = LANGUAGES) -> list[Path]:
             )
             if done.returncode:
                 raise GenerationError((done.stdout + done.stderr).strip())
-            made.append(folder / language)
-            if language == "nodejs":
-                _complete_words(folder / language)
-    return made
+
+        yield run
 
 
 _WORDS: Final = re.compile(r"pulumi\.Input<string \| (enums\.\w+)")

@@ -16,6 +16,8 @@ _ELSEWHERE: Final = ("https://", "http://", "mailto:", "#")
 _FOLDERS: Final = {"docs/": "", "examples/": "examples/", "policies/": "policies/", ".github/": "project/"}
 """Folders with pages, each with its folder in the site."""
 _TOP: Final = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
+_OF_THE_REGISTRY: Final = {"docs/_index.md", "docs/installation-configuration.md"}
+"""Pulumi's registry reads these two, in its own markup, and finds them only there."""
 _SOURCES: Final = "files"
 
 
@@ -84,7 +86,7 @@ def slug(heading: str) -> str:
 
 
 def _place(path: str) -> str | None:
-    if not path.endswith(".md"):
+    if not path.endswith(".md") or path in _OF_THE_REGISTRY:
         return None
     if path in _TOP:
         return _TOP[path]

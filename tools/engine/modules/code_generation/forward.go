@@ -7,7 +7,10 @@ import (
 	"io"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
@@ -48,10 +51,20 @@ func (f *front) serve(_ any, call grpc.ServerStream) error {
 		return answer(call, request, f.language.generatePackage)
 	case pulumirpc.LanguageRuntime_GenerateProgram_FullMethodName:
 		return answer(call, request, f.language.generateProgram)
+	case pulumirpc.LanguageRuntime_GenerateProject_FullMethodName:
+		return answer(call, request, f.language.generateProject)
 	case pulumirpc.LanguageRuntime_Link_FullMethodName:
 		return answer(call, request, f.language.link)
 	}
-	return f.forward(call, method, request)
+	if f.older != nil {
+		return f.forward(call, method, request)
+	}
+	if method == pulumirpc.LanguageRuntime_GetPluginInfo_FullMethodName {
+		return answer(call, request, func(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
+			return &pulumirpc.PluginInfo{}, nil
+		})
+	}
+	return status.Errorf(codes.Unimplemented, "this host only generates code: it has no %s", method)
 }
 
 // forward lets the older host answer.

@@ -10,13 +10,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	golang "github.com/pulumi/pulumi/pkg/v3/codegen/go"
-	"github.com/pulumi/pulumi/pkg/v3/codegen/hcl2/syntax"
-	"github.com/pulumi/pulumi/pkg/v3/codegen/nodejs"
 	"github.com/pulumi/pulumi/pkg/v3/codegen/pcl"
-	"github.com/pulumi/pulumi/pkg/v3/codegen/python"
 	"github.com/pulumi/pulumi/pkg/v3/codegen/schema"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 )
 
@@ -26,38 +23,14 @@ type files = map[string][]byte
 type language struct {
 	sdk     func(*schema.Package, *pulumirpc.GeneratePackageRequest, schema.ReferenceLoader) (files, error)
 	program func(*pcl.Program) (files, hcl.Diagnostics, error)
+	project func(string, workspace.Project, *pcl.Program, map[string]string) error
 	// What a person runs to use a generated SDK; %s is its folder.
 	use string
 }
 
-var languages = map[string]language{
-	"go": {
-		func(p *schema.Package, r *pulumirpc.GeneratePackageRequest, _ schema.ReferenceLoader) (files, error) {
-			return golang.GeneratePackage("pulumi-language-go", p, r.LocalDependencies)
-		},
-		golang.GenerateProgram,
-		"go mod edit -replace <the module in %[1]s/go.mod>=./%[1]s",
-	},
-	"nodejs": {
-		func(p *schema.Package, r *pulumirpc.GeneratePackageRequest, loader schema.ReferenceLoader) (files, error) {
-			return nodejs.GeneratePackage(
-				"pulumi-language-nodejs", p, r.ExtraFiles, r.LocalDependencies, r.Local, loader)
-		},
-		nodejs.GenerateProgram,
-		"npm install ./%s",
-	},
-	"python": {
-		func(p *schema.Package, r *pulumirpc.GeneratePackageRequest, loader schema.ReferenceLoader) (files, error) {
-			return python.GeneratePackage("pulumi-language-python", p, r.ExtraFiles, loader)
-		},
-		python.GenerateProgram,
-		"pip install ./%s",
-	},
-}
-
 // generatePackage writes the SDK of a schema into a folder.
 func (l language) generatePackage(
-	ctx context.Context, r *pulumirpc.GeneratePackageRequest,
+	_ context.Context, r *pulumirpc.GeneratePackageRequest,
 ) (*pulumirpc.GeneratePackageResponse, error) {
 	loader, err := schema.NewLoaderClient(r.LoaderTarget)
 	if err != nil {
@@ -68,8 +41,8 @@ func (l language) generatePackage(
 	if err := json.Unmarshal([]byte(r.Schema), &spec); err != nil {
 		return nil, err
 	}
-	pkg, diagnostics, err := schema.BindSpecWithContext(
-		ctx, spec, schema.NewCachedLoader(loader), schema.ValidationOptions{AllowDanglingReferences: true})
+	pkg, diagnostics, err := schema.BindSpec(
+		spec, schema.NewCachedLoader(loader), schema.ValidationOptions{AllowDanglingReferences: true})
 	if err != nil {
 		return nil, err
 	}
@@ -95,42 +68,66 @@ func (l language) generatePackage(
 
 // generateProgram writes a program in the language's own words, as `pulumi import` asks for.
 func (l language) generateProgram(
-	ctx context.Context, r *pulumirpc.GenerateProgramRequest,
+	_ context.Context, r *pulumirpc.GenerateProgramRequest,
 ) (*pulumirpc.GenerateProgramResponse, error) {
-	loader, err := schema.NewLoaderClient(r.LoaderTarget)
+	folder, err := os.MkdirTemp("", "stacks-program-")
 	if err != nil {
 		return nil, err
 	}
-	defer loader.Close()
-	parser := syntax.NewParser()
+	defer os.RemoveAll(folder)
 	for name, text := range r.Source {
-		if err := parser.ParseFile(strings.NewReader(text), name); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, filepath.Base(name)), []byte(text), 0o600); err != nil {
 			return nil, err
 		}
 	}
-	if parser.Diagnostics.HasErrors() {
-		return nil, parser.Diagnostics
-	}
-	options := []pcl.BindOption{pcl.PreferOutputVersionedInvokes}
-	if !r.Strict {
-		options = append(options, pcl.NonStrictBindOptions()...)
-	}
-	program, diagnostics, err := pcl.BindProgramWithContext(
-		ctx, parser.Files, schema.NewCachedLoader(loader), options...)
+	response := &pulumirpc.GenerateProgramResponse{}
+	program, diagnostics, err := bind(folder, r.LoaderTarget, r.Strict)
 	if err != nil {
 		return nil, err
 	}
-	response := &pulumirpc.GenerateProgramResponse{Diagnostics: plugin.HclDiagnosticsToRPCDiagnostics(diagnostics)}
+	if !diagnostics.HasErrors() {
+		source, more, err := l.program(program)
+		if err != nil {
+			return nil, err
+		}
+		response.Source = source
+		diagnostics = append(diagnostics, more...)
+	}
+	response.Diagnostics = plugin.HclDiagnosticsToRPCDiagnostics(diagnostics)
+	return response, nil
+}
+
+// generateProject writes a project in the language's own words, as `pulumi convert` asks for.
+func (l language) generateProject(
+	_ context.Context, r *pulumirpc.GenerateProjectRequest,
+) (*pulumirpc.GenerateProjectResponse, error) {
+	program, diagnostics, err := bind(r.SourceDirectory, r.LoaderTarget, r.Strict)
+	if err != nil {
+		return nil, err
+	}
+	response := &pulumirpc.GenerateProjectResponse{Diagnostics: plugin.HclDiagnosticsToRPCDiagnostics(diagnostics)}
 	if diagnostics.HasErrors() {
 		return response, nil
 	}
-	source, more, err := l.program(program)
-	if err != nil {
+	var project workspace.Project
+	if err := json.Unmarshal([]byte(r.Project), &project); err != nil {
 		return nil, err
 	}
-	response.Source = source
-	response.Diagnostics = append(response.Diagnostics, plugin.HclDiagnosticsToRPCDiagnostics(more)...)
-	return response, nil
+	return response, l.project(r.TargetDirectory, project, program, r.LocalDependencies)
+}
+
+// bind reads the program in a folder.
+func bind(folder, target string, strict bool) (*pcl.Program, hcl.Diagnostics, error) {
+	loader, err := schema.NewLoaderClient(target)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer loader.Close()
+	options := []pcl.BindOption{pcl.PreferOutputVersionedInvokes}
+	if !strict {
+		options = append(options, pcl.NonStrictBindOptions()...)
+	}
+	return pcl.BindDirectory(folder, schema.NewCachedLoader(loader), options...)
 }
 
 // link leaves it to the reader to add a generated SDK to a project, and says how.

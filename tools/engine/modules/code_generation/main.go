@@ -2,7 +2,8 @@
 //
 // The language hosts that are published as Go modules cannot generate code. This program starts the one in the folder
 // `older`, passes every request on to it, and answers those that generate code itself. Its own file name says for which
-// language: pulumi-language-go, pulumi-language-nodejs or pulumi-language-python.
+// language: pulumi-language-go, pulumi-language-nodejs or pulumi-language-python. The host for C# is not published as a
+// module: pulumi-language-dotnet, built with the tag `csharp`, has none to start and only generates code.
 package main
 
 import (
@@ -34,41 +35,58 @@ func run() error {
 	name := filepath.Base(self)
 	language, ok := languages[strings.TrimPrefix(name, "pulumi-language-")]
 	if !ok {
-		return fmt.Errorf("%s generates no code: name it pulumi-language-go, -nodejs or -python", name)
+		return fmt.Errorf("%s generates no code: name it pulumi-language-go, -nodejs, -python or -dotnet", name)
 	}
-	// It stays in this process group, which the engine ends as a whole.
-	older := exec.Command(filepath.Join(filepath.Dir(self), "older", name), os.Args[1:]...)
-	older.Stderr = os.Stderr
-	stdout, err := older.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := older.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewReader(stdout)
-	port, err := lines.ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("%s ended before it named its port: %w", older.Path, err)
-	}
-	connection, err := grpc.NewClient("127.0.0.1:"+strings.TrimSpace(port),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}), grpc.MaxCallRecvMsgSize(largestMessage)))
-	if err != nil {
-		return err
+	front := &front{language: language}
+	ended := func() {}
+	if path := filepath.Join(filepath.Dir(self), "older", name); exists(path) {
+		if front.older, ended, err = start(path); err != nil {
+			return err
+		}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	front := &front{older: connection, language: language}
 	server := grpc.NewServer(grpc.ForceServerCodec(raw{}), grpc.MaxRecvMsgSize(largestMessage),
 		grpc.UnknownServiceHandler(front.serve))
 	fmt.Println(listener.Addr().(*net.TCPAddr).Port)
-	go func() {
+	if front.older != nil {
+		go func() {
+			ended()
+			server.Stop()
+		}()
+	}
+	return server.Serve(listener)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// start runs an older host; it returns a connection to it, and a function that returns when it has ended.
+func start(path string) (*grpc.ClientConn, func(), error) {
+	// It stays in this process group, which the engine ends as a whole.
+	older := exec.Command(path, os.Args[1:]...)
+	older.Stderr = os.Stderr
+	stdout, err := older.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := older.Start(); err != nil {
+		return nil, nil, err
+	}
+	lines := bufio.NewReader(stdout)
+	port, err := lines.ReadString('\n')
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s ended before it named its port: %w", older.Path, err)
+	}
+	connection, err := grpc.NewClient("127.0.0.1:"+strings.TrimSpace(port),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{}), grpc.MaxCallRecvMsgSize(largestMessage)))
+	return connection, func() {
 		_, _ = io.Copy(os.Stdout, lines)
 		_ = older.Wait()
-		server.Stop()
-	}()
-	return server.Serve(listener)
+	}, err
 }

@@ -1,0 +1,61 @@
+"""The samples of a resource in the languages of the native plugin, and the packages of their SDKs."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tools.docs.marks import table
+from tools.schema import languages, written_samples
+
+__all__ = ["in_other_languages", "packages", "registry"]
+
+_NAMES: Final = {
+    "typescript": "TypeScript",
+    "python": "Python",
+    "go": "Go",
+    "csharp": "C#",
+    "yaml": "YAML",
+}
+_ON_THE_PAGE: Final = "python"
+"""A page of a resource begins with a program in Python, which uses this package and no SDK."""
+
+
+def _programs(kind: str) -> dict[str, str]:
+    return dict(re.findall(r"^```(\w+)\n(.*?)^```$", written_samples()[kind], re.MULTILINE | re.DOTALL))
+
+
+def in_other_languages(kind: str) -> str:
+    """Return the sample of a kind in each language that its page does not begin with."""
+    return "\n\n".join(
+        f"### {_NAMES[language]}\n\n```{language}\n{program}```"
+        for language, program in _programs(kind).items()
+        if language != _ON_THE_PAGE
+    )
+
+
+def registry(kind: str) -> str:
+    """Return the sample of a kind with the marks by which the registry shows one language at a time."""
+    programs = _programs(kind)
+    chosen = [
+        f"{{{{% choosable language {language} %}}}}\n\n```{language}\n{program}```\n\n{{{{% /choosable %}}}}"
+        for language, program in programs.items()
+    ]
+    return "\n".join([f'{{{{< chooser language "{",".join(programs)}" >}}}}', *chosen, "{{< /chooser >}}"])
+
+
+def packages() -> str:
+    """Return a row for the SDK of each language."""
+    names = languages()
+    npm, module = names["nodejs"]["packageName"], names["go"]["importBasePath"]
+    python = names["python"]["packageName"].replace("_", "-")
+    nuget = ".".join((names["csharp"]["rootNamespace"], names["csharp"]["namespaces"]["stacks"]))
+    return table(
+        ("Language", "Package", "Installed by"),
+        [
+            ("TypeScript", f"[`{npm}`](https://npm.example/package/{npm})", f"`npm install {npm}`"),
+            ("Python", f"[`{python}`](https://pip.example/project/{python})", f"`pip install {python}`"),
+            ("Go", f"`{module}`", f"`go get {module}`"),
+            ("C#", f"[`{nuget}`](https://nuget.example/packages/{nuget})", f"`dotnet add package {nuget}`"),
+        ],
+    )

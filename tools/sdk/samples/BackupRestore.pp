@@ -1,0 +1,8 @@
+# Restore the backup whose number is in the configuration
+config "backup" "string" {
+}
+
+resource "undo" "stacks:index:BackupRestore" {
+  __logicalName = "undo-v2"
+  backupId      = backup
+}

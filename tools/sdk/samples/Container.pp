@@ -1,0 +1,9 @@
+# An app that is open to the public
+resource "orders" "stacks:index:Container" {
+  template       = "nodejs"
+  externalAccess = true
+}
+
+output "url" {
+  value = orders.url
+}
