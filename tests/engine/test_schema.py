@@ -67,8 +67,8 @@ def test_every_kind_has_a_sample_in_each_language(language: str) -> None:
     assert sorted(kind for kind, _text in examples(language)) == sorted(KINDS)
 
 
-def test_the_samples_are_what_the_engine_makes_of_their_sources(language_hosts: Path) -> None:
-    assert language_hosts
+@pytest.mark.usefixtures("language_hosts")
+def test_the_samples_are_what_the_engine_makes_of_their_sources() -> None:
     assert samples() == written_samples(), "run `python tools/schema.py --samples`"
 
 

@@ -50,6 +50,9 @@ def generate(folder: Path, languages: Sequence[str] = LANGUAGES) -> list[Path]:
             made.append(folder / language)
             if language == "nodejs":
                 _complete_words(folder / language)
+            if language == "python":
+                # Its `pyproject.toml` looks for it here.
+                shutil.copy(folder / language / "pulumi_stacks" / "README.md", folder / language)
             if language == "dotnet":
                 # The generator downloads one, if it can.
                 shutil.copy(LOGO, folder / language)
