@@ -75,7 +75,7 @@ def test_the_samples_are_what_the_engine_makes_of_their_sources() -> None:
 def test_every_yaml_example_passes_the_schema_and_the_checks(
     stack: Stack, emulator: Emulator, yaml_language_host: Path
 ) -> None:
-    stack.set("backup", "42")
+    stack.set("backupNumber", "42")
     for kind, text in examples("yaml"):
         stack.yaml(project_file("yaml") + text, yaml_language_host)
         preview = stack.preview()

@@ -1,8 +1,8 @@
 # Restore the backup whose number is in the configuration
-config "backup" "string" {
+config "backupNumber" "string" {
 }
 
 resource "undo" "stacks:index:BackupRestore" {
   __logicalName = "undo-v2"
-  backupId      = backup
+  backupId      = backupNumber
 }
