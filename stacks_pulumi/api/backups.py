@@ -66,7 +66,7 @@ class _Appears(Watch[Backup]):
 
     def is_it(self, backup: Backup) -> bool:
         """Whether this backup is newer, and certainly not a scheduled one."""
-        return self._is_unknown(backup) and not is_older(backup, self.since)
+        return self._is_unknown(backup) and not is_older(backup.created_at, self.since)
 
     def _is_unknown(self, backup: Backup) -> bool:
         if backup.id in self.before or backup.backup_type == "scheduled":

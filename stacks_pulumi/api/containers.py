@@ -26,7 +26,6 @@ from stacks_pulumi.api._words import DELETED_STATUS, ENDING_STATUSES, is_known_s
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (
-    Backup,
     Container,
     Credentials,
     ExternalAccess,
@@ -126,7 +125,7 @@ class _NewContainer(Once[Container]):
             why = f"its id {scrub(made.id)} is not of the account {self._account}"
             raise unreadable(self.call, _ACCEPTED, why)
         was_listed = any(row.id == made.id for row in self.former)
-        if was_listed or (made.settled and is_older(made, self.begun)):
+        if was_listed or (made.settled and is_older(made.created_at, self.begun)):
             msg = (
                 f"{self.call.what}: the API answered with a container that this request did not create (id {made.id}, "
                 f"template {made.template}, created at {made.created_at}); take it over, or use another name"
@@ -472,9 +471,9 @@ def _fits(container: Container, template: str, plan: str | None) -> bool:
     )
 
 
-def is_older(thing: Container | Backup, since: float | None) -> bool:
-    """Whether a container or a backup was certainly created before a moment by the API's clock."""
-    created = seconds_of(thing.created_at)
+def is_older(created_at: str | None, since: float | None) -> bool:
+    """Whether what has this creation time was certainly created before a moment by the API's clock."""
+    created = seconds_of(created_at)
     if since is None or created is None:
         return False
     # A time may be cut to the minute.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from stacks_pulumi._identifiers import canonical_network, compare_instants, seconds_of
 from stacks_pulumi.api.allowed_ips import is_auto_added
-from stacks_pulumi.api.containers import CLOCKS_APART
+from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.models import Listing
-from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Kind, Known, Permit, Secret, canonical
 from stacks_pulumi.broker.ledger import Use
 from stacks_pulumi.broker.upstream import Look
@@ -133,13 +131,9 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
 
 def _new_backup(use: Use, look: Look) -> str | None:
     """Return the id of the backup that a request made: the first one that was not there and that nobody scheduled."""
-    began = use.before["spans"][0][0]
-
-    def is_it(row: Any) -> bool:
-        is_late = is_within(made_at(row), [(began, math.inf)], CLOCKS_APART) is not False
-        return is_late and str(row.id) not in use.before["ids"] and look.is_asked("Backup", {}, {}, row)
-
-    rows = look.rows("Backup", use.ids["container_id"]).where(is_it)
+    rows = look.rows("Backup", use.ids["container_id"]).where(
+        lambda row: not _was_there(row, use) and look.is_asked("Backup", {}, {}, row)
+    )
     first = min(rows, key=lambda row: (seconds_of(made_at(row)) or 0.0, str(row.id).zfill(20)), default=None)
     return None if first is None else str(first.id)
 
@@ -172,6 +166,11 @@ def _is_the_same(name: str, one: Constraint, value: str, look: Look) -> bool:
     return one.created_at is None or compare_instants(made_at(row), one.created_at) is True
 
 
+def _was_there(row: Any, use: Use) -> bool:
+    """Return whether a listed object was certainly there before a request."""
+    return str(row.id) in use.before["ids"] or is_older(made_at(row), use.before["spans"][0][0])
+
+
 def made_at(row: Any) -> str | None:
     """Return when a listed object was made; `None` if that is not known."""
     made: str | None = getattr(row, "added_at", None) or getattr(row, "created_at", None)
@@ -191,7 +190,7 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
         # What may exist twice has a time, and not a list from before: an answer may be with an older one.
         rows = look.rows(use.makes, use.parent or "") if use.makes in TWICE else ()
         row = next((row for row in rows if row.id == use.object), None)
-        return row is None or is_within(made_at(row), use.before["spans"], CLOCKS_APART) is not False
+        return row is None or not _was_there(row, use)
 
     kind = _MADE_AS.get(name, "Container")
     return any((use.makes, use.object) == (kind, ask.ids[name]) and is_there(use) for use in uses)

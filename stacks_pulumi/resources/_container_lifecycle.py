@@ -460,7 +460,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         def is_it(row: models.Container) -> bool:
             """Return whether a row is the container in the answer, which the client has found to be a new one."""
             is_same = compare_instants(container.created_at, row.created_at)
-            return bool(is_same) or not is_older(row, since)
+            return bool(is_same) or not is_older(row.created_at, since)
 
         # A list may still show the container that was replaced, which has the same id.
         replaced = since is not None and self.session.client.containers.has_deleted(container.name or "")

@@ -161,7 +161,7 @@ def _may_be_of_request(container: models.Container, stored: Mapping[str, Any]) -
     """Return whether a create request of ours may have made a container, by the time of the request in the state."""
     requested, created = seconds_of(stored.get(REQUESTED_AT)), seconds_of(container.created_at)
     is_later = requested is not None and created is not None and created > requested + _LATEST
-    return not is_later and not is_older(container, requested)
+    return not is_later and not is_older(container.created_at, requested)
 
 
 def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:

@@ -160,7 +160,7 @@ def test_the_spelling_of_the_platform_is_no_other_container(
 def test_a_creation_time_may_be_cut_to_the_minute(seconds: float, expected: bool) -> None:
     seen = Container(id="usr-1-web", name="web", template="nodejs", created_at=as_time(NOW))
 
-    assert is_older(seen, NOW + seconds) is expected
+    assert is_older(seen.created_at, NOW + seconds) is expected
 
 
 def test_a_list_without_statuses_is_no_reason_to_wait(clock: FakeClock) -> None:
