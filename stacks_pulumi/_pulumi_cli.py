@@ -13,12 +13,14 @@ import itertools
 import json
 import os
 import re
+import selectors
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from time import monotonic
+from typing import IO, Any, Final, TypedDict, cast
 
 import msgspec
 
@@ -377,6 +379,9 @@ _SECONDS: Final = 120.0
 _SECONDS_TO_END: Final = 20.0
 """The time in which the command ends its program and plugins after it is asked to end: 5 s on an idle machine."""
 
+_PAUSE: Final = 0.05
+"""Seconds between two looks at whether a command that writes nothing has ended."""
+
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _RAISED: Final = re.compile(r"^ *((?:[\w.]+(?:Error|Exception)|error): .*)", re.MULTILINE)
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -426,16 +431,15 @@ def execute(
     *,
     seconds_to_end: float = 0.0,
     environment: Mapping[str, str] | None = None,
-    text: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run `pulumi`, which may fail; `text` is its input, and by default it gets no variables `STACKS_*`."""
+    """Run `pulumi`, which may fail; by default it gets no variables `STACKS_*`."""
     given = {**_unless_set(folder), **(environment or _environ())}
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
             ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as the user finds it)
             cwd=folder,
             env={**given, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -445,7 +449,7 @@ def execute(
         raise PulumiError(f"the command `pulumi` {why}: install Pulumi, or add its folder to PATH") from None
     with process:
         try:
-            output, errors = process.communicate(text, timeout=seconds)
+            output, errors = _outputs(process, seconds)
         except subprocess.TimeoutExpired:
             end(process, seconds_to_end)
             msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
@@ -454,6 +458,36 @@ def execute(
             end(process, seconds_to_end)
             raise
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
+    """
+    Return what a command writes until it ends. What a program has started may keep the pipes open for ever.
+
+    Raises:
+        subprocess.TimeoutExpired: It does not end in time.
+    """
+    until = monotonic() + seconds
+    written = {cast("IO[bytes]", pipe): bytearray() for pipe in (process.stdout, process.stderr)}
+    with selectors.DefaultSelector() as waiting:
+        for pipe in written:
+            waiting.register(pipe, selectors.EVENT_READ)
+        while waiting.get_map():
+            # When it has ended, all that it has written is in the pipes.
+            has_ended = process.poll() is not None
+            ready = waiting.select(0 if has_ended else _PAUSE)
+            if has_ended and not ready:
+                break
+            for one, _ in ready:
+                data = os.read(one.fd, 65_536)
+                written[cast("IO[bytes]", one.fileobj)] += data
+                if not data:
+                    waiting.unregister(one.fileobj)
+            if monotonic() > until:
+                raise subprocess.TimeoutExpired(process.args, seconds)
+    process.wait(max(until - monotonic(), 0))
+    output, errors = map(bytes, written.values())
+    return output, errors
 
 
 def _unless_set(folder: Path | None) -> dict[str, str]:
@@ -580,7 +614,7 @@ class Pulumi:
 
     def preview(self, packs: Sequence[Path], seconds: float, changed: Mapping[str, str]) -> None:
         """
-        Preview the program, which runs it, without the variables `STACKS_*` of this process, as for every command.
+        Preview the program, which runs it, without the variables `STACKS_*` of this process that are not in `changed`.
 
         Raises:
             PulumiTimeoutError: It did not end in time.

@@ -23,6 +23,7 @@ from typing import (
     Literal,
     TypeAlias,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -70,12 +71,18 @@ def why_unreadable(error: OSError | ValueError) -> str:
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-def positioned(text: str, wrong: Callable[[int, str], ConfigError]) -> tuple[Any, dict[str, int]]:
+def positioned(
+    text: str,
+    wrong: Callable[[int, str], Exception],
+    scalar: Callable[[yaml.ScalarNode], Any] = lambda node: node.value,
+) -> tuple[Any, dict[str, int]]:
     """
-    Return the content of a YAML text, with every scalar as text, and the line of each value by its path (`.a.b`).
+    Return the content of a YAML text, and the line of each value by its path (`.a.b`).
 
-    Raises:
-        ConfigError: It is not YAML, has a name twice, or is too large.
+    Args:
+        text: The text.
+        wrong: Makes the error that is raised if it is not YAML, has a name twice, or is too large.
+        scalar: Returns the value of a scalar; by default its text.
     """
     import yaml  # noqa: PLC0415  (only such a file needs it)
 
@@ -83,7 +90,7 @@ def positioned(text: str, wrong: Callable[[int, str], ConfigError]) -> tuple[Any
     left = _MOST_VALUES
 
     def plain(node: yaml.Node, where: str) -> Any:
-        """Return the node's value, with every scalar as text: a word of the platform may be `on` or `3`."""
+        """Return the node's value. By default a scalar is text: a word of the platform may be `on` or `3`."""
         nonlocal left
         left -= 1
         if left < 0:
@@ -105,7 +112,7 @@ def positioned(text: str, wrong: Callable[[int, str], ConfigError]) -> tuple[Any
                 lines[f"{where}.{name}"] = line
                 values[name] = plain(value, f"{where}.{name}")
             return values
-        return node.value
+        return scalar(cast("yaml.ScalarNode", node))
 
     try:
         node = yaml.compose(text, yaml.BaseLoader)

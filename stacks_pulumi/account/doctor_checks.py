@@ -412,7 +412,9 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown("preview", "the program was not run: see the line about the stack")
         return
     address, source = facts.given("baseUrl")
-    if source == "STACKS_BASE_URL" and address is not None:
+    # A grant is made for programs, and its token opens nothing at another address.
+    is_grant = source == "STACKS_BASE_URL" and facts.grant is not None
+    if source == "STACKS_BASE_URL" and address is not None and not is_grant:
         yield unknown(
             "preview",
             "the program was not run: only STACKS_BASE_URL names its API, and without that variable the stack's key "
@@ -422,19 +424,20 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         return
     packs = [word for pack in facts.packs for word in ("--policy-pack", str(pack))]
     by_hand = pulumi_command(facts, "preview", *packs)
-    removed = sorted(name for name in facts.environ if name.startswith("STACKS_"))
+    ours = {name: value for name, value in facts.environ.items() if name.startswith("STACKS_")}
+    kept, removed = (ours, []) if is_grant else ({}, sorted(ours))
     without = f", without {', '.join(removed)}" if removed else ""
     alone = {} if facts.virtualenv is None else facts.without_active_environment()
     try:
         try:
-            facts.pulumi.preview(facts.packs, facts.preview_seconds, alone)
+            facts.pulumi.preview(facts.packs, facts.preview_seconds, {**alone, **kept})
         except PulumiTimeoutError:
             raise
         except PulumiError as error:
             if not alone:
                 raise
             # It may need the environment that is active in this shell, and then it fails in a different shell.
-            facts.pulumi.preview(facts.packs, facts.preview_seconds, {})
+            facts.pulumi.preview(facts.packs, facts.preview_seconds, kept)
             yield warning(
                 "preview",
                 f"`pulumi preview` runs the program{without}, and succeeds only while a virtual environment is active: "

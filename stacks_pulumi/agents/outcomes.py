@@ -149,7 +149,7 @@ def outcome_of(
     judged: Judged, verdict: PlanVerdict, record: str | None, approve_with: str | None
 ) -> PlanOutcome:
     """Return a planned change as an agent gets it."""
-    said = (judged.said or {})["verdict"]
+    said = judged.said["verdict"]
     adds = [said[name] for name in ("increase", "at_any_moment")]
     most = ["not known" if one is None else usd(Decimal(one)) for one in adds]
     return PlanOutcome(
@@ -171,12 +171,11 @@ def outcome_of(
 
 def _reasons(judged: Judged) -> Iterator[str]:
     """Yield why a change needs an approval, or is refused. A text that may name other stacks is for a person."""
-    said = judged.said or {}
-    for one in said["verdict"]["findings"]:
+    for one in judged.said["verdict"]["findings"]:
         is_others = one["rule"] in _OF_OTHERS
         yield f"{one['rule']}: {'a person sees why' if is_others else one['text']}"
     if judged.result != "refused":
-        yield from said["beyond"] or ()
+        yield from judged.said["beyond"] or ()
 
 
 def dollars(amount: str | None) -> str | None:

@@ -9,6 +9,7 @@ broker decides what a program may do at STACKS, and nothing here does.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -21,6 +22,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import yaml
 
+from stacks_pulumi._settings_file import positioned
 from stacks_pulumi.errors import ErrorCode, StacksError, without_keys
 
 Rule: TypeAlias = Literal["yaml", "size", "name", "part", "type", "option", "function", "reference", "secret"]
@@ -190,15 +192,19 @@ def _read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
         return _Copy(lines).of(program), lines
     if len(program.encode(errors="surrogatepass")) > _MOST_BYTES:
         raise UnreadableError("size", None, f"it has more than {_MOST_BYTES} bytes")
-    try:
+
+    def wrong(line: int, problem: str) -> UnreadableError:
+        return UnreadableError("yaml", line, problem)
+
+    def plain(node: yaml.ScalarNode) -> Any:
+        """Return what a scalar says: a word or a number of JSON, or a text."""
+        return node.value if node.style else _plain(node.value, node.start_mark.line + 1)
+
+    with contextlib.suppress(yaml.YAMLError):
+        # The error of the same reader has its line below.
         _check_events(program)
-        node = yaml.compose(program, yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or "a character is not allowed"
-        line = None if mark is None else mark.line + 1
-        raise UnreadableError("yaml", line, f"it is not YAML: {what}") from None
-    return _Copy(lines).of(None if node is None else _value(node, "", lines)), lines
+    document, lines = positioned(program, wrong, plain)
+    return _Copy(lines).of(document), lines
 
 
 def _check_events(text: str) -> None:
@@ -222,31 +228,7 @@ def _check_events(text: str) -> None:
                 raise UnreadableError("yaml", line, "it has a directive (%), or more than one document")
 
 
-def _value(node: Any, where: str, lines: dict[str, int]) -> Any:
-    """Return what a node of YAML says; note the line of each value."""
-    line = node.start_mark.line + 1
-    lines.setdefault(where, line)
-    if isinstance(node, yaml.ScalarNode):
-        return node.value if node.style else _scalar(node.value, line)
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(one, f"{where}[{index}]", lines) for index, one in enumerate(node.value)]
-    mapping: dict[str, Any] = {}
-    names: set[str] = set()
-    for key, one in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode) or (key.value == "<<" and not key.style):
-            raise UnreadableError("yaml", line, "a name is a plain text, without merge (<<)", where)
-        # The language host compares some names without case.
-        if key.value.casefold() in names:
-            raise UnreadableError("yaml", line, f"{key.value!r} is there twice", where)
-        names.add(key.value.casefold())
-        below = f"{where}.{key.value}" if where else key.value
-        lines[below] = line
-        mapping[key.value] = _value(one, below, lines)
-    return mapping
-
-
-def _scalar(text: str, line: int) -> Any:
+def _plain(text: str, line: int) -> Any:
     """Return the value of a plain scalar: JSON's words and numbers; everything else is a text."""
     if text in _WORDS:
         return _WORDS[text]
@@ -307,7 +289,7 @@ class _Copy:
                 raise self._error("yaml", where, words)
 
     def _error(self, rule: Rule, where: str, text: str) -> UnreadableError:
-        return UnreadableError(rule, self._lines.get(where), text, _short(where, 120))
+        return UnreadableError(rule, self._lines.get(f".{where}"), text, _short(where, 120))
 
 
 # Checking
@@ -355,10 +337,10 @@ class _Checker:
 
     def refuse(self, rule: Rule, where: str, text: str) -> None:
         """Note that something is not allowed."""
-        line, above = self.lines.get(where), where
-        while line is None and self.lines and above:
+        above = f".{where}"
+        while above not in self.lines and above:
             above = re.sub(r"(\.[^.\[]*|\[[0-9]+\]|^[^.\[]*)$", "", above)
-            line = self.lines.get(above)
+        line = self.lines.get(above)
         self.faults[ProgramFault(rule, line, _short(where, 120), _short(text, 300))] = None
 
     def program(self) -> None:

@@ -321,7 +321,7 @@ class Desk:
     @staticmethod
     def _is_covered(judged: Judged) -> bool:
         """Return whether the budget of this server's grant covers a change, and nothing else needs a person."""
-        is_within = judged.said is not None and judged.said["beyond"] == []
+        is_within = judged.said["beyond"] == []
         return is_within and judged.result != "refused" and not reported(judged.change).findings
 
     def _asked(self, judged: Judged) -> str:
@@ -388,7 +388,7 @@ class Desk:
             RefusedError: Nobody has approved it, or it is not of the stack as it is now.
         """
         judged, verdict = self._judged(folder)
-        is_covered, said = self._is_covered(judged), judged.said or {}
+        is_covered, said = self._is_covered(judged), judged.said
         is_changed = (folder / _STATE).read_bytes() != self._state()
         if is_covered and not is_changed:
             # Within the budget of this server's grant.

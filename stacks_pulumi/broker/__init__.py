@@ -29,14 +29,14 @@ What others build on:
 
 - `change.Change`, with `Permit`, `Constraint`, `Known`, `Secret`, `Ceiling`: the data of a `change.json`.
   `Change.bytes` is what a planner writes; `change.read_change(bytes)` reads and checks it.
-  Signatures are over the bytes as they are (`signatures.make`, `signatures.signer_of`).
+  Signatures are over the bytes as they are (`signatures.sign`, `signatures.signer_of`).
 - `rules.judge(change, settings, facts)`, `rules.missing`, `words.in_words`: what follows for a change, who may approve
   it, and a permit in words. The server uses the same.
 - `settings.GateFile`, `settings.read_file`: `gate.yaml`.
 - HTTP, next to the endpoints of the platform below `/api/v1`:
 
-  `GET /_broker/settings` (any token): `account`, `base_url`, `settings`, `approvers`, `prices` (the text of that
-  file, or null), `process` (`pid`, `uid`).
+  `GET /_broker/settings` (any token): `account`, `base_url`, `settings`, `approvers`, `process` (`pid`, `uid`).
+  `GET /_broker/rules` (any token): `files`: the rules, packs, own rules and prices, by name, in base 64.
   `GET /_broker/me` (any token): `grant`, `kind`, `for`, `stack`, `until`, `ended`, `account`, `secrets`,
   `may_apply_free`, `permits` (each with `words`, `used` and `left`), `policy`, `left_today`, `made`, `unknown`,
   `requests`.

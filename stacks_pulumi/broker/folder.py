@@ -22,11 +22,12 @@ from typing import Any, BinaryIO, Final, TypeVar
 import msgspec
 
 from stacks_pulumi._clock import Clock
-from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.broker import git
+from stacks_pulumi.broker.change import LONGEST
 from stacks_pulumi.broker.ledger import FILE as LEDGER
 from stacks_pulumi.broker.ledger import Ledger
 from stacks_pulumi.broker.limits import Budget
+from stacks_pulumi.broker.reader import opened
 from stacks_pulumi.broker.settings import FILE, GateFile, read_file
 from stacks_pulumi.errors import ConfigError
 
@@ -130,11 +131,35 @@ class Folder:
         keys = [one.path for one in sources if one is not None]
         return [*_settings_files(self.path, file), self.path / LEDGER, *keys]
 
-    def prices(self) -> str | None:
-        """Return the text of the file with the prices of other providers' resources; `None` without one."""
+    def rule_files(self) -> dict[str, bytes]:
+        """
+        Return the rules, packs and prices, by their names in the folder: without the key, and budgets of other stacks.
+
+        Raises:
+            ConfigError: They are too long for an answer.
+        """
         rules = self.rules
-        name = self._settings(rules).prices
-        return None if name is None else text_of(rules / name)
+        file, root = self._settings(rules), rules.resolve()
+        document, _ = opened(rules / FILE, FILE)
+        said = {name: value for name, value in document.items() if name not in {"key", "keys", "budgets"}}
+        configured = (pack.config for pack in file.packs)
+        others = (*file.own_rules, file.approvers, file.prices, *configured)
+        paths = [rules / name for name in others if name is not None]
+        for pack in file.packs:
+            # A link may lead to the key.
+            paths += [one for one in sorted((rules / pack.path).rglob("*")) if not one.is_symlink()]
+        found, size = {FILE: json.dumps(said).encode()}, 0
+        for path in paths:
+            if path.is_file() and path.resolve().is_relative_to(root) and "__pycache__" not in path.parts:
+                size += path.stat().st_size
+                if size > LONGEST:
+                    raise ConfigError(
+                        f"the packs in {self._given} have more than {LONGEST} bytes, so no client gets them: keep what "
+                        "`pulumi install` makes out of the folder",
+                        code="invalid-file",
+                    )
+                found[path.relative_to(rules).as_posix()] = path.read_bytes()
+        return found
 
     def budgets(self) -> Sequence[Budget]:
         """

@@ -7,6 +7,7 @@ token of a grant that may hand in such changes.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import datetime
@@ -33,7 +34,7 @@ from stacks_pulumi.broker.change import (
 from stacks_pulumi.broker.ledger import DAY, Grant, Spec, insert
 from stacks_pulumi.broker.limits import bills, left_today, limits_of, policy_of, price_listed
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
-from stacks_pulumi.broker.rules import Facts, Finding, Verdict, judge, missing
+from stacks_pulumi.broker.rules import Facts, Finding, Verdict, judge, missing, not_counted
 from stacks_pulumi.broker.settings import Policy
 from stacks_pulumi.broker.signatures import SignatureError, signer_of
 from stacks_pulumi.broker.signers import signers_of
@@ -315,6 +316,7 @@ class Desk:
                 "verdict": describe(verdict),
                 "approvals": names,
                 "missing": missing(change, verdict, self._settings(), names),
+                "not_counted": not_counted(change, verdict, self._settings(), names),
                 "handed_in": None if before is None else instant(before.at),
                 "beyond": beyond(grant, change, due) if grant.kind == "budget" else None,
                 "containers": {id_: None if row is None else described(row) for id_, row in rows.items()},
@@ -629,8 +631,11 @@ class Desk:
             "base_url": self._upstream.base_url,
             "settings": said,
             "approvers": people,
-            "prices": self._folder.prices(),
         }
+
+    def rules(self) -> dict[str, str]:
+        """Return the files by which a client plans: name -> content in base 64."""
+        return {name: base64.b64encode(data).decode() for name, data in self._folder.rule_files().items()}
 
 
 def _whole(row: sqlite3.Row) -> Change | None:

@@ -7,6 +7,7 @@ are the rules of `gate.yaml` over the 16 changing requests. A planner judges the
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -283,20 +284,26 @@ def missing(
         return "; ".join(one.text for one in verdict.findings if one.action == "refuse")
     if verdict.result in {"free", "nothing"}:
         return ""
+    reasons = not_counted(change, verdict, settings, names, requester)
+    needed = 2 if verdict.rules & {*settings.two_approvals} else 1
+    if len({*names} - reasons.keys()) >= needed:
+        return ""
+    said = "it needs an approval" if needed == 1 else "it needs the approvals of two people"
+    return "; ".join([said, *reasons.values()])
+
+
+def not_counted(
+    change: Change, verdict: Verdict, settings: GateFile, names: Collection[str], requester: str = ""
+) -> dict[str, str]:
+    """Return which of the people who signed a change may not approve it, each with the reason; see `missing`."""
     most = None if change.ceiling is None else change.ceiling.most
     # The author is what the change says; the requester is what the ledger says.
     authors = [*filter(None, (change.author, requester))] or [""]
-
-    def why_not(name: str, author: str) -> str:
-        return settings.why_not(
+    found: dict[str, str] = {}
+    for name, author in itertools.product(sorted(set(names)), authors):
+        why = settings.why_not(
             name, author, change.stack, most, destroys=verdict.destroys, owners=verdict.owners
         )
-
-    reasons = [
-        next(filter(None, (why_not(name, author) for author in authors)), "") for name in sorted(set(names))
-    ]
-    needed = 2 if verdict.rules & {*settings.two_approvals} else 1
-    if reasons.count("") >= needed:
-        return ""
-    said = "it needs an approval" if needed == 1 else "it needs the approvals of two people"
-    return "; ".join([said, *filter(None, reasons)])
+        if why:
+            found.setdefault(name, why)
+    return found

@@ -290,30 +290,40 @@ class App:
         what = incoming.path.removeprefix(OWN)
         if incoming.method == "POST" and what in {"changes", "approvals"}:
             return self._handed_in(incoming, grant, what)
-        if incoming.method == "POST" and what in {"verdicts", "requests"} and grant is not None:
+        if grant is None:
+            raise RequestRefusedError(401, "Invalid API key")
+        if incoming.method == "POST" and what in {"verdicts", "requests"}:
             self.kernel.may_still(grant, "ask for another grant")
             return self._judged(incoming, grant, what)
-        if incoming.method == "DELETE" and what == "me" and grant is not None:
+        if incoming.method == "DELETE" and what == "me":
             return self.desk.end(grant)
         if incoming.method != "GET":
             raise RequestRefusedError(404, "Not found")
-        if grant is None:
-            raise RequestRefusedError(401, "Invalid API key")
+        return self._told(what, grant)
+
+    def _told(self, what: str, grant: Grant) -> Reply:
+        """Return what a grant reads of the broker."""
         if what not in {"me", ""}:
             self.kernel.may_still(grant, "ask for another grant")
-        if what == "settings":
-            process = {"pid": os.getpid(), "uid": os.getuid()}
-            return json_reply(200, {"success": True, **self.desk.settings(), "process": process})
-        if what == "me":
-            return json_reply(200, {"success": True, **self.desk.describe(grant)})
-        if what == "log" and grant.kind == "read":
-            self._take_share(grant)
-            return json_reply(200, {"success": True, "grants": self.desk.history()})
         if what == "":
             return self._page(grant)
-        if what.startswith("requests/"):
-            return json_reply(200, {"success": True, **self.desk.request(what.removeprefix("requests/"))})
-        raise RequestRefusedError(404, "Not found")
+        if what in {"log", "rules"}:
+            # They read much.
+            self._take_share(grant)
+        said: dict[str, Any]
+        if what == "settings":
+            said = {**self.desk.settings(), "process": {"pid": os.getpid(), "uid": os.getuid()}}
+        elif what == "rules":
+            said = {"files": self.desk.rules()}
+        elif what == "me":
+            said = self.desk.describe(grant)
+        elif what == "log" and grant.kind == "read":
+            said = {"grants": self.desk.history()}
+        elif what.startswith("requests/"):
+            said = self.desk.request(what.removeprefix("requests/"))
+        else:
+            raise RequestRefusedError(404, "Not found")
+        return json_reply(200, {"success": True, **said})
 
     def _handed_in(self, incoming: Incoming, grant: Grant | None, what: str) -> Reply:
         who = incoming.peer if grant is None else grant.id

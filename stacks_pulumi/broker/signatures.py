@@ -75,31 +75,6 @@ def new_key(path: Path) -> None:
         raise SignatureError(f"no key can be made: {_said(done)}", code="file-access")
 
 
-def make(text: bytes, key: Path, signers: Path, at: datetime.datetime) -> bytes:
-    """
-    Return a signature of a known approver, in SSH's armour.
-
-    Args:
-        text: What is signed.
-        key: The private key, or the public one of a key that an agent has.
-        signers: The file with the keys of the approvers.
-        at: The time now, in UTC.
-
-    Raises:
-        SignatureError: It cannot be signed, or the file does not have the key.
-        ConfigError: The file of signers is wrong.
-    """
-    made = sign(text, key)
-    if _principal(made, signers, at)[0] is None:
-        names = ", ".join(sorted(names_of(signers))) or "no name"
-        raise SignatureError(
-            f"the key {key} is not one of {signers.name} that holds now, which has {names}: its line may be missing, "
-            "or its time may be over",
-            code="invalid-argument",
-        )
-    return made
-
-
 def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetime) -> str:
     """
     Return whose key has signed a text.

@@ -61,7 +61,7 @@ def run() -> int:
                     "$ stacks-pulumi gate approve REQUEST --gate http://127.0.0.1:7823 --key ~/.ssh/id_ed25519",
                 )
                 judged = workflow.judged(person, person.ask("GET", f"requests/{request}")["change"])
-                name, signature, _ = workflow.sign(person, judged, key, None)
+                name, signature, _ = workflow.sign(person, judged, key)
                 workflow.post(person, judged, signature)
                 _say(f"{name} has signed it.", first="   ")
                 _say("5. The agent sends the same request again.")

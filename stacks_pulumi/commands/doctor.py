@@ -42,9 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.description = (
         "Check the stack's settings and the API key, and preview the stack, which runs the program, without the "
-        "variables STACKS_*. Each check prints one line with the fix. Nothing is changed in the state and in the "
-        "account; apart from the preview, the API gets one list of the containers for each key, and with "
-        "--probe-scopes three more requests."
+        "variables STACKS_* unless they name a broker and a grant. Each check prints one line with the fix. Nothing is "
+        "changed in the state and in the account; apart from the preview, the API gets one list of the containers for "
+        "each key, and with --probe-scopes three more requests."
     )
     parser.epilog = _LEVELS
     parser.add_argument(

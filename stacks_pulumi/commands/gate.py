@@ -333,8 +333,8 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    with _asked(options, _place(options)) as (broker, statement):
-        _show_change(options, _judged(broker, statement, options))
+    with _judged(options) as (_, judged):
+        _show_change(options, judged)
     return 0
 
 
@@ -343,9 +343,7 @@ def _approve(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate import workflow  # noqa: PLC0415  (as above)
     from stacks_pulumi.gate.workflow import RefusedError  # noqa: PLC0415  (as above)
 
-    place = _place(options)
-    with _asked(options, place) as (broker, statement):
-        judged = _judged(broker, statement, options)
+    with _judged(options) as (broker, judged):
         _show_change(options, judged)
         if judged.result == "refused":
             raise RefusedError("not approved: the rules refuse this change; plan a different one")
@@ -357,13 +355,11 @@ def _approve(options: argparse.Namespace) -> int:
                 "not approved: a value is not known until the change is made; add --accept-unknown to approve any",
                 code="invalid-argument",
             )
-        name, signature, missing = workflow.sign(
-            broker, judged, options.key, place if isinstance(place, Path) else None
-        )
+        name, signature, missing = workflow.sign(broker, judged, options.key)
         if options.name is not None and options.name != name:
             raise RefusedError(f"not approved: the key belongs to {name}, and not to {options.name}")
         is_asked = judged.change.request is not None or not Path(options.change).exists()
-        if is_asked or isinstance(place, str):
+        if is_asked or broker.folder is None:
             workflow.post(broker, judged, signature)
             where = "at the broker"
         else:
@@ -456,8 +452,8 @@ def _check_file(file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _asked(options: argparse.Namespace, place: Place | None) -> Iterator[tuple[Broker | None, str]]:
-    """Yield the broker, if one can be asked here, and the text of the change."""
+def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
+    """Yield the broker, and the change that a file has, or that an access request is for."""
     from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
 
     file = Path(options.change)
@@ -465,32 +461,10 @@ def _asked(options: argparse.Namespace, place: Place | None) -> Iterator[tuple[B
     # The id of an access request is neither a path nor the name of a file.
     is_file = file.exists() or bool(file.suffix) or len(file.parts) > 1
     statement = workflow.statement_of(file) if is_file else None
-    broker = None
-    with contextlib.ExitStack() as stack:
-        if place is not None or statement is None:
-            try:
-                broker = stack.enter_context(client.opened(place))
-            except ConfigError as error:
-                # An approver may have neither a token nor the key.
-                if statement is None or error.code != "missing-api-key":
-                    raise
-        if broker is not None and not broker.token:
-            broker = None
+    with client.opened(_place(options)) as broker:
         if statement is None:
-            if broker is None:
-                raise InputError(
-                    f"there is no file {file}, and no broker that knows an access request of this name",
-                    code="file-access",
-                )
             statement = str(broker.ask("GET", f"requests/{file}")["change"])
-        yield broker, statement
-
-
-def _judged(broker: Broker | None, statement: str, options: argparse.Namespace) -> Judged:
-    from stacks_pulumi.gate import workflow  # noqa: PLC0415  (each action needs its own modules)
-
-    file = Path(options.change)
-    return workflow.judged(broker, statement, workflow.signatures_of(file) if file.exists() else ())
+        yield broker, workflow.judged(broker, statement, workflow.signatures_of(file))
 
 
 def _next(action: str, options: argparse.Namespace) -> str:

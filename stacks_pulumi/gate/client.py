@@ -30,6 +30,7 @@ BASE: Final = "/api/v1"
 _OWN: Final = "/_broker/"
 _SECONDS: Final = 40.0
 _TRIES: Final = 5
+_NO_GRANT: Final = 401
 _TOO_MANY: Final = 429
 _TTL: Final = 2 * 3600.0
 
@@ -107,6 +108,9 @@ class Broker:
             break
         if not isinstance(said, dict):
             raise StacksError(f"no broker answers at {self.url}", code="connection-failed")
+        if answer.status_code == _NO_GRANT:
+            words = "the broker at {} knows no such grant: set STACKS_API_KEY to the token of one that reads"
+            raise BrokerError(words.format(self.url), code="api-key-refused")
         if not answer.ok:
             hint = said.get("hint")
             words = str(said.get("error", f"it answered {answer.status_code}"))

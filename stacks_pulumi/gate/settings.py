@@ -7,9 +7,10 @@ files next to it. Every path is relative to the folder and stays in it.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from stacks_pulumi.broker import git
 from stacks_pulumi.broker.reader import Inside
 from stacks_pulumi.broker.settings import GateFile, read_file
 from stacks_pulumi.cost.report import PriceTable, read_prices
+from stacks_pulumi.errors import ConfigError, clean
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,31 @@ def opened(folder: Path) -> Iterator[Gate]:
         commit = git.commit_of(folder, ref)
         git.extract(folder, commit, Path(scratch))
         yield read_gate(Path(scratch), f"{folder} of {ref}, commit {commit[:12]}")
+
+
+@contextlib.contextmanager
+def received(files: Mapping[str, str], source: str) -> Iterator[Gate]:
+    """
+    Yield the gate of a broker that is elsewhere, for as long as the block lasts.
+
+    Args:
+        files: The files of its folder: name -> content in base 64.
+        source: Where they are from, for people.
+
+    Raises:
+        ConfigError: A setting is not known here, or a file would be outside of the folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
+        folder = Path(scratch).resolve()
+        for name, content in files.items():
+            path = (folder / name).resolve()
+            if not path.is_relative_to(folder):
+                raise ConfigError(f"{source} sends a file with the name {clean(name)}", code="invalid-file")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(base64.b64decode(content))
+            # A pack may have a program that starts it.
+            path.chmod(0o700)
+        yield read_gate(folder, source)
 
 
 def read_gate(folder: Path, source: str | None = None) -> Gate:

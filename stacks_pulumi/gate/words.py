@@ -35,10 +35,6 @@ _ORDER: Final = (
     "each line may happen alone, in any order, or not at all, unless it says after which others; nothing else may "
     "happen at STACKS"
 )
-_NO_BROKER: Final = (
-    "no broker was asked: prices, owners and creation times are only what the planner says, and the broker may refuse "
-    "the change"
-)
 _SIGNED: Final = (
     "what is signed is what `stacks-pulumi gate show` prints: the job that wrote this comment may have run the "
     "program"
@@ -96,20 +92,15 @@ def unplanned(stack: str, error: StacksError) -> str:
 
 
 def _data(judged: Judged) -> dict[str, Any]:
-    said = judged.said or {}
+    shown = ("verdict", "containers", "approvals", "missing")
     return {
         "result": judged.result,
         "change": msgspec.to_builtins(judged.change),
-        "verdict": said.get("verdict"),
-        "containers": said.get("containers", {}),
-        "approvals": said.get("approvals", []),
-        "missing": said.get("missing"),
+        **{name: judged.said[name] for name in shown},
     }
 
 
 def _money(judged: Judged) -> str:
-    if judged.said is None:
-        return ""
     verdict = judged.said["verdict"]
     increase, most = verdict["increase"], verdict["at_any_moment"]
     if increase is None or most is None:
@@ -126,8 +117,6 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
         yield (
             ("error", f"refused by {rule}: {text}") if action == "refuse" else ("warning", f"{rule}: {text}")
         )
-    if said is None:
-        yield "warning", _NO_BROKER
     if change.permits:
         yield "note", _ORDER
     if change.ceiling is not None:
@@ -137,6 +126,8 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
             "note",
             f"it may add at most {usd(Decimal(change.ceiling.increase))} to the monthly price{moment}",
         )
+    elif judged.said["verdict"]["prices"]:
+        yield "warning", "it has no ceiling: what it adds costs what STACKS asks for when it is made"
     if change.request:
         yield "note", f"it approves the access request {change.request}"
     who = f" by {change.author!r}" if change.author else ""
@@ -145,27 +136,25 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
     yield from (("note", f"a policy says: {text}") for text in reported(change).violations)
     if reported(change).plan is not None:
         yield "note", f"the engine's plan is saved, SHA-256 {reported(change).plan}"
-    if said is not None and said["handed_in"]:
+    if said["handed_in"]:
         yield (
             "note",
             f"it was handed in at {said['handed_in']}: `gate apply` goes on with what is left of it",
         )
-    if said is not None and (said["approvals"] or judged.result == "needs_approval"):
+    if said["approvals"] or judged.result == "needs_approval":
         missing = f"; {said['missing']}" if said["missing"] else ""
         yield "note", f"approved by {', '.join(said['approvals']) or 'no one yet'}{missing}"
 
 
 def _counted(judged: Judged) -> str:
     """Return what the broker counts: one line, also where the planner's words fill the screens before it."""
-    if judged.said is None:
-        return ""
     permits = judged.change.permits
     found = Counter(str(one["rule"]) for one in judged.said["verdict"]["findings"])
     # The broker repeats each of them, and the planner chooses how many there are.
     found.subtract(one.rule for one in judged.change.reported)
     counts = {
         "lines": len(permits),
-        "deletions": sum(bool(EFFECTS[one.endpoint].removes) for one in permits),
+        "deletions": sum(one.times or 0 for one in permits if EFFECTS[one.endpoint].removes),
         "secrets": len(judged.change.secrets),
         **{rule: count for rule, count in found.items() if count > 0},
     }
@@ -174,11 +163,7 @@ def _counted(judged: Judged) -> str:
 
 def _findings(judged: Judged) -> Iterator[tuple[str, str, str]]:
     """Yield what the rules found, refusals first. A broker's findings have those of the planner."""
-    if judged.said is None:
-        found = [(one.rule, str(one.action), one.text) for one in reported(judged.change).findings]
-    else:
-        of_broker = judged.said["verdict"]["findings"]
-        found = [(str(one["rule"]), str(one["action"]), str(one["text"])) for one in of_broker]
+    found = [(one["rule"], one["action"], one["text"]) for one in judged.said["verdict"]["findings"]]
     yield from sorted(found, key=lambda one: one[1] != "refuse")
 
 
@@ -217,16 +202,16 @@ def _requests(judged: Judged) -> Table:
 
 
 def _permit(permit: Permit, judged: Judged) -> Row:
-    effect, said = EFFECTS[permit.endpoint], judged.said
+    effect, verdict = EFFECTS[permit.endpoint], judged.said["verdict"]
     action: Action = "create" if effect.makes else "delete" if effect.removes else "update"
     price = ""
     if permit.endpoint == "containers.create":
-        amount = permit.usd if said is None else said["verdict"]["prices"].get(str(permit.n))
+        amount = verdict["prices"].get(str(permit.n))
         price = "not known" if amount is None else usd(Decimal(amount))
     cells = (str(permit.n), action, in_words(permit), price, "; ".join(_about(permit, judged)))
     size = Decimal(price.removeprefix("$") or 0) if price not in {"", "not known"} else Decimal(0)
     # Where not all rows fit, what ends something is there, and what a rule has found.
-    found = {one["permit"] for one in ([] if said is None else said["verdict"]["findings"])}
+    found = {one["permit"] for one in verdict["findings"]}
     return Row(cells, action, size + (_FIRST if action == "delete" or permit.n in found else 0))
 
 
@@ -272,16 +257,7 @@ def _known(judged: Judged) -> Table:
 
 
 def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
-    """
-    Return what a container is: as the broker says it, or, without one, as the planner does.
-
-    Args:
-        known: What the change says of it.
-        judged: The change.
-        is_of: Whether it is only where something else is, so that its time does not matter.
-    """
-    if judged.said is None:
-        return f"{known.template or 'unknown'}, made {known.created_at or 'at an unknown time'}, as the planner says"
+    """Return what a container is; with `is_of` only where something else is, so that its time does not matter."""
     row = judged.said["containers"].get(known.id)
     if row is None:
         return "not in the account now"

@@ -20,7 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -54,9 +54,6 @@ from stacks_pulumi.broker.change import (
     instant,
     read_change,
 )
-from stacks_pulumi.broker.folder import ACCOUNT, account_in
-from stacks_pulumi.broker.settings import GateFile
-from stacks_pulumi.cost.report import PriceTable, read_prices
 from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError, clean
 from stacks_pulumi.gate import checks, packs, permits, preview, rules, settings
 from stacks_pulumi.gate.change import Change as Resource
@@ -127,24 +124,20 @@ class Judged(NamedTuple):
     Attributes:
         statement: The text that is signed.
         change: What it says.
-        said: What the broker says of it: `verdict`, `containers`, `approvals`, `missing`; `None` without a broker.
+        said: What the broker says of it: `verdict`, `containers`, `approvals`, `missing`.
         signatures: The signatures that it has.
     """
 
     statement: str
     change: Change
-    said: Mapping[str, Any] | None
+    said: Mapping[str, Any]
     signatures: Sequence[str] = ()
 
     @property
     def result(self) -> str:
-        """What follows, as the broker says; without one, as far as the planner says it."""
-        said = reported(self.change)
-        if self.said is None:
-            is_refused = any(one.action == "refuse" for one in said.findings)
-            return "refused" if is_refused else "needs_approval"
+        """What follows, as the broker says."""
         result = str(self.said["verdict"]["result"])
-        return "free" if result == "nothing" and said.steps else result
+        return "free" if result == "nothing" and reported(self.change).steps else result
 
 
 @dataclass(frozen=True)
@@ -194,14 +187,13 @@ def plan(broker: Broker, wanted: Wanted) -> Judged:
         PulumiError: The preview fails.
         StacksError: The broker refuses.
     """
-    said = broker.ask("GET", "settings")
-    with _gate_of(broker, said) as gate:
-        return _planned(broker, wanted, said, gate)
+    with _gate_of(broker) as gate:
+        return _planned(broker, wanted, gate)
 
 
-def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate) -> Judged:
+def _planned(broker: Broker, wanted: Wanted, gate: Gate) -> Judged:
     check_configuration(wanted.project, wanted.stack)
-    wrong = () if broker.folder is None else (*checks.of_packs(gate), *checks.of_settings(gate))
+    wrong = (*checks.of_packs(gate), *checks.of_settings(gate))
     if wrong:
         raise RefusedError(f"the gate has mistakes: {'; '.join(wrong)}")
     data, violations = _previewed(broker, gate, wanted)
@@ -227,7 +219,7 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
     change = Change(
         version=1,
         stack=seen.stack,
-        account=str(said["account"]),
+        account=str(broker.ask("GET", "me")["account"]),
         until=instant((now + (wanted.expires or gate.file.record_expires)).timestamp()),
         nonce=secrets.token_urlsafe(18),
         permits=needed.permits,
@@ -248,10 +240,8 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
         ),
     )
     first = judged(broker, change.bytes.decode())
-    if wanted.ceiling is not None or first.said is None:
-        return first
     costs = first.said["verdict"]
-    if costs["increase"] is None:
+    if wanted.ceiling is not None or costs["increase"] is None:
         return first
     ceiling = Ceiling(
         increase=f"{max(Decimal(costs['increase']), Decimal(0)):.2f}", at_any_moment=costs["at_any_moment"]
@@ -259,7 +249,7 @@ def _planned(broker: Broker, wanted: Wanted, said: Mapping[str, Any], gate: Gate
     return judged(broker, msgspec.structs.replace(change, ceiling=ceiling).bytes.decode())
 
 
-def judged(broker: Broker | None, statement: str, given: Sequence[str] = ()) -> Judged:
+def judged(broker: Broker, statement: str, given: Sequence[str] = ()) -> Judged:
     """
     Return what follows for a change.
 
@@ -268,40 +258,14 @@ def judged(broker: Broker | None, statement: str, given: Sequence[str] = ()) -> 
         StacksError: The broker refuses it: it is over, or a signature does not hold.
     """
     change = read_change(statement.encode("utf-8", "surrogatepass"))
-    said = None if broker is None else broker.verdict(statement, given)
-    return Judged(statement, change, said, given)
+    return Judged(statement, change, broker.verdict(statement, given), given)
 
 
-@contextlib.contextmanager
-def _gate_of(broker: Broker, said: Mapping[str, Any]) -> Iterator[Gate]:
-    """Yield the rules for what no broker holds: with all files of the folder, or without its code."""
+def _gate_of(broker: Broker, token: str | None = None) -> contextlib.AbstractContextManager[Gate]:
+    """Return the rules, packs and prices of a broker: those in its folder, or those that it sends to a grant."""
     if broker.folder is not None:
-        with settings.opened(broker.folder) as gate:
-            yield gate
-        return
-    file = _file_of(said)
-    yield settings.Gate(
-        Path(), broker.url, file, (), (), Path(file.approvers), _price_table(said.get("prices")), None
-    )
-
-
-def _file_of(said: Mapping[str, Any]) -> GateFile:
-    try:
-        return msgspec.convert(said["settings"], GateFile)
-    except msgspec.ValidationError as error:
-        raise StacksError(
-            f"the settings of the broker cannot be read ({error}): use its version of this package",
-            code="invalid-file",
-        ) from None
-
-
-def _price_table(text: object) -> PriceTable | None:
-    if not isinstance(text, str):
-        return None
-    with tempfile.TemporaryDirectory(prefix="stacks-gate-") as folder:
-        file = Path(folder) / "prices.yaml"
-        file.write_text(text, encoding="utf-8")
-        return read_prices(file)
+        return settings.opened(broker.folder)
+    return settings.received(broker.ask("GET", "rules", token=token)["files"], broker.url)
 
 
 def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[str]]:
@@ -471,56 +435,33 @@ def write(statement: str, file: Path) -> None:
 # Approving
 
 
-def sign(broker: Broker | None, judged: Judged, key: Path, folder: Path | None) -> tuple[str, str, str]:
+def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
     """
     Sign a change.
 
     Args:
-        broker: The broker, which says whose key it is; `None` if none is asked.
+        broker: The broker, which says whose key it is.
         judged: The change.
         key: The key of the approver.
-        folder: The gate's folder, if it is here.
 
     Returns:
-        The name of the approver, the signature, and what is missing; empty if nothing is, or that is not known.
+        The name of the approver, the signature, and what is missing; empty if nothing is.
 
     Raises:
         SignatureError: The key does not sign.
         RefusedError: It is not the key of an approver, they may not approve it, or the gate's own rules find more than
             the plan says.
     """
-    if folder is not None:
-        _check_own_rules(folder, judged.change)
-    text, before = judged.statement.encode(), {*(judged.said or {}).get("approvals", ())}
-    if broker is None:
-        if folder is None:
-            raise InputError(
-                "the owner of the key is not known here: name the gate's folder, or use a token of a read grant",
-                code="invalid-argument",
-            )
-        if account_in(folder / ACCOUNT) not in {None, judged.change.account}:
-            raise RefusedError("not approved: it is for another broker; plan it with the one of this folder")
-        now = datetime.datetime.now(datetime.timezone.utc)
-        with settings.opened(folder) as gate:
-            made = signatures.make(text, key, gate.signers, now)
-            return signatures.signer_of(text, made, gate.signers, now), made.decode(), ""
+    if broker.folder is not None:
+        _check_own_rules(broker.folder, judged.change)
+    text, before = judged.statement.encode(), {*judged.said["approvals"]}
     made = signatures.sign(text, key)
     said = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
     added = {*said["approvals"]} - before
     if not added:
         raise RefusedError("the person of this key has approved it already")
     (name,) = added
-    file = _file_of(broker.ask("GET", "settings"))
-    verdict = said["verdict"]
-    ceiling = judged.change.ceiling
-    why = file.why_not(
-        name,
-        judged.change.author,
-        judged.change.stack,
-        None if ceiling is None else ceiling.most,
-        destroys=bool({one["rule"] for one in verdict["findings"]} & {"destroys-data", "restores-data"}),
-        owners=verdict["owners"],
-    )
+    why = said["not_counted"].get(name)
     if why:
         raise RefusedError(f"not approved: {why}")
     return name, made.decode(), str(said["missing"])
@@ -547,18 +488,13 @@ def _check_own_rules(folder: Path, change: Change) -> None:
         )
 
 
-def post(broker: Broker | None, judged: Judged, signature: str) -> None:
+def post(broker: Broker, judged: Judged, signature: str) -> None:
     """
     Give a signature to the broker, which keeps it until the change is handed in.
 
     Raises:
         BrokerError: It is refused.
-        InputError: No broker can be asked.
     """
-    if broker is None:
-        raise InputError(
-            "the broker cannot be asked, so the signature would be lost", code="connection-failed"
-        )
     try:
         broker.ask("POST", "approvals", {"statement": judged.statement, "signatures": [signature]})
     except BrokerError as error:
@@ -641,24 +577,28 @@ def apply(broker: Broker, wanted: Run) -> Applied:
     if not (wanted.words or change.permits or change.secrets or said.steps or said.findings):
         # It needs neither a grant nor an update.
         return Applied(0, ())
-    rules_here = contextlib.nullcontext() if broker.folder is None else settings.opened(broker.folder)
-    with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch, rules_here as gate:
-        words = [*wanted.words] or _up(gate, wanted, change, Path(scratch))
-        is_marked = gate is not None and _once(broker, wanted, change, gate.file.record_expires)
-        try:
-            granted = broker.ask("POST", "changes", {"statement": statement, "signatures": given})
-        except BrokerError as error:
-            raise RefusedError(error.message) from None
-        token = str(granted["token"])
-        exposed = "" if broker.folder is not None else dataclasses.replace(broker, token=token).why_exposed()
-        if exposed and wanted.strict:
-            broker.ask("DELETE", "me", token=token)
-        _check_exposed(exposed, wanted)
-        if is_marked:
-            ignored = (PulumiError,) if wanted.accept_replay else ()
-            with contextlib.suppress(*ignored):
-                _tag(wanted, change, "set", _tag_of(change), change.until)
-        environment = {**without_options(broker.environment(token)), "PULUMI_EXPERIMENTAL": "true"}
+    if not wanted.words:
+        _check_stack(wanted, change)
+    is_marked = _once(broker, wanted, change)
+    try:
+        granted = broker.ask("POST", "changes", {"statement": statement, "signatures": given})
+    except BrokerError as error:
+        raise RefusedError(error.message) from None
+    token = str(granted["token"])
+    exposed = "" if broker.folder is not None else dataclasses.replace(broker, token=token).why_exposed()
+    if exposed and wanted.strict:
+        broker.ask("DELETE", "me", token=token)
+    _check_exposed(exposed, wanted)
+    if is_marked:
+        ignored = (PulumiError,) if wanted.accept_replay else ()
+        with contextlib.suppress(*ignored):
+            _tag(wanted, change, "set", _tag_of(change), change.until)
+    environment = {**without_options(broker.environment(token)), "PULUMI_EXPERIMENTAL": "true"}
+    with contextlib.ExitStack() as used:
+        words = wanted.words
+        if not words:
+            scratch = used.enter_context(tempfile.TemporaryDirectory(prefix="stacks-gate-"))
+            words = _up(used.enter_context(_gate_of(broker, token)), wanted, change, Path(scratch))
         return _ended(broker, token, _run(words, wanted.project, environment, broker))
 
 
@@ -669,8 +609,8 @@ def _check_exposed(exposed: str, wanted: Run) -> None:
         sys.stderr.write(f"stacks-pulumi gate: {exposed}\n")
 
 
-def _up(gate: Gate | None, wanted: Run, change: Change, scratch: Path) -> list[str]:
-    """Return the words of `pulumi up` for a change."""
+def _check_stack(wanted: Run, change: Change) -> None:
+    """Refuse another project or stack than the one of a change, and another saved plan than the one that was signed."""
     project = find_project(wanted.project)
     name = None if project is None else read_project(project).get("name")
     of_project, _, stack = change.stack.partition("/")
@@ -679,22 +619,27 @@ def _up(gate: Gate | None, wanted: Run, change: Change, scratch: Path) -> list[s
             f"the change is of the stack {change.stack}, and this is another project or stack: name its folder with -C",
             code="invalid-argument",
         )
-    stack = wanted.stack or stack
-    check_configuration(wanted.project, stack)
-    plan = plan_of(wanted.file)
-    expected = reported(change).plan
-    words = ["pulumi", "up", "--yes", *_chosen(stack)]
-    if expected is not None:
-        saved = read_file(plan) if plan.is_file() else b""
-        if digest(saved) != expected:
-            raise InputError(
-                f"{plan} is not the saved plan that was approved: take it from where it was planned"
-            )
+    check_configuration(wanted.project, wanted.stack or stack)
+    _saved_plan(wanted, change)
+
+
+def _saved_plan(wanted: Run, change: Change) -> bytes:
+    """Return the engine's plan that was signed with a change; nothing without one."""
+    plan, expected = plan_of(wanted.file), reported(change).plan
+    saved = read_file(plan) if expected is not None and plan.is_file() else b""
+    if expected is not None and digest(saved) != expected:
+        raise InputError(f"{plan} is not the saved plan that was approved: take it from where it was planned")
+    return saved
+
+
+def _up(gate: Gate, wanted: Run, change: Change, scratch: Path) -> list[str]:
+    """Return the words of `pulumi up` for a change."""
+    stack = wanted.stack or change.stack.partition("/")[2]
+    words = ["pulumi", "up", "--yes", *_chosen(stack), *packs.options_of(gate.packs, scratch)]
+    if saved := _saved_plan(wanted, change):
         # A copy: the file may change after the look.
         (scratch / "plan.json").write_bytes(saved)
         words += ["--plan", str(scratch / "plan.json")]
-    if gate is not None:
-        words += packs.options_of(gate.packs, scratch)
     return words
 
 
@@ -743,14 +688,14 @@ def _ended(broker: Broker, token: str, code: int) -> Applied:
 # Once, where no ledger lasts
 
 
-def _once(broker: Broker, wanted: Run, change: Change, longest: datetime.timedelta) -> bool:
+def _once(broker: Broker, wanted: Run, change: Change) -> bool:
     """
     Check that a change was not applied before, if the ledger might not know it; return whether it is to be marked.
 
     Raises:
         RefusedError: It was, or the ledger is empty and no tag can tell.
     """
-    is_known, is_empty = (True, False) if broker.folder is None else _memory(broker.folder, change, longest)
+    is_known, is_empty = (True, False) if broker.folder is None else _memory(broker.folder, change)
     if is_known:
         return False
     try:
@@ -776,13 +721,13 @@ _NOT_KNOWN: Final = (
 )
 
 
-def _memory(folder: Path, change: Change, longest: datetime.timedelta) -> tuple[bool, bool]:
+def _memory(folder: Path, change: Change) -> tuple[bool, bool]:
     """Return whether a ledger would know that a change was handed in before, and whether it has no memory at all."""
     from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (a client of an address has no ledger)
     from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
 
     with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened:
-        ledger = opened.ledger
+        ledger, longest = opened.ledger, opened.settings().record_expires
         begun = ledger.rows("select min(at) as at from uses")[0]["at"]
         # No change is handed in earlier than this before its end, and none after its end.
         is_old = begun is not None and begun < ledger.now() - longest.total_seconds()

@@ -260,7 +260,7 @@ def test_a_verdict_is_told_with_what_the_platform_says_and_grants_nothing(
     assert said["containers"][old["id"]]["template"] == "redis"
     assert [one.kind for one in bench.ledger.grants()] == ["read"]
     assert (said["approvals"], said["missing"]) == (["ann"], "")
-    assert bench.client()("POST", "/_broker/verdicts", {"statement": text}).status_code == 404
+    assert bench.client()("POST", "/_broker/verdicts", {"statement": text}).status_code == 401
 
 
 def test_the_token_of_a_change_ends_with_its_run(bench: Bench) -> None:

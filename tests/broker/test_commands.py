@@ -414,16 +414,26 @@ def test_the_user_of_the_broker_is_warned_and_refused_if_strict(desks: Callable[
     assert "the broker runs as this user" in desk.apply()
 
 
-def test_a_machine_without_a_token_shows_only_what_the_planner_says(
+def test_a_machine_without_a_token_shows_and_signs_nothing(
     desks: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = desks()
     desk.write(permit("containers.create", create("web")))
     monkeypatch.delenv("STACKS_API_KEY")
 
-    assert "no broker was asked" in desk.gate("show")
-    # The file alone can be read, too.
-    assert cli.main(["gate", "show", str(desk.file)]) == 0
-    assert "the owner of the key is not known here" in desk.approve("ann", code=1)
+    assert "set STACKS_API_KEY to the token of one that reads" in desk.gate("show", code=2)
+    assert "set STACKS_API_KEY to the token of one that reads" in desk.approve("ann", code=2)
     monkeypatch.setattr("stacks_pulumi.gate.client.Broker.why_exposed", lambda _self: "")
     assert "without a signature" in desk.apply(code=2)
+
+
+def test_each_deletion_is_counted_and_a_missing_ceiling_is_said(desks: Callable[..., Desk]) -> None:
+    desk = desks()
+    both = {**desk.known("old"), **desk.known("older")}
+    gone = permit("containers.delete", ids={"container_id": {"of": [*both]}}, times=2)
+    desk.write(gone, permit("containers.create", create("web")), known=both)
+
+    said = desk.gate("show")
+
+    assert "the broker counts: lines 2, deletions 2" in said
+    assert "it has no ceiling" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 from typing import Final
@@ -304,6 +305,15 @@ def test_the_settings_say_nothing_of_the_key(bench: Bench, token: str) -> None:
     assert said["approvers"] == ["ann", "bob"]
     assert str(bench.path / "key") not in json.dumps(said)
     assert "key" not in said["settings"]
+    pack = bench.path / "packs/guard"
+    pack.mkdir(parents=True)
+    (pack / "__main__.py").write_text("", encoding="utf-8")
+    (pack / "link").symlink_to(bench.path / "key")
+    (pack / "folder").symlink_to(bench.path)
+    bench.configure({"packs": [{"path": "packs/guard"}]})
+    files = bench.reader()("GET", "/_broker/rules").json()["files"]
+    assert {"gate.yaml", "allowed_signers", "packs/guard/__main__.py"} == files.keys()
+    assert b"key" not in base64.b64decode(files["gate.yaml"])
 
 
 def test_a_vpn_client_with_a_slash_is_one_segment(bench: Bench) -> None:

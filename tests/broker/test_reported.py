@@ -51,6 +51,7 @@ def colours(changes):
 
 RULES = [colours]
 """
+SMALL: Final = {"allowed-plans": {"allowed": ["micro"]}}
 PACK: Final = {"allowed-plans": {"allowed": ["micro", "basic", "premium"]}}
 
 
@@ -67,6 +68,12 @@ def job(bench: Bench, tmp_path: Path) -> Machine:
     made = Machine("job", Stack(tmp_path / "stack", ensure().bin, {}), "")
     for name in ("STACKS_BASE_URL", "STACKS_API_KEY"):
         made.env.pop(name, None)
+    guard(bench)
+    return made
+
+
+def guard(bench: Bench) -> None:
+    """Give a gate a pack and a rule of its own."""
     shutil.copytree(
         ROOT / "policies" / "plans", bench.path / "plans", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -79,7 +86,27 @@ def job(bench: Bench, tmp_path: Path) -> Machine:
         "two_approvals": ["destroys-data"],
     }
     (bench.path / "gate.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return made
+
+
+def test_a_broker_elsewhere_sends_its_packs_and_own_rules(bench: Bench, tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "stack", ensure().bin, {})
+    guard(bench)
+    planner = Machine("planner", stack, bench.url, bench.reader().token)
+
+    def plan(size: str, code: int) -> str:
+        stack.program(f'stacks.Container("web", template="nodejs", plan="{size}")')
+        planner.checkout()
+        return planner.gate("plan", "-s", "dev", code=code)
+
+    assert "allowed-plans" in plan("standard", 2)
+    assert "refused by no-premium" in plan("premium", 2)
+    plan("basic", 3)
+    planner.gate("approve", "change.json", "--key", str(keys() / "ann"))
+    # The job has no token: it gets them with that of the change.
+    del planner.env["STACKS_API_KEY"]
+    (bench.path / "plans.json").write_text(json.dumps(SMALL), encoding="utf-8")
+    assert "allowed-plans" in planner.gate("apply", "change.json", "--gate", bench.url, code=1)
+    assert bench.names == []
 
 
 def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Machine) -> None:

@@ -215,10 +215,11 @@ def marked(reader: Reader, mark: str) -> list[str]:
 
 
 def signed(reader: Reader, runner: Runner) -> str:
-    """Return the signature of a person who has the change in a checkout, and neither a key of the API nor a stack."""
+    """Return the signature of a person who has the change in a checkout, a key that reads, and no stack."""
     desk = runner.checkout()
     shutil.copy(runner.artifacts["change"] / "change.json", desk)
     env = {name: value for name, value in runner.env.items() if not name.startswith(("PULUMI", "STACKS"))}
+    env["STACKS_API_KEY"] = reader.emulator.new_key(scopes=["containers:read"])
     (text,) = marked(reader, "approve")
     said = Terminal(desk, runner.scratch, env).paste(text)
     assert "needs an approval" in said

@@ -87,7 +87,7 @@ HOSTILE: dict[str, tuple[str, Any]] = {
     ),
     "an alias": ("yaml", "resources: {}\nvariables: {a: &x 1, b: *x}\n"),
     "a bomb": ("yaml", BOMB),
-    "a merge": ("yaml", "resources: {web: {<<: {type: stacks:index:Container}}}\n"),
+    "a merge": ("option", "resources: {web: {<<: {type: stacks:index:Container}}}\n"),
     "a tag of Python": ("yaml", "resources: !!python/object/apply:os.system ['id']\n"),
     "a harmless tag": ("yaml", "resources: {}\nvariables: {x: !!str 1}\n"),
     "a directive": ("yaml", "%YAML 1.1\n---\nresources: {}\n"),

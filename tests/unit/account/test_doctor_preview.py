@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from stacks_pulumi import _pulumi_cli
 from stacks_pulumi.cli import main
+from stacks_pulumi.config import GRANT
 from tests.support.waiting import until
 from tests.unit.account.conftest import CheckedMachine, only
 
@@ -57,6 +59,25 @@ def test_the_preview_has_no_variable_of_stacks(machine: CheckedMachine) -> None:
     assert environment["SHOP"] == "open"
     assert text.startswith("`pulumi preview` runs the program, without STACKS_API_KEY, STACKS_WHATEVER, and")
     assert dict(os.environ) == before
+
+
+def test_a_grant_of_the_environment_is_for_the_program(machine: CheckedMachine) -> None:
+    for name in ("stacks:apiKey", "stacks:baseUrl"):
+        machine.set(name, None)
+    machine.variable("STACKS_API_KEY", f"{GRANT}{'0' * 56}")
+    machine.variable("STACKS_BASE_URL", machine.emulator.url)
+
+    assert only(machine.doctor(), "preview")["text"] == "`pulumi preview` runs the program, and succeeds"
+    assert machine.preview_environment()["STACKS_API_KEY"].startswith(GRANT)
+
+
+def test_a_process_that_a_program_leaves_behind_is_not_waited_for(machine: CheckedMachine) -> None:
+    child = machine.project / "child"
+    machine.preview(before=f"sleep 3600 & echo $! >'{child}'")
+
+    assert only(machine.doctor(), "preview")["level"] == "ok"
+
+    os.kill(int(child.read_text(encoding="utf-8")), signal.SIGKILL)
 
 
 def test_no_command_gets_the_key_and_no_pack_is_started_that_was_not_named(machine: CheckedMachine) -> None:

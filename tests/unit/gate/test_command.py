@@ -84,18 +84,9 @@ def test_the_comment_on_a_change_without_a_plan_has_no_reason(
 ) -> None:
     """A program's error may have a secret; the log has it."""
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
-    words = [
-        "-C",
-        str(tmp_path),
-        "-s",
-        "org/shop/dev",
-        "--format",
-        "markdown",
-        "--gate",
-        "http://127.0.0.1:1",
-    ]
+    words = ("-s", "org/shop/dev", "--format", "markdown", "--gate", "http://127.0.0.1:1")
 
-    assert cli.main(["gate", "plan", *words]) == 1
+    assert cli.main(["gate", "plan", "-C", str(tmp_path), *words]) == 1
 
     said = capsys.readouterr()
     assert said.out.startswith("<!-- stacks-pulumi cost: gate%20shop/dev -->\n### shop/dev: not planned\n")
