@@ -113,11 +113,17 @@ def test_a_cancelled_apply_leaves_nothing_behind(make_agent: Callable[..., Agent
 
         async def story(call: Talk) -> None:
             planned = await call("plan", program=WEB)
-            async with anyio.create_task_group() as group:
+            async with anyio.create_task_group() as rest, anyio.create_task_group() as group:
 
                 async def apply() -> None:
                     await call("apply", record=planned["record"])
 
+                async def boot() -> None:
+                    # The engine waits for what it has begun.
+                    await anyio.to_thread.run_sync(until, lambda: "^C received" in outputs(agent))
+                    emulator.advance(3600)
+
+                rest.start_soon(boot)
                 group.start_soon(apply)
                 await anyio.to_thread.run_sync(until, lambda: containers(emulator) == {"web"})
                 group.cancel_scope.cancel()
@@ -182,6 +188,12 @@ def test_an_error_does_not_have_the_log_of_a_container(
         assert (await call("apply", record=again["record"]))["verdict"] == "applied"
 
     agent.in_process(story)
+
+
+def outputs(agent: Agent) -> str:
+    """Return what the engine has written for the agent."""
+    found = agent.stack.folder.parent.rglob("output.txt")
+    return "".join(output.read_text(encoding="utf-8") for output in found)
 
 
 def _processes(stack: Stack) -> Iterator[Path]:
