@@ -141,7 +141,7 @@ def test_long_bodies_do_not_fill_the_memory(bench: Bench, monkeypatch: pytest.Mo
     head = b"POST /_broker/changes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n"
     with contextlib.ExitStack() as stack:
         slow = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(7)
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)) for _ in range(7)
         ]
         for number, one in enumerate(slow):
             one.sendall(head + b"{" * (100_000 if number else 1))

@@ -242,7 +242,7 @@ class Chaos:
             f'{{"name": "{name}", "template": "redis"}}'.encode(),
             {"Authorization": f"Bearer {self.emulator.key}", "Content-Type": "application/json"},
         )
-        urllib.request.urlopen(request, timeout=5).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def _drift(self, action: str, container: str, pick: int) -> None:
         drift, state = self.emulator.drift, self.emulator.state

@@ -85,7 +85,7 @@ class Control:
 
     def __call__(self, method: str, name: str, body: Any = None, status: int = 200, **headers: str) -> Any:
         answer = requests.request(
-            method, f"{self._root}_emulator/{name}", json=body, headers=headers, timeout=10
+            method, f"{self._root}_emulator/{name}", json=body, headers=headers, timeout=60
         )
         assert answer.status_code == status, answer.text
         return answer.json()

@@ -68,7 +68,7 @@ def test_linters_find_no_error(tools: Path, quick: Emulator, tmp_path: Path, whi
     if which == "control":
         described = tmp_path / "control.json"
         described.write_text(
-            requests.get(f"{quick.page_url}_emulator/openapi.json", timeout=10).text, encoding="utf-8"
+            requests.get(f"{quick.page_url}_emulator/openapi.json", timeout=60).text, encoding="utf-8"
         )
     rules = tmp_path / ".spectral.yaml"
     rules.write_text('extends: ["spectral:oas"]\n', encoding="utf-8")
@@ -89,7 +89,7 @@ def test_prism_serves_every_operation_and_finds_no_violation(tools: Path, tmp_pa
                 url + path,
                 json=BODIES.get(name),
                 headers={"Authorization": f"Bearer sk_stacks_{'ab' * 32}"},
-                timeout=30,
+                timeout=60,
             )
             assert answer.status_code in {200, 202}, (name, answer.text)
 
@@ -207,7 +207,7 @@ def fill(emulator: Emulator) -> None:
         ("GET", f"/containers/{container}-db/credentials", None),
         ("DELETE", f"/containers/{container}/allowed-ips/{'0123456789-' * 6}", None),
     ):
-        requests.request(method, emulator.url + path, json=body, headers=headers, timeout=10)
+        requests.request(method, emulator.url + path, json=body, headers=headers, timeout=60)
 
 
 def test_the_compose_example_is_valid() -> None:

@@ -53,7 +53,7 @@ class Running:
         """Call the API with the printed key."""
         headers = {"Authorization": f"Bearer {self.find(r'Key +(sk_stacks_[0-9a-f]{64})')}"}
         url = self.find(r"API +(\S+)")
-        return requests.request(method, url + path, json=body, headers=headers, timeout=10)
+        return requests.request(method, url + path, json=body, headers=headers, timeout=60)
 
     def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
         """Send a signal; return the exit code, and the rest of stdout and stderr."""
@@ -86,7 +86,7 @@ def test_two_signals_together_end_it(start: Callable[..., Running]) -> None:
         one.process.send_signal(signal.SIGINT)
         one.process.send_signal(signal.SIGTERM)
 
-    assert [one.process.wait(timeout=20) for one in several] == [0] * 8
+    assert [one.process.wait(timeout=60) for one in several] == [0] * 8
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -96,7 +96,7 @@ def test_it_prints_its_usage_and_stops_on_a_signal(start: Callable[..., Running]
     configured = dict(re.findall(r"pulumi config set (stacks:\w+) (\S+)", running.said))
 
     assert running.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"}).status_code == 202
-    assert requests.get(running.find(r"Page +(\S+)"), timeout=10).text.startswith("<!DOCTYPE html>")
+    assert requests.get(running.find(r"Page +(\S+)"), timeout=60).text.startswith("<!DOCTYPE html>")
     settings = load(configured, {})
     assert (settings.base_url, settings.requests_per_minute) == (url, 60)
     assert settings.require_key() == running.find(r"Key +(\S+)")
@@ -164,7 +164,7 @@ def test_programs_read_the_first_line_and_docker_the_file(
     assert file.stat().st_mode & 0o777 == 0o600
     assert load({}, written).base_url == told["url"]
     answer = requests.get(
-        told["url"] + "/containers", headers={"Authorization": f"Bearer {told['key']}"}, timeout=10
+        told["url"] + "/containers", headers={"Authorization": f"Bearer {told['key']}"}, timeout=60
     )
     assert answer.json()["count"] == 0
     assert running.end() == (0, "", "")
@@ -226,10 +226,10 @@ def test_on_all_addresses_its_control_api_needs_the_token(
 
     assert running.said.startswith("Warning: listening on 0.0.0.0.")
     assert "STACKS_ALLOW_HTTP=true" in file.read_text()
-    assert requests.get(f"{page}_emulator/health", timeout=10).json()["status"] == "ok"
-    assert requests.get(f"{page}_emulator/clock", timeout=10).status_code == 401
+    assert requests.get(f"{page}_emulator/health", timeout=60).json()["status"] == "ok"
+    assert requests.get(f"{page}_emulator/clock", timeout=60).status_code == 401
     allowed = {"Authorization": "Bearer abc/1"}
-    assert requests.get(f"{page}_emulator/clock", headers=allowed, timeout=10).status_code == 200
+    assert requests.get(f"{page}_emulator/clock", headers=allowed, timeout=60).status_code == 200
 
 
 def test_a_token_on_this_machine_brings_no_warning_about_others(start: Callable[..., Running]) -> None:
@@ -257,7 +257,7 @@ def test_a_state_is_filled_once_and_a_revoked_key_is_named(
     options = ("--state", str(state), "--load", str(file))
     running = start(*options)
     page = running.find(r"Page +(\S+)")
-    revoked = requests.post(f"{page}_emulator/drift/revoke_key", json={"label": "default"}, timeout=10)
+    revoked = requests.post(f"{page}_emulator/drift/revoke_key", json={"label": "default"}, timeout=60)
     assert revoked.status_code == 200
     assert running.end()[0] == 0
 

@@ -64,7 +64,7 @@ def test_an_unknown_field_is_answered_with_those_that_there_are(control: Control
 
 @pytest.mark.parametrize("payload", [b"{", b"\xff", b"[" * 100_000, b'{"x": "\\ud800"}'])
 def test_a_body_that_is_not_json_is_refused(emulator: Emulator, payload: bytes) -> None:
-    answer = requests.post(f"{emulator.page_url}_emulator/reset", payload, timeout=10)
+    answer = requests.post(f"{emulator.page_url}_emulator/reset", payload, timeout=60)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
 
@@ -72,9 +72,9 @@ def test_a_body_that_is_not_json_is_refused(emulator: Emulator, payload: bytes) 
 def test_no_call_makes_a_state_that_cannot_be_stored(tmp_path: Path) -> None:
     with Emulator(state_file=tmp_path / "state.json") as emulator:
         page = f"{emulator.page_url}_emulator"
-        poison = requests.post(f"{page}/fail_boot", b'{"name_or_template": "\\ud800"}', timeout=10)
+        poison = requests.post(f"{page}/fail_boot", b'{"name_or_template": "\\ud800"}', timeout=60)
         after = requests.post(
-            f"{page}/load", b'{"containers": [{"name": "web", "template": "nginx"}]}', timeout=10
+            f"{page}/load", b'{"containers": [{"name": "web", "template": "nginx"}]}', timeout=60
         )
 
     assert (poison.status_code, after.status_code) == (400, 200)
@@ -155,7 +155,7 @@ def test_pages_of_other_origins_are_refused(
 ) -> None:
     control("POST", "reset", status=403, **headers)
     control("GET", "snapshot", status=403, **headers)
-    assert requests.get(emulator.page_url, headers=headers, timeout=10).status_code == 403
+    assert requests.get(emulator.page_url, headers=headers, timeout=60).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -182,12 +182,12 @@ def test_the_api_answers_only_for_its_own_host_names(
 ) -> None:
     with Emulator(host=bound, allow_hosts=names) as emulator:
         headers = {"Host": host, "Authorization": f"Bearer {emulator.key}"}
-        answer = requests.get(f"{emulator.url}/containers", headers=headers, timeout=10)
+        answer = requests.get(f"{emulator.url}/containers", headers=headers, timeout=60)
         created = requests.post(
             f"{emulator.url}/containers",
             json={"name": "web", "template": "nodejs"},
             headers=headers,
-            timeout=10,
+            timeout=60,
         )
 
         assert answer.status_code == status
@@ -209,7 +209,7 @@ def exposed() -> Iterator[Emulator]:
 
 def test_the_control_api_needs_a_token_on_every_address(exposed: Emulator) -> None:
     def ask(path: str, **headers: str) -> requests.Response:
-        return requests.get(exposed.page_url + path, headers=headers, timeout=10)
+        return requests.get(exposed.page_url + path, headers=headers, timeout=60)
 
     token = exposed.control_token or ""
     assert len(token) > 20
@@ -232,26 +232,26 @@ def test_by_default_loopback_needs_no_token(emulator: Emulator) -> None:
     assert Emulator(control_token="mine").control_token == "mine"
     with Emulator(host="::1") as other:
         assert other.page_url == f"http://[::1]:{other.port}/"
-        assert requests.get(f"{other.page_url}_emulator/health", timeout=10).json()["url"] == other.url
+        assert requests.get(f"{other.page_url}_emulator/health", timeout=60).json()["url"] == other.url
 
 
 def test_web_pages_of_allowed_origins_may_call() -> None:
     mine, evil = "https://app.example", "https://evil.example"
     with Emulator(cors_origins=[mine]) as emulator:
         preflight = {"Origin": mine, "Access-Control-Request-Method": "PUT"}
-        asked = requests.options(f"{emulator.url}/containers", headers=preflight, timeout=10)
+        asked = requests.options(f"{emulator.url}/containers", headers=preflight, timeout=60)
         assert (asked.status_code, asked.headers["Access-Control-Allow-Origin"]) == (204, mine)
         for path in ("api/v1/containers", "_emulator/clock"):
-            answer = requests.get(emulator.page_url + path, headers={"Origin": mine}, timeout=10)
+            answer = requests.get(emulator.page_url + path, headers={"Origin": mine}, timeout=60)
             assert answer.headers["Access-Control-Allow-Origin"] == mine
             assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
-            other = requests.get(emulator.page_url + path, headers={"Origin": evil}, timeout=10)
+            other = requests.get(emulator.page_url + path, headers={"Origin": evil}, timeout=60)
             assert "Access-Control-Allow-Origin" not in other.headers
         refused = {**preflight, "Origin": evil}
-        assert requests.options(f"{emulator.url}/containers", headers=refused, timeout=10).status_code == 401
+        assert requests.options(f"{emulator.url}/containers", headers=refused, timeout=60).status_code == 401
         assert (
             requests.get(
-                f"{emulator.page_url}_emulator/clock", headers={"Origin": evil}, timeout=10
+                f"{emulator.page_url}_emulator/clock", headers={"Origin": evil}, timeout=60
             ).status_code
             == 403
         )

@@ -63,7 +63,7 @@ def test_its_clock_can_be_advanced_and_runs_by_itself() -> None:
     with Emulator(boot_seconds=1000) as emulator:
         headers = {"Authorization": f"Bearer {emulator.key}"}
         body = {"name": "myapp", "template": "nodejs"}
-        requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=10)
+        requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=60)
         assert emulator.state.container("myapp").status == "pending"
 
         emulator.advance(1000)
@@ -72,7 +72,7 @@ def test_its_clock_can_be_advanced_and_runs_by_itself() -> None:
     quick = Emulator(boot_seconds=0.05)
     with quick:
         headers = {"Authorization": f"Bearer {quick.key}"}
-        requests.post(f"{quick.url}/containers", json=body, headers=headers, timeout=10)
+        requests.post(f"{quick.url}/containers", json=body, headers=headers, timeout=60)
         until(lambda: quick.state.container("myapp").status == "running")
 
 
@@ -123,7 +123,7 @@ def test_start_and_stop_are_idempotent(emulator: Emulator) -> None:
     emulator.stop()
     emulator.start()
 
-    assert requests.get(emulator.page_url, timeout=10).status_code == 200
+    assert requests.get(emulator.page_url, timeout=60).status_code == 200
 
 
 def test_a_taken_port_is_reported_in_one_line(emulator: Emulator) -> None:
@@ -137,7 +137,7 @@ def test_stop_ends_all_threads() -> None:
     # Those of earlier tests may end meanwhile.
     before = set(threading.enumerate())
     with Emulator() as emulator, requests.Session() as session:
-        session.get(emulator.page_url, timeout=10)
+        session.get(emulator.page_url, timeout=60)
         assert set(threading.enumerate()) - before
     until(lambda: not set(threading.enumerate()) - before)
 
@@ -184,8 +184,8 @@ def test_no_update_of_24_concurrent_threads_is_lost(emulator: Emulator) -> None:
             codes = []
             for turn in range(5):
                 body = {"name": f"box-{number}-{turn}", "template": "nodejs"}
-                codes.append(session.post(f"{emulator.url}/containers", json=body, timeout=30).status_code)
-                codes.append(session.get(f"{emulator.url}/containers", timeout=30).status_code)
+                codes.append(session.post(f"{emulator.url}/containers", json=body, timeout=60).status_code)
+                codes.append(session.get(f"{emulator.url}/containers", timeout=60).status_code)
         return codes
 
     with ThreadPoolExecutor(24) as pool:
@@ -205,9 +205,9 @@ def test_only_one_of_24_concurrent_threads_gets_a_name(emulator: Emulator) -> No
     barrier = threading.Barrier(24)
 
     def work(_number: int) -> int:
-        barrier.wait(10)
+        barrier.wait(60)
         body = {"name": "myapp", "template": "nodejs"}
-        return requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=30).status_code
+        return requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=60).status_code
 
     with ThreadPoolExecutor(24) as pool:
         codes = sorted(pool.map(work, range(24)))
@@ -220,7 +220,7 @@ def test_zero_boot_seconds_boot_immediately() -> None:
         emulator.freeze()
         headers = {"Authorization": f"Bearer {emulator.key}"}
         body = {"name": "myapp", "template": "nodejs"}
-        requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=10)
+        requests.post(f"{emulator.url}/containers", json=body, headers=headers, timeout=60)
 
         assert emulator.state.container("myapp").status == "running"
 

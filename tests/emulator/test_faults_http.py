@@ -57,7 +57,7 @@ def test_a_dropped_connection_ends_or_is_reset(emulator: Emulator, kind: str, re
     emulator.faults.add("containers.list", kind, reset=reset)
     parts = urlsplit(emulator.url)
     assert parts.hostname is not None
-    with socket.create_connection((parts.hostname, parts.port or 80), timeout=10) as client:
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=60) as client:
         lines = [
             f"GET {parts.path}/containers HTTP/1.1",
             f"Host: {parts.netloc}",
@@ -278,7 +278,7 @@ def test_hang_up_breaks_the_next_request_on_the_connection(emulator: Emulator) -
     import http.client
 
     emulator.faults.add("containers.list", "hang_up")
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=60)
     headers = {"Authorization": f"Bearer {emulator.key}"}
     connection.request("GET", "/api/v1/containers", headers=headers)
     answer = connection.getresponse()

@@ -30,9 +30,9 @@ def test_every_operation_needs_a_key_and_its_scope(emulator: Emulator, operation
         if scope != wanted.scope
     ]
     key = emulator.new_key(scopes=others)
-    without = requests.request(wanted.method, emulator.url + path, timeout=10)
+    without = requests.request(wanted.method, emulator.url + path, timeout=60)
     lacking = requests.request(
-        wanted.method, emulator.url + path, headers={"Authorization": f"Bearer {key}"}, timeout=10
+        wanted.method, emulator.url + path, headers={"Authorization": f"Bearer {key}"}, timeout=60
     )
 
     assert (without.status_code, without.json()) == (401, {"error": "Invalid API key"})
@@ -138,7 +138,7 @@ def test_a_body_in_chunks_is_read(emulator: Emulator, call: Caller) -> None:
 def test_answers_to_a_known_key_have_rate_limit_headers(emulator: Emulator) -> None:
     headers = {"Authorization": f"Bearer {emulator.new_key(rate_limit=3, scopes=[READ])}"}
     answers = [
-        requests.request(method, emulator.url + path, headers=headers, timeout=10)
+        requests.request(method, emulator.url + path, headers=headers, timeout=60)
         for method, path in (
             ("GET", "/containers"),
             ("POST", "/containers"),
@@ -151,28 +151,28 @@ def test_answers_to_a_known_key_have_rate_limit_headers(emulator: Emulator) -> N
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
     assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"3"}
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
-    assert "X-RateLimit-Limit" not in requests.get(emulator.url + "/containers", timeout=10).headers
+    assert "X-RateLimit-Limit" not in requests.get(emulator.url + "/containers", timeout=60).headers
 
 
 def test_an_invalid_key_uses_no_rate_limit(emulator: Emulator) -> None:
     key = emulator.new_key(rate_limit=1)
     for _ in range(5):
-        requests.get(emulator.url + "/containers", headers={"Authorization": "Bearer no"}, timeout=10)
+        requests.get(emulator.url + "/containers", headers={"Authorization": "Bearer no"}, timeout=60)
 
-    good = requests.get(emulator.url + "/containers", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+    good = requests.get(emulator.url + "/containers", headers={"Authorization": f"Bearer {key}"}, timeout=60)
     assert good.status_code == 200
 
 
 def test_the_rate_limit_uses_real_time(emulator: Emulator) -> None:
     headers = {"Authorization": f"Bearer {emulator.new_key(rate_limit=1)}"}
-    requests.get(emulator.url + "/containers", headers=headers, timeout=10)
+    requests.get(emulator.url + "/containers", headers=headers, timeout=60)
     emulator.advance(3600)
 
-    assert requests.get(emulator.url + "/containers", headers=headers, timeout=10).status_code == 429
+    assert requests.get(emulator.url + "/containers", headers=headers, timeout=60).status_code == 429
 
 
 def test_connections_are_kept_alive(emulator: Emulator) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", emulator.port, timeout=60)
     headers = {"Authorization": f"Bearer {emulator.key}"}
     ends: list[Any] = []
     for method, body in (
@@ -190,7 +190,7 @@ def test_connections_are_kept_alive(emulator: Emulator) -> None:
 
 
 def test_a_connection_is_closed_on_request(emulator: Emulator) -> None:
-    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=60) as raw:
         raw.sendall(b"GET /api/v1/containers HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         received = b"".join(iter(lambda: raw.recv(65536), b""))
 
@@ -206,12 +206,12 @@ def test_stop_closes_connections_with_late_threads(
 
     def late(handler: server._Handler) -> None:
         accepted.set()
-        released.wait(10)
+        released.wait(60)
         set_up(handler)
 
     monkeypatch.setattr(server._Handler, "setup", late)
-    with socket.create_connection(("127.0.0.1", emulator.port), timeout=5) as raw:
-        assert accepted.wait(5)
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=60) as raw:
+        assert accepted.wait(60)
         emulator.stop()
         released.set()
 
@@ -232,7 +232,7 @@ def test_expect_continue_is_answered(emulator: Emulator) -> None:
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n"
         "Connection: close\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=60) as raw:
         raw.sendall(head.encode())
         assert raw.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         raw.sendall(body)
@@ -245,7 +245,7 @@ def test_a_client_that_disconnects_prints_no_traceback(
     emulator: Emulator, call: Caller, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for sent in (b"", b"GET /api", b"POST /api/v1/containers HTTP/1.1\r\nContent-Length: 50\r\n\r\n{"):
-        with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", emulator.port), timeout=60) as raw:
             raw.sendall(sent)
 
     assert call("GET", "/containers").json()["count"] == 0
@@ -255,7 +255,7 @@ def test_a_client_that_disconnects_prints_no_traceback(
 def test_an_incomplete_request_is_not_carried_out(emulator: Emulator) -> None:
     body = b'{"name": "myapp", "template": "nodejs"}'
     head = f"POST /api/v1/containers HTTP/1.1\r\nAuthorization: Bearer {emulator.key}\r\nContent-Length: 99\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=60) as raw:
         raw.sendall(head.encode() + body)
         raw.shutdown(socket.SHUT_WR)
         assert raw.recv(65536) == b""
@@ -285,7 +285,7 @@ def test_refused_requests_keep_no_port(emulator: Emulator, call: Caller) -> None
 def test_an_unreadable_body_is_refused_without_a_traceback(
     emulator: Emulator, capfd: pytest.CaptureFixture[str], head: str, body: bytes, status: int
 ) -> None:
-    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=60) as raw:
         raw.sendall(f"POST /api/v1/containers HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode() + body)
         received = b"".join(iter(lambda: raw.recv(65536), b""))
 
@@ -297,9 +297,9 @@ def test_an_unreadable_body_is_refused_without_a_traceback(
 def test_dates_are_those_of_the_driven_clock_and_a_window_is_not_shortened_by_it() -> None:
     with Emulator(rate_limit=60, clock=DrivenClock(1_800_000_000.0, running=False)) as emulator:
         headers = {"Authorization": f"Bearer {emulator.key}"}
-        first = requests.get(f"{emulator.url}/containers", headers=headers, timeout=10)
+        first = requests.get(f"{emulator.url}/containers", headers=headers, timeout=60)
         emulator.advance(3600)
-        second = requests.get(f"{emulator.url}/containers", headers=headers, timeout=10)
+        second = requests.get(f"{emulator.url}/containers", headers=headers, timeout=60)
 
     assert first.headers["Date"] == "Fri, 15 Jan 2027 08:00:00 GMT"
     assert second.headers["Date"] == "Fri, 15 Jan 2027 09:00:00 GMT"

@@ -71,14 +71,14 @@ def test_other_processes_see_what_the_page_shows(emulator: Emulator, control: Co
 
 @pytest.mark.parametrize("path", ["favicon.ico", "api/v2/containers", "page.html", "..%2fapp.py"])
 def test_there_is_no_other_page(emulator: Emulator, path: str) -> None:
-    answer = requests.get(emulator.page_url + path, timeout=10)
+    answer = requests.get(emulator.page_url + path, timeout=60)
 
     assert answer.status_code == 404
     assert "/api/v1" in answer.json()["error"]
 
 
 def test_the_page_loads_nothing_from_elsewhere(emulator: Emulator) -> None:
-    answer = requests.get(emulator.page_url, timeout=10)
+    answer = requests.get(emulator.page_url, timeout=60)
 
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
@@ -92,7 +92,7 @@ def test_the_page_loads_nothing_from_elsewhere(emulator: Emulator) -> None:
 
 def test_the_page_reads_only_fields_of_the_state(emulator: Emulator, call: Caller) -> None:
     call.create("gate", "stacks-vpn")
-    page = requests.get(emulator.page_url, timeout=10).text
+    page = requests.get(emulator.page_url, timeout=60).text
     state = snapshot(emulator.api)
 
     unread = [key for key in state if f"state.{key}" not in page]

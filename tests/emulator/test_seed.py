@@ -37,7 +37,7 @@ def file(tmp_path: Path) -> Path:
 def status(emulator: Emulator) -> int:
     """Return the status of a request with the first key."""
     key = {"Authorization": f"Bearer {emulator.key}"}
-    return requests.get(f"{emulator.url}/containers", headers=key, timeout=10).status_code
+    return requests.get(f"{emulator.url}/containers", headers=key, timeout=60).status_code
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
@@ -169,11 +169,11 @@ def test_the_file_itself_can_be_sent_to_a_running_emulator() -> None:
         page = f"{emulator.page_url}_emulator"
         example = PAGE.partition("seed.json\n```json\n")[2].partition("```")[0]
         for _ in range(2):
-            assert requests.post(f"{page}/reset", timeout=10).status_code == 200
-            loaded = requests.post(f"{page}/load", example, timeout=10)
+            assert requests.post(f"{page}/reset", timeout=60).status_code == 200
+            loaded = requests.post(f"{page}/load", example, timeout=60)
             assert (loaded.status_code, len(loaded.json()["ids"])) == (200, 4), loaded.text
-        assert requests.get(f"{emulator.page_url}seed.schema.json", timeout=10).text == schema_text()
-        refused = requests.post(f"{page}/load", '{"version": 2, "containers": []}', timeout=10)
+        assert requests.get(f"{emulator.page_url}seed.schema.json", timeout=60).text == schema_text()
+        refused = requests.post(f"{page}/load", '{"version": 2, "containers": []}', timeout=60)
 
         assert (refused.status_code, refused.json()["field"]) == (400, "version")
 

@@ -60,7 +60,7 @@ class Caller:
     def __call__(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         given = {name: value for name, value in body.items() if value is not None}
         answer = requests.request(
-            method, f"{self._url}/{path}", json=given or None, headers=self._headers, timeout=10
+            method, f"{self._url}/{path}", json=given or None, headers=self._headers, timeout=60
         )
         assert answer.ok, answer.text
         data: dict[str, Any] = answer.json()

@@ -42,7 +42,7 @@ def shop(accounts: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
 def answer(api: Emulator, path: str) -> dict[str, Any]:
     """Return what the emulator answers."""
     key = {"Authorization": f"Bearer {api.key}"}
-    told: dict[str, Any] = requests.get(f"{api.url}/{path}", headers=key, timeout=10).json()
+    told: dict[str, Any] = requests.get(f"{api.url}/{path}", headers=key, timeout=60).json()
     return told
 
 

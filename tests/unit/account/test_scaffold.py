@@ -346,7 +346,7 @@ def test_the_reasons_begin_with_what_no_stack_owns(accounts: Account) -> None:
 def lists_without_data(full: Account, times: int | None) -> None:
     """Let the next lists of containers, or all of them, lack one."""
     key = {"Authorization": f"Bearer {full.emulator.key}"}
-    told = requests.get(f"{full.emulator.url}/containers", headers=key, timeout=10).json()
+    told = requests.get(f"{full.emulator.url}/containers", headers=key, timeout=60).json()
     told["data"] = [one for one in told["data"] if one["name"] != "data"]
     told["count"] -= 1
     full.emulator.faults.add("containers.list", "answer", body=told, times=times)

@@ -331,7 +331,7 @@ class Keeper(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         type(self).connections.add(self.client_address)
         if self.hold is not None:
-            self.hold.wait(10)
+            self.hold.wait(60)
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
