@@ -489,7 +489,7 @@ class Desk:
         return read_stack(self._export()).resources
 
 
-def opened(project: Path, stack: str | None, *, may_apply: bool, strict: bool = False) -> tuple[Desk, str]:
+def opened(project: Path, stack: str | None, *, may_apply: bool, strict: bool) -> tuple[Desk, str]:
     """
     Return what the tools need, after a look at whether the project can be an agent's; and a warning, or nothing.
 

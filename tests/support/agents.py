@@ -79,7 +79,7 @@ class Agent:
 
     def desk(self, *, may_apply: bool = True) -> tools.Desk:
         """Return the server's desk, in this process; `environment` has to last as long."""
-        return tools.opened(self.stack.folder, None, may_apply=may_apply)[0]
+        return tools.opened(self.stack.folder, None, may_apply=may_apply, strict=False)[0]
 
     def in_process(self, story: Callable[[Talk], Awaitable[None]], *, may_apply: bool = True) -> tools.Desk:
         """Let a client talk to the server in this process; return the server's desk."""

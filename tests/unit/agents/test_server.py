@@ -115,6 +115,7 @@ def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> No
         assert "no such record" in await called(client, "apply", record=RECORD)
         await client.read_resource("stacks://docs/for-agents")
         await client.get_prompt("reduce_the_bill")
+        await called(client, "get_logs", resource="web", lines=0)
 
     lines = talk(story)
 
@@ -128,9 +129,10 @@ def test_every_call_is_one_line_in_the_audit_log(talk: Callable[..., Any]) -> No
         ("tools/call apply", "error invalid-argument"),
         ("resources/read stacks://docs/for-agents", "ok"),
         ("prompts/get reduce_the_bill", "ok"),
+        ("tools/call get_logs", "error invalid-argument"),
     ]
     assert lines[1]["arguments"] != lines[2]["arguments"]
-    assert lines[4]["arguments"] == hashlib.sha256(b'{"record": "../../etc"}').hexdigest()
+    assert lines[-1]["arguments"] == hashlib.sha256(b'{"lines": 0, "resource": "web"}').hexdigest()
     assert [line["record"] for line in lines if line["call"].endswith("apply")] == [None, RECORD, RECORD]
     assert all(line["at"] and line["seconds"] >= 0 for line in lines)
 

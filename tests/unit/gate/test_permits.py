@@ -1,14 +1,138 @@
-"""What no permit says is refused by name."""
+"""A change has the permits that its requests need, and no broader ones. What no permit says is refused by name."""
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+import msgspec
 import pytest
 
 from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.api.models import Container
 from stacks_pulumi.gate.change import Change, Operation
-from stacks_pulumi.gate.permits import needed
+from stacks_pulumi.gate.permits import READS, needed
+from stacks_pulumi.pricing.recognition import UNKNOWN
+from tests.support.golden import Golden
 
 URN = "urn:pulumi:prod::shop::stacks:index:Container::web"
+MADE: Final = "2026-11-01T10:00:00Z"
+ROWS: Final = [
+    Container(
+        id=f"usr-1-{name}", name=name, status="running", template=template, plan="basic", created_at=MADE
+    )
+    for name, template in {
+        "web": "nodejs",
+        "db": "postgresql",
+        "vpn": "stacks-vpn",
+        "shop": "postgresql",
+    }.items()
+]
+OPEN: Final = {"template": "nodejs", "plan": "basic", "external_access": True}
+ENTRY: Final = {"container": "usr-1-web", "description": "office", "service_type": "http"}
+CHANGES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]] = {
+    "Container": (
+        "usr-1-shop",
+        {**OPEN, "name": "shop"},
+        {
+            **OPEN,
+            "name": "shop",
+            "plan": "premium",
+            "restart_triggers": ["1"],
+            "additional_storage_tier": 1.0,
+        },
+        {"created_at": MADE, "url": "shop.example"},
+    ),
+    "Container that is stopped": (
+        "usr-1-gone",
+        {**OPEN, "name": "shop"},
+        {**OPEN, "name": UNKNOWN, "external_access": False, "desired_status": "stopped"},
+        {"url": "shop.example"},
+    ),
+    "Container that is adopted": (
+        "usr-1-shop",
+        {**OPEN, "name": "shop"},
+        {**OPEN, "name": "db", "adopts": "usr-1-db"},
+        {"created_at": MADE},
+    ),
+    "Connection": (
+        "usr-1-web/7",
+        {"source": "usr-1-web", "target": "usr-1-db", "name": "first"},
+        {"source": "usr-1-web", "target": "usr-1-db", "name": "second"},
+        {"created_at": MADE},
+    ),
+    "Connection without a restart": (
+        "usr-1-web/7",
+        {"source": "usr-1-web", "target": "usr-1-db", "name": "first"},
+        {"source": "usr-1-web", "target": "usr-1-db", "name": "first", "restart_source": False},
+        {},
+    ),
+    "AllowedIp": (
+        "usr-1-web/198.51.100.7",
+        {**ENTRY, "ip_address": "198.51.100.7"},
+        {**ENTRY, "ip_address": "198.51.100.8", "revoke_auto_added": True},
+        {"added_at": MADE},
+    ),
+    "PinnedBackup": (
+        "usr-1-db/5",
+        {"container": "usr-1-db"},
+        {"container": "usr-1-db", "triggers": ["1"]},
+        {"backup_id": 5.0, "created_at": MADE, "on_delete": "delete"},
+    ),
+    "PinnedBackup that is named": (
+        "usr-1-db/5",
+        {"container": "usr-1-db", "backup_id": 5},
+        {"container": "usr-1-db", "backup_id": 6, "on_delete": "delete"},
+        {"backup_id": 5, "created_at": MADE},
+    ),
+    "BackupRestore": ("5", {"backup_id": 5}, {"backup_id": 6, "container": "usr-1-db"}, {}),
+    "SshCertificate": (
+        "usr-1-web",
+        {"container": "usr-1-web"},
+        {"container": "usr-1-web", "rotate_triggers": ["1"]},
+        {},
+    ),
+    "VpnClient": (
+        "usr-1-vpn/laptop",
+        {"container": "usr-1-vpn", "name": "laptop"},
+        {"container": "usr-1-vpn", "name": "phone"},
+        {},
+    ),
+}
+"""For each kind: an id, the inputs before and after, and the outputs."""
+OPERATIONS: Final[tuple[Operation, ...]] = ("create", "update", "replace", "delete")
+
+
+def change_of(kind: str, name: str, operation: Operation, **more: Any) -> Change:
+    """Return a change of a resource of the stack."""
+    type_ = f"stacks:index:{kind}"
+    return Change(f"urn:pulumi:prod::shop::{type_}::{name}", type_, kind, operation, **more)
+
+
+def test_the_permits_of_each_change_are_as_recorded(golden: Golden) -> None:
+    """A permit that is missing is a request that is refused; a broader one lets through what nobody has read."""
+    others = [
+        change_of("Container", row.name or "", "same", id=row.id, outputs={"created_at": MADE})
+        for row in ROWS[:3]
+    ]
+    lines = []
+    for words, (id_, before, after, outs) in CHANGES.items():
+        for operation in OPERATIONS:
+            is_new, is_gone = operation == "create", operation == "delete"
+            change = change_of(
+                words.partition(" ")[0],
+                "it",
+                operation,
+                before={} if is_new else before,
+                after={} if is_gone else after,
+                outputs={} if is_new else outs,
+                id="" if is_new else id_,
+            )
+            found = needed([*others, change], ROWS)
+            parts = [*found.permits, *found.secrets, *([found.known["it"]] if "it" in found.known else [])]
+            lines += ["", f"{words}: {operation}", *(msgspec.json.encode(part).decode() for part in parts)]
+    read = needed(others, ROWS, [("web", class_) for class_ in READS])
+    lines += ["", "What a function reads", *(msgspec.json.encode(part).decode() for part in read.secrets)]
+    golden.text("permits.txt", "\n".join(lines).lstrip())
 
 
 @pytest.mark.parametrize(

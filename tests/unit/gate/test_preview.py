@@ -33,3 +33,12 @@ def test_both_types_are_known_if_an_alias_changes_one() -> None:
     (change,) = preview.read(previews.preview(renamed), None).changes
 
     assert (change.type, change.former_type) == ("random:index/randomString:RandomString", previews.BUCKET)
+
+
+def test_an_input_is_made_from_what_its_value_depends_on() -> None:
+    step = previews.step("create", "web", None, previews.web("basic"))
+    step["newState"]["propertyDependencies"] = {"name": ["urn:one"], "plan": None}
+
+    (change,) = preview.read(previews.preview(step), None).changes
+
+    assert change.made_from == {"name": ("urn:one",), "plan": ()}
