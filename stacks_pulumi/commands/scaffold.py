@@ -282,10 +282,10 @@ def _report(
     if stacks is not None:
         told = "objects without a stack are taken over, but additions by hand to a stack's container are not"
         lines += ["", f"Compared with {stacks.source}: {told} (`stacks-pulumi account --children`)."]
-        lines += [f"  {clean(note)}" for note in stacks.notes]
+        lines += [f"  {note}" for note in stacks.notes]
     if program.left_out:
         lines += ["", "Left out:"]
-        lines += [f"  {clean(one.what)}: {clean(one.reason)}" for one in program.left_out]
+        lines += [f"  {one.what}: {one.reason}" for one in program.left_out]
     lines += [
         "",
         "Next:",
@@ -297,7 +297,7 @@ def _report(
         "  pulumi preview   # is empty",
         "  stacks-pulumi account --fail-on double   # no other stack has taken over the same containers",
     ]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{clean(line)}\n" for line in lines)
 
 
 def _new_stack(project: str, stacks: Stacks | None) -> str:

@@ -250,7 +250,9 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(full: Account, tmp_pa
         "vpn_clients.list", "answer", body={"data": [{"name": ".."}, {"name": "laptop"}]}
     )
 
-    assert main(["scaffold", "--owned", "--out", str(tmp_path / "taken")]) == 1
+    folder = tmp_path / "tak\x1ben"
+
+    assert main(["scaffold", "--owned", "--out", str(folder)]) == 1
 
     full.emulator.faults.assert_none_left()
     told = full.capsys.readouterr().out
@@ -258,7 +260,8 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(full: Account, tmp_pa
         "Incomplete: not everything could be read, so the program lacks the objects that the report names.\n"
     )
     assert "what cannot be read of vpn: the list of VPN clients is incomplete" in told
-    assert '"laptop"' in (tmp_path / "taken" / "__main__.py").read_text(encoding="utf-8")
+    assert "\x1b" not in told
+    assert '"laptop"' in (folder / "__main__.py").read_text(encoding="utf-8")
 
 
 # --- what a stack owns ---

@@ -44,7 +44,9 @@ def test_check_ends_with_2_for_a_mistake(
     assert said in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [[], ["approve", "x"], ["apply"], ["init"], ["sign"], ["check"]])
+@pytest.mark.parametrize(
+    "words", [[], ["approve", "x"], ["apply"], ["init"], ["sign"], ["check"], ["plan", "--expires", "soon"]]
+)
 def test_a_wrong_option_ends_with_1(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main(["gate", *words])
@@ -59,6 +61,14 @@ def test_a_record_of_an_earlier_version_is_named(
 ) -> None:
     assert cli.main(["gate", action, str(tmp_path), "--gate", "gate"]) == 1
     assert "is a folder, and a change is one file: plan it again" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_change_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "change.json"
+    file.write_text("{}", encoding="utf-8")
+
+    assert cli.main(["gate", "show", str(file), "--gate", "gate"]) == 1
+    assert f"{file} is no change: " in capsys.readouterr().err
 
 
 def test_without_a_broker_the_message_says_how_one_is_named(
