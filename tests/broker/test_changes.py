@@ -115,7 +115,7 @@ def test_an_approver_with_limits(benches: Callable[..., Bench]) -> None:
             "bob": {"stacks": ["x/y"]},
         }
     )
-    old = bench.made("data")
+    old = bench.made("data", template="postgresql")
     ok = bench.change(permit("containers.create", create("web")), ceiling={"increase": "4.00"})
     without_ceiling = bench.change(permit("containers.create", create("web")))
     high = bench.change(
@@ -130,8 +130,12 @@ def test_an_approver_with_limits(benches: Callable[..., Bench]) -> None:
     assert code(bench.hand_in(without_ceiling, "ann")) == (403, "approval-needed")
     assert code(bench.hand_in(high, "ann")) == (403, "approval-needed")
     assert "none in the ledger" in bench.hand_in(foreign, "ann").text
-    bench.ledger.claim("shop/prod", old["id"], old["created_at"], "nodejs", "basic")
+    bench.ledger.claim("shop/prod", old["id"], old["created_at"], "postgresql", "basic")
     assert bench.hand_in(foreign, "ann").status_code == 201
+    gone = bench.change(
+        permit("containers.delete", ids={"container_id": literal(old)}), ceiling={"increase": "0"}
+    )
+    assert "ann may not approve that data is destroyed" in bench.hand_in(gone, "ann").text
     assert code(bench.hand_in(ok, "bob")) == (403, "grant-refused")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -49,16 +50,33 @@ def test_the_version_of_an_engine_that_does_not_answer_is_not_known(address: str
     engine.warn_if_too_old()
 
 
-def test_the_name_of_an_unknown_input_is_cleaned() -> None:
+@pytest.mark.parametrize(
+    ("check", "type_", "said"),
+    [
+        (Servicer.Check, "stacks:index:Container", "unknown input"),
+        (Servicer.CheckConfig, "pulumi:providers:stacks", "unknown setting"),
+    ],
+)
+def test_the_name_of_an_unknown_input_is_cleaned(check: Callable[..., Any], type_: str, said: str) -> None:
     news = struct_pb2.Struct()
-    news.update({"template": "nodejs", f"a{ALL}": 1})
-    check = provider_pb2.CheckRequest(urn="urn:pulumi:dev::tests::stacks:index:Container::web", news=news)
+    news.update({"template": "nodejs", f"a{ALL}": 1} if check is Servicer.Check else {f"a{ALL}": "x"})
+    request = provider_pb2.CheckRequest(urn=f"urn:pulumi:dev::tests::{type_}::web", news=news)
 
-    failures = Servicer().Check(check, cast("Any", SimpleNamespace(is_active=lambda: True))).failures
+    failures = check(Servicer(), request, SimpleNamespace(is_active=lambda: True)).failures
 
     (reason,) = [failure.reason for failure in failures]
-    assert "unknown input" in reason
+    assert said in reason
     assert faults(reason.replace("\n", "\0")) == []
+
+
+def test_an_error_that_is_shown_without_the_engine_is_cleaned(capsys: pytest.CaptureFixture[str]) -> None:
+    call = SimpleNamespace(kind="Container", name="web", urn="", error=lambda _text: None)
+
+    Operation(cast("EngineCall", call), FakeClock(), 0, 1).report(f"it is left: {ALL}")
+
+    said = capsys.readouterr().err
+    assert "it is left" in said
+    assert faults(said.rstrip("\n").replace("\n", "\0")) == []
 
 
 @pytest.mark.parametrize("name", ["web", "a'; id; '", 'a"$(id)`id`', "a b\\"])
