@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2
 
-from stacks_pulumi.hosts._grpc_call import EngineService
+from stacks_pulumi.hosts._grpc_call import EngineService, GrpcCall
 from stacks_pulumi.hosts.plugin.servicer import Servicer
 from stacks_pulumi.resources._operation import EngineCall, Operation
 from tests.support.clock import FakeClock
@@ -40,6 +40,12 @@ def test_a_line_is_cleaned_where_it_is_shown() -> None:
     (line,) = shown.lines
     assert faults(line.replace("\n", "\0")) == []
     assert KEY not in line
+
+
+def test_a_message_of_a_call_is_cleaned() -> None:
+    said = GrpcCall(EngineService(""), lambda _outputs: struct_pb2.Struct()).worded(f"it failed: {ALL}")
+
+    assert faults(said.replace("\n", "\0")) == []
 
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1:1"])
