@@ -154,16 +154,18 @@ def test_an_error_is_json_too(name: str, folder: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("name", OF_AN_ACCOUNT)
-def test_a_key_in_an_error_is_not_shown(
+def test_an_error_shows_no_key_and_is_a_line_of_text(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = f"sk_stacks_{'a' * 64}"
 
-    assert main(of_account(name, "--json", "-C", key)) == 1
+    assert main(of_account(name, "--json", "-C", f"{key}\x1b[2J\n{{")) == 1
 
     printed = capsys.readouterr()
     assert key not in printed.out + printed.err
-    assert json.loads(printed.out)["errors"][0]["message"].startswith("sk_stacks_... is not a folder")
+    assert printed.err.count("\n") == 1
+    assert "\x1b" not in printed.err
+    assert json.loads(printed.out)["errors"][0]["message"].startswith("sk_stacks_...")
 
 
 @pytest.mark.parametrize("name", ALL)
