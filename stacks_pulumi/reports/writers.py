@@ -61,23 +61,23 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
 
 def plain(document: Document) -> str:
     """Return the report in columns of plain text."""
-    lines = [clean(document.title), *(f"error: {clean(reason)}" for reason in document.incomplete), ""]
+    lines = [document.title, *(f"error: {reason}" for reason in document.incomplete), ""]
     for table in document.tables:
         if table.title:
-            lines += [clean(table.title), ""]
+            lines += [table.title, ""]
         if table.rows:
             lines += [*_plain_table(table), ""]
-    lines += [f"{weight}: {clean(text)}" for weight, text in document.remarks]
+    lines += [f"{weight}: {text}" for weight, text in document.remarks]
     lines += _others(document)
     for violation in document.violations:
-        lines.append(clean(f"{violation.level} policy {violation.policy} on {violation.resource}:"))
+        lines.append(f"{violation.level} policy {violation.policy} on {violation.resource}:")
         lines += _indented(violation.message)
     for advice in document.advice:
-        lines += ["", f"{clean(advice.text)}:"]
+        lines += ["", f"{advice.text}:"]
         for command, findings in advice.commands.items():
-            lines += [*(f"  {clean(finding)}" for finding in findings), f"      {clean(command)}"]
-    lines += ["", clean(document.ending)] if document.ending else []
-    return "\n".join(lines).rstrip() + "\n"
+            lines += [*(f"  {finding}" for finding in findings), f"      {command}"]
+    lines += ["", document.ending] if document.ending else []
+    return "\n".join(map(clean, lines)).rstrip() + "\n"
 
 
 def _plain_table(table: Table) -> list[str]:

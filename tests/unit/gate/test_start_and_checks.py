@@ -101,15 +101,6 @@ def test_only_its_user_reads_a_new_folder_and_a_broker_takes_it(folder: Path) ->
         assert opened.settings().packs
 
 
-def test_a_unit_of_systemd_is_written_only_if_it_is_asked_for(folder: Path) -> None:
-    name = "stacks-broker.service"
-    assert not (folder / name).exists()
-
-    assert start.init(folder, unit="/bin/stacks-pulumi") == (name,)
-
-    assert f"ExecStart=/bin/stacks-pulumi broker serve {folder.resolve()}\n" in (folder / name).read_text()
-
-
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
