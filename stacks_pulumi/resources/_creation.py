@@ -262,26 +262,26 @@ class Creation(ABC, Generic[T]):
 
     def _is_left_by(self, owner: Owner, thing: T) -> bool:
         """Return whether the resource that the object belongs to leaves it to this one."""
-        if not self.is_leftover(thing):
-            return False
         if owner.urn != self.op.call.urn:
-            return self.can_be_taken_over and owner.replacing
-        # With `deleted_with` the engine (from 3.260) marks a child as deleted before its container is. If that fails,
-        # and the replacement is given up, the engine asks for a new child, although nothing replaces it any more.
+            return self.can_be_taken_over and owner.replacing and self.is_leftover(thing)
+        # In a replacement the engine marks as deleted what `retain_on_delete` keeps, and (from 3.260) what
+        # `deleted_with` leaves to its container. If the replacement fails and is given up, it asks for a new object,
+        # although nothing replaces it any more.
         settings = self.session.settings
-        return not owner.replacing and (
-            settings.delete_children_with_container or adopts(settings, self.inputs)
-        )
+        if owner.unchanged and adopts(settings, self.inputs):
+            return True
+        may = settings.delete_children_with_container or adopts(settings, self.inputs)
+        return may and not owner.replacing and self.is_leftover(thing)
 
     def _owned(self, what: str, owner: Owner, thing: T) -> ExistsError:
         if owner.urn == self.op.call.urn:
             msg = (
                 f"{what} is replaced by this resource, and the new one cannot be created while the old one has its "
-                "name: to keep it and its data, remove the option that asks for the replacement; to replace it, set "
-                "opts=pulumi.ResourceOptions(delete_before_replace=True), which destroys the old one and its data"
+                f"name. To keep it and its data, take back what asks for the replacement, and write {self.adopting()}. "
+                "To replace it, set opts=pulumi.ResourceOptions(delete_before_replace=True), which destroys the old "
+                "one and its data, and remove retain_on_delete, with which it stays and is billed. If this error comes "
+                "again, keep it first"
             )
-            if not owner.replacing and self.is_leftover(thing):
-                msg += f". If a replacement of its container failed before (`deleted_with`), write {self.adopting()}"
             return ExistsError(msg, code="delete-before-replace", existing=thing)
         msg = (
             f"{what} belongs to {owner.name!r} in this program: two resources cannot manage one object. Remove one of "

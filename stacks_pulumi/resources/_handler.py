@@ -305,21 +305,27 @@ class ResourceHandler(ResourceKind):
             ]
             differing += [field for field in gone if field not in differing]
             replaces = [field.name for field in differing if self.replaces(field, olds, news)]
+            changes = (
+                rebinds(call, id_, olds, news)
+                or bool(differing or changed_outside(olds))
+                or self.needs_update(olds, news)
+            )
             if self.owns:
                 origin = plain(olds.get(ORIGIN))
                 self._check_account(call, id_, origin)
-                owner = Owner(call.urn, token_of(origin), olds.get("created_at"), replacing=bool(replaces))
+                owner = Owner(
+                    call.urn,
+                    token_of(origin),
+                    olds.get("created_at"),
+                    replacing=bool(replaces),
+                    unchanged=not changes,
+                )
                 OWNERS.keep(self.kind, id_, owner)
                 made = olds.get(CONTAINER_CREATED_AT)
                 if made is not None and news.get("adopt") != "if_matching":
                     # If the engine replaces the container, the id is unknown, and another process may create it.
                     known = None if is_unknown(news.get("container")) else str(plain(made))
                     PARENT_TIMES.add(parent_id(id_), known)
-            changes = (
-                rebinds(call, id_, olds, news)
-                or bool(differing or changed_outside(olds))
-                or self.needs_update(olds, news)
-            )
             if changes:
                 check_state(f"{self.kind} {id_}", self._outputs_of(olds))
             if changes and not replaces and (more := unfinished(self.kind, plain(olds))):

@@ -27,6 +27,7 @@ class Owner(msgspec.Struct, frozen=True):
         created_at: The creation time of the object in the state, for a container.
         replacing: Whether the engine replaces the object in this operation.
         created: Whether this operation has created the object.
+        unchanged: Whether the program asks for no change of it.
     """
 
     urn: str
@@ -34,6 +35,7 @@ class Owner(msgspec.Struct, frozen=True):
     created_at: str | None = None
     replacing: bool = False
     created: bool = False
+    unchanged: bool = False
 
     @property
     def name(self) -> str:

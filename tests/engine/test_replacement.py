@@ -191,6 +191,32 @@ def test_a_target_in_one_component_cannot_adopt_the_container_of_another_compone
     assert emulator.calls("containers.create") == 1
 
 
+def test_a_retained_container_is_kept_after_its_replacement_was_given_up(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """The engine counts it as deleted from then on, and asks for a new one in each `up`."""
+
+    def program(template: str, more: str = "") -> str:
+        return (
+            f'stacks.Container("orders", template="{template}", replace_on_change=True{more},'
+            " opts=pulumi.ResourceOptions(retain_on_delete=True))"
+        )
+
+    stack.program(program("postgresql"))
+    stack.up(quiet_afterwards=False)
+    stack.program(program("mysql"))
+    (refused, *_) = stack.up_fails().errors
+    assert "remove retain_on_delete, with which it stays and is billed" in refused
+    stack.program(program("postgresql"))
+    assert stack.up_fails().errors[0] == refused
+
+    stack.program(program("postgresql", ', adopt="if_matching"'))
+    stack.up()
+
+    assert stack.ids() == set(emulator.state.containers)
+    assert emulator.calls("containers.create") == 1
+
+
 def test_a_container_that_another_provider_has_adopted_is_not_deleted(
     stack: Stack, emulator: Emulator
 ) -> None:

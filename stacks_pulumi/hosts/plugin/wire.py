@@ -72,7 +72,9 @@ _VALUE: Final = r"""True|False|"[^"]*"|'[^']*'|\[\.\.\.\]|[\d.]*\d"""
 _RESOURCE: Final = re.compile(rf"""stacks\.(\w+)\(("[^"]*"), \.\.\., (\w+=(?:{_VALUE}))\)""")
 _OPTIONS: Final = re.compile(r"(?:opts=)?pulumi\.ResourceOptions\(([^()]*)\)")
 _TIMEOUTS: Final = re.compile(r"custom_timeouts=pulumi\.CustomTimeouts\(([^()]*)\)")
-_OF_PULUMI: Final = frozenset({"aliases", "custom_timeouts", "delete_before_replace", "protect"})
+_OF_PULUMI: Final = frozenset(
+    {"aliases", "custom_timeouts", "delete_before_replace", "protect", "retain_on_delete"}
+)
 _OF_TIMEOUTS: Final = frozenset({"create", "update", "delete"})
 
 

@@ -104,11 +104,13 @@ def test_a_read_without_stored_inputs_returns_what_it_found() -> None:
 class Leftover(Half):
     """A creation that finds an object, which an earlier run may have left."""
 
-    def __init__(self, *, leftover: bool, shared: bool, with_container: bool) -> None:
+    def __init__(self, *, leftover: bool, shared: bool, with_container: bool, adopting: bool = False) -> None:
         super().__init__(Engine(), asks=False)
         self.leftover = leftover
         self.can_be_taken_over = shared  # type: ignore[misc]  # each kind has its own
-        settings: Any = SimpleNamespace(delete_children_with_container=with_container, adopt="never")
+        settings: Any = SimpleNamespace(
+            delete_children_with_container=with_container, adopt="if_matching" if adopting else "never"
+        )
         self.session: Any = SimpleNamespace(settings=settings)
 
     def is_leftover(self, thing: str) -> bool:
@@ -128,6 +130,10 @@ class Leftover(Half):
         (Owner(OWN, "1"), {"with_container": True, "leftover": False}, False),
         (Owner(OWN, "1", replacing=True), {"shared": True, "with_container": True}, False),
         (Owner(OWN, "1"), {"shared": True}, False),
+        # It is retained, and the program asks for no change of it any more.
+        (Owner(OWN, "1", unchanged=True), {"leftover": False, "adopting": True}, True),
+        (Owner(OWN, "1", unchanged=True), {"leftover": False}, False),
+        (Owner(OWN, "1"), {"leftover": False, "adopting": True}, False),
     ],
 )
 def test_an_object_is_left_by_its_owner(owner: Owner, creation: dict[str, bool], expected: bool) -> None:
@@ -137,18 +143,14 @@ def test_an_object_is_left_by_its_owner(owner: Owner, creation: dict[str, bool],
 
 
 @pytest.mark.parametrize(
-    ("owner", "leftover", "advice", "adopts"),
+    ("owner", "advice", "adopts"),
     [
-        (Owner(OWN, "1"), True, "delete_before_replace=True", True),
-        (Owner(OWN, "1"), False, "delete_before_replace=True", False),
-        (Owner(OWN, "1", replacing=True), True, "delete_before_replace=True", False),
-        (Owner(OTHER, "1"), True, "Remove one of them, or give one another name", False),
+        (Owner(OWN, "1"), "remove retain_on_delete, with which it stays and is billed", True),
+        (Owner(OTHER, "1"), "Remove one of them, or give one another name", False),
     ],
 )
-def test_an_object_of_this_program_is_not_made_again(
-    owner: Owner, leftover: bool, advice: str, adopts: bool
-) -> None:
-    made = Leftover(leftover=leftover, shared=False, with_container=False)
+def test_an_object_of_this_program_is_not_made_again(owner: Owner, advice: str, adopts: bool) -> None:
+    made = Leftover(leftover=True, shared=False, with_container=False)
 
     error = made._owned("'it'", owner, "it")
 
