@@ -42,8 +42,12 @@ What others build on:
   `requests`.
   `GET /_broker/requests/ID` (any token): `id`, `grant`, `for`, `stack`, `why`, `at`, `state` (`open`, `approved`,
   `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
-  `GET /_broker/log` (a token that reads): `grants`, the newest first: `grant`, `kind`, `for`, `stack`, `at`,
-  `approvals`, `author`, `revoked`, `usd` (what it added), and `done` (`at`, `state`, `method`, `path`, `body`).
+  `GET /_broker/limits` (any token): `limits`: each with `name`, `most` (null for none) and `now`, the monthly price
+  that counts for it, or null. A policy with `only: own` is told nothing of others.
+  `GET /_broker/log` (a token that reads): `requests`, the open ones, and `grants`, the newest first: `grant`, `kind`,
+  `for`, `stack`, `at`, `until`, `ended`, `approvals`, `author`, `revoked`, `usd` (what it added), and `done` (`at`,
+  `state`, `method`, `path`, `body`).
+  `GET /_broker/`: the page, without a token: it asks for one, and shows what the answers above say.
   `POST /_broker/changes` (no token, or one that may apply what is free): `{"statement": TEXT, "signatures": [TEXT]}`;
   201 with `token`, `approvals`, and what `me` has. 403 has `code` and, if it was judged, `verdict`.
   `POST /_broker/verdicts` (any token): the same body; 200 with `verdict`, `approvals`, `missing`, and `containers`: for

@@ -32,7 +32,15 @@ from stacks_pulumi.broker.change import (
     read_change,
 )
 from stacks_pulumi.broker.ledger import DAY, Grant, Spec, insert
-from stacks_pulumi.broker.limits import bills, left_today, limits_of, policy_of, price_listed
+from stacks_pulumi.broker.limits import (
+    bills,
+    left_today,
+    limits_of,
+    limits_of_policy,
+    policy_of,
+    price_listed,
+    total,
+)
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
 from stacks_pulumi.broker.rules import Facts, Finding, Verdict, judge, missing, not_counted
 from stacks_pulumi.broker.settings import Policy
@@ -599,6 +607,8 @@ class Desk:
                     "for": grant.holder,
                     "stack": grant.stack,
                     "at": instant(grant.at),
+                    "until": instant(grant.until),
+                    "ended": self._ledger.now() > grant.until,
                     "approvals": [*grant.approvals],
                     "author": read_change(statement.encode()).author if statement else "",
                     "revoked": grant.revoked is not None,
@@ -616,6 +626,42 @@ class Desk:
                 }
             )
         return found
+
+    def limits(self, grant: Grant, due: float) -> list[dict[str, str | None]]:
+        """
+        Return the limits on what a grant sees, each with the monthly price that counts now; null if that is not known.
+
+        Args:
+            grant: The grant.
+            due: When the answer is due.
+        """
+        look, settings = Look(self._upstream, due), self._settings()
+        policy, rows = policy_of(grant, settings), look.containers
+        found = bills(self._ledger, rows, look.prices)
+        said: dict[str, tuple[Decimal | None, Decimal | None]] = {}
+        if policy is None or policy.only is None:
+            said["the account"] = (
+                None if settings.account is None else settings.account.max_total,
+                total(found),
+            )
+        for stack in [grant.stack] if grant.stack else sorted({one.stack for one in found} - {""}):
+            names = {"account.max_total": "the account", "limits.max_total": f"the stack {stack}"}
+            known, budgets = grant.spec.known, self._budgets()
+            for one in limits_of(stack, known, found, settings, budgets, policy=policy):
+                if one.is_told:
+                    said[names.get(one.name, one.name)] = one.most, one.before
+        all_ = settings.policies if grant.kind == "read" else {}
+        policies = all_ if policy is None else {grant.policy: policy}
+        for name, its in policies.items():
+            said |= {f"the policy {name}": one[1:3] for one in limits_of_policy(name, its, found)}
+        return [
+            {
+                "name": name,
+                "most": None if most is None else f"{most:.2f}",
+                "now": None if now is None or rows.gap is not None else f"{now:.2f}",
+            }
+            for name, (most, now) in said.items()
+        ]
 
     def settings(self) -> dict[str, Any]:
         """Return the rules, limits and approvers, without where the key is."""

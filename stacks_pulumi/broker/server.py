@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import html
 import ipaddress
-import json
 import logging
 import math
 import os
@@ -31,6 +29,7 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
+from stacks_pulumi._page import page
 from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import LONGEST
 from stacks_pulumi.broker.folder import Folder, is_used
@@ -290,6 +289,8 @@ class App:
         what = incoming.path.removeprefix(OWN)
         if incoming.method == "POST" and what in {"changes", "approvals"}:
             return self._handed_in(incoming, grant, what)
+        if incoming.method == "GET" and what == "":
+            return Reply(200, *page("stacks_pulumi.broker"))
         if grant is None:
             raise RequestRefusedError(401, "Invalid API key")
         if incoming.method == "POST" and what in {"verdicts", "requests"}:
@@ -299,31 +300,28 @@ class App:
             return self.desk.end(grant)
         if incoming.method != "GET":
             raise RequestRefusedError(404, "Not found")
-        return self._told(what, grant)
+        return json_reply(200, {"success": True, **self._told(what, grant)})
 
-    def _told(self, what: str, grant: Grant) -> Reply:
+    def _told(self, what: str, grant: Grant) -> dict[str, Any]:
         """Return what a grant reads of the broker."""
-        if what not in {"me", ""}:
-            self.kernel.may_still(grant, "ask for another grant")
-        if what == "":
-            return self._page(grant)
-        if what in {"log", "rules"}:
+        if what == "me":
+            return self.desk.describe(grant)
+        self.kernel.may_still(grant, "ask for another grant")
+        if what in {"limits", "log", "rules"}:
             # They read much.
             self._take_share(grant)
-        said: dict[str, Any]
         if what == "settings":
-            said = {**self.desk.settings(), "process": {"pid": os.getpid(), "uid": os.getuid()}}
-        elif what == "rules":
-            said = {"files": self.desk.rules()}
-        elif what == "me":
-            said = self.desk.describe(grant)
-        elif what == "log" and grant.kind == "read":
-            said = {"grants": self.desk.history()}
-        elif what.startswith("requests/"):
-            said = self.desk.request(what.removeprefix("requests/"))
-        else:
-            raise RequestRefusedError(404, "Not found")
-        return json_reply(200, {"success": True, **said})
+            return {**self.desk.settings(), "process": {"pid": os.getpid(), "uid": os.getuid()}}
+        if what == "rules":
+            return {"files": self.desk.rules()}
+        if what == "limits":
+            return {"limits": self.desk.limits(grant, self._upstream.patient())}
+        if what == "log" and grant.kind == "read":
+            waiting = [one for one in self.desk.requests() if one["state"] == "open"]
+            return {"grants": self.desk.history(), "requests": waiting}
+        if what.startswith("requests/"):
+            return self.desk.request(what.removeprefix("requests/"))
+        raise RequestRefusedError(404, "Not found")
 
     def _handed_in(self, incoming: Incoming, grant: Grant | None, what: str) -> Reply:
         who = incoming.peer if grant is None else grant.id
@@ -344,24 +342,6 @@ class App:
         if what == "requests":
             return self.desk.ask_for(_signed(incoming)[0], grant)
         return self.desk.judged(*_signed(incoming), grant, self._upstream.patient(), self.kernel.beyond)
-
-    def _page(self, grant: Grant) -> Reply:
-        """Return what a grant is told about itself, as a page."""
-        said = self.desk.describe(grant)
-        cells = (
-            (html.escape(name), html.escape(json.dumps(value, indent=1))) for name, value in said.items()
-        )
-        rows = "".join(f"<tr><th>{name}</th><td><pre>{value}</pre></td></tr>" for name, value in cells)
-        page = (
-            "<!doctype html><html lang=en><meta charset=utf-8><title>Broker</title>"
-            f"<h1>Grant {html.escape(grant.id)}</h1><table>{rows}</table></html>"
-        )
-        headers = {
-            "content-type": "text/html; charset=utf-8",
-            "content-security-policy": "default-src 'none'",
-            "x-content-type-options": "nosniff",
-        }
-        return Reply(200, page.encode(), headers)
 
 
 class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -22,6 +22,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from stacks_pulumi._page import page
 from stacks_pulumi.emulator.answers import OPEN, SHAPES, Refusal, Response, encode
 from stacks_pulumi.emulator.app import OPERATIONS
 from stacks_pulumi.emulator.controls import Controls, logged_request, snapshot
@@ -35,14 +36,11 @@ _CONTROL_PATH = "/_emulator"
 _SECURITY = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # The page contains all of its code; markup injected through a name is neither fetched nor run.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
 
 _FILES = {
-    "/": ("page.html", "text/html; charset=utf-8"),
     "/openapi.yaml": ("openapi.yaml", "application/yaml"),
     "/seed.schema.json": ("seed.schema.json", "application/schema+json"),
 }
@@ -86,6 +84,9 @@ class ControlApi:
         if token is None and not self._is_local(headers):
             why = "The control API answers only this machine, the names of --allow-host and allowed origins"
             return _error(403, "forbidden", why)
+        if path == "/" and looking:
+            body, own = page("stacks_pulumi.emulator")
+            return Response(200, body, {"Cache-Control": "no-store", **own})
         if path in _FILES and looking:
             return _file(*_FILES[path])
         if path == f"{_CONTROL_PATH}/openapi.json" and looking:

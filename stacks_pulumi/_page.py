@@ -1,0 +1,48 @@
+"""How is a page for people put together, so that it loads nothing from elsewhere and runs nothing that a name holds?"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib import resources
+
+
+@functools.cache
+def page(package: str) -> tuple[bytes, Mapping[str, str]]:
+    """
+    Return the page of a package, with the style and the script that all pages share, and its headers.
+
+    Args:
+        package: The package, which has `page.html`.
+    """
+    text = (resources.files(package) / "page.html").read_text(encoding="utf-8")
+    for name in ("page.css", "page.js"):
+        shared = (resources.files("stacks_pulumi") / name).read_text(encoding="utf-8")
+        text = text.replace(f"/* {name} */\n", shared)
+    rules = (
+        "default-src 'none'",
+        f"style-src {_digests('style', text)}",
+        f"script-src {_digests('script', text)}",
+        "require-trusted-types-for 'script'",
+        "connect-src 'self'",
+        "img-src data:",
+        *(f"{name} 'none'" for name in ("base-uri", "form-action", "frame-ancestors")),
+    )
+    headers = {
+        "content-type": "text/html; charset=utf-8",
+        "content-security-policy": "; ".join(rules),
+        "cross-origin-opener-policy": "same-origin",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }
+    return text.encode(), headers
+
+
+def _digests(tag: str, text: str) -> str:
+    """Return what a policy allows of a kind of element: the contents that the page itself has."""
+    found = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in found]
+    return " ".join(f"'sha256-{digest}'" for digest in digests)
