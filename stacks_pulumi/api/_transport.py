@@ -125,7 +125,7 @@ _LONGEST_REASON: Final = 2000
 _LOG: Final = logging.getLogger("stacks_pulumi.api")
 
 
-class _Bearer(requests.auth.AuthBase):
+class Bearer(requests.auth.AuthBase):
     """
     Authenticates a request with the key.
 
@@ -138,6 +138,21 @@ class _Bearer(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._api_key}"
         return request
+
+
+def session_to(base_url: str, auth: Bearer | None) -> requests.Session:
+    """
+    Return a session with a server, which sends the key and the certificate of this client.
+
+    Plain HTTP is accepted only for this machine, so proxies from the environment are ignored for it: a proxy would
+    receive the key in plain text over the network.
+    """
+    session = requests.Session()
+    session.auth = auth
+    session.trust_env = urlsplit(base_url).scheme == "https"
+    # A broker may ask for it.
+    session.cert = client_certificate()
+    return session
 
 
 class Transport:
@@ -156,15 +171,12 @@ class Transport:
 
     def __init__(self, base_url: str, api_key: str, clock: Clock, seconds: float | None = None) -> None:
         self._base_url = base_url
-        self._auth = _Bearer(api_key)
+        self._auth = Bearer(api_key)
         self._clock = clock
         self._seconds = seconds
         self._idle: list[requests.Session] = []
         self._agent = f"stacks-pulumi/{_version()}"
-        # Plain HTTP is accepted only for this machine, so proxies from the environment are ignored for it: a proxy
-        # would receive the key in plain text over the network.
         parts = urlsplit(base_url)
-        self._trust_env = parts.scheme == "https"
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         self._where = f"{host}:{parts.port or {'https': 443}.get(parts.scheme, 80)}"
 
@@ -208,11 +220,7 @@ class Transport:
             return self._session()
 
     def _session(self) -> requests.Session:
-        session = requests.Session()
-        session.auth = self._auth
-        # A broker may ask for it.
-        session.cert = client_certificate()
-        session.trust_env = self._trust_env
+        session = session_to(self._base_url, self._auth)
         session.headers["User-Agent"] = self._agent
         session.headers["Accept"] = "application/json, text/plain;q=0.9, */*;q=0.1"
         # Only the key identifies the client, so no cookies are kept.

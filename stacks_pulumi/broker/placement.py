@@ -57,7 +57,9 @@ def _processes_of(user: int) -> Iterator[int]:
     """Yield the other processes of a user."""
     for entry in _PROCESSES.iterdir():
         try:
-            if entry.name.isdecimal() and int(entry.name) != os.getpid() and entry.stat().st_uid == user:
+            is_other = entry.name.isdecimal() and int(entry.name) != os.getpid()
+            # One that has ended, and only waits for its parent, has no command line.
+            if is_other and entry.stat().st_uid == user and (entry / "cmdline").read_bytes():
                 yield int(entry.name)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue

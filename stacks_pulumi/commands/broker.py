@@ -232,7 +232,9 @@ def _demo(_options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from stacks_pulumi.broker.placement import exposures  # noqa: PLC0415  (each action needs its own modules)
+    from stacks_pulumi.broker.request import OWN  # noqa: PLC0415  (as above)
     from stacks_pulumi.broker.server import Server, Tls  # noqa: PLC0415  (as above)
+    from stacks_pulumi.broker.upstream import BASE  # noqa: PLC0415  (as above)
 
     if (options.tls_cert is None) != (options.tls_key is None):
         raise ConfigError("--tls-cert and --tls-key belong together", code="invalid-argument")
@@ -248,7 +250,8 @@ def _serve(options: argparse.Namespace) -> int:
         def ready(url: str) -> None:
             tell(
                 "broker",
-                f"serving {folder.path} at {url}; code that runs as this user, or as root, can read the API key",
+                f"serving {folder.path} at {url}; its page is at {url.removesuffix(BASE)}{OWN}; code that runs as this "
+                "user, or as root, can read the API key",
             )
 
         # What is under way has ended when uvicorn passes the signal on.
@@ -443,7 +446,8 @@ def _run(options: argparse.Namespace) -> int:
         )
     from stacks_pulumi.gate.client import Broker  # noqa: PLC0415  (each action needs its own modules)
 
-    reason = Broker(check_base_url(url), token).why_exposed()
+    source = "STACKS_BASE_URL" if options.url is None else "--url"
+    reason = Broker(check_base_url(url, source=source), token).why_exposed()
     if reason:
         tell("broker", reason)
         if options.strict:

@@ -19,7 +19,6 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
-from stacks_pulumi._environment import client_certificate
 from stacks_pulumi.config import GRANT, check_base_url
 from stacks_pulumi.errors import ConfigError, StacksError
 
@@ -83,22 +82,18 @@ class Broker:
         """
         import requests  # noqa: PLC0415  (not to list the commands)
 
+        from stacks_pulumi.api._transport import Bearer, session_to  # noqa: PLC0415  (as above)
+
         token = self.token if token is None else token
         address = f"{self.url.removesuffix(BASE)}{_OWN}{what}"
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
         for left in reversed(range(_TRIES)):
             try:
-                # A redirect would carry the token elsewhere.
-                answer = requests.request(
-                    method,
-                    address,
-                    json=body,
-                    headers=headers,
-                    timeout=_SECONDS,
-                    allow_redirects=False,
-                    cert=client_certificate(),
-                )
-                said = answer.json()
+                with session_to(address, Bearer(token) if token else None) as session:
+                    # A redirect would carry the token elsewhere.
+                    answer = session.request(
+                        method, address, json=body, timeout=_SECONDS, allow_redirects=False
+                    )
+                    said = answer.json()
             except (requests.RequestException, ValueError):
                 raise StacksError(f"no broker answers at {self.url}", code="connection-failed") from None
             if answer.status_code == _TOO_MANY and left:

@@ -185,18 +185,34 @@ def test_the_end_of_a_server_waits_for_no_client_that_is_silent(bench: Bench) ->
 
 
 def test_the_end_of_a_server_waits_for_what_is_under_way(bench: Bench) -> None:
-    """Case 66."""
-    grant = bench.granted(permit("containers.create", create("web")))
-    bench.emulator.faults.add("containers.create", "slow", seconds=10.0)
-    answers: list[requests.Response] = []
-    thread = threading.Thread(target=lambda: answers.append(grant.create("web")))
-    thread.start()
-    until(lambda: bench.emulator.state.containers)
-
+    """Case 66: by SIGTERM."""
+    token = bench.granted(permit("containers.create", create("web"))).token
     bench.stop()
-    thread.join(60)
+    bench.emulator.faults.add("containers.create", "slow", seconds=10.0)
+    words = [
+        sys.executable,
+        "-m",
+        "stacks_pulumi",
+        "broker",
+        "serve",
+        str(bench.path),
+        "--listen",
+        "127.0.0.1:0",
+    ]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        line = server.stderr.readline()
+        grant = Client(next(word for word in line.split() if word.startswith("http")).rstrip(";"), token)
+        answers: list[requests.Response] = []
+        thread = threading.Thread(target=lambda: answers.append(grant.create("web")))
+        thread.start()
+        until(lambda: bench.emulator.state.containers, alive=thread.is_alive)
 
-    assert [answer.status_code for answer in answers] == [202]
+        server.terminate()
+        thread.join(60)
+
+        assert [answer.status_code for answer in answers] == [202]
+        assert server.wait(60) == 0
     with pytest.raises(requests.ConnectionError):
         grant("GET", "/containers")
 
