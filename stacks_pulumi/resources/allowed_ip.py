@@ -12,7 +12,7 @@ import pulumi
 
 from stacks_pulumi.api import models
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import BadRequestError, ConflictError, ExistsError, StacksError
+from stacks_pulumi.errors import ExistsError, StacksError
 from stacks_pulumi.resources import _fields, _validators
 from stacks_pulumi.resources._address_list import (
     AWAITED,
@@ -85,26 +85,13 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
             with contextlib.suppress(*REFUSALS):
                 return self._list.put_entry((), self.inputs)[0]
         check_not_recreated(self.session, container, creation_time(self.session, container))
-        self._before = self._list.open_access(address)
-        try:
-            return self._add(address, self._before.allowed_ips)
-        except (BadRequestError, ConflictError):
-            if entries_of(self._before.allowed_ips, address):
-                raise
-            # The address may be in the list, on a page that was not read.
-            self._before = self._list.access()
-            if not entries_of(self._before.allowed_ips, address):
-                raise
-            return self._add(address, self._before.allowed_ips)
-
-    def _add(self, address: str, before: models.Listing[models.AllowedIp]) -> models.AllowedIp:
+        self._before = access = self._list.open_access(address)
         # The API added the caller's own entry, so a program that declares that address may take it over.
-        own = [] if self._before is None else self._list.auto_added(self._before, {})
-        taken = [entry for entry in entries_of(before, address) if entry not in own]
+        own = self._list.auto_added(access, {})
+        taken = [entry for entry in entries_of(access.allowed_ips, address) if entry not in own]
         if taken:
-            msg = f"{address} is in the list of {self.inputs['container']} already"
-            raise ExistsError(msg, existing=taken[0])
-        entry, self._replaced = self._list.put_entry(before, self.inputs)
+            raise ExistsError(f"{address} is in the list of {container} already", existing=taken[0])
+        entry, self._replaced = self._list.put_entry(access.allowed_ips, self.inputs)
         return entry
 
     def id_of(self, thing: models.AllowedIp) -> str:
