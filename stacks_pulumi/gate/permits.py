@@ -232,8 +232,6 @@ def _container(table: _Table, change: Change) -> None:
     if change.operation in _ENDS:
         old = table.container(change.id, change.outputs)
         is_ = Constraint(is_=old.id, created_at=old.created_at) if old.created_at else me
-        # A platform may want it stopped first.
-        table.status(is_, "stopped", f"stop {name} before its deletion")
         data = catalog.TEMPLATES[old.template].data if old.template in catalog.TEMPLATES else ""
         if change.deleted_first:
             table.first.add(is_)

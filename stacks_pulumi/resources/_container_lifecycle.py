@@ -18,8 +18,6 @@ from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.wait import ABSENT, CREATED, GONE, SETTLED, STARTED, STOPPED, Wait
 from stacks_pulumi.errors import (
-    BadRequestError,
-    ConflictError,
     ExistsError,
     NotFoundError,
     StacksError,
@@ -267,7 +265,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         acknowledged = False
         # A 404 shows nothing: the platform may not find a container that exists.
         with contextlib.suppress(NotFoundError):
-            acknowledged = self._send_delete(found)
+            acknowledged = self.session.client.containers.delete(found.id, found.name)
         self.session.client.feed.wait(
             GONE if acknowledged else ABSENT,
             found.id,
@@ -277,17 +275,6 @@ class Lifecycle(msgspec.Struct, frozen=True):
             # Another container may take the name as soon as it is free, before a list has shown the name as free.
             is_it=lambda row: compare_instants(found.created_at, row.created_at) is not False,
         )
-
-    def _send_delete(self, container: models.Container) -> bool:
-        """Send the request; return whether it was acknowledged. A platform may want the container stopped first."""
-        api = self.session.client.containers
-        try:
-            return api.delete(container.id, container.name)
-        except (BadRequestError, ConflictError) as error:
-            if "stop" not in error.text.casefold():
-                raise
-        self._set_status(container, STATUS_STOPPED, STOPPED)
-        return api.delete(container.id, container.name)
 
     # --- identity ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.host import HostedResource
+from tests.support.host import CallFailedError, HostedResource
 from tests.support.waiting import until
 
 
@@ -28,21 +28,22 @@ def test_delete_of_a_missing_container_succeeds(web: HostedResource, emulator: E
     assert web.id == ""
 
 
-def test_a_platform_may_want_a_container_stopped_before_its_deletion(
+def test_a_platform_that_wants_a_container_stopped_first_is_shown_with_its_own_words(
     web: HostedResource, emulator: Emulator
 ) -> None:
     web.up(name="web", template="nodejs")
-    fault = emulator.faults.add(
+    emulator.faults.add(
         "containers.delete",
         "status",
         code=409,
         body={"error": "Container is running. Stop it before you delete it."},
     )
 
-    web.delete()
+    with pytest.raises(CallFailedError, match="Stop it before you delete it"):
+        web.delete()
 
-    assert fault.fired == 1
-    assert emulator.calls("containers.set_status") == 1
+    assert emulator.state.names() == ["web"]
+    web.delete()
     assert emulator.state.names() == []
 
 
