@@ -9,7 +9,6 @@ Nothing else is remembered. An unknown outcome keeps its reservation until the a
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 import threading
@@ -198,25 +197,43 @@ class Kernel:
         found = self._admitted(visit)
         return found if isinstance(found, Reply) else self._carried_out(visit, found)
 
-    def _admitted(self, visit: Visit) -> Reply | Use:
-        """Return the reservation of a request, or the answer of an earlier one."""
+    def _admitted(self, visit: Visit, lost: Use | None = None) -> Reply | Use:
+        """Return the reservation of a request, or of a lost one that is sent again, or the answer of an earlier one."""
+        look = Look(self._upstream, visit.due, is_create=visit.ask.endpoint == _CREATE)
         while True:
-            look = Look(self._upstream, visit.due, is_create=visit.ask.endpoint == _CREATE)
-            # Once without the transaction, so that the platform has been asked for all that matters.
-            found = self._judged(visit.grant, visit.ask, look)
-            if isinstance(found, Reply):
-                return found
-            with self._admits, contextlib.suppress(NotLookedError):
-                with self._ledger.writing() as db:
-                    if self._upstream.is_late(visit.due):
-                        raise busy("it took too long to look, so nothing was sent")
-                    look.close()
-                    found = self._judged(self._not_revoked(visit.grant.id), visit.ask, look)
-                    if isinstance(found, dict):
-                        found = self._ledger.uses("id = ?", insert(db, "uses", **found))[0]
-                if isinstance(found, Use):
-                    self._active.add(found.id)
-                return found
+            try:
+                with self._admits:
+                    with self._ledger.writing() as db:
+                        if self._upstream.is_late(visit.due):
+                            raise busy("it took too long to look, so nothing was sent")
+                        look.close()
+                        found = self._reserved(db, visit, look, lost)
+                    if isinstance(found, Use):
+                        self._active.add(found.id)
+                    return found
+            except NotLookedError as missing:
+                # Inside of the transaction nothing is asked. It is judged anew with what was missing.
+                missing.ask()
+
+    def _reserved(self, db: sqlite3.Connection, visit: Visit, look: Look, lost: Use | None) -> Reply | Use:
+        if lost is not None:
+            if not self._ledger.uses("id = ? and state = 'unknown'", lost.id):
+                raise busy("another request has found what this one did")
+            # It is judged as if it was not there.
+            update(db, "uses", lost.id, state="void")
+        found = self._judged(self._not_revoked(visit.grant.id), visit.ask, look)
+        if lost is None:
+            return (
+                self._ledger.uses("id = ?", insert(db, "uses", **found))[0]
+                if isinstance(found, dict)
+                else found
+            )
+        if not isinstance(found, dict):
+            raise busy("another request may have done what this one did")
+        before = {**lost.before, "spans": [*lost.before["spans"], *found["before"]["spans"]]}
+        again = {"state": "sent", "ended": found["ended"], "attempts": lost.attempts + 1}
+        update(db, "uses", lost.id, **again, before=before)
+        return self._ledger.uses("id = ?", lost.id)[0]
 
     def _judged(self, grant: Grant, ask: Ask, look: Look) -> Reply | Use | dict[str, Any]:
         """
@@ -352,23 +369,6 @@ class Kernel:
                 raise limited(why, limit.most, limit.before or Decimal(0) if limit.is_told else None)
         return added
 
-    def _check_limits_again(self, visit: Visit, use: Use) -> None:
-        """Refuse to send a create again that the settings of now do not allow. What it adds is counted already."""
-        if use.endpoint != _CREATE:
-            return
-        look, policy = Look(self._upstream, visit.due, is_create=True), self._policy(visit.grant)
-        look.containers.require_complete()
-        limits = [*self._limits(visit.grant, None, bills(self._ledger, look.containers, look.prices))]
-        if policy is not None and use.permit is None:
-            left = left_today(self._ledger, visit.grant, policy)
-            limits.append(Limit("the policy's increase_per_day", Decimal(0), -left))
-        for name, most, before, _ in limits:
-            if before is None or before > most:
-                # It may still be made, so a client must not take it for refused.
-                raise busy(
-                    f"the outcome of this create is not known, and it is not sent again: it is over {name}"
-                )
-
     def _limits(self, grant: Grant, permit: Permit | None, found: Sequence[Bill]) -> Iterator[Limit]:
         """Yield the limits on a create."""
         policy = self._policy(grant)
@@ -500,13 +500,28 @@ class Kernel:
                         reply = self._found(visit, use)
                     if reply is not None:
                         return reply
-                    self._check_limits_again(visit, use)
-                    use = self._again(use)
+                    again = self._again(visit, use)
+                    if isinstance(again, Reply):
+                        return again
+                    use = again
                 reply, use = self._attempt(visit, use)
                 if reply is not None:
                     return reply
         finally:
             self._active.discard(use.id)
+
+    def _again(self, visit: Visit, use: Use) -> Reply | Use:
+        """Reserve a lost request anew: it is not sent again if it may not happen as everything is now."""
+        try:
+            return self._admitted(visit, use)
+        except ApprovalNeededError as error:
+            why = error.why
+        except RequestRefusedError as error:
+            if error.status not in {402, 403, 404}:
+                raise
+            why = error.text
+        # It may still be made, so a client must not take it for refused.
+        raise busy(f"the outcome of this request is not known, and it is not sent again: {why}")
 
     def _pause(self, visit: Visit, use: Use) -> float:
         """
@@ -640,18 +655,6 @@ class Kernel:
         for one in gone:
             if one.id != by.id:
                 update(db, "uses", one.id, state="undone", answer=None)
-
-    def _again(self, use: Use) -> Use:
-        """Write that a request is about to be sent again."""
-        began = self._upstream.now()
-        before = {**use.before, "spans": [*use.before["spans"], (began, began + _UNDER_WAY)]}
-        with self._ledger.writing() as db:
-            self._not_revoked(use.grant_id)
-            if not self._ledger.uses("id = ? and state = 'unknown'", use.id):
-                raise busy("another request has found what this one did")
-            again = {"state": "sent", "ended": self._ledger.now(), "attempts": use.attempts + 1}
-            update(db, "uses", use.id, **again, before=before)
-            return self._ledger.uses("id = ?", use.id)[0]
 
     def _was_lost(self, use: Use) -> bool:
         """Whether an earlier deletion of the same object had no answer: then a 404 says that it was carried out."""

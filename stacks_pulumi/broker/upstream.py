@@ -323,7 +323,11 @@ class Upstream:
 
 
 class NotLookedError(Exception):
-    """Raised if something matters that was not looked at: the ledger has changed, so the request is judged anew."""
+    """Raised if something matters that was not looked at. `ask` looks at it."""
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        super().__init__()
+        self.ask = ask
 
 
 class Look:
@@ -354,8 +358,12 @@ class Look:
             NotLookedError: A container was removed since, so a different container may have its id now.
         """
         if self.removed is not None and self.removed != self._upstream.removed:
-            raise NotLookedError
+            raise NotLookedError(self._forget)
         self._is_closed = True
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self.removed = None
 
     @property
     def containers(self) -> Listing[Container]:
@@ -422,10 +430,13 @@ class Look:
         return self._once(call.endpoint.name, of, ask)
 
     def _once(self, name: str, of: str, ask: Callable[[], T]) -> T:
+        def look() -> None:
+            self._kept[name, of] = ask()
+
         if (name, of) not in self._kept:
             if self._is_closed:
-                raise NotLookedError
-            self._kept[name, of] = ask()
+                raise NotLookedError(look)
+            look()
         found: T = self._kept[name, of]
         return found
 

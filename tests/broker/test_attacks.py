@@ -744,3 +744,21 @@ def test_a_password_that_the_platform_does_not_mask_is_in_no_answer_and_not_in_t
     ]
 
     assert all("redis://" in answer and "hunter" not in answer for answer in answers)
+
+
+def test_a_lost_request_is_not_sent_again_to_a_container_that_was_made_since_under_the_id(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opened access to a container that nobody signed."""
+    web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
+    grant = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
+    bench.emulator.faults.add("allowed_ips.add", "drop_before")
+    monkeypatch.setattr(kernel.Kernel, "_record", lambda *_, **__: 1 / 0)
+    assert grant("POST", f"/containers/{web['id']}/allowed-ips", body).status_code == 500
+    monkeypatch.undo()
+    bench.emulator.advance(60)
+    bench.emulator.drift.recreate("web")
+    bench.clock.advance(2)
+
+    assert code(grant("POST", f"/containers/{web['id']}/allowed-ips", body)) == (409, "grant-busy")
+    assert bench.emulator.calls("allowed_ips.add") == 1

@@ -19,6 +19,7 @@ NOT_SHOWN: Final = {
     "WrongOptionError": "its text was shown with the code",
     "RequestRefusedError": "a broker answers it as JSON, with a code for programs",
     "ApprovalNeededError": "the desk makes an access request of it, and a refusal with its id",
+    "NotLookedError": "the kernel looks at what is missing, and judges again",
     "OptionError": "`policy.rule.misconfigured` shows its text and adds the code",
     "ShapeError": "`api._decode` shows its text as an unreadable answer",
     "UnreadableError": "`agents.programs` shows it as what is wrong in a program",
