@@ -17,7 +17,7 @@ import stacks_pulumi
 from stacks_pulumi.config import KEYS
 from stacks_pulumi.errors import ErrorCode
 from stacks_pulumi.resources.handlers import HANDLERS
-from tools.docs import marks
+from tools.docs import marks, samples
 from tools.docs.install import written
 from tools.docs.parts import generate
 from tools.docs.platform_file import gate_schema_text, schema_text
@@ -204,6 +204,17 @@ def test_every_test_that_a_page_names_exists() -> None:
 
     assert len(named) >= 10
     assert [it for it in named if f"\ndef {it[1]}(" not in (ROOT / it[0]).read_text(encoding="utf-8")] == []
+
+
+def test_a_command_installs_an_sdk_by_its_name_only_after_its_publication(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands = ["npm install stacks-pulumi", "pip install pulumi-stacks", "dotnet add package", "go get"]
+    assert [it for it in commands if it in generate("packages")] == []
+
+    monkeypatch.setattr(samples, "INDEX", "PyPI")
+
+    assert [it for it in commands if it not in generate("packages")] == []
 
 
 def test_the_readme_is_short() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from stacks_pulumi.commands.scaffold import INDEX
 from tools.docs.marks import table
 from tools.schema import languages, written_samples
 
@@ -45,17 +46,20 @@ def registry(kind: str) -> str:
 
 
 def packages() -> str:
-    """Return a row for the SDK of each language."""
+    """Return a row for the SDK of each language. A name that is not published is no command: anyone could take it."""
     names = languages()
     npm, module = names["nodejs"]["packageName"], names["go"]["importBasePath"]
     python = names["python"]["packageName"].replace("_", "-")
     nuget = ".".join((names["csharp"]["rootNamespace"], names["csharp"]["namespaces"]["stacks"]))
+    rows = [
+        ("TypeScript", npm, f"https://npm.example/package/{npm}", f"npm install {npm}"),
+        ("Python", python, f"https://pip.example/project/{python}", f"pip install {python}"),
+        ("Go", module, f"https://go.example/{module}", f"go get {module}"),
+        ("C#", nuget, f"https://nuget.example/packages/{nuget}", f"dotnet add package {nuget}"),
+    ]
+    if not INDEX:
+        return table(("Language", "Package"), [(it[0], f"`{it[1]}`, not published yet") for it in rows])
     return table(
         ("Language", "Package", "Installed by"),
-        [
-            ("TypeScript", f"[`{npm}`](https://npm.example/package/{npm})", f"`npm install {npm}`"),
-            ("Python", f"[`{python}`](https://pip.example/project/{python})", f"`pip install {python}`"),
-            ("Go", f"`{module}`", f"`go get {module}`"),
-            ("C#", f"[`{nuget}`](https://nuget.example/packages/{nuget})", f"`dotnet add package {nuget}`"),
-        ],
+        [(language, f"[`{name}`]({page})", f"`{command}`") for language, name, page, command in rows],
     )
