@@ -42,6 +42,9 @@ from tools.sdk.samples import samples  # noqa: E402
 
 FILE: Final = ROOT / "stacks_pulumi" / "hosts" / "plugin" / "schema.json"
 LOGO: Final = "docs/images/logo.png"
+_OF_THE_PROVIDER: Final = (
+    "An account at STACKS. Without `apiKey` the default provider reads `STACKS_API_KEY`."
+)
 IMPORTS: Final = {
     "AllowedIp": "usr-abc12345-web/198.51.100.0/24",
     "Connection": "usr-abc12345-web/conn-1",
@@ -84,7 +87,7 @@ def schema(samples: Mapping[str, str] | None = None) -> dict[str, Any]:
         **_addresses(),
         "config": {"variables": settings},
         "provider": {
-            "description": "An account at STACKS. Without `apiKey` the default provider reads `STACKS_API_KEY`.",
+            "description": f"{_OF_THE_PROVIDER}\n\n{_MARKS[0]}{samples.get('Provider', '')}{_MARKS[1]}",
             "inputProperties": settings,
             "properties": settings,
         },
@@ -218,11 +221,11 @@ _MARKS: Final = (
 
 
 def written_samples() -> dict[str, str]:
-    """The sample of each kind that the file has."""
-    resources = json.loads(FILE.read_text(encoding="utf-8"))["resources"]
+    """The sample of each kind, and of the provider, that the file has."""
+    package = json.loads(FILE.read_text(encoding="utf-8"))
     return {
         token.removeprefix(NATIVE): it["description"].partition(_MARKS[0])[2].partition(_MARKS[1])[0]
-        for token, it in resources.items()
+        for token, it in {**package["resources"], "Provider": package["provider"]}.items()
     }
 
 

@@ -46,7 +46,7 @@ class Mocks(pulumi.runtime.Mocks):
     def call(self, args):
         return {}
 
-pulumi.runtime.set_all_config({"project:backupNumber": "42"})
+pulumi.runtime.set_all_config({"project:backupNumber": "42", "project:customerKey": "a key"})
 for program in sys.argv[1:]:
     pulumi.runtime.set_mocks(Mocks())
     pulumi.runtime.test(lambda: runpy.run_path(program))()

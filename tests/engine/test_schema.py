@@ -64,7 +64,7 @@ def test_the_address_of_the_repository_is_written_once(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_kind_has_a_sample_in_each_language(language: str) -> None:
-    assert sorted(kind for kind, _text in examples(language)) == sorted(KINDS)
+    assert sorted(kind for kind, _text in examples(language)) == sorted([*KINDS, "Provider"])
 
 
 @pytest.mark.usefixtures("language_hosts")
@@ -76,10 +76,11 @@ def test_every_yaml_example_passes_the_schema_and_the_checks(
     stack: Stack, emulator: Emulator, yaml_language_host: Path
 ) -> None:
     stack.set("backupNumber", "42")
+    stack.set("customerKey", emulator.key)
     for kind, text in examples("yaml"):
         stack.yaml(project_file("yaml") + text, yaml_language_host)
         preview = stack.preview()
-        kinds = re.findall(r"type: stacks:(\w+)", text)
-        assert kind in kinds
+        kinds = re.findall(r"type: (?:pulumi:providers|stacks):(\w+)", text)
+        assert kind.replace("Provider", "stacks") in kinds
         assert preview.changes == {"create": len(kinds) + 1}, preview.text
     assert emulator.calls() == 0
