@@ -535,11 +535,10 @@ class Kernel:
         is_refused = _is_refusal(use.status) and use.status not in {_NOT_SENT, _TOO_MANY}
         if effect.again and not is_refused and now <= visit.grant.until and use.attempts <= len(PAUSES):
             pause = max(PAUSES[use.attempts - 1], BETWEEN if effect.makes in TWICE else 0.0)
-            # Later no limit counts it.
-            is_due = now - use.ended <= DAY
+            is_due = True
             if use.status == _NO_CAPACITY and effect.makes == "Container":
                 # From the waitlist it may be made later: it is sent again once, if a client asks for it later.
-                pause, is_due = 0.0, is_due and use.attempts == 1 and now - use.ended >= _WAITLIST
+                pause, is_due = 0.0, use.attempts == 1 and now - use.ended >= _WAITLIST
             if is_due and not self._upstream.is_late(visit.due - pause):
                 return pause
         if now - use.at > (DAY if effect.again else _WAITLIST):

@@ -128,10 +128,12 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
         )
     elif judged.said["verdict"]["prices"]:
         yield "warning", "it has no ceiling: what it adds costs what STACKS asks for when it is made"
+    applied = f"and applied in {change.ttl // 60} minutes"
     if change.request:
         yield "note", f"it approves the access request {change.request}"
+        applied = "and applied before the grant that asked for it ends"
     who = f" by {change.author!r}" if change.author else ""
-    when = f"to be handed in until {instant(change.ends)}, and applied in {change.ttl // 60} minutes"
+    when = f"to be handed in until {instant(change.ends)}, {applied}"
     yield "note", f"planned{who}, {when}, for the broker {_id(change.account)}"
     yield from (("note", f"a policy says: {text}") for text in reported(change).violations)
     if reported(change).plan is not None:

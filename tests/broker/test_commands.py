@@ -389,7 +389,9 @@ def test_an_access_request_is_shown_and_approved(desks: Callable[..., Desk]) -> 
     desk = desks(policies={"agents": {"increase_per_day": 1, "max_total": 20}})
     asked = desk.bench.agent().create("web").json()["request"]
 
-    assert "it approves the access request" in desk.gate("show", what=asked)
+    said = desk.gate("show", what=asked)
+    assert "it approves the access request" in said
+    assert "applied before the grant that asked for it ends" in said
     desk.gate("approve", "--key", str(keys() / "ann"), what=asked)
 
     assert desk.bench.agent()("GET", f"/_broker/requests/{asked}").json()["state"] == "approved"
