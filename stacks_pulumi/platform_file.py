@@ -17,7 +17,6 @@ Each setting that is missing is not known: the client then uses its default.
 from __future__ import annotations
 
 import functools
-import json
 import threading
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -198,12 +197,6 @@ class PlatformFile(msgspec.Struct, frozen=True):
         if self.path is None:
             return f"write it into a platform file, and name that in stacks:platform: version: 1, {line}"
         return f"write it into the platform file {self.path}: {line}"
-
-
-def in_json(value: Any) -> str:
-    """Return a value as JSON that is YAML too: YAML has one escape for a character, and JSON two for an emoji."""
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(char if char.isprintable() else f"\\U{ord(char):08X}" for char in text)
 
 
 def _or(known: float | None, default: float) -> float:

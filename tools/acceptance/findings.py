@@ -87,8 +87,14 @@ class Findings:
             part, _, setting = name.partition(".")
             lines += [] if part == section else [f"{part}:"]
             section = part
-            lines += [f"  # {_line(evidence)}", f"  {setting}: {platform_file.in_json(value)}"]
+            lines += [f"  # {_line(evidence)}", f"  {setting}: {_in_json(value)}"]
         return "\n".join(lines) + "\n"
+
+
+def _in_json(value: Any) -> str:
+    """Return a value as JSON that is YAML too: YAML has one escape for a character, and JSON two for an emoji."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08X}" for char in text)
 
 
 _KNOWN: Final = platform_file.UNKNOWN
