@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 import pytest
 
-from stacks_pulumi.broker.signers import signers_in
+from stacks_pulumi.broker.signers import signers_in, signers_of
 from stacks_pulumi.errors import ConfigError
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIGFubiBpcyBvbmUgcGVyc29uIHdpdGggb25lIGtleQ=="
@@ -36,6 +37,11 @@ ANN = f"ann ssh-ed25519 {KEY}"
 def test_a_line_that_could_name_another_person_is_refused(line: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=f"signers, line 3: .*{problem}"):
         signers_in(f"# the approvers\n{ANN}\n{line}\n", "signers")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"signers cannot be read: .* \[invalid-file\]"):
+        signers_of(tmp_path / "signers")
 
 
 def test_a_key_holds_from_one_time_to_another_in_utc() -> None:

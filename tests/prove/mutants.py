@@ -21,7 +21,7 @@ from tests.support import durations
 __all__ = ["Mutants"]
 
 MODULE, AREA = "module", "area"
-FAST = ("unit", "policy", "emulator", "tools")
+FAST = ("unit", "broker", "policy", "emulator", "tools")
 GOLDEN = (5**0.5 - 1) / 2
 
 MOST, FEW = 5, 2
@@ -217,7 +217,7 @@ class Mutants(Proof):
         return next((name for name in failed if "::" not in name or self._sound_ones([name])), None)
 
     def _killer_of_ring(self, ring: str, file: str, mutated: str) -> str | None:
-        options = ["-m", "not slow"] if ring in {MODULE, AREA} else []
+        options = ["-m", "not slow and not engine and not extra"] if ring in {MODULE, AREA} else []
         return self._killer(file, mutated, _files(ring, file), options)
 
 

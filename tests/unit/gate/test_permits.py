@@ -49,7 +49,7 @@ CHANGES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, An
         {"url": "shop.example"},
     ),
     "Container that is adopted": (
-        "usr-1-shop",
+        "usr-1-gone",
         {**OPEN, "name": "shop"},
         {**OPEN, "name": "db", "adopts": "usr-1-db"},
         {"created_at": MADE},
