@@ -136,7 +136,7 @@ def test_the_life_of_a_stack_of_every_kind(
 
     # Case 7: what is adopted is the live one of that name, and no create is permitted.
     adopts = (
-        'stacks.Container("web", template="nodejs", external_access=True, plan="standard")\n'
+        'stacks.Container("web", template="nodejs", external_access=False, desired_status="stopped", plan="standard")\n'
         'stacks.Container("old", template="nodejs", desired_status="running", adopt="if_matching")\n'
     )
     needed = story.planned(adopts)
@@ -148,6 +148,7 @@ def test_the_life_of_a_stack_of_every_kind(
     story.stack.up(quiet_afterwards=False)
     assert bench.names == ["old", "web"]
     assert bench.listed(f"{emulator.account}-old")["status"] == "running"
+    assert (bench.listed(after["id"])["status"], addresses(emulator, "web")) == ("stopped", {})
     # Whether a container that is gone is only hidden, its logs would say; a grant does not read them.
     assert {row["path"].rpartition("/")[2] for row in bench.journal("grant-refused")} <= {"logs"}
 

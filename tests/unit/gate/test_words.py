@@ -1,0 +1,27 @@
+"""What a person reads before they sign a change."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stacks_pulumi.broker.change import Known
+from stacks_pulumi.gate import words
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (None, "without a creation time, so it is known by id, template and plan"),
+        ("2026-11-01T10:00:00Z", "made 2026-11-01T10:00:00Z"),
+    ],
+)
+def test_a_container_is_said_with_what_it_is_known_by(made: str | None, said: str) -> None:
+    row = {"name": "web", "template": "nodejs", "plan": "basic", "usd": "4", "owner": "", "created_at": made}
+    judged: Any = SimpleNamespace(said={"containers": {"usr-1-web": row}})
+
+    text = words._container(Known(id="usr-1-web", created_at=made), judged)
+
+    assert text == f'"web", nodejs, basic, $4.00 a month, no owner in the ledger, {said}'
