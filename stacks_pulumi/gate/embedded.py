@@ -115,7 +115,6 @@ def _failure(folder: Path) -> StacksError:
     lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     said = lines[-1] if lines else "it ended without a message"
     text, _, ending = said.rpartition(" [")
-    # A reader may do without a server, if only the key is missing.
     code: ErrorCode = "missing-api-key" if ending == "missing-api-key]" else "file-access"
     words = (text or said).removeprefix("stacks-pulumi broker: ")
     return ConfigError(f"no broker starts in {folder}: {words}", code=code)
