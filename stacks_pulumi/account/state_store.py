@@ -273,7 +273,7 @@ class _Folder(StateStore):
 class _Bucket(StateStore):
     def __init__(self, store: ObjectStore, path: str) -> None:
         self._store = store
-        self._prefix = f"{path.strip('/')}/" if path.strip("/") else ""
+        self._prefix = _prefix(path)
 
     def _listed(self, prefix: str) -> dict[str, tuple[str, str]]:
         import obstore  # noqa: PLC0415  (an extra)
@@ -300,6 +300,11 @@ class _Bucket(StateStore):
         with ThreadPoolExecutor(AT_ONCE) as pool:
             pairs = zip(keys, pool.map(content, keys), strict=True)
             return {key: it for key, it in pairs if it is not None}
+
+
+def _prefix(path: str) -> str:
+    """Return what the keys of a backend begin with, by the path of its address."""
+    return f"{path.strip('/')}/" if path.strip("/") else ""
 
 
 _CLIENT: Final[ClientConfig] = {"timeout": "60s", "connect_timeout": f"{_SECONDS}s"}
@@ -413,6 +418,8 @@ class _Postgres(StateStore):
             raise NotUnderstoodError("the name of its table needs quotes")
         # The engine writes the name without quotes, and then PostgreSQL reads it in small letters.
         self._table = sql.Identifier(*table.lower().split("."))
+        # As in a bucket, the path of the address comes first in each key: here it is the name of the database.
+        self._prefix = _prefix(parts.path)
         # The engine's default, which is stricter than that of this library.
         options.setdefault("sslmode", os.environ.get("PGSSLMODE", "require"))
         address = parts._replace(query=urlencode(options)).geturl()
@@ -423,12 +430,16 @@ class _Postgres(StateStore):
         self._connection.close()
 
     def _listed(self, prefix: str) -> dict[str, tuple[str, str]]:
-        rows = self._rows("SELECT key, updated_at::text FROM {} WHERE key LIKE %s", f"{prefix}%")
-        return {key: (time, time) for key, time in rows}
+        rows = self._rows(
+            "SELECT key, updated_at::text FROM {} WHERE starts_with(key, %s)", self._prefix + prefix
+        )
+        return {key.removeprefix(self._prefix): (time, time) for key, time in rows}
 
     def _read(self, keys: list[str]) -> dict[str, bytes]:
-        rows = self._rows("SELECT key, data->>'data' FROM {} WHERE key = ANY(%s)", keys)
-        return {key: base64.b64decode(data) for key, data in rows}
+        rows = self._rows(
+            "SELECT key, data->>'data' FROM {} WHERE key = ANY(%s)", [self._prefix + key for key in keys]
+        )
+        return {key.removeprefix(self._prefix): base64.b64decode(data) for key, data in rows}
 
     def _rows(self, query: Any, value: Any) -> list[TupleRow]:
         from psycopg import sql  # noqa: PLC0415  (an extra)

@@ -112,6 +112,12 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
         choices=("github", "gitlab"),
         help="also write the project's pipeline into its repository; a gate that is there stays as it is",
     )
+    parser.add_argument(
+        "--backend",
+        choices=("cloud", "s3", "gs", "azblob", "postgres"),
+        default="cloud",
+        help="with --workflow: where the stack's state is, whose login the jobs get (default: cloud, Pulumi Cloud)",
+    )
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
@@ -286,6 +292,7 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
             top=top,
             gate=options.folder,
             stack=options.stack or _STACK,
+            backend=options.backend,
             install=install,
         ),
         **{os.path.relpath(folder / name, top): content for name, content in needed.files.items()},

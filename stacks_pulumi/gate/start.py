@@ -148,8 +148,26 @@ def _new(path: Path, text: str) -> bool:
     return False
 
 
+_OWN_BACKEND: Final = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE")
+LOGINS: Final[Mapping[str, Sequence[str]]] = {
+    "cloud": ("PULUMI_ACCESS_TOKEN",),
+    "s3": (*_OWN_BACKEND, "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    "gs": (*_OWN_BACKEND, "GOOGLE_CREDENTIALS"),
+    "azblob": (*_OWN_BACKEND, "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY"),
+    "postgres": (*_OWN_BACKEND, "PGUSER", "PGPASSWORD"),
+}
+"""Backend -> the secrets of a pipeline with which its jobs log in to it."""
+
+
 def pipeline(
-    kind: str, project: Path, *, top: Path, gate: str, stack: str, install: Sequence[str]
+    kind: str,
+    project: Path,
+    *,
+    top: Path,
+    gate: str,
+    stack: str,
+    backend: str = "cloud",
+    install: Sequence[str],
 ) -> dict[str, str]:
     """
     Return the files of a pipeline that plans, shows and applies the changes of a project, by name in its repository.
@@ -160,6 +178,7 @@ def pipeline(
         top: The folder of the repository.
         gate: The gate's folder, or the address of its broker.
         stack: The name of the stack.
+        backend: Where its state is: one of `LOGINS`.
         install: The commands that install this package in the project's folder.
 
     Raises:
@@ -188,10 +207,15 @@ def pipeline(
     commands = [*install, "npm ci"] if has_packages else install
     made = [".venv", "node_modules"] if has_packages else [".venv"]
     words["PACKAGES"] = ", ".join(str(Path(inside) / name) for name in made)
+    login = LOGINS[backend]
+    words["LOGIN"] = " and ".join((", ".join(login[:-1]), login[-1])) if len(login) > 1 else login[0]
+    # A line with one of these is written for each of what it stands for.
+    repeated: dict[str, Sequence[str]] = {"@INSTALL@": commands, "@LOGINS@": login}
     installed = "".join(
-        line.replace("@INSTALL@", command)
+        line.replace(mark, word) if mark else line
         for line in _text(f"{kind}.yml").splitlines(keepends=True)
-        for command in (commands if "@INSTALL@" in line else [""])
+        for mark in (next((one for one in repeated if one in line), ""),)
+        for word in repeated.get(mark, [""])
     )
     text = _filled(installed, words, "BROKER" if is_address else "FOLDER")
     if kind == "github":

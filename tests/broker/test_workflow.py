@@ -15,6 +15,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench
+from tests.support.backends import BACKENDS, PASSWORD, move
 from tests.support.clock import fast_clock
 from tests.support.gate import keys
 from tests.support.stack import Stack
@@ -86,8 +87,15 @@ class Machine:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Stack:
-    return Stack(tmp_path / "stack", ensure().bin, {})
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+    """A stack, whose state is in files or, behind a slow network, in the backend that the test names."""
+    made, named = Stack(tmp_path / "stack", ensure().bin, {}), getattr(request, "param", "file")
+    if named == "file":
+        yield made
+        return
+    with BACKENDS[named](0.05) as backend:
+        move(made, backend)
+        yield made
 
 
 def machines(bench: Bench, stack: Stack) -> tuple[Machine, Machine, Machine]:
@@ -99,6 +107,9 @@ def machines(bench: Bench, stack: Stack) -> tuple[Machine, Machine, Machine]:
     )
 
 
+@pytest.mark.parametrize(
+    "stack", ["file", *(pytest.param(name, marks=pytest.mark.extra) for name in BACKENDS)], indirect=True
+)
 def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Stack) -> None:
     planner, approver, job = machines(bench, stack)
     stack.program(OLD)
@@ -141,8 +152,10 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     job.gate("apply", str(change), *gate)
     assert bench.names == ["cache", "data", "web"]
     assert bench.emulator.calls("containers.create") == 4
-    job.gate("apply", str(change), *gate)
+    said = job.gate("apply", str(change), *gate)
     assert bench.emulator.calls("containers.create") == 4
+    # The login of a backend is in its address.
+    assert PASSWORD not in said + change.read_text(encoding="utf-8")
 
 
 def test_a_change_is_applied_once_also_where_no_ledger_lasts(bench: Bench, stack: Stack) -> None:

@@ -114,7 +114,7 @@ def test_a_create_of_a_killed_engine_is_rolled_back_and_repeated(
 
     _kill(process)
     # The provider ends after the rollback.
-    until(lambda: not _providers(process))
+    until(lambda: not provider_processes(process))
 
     _known(stack, emulator, what)
     _go_on(emulator)
@@ -128,7 +128,7 @@ def test_a_create_of_a_killed_engine_is_rolled_back_and_repeated(
 def test_a_create_of_a_killed_provider_is_adopted(stack: Stack, emulator: Emulator, host: str) -> None:
     process = _in_the_middle(stack, emulator, "container", host)
 
-    for pid in _providers(process):
+    for pid in provider_processes(process):
         os.kill(pid, signal.SIGKILL)
     text, _ = process.communicate()
     _go_on(emulator)
@@ -144,7 +144,7 @@ def test_a_create_of_killed_engine_and_provider_is_adopted(
 ) -> None:
     process = _in_the_middle(stack, emulator, "container", host)
 
-    providers = _providers(process)
+    providers = provider_processes(process)
     for pid in providers:
         # It would notice the end of the engine, and delete what it has created.
         os.kill(pid, signal.SIGSTOP)
@@ -227,7 +227,7 @@ def _pending(stack: Stack) -> list[dict[str, str]]:
     return found
 
 
-def _providers(engine: subprocess.Popen[str]) -> list[int]:
+def provider_processes(engine: subprocess.Popen[str]) -> list[int]:
     """Return the provider processes of an engine, also after its end."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):

@@ -33,6 +33,8 @@ import psycopg
 import pytest
 from obstore.store import S3Store
 
+from tests.support import key_service
+from tests.support.stack import Stack
 from tests.support.waiting import until
 from tools.engine import pins
 from tools.engine.build import compile_binary, explain, find_go, object_files
@@ -43,7 +45,7 @@ from tools.engine.say import say
 
 S3_VERSION: Final = "1.8.0"
 _S3_PACKAGE: Final = "github.com/versity/versitygw/cmd/versitygw"
-_PASSWORD: Final = "hunter2/+"
+PASSWORD: Final = "hunter2/+"
 """A password of which an address needs another spelling."""
 _PLACES: Final = (
     "/usr/lib/postgresql/*/bin",
@@ -79,7 +81,10 @@ def write(backend: Backend, objects: Mapping[str, bytes]) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
     elif backend.url.startswith("postgres://"):
-        rows = [(key, json.dumps({"data": base64.b64encode(it).decode()})) for key, it in objects.items()]
+        rows = [
+            (f"postgres/{key}", json.dumps({"data": base64.b64encode(it).decode()}))
+            for key, it in objects.items()
+        ]
         with psycopg.connect(backend.url) as connection, connection.cursor() as cursor:
             cursor.execute(
                 "CREATE TABLE IF NOT EXISTS pulumi_state (key TEXT PRIMARY KEY, data JSON NOT NULL, "
@@ -100,6 +105,16 @@ def write(backend: Backend, objects: Mapping[str, bytes]) -> None:
         )
         for key, content in objects.items():
             obstore.put(store, f"team/{key}", content)
+
+
+def move(stack: Stack, backend: Backend) -> None:
+    """Let a new stack have its state in a backend, with the configuration that it has."""
+    settings = stack.folder / "Pulumi.dev.yaml"
+    kept = settings.read_bytes()
+    settings.unlink()
+    stack.env |= {**backend.variables, "PULUMI_BACKEND_URL": backend.url}
+    stack.cli("stack", "init", "dev", "--secrets-provider", key_service.PROVIDER)
+    settings.write_bytes(kept)
 
 
 class Network:
@@ -215,7 +230,7 @@ def s3(seconds: float = 0.0) -> Iterator[Backend]:
             "--access",
             "tests",
             "--secret",
-            _PASSWORD,
+            PASSWORD,
             "--port",
             str(listens),
             "--quiet",
@@ -224,8 +239,8 @@ def s3(seconds: float = 0.0) -> Iterator[Backend]:
         storage = ["posix", "--sidecar", str(folder / "meta"), str(folder / "objects")]
         with _running([s3_server(), *words, *storage], listens, seconds) as network:
             options = f"endpoint=http://127.0.0.1:{network.port}&s3ForcePathStyle=true&region=us-east-1"
-            login = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": _PASSWORD}
-            yield Backend(f"s3://states/team?{options}", login, _PASSWORD, network)
+            login = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": PASSWORD}
+            yield Backend(f"s3://states/team?{options}", login, PASSWORD, network)
 
 
 @contextlib.contextmanager
@@ -234,7 +249,7 @@ def postgres(seconds: float = 0.0) -> Iterator[Backend]:
     programs = postgresql()
     with _folder() as folder:
         secret, data = folder / "password", folder / "data"
-        secret.write_text(_PASSWORD, encoding="utf-8")
+        secret.write_text(PASSWORD, encoding="utf-8")
         data.mkdir()
         user = _unprivileged(folder, secret, data)
         initial = [
@@ -261,8 +276,8 @@ def postgres(seconds: float = 0.0) -> Iterator[Backend]:
         words = [word for setting in settings for word in ("-c", setting)]
         command: list[Path | str] = [programs / "postgres", "-D", data, *words]
         with _running(command, folder / ".s.PGSQL.5432", seconds, user) as network:
-            login = f"pulumi:{quote(_PASSWORD, safe='')}@127.0.0.1:{network.port}"
-            yield Backend(f"postgres://{login}/postgres?sslmode=disable", {}, _PASSWORD, network)
+            login = f"pulumi:{quote(PASSWORD, safe='')}@127.0.0.1:{network.port}"
+            yield Backend(f"postgres://{login}/postgres?sslmode=disable", {}, PASSWORD, network)
 
 
 BACKENDS: Final[Mapping[str, Callable[[float], contextlib.AbstractContextManager[Backend]]]] = {

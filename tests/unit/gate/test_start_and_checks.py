@@ -437,6 +437,45 @@ def test_a_workflow_is_of_the_project_and_names_its_own_files(repository: Path) 
     assert [line for line in (text + requirements).splitlines() if "@" in line and "uses:" not in line] == []
 
 
+@pytest.mark.parametrize("gate", ["gate", "https://broker.example.com:7823"])
+@pytest.mark.parametrize(
+    ("backend", "own"),
+    [
+        ("cloud", []),
+        ("s3", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
+        ("postgres", ["PGUSER", "PGPASSWORD"]),
+    ],
+)
+def test_the_jobs_get_the_login_of_the_backend(
+    repository: Path, backend: str, own: list[str], gate: str
+) -> None:
+    wanted = ["PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", *own] if own else ["PULUMI_ACCESS_TOKEN"]
+
+    assert main(["gate", "init", gate, "--workflow", "github", "--backend", backend]) == 0
+
+    text = (repository / ".github/workflows/gate.yml").read_text(encoding="utf-8")
+    environments = [
+        step["env"]
+        for job in yaml.safe_load(text)["jobs"].values()
+        for step in job["steps"]
+        if "STACKS_API_KEY" in step.get("env", {})
+    ]
+    assert len(environments) == 3
+    for given in environments:
+        assert {name: given[name] for name in wanted} == {
+            name: f"${{{{ secrets.{name} }}}}" for name in wanted
+        }
+        assert given.keys() - {"BASE", "STACKS_API_KEY"} == set(wanted)
+    assert ("PULUMI_ACCESS_TOKEN" in text) is (backend == "cloud")
+
+    assert main(["gate", "init", gate, "--workflow", "gitlab", "--backend", backend]) == 0
+    text = (repository / ".gitlab/gate.yml").read_text(encoding="utf-8")
+    assert (
+        f"{' and '.join((', '.join(wanted[:-1]), wanted[-1])) if own else wanted[0]} for the stack `prod`"
+        in text
+    )
+
+
 @pytest.mark.parametrize("kind", ["github", "gitlab"])
 @pytest.mark.parametrize(
     ("runtime", "more"), [("nodejs", ["npm ci"]), ("{name: nodejs}", ["npm ci"]), ("python", [])]
