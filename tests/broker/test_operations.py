@@ -199,20 +199,23 @@ def test_the_end_of_a_server_waits_for_what_is_under_way(bench: Bench) -> None:
         "--listen",
         "127.0.0.1:0",
     ]
+    answers: list[requests.Response] = []
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        line = server.stderr.readline()
-        grant = Client(next(word for word in line.split() if word.startswith("http")).rstrip(";"), token)
-        answers: list[requests.Response] = []
-        thread = threading.Thread(target=lambda: answers.append(grant.create("web")))
-        thread.start()
-        until(lambda: bench.emulator.state.containers, alive=thread.is_alive)
+        try:
+            assert server.stderr is not None
+            line = server.stderr.readline()
+            grant = Client(next(word for word in line.split() if word.startswith("http")).rstrip(";"), token)
+            thread = threading.Thread(target=lambda: answers.append(grant.create("web")))
+            thread.start()
+            until(lambda: bench.emulator.state.containers, alive=thread.is_alive)
 
-        server.terminate()
-        thread.join(60)
+            server.terminate()
+            thread.join(60)
 
-        assert [answer.status_code for answer in answers] == [202]
-        assert server.wait(60) == 0
+            assert [answer.status_code for answer in answers] == [202]
+            assert server.wait(60) == 0
+        finally:
+            server.kill()
     with pytest.raises(requests.ConnectionError):
         grant("GET", "/containers")
 

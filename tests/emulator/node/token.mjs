@@ -6,6 +6,8 @@ const [, , url, executablePath] = process.argv;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const open = async address => {
   const page = await (await browser.newContext()).newPage();
+  // What the policy of the page refuses is told there.
+  page.on("console", message => { if (/Content Security Policy|TrustedHTML/.test(message.text())) throw new Error(message.text()); });
   await page.goto(address);
   return page;
 };
