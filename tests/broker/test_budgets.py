@@ -376,7 +376,7 @@ def test_a_whole_change_is_asked_for_and_handed_in_after_its_approval(bench: Ben
     assert (
         bench.hand_in(text, token=bench.agent(stack="shop/test").token, where="requests").status_code == 403
     )
-    assert bench.hand_in(text, where="requests").status_code == 404
+    assert bench.hand_in(text, where="requests").status_code == 401
 
     long = canonical(bench.change(author="x" * 300_000)).decode()
     assert bench.hand_in(long, token=agent.token, where="requests").status_code == 413
