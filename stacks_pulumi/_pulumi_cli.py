@@ -462,7 +462,7 @@ def execute(
 
 def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
     """
-    Return what a command writes until it ends. What a program has started may keep the pipes open for ever.
+    Return what a command writes until it ends. A process that it leaves behind may keep the pipes open for ever.
 
     Raises:
         subprocess.TimeoutExpired: It does not end in time.

@@ -71,7 +71,7 @@ def test_a_grant_of_the_environment_is_for_the_program(machine: CheckedMachine) 
     assert machine.preview_environment()["STACKS_API_KEY"].startswith(GRANT)
 
 
-def test_a_process_that_a_program_leaves_behind_is_not_waited_for(machine: CheckedMachine) -> None:
+def test_a_process_that_the_engine_leaves_behind_is_not_waited_for(machine: CheckedMachine) -> None:
     child = machine.project / "child"
     machine.preview(before=f"sleep 3600 & echo $! >'{child}'")
 
