@@ -157,6 +157,11 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     # The login of a backend is in its address.
     assert PASSWORD not in said + change.read_text(encoding="utf-8")
 
+    stack.set("stacks:apiKey", bench.emulator.key)
+    for machine, words in ((planner, ("plan", "-s", "dev")), (job, ("apply", str(change)))):
+        machine.checkout()
+        assert "a program uses in place of the grant" in machine.gate(*words, *gate, code=1)
+
 
 def test_a_change_is_applied_once_also_where_no_ledger_lasts(bench: Bench, stack: Stack) -> None:
     """A broker for one run: the stack's tag remembers the change, and with the ledger what is left of it goes on."""
