@@ -336,9 +336,14 @@ class Kernel:
     def _may_meet(self, grant: Grant, ask: Ask, look: Look) -> bool:
         """Return whether what a request is about may be what another grant makes now: an id is given again."""
         since = self._ledger.now() - _UNDER_WAY
+        # What had no answer may still be carried out, or is sent again.
+        lost = "grant_id <> ? and (state = 'sent' or status = 0 or status >= 500)"
+        if EFFECTS[ask.endpoint].makes == "VpnClient":
+            # Its name is its id.
+            removed = text_of({**ask.ids, "client_name": ask.body.get("name")})
+            return bool(self._ledger.uses(f"ended > ? and {lost} and ids = ?", since, grant.id, removed))
         if ask.endpoint == _CREATE:
-            # What had no answer may still be carried out; and the answer to a deletion ends what has the id then.
-            lost = "grant_id <> ? and (state = 'sent' or status = 0 or status >= 500)"
+            # The answer to a deletion ends what has the id then.
             removes = "state = 'sent' and endpoint = 'containers.delete'"
             others = self._ledger.uses(f"ended > ? and ({lost} or {removes})", since, grant.id)
             ids = [id_ for use in others for name, id_ in use.ids.items() if name in CONTAINERS]
@@ -728,10 +733,13 @@ class Kernel:
         look = Look(self._upstream, visit.due, newest=True)
         name = next(name for name, effect in EFFECTS.items() if effect.removes == use.makes)
         for row in self._rows(use, look):
-            # Another client's may be as old as the tolerance: what is removed was made while the requests ran.
-            if _id(row) != use.object and self._is_ours(use, row, look, before=0.0, after=0.0):
+            # Another client's may be as old as the tolerance: what is removed was made in the seconds of the requests.
+            if _id(row) != use.object and self._is_ours(use, row, look, before=1.0, after=1.0):
                 ids = {**use.ids, EFFECTS[name].object: _id(row)}
-                self._upstream.change(name, ids, {}, self._upstream.patient())
+                got = self._upstream.change(name, ids, {}, self._upstream.patient())
+                request, status = ("DELETE", path_of(name, ids), ""), getattr(got, "status", 0)
+                with self._ledger.writing() as db:
+                    journal.write(self._ledger, db, visit.grant, request, decision="twin", status=status)
 
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:

@@ -762,3 +762,19 @@ def test_a_lost_request_is_not_sent_again_to_a_container_that_was_made_since_und
 
     assert code(grant("POST", f"/containers/{web['id']}/allowed-ips", body)) == (409, "grant-busy")
     assert bench.emulator.calls("allowed_ips.add") == 1
+
+
+def test_a_vpn_client_waits_for_another_grants_removal_of_its_name_that_had_no_answer(bench: Bench) -> None:
+    """The removal is sent again, and would remove the new one."""
+    ids, laptop = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}, {"name": "laptop"}
+    first, second = (bench.granted(permit("vpn_clients.add", laptop, ids=ids)) for _ in range(2))
+    path = f"/containers/{ids['vpn_container_id']['is']}/vpn-clients"
+    assert first("POST", path, laptop).status_code < 300
+    bench.emulator.faults.add("vpn_clients.remove", "drop_after")
+    assert first("DELETE", f"{path}/laptop").status_code == 502
+
+    assert code(second("POST", path, laptop)) == (409, "grant-busy")
+    assert first("DELETE", f"{path}/laptop").status_code == 404
+    bench.clock.advance(31)
+    assert second("POST", path, laptop).status_code < 300
+    assert refused(first("DELETE", f"{path}/laptop"))

@@ -296,6 +296,23 @@ def test_a_child_whose_answer_is_lost_exists_once(bench: Bench, endpoint: str, f
     bench.emulator.faults.assert_none_left()
 
 
+def test_what_both_attempts_have_made_is_one_and_the_removal_of_the_other_is_in_the_journal(
+    bench: Bench,
+) -> None:
+    bench.emulator.platform.duplicate_ips = True
+    web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
+    grant = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
+    bench.emulator.faults.add("allowed_ips.add", "drop_after")
+    nothing = {"data": {"external_access_enabled": True, "allowed_ips": []}}
+    bench.emulator.faults.add("allowed_ips.list", "status", 2, code=200, body=nothing)
+
+    assert grant("POST", f"/containers/{web['id']}/allowed-ips", body).status_code == 200
+    entries = bench.emulator.state.containers[web["id"]].allowed_ips
+    assert [entry.ip_address for entry in entries].count("198.51.100.9") == 1
+    assert [line["method"] for line in bench.journal("twin")] == ["DELETE"]
+    bench.emulator.faults.assert_none_left()
+
+
 def test_the_client_of_a_vpn_has_its_name_as_its_key_and_its_secret_is_not_kept(bench: Bench) -> None:
     vpn = bench.made("vpn", template="stacks-vpn", plan=None)
     grant = bench.granted(
