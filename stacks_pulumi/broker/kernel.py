@@ -637,13 +637,18 @@ class Kernel:
         else:
             was_listed = id_ in use.before["ids"]
 
+        return not was_listed and not self._is_of_another(use, id_, made)
+
+    def _is_of_another(self, use: Use, id_: str, made: str | None) -> bool:
+        """Return whether another request may have made an object. What is older than the list from before is gone."""
+
         def is_same(one: Use) -> bool:
             found = compare_instants(one.created_at, made)
-            # Without a time: the list from before, if there is one, is not older than that.
+            # Without a time, and for a kind that has such a list.
             is_late = use.makes in TWICE or one.ended > use.at - RECENT
             return one.id != use.id and (is_late if found is None else found)
 
-        return not was_listed and not any(map(is_same, self._made_in(use.makes, id_, use.ids)))
+        return any(map(is_same, self._made_in(use.makes, id_, use.ids)))
 
     def _made_in(self, kind: Kind, id_: str, ids: Mapping[str, str]) -> list[Use]:
         """Return the requests that have made the object of an id in the containers of a path."""
@@ -705,8 +710,7 @@ class Kernel:
         """Return whether a listed object is certainly what a lost request made, and no other request."""
         if not self._may_have_made(use, row, look, **tolerance):
             return False
-        made, others = made_at(row), self._made_in(use.makes, _id(row), use.ids)
-        if any(compare_instants(one.created_at, made) is not False for one in others if one.id != use.id):
+        if self._is_of_another(use, _id(row), made_at(row)):
             return False
         # Of one stack, who looks first has it.
         open_ = "endpoint = ? and grant_id <> ? and (state = 'sent' or (state = 'unknown' and stack <> ?))"

@@ -617,7 +617,8 @@ def test_a_create_waits_for_another_grants_deletion_that_had_no_answer(bench: Be
     assert makes.create("web").status_code == 202
 
 
-def test_a_vpn_client_belongs_to_the_grant_that_made_the_one_that_is_there(bench: Bench) -> None:
+@pytest.mark.parametrize("fault", ["", "drop_after"])
+def test_a_vpn_client_belongs_to_the_grant_that_made_the_one_that_is_there(bench: Bench, fault: str) -> None:
     """Its name is its key: it is in two containers, and it is given again."""
     ids = [{"vpn_container_id": literal(bench.made(name, template="stacks-vpn"))} for name in ("one", "two")]
     laptop = {"name": "laptop"}
@@ -628,6 +629,8 @@ def test_a_vpn_client_belongs_to_the_grant_that_made_the_one_that_is_there(bench
         assert first("POST", path, laptop).status_code < 300
     assert bench.owner("DELETE", f"{paths[0]}/laptop").status_code == 200
     bench.clock.advance(11)
+    if fault:
+        bench.emulator.faults.add("vpn_clients.add", fault)
 
     assert second("POST", paths[0], laptop).status_code < 300
     assert refused(first("DELETE", f"{paths[0]}/laptop"))
