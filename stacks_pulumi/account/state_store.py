@@ -132,7 +132,7 @@ class StateStore(ABC):
             raise NotUnderstoodError(f"its {_META} says {version!r}, and version 1 is known")
 
     def stacks(self, project: str | None = None) -> list[StoredStack]:
-        """Return the stacks, or those of one project. Of two compressions of a state the later one counts."""
+        """Return the stacks in the order of their names. Of two compressions of a state the later one counts."""
         found: dict[tuple[str, str], tuple[str, StoredStack]] = {}
         prefix = _STACKS if project is None else f"{_STACKS}{project}/"
         for key, (time, version) in self.listed(prefix).items():
@@ -142,7 +142,7 @@ class StateStore(ABC):
                 found[named[1], named[2]] = max(
                     (time, one), found.get((named[1], named[2]), ("", one)), key=lambda it: it[0]
                 )
-        return [stack for _, stack in found.values()]
+        return [stack for _, (_, stack) in sorted(found.items(), key=lambda it: it[0])]
 
     def locks(self, project: str | None = None) -> dict[tuple[str, str], str]:
         """Return who holds the lock of a stack and since when, by project and stack."""
