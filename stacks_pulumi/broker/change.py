@@ -42,7 +42,7 @@ class Effect(NamedTuple):
     Attributes:
         makes: The kind of object that it makes.
         removes: The kind of object that it removes.
-        object: The variable of the path with the object that it removes, or that a pin is about.
+        object: The variable of the path with the object that it removes.
         fields: The fields that its body may have.
         opens: Whether it opens access, whatever its body is.
         doubt: The state of a request whose outcome is not known. `void`: to repeat it has the same effect, so it counts
@@ -78,7 +78,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "connections.delete": Effect(removes="Connection", object="connection_id"),
     "backups.trigger": Effect("Backup", doubt="unknown"),
     "backups.restore": Effect(doubt="done"),
-    "backups.pin": Effect("Pin", object="backup_id"),
+    "backups.pin": Effect("Pin"),
     "backups.unpin": Effect(removes="Pin", object="backup_id"),
     "backups.delete": Effect(removes="Backup", object="backup_id"),
     "vpn_clients.add": Effect("VpnClient", fields=("name",), doubt="unknown", again=True, opens=True),
