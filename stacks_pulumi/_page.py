@@ -8,6 +8,11 @@ import hashlib
 import re
 from collections.abc import Mapping
 from importlib import resources
+from typing import Final
+
+
+_STYLE: Final = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 @functools.cache
@@ -24,8 +29,8 @@ def page(package: str) -> tuple[bytes, Mapping[str, str]]:
         text = text.replace(f"/* {name} */\n", shared)
     rules = (
         "default-src 'none'",
-        f"style-src {_digests('style', text)}",
-        f"script-src {_digests('script', text)}",
+        f"style-src {_digests(_STYLE, text)}",
+        f"script-src {_digests(_SCRIPT, text)}",
         "require-trusted-types-for 'script'",
         "connect-src 'self'",
         "img-src data:",
@@ -41,8 +46,8 @@ def page(package: str) -> tuple[bytes, Mapping[str, str]]:
     return text.encode(), headers
 
 
-def _digests(tag: str, text: str) -> str:
-    """Return what a policy allows of a kind of element: the contents that the page itself has."""
-    found = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+def _digests(element: re.Pattern[str], text: str) -> str:
+    """Return the digests with which a policy allows the elements that the page itself has."""
+    found = element.findall(text)
     digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in found]
     return " ".join(f"'sha256-{digest}'" for digest in digests)

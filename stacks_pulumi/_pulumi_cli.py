@@ -312,8 +312,8 @@ def shallow(data: bytes) -> bytes:
 
 DEEPEST: Final = 100
 """
-How many lists and mappings are read within each other. Python's own limit is at 1,000 calls, and the engine's at 10,000
-levels; no program needs a tenth of this.
+The deepest nesting of lists and mappings that is read. Python's own limit is 1,000 calls, the engine's 10,000 levels;
+no program needs a tenth of this.
 """
 _STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 """A text of JSON; one without an end reaches to the end, so that no other one is looked for in it."""

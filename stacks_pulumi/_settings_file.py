@@ -107,7 +107,7 @@ def positioned(
                     raise wrong(line, "a name is needed before the colon")
                 # YAML takes the last of the two, and a limit would be replaced without a word.
                 if name.casefold() in names:
-                    raise wrong(line, f"{without_keys(name)} is there twice")
+                    raise wrong(line, f"{without_keys(name)} occurs twice")
                 names.add(name.casefold())
                 lines[f"{where}.{name}"] = line
                 values[name] = plain(value, f"{where}.{name}")

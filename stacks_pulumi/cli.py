@@ -151,7 +151,7 @@ _ZSH: Final = f"""
 """
 _FUNCTIONS: Final = {"bash": _BASH, "zsh": _ZSH}
 _PATIENCE: Final = 8
-"""Seconds in which the names have to be there: a person waits for them."""
+"""Seconds after which completion gives up, because a person waits for the names."""
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A name that no shell reads as anything else."""

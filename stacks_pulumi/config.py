@@ -387,7 +387,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
         host, _port = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    # What two parsers read differently is no address: one could see this machine where the other sees another host.
+    # A text that two parsers read differently is no address: one could see this machine, the other a different host.
     is_plain = base_url.isprintable() and " " not in base_url and _NETLOC.fullmatch(parts.netloc) is not None
     if parts.scheme not in {"https", "http"} or not host or not is_plain:
         msg = f"{source} is not a valid API URL: it looks like {DEFAULT_BASE_URL}"

@@ -268,7 +268,7 @@ class _Listed(msgspec.Struct, rename="camel", frozen=True):
     last_update: str = ""
     update_in_progress: bool = False
     current: bool = False
-    # Of a state that is read directly: where it is, and who holds its lock.
+    # For a state that is read directly: where it is, and who holds its lock.
     key: str = ""
     lock: str = ""
 

@@ -459,7 +459,7 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         in_stack = (
             f"; set in the stack's configuration what it needs of {', '.join(removed)}" if removed else ""
         )
-        # What fails only because a variable was removed may succeed in the shell of an `up`.
+        # A command that fails only because a variable was removed may succeed in the shell of an `up`.
         missed = "[missing-api-key]" in error.message or any(name in error.message for name in removed)
         yield (warning if removed and missed else problem)(
             "preview",

@@ -407,7 +407,7 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
     """Return the remedies of each finding: an adoption first, and a deletion only if it was asked for."""
     for one in result.account.containers:
         yield from remedy_for(result, one)
-        # Who forgets a container forgets what depends on it, too.
+        # Forgetting a container also forgets the resources that depend on it.
         forgets = one.owners[-1].stack if one.ownership == "double" else None
         for child in (it for it in one.children if not it.owners or it.owners[-1].stack != forgets):
             name = f"{child.kind} {child.description} of {one.name}"
@@ -477,14 +477,14 @@ def _remedies(
         owners = ", ".join(f"{owner.name!r} of {owner.stack}" for owner in one.owners)
         # Without it, the engine refuses to forget a protected resource.
         options = " --force" if last.protect else ""
-        # What belongs to a container depends on it.
+        # A child of a container depends on it.
         options += " --target-dependents" if last.kind == "Container" else ""
         yield Remedy(
             f"{name} is managed by {len(one.owners)} resources: {owners}",
             f"To make {last.stack} forget it, before you remove it from the program of that stack (choose the resource "
             "that should not own it; with --target-dependents also what depends on it)"
             + _where(account, last.stack),
-            # What stands for a URN in a state may be an option, for instance `--all`.
+            # The state may have an option in place of a URN, for instance `--all`.
             f"pulumi state delete{options} --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
         )
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 EXTRA: Final = "install this package with its extra `backends`"
-"""What to do about a library that is missing."""
+"""The remedy for a missing library."""
 
 AT_ONCE: Final = 32
 """How many states are read at once: each takes the time of one request, and one of 30 MB is held in memory."""

@@ -95,7 +95,7 @@ _KILLED: Final = 137
 _NOT_SHOWN: Final = frozenset({MARKER, "stacksKind", "monthlyPriceUsd", "changedOutside"})
 _DONE: Final = re.compile(r"\b(created|updated|deleted|replaced|imported|failed)\b")
 _OF_LOG: Final = re.compile(r"(?<=Its last log lines: ).*?(?=(?: \[[a-z-]+\])?$)", re.MULTILINE)
-"""What an error has of a container's log: its passwords are known, and the middle of a key, in `get_logs` only."""
+"""Matches the log lines in an error. Only `get_logs` knows the passwords in them, and can hide the middle of a key."""
 _SAID: Final = re.compile(r"^stacks-pulumi gate: (?P<text>.*?)(?: \[(?P<code>[a-z-]+)\])?$", re.MULTILINE)
 
 _T = TypeVar("_T")
@@ -234,7 +234,7 @@ class Desk:
             try:
                 self.secrets.add(credentials(api, stack, id_))
             except StacksError as error:
-                # What is not known cannot be hidden.
+                # An unknown password cannot be hidden.
                 raise InputError(
                     f"the log of {resource!r} is not shown, because its passwords cannot be read to hide "
                     f"them: {error.message}",
@@ -417,7 +417,7 @@ class Desk:
             return await running.run(words, folder, self.environment, outputs, report)
         finally:
             with anyio.CancelScope(shield=True), contextlib.suppress(StacksError):
-                # What it has made has secrets, and its messages may have them.
+                # Its resources have secrets, and its messages may contain them.
                 await to_thread.run_sync(self._export)
 
     def _copy(self, folder: Path, program: programs.Program) -> Path:
@@ -455,7 +455,7 @@ class Desk:
         for one in found[:-_MOST_RECORDS]:
             shutil.rmtree(one, ignore_errors=True)
 
-    # What the engine and the broker say
+    # The words of the engine and the broker
 
     def _export(self) -> bytes:
         """Return the stack's export; its secrets are remembered, to hide them."""

@@ -5,7 +5,7 @@ The list of containers has fields in snake_case, the status in camelCase, the an
 content is under `data` or bare. So there is one way for all models: `unwrap` finds the content, `record` the model's
 field for each name, and msgspec checks the types; `items` does so for each row. A field may be missing or null, a
 number may be a text, and there may be fields that are not known here. Anything else is a `ShapeError`, which says where
-it is, what was expected and what came. Nothing is concluded from such an answer.
+it is, what was expected and what was received. Nothing is concluded from such an answer.
 
 `_unshaped` reads what the guide leaves open. Every text that comes from outside and is shown to people passes through
 `scrub`.

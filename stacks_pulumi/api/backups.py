@@ -151,7 +151,7 @@ def unknown_status(status: str | None) -> str | None:
 def unknown_type(backup: Backup) -> StacksError:
     """Return the error for a backup whose type is an unknown word."""
     return StacksError(
-        f'its type "{scrub(backup.backup_type or "", 40)}" is not in the API guide (it has manual and scheduled), so '
+        f'its type "{scrub(backup.backup_type or "", 40)}" is not in the API guide (manual, scheduled), so '
         "it may not be the one that was started: look at it in the STACKS dashboard",
         code="unexpected-status",
     )

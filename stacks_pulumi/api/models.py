@@ -256,7 +256,7 @@ class Template(Model, frozen=True, kw_only=True):
     plan: str | None = None
     monthly_usd: Amount | None = None
     raw: dict[str, Any] | None = None
-    # What the answer shows next to the list, by path: it may be the currency of all prices. No data function returns
+    # The fields next to the list, by path: one may be the currency of all prices. No data function returns
     # it.
     beside: dict[str, Any] | None = None
 

@@ -241,7 +241,7 @@ class Reported(msgspec.Struct, frozen=True):
 
 
 class _Preview(msgspec.Struct, frozen=True):
-    """Of the planner's report, what a broker counts with its own findings."""
+    """The part of the planner's report that a broker counts with its own findings."""
 
     findings: tuple[Reported, ...] = ()
 
@@ -346,7 +346,7 @@ def strict_json(data: bytes, longest: int) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ValueError("a field is there twice")
+        raise ValueError("a field occurs twice")
     return made
 
 

@@ -115,7 +115,7 @@ class Folder:
             return own
         return msgspec.structs.replace(
             self._settings(rules),
-            # Who writes the rules does not choose where the key is, nor where it is sent.
+            # The author of the rules chooses neither where the key is, nor where it is sent.
             key=own.key,
             keys=own.keys,
             base_url=own.base_url,
@@ -225,7 +225,7 @@ def check_modes(folder: Path, file: GateFile) -> None:
         ConfigError: One can.
     """
     files = _settings_files(folder, file)
-    # Who can write to a folder can replace what is in it.
+    # A user who can write to a folder can replace its files.
     settings = dict.fromkeys([folder, *(one for path in files for one in (path.parent, path))], 0o022)
     for path, mask in (settings | {folder / LEDGER: 0o077}).items():
         if path.exists() and path.stat().st_mode & mask:

@@ -287,7 +287,7 @@ class Desk:
             beyond: Says why a budget does not cover a change.
 
         Raises:
-            RequestRefusedError: It is not well formed, a signature does not hold, or it is about containers that the
+            RequestRefusedError: It is not well formed, a signature is invalid, or it is about containers that the
                 grant does not see.
         """
         change, signed = self._read(statement, signatures, grant)
@@ -555,7 +555,7 @@ class Desk:
             request=row["id"],
         )
 
-    # What a grant is told
+    # Descriptions for a client
 
     def describe(self, grant: Grant) -> dict[str, Any]:
         """Return what a grant may do, until when, what is left, and what it has made."""

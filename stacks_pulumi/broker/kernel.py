@@ -83,7 +83,7 @@ _WAITLIST: Final = 60.0
 _UNDER_WAY: Final = 30.0
 """Seconds in which the platform carries out a request, if the broker is killed before it has an answer."""
 _NOT_SENT: Final = 1
-"""What the ledger has as the status of a request that did not reach the platform; 0 if that is not known."""
+"""The status in the ledger of a request that did not reach the platform; 0 if that is not known."""
 _NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
 _TOO_MANY: Final = 429
@@ -243,7 +243,7 @@ class Kernel:
             RequestRefusedError: It may not happen.
         """
         effect, policy, now = EFFECTS[ask.endpoint], self._policy(grant), self._ledger.now()
-        # What a permit counts, and what may be answered again.
+        # The count of a permit, and the answers that may be given again.
         counts = "state <> 'void' and (permit is not null or state <> 'done' or ended > ?)"
         of_grant = f"grant_id = ? and endpoint = ? and {counts}"
         uses = self._ledger.uses(of_grant, grant.id, ask.endpoint, now - _LASTING)
@@ -319,7 +319,7 @@ class Kernel:
         if self._may_meet(grant, ask, look):
             raise busy("another grant may make, or change, a container with the same id at this moment")
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
-        # What may exist twice has its time, and ids that are given once.
+        # An object that may exist twice has its time, and an id that is given once.
         is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
         parent = next(map(look.container, ask.containers[:1]), None)
         before = {
@@ -336,14 +336,14 @@ class Kernel:
     def _may_meet(self, grant: Grant, ask: Ask, look: Look) -> bool:
         """Return whether what a request is about may be what another grant makes now: an id is given again."""
         since = self._ledger.now() - _UNDER_WAY
-        # What had no answer may still be carried out, or is sent again.
+        # A request without an answer may still be carried out, or is sent again.
         lost = "grant_id <> ? and (state = 'sent' or status = 0 or status >= 500)"
         if EFFECTS[ask.endpoint].makes == "VpnClient":
             # Its name is its id.
             removed = text_of({**ask.ids, "client_name": ask.body.get("name")})
             return bool(self._ledger.uses(f"ended > ? and {lost} and ids = ?", since, grant.id, removed))
         if ask.endpoint == _CREATE:
-            # The answer to a deletion ends what has the id then.
+            # The answer to a deletion ends the object that has the id then.
             removes = "state = 'sent' and endpoint = 'containers.delete'"
             others = self._ledger.uses(f"ended > ? and ({lost} or {removes})", since, grant.id)
             ids = [id_ for use in others for name, id_ in use.ids.items() if name in CONTAINERS]
@@ -452,7 +452,7 @@ class Kernel:
         usd = None if price is None else f"{price:.2f}"
         return Permit(n=1, endpoint=ask.endpoint, ids=ids, body=dict(ask.body), usd=usd)
 
-    # What a grant has
+    # The containers and the account of a grant
 
     def may_still(self, grant: Grant, hint: str) -> None:
         """Refuse a grant that has ended for so long that nothing of it can be under way."""
@@ -627,7 +627,7 @@ class Kernel:
     def _is_new(self, use: Use, id_: str, made: str | None) -> bool:
         """Return whether a request has made what is in its answer: a platform may answer with what was there."""
         if use.makes == "Pin":
-            # Who pinned a backup that was there before may have pinned it for somebody else, too.
+            # A backup that existed before may have been pinned for somebody else, too.
             return bool(use.before["is_new"])
         if not id_:
             return True
@@ -692,7 +692,7 @@ class Kernel:
                 self._found(visit, use)
 
     def _found(self, visit: Visit, use: Use) -> Reply | None:
-        """Return an answer with what a lost request has made, if it is listed and is certainly that."""
+        """Return an answer with the object that a lost request certainly made, if a list shows it."""
         look = Look(self._upstream, visit.due, newest=True)
         row = next((row for row in self._rows(use, look) if self._is_ours(use, row, look)), None)
         if row is None:

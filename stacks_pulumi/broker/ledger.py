@@ -27,7 +27,7 @@ from stacks_pulumi.errors import StacksError
 
 FILE: Final = "ledger.sqlite"
 PARENTS: Final = ("container_id", "source_id", "vpn_container_id")
-"""The variables of a path that are the container to which an object belongs."""
+"""The variables of a path that name the container of an object."""
 DAY: Final = 86400.0
 
 T = TypeVar("T")

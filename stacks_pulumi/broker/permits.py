@@ -187,7 +187,7 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
             use.parent not in ask.containers or not is_container(use.parent_container, look)
         ):
             return False
-        # What may exist twice has a time, and not a list from before: an answer may be with an older one.
+        # An object that may exist twice has a time instead of an earlier list: the answer may show an older object.
         rows = look.rows(use.makes, use.parent or "") if use.makes in TWICE else ()
         row = next((row for row in rows if row.id == use.object), None)
         return row is None or not _was_there(row, use)

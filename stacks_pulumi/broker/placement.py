@@ -38,7 +38,7 @@ def exposures(files: Iterable[Path]) -> Iterator[str]:
             f"the process {other} runs as the same user ({own}), and can read its memory: run the broker as a user of "
             "its own"
         )
-    # Who can change the program, or a folder above a file, replaces it.
+    # A user who can change the program, or a folder above a file, can replace it.
     program = (Path(__file__), Path(sys.executable), Path(sys.executable).resolve())
     for path in dict.fromkeys(
         part for file in (*files, *program) for part in (file, *file.absolute().parents)

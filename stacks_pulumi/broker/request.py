@@ -61,7 +61,7 @@ class Incoming(msgspec.Struct, frozen=True):
         """
         found = [value for key, value in self.headers if key == name]
         if len(found) > 1:
-            raise RequestRefusedError(400, f"the header {name} is there twice")
+            raise RequestRefusedError(400, f"the header {name} occurs twice")
         return found[0] if found else None
 
     @property
@@ -83,7 +83,7 @@ def check_framing(incoming: Incoming) -> None:
     lengths = [value for name, value in incoming.headers if name == "content-length"]
     is_chunked = incoming.header("transfer-encoding") is not None
     if len(lengths) > 1 or (lengths and is_chunked):
-        raise RequestRefusedError(400, "the length of the body is there twice")
+        raise RequestRefusedError(400, "the length of the body occurs twice")
     if any(_OVERRIDES.fullmatch(name) for name, _ in incoming.headers):
         raise RequestRefusedError(400, "a header asks for another method or address")
     if incoming.method == "GET" and incoming.body:

@@ -145,7 +145,7 @@ def _of_permits(
     rules = settings.rules
     for permit in change.permits:
         words, effect = in_words(permit), EFFECTS[permit.endpoint]
-        # What does not say false, a platform may take for true.
+        # A platform may take every value other than false for true.
         is_access = permit.endpoint == "containers.external_access"
         opens = effect.opens or (is_access and permit.body.get("enabled") is not False)
         found: tuple[tuple[bool, str, Action, str], ...] = (
@@ -243,7 +243,7 @@ def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | N
 
 
 def _removed(change: Change, facts: Facts) -> Decimal:
-    """Return what is certainly not billed any more when all of a change has happened: each container counts once."""
+    """Return the monthly price that certainly ends when the whole change has happened. A container counts once."""
     ids = [one.ids["container_id"] for one in change.permits if one.endpoint == "containers.delete"]
     gone = {
         row.id: listed_price(row, facts.monthly).low or _ZERO

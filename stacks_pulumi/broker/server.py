@@ -163,7 +163,7 @@ class App:
             reply = await loop.run_in_executor(self._pool, self.respond, incoming)
         headers = {**reply.headers, "content-length": str(len(reply.body)), "cache-control": "no-store"}
         if reply.status in {400, 413}:
-            # What is left in the connection may be the rest of another request.
+            # The bytes left in the connection may be the rest of another request.
             headers["connection"] = "close"
         encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
@@ -272,7 +272,7 @@ class App:
 
     def _note(self, grant: Grant, incoming: Incoming, reply: Reply, seconds: float) -> None:
         """Write a refusal into the journal. A request that was sent is written with its outcome."""
-        # What was handed in may be long, and is in the ledger if it was accepted.
+        # The change may be long, and is in the ledger if it was accepted.
         body = b"" if incoming.path.startswith(OWN) else incoming.body[:2000]
         request = incoming.method[:10], incoming.path[:500], body.decode("utf-8", "replace")
         ledger = self._folder.ledger

@@ -39,8 +39,8 @@ class Signer:
         line: Its number.
         name: The person.
         key: Their public key.
-        after: The time before which the key does not hold, in UTC; `None` without one.
-        before: The time after which it does not hold, in UTC; `None` without one.
+        after: The time before which the key is invalid, in UTC; `None` without one.
+        before: The time after which it is invalid, in UTC; `None` without one.
     """
 
     line: int

@@ -401,7 +401,7 @@ class Look:
 
     @property
     def prices(self) -> MonthlyPrice:
-        """What says the monthly price of a container now."""
+        """The function that returns the current monthly price of a container."""
         return self._once("prices", "", lambda: self._upstream.prices(self._due))
 
     def is_asked(self, kind: Kind, ids: Mapping[str, str], body: Mapping[str, Any], row: Any) -> bool:

@@ -127,8 +127,8 @@ def _result(options: argparse.Namespace) -> AccountResult:
 
     if options.project is not None and (options.state or "orphans" in options.fail_on):
         raise InputError(
-            "--project reads the stacks of one project of the backend: no export has others, and an object of another "
-            "project would look like an orphan; leave --project, or --state and `--fail-on orphans` out",
+            "--project reads one project of the backend: exports are not of the backend, and objects of other projects "
+            "would look like orphans; leave out --project, or --state and `--fail-on orphans`",
             code="invalid-argument",
         )
     file = budgets.BudgetFile() if options.budgets is None else budgets.read_budgets(Path(options.budgets))

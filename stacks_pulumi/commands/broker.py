@@ -254,7 +254,7 @@ def _serve(options: argparse.Namespace) -> int:
                 "user, or as root, can read the API key",
             )
 
-        # What is under way has ended when uvicorn passes the signal on.
+        # The running requests have ended when uvicorn passes the signal on.
         signal.signal(signal.SIGTERM, lambda *_: None)
         server.run(ready)
     return 0

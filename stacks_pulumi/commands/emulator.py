@@ -263,7 +263,7 @@ def _hold(state: str | None) -> bool:
     try:
         journal = os.open(path.parent / f"{path.name}.journal", os.O_RDWR | os.O_NOFOLLOW | new, 0o600)
     except OSError:
-        # What is wrong with the path is the error of the start.
+        # The start reports the error of the path.
         return False
     try:
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -511,7 +511,7 @@ def _wheel(known: Place) -> tuple[Path, bytes]:
     if known.editable:
         return _built(str(file))
     if file is None or file.suffix != ".whl":
-        # What is in that folder now may be something else.
+        # That folder may contain something else now.
         return _packed(metadata.distribution("stacks-pulumi"))
     try:
         content = file.read_bytes()

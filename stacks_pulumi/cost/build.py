@@ -412,7 +412,7 @@ def _preview(
 def _afterwards(plan: PreviewPlan) -> Iterator[ResourceState]:
     kept = {change.urn for change in plan.changes if change.op == "keep"}
     states = (change.after for change in plan.changes if change.after is not None)
-    # What the stack managed, and now only looks up, has its price on a line.
+    # A container that the stack managed, and now only looks up, has its price on a line.
     return (state for state in states if not (state.external and state.urn in kept))
 
 

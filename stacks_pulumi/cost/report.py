@@ -206,7 +206,7 @@ class Report:
     def difference(self) -> Change:
         """The difference of the monthly price of everything."""
         if self.incomplete and self.source == "preview":
-            # What is missing may be there now, or be new.
+            # A missing container may exist now, or be new.
             return Change(None, None)
         result = Change.between(FREE, self._unseen) if self.source == "comparison" else _NOTHING
         for line in self.lines:
@@ -319,7 +319,7 @@ def read_prices(path: Path) -> PriceTable:
         if both != ((entry.price is not None),) * 2:
             raise reader.error(where, "it needs `type` and `price`, or `type`, `property` and `prices`")
         if entry.type in read:
-            raise reader.error(where, f"the type {entry.type!r} is there twice")
+            raise reader.error(where, f"the type {entry.type!r} occurs twice")
         read[entry.type] = _Entry(entry.type, entry.price, entry.property or "", entry.prices or {})
     return PriceTable(tuple(read.values()))
 

@@ -436,7 +436,7 @@ def count(what: str, value: Any, *, least: int = 1) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{what} must be a whole number from {least} on, not {value!r}")
+        raise ValueError(f"{what} must be a whole number of at least {least}, not {value!r}")
     return value
 
 
@@ -455,7 +455,7 @@ def dollars(what: str, value: Any) -> Decimal | None:
         amount = Decimal("NaN")
     # In JSON it becomes a float, which has a smaller range than a Decimal.
     if not amount.is_finite() or amount < 0 or math.isinf(float(amount)):
-        raise ValueError(f"{what} must be an amount of US dollars from 0 on, not {value!r}")
+        raise ValueError(f"{what} must be an amount of US dollars of at least 0, not {value!r}")
     return amount
 
 

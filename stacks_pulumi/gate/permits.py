@@ -270,7 +270,7 @@ def _container(table: _Table, change: Change) -> None:
             table.add(
                 "containers.external_access", {"container_id": me}, {"enabled": _value(wanted)}, why=words
             )
-    # What is not known may turn out as it was: then it is updated, and not replaced.
+    # An unknown value may turn out unchanged: then the resource is updated, and not replaced.
     may_update = change.operation == "update" or (
         change.operation == "replace" and any(map(is_unknown, after.values()))
     )

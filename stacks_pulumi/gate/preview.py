@@ -189,7 +189,7 @@ def _kind_of(state: PlannedResource) -> str | None:
 
 def _operation(one: ObjectChange, words: Sequence[str]) -> Operation:
     if one.op in _MADE and REPLACES.intersection(words):
-        # What it takes the place of has ended before, or stays billed.
+        # The replaced resource has ended before, or stays billed.
         return "replace"
     known = get_args(Operation)
     return cast("Operation", one.op) if one.op in known else "unclear"

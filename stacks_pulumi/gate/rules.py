@@ -130,7 +130,7 @@ def _own(files: Iterable[Path], changes: Sequence[Change]) -> Iterator[Finding]:
 def _asked(rule: OwnRule, changes: Sequence[Change]) -> list[Finding]:
     found: list[Finding] = []
     try:
-        # What it prints must not be in the output of the command.
+        # The output of the rule must not be in the output of the command.
         with contextlib.redirect_stdout(sys.stderr):
             for finding in rule.judge(tuple(changes)):
                 if not isinstance(finding, Finding) or finding.action not in {"approve", "refuse"}:

@@ -135,7 +135,7 @@ class Judged(NamedTuple):
 
     @property
     def result(self) -> str:
-        """What follows, as the broker says."""
+        """The result of the broker's verdict, for instance `free` or `refuse`."""
         result = str(self.said["verdict"]["result"])
         return "free" if result == "nothing" and reported(self.change).steps else result
 
@@ -255,7 +255,7 @@ def judged(broker: Broker, statement: str, given: Sequence[str] = ()) -> Judged:
 
     Raises:
         ChangeError: It is not well formed.
-        StacksError: The broker refuses it: it is over, or a signature does not hold.
+        StacksError: The broker refuses it: it has ended, or a signature is invalid.
     """
     change = read_change(statement.encode("utf-8", "surrogatepass"))
     return Judged(statement, change, broker.verdict(statement, given), given)
@@ -423,7 +423,7 @@ def write(statement: str, file: Path) -> None:
     """
     folder = file.with_name(file.name + SIGNATURES)
     try:
-        # Who has made the project would choose which file of this person is written.
+        # The author of the project would choose which file of this person is written.
         if file.is_symlink() or folder.is_symlink() or (file.exists() and not file.is_file()):
             raise InputError(f"{file} or {folder} is a link, or not a regular file: remove it")
         file.write_text(statement, encoding="utf-8")
@@ -514,7 +514,7 @@ def save(signature: str, name: str, file: Path) -> Path:
     try:
         folder.mkdir(exist_ok=True)
         if folder.is_symlink():
-            # Who has made the change would choose which file of this person is written.
+            # The author of the change would choose which file of this person is written.
             raise InputError(f"{folder} is a link: remove it")
         with tempfile.NamedTemporaryFile("w", dir=folder, encoding="ascii", delete=False) as made:
             made.write(signature)
@@ -745,6 +745,6 @@ def _tags(wanted: Run, change: Change) -> dict[str, str]:
 
 
 def _tag(wanted: Run, change: Change, *words: str) -> bytes:
-    # Of the change's own stack, whatever `-s` says now: in another one the tag would not be found.
+    # The tag is on the change's own stack, whatever `-s` states: on a different one it would not be found.
     stack = reported(change).stack or change.stack.partition("/")[2]
     return run(["stack", "tag", *words, "--stack", stack], folder=wanted.project)

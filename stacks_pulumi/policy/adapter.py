@@ -216,7 +216,7 @@ _LONGEST: Final = "x-longest-days"
 
 
 def _described(option: Option, pack: Pack) -> Schema:
-    # What reads a file for this pack has no other way to know its limit.
+    # The reader of a file for this pack has no other way to know its limit.
     return {**option.schema, _LONGEST: pack.longest_exemption} if option is EXEMPT else option.schema
 
 

@@ -193,7 +193,7 @@ RULES = (
         "Choose another template, or add it to `allowed`.",
         options=(
             names(
-                "allowed", "templates that a container may have; unset for any", catalogue=catalog.TEMPLATES
+                "allowed", "templates that a container may have; unset: no limit", catalogue=catalog.TEMPLATES
             ),
             names("denied", "templates that no container may have", catalogue=catalog.TEMPLATES),
             _WHEN_UNKNOWN,
@@ -209,7 +209,8 @@ RULES = (
         "Choose a smaller storage tier, or none.",
         options=(
             money(
-                "max_usd", "the most that additional storage of one container may cost a month; unset for any"
+                "max_usd",
+                "the most that additional storage of one container may cost a month; unset: no limit",
             ),
             _WHEN_UNKNOWN,
         ),
@@ -224,7 +225,7 @@ RULES = (
         "Give the container a name that matches the pattern.",
         options=(
             pattern(
-                "pattern", "regular expression that the whole name in the account must match; unset for any"
+                "pattern", "regular expression that the whole name in the account must match; unset: no limit"
             ),
             _WHEN_UNKNOWN,
         ),

@@ -27,7 +27,7 @@ def _these(words: str) -> frozenset[str]:
 
 
 _FACTOR: Final = 5
-"""How far a price may be from the catalogue's: more than a discount, less than another unit or period."""
+"""The largest factor between a price and the catalogue's: enough for a discount, too little for a different unit."""
 _SHOWN: Final = 5
 
 _PRICE: Final = _these("price prices pricing cost costs fee monthly hourly usd")
@@ -215,7 +215,7 @@ def _row(
     plan = None if plan is None else plan.lower()
     found = list(_prices(entry))
     if facts.field is not None:
-        # Who names the field in the platform file knows what is paid.
+        # The author of the platform file, who names the field, knows what is paid.
         value: Any = entry
         for name in facts.field.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None

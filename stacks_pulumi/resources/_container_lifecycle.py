@@ -247,7 +247,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         try:
             found = find_container(self.session, id_, stored=olds, max_age=RECENT)
         except UnseenError:
-            # What was never seen is deleted by the id that we were given, if the API acknowledges that.
+            # A container that was never seen is deleted by the id of the answer, if the API acknowledges that.
             with contextlib.suppress(NotFoundError):
                 if REQUESTED_AT in olds and self.session.client.containers.delete(id_, olds.get("name")):
                     return

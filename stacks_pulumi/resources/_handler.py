@@ -487,7 +487,7 @@ class ResourceHandler(ResourceKind):
             outs = self.on_update(session, op, id_, stored, inputs)
         except InitFailedError as error:
             raise error.but(outs=returned(error.outs, inputs)) from error.__cause__
-        # What was just read is public, even if the state shows the same.
+        # A value that was just read is public, even if the state shows the same one.
         kept = {name: value for name, value in self._kept(stored, inputs).items() if outs.get(name) != value}
         outs = returned({**outs, **kept}, inputs)
         origin = renewed_origin(session, stored.get(ORIGIN))

@@ -431,7 +431,7 @@ def declare_child(
     both: pulumi.Output[tuple[Any, Any]] = pulumi.Output.from_input((container, own))
     compared = both.apply(declared, run_with_unknowns=True)
     value: Any = compared.future(with_unknowns=True)
-    # What the identity depends on does not show which container it is.
+    # The inputs that decide the identity are no sources: they do not show which container it is.
     sources = pulumi.Output.from_input(container).resources()
     return pulumi.Output(sources, value, compared.is_known(), compared.is_secret())
 

@@ -309,7 +309,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         except NotListedError as error:
             advice = self.session.client.platform.advice("backups: {listed_seconds: 600}")
             msg = (
-                f"the API accepted to start a backup of {container}, and no list has shown a new one after "
+                f"the API accepted the request for a backup of {container}, and no list has shown a new one after "
                 f"{error.elapsed:.0f} s. Look in the dashboard: if it is there, write its number as backup_id; if not, "
                 "`pulumi up` starts another. One that nobody pins is deleted after seven days. If new backups are "
                 f"always listed so late, {advice}"
@@ -382,9 +382,9 @@ def _pinned(session: Session, op: Operation, container: str, number: models.Back
     if row is not None and row.pinned:
         return row
     if row is None and is_partial(listed):
-        op.warn(f"{_out_of_sight(container, number, listed)}: the API accepted to pin it")
+        op.warn(f"{_out_of_sight(container, number, listed)}: the API accepted the pin")
         return models.Backup(id=number, pinned=True)
-    its_list = f"the API accepted to pin backup {number} of {container}, and its list"
+    its_list = f"the API accepted the pin of backup {number} of {container}, and its list"
     if row is not None and row.pinned is None:
         op.warn(f"{its_list} does not show which backups are pinned")
         return row.merge(models.Backup(id=number, pinned=True))

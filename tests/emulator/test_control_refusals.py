@@ -84,7 +84,7 @@ def test_no_call_makes_a_state_that_cannot_be_stored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        ({"to": "new_key", "rate_limit": 0}, "rate_limit must be a whole number from 1 on, not 0"),
+        ({"to": "new_key", "rate_limit": 0}, "rate_limit must be a whole number of at least 1, not 0"),
         ({"to": "set_rate_limit", "rate_limit": 5, "label": "cii"}, "there is no 'cii'"),
         ({"to": "set_spending_cap", "spending_cap": 5, "label": "cii"}, "there is no 'cii'"),
         ({"to": "faults/add", "operation": "*", "kind": 50}, "a status code is a number from 200 to 599"),
@@ -99,7 +99,7 @@ def test_no_call_makes_a_state_that_cannot_be_stored(tmp_path: Path) -> None:
         ({"to": "new_key", "label": ["ci"]}, "label: Expected `str | null`, got `array`"),
         (
             {"to": "fail_boot", "name_or_template": "myapp", "times": 0},
-            "times must be a whole number from 1 on",
+            "times must be a whole number of at least 1",
         ),
         ({"to": "fail_boot", "name_or_template": ""}, "name_or_template must be text, not ''"),
         ({"to": "advance", "seconds": 1e12}, "the clock can be advanced to the year 9998"),

@@ -90,7 +90,7 @@ def test_a_status_code_is_a_kind(faults: Faults) -> None:
         (("containers.list", "slow"), {"seconds": "long"}, "option seconds of slow cannot be 'long'"),
         (("containers.list", "trickle"), {"part": 7}, "option part of trickle cannot be 7"),
         (("containers.list", "trickle"), {"part": "footers"}, "part must be headers or body, not 'footers'"),
-        (("containers.list", "html", 0), {}, "times must be a whole number from 1 on, not 0"),
+        (("containers.list", "html", 0), {}, "times must be a whole number of at least 1, not 0"),
     ],
 )
 def test_a_fault_that_could_never_fire_is_refused(

@@ -56,7 +56,7 @@ def test_what_is_written_is_read_again_and_a_section_may_be_empty() -> None:
         ("version: 1\nvpn: 3", 2, "there is no setting vpn; there are version, lists"),
         ("version: 1\nlists: many", 2, "lists is 'many', and must be settings (lag_seconds)"),
         ("version: 1\nlists:\n  lag_seconds:", 3, "lag_seconds is empty: write a value, or leave it out"),
-        ("version: 1\nlists:\n  lag_seconds: 1\n  lag_seconds: 2", 4, "lag_seconds is there twice"),
+        ("version: 1\nlists:\n  lag_seconds: 1\n  lag_seconds: 2", 4, "lag_seconds occurs twice"),
         ("version: 1\ncontainers: {[up]: running}", 2, "a name is needed before the colon"),
         (
             "version: 1\ncontainers:\n  name_held_seconds: 1e9",

@@ -94,7 +94,7 @@ def settings() -> str:
         for part, kind in _SECTIONS.items()
         for name, said in section(kind, "Attributes").items()
     ]
-    return table(("Setting", "What it says"), rows)
+    return table(("Setting", "Meaning"), rows)
 
 
 def gate_settings() -> str:
@@ -104,7 +104,7 @@ def gate_settings() -> str:
         for kind in _sections(gate.GateFile)
         for field, encoded in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
     ]
-    return table(("Setting", "What it says"), rows)
+    return table(("Setting", "Meaning"), rows)
 
 
 _SEED: Final[Mapping[type[msgspec.Struct], str]] = {
@@ -125,7 +125,7 @@ def seed_settings() -> str:
         for kind, prefix in _SEED.items()
         for field in msgspec.structs.fields(kind)
     ]
-    return table(("Field", "What it says"), rows)
+    return table(("Field", "Meaning"), rows)
 
 
 _ROWS: Final[dict[type[msgspec.Struct], str]] = {

@@ -389,7 +389,7 @@ def test_budgets_are_over_stacks_projects_and_the_account(accounts: Account, tmp
         ("budgets: []", "line 1: budgets is empty: write a value, or leave it out"),
         ("covers: all", "line 1: budgets is missing: it must be a list"),
         ("[5]", "line 1: settings are needed"),
-        ("budgets: [{max_total: 5, max_total: 5000}]", "line 1: max_total is there twice"),
+        ("budgets: [{max_total: 5, max_total: 5000}]", "line 1: max_total occurs twice"),
         ("budgets: [5]", "line 1: budgets[0] is '5', and must be settings (name, owner, stacks"),
         ("budgets: [{max_totl: 5}]", "line 1: there is no setting max_totl; did you mean max_total?"),
         ("budgets: [{name: x}]", "line 1: it sets no limit"),

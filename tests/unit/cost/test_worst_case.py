@@ -315,8 +315,8 @@ def test_what_is_listed_as_free_is_named(tmp_path: Path, capsys: pytest.CaptureF
         ("prices: [{type: a, price: -5}]", "price is '-5', and must be"),
         ("prices: [{type: a, price: [5]}]", "line 1: price must be `free`, a number"),
         ("prices: [{type: a, property: b, prices: {}}]", "line 1: prices is empty"),
-        ("prices:\n- {type: a, price: 1}\n- {type: a, price: free}", "line 3: the type 'a' is there twice"),
-        ("prices: [{type: a, property: b, prices: {x: 1, x: 2}}]", "prices.yaml, line 1: x is there twice"),
+        ("prices:\n- {type: a, price: 1}\n- {type: a, price: free}", "line 3: the type 'a' occurs twice"),
+        ("prices: [{type: a, property: b, prices: {x: 1, x: 2}}]", "prices.yaml, line 1: x occurs twice"),
     ],
 )
 def test_a_price_file_that_is_misread_is_an_error_of_one_line(

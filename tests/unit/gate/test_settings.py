@@ -172,7 +172,7 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
         ("rules.py", "rule.py", 12, "there is no file rule.py"),
         ("approvers: allowed_signers", "approvers: signers", 14, "there is no file signers"),
         ("prices: prices.yaml", "prices: p.yaml", 20, "there is no file p.yaml"),
-        ("free:", "Rules:", 13, "Rules is there twice"),
+        ("free:", "Rules:", 13, "Rules occurs twice"),
         ("free: {", "free: [", 13, "it is not YAML"),
     ],
 )
