@@ -253,7 +253,7 @@ def test_a_pin_says_for_which_extras_it_is() -> None:
         "requests": (),
         "werkzeug": ("emulator",),
         "rich": ("cli",),
-        "pulumi-policy": ("policy",),
+        "pulumi-policy": ("policy", "agents"),
         "mcp": ("agents",),
         "hatchling": ("build",),
     }
