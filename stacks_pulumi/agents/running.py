@@ -72,7 +72,7 @@ def environment_of(project: Path) -> dict[str, str]:
     """
     Return the variables of the engine for a project or a copy of it.
 
-    The plugin is next to this Python, and no other one is fetched. Paths are those that the project's folder has.
+    The plugin is next to this Python, and no other one is fetched. Paths are relative to the project's folder.
     """
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
     given = without_options(os.environ)

@@ -42,7 +42,7 @@ _USE: Final = "broker.use"
 """What a command has open, with a shared lock, as long as it and what it has started use a server for one run."""
 
 _ASKS: Final = 10.0
-"""Seconds between two questions to git which commit `rules_ref` is."""
+"""Seconds after which git is asked again for the commit of `rules_ref`."""
 _NUMBER: Final = re.compile(r"[0-9a-f]{16}")
 
 

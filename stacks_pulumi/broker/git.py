@@ -153,7 +153,7 @@ def _full_name(top: Path, ref: str) -> str:
 
 
 def _known(top: Path, *names: str) -> list[str]:
-    """Return which refs with these full names, or below them, there are."""
+    """Return the existing refs that have these full names, or are below them."""
     return _read(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
 
 

@@ -279,7 +279,7 @@ class ContainerCreation(Creation[models.Container]):
                 additional_storage_tier=tier,
                 discount_code=inputs.get("discount_code"),
                 pulse=self.op.check_active,
-                on_held=lambda left: self.op.progress(f"the name is held, {left:.0f} s"),
+                on_held=lambda left: self.op.progress(f"the name is held for {left:.0f} s more"),
                 deadline=self.op.deadline,
                 warn=self.op.warn,
             )
