@@ -35,6 +35,8 @@ EXTRA: Final = "install this package with its extra `backends`"
 AT_ONCE: Final = 32
 """How many states are read at once: each takes the time of one request, and one of 30 MB is held in memory."""
 
+MALFORMED: Final = "its address cannot be read: write signs such as `%` in a password as `%25`"
+
 _META: Final = ".pulumi/meta.yaml"
 _STACKS: Final = ".pulumi/stacks/"
 _LOCKS: Final = ".pulumi/locks/"
@@ -210,7 +212,11 @@ def open_store(url: str, folder: Path) -> StateStore | None:
     if opener is None:
         return None
     with _in_own_words():
-        store = opener(url, folder)
+        try:
+            store = opener(url, folder)
+        except ValueError:
+            # Its words have the part of the address that is wrong, which may be a password.
+            raise NotUnderstoodError(MALFORMED) from None
     try:
         store.check()
     except BaseException:
@@ -423,7 +429,10 @@ class _Postgres(StateStore):
         # The engine's default, which is stricter than that of this library.
         options.setdefault("sslmode", os.environ.get("PGSSLMODE", "require"))
         address = parts._replace(query=urlencode(options)).geturl()
-        self._connection = psycopg.connect(address, autocommit=True, connect_timeout=_SECONDS)
+        try:
+            self._connection = psycopg.connect(address, autocommit=True, connect_timeout=_SECONDS)
+        except psycopg.ProgrammingError:
+            raise ValueError from None
         self._connection.read_only = True
 
     def close(self) -> None:

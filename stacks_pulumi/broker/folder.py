@@ -27,7 +27,7 @@ from stacks_pulumi.broker.change import LONGEST
 from stacks_pulumi.broker.ledger import FILE as LEDGER
 from stacks_pulumi.broker.ledger import Ledger
 from stacks_pulumi.broker.limits import Budget
-from stacks_pulumi.broker.reader import opened
+from stacks_pulumi.broker.reader import Inside, opened
 from stacks_pulumi.broker.settings import FILE, GateFile, read_file
 from stacks_pulumi.errors import ConfigError
 
@@ -126,31 +126,38 @@ class Folder:
     @property
     def files(self) -> list[Path]:
         """The files that decide what the broker does, and those of its keys."""
+        return [*_settings_files(self.path, self._settings(self.path)), self.path / LEDGER, *self._keys]
+
+    @property
+    def _keys(self) -> list[Path]:
         file = self._settings(self.path)
         sources = (file.key, *(() if file.keys is None else (file.keys.read, file.keys.change)))
-        keys = [one.path for one in sources if one is not None]
-        return [*_settings_files(self.path, file), self.path / LEDGER, *keys]
+        return [one.path for one in sources if one is not None]
 
     def rule_files(self) -> dict[str, bytes]:
         """
         Return the rules, packs and prices, by their names in the folder: without the key, and budgets of other stacks.
 
         Raises:
-            ConfigError: They are too long for an answer.
+            ConfigError: They are too long for an answer, or a pack is the folder itself.
         """
         rules = self.rules
         file, root = self._settings(rules), rules.resolve()
-        document, _ = opened(rules / FILE, FILE)
+        document, reader = opened(rules / FILE, FILE)
         said = {name: value for name, value in document.items() if name not in {"key", "keys", "budgets"}}
         configured = (pack.config for pack in file.packs)
         others = (*file.own_rules, file.approvers, file.prices, *configured)
         paths = [rules / name for name in others if name is not None]
-        for pack in file.packs:
+        for index, pack in enumerate(file.packs):
+            # The folder itself has the ledger.
+            Inside(root, reader).folder(pack.path, f".packs[{index}].path")
             # A link may lead to the key.
             paths += [one for one in sorted((rules / pack.path).rglob("*")) if not one.is_symlink()]
         found, size = {FILE: json.dumps(said).encode()}, 0
+        keys = {one.resolve() for one in (self.path / LEDGER, *self._keys)}
         for path in paths:
-            if path.is_file() and path.resolve().is_relative_to(root) and "__pycache__" not in path.parts:
+            is_inside = path.resolve().is_relative_to(root) and path.resolve() not in keys
+            if path.is_file() and is_inside and "__pycache__" not in path.parts:
                 size += path.stat().st_size
                 if size > LONGEST:
                     raise ConfigError(

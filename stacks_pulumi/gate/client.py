@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.config import GRANT, check_base_url
-from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.errors import ConfigError, StacksError, clean
 
 Place: TypeAlias = Path | str
 """Where a broker is: its folder, or its address."""
@@ -94,8 +94,11 @@ class Broker:
                         method, address, json=body, timeout=_SECONDS, allow_redirects=False
                     )
                     said = answer.json()
-            except (requests.RequestException, ValueError):
-                raise StacksError(f"no broker answers at {self.url}", code="connection-failed") from None
+            except (OSError, ValueError) as error:
+                # A file of certificates that is not there is no error of requests, and its words have no address.
+                is_file = not isinstance(error, (requests.RequestException, ValueError))
+                why = f": {clean(str(error))}" if is_file else ""
+                raise StacksError(f"no broker answers at {self.url}{why}", code="connection-failed") from None
             if answer.status_code == _TOO_MANY and left:
                 wait = answer.headers.get("retry-after", "")
                 time.sleep(min(int(wait) if wait.isdecimal() else 1, 60))

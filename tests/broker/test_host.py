@@ -25,7 +25,7 @@ from stacks_pulumi.broker import placement
 from stacks_pulumi.broker.server import Listen, Server, Tls
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.errors import ConfigError, ConnectionFailedError
+from stacks_pulumi.errors import ConfigError, ConnectionFailedError, StacksError
 from stacks_pulumi.gate.client import Broker
 from tests.broker.conftest import Bench
 
@@ -376,6 +376,9 @@ def test_with_an_authority_only_its_clients_connect(
     for name in ("", "stranger"):
         with pytest.raises(ConnectionFailedError):
             listed(name)
+    monkeypatch.setenv("STACKS_CLIENT_CERT", str(tmp_path / "none"))
+    with pytest.raises(StacksError, match=r"no broker answers .* invalid path: .*none"):
+        Broker(bench.url, token).ask("GET", "me")
 
 
 def test_no_proxy_gets_a_token_in_plain_text(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

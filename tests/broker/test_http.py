@@ -303,6 +303,11 @@ def test_the_settings_say_nothing_of_the_key(bench: Bench, token: str) -> None:
     files = bench.reader()("GET", "/_broker/rules").json()["files"]
     assert {"gate.yaml", "allowed_signers", "packs/guard/__main__.py"} == files.keys()
     assert b"key" not in base64.b64decode(files["gate.yaml"])
+    (bench.path / "rules.py").symlink_to(bench.path / "key")
+    bench.configure({"own_rules": ["rules.py", "ledger.sqlite"]})
+    assert {"gate.yaml", "allowed_signers"} == bench.reader()("GET", "/_broker/rules").json()["files"].keys()
+    bench.configure({"packs": [{"path": "."}]})
+    assert "outside of the gate's folder" in bench.reader()("GET", "/_broker/rules").json()["error"]
 
 
 def test_a_vpn_client_with_a_slash_is_one_segment(bench: Bench) -> None:

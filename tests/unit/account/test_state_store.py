@@ -230,6 +230,9 @@ def test_many_stacks_are_announced_and_read_within_a_limit(
         ),
         ("azblob://states?localemu=true", "its address has the option 'localemu', which is not known here"),
         ("postgres://db.example.com/x?table=it%20s", "the name of its table needs quotes"),
+        # Of its password, nothing is shown.
+        ("postgres://ann:100%hunter@db.example.com/x", state_store.MALFORMED),
+        ("postgres://ann:hunter\u2100@db.example.com/x", state_store.MALFORMED),
     ],
 )
 def test_an_address_that_is_not_understood_is_refused_by_name(
