@@ -97,6 +97,9 @@ SECRETS: Final[Mapping[str, str]] = {
 CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
 """The variables of a path that are a container."""
 
+_CLEARS_UP: Final = frozenset({"AllowedIp", "Pin"})
+"""What a permit without a count may make or remove: rules and people count the others."""
+
 ANY: Final = {"any": True}
 """The value in a permit's body of what was not known when it was approved, and was accepted so."""
 
@@ -423,8 +426,8 @@ def _problem(permit: Permit, symbols: set[str], numbers: list[int]) -> str:
         return f"its body may have {', '.join(effect.fields) or 'no field'}"
     if any(isinstance(value, dict) and value != ANY for value in permit.body.values()):
         return 'a value of its body is plain, or {"any": true}'
-    if permit.times is None and (effect.makes == "Container" or effect.removes in {"Container", "Backup"}):
-        return "what is billed, and what has data, needs a number of times"
+    if permit.times is None and not _CLEARS_UP & {effect.makes, effect.removes}:
+        return "only an address in a list, and a pin, may happen any number of times"
     if permit.binds is not None and not effect.makes:
         return "it makes nothing that could be bound"
     if permit.only_address is not None and (

@@ -94,10 +94,10 @@ class Broker:
                         method, address, json=body, timeout=_SECONDS, allow_redirects=False
                     )
                     said = answer.json()
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError) as failed:
                 # A file of certificates that is not there is no error of requests, and its words have no address.
-                is_file = not isinstance(error, (requests.RequestException, ValueError))
-                why = f": {clean(str(error))}" if is_file else ""
+                is_file = not isinstance(failed, (requests.RequestException, ValueError))
+                why = f": {clean(str(failed))}" if is_file else ""
                 raise StacksError(f"no broker answers at {self.url}{why}", code="connection-failed") from None
             if answer.status_code == _TOO_MANY and left:
                 wait = answer.headers.get("retry-after", "")

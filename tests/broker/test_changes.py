@@ -207,6 +207,11 @@ MADE = {"is": "usr-1-web", "created_at": instant(0)}
         ({"permits": [permit("containers.create", create("a"), n=0)]}, 400),
         ({"permits": [permit("containers.create", create("a"), n=1, times=None)]}, 400),
         ({"permits": [permit("containers.delete", n=1, ids={"container_id": MADE}, times=None)]}, 400),
+        # No rule would count it.
+        (
+            {"permits": [permit("connections.delete", n=1, ids={"connection_id": {"is": "c"}}, times=None)]},
+            400,
+        ),
         ({"permits": [permit("backups.pin", n=1, ids={"backup_id": {"of": ["web"], "in": "usr-1"}})]}, 400),
         ({"permits": [permit("backups.pin", n=1, ids={"backup_id": {"address": "1.2.3.4"}})]}, 400),
         ({"permits": [permit("containers.delete", n=1, ids={"container_id": {**MADE, "in": "usr-2"}})]}, 400),
