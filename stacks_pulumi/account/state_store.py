@@ -35,7 +35,7 @@ EXTRA: Final = "install this package with its extra `backends`"
 AT_ONCE: Final = 32
 """How many states are read at once: each takes the time of one request, and one of 30 MB is held in memory."""
 
-MALFORMED: Final = "its address cannot be read: write signs such as `%` in a password as `%25`"
+MALFORMED: Final = "its address cannot be read here: write signs such as `%` in a password as `%25`"
 
 _META: Final = ".pulumi/meta.yaml"
 _STACKS: Final = ".pulumi/stacks/"
@@ -411,6 +411,13 @@ def _azure(url: str, _folder: Path) -> StateStore:
 
 # --- PostgreSQL ---
 
+_OF_POSTGRES: Final = frozenset(
+    {"application_name", "connect_timeout", "dbname", "host", "password", "port", "user", "table"}
+    | {"sslcert", "sslkey", "sslmode", "sslrootcert"}
+)
+"""The options that this library and the engine read as the same: with others, a project could choose which login goes
+where."""
+
 
 class _Postgres(StateStore):
     def __init__(self, url: str, _folder: Path) -> None:
@@ -419,6 +426,9 @@ class _Postgres(StateStore):
 
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if options.keys() - _OF_POSTGRES:
+            # It may be the end of a password with a question mark.
+            raise ValueError
         table = options.pop("table", "") or "pulumi_state"
         if not _TABLE.fullmatch(table):
             raise NotUnderstoodError("the name of its table needs quotes")

@@ -85,7 +85,6 @@ _CHANGE: Final = "change.json"
 _PROGRAM: Final = "program.json"
 _STATE: Final = "state.sha256"
 _OUTPUT: Final = "output.txt"
-_LOCK: Final = "apply.lock"
 _FILE: Final = "Pulumi.yaml"
 _SETTINGS: Final = ("name", "description", "runtime", "requiredPulumiVersion")
 _PARTS: Final = ("resources", "variables", "outputs")
@@ -366,19 +365,22 @@ class Desk:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """
-        Keep other servers of this stack on this machine from applying: each writes the project's file.
+        Keep other servers of this project on this machine from applying: each writes the project's file.
 
         Raises:
             RefusedError: One applies.
         """
-        with (self.folder / _LOCK).open("wb") as lock:
+        lock = os.open(self.project, os.O_RDONLY)
+        try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RefusedError(
-                    "another server applies a change to this stack: apply this one when that has ended"
+                    "another server applies a change to this project: apply this one when that has ended"
                 ) from None
             yield
+        finally:
+            os.close(lock)
 
     def _way(self, folder: Path) -> list[str]:
         """

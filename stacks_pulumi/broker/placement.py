@@ -39,9 +39,9 @@ def exposures(files: Iterable[Path]) -> Iterator[str]:
             "its own"
         )
     # A user who can change the program, or a folder above a file, can replace it.
-    program = (Path(__file__), Path(sys.executable), Path(sys.executable).resolve())
+    named = [*files, Path(__file__), Path(sys.executable)]
     for path in dict.fromkeys(
-        part for file in (*files, *program) for part in (file, *file.absolute().parents)
+        part for file in named for one in (file.absolute(), file.resolve()) for part in (one, *one.parents)
     ):
         try:
             found = path.stat()

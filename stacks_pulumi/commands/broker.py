@@ -242,7 +242,8 @@ def _serve(options: argparse.Namespace) -> int:
     if options.tls_cert is not None:
         tls = Tls(options.tls_cert, options.tls_key, options.client_ca)
     with _opened(options) as folder:
-        exposed = next(exposures(folder.files), "") if options.strict else ""
+        of_tls = filter(None, (options.tls_cert, options.tls_key, options.client_ca))
+        exposed = next(exposures([*folder.files, *of_tls]), "") if options.strict else ""
         if exposed:
             raise ConfigError(f"the broker does not start with --strict: {exposed}", code="file-access")
         server = Server(folder, options.listen, tls, options.name, embedded=options.while_used)

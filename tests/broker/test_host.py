@@ -260,7 +260,7 @@ def test_a_client_of_another_user_reads_neither_key_nor_ledger_and_one_of_the_sa
             assert (code, "PermissionError" in refusal) == (1, True), (attempt, refusal)
 
 
-@pytest.mark.parametrize("what", ["process", "owner", "root"])
+@pytest.mark.parametrize("what", ["process", "owner", "root", "tls"])
 def test_a_strict_broker_does_not_start_where_its_user_is_not_its_own(
     users: Users, folder: Path, what: str
 ) -> None:
@@ -274,18 +274,25 @@ def test_a_strict_broker_does_not_start_where_its_user_is_not_its_own(
         # They could change where the key is sent.
         (folder / "gate.yaml").chmod(0o644)
         shutil.chown(folder / "gate.yaml", client)
+    words: list[object] = ["serve", folder, "--strict"]
+    if what == "tls":
+        certificate(folder, "server")
+        words += ["--tls-cert", folder / "server.pem", "--tls-key", folder / "server.key"]
+        shutil.chown(folder / "server.key", owner)
+        shutil.chown(folder / "server.pem", client)
 
-    code, said = users.broker("root" if what == "root" else owner, "serve", folder, "--strict")
+    code, said = users.broker("root" if what == "root" else owner, *words)
 
     if other is not None:
         other.kill()
         other.communicate()
-    words = {
+    reasons = {
         "process": "runs as the same user",
         "owner": f"another user, or a group, can change {folder / 'gate.yaml'}",
         "root": "it runs as root",
+        "tls": f"another user, or a group, can change {folder / 'server.pem'}",
     }
-    assert (code, words[what] in said) == (1, True), said
+    assert (code, reasons[what] in said) == (1, True), said
 
 
 def test_only_the_group_of_a_broker_reaches_its_unix_socket(users: Users, folder: Path) -> None:

@@ -147,7 +147,7 @@ def test_one_project_can_be_read(
     assert owners(data) == {"alone": ("unknown", []), "api": ("unknown", []), "web": ("owned", ["shop/dev"])}
     assert "compared only with the stacks of the project shop" in data["notes"][0]
     assert main(["account", "--project", "shop", "--fail-on", "orphans"]) == 1
-    assert "an object of another project would look like an orphan" in capsys.readouterr().err
+    assert "objects of other projects would look like orphans" in capsys.readouterr().err
 
 
 def test_a_state_that_is_not_understood_is_exported_by_the_command(
@@ -232,6 +232,8 @@ def test_many_stacks_are_announced_and_read_within_a_limit(
         ("postgres://db.example.com/x?table=it%20s", "the name of its table needs quotes"),
         # Of its password, nothing is shown.
         ("postgres://ann:100%hunter@db.example.com/x", state_store.MALFORMED),
+        ("postgres://ann:hunter?2@db.example.com/x", state_store.MALFORMED),
+        ("postgres://db.example.com/x?hostaddr=192.0.2.1", state_store.MALFORMED),
         ("postgres://ann:hunter\u2100@db.example.com/x", state_store.MALFORMED),
     ],
 )

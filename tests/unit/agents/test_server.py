@@ -325,16 +325,18 @@ def test_few_calls_read_at_the_same_time(talk: Callable[..., Any], monkeypatch: 
     assert most == 4
 
 
-def test_two_servers_do_not_apply_to_one_stack_at_the_same_time(
+def test_two_servers_do_not_apply_to_one_project_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each writes the project's file, so the engine of the one would run the program of the other."""
+    """Each writes the project's file, so the engine of one stack would run the program of the other."""
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: yaml\n", encoding="utf-8")
     record = "20261128-000000-00000000"
-    (tmp_path / record).mkdir()
-    (tmp_path / record / "program.json").write_text('{"resources": {}}', encoding="utf-8")
+    for stack in "12":
+        (tmp_path / stack / record).mkdir(parents=True)
+        (tmp_path / stack / record / "program.json").write_text('{"resources": {}}', encoding="utf-8")
     one, two = (
-        Desk(Broker("http://127.0.0.1:9/api/v1"), tmp_path, "o/p/s", tmp_path, may_apply=True) for _ in "12"
+        Desk(Broker("http://127.0.0.1:9/api/v1"), tmp_path, f"o/p/{stack}", tmp_path / stack, may_apply=True)
+        for stack in "12"
     )
     context: Any = None
 
