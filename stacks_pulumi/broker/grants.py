@@ -127,10 +127,12 @@ class Desk:
             if why and not self._may_apply_free(grant, change.stack):
                 raise RequestRefusedError(403, why, _WITHOUT, kind="approval-needed")
             free = str(verdict.at_any_moment) if why else None
+            stated = None if change.ceiling is None else f"{change.ceiling.most:f}"
             spec = Spec(
                 known=change.known,
                 reads=change.secrets,
-                ceiling=free if change.ceiling is None else f"{change.ceiling.most:f}",
+                # Nobody has signed a higher price than the one that is free.
+                ceiling=free or stated,
                 free=free,
             )
             holder = ", ".join(names) or (grant.holder if grant is not None else "")

@@ -60,6 +60,7 @@ from stacks_pulumi.broker.permits import (
     is_about_own,
     is_made,
     made_at,
+    own_backup,
     same,
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, limited, refused
@@ -231,7 +232,8 @@ class Kernel:
         if not isinstance(found, dict):
             raise busy("another request may have done what this one did")
         before = {**lost.before, "spans": [*lost.before["spans"], *found["before"]["spans"]]}
-        again = {"state": "sent", "ended": found["ended"], "attempts": lost.attempts + 1}
+        again = {"state": "sent", "attempts": lost.attempts + 1}
+        again |= {name: found[name] for name in ("ended", "usd")}
         update(db, "uses", lost.id, **again, before=before)
         return self._ledger.uses("id = ?", lost.id)[0]
 
@@ -325,7 +327,7 @@ class Kernel:
         before = {
             "ids": [_identity(row) for row in self._rows(ask, look)] if is_listed else [],
             "parent_made": None if parent is None else parent.created_at,
-            "is_new": permit is None or any(one.new_backup_of for one in permit.ids.values()),
+            "is_new": self._is_new_pin(grant, ask, permit, look),
             "spans": [(began, began + _UNDER_WAY)],
         }
         row: dict[str, Any] = {"grant_id": grant.id, "stack": grant.stack, "policy": grant.policy}
@@ -333,15 +335,32 @@ class Kernel:
         row |= {"state": "sent", "at": now, "ended": now, "usd": None if price is None else str(price)}
         return row if permit is None else row | {"permit": permit.n, "binds": permit.binds}
 
+    def _is_new_pin(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> bool:
+        """Return whether a request makes a pin that certainly was not there."""
+        if permit is not None or ask.endpoint != "backups.pin":
+            return permit is not None and any(one.new_backup_of for one in permit.ids.values())
+        row = own_backup(ask, self._holdings(grant), look)
+        return row is not None and row.pinned is False
+
     def _may_meet(self, grant: Grant, ask: Ask, look: Look) -> bool:
         """Return whether what a request is about may be what another grant makes now: an id is given again."""
         since = self._ledger.now() - _UNDER_WAY
         # A request without an answer may still be carried out, or is sent again.
         lost = "grant_id <> ? and (state = 'sent' or status = 0 or status >= 500)"
-        if EFFECTS[ask.endpoint].makes == "VpnClient":
+        ended: dict[Kind, tuple[str, Mapping[str, Any]]] = {
             # Its name is its id.
-            removed = text_of({**ask.ids, "client_name": ask.body.get("name")})
-            return bool(self._ledger.uses(f"ended > ? and {lost} and ids = ?", since, grant.id, removed))
+            "VpnClient": ("vpn_clients.remove", {**ask.ids, "client_name": ask.body.get("name")}),
+            "AllowedIp": ("containers.external_access", ask.ids),
+        }
+        endpoint, ids_ = ended.get(EFFECTS[ask.endpoint].makes, ("", {}))
+        ends = f"ended > ? and {lost} and endpoint = ? and ids = ?"
+        if endpoint and self._ledger.uses(ends, since, grant.id, endpoint, text_of(ids_)):
+            return True
+        if ask.endpoint == "containers.external_access" and ask.body.get("enabled") is not True:
+            # It clears the list of addresses, also of one that was added after it was looked at.
+            adds = "ended > ? and grant_id <> ? and endpoint = 'allowed_ips.add' and ids = ?"
+            if self._ledger.live(adds, since, grant.id, text_of(ask.ids)):
+                return True
         if ask.endpoint == _CREATE:
             # The answer to a deletion ends the object that has the id then.
             removes = "state = 'sent' and endpoint = 'containers.delete'"
@@ -598,7 +617,9 @@ class Kernel:
         """Write what became of a request, once, with its line in the journal."""
         now, effect = self._ledger.now(), EFFECTS[use.endpoint]
         with self._ledger.writing() as db:
-            if not self._ledger.uses("id = ? and state in ('sent', 'unknown')", use.id):
+            # Who looked for an earlier attempt knows nothing of the one that was sent since.
+            is_open = "id = ? and attempts = ? and state in ('sent', 'unknown')"
+            if not self._ledger.uses(is_open, use.id, use.attempts):
                 return use
             update(db, "uses", use.id, ended=now, **values)
             if effect.removes and values["state"] == "done":

@@ -102,9 +102,9 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     made: dict[str | None, list[Use]] = {}
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
-    recent = ledger.creates("ended > ?", ledger.now() - DAY)
-
-    def bill(row: Container) -> Bill:
+    now, found = ledger.now(), list[Bill]()
+    hidden = {one.id: one for one in ledger.creates("ended > ?", now - DAY)}
+    for row in rows:
         # Without a time it may be that of the ledger, so it counts.
         owners = [
             one
@@ -112,22 +112,20 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             if compare_instants(one.created_at, row.created_at) is not False
         ]
         if not owners:
-            # It may be listed before its create has an answer.
-            named = (one for one in recent if same_name(row.name, str(one.body.get("name"))))
-            owners = [one for one in named if one.state != "done"]
+            # It may be listed before its create has an answer. It shows one create, because names may differ in case.
+            owners = [one for one in hidden.values() if one.state != "done" and _may_show(row, one)][-1:]
+        for one in owners:
+            hidden.pop(one.id, None)
         stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
-        return Bill(row.id, stack, policy, price_listed(row, monthly))
+        found.append(Bill(row.id, stack, policy, price_listed(row, monthly)))
+    waiting = (one for one in hidden.values() if one.state != "done" or now - one.ended < _LISTED)
+    return [*found, *(Bill("", one.stack, one.policy, spent([one])) for one in waiting)]
 
-    hidden = [use for use in recent if _is_hidden(use, rows, ledger.now())]
-    return [*map(bill, rows), *(Bill("", use.stack, use.policy, spent([use])) for use in hidden)]
 
-
-def _is_hidden(use: Use, rows: Sequence[Container], now: float) -> bool:
-    """Return whether a create counts although no list shows what it made: one of its name may be an older one."""
-    if use.state == "done" and now - use.ended >= _LISTED:
-        return False
-    older, name = use.before.get("ids", ()), str(use.body.get("name"))
-    return not any(same_name(row.name, name) and identity(row) not in older for row in rows)
+def _may_show(row: Container, use: Use) -> bool:
+    """Return whether a listed container may be what a create makes: one of its name may be an older one."""
+    older = use.before.get("ids", ())
+    return same_name(row.name, str(use.body.get("name"))) and identity(row) not in older
 
 
 def identity(row: Container) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from stacks_pulumi._identifiers import canonical_network, compare_instants, seconds_of
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.containers import is_older
-from stacks_pulumi.api.models import Listing
+from stacks_pulumi.api.models import Backup
 from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Kind, Known, Permit, Secret, canonical
 from stacks_pulumi.broker.ledger import Use
 from stacks_pulumi.broker.upstream import Look
@@ -200,9 +200,11 @@ def is_about_own(ask: Ask, holdings: Holdings, look: Look) -> bool:
     """Return whether every container that a request is about is the grant's own; also that of a backup."""
     if "backup_id" not in ask.ids:
         return bool(ask.ids) and all(is_made(name, ask, holdings.own, look) for name in ask.ids)
+    return own_backup(ask, holdings, look) is not None
+
+
+def own_backup(ask: Ask, holdings: Holdings, look: Look) -> Backup | None:
+    """Return the backup that a request is about, if a container of the grant's own lists it."""
     mine = [one for one in holdings.own if one.makes == "Container" and is_container(one.container, look)]
-    return any(ask.ids["backup_id"] in _ids(look.rows("Backup", one.object or "")) for one in mine)
-
-
-def _ids(rows: Listing[Any]) -> set[str]:
-    return {str(row.id) for row in rows}
+    rows = (row for one in mine for row in look.rows("Backup", one.object or ""))
+    return next((row for row in rows if str(row.id) == ask.ids["backup_id"]), None)

@@ -83,6 +83,20 @@ def test_a_pin_that_was_there_is_not_the_grants_own(bench: Bench) -> None:
     assert refused(grant("POST", f"/backups/{number}/unpin"))
 
 
+def test_a_pin_that_was_there_is_not_undone_by_a_budget(benches: Callable[..., Bench]) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["backup", "pin-own", "undo"]}})
+    agent = bench.agent()
+    web = agent.create("web").json()["data"]["id"]
+    bench.emulator.advance(10)
+    assert agent("POST", f"/containers/{web}/backup").status_code == 202
+    bench.emulator.advance(10)
+    number = next(iter(bench.emulator.state.backups))
+    assert bench.owner("POST", f"/backups/{number}/pin").status_code == 200
+
+    assert agent("POST", f"/backups/{number}/pin").status_code == 200
+    assert code(agent("POST", f"/backups/{number}/unpin")) == (403, "approval-needed")
+
+
 @pytest.mark.parametrize("name", ["..", ".", "../..", "a/../../usr-1", "a//b", "/"])
 def test_the_name_of_a_vpn_client_leads_nowhere_else(bench: Bench, name: str) -> None:
     quoted = name.replace("/", "%2F").replace(".", "%2e")
@@ -301,12 +315,13 @@ def test_what_is_free_is_not_saved_up(benches: Callable[..., Bench]) -> None:
     assert handed_in(first)[0] == 403
 
 
+@pytest.mark.parametrize("ceiling", [{}, {"ceiling": {"increase": "900.00"}}])
 def test_a_free_create_costs_what_it_cost_when_it_was_judged(
-    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, ceiling: dict[str, Any]
 ) -> None:
     bench = benches(free={"increase_per_day": 5})
     answer = bench.hand_in(
-        bench.change(permit("containers.create", create("web"))),
+        bench.change(permit("containers.create", create("web")), **ceiling),
         token=bench.reader(may_apply_free=True).token,
     )
     monkeypatch.setattr(Upstream, "prices", lambda *_: lambda *_: Decimal(50))
@@ -781,3 +796,83 @@ def test_a_vpn_client_waits_for_another_grants_removal_of_its_name_that_had_no_a
     bench.clock.advance(31)
     assert second("POST", path, laptop).status_code < 300
     assert refused(first("DELETE", f"{path}/laptop"))
+
+
+def test_a_create_that_is_sent_again_counts_with_its_price_of_then(
+    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 14}})
+    agent = bench.agent()
+    bench.emulator.faults.add("containers.create", 503)
+    assert agent.create("one").status_code == 503
+    bench.clock.advance(61)
+    monkeypatch.setattr(Upstream, "prices", lambda *_: lambda *_: Decimal(9))
+
+    assert agent.create("one").status_code == 202
+    assert code(agent.create("two")) == (403, "approval-needed")
+
+
+def test_a_container_shows_one_create_though_names_differ_in_case_only(
+    benches: Callable[..., Bench],
+) -> None:
+    """The other one may still be made from the waitlist, past the limit."""
+    bench = benches(account={"max_total": 8}, policies={"agents": {"increase_per_day": 100}})
+    agent = bench.agent()
+    bench.emulator.faults.add("containers.create", 503)
+    assert agent.create("WEB").status_code == 503
+
+    assert agent.create("web").status_code == 202
+    assert code(agent.create("two")) == (402, "grant-limit")
+
+
+@pytest.mark.parametrize("first", ["add", "close"])
+def test_access_is_not_closed_beside_an_address_that_another_grant_adds(bench: Bench, first: str) -> None:
+    """It clears the list of addresses, which was looked at before."""
+    web = bench.made("web", allowed_ips=["198.51.100.7"])
+    addresses = bench.emulator.state.containers[web["id"]].allowed_ips
+    del addresses[:-1]
+    body, closed, ids = {"ip_address": "198.51.100.9"}, {"enabled": False}, {"container_id": literal(web)}
+    closing = permit("containers.external_access", closed, ids=ids, only_address="198.51.100.7")
+    paths = {
+        "add": f"/containers/{web['id']}/allowed-ips",
+        "close": f"/containers/{web['id']}/external-access",
+    }
+    adds, closes = bench.granted(permit("allowed_ips.add", body, ids=ids)), bench.granted(closing)
+    requests = {"add": (adds, "POST", paths["add"], body), "close": (closes, "PUT", paths["close"], closed)}
+    sent, waits = (requests.pop(first), *requests.values())
+    endpoint = {"add": "allowed_ips.add", "close": "containers.external_access"}[first]
+    bench.emulator.faults.add(endpoint, "slow", seconds=4.0, done=False)
+
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(sent[0], *sent[1:])
+        until(lambda: bench.ledger.uses("state = 'sent'"))
+        answer = waits[0](*waits[1:])
+        assert (code(answer), under_way.result().status_code) == ((409, "grant-busy"), 200)
+
+    bench.clock.advance(31)
+    assert waits[0](*waits[1:]).status_code in {400, 403, 409}
+
+
+def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent_since(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the later one made would be nobody's, and the address stays allowed."""
+    bench.emulator.platform.duplicate_ips = True
+    web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
+    grant = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
+    bench.emulator.faults.add("allowed_ips.add", "drop_after")
+    nothing = {"data": {"external_access_enabled": True, "allowed_ips": []}}
+    bench.emulator.faults.add("allowed_ips.list", "status", 2, code=200, body=nothing)
+    again = kernel.Kernel._again
+
+    def with_a_late_look(self: kernel.Kernel, visit: kernel.Visit, use: Use) -> Any:
+        reserved = again(self, visit, use)
+        assert self._found(visit, use) is not None
+        return reserved
+
+    monkeypatch.setattr(kernel.Kernel, "_again", with_a_late_look)
+
+    assert grant("POST", f"/containers/{web['id']}/allowed-ips", body).status_code == 200
+    entries = bench.emulator.state.containers[web["id"]].allowed_ips
+    assert [entry.ip_address for entry in entries].count("198.51.100.9") == 1
+    assert [use.object for use in bench.ledger.objects("true")] == [entries[-1].id]
