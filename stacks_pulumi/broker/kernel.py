@@ -320,6 +320,8 @@ class Kernel:
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
         if self._may_meet(grant, ask, look):
             raise busy("another grant may make, or change, a container with the same id at this moment")
+        if self._is_newer(grant, ask):
+            raise RequestRefusedError(404, "Not found: another grant has made the client of that name since")
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
         # An object that may exist twice has its time, and an id that is given once.
         is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
@@ -341,6 +343,16 @@ class Kernel:
             return permit is not None and any(one.new_backup_of for one in permit.ids.values())
         row = own_backup(ask, self._holdings(grant), look)
         return row is not None and row.pinned is False
+
+    def _is_newer(self, grant: Grant, ask: Ask) -> bool:
+        """Return whether the VPN client that a request removes is another grant's, and newer than this one."""
+        # A budget lives long: what a person allows it is newer than itself.
+        if grant.kind != "change" or EFFECTS[ask.endpoint].removes != "VpnClient":
+            return False
+        ids, body = {**ask.ids}, {"name": ask.ids["client_name"]}
+        del ids["client_name"]
+        adds = "endpoint = 'vpn_clients.add' and at > ? and grant_id <> ? and ids = ? and body = ?"
+        return bool(self._ledger.live(adds, grant.at, grant.id, text_of(ids), text_of(body)))
 
     def _may_meet(self, grant: Grant, ask: Ask, look: Look) -> bool:
         """Return whether what a request is about may be what another grant makes now: an id is given again."""

@@ -876,3 +876,19 @@ def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent
     entries = bench.emulator.state.containers[web["id"]].allowed_ips
     assert [entry.ip_address for entry in entries].count("198.51.100.9") == 1
     assert [use.object for use in bench.ledger.objects("true")] == [entries[-1].id]
+
+
+def test_a_removal_of_a_vpn_client_is_not_of_one_that_another_grant_has_made_since(bench: Bench) -> None:
+    """Its name is all that was signed, and the removal may have been carried out without an answer."""
+    ids, laptop = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}, {"name": "laptop"}
+    bench.emulator.drift.add_vpn_client("vpn", "laptop")
+    path = f"/containers/{ids['vpn_container_id']['is']}/vpn-clients"
+    clears = bench.granted(permit("vpn_clients.remove", ids={**ids, "client_name": {"is": "laptop"}}))
+    makes = bench.granted(permit("vpn_clients.add", laptop, ids=ids))
+    bench.emulator.faults.add("vpn_clients.remove", "drop_after")
+    assert clears("DELETE", f"{path}/laptop").status_code == 502
+    bench.clock.advance(31)
+    assert makes("POST", path, laptop).status_code < 300
+
+    assert clears("DELETE", f"{path}/laptop").status_code == 404
+    assert makes("DELETE", f"{path}/laptop").status_code == 200
