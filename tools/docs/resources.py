@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+from contextlib import closing
 from typing import Any, Final
 from unittest import mock
 
@@ -103,7 +105,15 @@ def _made(cls: Any) -> tuple[dict[str, Any], pulumi.ResourceOptions]:
         for name, parameter in inspect.signature(cls.__init__).parameters.items()
         if name not in {"self", "resource_name"} and parameter.default is inspect.Parameter.empty
     ]
-    with mock.patch("pulumi.dynamic.Resource.__init__") as register:
+
+    async def declare() -> None:
         cls(_LABEL, **dict.fromkeys(needed, "given"))
+
+    # Its outputs need a loop, and another test may have ended that of this thread.
+    with (
+        mock.patch("pulumi.dynamic.Resource.__init__") as register,
+        closing(asyncio.new_event_loop()) as loop,
+    ):
+        loop.run_until_complete(declare())
     _provider, _name, properties, options = register.call_args.args
     return properties, options or pulumi.ResourceOptions()
