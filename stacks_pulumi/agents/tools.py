@@ -542,7 +542,7 @@ def _check_project(file: Path, project: Mapping[str, Any]) -> None:
     other = next((one.name for one in file.parent.iterdir() if one.name.casefold().startswith("main.")), None)
     if other is not None:
         raise RefusedError(
-            f"{file.with_name(other)} may be a program: remove it, because an agent's is in {_FILE}"
+            f"{file.with_name(other)} may be a second program: remove it, because the program of an agent is in {_FILE}"
         )
 
 

@@ -472,7 +472,7 @@ def _fits(container: Container, template: str, plan: str | None) -> bool:
 
 
 def is_older(created_at: str | None, since: float | None) -> bool:
-    """Whether what has this creation time was certainly created before a moment by the API's clock."""
+    """Return whether an object with this creation time is certainly older than a moment of the API's clock."""
     created = seconds_of(created_at)
     if since is None or created is None:
         return False

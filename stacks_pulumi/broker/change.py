@@ -404,7 +404,7 @@ def _check(change: Change) -> None:
     for permit in change.permits:
         problem = _problem(permit, symbols, numbers)
         if not problem and permit.is_loose and EFFECTS[permit.endpoint].makes == "Container":
-            problem = "" if change.ceiling else "its price may be any, so a ceiling is needed"
+            problem = "" if change.ceiling else "its price has no upper bound, so it needs a ceiling"
         if problem:
             raise ChangeError(f"its permit {permit.n} ({permit.endpoint}): {problem}")
     for secret in change.secrets:

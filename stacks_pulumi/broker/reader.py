@@ -82,11 +82,11 @@ def duration(text: str) -> datetime.timedelta:
     found = _TIME.fullmatch(text)
     time = datetime.timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
     if time is None or time > _LONGEST_TIME:
-        raise ValueError(f"{text!r} is not a time such as 30m, 4h or 2d, 90 days at most")
+        raise ValueError(f"{text!r} is not a time such as 30m, 4h or 2d, at most 90 days")
     return time
 
 
 _SCALARS: Final[Scalars] = {
     Decimal: (number, "a number of US dollars"),
-    datetime.timedelta: (duration, "a time such as 30m, 4h or 2d, 90 days at most"),
+    datetime.timedelta: (duration, "a time such as 30m, 4h or 2d, at most 90 days"),
 }

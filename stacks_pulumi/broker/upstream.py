@@ -44,7 +44,7 @@ T = TypeVar("T")
 N = TypeVar("N")
 
 BASE: Final = "/api/v1"
-"""Where the platform's endpoints are, in the address that clients have as their base URL."""
+"""The path of the platform's endpoints in the base URL of the clients."""
 PATIENCE: Final = 24.0
 """Seconds after which a client has its answer. Its own timeout is 30."""
 LATEST: Final = 10.0

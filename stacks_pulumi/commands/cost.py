@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prices",
         metavar="FILE",
-        help="also price resources of other providers (YAML); one that the file does not list has no upper bound",
+        help="a YAML file with prices for resources of other providers; one that is not in it has no upper bound",
     )
     parser.add_argument(
         "--compare-to", metavar="FILE", help="with --account: show what changed since this snapshot"

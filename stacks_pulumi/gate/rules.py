@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Rule: TypeAlias = Callable[[Sequence[Change]], Iterable[Any]]
 
 NEVER_FREE: Final = "never-free"
-"""The finding about what `free` does not cover although it sends no request."""
+"""The finding for a change that sends no request, and still is never free."""
 
 _ACTS: Final = frozenset({"create", "replace", "import", "update"})
 _ENDS: Final = frozenset({"delete", "replace"})

@@ -277,7 +277,7 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
         words += packs.options_of(gate.packs, Path(scratch))
         environment = {
             **without_options(broker.environment(broker.token)),
-            # The option for the events is behind this switch, and that for plans behind the other.
+            # The first variable enables the option for events, the second one that for plans.
             "PULUMI_DEBUG_COMMANDS": "true",
             "PULUMI_EXPERIMENTAL": "true",
         }

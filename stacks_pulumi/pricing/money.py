@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _CENT: Final = Decimal("0.01")
 _SAME_SIZE: Final = Decimal("1.05")
-"""Up to this factor, a greater size is the same one in another unit (10 GB, 10 GiB)."""
+"""A size that is larger by at most this factor is the same size in another unit (10 GB, 10 GiB)."""
 _OTHER_UNIT: Final = 10
 """A size that is smaller by more than this factor is in another unit: GB, and not MB."""
 _MOST_STORAGE: Final = max(tier.storage_mb for tier in catalog.STORAGE_TIERS.values())

@@ -53,7 +53,7 @@ AWAITED: Final = "awaited_address"
 OTHERS_LEFT: Final = "others_left"
 """The output of an address beside whose entry another one of ours may be listed: its deletion looks at the list."""
 _SLACK: Final = 60.0
-"""Seconds by which the time in the answer that adds an entry may differ from that in the list."""
+"""The largest difference in seconds between the time of an entry in the answer that adds it and in the list."""
 _PAUSE: Final = 2.0
 
 

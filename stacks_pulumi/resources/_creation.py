@@ -277,10 +277,10 @@ class Creation(ABC, Generic[T]):
         if owner.urn == self.op.call.urn:
             msg = (
                 f"{what} is replaced by this resource, and the new one cannot be created while the old one has its "
-                f"name. To keep it and its data, take back what asks for the replacement, and write {self.adopting()}. "
-                "To replace it, set opts=pulumi.ResourceOptions(delete_before_replace=True), which destroys the old "
-                "one and its data, and remove retain_on_delete, with which it stays and is billed. If this error comes "
-                "again, keep it first"
+                "name. To keep it and its data, undo the change in the program that causes the replacement, and write "
+                f"{self.adopting()}. To destroy it and its data, set "
+                "opts=pulumi.ResourceOptions(delete_before_replace=True), and remove retain_on_delete: with that "
+                "option the old one stays and is billed. If this error comes again, keep it first"
             )
             return ExistsError(msg, code="delete-before-replace", existing=thing)
         msg = (

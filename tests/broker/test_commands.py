@@ -312,7 +312,7 @@ def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk])
     body = {**create("web"), "name": {"any": True}}
     # What it costs may be any too; another request has no price.
     desk.write(permit("containers.create", body))
-    assert "its price may be any, so a ceiling is needed" in desk.gate("show", code=1)
+    assert "its price has no upper bound, so it needs a ceiling" in desk.gate("show", code=1)
     address = {"ip_address": {"any": True}, "description": "x", "service_type": "http"}
     desk.write(
         permit("allowed_ips.add", address, ids={"container_id": {"of": ["old"]}}), known=desk.known("old")

@@ -17,7 +17,7 @@ SQL = 'sql = stacks.Container("sql", template="postgresql")\n'
 PROGRAMS = {
     "one name twice": (
         'stacks.Container("shop", name="web", template="nodejs")\n' + WEB.format(""),
-        ["'shop'", "'web'", '"web"'],
+        ["'shop'", "'web'", "(web)"],
     ),
     "certificate of a managed service": (
         SQL + 'stacks.SshCertificate("key", container=sql)\n',

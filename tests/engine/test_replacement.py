@@ -206,7 +206,7 @@ def test_a_retained_container_is_kept_after_its_replacement_was_given_up(
     stack.up(quiet_afterwards=False)
     stack.program(program("mysql"))
     (refused, *_) = stack.up_fails().errors
-    assert "remove retain_on_delete, with which it stays and is billed" in refused
+    assert "remove retain_on_delete: with that option the old one stays and is billed" in refused
     stack.program(program("postgresql"))
     assert stack.up_fails().errors[0] == refused
 

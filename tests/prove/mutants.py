@@ -255,7 +255,7 @@ def _chosen(tests: Sequence[str], most: int) -> list[str]:
 
 
 def _cheapest_first(tests: Iterable[str]) -> list[str]:
-    """Return tests in the order of what they cost: a test of a host starts a process, and a long file is imported."""
+    """Return tests with the cheapest first. Those of tests/host come last, because each starts a process."""
     seconds = durations.recorded()
 
     def cost(name: str) -> tuple[bool, float, str]:

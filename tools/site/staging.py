@@ -1,4 +1,4 @@
-"""Collects the pages of the site in one folder: from the checkout, and written from the code."""
+"""Collects the pages of the site in one folder: pages of the checkout, and pages that are generated from the code."""
 
 from __future__ import annotations
 

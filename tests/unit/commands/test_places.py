@@ -117,7 +117,7 @@ def test_a_wheel_is_copied_with_its_checksum(
     [
         ("", {"pulumi", "requests"}),
         ("[policy,cli]", {"pulumi", "requests", "rich", "pulumi-policy"}),
-        ("[agents]", {"pulumi", "requests", "mcp"}),
+        ("[agents]", {"pulumi", "requests", "mcp", "pulumi-policy"}),
     ],
 )
 def test_a_lock_has_each_package_that_the_extras_need_with_hashes(

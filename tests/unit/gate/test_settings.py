@@ -161,9 +161,9 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
             "12h",
             "1 day",
             19,
-            "record_expires is '1 day', and must be a time such as 30m, 4h or 2d, 90 days at most",
+            "record_expires is '1 day', and must be a time such as 30m, 4h or 2d, at most 90 days",
         ),
-        ("12h", "91d", 19, "90 days at most"),
+        ("12h", "91d", 19, "at most 90 days"),
         ("packs/spend", "../packs", 4, "../packs is outside of the gate's folder"),
         ("packs/spend", "/etc", 4, "/etc is outside of the gate's folder"),
         ("packs/spend", ".", 4, ". is outside of the gate's folder"),
@@ -427,7 +427,7 @@ def test_a_time_is_read(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0h", "4", "4 h", "-1h", "1w", "٣h", "91d", "999999d", "1h30m"])
 def test_another_time_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a time such as 30m, 4h or 2d, 90 days at most"):
+    with pytest.raises(ValueError, match="is not a time such as 30m, 4h or 2d, at most 90 days"):
         reader.duration(text)
 
 

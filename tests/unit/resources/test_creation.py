@@ -145,7 +145,7 @@ def test_an_object_is_left_by_its_owner(owner: Owner, creation: dict[str, bool],
 @pytest.mark.parametrize(
     ("owner", "advice", "adopts"),
     [
-        (Owner(OWN, "1"), "remove retain_on_delete, with which it stays and is billed", True),
+        (Owner(OWN, "1"), "remove retain_on_delete: with that option the old one stays and is billed", True),
         (Owner(OTHER, "1"), "Remove one of them, or give one another name", False),
     ],
 )
