@@ -320,8 +320,8 @@ class Kernel:
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
         if self._may_meet(grant, ask, look):
             raise busy("another grant may make, or change, a container with the same id at this moment")
-        if self._is_newer(grant, ask):
-            raise RequestRefusedError(404, "Not found: another grant has made the client of that name since")
+        if self._is_newer(grant, permit, ask):
+            raise RequestRefusedError(404, "Not found: another grant has made the one that is there since")
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
         # An object that may exist twice has its time, and an id that is given once.
         is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
@@ -344,15 +344,17 @@ class Kernel:
         row = own_backup(ask, self._holdings(grant), look)
         return row is not None and row.pinned is False
 
-    def _is_newer(self, grant: Grant, ask: Ask) -> bool:
-        """Return whether the VPN client that a request removes is another grant's, and newer than this one."""
+    def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
+        """Return whether another grant has made what a request removes, or the same pin, since this one was made."""
+        makes = {"VpnClient": "vpn_clients.add", "Pin": "backups.pin"}.get(EFFECTS[ask.endpoint].removes)
         # A budget lives long: what a person allows it is newer than itself.
-        if grant.kind != "change" or EFFECTS[ask.endpoint].removes != "VpnClient":
+        if makes is None or (permit is not None and grant.kind == "budget"):
             return False
-        ids, body = {**ask.ids}, {"name": ask.ids["client_name"]}
-        del ids["client_name"]
-        adds = "endpoint = 'vpn_clients.add' and at > ? and grant_id <> ? and ids = ? and body = ?"
-        return bool(self._ledger.live(adds, grant.at, grant.id, text_of(ids), text_of(body)))
+        ids = {**ask.ids}
+        body = {"name": ids.pop("client_name")} if "client_name" in ids else {}
+        others = "endpoint = ? and ids = ? and body = ? and at > ? and grant_id <> ?"
+        found = self._ledger.live(others, makes, text_of(ids), text_of(body), grant.at, grant.id)
+        return any(not one.policy or one.policy != grant.policy for one in found)
 
     def _may_meet(self, grant: Grant, ask: Ask, look: Look) -> bool:
         """Return whether what a request is about may be what another grant makes now: an id is given again."""

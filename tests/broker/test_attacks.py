@@ -892,3 +892,23 @@ def test_a_removal_of_a_vpn_client_is_not_of_one_that_another_grant_has_made_sin
 
     assert clears("DELETE", f"{path}/laptop").status_code == 404
     assert makes("DELETE", f"{path}/laptop").status_code == 200
+
+
+def test_a_pin_of_another_grant_stays(bench: Bench) -> None:
+    """Two grants that make a backup at the same moment pin the same one."""
+    data = bench.made("data", template="redis")
+    backup = permit("backups.trigger", ids={"container_id": literal(data)}, binds="pin")
+    pin = permit("backups.pin", ids={"backup_id": {"new_backup_of": "pin"}}, times=None)
+    first, second = (bench.granted(backup, pin) for _ in range(2))
+    bench.emulator.faults.add("backups.trigger", "slow", seconds=3.0, done=False)
+    path = f"/containers/{data['id']}/backup"
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(first, "POST", path)
+        until(lambda: bench.ledger.uses("state = 'sent'"))
+        assert [second("POST", path).status_code, made.result().status_code] == [202, 202]
+    bench.emulator.advance(60)
+    number = min(bench.emulator.state.backups)
+    assert [one("POST", f"/backups/{number}/pin").status_code for one in (first, second)] == [200, 200]
+
+    assert first("POST", f"/backups/{number}/unpin").status_code == 404
+    assert bench.emulator.state.backups[number].pinned
