@@ -119,7 +119,10 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
         stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
         found.append(Bill(row.id, stack, policy, price_listed(row, monthly)))
     waiting = (one for one in hidden.values() if one.state != "done" or now - one.ended < _LISTED)
-    return [*found, *(Bill("", one.stack, one.policy, spent([one])) for one in waiting)]
+    return [
+        *found,
+        *(Bill("", one.stack, one.policy, None if one.usd is None else spent([one])) for one in waiting),
+    ]
 
 
 def _may_show(row: Container, use: Use) -> bool:

@@ -912,3 +912,13 @@ def test_a_pin_of_another_grant_stays(bench: Bench) -> None:
 
     assert first("POST", f"/backups/{number}/unpin").status_code == 404
     assert bench.emulator.state.backups[number].pinned
+
+
+def test_a_create_of_a_price_that_is_not_known_counts_for_a_limit_that_was_set_since(bench: Bench) -> None:
+    new = create("new", template="of-tomorrow")
+    grant = bench.granted(permit("containers.create", new), permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", 503)
+    assert grant("POST", "/containers", new).status_code == 503
+    bench.configure({"account": {"max_total": 8}})
+
+    assert code(grant.create("web")) == (402, "grant-limit")
