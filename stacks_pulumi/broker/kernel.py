@@ -520,7 +520,9 @@ class Kernel:
     def _rows(self, one: Ask | Use, look: Look) -> Sequence[Any]:
         """Return the rows among which what a request makes is listed."""
         if one.endpoint == _CREATE:
-            return look.containers.where(lambda row: same_name(row.name, str(one.body.get("name"))))
+            # An answer is known by its id alone, which another name may end with, too.
+            name = str(one.body.get("name"))
+            return look.containers.where(lambda row: same_name(row.name, name) or may_be_of(row.id, name))
         return look.rows(
             EFFECTS[one.endpoint].makes, next(one.ids[name] for name in PARENTS if name in one.ids)
         )

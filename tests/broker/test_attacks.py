@@ -922,3 +922,13 @@ def test_a_create_of_a_price_that_is_not_known_counts_for_a_limit_that_was_set_s
     bench.configure({"account": {"max_total": 8}})
 
     assert code(grant.create("web")) == (402, "grant-limit")
+
+
+def test_a_create_that_is_answered_with_a_container_of_another_name_gives_nobody_that(bench: Bench) -> None:
+    """Its id ends with the name that was asked for, too."""
+    other = bench.made("x-web")
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", "status", code=202, body={"data": other})
+
+    assert grant.create("web").status_code == 202
+    assert refused(grant("DELETE", f"/containers/{other['id']}"))
