@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import name_of
@@ -108,7 +110,7 @@ def plan_of(
         deleted_with: Returns the URN of the resource with which another is deleted, empty for none, and `None` if that
             is not known. By default the steps say it.
     """
-    plan = PreviewPlan()
+    plan, steps = PreviewPlan(), under_new_urns(steps)
     refreshed: dict[str, ResourceState] = {}
     by_urn: dict[str, list[Step]] = {}
     for step in steps:
@@ -121,15 +123,46 @@ def plan_of(
             )
         else:
             by_urn.setdefault(step.urn, []).append(step)
-    ended = {step.urn for step in steps if step.op in _DELETES | _DISCARDS}
+    # Its children may still name it by its old URN.
+    ended = {
+        urn
+        for step in steps
+        if step.op in _DELETES | _DISCARDS
+        for urn in (step.urn, "" if step.old is None else step.old.urn)
+    } - {""}
+    first = {
+        urn
+        for urn, (one, *others) in by_urn.items()
+        if one.op == "delete-replaced" and any(step.op in REPLACES for step in others)
+    }
     for urn, of_urn in by_urn.items():
-        plan.changes += _changes_of(urn, of_urn, ended, deleted_with or _deleted_with)
+        # What is deleted before it is replaced is deleted with nothing that ends later.
+        with_it = ended & first if urn in first else ended
+        plan.changes += _changes_of(urn, of_urn, with_it, deleted_with or _deleted_with)
     if only_refreshes(steps):
         # The objects that a refresh finds do not change.
         plan.changes += [
             ObjectChange(urn, "same", state, state) for urn, state in refreshed.items() if urn not in by_urn
         ]
     return plan
+
+
+StepT = TypeVar("StepT", bound=Step)
+
+
+def under_new_urns(steps: Sequence[StepT]) -> list[StepT]:
+    """Return the steps; the deletion of what an alias names and another object replaces has the URN of the new one."""
+    new = {
+        (step.old.urn, step.old.id): step.urn
+        for step in steps
+        if step.old is not None and step.op in REPLACES and step.old.urn != step.urn
+    }
+    return [
+        msgspec.structs.replace(step, urn=new.get((step.urn, step.old.id), step.urn))
+        if new and step.old is not None and step.new is None
+        else step
+        for step in steps
+    ]
 
 
 def _is_untargeted(step: Step) -> bool:

@@ -8,6 +8,7 @@ that this change makes.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,11 @@ def needed(
     Raises:
         InputError: A resource cannot be changed with permits: its kind or its container is not known.
     """
+    # Without an object that ends, a replacement is a create: the old one ended before, or it stays.
+    changes = [
+        dataclasses.replace(one, operation="create") if one.operation == "replace" and not one.id else one
+        for one in changes
+    ]
     table = _Table(changes, {row.id: row for row in containers})
     for change in changes:
         if change.operation in _QUIET or not change.custom or change.kind is None:
@@ -176,11 +182,11 @@ class _Table:
         times: int | None = 1,
         **more: Any,
     ) -> None:
-        """Add a permit; one that is there already counts once more."""
+        """Add a permit; one that is there already counts once more, and binds what both make to its symbol."""
         permit = Permit(n=0, endpoint=endpoint, ids=dict(ids), body=dict(body or {}), times=times, **more)
         for number, other in enumerate(self.permits):
             # The cheap look first: a change may have thousands of permits.
-            is_near = permit.binds is None and (other.endpoint, other.ids) == (endpoint, permit.ids)
+            is_near = (other.endpoint, other.binds, other.ids) == (endpoint, permit.binds, permit.ids)
             if is_near and msgspec.structs.replace(other, times=times, why=permit.why) == permit:
                 total = None if times is None or other.times is None else other.times + times
                 self.permits[number] = msgspec.structs.replace(other, times=total)
@@ -385,11 +391,9 @@ def _pinned_backup(table: _Table, change: Change) -> None:
         return
     named = after.get("backup_id")
     if change.operation in _MAKES and named is None:
-        symbol = _symbol_of_backup(change)
+        at, symbol = table.at(change), _symbol_of_backup(table, change)
         new = {"backup_id": Constraint(new_backup_of=symbol)}
-        table.add(
-            "backups.trigger", {"container_id": table.at(change)}, binds=symbol, why=f"make the backup {name}"
-        )
+        table.add("backups.trigger", {"container_id": at}, binds=symbol, why=f"make the backup {name}")
         table.add("backups.pin", new, times=None, why=f"pin {name}")
         table.add("backups.unpin", new, times=None, why=f"unpin {name}, if it is not kept")
         return
@@ -436,11 +440,12 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
         # An update shows its outputs as unknown, and keeps its backup.
         outs = pins[0].outputs
         return _listed(_words(snake_case(outs)["backup_id"]), pins[0].id.partition("/")[0], outs)
-    return Constraint(new_backup_of=_symbol_of_backup(pins[0]))
+    return Constraint(new_backup_of=_symbol_of_backup(table, pins[0]))
 
 
-def _symbol_of_backup(change: Change) -> str:
-    return f"{change.name} (backup)"
+def _symbol_of_backup(table: _Table, change: Change) -> str:
+    """Return the symbol of the new backups of a container: no request says which resource a backup is for."""
+    return f"{' or '.join(table.at(change).of)} (backup)"
 
 
 def _ssh_certificate(table: _Table, change: Change) -> None:

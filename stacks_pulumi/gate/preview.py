@@ -16,7 +16,15 @@ import msgspec
 
 from stacks_pulumi._identifiers import stack_and_project, type_of
 from stacks_pulumi._pulumi_cli import EngineDiagnostic, InputError, Step, StoredResource, readable
-from stacks_pulumi.cost.build import REPLACES, ObjectChange, Pricer, exists_already, line_of, plan_of
+from stacks_pulumi.cost.build import (
+    REPLACES,
+    ObjectChange,
+    Pricer,
+    exists_already,
+    line_of,
+    plan_of,
+    under_new_urns,
+)
 from stacks_pulumi.cost.report import PriceTable
 from stacks_pulumi.gate.change import Change, Operation
 from stacks_pulumi.pricing.money import FREE
@@ -85,7 +93,8 @@ def read(data: bytes, prices: PriceTable | None) -> Previewed:
         raise InputError(
             f"this is not a preview ({error}): pass the output of `pulumi {' '.join(OPTIONS)}`"
         ) from None
-    steps, pricer = document.steps, Pricer(others=prices or PriceTable(()), is_adopted=exists_already)
+    steps = under_new_urns(document.steps)
+    pricer = Pricer(others=prices or PriceTable(()), is_adopted=exists_already)
     words: dict[str, list[str]] = defaultdict(list)
     reasons: dict[str, list[str]] = defaultdict(list)
     for step in steps:

@@ -14,7 +14,6 @@ from stacks_pulumi.gate.permits import READS, needed
 from stacks_pulumi.pricing.recognition import UNKNOWN
 from tests.support.golden import Golden
 
-URN = "urn:pulumi:prod::shop::stacks:index:Container::web"
 MADE: Final = "2026-11-01T10:00:00Z"
 ROWS: Final = [
     Container(
@@ -135,6 +134,26 @@ def test_the_permits_of_each_change_are_as_recorded(golden: Golden) -> None:
     golden.text("permits.txt", "\n".join(lines).lstrip())
 
 
+def test_new_backups_of_one_container_have_one_symbol() -> None:
+    """The requests are equal, so nothing says which of the new backups is that of which resource."""
+    pins = [change_of("PinnedBackup", name, "create", after={"container": "usr-1-web"}) for name in "ab"]
+    of = {"after": {"backup_id": UNKNOWN}, "made_from": {"backup_id": (pins[1].urn,)}}
+
+    trigger, *_, restored = needed([*pins, change_of("BackupRestore", "it", "create", **of)], ROWS).permits
+
+    assert (trigger.endpoint, trigger.times) == ("backups.trigger", 2)
+    assert restored.ids["backup_id"].new_backup_of == trigger.binds
+
+
+def test_a_replacement_of_what_has_ended_before_has_the_permits_of_a_create() -> None:
+    after = {**ENTRY, "ip_address": "198.51.100.8"}
+    replaced, created = (
+        change_of("AllowedIp", "it", operation, after=after) for operation in OPERATIONS[:3:2]
+    )
+
+    assert needed([replaced], ROWS) == needed([created], ROWS)
+
+
 @pytest.mark.parametrize(
     ("operation", "steps", "words"),
     [
@@ -149,15 +168,5 @@ def test_the_permits_of_each_change_are_as_recorded(golden: Golden) -> None:
 def test_what_no_permit_says_is_refused_by_name(
     operation: Operation, steps: tuple[str, ...], words: str
 ) -> None:
-    change = Change(
-        URN,
-        "stacks:index:Container",
-        "Container",
-        operation,
-        after={"name": "web"},
-        id="usr-1-web",
-        steps=steps,
-    )
-
     with pytest.raises(InputError, match=words):
-        needed([change], [])
+        needed([change_of("Container", "web", operation, id="usr-1-web", steps=steps)], [])

@@ -42,3 +42,26 @@ def test_an_input_is_made_from_what_its_value_depends_on() -> None:
     (change,) = preview.read(previews.preview(step), None).changes
 
     assert change.made_from == {"name": ("urn:one",), "plan": ()}
+
+
+def test_the_replaced_object_is_that_of_an_alias() -> None:
+    """The engine deletes what an alias names under its old URN, and replaces it under the new one."""
+    gone = previews.step("delete-replaced", "old", {})
+    replaced = {**previews.step("create-replacement", "new", None, {}), "oldState": gone["oldState"]}
+
+    for steps in ([replaced, gone], [gone, replaced]):
+        (change,) = preview.read(previews.preview(*steps), None).changes
+
+        assert (change.name, change.operation, change.id) == ("new", "replace", "id-old")
+        assert change.deleted_first == (steps[0] == gone)
+
+
+def test_what_is_deleted_before_its_container_is_not_deleted_with_it() -> None:
+    """The engine deletes a child with its container only if both are deleted at the same time."""
+    gone, end = (previews.step("delete-replaced", name, {}) for name in ("link", "web"))
+    made, web = (previews.step("create-replacement", name, {}, {}) for name in ("link", "web"))
+    gone["oldState"]["deletedWith"] = made["oldState"]["deletedWith"] = previews.urn("web")
+
+    changes = preview.read(previews.preview(web, gone, made, end), None).changes
+
+    assert [(one.name, one.operation) for one in changes] == [("web", "replace"), ("link", "replace")]
