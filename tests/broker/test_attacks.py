@@ -397,8 +397,8 @@ def test_a_deletion_of_what_is_gone_does_not_meet_what_another_grant_makes_meanw
     clears = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
     makes = bench.granted(permit("containers.create", create("web")))
     del bench.emulator.state.containers[old["id"]]
-    bench.emulator.faults.add("containers.create", "slow", seconds=1.0, done=False)
-    bench.emulator.faults.add("containers.delete", "slow", seconds=4.0, done=False)
+    bench.emulator.faults.add("containers.create", "slow", seconds=8.0, done=False)
+    bench.emulator.faults.add("containers.delete", "slow", seconds=16.0, done=False)
 
     with ThreadPoolExecutor(2) as pool:
         made = pool.submit(makes.create, "web")
@@ -414,7 +414,7 @@ def test_a_create_waits_for_another_grants_request_about_the_id_that_it_may_get(
     old = bench.made("web")
     clears = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
     makes = bench.granted(permit("containers.create", create("web")))
-    bench.emulator.faults.add("containers.delete", "slow", seconds=4.0, done=False)
+    bench.emulator.faults.add("containers.delete", "slow", seconds=10.0, done=False)
 
     with ThreadPoolExecutor(2) as pool:
         cleared = pool.submit(clears, "DELETE", f"/containers/{old['id']}")
@@ -431,7 +431,7 @@ def test_a_server_that_may_not_serve_a_folder_changes_nothing_in_its_ledger(benc
     """A deletion that is under way would count as not done."""
     web = bench.made("web")
     grant = bench.granted(permit("containers.delete", ids={"container_id": literal(web)}))
-    bench.emulator.faults.add("containers.delete", "slow", seconds=4.0)
+    bench.emulator.faults.add("containers.delete", "slow", seconds=10.0)
 
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(grant, "DELETE", f"/containers/{web['id']}")
@@ -606,7 +606,7 @@ def test_a_create_waits_for_a_deletion_of_the_container_that_has_its_name(
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["undo"], "undo": "15m"}})
     agent = bench.agent()
     old = agent.create("web").json()["data"]["id"]
-    bench.emulator.faults.add("containers.delete", "slow", seconds=4.0)
+    bench.emulator.faults.add("containers.delete", "slow", seconds=10.0)
 
     with ThreadPoolExecutor(1) as pool:
         removed = pool.submit(agent, "DELETE", f"/containers/{old}")
@@ -841,7 +841,7 @@ def test_access_is_not_closed_beside_an_address_that_another_grant_adds(bench: B
     requests = {"add": (adds, "POST", paths["add"], body), "close": (closes, "PUT", paths["close"], closed)}
     sent, waits = (requests.pop(first), *requests.values())
     endpoint = {"add": "allowed_ips.add", "close": "containers.external_access"}[first]
-    bench.emulator.faults.add(endpoint, "slow", seconds=4.0, done=False)
+    bench.emulator.faults.add(endpoint, "slow", seconds=10.0, done=False)
 
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(sent[0], *sent[1:])
@@ -900,7 +900,7 @@ def test_a_pin_of_another_grant_stays(bench: Bench) -> None:
     backup = permit("backups.trigger", ids={"container_id": literal(data)}, binds="pin")
     pin = permit("backups.pin", ids={"backup_id": {"new_backup_of": "pin"}}, times=None)
     first, second = (bench.granted(backup, pin) for _ in range(2))
-    bench.emulator.faults.add("backups.trigger", "slow", seconds=3.0, done=False)
+    bench.emulator.faults.add("backups.trigger", "slow", seconds=10.0, done=False)
     path = f"/containers/{data['id']}/backup"
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(first, "POST", path)
