@@ -174,7 +174,7 @@ class Permit(_Part, frozen=True):
         only_address: For closing external access: no other address than this one may be listed.
         usd: What it adds to the monthly price, as the planner says. The broker asks for the price itself.
         destroys: The data that it destroys, as the planner says.
-        why: For people.
+        why: For people; of what a budget was allowed, the id of the access request.
     """
 
     n: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]

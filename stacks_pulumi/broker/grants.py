@@ -460,7 +460,7 @@ class Desk:
                 last = db.execute(
                     "select coalesce(max(n), 0) from permits where grant_id = ?", (grant.id,)
                 ).fetchone()[0]
-                permit = msgspec.structs.replace(change.permits[0], n=last + 1)
+                permit = msgspec.structs.replace(change.permits[0], n=last + 1, why=row["id"])
                 insert(db, "permits", grant_id=grant.id, n=permit.n, spec=permit)
         return json_reply(
             201,

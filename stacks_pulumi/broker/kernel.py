@@ -35,7 +35,7 @@ from stacks_pulumi.broker.change import (
     Permit,
     dollars,
 )
-from stacks_pulumi.broker.ledger import DAY, PARENTS, Grant, Ledger, Use, insert, text_of, update
+from stacks_pulumi.broker.ledger import DAY, LOST, PARENTS, Grant, Ledger, Use, insert, text_of, update
 from stacks_pulumi.broker.limits import (
     Bill,
     Budget,
@@ -165,7 +165,9 @@ class Kernel:
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant does not read {secret}", "ask for a grant that does")
         seen = self._seen(grant)
-        if not _sees(seen, ask, look) or (seen is not None and ask.endpoint == "backups.stats"):
+        # What has the id of a container that is not there may be another one, a moment later.
+        is_gone = (is_named or seen is not None) and None in map(look.container, ask.containers)
+        if is_gone or not _sees(seen, ask, look) or (seen is not None and ask.endpoint == "backups.stats"):
             raise RequestRefusedError(404, "Container not found")
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
         only = (
@@ -308,7 +310,7 @@ class Kernel:
         # A restore whose answer was lost counts as done, and nothing continues after it.
         # A create that was answered with an older container has made nothing.
         done = (
-            "grant_id = ? and state = 'done' and permit is not null and status between 200 and 499 "
+            f"grant_id = ? and state = 'done' and permit is not null and not {LOST} "
             f"and (endpoint <> '{_CREATE}' or object is not null)"
         )
         return not permit.after or {use.permit for use in self._ledger.uses(done, grant.id)} >= {
@@ -345,22 +347,27 @@ class Kernel:
         return row is not None and row.pinned is False
 
     def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
-        """Return whether another grant has made what a request removes, or the same pin, since this one was made."""
-        makes = {"VpnClient": "vpn_clients.add", "Pin": "backups.pin"}.get(EFFECTS[ask.endpoint].removes)
-        # A budget lives long: what a person allows it is newer than itself.
-        if makes is None or (permit is not None and grant.kind == "budget"):
+        """Return whether another grant has made what a request removes, or its pin, since this was granted."""
+        makes = {"VpnClient": "vpn_clients.add", "Pin": "backups.pin", "Backup": "backups.pin"}
+        endpoint, since = makes.get(EFFECTS[ask.endpoint].removes), grant.at
+        if endpoint is None:
             return False
+        if permit is not None and grant.kind == "budget":
+            # A budget lives long: what a person allows it is newer than itself.
+            asked = self._ledger.rows("select at from requests where id = ?", permit.why)
+            since = asked[0]["at"] if asked else since
         ids = {**ask.ids}
         body = {"name": ids.pop("client_name")} if "client_name" in ids else {}
-        others = "endpoint = ? and ids = ? and body = ? and at > ? and grant_id <> ?"
-        found = self._ledger.live(others, makes, text_of(ids), text_of(body), grant.at, grant.id)
-        return any(not one.policy or one.policy != grant.policy for one in found)
+        others = "endpoint = ? and ids = ? and body = ? and ended > ? and grant_id <> ?"
+        found = self._ledger.live(others, endpoint, text_of(ids), text_of(body), since, grant.id)
+        its = (grant.policy, grant.stack)
+        return any(not one.policy or (one.policy, one.stack) != its for one in found)
 
     def _may_meet(self, grant: Grant, ask: Ask, look: Look) -> bool:
         """Return whether what a request is about may be what another grant makes now: an id is given again."""
         since = self._ledger.now() - _UNDER_WAY
-        # A request without an answer may still be carried out, or is sent again.
-        lost = "grant_id <> ? and (state = 'sent' or status = 0 or status >= 500)"
+        # It may still be carried out, or is sent again.
+        lost = f"grant_id <> ? and {LOST}"
         ended: dict[Kind, tuple[str, Mapping[str, Any]]] = {
             # Its name is its id.
             "VpnClient": ("vpn_clients.remove", {**ask.ids, "client_name": ask.body.get("name")}),
@@ -704,9 +711,7 @@ class Kernel:
 
     def _was_lost(self, use: Use) -> bool:
         """Whether an earlier deletion of the same object had no answer: then a 404 says that it was carried out."""
-        lost = (
-            "grant_id = ? and endpoint = ? and ids = ? and state = 'void' and (status = 0 or status >= 500)"
-        )
+        lost = f"grant_id = ? and endpoint = ? and ids = ? and state = 'void' and {LOST}"
         is_removal = ENDPOINTS[use.endpoint].method == "DELETE"
         return is_removal and bool(self._ledger.uses(lost, use.grant_id, use.endpoint, text_of(use.ids)))
 

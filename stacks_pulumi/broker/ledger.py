@@ -29,6 +29,8 @@ FILE: Final = "ledger.sqlite"
 PARENTS: Final = ("container_id", "source_id", "vpn_container_id")
 """The variables of a path that name the container of an object."""
 DAY: Final = 86400.0
+LOST: Final = "(state in ('sent', 'unknown') or status in (0, 408) or status >= 500)"
+"""The condition for a use whose request may have been carried out, or may be later: no answer says so."""
 
 T = TypeVar("T")
 

@@ -131,7 +131,11 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
 
 def _new_backup(use: Use, look: Look) -> str | None:
     """Return the id of the backup that a request made: the first one that was not there and that nobody scheduled."""
-    rows = look.rows("Backup", use.ids["container_id"]).where(
+    container = look.container(use.parent or "")
+    if container is None or compare_instants(container.created_at, use.before["parent_made"]) is False:
+        # Another container has its id.
+        return None
+    rows = look.rows("Backup", container.id).where(
         lambda row: not _was_there(row, use) and look.is_asked("Backup", {}, {}, row)
     )
     first = min(rows, key=lambda row: (seconds_of(made_at(row)) or 0.0, str(row.id).zfill(20)), default=None)

@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pytest
 import requests
@@ -238,6 +238,10 @@ def literal(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"is": row["id"], "created_at": row["created_at"]}
 
 
+Benches: TypeAlias = Callable[..., Bench]
+"""Makes a bench with some settings."""
+
+
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     with Emulator(clock=fast_clock()) as running:
@@ -245,7 +249,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def benches(tmp_path: Path, emulator: Emulator) -> Iterator[Callable[..., Bench]]:
+def benches(tmp_path: Path, emulator: Emulator) -> Iterator[Benches]:
     made: list[Bench] = []
 
     def make(clock: HurriedClock | None = None, **settings: Any) -> Bench:
@@ -259,5 +263,5 @@ def benches(tmp_path: Path, emulator: Emulator) -> Iterator[Callable[..., Bench]
 
 
 @pytest.fixture
-def bench(benches: Callable[..., Bench]) -> Bench:
+def bench(benches: Benches) -> Bench:
     return benches()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -18,7 +17,7 @@ from stacks_pulumi.broker.server import Server
 from stacks_pulumi.broker.upstream import Upstream
 from stacks_pulumi.emulator import connections
 from stacks_pulumi.errors import ConfigError
-from tests.broker.conftest import Bench, create, literal, permit
+from tests.broker.conftest import Bench, Benches, create, literal, permit
 from tests.broker.test_changes import code
 from tests.broker.test_permits import refused
 from tests.support.waiting import until
@@ -83,7 +82,7 @@ def test_a_pin_that_was_there_is_not_the_grants_own(bench: Bench) -> None:
     assert refused(grant("POST", f"/backups/{number}/unpin"))
 
 
-def test_a_pin_that_was_there_is_not_undone_by_a_budget(benches: Callable[..., Bench]) -> None:
+def test_a_pin_that_was_there_is_not_undone_by_a_budget(benches: Benches) -> None:
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["backup", "pin-own", "undo"]}})
     agent = bench.agent()
     web = agent.create("web").json()["data"]["id"]
@@ -138,7 +137,7 @@ def test_control_characters_of_a_name_are_escaped_in_refusals_and_in_the_log(ben
     assert "\x1b" not in answer.json()["error"]
 
 
-def test_who_only_reads_does_not_take_over_a_free_change(benches: Callable[..., Bench]) -> None:
+def test_who_only_reads_does_not_take_over_a_free_change(benches: Benches) -> None:
     """A free change has no signature: its text and a token that reads are not enough to get what is left of it."""
     bench = benches(free={"increase_per_day": 5})
     change = bench.change(permit("containers.create", create("web")))
@@ -149,9 +148,7 @@ def test_who_only_reads_does_not_take_over_a_free_change(benches: Callable[..., 
     assert code(bench.hand_in(change)) == (403, "grant-refused")
 
 
-def test_a_token_that_has_ended_hands_nothing_in_and_is_told_nothing_more(
-    benches: Callable[..., Bench],
-) -> None:
+def test_a_token_that_has_ended_hands_nothing_in_and_is_told_nothing_more(benches: Benches) -> None:
     bench = benches(free={"increase_per_day": 5})
     reader = bench.reader(may_apply_free=True)
     bench.clock.advance(3700)
@@ -178,7 +175,7 @@ def test_a_grant_does_not_outlive_its_end_by_what_the_platform_refuses(bench: Be
     bench.emulator.faults.clear()
 
 
-def test_a_plan_of_a_vpn_is_one_of_the_policy_too(benches: Callable[..., Bench]) -> None:
+def test_a_plan_of_a_vpn_is_one_of_the_policy_too(benches: Benches) -> None:
     policy = {"increase_per_day": 20, "plans": ["micro"]}
     agent = benches(policies={"agents": policy}).agent()
 
@@ -187,7 +184,7 @@ def test_a_plan_of_a_vpn_is_one_of_the_policy_too(benches: Callable[..., Bench])
     assert agent("POST", "/containers", body).status_code == 202
 
 
-def test_a_token_for_what_is_free_is_of_one_stack(benches: Callable[..., Bench]) -> None:
+def test_a_token_for_what_is_free_is_of_one_stack(benches: Benches) -> None:
     """Each stack has its own day, and the requester names the stack: another name would be another day."""
     bench = benches(free={"increase_per_day": 5})
     token = bench.ledger.issue(
@@ -202,7 +199,7 @@ def test_a_token_for_what_is_free_is_of_one_stack(benches: Callable[..., Bench])
     assert cli.main([*words, "--stack", "shop/prod"]) == 0
 
 
-def test_what_expired_can_be_asked_for_again(benches: Callable[..., Bench]) -> None:
+def test_what_expired_can_be_asked_for_again(benches: Benches) -> None:
     """The old request cannot be approved any more, and would have blocked the same one for ever."""
     bench = benches(policies={"agents": {"increase_per_day": 1}})
     agent = bench.client(
@@ -219,7 +216,7 @@ def test_what_expired_can_be_asked_for_again(benches: Callable[..., Bench]) -> N
     assert agent.create("web").status_code == 202
 
 
-def test_many_requests_at_once_are_not_more_than_the_share(benches: Callable[..., Bench]) -> None:
+def test_many_requests_at_once_are_not_more_than_the_share(benches: Benches) -> None:
     bench = benches(requests_share=0.1)
     bench.emulator.set_rate_limit(60)
     greedy, web = bench.reader(), bench.made("web")
@@ -237,7 +234,7 @@ def test_many_requests_at_once_are_not_more_than_the_share(benches: Callable[...
 
 
 def test_what_a_client_did_long_ago_does_not_make_others_wait(
-    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request is judged while others wait, so it reads what counts, and not all that a grant has ever done."""
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["restart"]}})
@@ -260,7 +257,7 @@ def test_what_a_client_did_long_ago_does_not_make_others_wait(
     assert max(rows) <= 2
 
 
-def test_who_may_not_approve_makes_nothing_free_by_a_signature(benches: Callable[..., Bench]) -> None:
+def test_who_may_not_approve_makes_nothing_free_by_a_signature(benches: Benches) -> None:
     """It would neither need a token for what is free, nor count in the day."""
     limits = {"bob": {"stacks": ["other/*"]}}
     bench = benches(free={"increase_per_day": 5}, approver_limits=limits)
@@ -278,9 +275,7 @@ def test_who_may_not_approve_makes_nothing_free_by_a_signature(benches: Callable
     assert code(bench.hand_in(three, token=token)) == (403, "approval-needed")
 
 
-def test_who_may_not_approve_allows_no_access_request_that_would_be_free(
-    benches: Callable[..., Bench],
-) -> None:
+def test_who_may_not_approve_allows_no_access_request_that_would_be_free(benches: Benches) -> None:
     bench = benches(
         free={"increase_per_day": 5},
         approver_limits={"bob": {"stacks": ["other/*"]}},
@@ -294,7 +289,7 @@ def test_who_may_not_approve_allows_no_access_request_that_would_be_free(
     assert bench.hand_in(change, "ann", where="approvals").status_code == 201
 
 
-def test_what_is_free_is_not_saved_up(benches: Callable[..., Bench]) -> None:
+def test_what_is_free_is_not_saved_up(benches: Benches) -> None:
     """Changes of many days that were handed in, and not applied, would all be made in one hour."""
     bench = benches(free={"increase_per_day": 5}, record_expires="40d")
     far = instant(bench.clock.wall() + 40 * DAY)
@@ -317,7 +312,7 @@ def test_what_is_free_is_not_saved_up(benches: Callable[..., Bench]) -> None:
 
 @pytest.mark.parametrize("ceiling", [{}, {"ceiling": {"increase": "900.00"}}])
 def test_a_free_create_costs_what_it_cost_when_it_was_judged(
-    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, ceiling: dict[str, Any]
+    benches: Benches, monkeypatch: pytest.MonkeyPatch, ceiling: dict[str, Any]
 ) -> None:
     bench = benches(free={"increase_per_day": 5})
     answer = bench.hand_in(
@@ -343,7 +338,7 @@ def test_a_deletion_lowers_the_price_once_and_only_of_what_it_deletes(bench: Ben
         assert answer.json()["verdict"]["increase"] == increase
 
 
-def test_a_deletion_of_several_containers_counts_as_several(benches: Callable[..., Bench]) -> None:
+def test_a_deletion_of_several_containers_counts_as_several(benches: Benches) -> None:
     bench = benches(rules={"unpriced": "approve", "max-deletions": {"limit": 1, "otherwise": "refuse"}})
     rows = {name: bench.made(name) for name in ("one", "two")}
     known = {name: {"id": row["id"], "created_at": row["created_at"]} for name, row in rows.items()}
@@ -382,7 +377,7 @@ def test_a_create_counts_beside_the_container_that_had_its_name(bench: Bench) ->
 
 
 @pytest.mark.parametrize("body", [{"enabled": "true"}, {"enabled": "on"}, {"enabled": 1}, {}])
-def test_what_a_platform_may_take_for_true_opens_access(benches: Callable[..., Bench], body: Any) -> None:
+def test_what_a_platform_may_take_for_true_opens_access(benches: Benches, body: Any) -> None:
     bench = benches(rules={"unpriced": "approve", "opens-access": "refuse"})
     ids = {"container_id": literal(bench.made("web"))}
 
@@ -464,8 +459,8 @@ def test_a_change_may_not_be_handed_in_for_longer_than_the_settings_say(bench: B
         {"policies": {"other": {"increase_per_day": 9}}},
     ],
 )
-def test_a_create_is_not_sent_again_if_a_limit_of_now_does_not_allow_it(
-    benches: Callable[..., Bench], settings: dict[str, Any]
+def test_a_create_is_not_sent_again_if_a_limit_of_now_forbids_it(
+    benches: Benches, settings: dict[str, Any]
 ) -> None:
     """From the waitlist it is asked for again for a day, and an administrator may have lowered a limit since."""
     bench = benches(policies={"agents": {"increase_per_day": 9}})
@@ -529,7 +524,7 @@ def _answered_with(bench: Bench, row: dict[str, Any]) -> None:
     bench.emulator.faults.add("containers.create", "status", code=202, body=body)
 
 
-def test_a_create_that_is_answered_with_what_another_grant_has_just_made_gives_nobody_that_container(
+def test_a_create_that_is_answered_with_what_another_grant_has_just_made_gives_nobody_that(
     bench: Bench,
 ) -> None:
     """The list from before the create may be older than the other grant's container."""
@@ -543,7 +538,7 @@ def test_a_create_that_is_answered_with_what_another_grant_has_just_made_gives_n
     assert first("DELETE", f"/containers/{made}").status_code == 200
 
 
-def test_a_create_that_is_answered_with_an_older_container_gives_nobody_that_and_nothing_is_after_it(
+def test_a_create_that_is_answered_with_an_older_container_gives_nobody_that_nor_what_is_after_it(
     bench: Bench,
 ) -> None:
     web, data = bench.made("web"), bench.made("data", template="postgresql")
@@ -577,9 +572,7 @@ def test_a_lost_create_is_not_found_in_what_another_grant_makes_at_the_same_mome
     assert makes("DELETE", f"/containers/{id_}").status_code == 200
 
 
-def test_a_create_from_the_waitlist_counts_from_when_it_was_sent_again(
-    benches: Callable[..., Bench],
-) -> None:
+def test_a_create_from_the_waitlist_counts_from_when_it_was_sent_again(benches: Benches) -> None:
     """What was asked for on several days would be made on one, past the limits of that day."""
     bench = benches(policies={"agents": {"increase_per_day": 5}})
     token = bench.ledger.issue("budget", "agent", seconds=9 * DAY, policy="agents", stack="shop/prod")[1]
@@ -599,9 +592,7 @@ def test_a_create_from_the_waitlist_counts_from_when_it_was_sent_again(
     assert code(agent.create("three")) == (403, "approval-needed")
 
 
-def test_a_create_waits_for_a_deletion_of_the_container_that_has_its_name(
-    benches: Callable[..., Bench],
-) -> None:
+def test_a_create_waits_for_a_deletion_of_the_container_that_has_its_name(benches: Benches) -> None:
     """The answer to the deletion would count the new container as removed, and no limit would count it."""
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["undo"], "undo": "15m"}})
     agent = bench.agent()
@@ -616,20 +607,6 @@ def test_a_create_waits_for_a_deletion_of_the_container_that_has_its_name(
     assert answers == (409, 200)
     assert agent.create("web", plan="standard").status_code == 202
     assert len(bench.ledger.made("Container")) == 1
-
-
-def test_a_create_waits_for_another_grants_deletion_that_had_no_answer(bench: Bench) -> None:
-    """The platform may still carry it out, and the id is given again."""
-    old = bench.made("web")
-    clears = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
-    makes = bench.granted(permit("containers.create", create("web")))
-    bench.emulator.faults.add("containers.delete", "drop_before")
-    assert clears("DELETE", f"/containers/{old['id']}").status_code == 502
-    del bench.emulator.state.containers[old["id"]]
-
-    assert code(makes.create("web")) == (409, "grant-busy")
-    bench.clock.advance(31)
-    assert makes.create("web").status_code == 202
 
 
 @pytest.mark.parametrize("fault", ["", "drop_after"])
@@ -688,7 +665,7 @@ def test_no_other_user_can_open_the_locks_of_a_folder(bench: Bench) -> None:
 
 @pytest.mark.parametrize("endpoint", ["containers.create", "backups.trigger"])
 def test_a_budget_may_ask_anew_a_day_after_an_outcome_that_stays_unknown(
-    benches: Callable[..., Bench], endpoint: str
+    benches: Benches, endpoint: str
 ) -> None:
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["backup"]}})
     token = bench.ledger.issue("budget", "agent", seconds=9 * DAY, policy="agents", stack="shop/prod")[1]
@@ -720,7 +697,7 @@ def test_a_client_that_asks_too_often_waits_until_its_minute_is_over_and_no_long
     assert (answers, reader("GET", "/_broker/log").status_code) == ([200] * 4 + [429] * 7, 200)
 
 
-def test_who_sees_only_its_own_is_not_told_what_others_have(benches: Callable[..., Bench]) -> None:
+def test_who_sees_only_its_own_is_not_told_what_others_have(benches: Benches) -> None:
     """An access request says when the container was made, and a limit says what the others have."""
     bench = benches(policies={"agents": {"only": "own", "increase_per_day": 50}}, account={"max_total": 12})
     other, agent = bench.made("other", plan="premium"), bench.agent()
@@ -798,8 +775,8 @@ def test_a_vpn_client_waits_for_another_grants_removal_of_its_name_that_had_no_a
     assert refused(first("DELETE", f"{path}/laptop"))
 
 
-def test_a_create_that_is_sent_again_counts_with_its_price_of_then(
-    benches: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+def test_a_create_sent_again_counts_with_its_price_of_then(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = benches(policies={"agents": {"increase_per_day": 14}})
     agent = bench.agent()
@@ -812,9 +789,7 @@ def test_a_create_that_is_sent_again_counts_with_its_price_of_then(
     assert code(agent.create("two")) == (403, "approval-needed")
 
 
-def test_a_container_shows_one_create_though_names_differ_in_case_only(
-    benches: Callable[..., Bench],
-) -> None:
+def test_a_container_shows_one_create_though_names_differ_in_case_only(benches: Benches) -> None:
     """The other one may still be made from the waitlist, past the limit."""
     bench = benches(account={"max_total": 8}, policies={"agents": {"increase_per_day": 100}})
     agent = bench.agent()
@@ -878,12 +853,19 @@ def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent
     assert [use.object for use in bench.ledger.objects("true")] == [entries[-1].id]
 
 
-def test_a_removal_of_a_vpn_client_is_not_of_one_that_another_grant_has_made_since(bench: Bench) -> None:
+@pytest.mark.parametrize("kind", ["change", "budget"])
+def test_a_removal_of_a_vpn_client_spares_one_that_another_made_since(benches: Benches, kind: str) -> None:
     """Its name is all that was signed, and the removal may have been carried out without an answer."""
+    bench = benches(policies={"agents": {"increase_per_day": 9}})
     ids, laptop = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}, {"name": "laptop"}
     bench.emulator.drift.add_vpn_client("vpn", "laptop")
-    path = f"/containers/{ids['vpn_container_id']['is']}/vpn-clients"
-    clears = bench.granted(permit("vpn_clients.remove", ids={**ids, "client_name": {"is": "laptop"}}))
+    path, clears = f"/containers/{ids['vpn_container_id']['is']}/vpn-clients", bench.agent()
+    if kind == "change":
+        clears = bench.granted(permit("vpn_clients.remove", ids={**ids, "client_name": {"is": "laptop"}}))
+    else:
+        asked = clears("DELETE", f"{path}/laptop").json()["request"]
+        text = clears("GET", f"/_broker/requests/{asked}").json()["change"]
+        assert bench.hand_in(text, "ann", where="approvals").status_code == 201
     makes = bench.granted(permit("vpn_clients.add", laptop, ids=ids))
     bench.emulator.faults.add("vpn_clients.remove", "drop_after")
     assert clears("DELETE", f"{path}/laptop").status_code == 502
@@ -899,7 +881,8 @@ def test_a_pin_of_another_grant_stays(bench: Bench) -> None:
     data = bench.made("data", template="redis")
     backup = permit("backups.trigger", ids={"container_id": literal(data)}, binds="pin")
     pin = permit("backups.pin", ids={"backup_id": {"new_backup_of": "pin"}}, times=None)
-    first, second = (bench.granted(backup, pin) for _ in range(2))
+    removes = permit("backups.delete", ids={"backup_id": {"new_backup_of": "pin"}})
+    first, second = (bench.granted(backup, pin, removes) for _ in range(2))
     bench.emulator.faults.add("backups.trigger", "slow", seconds=10.0, done=False)
     path = f"/containers/{data['id']}/backup"
     with ThreadPoolExecutor(1) as pool:
@@ -911,6 +894,7 @@ def test_a_pin_of_another_grant_stays(bench: Bench) -> None:
     assert [one("POST", f"/backups/{number}/pin").status_code for one in (first, second)] == [200, 200]
 
     assert first("POST", f"/backups/{number}/unpin").status_code == 404
+    assert first("DELETE", f"/backups/{number}").status_code == 404
     assert bench.emulator.state.backups[number].pinned
 
 
@@ -932,3 +916,35 @@ def test_a_create_that_is_answered_with_a_container_of_another_name_gives_nobody
 
     assert grant.create("web").status_code == 202
     assert refused(grant("DELETE", f"/containers/{other['id']}"))
+
+
+@pytest.mark.parametrize("fault", ["drop_before", 408, "refused"])
+def test_a_create_waits_for_what_may_still_be_carried_out_on_its_id(bench: Bench, fault: Any) -> None:
+    """The platform may still carry it out, and the id is given again."""
+    old, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
+    ids, path = {"container_id": literal(old)}, f"/containers/{old['id']}"
+    lost = bench.granted(permit("allowed_ips.add", body, ids=ids), permit("containers.delete", ids=ids))
+    makes = bench.granted(permit("containers.create", create("web")))
+    if fault == "refused":
+        bench.emulator.faults.add("allowed_ips.add", "drop_before")
+        bench.emulator.faults.add("allowed_ips.add", 402)
+        assert code(lost("POST", f"{path}/allowed-ips", body)) == (409, "grant-busy")
+    else:
+        bench.emulator.faults.add("containers.delete", fault)
+        assert lost("DELETE", path).status_code in {408, 502}
+    del bench.emulator.state.containers[old["id"]]
+
+    assert code(makes.create("web")) == (409, "grant-busy")
+    bench.clock.advance(31)
+    assert makes.create("web").status_code == 202
+
+
+def test_no_secret_is_of_a_container_that_is_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its id is given again, so a client that asks often would get the secret of another stack."""
+    secret = {"endpoint": "containers.credentials", "ids": {"container_id": {"of": ["web"]}}}
+    reads = bench.granted(permit("containers.create", create("web"), binds="web"), secrets=[secret])
+    id_ = reads.create("web").json()["data"]["id"]
+    del bench.emulator.state.containers[id_]
+    monkeypatch.setattr(Upstream, "read", lambda *_: pytest.fail("it was sent"))
+
+    assert reads("GET", f"/containers/{id_}/credentials").status_code == 404

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.broker.change import canonical
-from tests.broker.conftest import Bench, create, literal, permit
+from tests.broker.conftest import Bench, Benches, create, literal, permit
 from tests.broker.test_changes import code
 from tests.support.waiting import until
 
@@ -25,7 +24,7 @@ AGENTS = {
 
 
 @pytest.fixture
-def bench(benches: Callable[..., Bench]) -> Bench:
+def bench(benches: Benches) -> Bench:
     return benches(policies={"agents": AGENTS})
 
 
@@ -45,7 +44,7 @@ def test_the_day_ends_at_the_cent(bench: Bench) -> None:
     assert bench.agent().create("five").status_code == 202
 
 
-def test_a_total_is_never_exceeded_by_twenty_clients_of_two_grants(benches: Callable[..., Bench]) -> None:
+def test_a_total_is_never_exceeded_by_twenty_clients_of_two_grants(benches: Benches) -> None:
     """Case 37."""
     bench = benches(
         account={"max_total": 21},
@@ -107,8 +106,8 @@ def test_a_limit_of_stack_account_or_budget_holds_a_signed_change_when_it_is_han
         {"policies": {"agents": {**AGENTS, "max_total": 6}}},
     ],
 )
-def test_a_container_that_is_listed_before_its_create_has_an_answer_counts(
-    benches: Callable[..., Bench], settings: dict[str, Any]
+def test_a_container_listed_before_its_create_has_an_answer_counts(
+    benches: Benches, settings: dict[str, Any]
 ) -> None:
     """Several machines create at once, and the platform answers late: for that time it had no stack and no policy."""
     bench = benches()
@@ -131,7 +130,7 @@ def test_a_container_that_is_listed_before_its_create_has_an_answer_counts(
     assert bench.names == ["one"]
 
 
-def test_a_price_that_is_not_known_is_refused(benches: Callable[..., Bench]) -> None:
+def test_a_price_that_is_not_known_is_refused(benches: Benches) -> None:
     """Case 38: by every limit, when a change is handed in, and at the create."""
     settings = {"rules": {"unpriced": "approve"}, "policies": {"agents": {"increase_per_day": 100}}}
     bench, quantum = benches(**settings), permit("containers.create", create("web", template="quantum"))
@@ -147,7 +146,7 @@ def test_a_price_that_is_not_known_is_refused(benches: Callable[..., Bench]) -> 
     )
 
 
-def test_a_limit_is_refused_in_the_platforms_own_form(benches: Callable[..., Bench]) -> None:
+def test_a_limit_is_refused_in_the_platforms_own_form(benches: Benches) -> None:
     """Case 39."""
     bench = benches(policies={"agents": {**AGENTS, "max_total": 3}})
 
@@ -276,7 +275,7 @@ def test_denied_and_expired_requests_stay_refused(bench: Bench) -> None:
     assert code(bench.hand_in(expired, "ann", where="approvals")) == (403, "grant-refused")
 
 
-def test_only_its_own_is_shown(benches: Callable[..., Bench]) -> None:
+def test_only_its_own_is_shown(benches: Benches) -> None:
     bench = benches(policies={"agents": {**AGENTS, "only": "own"}})
     agent, other = bench.agent(), bench.made("other")
     agent.create("web")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.broker.ledger import Spec
-from tests.broker.conftest import Bench, create, literal, permit, sign
+from tests.broker.conftest import Bench, Benches, create, literal, permit, sign
 from tests.support.gate import signer
 
 
@@ -76,7 +75,7 @@ def test_a_signature_for_another_purpose_is_none(bench: Bench) -> None:
     assert code(bench.client()("POST", "/_broker/changes", body)) == (403, "grant-refused")
 
 
-def test_two_people_are_two_people(benches: Callable[..., Bench]) -> None:
+def test_two_people_are_two_people(benches: Benches) -> None:
     """Case 47: `two_approvals`."""
     bench = benches(two_approvals=["destroys-data"])
     old = bench.made("data", template="postgresql")
@@ -87,7 +86,7 @@ def test_two_people_are_two_people(benches: Callable[..., Bench]) -> None:
     assert bench.hand_in(change, "ann", "bob").status_code == 201
 
 
-def test_the_author_and_the_requester_of_a_change_do_not_approve_it(benches: Callable[..., Bench]) -> None:
+def test_the_author_and_the_requester_of_a_change_do_not_approve_it(benches: Benches) -> None:
     """The author is what the change says; the requester is whose token hands it in."""
     bench = benches(other_than_author=True, policies={"agents": {"increase_per_day": 1}})
     change = bench.change(permit("containers.create", create("web")), author="Eve <eve@example.com>")
@@ -108,7 +107,7 @@ def test_the_author_and_the_requester_of_a_change_do_not_approve_it(benches: Cal
     assert bench.hand_in(asked, "bob", where="approvals").status_code == 201
 
 
-def test_an_approver_with_limits(benches: Callable[..., Bench]) -> None:
+def test_an_approver_with_limits(benches: Benches) -> None:
     bench = benches(
         approver_limits={
             "ann": {"stacks": ["shop/*"], "ceiling": 5, "may_destroy": False},
@@ -151,7 +150,7 @@ def test_a_change_of_another_owner_is_named(bench: Bench) -> None:
     assert "other/prod" in answer.text
 
 
-def test_what_is_free_needs_a_token_that_may_apply_it(benches: Callable[..., Bench]) -> None:
+def test_what_is_free_needs_a_token_that_may_apply_it(benches: Benches) -> None:
     bench = benches(free={"increase_per_day": 5})
     may = bench.reader(may_apply_free=True).token
 
@@ -165,7 +164,7 @@ def test_what_is_free_needs_a_token_that_may_apply_it(benches: Callable[..., Ben
     assert code(bench.hand_in(change("data"), token=may)) == (403, "approval-needed")
 
 
-def test_a_deletion_is_what_is_gone_afterwards(benches: Callable[..., Bench]) -> None:
+def test_a_deletion_is_what_is_gone_afterwards(benches: Benches) -> None:
     """A replacement is counted as one, and what only clears up in a list of addresses is neither."""
     most = {"limit": 0, "otherwise": "refuse"}
     bench = benches(rules={"unpriced": "approve", "max-deletions": most})
@@ -247,9 +246,7 @@ def test_a_change_without_a_request_is_a_grant_that_reads(bench: Bench) -> None:
     assert code(grant.create("web")) == (403, "grant-refused")
 
 
-def test_a_verdict_is_told_with_what_the_platform_says_and_grants_nothing(
-    benches: Callable[..., Bench],
-) -> None:
+def test_a_verdict_is_told_with_what_the_platform_says_and_grants_nothing(benches: Benches) -> None:
     bench = benches(free={"increase_per_day": 5})
     old = bench.made("data", template="redis")
     bench.ledger.claim("other/prod", old["id"], old["created_at"], "redis", "basic")
@@ -285,7 +282,7 @@ def test_the_token_of_a_change_ends_with_its_run(bench: Bench) -> None:
     assert code(bench.reader()("DELETE", "/_broker/me")) == (403, "grant-refused")
 
 
-def test_an_empty_ledger_of_one_run_has_no_memory_for_what_is_free(benches: Callable[..., Bench]) -> None:
+def test_an_empty_ledger_of_one_run_has_no_memory_for_what_is_free(benches: Benches) -> None:
     """A broker that is started for each run counts anew in each, unless its ledger lasts."""
     bench = benches()
     bench.configure({"free": {"increase_per_day": 5}})
@@ -303,7 +300,7 @@ def test_an_empty_ledger_of_one_run_has_no_memory_for_what_is_free(benches: Call
     assert bench.hand_in(change, token=token).status_code == 201
 
 
-def test_a_new_backup_and_its_pin_are_free_and_an_older_one_is_not(benches: Callable[..., Bench]) -> None:
+def test_a_new_backup_and_its_pin_are_free_and_an_older_one_is_not(benches: Benches) -> None:
     bench = benches(free={"increase_per_day": 5})
     web = bench.made("web")
     bench.ledger.claim("shop/prod", web["id"], web["created_at"], "nodejs", "basic")
@@ -315,7 +312,7 @@ def test_a_new_backup_and_its_pin_are_free_and_an_older_one_is_not(benches: Call
 
 
 @pytest.mark.parametrize(("status", "result"), [("running", 201), ("restart", 201), ("stopped", 403)])
-def test_what_stops_a_container_is_not_free(benches: Callable[..., Bench], status: str, result: int) -> None:
+def test_what_stops_a_container_is_not_free(benches: Benches, status: str, result: int) -> None:
     bench = benches(free={"increase_per_day": 5})
     web = bench.made("web")
     bench.ledger.claim("shop/prod", web["id"], web["created_at"], "nodejs", "basic")
@@ -325,7 +322,7 @@ def test_what_stops_a_container_is_not_free(benches: Callable[..., Bench], statu
     assert answer.status_code == result, answer.text
 
 
-def test_with_budgets_only_what_one_covers_is_free(benches: Callable[..., Bench]) -> None:
+def test_with_budgets_only_what_one_covers_is_free(benches: Benches) -> None:
     bench = benches()
     budget = {"budgets": [{"name": "shops", "projects": ["sh*"], "max_total": 30}]}
     (bench.path / "budgets.yaml").write_text(json.dumps(budget), encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
@@ -11,12 +10,12 @@ from stacks_pulumi import cli, errors
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.resources._session import close_sessions, session_for
-from tests.broker.conftest import Bench, create, literal, permit
+from tests.broker.conftest import Bench, Benches, create, literal, permit
 from tests.broker.test_budgets import AGENTS
 
 
 @pytest.fixture
-def bench(benches: Callable[..., Bench]) -> Bench:
+def bench(benches: Benches) -> Bench:
     return benches(policies={"agents": AGENTS})
 
 

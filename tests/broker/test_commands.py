@@ -16,7 +16,7 @@ from stacks_pulumi import cli
 from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import workflow
-from tests.broker.conftest import Bench, create, literal, permit, sign
+from tests.broker.conftest import Bench, Benches, create, literal, permit, sign
 from tests.support.gate import keys
 from tests.support.golden import Golden
 
@@ -63,7 +63,7 @@ class Desk:
 
 @pytest.fixture
 def desks(
-    benches: Callable[..., Bench],
+    benches: Benches,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -23,7 +23,7 @@ from typing_extensions import Self
 
 from stacks_pulumi.broker.change import instant
 from stacks_pulumi.emulator import Emulator
-from tests.broker.conftest import Bench, create, permit
+from tests.broker.conftest import Bench, Benches, create, permit
 from tests.support.clock import fast_clock
 from tests.support.stack import Stack
 from tests.support.waiting import until
@@ -347,7 +347,7 @@ def test_a_grant_that_expires_while_an_up_runs(
     assert emulator.calls("containers.create") == 3
 
 
-def test_an_agent_with_a_budget(benches: Callable[..., Bench], stack_of: Callable[..., Stack]) -> None:
+def test_an_agent_with_a_budget(benches: Benches, stack_of: Callable[..., Stack]) -> None:
     """Cases 39 and 43: within the budget without a person; beyond it the engine shows the access request."""
     bench = benches(
         policies={

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from stacks_pulumi.broker import folder as folders
 from stacks_pulumi.broker import git, journal, server
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.emulator import Emulator
-from tests.broker.conftest import Bench, Client, create, literal, permit
+from tests.broker.conftest import Bench, Benches, Client, create, literal, permit
 from tests.support.gate import signer
 from tests.support.waiting import never, until
 
@@ -99,7 +98,7 @@ def test_a_list_is_never_from_before_a_change_through_the_broker(bench: Bench) -
     assert [row["name"] for row in grant("GET", "/containers").json()["data"]] == ["web"]
 
 
-def test_one_grant_has_its_share_of_the_rate_limit(benches: Callable[..., Bench], emulator: Emulator) -> None:
+def test_one_grant_has_its_share_of_the_rate_limit(benches: Benches, emulator: Emulator) -> None:
     """Case 65."""
     emulator.set_rate_limit(60)
     bench = benches(requests_share=0.1)
@@ -326,9 +325,7 @@ def _git(folder: Path, *words: str) -> None:
     subprocess.run(["git", *named, *words], check=True, capture_output=True)
 
 
-def test_rules_and_approvers_of_a_git_ref_are_not_those_of_the_working_tree(
-    benches: Callable[..., Bench],
-) -> None:
+def test_rules_and_approvers_of_a_git_ref_are_not_those_of_the_working_tree(benches: Benches) -> None:
     bench = benches(account={"max_total": 40})
     (bench.path / ".gitignore").write_text("broker.*\nledger.*\nkey\n", encoding="utf-8")
     for words in ("init -q -b main", "add .", "commit -qm Rules", "switch -qc change"):

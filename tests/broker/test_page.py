@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ import pytest
 import requests
 
 from stacks_pulumi._page import page
-from tests.broker.conftest import Bench, create, literal, permit
+from tests.broker.conftest import Bench, Benches, create, literal, permit
 from tests.broker.test_budgets import AGENTS
 from tests.support.node import chromium, node_folder, run
 
@@ -139,7 +138,7 @@ def test_the_page_needs_no_token_and_says_nothing_without_one(bench: Bench) -> N
 
 
 @pytest.mark.extra
-def test_the_page_works_in_a_browser_and_is_accessible(benches: Callable[..., Bench], tmp_path: Path) -> None:
+def test_the_page_works_in_a_browser_and_is_accessible(benches: Benches, tmp_path: Path) -> None:
     bench, tools = benches(), node_folder()
     pictures = os.environ.get("STACKS_PAGE_PICTURES", "")
     tokens = filled(bench, "nightly") if pictures else filled(bench)

@@ -202,7 +202,8 @@ def test_a_permit_is_armed_when_those_before_it_are_done(bench: Bench) -> None:
     assert grant("DELETE", f"/containers/{old['id']}").status_code == 200
 
 
-def test_nothing_goes_on_after_a_restore_whose_answer_was_lost(bench: Bench) -> None:
+@pytest.mark.parametrize(("fault", "status"), [("drop_before", 502), (408, 408)])
+def test_nothing_goes_on_after_a_restore_whose_answer_was_lost(bench: Bench, fault: Any, status: int) -> None:
     """It may not have happened, and the other container would be deleted with the only copy of the data."""
     data, old = bench.made("data", backups=1), bench.made("old")
     number = next(iter(bench.emulator.state.backups))
@@ -210,9 +211,9 @@ def test_nothing_goes_on_after_a_restore_whose_answer_was_lost(bench: Bench) -> 
         permit("backups.restore", ids={"backup_id": {"is": str(number), "in": data["id"]}}),
         permit("containers.delete", ids={"container_id": literal(old)}, after=[1]),
     )
-    bench.emulator.faults.add("backups.restore", "drop_before")
+    bench.emulator.faults.add("backups.restore", fault)
 
-    assert grant("POST", f"/backups/{number}/restore").status_code == 502
+    assert grant("POST", f"/backups/{number}/restore").status_code == status
     assert refused(grant("DELETE", f"/containers/{old['id']}"))
     bench.emulator.faults.assert_none_left()
 
@@ -343,6 +344,12 @@ def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
     assert refused(grant("DELETE", f"/backups/{new}"))
     assert grant("POST", f"/backups/{new}/unpin").status_code == 200
     assert refused(grant("POST", f"/backups/{old}/unpin"))
+    # Nor is one of a container that somebody has made since, with the same id.
+    bench.emulator.drift.recreate("data")
+    bench.emulator.advance(60)
+    bench.owner("POST", f"/containers/{db['id']}/backup")
+    bench.clock.advance(2)
+    assert refused(grant("POST", f"/backups/{max(bench.emulator.state.backups)}/pin"))
 
 
 def test_each_secret_needs_its_class(bench: Bench) -> None:

@@ -59,9 +59,7 @@ def test_wait_while_ends_immediately_when_notified(clock: FakeClock) -> None:
     assert ended == pytest.approx(1001.2)
 
 
-def test_wait_while_calls_the_pulse_twice_a_second(
-    clock: FakeClock,
-) -> None:
+def test_wait_while_calls_the_pulse_twice_a_second(clock: FakeClock) -> None:
     changed, beats = threading.Condition(), []
 
     def waits() -> None:
@@ -79,9 +77,7 @@ def test_wait_while_calls_the_pulse_twice_a_second(
     assert beats == pytest.approx([1000.0, 1000.5, 1001.0, 1001.5])
 
 
-def test_wait_while_releases_the_lock_for_the_pulse(
-    clock: FakeClock,
-) -> None:
+def test_wait_while_releases_the_lock_for_the_pulse(clock: FakeClock) -> None:
     changed = threading.Condition(threading.Lock())
     seen: list[tuple[str, bool]] = []
 

@@ -45,9 +45,7 @@ def test_a_container_that_a_503_hides_is_found(clock: FakeClock, answer: Answer,
     assert script.operations.count("containers.create") == 1
 
 
-def test_a_503_and_three_lists_without_it_mean_the_waitlist(
-    clock: FakeClock,
-) -> None:
+def test_a_503_and_three_lists_without_it_mean_the_waitlist(clock: FakeClock) -> None:
     script = Script(containers__list=listed(), containers__create=FULL)
 
     with pytest.raises(errors.NoCapacityError) as caught:

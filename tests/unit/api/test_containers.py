@@ -351,9 +351,7 @@ def test_many_creates_share_their_looks(clock: FakeClock) -> None:
     assert script.operations.count("containers.create") == 24
 
 
-def test_successive_creates_share_a_look(
-    clock: FakeClock,
-) -> None:
+def test_successive_creates_share_a_look(clock: FakeClock) -> None:
     script = Script(
         containers__list=[listed(web="running"), listed()],
         containers__create=lambda call: data({"id": f"usr-1-{call.json['name']}"}, 202),
@@ -448,9 +446,7 @@ def test_a_time_that_is_not_before_the_request_costs_no_call(clock: FakeClock) -
     assert script.operations == ["containers.list", "containers.create"]
 
 
-def test_an_unlisted_container_is_looked_up_by_its_id(
-    clock: FakeClock,
-) -> None:
+def test_an_unlisted_container_is_looked_up_by_its_id(clock: FakeClock) -> None:
     from stacks_pulumi.api import CREATED as RUNS
 
     script = Script(
