@@ -7,6 +7,7 @@ is refused when the request is made, and what it adds is in the list that an app
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from stacks_pulumi.pricing.recognition import MARKER, PACKAGE, STACK, UNRECOGNIS
 
 _MADE: Final = frozenset({"create", "import", "create-replacement", "import-replacement"})
 _INTERNAL: Final = "__"
+_TOP: Final = re.compile(r'[^.\[\]"]+')
+"""The first name of a path."""
 _BY_CHECK: Final = frozenset(
     {MARKER, "stacksKind", "monthly_price_usd", "monthlyPriceUsd", "changed_outside", "changedOutside"}
 )
@@ -52,7 +55,13 @@ class PlannedResource(StoredResource, rename="camel"):
 class _Step(Step):
     old: PlannedResource | None = msgspec.field(default=None, name="oldState")  # type: ignore[assignment]  # has more
     new: PlannedResource | None = msgspec.field(default=None, name="newState")  # type: ignore[assignment]  # has more
-    reasons: list[str] = msgspec.field(default_factory=list, name="diffReasons")
+    names: list[str] = msgspec.field(default_factory=list, name="diffReasons")
+    paths: dict[str, Any] | None = msgspec.field(default=None, name="detailedDiff")
+
+    def reasons(self) -> list[str]:
+        """Return the inputs that change, as the engine says: providers name them, or paths such as `data.token`."""
+        found = (_TOP.search(path) for path in (*self.names, *(self.paths or {})))
+        return [top[0] for top in found if top is not None]
 
 
 class _Document(msgspec.Struct):
@@ -99,7 +108,7 @@ def read(data: bytes, prices: PriceTable | None) -> Previewed:
     reasons: dict[str, list[str]] = defaultdict(list)
     for step in steps:
         words[step.urn].append(step.op)
-        reasons[step.urn] += step.reasons
+        reasons[step.urn] += step.reasons()
     planned = [one for one in plan_of(steps).changes if type_of(one.urn) != STACK]
     depended = _dependants(steps)
     longest = [

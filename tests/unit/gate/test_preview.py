@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from stacks_pulumi.gate import preview
 from tests.support import previews
 
@@ -15,13 +19,22 @@ def test_the_inputs_that_change_are_those_of_the_program() -> None:
     assert (change.name, change.operation, change.changed) == ("web", "update", ("plan",))
 
 
-def test_a_secret_that_changes_is_named() -> None:
-    login = {"stringData": {"token": previews.SECRET}, "immutable": previews.SECRET}
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"diffReasons": ["data"]},
+        # Providers such as that of Kubernetes give paths alone.
+        {"detailedDiff": {"data.token": {"kind": "update", "inputDiff": False}}},
+        {"detailedDiff": {'data["tls.key"]': {"kind": "update-replace", "inputDiff": False}}},
+    ],
+)
+def test_a_secret_that_changes_is_named(said: dict[str, Any]) -> None:
+    login = {"data": previews.SECRET, "immutable": previews.SECRET}
     step = previews.step("update", "login", login, login, "kubernetes:core/v1:Secret")
 
-    (change,) = preview.read(previews.preview({**step, "diffReasons": ["stringData"]}), None).changes
+    (change,) = preview.read(previews.preview({**step, **said}), None).changes
 
-    assert change.changed == ("stringData",)
+    assert change.changed == ("data",)
 
 
 def test_both_types_are_known_if_an_alias_changes_one() -> None:
