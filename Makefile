@@ -28,7 +28,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py $(1)) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine languages demo test test-extra test-all unit prove bench acceptance sweep sdk lock wheel plugin installed lines lint format docs site docs-serve clean
+.PHONY: help python setup engine languages demo test test-extra test-all multi-cloud unit prove bench acceptance sweep sdk lock wheel plugin installed lines lint format docs site docs-serve clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -66,6 +66,10 @@ test-extra: setup ## the rest: other languages, installation, the site, what pag
 
 test-all: setup ## every test: `make test` and `make test-extra` in one run
 	@$(in_parallel) $(ARGS)
+
+multi-cloud: setup ## stacks of two clouds, with Pulumi's Kubernetes provider (built once; about 7 minutes)
+	@$(python) tools/engine/kubernetes.py >/dev/null
+	@$(with_engine) $(python) -m pytest -n 2 -m multi_cloud tests/multi_cloud $(ARGS)
 
 fast := not engine and not chaos and not slow and not extra
 

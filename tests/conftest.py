@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -79,6 +80,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the tests with a second cloud to `make multi-cloud`, whatever else is selected."""
+    is_chosen = config.getoption("markexpr") == "multi_cloud"
+    return True if collection_path.name == "multi_cloud" and not is_chosen else None
 
 
 @pytest.hookimpl(wrapper=True)

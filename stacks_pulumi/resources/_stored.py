@@ -65,10 +65,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _is_port(value: Any) -> bool:
-    return _is_number(value) and value in range(1, 2**16)
-
-
 def _is_address(value: Any) -> bool:
     try:
         ipaddress.ip_interface(value)
@@ -212,7 +208,6 @@ _PUBLIC: Final[Mapping[str, Callable[[Any], bool]]] = {
     **{name: _is_written_time for name, fits in _FORMS.items() if fits is _is_time},
     "identity_conflict": lambda value: value == NO_TIME or _is_written_time(value),
     **{name: _FORMS[name] for name in ("ip_address", "origin")},
-    **dict.fromkeys(("port", "ssh_port"), _is_port),
     "status": lambda value: isinstance(value, str) and is_known_status(value),
     **dict.fromkeys(
         ("version", "version_major"),

@@ -39,6 +39,8 @@ APPLIED = (
 ELSEWHERE = {
     # With the example's policies.
     "gated_deployment",
+    # With the other cloud's provider: `make multi-cloud`.
+    "kubernetes",
     # On mocks, because the other cloud has no emulator: test_multi_cloud.
     "multi_cloud",
     # The example shows its tests, which its README runs: test_readmes.

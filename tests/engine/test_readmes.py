@@ -41,8 +41,9 @@ OTHER_TERMINAL = "second emulator"
 FOLLOWED = sorted(
     path.parent.name
     for path in EXAMPLES.glob("*/README.md")
-    # Other tests cover packs (only the official engine starts them from folders) and Docker (may be missing).
-    if path.parent.name not in {"gated_deployment", "compose"}
+    # Other tests cover packs (only the official engine starts them from folders), Docker (may be missing) and a second
+    # cloud (`make multi-cloud`).
+    if path.parent.name not in {"gated_deployment", "compose", "kubernetes", "kubernetes_yaml"}
 )
 
 STARTED = {"quickstart", "quickstart_typescript"}

@@ -8,7 +8,7 @@ import pytest
 
 from tools.lines import code_lines, of, parts
 
-LIMITS: Final = {"stacks_pulumi": 35_600, "tests": 54_800}
+LIMITS: Final = {"stacks_pulumi": 35_600, "tests": 55_270}
 """The most lines of code. Who raises one gives the reason in the commit; who removes code lowers it."""
 
 

@@ -24,7 +24,7 @@ def selected(target: str) -> str | None:
     command = ["make", "--dry-run", "--no-print-directory", target, "ARGS="]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     (line,) = (it for it in done.stdout.replace("\\\n", "").splitlines() if " -m pytest " in it)
-    found = re.search(r' -m (?:"([^"]*)"|(extra))', line.partition(" -m pytest ")[2])
+    found = re.search(r' -m (?:"([^"]*)"|(extra|multi_cloud))', line.partition(" -m pytest ")[2])
     return found and (found[1] or found[2])
 
 
@@ -32,6 +32,8 @@ def test_the_two_targets_divide_all_tests() -> None:
     assert selected("test") == "not extra"
     assert selected("test-extra") == "extra"
     assert selected("test-all") is None
+    # No other target collects these: `pytest_ignore_collect` in `tests/conftest.py`.
+    assert selected("multi-cloud") == "multi_cloud"
     assert "for target in lint test test-extra; do" in (ROOT / ".ci/run").read_text(encoding="utf-8")
 
 

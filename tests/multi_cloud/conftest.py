@@ -1,0 +1,93 @@
+"""
+Fixtures for stacks of two clouds: an emulator of STACKS, and Pulumi's Kubernetes provider, which renders to files.
+
+There is no cluster: the provider of a stack has a folder for its manifests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stacks_pulumi.emulator import Emulator
+from tests.broker.conftest import Bench
+from tests.support.clock import fast_clock
+from tests.support.stack import Stack
+from tools.engine.ensure import ensure
+from tools.engine.kubernetes import Kubernetes, kubernetes
+
+Make = Callable[..., Stack]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the tests of this folder to `make multi-cloud`."""
+    for item in items:
+        if item.nodeid.startswith("tests/multi_cloud/"):
+            item.add_marker(pytest.mark.multi_cloud)
+
+
+@pytest.fixture(scope="session")
+def built() -> Kubernetes:
+    return kubernetes()
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
+        yield api
+        api.faults.assert_none_left()
+
+
+@pytest.fixture
+def benches(tmp_path: Path, emulator: Emulator) -> Iterator[Callable[..., Bench]]:
+    """Make brokers in front of the emulator."""
+    made: list[Bench] = []
+
+    def make(**settings: Any) -> Bench:
+        made.append(Bench(tmp_path / f"broker{len(made)}", emulator, settings))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.stop()
+
+
+@pytest.fixture
+def make(tmp_path: Path, built: Kubernetes) -> Make:
+    """Make a stack with the provider; without a key if none is given."""
+
+    def made(key: str = "", url: str = "") -> Stack:
+        config = {"stacks:apiKey": key, "stacks:baseUrl": url} if key else {}
+        stack = Stack(tmp_path / "stack", ensure().bin, config, python_path=built.sdk)
+        install(built, Path(stack.env["PULUMI_HOME"]))
+        # No test finds the cluster of whoever runs it.
+        stack.env["HOME"] = str(stack.folder)
+        stack.env.pop("KUBECONFIG", None)
+        return stack
+
+    return made
+
+
+@pytest.fixture
+def stack(make: Make, emulator: Emulator) -> Stack:
+    """A stack on the emulator's account."""
+    return make(emulator.key, emulator.url)
+
+
+def install(built: Kubernetes, home: Path) -> None:
+    """Make the provider one of the engine's plugins, as `pulumi plugin install` does."""
+    plugin = home / "plugins" / built.plugin.name
+    plugin.mkdir(parents=True)
+    for file in built.plugin.iterdir():
+        # The engine ignores a link to a folder.
+        (plugin / file.name).symlink_to(file)
+
+
+def manifests(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the manifests in a folder, by name."""
+    found = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in folder.rglob("*.yaml")]
+    return {it["metadata"]["name"]: it for it in found}

@@ -1,0 +1,79 @@
+"""The examples with Kubernetes, as their READMEs say: rendered to files, which need no cluster."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from stacks_pulumi.emulator import Emulator
+from tests.engine.test_readmes import Newcomer, blocks
+from tests.multi_cloud.conftest import install
+from tests.support.examples import EXAMPLES
+from tools.engine.ensure import ensure
+from tools.engine.kubernetes import Kubernetes
+
+NAMES: Final = ["kubernetes", "kubernetes_yaml"]
+CLUSTER: Final = "198.51.100.7"
+
+
+def stored(secret: dict[str, Any]) -> dict[str, str]:
+    """Return what a Secret has."""
+    return {name: base64.b64decode(text).decode() for name, text in secret["data"].items()}
+
+
+def check(emulator: Emulator, objects: list[dict[str, Any]]) -> None:
+    """Check that the job gets the address, the login and the URL, and that only the cluster may connect."""
+    (settings,), (access,), (job,) = (
+        [it for it in objects if it["kind"] == kind] for kind in ("ConfigMap", "Secret", "CronJob")
+    )
+    held = {it.name: it for it in emulator.state.containers.values()}
+    shop, database = held["shop"], held["shop-db"]
+    assert settings["data"] == {"SHOP_URL": shop.url}
+    given = stored(access)
+    assert (given["PGHOST"], given["PGPORT"]) == (database.url, str(database.port))
+    assert given["PGUSER"]
+    assert len(given["PGPASSWORD"]) > 10
+    (worker,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    used = [next(iter(it.values()))["name"] for it in worker["envFrom"]]
+    assert used == [settings["metadata"]["name"], access["metadata"]["name"]]
+    assert [it.ip_address for it in database.allowed_ips] == [CLUSTER]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_commands_of_the_readme_render_the_manifests(
+    name: str, tmp_path: Path, built: Kubernetes, emulator: Emulator
+) -> None:
+    newcomer = Newcomer(tmp_path, ensure().bin, forks=True)
+    newcomer.env["PYTHONPATH"] = os.pathsep.join([str(built.sdk), newcomer.env["PYTHONPATH"]])
+    install(built, Path(newcomer.env["PULUMI_HOME"]))
+    folder = newcomer.checkout / "examples" / name
+    before, end = [text for mark, text in blocks(EXAMPLES / "README.md") if not mark or mark == "end"]
+    newcomer.paste(before, folder)
+    newcomer.paste(f"pulumi config set stacks:baseUrl {emulator.url}", folder)
+    newcomer.paste("pulumi config set stacks:apiKey --secret", folder, given=emulator.key)
+    (text,) = (text for _, text in blocks(EXAMPLES / name / "README.md"))
+    manifests = folder / "manifests"
+
+    for line in text.splitlines():
+        if line.startswith("pip "):
+            continue
+        if line == "pulumi up":
+            newcomer.paste("pulumi preview", folder)
+            assert not list(manifests.rglob("*.yaml"))
+        newcomer.paste(line, folder)
+        if line == "pulumi up":
+            rendered = [yaml.safe_load(it.read_text(encoding="utf-8")) for it in manifests.rglob("*.yaml")]
+            check(emulator, rendered)
+            newcomer.paste("pulumi up --expect-no-changes", folder)
+            export = newcomer.paste("pulumi stack export", folder)
+            (secret,) = (it for it in rendered if it["kind"] == "Secret")
+            assert stored(secret)["PGPASSWORD"] not in export
+
+    assert list(manifests.rglob("*.yaml")) == []
+    assert emulator.state.names() == []
+    newcomer.paste(end, folder)

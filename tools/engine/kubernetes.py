@@ -1,0 +1,131 @@
+"""
+Pulumi's Kubernetes provider with its SDK for Python: a second cloud, which needs no cluster if it renders to files.
+
+    python tools/engine/kubernetes.py      get both, and print their folder
+
+The provider is built from Go modules, whose checksums are pinned in `modules`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+if not __package__:
+    # Run as a script: this folder would come first on the path, where its modules could hide others.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from tools.engine import pins
+from tools.engine.build import compile_binary, environment, explain, find_go, object_files
+from tools.engine.engine import EngineUnavailableError
+from tools.engine.lock import alone, made
+from tools.engine.run import CommandFailedError, run
+from tools.engine.say import say
+
+PROVIDER: Final = "kubernetes_provider"
+PROVIDER_MODULE: Final = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+EMBEDDED: Final = ("schema.json", "terraform-mapping.json")
+"""Files of the module that the provider has inside."""
+SDK: Final = Path(__file__).resolve().parents[1] / "locks" / "kubernetes.txt"
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """
+    The provider with its SDK.
+
+    Attributes:
+        root: Their folder.
+    """
+
+    root: Path
+
+    @property
+    def plugin(self) -> Path:
+        """Return the folder of the provider, as the engine keeps it among its plugins."""
+        return self.root / f"resource-kubernetes-v{version()}"
+
+    @property
+    def sdk(self) -> Path:
+        """Return the folder of the SDK for Python."""
+        return self.root / "python"
+
+
+def version() -> str:
+    """Return the version of the provider and of its SDK, which are released together."""
+    (found,) = re.findall(r"^pulumi-kubernetes==(\S+)", SDK.read_text(encoding="utf-8"), re.MULTILINE)
+    return str(found)
+
+
+def kubernetes() -> Kubernetes:
+    """
+    Return the provider and its SDK, which are built on first use.
+
+    Raises:
+        EngineUnavailableError: They are not there, and cannot be built.
+    """
+    sources = [SDK, *sorted((pins.MODULES / PROVIDER).iterdir())]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    root = pins.cache() / f"{PROVIDER}-{digest}"
+    with alone(pins.cache() / f"{PROVIDER}.lock", "building Pulumi's Kubernetes provider"):
+        if not root.is_dir():
+            say(
+                "building Pulumi's Kubernetes provider with Go; this is done once and takes about 7 minutes "
+                "and 3 GB of disk, 1 GB of it afterwards."
+            )
+            started, log = time.monotonic(), pins.cache() / f"{root.name}.log"
+            log.write_bytes(b"")
+            try:
+                with made(root) as work:
+                    _make(work, log)
+            except CommandFailedError as error:
+                raise EngineUnavailableError(explain(error.output, log)) from None
+            shutil.rmtree(object_files(log), ignore_errors=True)
+            say(f"the provider is ready after {time.monotonic() - started:.0f} s.")
+    return Kubernetes(root)
+
+
+def _make(root: Path, log: Path) -> None:
+    """Build the provider from a copy of our module, to which the files are added that the provider embeds."""
+    go, source, target = find_go(), root / "source", Kubernetes(root)
+    shutil.copytree(pins.MODULES / PROVIDER, source)
+    where = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", PROVIDER_MODULE]
+    for command in ([go, "mod", "download", PROVIDER_MODULE], where):
+        answer = run("downloading its module", command, cwd=source, env=environment(log), log=log)
+    module = Path(answer.splitlines()[-1]) / "cmd" / "pulumi-resource-kubernetes"
+    for name in EMBEDDED:
+        # As the release does: without white space, and the schema with the version.
+        content = json.loads((module / name).read_text(encoding="utf-8"))
+        if name == "schema.json":
+            content["version"] = version()
+        (source / name).write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+    (source / "version.txt").write_text(version(), encoding="utf-8")
+    compile_binary(go, str(source), ".", target.plugin / "pulumi-resource-kubernetes", log=log)
+    shutil.rmtree(source)
+    # What the SDK needs is in the environment of the tests.
+    options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        *options,
+        f"--target={target.sdk}",
+        f"--requirement={SDK}",
+    ]
+    run("installing its SDK", command, cwd=root, env=environment(log), log=log)
+
+
+if __name__ == "__main__":
+    try:
+        print(kubernetes().root)
+    except EngineUnavailableError as error:
+        say(str(error))
+        sys.exit(1)
