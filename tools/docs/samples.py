@@ -52,14 +52,14 @@ def packages() -> str:
     python = names["python"]["packageName"].replace("_", "-")
     nuget = ".".join((names["csharp"]["rootNamespace"], names["csharp"]["namespaces"]["stacks"]))
     rows = [
-        ("TypeScript", npm, f"https://npm.example/package/{npm}", f"npm install {npm}"),
-        ("Python", python, f"https://pip.example/project/{python}", f"pip install {python}"),
-        ("Go", module, f"https://go.example/{module}", f"go get {module}"),
-        ("C#", nuget, f"https://nuget.example/packages/{nuget}", f"dotnet add package {nuget}"),
+        ("TypeScript", npm, f"npm install {npm}"),
+        ("Python", python, f"pip install {python}"),
+        ("Go", module, f"go get {module}"),
+        ("C#", nuget, f"dotnet add package {nuget}"),
     ]
     if not INDEX:
         return table(("Language", "Package"), [(it[0], f"`{it[1]}`, not published yet") for it in rows])
     return table(
         ("Language", "Package", "Installed by"),
-        [(language, f"[`{name}`]({page})", f"`{command}`") for language, name, page, command in rows],
+        [(language, f"`{name}`", f"`{command}`") for language, name, command in rows],
     )
