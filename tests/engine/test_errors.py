@@ -143,7 +143,10 @@ OTHERS = (
     ),
     Scenario(
         "delete-before-replace",
-        ("is replaced by this resource", "set the option deleteBeforeReplace: true, which destroys"),
+        (
+            "is replaced by this resource",
+            "To destroy it and its data, set the option deleteBeforeReplace: true",
+        ),
         program=(
             'stacks.Container("web", template="nodejs", restart_triggers=["v2"],'
             ' opts=pulumi.ResourceOptions(replace_on_changes=["restart_triggers"]))'
