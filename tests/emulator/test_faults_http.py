@@ -243,7 +243,8 @@ def test_an_answer_arrives_slowly(
             pauses.over.set()
 
         assert asked.result().json()["data"] == []
-    assert sum(pauses.seconds) == pytest.approx(6)
+    # The pause after the last piece may come after the client has it.
+    assert sum(pauses.seconds) == pytest.approx(6, abs=1.1 * max(pauses.seconds))
     # Every pause is shorter than a client's timeout.
     assert max(pauses.seconds) < 1
 
