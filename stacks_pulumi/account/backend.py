@@ -26,6 +26,7 @@ from stacks_pulumi._pulumi_cli import (
     InputError,
     PulumiError,
     PulumiTimeoutError,
+    Stack,
     StoredResource,
     backend_url,
     find_project,
@@ -162,7 +163,10 @@ def read_export(data: bytes, ref: str | None = None, project: str = "") -> Stack
     Raises:
         InputError: It is not an export, or an incomplete one.
     """
-    export = read_stack(shallow(data))
+    return _state_of(read_stack(shallow(data)), ref, project)
+
+
+def _state_of(export: Stack, ref: str | None, project: str) -> StackState:
     urns = [resource.urn for resource in (*export.resources, *export.creating)]
     project, name, short = _names(urns, ref, project)
     urls = _urls(export.resources)
@@ -317,6 +321,18 @@ class _Wanted:
         """Return the name of a stack for `pulumi --stack`."""
         return stack if project == self.project_here else f"{_DEFAULT_ORGANIZATION}/{project}/{stack}"
 
+    @contextlib.contextmanager
+    def store(self) -> Iterator[state_store.StateStore | None]:
+        """
+        Enclose the use of the backend, if its states can be read directly; `None` if it is a service.
+
+        Raises:
+            NotUnderstoodError: It cannot be read here.
+        """
+        store = state_store.open_store(backend_url(self.folder), self.folder or Path.cwd())
+        with contextlib.nullcontext() if store is None else contextlib.closing(store):
+            yield store
+
     def run(self, *words: str, left: float | None = None) -> bytes:
         """Run `pulumi`, within the time that is left; without a limit within its usual one."""
         seconds = self.seconds if left is None else left
@@ -401,9 +417,8 @@ def _read(
     """Return the result of each stack, and notes on how it was read. A state that did not change is not read again."""
     end = time.monotonic() + wanted.seconds
     try:
-        store = state_store.open_store(backend_url(wanted.folder), wanted.folder or Path.cwd())
-        if store is not None:
-            with contextlib.closing(store):
+        with wanted.store() as store:
+            if store is not None:
                 return _directly(store, wanted, known, end), ()
     except state_store.NotUnderstoodError as error:
         note = f"a `pulumi` command read each state, and no lock was seen: {error}"
@@ -542,11 +557,9 @@ def tagged(name: str, value: str, folder: Path | None = None, seconds: float = m
         InputError: The backend cannot list them.
     """
     wanted = _Wanted(folder, seconds=seconds)
-    with contextlib.suppress(state_store.NotUnderstoodError):
-        store = state_store.open_store(backend_url(folder), folder or Path.cwd())
+    with contextlib.suppress(state_store.NotUnderstoodError), wanted.store() as store:
         if store is not None:
-            with contextlib.closing(store):
-                return frozenset(wanted.name_of(*stack) for stack in store.tagged(name, value))
+            return frozenset(wanted.name_of(*stack) for stack in store.tagged(name, value))
     return frozenset(stack.name for stack in _list(wanted, "--tag", f"{name}={value}"))
 
 
@@ -565,9 +578,8 @@ def lock_of(folder: Path, stack: str | None) -> str:
     named = (stack or "").split("/")
     project = named[1] if len(named) == 3 else wanted.project_here
     try:
-        store = state_store.open_store(backend_url(folder), folder)
-        if store is not None:
-            with contextlib.closing(store):
+        with wanted.store() as store:
+            if store is not None:
                 locks = store.locks(project)
                 # The command that names the selected stack is needed only if one of the project is locked.
                 if not locks:
@@ -646,14 +658,13 @@ def _exported(stack: _Listed, wanted: _Wanted, end: float, *, sees_locks: bool) 
             stack.name, "an update is running: its new resources are not in the state yet", "locked"
         )
     try:
-        export = wanted.run("stack", "export", "--stack", stack.name, left=left)
-        state = read_export(export, stack.name, wanted.project_here)
+        export = read_stack(shallow(wanted.run("stack", "export", "--stack", stack.name, left=left)))
+        state = _state_of(export, stack.name, wanted.project_here)
     except StacksError as error:
         return Unread(stack.name, error.message)
-    pending = 0 if sees_locks or state.gap else read_stack(shallow(export)).pending
-    if not pending:
+    if sees_locks or state.gap or not export.pending:
         return state
-    why = f"{_RUNNING}: its state has {count(pending, 'operation')} that had not ended"
+    why = f"{_RUNNING}: its state has {count(export.pending, 'operation')} that had not ended"
     return replace(state, gap=why, cause="locked")
 
 
