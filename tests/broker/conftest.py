@@ -19,6 +19,7 @@ from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.broker.ledger import Spec
 from stacks_pulumi.broker.server import Server, Tls
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.state import AllowedIp
 from stacks_pulumi.gate import start
 from tests.support.clock import SPEED, fast_clock
 from tests.support.gate import keys, signer
@@ -236,6 +237,20 @@ def permit(endpoint: str, body: Mapping[str, Any] | None = None, **more: Any) ->
 def literal(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the constraint of a container that exists."""
     return {"is": row["id"], "created_at": row["created_at"]}
+
+
+def add_twice(bench: Bench) -> list[AllowedIp]:
+    """Add an address whose answer is lost, and which two looks do not find; return the entries: one has it."""
+    bench.emulator.platform.duplicate_ips = True
+    web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
+    grant = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
+    bench.emulator.faults.add("allowed_ips.add", "drop_after")
+    nothing = {"data": {"external_access_enabled": True, "allowed_ips": []}}
+    bench.emulator.faults.add("allowed_ips.list", "status", 2, code=200, body=nothing)
+    assert grant("POST", f"/containers/{web['id']}/allowed-ips", body).status_code == 200
+    entries = bench.emulator.state.containers[web["id"]].allowed_ips
+    assert [entry.ip_address for entry in entries].count("198.51.100.9") == 1
+    return entries
 
 
 Benches: TypeAlias = Callable[..., Bench]

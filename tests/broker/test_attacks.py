@@ -17,7 +17,7 @@ from stacks_pulumi.broker.server import Server
 from stacks_pulumi.broker.upstream import Upstream
 from stacks_pulumi.emulator import connections
 from stacks_pulumi.errors import ConfigError
-from tests.broker.conftest import Bench, Benches, create, literal, permit
+from tests.broker.conftest import Bench, Benches, add_twice, create, literal, permit
 from tests.broker.test_changes import code
 from tests.broker.test_permits import refused
 from tests.support.waiting import until
@@ -832,12 +832,6 @@ def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the later one made would be nobody's, and the address stays allowed."""
-    bench.emulator.platform.duplicate_ips = True
-    web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
-    grant = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
-    bench.emulator.faults.add("allowed_ips.add", "drop_after")
-    nothing = {"data": {"external_access_enabled": True, "allowed_ips": []}}
-    bench.emulator.faults.add("allowed_ips.list", "status", 2, code=200, body=nothing)
     again = kernel.Kernel._again
 
     def with_a_late_look(self: kernel.Kernel, visit: kernel.Visit, use: Use) -> Any:
@@ -847,9 +841,8 @@ def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent
 
     monkeypatch.setattr(kernel.Kernel, "_again", with_a_late_look)
 
-    assert grant("POST", f"/containers/{web['id']}/allowed-ips", body).status_code == 200
-    entries = bench.emulator.state.containers[web["id"]].allowed_ips
-    assert [entry.ip_address for entry in entries].count("198.51.100.9") == 1
+    entries = add_twice(bench)
+
     assert [use.object for use in bench.ledger.objects("true")] == [entries[-1].id]
 
 

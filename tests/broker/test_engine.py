@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from typing_extensions import Self
 from stacks_pulumi.broker.change import instant
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench, Benches, create, permit
-from tests.support.clock import fast_clock
+from tests.support import emulators
 from tests.support.stack import Stack
 from tests.support.waiting import until
 from tools.engine.ensure import ensure
@@ -86,11 +86,7 @@ Harmless()
 """
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
-        yield api
-        api.faults.assert_none_left()
+emulator = emulators.for_stacks
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from stacks_pulumi.broker import journal, kernel, ledger
 from stacks_pulumi.broker.ledger import Ledger, LedgerError, Use
 from stacks_pulumi.broker.upstream import Upstream
-from tests.broker.conftest import Bench, HurriedClock, create, literal, permit
+from tests.broker.conftest import Bench, HurriedClock, add_twice, create, literal, permit
 from tests.broker.test_changes import code
 
 LOST = ["drop_after", "truncated", "empty", "html", "cut"]
@@ -299,16 +299,8 @@ def test_a_child_whose_answer_is_lost_exists_once(bench: Bench, endpoint: str, f
 def test_what_both_attempts_have_made_is_one_and_the_removal_of_the_other_is_in_the_journal(
     bench: Bench,
 ) -> None:
-    bench.emulator.platform.duplicate_ips = True
-    web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
-    grant = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
-    bench.emulator.faults.add("allowed_ips.add", "drop_after")
-    nothing = {"data": {"external_access_enabled": True, "allowed_ips": []}}
-    bench.emulator.faults.add("allowed_ips.list", "status", 2, code=200, body=nothing)
+    add_twice(bench)
 
-    assert grant("POST", f"/containers/{web['id']}/allowed-ips", body).status_code == 200
-    entries = bench.emulator.state.containers[web["id"]].allowed_ips
-    assert [entry.ip_address for entry in entries].count("198.51.100.9") == 1
     assert [line["method"] for line in bench.journal("twin")] == ["DELETE"]
     bench.emulator.faults.assert_none_left()
 

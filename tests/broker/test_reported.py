@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 import yaml
 
-from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench
 from tests.broker.test_workflow import Machine
-from tests.support.clock import fast_clock
+from tests.support import emulators
 from tests.support.gate import keys
 from tests.support.packs import ROOT
 from tests.support.stack import Stack
@@ -55,10 +53,7 @@ SMALL: Final = {"allowed-plans": {"allowed": ["micro"]}}
 PACK: Final = {"allowed-plans": {"allowed": ["micro", "basic", "premium"]}}
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
-        yield api
+emulator = emulators.for_stacks
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ The table of permits is complete if nothing is refused. What is not in the previ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +17,8 @@ from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.gate import permits, preview
 from tests.broker.conftest import Bench
+from tests.support import emulators
 from tests.support.accounts import addresses
-from tests.support.clock import fast_clock
 from tests.support.stack import Result, Stack
 from tools.engine.ensure import ensure
 
@@ -59,11 +58,7 @@ UPDATES: Final = {
 """An input of each kind that changes without a replacement of its container."""
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
-        yield api
-        api.faults.assert_none_left()
+emulator = emulators.for_stacks
 
 
 class Story:

@@ -13,10 +13,9 @@ from typing import Final
 
 import pytest
 
-from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench
+from tests.support import emulators
 from tests.support.backends import BACKENDS, PASSWORD, move
-from tests.support.clock import fast_clock
 from tests.support.gate import keys
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
@@ -32,11 +31,7 @@ stacks.Connection("web-to-data", source=web, target=data, name="primary")
 """
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
-        yield api
-        api.faults.assert_none_left()
+emulator = emulators.for_stacks
 
 
 class Machine:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.clock import fast_clock
+from tests.support import emulators
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 from tools.engine.hosts import code_hosts
@@ -53,12 +53,7 @@ def sdks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return generated
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    """An emulator with short boots and a fast clock; the test fails if a fault did not fire."""
-    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
-        yield api
-        api.faults.assert_none_left()
+emulator = emulators.for_stacks
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from stacks_pulumi.emulator import Emulator
 from tests.chaos.account import answer_was_read, holdings
 from tests.engine.test_interruptions import provider_processes
 from tests.support.backends import BACKENDS, Backend, move, write
-from tests.support.clock import fast_clock
 from tests.support.stack import Stack
 from tests.support.waiting import until
 
@@ -41,12 +40,6 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """A backend behind a slow network."""
     with BACKENDS[request.param](SECONDS) as running:
         yield running
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
-        yield api
 
 
 class Commands:

@@ -16,7 +16,6 @@ import yaml
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.backends import Backend, s3
-from tests.support.clock import fast_clock
 from tests.support.pipelines import git
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
@@ -31,12 +30,6 @@ PROGRAM: Final = 'import stacks_pulumi as stacks\n\nstacks.Container("web", temp
 def backend() -> Iterator[Backend]:
     with s3(0.05) as running:
         yield running
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
-        yield api
 
 
 class Machine:

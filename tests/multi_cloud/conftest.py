@@ -15,7 +15,7 @@ import yaml
 
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench
-from tests.support.clock import fast_clock
+from tests.support import emulators
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 from tools.engine.kubernetes import Kubernetes, kubernetes
@@ -35,11 +35,7 @@ def built() -> Kubernetes:
     return kubernetes()
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
-        yield api
-        api.faults.assert_none_left()
+emulator = emulators.for_stacks
 
 
 @pytest.fixture

@@ -1,0 +1,18 @@
+"""The emulator of a test with stacks; a folder or a file of tests takes it as its fixture `emulator`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from stacks_pulumi.emulator import Emulator
+from tests.support.clock import fast_clock
+
+
+@pytest.fixture
+def for_stacks() -> Iterator[Emulator]:
+    """An emulator with short boots and a fast clock; the test fails if a fault did not fire."""
+    with Emulator(boot_seconds=1, clock=fast_clock()) as api:
+        yield api
+        api.faults.assert_none_left()
