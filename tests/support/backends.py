@@ -37,13 +37,10 @@ from tests.support import key_service
 from tests.support.stack import Stack
 from tests.support.waiting import until
 from tools.engine import pins
-from tools.engine.build import compile_binary, explain, find_go, object_files
-from tools.engine.engine import EngineUnavailableError, is_executable
-from tools.engine.lock import alone
-from tools.engine.run import CommandFailedError
-from tools.engine.say import say
+from tools.engine.build import built_once, compile_binary, find_go
+from tools.engine.engine import EngineUnavailableError
 
-S3_VERSION: Final = "1.8.0"
+_S3_MODULE: Final = "s3_server"
 _S3_PACKAGE: Final = "github.com/versity/versitygw/cmd/versitygw"
 PASSWORD: Final = "hunter2/+"
 """A password of which an address needs another spelling."""
@@ -176,27 +173,19 @@ class Network:
 
 @functools.cache
 def s3_server() -> Path:
-    """Return the S3 server, which is built on first use (2 minutes); without Go or its modules the test is skipped."""
-    target = pins.cache() / f"s3-server-{S3_VERSION}" / "versitygw"
-    if is_executable(target):
-        return target
-    log = pins.cache() / f"s3-server-{S3_VERSION}.log"
+    """Return the S3 server, which is built on first use; without Go or its modules the test is skipped."""
+
+    def make(work: Path, log: Path) -> None:
+        compile_binary(find_go(), _S3_MODULE, _S3_PACKAGE, work / "versitygw", log=log)
+
+    sources = sorted((pins.MODULES / _S3_MODULE).iterdir())
     try:
-        with alone(log.with_suffix(".lock"), "building the S3 server of the tests"):
-            if not is_executable(target):
-                say(
-                    "building the S3 server of the tests with Go; this is done once and takes about 2 minutes."
-                )
-                target.parent.mkdir(parents=True, exist_ok=True)
-                work = target.with_name(".making")
-                compile_binary(find_go(), "s3_server", _S3_PACKAGE, work, log=log)
-                work.rename(target)
-                shutil.rmtree(object_files(log), ignore_errors=True)
-    except CommandFailedError as error:
-        pytest.skip(explain(error.output, log))
+        folder = built_once(
+            _S3_MODULE, sources, make, what="the S3 server of the tests", needs="about 2 minutes"
+        )
     except EngineUnavailableError as error:
         pytest.skip(str(error))
-    return target
+    return folder / "versitygw"
 
 
 @functools.cache

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tools.engine import pins
 from tools.engine.engine import Engine, EngineUnavailableError, is_executable
-from tools.engine.lock import alone
+from tools.engine.lock import alone, made
 from tools.engine.run import CommandFailedError, run
 from tools.engine.say import say
 
@@ -98,6 +100,40 @@ def _make_yaml_host(work: Path, log: Path) -> None:
     except BaseException:
         work.unlink(missing_ok=True)
         raise
+
+
+def built_once(
+    name: str, sources: Sequence[Path], make: Callable[[Path, Path], None], *, what: str, needs: str
+) -> Path:
+    """
+    Return the folder of the cache with what is made of sources: it is made on first use, and again if one changes.
+
+    Args:
+        name: How the folder's name begins.
+        sources: The files that decide what is made.
+        make: Fills an empty folder; its second argument is the log.
+        what: What is built, for messages.
+        needs: How long it takes, and how much disk, for a message.
+
+    Raises:
+        EngineUnavailableError: It is not there, and cannot be built.
+    """
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    folder = pins.cache() / f"{name}-{digest}"
+    with alone(pins.cache() / f"{name}.lock", f"building {what}"):
+        if folder.is_dir():
+            return folder
+        say(f"building {what} with Go; this is done once and takes {needs}.")
+        started, log = time.monotonic(), pins.cache() / f"{folder.name}.log"
+        log.write_bytes(b"")
+        try:
+            with made(folder) as work:
+                make(work, log)
+        except CommandFailedError as error:
+            raise EngineUnavailableError(explain(error.output, log)) from None
+        shutil.rmtree(object_files(log), ignore_errors=True)
+        say(f"building {what} took {time.monotonic() - started:.0f} s.")
+    return folder
 
 
 def find_go() -> str:

@@ -9,7 +9,6 @@ beside the engine. For a built engine it is built too, by the first caller.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
@@ -20,11 +19,9 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.engine import pins
-from tools.engine.build import compile_binary, explain, find_go, object_files
+from tools.engine.build import built_once, compile_binary, find_go
 from tools.engine.engine import Engine, EngineUnavailableError, is_executable
 from tools.engine.ensure import ensure
-from tools.engine.lock import alone, made
-from tools.engine.run import CommandFailedError
 from tools.engine.say import say
 
 __all__ = ["code_hosts"]
@@ -49,29 +46,14 @@ def code_hosts() -> Path:
     sources = [
         path for module in ("code_generation", "older_hosts") for path in (pins.MODULES / module).iterdir()
     ]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:12]
     engine, names = ensure(), (*OLDER_PACKAGES, pins.LANGUAGE_HOST, pins.DOTNET_HOST)
-    folder = pins.cache() / f"code-hosts-{digest}"
-    for place in (engine.bin, folder):
-        if _has(place, names):
-            return place
-    with alone(pins.cache() / "hosts.lock", "building language hosts"):
-        if _has(folder, names):
-            return folder
-        say(f"building {', '.join(names)} with Go; this is done once and takes about 6 minutes.")
-        log = pins.cache() / f"{folder.name}.log"
-        log.write_bytes(b"")
-        try:
-            with made(folder) as work:
-                _build(engine, work, log)
-        except CommandFailedError as error:
-            raise EngineUnavailableError(explain(error.output, log)) from None
-        shutil.rmtree(object_files(log), ignore_errors=True)
-    return folder
+    if all(is_executable(engine.bin / name) for name in names):
+        return engine.bin
 
+    def make(work: Path, log: Path) -> None:
+        _build(engine, work, log)
 
-def _has(folder: Path, hosts: tuple[str, ...]) -> bool:
-    return all(is_executable(folder / name) for name in hosts)
+    return built_once("code-hosts", sorted(sources), make, what=", ".join(names), needs="about 6 minutes")
 
 
 def _build(engine: Engine, work: Path, log: Path) -> None:

@@ -8,12 +8,10 @@ The provider is built from Go modules, whose checksums are pinned in `modules`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,10 +21,9 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.engine import pins
-from tools.engine.build import compile_binary, environment, explain, find_go, object_files
+from tools.engine.build import built_once, compile_binary, environment, find_go
 from tools.engine.engine import EngineUnavailableError
-from tools.engine.lock import alone, made
-from tools.engine.run import CommandFailedError, run
+from tools.engine.run import run
 from tools.engine.say import say
 
 PROVIDER: Final = "kubernetes_provider"
@@ -72,24 +69,8 @@ def kubernetes() -> Kubernetes:
         EngineUnavailableError: They are not there, and cannot be built.
     """
     sources = [SDK, *sorted((pins.MODULES / PROVIDER).iterdir())]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
-    root = pins.cache() / f"{PROVIDER}-{digest}"
-    with alone(pins.cache() / f"{PROVIDER}.lock", "building Pulumi's Kubernetes provider"):
-        if not root.is_dir():
-            say(
-                "building Pulumi's Kubernetes provider with Go; this is done once and takes about 7 minutes "
-                "and 3 GB of disk, 1 GB of it afterwards."
-            )
-            started, log = time.monotonic(), pins.cache() / f"{root.name}.log"
-            log.write_bytes(b"")
-            try:
-                with made(root) as work:
-                    _make(work, log)
-            except CommandFailedError as error:
-                raise EngineUnavailableError(explain(error.output, log)) from None
-            shutil.rmtree(object_files(log), ignore_errors=True)
-            say(f"the provider is ready after {time.monotonic() - started:.0f} s.")
-    return Kubernetes(root)
+    needs = "about 7 minutes and 3 GB of disk, 1 GB of it afterwards"
+    return Kubernetes(built_once(PROVIDER, sources, _make, what="Pulumi's Kubernetes provider", needs=needs))
 
 
 def _make(root: Path, log: Path) -> None:
