@@ -81,7 +81,7 @@ class _Appears(Watch[Backup]):
         self.resource = min(
             filter(self.is_it, rows),
             # An unknown word for the type may mean `manual` or `scheduled`.
-            key=lambda row: (row.backup_type not in {"manual", None}, *_age(row)),
+            key=lambda row: (row.backup_type not in {"manual", None}, *age(row)),
             default=None,
         )
         if self.resource is None:
@@ -449,7 +449,7 @@ class BackupsApi:
                 self._changed.notify_all()
 
 
-def _age(backup: Backup) -> tuple[float, int]:
+def age(backup: Backup) -> tuple[float, int]:
     """Return what is lower for an older backup: its creation time, and its number where times are equal or missing."""
     return seconds_of(backup.created_at) or 0.0, backup.id if isinstance(backup.id, int) else 0
 

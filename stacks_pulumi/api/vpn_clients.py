@@ -36,8 +36,8 @@ def risks_of(config: str) -> str:
     """
     Return which lines of a WireGuard configuration a program may carry out, as part of a sentence; empty if none.
 
-    `wg-quick` runs the commands in a configuration as root. `wg-quick` ignores case, and runs
-    a command without a section and without `=`, so every line has to be one that is known to be harmless.
+    `wg-quick` runs the commands in a configuration as root. It ignores case, and needs no section and no `=` to run
+    one. So every line has to be one that is known to be harmless.
     """
     found = [f"line {number} {risk}" for number, risk in _risks(config)]
     if not found:

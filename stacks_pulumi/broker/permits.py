@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stacks_pulumi._identifiers import canonical_network, compare_instants, seconds_of
+from stacks_pulumi._identifiers import canonical_network, compare_instants
 from stacks_pulumi.api.allowed_ips import is_auto_added
+from stacks_pulumi.api.backups import age
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.models import Backup
 from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Kind, Known, Permit, Secret, canonical
@@ -138,7 +139,7 @@ def _new_backup(use: Use, look: Look) -> str | None:
     rows = look.rows("Backup", container.id).where(
         lambda row: not _was_there(row, use) and look.is_asked("Backup", {}, {}, row)
     )
-    first = min(rows, key=lambda row: (seconds_of(made_at(row)) or 0.0, str(row.id).zfill(20)), default=None)
+    first = min(rows, key=age, default=None)
     return None if first is None else str(first.id)
 
 

@@ -577,8 +577,10 @@ def apply(broker: Broker, wanted: Run) -> Applied:
     if not (wanted.words or change.permits or change.secrets or said.steps or said.findings):
         # It needs neither a grant nor an update.
         return Applied(0, ())
+    saved = b""
     if not wanted.words:
         _check_stack(wanted, change)
+        saved = _saved_plan(wanted, change)
     is_marked = _once(broker, wanted, change)
     try:
         granted = broker.ask("POST", "changes", {"statement": statement, "signatures": given})
@@ -598,7 +600,7 @@ def apply(broker: Broker, wanted: Run) -> Applied:
         words = wanted.words
         if not words:
             scratch = used.enter_context(tempfile.TemporaryDirectory(prefix="stacks-gate-"))
-            words = _up(used.enter_context(_gate_of(broker, token)), wanted, change, Path(scratch))
+            words = _up(used.enter_context(_gate_of(broker, token)), wanted, change, Path(scratch), saved)
         return _ended(broker, token, _run(words, wanted.project, environment, broker))
 
 
@@ -610,7 +612,7 @@ def _check_exposed(exposed: str, wanted: Run) -> None:
 
 
 def _check_stack(wanted: Run, change: Change) -> None:
-    """Refuse another project or stack than the one of a change, and another saved plan than the one that was signed."""
+    """Refuse another project or stack than the one of a change."""
     project = find_project(wanted.project)
     name = None if project is None else read_project(project).get("name")
     of_project, _, stack = change.stack.partition("/")
@@ -620,7 +622,6 @@ def _check_stack(wanted: Run, change: Change) -> None:
             code="invalid-argument",
         )
     check_configuration(wanted.project, wanted.stack or stack)
-    _saved_plan(wanted, change)
 
 
 def _saved_plan(wanted: Run, change: Change) -> bytes:
@@ -632,11 +633,11 @@ def _saved_plan(wanted: Run, change: Change) -> bytes:
     return saved
 
 
-def _up(gate: Gate, wanted: Run, change: Change, scratch: Path) -> list[str]:
+def _up(gate: Gate, wanted: Run, change: Change, scratch: Path, saved: bytes) -> list[str]:
     """Return the words of `pulumi up` for a change."""
     stack = wanted.stack or change.stack.partition("/")[2]
     words = ["pulumi", "up", "--yes", *_chosen(stack), *packs.options_of(gate.packs, scratch)]
-    if saved := _saved_plan(wanted, change):
+    if saved:
         # A copy: the file may change after the look.
         (scratch / "plan.json").write_bytes(saved)
         words += ["--plan", str(scratch / "plan.json")]
