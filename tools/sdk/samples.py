@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,15 +37,14 @@ def samples() -> dict[str, str]:
         EngineUnavailableError: There is no engine, or no language hosts.
         GenerationError: The engine refused a sample.
     """
-    return {
-        source.stem: _converted(source.read_text(encoding="utf-8")) for source in sorted(SOURCES.iterdir())
-    }
+    with engine_with_hosts() as run:
+        return {it.stem: _converted(it.read_text(encoding="utf-8"), run) for it in sorted(SOURCES.iterdir())}
 
 
-def _converted(source: str) -> str:
+def _converted(source: str, run: Callable[[Sequence[str], Path | None], None]) -> str:
     title = source.partition("\n")[0].removeprefix("# ")
     parts = [f"### {title}"]
-    with tempfile.TemporaryDirectory(prefix="stacks-sample-") as folder, engine_with_hosts() as run:
+    with tempfile.TemporaryDirectory(prefix="stacks-sample-") as folder:
         project = Path(folder, "source")
         project.mkdir()
         (project / "main.pp").write_text(source.partition("\n")[2], encoding="utf-8")
