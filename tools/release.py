@@ -32,7 +32,7 @@ from tools import lock  # noqa: E402  (the path has to be set first)
 from tools.plugin import repository, version  # noqa: E402  (as above)
 
 PAGES = ("docs/_index.md", "docs/installation-configuration.md")
-"""What Pulumi's registry reads from the tag of a release, beside the schema."""
+"""The pages that Pulumi's registry reads from the tag of a release, beside the schema."""
 
 
 class ReleaseError(Exception):

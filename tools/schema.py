@@ -103,7 +103,7 @@ def schema(samples: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 
 def _addresses() -> dict[str, str]:
-    """What follows from the address of the repository: the SDKs then know where the plugin is."""
+    """The fields that follow from the address of the repository: with them the SDKs know where the plugin is."""
     where = repository()
     if not where:
         return {}

@@ -375,7 +375,7 @@ class Facts:
 
     @functools.cached_property
     def lock(self) -> str | PulumiError:
-        """Who holds the lock of the stack; empty if nobody does, or why that is not known."""
+        """The holder of the stack's lock; empty if nobody has it, or the error if that is not known."""
         try:
             return lock_of(self.folder, self.stack)
         except PulumiError as error:

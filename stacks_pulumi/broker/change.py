@@ -98,7 +98,7 @@ CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_co
 """The variables of a path that are a container."""
 
 _CLEARS_UP: Final = frozenset({"AllowedIp", "Pin"})
-"""What a permit without a count may make or remove: rules and people count the others."""
+"""The kinds that a permit without a count may make or remove: rules and people count the others."""
 
 ANY: Final = {"any": True}
 """The value in a permit's body of what was not known when it was approved, and was accepted so."""

@@ -161,8 +161,8 @@ class Folder:
                 size += path.stat().st_size
                 if size > LONGEST:
                     raise ConfigError(
-                        f"the packs in {self._given} have more than {LONGEST} bytes, so no client gets them: keep what "
-                        "`pulumi install` makes out of the folder",
+                        f"the packs in {self._given} have more than {LONGEST} bytes, so no client gets them: move "
+                        "the files that `pulumi install` made to a place outside of the folder",
                         code="invalid-file",
                     )
                 found[path.relative_to(rules).as_posix()] = path.read_bytes()

@@ -165,7 +165,7 @@ class Kernel:
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant does not read {secret}", "ask for a grant that does")
         seen = self._seen(grant)
-        # What has the id of a container that is not there may be another one, a moment later.
+        # The id of a container that is not there may be given to another one a moment later.
         is_gone = (is_named or seen is not None) and None in map(look.container, ask.containers)
         if is_gone or not _sees(seen, ask, look) or (seen is not None and ask.endpoint == "backups.stats"):
             raise RequestRefusedError(404, "Container not found")
@@ -640,7 +640,7 @@ class Kernel:
         """Write what became of a request, once, with its line in the journal."""
         now, effect = self._ledger.now(), EFFECTS[use.endpoint]
         with self._ledger.writing() as db:
-            # Who looked for an earlier attempt knows nothing of the one that was sent since.
+            # A look for an earlier attempt says nothing of the one that was sent since.
             is_open = "id = ? and attempts = ? and state in ('sent', 'unknown')"
             if not self._ledger.uses(is_open, use.id, use.attempts):
                 return use

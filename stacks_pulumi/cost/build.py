@@ -136,7 +136,7 @@ def plan_of(
         if one.op == "delete-replaced" and any(step.op in REPLACES for step in others)
     }
     for urn, of_urn in by_urn.items():
-        # What is deleted before it is replaced is deleted with nothing that ends later.
+        # A resource that is deleted before its replacement is not deleted with one that ends later.
         with_it = ended & first if urn in first else ended
         plan.changes += _changes_of(urn, of_urn, with_it, deleted_with or _deleted_with)
     if only_refreshes(steps):

@@ -90,7 +90,7 @@ def _make(root: Path, log: Path) -> None:
     (source / "version.txt").write_text(version(), encoding="utf-8")
     compile_binary(go, str(source), ".", target.plugin / "pulumi-resource-kubernetes", log=log)
     shutil.rmtree(source)
-    # What the SDK needs is in the environment of the tests.
+    # The environment of the tests has the packages that the SDK needs.
     options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
     command = [
         sys.executable,
