@@ -60,12 +60,13 @@ from stacks_pulumi.broker.permits import (
     is_about_own,
     is_made,
     made_at,
+    meet,
     own_backup,
     same,
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, limited, refused
 from stacks_pulumi.broker.settings import GateFile, Policy
-from stacks_pulumi.broker.upstream import RECENT, Look, NotLookedError, Upstream, made_by, path_of
+from stacks_pulumi.broker.upstream import FRESH, RECENT, Look, NotLookedError, Upstream, made_by, path_of
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.pricing.money import usd as as_dollars
@@ -85,6 +86,7 @@ _UNDER_WAY: Final = 30.0
 """Seconds in which the platform carries out a request, if the broker is killed before it has an answer."""
 _NOT_SENT: Final = 1
 """The status in the ledger of a request that did not reach the platform; 0 if that is not known."""
+_OVER_CAP: Final = 402
 _NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
 _TOO_MANY: Final = 429
@@ -202,7 +204,7 @@ class Kernel:
 
     def _admitted(self, visit: Visit, lost: Use | None = None) -> Reply | Use:
         """Return the reservation of a request, or of a lost one that is sent again, or the answer of an earlier one."""
-        look = Look(self._upstream, visit.due, is_create=visit.ask.endpoint == _CREATE)
+        look = Look(self._upstream, visit.due, most=RECENT if visit.ask.endpoint == _CREATE else FRESH)
         while True:
             try:
                 with self._admits:
@@ -224,6 +226,7 @@ class Kernel:
                 raise busy("another request has found what this one did")
             # It is judged as if it was not there.
             update(db, "uses", lost.id, state="void")
+        self._check_look(visit.grant, visit.ask, look)
         found = self._judged(self._not_revoked(visit.grant.id), visit.ask, look)
         if lost is None:
             return (
@@ -320,8 +323,7 @@ class Kernel:
     def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
         """Return what the ledger has of a request that is about to be sent, after a check of every limit."""
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
-        if self._may_meet(grant, ask, look):
-            raise busy("another grant may make, or change, a container with the same id at this moment")
+        self._check_free(grant, ask)
         if self._is_newer(grant, permit, ask):
             raise RequestRefusedError(404, "Not found: another grant has made the one that is there since")
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
@@ -363,43 +365,29 @@ class Kernel:
         its = (grant.policy, grant.stack)
         return any(not one.policy or (one.policy, one.stack) != its for one in found)
 
-    def _may_meet(self, grant: Grant, ask: Ask, look: Look) -> bool:
-        """Return whether what a request is about may be what another grant makes now: an id is given again."""
+    def _check_free(self, grant: Grant, ask: Ask) -> None:
+        """
+        Refuse a request about a container or a backup that another grant may be changing at this moment.
+
+        A request whose outcome is not known may still be carried out. A create does not meet its own grant's deletion.
+        """
         since = self._ledger.now() - _UNDER_WAY
-        # It may still be carried out, or is sent again.
-        lost = f"grant_id <> ? and {LOST}"
-        ended: dict[Kind, tuple[str, Mapping[str, Any]]] = {
-            # Its name is its id.
-            "VpnClient": ("vpn_clients.remove", {**ask.ids, "client_name": ask.body.get("name")}),
-            "AllowedIp": ("containers.external_access", ask.ids),
-        }
-        endpoint, ids_ = ended.get(EFFECTS[ask.endpoint].makes, ("", {}))
-        ends = f"ended > ? and {lost} and endpoint = ? and ids = ?"
-        if endpoint and self._ledger.uses(ends, since, grant.id, endpoint, text_of(ids_)):
-            return True
-        if ask.endpoint == "containers.external_access" and ask.body.get("enabled") is not True:
-            # It clears the list of addresses, also of one that was added after it was looked at.
-            adds = "ended > ? and grant_id <> ? and endpoint = 'allowed_ips.add' and ids = ?"
-            if self._ledger.live(adds, since, grant.id, text_of(ask.ids)):
-                return True
-        if ask.endpoint == _CREATE:
-            # The answer to a deletion ends the object that has the id then.
-            removes = "state = 'sent' and endpoint = 'containers.delete'"
-            others = self._ledger.uses(f"ended > ? and ({lost} or {removes})", since, grant.id)
-            ids = [id_ for use in others for name, id_ in use.ids.items() if name in CONTAINERS]
-            return any(may_be_of(id_, str(ask.body.get("name"))) for id_ in ids)
+        holds = (
+            f"ended > ? and (grant_id <> ? and {LOST} or state = 'sent' and endpoint = 'containers.delete')"
+        )
+        if any(meet(ask, use) for use in self._ledger.uses(holds, since, grant.id)):
+            raise busy("another request may change the same container or backup at this moment")
 
-        def may_be(id_: str, use: Use) -> bool:
-            if use.state != "done":
-                return may_be_of(id_, str(use.body.get("name")))
-            # A list from before it was made has what had the id then.
-            return use.object == id_ and (
-                (row := look.container(id_)) is None or not compare_instants(row.created_at, use.created_at)
-            )
-
-        lately = "at > ? and ended > ? and grant_id <> ?"
-        made = self._ledger.creates(lately, since - DAY, since, grant.id)
-        return any(may_be(id_, use) for id_ in ask.containers for use in made)
+    def _check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
+        """Look again if a change that matters has ended since: of another grant on the same container, or a removal."""
+        if look.settled is None:
+            return
+        since = self._ledger.uses("settled > ?", look.settled)
+        if any(
+            EFFECTS[use.endpoint].removes == "Container" or (use.grant_id != grant.id and meet(ask, use))
+            for use in since
+        ):
+            raise NotLookedError(look.renew)
 
     # Money
 
@@ -616,6 +604,9 @@ class Kernel:
             raise
         status = got.status if isinstance(got, Answer) else 0 if got.sent else _NOT_SENT
         reply = self._upstream.reply(got, "forwarded")
+        if status == _OVER_CAP and self._seen(visit.grant) is not None:
+            # It says what all others have spent.
+            reply = RequestRefusedError(402, "the key's spending cap is reached", kind="grant-limit").reply()
         is_gone = not again and status == _NOT_FOUND and self._was_lost(use)
         made = made_by(effect.makes, use.ids, use.body, got)
         if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
@@ -644,9 +635,14 @@ class Kernel:
             is_open = "id = ? and attempts = ? and state in ('sent', 'unknown')"
             if not self._ledger.uses(is_open, use.id, use.attempts):
                 return use
-            update(db, "uses", use.id, ended=now, **values)
+            update(db, "uses", use.id, ended=now, settled=self._ledger.settled() + 1, **values)
             if effect.removes and values["state"] == "done":
                 self._undo(db, effect.removes, use.ids[effect.object], use)
+            is_closed = use.endpoint == "containers.external_access" and use.body.get("enabled") is False
+            if is_closed and values["state"] == "done":
+                # The platform has cleared the list of addresses.
+                for one in self._ledger.made("AllowedIp", "ids = ?", text_of(use.ids)):
+                    update(db, "uses", one.id, state="undone", answer=None)
             if effect.makes != "Pin" and values.get("object"):
                 # Its id was given again, so what had it is gone.
                 self._undo(db, effect.makes, values["object"], use)

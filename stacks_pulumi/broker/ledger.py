@@ -46,11 +46,14 @@ create table permits(id integer primary key, grant_id text not null, n integer n
   unique(grant_id, n));
 create table uses(id integer primary key, grant_id text not null, stack text not null, policy text not null default '',
   permit integer, endpoint text not null, ids text not null default '{{}}', body text not null, state text not null,
-  at real not null, ended real not null, attempts integer not null default 1, before text not null default '{{}}',
-  binds text, usd text, status integer, answer text, object text, created_at text);
+  at real not null, ended real not null, attempts integer not null default 1, settled integer not null default 0,
+  before text not null default '{{}}', binds text, usd text, status integer, answer text, object text, created_at text);
 create index uses_of_grant on uses(grant_id, endpoint);
 create index uses_of_state on uses(state, endpoint, at);
 create index uses_of_object on uses(object, endpoint);
+create index uses_of_settled on uses(settled);
+create index uses_of_endpoint on uses(endpoint, settled);
+create index uses_of_end on uses(ended);
 create table requests(id text primary key, grant_id text not null, permit text not null, why text not null,
   at real not null, state text not null default 'open', approvals text not null default '[]');
 create table signatures(statement text not null, name text not null, signature text not null, ends real not null,
@@ -397,6 +400,11 @@ class Ledger:
         with self.writing() as db:
             db.execute("update uses set object = null where object = ? and endpoint = ?", (id_, endpoint))
             insert(db, "uses", **row)
+
+    def settled(self, endpoint: str | None = None) -> int:
+        """Return the number of the attempt that ended last, of all or of an endpoint: each end has the next number."""
+        where, values = ("", ()) if endpoint is None else (" where endpoint = ?", (endpoint,))
+        return int(self.rows(f"select coalesce(max(settled), 0) from uses{where}", *values)[0][0])  # noqa: S608  (of this package)
 
     @property
     def is_empty(self) -> bool:

@@ -6,12 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stacks_pulumi._identifiers import canonical_network, compare_instants
+from stacks_pulumi._identifiers import canonical_network, compare_instants, may_be_of, same_name
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.backups import age
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.models import Backup
-from stacks_pulumi.broker.change import ANY, CONTAINERS, Constraint, Kind, Known, Permit, Secret, canonical
+from stacks_pulumi.broker.change import (
+    ANY,
+    CONTAINERS,
+    EFFECTS,
+    Constraint,
+    Kind,
+    Known,
+    Permit,
+    Secret,
+    canonical,
+)
 from stacks_pulumi.broker.ledger import Use
 from stacks_pulumi.broker.upstream import Look
 
@@ -54,6 +64,28 @@ class Ask:
     def containers(self) -> tuple[str, ...]:
         """The ids of the containers in its path."""
         return tuple(value for name, value in self.ids.items() if name in CONTAINERS)
+
+
+def meet(one: Ask | Use, other: Ask | Use) -> bool:
+    """Return whether one of two requests may change what the other one is about."""
+    return _touches(one, other) or _touches(other, one)
+
+
+def _touches(one: Ask | Use, other: Ask | Use) -> bool:
+    if EFFECTS[one.endpoint].makes == "Container":
+        # An id is given again, and ends with the name of its container.
+        name = str(one.body.get("name"))
+        if EFFECTS[other.endpoint].makes == "Container":
+            return same_name(name, str(other.body.get("name")))
+        return any(may_be_of(id_, name) for kind, id_ in _about(other) if kind == "container")
+    # A connection does not change its target.
+    return not (_about(one) - {("container", one.ids.get("target_id", ""))}).isdisjoint(_about(other))
+
+
+def _about(one: Ask | Use) -> set[tuple[str, str]]:
+    """Return the containers in the path of a request; of a path without them, its object."""
+    containers = {("container", id_) for name, id_ in one.ids.items() if name in CONTAINERS}
+    return containers or {*one.ids.items()}
 
 
 @dataclass(frozen=True)

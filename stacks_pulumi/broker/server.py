@@ -538,6 +538,7 @@ class Server:
             clock,
             read_key=None if keys is None else read_key(keys.read, "keys.read"),
             live_prices=settings.live_prices,
+            settled=folder.ledger.settled,
         )
         self.app = App(folder, self.upstream, self._listen.hosts(names), clock, embedded=embedded)
         self._server: Any = None

@@ -51,7 +51,7 @@ LATEST: Final = 10.0
 """Seconds after the arrival of a request in which a change may still be sent, so that its answer comes in time."""
 _LOOK_SECONDS: Final = 8.0
 _CHANGE_SECONDS: Final = 13.0
-_FRESH: Final = 1.0
+FRESH: Final = 1.0
 """Seconds for which one list of containers serves all."""
 RECENT: Final = 10.0
 """The same for judging a create: what this broker has made since is in the ledger."""
@@ -89,9 +89,8 @@ class Upstream:
         allow_http: Whether the address may be plain HTTP on another machine.
         per_minute: The rate limit until an answer states a different one.
         live_prices: Whether prices are asked from the platform.
-
-    Attributes:
-        removed: How many containers were removed through this broker: an id in an older list may be reused.
+        settled: Returns the number of the change that ended last, of all or of an endpoint. A list from before has what
+            was there then.
     """
 
     def __init__(
@@ -104,6 +103,7 @@ class Upstream:
         allow_http: bool = False,
         per_minute: int = 60,
         live_prices: bool = False,
+        settled: Callable[..., int],
     ) -> None:
         # Imported here and not at the top: it loads requests, for which a command that reads the ledger has no use.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
@@ -117,11 +117,9 @@ class Upstream:
         self._live_prices = live_prices
         self._priced: tuple[float, MonthlyPrice] | None = None
         self._counted = threading.local()
-        self._version_lock = threading.Lock()
-        self.removed = 0
-        self._version = 0
+        self.settled = settled
         self._list_lock = threading.Lock()
-        self._list: tuple[float, int, int, Answer] | None = None
+        self._list: tuple[float, int, Answer] | None = None
 
     def is_key(self, token: str) -> bool:
         """Return whether a token is the key itself."""
@@ -181,24 +179,14 @@ class Upstream:
         Raises:
             RequestRefusedError: Its turn did not come in time, so it was not sent.
         """
-        is_removal = name == "containers.delete"
-        self._changing(is_removal)
-        try:
-            call = _call(name, ids, json=body or None, pulse=pulse)
-            return self._sent(self._change, call, due - PATIENCE + LATEST)
-        finally:
-            self._changing(is_removal)
+        call = _call(name, ids, json=body or None, pulse=pulse)
+        return self._sent(self._change, call, due - PATIENCE + LATEST)
 
     def read(self, name: str, ids: Mapping[str, str], query: Mapping[str, str], due: float) -> Answer | Lost:
         """Send a read; the whole list of containers is shared."""
         if name == "containers.list" and not query:
-            return self.shared(due, newest=True)[1]
+            return self.shared(due, since=self.settled())[1]
         return self._sent(self._look, _call(name, ids, query=query, poll=name.startswith("containers.")), due)
-
-    def _changing(self, is_removal: bool) -> None:
-        with self._version_lock:
-            self._version += 1
-            self.removed += is_removal
 
     def _sent(self, send: Callable[[Call[Any]], Answer], call: Call[Any], due: float) -> Answer | Lost:
         try:
@@ -225,27 +213,25 @@ class Upstream:
 
     # Looking
 
-    def shared(self, due: float, *, newest: bool, most: float = _FRESH) -> tuple[int, Answer | Lost]:
+    def shared(self, due: float, *, since: int, most: float = FRESH) -> tuple[int, Answer | Lost]:
         """
-        Return one list for all, with how many containers were removed before it was requested.
+        Return one list for all, with the number of the last change that had ended before it was requested.
 
         Args:
             due: When the answer to the client is due.
-            newest: Whether it has to be newer than every change, or only than every removal: no other change lets an
-                id be another container's.
+            since: The number of the change after whose end the list has to be requested.
             most: How many seconds old it may be.
         """
         with self._list_lock:
-            now, version, removed = self._clock.now(), self._version, self.removed
+            now, settled = self._clock.now(), self.settled()
             if self._list is not None:
-                at, of_version, of_removed, answer = self._list
-                is_good = of_version == version if newest else of_removed == removed
-                if is_good and 0 <= now - at < most:
-                    return of_removed, answer
+                at, before, answer = self._list
+                if before >= since and 0 <= now - at < most:
+                    return before, answer
             got = self._sent(self._look, _call("containers.list", {}), due)
             if isinstance(got, Answer) and got.status == 200:
-                self._list = now, version, removed, got
-            return removed, got
+                self._list = now, settled, got
+            return settled, got
 
     def decoded(self, call: Call[T], due: float, first: Answer | None = None) -> T:
         """
@@ -323,7 +309,7 @@ class Upstream:
 
 
 class NotLookedError(Exception):
-    """Raised if something matters that was not looked at. `ask` looks at it."""
+    """Raised if something matters that was not looked at, or not lately enough. `ask` makes up for it."""
 
     def __init__(self, ask: Callable[[], None]) -> None:
         super().__init__()
@@ -337,40 +323,37 @@ class Look:
     Args:
         upstream: The platform.
         due: When the answer to the client is due.
-        newest: Whether the list of containers has to be newer than every change, or only than every removal.
-        is_create: Whether a create is judged: what this broker has made since an older list is in the ledger.
+        newest: Whether the list of containers has to be newer than every change that has ended, or only than every
+            deletion of a container: no other change lets an id be another container's.
+        most: How many seconds old the list of containers may be.
+
+    Attributes:
+        settled: The number of the last change that had ended before anything was looked at; `None` before a look.
     """
 
-    def __init__(
-        self, upstream: Upstream, due: float, *, newest: bool = False, is_create: bool = False
-    ) -> None:
-        self._upstream, self._due, self._newest = upstream, due, newest
-        self._most = RECENT if is_create else _FRESH
+    def __init__(self, upstream: Upstream, due: float, *, newest: bool = False, most: float = FRESH) -> None:
+        self._upstream, self._due, self._most = upstream, due, most
+        self._since = upstream.settled() if newest else upstream.settled("containers.delete")
         self._kept: dict[tuple[str, str], Any] = {}
         self._is_closed = False
-        self.removed: int | None = None
+        self.settled: int | None = None
 
     def close(self) -> None:
-        """
-        Show from now on only what was looked at: inside of a transaction nothing is asked.
-
-        Raises:
-            NotLookedError: A container was removed since, so a different container may have its id now.
-        """
-        if self.removed is not None and self.removed != self._upstream.removed:
-            raise NotLookedError(self._forget)
+        """Show from now on only what was looked at: inside of a transaction nothing is asked."""
         self._is_closed = True
 
-    def _forget(self) -> None:
+    def renew(self) -> None:
+        """Forget what was looked at. The next look is newer than every change that has ended."""
         self._kept.clear()
-        self.removed = None
+        self._since, self.settled = self._upstream.settled(), None
 
     @property
     def containers(self) -> Listing[Container]:
         """All containers."""
 
         def ask() -> Listing[Container]:
-            self.removed, got = self._upstream.shared(self._due, newest=self._newest, most=self._most)
+            settled, got = self._upstream.shared(self._due, since=self._since, most=self._most)
+            self._looked(settled)
             if isinstance(got, Lost):
                 raise busy("the containers cannot be listed now, so nothing was sent")
             return self._upstream.decoded(containers.LIST, self._due, got)
@@ -431,6 +414,7 @@ class Look:
 
     def _once(self, name: str, of: str, ask: Callable[[], T]) -> T:
         def look() -> None:
+            self._looked(self._upstream.settled())
             self._kept[name, of] = ask()
 
         if (name, of) not in self._kept:
@@ -439,6 +423,9 @@ class Look:
             look()
         found: T = self._kept[name, of]
         return found
+
+    def _looked(self, settled: int) -> None:
+        self.settled = settled if self.settled is None else min(settled, self.settled)
 
 
 _MADE: Final[Mapping[Kind, Callable[[Any, str], Any]]] = {

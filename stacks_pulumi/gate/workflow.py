@@ -454,13 +454,13 @@ def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
     """
     if broker.folder is not None:
         _check_own_rules(broker.folder, judged.change)
-    text, before = judged.statement.encode(), {*judged.said["approvals"]}
-    made = signatures.sign(text, key)
+    made = signatures.sign(judged.statement.encode(), key)
     said = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
-    added = {*said["approvals"]} - before
-    if not added:
+    # Asked last, so that a signature which arrives meanwhile is among the others.
+    others = broker.verdict(judged.statement, judged.signatures)["approvals"]
+    name = next((name for name in said["approvals"] if name not in others), None)
+    if name is None:
         raise RefusedError("the person of this key has approved it already")
-    (name,) = added
     why = said["not_counted"].get(name)
     if why:
         raise RefusedError(f"not approved: {why}")

@@ -559,6 +559,7 @@ def test_a_lost_create_is_not_found_in_what_another_grant_makes_at_the_same_mome
     bench.emulator.faults.add("containers.create", 503)
     assert lost.create("web").status_code == 503
     bench.emulator.faults.add("containers.create", "slow", seconds=8.0)
+    bench.clock.advance(31)
 
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(makes.create, "web")
@@ -567,7 +568,6 @@ def test_a_lost_create_is_not_found_in_what_another_grant_makes_at_the_same_mome
         id_ = made.result().json()["data"]["id"]
 
     assert code(found) == (409, "grant-busy")
-    bench.clock.advance(31)
     assert refused(lost("DELETE", f"/containers/{id_}"))
     assert makes("DELETE", f"/containers/{id_}").status_code == 200
 
@@ -824,8 +824,8 @@ def test_access_is_not_closed_beside_an_address_that_another_grant_adds(bench: B
         answer = waits[0](*waits[1:])
         assert (code(answer), under_way.result().status_code) == ((409, "grant-busy"), 200)
 
-    bench.clock.advance(31)
-    assert waits[0](*waits[1:]).status_code in {400, 403, 409}
+    # It is judged by a list that is newer than the other request: the platform refuses to add to a closed one.
+    assert waits[0](*waits[1:]).status_code == (403 if first == "add" else 400)
 
 
 def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent_since(
@@ -870,20 +870,16 @@ def test_a_removal_of_a_vpn_client_spares_one_that_another_made_since(benches: B
 
 
 def test_a_pin_of_another_grant_stays(bench: Bench) -> None:
-    """Two grants that make a backup at the same moment pin the same one."""
     data = bench.made("data", template="redis")
-    backup = permit("backups.trigger", ids={"container_id": literal(data)}, binds="pin")
-    pin = permit("backups.pin", ids={"backup_id": {"new_backup_of": "pin"}}, times=None)
-    removes = permit("backups.delete", ids={"backup_id": {"new_backup_of": "pin"}})
-    first, second = (bench.granted(backup, pin, removes) for _ in range(2))
-    bench.emulator.faults.add("backups.trigger", "slow", seconds=10.0, done=False)
-    path = f"/containers/{data['id']}/backup"
-    with ThreadPoolExecutor(1) as pool:
-        made = pool.submit(first, "POST", path)
-        until(lambda: bench.ledger.uses("state = 'sent'"))
-        assert [second("POST", path).status_code, made.result().status_code] == [202, 202]
+    first = bench.granted(
+        permit("backups.trigger", ids={"container_id": literal(data)}, binds="pin"),
+        permit("backups.pin", ids={"backup_id": {"new_backup_of": "pin"}}, times=None),
+        permit("backups.delete", ids={"backup_id": {"new_backup_of": "pin"}}),
+    )
+    assert first("POST", f"/containers/{data['id']}/backup").status_code == 202
     bench.emulator.advance(60)
     number = min(bench.emulator.state.backups)
+    second = bench.granted(permit("backups.pin", ids={"backup_id": {"is": str(number)}}, times=None))
     assert [one("POST", f"/backups/{number}/pin").status_code for one in (first, second)] == [200, 200]
 
     assert first("POST", f"/backups/{number}/unpin").status_code == 404

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import report
+from tests.bench import broker, report
 from tests.bench.alone import Alone
 from tests.bench.broker import Own
 from tests.bench.cases import VERBS, all_cases
@@ -47,6 +47,14 @@ def test_it_runs_fast_only_while_a_process_waits_and_none_works(file: Path) -> N
     other.move(40)
     waiting.join()
     assert not other.is_waited_for()
+
+
+def test_the_brokers_own_time_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "_REQUESTS", 4)
+
+    own = broker.measure()
+
+    assert min(own.read, own.change) > 0
 
 
 def test_a_wait_ends_with_a_notification(file: Path) -> None:

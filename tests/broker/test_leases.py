@@ -1,0 +1,122 @@
+"""A container belongs to the request of one grant at a time, whatever the request is."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+
+from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, variables
+from stacks_pulumi.broker.permits import Ask, meet
+from stacks_pulumi.broker.upstream import Upstream
+from stacks_pulumi.endpoints import ENDPOINTS
+from tests.broker.conftest import Bench, Client, literal, permit
+from tests.broker.test_changes import code
+from tests.support.waiting import until
+
+_WEB = "usr-abc12345-web"
+
+
+def _about_web(endpoint: str, variable: str, others: str) -> Ask:
+    """Return a request about the container `web`: in this variable of its path, or by its name."""
+    names = variables(ENDPOINTS[endpoint])
+    ids = {name: _WEB if name == variable else f"usr-abc12345-{others}-{name}" for name in names}
+    return Ask(endpoint, ids, {"name": "web"} if endpoint == "containers.create" else {}, {})
+
+
+_WAYS = [
+    (endpoint, variable)
+    for endpoint in EFFECTS
+    for variable in (sorted(CONTAINERS.intersection(variables(ENDPOINTS[endpoint]))) or [""])
+    if variable or endpoint == "containers.create"
+]
+_ABOUT_WEB, _ALSO = ([_about_web(*way, others) for way in _WAYS] for others in ("one", "two"))
+
+
+@pytest.mark.parametrize("first", _ABOUT_WEB, ids=["-".join(filter(None, way)) for way in _WAYS])
+def test_every_request_meets_every_request_about_its_container(first: Ask) -> None:
+    """Two that only connect to it do not change it."""
+    for second in _ALSO:
+        only_connect = first.ids.get("target_id") == second.ids.get("target_id") == _WEB
+        assert meet(first, second) == meet(second, first) == (not only_connect)
+
+
+def test_requests_about_other_containers_and_objects_do_not_meet() -> None:
+    others = [
+        Ask("containers.create", {}, {"name": "data"}, {}),
+        Ask("containers.delete", {"container_id": "usr-abc12345-data"}, {}, {}),
+        Ask("backups.pin", {"backup_id": "7"}, {}, {}),
+        Ask("connections.delete", {"connection_id": "7"}, {}, {}),
+    ]
+
+    assert not any(meet(one, other) for one in _ABOUT_WEB for other in others)
+    assert not any(meet(one, other) for one, other in itertools.combinations(others[1:], 2))
+    assert all(meet(one, one) for one in others)
+
+
+def _restarts(bench: Bench, row: dict[str, Any], times: int = 9) -> tuple[Client, Any]:
+    """Return a grant that may restart a container, and the request for it."""
+    ids = {"container_id": literal(row)}
+    grant = bench.granted(permit("containers.set_status", {"status": "restart"}, ids=ids, times=times))
+    return grant, ("PUT", f"/containers/{row['id']}/status", {"status": "restart"})
+
+
+def test_a_request_waits_for_another_grants_request_about_its_container_and_for_no_other(
+    bench: Bench,
+) -> None:
+    web, data = bench.made("web"), bench.made("data")
+    (first, of_web), (second, _), (third, of_data) = (_restarts(bench, row) for row in (web, web, data))
+    bench.emulator.faults.add("containers.set_status", "slow", seconds=10.0)
+
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(first, *of_web)
+        until(lambda: bench.ledger.uses("state = 'sent'"))
+        answers = [code(second(*of_web)), third(*of_data).status_code, under_way.result().status_code]
+
+    assert answers == [(409, "grant-busy"), 200, 200]
+    assert second(*of_web).status_code == 200
+
+
+@pytest.mark.parametrize(("fault", "is_held"), [("drop_after", True), (500, True), (408, True), (400, False)])
+def test_a_request_without_an_answer_holds_its_container_for_half_a_minute(
+    bench: Bench, fault: Any, is_held: bool
+) -> None:
+    """The platform may still carry it out. After a refusal it does not."""
+    web = bench.made("web")
+    (first, restart), (second, _) = (_restarts(bench, web) for _ in range(2))
+    bench.emulator.faults.add("containers.set_status", fault)
+    assert first(*restart).status_code >= 400
+
+    assert second(*restart).status_code == (409 if is_held else 200)
+    assert first(*restart).status_code == 200
+    bench.clock.advance(31)
+    assert second(*restart).status_code == 200
+
+
+def test_a_request_is_judged_by_a_look_that_is_newer_than_another_grants_request(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address that was added after the look would be removed with the approved one."""
+    web = bench.made("web", allowed_ips=["198.51.100.7"])
+    del bench.emulator.state.containers[web["id"]].allowed_ips[:-1]
+    ids = {"container_id": literal(web)}
+    adds = bench.granted(permit("allowed_ips.add", {"ip_address": "198.51.100.9"}, ids=ids))
+    closes = bench.granted(
+        permit("containers.external_access", {"enabled": False}, ids=ids, only_address="198.51.100.7")
+    )
+    decoded, added = Upstream.decoded, list[requests.Response]()
+
+    def then_added(self: Upstream, call: Any, *given: Any) -> Any:
+        found = decoded(self, call, *given)
+        if call.endpoint.name == "allowed_ips.list" and not added:
+            added.append(adds("POST", f"/containers/{web['id']}/allowed-ips", {"ip_address": "198.51.100.9"}))
+        return found
+
+    monkeypatch.setattr(Upstream, "decoded", then_added)
+
+    assert closes("PUT", f"/containers/{web['id']}/external-access", {"enabled": False}).status_code == 403
+    assert added[0].ok
+    assert len(bench.emulator.state.containers[web["id"]].allowed_ips) == 2
