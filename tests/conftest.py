@@ -6,6 +6,7 @@ import gc
 import itertools
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ sys.dont_write_bytecode = False
 # gRPC writes a line on standard error when an engine ends during a call, and tests compare what a host writes there.
 # Processes inherit the variable, and gRPC reads it when it is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# A shell lets its background commands ignore it, and so do all processes of theirs. An engine stops its host with it, and
+# would wait five seconds for each.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 EXTRA_FIXTURES = {"language_hosts", "oldest_engine", "sdks", "site", "yaml_language_host"}
 """Fixtures that take minutes: they build engines or language hosts, generate SDKs, or build the site."""

@@ -10,6 +10,7 @@ Benchmark: seconds, calls, processor time and memory of many containers, beside 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ def main() -> int:
         for target in found_targets:
             say(_line(target))
         return int(not all(target.reached for target in found_targets))
+    # Ignored in the background of a shell: an engine stops its host with it, and would wait five seconds.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Of a forked provider, processor time and memory would be those of the server's client.
     commands.Mode.real = True
     began = time.monotonic()
