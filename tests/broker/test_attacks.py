@@ -405,23 +405,6 @@ def test_a_deletion_of_what_is_gone_does_not_meet_what_another_grant_makes_meanw
     bench.emulator.faults.clear()
 
 
-def test_a_create_waits_for_another_grants_request_about_the_id_that_it_may_get(bench: Bench) -> None:
-    old = bench.made("web")
-    clears = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
-    makes = bench.granted(permit("containers.create", create("web")))
-    bench.emulator.faults.add("containers.delete", "slow", seconds=10.0, done=False)
-
-    with ThreadPoolExecutor(2) as pool:
-        cleared = pool.submit(clears, "DELETE", f"/containers/{old['id']}")
-        until(lambda: bench.ledger.uses("state = 'sent'"))
-        # In the dashboard somebody removes it, too.
-        del bench.emulator.state.containers[old["id"]]
-        answers = makes.create("web").status_code, cleared.result().status_code
-
-    assert (answers, bench.names) == ((409, 404), [])
-    assert makes.create("web").status_code == 202
-
-
 def test_a_server_that_may_not_serve_a_folder_changes_nothing_in_its_ledger(bench: Bench) -> None:
     """A deletion that is under way would count as not done."""
     web = bench.made("web")
@@ -759,22 +742,6 @@ def test_a_lost_request_is_not_sent_again_to_a_container_that_was_made_since_und
     assert bench.emulator.calls("allowed_ips.add") == 1
 
 
-def test_a_vpn_client_waits_for_another_grants_removal_of_its_name_that_had_no_answer(bench: Bench) -> None:
-    """The removal is sent again, and would remove the new one."""
-    ids, laptop = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}, {"name": "laptop"}
-    first, second = (bench.granted(permit("vpn_clients.add", laptop, ids=ids)) for _ in range(2))
-    path = f"/containers/{ids['vpn_container_id']['is']}/vpn-clients"
-    assert first("POST", path, laptop).status_code < 300
-    bench.emulator.faults.add("vpn_clients.remove", "drop_after")
-    assert first("DELETE", f"{path}/laptop").status_code == 502
-
-    assert code(second("POST", path, laptop)) == (409, "grant-busy")
-    assert first("DELETE", f"{path}/laptop").status_code == 404
-    bench.clock.advance(31)
-    assert second("POST", path, laptop).status_code < 300
-    assert refused(first("DELETE", f"{path}/laptop"))
-
-
 def test_a_create_sent_again_counts_with_its_price_of_then(
     benches: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -798,34 +765,6 @@ def test_a_container_shows_one_create_though_names_differ_in_case_only(benches: 
 
     assert agent.create("web").status_code == 202
     assert code(agent.create("two")) == (402, "grant-limit")
-
-
-@pytest.mark.parametrize("first", ["add", "close"])
-def test_access_is_not_closed_beside_an_address_that_another_grant_adds(bench: Bench, first: str) -> None:
-    """It clears the list of addresses, which was looked at before."""
-    web = bench.made("web", allowed_ips=["198.51.100.7"])
-    addresses = bench.emulator.state.containers[web["id"]].allowed_ips
-    del addresses[:-1]
-    body, closed, ids = {"ip_address": "198.51.100.9"}, {"enabled": False}, {"container_id": literal(web)}
-    closing = permit("containers.external_access", closed, ids=ids, only_address="198.51.100.7")
-    paths = {
-        "add": f"/containers/{web['id']}/allowed-ips",
-        "close": f"/containers/{web['id']}/external-access",
-    }
-    adds, closes = bench.granted(permit("allowed_ips.add", body, ids=ids)), bench.granted(closing)
-    requests = {"add": (adds, "POST", paths["add"], body), "close": (closes, "PUT", paths["close"], closed)}
-    sent, waits = (requests.pop(first), *requests.values())
-    endpoint = {"add": "allowed_ips.add", "close": "containers.external_access"}[first]
-    bench.emulator.faults.add(endpoint, "slow", seconds=10.0, done=False)
-
-    with ThreadPoolExecutor(1) as pool:
-        under_way = pool.submit(sent[0], *sent[1:])
-        until(lambda: bench.ledger.uses("state = 'sent'"))
-        answer = waits[0](*waits[1:])
-        assert (code(answer), under_way.result().status_code) == ((409, "grant-busy"), 200)
-
-    # It is judged by a list that is newer than the other request: the platform refuses to add to a closed one.
-    assert waits[0](*waits[1:]).status_code == (403 if first == "add" else 400)
 
 
 def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent_since(
