@@ -315,7 +315,8 @@ def _claim(options: argparse.Namespace) -> int:
     with _opened(options) as folder:
         settings = folder.settings()
         source = settings.key if settings.keys is None else settings.keys.read
-        upstream = Upstream(settings.base_url or DEFAULT_BASE_URL, read_key(source, "key"), SYSTEM_CLOCK)
+        key, ledger = read_key(source, "key"), folder.ledger
+        upstream = Upstream(settings.base_url or DEFAULT_BASE_URL, key, SYSTEM_CLOCK, settled=ledger.settled)
         look = Look(upstream, upstream.patient())
         try:
             rows = {id_: look.container(id_) for id_ in options.ids}
@@ -326,7 +327,7 @@ def _claim(options: argparse.Namespace) -> int:
             raise StacksError(f"the account has no container {missing[0]!r}", code="not-found")
         for row in rows.values():
             if row is not None:
-                folder.ledger.claim(options.stack, row.id, row.created_at, row.template, row.plan)
+                ledger.claim(options.stack, row.id, row.created_at, row.template, row.plan)
     sys.stdout.write(f"{one_line(options.stack)} owns {', '.join(map(clean, options.ids))}.\n")
     return 0
 
