@@ -29,8 +29,8 @@ sys.dont_write_bytecode = False
 # gRPC writes a line on standard error when an engine ends during a call, and tests compare what a host writes there.
 # Processes inherit the variable, and gRPC reads it when it is imported.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-# Commands in the background of a shell ignore it, and so do their processes. An engine stops its host with it, and would
-# wait five seconds each time.
+# Commands in the background of a shell ignore it, and so do their processes. An engine stops its host with it, and
+# would wait five seconds each time.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 EXTRA_FIXTURES = {"language_hosts", "oldest_engine", "sdks", "site", "yaml_language_host"}
