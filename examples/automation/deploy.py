@@ -14,14 +14,14 @@ import stacks_pulumi as stacks
 
 
 def program() -> None:
-    """Declare what the stack consists of."""
+    """Declare the resources of the stack."""
     app = stacks.Container("greeter", template="nodejs", external_access=True)
     pulumi.export("url", app.url)
     pulumi.export("monthly_price_usd", app.monthly_price_usd)
 
 
 def main(packs: list[str]) -> None:
-    """Run it from nothing to nothing."""
+    """Create the stack, preview and apply it, print its output, and destroy it."""
     with tempfile.TemporaryDirectory() as state:
         # The provider reads STACKS_API_KEY and STACKS_BASE_URL from the environment of this process.
         options = automation.LocalWorkspaceOptions(

@@ -7,7 +7,7 @@ release = config.require("release")
 
 database = stacks.Container("ledger-db", template="postgresql")
 
-# A new release makes a new backup; the app waits for it, and only after that the old one is unpinned.
+# A new release makes a new backup. The app waits for it. The old backup is unpinned last.
 backup = stacks.PinnedBackup("before-release", container=database, triggers=[release])
 app = stacks.Container(
     "ledger",

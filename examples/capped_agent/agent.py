@@ -1,5 +1,5 @@
 """
-An agent without a model: it does what a model would do through `stacks-pulumi mcp`.
+Call the tools of `stacks-pulumi mcp` as an agent would, without a model.
 
     python agent.py deploy       a web app: within its budget
     python agent.py grow         the app with a database: needs a person
@@ -85,5 +85,5 @@ async def apply(client: Client, record: str) -> str | None:
     return None
 
 
-# Not inside of the client, which would show where it was interrupted.
+# Raised outside of the client, whose traceback would hide the message.
 sys.exit(asyncio.run(main(*sys.argv[1:])))

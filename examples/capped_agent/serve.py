@@ -1,5 +1,5 @@
 """
-Start a broker as you, to try it, or end it. A real one is a service of another user.
+Start a broker as your user, to try it, or stop it. A real broker is a service with its own user.
 
     python serve.py start FOLDER     prints its address
     python serve.py stop FOLDER
@@ -18,7 +18,7 @@ action, folder = sys.argv[1], Path(sys.argv[2])
 
 
 def status() -> dict[str, Any] | None:
-    """Return what the broker's folder says of its server."""
+    """Return the address and the other data of the broker's server."""
     words = ["stacks-pulumi", "broker", "status", str(folder), "--json"]
     said: dict[str, Any] = json.loads(subprocess.check_output(words))  # noqa: S603  (this package's own command)
     return said["server"]

@@ -7,21 +7,21 @@ import stacks_pulumi as stacks
 
 class AppWithDatabase(pulumi.ComponentResource):
     """
-    An app that can reach its database, and that the given networks can reach.
+    An app with its database, and the networks that can reach the app.
 
     Args:
         name: The app's name; the database is called `<name>-db`.
-        template: What the app is made from.
-        database: What the database is made from.
-        allowed: Addresses or networks that may connect to the app; none leaves it inside the account's network.
+        template: The template of the app.
+        database: The template of the database.
+        allowed: Addresses or networks that may connect to the app. Without any, only the account's network can.
         protect: Whether Pulumi refuses to delete the database.
         opts: Pulumi's options.
     """
 
     url: pulumi.Output[str | None]
-    """Public host name of the app; none if external access is off."""
+    """Public host name of the app; `None` if external access is off."""
     monthly_price_usd: pulumi.Output[float]
-    """What both cost a month."""
+    """The monthly price of both containers."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ to_database = stacks.Connection(
 )
 to_cache = stacks.Connection("crm-to-cache", source=app, target=cache, name="cache")
 
-# The API masks the password in what it says of a connection; the target's credentials have it.
+# The API masks the password of a connection. The target's credentials contain it.
 credentials = stacks.get_credentials_output(database.id)
 
 pulumi.export("environment", to_database.environment_variables)

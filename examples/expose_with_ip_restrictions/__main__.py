@@ -4,7 +4,7 @@ import stacks_pulumi as stacks
 
 site = stacks.Container("intranet", template="nginx", external_access=True)
 
-# Turning external access on allows the caller's address: in CI, the runner's. Each rule removes it again.
+# Turning external access on allows the caller's address: in CI, the runner's address. Each rule removes it again.
 office = stacks.AllowedIp(
     "office",
     container=site,

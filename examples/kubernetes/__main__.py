@@ -8,7 +8,7 @@ config = pulumi.Config()
 shop = stacks.Container("shop", template="nodejs", external_access=True)
 database = stacks.Container("shop-db", template="postgresql", external_access=True)
 stacks.Connection("shop-to-db", source=shop, target=database)
-# Nobody but the cluster may connect from outside.
+# Only the cluster may connect from outside.
 stacks.AllowedIp(
     "cluster",
     container=database,

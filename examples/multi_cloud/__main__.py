@@ -11,7 +11,7 @@ record = cloudflare.DnsRecord(
     zone_id=config.require("zone"),
     name=config.require("name"),
     type="CNAME",
-    # STACKS chooses the address; when it changes, the record follows in the same `up`.
+    # STACKS chooses the address. When the address changes, the record changes in the same `up`.
     content=site.url,
     ttl=300,
 )

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as stacks from "stacks-pulumi";
 
-// What is protected, Pulumi neither deletes nor replaces. `pulumi config set protect true` once the data matters.
+// Pulumi neither deletes nor replaces a protected resource. Run `pulumi config set protect true` once the data matters.
 const protect = new pulumi.Config().getBoolean("protect") ?? false;
 
 const db = new stacks.Container("orders-db", { template: "postgresql" }, { protect });

@@ -1,4 +1,4 @@
-"""The program on a real engine and the emulated API: the containers of a deploy, and the effect of a lost response."""
+"""Test the program on a real engine and the emulated API: the containers of a deploy, and a lost response."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the program declares, on Pulumi's mocks: no engine, no network, milliseconds."""
+"""Test the program's declarations on Pulumi's mocks: no engine, no network, milliseconds."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class StacksMocks(pulumi.runtime.Mocks):
         return f"usr-1-{args.name}", {**args.inputs, "url": f"{args.name}.example.com"}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
-        # Data functions are answered here. Without an answer they are an error; they never call the API.
+        # Answers data functions, which never call the API here. A missing answer is an error.
         return {"stacks:index:get_credentials": {"username": "shop", "password": "secret"}}[args.token]
 
 

@@ -4,16 +4,16 @@ import stacks_pulumi as stacks
 
 config = pulumi.Config()
 
-# Without a `customerUrl` it is the API itself.
+# Without a `customerUrl` the provider uses the API's own address.
 customer = stacks.Provider(
     "customer", api_key=config.require_secret("customerKey"), base_url=config.get("customerUrl")
 )
 theirs = pulumi.ResourceOptions(provider=customer)
 
-# In the account of the stack's own key.
+# This container is in the account of the stack's own key.
 reports = stacks.Container("reports", template="python")
 
-# In the customer's account. A connection uses the provider of its source by default.
+# These are in the customer's account. By default, a connection uses the provider of its source.
 site = stacks.Container("site", template="ghost", external_access=config.require_bool("exposed"), opts=theirs)
 database = stacks.Container("site-db", template="mysql", opts=theirs)
 stacks.Connection("site-to-db", source=site, target=database)

@@ -4,10 +4,10 @@ import stacks_pulumi as stacks
 
 vpn = stacks.Container("office-vpn", template="stacks-vpn")
 
-# The configuration with its private key is in the state, encrypted, and comes out as a secret output.
+# The state contains the configuration with its private key, encrypted. The output is a secret.
 laptop = stacks.VpnClient("laptop", container=vpn, rotate_triggers=[pulumi.Config().require("rotation")])
 
-# This one's is not in the state: `stacks-pulumi vpn-config` downloads it.
+# The configuration of this client is not in the state: `stacks-pulumi vpn-config` downloads it.
 phone = stacks.VpnClient("phone", container=vpn, store_config=False)
 
 pulumi.export("wireguard", laptop.config)

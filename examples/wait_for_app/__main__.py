@@ -32,7 +32,7 @@ def problem_of(address: str) -> str | None:
 
 
 def repeat_twice(failed: pulumi.ErrorHookArgs) -> bool:
-    """Repeat a change that failed, and never a create: without capacity each one would join the waitlist again."""
+    """Repeat a failed change, but never a create: without capacity, each create would join the waitlist again."""
     return failed.failed_operation != "create" and len(failed.errors) < 3
 
 
@@ -44,7 +44,7 @@ hooks = pulumi.ResourceHookBinding(
 status = stacks.Container(
     "status-page", template="nodejs", external_access=True, opts=pulumi.ResourceOptions(hooks=hooks)
 )
-# Its clients are created when it answers.
+# This container is created when the application answers.
 client = stacks.Container("probe", template="nodejs", opts=pulumi.ResourceOptions(depends_on=[status]))
 stacks.Connection("probe-to-status-page", source=client, target=status)
 

@@ -31,7 +31,7 @@ _FELT = (
 _HEAD = """\
 # Performance
 
-Seconds until a command of the engine ends, at 60 requests a minute:
+The table shows the seconds until a command of Pulumi ends, at 60 requests a minute:
 
 """
 
@@ -40,14 +40,15 @@ _PROVIDERS = """
   an AllowedIp and a Connection.
 - **Ours** is the dynamic host of this package. **Native** is the [native plugin](native.md), with the same
   resources.
-- **Peer** follows the best providers for other hosts, such as terraform-provider-hcloud
+- **Peer** is written like the best providers for other hosts, such as terraform-provider-hcloud
   ([`peer_stacks.py`](../tests/bench/plain/peer_stacks.py)). It runs ten operations in parallel, and sends one
-  GET for each resource. Its polls begin with half a second and double.
-- **Plain** follows Pulumi's documentation ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)). It polls
-  every 2 s, runs four operations in parallel, and does not wait for a deletion.
+  GET for each resource. It polls after half a second, and doubles each pause.
+- **Plain** is written like the examples of Pulumi's documentation
+  ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)). It polls every 2 s, runs four operations in
+  parallel, and does not wait for a deletion.
 - **Bound** is the least time that any provider needs ([how it is computed](#how-it-is-measured)).
 
-![up of each provider, in multiples of what has to be](images/bench.svg)
+![up of each provider, as a multiple of the bound](images/bench.svg)
 
 ## How it is measured
 
@@ -56,14 +57,14 @@ Python {python}, Pulumi SDK {sdk}, a real engine, and the emulator as the server
 unused rate limit.
 
 **The clock** of the providers and the emulator runs {fastest:.0f} times as fast while a provider only waits.
-Otherwise it runs at normal speed. So all seconds are those that a user waits. These cases were also measured in
-real time:
+Otherwise it runs at normal speed. So all figures are the seconds that a user would wait. These cases were also
+measured in real time:
 
 {agreements}
 
 **The bound** is an empty `up` ({empty:.1f} s here), the boot, and the minutes that the rate limit needs for the
-necessary calls. If *idle* takes longer, that is the bound. *Idle* is a provider that does nothing: the time of
-the engine alone.
+necessary calls. If *idle* takes longer, its time is the bound. *Idle* is a provider that does nothing, so its
+time is that of the engine alone.
 
 | Command | Necessary calls |
 |---|---|
@@ -72,8 +73,8 @@ the engine alone.
 | `destroy` | one list, and a deletion of each resource |
 
 Stacks with a rate limit run with `--parallel 64`. The others run with `--parallel 256`, and their engine skips
-intermediate states (`PULUMI_SKIP_CHECKPOINTS`). Otherwise its own time would grow with the square of the number
-of resources.
+intermediate states (`PULUMI_SKIP_CHECKPOINTS`). Otherwise the engine's own time would grow with the square of the
+number of resources.
 
 ## Targets
 
@@ -100,14 +101,14 @@ _COLUMNS = (
 _MISHAPS = """
 ## When something goes wrong
 
-Seconds that a fault, or a change in the dashboard, adds to an `up` or a `refresh`. Containers boot for {boot:.0f} s
-here, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The `Retry-After` of a 429
-is not counted. A slow answer of 10 s arrives while the container boots. The second of two faults hits the repetition of
-the request.
+The table shows the seconds that a fault, or a change in the dashboard, adds to an `up` or a `refresh`. Containers
+boot for {boot:.0f} s here, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The `Retry-After`
+of a 429 is not counted. A slow answer of 10 s arrives while the container boots. The second of two faults hits
+the repeated request.
 
 - *Fails* is a command that ends with an error.
-- *1 unknown* is a container that is billed and outside every state.
-- *Not met* means that this provider makes no such request, or no repetition.
+- *1 unknown* is a container that is billed and in no state.
+- *Not met* means that this provider does not send such a request, or does not repeat it.
 
 | command | containers | what goes wrong | {columns} |
 |---|---|---|{rule}|
@@ -121,7 +122,7 @@ _TAIL = """
 ## How to run it
 
     make bench                            everything, and this page
-    make bench ARGS="--containers 24"     a piece; its page is build/bench/bench.md
+    make bench ARGS="--containers 24"     a part; its page is build/bench/bench.md
 """
 
 

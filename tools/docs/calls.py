@@ -119,10 +119,10 @@ class _Measurement:
         other.up(container=container.id, ip_address="198.51.100.8")
         self._note("AllowedIp", "delete, in a `destroy`", other.delete)
         other.up(container=container.id, ip_address="198.51.100.8")
-        # That is how a process learns that its program has the container.
+        # The update tells the process that its program has the container.
         container.up(name="app", template="nodejs", external_access=True, restart_triggers=["2"])
-        self._note("AllowedIp", "delete, and the container stays", other.delete)
-        self._note("AllowedIp", "delete, the last one of a list", it.delete)
+        self._note("AllowedIp", "delete, while the container remains", other.delete)
+        self._note("AllowedIp", "delete of the last address of a container", it.delete)
 
     def _vpn_client(self, container: str) -> None:
         it = self._resource("VpnClient")

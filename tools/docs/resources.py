@@ -68,7 +68,7 @@ def outputs(kind: str) -> str:
                 f"`{name}`",
                 described(type_) + (" or `None`" if optional(type_) else ""),
                 "yes" if name in secrets else "",
-                changes.get(name, "with another API key" if name == ORIGIN else "no"),
+                changes.get(name, "with a different API key" if name == ORIGIN else "no"),
                 said,
             )
             for name, (type_, said) in attributes(cls).items()

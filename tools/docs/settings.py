@@ -16,14 +16,14 @@ __all__ = ["configuration", "of_the_plugin"]
 _SAID: Final = {
     "apiKey": "The API key; set it as a secret. The preview of a new stack works without one.",
     "baseUrl": "Where the API is. `http://` is accepted only for this machine.",
-    "allowHttp": "Accept `http://` to other machines too: for an emulator in a trusted network.",
+    "allowHttp": "Accept `http://` to other machines too, for example for an emulator in a trusted network.",
     "adopt": "For an object that exists: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
     "requestsPerMinute": "Rate limit until the first response header sets it.",
     "deleteChildrenWithContainer": "Delete children with their container, at a [risk](#children-and-their-container).",
     "namePattern": "Shapes the default [names](#names-of-containers) of containers, for example `${name}-${stack}`.",
-    "requireSecretKey": "Refuse a key that is not a secret. The default is a warning.",
+    "requireSecretKey": "Refuse a key that is not set as a secret. By default it causes a warning.",
     "platform": "A [file with facts](platform-file.md) about the platform that its guide does not have.",
-    "hideLogs": "Leave the last log lines of a failed start out of its error: they may contain a password.",
+    "hideLogs": "Leave the last log lines out of the error of a failed start, because they may contain a password.",
     "maxConcurrency": "Operations that one provider process runs in parallel.",
 }
 _LINK: Final = re.compile(r"\[([^]]+)\]\([^)]+\)")

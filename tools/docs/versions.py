@@ -29,13 +29,13 @@ def versions() -> str:
             (
                 "Python",
                 f"{first} to {last}",
-                f"every test on {last}; the fast tests and one on the engine on the others",
+                f"all tests on {last}; the fast tests and one engine test on the others",
             ),
             ("Pulumi's Python SDK", f"{oldest} to {sdk}", "the oldest and the newest"),
             (
                 "Pulumi's engine",
                 f"{oldest} to {newest}",
-                f"every test on {pins.VERSION}, a story of every kind on {pins.OLDEST}; the newest of all every week",
+                f"all tests on {pins.VERSION}; one test of each kind on {pins.OLDEST}; the newest engine every week",
             ),
         ],
     )

@@ -22,13 +22,17 @@ __all__ = ["contents", "written"]
 
 _API: Final = {
     "resources": ("Resources", "stacks_pulumi", "The classes that a program creates, and their arguments."),
-    "functions": ("Data functions", "stacks_pulumi.functions", "What a program can look up."),
-    "models": ("Answers", "stacks_pulumi.api.models", "What the client and the data functions return."),
+    "functions": ("Data functions", "stacks_pulumi.functions", "Functions that read objects of the account."),
+    "models": ("Answers", "stacks_pulumi.api.models", "The results of the client and of the data functions."),
     "client": ("Client", "stacks_pulumi.api", "The HTTP API as a typed client, without Pulumi."),
     "errors": ("Errors", "stacks_pulumi.errors", "Every error as a type."),
     "catalog": ("Catalogue", "stacks_pulumi.catalog", "Plans, templates, storage tiers and prices."),
     "policy": ("Policies", "stacks_pulumi.policy", "Rules, packs, and the views that a rule judges."),
-    "policy_testing": ("Testing policies", "stacks_pulumi.policy.testing", "A pack on plain properties."),
+    "policy_testing": (
+        "Testing policies",
+        "stacks_pulumi.policy.testing",
+        "Tests of a pack, without an engine.",
+    ),
     "emulator": ("Emulator", "stacks_pulumi.emulator", "The API on your own machine."),
     "testing": ("Fixtures", "stacks_pulumi.testing", "Pytest fixtures for programs."),
 }

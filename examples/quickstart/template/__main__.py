@@ -2,7 +2,7 @@ import pulumi
 
 import stacks_pulumi as stacks
 
-# What is protected, Pulumi neither deletes nor replaces. `pulumi config set protect true` once the data matters.
+# Pulumi neither deletes nor replaces a protected resource. Run `pulumi config set protect true` once the data matters.
 protect = pulumi.Config().get_bool("protect") or False
 
 db = stacks.Container("orders-db", template="postgresql", opts=pulumi.ResourceOptions(protect=protect))

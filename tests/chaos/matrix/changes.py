@@ -127,8 +127,8 @@ CHANGES = (
         certified,
         lambda cell: certified(cell, "2"),
         note=(
-            "repeated if the outcome is unknown: the first new key was not downloaded, so a second one is as good. If "
-            "the first request is carried out after its timeout, the state has the old key until a refresh"
+            "repeated if the outcome is unknown: the first new key was never downloaded, so a second new key replaces "
+            "it. If the first request is carried out after its timeout, the state has the old key until a refresh"
         ),
         overtaken=True,
         judged=False,

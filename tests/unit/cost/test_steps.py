@@ -78,7 +78,7 @@ ROWS = (
         sames={"web": ("same", 10, 10)},
     ),
     Row(
-        "`replace` beside a leftover",
+        "`replace` next to a leftover",
         "leftover_again",
         {"web": ("replace", 10, 5), f"web{LEFT_OVER}": ("delete", 4, 0)},
         sames={"web": ("replace", 10, 5)},
