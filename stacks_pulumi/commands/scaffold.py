@@ -318,10 +318,10 @@ INDEX: Final = ""
 """The package index that has this package; a release writes its name here when it is there. Empty: none."""
 
 PLACE_UNKNOWN: Final = """\
-# Write here where stacks-pulumi comes from: a commit of its repository, or a wheel next to this file, such as
+# Write here the source of stacks-pulumi: a commit of its repository, or a wheel next to this file, such as
 #   stacks-pulumi @ git+https://HOST/REPOSITORY@COMMIT
 #   ./stacks_pulumi-VERSION-py3-none-any.whl
-# Never write its name alone: anyone may register it at an index.
+# Never write its name alone, because anyone may register that name at an index.
 """
 """A `requirements.txt` for a package whose place is not known; `pip install -r` of it installs nothing."""
 

@@ -122,7 +122,7 @@ class _Measurement:
         # The update tells the process that its program has the container.
         container.up(name="app", template="nodejs", external_access=True, restart_triggers=["2"])
         self._note("AllowedIp", "delete, while the container remains", other.delete)
-        self._note("AllowedIp", "delete of the last address of a container", it.delete)
+        self._note("AllowedIp", "delete, the last address of a container", it.delete)
 
     def _vpn_client(self, container: str) -> None:
         it = self._resource("VpnClient")
