@@ -27,7 +27,7 @@ from stacks_pulumi.account.read import Belongings, said_of
 from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import AllowedIp, Connection, Container, ExternalAccess
-from stacks_pulumi.config import DEFAULT_BASE_URL
+from stacks_pulumi.config import DEFAULT_BASE_URL, OLDEST_ENGINE
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
@@ -404,7 +404,12 @@ _PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
 
 def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -> dict[str, str]:
     """Return the files of the program by name."""
-    head: dict[str, Any] = {"name": project, "description": _ABOUT, "runtime": language}
+    head: dict[str, Any] = {
+        "name": project,
+        "description": _ABOUT,
+        "runtime": language,
+        "requiredPulumiVersion": f">={OLDEST_ENGINE}",
+    }
     if base_url != DEFAULT_BASE_URL:
         # Written down, so that a later `up` without the environment variable does not use another account.
         head["config"] = {"stacks:baseUrl": {"value": base_url}}

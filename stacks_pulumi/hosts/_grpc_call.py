@@ -15,11 +15,9 @@ from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
 
+from stacks_pulumi.config import OLDEST_ENGINE
 from stacks_pulumi.errors import clean, contains_key, without_keys
 from stacks_pulumi.resources._operation import Checked, EngineCall
-
-OLDEST_ENGINE: Final = "3.259.0"
-"""The oldest engine that is tested. An older one gets a warning."""
 
 _KNOWS_WAITING: Final = ">=3.272.0"
 """The engines that know `ErrorResourceAwaitFailed`."""

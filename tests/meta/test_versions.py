@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import stacks_pulumi
-from stacks_pulumi.hosts._grpc_call import OLDEST_ENGINE
+from stacks_pulumi.config import OLDEST_ENGINE
 from tools import plugin
 from tools.engine import pins
 
