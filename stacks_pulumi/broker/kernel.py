@@ -58,6 +58,7 @@ from stacks_pulumi.broker.permits import (
     fits,
     fits_secret,
     is_about_own,
+    is_container,
     is_made,
     made_at,
     meet,
@@ -154,30 +155,37 @@ class Kernel:
 
     def take_over(self) -> None:
         """Take over the ledger from a server that runs no more: nobody waits for what it was doing."""
-        self._leave("true")
+        self._leave()
 
     # Reads
 
     def read(self, visit: Visit) -> Reply:
         """Answer a read: of the inventory, or of a secret that the grant names."""
-        grant, ask, look = visit.grant, visit.ask, Look(self._upstream, visit.due)
+        grant, ask = visit.grant, visit.ask
         self.may_still(grant, "ask for another grant")
-        secret, holdings = SECRETS.get(ask.endpoint), self._holdings(grant)
+        secret, seen = SECRETS.get(ask.endpoint), self._seen(grant)
+        look = Look(self._upstream, visit.due)
+        is_limited = self._check_read(visit, secret, seen, look)
+        own = None if seen is None or ask.endpoint not in _OF_CONTAINERS else _listed(seen, look)
+        got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
+        if secret is not None and is_limited:
+            # While it waited for its turn, the id may have been given to another container. A list that is newer than
+            # the answer shows that.
+            self._check_read(visit, secret, seen, Look(self._upstream, visit.due, most=0.0))
+        return self._upstream.reply(got, "read", secret=secret is not None, only=own)
+
+    def _check_read(self, visit: Visit, secret: str | None, seen: list[Use] | None, look: Look) -> bool:
+        """Refuse a read that a grant may not do; return whether it is limited to certain containers."""
+        grant, ask, holdings = visit.grant, visit.ask, self._holdings(visit.grant)
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant does not read {secret}", "ask for a grant that does")
-        seen = self._seen(grant)
+        is_limited = is_named or seen is not None
         # The id of a container that is not there may be given to another one a moment later.
-        is_gone = (is_named or seen is not None) and None in map(look.container, ask.containers)
+        is_gone = is_limited and None in map(look.container, ask.containers)
         if is_gone or not _sees(seen, ask, look) or (seen is not None and ask.endpoint == "backups.stats"):
             raise RequestRefusedError(404, "Container not found")
-        got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
-        only = (
-            [one.object or "" for one in seen]
-            if seen is not None and ask.endpoint in _OF_CONTAINERS
-            else None
-        )
-        return self._upstream.reply(got, "read", secret=secret is not None, only=only)
+        return is_limited
 
     def _seen(self, grant: Grant) -> list[Use] | None:
         """Return what has made the containers that a grant sees; `None` if it sees all."""
@@ -373,9 +381,10 @@ class Kernel:
         """
         since = self._ledger.now() - _UNDER_WAY
         holds = (
-            f"ended > ? and (grant_id <> ? and {LOST} or state = 'sent' and endpoint = 'containers.delete')"
+            f"state = 'sent' and (grant_id <> ? or endpoint = 'containers.delete') "
+            f"or ended > ? and grant_id <> ? and {LOST}"
         )
-        if any(meet(ask, use) for use in self._ledger.uses(holds, since, grant.id)):
+        if any(meet(ask, use) for use in self._ledger.uses(holds, grant.id, since, grant.id)):
             raise busy("another request may change the same container or backup at this moment")
 
     def _check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
@@ -713,9 +722,9 @@ class Kernel:
 
     # Looking for what a lost request did
 
-    def _leave(self, where: str, *values: object) -> None:
+    def _leave(self) -> None:
         """Record that nobody waits for the answer to a request any more: the broker was killed, or a disk full."""
-        for use in self._ledger.uses(f"state = 'sent' and {where}", *values):
+        for use in self._ledger.uses("state = 'sent'"):
             if use.id not in self._active:
                 doubt = EFFECTS[use.endpoint].doubt
                 self._record(None, use, f"left: {doubt}", state=doubt, status=use.status or 0)
@@ -723,7 +732,7 @@ class Kernel:
     def _find_lost(self, visit: Visit) -> None:
         """Look for what the grant's lost requests have made: its client may have found it, and go on with it."""
         with self._admits:
-            self._leave("grant_id = ?", visit.grant.id)
+            self._leave()
         lost = "grant_id = ? and state = 'unknown' and ended > ?"
         for use in self._ledger.uses(lost, visit.grant.id, self._ledger.now() - DAY):
             if use.id not in self._active:
@@ -750,9 +759,10 @@ class Kernel:
             return False
         if self._is_of_another(use, _id(row), made_at(row)):
             return False
-        # Of one stack, who looks first has it.
-        open_ = "endpoint = ? and grant_id <> ? and (state = 'sent' or (state = 'unknown' and stack <> ?))"
-        rivals = self._ledger.uses(open_, use.endpoint, use.grant_id, use.stack)
+        # Of one stack and policy, who looks first has it.
+        its = "state = 'sent' or (state = 'unknown' and (stack <> ? or policy <> ?))"
+        open_ = f"endpoint = ? and grant_id <> ? and ({its})"
+        rivals = self._ledger.uses(open_, use.endpoint, use.grant_id, use.stack, use.policy)
         return not any(
             one.parent == use.parent and self._may_have_made(one, row, look) is not False for one in rivals
         )
@@ -787,6 +797,12 @@ class Kernel:
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:
     """Return whether all containers in the path of a request are among those that a grant sees."""
     return seen is None or all(is_made(name, ask, seen, look) for name in ask.ids if name in CONTAINERS)
+
+
+def _listed(seen: Sequence[Use], look: Look) -> list[str]:
+    """Return the ids of the containers that a grant sees, as far as they are listed: an id may be another one's now."""
+    ids = {row.id for row in look.containers}
+    return [one.object or "" for one in seen if one.object in ids and is_container(one.container, look)]
 
 
 def _added(one: Ask | Permit, look: Look) -> Decimal | None:

@@ -386,25 +386,6 @@ def test_what_a_platform_may_take_for_true_opens_access(benches: Benches, body: 
     assert answer.json()["verdict"]["result"] == "refused"
 
 
-def test_a_deletion_of_what_is_gone_does_not_meet_what_another_grant_makes_meanwhile(bench: Bench) -> None:
-    """The platform gives the id again, so the deletion would remove the new container."""
-    old = bench.made("web")
-    clears = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
-    makes = bench.granted(permit("containers.create", create("web")))
-    del bench.emulator.state.containers[old["id"]]
-    bench.emulator.faults.add("containers.create", "slow", seconds=8.0, done=False)
-    bench.emulator.faults.add("containers.delete", "slow", seconds=16.0, done=False)
-
-    with ThreadPoolExecutor(2) as pool:
-        made = pool.submit(makes.create, "web")
-        until(lambda: bench.ledger.uses("state = 'sent'"))
-        cleared = pool.submit(clears, "DELETE", f"/containers/{old['id']}")
-        answers = made.result().status_code, cleared.result().status_code
-
-    assert (answers, bench.names) == ((202, 409), ["web"])
-    bench.emulator.faults.clear()
-
-
 def test_a_server_that_may_not_serve_a_folder_changes_nothing_in_its_ledger(bench: Bench) -> None:
     """A deletion that is under way would count as not done."""
     web = bench.made("web")
@@ -846,20 +827,14 @@ def test_a_create_that_is_answered_with_a_container_of_another_name_gives_nobody
     assert refused(grant("DELETE", f"/containers/{other['id']}"))
 
 
-@pytest.mark.parametrize("fault", ["drop_before", 408, "refused"])
-def test_a_create_waits_for_what_may_still_be_carried_out_on_its_id(bench: Bench, fault: Any) -> None:
-    """The platform may still carry it out, and the id is given again."""
+def test_a_create_waits_for_a_lost_request_on_its_id_also_if_the_repeat_was_refused(bench: Bench) -> None:
+    """The platform may still carry out the first one, and the id is given again."""
     old, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
-    ids, path = {"container_id": literal(old)}, f"/containers/{old['id']}"
-    lost = bench.granted(permit("allowed_ips.add", body, ids=ids), permit("containers.delete", ids=ids))
+    lost = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(old)}))
     makes = bench.granted(permit("containers.create", create("web")))
-    if fault == "refused":
-        bench.emulator.faults.add("allowed_ips.add", "drop_before")
-        bench.emulator.faults.add("allowed_ips.add", 402)
-        assert code(lost("POST", f"{path}/allowed-ips", body)) == (409, "grant-busy")
-    else:
-        bench.emulator.faults.add("containers.delete", fault)
-        assert lost("DELETE", path).status_code in {408, 502}
+    bench.emulator.faults.add("allowed_ips.add", "drop_before")
+    bench.emulator.faults.add("allowed_ips.add", 402)
+    assert code(lost("POST", f"/containers/{old['id']}/allowed-ips", body)) == (409, "grant-busy")
     del bench.emulator.state.containers[old["id"]]
 
     assert code(makes.create("web")) == (409, "grant-busy")
@@ -867,12 +842,21 @@ def test_a_create_waits_for_what_may_still_be_carried_out_on_its_id(bench: Bench
     assert makes.create("web").status_code == 202
 
 
-def test_no_secret_is_of_a_container_that_is_gone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its id is given again, so a client that asks often would get the secret of another stack."""
-    secret = {"endpoint": "containers.credentials", "ids": {"container_id": {"of": ["web"]}}}
-    reads = bench.granted(permit("containers.create", create("web"), binds="web"), secrets=[secret])
-    id_ = reads.create("web").json()["data"]["id"]
-    del bench.emulator.state.containers[id_]
-    monkeypatch.setattr(Upstream, "read", lambda *_: pytest.fail("it was sent"))
+def test_no_secret_is_of_a_container_that_got_the_id(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that asks often would get the secret of another stack. Also while its read waits for its turn."""
+    web = bench.made("web", template="postgresql")
+    secret = {"endpoint": "containers.credentials", "ids": {"container_id": literal(web)}}
+    reads, read = bench.granted(secrets=[secret]), Upstream.read
 
-    assert reads("GET", f"/containers/{id_}/credentials").status_code == 404
+    def then_read(*given: Any) -> Any:
+        bench.emulator.advance(60)
+        bench.emulator.drift.recreate("web")
+        return read(*given)
+
+    monkeypatch.setattr(Upstream, "read", then_read)
+
+    assert reads("GET", f"/containers/{web['id']}/credentials").status_code == 403
+    del bench.emulator.state.containers[web["id"]]
+    bench.clock.advance(2)
+    assert reads("GET", f"/containers/{web['id']}/credentials").status_code == 404
+    assert bench.emulator.calls("containers.credentials") == 1

@@ -217,6 +217,8 @@ def test_its_own_is_not_what_was_made_again_under_the_id(bench: Bench) -> None:
 
     assert code(agent("PUT", f"/containers/{web}/status", {"status": "restart"})) == (403, "approval-needed")
     assert code(agent("DELETE", f"/containers/{web}")) == (403, "approval-needed")
+    bench.configure({"policies": {"agents": {**AGENTS, "only": "own"}}})
+    assert agent("GET", "/containers").json()["data"] == []
 
 
 def test_what_it_made_long_ago_it_does_not_undo(bench: Bench) -> None:
@@ -225,6 +227,21 @@ def test_what_it_made_long_ago_it_does_not_undo(bench: Bench) -> None:
     bench.clock.advance(901)
 
     assert code(agent("DELETE", f"/containers/{web}")) == (403, "approval-needed")
+
+
+def test_a_budget_does_not_take_over_what_a_signed_create_of_its_stack_has_made(bench: Bench) -> None:
+    """It asked for the same name from the waitlist before, and could remove the other one as its own."""
+    agent, signed = bench.agent(), bench.granted(permit("containers.create", create("web")))
+    for fault in (503, "drop_after"):
+        bench.emulator.faults.add("containers.create", fault)
+    assert agent.create("web").status_code == 503
+    bench.clock.advance(31)
+    for fault in ("pass", 500):
+        bench.emulator.faults.add("containers.list", fault)
+    assert code(signed.create("web")) == (409, "grant-busy")
+
+    assert agent.create("web").status_code == 409
+    assert (bench.names, bench.ledger.made("Container")) == (["web"], [])
 
 
 def test_an_approved_request_happens_exactly_once(bench: Bench) -> None:

@@ -67,6 +67,7 @@ def _restarts(bench: Bench, row: dict[str, Any], times: int = 9) -> tuple[Client
 def test_a_request_waits_for_another_grants_request_about_its_container_and_for_no_other(
     bench: Bench,
 ) -> None:
+    """Also if the clock jumps meanwhile, such as on a machine that wakes."""
     web, data = bench.made("web"), bench.made("data")
     (first, of_web), (second, _), (third, of_data) = (_restarts(bench, row) for row in (web, web, data))
     bench.emulator.faults.add("containers.set_status", "slow", seconds=10.0)
@@ -74,6 +75,7 @@ def test_a_request_waits_for_another_grants_request_about_its_container_and_for_
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(first, *of_web)
         until(lambda: bench.ledger.uses("state = 'sent'"))
+        bench.clock.advance(31)
         answers = [code(second(*of_web)), third(*of_data).status_code, under_way.result().status_code]
 
     assert answers == [(409, "grant-busy"), 200, 200]
